@@ -1,0 +1,51 @@
+# What people do with a clone. Each target makes its own environment in .venv, and says what it needs.
+# PYTHON=/path/to/python3.11 chooses the interpreter; ARGS='…' is passed on to the command.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+export PYTHON
+BIN := .venv/bin
+CODE := statscache .venv/names/statscache_plugins tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types bench torture clean runtime-venv test-venv
+
+help: ## Say what can be made
+	@echo "statscache: make TARGET, where TARGET is"
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1 \2/p' Makefile | while read -r target text; do printf '  %-9s %s\n' "$$target" "$$text"; done
+
+demo: runtime-venv ## The whole job on this machine: simulated traffic, a published tree, a page to look at
+	@$(BIN)/statscache demo $(ARGS)
+
+test: test-venv ## Everything: set-up, lint, types, layering and all tests
+	@bash .ci/debian --tests
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory types
+	@echo "== all tests (pytest)"
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: test-venv ## Style (ruff) and the layering of the stages (import-linter)
+	@echo "== style (ruff)"
+	@$(BIN)/ruff check .
+	@echo "== layering (import-linter)"
+	@$(BIN)/lint-imports --no-cache --no-logo
+
+types: test-venv ## Types (mypy, strict)
+	@echo "== types (mypy)"
+	@$(BIN)/mypy $(CODE)
+
+bench: test-venv ## Speed and memory, as ratios
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+torture: test-venv ## Kill a real run again and again, and compare what it publishes in the end
+	@$(BIN)/python -m benchmarks.torture $(ARGS)
+
+clean: ## Remove what make made here: the environment, caches, builds
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+runtime-venv:
+	@bash .ci/venv
+
+test-venv:
+	@bash .ci/venv test

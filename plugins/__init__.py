@@ -1,0 +1,1 @@
+"""The statistics that come with statscache."""

@@ -1,0 +1,82 @@
+"""How much is said on the bus: in all, by category, by topic, by person and by package."""
+
+from collections.abc import Iterator
+
+from statscache.plugins import Counter, Message
+
+
+class Volume(Counter):
+    """All messages on the bus."""
+
+    name = "volume"
+    title = "Messages"
+    definition = "One is counted for each message that is accepted from the bus, whatever it says."
+
+    def observe(self, message: Message) -> Iterator[tuple[()]]:
+        yield ()
+
+
+class VolumeByCategory(Counter):
+    """Messages on the bus, by category."""
+
+    name = "volume-by-category"
+    title = "Messages by category"
+    definition = (
+        "One is counted for each message, under the application that sent it: the fourth part of the topic."
+        " Topics too short to have one are counted under null."
+    )
+    dimensions = ("category",)
+
+    def observe(self, message: Message) -> Iterator[tuple[str | None]]:
+        yield (message.category,)
+
+
+class VolumeByTopic(Counter):
+    """Messages on the bus, by topic."""
+
+    name = "volume-by-topic"
+    title = "Messages by topic"
+    definition = "One is counted for each message, under its whole topic."
+    dimensions = ("topic",)
+    unbounded = True
+
+    def observe(self, message: Message) -> Iterator[tuple[str]]:
+        yield (message.topic,)
+
+
+class VolumeByUser(Counter):
+    """Messages on the bus, by the people who are involved."""
+
+    name = "volume-by-user"
+    title = "Messages by person"
+    definition = (
+        "One is counted for each message and each person whom it involves: who acted, and who is named as concerned."
+        " A message that involves two people counts for both, so the sum over people is not the number of messages."
+    )
+    dimensions = ("user",)
+    people = True
+    unbounded = True
+
+    def observe(self, message: Message) -> Iterator[tuple[str]]:
+        for user in message.usernames:
+            yield (user,)
+
+
+class VolumeByPackage(Counter):
+    """Messages on the bus, by package."""
+
+    name = "volume-by-package"
+    title = "Messages by package"
+    definition = (
+        "One is counted for each message and each package that it concerns."
+        " A message about two packages counts for both, so the sum over packages is not the number of messages."
+    )
+    dimensions = ("package",)
+    unbounded = True
+
+    def observe(self, message: Message) -> Iterator[tuple[str]]:
+        for package in message.packages:
+            yield (package,)
+
+
+PLUGINS = (Volume, VolumeByCategory, VolumeByTopic, VolumeByUser, VolumeByPackage)

@@ -1,0 +1,111 @@
+"""Packaging of statscache: what a wheel holds, needs and announces."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).resolve().parent
+
+
+def version() -> str:
+    """The release, read from the source: importing it here would need the dependencies."""
+    source = (HERE / "statscache" / "__init__.py").read_text(encoding="utf-8")
+    match = re.search(r'^__version__ = "([^"]+)"$', source, re.MULTILINE)
+    if match is None:
+        raise SystemExit('setup.py: statscache/__init__.py has no line of the form __version__ = "1.2.3"')
+    return match[1]
+
+
+def readme() -> str:
+    """README.md, which becomes the project's page in the package index; empty where there is none."""
+    path = HERE / "README.md"
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+RUNTIME = [
+    "alembic>=1.13",
+    "boto3>=1.34",
+    "click>=8.1",
+    "fedmsg[consumers]>=1.1.7",
+    "jinja2>=3.1",
+    "orjson>=3.10",
+    "pydantic>=2.7",
+    "pydantic-settings>=2.3",
+    "rich>=13",
+    # fedmsg and moksha import pkg_resources, which setuptools 82 no longer has.
+    "setuptools>=65,<82",
+    "sqlalchemy>=2.0.30",
+    "watchdog>=4",
+    "zstandard>=0.22",
+]
+
+POSTGRESQL = ["psycopg[binary]>=3.1.18"]
+
+# The tools that judge the code have an upper bound: a new release of theirs must not break an old commit.
+TEST = [
+    *POSTGRESQL,
+    "build>=1.2",
+    "hypothesis>=6.100",
+    "import-linter>=2.1,<3",
+    "jsonschema>=4.21",
+    "mypy>=1.18,<3",
+    "pytest>=8.2,<10",
+    "pytest-timeout>=2.3",
+    "ruff>=0.15,<0.18",
+    "setuptools>=77,<82",
+    "types-jsonschema",
+    "types-requests",
+]
+
+setup(
+    name="statscache",
+    version=version(),
+    description="Statistics of a message bus, computed once and published as static files",
+    long_description=readme(),
+    long_description_content_type="text/markdown",
+    license_expression="LGPL-2.1-or-later",
+    license_files=["LICENSE"],
+    url="https://github.com/fedora-infra/statscache",
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: System Administrators",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Topic :: System :: Monitoring",
+        "Typing :: Typed",
+    ],
+    python_requires=">=3.11",
+    # Templates and site are directories of data beside the code, and travel as data-only subpackages;
+    # statscache/resources.py finds them in a wheel and in a checkout.
+    packages=[
+        *find_packages(HERE, include=["statscache", "statscache.*"]),
+        "statscache.site",
+        "statscache.templates",
+        "statscache_plugins",
+        *[f"statscache_plugins.{name}" for name in find_packages(HERE / "plugins")],
+    ],
+    package_dir={
+        "statscache.site": "site",
+        "statscache.templates": "templates",
+        "statscache_plugins": "plugins",
+    },
+    package_data={
+        "statscache": ["py.typed"],
+        "statscache.site": ["**/*"],
+        "statscache.store": ["migrations/**/*"],
+        "statscache.templates": ["**/*"],
+        "statscache_plugins": ["py.typed"],
+    },
+    exclude_package_data={"": ["__pycache__/*", "*.pyc"]},
+    include_package_data=False,
+    zip_safe=False,
+    install_requires=RUNTIME,
+    extras_require={"postgresql": POSTGRESQL, "test": TEST},
+    entry_points={
+        "console_scripts": ["statscache = statscache.cli:main"],
+        "moksha.consumer": ["statscache = statscache.hub:StatscacheConsumer"],
+        "statscache.plugin": ["volume = statscache_plugins.volume:PLUGINS"],
+    },
+)

@@ -1,0 +1,148 @@
+// Adds to a page that is complete without it: the snapshot's age, copy buttons, search, sorting.
+// Everything that comes from a file is set as text, never as markup.
+(() => {
+  "use strict";
+  const root = new URL(document.currentScript.dataset.root, document.baseURI);
+  const served = root.protocol === "http:" || root.protocol === "https:";
+  const one = (selector, within = document) => within.querySelector(selector);
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+
+  const span = (seconds) => {
+    const units = [["day", 86400], ["hour", 3600], ["minute", 60]];
+    const [name, size] = units.find(([, size]) => seconds >= size) ?? ["second", 1];
+    const count = Math.floor(seconds / size);
+    return `${count.toLocaleString("en")} ${name}${count === 1 ? "" : "s"}`;
+  };
+
+  const clock = (seconds) => {
+    const text = new Date(seconds * 1000).toISOString();
+    const time = document.createElement("time");
+    time.dateTime = text;
+    time.textContent = `${text.slice(0, 10)} ${text.slice(11, 16)} UTC`;
+    return time;
+  };
+
+  let index;
+
+  const showFreshness = () => {
+    const now = Date.now() / 1000;
+    const { generated_at: made, expires_at: expires, snapshot, generation } = index;
+    // An index expires three intervals after it was made: the next one is due after the first of them.
+    const due = made + (expires - made) / 3;
+    for (const list of all("[data-snapshot]")) {
+      one("[data-age]", list).textContent = `${span(Math.max(0, now - made))} ago`;
+      one("[data-due]", list).replaceChildren(now < due ? `in ${span(due - now)}` : clock(due));
+      one("[data-id]", list).textContent = String(snapshot).slice(0, 12);
+      one("[data-id]", list).title = `${snapshot}, generation ${generation}`;
+      list.hidden = false;
+    }
+    const warning = one("[data-overdue]");
+    const late = now > expires;
+    if (late && warning.hidden) {
+      warning.replaceChildren("This page is overdue: it was last published at ", clock(made), ", and newer data were due at ", clock(due), ".");
+    }
+    warning.hidden = !late;
+  };
+
+  const readIndex = async () => {
+    try {
+      const response = await fetch(new URL("v1/index.json", root), { cache: "no-cache" });
+      if (response.ok) index = await response.json();
+    } catch {
+      // Offline, or opened from a file: what was known last still ages.
+    }
+    if (index) showFreshness();
+  };
+
+  const copyButton = (what, text) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "copy";
+    button.textContent = "Copy";
+    button.setAttribute("aria-label", `Copy ${what}`);
+    button.addEventListener("click", async () => {
+      try {
+        await navigator.clipboard.writeText(text());
+        button.textContent = "Copied";
+      } catch {
+        button.textContent = "Not allowed";
+      }
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    });
+    return button;
+  };
+
+  const addCopyButtons = () => {
+    for (const link of all("a[data-copy]")) {
+      link.parentElement.append(" ", copyButton(`the address of ${link.textContent}`, () => link.href));
+    }
+    for (const code of all("code[data-example]")) {
+      const figure = code.closest("figure");
+      const what = figure ? `the ${one("figcaption", figure).textContent} example` : "the commands";
+      (figure ?? code.closest("div")).append(copyButton(what, () => code.textContent));
+    }
+  };
+
+  const localizeExamples = () => {
+    if (!served) return;
+    for (const code of all("code[data-example]")) {
+      code.textContent = code.textContent.replaceAll("http://localhost:8080/", root.href);
+    }
+  };
+
+  const addSearch = () => {
+    const label = one("[data-search]");
+    const cards = all("[data-name]");
+    if (!label || cards.length < 2) return;
+    label.hidden = false;
+    one("input", label).addEventListener("input", (event) => {
+      const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
+      for (const card of cards) card.hidden = !words.every((word) => card.dataset.name.includes(word));
+      one("[data-nothing]").hidden = cards.some((card) => !card.hidden);
+    });
+  };
+
+  const sortKey = (row, column) => {
+    const cell = row.cells[column];
+    const text = cell.dataset.sort ?? cell.textContent;
+    return cell.dataset.sort && Number.isFinite(Number(text)) ? Number(text) : text;
+  };
+
+  const compare = (a, b) => {
+    if (typeof a === "number" && typeof b === "number") return a - b;
+    if (typeof a !== typeof b) return typeof a === "number" ? 1 : -1;
+    return a < b ? -1 : a > b ? 1 : 0;
+  };
+
+  const addSorting = () => {
+    for (const table of all("table[data-sortable]")) {
+      const body = table.tBodies[0];
+      if (body.rows.length < 2) continue;
+      const heads = [...table.tHead.rows[0].cells];
+      heads.forEach((head, column) => {
+        const button = document.createElement("button");
+        button.type = "button";
+        button.append(...head.childNodes);
+        head.append(button);
+        button.addEventListener("click", () => {
+          const down = head.getAttribute("aria-sort") === "descending"
+            ? false
+            : head.getAttribute("aria-sort") === "ascending" || head.classList.contains("number");
+          for (const other of heads) other.removeAttribute("aria-sort");
+          head.setAttribute("aria-sort", down ? "descending" : "ascending");
+          const sorted = [...body.rows].sort((a, b) => compare(sortKey(a, column), sortKey(b, column)));
+          body.append(...(down ? sorted.reverse() : sorted));
+        });
+      });
+    }
+  };
+
+  localizeExamples();
+  addCopyButtons();
+  addSearch();
+  addSorting();
+  if (served) {
+    readIndex();
+    setInterval(readIndex, 60_000);
+  }
+})();

@@ -1,0 +1,192 @@
+"""The configuration: a TOML file, overridden by `STATSCACHE_*` variables, checked as a whole before anything runs."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomllib
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from statscache.exceptions import ConfigurationError
+
+PATHS = (Path("statscache.toml"), Path("/etc/statscache/statscache.toml"))
+"""Where the configuration is looked for when neither `--config` nor `STATSCACHE_CONFIG` names it."""
+
+
+class Section(BaseModel):
+    """A table of the file; a key that it does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseSection(Section):
+    """`[database]`: where the state is kept."""
+
+    url: str = Field("sqlite:///statscache.db", description="SQLAlchemy URL of SQLite or PostgreSQL.")
+
+
+class BusSection(Section):
+    """`[bus]`: which messages are ours."""
+
+    environments: tuple[str, ...] = Field(
+        ("prod",), description="Environments (third part of the topic) whose messages count; empty for all."
+    )
+    max_line: Annotated[int, Field(ge=1024)] = Field(
+        4 * 1024 * 1024, description="Bytes of the longest line that is taken for a message."
+    )
+
+
+class FedmsgSection(Section):
+    """`[sources.fedmsg]`: the live ZeroMQ bus."""
+
+    endpoints: tuple[str, ...] | None = Field(
+        None, description="ZeroMQ endpoints of the bus; fedmsg's own fedmsg.d if not given."
+    )
+    validate_signatures: bool = Field(
+        False, description="Refuse messages without a valid signature; needs certificates as fedmsg documents."
+    )
+
+
+class SourcesSection(Section):
+    """`[sources]`: a section that is there enables the source."""
+
+    fedmsg: FedmsgSection | None = Field(None, description="The live ZeroMQ bus.")
+
+
+class PluginsSection(Section):
+    """`[plugins]`: which statistics are kept."""
+
+    enabled: tuple[str, ...] = Field(("*",), description="Patterns of the names of active plugins.")
+    time_budget: Annotated[float, Field(gt=0)] = Field(
+        30.0, description="Seconds that a plugin may take for one batch before it is suspended."
+    )
+    hang_timeout: Annotated[float, Field(gt=0)] = Field(
+        120.0, description="Seconds after which a plugin that does not return ends the process."
+    )
+    settings: dict[str, dict[str, Any]] = Field({}, description="A table of settings for each plugin, by name.")
+
+
+class DirectoryTarget(Section):
+    """`[[publish.targets]]` of type `directory`: a directory of this machine."""
+
+    name: str = Field(description="Its name in status and on the command line.", pattern=r"^[a-z][a-z0-9-]*$")
+    type: Literal["directory"] = Field("directory", description="The kind of the target.")
+    path: Path = Field(description="The directory.")
+
+
+class RetentionSection(Section):
+    """`[publish.retention]`: how long snapshots are kept."""
+
+    snapshots: Annotated[int, Field(ge=1)] = Field(100, description="Snapshots kept at most.")
+    days: Annotated[float, Field(gt=0)] = Field(7.0, description="Days for which a snapshot is kept.")
+    grace_hours: Annotated[float, Field(ge=0)] = Field(
+        24.0, description="Hours for which an object stays that no retained snapshot refers to."
+    )
+
+
+class PublishSection(Section):
+    """`[publish]`: what is rendered, how often, and where to."""
+
+    interval: Annotated[int, Field(ge=1)] = Field(60, description="Seconds between two publications.")
+    base_url: str | None = Field(None, description="Where the site is served, for examples in its pages.")
+    title: str = Field("statscache", description="The site's name, at the head of its pages.")
+    targets: tuple[DirectoryTarget, ...] = Field(
+        (DirectoryTarget(name="public", type="directory", path=Path("public")),), description="Where to publish."
+    )
+    retention: RetentionSection = Field(RetentionSection(), description="How long snapshots are kept.")
+
+    @field_validator("targets")
+    @classmethod
+    def _names_are_unique(cls, targets: tuple[DirectoryTarget, ...]) -> tuple[DirectoryTarget, ...]:
+        names = [target.name for target in targets]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(f"two targets are named {', '.join(repeated)}; give each a name of its own")
+        return targets
+
+
+class Config(BaseSettings):
+    """Everything that can be configured, with its defaults: no file at all is a working configuration."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="STATSCACHE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    database: DatabaseSection = DatabaseSection()
+    bus: BusSection = BusSection()
+    sources: SourcesSection = SourcesSection()
+    plugins: PluginsSection = PluginsSection()
+    publish: PublishSection = PublishSection()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment override the file, whose values come as arguments."""
+        return env_settings, init_settings
+
+
+def find(path: Path | None = None) -> Path | None:
+    """Return the file that holds the configuration: `path`, `STATSCACHE_CONFIG`, or the first usual place that exists."""
+    if path is not None:
+        return path
+    if named := os.environ.get("STATSCACHE_CONFIG"):
+        return Path(named)
+    return next((candidate for candidate in PATHS if candidate.is_file()), None)
+
+
+def load(path: Path | None = None) -> Config:
+    """Return the configuration.
+
+    Args:
+        path: The file; else the one that `find` finds, else defaults.
+
+    Raises:
+        ConfigurationError: The file cannot be read or is wrong; the text lists all its errors at once.
+    """
+    file = find(path)
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigurationError(f"cannot read the configuration {file}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{file} is no TOML: {error}") from error
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, file)) from error
+
+
+def _explain(error: ValidationError, file: Path | None) -> str:
+    lines = [f"the configuration {file or 'from the environment'} has {error.error_count()} errors:"]
+    for problem in error.errors():
+        *tables, name = [str(part) for part in problem["loc"]]
+        where = f"[{'.'.join(tables)}] {name}" if tables else f"[{name}]"
+        reason = problem["msg"]
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(sorted(_known(Config, problem["loc"][:-1])))
+            reason = f"is unknown; known here are: {known}"
+        lines.append(f"  {where}: {reason}")
+    return "\n".join(lines)
+
+
+def _known(model: Any, location: tuple[int | str, ...]) -> Mapping[str, Any]:
+    for part in location:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        models = [annotation, *getattr(annotation, "__args__", ())]
+        model = next(candidate for candidate in models if hasattr(candidate, "model_fields"))
+    fields: Mapping[str, Any] = model.model_fields
+    return fields
+
+

@@ -1,0 +1,234 @@
+"""Rules: how each family of topics says who acted, who is involved, and which packages are concerned.
+
+A rule takes the topic's name and the body, and returns three collections: actors, best first, as they stand in the
+body; account names of those involved; package names. Most are made by `fields`; the functions are for bodies whose
+meaning is in more than the place of a field.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from email.utils import parseaddr
+from typing import Any, NamedTuple
+
+from statscache.derivation.values import at, built, dict_at, list_at, packages, paths, people, text_at
+
+
+class Facts(NamedTuple):
+    """What a rule found; `actors` are values as sent, the others are names."""
+
+    actors: Iterable[Any] = ()
+    involved: Iterable[str] = ()
+    concerned: Iterable[str] = ()
+
+
+Rule = Callable[[str, dict[str, Any]], Facts]
+
+_MENTION = re.compile(r"(?<!\w)@(\w+)")
+# Components of Bugzilla that stand for work, not for a package.
+_NO_COMPONENT = frozenset({"Package Review", "distribution"})
+_BOTS = frozenset({"zodbot", "fm-admin", "meetbot"})
+
+
+def fields(*, actor: str = "", people_at: str = "", packages_at: str = "", builds_at: str = "") -> Rule:
+    """Return a rule that reads fields at fixed places, each given as paths set apart by spaces.
+
+    Args:
+        actor: Where the one who acted may stand; the first place that names a person wins.
+        people_at: Where others stand who are involved.
+        packages_at: Where packages stand by name.
+        builds_at: Where packages stand by name, version and release.
+    """
+    actors, others, named, nvrs = paths(actor), paths(people_at), paths(packages_at), paths(builds_at)
+
+    def rule(name: str, body: dict[str, Any]) -> Facts:
+        concerned = [package for path in named for package in packages(at(body, path))]
+        if nvrs:
+            concerned += [package for path in nvrs for package in built(at(body, path))]
+        involved = [user for path in others for user in people(at(body, path))] if others else ()
+        return Facts([at(body, path) for path in actors], involved, concerned)
+
+    return rule
+
+
+def _bodhi_update(body: dict[str, Any]) -> dict[str, Any]:
+    return dict_at(body, "update") or dict_at(body, "comment", "update")
+
+
+def bodhi_update(name: str, body: dict[str, Any]) -> Facts:
+    """An update: its owner is involved, and acts only where the message says so."""
+    update = _bodhi_update(body)
+    # A title may be prose since builds are listed, so it is read only where they are not.
+    nvrs = list_at(update, "builds") or text_at(update, "title") or text_at(body, "comment", "update_title")
+    owner = people(update.get("user") or update.get("submitter"))
+    return Facts([body.get("agent")], owner, built(nvrs))
+
+
+def bodhi_comment(name: str, body: dict[str, Any]) -> Facts:
+    """A comment on an update: the commenter acts; the owner and whoever is mentioned are involved."""
+    comment = dict_at(body, "comment")
+    mentioned = _MENTION.findall(text_at(comment, "text"))
+    _, owner, concerned = bodhi_update(name, body)
+    return Facts([comment.get("user"), comment.get("author")], [*people(mentioned), *owner], concerned)
+
+
+def git(name: str, body: dict[str, Any]) -> Facts:
+    """The packages' own git: the repository is the package; old topics carry it, between the verb and the branch.
+
+    Repositories of tests and of modules lie beside those of packages, and are none.
+    """
+    commit = dict_at(body, "commit")
+    actors = [body.get("agent"), commit.get("username")]
+    if commit.get("namespace", "rpms") not in ("rpms", "rpms-checks"):
+        return Facts(actors)
+    repository = commit.get("repo") if name.startswith("git.receive") else body.get("name")
+    return Facts(actors, (), packages(repository or ".".join(name.split(".")[2:-1])))
+
+
+def git_branched(name: str, body: dict[str, Any]) -> Facts:
+    """Many packages branched at once."""
+    return Facts(
+        [body.get("agent")],
+        (),
+        packages([*list_at(body, "unbranchedPackages"), *list_at(body, "branchedPackages")]),
+    )
+
+
+def _each(value: Any) -> list[Any]:
+    return value if type(value) is list else [value]
+
+
+def _in_fedora(body: dict[str, Any]) -> Iterator[str]:
+    """Yield the Fedora packages that a project of the release monitor is mapped to."""
+    for listed in (list_at(body, "message", "packages"), list_at(body, "packages")):
+        for entry in listed:
+            if text_at(entry, "distro").lower() == "fedora":
+                yield from packages(entry.get("package_name"))
+
+
+def anitya(name: str, body: dict[str, Any]) -> Facts:
+    """The release monitor: it acts by itself unless a person is named."""
+    message = dict_at(body, "message")
+    concerned: Iterable[str] = ()
+    if name.startswith(("anitya.project.map.new", "anitya.project.map.update")):
+        if text_at(body, "distro", "name").lower() == "fedora":
+            concerned = packages([message.get("new"), message.get("prev")])
+    elif not name.startswith("anitya.project.flag.set"):
+        concerned = _in_fedora(body)
+    return Facts([message["agent"] if "agent" in message else "anitya"], (), concerned)
+
+
+def hotness(name: str, body: dict[str, Any]) -> Facts:
+    """What a message of another application set off: whom and what that one concerned."""
+    trigger, cause = text_at(body, "trigger", "topic"), dict_at(body, "trigger", "msg")
+    found = [cause.get("package"), at(cause, ("package_listing", "package"))]
+    if "buildsys.build" in trigger:
+        return Facts((), people(cause.get("owner")), packages([*found, cause.get("name")]))
+    return Facts((), (), [*packages(found), *(_in_fedora(cause) if "anitya" in trigger else ())])
+
+
+def meeting(name: str, body: dict[str, Any]) -> Facts:
+    """A meeting: who said something acts, else who runs it; all who spoke are involved."""
+    attendees = body.get("attendees")
+    present = people(list(attendees) if type(attendees) is dict else attendees)
+    return Facts(
+        [at(body, ("details", "nick")), body.get("owner")], [who for who in present if who not in _BOTS]
+    )
+
+
+def github(name: str, body: dict[str, Any]) -> Facts:
+    """GitHub: its accounts count only where the sender knows whose they are; organizations are nobody."""
+    known = {
+        login: account
+        for login, account in dict_at(body, "fas_usernames").items()
+        if type(account) is str and not account.startswith("github_org_")
+    }
+    actors = [body.get("agent")]
+    for path in (
+        ("sender", "login"),
+        ("pusher", "name"),
+        ("commit", "author", "login"),
+        ("forkee", "owner", "login"),
+    ):
+        actors.append(known.get(text_at(body, *path)))
+    return Facts(actors, people(list(known.values())))
+
+
+def wiki(name: str, body: dict[str, Any]) -> Facts:
+    """The wiki, whose software writes account names with a capital letter."""
+    users = [text.lower() for text in (text_at(body, "user"), text_at(body, "user_text")) if text]
+    return Facts(users[:1])
+
+
+def trac(name: str, body: dict[str, Any]) -> Facts:
+    """A tracker's ticket, page or commit; those in copy are involved."""
+    ticket, author = dict_at(body, "ticket"), at(body, ("page", "author"))
+    involved = [author, ticket.get("owner"), ticket.get("reporter"), *text_at(ticket, "cc").split(",")]
+    actors = [body.get("agent"), at(body, ("commit", "username"))]
+    return Facts(actors, people([*involved, actors[1]]))
+
+
+def bugzilla(name: str, body: dict[str, Any]) -> Facts:
+    """A bug: its people are known by mail address, of which only Fedora's own are names."""
+    bug, component = dict_at(body, "bug"), at(body, ("bug", "component"))
+    actors = [at(body, path) for path in paths("comment.author event.who event.user.login")]
+    if not any(actors):
+        actors.append(bug.get("creator"))
+    involved = [*actors, bug.get("creator"), bug.get("assigned_to"), *list_at(bug, "cc")]
+    addresses = [text for text in involved if type(text) is str and "@" in text]
+    concerned = [package for package in packages(component) if package not in _NO_COMPONENT]
+    return Facts([text for text in actors if text in addresses], people(addresses), concerned)
+
+
+def mailman(name: str, body: dict[str, Any]) -> Facts:
+    """A mail to a list, from whoever its `From` names."""
+    return Facts([parseaddr(text_at(body, "msg", "from"))[1]])
+
+
+def tagger(name: str, body: dict[str, Any]) -> Facts:
+    """A package was tagged or rated; an old body has the package's name as the only key of an object."""
+    package = at(body, ("vote", "tag", "package"))
+    if type(package) is dict and "name" not in package:
+        package = list(package)[:1]
+    found = [*packages(package), *packages(at(body, ("rating", "package"))), *packages(body.get("package"))]
+    return Facts([at(body, path) for path in paths("vote.user rating.user user")], (), found)
+
+
+def mdapi(name: str, body: dict[str, Any]) -> Facts:
+    """A repository's metadata changed; old bodies list the changed rows, with the name first or last."""
+    found: list[str] = []
+    for actions in dict_at(body, "differences").values():
+        for rows in actions.values() if type(actions) is dict else ():
+            for row in rows if type(rows) is list else ():
+                cells = [cell for cell in row if type(cell) is str] if type(row) is list else []
+                if cells:
+                    found.append((cells[-1] if "/" in cells[0] else cells[0]).partition("(")[0])
+    return Facts((), (), packages([*found, *list_at(body, "packages")]))
+
+
+def subject(name: str, body: dict[str, Any]) -> Facts:
+    """A decision or waiver about builds."""
+    found = [
+        at(item, ("item",)) for item in list_at(body, "subject") if text_at(item, "type") == "koji_build"
+    ]
+    if body.get("subject_type") == "koji_build":
+        found.append(body.get("subject_identifier"))
+    return Facts([body.get("username")], (), built(found))
+
+
+def result(name: str, body: dict[str, Any]) -> Facts:
+    """A test result, of a build or of something else."""
+    if text_at(body, "task", "type") == "koji_build":
+        return Facts((), (), built(at(body, ("task", "item"))))
+    if "koji_build" in _each(at(body, ("data", "type"))):
+        return Facts((), (), built(at(body, ("data", "item"))))
+    return Facts()
+
+
+def masher(name: str, body: dict[str, Any]) -> Facts:
+    """A push of many updates, each by its title."""
+    return Facts([body.get("agent")], (), built(body.get("updates")))
+
+
+def kernel(name: str, body: dict[str, Any]) -> Facts:
+    """A test of the kernel, which is the package."""
+    return Facts([body.get("agent")], (), ("kernel",))

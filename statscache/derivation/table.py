@@ -1,0 +1,98 @@
+"""The table: which rule reads which topics."""
+
+from functools import lru_cache
+
+from statscache.derivation import rules
+from statscache.derivation.rules import Rule, fields
+
+_AGENT = fields(actor="agent")
+_ENVELOPED = "body.sender body.user body.pusher"
+
+_TABLE: dict[str, Rule] = {
+    "allpackages": fields(actor="username"),
+    "anitya": rules.anitya,
+    "ansible": fields(actor="userid"),
+    "askbot": fields(actor="agent", people_at="newly_mentioned_users"),
+    "bodhi": _AGENT,
+    "bodhi.buildroot_override": fields(
+        actor="agent override.submitter",
+        people_at="override.submitter",
+        builds_at="override.build override.nvr",
+    ),
+    "bodhi.errata": rules.bodhi_update,
+    "bodhi.masher": rules.masher,
+    "bodhi.stack": fields(actor="agent", packages_at="stack.packages"),
+    "bodhi.update": rules.bodhi_update,
+    "bodhi.update.comment": rules.bodhi_comment,
+    "bugzilla": rules.bugzilla,
+    "buildsys.build": fields(actor="owner", packages_at="name"),
+    "buildsys.package": fields(packages_at="package"),
+    "buildsys.rpm": fields(packages_at="info.name rpm.name"),
+    "buildsys.tag": fields(actor="user", people_at="owner", packages_at="name"),
+    "buildsys.task": fields(actor="owner"),
+    "buildsys.untag": fields(actor="user", people_at="owner", packages_at="name"),
+    "ci": fields(actor="username", people_at="artifact.issuer", packages_at="artifact.component"),
+    "copr": fields(actor="user", people_at="owner"),
+    "discourse": fields(
+        actor="webhook_body.post.username webhook_body.like.user webhook_body.user "
+        "webhook_body.topic.created_by webhook_body.topic.user"
+    ),
+    "elections": fields(actor="agent fas_user"),
+    "faf": fields(people_at="maintainers", packages_at="components"),
+    "fas": fields(actor="agent msg.agent", people_at="user msg.user"),
+    "fedbadges.badge": fields(people_at="user person"),
+    "fedbadges.person": fields(people_at="user person"),
+    "fedbadges.person.login": fields(actor="user person"),
+    "fedocal": _AGENT,
+    "fedora_elections": fields(actor="agent fas_user"),
+    "fedoratagger": rules.tagger,
+    "fmn": fields(actor="openid"),
+    "forgejo": fields(actor=f"agent {_ENVELOPED}"),
+    "git": rules.git,
+    "git.mass_branch": _AGENT,
+    "git.pkgdb2branch": rules.git_branched,
+    "github": rules.github,
+    "gitlab": fields(actor=f"agent body.user_username {_ENVELOPED}"),
+    "greenwave": rules.subject,
+    "hotness": rules.hotness,
+    "infragit": fields(actor="commit.username agent"),
+    "irc.karma": fields(actor="agent", people_at="recipient"),
+    "kerneltest": rules.kernel,
+    "koschei.package": fields(packages_at="name"),
+    "mailman": rules.mailman,
+    "maubot.cookie.give": fields(actor="sender", people_at="recipient"),
+    "maubot.meetbot": rules.meeting,
+    "mbs": fields(actor="owner"),
+    "mdapi": rules.mdapi,
+    "meetbot": rules.meeting,
+    "nagios": fields(people_at="service_ack_author host_ack_author"),
+    "nuancier": fields(actor="agent", people_at="candidate.submitter"),
+    "odcs": fields(actor="compose.owner"),
+    "openqa.comment": fields(actor="user"),
+    "openqa": fields(people_at="user"),
+    "pagure": fields(actor="agent commit.email"),
+    "pkgdb": fields(
+        actor="agent",
+        people_at="acl.fas_name username",
+        packages_at="package package_listing.package package_listings.package acl.packagelist.package action.package "
+        "info.pkg_name action.info.pkg_name",
+    ),
+    "planet": fields(actor="username"),
+    "rats": _AGENT,
+    "resultsdb": rules.result,
+    "summershum": fields(actor="original.agent", packages_at="original.name"),
+    "taskotron": rules.result,
+    "trac": rules.trac,
+    "waiverdb": rules.subject,
+    "wiki": rules.wiki,
+}
+
+
+@lru_cache(maxsize=8192)
+def rule(name: str) -> Rule | None:
+    """Return the rule for topics called `name`: that of the longest entry that `name` starts with, part by part."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        if found := _TABLE.get(".".join(parts[:length])):
+            return found
+    return None

@@ -1,0 +1,156 @@
+"""What happened, said to a person: one line of plain text, and a place to read more.
+
+Both are hostile text as far as the bus made it: who shows them escapes them.
+"""
+
+import re
+from functools import lru_cache
+from typing import Any, Protocol
+from urllib.parse import quote
+
+from statscache.derivation.values import at, paths, text_at
+
+MAX_SUBTITLE = 200
+"""Characters of the longest subtitle."""
+
+MAX_URL = 2000
+"""Characters of the longest URL that is taken for a link."""
+
+
+class Concerns(Protocol):
+    """What a subtitle needs to know of a derived message."""
+
+    @property
+    def agent(self) -> str | None:
+        """Who acted."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Which packages are concerned."""
+
+
+# In braces: `agent`, `packages`, `state`, or the path of a field of the body.
+_PHRASES = {
+    "ansible.playbook": "{agent} ran the playbook {playbook}",
+    "bodhi.buildroot_override.tag": "{agent} submitted a buildroot override for {packages}",
+    "bodhi.buildroot_override.untag": "{agent} expired a buildroot override for {packages}",
+    "bodhi.errata.publish": "{subject}",
+    "bodhi.update.comment": "{agent} commented on the update of {packages}",
+    "bodhi.update.complete.stable": "The update of {packages} reached stable",
+    "bodhi.update.complete.testing": "The update of {packages} reached testing",
+    "bodhi.update.edit": "{agent} edited the update of {packages}",
+    "bodhi.update.eject": "The update of {packages} was ejected: {reason}",
+    "bodhi.update.request.stable": "{agent} submitted the update of {packages} to stable",
+    "bodhi.update.request.testing": "{agent} submitted the update of {packages} to testing",
+    "bodhi.updates": "Updates of release {release} were synced ({bytes} changed)",
+    "bugzilla.bug": "Bug {bug.id} of {packages}: {bug.summary}",
+    "buildsys.build.state.change": "{agent}'s build {name}-{version}-{release} {state}",
+    "buildsys.tag": "{agent} tagged {name}-{version}-{release} into {tag}",
+    "buildsys.untag": "{agent} untagged {name}-{version}-{release} from {tag}",
+    "copr.build.end": "{agent}'s build {build} in copr {copr} ended",
+    "copr.build.start": "{agent}'s build {build} in copr {copr} started",
+    "fedbadges.badge.award": "{user.username} earned the badge {badge.name}",
+    "fedimg.image": "Image {image_name} in {destination}: {status}",
+    "git.receive": "{agent} pushed to {packages}: {commit.summary}",
+    "github.push": "{agent} pushed to {repository.full_name}",
+    "irc.karma": "{agent} gave karma to {recipient}",
+    "maubot.cookie.give": "{sender} gave a cookie to {recipient}",
+    "meetbot.meeting.complete": "The meeting {meeting_topic} in {channel} ended",
+    "meetbot.meeting.start": "The meeting {meeting_topic} in {channel} started",
+    "pagure.issue.comment.added": "{agent} commented on {project.fullname}#{issue.id}: {issue.title}",
+    "pagure.issue.new": "{agent} opened {project.fullname}#{issue.id}: {issue.title}",
+    "pagure.pull-request.comment.added": "{agent} commented on {pullrequest.project.fullname}#{pullrequest.id}",
+    "pagure.pull-request.new": "{agent} proposed {pullrequest.project.fullname}#{pullrequest.id}: {pullrequest.title}",
+    "planet.post.new": "{name} wrote {post.title}",
+    "pungi.compose.status.change": "Compose {compose_id}: {status}",
+    "waiverdb.waiver.new": "{agent} waived a result: {comment}",
+    "wiki.article.edit": "{agent} edited {title}",
+}
+_STATES = {0: "started", 1: "completed", 2: "was deleted", 3: "failed", 4: "was cancelled"}
+_FIELD = re.compile(r"\{([^{}]+)\}")
+
+_URLS = paths(
+    "url link html_url job_url build_url compose_url location image_url issue.full_url pullrequest.full_url "
+    "project.full_url post.link comment.html_url pull_request.html_url issue.html_url release.html_url compare "
+    "body.compare_url body.issue.html_url body.pull_request.html_url commit.url commit.html_url bug.weburl "
+    "result.job_url result.log_url article.url update.url pull_request.full_url archived-at msg.archived-at"
+)
+# Pages of Fedora's services, for messages that name a thing but not its address.
+_PAGES = {
+    "bodhi.update": (
+        "https://bodhi.fedoraproject.org/updates/",
+        paths("update.alias comment.update.alias comment.update_alias update.title comment.update_title"),
+    ),
+    "bodhi.errata": ("https://bodhi.fedoraproject.org/updates/", paths("update.alias update.title")),
+    "buildsys.build": ("https://koji.fedoraproject.org/koji/buildinfo?buildID=", paths("build_id")),
+    "buildsys.tag": ("https://koji.fedoraproject.org/koji/buildinfo?buildID=", paths("build_id")),
+    "buildsys.task": ("https://koji.fedoraproject.org/koji/taskinfo?taskID=", paths("id")),
+    "copr.build": ("https://copr.fedorainfracloud.org/coprs/build/", paths("build")),
+}
+
+
+@lru_cache(maxsize=8192)
+def _phrase(name: str) -> str | None:
+    return next((_PHRASES[start] for start in _starts(name) if start in _PHRASES), None)
+
+
+def _starts(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
+
+
+def subtitle(name: str, body: dict[str, Any], concerns: Concerns) -> str:
+    """Return one line of plain text that says what a message of topic `name` tells; never raises, never empty."""
+
+    def value(match: re.Match[str]) -> str:
+        field = match[1]
+        if field == "agent":
+            return concerns.agent or "somebody"
+        if field == "packages":
+            return _several(concerns.packages)
+        if field == "state":
+            state = body.get("new")
+            return _STATES.get(state, "changed") if type(state) is int else "changed"
+        found = at(body, tuple(field.split(".")))
+        return str(found) if type(found) in (str, int, float) else "?"
+
+    phrase = _phrase(name)
+    if phrase is None:
+        who = f"{concerns.agent}: " if concerns.agent else ""
+        what = f" ({_several(concerns.packages)})" if concerns.packages else ""
+        return _one_line(who + name.replace(".", " ") + what) or name
+    return _one_line(_FIELD.sub(value, phrase)) or name
+
+
+def _several(names: tuple[str, ...]) -> str:
+    more = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "") or "?"
+
+
+def _one_line(text: str) -> str:
+    words = " ".join(text[: 4 * MAX_SUBTITLE].split())
+    line = "".join(character for character in words if character.isprintable())
+    return line if len(line) <= MAX_SUBTITLE else line[: MAX_SUBTITLE - 1] + "…"
+
+
+def link(name: str, body: dict[str, Any]) -> str | None:
+    """Return an http or https URL that shows more of a message of topic `name`, None if there is none; never raises.
+
+    It is the one that the sender wrote, else the page of Fedora's service that shows the update, build or task.
+    """
+    for path in _URLS:
+        url = text_at(body, *path)
+        if url.startswith(("https://", "http://")) and _is_safe(url):
+            return url
+    for start in _starts(name):
+        if start in _PAGES:
+            base, places = _PAGES[start]
+            for path in places:
+                found = at(body, path)
+                if type(found) in (int, str) and 0 < len(str(found)) <= MAX_URL // 10:
+                    return base + quote(str(found), safe="")
+    return None
+
+
+def _is_safe(url: str) -> bool:
+    return len(url) <= MAX_URL and url.isprintable() and not any(mark in url for mark in " \"'<>`\\{}|^")

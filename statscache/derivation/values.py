@@ -1,0 +1,147 @@
+"""Reading people, packages and URLs out of bodies that may hold anything anywhere.
+
+Nothing here raises: what is missing, or of another type than its sender promised, is simply not found.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Any
+
+Path = tuple[str, ...]
+
+MAX_NAME = 200
+"""Characters of the longest name of a person or package."""
+
+# What senders write where a person would stand, when there is none; `_` stands for a person who was forgotten.
+_NOBODY = frozenset({"", "_", "anonymous", "nobody", "none", "orphan"})
+_ACCOUNT = (
+    re.compile(r"https?://([^./@:\s]+)\.id(?:\.stg)?\.fedoraproject\.org/?", re.ASCII),
+    re.compile(r"([^./@:\s]+)\.id(?:\.stg)?\.fedoraproject\.org", re.ASCII),
+    re.compile(r"([^/@:\s]+)@fedoraproject\.org", re.ASCII),
+    re.compile(r"@([^/@:\s]+):fedora\.im", re.ASCII),
+)
+_PERSON_KEYS = ("username", "name", "nickname", "login")
+
+
+def paths(text: str) -> tuple[Path, ...]:
+    """Return the paths that `text` lists: keys joined by dots, paths set apart by spaces."""
+    return tuple(tuple(path.split(".")) for path in text.split())
+
+
+def at(value: Any, path: Path) -> Any:
+    """Return what stands at `path` in `value`, None if nothing does; a list on the way gives a list of what is found."""
+    for depth, key in enumerate(path):
+        if type(value) is dict:
+            value = value.get(key)
+        elif type(value) is list:
+            rest = path[depth:]
+            return [found for item in value if (found := at(item, rest)) is not None]
+        else:
+            return None
+    return value
+
+
+def text_at(value: Any, *path: str) -> str:
+    """Return the text at `path`, empty if there is none."""
+    found = at(value, path)
+    return found if type(found) is str else ""
+
+
+def dict_at(value: Any, *path: str) -> dict[str, Any]:
+    """Return the object at `path`, empty if there is none."""
+    found = at(value, path)
+    return found if type(found) is dict else {}
+
+
+def list_at(value: Any, *path: str) -> list[Any]:
+    """Return the list at `path`, empty if there is none."""
+    found = at(value, path)
+    return found if type(found) is list else []
+
+
+@lru_cache(maxsize=8192)
+def person(text: str) -> str | None:
+    """Return the account name in `text`; None for whoever is nobody.
+
+    OpenIDs, e-mail aliases and chat addresses that Fedora gives to its account holders are their names. Any other
+    address, of mail, the web or a host, is nobody's name; neither is what is not printable or too long.
+    """
+    name = text.strip()
+    for pattern in _ACCOUNT:
+        if match := pattern.fullmatch(name):
+            name = match[1]
+            break
+    if (
+        len(name) > MAX_NAME
+        or "@" in name
+        or "://" in name
+        or not name.isprintable()
+        or name.lower() in _NOBODY
+    ):
+        return None
+    return None if _is_host(name) else name
+
+
+def _is_host(name: str) -> bool:
+    if name.count(".") != 3 and ":" not in name:
+        return False
+    try:
+        ip_address(name.partition("/")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def people(value: Any) -> Iterator[str]:
+    """Yield the account names in `value`: text, an object that describes a person, or a list of these."""
+    if type(value) is str:
+        if name := person(value):
+            yield name
+    elif type(value) is dict:
+        for key in _PERSON_KEYS:
+            if type(value.get(key)) is str:
+                yield from people(value[key])
+                break
+    elif type(value) is list:
+        for item in value:
+            if type(item) is not list:
+                yield from people(item)
+
+
+def packages(value: Any) -> Iterator[str]:
+    """Yield the package names in `value`: text, an object that describes a package, or a list of these.
+
+    Containers, flatpaks and modules are packages too, as they are in the headers of fedora-messaging.
+    """
+    if type(value) is str:
+        name = value.strip()
+        if name and name != "_" and len(name) <= MAX_NAME and name.isprintable():
+            yield name
+    elif type(value) is dict:
+        if type(value.get("name")) is str:
+            yield from packages(value["name"])
+    elif type(value) is list:
+        for item in value:
+            if type(item) is not list:
+                yield from packages(item)
+
+
+def built(value: Any) -> Iterator[str]:
+    """Yield the package names of the builds in `value`: name-version-release, several set apart by spaces or commas.
+
+    Objects that describe a build (`nvr`) and lists are read too. What has no version and release is no build.
+    """
+    if type(value) is str:
+        for nvr in value.replace(",", " ").split():
+            name, *rest = nvr.rsplit("-", 2)
+            if len(rest) == 2 and name:
+                yield from packages(name)
+    elif type(value) is dict:
+        if type(value.get("nvr")) is str:
+            yield from built(value["nvr"])
+    elif type(value) is list:
+        for item in value:
+            if type(item) is not list:
+                yield from built(item)

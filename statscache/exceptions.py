@@ -1,0 +1,41 @@
+"""Every error that statscache raises on purpose: one root, and under it the condition by name."""
+
+
+class StatscacheError(Exception):
+    """The root: catching it catches whatever statscache raises on purpose."""
+
+
+class ConfigurationError(StatscacheError, ValueError):
+    """The configuration cannot be used; the text lists all its errors and how to mend them."""
+
+
+class MalformedMessage(StatscacheError, ValueError):
+    """Bytes from a source are no message; the text says what is wrong and where."""
+
+
+class PluginError(StatscacheError, TypeError):
+    """A plugin class breaks the contract; the text names the class and the mend."""
+
+
+class YieldError(StatscacheError, ValueError):
+    """`observe` yielded something that its kind cannot count; the text shows it and what was expected."""
+
+
+class UnknownPlugin(StatscacheError, LookupError):
+    """No plugin of that name is installed and enabled."""
+
+
+class SourceError(StatscacheError, OSError):
+    """A source cannot be read; the text names it and the mend."""
+
+
+class SchemaError(StatscacheError, RuntimeError):
+    """The database's schema is not the one that this release works with."""
+
+
+class PublishError(StatscacheError, OSError):
+    """A target could not be brought up to date; it still serves its previous snapshot."""
+
+
+class PublisherBusy(PublishError):
+    """Another publisher is at work on this database."""

@@ -1,0 +1,113 @@
+"""A plugin that is behind the journal's end catches up from the journal; nobody asks the archive again."""
+
+import logging
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+from sqlalchemy import Connection
+
+from statscache import canonical
+from statscache.exceptions import UnknownPlugin
+from statscache.ingest.fold import Placed, fold, observe
+from statscache.message import Message
+from statscache.plugins import Plugin
+from statscache.plugins.registry import Registry
+from statscache.store import journal, positions, quarantine
+from statscache.store.database import Database
+from statscache.store.positions import Position
+from statscache.store.quarantine import SetAside
+
+STEP = 10_000
+"""Messages that are folded in one transaction."""
+
+_log = logging.getLogger(__name__)
+
+
+def version_of(plugin: Plugin) -> str:
+    """Return what the state of a plugin depends on besides messages: its version and its settings."""
+    settings = canonical.digest(canonical.identity(dict(plugin.settings)))[:16] if plugin.settings else "-"
+    return f"{plugin.version} {settings}"
+
+
+def is_behind(stored: str, ours: str) -> bool:
+    """Return whether state of version `stored` has to be folded anew for `ours`; never by an older release."""
+    return stored != ours and int(stored.split()[0]) <= int(ours.split()[0])
+
+
+def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
+    """Put a plugin back to the beginning of the journal, without state; its documents stay published meanwhile."""
+    plugin.clear(connection, row.id)
+    quarantine.drop_plugin(connection, plugin.name)
+    row.version = version_of(plugin)
+    row.position = row.failures = 0
+    row.oldest = row.newest = row.suspended = None
+    row.revision += 1
+    positions.save(connection, [row])
+    positions.mark(connection, row, [(positions.EVERYTHING, 0)])
+
+
+def rebuild(database: Database, registry: Registry, names: Sequence[str]) -> None:
+    """Put plugins back to the beginning of the journal.
+
+    Raises:
+        UnknownPlugin: One of the names is no active plugin; nothing was changed.
+    """
+    plugins = [registry.get(name) for name in names]
+    with database.writing() as connection:
+        journal.lock(connection)
+        rows = positions.load(connection)
+        for plugin in plugins:
+            if plugin.name not in rows:
+                raise UnknownPlugin(f"the database has not seen the plugin {plugin.name!r}: run a backfill first")
+            reset(connection, plugin, positions.lock(connection, [rows[plugin.name].id])[plugin.name])
+
+
+def step(database: Database, plugin: Plugin, budget: float, watch: Callable[[Plugin, int], None]) -> bool:
+    """Fold the next messages of the journal into a plugin that is behind; return whether it still is."""
+    with database.reading() as connection:
+        row = positions.load(connection).get(plugin.name)
+        end = journal.head(connection)
+        if row is None or not _may_fold(row, plugin) or row.position >= end.position:
+            return False
+        records = [line for _, line in islice(journal.read(connection, row.position, end.position), STEP)]
+    messages = [Message.from_record(line) for line in records]
+    watch(plugin, len(messages))
+    interested = Registry([plugin]).interested
+    wanted = [index for index, message in enumerate(messages) if interested(message.name)]
+    observed = observe(plugin, messages, wanted)
+    with database.writing() as connection:
+        # The journal's lock makes the last step end at its very end, however fast others append.
+        end = journal.lock(connection)
+        locked = positions.lock(connection, [row.id])[plugin.name]
+        if locked.position != row.position or not _may_fold(locked, plugin):
+            return locked.position < end.position
+        first = row.position + 1
+        placed = Placed(messages, range(first, first + len(messages)), "journal")
+        fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
+        locked.position = row.position + len(messages)
+        positions.save(connection, [locked])
+        return locked.position < end.position and locked.suspended is None
+
+
+def retry(database: Database, plugin: Plugin, item: SetAside, budget: float) -> bool:
+    """Let a plugin try again a message that was set aside for it; return whether it now counts."""
+    assert item.position is not None
+    with database.writing() as connection:
+        end = journal.lock(connection)
+        row = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
+        record = journal.record(connection, item.position)
+        if record is None or item.position > row.position:
+            return False
+        messages = [Message.from_record(record)]
+        observed = observe(plugin, messages, [0])
+        if observed.failures:
+            return False
+        quarantine.drop(connection, (item.id,))
+        placed = Placed(messages, [item.position], item.source)
+        failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
+        positions.save(connection, [row])
+        return failed == 0
+
+
+def _may_fold(row: Position, plugin: Plugin) -> bool:
+    return row.suspended is None and row.version == version_of(plugin)

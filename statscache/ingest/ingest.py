@@ -1,0 +1,214 @@
+"""The door of the database: deliveries go in, exactly once, and every plugin keeps up with the journal."""
+
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+
+from statscache.ingest import catchup
+from statscache.ingest.batch import Batch, prepare
+from statscache.ingest.fold import Placed, fold
+from statscache.ingest.outcome import Delivery, Outcome
+from statscache.plugins import Plugin
+from statscache.plugins.registry import Registry
+from statscache.store import coverage, journal, positions, quarantine, sources
+from statscache.store.database import Database
+from statscache.store.journal import Head
+
+_log = logging.getLogger(__name__)
+
+
+def _unwatched(plugin: Plugin, messages: int) -> None:
+    pass
+
+
+@dataclass
+class Ingest:
+    """Accepts deliveries into the journal of one database and folds them into the plugins' state.
+
+    Several processes may each have one on the same database; safe for one thread at a time.
+
+    Attributes:
+        database: Where to.
+        registry: The plugins that fold.
+        environments: Those whose messages are accepted; empty for all.
+        budget: Seconds that a plugin may take for one batch before it is suspended.
+        watch: Told before a plugin begins with a number of messages, so that a hang can be laid at its door.
+    """
+
+    database: Database
+    registry: Registry
+    environments: Collection[str] = ("prod",)
+    budget: float = 30.0
+    watch: Callable[[Plugin, int], None] = _unwatched
+
+    def start(self) -> None:
+        """Make the database ready for these plugins: new ones start at the beginning, changed ones start anew."""
+        with self.database.writing() as connection:
+            journal.lock(connection)
+            rows = positions.load(connection)
+            for plugin in self.registry:
+                row = rows.get(plugin.name)
+                version = catchup.version_of(plugin)
+                if row is None:
+                    positions.register(connection, plugin.name, version)
+                elif catchup.is_behind(row.version, version):
+                    _log.info("plugin %s has changed: it is folded anew from the journal", plugin.name)
+                    catchup.reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])
+
+    def take(self, delivery: Delivery) -> Outcome:
+        """Accept a delivery in one transaction; when this returns, it is on disk.
+
+        A delivery that the database refuses is halved until the poison is alone, which goes into quarantine.
+        """
+        batch = prepare(delivery, self.environments, self.registry, self.watch)
+        try:
+            with self.database.writing() as connection:
+                return self._accept(connection, delivery, batch)
+        except (OperationalError, InterfaceError, InternalError):
+            raise
+        except Exception as error:
+            if len(delivery.lines) > 1:
+                return self._take_halves(delivery)
+            if not delivery.lines:
+                raise
+            _log.exception("the database refused a message, which is set aside")
+            refused = (delivery.lines[0], f"the database refused it: {type(error).__name__}: {error}")
+            outcome = self.take(replace(delivery, lines=(), oversize=[*delivery.oversize, refused]))
+            outcome.read += 1
+            return outcome
+
+    def _take_halves(self, delivery: Delivery) -> Outcome:
+        middle = len(delivery.lines) // 2
+        # What was read is complete only with the second half.
+        row = self._source(delivery.source)
+        offset = row.offset if row else 0
+        outcome = self.take(replace(delivery, lines=delivery.lines[:middle], offset=offset, oversize=()))
+        outcome += self.take(replace(delivery, lines=delivery.lines[middle:], resumed=False))
+        return outcome
+
+    def _source(self, name: str) -> sources.SourceRow | None:
+        with self.database.reading() as connection:
+            return sources.load(connection, name)
+
+    def _accept(self, connection: Connection, delivery: Delivery, batch: Batch) -> Outcome:
+        before = journal.lock(connection)
+        places, outcome = _place(connection, batch, before)
+        outcome.read = len(delivery.lines)
+        outcome.foreign, outcome.held, outcome.set_aside = batch.foreign, len(batch.held), len(batch.malformed)
+        fresh = [index for index, place in enumerate(places) if place is not None]
+        end = before
+        if fresh:
+            end = journal.append(
+                connection,
+                before,
+                [batch.records[index] for index in fresh],
+                [batch.identities[index] for index in fresh],
+                [batch.messages[index].timestamp for index in fresh],
+            )
+        placed = Placed(batch.messages, places, delivery.source)
+        outcome.failures = self._fold(connection, before, end, batch, placed)
+        for raw, reason in batch.malformed:
+            quarantine.keep_bytes(connection, raw, reason, delivery.source)
+        sources.hold(connection, [(digest, due, delivery.source, raw) for digest, due, raw in batch.held])
+        if outcome.known or outcome.foreign:
+            journal.count(
+                connection, known=outcome.known, conflicts=outcome.conflicts, foreign=outcome.foreign
+            )
+        _move_source(connection, delivery, batch, len(fresh))
+        return outcome
+
+    def _fold(self, connection: Connection, before: Head, end: Head, batch: Batch, placed: Placed) -> int:
+        rows = positions.load(connection)
+        current = [
+            rows[plugin.name]
+            for plugin in self.registry
+            if plugin.name in batch.observed and _keeps_up(rows.get(plugin.name), plugin, before)
+        ]
+        locked = positions.lock(connection, [row.id for row in current])
+        failures = 0
+        for plugin in self.registry:
+            row = locked.get(plugin.name)
+            if row is None:
+                continue
+            failures += fold(
+                connection,
+                plugin,
+                row,
+                batch.observed[plugin.name],
+                placed,
+                through=end.through,
+                budget=self.budget,
+            )
+            row.position = end.position
+        positions.save(connection, list(locked.values()))
+        return failures
+
+    def catch_up(self) -> bool:
+        """Fold one step of the journal into each plugin that is behind; return whether any still is."""
+        behind = False
+        for plugin in self.registry:
+            behind |= catchup.step(self.database, plugin, self.budget, self.watch)
+        return behind
+
+    def admit_due(self) -> Outcome:
+        """Accept the held messages whose time has come."""
+        outcome = Outcome()
+        while True:
+            with self.database.reading() as connection:
+                if not sources.any_due(connection):
+                    return outcome
+            with self.database.writing() as connection:
+                journal.lock(connection)
+                due = sources.take_due(connection, 1_000)
+                for name in sorted({name for name, _ in due}):
+                    delivery = Delivery(name, [raw for source, raw in due if source == name])
+                    batch = prepare(delivery, self.environments, self.registry, self.watch)
+                    outcome += self._accept(connection, delivery, batch)
+
+
+def _keeps_up(row: positions.Position | None, plugin: Plugin, before: Head) -> bool:
+    return (
+        row is not None
+        and row.suspended is None
+        and row.position == before.position
+        and row.version == catchup.version_of(plugin)
+    )
+
+
+def _place(connection: Connection, batch: Batch, end: Head) -> tuple[list[int | None], Outcome]:
+    """Give each new message its place behind `end`; a copy, of the journal or of this batch, has none."""
+    outcome = Outcome()
+    known = journal.find(connection, batch.identities)
+    places: list[int | None] = []
+    place = end.position
+    for identity in batch.identities:
+        same = known.get(identity.digest)
+        original = same and next((other for other in same if abs(other.day - identity.day) <= 1), None)
+        if original:
+            outcome.known += 1
+            outcome.conflicts += original.content != identity.content
+            places.append(None)
+            continue
+        place += 1
+        places.append(place)
+        known.setdefault(identity.digest, []).append(identity)
+    outcome.accepted = place - end.position
+    return places, outcome
+
+
+def _move_source(connection: Connection, delivery: Delivery, batch: Batch, accepted: int) -> None:
+    row = sources.load(connection, delivery.source)
+    newest = max((message.timestamp for message in batch.messages), default=None)
+    if row and row.newest is not None:
+        if delivery.resumed and newest is not None:
+            coverage.record(connection, row.newest, newest, complete=False)
+        newest = row.newest if newest is None else max(newest, row.newest)
+    total = accepted + (row.accepted if row else 0)
+    offset = max(delivery.offset, row.offset if row else 0)
+    sources.save(connection, sources.SourceRow(delivery.source, newest, offset, total, int(time.time())))
+
+

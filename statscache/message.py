@@ -1,0 +1,326 @@
+"""A message is one announcement on the bus; `parse` makes it from any envelope, live or historical.
+
+What identifies a message is what its sender published: topic, time, body, and the sender's headers that name people
+and packages. What a history server adds (`meta`, `users`, `packages`, `agent_name`) and what the transport adds
+(`i`, `crypto`, `signature`, the Unix account in `username`) is not read at all, so a message is the same message
+whichever way it came.
+
+Parsing is the hot path: `orjson` does the work, and each rule that `orjson` does not hold itself is guarded by a
+search over the raw bytes that is cheap and never misses. Only what such a search suspects is examined value by value.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple, Self
+
+import orjson
+
+from statscache import canonical, derivation
+from statscache.exceptions import MalformedMessage
+
+MAX_TOPIC = 1000
+"""Characters of the longest topic that is accepted."""
+
+MAX_ID = 500
+"""Characters of the longest id that is accepted."""
+
+MAX_DEPTH = 100
+"""Objects and arrays that may be nested in each other, the envelope being the first."""
+
+END_OF_TIME = 253402300800
+"""Seconds since 1970 UTC of the year 10000, which no timestamp reaches."""
+
+_PEOPLE_AND_PACKAGES = (
+    "fedora_messaging_user_",
+    "fedora_messaging_rpm_",
+    "fedora_messaging_container_",
+    "fedora_messaging_flatpak_",
+    "fedora_messaging_module_",
+)
+_DIGITS_TO_ZERO = bytes.maketrans(b"0123456789", b"0000000000")
+# The shortest integer that 64 bits cannot hold, -9223372036854775809, has 19 digits.
+_LONG_NUMBER = b"0" * 19
+_DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]*)?", re.ASCII)
+
+
+class Address(NamedTuple):
+    """The parts of a topic that statistics ask for."""
+
+    category: str | None
+    environment: str | None
+    name: str
+
+
+@lru_cache(maxsize=8192)
+def address(topic: str) -> Address:
+    """Return the category, environment and name of `topic`.
+
+    `org.fedoraproject.prod.buildsys.tag` is in category `buildsys`, environment `prod`, and is named `buildsys.tag`.
+    `VirtualTopic.eng.brew.build` is in category `brew`, in no environment, and is named `brew.build`. A topic that is
+    too short to have a category has none, and is its own name.
+    """
+    parts = topic.split(".")
+    if parts[0] == "VirtualTopic":
+        return Address(parts[2], None, ".".join(parts[2:])) if len(parts) > 2 else Address(None, None, topic)
+    environment = parts[2] if len(parts) > 2 else None
+    return (
+        Address(parts[3], environment, ".".join(parts[3:]))
+        if len(parts) > 3
+        else Address(None, environment, topic)
+    )
+
+
+class Message:
+    """One announcement: who says what happened when, and what statscache derives from it.
+
+    What is derived is computed when first asked for, and kept; most messages are counted by topic and time alone.
+    Messages are shared by all plugins: treat `body` and `headers` as read-only.
+
+    Attributes:
+        id: The envelope's id, or the SHA-256 of the content of a message that came without one.
+        topic: The whole topic, with prefix and environment.
+        timestamp: When it was sent, in whole seconds since 1970 UTC.
+        headers: The sender's headers that name people and packages; others are not kept.
+    """
+
+    __slots__ = ("_body", "_content", "_derived", "headers", "id", "timestamp", "topic")
+
+    def __init__(
+        self, id: str, topic: str, timestamp: int, body: Any, headers: dict[str, Any] | None = None
+    ) -> None:
+        """Make a message from values that keep the rules of `parse`; nothing is checked."""
+        self.id = id
+        self.topic = topic
+        self.timestamp = timestamp
+        self.headers = headers or {}
+        self._body = body
+        self._content: bytes | None = None
+        self._derived: derivation.Derived | None = None
+
+    def __repr__(self) -> str:
+        """Return what identifies the message to a person who debugs."""
+        return f"<Message {self.id} {self.topic} at {self.timestamp}>"
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """What the message says; `{}` where the sender sent no object (old messages may carry text, a list or null).
+
+        `content` and `record` hold what was sent, whatever it was.
+        """
+        return self._body if isinstance(self._body, dict) else {}
+
+    @property
+    def category(self) -> str | None:
+        """The application that speaks: the topic's fourth part (`VirtualTopic.*`: third); None for a short topic."""
+        return address(self.topic).category
+
+    @property
+    def environment(self) -> str | None:
+        """The topic's third part, such as `prod`; None for topics of fewer than three parts and `VirtualTopic.*`."""
+        return address(self.topic).environment
+
+    @property
+    def name(self) -> str:
+        """The topic without prefix and environment, such as `buildsys.build.state.change`."""
+        return address(self.topic).name
+
+    @property
+    def agent(self) -> str | None:
+        """The person who acted; None where nobody is known to have."""
+        return self._derive().agent
+
+    @property
+    def usernames(self) -> tuple[str, ...]:
+        """The people who are involved, the agent included, sorted and each once."""
+        return self._derive().usernames
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """The packages that are concerned, sorted and each once."""
+        return self._derive().packages
+
+    @property
+    def subtitle(self) -> str:
+        """One line of plain text that says to a person what happened. It is hostile text: escape it."""
+        return derivation.subtitle(self.name, self.body, self._derive())
+
+    @property
+    def link(self) -> str | None:
+        """An http or https URL that shows more; None where there is none. It is hostile text: escape it."""
+        return derivation.link(self.name, self.body)
+
+    @property
+    def content(self) -> bytes:
+        """The canonical JSON of `[topic, timestamp, body]`, and of the headers as fourth where there are any."""
+        content = self._content
+        if content is None:
+            value = [self.topic, self.timestamp, self._body]
+            if self.headers:
+                value.append(self.headers)
+            content = self._content = canonical.identity(value)
+        return content
+
+    def record(self) -> bytes:
+        """Return the journal's line, without a newline: the canonical JSON of the id followed by the content."""
+        return b"[" + canonical.identity(self.id) + b"," + self.content[1:]
+
+    @classmethod
+    def from_record(cls, line: bytes) -> Self:
+        """Return the message of which `line` is the record.
+
+        Raises:
+            ValueError: The line is no record.
+        """
+        return cls(*orjson.loads(line))
+
+    def _derive(self) -> derivation.Derived:
+        derived = self._derived
+        if derived is None:
+            derived = self._derived = derivation.derive(self.name, self.body, self.headers)
+        return derived
+
+
+def parse(raw: bytes) -> Message:
+    """Return the message that `raw` holds as JSON, in the envelope of fedmsg, fedora-messaging or datagrepper.
+
+    A message without an id, or with an empty one, is identified by the SHA-256 of its topic, time and body. An id
+    that is no text is refused, for no sender makes one. A message without a body has the body null.
+
+    Raises:
+        MalformedMessage: The bytes are no message; the text says what is wrong, where, and what was expected.
+    """
+    try:
+        envelope = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise MalformedMessage(f"not JSON: {error}") from error
+    if type(envelope) is not dict:
+        raise MalformedMessage(f"JSON, but {_kind(envelope)}: expected an object with topic and timestamp")
+
+    topic = envelope.get("topic")
+    if type(topic) is not str or not 0 < len(topic) <= MAX_TOPIC:
+        raise MalformedMessage(_refusal("topic", topic, f"text of 1 to {MAX_TOPIC} characters"))
+
+    fedmsg = "msg" in envelope
+    body = envelope.get("msg" if fedmsg else "body")
+    headers = envelope.get("headers")
+    kept: dict[str, Any] | None = None
+    if headers and type(headers) is dict:
+        kept = {key: value for key, value in headers.items() if key.startswith(_PEOPLE_AND_PACKAGES)}
+    else:
+        headers = {}
+
+    timestamp = envelope.get("timestamp")
+    if type(timestamp) is int and 0 <= timestamp < END_OF_TIME:
+        seconds = timestamp
+    elif timestamp is not None:
+        seconds = _seconds("timestamp", timestamp)
+    else:
+        seconds = _seconds("headers.sent-at", headers.get("sent-at"))
+
+    field = "msg_id" if "msg_id" in envelope else "id"
+    id = envelope.get(field)
+    if id is not None and (type(id) is not str or len(id) > MAX_ID):
+        raise MalformedMessage(_refusal(field, id, f"text of at most {MAX_ID} characters, or none"))
+
+    if b"\\u0000" in raw or _LONG_NUMBER in raw.translate(_DIGITS_TO_ZERO):
+        _examine(raw, envelope, "msg" if fedmsg else "body")
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+        _bound_depth("msg" if fedmsg else "body", body, 1)
+        _bound_depth("headers", kept, 1)
+
+    if not id:
+        id = canonical.digest(canonical.identity([topic, seconds, body]))
+    return Message(id, topic, seconds, body, kept)
+
+
+def _seconds(field: str, value: Any) -> int:
+    """Return `value`, a number or text in ISO 8601 (no zone means UTC), as whole seconds since 1970 UTC."""
+    expected = "seconds since 1970 or ISO 8601, in the years 1970 to 9999"
+    seconds: float | None = None
+    if type(value) is int or type(value) is float:
+        seconds = value
+    elif type(value) is str:
+        if _DECIMAL.fullmatch(value):
+            seconds = float(value)
+        else:
+            try:
+                moment = datetime.fromisoformat(value)
+            except ValueError as error:
+                raise MalformedMessage(_refusal(field, value, expected)) from error
+            seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    elif value is None:
+        raise MalformedMessage(f"no timestamp: expected timestamp or headers.sent-at as {expected}")
+    if seconds is None or not 0 <= seconds < END_OF_TIME:
+        raise MalformedMessage(_refusal(field, value, expected))
+    return int(seconds)
+
+
+def _examine(raw: bytes, envelope: dict[str, Any], body: str) -> None:
+    """Refuse a NUL or an integer beyond 64 bits in what is kept of the message.
+
+    `orjson` makes a float of an integer beyond 64 bits, so this asks the parser of the standard library, which does not.
+    """
+    try:
+        exact = json.loads(raw, parse_int=_Integer)
+    except RecursionError as error:
+        raise MalformedMessage(f"nested more than {MAX_DEPTH} deep") from error
+    # An id wins or loses by the same rules in both parsers, so the two envelopes have the same fields.
+    for field in ("topic", "msg_id", "id", "timestamp", body, "headers"):
+        if field in envelope:
+            for path, value in _walk(field, exact[field]):
+                if isinstance(value, _Integer) and not value.fits:
+                    raise MalformedMessage(f"{path} is an integer beyond 64 bits")
+                if isinstance(value, str) and "\0" in value:
+                    raise MalformedMessage(f"{path} holds a NUL character (\\u0000)")
+
+
+class _Integer:
+    """An integer literal, of which only the size matters; it may have more digits than `int` takes."""
+
+    __slots__ = ("fits",)
+
+    def __init__(self, literal: str) -> None:
+        self.fits = len(literal) <= 20 and -(2**63) <= int(literal) < 2**64
+
+
+def _walk(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each scalar and each key under `value` with the path that leads to it, without recursion."""
+    waiting = [(path, value)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, dict):
+            yield from ((f"a key of {path}", key) for key in value)
+            waiting.extend((f"{path}.{key[:40]}", item) for key, item in value.items())
+        elif isinstance(value, list):
+            waiting.extend((f"{path}[{index}]", item) for index, item in enumerate(value))
+        else:
+            yield path, value
+
+
+def _bound_depth(field: str, value: Any, depth: int) -> None:
+    """Refuse what is nested in more than `MAX_DEPTH` objects and arrays, `depth` of which enclose `value`."""
+    level = [value]
+    while level := [item for item in level if isinstance(item, dict | list)]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise MalformedMessage(f"{field} is nested more than {MAX_DEPTH} deep")
+        level = [inner for item in level for inner in (item.values() if isinstance(item, dict) else item)]
+
+
+def _refusal(field: str, value: Any, expected: str) -> str:
+    if value is None:
+        return f"no {field}: expected {expected}"
+    shown = repr(value) if isinstance(value, int | float) else _kind(value)
+    if isinstance(value, str):
+        shown = repr(value) if len(value) <= 60 else f"{value[:60]!r}… ({len(value)} characters)"
+    return f"{field} is {shown}: expected {expected}"
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    kinds = {dict: "an object", list: "an array", str: "text", bool: "a truth value"}
+    return kinds.get(type(value), "a number")

@@ -1,0 +1,280 @@
+"""The contract between an author of a statistic and the framework.
+
+An author derives from a kind (`Counter`, `Latest`, `Log`), says what is measured in class attributes, and yields from
+`observe`. Everything else is the framework's: duplicates, buckets, storage, restart, rendering, publishing.
+
+A kind is the merge that a statistic uses. It derives from `Plugin` and implements `check`, `merge`, `clear` and
+the questions that rendering asks (`latest`, `series`, `keys`). All that it stores must be a commutative merge, so that
+the state is a function of the *set* of messages (law 1).
+"""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from sqlalchemy import Connection
+
+from statscache.exceptions import PluginError, YieldError
+from statscache.message import Message
+from statscache.plugins.keys import Key
+from statscache.timeline import Resolution
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_DIMENSION = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_TOPIC = re.compile(r"[^.\s]+(\.[^.\s]+)*")
+_TAKEN = {"total", "timestamp", "value", "last_24h", "last_7d", "last_30d", "start", "stop", "duration"}
+
+
+class Observation(NamedTuple):
+    """What one plugin yielded for one message, checked by its kind.
+
+    Attributes:
+        timestamp: Of the message, seconds since 1970 UTC.
+        message: The message's id, which decides between messages of one second.
+        items: What `observe` yielded, each as the kind's `check` returned it, in order.
+    """
+
+    timestamp: int
+    message: str
+    items: Sequence[Any]
+
+
+class Dirty(NamedTuple):
+    """A document whose bytes may have changed: `latest`, `key` (number: its digest), or a resolution's name and period.
+
+    For a resolution, `number` is the start of the period in seconds since 1970 UTC.
+    """
+
+    document: str
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a kind stores for one plugin, as one transaction sees it.
+
+    Attributes:
+        connection: The transaction.
+        plugin: The number of the plugin in this database.
+        through: Timestamp of the newest accepted message: the clock of everything published. None before the first.
+        newest: Timestamp of the newest message that this plugin counted. None before the first.
+    """
+
+    connection: Connection
+    plugin: int
+    through: int | None
+    newest: int | None = None
+
+
+class KeyDocument(NamedTuple):
+    """What is published of one key of an unbounded plugin; times in seconds since 1970 UTC."""
+
+    key: Key
+    total: int
+    first: int
+    last: int
+    days: dict[str, list[tuple[int, int]]]
+
+
+class Plugin(ABC):
+    """One statistic: what it measures, and how it is said to people.
+
+    Attributes:
+        name: Its name in paths and on the command line: lowercase letters, digits and `-`.
+        title: A heading for people.
+        definition: What is counted as one, in a sentence or two: "One is counted when ...".
+        unit: What the numbers count, in the plural, such as `messages`.
+        dimensions: Names of the parts of a key, in order.
+        topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
+            dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
+        version: Raise it when `observe` changes its mind: the statistic is then folded anew from the journal.
+        people: Whether keys are people.
+        unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    definition: ClassVar[str] = ""
+    unit: ClassVar[str] = "messages"
+    dimensions: ClassVar[tuple[str, ...]] = ()
+    topics: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
+    people: ClassVar[bool] = False
+    unbounded: ClassVar[bool] = False
+
+    kind: ClassVar[str]
+    """The framework's: the name of the merge."""
+
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+        """Make the plugin with its settings from `[plugins.settings.NAME]`; override to check them."""
+        self.settings: Mapping[str, Any] = settings or {}
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """Refuse a class that breaks the contract, when it is defined.
+
+        Raises:
+            PluginError: What is wrong with the class, and the mend.
+        """
+        super().__init_subclass__(**arguments)
+        if "kind" not in vars(cls):
+            _check_class(cls)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the class's docstring."""
+        return (type(self).__doc__ or "").strip().split("\n", 1)[0].strip()
+
+    @abstractmethod
+    def observe(self, message: Message) -> Iterable[Any]:
+        """Yield what is to be counted of a message; nothing if it is none of this statistic's business.
+
+        Whatever raises here sets the message aside for this plugin alone; it can be retried when the plugin is mended.
+        """
+
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield name and content of the fixed documents; override, and yield from this one, to publish more.
+
+        A name is filed as `v1/plugins/<plugin>/<name>.json`. Content depends on `state` alone: never on a clock.
+        """
+        yield "latest", {"rows": self.latest(state)}
+
+    # What a kind implements; an author leaves it alone.
+
+    @property
+    def resolutions(self) -> tuple[Resolution, ...]:
+        """The resolutions in which series are published, finest first; none unless the kind has buckets."""
+        return ()
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        """The widths in seconds of the buckets whose ends make `latest` change without an event."""
+        return ()
+
+    @abstractmethod
+    def check(self, item: Any) -> Any:
+        """Return what `observe` yielded in the form that `merge` takes.
+
+        Raises:
+            YieldError: It is nothing that this kind can count.
+        """
+
+    @abstractmethod
+    def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
+        """Merge new observations into the stored state, and return which documents that concerns."""
+
+    @abstractmethod
+    def clear(self, connection: Connection, plugin: int) -> None:
+        """Remove all stored state of the plugin, which is about to fold the journal anew."""
+
+    @abstractmethod
+    def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
+        """Yield the stored state, row by row in a declared order, for a recount to compare with."""
+
+    @abstractmethod
+    def latest(self, state: State) -> list[dict[str, Any]]:
+        """Return the flat records of the `latest` document, sorted as the published format says."""
+
+    def series(self, state: State, resolution: Resolution, start: int, end: int) -> list[list[Any]]:
+        """Return the rows `[timestamp, *dimensions, value]` of the buckets in `[start, end)`, sorted so."""
+        return []
+
+    def bucket_starts(self, state: State, resolution: Resolution) -> list[int]:
+        """Return the start of one bucket in each period that has a row, oldest first."""
+        return []
+
+    def key_documents(self, state: State, digests: Sequence[int]) -> Iterator[KeyDocument]:
+        """Yield what is published of each of these keys that exists."""
+        return iter(())
+
+    def all_keys(self, state: State) -> list[int]:
+        """Return the digests of all keys that have a document of their own."""
+        return []
+
+
+_FRAMEWORK = {
+    "all_keys",
+    "bucket_starts",
+    "check",
+    "clear",
+    "dump",
+    "key_documents",
+    "kept",
+    "latest",
+    "merge",
+    "resolutions",
+    "series",
+    "windows",
+}
+
+
+def check_key(dimensions: tuple[str, ...], key: Any) -> Key:
+    """Return `key` if it is a key of these dimensions.
+
+    Raises:
+        YieldError: It is not; the text shows it and what was expected.
+    """
+    if type(key) is not tuple:
+        message = f"a key is a tuple with one part for each of {dimensions}, such as ('copr',); got {key!r:.200}"
+        raise YieldError(message)
+    if len(key) != len(dimensions):
+        raise YieldError(f"the key {key!r:.200} has {len(key)} parts; the dimensions are {dimensions}")
+    for name, part in zip(dimensions, key, strict=True):
+        if part is None:
+            continue
+        if type(part) is not str:
+            raise YieldError(f"the part {name!r} of the key {key!r:.200} must be a string or None")
+        if "\0" in part or not _encodes(part):
+            raise YieldError(f"the part {name!r} of the key {key!r:.200} holds a NUL or a lone surrogate")
+    checked: Key = key
+    return checked
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_class(cls: type[Plugin]) -> None:
+    where = f"plugin class {cls.__module__}.{cls.__qualname__}"
+    problems = [*_problems(cls)]
+    if problems:
+        raise PluginError(f"{where}: " + "; ".join(problems))
+
+
+def _problems(cls: type[Plugin]) -> Iterator[str]:
+    name = getattr(cls, "name", None)
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        yield f"`name` is {name!r}; give it a name of lowercase letters, digits and '-', such as 'builds-by-owner'"
+    if not isinstance(getattr(cls, "title", None), str) or not cls.title.strip():
+        yield "`title` is missing; give it a heading for people"
+    if not (cls.__dict__.get("__doc__") or "").strip():
+        yield "the docstring is missing; its first line is the summary that people read"
+    if not isinstance(getattr(cls, "kind", None), str):
+        yield "it derives from Plugin itself; derive from a kind, such as Counter, Latest or Log"
+    if type(cls.dimensions) is not tuple or any(
+        not isinstance(part, str) or not _DIMENSION.fullmatch(part) or part in _TAKEN for part in cls.dimensions
+    ):
+        yield f"`dimensions` is {cls.dimensions!r}; give a tuple of names in lowercase, none of {sorted(_TAKEN)}"
+    elif len(set(cls.dimensions)) != len(cls.dimensions):
+        yield f"`dimensions` is {cls.dimensions!r}; each name may stand there once"
+    if type(cls.topics) is not tuple or any(not _is_pattern(topic) for topic in cls.topics):
+        yield f"`topics` is {cls.topics!r}; give a tuple of patterns such as 'buildsys.build.state.change' or 'bodhi.#'"
+    if type(cls.version) is not int or cls.version < 1:
+        yield f"`version` is {cls.version!r}; give a whole number from 1"
+    if cls.unbounded and not cls.dimensions:
+        yield "`unbounded` needs at least one dimension"
+    if getattr(cls.observe, "__isabstractmethod__", False):
+        yield "`observe(self, message)` is missing"
+    taken = sorted(_FRAMEWORK & vars(cls).keys())
+    if taken:
+        yield f"it overrides {', '.join(taken)}, which the framework owns; choose other names"
+
+
+def _is_pattern(topic: object) -> bool:
+    return isinstance(topic, str) and bool(_TOPIC.fullmatch(topic)) and "#" not in topic.removesuffix("#")
+

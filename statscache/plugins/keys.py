@@ -1,0 +1,70 @@
+"""Keys of statistics: tuples of strings and nulls, and their three encodings.
+
+- *stored*: bytes whose order is the order of the keys (null first, then by code point), one zero byte behind each part;
+- *digest*: 64 bits of the digest of these bytes, by which tables refer to a key;
+- *path*: the file name of a per-key document (DESIGN.md 6, key encoding).
+"""
+
+import hashlib
+import re
+from functools import lru_cache
+
+from statscache import canonical
+
+Key = tuple[str | None, ...]
+"""The values of a statistic's dimensions."""
+
+_NULL = b"\x00"
+_TEXT = b"\x01"
+_END = b"\x00"
+_PLAIN = re.compile(rb"[a-z0-9-]*")
+_LONGEST = 120
+
+
+def stored(key: Key) -> bytes:
+    """Return the bytes of a key; they sort as keys do."""
+    return b"".join(_NULL if part is None else _TEXT + part.encode() + _END for part in key)
+
+
+def load(data: bytes) -> Key:
+    """Return the key of which `stored` made `data`."""
+    parts: list[str | None] = []
+    at = 0
+    while at < len(data):
+        if data[at : at + 1] == _NULL:
+            parts.append(None)
+            at += 1
+        else:
+            end = data.index(_END, at + 1)
+            parts.append(data[at + 1 : end].decode())
+            at = end + 1
+    return tuple(parts)
+
+
+@lru_cache(maxsize=65_536)
+def digest(key: Key) -> int:
+    """Return the 64 bits by which tables refer to a key."""
+    return canonical.digest64(stored(key))
+
+
+def path(key: Key) -> str:
+    """Return the name under which the document of a key is filed, without extension.
+
+    Bytes of the UTF-8 outside `[a-z0-9-]` become `_` and two hexadecimal digits; parts are joined by a dot; an empty
+    part is `_`, null is `__`; beyond 120 characters, the first 80, `~` and 32 digits of the SHA-256 of the whole.
+    """
+    name = ".".join(_part(part) for part in key)
+    if len(name) > _LONGEST:
+        return f"{name[:80]}~{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    return name
+
+
+def _part(part: str | None) -> str:
+    if part is None:
+        return "__"
+    data = part.encode()
+    if not data:
+        return "_"
+    if _PLAIN.fullmatch(data):
+        return part
+    return "".join(chr(byte) if _PLAIN.fullmatch(bytes([byte])) else f"_{byte:02x}" for byte in data)

@@ -1,0 +1,128 @@
+"""`Latest` and `Log`: the newest values of each key.
+
+Both are one merge: of all entries of a key the newest N stay, where newest is the greatest (timestamp, id of the
+message as bytes, index of the yield). `Latest` is N = 1.
+"""
+
+from collections.abc import Iterator, Sequence
+from heapq import nlargest
+from typing import Any, ClassVar
+
+import orjson
+from sqlalchemy import Connection, delete, func, select, tuple_
+
+from statscache import canonical
+from statscache.exceptions import YieldError
+from statscache.plugins import keys
+from statscache.plugins.contract import Dirty, Observation, Plugin, State, check_key
+from statscache.plugins.keys import Key
+from statscache.store.bulk import Upsert, among
+from statscache.store.schema import entry, key
+
+_LARGEST_VALUE = 65_536
+
+_add_keys = Upsert(key)
+_add_entries = Upsert(entry)
+
+
+class _Newest(Plugin):
+    """The newest N entries of each key; what `Latest` and `Log` share."""
+
+    kind = "Newest"
+
+    @property
+    def kept(self) -> int:
+        """How many entries of each key are kept."""
+        return 1
+
+    def check(self, item: Any) -> tuple[Key, bytes]:
+        if type(item) is not tuple or len(item) != 2 or type(item[0]) is not tuple:
+            message = f"{self.kind} takes a key and a value, such as (('rawhide',), {{'state': 'done'}})"
+            raise YieldError(f"{message}; got {item!r:.200}")
+        name = check_key(self.dimensions, item[0])
+        value = item[1]
+        if not isinstance(value, dict):
+            raise YieldError(f"the value of {name!r:.200} must be a dict of fields; got {value!r:.200}")
+        taken = sorted(value.keys() & {*self.dimensions, "timestamp"})
+        if taken:
+            raise YieldError(f"the value of {name!r:.200} has the fields {taken}, which are dimensions or the time")
+        try:
+            data = canonical.identity(value)
+        except TypeError as error:
+            raise YieldError(f"the value of {name!r:.200} is no JSON: {error}") from error
+        if len(data) > _LARGEST_VALUE:
+            raise YieldError(f"the value of {name!r:.200} has {len(data)} bytes; at most {_LARGEST_VALUE} are kept")
+        return name, data
+
+    def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
+        entries: dict[Key, list[tuple[int, bytes, int, bytes]]] = {}
+        for timestamp, message, items in observations:
+            for index, (name, value) in enumerate(items):
+                entries.setdefault(name, []).append((timestamp, message.encode(), index, value))
+        _add_keys(state.connection, [(state.plugin, keys.digest(name), keys.stored(name), 0, 0, 0) for name in entries])
+        newest = [
+            (state.plugin, keys.digest(name), *row)
+            for name, rows in entries.items()
+            for row in nlargest(self.kept, rows, key=lambda row: row[:3])
+        ]
+        _add_entries(state.connection, newest)
+        self._trim(state, [keys.digest(name) for name in entries])
+        return {Dirty("latest")}
+
+    def _trim(self, state: State, digests: list[int]) -> None:
+        primary = entry.c.plugin, entry.c.key, entry.c.timestamp, entry.c.message, entry.c.index
+        order = [column.desc() for column in primary[2:]]
+        rank = func.row_number().over(partition_by=entry.c.key, order_by=order).label("rank")
+        mine = entry.c.plugin == state.plugin, among(state.connection, entry.c.key, digests)
+        ranked = select(*primary, rank).where(*mine).subquery()
+        surplus = select(*(ranked.c[column.name] for column in primary)).where(ranked.c.rank > self.kept)
+        state.connection.execute(delete(entry).where(entry.c.plugin == state.plugin, tuple_(*primary).in_(surplus)))
+
+    def clear(self, connection: Connection, plugin: int) -> None:
+        for table in (key, entry):
+            connection.execute(delete(table).where(table.c.plugin == plugin))
+
+    def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
+        for row in connection.execute(_entries(plugin)):
+            yield ("entry", keys.load(row.dimensions), row.timestamp, row.message, row.index, row.value)
+
+    def latest(self, state: State) -> list[dict[str, Any]]:
+        return [
+            {
+                **dict(zip(self.dimensions, keys.load(row.dimensions), strict=True)),
+                "timestamp": row.timestamp,
+                **orjson.loads(row.value),
+            }
+            for row in state.connection.execute(_entries(state.plugin))
+        ]
+
+
+class Latest(_Newest):
+    """The newest value of each key, however old: `observe` yields a key and a dict of fields."""
+
+    kind = "Latest"
+
+
+class Log(_Newest):
+    """The newest entries of each key, newest first: `observe` yields a key and a dict of fields.
+
+    Attributes:
+        entries: How many are kept of each key.
+    """
+
+    kind = "Log"
+    entries: ClassVar[int] = 100
+
+    @property
+    def kept(self) -> int:
+        """How many entries of each key are kept."""
+        return self.entries
+
+
+def _entries(plugin: int) -> Any:
+    return (
+        select(entry, key.c.dimensions)
+        .join(key, (key.c.plugin == entry.c.plugin) & (key.c.key == entry.c.key))
+        .where(entry.c.plugin == plugin)
+        .order_by(key.c.dimensions, entry.c.timestamp.desc(), entry.c.message.desc(), entry.c.index.desc())
+    )

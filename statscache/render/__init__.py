@@ -1,0 +1,1 @@
+"""Turns state into documents and pages: data in, bytes out."""

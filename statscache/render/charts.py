@@ -1,0 +1,314 @@
+"""Plots are geometry computed here and drawn by an SVG template: the same data gives the same bytes.
+
+Nothing in a plot depends on the clock, on chance or on anything outside the file. Zero is drawn on the baseline;
+what is unknown (a gap) is a break in the line; a bucket that is not over yet is dashed. docs/adr/0005-plots.md says
+why no plotting library draws them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from math import ceil, floor, log10
+from typing import Any
+
+from statscache.render.text import MONTHS, compact, key_label
+
+MOST_LINES = 8
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_STEPS = (
+    *(minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 30)),
+    *(hours * _HOUR for hours in (1, 2, 3, 6, 12)),
+    *(days * _DAY for days in (1, 2, 7)),
+)
+_MONTH_STEPS = (1, 2, 3, 6, 12)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One key's values, a bucket each; None is unknown."""
+
+    label: str
+    values: tuple[int | None, ...]
+
+    @property
+    def total(self) -> int:
+        """The sum of what is known."""
+        return sum(value for value in self.values if value is not None)
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What a plot shows: buckets of `seconds` from `start` (seconds since 1970 UTC), and a curve for each key.
+
+    The first `complete` buckets are over; later ones may still grow. `gaps` are ranges of bucket numbers, `[from, to)`.
+    """
+
+    start: int
+    seconds: int
+    buckets: int
+    complete: int
+    curves: tuple[Curve, ...]
+    gaps: tuple[tuple[int, int], ...]
+
+    def time(self, bucket: int) -> int:
+        """Return the start of the bucket, in seconds since 1970 UTC."""
+        return self.start + bucket * self.seconds
+
+    def sums(self) -> Curve:
+        """Return the sum of all curves as one."""
+        values = (
+            None if column[0] is None else sum(value or 0 for value in column)
+            for column in zip(*(curve.values for curve in self.curves), strict=True)
+        )
+        return Curve("all", tuple(values))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The size of a plot and its margins, in SVG user units; `ticks` is the most that stand on the time axis."""
+
+    width: int
+    height: int
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+    left: int = 0
+    ticks: int = 0
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark on an axis: where, and what it says."""
+
+    at: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Band:
+    """A stretch of the time axis where data are missing."""
+
+    x: str
+    width: str
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """One curve as SVG path data: what is complete, what is not yet, and the surface below (single curves only)."""
+
+    number: int
+    label: str
+    total: int
+    solid: str
+    dashed: str
+    area: str
+    marks: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A plot, ready for the template: every coordinate is text with at most one decimal."""
+
+    frame: Frame
+    strokes: tuple[Stroke, ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    bands: tuple[Band, ...]
+    baseline: str
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One row of a bar plot: `share` is its length as whole per mille of the longest."""
+
+    label: str
+    value: int
+    share: int
+
+
+def curves(
+    rows: Iterable[Sequence[Any]],
+    *,
+    start: int,
+    end: int,
+    seconds: int,
+    complete_through: int,
+    gaps: Iterable[tuple[int, int]],
+) -> Curves:
+    """Return the rows of a series, `[timestamp, *dimensions, value]`, as curves over `[start, end)`.
+
+    Absent buckets are zero, buckets that a gap touches are unknown. At most `MOST_LINES` curves come back, greatest sum
+    first; the keys that do not fit are summed in the last one, `other`.
+    """
+    start -= start % seconds
+    buckets = max(0, ceil((end - start) / seconds))
+    missing = tuple(_bucket_ranges(gaps, start, seconds, buckets))
+    unknown = {bucket for low, high in missing for bucket in range(low, high)}
+    by_key: dict[tuple[str | None, ...], list[int]] = {}
+    for timestamp, *key, value in rows:
+        bucket = (timestamp - start) // seconds
+        if 0 <= bucket < buckets:
+            by_key.setdefault(tuple(key), [0] * buckets)[bucket] += value
+    ranked = sorted(by_key.items(), key=lambda item: (-sum(item[1]), key_label(item[0])))
+    named = [(key_label(key), values) for key, values in ranked]
+    if len(named) > MOST_LINES:
+        rest = named[MOST_LINES - 1 :]
+        summed = [sum(column) for column in zip(*(values for _, values in rest), strict=True)]
+        named = [*named[: MOST_LINES - 1], (f"other ({len(rest)})", summed)]
+    return Curves(
+        start=start,
+        seconds=seconds,
+        buckets=buckets,
+        complete=min(buckets, max(0, (complete_through - start) // seconds)),
+        curves=tuple(
+            Curve(label, tuple(None if at in unknown else value for at, value in enumerate(values)))
+            for label, values in named or [("", [0] * buckets)]
+        ),
+        gaps=missing,
+    )
+
+
+def draw(data: Curves, frame: Frame) -> Figure:
+    """Return the curves as a figure of the frame's size; points stand at the middle of their bucket."""
+    known = [value for curve in data.curves for value in curve.values if value is not None]
+    levels = _levels(min([0, *known]), max([1, *known]))
+    low, high = levels[0], levels[-1]
+    inner_width = frame.width - frame.left - frame.right
+    inner_height = frame.height - frame.top - frame.bottom
+
+    def x(position: float) -> str:
+        return _coordinate(frame.left + inner_width * position / max(1, data.buckets))
+
+    def y(value: float) -> str:
+        return _coordinate(frame.top + inner_height * (high - value) / (high - low))
+
+    ticks = _time_ticks(data, frame.ticks) if frame.ticks else ()
+    return Figure(
+        frame=frame,
+        strokes=tuple(
+            _stroke(number, curve, data, x, y, filled=len(data.curves) == 1)
+            for number, curve in enumerate(data.curves, start=1)
+        ),
+        x_ticks=tuple(Tick(x((moment - data.start) / data.seconds), label) for moment, label in ticks),
+        y_ticks=tuple(Tick(y(level), compact(level)) for level in levels),
+        bands=tuple(
+            Band(x(begin), _coordinate(inner_width * (stop - begin) / data.buckets)) for begin, stop in data.gaps
+        ),
+        baseline=y(0),
+    )
+
+
+def bars(rows: Iterable[tuple[str, int]], most: int) -> tuple[Bar, ...]:
+    """Return the first `most` pairs of label and value as bars, in the order given."""
+    shown = list(rows)[:most]
+    longest = max([1, *(value for _, value in shown)])
+    return tuple(Bar(label, value, max(0, value) * 1000 // longest) for label, value in shown)
+
+
+def _bucket_ranges(
+    gaps: Iterable[tuple[int, int]], start: int, seconds: int, buckets: int
+) -> Iterator[tuple[int, int]]:
+    """Yield the buckets that each gap touches, clipped to the plot; neighbours are joined."""
+    touched = sorted(
+        bucket
+        for begin, stop in gaps
+        for bucket in range(
+            max(0, floor((begin - start) / seconds)), min(buckets, ceil((stop - start) / seconds))
+        )
+    )
+    for _, run in groupby(enumerate(sorted(set(touched))), key=lambda pair: pair[1] - pair[0]):
+        numbers = [bucket for _, bucket in run]
+        yield numbers[0], numbers[-1] + 1
+
+
+def _stroke(number: int, curve: Curve, data: Curves, x: Any, y: Any, *, filled: bool) -> Stroke:
+    solid: list[str] = []
+    dashed: list[str] = []
+    area: list[str] = []
+    for known, run in groupby(enumerate(curve.values), key=lambda pair: pair[1] is not None):
+        if not known:
+            continue
+        points = [(x(bucket + 0.5), y(value), bucket) for bucket, value in run]
+        over = [point for point in points if point[2] < data.complete]
+        # The dashes start at the last complete point, so that the eye follows the line into them.
+        growing = points[max(0, len(over) - 1) :] if len(over) < len(points) else []
+        if over:
+            solid.append(_path(over))
+        if growing:
+            dashed.append(_path(growing))
+        if filled and over:
+            area.append(f"{_path(over)}V{y(0)}H{over[0][0]}z")
+    return Stroke(
+        number=number,
+        label=curve.label,
+        total=curve.total,
+        solid="".join(solid),
+        dashed="".join(dashed),
+        area="".join(area),
+        marks=() if filled else tuple(_marks(number, curve, x, y)),
+    )
+
+
+def _marks(number: int, curve: Curve, x: Any, y: Any) -> Iterator[tuple[str, str]]:
+    """Yield a few points at which the curve's shape of mark stands, so that curves differ in more than colour."""
+    apart = max(1, len(curve.values) // 6)
+    for bucket in range(apart * number // (MOST_LINES + 1), len(curve.values), apart):
+        value = curve.values[bucket]
+        if value is not None:
+            yield x(bucket + 0.5), y(value)
+
+
+def _path(points: Sequence[tuple[str, str, int]]) -> str:
+    first, *others = points
+    if not others:
+        # A path without length shows with round caps: a point that stands alone between gaps is not lost.
+        return f"M{first[0]} {first[1]}h0"
+    return f"M{first[0]} {first[1]}L" + " ".join(f"{px} {py}" for px, py, _ in others)
+
+
+def _coordinate(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
+
+
+def _levels(low: int, high: int) -> list[int]:
+    """Return 3 to 6 whole, evenly spaced levels in steps of 1, 2 or 5 times a power of ten that enclose both ends."""
+    span = max(1, high - low)
+    magnitude = 10 ** max(0, floor(log10(span)) - 1)
+    step = next(
+        step for factor in (1, 2, 5, 10, 20, 50) if (step := factor * magnitude) * 4 >= span or factor == 50
+    )
+    return list(range(step * floor(low / step), step * ceil(high / step) + 1, step))
+
+
+def _time_ticks(data: Curves, most: int) -> Sequence[tuple[int, str]]:
+    """Return at most `most` round moments (seconds since 1970 UTC) within the plot, with their labels."""
+    end = data.time(data.buckets)
+    span = end - data.start
+    for step in _STEPS:
+        if span <= step * most:
+            # Weeks start on Monday; 1970 began on a Thursday.
+            offset = 4 * _DAY if step == 7 * _DAY else 0
+            first = data.start + (offset - data.start) % step
+            return [(moment, _tick_label(moment, step)) for moment in range(first, end, step)]
+    begin, stop = (datetime.fromtimestamp(moment, UTC) for moment in (data.start, end))
+    months = range(begin.year * 12 + begin.month - 1, stop.year * 12 + stop.month)
+    step = next((step for step in _MONTH_STEPS if len(months) <= step * most), 12 * ceil(len(months) / 12 / most))
+    ticks = (
+        (int(datetime(month // 12, month % 12 + 1, 1, tzinfo=UTC).timestamp()), month)
+        for month in months
+        if month % step == 0
+    )
+    return [
+        (moment, f"{MONTHS[month % 12]}\u202f{month // 12}" if month % 12 == 0 else MONTHS[month % 12])
+        for moment, month in ticks
+        if data.start <= moment < end
+    ]
+
+
+def _tick_label(moment: int, step: int) -> str:
+    when = datetime.fromtimestamp(moment, UTC)
+    if moment % _DAY == 0:
+        return f"{when.day}\u202f{MONTHS[when.month - 1]}"
+    return f"{when:%H:%M}"

@@ -1,0 +1,284 @@
+"""The site for people: pages, plots and assets as bytes, from what the documents say.
+
+Data in, bytes out: no database, no clock, no network. The same views give the same bytes on one installation, and
+`Pages.fingerprint` changes when an installation would give others. All links are relative, so the site works under
+any path and from a file; everything is readable without a script.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from statscache import __version__, canonical
+from statscache.render import charts, text
+
+DEFAULT_BASE_URL = "http://localhost:8080/"
+MOST_ROWS = 100
+
+_KINDS = {
+    "Counter": "Counts: whole numbers, added up for each key in time buckets.",
+    "Latest": "Latest: the newest value of each key, however old it is, with its time.",
+    "Log": "Log: the newest entries of each key, newest first.",
+    "Distinct": "Distinct: how many different members each key saw in a day, a week, a month; never added up.",
+    "Span": "Span: when something started and stopped, how long it took, and what is still in progress.",
+    "Table": "Table: rows that the plugin keeps by rules of its own.",
+}
+_STATES = {
+    "stale": "Stale. Its last good output is shown, because its newest was held back or could not be made.",
+    "rebuilding": "Rebuilding. It is counting history anew; its previous output, if any, is shown until that is done.",
+    "failed": "Failed. The plugin was suspended after errors; its last good output is shown.",
+}
+_RESOLUTIONS = {"1m": "by minute", "1h": "by hour", "1d": "by day", "1w": "by week", "1mo": "by month"}
+_PLOT = charts.Frame(width=720, height=280, top=22, right=10, bottom=32, left=10, ticks=8)
+_SPARK = charts.Frame(width=320, height=56, top=3, right=2, bottom=2, left=2)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A published document: `path` relative to the site's root, its label, its size in bytes."""
+
+    path: str
+    label: str
+    size: int
+
+
+@dataclass(frozen=True)
+class SeriesView:
+    """One resolution's recent data over `[start, end)`, seconds since 1970 UTC, and links to all its periods.
+
+    `rows` are `[timestamp, *dimensions, value]`, sorted; an absent bucket is zero unless a gap touches it.
+    """
+
+    resolution: str
+    seconds: int
+    columns: tuple[str, ...]
+    rows: list[list[Any]]
+    start: int
+    end: int
+    complete_through: int
+    gaps: list[tuple[int, int]]
+    periods: tuple[Link, ...]
+
+
+@dataclass(frozen=True)
+class PluginView:
+    """All that the pages say of one plugin.
+
+    `topics` is empty when it counts every message; `latest` is the published document, None before the first;
+    `series` is finest first, and empty where there is none.
+    """
+
+    name: str
+    title: str
+    summary: str
+    definition: str
+    kind: str
+    unit: str
+    dimensions: tuple[str, ...]
+    topics: tuple[str, ...]
+    unbounded: bool
+    people: bool
+    state: str
+    last_event: int | None
+    through: int | None
+    latest: dict[str, Any] | None
+    series: tuple[SeriesView, ...]
+    links: tuple[Link, ...]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of `latest`, none where it is missing."""
+        return list(self.latest["rows"]) if self.latest else []
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The number that sums a plugin up, and of what it is."""
+
+    value: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """One drawn resolution, with the sentence that says in words what it shows."""
+
+    series: SeriesView
+    figure: charts.Figure
+    span: str
+    description: str
+
+
+class Pages:
+    """Renders the site from templates and static files.
+
+    Args:
+        templates: The directory of Jinja2 templates.
+        site: The directory of files that are published as they are, under names that carry their digest.
+        title: The name of the site, as its pages show it.
+        base_url: The absolute address of the site's root for examples; None shows a local preview's.
+    """
+
+    def __init__(self, templates: Path, site: Path, *, title: str, base_url: str | None) -> None:
+        """Read every asset and prepare the templates; nothing is rendered yet."""
+        self._assets = {path.name: path.read_bytes() for path in sorted(site.iterdir()) if path.is_file()}
+        self._environment = Environment(
+            loader=FileSystemLoader(templates),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        self._environment.filters |= {
+            "clean": text.clean, "compact": text.compact, "machine_time": text.machine_time,
+            "number": text.number, "size": text.size, "when": text.when,
+        }  # fmt: skip
+        self._environment.globals |= {
+            "assets": {name: _fingerprinted(name, data) for name, data in self._assets.items()},
+            "base_url": (base_url or DEFAULT_BASE_URL).rstrip("/") + "/",
+            "base_is_known": base_url is not None,
+            "chart_style": self._assets["chart.css"].decode(),
+            "resolutions": _RESOLUTIONS,
+            "site_title": title,
+        }
+        self.fingerprint = canonical.digest(
+            canonical.identity(
+                [
+                    *((name, canonical.digest(data)) for name, data in self._assets.items()),
+                    *(
+                        (path.relative_to(templates).as_posix(), canonical.digest(path.read_bytes()))
+                        for path in sorted(templates.rglob("*"))
+                        if path.is_file()
+                    ),
+                    *((library, version(library)) for library in ("jinja2", "markupsafe")),
+                    (title, base_url, __version__),
+                ]
+            )
+        )
+
+    def assets(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the path and bytes of each asset; a path never changes its content."""
+        for name, data in self._assets.items():
+            yield _fingerprinted(name, data), data
+
+    def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
+        """Yield the page of a plugin and its plots."""
+        plots = [_plot(view, series) for series in view.series]
+        names = text.columns(view.rows, view.dimensions)
+        top = charts.bars(_ranked(view), 10) if not plots else ()
+        yield f"plugins/{view.name}/index.html", self._render(
+            "plugin.html",
+            root="../../",
+            view=view,
+            headline=headline(view),
+            kind=_KINDS.get(view.kind, view.kind),
+            state=_STATES.get(view.state),
+            plots=plots,
+            bars=top,
+            columns=names,
+            cells=text.table(view.rows[:MOST_ROWS], names),
+        )
+        base = f"v1/plugins/{view.name}/chart"
+        for plot in plots:
+            yield f"{base}-{plot.series.resolution}.svg", self._render("chart.svg", view=view, plot=plot)
+        if plots:
+            yield f"{base}.svg", self._render("chart.svg", view=view, plot=_main(plots))
+        elif top:
+            yield f"{base}.svg", self._render("bars.svg", view=view, bars=top)
+
+    def index(self, views: Sequence[PluginView], through: int | None) -> Iterator[tuple[str, bytes]]:
+        """Yield the front page: every plugin as a card, and how to fetch what they publish."""
+        cards = [_card(view) for view in views]
+        example = next((view.links[0].path for view in views if view.links), "v1/index.json")
+        yield "index.html", self._render("index.html", root="", through=through, cards=cards, example=example)
+
+    def _render(self, template: str, **context: Any) -> bytes:
+        return self._environment.get_template(template).render(context).encode()
+
+
+def headline(view: PluginView) -> Headline | None:
+    """Return the one number that says most about the plugin now; None before there is any."""
+    rows = view.rows
+    if not rows:
+        return None
+    if view.kind == "Counter" and not view.unbounded:
+        last_day = sum(row["last_24h"] for row in rows)
+        return Headline(text.number(last_day), f"{view.unit} in the last 24 full hours")
+    if view.kind == "Counter":
+        first = _ranked(view)[0]
+        return Headline(text.number(first[1]), f"{view.unit} by {first[0]}, the most of all")
+    return Headline(text.number(len(rows)), "row" if len(rows) == 1 else "rows")
+
+
+def _card(view: PluginView) -> Mapping[str, Any]:
+    """Return what the card of a plugin shows: headline, small plot, and the newest values of a few rows."""
+    ranked = _ranked(view)
+    plot = _main([_plot(view, series) for series in view.series])
+    names = text.columns(view.rows, view.dimensions)[:3]
+    newest = sorted(view.rows, key=lambda row: -(row.get("timestamp") or 0))[:3]
+    return {
+        "view": view,
+        "headline": headline(view),
+        "state": _STATES.get(view.state),
+        "plot": plot,
+        "spark": charts.draw(_all_in_one(plot.series), _SPARK) if plot else None,
+        "bars": charts.bars(ranked, 4) if view.dimensions else (),
+        "totals": view.rows[0] if view.rows and view.kind == "Counter" and not view.dimensions else None,
+        "columns": names,
+        "cells": [] if view.kind == "Counter" else text.table(newest, names),
+    }
+
+
+def _ranked(view: PluginView) -> list[tuple[str, int]]:
+    """Return the keys of a counter with their totals, greatest first; nothing for other kinds."""
+    if view.kind != "Counter":
+        return []
+    pairs = [(text.key_label(row[name] for name in view.dimensions), row["total"]) for row in view.rows]
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _main(plots: Sequence[Plot]) -> Plot | None:
+    """Return the plot that stands for the plugin: by hour, else the finest."""
+    return next((plot for plot in plots if plot.series.resolution == "1h"), plots[0] if plots else None)
+
+
+def _curves(series: SeriesView) -> charts.Curves:
+    return charts.curves(
+        series.rows,
+        start=series.start,
+        end=series.end,
+        seconds=series.seconds,
+        complete_through=series.complete_through,
+        gaps=series.gaps,
+    )
+
+
+def _all_in_one(series: SeriesView) -> charts.Curves:
+    data = _curves(series)
+    return charts.Curves(data.start, data.seconds, data.buckets, data.complete, (data.sums(),), data.gaps)
+
+
+def _plot(view: PluginView, series: SeriesView) -> Plot:
+    data = _curves(series)
+    span = f"{text.when(series.start)} to {text.when(series.end)}"
+    total = data.sums()
+    complete = [(value, -at) for at, value in enumerate(total.values[: data.complete]) if value is not None]
+    sentences = [f"{text.number(total.total)} {view.unit}."]
+    if complete:
+        most, at = max(complete)
+        sentences.append(f"Most in one bucket: {text.number(most)}, from {text.when(data.time(-at))}.")
+    if data.gaps:
+        sentences.append("Hatched: data are missing, which is not zero.")
+    if data.complete < data.buckets:
+        sentences.append("Dashed: not over yet.")
+    return Plot(series, charts.draw(data, _PLOT), span, " ".join(sentences))
+
+
+def _fingerprinted(name: str, data: bytes) -> str:
+    stem, dot, suffix = name.partition(".")
+    return f"assets/{stem}.{canonical.digest(data)[:8]}{dot}{suffix}"

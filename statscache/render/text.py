@@ -1,0 +1,129 @@
+"""Values as people read them: numbers with separators, times in UTC, sizes, keys, cells of tables.
+
+All text that the bus controls passes through here on its way into a page: control characters that XML forbids are
+replaced and overlong text is clipped. Escaping is the templates' own, always on.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from statscache import canonical
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+LONGEST_CELL = 160
+LONGEST_LABEL = 28
+UNKNOWN = "unknown"
+
+_LAST_MOMENT = 253_402_300_799  # 9999-12-31T23:59:59Z
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_SPACES = re.compile(r"\s+")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value of a table: `form` is `number`, `time`, `link`, `data`, `text`, `unknown` or `absent`.
+
+    `sort` is what a sorting script compares; `href` is set for links only.
+    """
+
+    form: str
+    text: str
+    sort: str = ""
+    href: str = ""
+
+
+def clean(text: str, longest: int = LONGEST_CELL) -> str:
+    """Return the text on one line, without characters that XML forbids, clipped to `longest` characters."""
+    head = _SPACES.sub(" ", _FORBIDDEN.sub("\ufffd", text[: 4 * longest])).strip()
+    if len(head) <= longest and len(text) <= 4 * longest:
+        return head
+    return head[: longest - 1].rstrip() + "…"
+
+
+def number(value: float) -> str:
+    """Return the number with commas between thousands and a true minus sign."""
+    return f"{value:,}".replace("-", "\u2212")
+
+
+def compact(value: int) -> str:
+    """Return the number in at most four characters and a letter, such as `1.2k`, for the ticks of an axis."""
+    for size, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.1f}".removesuffix(".0").replace("-", "\u2212") + letter
+    return number(value)
+
+
+def size(octets: int) -> str:
+    """Return a number of bytes as people read it: `612 B`, `3.4 kB` (1 kB is 1,000 bytes)."""
+    if octets < 1000:
+        return f"{octets}\u00a0B"
+    if octets < 1_000_000:
+        return f"{octets / 1000:.1f}\u00a0kB"
+    return f"{octets / 1_000_000:.1f}\u00a0MB"
+
+
+def is_moment(value: object) -> bool:
+    """Tell whether the value is a number of seconds since 1970 UTC before the year 10000."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LAST_MOMENT
+
+
+def when(timestamp: int) -> str:
+    """Return a moment (seconds since 1970 UTC) as `2015-08-08 14:02 UTC`."""
+    return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def machine_time(timestamp: int) -> str:
+    """Return a moment (seconds since 1970 UTC) as the `datetime` attribute of HTML wants it."""
+    return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def key_label(key: Iterable[str | None], longest: int = LONGEST_LABEL) -> str:
+    """Return the dimensions of a key as one short label; null is `unknown`, the empty string is `(empty)`."""
+    parts = (UNKNOWN if part is None else str(part) or "(empty)" for part in key)
+    return clean(" · ".join(parts), longest)
+
+
+def cell(value: object, *, column: str = "") -> Cell:
+    """Return a JSON value as a cell of the named column; a whole number under `timestamp` is a moment."""
+    match value:
+        case None:
+            return Cell("unknown", UNKNOWN)
+        case bool():
+            return Cell("text", "yes" if value else "no", sort=str(int(value)))
+        case int() if column == "timestamp" and is_moment(value):
+            return Cell("time", when(value), sort=str(value), href=machine_time(value))
+        case int() | float():
+            return Cell("number", number(value), sort=repr(value))
+        case str():
+            text = clean(value)
+            form, href = ("link", value) if _is_web_address(value) else ("text", "")
+            return Cell(form, text, sort=text.casefold(), href=href)
+        case _:
+            text = clean(canonical.identity(value).decode())
+            return Cell("data", text, sort=text)
+
+
+def columns(rows: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> list[str]:
+    """Return the columns of flat records: dimensions, `timestamp`, totals from long to short, then others by name."""
+    fixed = (*dimensions, "timestamp", "total", "last_30d", "last_7d", "last_24h")
+    present = {name for row in rows for name in row}
+    return [name for name in fixed if name in present] + sorted(present.difference(fixed))
+
+
+def table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[list[Cell]]:
+    """Return a row of cells for each record; a field that the record lacks is an `absent` cell."""
+    absent = Cell("absent", "")
+    return [[cell(row[name], column=name) if name in row else absent for name in names] for row in rows]
+
+
+def _is_web_address(text: str) -> bool:
+    if len(text) > 2000 or not text.startswith(("https://", "http://")) or _FORBIDDEN.search(text) or " " in text:
+        return False
+    try:
+        return bool(urlsplit(text).hostname)
+    except ValueError:
+        return False

@@ -1,0 +1,190 @@
+"""Simulated traffic: seeded, endless, plausible, and cut out of time by a window.
+
+The traffic of a seed is one fixed sequence from the beginning of time to its end, and a window is a slice of
+it: two windows that overlap agree on what they share, and windows that adjoin hold together what one over
+both would. What happens in an hour (or, for composes, images and pushes of updates, on a UTC day) is a
+function of seed and hour alone, so no window costs more than its own hours and one day before.
+
+The distribution:
+
+- **Volume.** `per_day` messages on the average day of a week. People are busiest from Monday to Friday and
+  from 12 to 16 UTC (four times as busy as at 3 UTC); machines work round the clock. The busiest days have
+  about 1.15 times `per_day`.
+- **Mix.** Of a thousand messages about 400 are copr's and 180 koji's and dist-git's for builds by packagers;
+  the rest is listed in `COURSES`. Composes, images and pushes come by the calendar, about 130 messages a day
+  on top.
+- **People and packages** are drawn with the weights 1 / (rank + 8), but koschei and upstream releases
+  take any package alike; ten days at the default volume name over 2,000 people and 5,000 packages. The bots `bodhi`, `koschei`, `releng`,
+  `packagerbot` and `anitya` act besides them.
+- **Form.** fedmsg's envelope on one line of JSON, 0.9 to 1.2 kB in the mean; ids are unique; timestamps are
+  floats of microseconds; every line is in the environment `prod`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+from typing import NamedTuple, Protocol
+
+import orjson
+
+from statscache.sources import building, collaborating
+from statscache.sources.building import Event
+from statscache.sources.composing import planned
+from statscache.sources.world import World
+
+_HOUR = 3600
+_DAY = 86400
+_MICROSECONDS = 1_000_000
+
+
+class Rhythm(NamedTuple):
+    """How busy the hours of a UTC day and the days of a week are, in parts of the sum."""
+
+    hours: tuple[int, ...]
+    weekdays: tuple[int, ...]
+
+    def share(self, hour: int) -> float:
+        """Return the part of an average day's volume that falls into `hour`, in hours since 1970 UTC."""
+        # 1 January 1970 was a Thursday, the fourth day of a week that begins on Monday.
+        weekday = (hour // 24 + 3) % 7
+        return self.hours[hour % 24] / sum(self.hours) * self.weekdays[weekday] * 7 / sum(self.weekdays)
+
+
+PEOPLE = Rhythm(
+    (40, 34, 29, 27, 30, 38, 52, 68, 82, 92, 97, 100, 106, 110, 112, 108, 100, 90, 80, 74, 68, 62, 55, 47),
+    (115, 120, 120, 118, 105, 60, 62),
+)
+MACHINES = Rhythm((100,) * 24, (102, 102, 102, 102, 102, 95, 95))
+
+
+class Course(Protocol):
+    """Makes one course of events that begins at `at`, in seconds since 1970 UTC, and ends within an hour."""
+
+    def __call__(self, world: World, rng: Random, at: float) -> list[Event]:
+        """Return the events of the course."""
+
+
+COURSES: tuple[tuple[int, Rhythm, Course], ...] = (
+    (400, PEOPLE, building.copr_build),
+    (180, PEOPLE, building.koji_build),
+    (70, MACHINES, building.koschei_build),
+    (20, MACHINES, building.koji_repo),
+    (85, PEOPLE, building.bodhi_update),
+    (40, MACHINES, building.openqa_job),
+    (35, MACHINES, building.upstream_release),
+    (30, PEOPLE, collaborating.pagure_issue),
+    (60, PEOPLE, collaborating.pagure_pull_request),
+    (36, PEOPLE, collaborating.github_event),
+    (5, PEOPLE, collaborating.karma),
+    (12, PEOPLE, collaborating.badge),
+    (5, PEOPLE, collaborating.wiki_edit),
+    (10, PEOPLE, collaborating.mail),
+    (4, PEOPLE, collaborating.meeting),
+    (1, PEOPLE, collaborating.blog_post),
+    (7, PEOPLE, collaborating.playbook),
+)
+"""Of a thousand messages how many belong to a course of each kind, and whose rhythm it follows."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Which traffic to simulate.
+
+    Attributes:
+        start: First second of the window, since 1970 UTC.
+        end: First second after the window.
+        seed: Another seed gives other traffic of the same distribution.
+        per_day: Messages on an average day.
+        people: Persons who take part, at least 1; the bots are not among them.
+        packages: Packages that are worked on, at least 1.
+    """
+
+    start: int
+    end: int
+    seed: int = 1
+    per_day: int = 100_000
+    people: int = 2500
+    packages: int = 6000
+
+    def __post_init__(self) -> None:
+        for name in ("per_day", "people", "packages"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"Traffic.{name} is {getattr(self, name)}: give 1 or more")
+        if not _DAY <= self.start <= self.end:
+            raise ValueError(
+                f"Traffic from {self.start} to {self.end}: give seconds since 1970 UTC, the start from "
+                f"{_DAY} on and not after the end"
+            )
+
+
+def simulate(traffic: Traffic) -> Iterator[bytes]:
+    """Yield the messages of the window in order of time, each as one line of JSON without a newline.
+
+    Memory is that of the events of about two hours, however long the window.
+    """
+    world = World(traffic.people, traffic.packages)
+    first_hour, end_hour = traffic.start // _HOUR, -(-traffic.end // _HOUR)
+    start, end = traffic.start * _MICROSECONDS, traffic.end * _MICROSECONDS
+    first_day = first_hour // 24 - 1
+    pending = [line for day in (first_day, first_day + 1) for line in _of_day(traffic.seed, day)]
+    for hour in range(first_hour - 1, end_hour):
+        if hour % 24 == 0 and hour // 24 > first_day + 1:
+            pending += _of_day(traffic.seed, hour // 24)
+        pending += _of_hour(traffic, world, hour)
+        pending.sort()
+        limit = min(end, (hour + 1) * _HOUR * _MICROSECONDS)
+        due = 0
+        for time, line in pending:
+            if time >= limit:
+                break
+            due += 1
+            if time >= start:
+                yield line
+        del pending[:due]
+
+
+def _of_hour(traffic: Traffic, world: World, hour: int) -> list[tuple[int, bytes]]:
+    """Return the courses that begin in `hour` (hours since 1970 UTC) as microseconds and lines."""
+    rng = Random((traffic.seed << 40) + (hour << 1))
+    lines: list[tuple[int, bytes]] = []
+    for parts, rhythm, course in COURSES:
+        wanted = traffic.per_day * parts / 1000 * rhythm.share(hour)
+        made = 0
+        while True:
+            events = course(world, rng, (hour + rng.random()) * _HOUR)
+            # The last course is kept with the chance that makes the mean come out as wanted.
+            if made + len(events) * rng.random() > wanted:
+                break
+            made += len(events)
+            lines += [_line(rng, event) for event in events]
+    return lines
+
+
+def _of_day(seed: int, day: int) -> list[tuple[int, bytes]]:
+    """Return what is planned for `day` (days since 1970 UTC) as microseconds and lines."""
+    rng = Random((seed << 40) + (day << 1) + 1)
+    return [_line(rng, event) for event in planned(rng, day * _DAY)]
+
+
+def _line(rng: Random, event: Event) -> tuple[int, bytes]:
+    """Return the time of `event` in microseconds, and the event in its envelope."""
+    time = int(event.time * _MICROSECONDS)
+    unique = f"{rng.getrandbits(128):032x}"
+    envelope = {
+        "crypto": "x509",
+        "headers": {},
+        "i": 1 + rng.randrange(5000),
+        "msg": event.msg,
+        "msg_id": f"{_year(time // _MICROSECONDS)}-{unique[:8]}-{unique[8:12]}-4{unique[13:16]}-"
+        f"a{unique[17:20]}-{unique[20:]}",
+        "timestamp": time / _MICROSECONDS,
+        "topic": event.topic,
+    }
+    if event.username is not None:
+        envelope["username"] = event.username
+    return time, orjson.dumps(envelope)
+
+
+def _year(timestamp: int) -> int:
+    return datetime.fromtimestamp(timestamp, UTC).year

@@ -1,0 +1,109 @@
+"""One way to open the database, and two ways to use it: `reading` a snapshot and `writing` a transaction."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, create_engine, event, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from statscache.exceptions import ConfigurationError, SchemaError
+from statscache.store import schema
+
+_PRAGMAS = (
+    "journal_mode = WAL",
+    # An acknowledged message must survive a power failure, so each commit reaches the disk.
+    "synchronous = FULL",
+    # What is forgotten leaves no trace in free pages.
+    "secure_delete = ON",
+    "cache_size = -32768",
+    "busy_timeout = 60000",
+)
+
+
+class Database:
+    """The store of one installation; safe to share between threads.
+
+    Args:
+        url: An SQLAlchemy URL, such as `sqlite:///statscache.db` or `postgresql+psycopg://user@host/name`.
+
+    Raises:
+        ConfigurationError: The URL names no database that statscache can use.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            self.engine = create_engine(make_url(url), pool_pre_ping=not url.startswith("sqlite"))
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            message = (
+                f"[database] url: {error}; expected sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME"
+                " with the extra statscache[postgresql] installed"
+            )
+            raise ConfigurationError(message) from error
+        self.is_sqlite = self.engine.dialect.name == "sqlite"
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _configure_sqlite)
+            event.listen(self.engine, "begin", _begin_sqlite)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection on which every query sees the same committed state."""
+        level: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        with self.engine.connect() as connection:
+            with connection.execution_options(**level).begin():
+                yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Give a connection inside one transaction, committed at the end and rolled back on an exception."""
+        with self.engine.connect() as connection, connection.execution_options(writing=True).begin():
+            yield connection
+
+    def prepare(self) -> None:
+        """Create the schema in an empty database and check it in any other.
+
+        Raises:
+            SchemaError: The schema is older or newer than this release's, or the database cannot be opened.
+        """
+        try:
+            revision = self.revision()
+            if revision is None:
+                from statscache.store.migrations import upgrade
+
+                upgrade(self.engine)
+                return
+        except SQLAlchemyError as error:
+            where = self.engine.url.render_as_string(hide_password=True)
+            reason = str(getattr(error, "orig", error)).strip()
+            message = f"cannot open the database {where}: {reason}; check [database] url and its permissions"
+            raise SchemaError(message) from error
+        if revision != schema.REVISION:
+            newer = revision > schema.REVISION
+            mend = "install the release that made it" if newer else "run `statscache db upgrade`"
+            message = f"the database has schema {revision}, this release works with {schema.REVISION}: {mend}"
+            raise SchemaError(message)
+
+    def revision(self) -> str | None:
+        """Return the schema's revision, or None if the database is empty."""
+        with self.engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return connection.scalar(text("SELECT version_num FROM alembic_version"))
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver's own transaction control begins late and never IMMEDIATE; `_begin_sqlite` does both right.
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writing = connection.get_execution_options().get("writing", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN DEFERRED")

@@ -1,0 +1,179 @@
+"""The journal: every accepted message once, in order of acceptance, in compressed segments.
+
+The *position* of a message is its number, counted from 1; the journal's *head* is the number of its last message.
+A message is known by 64 bits of the digest of its id, looked up in its UTC day and both neighbours, because
+history and bus may disagree on the second, and so on the day, of one message.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import zstandard
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from statscache.store.bulk import Upsert, among
+from statscache.store.schema import journal, message_id, segment
+from statscache.timeline import DAY
+
+MERGE_BELOW = 2_000
+"""Messages below which a segment is small; small segments at the end of the journal are merged."""
+
+MERGE_AT = 16
+"""Number of small segments at the end of the journal at which they are merged into one."""
+
+_LEVEL = 3
+_insert_ids = Upsert(message_id)
+
+
+class Identity(NamedTuple):
+    """What is kept of a message to know it again: its UTC day, and 64 bits each of its id's and content's digest."""
+
+    day: int
+    digest: int
+    content: int
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the journal: number of its messages, and the timestamp of the newest accepted one."""
+
+    position: int
+    through: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Copies met so far, those of them that differed in content, and messages of foreign environments."""
+
+    known: int
+    conflicts: int
+    foreign: int
+
+
+def head(connection: Connection) -> Head:
+    """Return the end of the journal."""
+    row = connection.execute(select(journal.c.head, journal.c.through)).one()
+    return Head(row.head, row.through)
+
+
+def lock(connection: Connection) -> Head:
+    """Return the end of the journal, and keep every other writer from moving it until the transaction ends."""
+    row = connection.execute(select(journal.c.head, journal.c.through).with_for_update()).one()
+    return Head(row.head, row.through)
+
+
+def counts(connection: Connection) -> Counts:
+    """Return the counters of what was met and not appended."""
+    row = connection.execute(select(journal.c.known, journal.c.conflicts, journal.c.foreign_messages)).one()
+    return Counts(*row)
+
+
+def count(connection: Connection, *, known: int, conflicts: int, foreign: int) -> None:
+    """Add to the counters of what was met and not appended."""
+    connection.execute(
+        update(journal).values(
+            known=journal.c.known + known,
+            conflicts=journal.c.conflicts + conflicts,
+            foreign_messages=journal.c.foreign_messages + foreign,
+        )
+    )
+
+
+def find(connection: Connection, wanted: Iterable[Identity]) -> dict[int, list[Identity]]:
+    """Return the identities in the journal that share a digest with one of `wanted`, in its day or a neighbour."""
+    days: dict[int, list[int]] = {}
+    for identity in wanted:
+        days.setdefault(identity.day, []).append(identity.digest)
+    found: dict[int, list[Identity]] = {}
+    for day, digests in days.items():
+        rows = connection.execute(
+            select(message_id).where(
+                message_id.c.day.in_((day - 1, day, day + 1)), among(connection, message_id.c.digest, digests)
+            )
+        )
+        for row in rows:
+            identities = found.setdefault(row.digest, [])
+            if row not in identities:
+                identities.append(Identity(*row))
+    return found
+
+
+def append(
+    connection: Connection, end: Head, records: Sequence[bytes], identities: Sequence[Identity], times: Sequence[int]
+) -> Head:
+    """Append messages behind `end` and return the new end; the caller holds the lock.
+
+    Args:
+        connection: The transaction that accepts them.
+        end: What `lock` returned.
+        records: One line for each message, without newline.
+        identities: Of the same messages.
+        times: Their timestamps.
+    """
+    first = end.position + 1
+    _write(connection, first, len(records), min(times), max(times), b"\n".join(records))
+    _insert_ids(connection, identities)
+    through = max(times) if end.through is None else max(end.through, *times)
+    moved = Head(end.position + len(records), through)
+    connection.execute(update(journal).values(head=moved.position, through=moved.through))
+    if len(records) < MERGE_BELOW:
+        _merge_small(connection)
+    return moved
+
+
+def read(connection: Connection, after: int, until: int) -> Iterator[tuple[int, bytes]]:
+    """Yield position and record of the messages in `(after, until]`, segment by segment, with flat memory."""
+    while after < until:
+        row = connection.execute(
+            select(segment)
+            .where(segment.c.first + segment.c.count > after + 1, segment.c.first <= until)
+            .order_by(segment.c.first)
+            .limit(1)
+        ).one_or_none()
+        if row is None:
+            return
+        for position, record in enumerate(_records(row), row.first):
+            if after < position <= until:
+                yield position, record
+        after = row.first + row.count - 1
+
+
+def record(connection: Connection, position: int) -> bytes | None:
+    """Return the record of the message at `position`, or None if the journal does not hold it."""
+    return next((line for _, line in read(connection, position - 1, position)), None)
+
+
+def sizes(connection: Connection) -> tuple[int, int, int]:
+    """Return the number of segments, the bytes of their records, and the bytes that these take compressed."""
+    columns = func.count(), func.sum(segment.c.size), func.sum(func.length(segment.c.data))
+    row = connection.execute(select(*columns)).one()
+    return row[0], int(row[1] or 0), int(row[2] or 0)
+
+
+def _write(connection: Connection, first: int, number: int, oldest: int, newest: int, data: bytes) -> None:
+    compressed = zstandard.ZstdCompressor(level=_LEVEL).compress(data)
+    values = {"count": number, "oldest": oldest, "newest": newest, "size": len(data), "data": compressed}
+    connection.execute(insert(segment).values(first=first, **values))
+
+
+def _records(row: Row[tuple[int, int, int, int, int, bytes]]) -> list[bytes]:
+    return zstandard.ZstdDecompressor().decompress(row.data).split(b"\n")
+
+
+def _merge_small(connection: Connection) -> None:
+    tail = select(segment.c.first, segment.c.count).order_by(segment.c.first.desc()).limit(MERGE_AT)
+    rows = connection.execute(tail).all()
+    if len(rows) < MERGE_AT or any(row.count >= MERGE_BELOW for row in rows):
+        return
+    first = rows[-1].first
+    merged = connection.execute(select(segment).where(segment.c.first >= first).order_by(segment.c.first)).all()
+    connection.execute(delete(segment).where(segment.c.first >= first))
+    _write(
+        connection,
+        first,
+        sum(row.count for row in merged),
+        min(row.oldest for row in merged),
+        max(row.newest for row in merged),
+        b"\n".join(line for row in merged for line in _records(row)),
+    )

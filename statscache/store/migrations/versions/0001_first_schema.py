@@ -1,0 +1,195 @@
+"""The first schema."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+CODE_POINTS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
+
+def upgrade() -> None:
+    """Create all tables, and the journal's one row."""
+    op.create_table(
+        "bucket",
+        sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("width", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "width", "start", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "coverage",
+        sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("end", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("complete", sa.Boolean(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("start", "end", "complete"),
+    )
+    op.create_table(
+        "dirty",
+        sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("document", CODE_POINTS, nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "document", "number"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "dropped",
+        sa.Column("generation", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("object", CODE_POINTS, nullable=False),
+        sa.Column("dropped_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("generation", "object"),
+    )
+    op.create_table(
+        "entry",
+        sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("timestamp", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("message", sa.LargeBinary(), nullable=False),
+        sa.Column("index", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "key", "timestamp", "message", "index"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "held",
+        sa.Column("digest", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("due", sa.BigInteger(), nullable=False),
+        sa.Column("source", CODE_POINTS, nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+    )
+    op.create_index(op.f("ix_held_due"), "held", ["due"], unique=False)
+    op.create_table(
+        "journal",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("head", sa.BigInteger(), nullable=False),
+        sa.Column("through", sa.BigInteger(), nullable=True),
+        sa.Column("known", sa.BigInteger(), nullable=False),
+        sa.Column("conflicts", sa.BigInteger(), nullable=False),
+        sa.Column("foreign_messages", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "key",
+        sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("dimensions", sa.LargeBinary(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_key_plugin_total", "key", ["plugin", "total"], unique=False)
+    op.create_table(
+        "key_day",
+        sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "key", "start"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "message_id",
+        sa.Column("day", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("content", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "digest"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "object",
+        sa.Column("name", CODE_POINTS, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "plugin",
+        sa.Column("id", SERIAL, autoincrement=True, nullable=False),
+        sa.Column("name", CODE_POINTS, nullable=False),
+        sa.Column("version", CODE_POINTS, nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("oldest", sa.BigInteger(), nullable=True),
+        sa.Column("newest", sa.BigInteger(), nullable=True),
+        sa.Column("failures", sa.BigInteger(), nullable=False),
+        sa.Column("suspended", CODE_POINTS, nullable=True),
+        sa.Column("rendered_through", sa.BigInteger(), nullable=True),
+        sa.Column("rendered_with", CODE_POINTS, nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("name"),
+    )
+    op.create_table(
+        "quarantine",
+        sa.Column("id", SERIAL, autoincrement=True, nullable=False),
+        sa.Column("plugin", CODE_POINTS, nullable=False),
+        sa.Column("digest", sa.BigInteger(), nullable=False),
+        sa.Column("reason", CODE_POINTS, nullable=False),
+        sa.Column("source", CODE_POINTS, nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=True),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=True),
+        sa.Column("set_aside_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("plugin", "digest"),
+    )
+    op.create_table(
+        "segment",
+        sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("oldest", sa.BigInteger(), nullable=False),
+        sa.Column("newest", sa.BigInteger(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("first"),
+    )
+    op.create_table(
+        "shard",
+        sa.Column("directory", CODE_POINTS, nullable=False),
+        sa.Column("shard", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("object", CODE_POINTS, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("directory", "shard"),
+    )
+    op.create_table(
+        "snapshot",
+        sa.Column("generation", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("id", CODE_POINTS, nullable=False),
+        sa.Column("parent", CODE_POINTS, nullable=True),
+        sa.Column("through", sa.BigInteger(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("manifest", CODE_POINTS, nullable=False),
+        sa.Column("summary", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("generation"),
+    )
+    op.create_table(
+        "source",
+        sa.Column("name", CODE_POINTS, nullable=False),
+        sa.Column("newest", sa.BigInteger(), nullable=True),
+        sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("accepted", sa.BigInteger(), nullable=False),
+        sa.Column("seen_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "tree",
+        sa.Column("directory", CODE_POINTS, nullable=False),
+        sa.Column("shard", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", CODE_POINTS, nullable=False),
+        sa.Column("type", CODE_POINTS, nullable=False),
+        sa.Column("object", CODE_POINTS, nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("directory", "shard", "name"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_tree_object"), "tree", ["object"], unique=False)
+    op.execute("INSERT INTO journal (id, head, known, conflicts, foreign_messages) VALUES (1, 0, 0, 0, 0)")

@@ -1,0 +1,97 @@
+"""How far each plugin has folded the journal, and which of its documents that made dirty."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from statscache.store.bulk import Upsert
+from statscache.store.schema import dirty, plugin
+
+EVERYTHING = "*"
+"""The dirty document that stands for all documents of a plugin."""
+
+_mark = Upsert(dirty, lambda table, new: {"revision": new.revision})
+
+
+@dataclass(slots=True)
+class Position:
+    """One plugin's row.
+
+    Attributes:
+        id: The number by which other tables refer to the plugin.
+        name: The plugin.
+        version: The version and settings with which the state was folded.
+        position: Number of the last message of the journal that was folded.
+        revision: Rises with each change of the state; a dirty document carries that of its last change.
+        oldest: Timestamp of the oldest message that counted; None before the first.
+        newest: Timestamp of the newest message that counted; None before the first.
+        failures: Messages in a row on which the plugin raised.
+        suspended: Why the plugin folds no longer; None if it does.
+        rendered_through: `through` of the snapshot that holds the plugin's documents; None if none does.
+        rendered_with: What else the documents depended on then; another value means to render all of them.
+    """
+
+    id: int
+    name: str
+    version: str
+    position: int
+    revision: int
+    oldest: int | None
+    newest: int | None
+    failures: int
+    suspended: str | None
+    rendered_through: int | None
+    rendered_with: str | None
+
+
+def register(connection: Connection, name: str, version: str) -> None:
+    """Make a row for a plugin that the database has not seen; it starts at the beginning of the journal."""
+    connection.execute(insert(plugin).values(name=name, version=version, position=0, revision=0, failures=0))
+
+
+def load(connection: Connection) -> dict[str, Position]:
+    """Return the rows of all plugins that the database has ever seen, by name."""
+    return {row.name: Position(**row._mapping) for row in connection.execute(select(plugin).order_by(plugin.c.id))}
+
+
+def lock(connection: Connection, ids: Sequence[int]) -> dict[str, Position]:
+    """Return the rows of these plugins, by name, and keep every other writer from moving them."""
+    query = select(plugin).where(plugin.c.id.in_(ids)).order_by(plugin.c.id).with_for_update()
+    return {row.name: Position(**row._mapping) for row in connection.execute(query)}
+
+
+def save(connection: Connection, rows: Sequence[Position]) -> None:
+    """Store what folding moved; the caller holds the locks."""
+    if not rows:
+        return
+    moved = ("version", "position", "revision", "oldest", "newest", "failures", "suspended")
+    statement = (
+        update(plugin)
+        .where(plugin.c.id == bindparam("row"))
+        .values({name: bindparam(f"new_{name}") for name in moved})
+    )
+    values = [{"row": row.id, **{f"new_{name}": getattr(row, name) for name in moved}} for row in rows]
+    connection.execute(statement, values)
+
+
+def save_rendered(connection: Connection, row: Position, through: int | None, rendered_with: str | None) -> None:
+    """Store for which `through`, and with what, the plugin's documents were rendered; None if it has none now."""
+    values = {"rendered_through": through, "rendered_with": rendered_with}
+    connection.execute(update(plugin).where(plugin.c.id == row.id).values(**values))
+
+
+def mark(connection: Connection, row: Position, documents: Iterable[tuple[str, int]]) -> None:
+    """Mark documents of a plugin dirty at its current revision."""
+    _mark(connection, [(row.id, document, number, row.revision) for document, number in documents])
+
+
+def marked(connection: Connection, row: Position) -> list[tuple[str, int]]:
+    """Return the dirty documents of a plugin."""
+    query = select(dirty.c.document, dirty.c.number).where(dirty.c.plugin == row.id)
+    return [(mark.document, mark.number) for mark in connection.execute(query.order_by(*dirty.primary_key))]
+
+
+def clear_marks(connection: Connection, row: Position) -> None:
+    """Remove the marks that a render of the plugin at `row.revision` has served; later ones stay."""
+    connection.execute(delete(dirty).where(dirty.c.plugin == row.id, dirty.c.revision <= row.revision))

@@ -1,0 +1,115 @@
+"""What was set aside: bytes that are no message, and messages on which one plugin raised.
+
+Nothing here is lost: the bytes, or the position in the journal, stay until they are retried or dropped.
+"""
+
+import time
+from dataclasses import dataclass
+
+import zstandard
+from sqlalchemy import Connection, Row, delete, func, select
+
+from statscache import canonical
+from statscache.store.schema import quarantine
+
+PARSER = ""
+"""The plugin column of what no plugin has seen, because it is no message."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """One thing that was set aside.
+
+    Attributes:
+        id: Its number, as the command line takes it.
+        plugin: The plugin that raised; empty for what is no message.
+        reason: What was wrong, for people.
+        source: Where it came from.
+        position: The message's position in the journal; None for what is no message.
+        size: Bytes.
+        set_aside_at: Wall clock, seconds since 1970 UTC.
+    """
+
+    id: int
+    plugin: str
+    reason: str
+    source: str
+    position: int | None
+    size: int
+    set_aside_at: int
+
+
+def keep_bytes(connection: Connection, raw: bytes, reason: str, source: str) -> None:
+    """Set aside bytes that are no message; the same bytes are kept once."""
+    data = zstandard.ZstdCompressor().compress(raw)
+    _keep(connection, PARSER, canonical.digest64(raw), reason, source, None, len(raw), data)
+
+
+def keep_message(connection: Connection, plugin: str, position: int, reason: str, source: str, size: int) -> None:
+    """Set aside a message of the journal for one plugin."""
+    _keep(connection, plugin, position, reason, source, position, size, None)
+
+
+def listed(connection: Connection, ids: tuple[int, ...] = ()) -> list[SetAside]:
+    """Return what is set aside, oldest first; only `ids` if any are given."""
+    columns = [column for column in quarantine.c if column.name not in ("data", "digest")]
+    query = select(*columns).order_by(quarantine.c.id)
+    if ids:
+        query = query.where(quarantine.c.id.in_(ids))
+    return [SetAside(**row._mapping) for row in connection.execute(query)]
+
+
+def load(connection: Connection, item: SetAside) -> bytes | None:
+    """Return the bytes of what is no message; None for a message of the journal."""
+    data = connection.scalar(select(quarantine.c.data).where(quarantine.c.id == item.id))
+    return None if data is None else zstandard.ZstdDecompressor().decompress(data)
+
+
+def drop(connection: Connection, ids: tuple[int, ...]) -> int:
+    """Forget what was set aside under `ids`, and return how many there were."""
+    return connection.execute(delete(quarantine).where(quarantine.c.id.in_(ids))).rowcount
+
+
+def drop_plugin(connection: Connection, plugin: str) -> None:
+    """Forget what was set aside for a plugin that is about to fold the journal anew."""
+    connection.execute(delete(quarantine).where(quarantine.c.plugin == plugin))
+
+
+def totals(connection: Connection) -> dict[str, int]:
+    """Return the number of things set aside, by plugin."""
+    rows: list[Row[tuple[str, int]]] = list(
+        connection.execute(select(quarantine.c.plugin, func.count()).group_by(quarantine.c.plugin))
+    )
+    return {plugin: number for plugin, number in rows}
+
+
+def _keep(
+    connection: Connection,
+    plugin: str,
+    digest: int,
+    reason: str,
+    source: str,
+    position: int | None,
+    size: int,
+    data: bytes | None,
+) -> None:
+    same = select(quarantine.c.id).where(quarantine.c.plugin == plugin, quarantine.c.digest == digest)
+    if connection.execute(same).first() is not None:
+        return
+    connection.execute(
+        quarantine.insert().values(
+            plugin=plugin,
+            digest=digest,
+            reason=_storable(reason[:1000]),
+            source=_storable(source),
+            position=position,
+            size=size,
+            data=data,
+            set_aside_at=int(time.time()),
+        )
+    )
+
+
+def _storable(text: str) -> str:
+    # PostgreSQL takes neither NUL nor lone surrogates, and the reason may quote either.
+    return text.replace("\0", "\\0").encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,222 @@
+"""The tables. Text compares by code point and bytes by value on both databases, so that order is the same.
+
+Times are whole seconds since 1970 UTC. A `key` column holds 64 bits of a digest of the encoded key, whose bytes stand
+once, in the table `key`. `dirty` names what has to be rendered: a row is written in the transaction that changed the
+state, and goes when a render that saw this change has been committed.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+REVISION = "0001"
+"""The newest migration, which this release works with."""
+
+metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s"})
+
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+CodePoints = Text().with_variant(Text(collation="C"), "postgresql")
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("head", BigInteger, nullable=False),
+    Column("through", BigInteger),
+    Column("known", BigInteger, nullable=False),
+    Column("conflicts", BigInteger, nullable=False),
+    Column("foreign_messages", BigInteger, nullable=False),
+)
+
+segment = Table(
+    "segment",
+    metadata,
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+    Column("oldest", BigInteger, nullable=False),
+    Column("newest", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+message_id = Table(
+    "message_id",
+    metadata,
+    Column("day", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", BigInteger, primary_key=True, autoincrement=False),
+    Column("content", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+held = Table(
+    "held",
+    metadata,
+    Column("digest", BigInteger, primary_key=True, autoincrement=False),
+    Column("due", BigInteger, nullable=False, index=True),
+    Column("source", CodePoints, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("plugin", CodePoints, nullable=False),
+    Column("digest", BigInteger, nullable=False),
+    Column("reason", CodePoints, nullable=False),
+    Column("source", CodePoints, nullable=False),
+    Column("position", BigInteger),
+    Column("size", BigInteger, nullable=False),
+    Column("data", LargeBinary),
+    Column("set_aside_at", BigInteger, nullable=False),
+    UniqueConstraint("plugin", "digest"),
+)
+
+source = Table(
+    "source",
+    metadata,
+    Column("name", CodePoints, primary_key=True),
+    Column("newest", BigInteger),
+    Column("offset", BigInteger, nullable=False),
+    Column("accepted", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+
+coverage = Table(
+    "coverage",
+    metadata,
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("end", BigInteger, primary_key=True, autoincrement=False),
+    Column("complete", Boolean, primary_key=True, autoincrement=False),
+)
+
+plugin = Table(
+    "plugin",
+    metadata,
+    Column("id", Serial, primary_key=True, autoincrement=True),
+    Column("name", CodePoints, nullable=False, unique=True),
+    Column("version", CodePoints, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("oldest", BigInteger),
+    Column("newest", BigInteger),
+    Column("failures", BigInteger, nullable=False),
+    Column("suspended", CodePoints),
+    Column("rendered_through", BigInteger),
+    Column("rendered_with", CodePoints),
+)
+
+key = Table(
+    "key",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("dimensions", LargeBinary, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_key_plugin_total", key.c.plugin, key.c.total)
+
+bucket = Table(
+    "bucket",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("width", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+key_day = Table(
+    "key_day",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("timestamp", BigInteger, primary_key=True, autoincrement=False),
+    Column("message", LargeBinary, primary_key=True),
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+dirty = Table(
+    "dirty",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("document", CodePoints, primary_key=True),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+object_ = Table(
+    "object",
+    metadata,
+    Column("name", CodePoints, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
+tree = Table(
+    "tree",
+    metadata,
+    Column("directory", CodePoints, primary_key=True),
+    Column("shard", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", CodePoints, primary_key=True),
+    Column("type", CodePoints, nullable=False),
+    Column("object", CodePoints, nullable=False, index=True),
+    Column("size", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+shard = Table(
+    "shard",
+    metadata,
+    Column("directory", CodePoints, primary_key=True),
+    Column("shard", BigInteger, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+    Column("object", CodePoints, nullable=False),
+    Column("size", BigInteger, nullable=False),
+)
+
+snapshot = Table(
+    "snapshot",
+    metadata,
+    Column("generation", BigInteger, primary_key=True, autoincrement=False),
+    Column("id", CodePoints, nullable=False),
+    Column("parent", CodePoints),
+    Column("through", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("manifest", CodePoints, nullable=False),
+    Column("summary", LargeBinary, nullable=False),
+)
+
+dropped = Table(
+    "dropped",
+    metadata,
+    Column("generation", BigInteger, primary_key=True, autoincrement=False),
+    Column("object", CodePoints, primary_key=True),
+    Column("dropped_at", BigInteger, nullable=False),
+)

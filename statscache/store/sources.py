@@ -1,0 +1,79 @@
+"""What is known of each source: how far it has been read, and when it was last heard of."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, func, select
+
+from statscache.store.bulk import Upsert
+from statscache.store.schema import held, source
+
+_put = Upsert(
+    source,
+    lambda table, new: {name: new[name] for name in ("newest", "offset", "accepted", "seen_at")},
+)
+_hold = Upsert(held)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One source.
+
+    Attributes:
+        name: Such as `fedmsg`, or the path of an archive.
+        newest: Timestamp of the newest message that came from it; None before the first.
+        offset: Bytes of an archive that have been read and committed.
+        accepted: Messages accepted from it.
+        seen_at: Wall clock of its last batch, seconds since 1970 UTC.
+    """
+
+    name: str
+    newest: int | None
+    offset: int
+    accepted: int
+    seen_at: int
+
+
+def load(connection: Connection, name: str) -> SourceRow | None:
+    """Return what is known of a source; None if it was never read."""
+    row = connection.execute(select(source).where(source.c.name == name)).one_or_none()
+    return None if row is None else SourceRow(*row)
+
+
+def listed(connection: Connection) -> list[SourceRow]:
+    """Return all sources, by name."""
+    return [SourceRow(*row) for row in connection.execute(select(source).order_by(source.c.name))]
+
+
+def save(connection: Connection, row: SourceRow) -> None:
+    """Store what is known of a source."""
+    _put(connection, [(row.name, row.newest, row.offset, row.accepted, row.seen_at)])
+
+
+def forget(connection: Connection, name: str) -> None:
+    """Remove a source that has been read to its end, so that reading it again starts at its beginning."""
+    connection.execute(delete(source).where(source.c.name == name))
+
+
+def hold(connection: Connection, rows: Sequence[tuple[int, int, str, bytes]]) -> None:
+    """Keep messages of the future: digest of the bytes, when they are due (seconds since 1970 UTC), source, bytes."""
+    _hold(connection, list(dict.fromkeys(rows)))
+
+
+def take_due(connection: Connection, limit: int) -> list[tuple[str, bytes]]:
+    """Remove and return source and bytes of held messages whose time has come."""
+    due = select(held).where(held.c.due <= int(time.time())).order_by(held.c.due, held.c.digest).limit(limit)
+    rows = connection.execute(due.with_for_update()).all()
+    connection.execute(delete(held).where(held.c.digest.in_([row.digest for row in rows])))
+    return [(row.source, row.data) for row in rows]
+
+
+def any_due(connection: Connection) -> bool:
+    """Return whether the time of a held message has come."""
+    return connection.execute(select(held.c.digest).where(held.c.due <= int(time.time())).limit(1)).first() is not None
+
+
+def number_held(connection: Connection) -> int:
+    """Return how many messages of the future are held."""
+    return connection.scalar(select(func.count()).select_from(held)) or 0

@@ -1,0 +1,141 @@
+"""What all tests share: databases of both kinds, the real messages, and a time zone that finds mistakes."""
+
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from sqlalchemy import make_url
+
+from servers import PostgreSQL
+
+ROOT = Path(__file__).resolve().parent.parent
+IN_CI = bool(os.environ.get("CI"))
+
+# Far from UTC, with daylight saving: local time where UTC belongs gives other days. Set on import, since
+# what a test imports or starts inherits it.
+os.environ["TZ"] = "Pacific/Auckland"
+time.tzset()
+
+settings.register_profile("dev", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# A gate must give one commit one answer; who searches for more sets HYPOTHESIS_PROFILE=search.
+settings.register_profile("ci", settings.get_profile("dev"), max_examples=50, derandomize=True)
+settings.register_profile("search", settings.get_profile("dev"), max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to run where the time zone has no effect."""
+    if time.tzname[0] != "NZST":
+        raise pytest.UsageError("the system does not know Pacific/Auckland: install its time zones (tzdata)")
+
+
+Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI, a test that is skipped has failed."""
+    return _refuse_skip((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """In CI, a module that is skipped has failed."""
+    return _refuse_skip((yield))
+
+
+def _refuse_skip(report: Report) -> Report:
+    # An expected failure is reported as skipped too, and is none.
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: nothing is skipped in CI, and this was. {reason}"
+    return report
+
+
+class Databases(Protocol):
+    """Makes empty databases of one kind."""
+
+    def create(self) -> str:
+        """Make a new, empty database and return its SQLAlchemy URL."""
+
+    def drop(self, url: str) -> None:
+        """Remove a database that `create` made, also one with open connections."""
+
+
+class SQLiteDatabases:
+    """Makes SQLite databases in one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._numbers = itertools.count()
+
+    def create(self) -> str:
+        """Return the URL of a file that is not there yet, in a directory of its own."""
+        directory = self._directory / str(next(self._numbers))
+        directory.mkdir()
+        return f"sqlite:///{directory}/statscache.db"
+
+    def drop(self, url: str) -> None:
+        """Remove the file with its write-ahead log."""
+        shutil.rmtree(Path(str(make_url(url).database)).parent)
+
+
+class PostgreSQLDatabases:
+    """Makes PostgreSQL databases on one server."""
+
+    def __init__(self, server: PostgreSQL) -> None:
+        self._server = server
+        self._numbers = itertools.count()
+
+    def create(self) -> str:
+        """Return the URL of a new database."""
+        name = f"test_{next(self._numbers)}"
+        self._server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        return self._server.url(name)
+
+    def drop(self, url: str) -> None:
+        """Remove the database, ending what is connected to it."""
+        self._server.execute(f"DROP DATABASE {make_url(url).database} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A PostgreSQL server of this run's own."""
+    programs = PostgreSQL.find()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed (Debian: postgresql)")
+    with PostgreSQL(programs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def databases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Databases:
+    """A maker of empty databases, once for each kind: for tests that need several, as property tests do."""
+    if request.param == "sqlite":
+        return SQLiteDatabases(tmp_path_factory.mktemp("sqlite"))
+    return PostgreSQLDatabases(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture
+def database_url(databases: Databases) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database, once for each kind, removed after the test."""
+    url = databases.create()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture(scope="session")
+def messages_path() -> Path:
+    """The file of real messages, NDJSON in fedmsg's envelope; the project does not carry it."""
+    directory = Path(os.environ.get("STATSCACHE_MESSAGES") or ROOT.parent / "shared" / "messages")
+    path = directory / "real-messages.ndjson"
+    if not path.is_file():
+        pytest.skip(f"no real messages at {path}; set STATSCACHE_MESSAGES to their directory")
+    return path
