@@ -29,13 +29,17 @@ RUNTIME = [
     "click>=8.1",
     "fedmsg[consumers]>=1.1.7",
     "jinja2>=3.1",
+    "moksha.hub>=1.5.17",
     "orjson>=3.10",
     "pydantic>=2.7",
     "pydantic-settings>=2.3",
+    "pyzmq>=25",
     "rich>=13",
     # fedmsg and moksha import pkg_resources, which setuptools 82 no longer has.
     "setuptools>=65,<82",
     "sqlalchemy>=2.0.30",
+    "twisted>=22.10",
+    "txzmq>=1.0",
     "watchdog>=4",
     "zstandard>=0.22",
 ]

@@ -1,12 +1,13 @@
 """A message is one announcement on the bus; `parse` makes it from any envelope, live or historical.
 
-What identifies a message is what its sender published: topic, time, body, and the sender's headers that name people
-and packages. What a history server adds (`meta`, `users`, `packages`, `agent_name`) and what the transport adds
-(`i`, `crypto`, `signature`, the Unix account in `username`) is not read at all, so a message is the same message
-whichever way it came.
+What identifies a message is what its sender published: topic, time, body, and the sender's headers that name
+people and packages. What a history server adds (`meta`, `users`, `packages`, `agent_name`) and what the
+transport adds (`i`, `crypto`, `signature`, the Unix account in `username`) is not read at all, so a message
+is the same message whichever way it came.
 
-Parsing is the hot path: `orjson` does the work, and each rule that `orjson` does not hold itself is guarded by a
-search over the raw bytes that is cheap and never misses. Only what such a search suspects is examined value by value.
+Parsing is the hot path: `orjson` does the work, and each rule that `orjson` does not hold itself is guarded
+by a search over the raw bytes that is cheap and never misses. Only what such a search suspects is examined
+value by value.
 """
 
 import json
@@ -40,7 +41,7 @@ _PEOPLE_AND_PACKAGES = (
     "fedora_messaging_flatpak_",
     "fedora_messaging_module_",
 )
-_DIGITS_TO_ZERO = bytes.maketrans(b"0123456789", b"0000000000")
+_SHAPE = bytes.maketrans(b"0123456789[", b"0000000000{")
 # The shortest integer that 64 bits cannot hold, -9223372036854775809, has 19 digits.
 _LONG_NUMBER = b"0" * 19
 _DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]*)?", re.ASCII)
@@ -58,9 +59,9 @@ class Address(NamedTuple):
 def address(topic: str) -> Address:
     """Return the category, environment and name of `topic`.
 
-    `org.fedoraproject.prod.buildsys.tag` is in category `buildsys`, environment `prod`, and is named `buildsys.tag`.
-    `VirtualTopic.eng.brew.build` is in category `brew`, in no environment, and is named `brew.build`. A topic that is
-    too short to have a category has none, and is its own name.
+    `org.fedoraproject.prod.buildsys.tag` is in category `buildsys`, environment `prod`, and is named
+    `buildsys.tag`. `VirtualTopic.eng.brew.build` is in category `brew`, in no environment, and is named
+    `brew.build`. A topic that is too short to have a category has none, and is its own name.
     """
     parts = topic.split(".")
     if parts[0] == "VirtualTopic":
@@ -76,8 +77,8 @@ def address(topic: str) -> Address:
 class Message:
     """One announcement: who says what happened when, and what statscache derives from it.
 
-    What is derived is computed when first asked for, and kept; most messages are counted by topic and time alone.
-    Messages are shared by all plugins: treat `body` and `headers` as read-only.
+    What is derived is computed when first asked for, and kept; most messages are counted by topic and time
+    alone. Messages are shared by all plugins: treat `body` and `headers` as read-only.
 
     Attributes:
         id: The envelope's id, or the SHA-256 of the content of a message that came without one.
@@ -106,20 +107,20 @@ class Message:
 
     @property
     def body(self) -> dict[str, Any]:
-        """What the message says; `{}` where the sender sent no object (old messages may carry text, a list or null).
+        """What the message says; `{}` where the sender sent no object.
 
-        `content` and `record` hold what was sent, whatever it was.
+        Old messages may carry text, a list or null; `content` and `record` hold what was sent.
         """
         return self._body if isinstance(self._body, dict) else {}
 
     @property
     def category(self) -> str | None:
-        """The application that speaks: the topic's fourth part (`VirtualTopic.*`: third); None for a short topic."""
+        """The topic's fourth part, such as `buildsys` (`VirtualTopic.*`: third); None for a short topic."""
         return address(self.topic).category
 
     @property
     def environment(self) -> str | None:
-        """The topic's third part, such as `prod`; None for topics of fewer than three parts and `VirtualTopic.*`."""
+        """The topic's third part, such as `prod`; None for a topic of fewer and for `VirtualTopic.*`."""
         return address(self.topic).environment
 
     @property
@@ -154,7 +155,7 @@ class Message:
 
     @property
     def content(self) -> bytes:
-        """The canonical JSON of `[topic, timestamp, body]`, and of the headers as fourth where there are any."""
+        """The canonical JSON of `[topic, timestamp, body]`, with the headers as fourth if there are any."""
         content = self._content
         if content is None:
             value = [self.topic, self.timestamp, self._body]
@@ -164,7 +165,7 @@ class Message:
         return content
 
     def record(self) -> bytes:
-        """Return the journal's line, without a newline: the canonical JSON of the id followed by the content."""
+        """Return the journal's line, without a newline: the array of `content` with the id before it."""
         return b"[" + canonical.identity(self.id) + b"," + self.content[1:]
 
     @classmethod
@@ -184,10 +185,10 @@ class Message:
 
 
 def parse(raw: bytes) -> Message:
-    """Return the message that `raw` holds as JSON, in the envelope of fedmsg, fedora-messaging or datagrepper.
+    """Return the message in `raw`, which is JSON in the envelope of fedmsg, fedora-messaging or datagrepper.
 
-    A message without an id, or with an empty one, is identified by the SHA-256 of its topic, time and body. An id
-    that is no text is refused, for no sender makes one. A message without a body has the body null.
+    A message without an id, or with an empty one, is identified by the SHA-256 of its topic, time and body.
+    An id that is no text is refused, for no sender makes one. A message without a body has the body null.
 
     Raises:
         MalformedMessage: The bytes are no message; the text says what is wrong, where, and what was expected.
@@ -225,9 +226,10 @@ def parse(raw: bytes) -> Message:
     if id is not None and (type(id) is not str or len(id) > MAX_ID):
         raise MalformedMessage(_refusal(field, id, f"text of at most {MAX_ID} characters, or none"))
 
-    if b"\\u0000" in raw or _LONG_NUMBER in raw.translate(_DIGITS_TO_ZERO):
-        _examine(raw, envelope, "msg" if fedmsg else "body")
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+    shape = raw.translate(_SHAPE)
+    if _LONG_NUMBER in shape or (b"\\" in raw and b"\\u0000" in raw):
+        _examine(raw, ("topic", field, "msg" if fedmsg else "body", "headers"))
+    if shape.count(b"{") > MAX_DEPTH:
         _bound_depth("msg" if fedmsg else "body", body, 1)
         _bound_depth("headers", kept, 1)
 
@@ -258,23 +260,21 @@ def _seconds(field: str, value: Any) -> int:
     return int(seconds)
 
 
-def _examine(raw: bytes, envelope: dict[str, Any], body: str) -> None:
-    """Refuse a NUL or an integer beyond 64 bits in what is kept of the message.
+def _examine(raw: bytes, fields: tuple[str, ...]) -> None:
+    """Refuse a NUL or an integer beyond 64 bits in the `fields` of the envelope, which are those that are kept.
 
-    `orjson` makes a float of an integer beyond 64 bits, so this asks the parser of the standard library, which does not.
+    `orjson` makes a float of such an integer, so this asks the parser of the standard library, which does not.
     """
     try:
         exact = json.loads(raw, parse_int=_Integer)
     except RecursionError as error:
         raise MalformedMessage(f"nested more than {MAX_DEPTH} deep") from error
-    # An id wins or loses by the same rules in both parsers, so the two envelopes have the same fields.
-    for field in ("topic", "msg_id", "id", "timestamp", body, "headers"):
-        if field in envelope:
-            for path, value in _walk(field, exact[field]):
-                if isinstance(value, _Integer) and not value.fits:
-                    raise MalformedMessage(f"{path} is an integer beyond 64 bits")
-                if isinstance(value, str) and "\0" in value:
-                    raise MalformedMessage(f"{path} holds a NUL character (\\u0000)")
+    for field in fields:
+        for path, value in _walk(field, exact.get(field)):
+            if isinstance(value, _Integer) and not value.fits:
+                raise MalformedMessage(f"{path} is an integer beyond 64 bits")
+            if isinstance(value, str) and "\0" in value:
+                raise MalformedMessage(f"{path} holds a NUL character (\\u0000)")
 
 
 class _Integer:

@@ -73,7 +73,8 @@ def installation(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Insta
     home = tmp_path_factory.mktemp("installation")
     venv.create(home / "venv", with_pip=True)
     binaries = home / "venv" / "bin"
-    run(binaries / "python", "-m", "pip", "install", "--quiet", "--retries", "10", wheel, cwd=home)
+    pip = (binaries / "python", "-m", "pip", "install", "--quiet", "--retries", "10")
+    run(*pip, "--use-pep517", wheel, cwd=home)
     (home / "statscache.toml").write_text(
         f"""
         [database]

@@ -1,7 +1,8 @@
 """Derivation: who acted, who is involved, which packages are concerned, and how to say it to a person.
 
-All of it is a pure function of what the sender published. Headers of fedora-messaging come first, since the sender's
-own classes wrote them; where they name nobody, or no package, the table of rules by topic reads the body.
+All of it is a pure function of what the sender published. Headers of fedora-messaging come first, since the
+sender's own classes wrote them; where they name nobody, or no package, the table of rules by topic reads the
+body.
 """
 
 from typing import Any, NamedTuple
@@ -31,14 +32,19 @@ _NO_FACTS = Facts()
 def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
     """Return what follows from a message of topic `name` (without prefix and environment); never raises.
 
-    The agent is the one that the topic's rule finds in the body. Without one, it is the body's `agent` if the headers
-    name that person, or the only person whom the headers name. The agent is always among the usernames.
+    The agent is the one that the topic's rule finds in the body. Without one, it is the body's `agent` if the
+    headers name that person, or the only person whom the headers name. The agent is always among the
+    usernames.
     """
     topical = rule(name)
     if topical is None and not headers:
         return _NOTHING
     facts = topical(name, body) if topical else _NO_FACTS
-    agent = next((who for actor in facts.actors for who in people(actor)), None)
+    agent = None
+    for actor in facts.actors:
+        if found := people(actor):
+            agent = found[0]
+            break
     users, concerned = set(facts.involved), set(facts.concerned)
     if headers:
         if named := {who for key in headers if key.startswith(_USER) and (who := person(key[len(_USER) :]))}:
@@ -53,12 +59,10 @@ def _agent_among(named: set[str], agent: str | None, body: dict[str, Any]) -> st
     """Return the agent, given whom the headers name and whom the topic's rule found to act."""
     if agent is not None:
         # The headers' spelling stands: some applications write names with a capital letter in the body.
-        return (
-            agent
-            if agent in named
-            else next((who for who in sorted(named) if who.lower() == agent.lower()), agent)
-        )
-    claimed = next(people(body.get("agent")), None)
+        if agent in named:
+            return agent
+        return next((who for who in sorted(named) if who.lower() == agent.lower()), agent)
+    claimed = next(iter(people(body.get("agent"))), None)
     if claimed in named:
         return claimed
     return next(iter(named)) if len(named) == 1 else None

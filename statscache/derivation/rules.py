@@ -1,13 +1,12 @@
 """Rules: how each family of topics says who acted, who is involved, and which packages are concerned.
 
-A rule takes the topic's name and the body, and returns three collections: actors, best first, as they stand in the
-body; account names of those involved; package names. Most are made by `fields`; the functions are for bodies whose
-meaning is in more than the place of a field.
+A rule takes the topic's name and the body, and returns three collections: actors, best first, as they stand
+in the body; account names of those involved; package names. Most are made by `fields`; the functions are for
+bodies whose meaning is in more than the place of a field.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from email.utils import parseaddr
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from statscache.derivation.values import at, built, dict_at, list_at, packages, paths, people, text_at
@@ -41,10 +40,14 @@ def fields(*, actor: str = "", people_at: str = "", packages_at: str = "", build
     actors, others, named, nvrs = paths(actor), paths(people_at), paths(packages_at), paths(builds_at)
 
     def rule(name: str, body: dict[str, Any]) -> Facts:
-        concerned = [package for path in named for package in packages(at(body, path))]
-        if nvrs:
-            concerned += [package for path in nvrs for package in built(at(body, path))]
-        involved = [user for path in others for user in people(at(body, path))] if others else ()
+        involved: list[str] = []
+        concerned: list[str] = []
+        for path in others:
+            involved += people(at(body, path))
+        for path in named:
+            concerned += packages(at(body, path))
+        for path in nvrs:
+            concerned += built(at(body, path))
         return Facts([at(body, path) for path in actors], involved, concerned)
 
     return rule
@@ -72,7 +75,7 @@ def bodhi_comment(name: str, body: dict[str, Any]) -> Facts:
 
 
 def git(name: str, body: dict[str, Any]) -> Facts:
-    """The packages' own git: the repository is the package; old topics carry it, between the verb and the branch.
+    """The packages' own git: the repository is the package; old topics carry it between verb and branch.
 
     Repositories of tests and of modules lie beside those of packages, and are none.
     """
@@ -97,12 +100,12 @@ def _each(value: Any) -> list[Any]:
     return value if type(value) is list else [value]
 
 
-def _in_fedora(body: dict[str, Any]) -> Iterator[str]:
-    """Yield the Fedora packages that a project of the release monitor is mapped to."""
-    for listed in (list_at(body, "message", "packages"), list_at(body, "packages")):
-        for entry in listed:
-            if text_at(entry, "distro").lower() == "fedora":
-                yield from packages(entry.get("package_name"))
+def _in_fedora(body: dict[str, Any]) -> list[str]:
+    """Return the Fedora packages that a project of the release monitor is mapped to."""
+    mapped = [*list_at(body, "message", "packages"), *list_at(body, "packages")]
+    return packages(
+        [entry.get("package_name") for entry in mapped if text_at(entry, "distro").lower() == "fedora"]
+    )
 
 
 def anitya(name: str, body: dict[str, Any]) -> Facts:
@@ -114,7 +117,7 @@ def anitya(name: str, body: dict[str, Any]) -> Facts:
             concerned = packages([message.get("new"), message.get("prev")])
     elif not name.startswith("anitya.project.flag.set"):
         concerned = _in_fedora(body)
-    return Facts([message["agent"] if "agent" in message else "anitya"], (), concerned)
+    return Facts([message.get("agent", "anitya")], (), concerned)
 
 
 def hotness(name: str, body: dict[str, Any]) -> Facts:
@@ -180,8 +183,8 @@ def bugzilla(name: str, body: dict[str, Any]) -> Facts:
 
 
 def mailman(name: str, body: dict[str, Any]) -> Facts:
-    """A mail to a list, from whoever its `From` names."""
-    return Facts([parseaddr(text_at(body, "msg", "from"))[1]])
+    """A mail to a list, from whoever its `From` names, which is an address or `Name <address>`."""
+    return Facts([text_at(body, "msg", "from").rpartition("<")[2].partition(">")[0]])
 
 
 def tagger(name: str, body: dict[str, Any]) -> Facts:

@@ -8,7 +8,7 @@ from statscache.derivation.rules import Rule, fields
 _AGENT = fields(actor="agent")
 _ENVELOPED = "body.sender body.user body.pusher"
 
-_TABLE: dict[str, Rule] = {
+TABLE: dict[str, Rule] = {
     "allpackages": fields(actor="username"),
     "anitya": rules.anitya,
     "ansible": fields(actor="userid"),
@@ -74,8 +74,8 @@ _TABLE: dict[str, Rule] = {
     "pkgdb": fields(
         actor="agent",
         people_at="acl.fas_name username",
-        packages_at="package package_listing.package package_listings.package acl.packagelist.package action.package "
-        "info.pkg_name action.info.pkg_name",
+        packages_at="package package_listing.package package_listings.package acl.packagelist.package "
+        "action.package info.pkg_name action.info.pkg_name",
     ),
     "planet": fields(actor="username"),
     "rats": _AGENT,
@@ -90,9 +90,9 @@ _TABLE: dict[str, Rule] = {
 
 @lru_cache(maxsize=8192)
 def rule(name: str) -> Rule | None:
-    """Return the rule for topics called `name`: that of the longest entry that `name` starts with, part by part."""
+    """Return the rule of the longest entry that `name` starts with, part by part; None if there is none."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
-        if found := _TABLE.get(".".join(parts[:length])):
+        if found := TABLE.get(".".join(parts[:length])):
             return found
     return None

@@ -59,8 +59,8 @@ _PHRASES = {
     "meetbot.meeting.start": "The meeting {meeting_topic} in {channel} started",
     "pagure.issue.comment.added": "{agent} commented on {project.fullname}#{issue.id}: {issue.title}",
     "pagure.issue.new": "{agent} opened {project.fullname}#{issue.id}: {issue.title}",
-    "pagure.pull-request.comment.added": "{agent} commented on {pullrequest.project.fullname}#{pullrequest.id}",
-    "pagure.pull-request.new": "{agent} proposed {pullrequest.project.fullname}#{pullrequest.id}: {pullrequest.title}",
+    "pagure.pull-request.comment.added": "{agent} commented on {pullrequest.project.name}#{pullrequest.id}",
+    "pagure.pull-request.new": "{agent} proposed {pullrequest.project.name}#{pullrequest.id}",
     "planet.post.new": "{name} wrote {post.title}",
     "pungi.compose.status.change": "Compose {compose_id}: {status}",
     "waiverdb.waiver.new": "{agent} waived a result: {comment}",
@@ -70,10 +70,11 @@ _STATES = {0: "started", 1: "completed", 2: "was deleted", 3: "failed", 4: "was 
 _FIELD = re.compile(r"\{([^{}]+)\}")
 
 _URLS = paths(
-    "url link html_url job_url build_url compose_url location image_url issue.full_url pullrequest.full_url "
-    "project.full_url post.link comment.html_url pull_request.html_url issue.html_url release.html_url compare "
-    "body.compare_url body.issue.html_url body.pull_request.html_url commit.url commit.html_url bug.weburl "
-    "result.job_url result.log_url article.url update.url pull_request.full_url archived-at msg.archived-at"
+    "url link html_url job_url build_url compose_url location image_url archived-at compare "
+    "issue.full_url pullrequest.full_url pull_request.full_url project.full_url update.url "
+    "comment.html_url pull_request.html_url issue.html_url release.html_url commit.url commit.html_url "
+    "body.compare_url body.issue.html_url body.pull_request.html_url "
+    "bug.weburl result.job_url result.log_url article.url post.link msg.archived-at"
 )
 # Pages of Fedora's services, for messages that name a thing but not its address.
 _PAGES = {
@@ -100,7 +101,7 @@ def _starts(name: str) -> list[str]:
 
 
 def subtitle(name: str, body: dict[str, Any], concerns: Concerns) -> str:
-    """Return one line of plain text that says what a message of topic `name` tells; never raises, never empty."""
+    """Return one line of plain text that says what a message of topic `name` tells; it is never empty."""
 
     def value(match: re.Match[str]) -> str:
         field = match[1]
@@ -134,11 +135,14 @@ def _one_line(text: str) -> str:
 
 
 def link(name: str, body: dict[str, Any]) -> str | None:
-    """Return an http or https URL that shows more of a message of topic `name`, None if there is none; never raises.
+    """Return an http or https URL that shows more of a message of topic `name`, None if there is none.
 
-    It is the one that the sender wrote, else the page of Fedora's service that shows the update, build or task.
+    It is the one that the sender wrote, else the page of Fedora's service that shows the update, build or
+    task.
     """
     for path in _URLS:
+        if path[0] not in body:
+            continue
         url = text_at(body, *path)
         if url.startswith(("https://", "http://")) and _is_safe(url):
             return url

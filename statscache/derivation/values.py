@@ -4,7 +4,6 @@ Nothing here raises: what is missing, or of another type than its sender promise
 """
 
 import re
-from collections.abc import Iterator
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
@@ -14,7 +13,8 @@ Path = tuple[str, ...]
 MAX_NAME = 200
 """Characters of the longest name of a person or package."""
 
-# What senders write where a person would stand, when there is none; `_` stands for a person who was forgotten.
+# What senders write where a person would stand, when there is none; `_` stands for a person who was
+# forgotten.
 _NOBODY = frozenset({"", "_", "anonymous", "nobody", "none", "orphan"})
 _ACCOUNT = (
     re.compile(r"https?://([^./@:\s]+)\.id(?:\.stg)?\.fedoraproject\.org/?", re.ASCII),
@@ -31,7 +31,7 @@ def paths(text: str) -> tuple[Path, ...]:
 
 
 def at(value: Any, path: Path) -> Any:
-    """Return what stands at `path` in `value`, None if nothing does; a list on the way gives a list of what is found."""
+    """Return what stands at `path` in `value`, or None; a list on the way gives a list of what is found."""
     for depth, key in enumerate(path):
         if type(value) is dict:
             value = value.get(key)
@@ -65,8 +65,8 @@ def list_at(value: Any, *path: str) -> list[Any]:
 def person(text: str) -> str | None:
     """Return the account name in `text`; None for whoever is nobody.
 
-    OpenIDs, e-mail aliases and chat addresses that Fedora gives to its account holders are their names. Any other
-    address, of mail, the web or a host, is nobody's name; neither is what is not printable or too long.
+    OpenIDs, e-mail aliases and chat addresses that Fedora gives to its account holders are their names. Any
+    other address, of mail, the web or a host, is nobody's name; neither is what is not printable or too long.
     """
     name = text.strip()
     for pattern in _ACCOUNT:
@@ -94,54 +94,43 @@ def _is_host(name: str) -> bool:
     return True
 
 
-def people(value: Any) -> Iterator[str]:
-    """Yield the account names in `value`: text, an object that describes a person, or a list of these."""
+def people(value: Any) -> list[str]:
+    """Return the account names in `value`: text, an object that describes a person, or a list of these."""
     if type(value) is str:
-        if name := person(value):
-            yield name
-    elif type(value) is dict:
-        for key in _PERSON_KEYS:
-            if type(value.get(key)) is str:
-                yield from people(value[key])
-                break
-    elif type(value) is list:
-        for item in value:
-            if type(item) is not list:
-                yield from people(item)
+        name = person(value)
+        return [] if name is None else [name]
+    if type(value) is dict:
+        return next((people(value[key]) for key in _PERSON_KEYS if type(value.get(key)) is str), [])
+    return [name for item in _flat(value) for name in people(item)]
 
 
-def packages(value: Any) -> Iterator[str]:
-    """Yield the package names in `value`: text, an object that describes a package, or a list of these.
+def packages(value: Any) -> list[str]:
+    """Return the package names in `value`: text, an object that describes a package, or a list of these.
 
     Containers, flatpaks and modules are packages too, as they are in the headers of fedora-messaging.
     """
     if type(value) is str:
         name = value.strip()
-        if name and name != "_" and len(name) <= MAX_NAME and name.isprintable():
-            yield name
-    elif type(value) is dict:
-        if type(value.get("name")) is str:
-            yield from packages(value["name"])
-    elif type(value) is list:
-        for item in value:
-            if type(item) is not list:
-                yield from packages(item)
+        return [name] if name and name != "_" and len(name) <= MAX_NAME and name.isprintable() else []
+    if type(value) is dict:
+        return packages(text_at(value, "name"))
+    return [name for item in _flat(value) for name in packages(item)]
 
 
-def built(value: Any) -> Iterator[str]:
-    """Yield the package names of the builds in `value`: name-version-release, several set apart by spaces or commas.
+def built(value: Any) -> list[str]:
+    """Return the packages of which `value` names builds, by name, version and release.
 
-    Objects that describe a build (`nvr`) and lists are read too. What has no version and release is no build.
+    Several builds in one text are set apart by spaces or commas; objects that describe a build (`nvr`) and
+    lists are read too. What has no version and release is no build.
     """
     if type(value) is str:
-        for nvr in value.replace(",", " ").split():
-            name, *rest = nvr.rsplit("-", 2)
-            if len(rest) == 2 and name:
-                yield from packages(name)
-    elif type(value) is dict:
-        if type(value.get("nvr")) is str:
-            yield from built(value["nvr"])
-    elif type(value) is list:
-        for item in value:
-            if type(item) is not list:
-                yield from built(item)
+        parts = (nvr.rsplit("-", 2) for nvr in value.replace(",", " ").split())
+        return [name for part in parts if len(part) == 3 for name in packages(part[0])]
+    if type(value) is dict:
+        return built(text_at(value, "nvr"))
+    return [name for item in _flat(value) for name in built(item)]
+
+
+def _flat(value: Any) -> list[Any]:
+    """Return the items of a list that are no lists, so that reading never goes deeper than one."""
+    return [item for item in value if type(item) is not list] if type(value) is list else []

@@ -1,14 +1,14 @@
 """A plugin that is behind the journal's end catches up from the journal; nobody asks the archive again."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 
 from sqlalchemy import Connection
 
 from statscache import canonical
 from statscache.exceptions import UnknownPlugin
-from statscache.ingest.fold import Placed, fold, observe
+from statscache.ingest.fold import Observed, Placed, Watch, fold, observe
 from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
@@ -62,7 +62,7 @@ def rebuild(database: Database, registry: Registry, names: Sequence[str]) -> Non
             reset(connection, plugin, positions.lock(connection, [rows[plugin.name].id])[plugin.name])
 
 
-def step(database: Database, plugin: Plugin, budget: float, watch: Callable[[Plugin, int], None]) -> bool:
+def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> bool:
     """Fold the next messages of the journal into a plugin that is behind; return whether it still is."""
     with database.reading() as connection:
         row = positions.load(connection).get(plugin.name)
@@ -73,8 +73,8 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Callable[[Plu
     messages = [Message.from_record(line) for line in records]
     watch(plugin, len(messages))
     interested = Registry([plugin]).interested
-    wanted = [index for index, message in enumerate(messages) if interested(message.name)]
-    observed = observe(plugin, messages, wanted)
+    observed = Observed()
+    observe(plugin, [pair for pair in enumerate(messages) if interested(pair[1].name)], observed)
     with database.writing() as connection:
         # The journal's lock makes the last step end at its very end, however fast others append.
         end = journal.lock(connection)
@@ -82,7 +82,7 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Callable[[Plu
         if locked.position != row.position or not _may_fold(locked, plugin):
             return locked.position < end.position
         first = row.position + 1
-        placed = Placed(messages, range(first, first + len(messages)), "journal")
+        placed = Placed(records, range(first, first + len(records)), "journal")
         fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
         locked.position = row.position + len(messages)
         positions.save(connection, [locked])
@@ -98,12 +98,12 @@ def retry(database: Database, plugin: Plugin, item: SetAside, budget: float) -> 
         record = journal.record(connection, item.position)
         if record is None or item.position > row.position:
             return False
-        messages = [Message.from_record(record)]
-        observed = observe(plugin, messages, [0])
+        observed = Observed()
+        observe(plugin, [(0, Message.from_record(record))], observed)
         if observed.failures:
             return False
         quarantine.drop(connection, (item.id,))
-        placed = Placed(messages, [item.position], item.source)
+        placed = Placed([record], [item.position], item.source)
         failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
         positions.save(connection, [row])
         return failed == 0

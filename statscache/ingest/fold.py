@@ -1,13 +1,13 @@
 """Folding: what a plugin makes of messages, and how that is merged into its state.
 
-`observe` needs no database and runs before the transaction begins. `merge` runs in a savepoint of its own; what the
+`observe` needs no database and runs before the transaction begins. `fold` merges in a savepoint of its own; what the
 database refuses is halved until the poison is alone, and that one message is set aside for that plugin.
 """
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
@@ -21,6 +21,9 @@ from statscache.store.positions import Position
 MAX_FAILURES = 1_000
 """Messages in a row on which a plugin may raise before it is suspended."""
 
+Watch = Callable[[Plugin, int], None]
+"""Told before a plugin begins with a number of messages, so that a hang can be laid at its door."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -29,51 +32,57 @@ class Observed:
     """What one plugin made of a sequence of messages.
 
     Attributes:
-        observations: Index of the message and what the plugin yielded for it, where it yielded anything.
+        observations: What the plugin yielded, in order; those of one message stand together.
         failures: Index of the message and the error, where the plugin raised.
         trailing_failures: How many of the last messages it raised on, one after the other.
-        all_failed: Whether it raised on all of them.
+        messages: How many messages it was given.
         seconds: Wall-clock time that it took.
     """
 
-    observations: list[tuple[int, Observation]]
-    failures: list[tuple[int, str]]
-    trailing_failures: int
-    all_failed: bool
-    seconds: float
+    observations: list[Observation] = field(default_factory=list)
+    failures: list[tuple[int, str]] = field(default_factory=list)
+    trailing_failures: int = 0
+    messages: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Messages with their places in the journal: `positions[index]` is None for a copy, which does not count."""
+    """Messages with their places in the journal: `places[index]` is None for a copy, which does not count."""
 
-    messages: Sequence[Message]
-    positions: Sequence[int | None]
+    records: Sequence[bytes]
+    places: Sequence[int | None]
     source: str
 
+    @property
+    def has_copies(self) -> bool:
+        """Whether any of the messages does not count."""
+        return not isinstance(self.places, range)
 
-def observe(plugin: Plugin, messages: Sequence[Message], indices: Iterable[int]) -> Observed:
-    """Let a plugin observe the messages at `indices`; the yields of one message are collected before any counts."""
-    observations: list[tuple[int, Observation]] = []
-    failures: list[tuple[int, str]] = []
-    trailing = total = 0
+
+def observe(plugin: Plugin, messages: Iterable[tuple[int, Message]], observed: Observed) -> None:
+    """Let a plugin observe messages, given with their index, and add what it yields to `observed`.
+
+    The yields of one message count together or not at all.
+    """
+    observations = observed.observations
+    append = observations.append
     check = plugin.check
+    observe_one = plugin.observe
     started = time.perf_counter()
-    for index in indices:
-        message = messages[index]
-        total += 1
+    for index, message in messages:
+        before = len(observations)
         # A plugin is foreign code: whatever it raises sets this one message aside.
         try:
-            items = [check(item) for item in plugin.observe(message) or ()]
+            for item in observe_one(message) or ():
+                append((message.timestamp, message.id, index, check(item)))
+            observed.trailing_failures = 0
         except Exception as error:
-            failures.append((index, f"{type(error).__name__}: {error}"))
-            trailing += 1
-            continue
-        trailing = 0
-        if items:
-            observations.append((index, Observation(message.timestamp, message.id, items)))
-    seconds = time.perf_counter() - started
-    return Observed(observations, failures, trailing, trailing == total, seconds)
+            del observations[before:]
+            observed.failures.append((index, f"{type(error).__name__}: {error}"))
+            observed.trailing_failures += 1
+        observed.messages += 1
+    observed.seconds += time.perf_counter() - started
 
 
 def fold(
@@ -100,48 +109,46 @@ def fold(
     Returns:
         The number of messages that were set aside for this plugin.
     """
-    new = [(index, item) for index, item in observed.observations if placed.positions[index] is not None]
-    set_aside = 0
+    new: Sequence[Observation] = observed.observations
+    if placed.has_copies:
+        new = [item for item in new if placed.places[item[2]] is not None]
+    set_aside = _set_aside(connection, plugin, observed.failures, placed)
     if new:
         row.revision += 1
-        state = State(connection, row.id, through, row.newest)
         dirty: set[Dirty] = set()
-        refused: list[tuple[int, str]] = []
-        _merge(plugin, state, new, dirty, refused)
+        refused: dict[int, str] = {}
+        _merge(plugin, State(connection, row.id, through, row.newest), new, dirty, refused)
         positions.mark(connection, row, dirty)
-        failed = {index for index, _ in refused}
-        times = [item.timestamp for index, item in new if index not in failed]
+        if refused:
+            set_aside += _set_aside(connection, plugin, list(refused.items()), placed)
+            new = [item for item in new if item[2] not in refused]
+        times = [item[0] for item in new]
         if times:
-            row.oldest = min(times) if row.oldest is None else min(row.oldest, *times)
-            row.newest = max(times) if row.newest is None else max(row.newest, *times)
-        set_aside += _set_aside(connection, plugin, refused, placed)
-    set_aside += _set_aside(connection, plugin, observed.failures, placed)
+            row.oldest = min(times) if row.oldest is None else min(row.oldest, min(times))
+            row.newest = max(times) if row.newest is None else max(row.newest, max(times))
     _judge(plugin, row, observed, budget)
     return set_aside
 
 
 def _merge(
-    plugin: Plugin,
-    state: State,
-    observations: list[tuple[int, Observation]],
-    dirty: set[Dirty],
-    refused: list[tuple[int, str]],
+    plugin: Plugin, state: State, new: Sequence[Observation], dirty: set[Dirty], refused: dict[int, str]
 ) -> None:
     savepoint = state.connection.begin_nested()
     # A merge is foreign code where a plugin brings its own; a database that is down is no fault of the data.
     try:
-        dirty |= plugin.merge(state, [item for _, item in observations])
+        dirty |= plugin.merge(state, new)
         savepoint.commit()
     except (OperationalError, InterfaceError, InternalError):
         raise
     except Exception as error:
         savepoint.rollback()
-        if len(observations) == 1:
-            refused.append((observations[0][0], f"{type(error).__name__}: {error}"))
+        indices = sorted({item[2] for item in new})
+        if len(indices) == 1:
+            refused[indices[0]] = f"{type(error).__name__}: {error}"
             return
-        middle = len(observations) // 2
-        _merge(plugin, state, observations[:middle], dirty, refused)
-        _merge(plugin, state, observations[middle:], dirty, refused)
+        middle = indices[len(indices) // 2]
+        _merge(plugin, state, [item for item in new if item[2] < middle], dirty, refused)
+        _merge(plugin, state, [item for item in new if item[2] >= middle], dirty, refused)
 
 
 def _set_aside(
@@ -149,21 +156,25 @@ def _set_aside(
 ) -> int:
     number = 0
     for index, reason in failures:
-        position = placed.positions[index]
-        if position is not None:
-            size = len(placed.messages[index].content)
-            quarantine.keep_message(connection, plugin.name, position, reason, placed.source, size)
+        place = placed.places[index]
+        if place is not None:
+            size = len(placed.records[index])
+            quarantine.keep_message(connection, plugin.name, place, reason, placed.source, size)
             number += 1
     return number
 
 
 def _judge(plugin: Plugin, row: Position, observed: Observed, budget: float) -> None:
-    row.failures = observed.trailing_failures + (row.failures if observed.all_failed else 0)
+    all_failed = observed.trailing_failures == observed.messages
+    row.failures = observed.trailing_failures + (row.failures if all_failed else 0)
     if row.failures >= MAX_FAILURES:
         row.suspended = f"it raised on {row.failures} messages in a row, at last {observed.failures[-1][1]:.300}"
     elif observed.seconds > budget:
         row.suspended = f"it took {observed.seconds:.1f} s for one batch; {budget:g} s are allowed"
     if row.suspended:
         _log.error(
-            "plugin %s is suspended: %s; mend it, then `statscache rebuild %s`", plugin.name, row.suspended, plugin.name
+            "plugin %s is suspended: %s; mend it, then `statscache plugins --resume %s`",
+            plugin.name,
+            row.suspended,
+            plugin.name,
         )

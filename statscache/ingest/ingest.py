@@ -2,15 +2,15 @@
 
 import logging
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from statscache.ingest import catchup
-from statscache.ingest.batch import Batch, prepare
-from statscache.ingest.fold import Placed, fold
+from statscache.ingest.batch import Batch, Preparer
+from statscache.ingest.fold import Placed, Watch, fold
 from statscache.ingest.outcome import Delivery, Outcome
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
@@ -25,13 +25,12 @@ def _unwatched(plugin: Plugin, messages: int) -> None:
     pass
 
 
-@dataclass
 class Ingest:
     """Accepts deliveries into the journal of one database and folds them into the plugins' state.
 
     Several processes may each have one on the same database; safe for one thread at a time.
 
-    Attributes:
+    Args:
         database: Where to.
         registry: The plugins that fold.
         environments: Those whose messages are accepted; empty for all.
@@ -39,11 +38,19 @@ class Ingest:
         watch: Told before a plugin begins with a number of messages, so that a hang can be laid at its door.
     """
 
-    database: Database
-    registry: Registry
-    environments: Collection[str] = ("prod",)
-    budget: float = 30.0
-    watch: Callable[[Plugin, int], None] = _unwatched
+    def __init__(
+        self,
+        database: Database,
+        registry: Registry,
+        environments: Collection[str] = ("prod",),
+        budget: float = 30.0,
+        watch: Watch = _unwatched,
+    ) -> None:
+        self.database = database
+        self.registry = registry
+        self._budget = budget
+        self._watch = watch
+        self._preparer = Preparer(registry, environments, watch)
 
     def start(self) -> None:
         """Make the database ready for these plugins: new ones start at the beginning, changed ones start anew."""
@@ -64,7 +71,7 @@ class Ingest:
 
         A delivery that the database refuses is halved until the poison is alone, which goes into quarantine.
         """
-        batch = prepare(delivery, self.environments, self.registry, self.watch)
+        batch = self._preparer.prepare(delivery)
         try:
             with self.database.writing() as connection:
                 return self._accept(connection, delivery, batch)
@@ -107,9 +114,9 @@ class Ingest:
                 before,
                 [batch.records[index] for index in fresh],
                 [batch.identities[index] for index in fresh],
-                [batch.messages[index].timestamp for index in fresh],
+                [batch.times[index] for index in fresh],
             )
-        placed = Placed(batch.messages, places, delivery.source)
+        placed = Placed(batch.records, places, delivery.source)
         outcome.failures = self._fold(connection, before, end, batch, placed)
         for raw, reason in batch.malformed:
             quarantine.keep_bytes(connection, raw, reason, delivery.source)
@@ -141,7 +148,7 @@ class Ingest:
                 batch.observed[plugin.name],
                 placed,
                 through=end.through,
-                budget=self.budget,
+                budget=self._budget,
             )
             row.position = end.position
         positions.save(connection, list(locked.values()))
@@ -151,7 +158,7 @@ class Ingest:
         """Fold one step of the journal into each plugin that is behind; return whether any still is."""
         behind = False
         for plugin in self.registry:
-            behind |= catchup.step(self.database, plugin, self.budget, self.watch)
+            behind |= catchup.step(self.database, plugin, self._budget, self._watch)
         return behind
 
     def admit_due(self) -> Outcome:
@@ -166,7 +173,7 @@ class Ingest:
                 due = sources.take_due(connection, 1_000)
                 for name in sorted({name for name, _ in due}):
                     delivery = Delivery(name, [raw for source, raw in due if source == name])
-                    batch = prepare(delivery, self.environments, self.registry, self.watch)
+                    batch = self._preparer.prepare(delivery)
                     outcome += self._accept(connection, delivery, batch)
 
 
@@ -179,30 +186,33 @@ def _keeps_up(row: positions.Position | None, plugin: Plugin, before: Head) -> b
     )
 
 
-def _place(connection: Connection, batch: Batch, end: Head) -> tuple[list[int | None], Outcome]:
+def _place(connection: Connection, batch: Batch, end: Head) -> tuple[Sequence[int | None], Outcome]:
     """Give each new message its place behind `end`; a copy, of the journal or of this batch, has none."""
-    outcome = Outcome()
+    outcome = Outcome(accepted=len(batch.identities))
     known = journal.find(connection, batch.identities)
+    if not known and len({digest for _, digest, _ in batch.identities}) == len(batch.identities):
+        return range(end.position + 1, end.position + 1 + len(batch.identities)), outcome
     places: list[int | None] = []
     place = end.position
     for identity in batch.identities:
-        same = known.get(identity.digest)
-        original = same and next((other for other in same if abs(other.day - identity.day) <= 1), None)
-        if original:
-            outcome.known += 1
-            outcome.conflicts += original.content != identity.content
+        day, digest, content = identity
+        same = known.setdefault(digest, [])
+        original = next((other for other in same if abs(other[0] - day) <= 1), None)
+        if original is None:
+            place += 1
+            places.append(place)
+            same.append(identity)
+        else:
             places.append(None)
-            continue
-        place += 1
-        places.append(place)
-        known.setdefault(identity.digest, []).append(identity)
+            outcome.known += 1
+            outcome.conflicts += original[2] != content
     outcome.accepted = place - end.position
     return places, outcome
 
 
 def _move_source(connection: Connection, delivery: Delivery, batch: Batch, accepted: int) -> None:
     row = sources.load(connection, delivery.source)
-    newest = max((message.timestamp for message in batch.messages), default=None)
+    newest = max(batch.times, default=None)
     if row and row.newest is not None:
         if delivery.resumed and newest is not None:
             coverage.record(connection, row.newest, newest, complete=False)

@@ -27,18 +27,11 @@ _TOPIC = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 _TAKEN = {"total", "timestamp", "value", "last_24h", "last_7d", "last_30d", "start", "stop", "duration"}
 
 
-class Observation(NamedTuple):
-    """What one plugin yielded for one message, checked by its kind.
+Observation = tuple[int, str, int, Any]
+"""One yield: timestamp, id and index (in the batch) of its message, and what `check` returned.
 
-    Attributes:
-        timestamp: Of the message, seconds since 1970 UTC.
-        message: The message's id, which decides between messages of one second.
-        items: What `observe` yielded, each as the kind's `check` returned it, in order.
-    """
-
-    timestamp: int
-    message: str
-    items: Sequence[Any]
+A plain tuple, because there are several for each message.
+"""
 
 
 class Dirty(NamedTuple):
@@ -162,7 +155,10 @@ class Plugin(ABC):
 
     @abstractmethod
     def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
-        """Merge new observations into the stored state, and return which documents that concerns."""
+        """Merge new observations into the stored state, and return which documents that concerns.
+
+        The yields of one message stand together, in order.
+        """
 
     @abstractmethod
     def clear(self, connection: Connection, plugin: int) -> None:

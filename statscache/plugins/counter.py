@@ -4,8 +4,11 @@ A bounded counter keeps buckets of three widths, filed by time. An unbounded one
 only, filed by key, so that the document of one key is read without touching the others.
 """
 
+from bisect import bisect_left
+from collections import Counter as Counts
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
@@ -20,6 +23,9 @@ from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution, 
 
 LEADERS = 100
 """Rows of `latest` of an unbounded counter."""
+
+Counted = tuple[int, Key, int]
+"""One yield: the digest of its key, the key, and the amount."""
 
 _LARGEST = 2**53
 _CACHED_KEYS = 100_000
@@ -53,7 +59,8 @@ class Counter(Plugin):
 
     def __init__(self, settings: dict[str, Any] | None = None) -> None:
         super().__init__(settings)
-        self._checked: dict[Key, tuple[Key, int]] = {}
+        self._checked: dict[Key, Counted] = {}
+        self._weighted = False
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
@@ -63,83 +70,78 @@ class Counter(Plugin):
     def windows(self) -> tuple[int, ...]:
         return (DAY,) if self.unbounded else (HOUR, DAY)
 
-    def check(self, item: Any) -> tuple[Key, int]:
+    def check(self, item: Any) -> "Counted":
         try:
             checked = self._checked.get(item)
         except TypeError:
             checked = None
         return checked or self._check_new(item)
 
-    def _check_new(self, item: Any) -> tuple[Key, int]:
+    def _check_new(self, item: Any) -> "Counted":
         if type(item) is tuple and len(item) == 2 and type(item[0]) is tuple:
             name, amount = item
             if type(amount) is not int or not -_LARGEST < amount < _LARGEST:
                 raise YieldError(f"the amount of {name!r:.200} must be a whole number below 2^53; got {amount!r:.200}")
-            return check_key(self.dimensions, name), amount
-        checked = check_key(self.dimensions, item), 1
+            self._weighted = True
+            return keys.digest(check_key(self.dimensions, name)), name, amount
+        name = check_key(self.dimensions, item)
         if len(self._checked) >= _CACHED_KEYS:
             self._checked.clear()
-        self._checked[checked[0]] = checked
+        checked = self._checked[name] = keys.digest(name), name, 1
         return checked
 
     def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
-        width = DAY if self.unbounded else self.resolutions[0].width
-        sums: dict[Key, dict[int, int]] = {}
-        spans: dict[Key, list[int]] = {}
-        for timestamp, _, items in observations:
-            start = timestamp - timestamp % width
-            for name, amount in items:
-                buckets = sums.get(name)
-                if buckets is None:
-                    sums[name] = {start: amount}
-                    spans[name] = [timestamp, timestamp]
-                    continue
-                buckets[start] = buckets.get(start, 0) + amount
-                span = spans[name]
-                if timestamp < span[0]:
-                    span[0] = timestamp
-                elif timestamp > span[1]:
-                    span[1] = timestamp
+        # Whole columns go through built-in functions, which is several times as fast as a loop over rows.
+        ordered = sorted(observations, key=itemgetter(0))
+        times = [row[0] for row in ordered]
+        counted: list[Counted] = [row[3] for row in ordered]
+        digests = [item[0] for item in counted]
+        amounts = [item[2] for item in counted] if self._weighted else None
+        totals = _sum(digests, amounts)
+        first = dict(zip(reversed(digests), reversed(times), strict=True))
+        last = dict(zip(digests, times, strict=True))
+        of = dict(zip(digests, counted, strict=True))
         _add_keys[state.connection.dialect.name](
             state.connection,
             [
-                (state.plugin, keys.digest(name), keys.stored(name), sum(buckets.values()), *spans[name])
-                for name, buckets in sums.items()
+                (state.plugin, digest, keys.stored(of[digest][1]), total, first[digest], last[digest])
+                for digest, total in totals.items()
             ],
         )
-        return self._merge_days(state, sums) if self.unbounded else self._merge_buckets(state, sums)
+        sums: dict[int, Mapping[int, int]] = {}
+        width = DAY if self.unbounded else self.resolutions[0].width
+        at = 0
+        while at < len(times):
+            start = floor(times[at], width)
+            end = bisect_left(times, start + width, at)
+            sums[start] = _sum(digests[at:end], amounts and amounts[at:end])
+            at = end
+        if not self.unbounded:
+            return self._merge_buckets(state, sums)
+        _add_days(
+            state.connection,
+            [(state.plugin, digest, start, value) for start, day in sums.items() for digest, value in day.items()],
+        )
+        return {Dirty("latest"), *(Dirty("key", digest) for digest in totals)}
 
-    def _merge_days(self, state: State, sums: dict[Key, dict[int, int]]) -> set[Dirty]:
-        rows = [
-            (state.plugin, keys.digest(name), start, value)
-            for name, buckets in sums.items()
-            for start, value in buckets.items()
-        ]
-        _add_days(state.connection, rows)
-        return {Dirty("latest"), *(Dirty("key", keys.digest(name)) for name in sums)}
-
-    def _merge_buckets(self, state: State, sums: dict[Key, dict[int, int]]) -> set[Dirty]:
+    def _merge_buckets(self, state: State, sums: Mapping[int, Mapping[int, int]]) -> set[Dirty]:
         dirty = {Dirty("latest")}
         for resolution in self.resolutions:
             kept_from = _kept_from(resolution, state.through)
+            width = resolution.width
             rolled: dict[tuple[int, int], int] = defaultdict(int)
-            for name, buckets in sums.items():
-                digest = keys.digest(name)
-                for start, value in buckets.items():
-                    if start >= kept_from:
-                        rolled[resolution.floor(start), digest] += value
-            rows = [(state.plugin, resolution.width, start, digest, value) for (start, digest), value in rolled.items()]
+            for start, of in sums.items():
+                if start >= kept_from:
+                    bucket_start = start - start % width
+                    for digest, value in of.items():
+                        rolled[bucket_start, digest] += value
+            rows = [(state.plugin, width, start, digest, value) for (start, digest), value in rolled.items()]
             _add_buckets(state.connection, rows)
             starts = {start for start, _ in rolled}
             dirty |= {Dirty(resolution.name, resolution.period(start).start) for start in starts}
             if resolution.keep is not None:
-                state.connection.execute(
-                    delete(bucket).where(
-                        bucket.c.plugin == state.plugin,
-                        bucket.c.width == resolution.width,
-                        bucket.c.start < kept_from,
-                    )
-                )
+                mine = bucket.c.plugin == state.plugin, bucket.c.width == width
+                state.connection.execute(delete(bucket).where(*mine, bucket.c.start < kept_from))
         return dirty
 
     def clear(self, connection: Connection, plugin: int) -> None:
@@ -249,3 +251,12 @@ def _kept_from(resolution: Resolution, through: int | None) -> int:
     return 0 if kept_from is None else kept_from
 
 
+
+
+def _sum(digests: Sequence[int], amounts: Sequence[int] | None) -> Mapping[int, int]:
+    if amounts is None:
+        return Counts(digests)
+    sums: dict[int, int] = defaultdict(int)
+    for digest, amount in zip(digests, amounts, strict=True):
+        sums[digest] += amount
+    return sums

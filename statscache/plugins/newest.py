@@ -6,6 +6,8 @@ message as bytes, index of the yield). `Latest` is N = 1.
 
 from collections.abc import Iterator, Sequence
 from heapq import nlargest
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, ClassVar
 
 import orjson
@@ -56,8 +58,8 @@ class _Newest(Plugin):
 
     def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
         entries: dict[Key, list[tuple[int, bytes, int, bytes]]] = {}
-        for timestamp, message, items in observations:
-            for index, (name, value) in enumerate(items):
+        for _, yields in groupby(observations, key=itemgetter(2)):
+            for index, (timestamp, message, _, (name, value)) in enumerate(yields):
                 entries.setdefault(name, []).append((timestamp, message.encode(), index, value))
         _add_keys(state.connection, [(state.plugin, keys.digest(name), keys.stored(name), 0, 0, 0) for name in entries])
         newest = [

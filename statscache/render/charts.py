@@ -15,6 +15,7 @@ from typing import Any
 from statscache.render.text import MONTHS, compact, key_label
 
 MOST_LINES = 8
+ACROSS = 1000
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = (
@@ -67,20 +68,18 @@ class Curves:
 
 @dataclass(frozen=True)
 class Frame:
-    """The size of a plot and its margins, in SVG user units; `ticks` is the most that stand on the time axis."""
+    """The size of a plot's surface; `ticks` is the most that stand on its time axis.
 
-    width: int
+    Across, a plot is `ACROSS` units, which a template stretches to the width at hand; down, a unit is a pixel.
+    """
+
     height: int
-    top: int = 0
-    right: int = 0
-    bottom: int = 0
-    left: int = 0
     ticks: int = 0
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A mark on an axis: where, and what it says."""
+    """A mark on an axis: where (in per cent of the width, or in pixels down), and what it says."""
 
     at: str
     label: str
@@ -88,7 +87,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Band:
-    """A stretch of the time axis where data are missing."""
+    """A stretch of the time axis where data are missing, in per cent of the width."""
 
     x: str
     width: str
@@ -96,7 +95,10 @@ class Band:
 
 @dataclass(frozen=True)
 class Stroke:
-    """One curve as SVG path data: what is complete, what is not yet, and the surface below (single curves only)."""
+    """One curve as SVG path data: what is complete, what is not yet, and the surface below (single curves only).
+
+    `marks` are points, per cent across and pixels down.
+    """
 
     number: int
     label: str
@@ -109,7 +111,7 @@ class Stroke:
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot, ready for the template: every coordinate is text with at most one decimal."""
+    """A plot, ready for the template: every coordinate is text with few decimals."""
 
     frame: Frame
     strokes: tuple[Stroke, ...]
@@ -175,28 +177,20 @@ def draw(data: Curves, frame: Frame) -> Figure:
     known = [value for curve in data.curves for value in curve.values if value is not None]
     levels = _levels(min([0, *known]), max([1, *known]))
     low, high = levels[0], levels[-1]
-    inner_width = frame.width - frame.left - frame.right
-    inner_height = frame.height - frame.top - frame.bottom
-
-    def x(position: float) -> str:
-        return _coordinate(frame.left + inner_width * position / max(1, data.buckets))
-
-    def y(value: float) -> str:
-        return _coordinate(frame.top + inner_height * (high - value) / (high - low))
-
+    scale = _Scale(across=ACROSS / max(1, data.buckets), down=frame.height / (high - low), high=high)
     ticks = _time_ticks(data, frame.ticks) if frame.ticks else ()
     return Figure(
         frame=frame,
         strokes=tuple(
-            _stroke(number, curve, data, x, y, filled=len(data.curves) == 1)
+            _stroke(number, curve, data, scale, filled=len(data.curves) == 1)
             for number, curve in enumerate(data.curves, start=1)
         ),
-        x_ticks=tuple(Tick(x((moment - data.start) / data.seconds), label) for moment, label in ticks),
-        y_ticks=tuple(Tick(y(level), compact(level)) for level in levels),
-        bands=tuple(
-            Band(x(begin), _coordinate(inner_width * (stop - begin) / data.buckets)) for begin, stop in data.gaps
+        x_ticks=tuple(
+            Tick(scale.share((moment - data.start) / data.seconds), label) for moment, label in ticks
         ),
-        baseline=y(0),
+        y_ticks=tuple(Tick(scale.y(level), compact(level)) for level in levels),
+        bands=tuple(Band(scale.share(begin), scale.share(stop - begin)) for begin, stop in data.gaps),
+        baseline=scale.y(0),
     )
 
 
@@ -223,14 +217,32 @@ def _bucket_ranges(
         yield numbers[0], numbers[-1] + 1
 
 
-def _stroke(number: int, curve: Curve, data: Curves, x: Any, y: Any, *, filled: bool) -> Stroke:
+@dataclass(frozen=True)
+class _Scale:
+    """From buckets and values to coordinates, as text."""
+
+    across: float
+    down: float
+    high: int
+
+    def x(self, bucket: float) -> str:
+        return _decimal(bucket * self.across, 1)
+
+    def y(self, value: float) -> str:
+        return _decimal((self.high - value) * self.down, 1)
+
+    def share(self, bucket: float) -> str:
+        return _decimal(bucket * self.across * 100 / ACROSS, 2) + "%"
+
+
+def _stroke(number: int, curve: Curve, data: Curves, scale: _Scale, *, filled: bool) -> Stroke:
     solid: list[str] = []
     dashed: list[str] = []
     area: list[str] = []
     for known, run in groupby(enumerate(curve.values), key=lambda pair: pair[1] is not None):
         if not known:
             continue
-        points = [(x(bucket + 0.5), y(value), bucket) for bucket, value in run]
+        points = [(scale.x(bucket + 0.5), scale.y(value or 0), bucket) for bucket, value in run]
         over = [point for point in points if point[2] < data.complete]
         # The dashes start at the last complete point, so that the eye follows the line into them.
         growing = points[max(0, len(over) - 1) :] if len(over) < len(points) else []
@@ -239,7 +251,7 @@ def _stroke(number: int, curve: Curve, data: Curves, x: Any, y: Any, *, filled: 
         if growing:
             dashed.append(_path(growing))
         if filled and over:
-            area.append(f"{_path(over)}V{y(0)}H{over[0][0]}z")
+            area.append(f"{_path(over)}V{scale.y(0)}H{over[0][0]}z")
     return Stroke(
         number=number,
         label=curve.label,
@@ -247,17 +259,17 @@ def _stroke(number: int, curve: Curve, data: Curves, x: Any, y: Any, *, filled: 
         solid="".join(solid),
         dashed="".join(dashed),
         area="".join(area),
-        marks=() if filled else tuple(_marks(number, curve, x, y)),
+        marks=() if filled else tuple(_marks(number, curve, scale)),
     )
 
 
-def _marks(number: int, curve: Curve, x: Any, y: Any) -> Iterator[tuple[str, str]]:
+def _marks(number: int, curve: Curve, scale: _Scale) -> Iterator[tuple[str, str]]:
     """Yield a few points at which the curve's shape of mark stands, so that curves differ in more than colour."""
-    apart = max(1, len(curve.values) // 6)
+    apart = max(1, len(curve.values) // 4)
     for bucket in range(apart * number // (MOST_LINES + 1), len(curve.values), apart):
         value = curve.values[bucket]
         if value is not None:
-            yield x(bucket + 0.5), y(value)
+            yield scale.share(bucket + 0.5), scale.y(value)
 
 
 def _path(points: Sequence[tuple[str, str, int]]) -> str:
@@ -268,8 +280,9 @@ def _path(points: Sequence[tuple[str, str, int]]) -> str:
     return f"M{first[0]} {first[1]}L" + " ".join(f"{px} {py}" for px, py, _ in others)
 
 
-def _coordinate(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")
+def _decimal(value: float, places: int) -> str:
+    text = f"{value:.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def _levels(low: int, high: int) -> list[int]:

@@ -33,8 +33,14 @@ _STATES = {
     "failed": "Failed. The plugin was suspended after errors; its last good output is shown.",
 }
 _RESOLUTIONS = {"1m": "by minute", "1h": "by hour", "1d": "by day", "1w": "by week", "1mo": "by month"}
-_PLOT = charts.Frame(width=720, height=280, top=22, right=10, bottom=32, left=10, ticks=8)
-_SPARK = charts.Frame(width=320, height=56, top=3, right=2, bottom=2, left=2)
+_WINDOWS = {
+    "last_24h": "in the last 24 full hours",
+    "last_7d": "in the last 7 full days",
+    "last_30d": "in the last 30 full days",
+    "total": "in all",
+}
+_PLOT = charts.Frame(height=240, ticks=9)
+_SPARK = charts.Frame(height=56)
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class Plot:
-    """One drawn resolution, with the sentence that says in words what it shows."""
+    """One drawn resolution: how long a span it covers, and in words what it shows."""
 
     series: SeriesView
     figure: charts.Figure
@@ -169,8 +175,11 @@ class Pages:
     def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
         """Yield the page of a plugin and its plots."""
         plots = [_plot(view, series) for series in view.series]
-        names = text.columns(view.rows, view.dimensions)
-        top = charts.bars(_ranked(view), 10) if not plots else ()
+        rows = view.rows
+        if view.kind == "Counter":
+            rows.sort(key=lambda row: -row["total"])
+        names = text.columns(rows, view.dimensions)
+        top = charts.bars(_ranked(view, "total"), 10) if not plots else ()
         yield f"plugins/{view.name}/index.html", self._render(
             "plugin.html",
             root="../../",
@@ -181,7 +190,7 @@ class Pages:
             plots=plots,
             bars=top,
             columns=names,
-            cells=text.table(view.rows[:MOST_ROWS], names),
+            cells=text.table(rows[:MOST_ROWS], names),
         )
         base = f"v1/plugins/{view.name}/chart"
         for plot in plots:
@@ -206,40 +215,58 @@ def headline(view: PluginView) -> Headline | None:
     rows = view.rows
     if not rows:
         return None
-    if view.kind == "Counter" and not view.unbounded:
-        last_day = sum(row["last_24h"] for row in rows)
-        return Headline(text.number(last_day), f"{view.unit} in the last 24 full hours")
-    if view.kind == "Counter":
-        first = _ranked(view)[0]
-        return Headline(text.number(first[1]), f"{view.unit} by {first[0]}, the most of all")
-    return Headline(text.number(len(rows)), "row" if len(rows) == 1 else "rows")
+    if view.kind != "Counter":
+        return Headline(text.number(len(rows)), "row" if len(rows) == 1 else "rows")
+    window = _window(view)
+    if view.unbounded:
+        label, value = _ranked(view, window)[0]
+        return Headline(text.number(value), f"{view.unit} {_WINDOWS[window]} by {label}, the most")
+    return Headline(text.number(sum(row[window] for row in rows)), f"{view.unit} {_WINDOWS[window]}")
 
 
 def _card(view: PluginView) -> Mapping[str, Any]:
     """Return what the card of a plugin shows: headline, small plot, and the newest values of a few rows."""
-    ranked = _ranked(view)
     plot = _main([_plot(view, series) for series in view.series])
-    names = text.columns(view.rows, view.dimensions)[:3]
-    newest = sorted(view.rows, key=lambda row: -(row.get("timestamp") or 0))[:3]
+    window = _window(view)
+    counter = view.kind == "Counter"
     return {
         "view": view,
         "headline": headline(view),
         "state": _STATES.get(view.state),
         "plot": plot,
         "spark": charts.draw(_all_in_one(plot.series), _SPARK) if plot else None,
-        "bars": charts.bars(ranked, 4) if view.dimensions else (),
-        "totals": view.rows[0] if view.rows and view.kind == "Counter" and not view.dimensions else None,
-        "columns": names,
-        "cells": [] if view.kind == "Counter" else text.table(newest, names),
+        "bars": charts.bars(_ranked(view, window), 4) if view.dimensions else (),
+        "window": _WINDOWS[window],
+        "totals": view.rows[0] if view.rows and counter and not view.dimensions else None,
+        "newest": () if counter else _newest(view, 4),
     }
 
 
-def _ranked(view: PluginView) -> list[tuple[str, int]]:
-    """Return the keys of a counter with their totals, greatest first; nothing for other kinds."""
+def _window(view: PluginView) -> str:
+    """Return the shortest window in which anything was counted; the top of an unbounded plugin is by total."""
+    if view.unbounded:
+        return "total"
+    return next((name for name in _WINDOWS if any(row.get(name) for row in view.rows)), "total")
+
+
+def _ranked(view: PluginView, window: str) -> list[tuple[str, int]]:
+    """Return the keys of a counter with their count in the window, greatest first; nothing for other kinds."""
     if view.kind != "Counter":
         return []
-    pairs = [(text.key_label(row[name] for name in view.dimensions), row["total"]) for row in view.rows]
+    pairs = [(text.key_label((row[name] for name in view.dimensions), 60), row[window]) for row in view.rows]
     return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+
+def _newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]]:
+    """Return the newest rows as the label of the key, its first plain value, and its time."""
+    others = [name for name in text.columns(view.rows, view.dimensions)[len(view.dimensions) :] if name != "timestamp"]
+    newest = []
+    for row in sorted(view.rows, key=lambda row: -row["timestamp"])[:most]:
+        values = (text.cell(row[name], column=name) for name in others if name in row)
+        plain = next((cell for cell in values if cell.form in ("text", "number")), text.Cell("absent", ""))
+        label = text.key_label((row[name] for name in view.dimensions), 60)
+        newest.append((label, plain, text.cell(row["timestamp"], column="timestamp")))
+    return newest
 
 
 def _main(plots: Sequence[Plot]) -> Plot | None:
@@ -265,7 +292,8 @@ def _all_in_one(series: SeriesView) -> charts.Curves:
 
 def _plot(view: PluginView, series: SeriesView) -> Plot:
     data = _curves(series)
-    span = f"{text.when(series.start)} to {text.when(series.end)}"
+    hours = (series.end - series.start) // 3600
+    span = f"{hours // 24:,} days" if hours >= 48 else f"{hours} hours"
     total = data.sums()
     complete = [(value, -at) for at, value in enumerate(total.values[: data.complete]) if value is not None]
     sentences = [f"{text.number(total.total)} {view.unit}."]

@@ -13,9 +13,10 @@ The distribution:
 - **Mix.** Of a thousand messages about 400 are copr's and 180 koji's and dist-git's for builds by packagers;
   the rest is listed in `COURSES`. Composes, images and pushes come by the calendar, about 130 messages a day
   on top.
-- **People and packages** are drawn with the weights 1 / (rank + 8), but koschei and upstream releases
-  take any package alike; ten days at the default volume name over 2,000 people and 5,000 packages. The bots `bodhi`, `koschei`, `releng`,
-  `packagerbot` and `anitya` act besides them.
+- **People and packages** are drawn with the weights 1 / (rank + 8), but koschei and upstream releases take
+any
+  package alike: ten days at the default volume name over 2,000 people and 5,000 packages. The bots `bodhi`,
+  `koschei`, `releng`, `packagerbot` and `anitya` act besides them.
 - **Form.** fedmsg's envelope on one line of JSON, 0.9 to 1.2 kB in the mean; ids are unique; timestamps are
   floats of microseconds; every line is in the environment `prod`.
 """

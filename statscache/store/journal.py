@@ -7,8 +7,6 @@ history and bus may disagree on the second, and so on the day, of one message.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
-
 import zstandard
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
@@ -26,12 +24,8 @@ _LEVEL = 3
 _insert_ids = Upsert(message_id)
 
 
-class Identity(NamedTuple):
-    """What is kept of a message to know it again: its UTC day, and 64 bits each of its id's and content's digest."""
-
-    day: int
-    digest: int
-    content: int
+Identity = tuple[int, int, int]
+"""What is kept of a message to know it again: its UTC day, and 64 bits each of its id's and its record's digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +77,15 @@ def count(connection: Connection, *, known: int, conflicts: int, foreign: int) -
 def find(connection: Connection, wanted: Iterable[Identity]) -> dict[int, list[Identity]]:
     """Return the identities in the journal that share a digest with one of `wanted`, in its day or a neighbour."""
     days: dict[int, list[int]] = {}
-    for identity in wanted:
-        days.setdefault(identity.day, []).append(identity.digest)
-    found: dict[int, list[Identity]] = {}
+    for day, digest, _ in wanted:
+        days.setdefault(day, []).append(digest)
+    found: dict[int, set[Identity]] = {}
     for day, digests in days.items():
-        rows = connection.execute(
-            select(message_id).where(
-                message_id.c.day.in_((day - 1, day, day + 1)), among(connection, message_id.c.digest, digests)
-            )
-        )
-        for row in rows:
-            identities = found.setdefault(row.digest, [])
-            if row not in identities:
-                identities.append(Identity(*row))
-    return found
+        near = message_id.c.day.in_((day - 1, day, day + 1))
+        query = select(message_id).where(near, among(connection, message_id.c.digest, digests))
+        for identity in connection.execute(query):
+            found.setdefault(identity.digest, set()).add(tuple(identity))
+    return {digest: sorted(identities) for digest, identities in found.items()}
 
 
 def append(
@@ -114,8 +103,8 @@ def append(
     first = end.position + 1
     _write(connection, first, len(records), min(times), max(times), b"\n".join(records))
     _insert_ids(connection, identities)
-    through = max(times) if end.through is None else max(end.through, *times)
-    moved = Head(end.position + len(records), through)
+    newest = max(times)
+    moved = Head(end.position + len(records), newest if end.through is None else max(end.through, newest))
     connection.execute(update(journal).values(head=moved.position, through=moved.through))
     if len(records) < MERGE_BELOW:
         _merge_small(connection)

@@ -1,0 +1,40 @@
+"""The consumer that plain `fedmsg-hub` finds: entry point `statscache` of the group `moksha.consumer`.
+
+It runs where fedmsg's configuration has `"statscache.consumer.enabled": True`, with the settings of
+statscache from where every command takes them (`$STATSCACHE_CONFIG`, `./statscache.toml` or
+`/etc/statscache/statscache.toml`), and leaves publishing to `statscache publish`.
+"""
+
+import threading
+
+from moksha.hub.hub import CentralMokshaHub
+from moksha.hub.reactor import reactor
+
+from statscache import config, service
+from statscache.sources.fedmsg import BusConsumer, stop_when
+
+
+class StatscacheConsumer(BusConsumer):
+    """Feeds the messages of a fedmsg hub to the journal and the statistics of the database.
+
+    SIGTERM and SIGINT end the hub after what has arrived is committed.
+    """
+
+    def __init__(self, hub: CentralMokshaHub) -> None:
+        """Start to ingest, unless fedmsg's configuration leaves the consumer disabled."""
+        super().__init__(hub)
+        if not self._initialized:
+            return
+        self._service = service.Consumer(config.load())
+        self._service.start()
+        # The hub installs handlers of its own after its consumers, which would stop it inside an `offer`.
+        reactor.callWhenRunning(stop_when, threading.Event(), hub)
+
+    def offer(self, raw: bytes) -> None:
+        """Take one message; block while the inbox is full."""
+        self._service.offer(raw)
+
+    def stop(self) -> None:
+        """Hand over what has arrived, and return when it is committed."""
+        super().stop()
+        self._service.stop()

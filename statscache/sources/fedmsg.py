@@ -1,0 +1,292 @@
+"""The live ZeroMQ bus, by a consumer of fedmsg under the moksha hub.
+
+Delivery is at most once: what the publisher drops, or what passes while nobody listens, never arrives, and is
+repaired from history. What *has* arrived is handed over, each message once and in order, also when the hub
+stops.
+
+Nothing here grows without bound. The consumer hands each message over in the reactor's thread instead of
+queueing it for moksha's workers, so `offer` blocks the reading when the inbox behind it is full; the ZeroMQ
+socket then holds at most its high-water mark of messages (fedmsg's `high_water_mark`, or else 10,000 for each
+endpoint), and TCP holds back the publisher.
+
+Importing this module installs Twisted's reactor, so only what runs a hub imports it.
+"""
+
+import json
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from statscache.exceptions import SourceError
+from statscache.sources.subscription import Subscription
+
+_log = logging.getLogger(__name__)
+_moksha_log = logging.getLogger("moksha.hub")
+
+
+@contextmanager
+def _without_moksha_warnings() -> Iterator[None]:
+    """Keep moksha from warning of brokers that nobody configured, and of the old names that it imports."""
+    level = _moksha_log.level
+    _moksha_log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        _moksha_log.setLevel(level)
+
+
+with _without_moksha_warnings():
+    import fedmsg.config
+    import fedmsg.consumers
+    from moksha.hub.hub import CentralMokshaHub
+    from moksha.hub.reactor import reactor
+    from twisted.internet.error import ReactorNotRunning
+    from twisted.internet.task import LoopingCall
+
+HIGH_WATER_MARK = 10_000
+"""Messages that one subscription holds while the inbox is full, where fedmsg is not configured otherwise."""
+
+_SECONDS_BETWEEN_LOOKS = 0.1
+
+
+class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
+    """Hands every message of the bus, as the bytes that were sent, to `offer`.
+
+    A subclass gives `offer`, which may block. The bytes are those of the wire and not a parsed and rewritten
+    copy, so odd ones (NaN, lone surrogates, what is no JSON) reach the one parser unharmed.
+
+    Signatures are validated if fedmsg is so configured (`validate_signatures`); a message that fails is
+    counted, and not handed over. fedmsg's own backlog (`status_directory`) is not used: holes are repaired
+    from history.
+
+    Attributes:
+        received: Messages that have arrived, whatever became of them.
+        rejected: Of these, those whose signature was required and not valid.
+        malformed: Of these, those that were no pair of topic and UTF-8 text; they are handed over too.
+        failure: What `offer` raised. The first error stops the hub, and nothing is handed over after it.
+    """
+
+    topic = ""
+    config_key = "statscache.consumer.enabled"
+    jsonify = False
+
+    received = 0
+    rejected = 0
+    malformed = 0
+    failure: Exception | None = None
+
+    def __init__(self, hub: CentralMokshaHub) -> None:
+        """Subscribe to the hub's endpoints, unless fedmsg's configuration leaves the consumer disabled."""
+        extensions = [extension for extension in hub.extensions if hasattr(extension, "connection_cls")]
+        if hub.config.get(self.config_key):
+            for extension in extensions:
+                Subscription.highWaterMark = hub.config.get("high_water_mark") or HIGH_WATER_MARK
+                extension.connection_cls = Subscription
+        super().__init__(hub)
+        self._subscriptions = [
+            connection
+            for extension in extensions
+            for connection in extension.subscriber_factories.values()
+            if isinstance(connection, Subscription)
+        ]
+        for subscription in self._subscriptions:
+            subscription.malformed = self._take_malformed
+
+    def offer(self, raw: bytes) -> None:
+        """Take one message; block while there is no room for it.
+
+        Raises:
+            NotImplementedError: The subclass forgot it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define offer(raw)")
+
+    def consume(self, message: Any) -> None:
+        """Hand `message` over, which is moksha's: with the text of the wire (ZeroMQ), or parsed (STOMP)."""
+        body = message["body"] if isinstance(message, dict) else message.body
+        # The standard library's encoder writes NaN and lone surrogates, which are the parser's to refuse.
+        self._hand_over((body if isinstance(body, str) else json.dumps(body)).encode())
+
+    def stop(self) -> None:
+        """Hand over what has arrived, and read no more."""
+        while self._subscriptions:
+            self._subscriptions.pop().drain()
+        super().stop()
+
+    def _consume(self, message: Any) -> None:
+        # moksha would put it on a queue without bound, for a worker.
+        self.received += 1
+        if self.validate_signatures and not self._is_authentic(message):
+            self._reject()
+        else:
+            self.consume(message)
+
+    def _is_authentic(self, message: Any) -> bool:
+        try:
+            if not isinstance(message, dict):
+                message = {"topic": message.topic, "body": json.loads(message.body)}
+            self.validate(message)
+        except Exception as error:  # What cannot be validated, for whatever reason, is not authentic.
+            _log.debug("not authentic: %s", error)
+            return False
+        return True
+
+    def _take_malformed(self, raw: bytes) -> None:
+        self.received += 1
+        self.malformed += 1
+        if self.validate_signatures:
+            self._reject()
+        else:
+            self._hand_over(raw)
+
+    def _reject(self) -> None:
+        self.rejected += 1
+        # A wrong certificate fails every message of a busy bus: say so, but not for each.
+        if self.rejected % 1000 == 1:
+            _log.warning("messages without a valid signature so far: %d; they are not counted", self.rejected)
+
+    def _hand_over(self, raw: bytes) -> None:
+        if self.failure is not None:
+            return
+        try:
+            self.offer(raw)
+        except Exception as error:
+            self.failure = error
+            _log.error("the bus is left: a message could not be taken: %s", error)
+            reactor.callLater(0, _stop_reactor)
+
+
+def run_hub(
+    endpoints: Sequence[str] | None,
+    offer: Callable[[bytes], None],
+    stopping: threading.Event,
+    *,
+    validate_signatures: bool = False,
+) -> BusConsumer:
+    """Run the hub in the main thread until `stopping` is set, or by SIGTERM or SIGINT, which set it.
+
+    What had arrived by then is handed to `offer` first. The reactor is Twisted's: a process can do this once.
+
+    Args:
+        endpoints: ZeroMQ endpoints to connect to, such as `tcp://127.0.0.1:9940`; None takes them,
+            and all else, from fedmsg's own configuration (fedmsg.d).
+        offer: Takes the bytes of one message; is called in this thread, and may block.
+        stopping: Ends the hub within a fraction of a second.
+        validate_signatures: With `endpoints`: refuse what is not signed as fedmsg.d demands.
+
+    Returns:
+        The consumer, for its counts.
+
+    Raises:
+        SourceError: No endpoint can be connected to; or fedmsg's configuration cannot be used.
+        Exception: What `offer` raised.
+    """
+
+    class Consumer(BusConsumer):
+        def offer(self, raw: bytes) -> None:
+            offer(raw)
+
+    hub = CentralMokshaHub(_configuration(endpoints, validate_signatures), consumers=[Consumer], producers=[])
+    if not hub.consumers:
+        raise SourceError("fedmsg's consumer could not be started: the log says why")
+    consumer: BusConsumer = hub.consumers[0]
+    _check_connections(hub)
+    previous = stop_when(stopping, hub)
+    try:
+        reactor.run(installSignalHandlers=False)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        hub.close()
+        for extension in hub.extensions:
+            extension.twisted_zmq_factory.shutdown()
+    if consumer.failure is not None:
+        raise consumer.failure
+    return consumer
+
+
+def stop_when(stopping: threading.Event, hub: CentralMokshaHub) -> dict[int, Any]:
+    """Arrange that hub and reactor stop soon after `stopping` is set, and that SIGTERM and SIGINT set it.
+
+    A signal's handler may interrupt `offer` anywhere, even while it holds a lock; so it only sets the event,
+    and the reactor, between two messages, does the rest.
+
+    Returns:
+        The handlers that were in place before, by signal; none if this is not the main thread.
+    """
+
+    def look() -> None:
+        if stopping.is_set():
+            looking.stop()
+            hub.close()
+            _stop_reactor()
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    looking = LoopingCall(look)
+    looking.start(_SECONDS_BETWEEN_LOOKS, now=False)
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+
+
+def _stop_reactor() -> None:
+    try:
+        reactor.stop()
+    except ReactorNotRunning:
+        _log.debug("the reactor had stopped already")
+
+
+def _configuration(endpoints: Sequence[str] | None, validate_signatures: bool) -> dict[str, Any]:
+    """Return the configuration of a hub that only reads ZeroMQ.
+
+    Raises:
+        SourceError: fedmsg refuses its own configuration.
+    """
+    config: dict[str, Any] = {}
+    if endpoints is None or validate_signatures:
+        try:
+            config.update(fedmsg.config.load_config())
+        except (OSError, ValueError) as error:
+            raise SourceError(f"fedmsg's configuration (fedmsg.d) cannot be used: {error}") from error
+    for other_broker in ("amqp_broker", "stomp_broker", "stomp_uri"):
+        config.pop(other_broker, None)
+    if endpoints is None:
+        endpoints = [endpoint for service in config["endpoints"].values() for endpoint in service]
+    else:
+        config["validate_signatures"] = validate_signatures
+    for endpoint in endpoints:
+        if "localhost" in endpoint:
+            raise SourceError(f"fedmsg endpoint {endpoint!r}: ZeroMQ takes no localhost, write 127.0.0.1")
+    return config | {
+        BusConsumer.config_key: True,
+        "moksha.blocking_mode": True,
+        "zmq_enabled": True,
+        # moksha binds a socket to publish on, and warns where there is none; this one is seen by nobody.
+        "zmq_publish_endpoints": "inproc://statscache",
+        "zmq_subscribe_endpoints": ",".join(endpoints),
+    }
+
+
+def _check_connections(hub: CentralMokshaHub) -> None:
+    """Warn of endpoints that cannot be connected to.
+
+    Raises:
+        SourceError: None can be.
+    """
+    wanted = [endpoint for extension in hub.extensions for endpoint in extension.sub_endpoints]
+    connected = [endpoint for extension in hub.extensions for endpoint in extension.subscriber_factories]
+    refused = [endpoint.address for endpoint in wanted if endpoint not in connected]
+    expected = "expected the form tcp://HOST:PORT"
+    if not connected:
+        listed = ", ".join(refused) or "there are none"
+        raise SourceError(f"ZeroMQ refuses every fedmsg endpoint ({listed}): {expected}")
+    if refused:
+        _log.warning("ZeroMQ refuses the fedmsg endpoints %s: %s", ", ".join(refused), expected)
