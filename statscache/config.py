@@ -65,6 +65,9 @@ class PluginsSection(Section):
     hang_timeout: Annotated[float, Field(gt=0)] = Field(
         120.0, description="Seconds after which a plugin that does not return ends the process."
     )
+    hang_note: Path = Field(
+        Path("statscache.hang"), description="File in which a process that is ended for a hang leaves word."
+    )
     settings: dict[str, dict[str, Any]] = Field({}, description="A table of settings for each plugin, by name.")
 
 

@@ -11,7 +11,7 @@ from moksha.hub.hub import CentralMokshaHub
 from moksha.hub.reactor import reactor
 
 from statscache import config, service
-from statscache.sources.fedmsg import BusConsumer, stop_when
+from statscache.sources.fedmsg import BusConsumer, note_signals, stop_when
 
 
 class StatscacheConsumer(BusConsumer):
@@ -27,8 +27,11 @@ class StatscacheConsumer(BusConsumer):
             return
         self._service = service.Consumer(config.load())
         self._service.start()
-        # The hub installs handlers of its own after its consumers, which would stop it inside an `offer`.
-        reactor.callWhenRunning(stop_when, threading.Event(), hub)
+        stopping = threading.Event()
+        stop_when(stopping, hub)
+        note_signals(stopping)
+        # The hub installs handlers after its consumers, and its own would stop it in the middle of an `offer`.
+        reactor.callWhenRunning(note_signals, stopping)
 
     def offer(self, raw: bytes) -> None:
         """Take one message; block while the inbox is full."""

@@ -67,11 +67,7 @@ def address(topic: str) -> Address:
     if parts[0] == "VirtualTopic":
         return Address(parts[2], None, ".".join(parts[2:])) if len(parts) > 2 else Address(None, None, topic)
     environment = parts[2] if len(parts) > 2 else None
-    return (
-        Address(parts[3], environment, ".".join(parts[3:]))
-        if len(parts) > 3
-        else Address(None, environment, topic)
-    )
+    return Address(parts[3], environment, ".".join(parts[3:])) if len(parts) > 3 else Address(None, environment, topic)
 
 
 class Message:
@@ -89,9 +85,7 @@ class Message:
 
     __slots__ = ("_body", "_content", "_derived", "headers", "id", "timestamp", "topic")
 
-    def __init__(
-        self, id: str, topic: str, timestamp: int, body: Any, headers: dict[str, Any] | None = None
-    ) -> None:
+    def __init__(self, id: str, topic: str, timestamp: int, body: Any, headers: dict[str, Any] | None = None) -> None:
         """Make a message from values that keep the rules of `parse`; nothing is checked."""
         self.id = id
         self.topic = topic
@@ -209,7 +203,7 @@ def parse(raw: bytes) -> Message:
     headers = envelope.get("headers")
     kept: dict[str, Any] | None = None
     if headers and type(headers) is dict:
-        kept = {key: value for key, value in headers.items() if key.startswith(_PEOPLE_AND_PACKAGES)}
+        kept = _kept(headers)
     else:
         headers = {}
 
@@ -236,6 +230,11 @@ def parse(raw: bytes) -> Message:
     if not id:
         id = canonical.digest(canonical.identity([topic, seconds, body]))
     return Message(id, topic, seconds, body, kept)
+
+
+def _kept(headers: dict[str, Any]) -> dict[str, Any]:
+    """Return those of `headers` that name people and packages."""
+    return {key: value for key, value in headers.items() if key.startswith(_PEOPLE_AND_PACKAGES)}
 
 
 def _seconds(field: str, value: Any) -> int:
@@ -270,7 +269,8 @@ def _examine(raw: bytes, fields: tuple[str, ...]) -> None:
     except RecursionError as error:
         raise MalformedMessage(f"nested more than {MAX_DEPTH} deep") from error
     for field in fields:
-        for path, value in _walk(field, exact.get(field)):
+        found = exact.get(field)
+        for path, value in _walk(field, _kept(found) if field == "headers" and type(found) is dict else found):
             if isinstance(value, _Integer) and not value.fits:
                 raise MalformedMessage(f"{path} is an integer beyond 64 bits")
             if isinstance(value, str) and "\0" in value:

@@ -37,6 +37,7 @@ CASES: list[tuple[str, dict[str, Any], str | None, set[str], set[str]]] = [
     ("bodhi.update.complete.testing", {"update": UPDATE}, None, {"owner"}, {"foo-bar", "baz"}),
     ("bodhi.update.eject", {"update": {"submitter": "owner", "title": "a-1-1"}}, None, {"owner"}, {"a"}),
     ("bodhi.update.edit", {"agent": "ann", "update": UPDATE | {"title": "A great update"}}, "ann", {"owner"}, {"foo-bar", "baz"}),
+    ("bodhi.update.edit", {"agent": "ann", "update": {"title": "A well-known update: a-1-1"}}, "ann", set(), {"a"}),
     ("bodhi.errata.publish", {"update": UPDATE}, None, {"owner"}, {"foo-bar", "baz"}),
     ("bodhi.buildroot_override.tag", {"override": {"submitter": {"name": "ann"}, "nvr": "a-1-1"}}, "ann", set(), {"a"}),
     ("bodhi.buildroot_override.untag", {"override": {"submitter": "ann", "build": "a-1-1"}}, "ann", set(), {"a"}),
@@ -135,9 +136,7 @@ CASES: list[tuple[str, dict[str, Any], str | None, set[str], set[str]]] = [
 
 
 @pytest.mark.parametrize(("name", "body", "agent", "others", "concerned"), CASES)
-def test_table(
-    name: str, body: dict[str, Any], agent: str | None, others: set[str], concerned: set[str]
-) -> None:
+def test_table(name: str, body: dict[str, Any], agent: str | None, others: set[str], concerned: set[str]) -> None:
     """Each topic says who acted, who else is involved, and which packages are concerned."""
     derived = derive(name, body, {})
     assert derived.agent == agent
@@ -202,9 +201,7 @@ def test_hosts_are_nobody(address: ipaddress.IPv4Address | ipaddress.IPv6Address
     assert derive("wiki.article.edit", {"user": address.compressed.upper()}, {}).usernames == ()
 
 
-@pytest.mark.parametrize(
-    "value", ["", " ", "_", "a\tb", "x" * 201, 3, None, {"name": ["a"]}, {"nvr": "a"}, [["a"]]]
-)
+@pytest.mark.parametrize("value", ["", " ", "_", "a\tb", "x" * 201, 3, None, {"name": ["a"]}, {"nvr": "a"}, [["a"]]])
 def test_no_package(value: Any) -> None:
     """What cannot be a package's name is none."""
     assert packages(value) == []
@@ -212,9 +209,7 @@ def test_no_package(value: Any) -> None:
 
 def test_headers_come_first() -> None:
     """The sender's headers say who is involved and what is concerned; the body says who acted."""
-    headers = {
-        f"fedora_messaging_{name}": True for name in ("user_ann", "user_bob", "rpm_a_b", "container_c")
-    }
+    headers = {f"fedora_messaging_{name}": True for name in ("user_ann", "user_bob", "rpm_a_b", "container_c")}
     body = {"user": "ann", "owner": "eve", "name": "ignored"}
     assert derive("buildsys.tag", body, headers) == ("ann", ("ann", "bob"), ("a_b", "c"))
 
@@ -302,13 +297,9 @@ for line in open(sys.argv[1], encoding="utf-8"):
 def test_agrees_with_fedmsg_meta(messages_path: Path) -> None:
     """More than 97 of 100 real messages give the people and packages that the installed processors derive."""
     if importlib.util.find_spec("fedmsg_meta_fedora_infrastructure") is None:
-        pytest.skip(
-            "fedmsg_meta_fedora_infrastructure is not installed (pip; Debian's libkrb5-dev builds a part)"
-        )
+        pytest.skip("fedmsg_meta_fedora_infrastructure is not installed (pip; Debian's libkrb5-dev builds a part)")
     run = [sys.executable, "-W", "ignore", "-c", PROCESSORS, str(messages_path)]
-    count, *answers = subprocess.run(
-        run, capture_output=True, check=True, timeout=300, text=True
-    ).stdout.splitlines()
+    count, *answers = subprocess.run(run, capture_output=True, check=True, timeout=300, text=True).stdout.splitlines()
     assert int(count) > 50, "processors failed to load: their own dependencies are missing"
     lines = messages_path.read_bytes().splitlines()
     found = [(parse(line), json.loads(answer)) for line, answer in zip(lines, answers, strict=True)]
@@ -340,21 +331,14 @@ def mutations(value: Any) -> Iterator[Any]:
     if isinstance(value, dict | list):
         keys: list[Any] = list(value) if isinstance(value, dict) else list(range(min(len(value), 2)))
         for key in keys:
-            for other in (None, 7, "x", [], {}, [value[key]], {"name": value[key]}, {"a": [{}]}):
-                yield (
-                    (value | {key: other})
-                    if isinstance(value, dict)
-                    else [*value[:key], other, *value[key + 1 :]]
-                )
+            retyped: list[Any] = [None, 7, "x", [], {}, [value[key]], {"name": value[key]}, {"a": [{}]}]
+            for other in retyped:
+                yield ((value | {key: other}) if isinstance(value, dict) else [*value[:key], other, *value[key + 1 :]])
             less = copy.copy(value)
             del less[key]
             yield less
             for inner in mutations(value[key]):
-                yield (
-                    (value | {key: inner})
-                    if isinstance(value, dict)
-                    else [*value[:key], inner, *value[key + 1 :]]
-                )
+                yield ((value | {key: inner}) if isinstance(value, dict) else [*value[:key], inner, *value[key + 1 :]])
 
 
 def small(value: Any) -> Any:
@@ -381,24 +365,15 @@ def test_real_messages_mutated(messages_path: Path) -> None:
             link(name, mutated)
 
 
-KEYS = st.sampled_from(
-    sorted({key for _, body, *_ in CASES for key in body}) + ["name", "nvr", "url", "username"]
-)
-TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=12)
+KEYS = st.sampled_from([*sorted({key for _, body, *_ in CASES for key in body}), "name", "nvr", "url", "username"])
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False)
-    | TEXT
-    | st.just("https://example.org/\n"),
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT | st.just("https://example.org/\n"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | TEXT, inner, max_size=4),
     max_leaves=15,
 )
 BODIES = st.dictionaries(KEYS, VALUES, max_size=6)
-HEADERS = st.dictionaries(
-    st.builds("fedora_messaging_{}_{}".format, st.sampled_from(["user", "rpm"]), TEXT), VALUES
-)
+HEADERS = st.dictionaries(st.builds("fedora_messaging_{}_{}".format, st.sampled_from(["user", "rpm"]), TEXT), VALUES)
 
 
 @given(st.sampled_from(sorted({name for name, *_ in CASES} | set(TABLE))), BODIES, HEADERS)
@@ -454,9 +429,7 @@ def test_link(name: str, body: dict[str, Any], url: str | None) -> None:
 
 def test_message_derives_once() -> None:
     """A message derives from topic, body and headers when first asked, and keeps the answer."""
-    message = Message(
-        "i", "org.fedoraproject.prod.buildsys.tag", 1, {"user": "bob", "owner": "ann", "name": "a"}
-    )
+    message = Message("i", "org.fedoraproject.prod.buildsys.tag", 1, {"user": "bob", "owner": "ann", "name": "a"})
     assert (message.agent, message.usernames, message.packages) == ("bob", ("ann", "bob"), ("a",))
     message.body["user"] = "eve"
     assert message.agent == "bob"

@@ -27,7 +27,8 @@ HUB = """
 import logging, sys, threading, time
 logging.basicConfig(level=logging.INFO, stream=sys.stderr)
 from statscache.sources.fedmsg import run_hub
-endpoints, path, delay, limit = sys.argv[1].split(","), sys.argv[2], float(sys.argv[3]), int(sys.argv[4])
+endpoints, path = sys.argv[1].split(",") if sys.argv[1] else None, sys.argv[2]
+delay, limit, signed = float(sys.argv[3]), int(sys.argv[4]), len(sys.argv) > 5
 taken = 0
 with open(path, "wb", buffering=0) as out:
     def offer(raw):
@@ -37,7 +38,7 @@ with open(path, "wb", buffering=0) as out:
             raise RuntimeError("the database is gone")
         taken += 1
         out.write(raw + b"\\n")
-    consumer = run_hub(endpoints, offer, threading.Event())
+    consumer = run_hub(endpoints, offer, threading.Event(), validate_signatures=signed)
 print(consumer.received, consumer.malformed, consumer.rejected)
 """
 
@@ -54,6 +55,12 @@ def lines_of(number: int) -> list[bytes]:
     return list(islice(simulate(Traffic(MONDAY, MONDAY + 86400, people=50, packages=50)), number))
 
 
+def write_fedmsg_configuration(directory: Path, settings: dict[str, object]) -> None:
+    """Write fedmsg.d, as fedmsg reads it from the current directory."""
+    (directory / "fedmsg.d").mkdir()
+    (directory / "fedmsg.d" / "test.py").write_text(f"config = {settings!r}\n")
+
+
 def wait_for(path: Path, lines: int, seconds: float = 30) -> None:
     """Return when the file has so many lines."""
     end = time.monotonic() + seconds
@@ -65,12 +72,13 @@ def wait_for(path: Path, lines: int, seconds: float = 30) -> None:
 class Hub:
     """A hub in a process, which writes what it is given to a file."""
 
-    def __init__(self, path: Path, endpoints: str, delay: float = 0, limit: int = -1) -> None:
-        """Start it."""
-        self.path = path
+    def __init__(self, path: Path, endpoints: str, delay: float = 0, limit: int = -1, *more: str) -> None:
+        """Start it; it sleeps `delay` seconds for each message, and fails after `limit` of them."""
+        self.path = path  # In its directory the hub finds fedmsg.d, where there is one.
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HUB, endpoints, str(path), str(delay), str(limit)],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-c", HUB, endpoints, str(path), str(delay), str(limit), *more],
+            cwd=path.parent, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
@@ -98,7 +106,7 @@ def hubs() -> Iterator[list[Hub]]:
 def test_all_arrive_in_order_and_a_signal_ends_the_hub_cleanly(
     tmp_path: Path, hubs: list[Hub], number: int
 ) -> None:
-    """Every message arrives once, in order, byte for byte; the hub ends with status 0 and nothing in its log."""
+    """Every message arrives once, in order, byte for byte; the hub ends with status 0 and without a warning."""
     endpoint, lines = free_endpoint(), lines_of(5000)
     hubs.append(Hub(tmp_path / "taken", endpoint))
     assert publish_on_bus(lines, endpoint) == 5000
@@ -106,9 +114,8 @@ def test_all_arrive_in_order_and_a_signal_ends_the_hub_cleanly(
     status, output, log = hubs[0].end(number)
     assert (status, output) == (0, "5000 0 0\n")
     assert hubs[0].taken() == lines
-    assert "Traceback" not in log
-    assert "WARNING" not in log
-    assert "qpid" not in log
+    assert "traceback" not in log.lower()
+    assert "warning" not in log.lower()
 
 
 def test_what_has_arrived_is_taken_before_a_slow_hub_ends(tmp_path: Path, hubs: list[Hub]) -> None:
@@ -162,6 +169,23 @@ def test_what_is_no_fedmsg_frame_reaches_the_parser_as_it_is(tmp_path: Path, hub
     assert hubs[0].taken() == [*odd, b"alone", b"three"]
 
 
+def test_messages_without_a_valid_signature_are_counted_and_left_out(tmp_path: Path, hubs: list[Hub]) -> None:
+    """Where signatures are demanded, unsigned messages and odd bytes are rejected, and the hub says so once."""
+    endpoint = free_endpoint()
+    write_fedmsg_configuration(tmp_path, {"endpoints": {}})
+    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
+        publisher.bind(endpoint)
+        hubs.append(Hub(tmp_path / "taken", endpoint, 0, -1, "signed"))
+        assert publisher.poll(30_000)
+        for raw in [*lines_of(20), b"no json", b"\xff"]:
+            publisher.send_multipart([b"a.b.c.d", raw])
+        time.sleep(0.5)
+        status, output, log = hubs[0].end()
+    assert (status, output) == (0, "22 1 22\n")
+    assert hubs[0].taken() == []
+    assert log.count("without a valid signature") == 1
+
+
 def test_several_endpoints_are_one_bus(tmp_path: Path, hubs: list[Hub]) -> None:
     """What is published on either of two endpoints arrives."""
     first, second = free_endpoint(), free_endpoint()
@@ -189,7 +213,9 @@ def test_an_error_behind_the_hub_ends_it_and_is_raised(tmp_path: Path, hubs: lis
     ("endpoint", "advice"),
     [("tcp://localhost:9940", "write 127.0.0.1"), ("tcp://127.0.0.1", "expected the form tcp://HOST:PORT")],
 )
-def test_an_endpoint_that_cannot_be_is_refused(tmp_path: Path, hubs: list[Hub], endpoint: str, advice: str) -> None:
+def test_an_endpoint_that_cannot_be_is_refused(
+    tmp_path: Path, hubs: list[Hub], endpoint: str, advice: str
+) -> None:
     """An endpoint that ZeroMQ refuses ends the hub with an error that says what is expected."""
     hubs.append(Hub(tmp_path / "taken", endpoint))
     _, log = hubs[0].process.communicate(timeout=30)
@@ -218,14 +244,12 @@ def test_a_publisher_keeps_its_pace() -> None:
 
 
 def test_plain_fedmsg_hub_finds_the_consumer_by_its_entry_point(tmp_path: Path) -> None:
-    """`fedmsg-hub` with the consumer enabled commits every message, and commits the rest when SIGTERM ends it."""
+    """`fedmsg-hub` with the consumer enabled commits every message that has arrived when SIGTERM ends it."""
     endpoint, lines, database = free_endpoint(), lines_of(500), tmp_path / "statscache.db"
-    (tmp_path / "fedmsg.d").mkdir()
-    settings = {
+    write_fedmsg_configuration(tmp_path, {
         "endpoints": {"demo": [endpoint]}, "validate_signatures": False, "zmq_enabled": True,
         "zmq_publish_endpoints": "inproc://demo", "statscache.consumer.enabled": True,
-    }
-    (tmp_path / "fedmsg.d" / "demo.py").write_text(f"config = {settings!r}\n")
+    })
     (tmp_path / "statscache.toml").write_text(f'[database]\nurl = "sqlite:///{database}"\n')
     hub = subprocess.Popen(
         [Path(sys.executable).parent / "fedmsg-hub"],
@@ -245,3 +269,38 @@ def test_plain_fedmsg_hub_finds_the_consumer_by_its_entry_point(tmp_path: Path) 
     with sqlite3.connect(database) as connection:
         (accepted,) = connection.execute("SELECT count(*) FROM message_id").fetchone()
     assert accepted == len(lines), log
+
+
+def test_the_endpoints_of_fedmsg_d_are_taken_where_none_are_given(tmp_path: Path, hubs: list[Hub]) -> None:
+    """Without endpoints of its own the hub listens where fedmsg's configuration says."""
+    endpoint, lines = free_endpoint(), lines_of(50)
+    write_fedmsg_configuration(tmp_path, {"endpoints": {"demo": [endpoint]}, "validate_signatures": False})
+    hubs.append(Hub(tmp_path / "taken", ""))
+    publish_on_bus(lines, endpoint)
+    wait_for(tmp_path / "taken", 50)
+    assert hubs[0].end()[:2] == (0, "50 0 0\n")
+    assert hubs[0].taken() == lines
+
+
+def test_a_hub_without_any_configuration_says_what_to_write(tmp_path: Path, hubs: list[Hub]) -> None:
+    """With neither endpoints nor fedmsg.d, the error says what is missing and where it goes."""
+    hubs.append(Hub(tmp_path / "taken", ""))
+    _, log = hubs[0].process.communicate(timeout=30)
+    assert hubs[0].process.returncode == 1
+    assert "SourceError" in log
+    assert "fedmsg.d/" in log
+
+
+def test_a_message_that_the_hub_has_parsed_is_written_again_as_it_was() -> None:
+    """What comes over STOMP is parsed by moksha; NaN and lone surrogates survive the way back to bytes."""
+    program = """
+from statscache.sources.fedmsg import BusConsumer
+class Consumer(BusConsumer):
+    def __init__(self):
+        pass
+    def offer(self, raw):
+        print(raw.decode())
+Consumer().consume({"topic": "a.b", "body": {"topic": "a.b", "msg": [float("nan"), chr(0xD800)]}})
+"""
+    output = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert output.stdout == '{"topic": "a.b", "msg": [NaN, "\\ud800"]}\n'

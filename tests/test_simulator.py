@@ -20,7 +20,7 @@ DAY = 86400
 SMALL = Traffic(start=MONDAY, end=MONDAY + DAY, per_day=3000, people=200, packages=400)
 
 
-def test_the_same_traffic_on_every_machine():
+def test_the_same_traffic_on_every_machine() -> None:
     """The bytes of a seed and window do not change, whatever the machine, the release and the hash seed."""
     program = (
         "import hashlib, itertools; from statscache.sources.simulator import *;"
@@ -36,7 +36,7 @@ def test_the_same_traffic_on_every_machine():
     assert other == "1d576fcfde0be932c0a641626195f2ba6df7a2107bae0da64982533c69a02e2f"
 
 
-def test_another_seed_gives_other_messages():
+def test_another_seed_gives_other_messages() -> None:
     """No message of one seed is a message of another."""
     one = {json.loads(line)["msg_id"] for line in simulate(SMALL)}
     other = {json.loads(line)["msg_id"] for line in simulate(replace(SMALL, seed=2))}
@@ -45,7 +45,7 @@ def test_another_seed_gives_other_messages():
     assert not one & other
 
 
-def test_windows_that_adjoin_hold_what_one_over_both_holds():
+def test_windows_that_adjoin_hold_what_one_over_both_holds() -> None:
     """A window is a slice of the seed's traffic, wherever it is cut, inside an hour or at midnight."""
     cuts = [MONDAY - 5 * HOUR, MONDAY - 600, MONDAY, MONDAY + 1234, MONDAY + 7 * HOUR, MONDAY + 26 * HOUR]
     whole = list(simulate(Traffic(cuts[0], cuts[-1], per_day=3000)))
@@ -57,7 +57,7 @@ def test_windows_that_adjoin_hold_what_one_over_both_holds():
     assert pieces == whole
 
 
-def test_lines_are_in_order_inside_the_window_with_ids_of_their_own():
+def test_lines_are_in_order_inside_the_window_with_ids_of_their_own() -> None:
     """Times never fall and lie in the window; no id occurs twice; every line is a message of `prod`."""
     envelopes = [json.loads(line) for line in simulate(SMALL)]
     times = [envelope["timestamp"] for envelope in envelopes]
@@ -68,7 +68,7 @@ def test_lines_are_in_order_inside_the_window_with_ids_of_their_own():
     assert {envelope["topic"].split(".")[2] for envelope in envelopes} == {"prod"}
 
 
-def test_every_line_is_a_message_and_most_name_an_agent():
+def test_every_line_is_a_message_and_most_name_an_agent() -> None:
     """The parser accepts every line; most name an agent and some a package."""
     messages = [parse(line) for line in simulate(SMALL)]
     agents = sum(message.agent is not None for message in messages)
@@ -77,7 +77,7 @@ def test_every_line_is_a_message_and_most_name_an_agent():
     assert packages > 0.15 * len(messages)
 
 
-def test_the_volume_the_sizes_and_the_world_are_as_announced():
+def test_the_volume_the_sizes_and_the_world_are_as_announced() -> None:
     """A week has seven times `per_day` messages within 5 %, of 0.9 to 1.2 kB, from the whole world."""
     traffic = Traffic(MONDAY, MONDAY + 7 * DAY, per_day=3000, people=50, packages=80)
     lines = list(simulate(traffic))
@@ -91,7 +91,7 @@ def test_the_volume_the_sizes_and_the_world_are_as_announced():
     assert people.most_common(1)[0][1] > 3 * min(people.values())
 
 
-def test_days_have_a_rhythm_and_composes_and_images_every_day():
+def test_days_have_a_rhythm_and_composes_and_images_every_day() -> None:
     """Afternoons are busier than nights and weekdays than Sundays; each day has its composes and images."""
     week = [list(simulate(Traffic(MONDAY + day * DAY, MONDAY + (day + 1) * DAY,
                                   per_day=3000))) for day in range(7)]
@@ -106,7 +106,7 @@ def test_days_have_a_rhythm_and_composes_and_images_every_day():
 
 
 @pytest.mark.parametrize("wrong", [{"people": 0}, {"per_day": 0}, {"end": MONDAY - 1}, {"start": 0}])
-def test_traffic_that_cannot_be_is_refused(wrong: dict[str, int]):
+def test_traffic_that_cannot_be_is_refused(wrong: dict[str, int]) -> None:
     """A world without people, or a window that ends before it begins, is refused with the mend."""
     with pytest.raises(ValueError, match="give "):
         Traffic(**{"start": MONDAY, "end": MONDAY + DAY, **wrong})

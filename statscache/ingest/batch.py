@@ -13,8 +13,9 @@ from typing import NamedTuple
 
 from statscache import canonical
 from statscache.exceptions import MalformedMessage
-from statscache.ingest.fold import Observed, Watch, observe
+from statscache.ingest.fold import Observed, observe
 from statscache.ingest.outcome import Delivery
+from statscache.ingest.watch import Watch
 from statscache.message import Message, address, parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
@@ -69,7 +70,7 @@ class Preparer:
     Args:
         registry: The plugins that observe.
         environments: Those whose messages are accepted; empty for all.
-        watch: Told before a plugin begins, so that a hang can be laid at its door.
+        watch: Is told what the plugins are doing.
     """
 
     def __init__(self, registry: Registry, environments: Collection[str], watch: Watch) -> None:
@@ -83,8 +84,9 @@ class Preparer:
         batch = Batch(malformed=list(delivery.oversize))
         batch.observed = {plugin.name: Observed() for plugin in self._registry}
         latest = int(time.time()) + TOLERANCE
-        for start in range(0, len(delivery.lines), SLICE):
-            self._prepare_slice(batch, delivery.lines[start : start + SLICE], latest)
+        with self._watch.observing():
+            for start in range(0, len(delivery.lines), SLICE):
+                self._prepare_slice(batch, delivery.lines[start : start + SLICE], latest)
         return batch
 
     def _prepare_slice(self, batch: Batch, lines: Sequence[bytes], latest: int) -> None:
@@ -120,7 +122,7 @@ class Preparer:
         batch.times.extend(times)
         for plugin, messages in wanted.items():
             if messages:
-                self._watch(plugin, len(messages))
+                self._watch.begin(plugin, messages)
                 observe(plugin, messages, batch.observed[plugin.name])
 
     def _route(self, topic: str) -> _Route:

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from statscache import canonical
 from statscache.exceptions import UnknownPlugin
-from statscache.ingest.fold import Observed, Placed, Watch, fold, observe
+from statscache.ingest.fold import Observed, Placed, fold, observe
+from statscache.ingest.watch import Watch
 from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
@@ -71,10 +72,13 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
             return False
         records = [line for _, line in islice(journal.read(connection, row.position, end.position), STEP)]
     messages = [Message.from_record(line) for line in records]
-    watch(plugin, len(messages))
     interested = Registry([plugin]).interested
+    wanted = [pair for pair in enumerate(messages) if interested(pair[1].name)]
     observed = Observed()
-    observe(plugin, [pair for pair in enumerate(messages) if interested(pair[1].name)], observed)
+    if wanted:
+        with watch.observing():
+            watch.begin(plugin, wanted)
+            observe(plugin, wanted, observed)
     with database.writing() as connection:
         # The journal's lock makes the last step end at its very end, however fast others append.
         end = journal.lock(connection)

@@ -6,7 +6,7 @@ database refuses is halved until the poison is alone, and that one message is se
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
@@ -20,9 +20,6 @@ from statscache.store.positions import Position
 
 MAX_FAILURES = 1_000
 """Messages in a row on which a plugin may raise before it is suspended."""
-
-Watch = Callable[[Plugin, int], None]
-"""Told before a plugin begins with a number of messages, so that a hang can be laid at its door."""
 
 _log = logging.getLogger(__name__)
 

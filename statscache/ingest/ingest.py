@@ -10,19 +10,17 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from statscache.ingest import catchup
 from statscache.ingest.batch import Batch, Preparer
-from statscache.ingest.fold import Placed, Watch, fold
+from statscache.ingest.fold import Placed, fold
 from statscache.ingest.outcome import Delivery, Outcome
+from statscache.ingest.watch import Watch
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.store import coverage, journal, positions, quarantine, sources
 from statscache.store.database import Database
 from statscache.store.journal import Head
+from statscache.store.quarantine import SetAside
 
 _log = logging.getLogger(__name__)
-
-
-def _unwatched(plugin: Plugin, messages: int) -> None:
-    pass
 
 
 class Ingest:
@@ -35,7 +33,7 @@ class Ingest:
         registry: The plugins that fold.
         environments: Those whose messages are accepted; empty for all.
         budget: Seconds that a plugin may take for one batch before it is suspended.
-        watch: Told before a plugin begins with a number of messages, so that a hang can be laid at its door.
+        watch: Is told what the plugins are doing.
     """
 
     def __init__(
@@ -44,13 +42,13 @@ class Ingest:
         registry: Registry,
         environments: Collection[str] = ("prod",),
         budget: float = 30.0,
-        watch: Watch = _unwatched,
+        watch: Watch | None = None,
     ) -> None:
         self.database = database
         self.registry = registry
         self._budget = budget
-        self._watch = watch
-        self._preparer = Preparer(registry, environments, watch)
+        self._watch = watch or Watch()
+        self._preparer = Preparer(registry, environments, self._watch)
 
     def start(self) -> None:
         """Make the database ready for these plugins: new ones start at the beginning, changed ones start anew."""
@@ -160,6 +158,40 @@ class Ingest:
         for plugin in self.registry:
             behind |= catchup.step(self.database, plugin, self._budget, self._watch)
         return behind
+
+    def suspend(self, name: str, reason: str) -> None:
+        """Keep a plugin from folding until it is resumed."""
+        self._set_suspended(name, reason)
+
+    def resume(self, name: str) -> None:
+        """Let a suspended plugin fold again; it catches up from where it stopped.
+
+        Raises:
+            UnknownPlugin: No active plugin is named so.
+        """
+        self._set_suspended(self.registry.get(name).name, None)
+
+    def _set_suspended(self, name: str, reason: str | None) -> None:
+        with self.database.writing() as connection:
+            row = positions.load(connection).get(name)
+            if row is not None:
+                locked = positions.lock(connection, [row.id])[name]
+                locked.suspended, locked.failures = reason, 0
+                positions.save(connection, [locked])
+
+    def retry(self, item: SetAside) -> bool:
+        """Try again what was set aside; return whether it is in the statistics now."""
+        if item.position is not None:
+            return catchup.retry(self.database, self.registry.get(item.plugin), item, self._budget)
+        with self.database.reading() as connection:
+            raw = quarantine.load(connection, item)
+        batch = self._preparer.prepare(Delivery(item.source, [raw] if raw is not None else []))
+        if raw is None or batch.malformed:
+            return False
+        with self.database.writing() as connection:
+            self._accept(connection, Delivery(item.source, [raw]), batch)
+            quarantine.drop(connection, (item.id,))
+        return True
 
     def admit_due(self) -> Outcome:
         """Accept the held messages whose time has come."""

@@ -1,1 +1,1 @@
-"""Turns state into documents and pages: data in, bytes out."""
+"""From state to documents: what is published of each plugin, and the pages made of it."""

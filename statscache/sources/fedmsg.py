@@ -192,34 +192,29 @@ def run_hub(
         def offer(self, raw: bytes) -> None:
             offer(raw)
 
-    hub = CentralMokshaHub(_configuration(endpoints, validate_signatures), consumers=[Consumer], producers=[])
-    if not hub.consumers:
-        raise SourceError("fedmsg's consumer could not be started: the log says why")
-    consumer: BusConsumer = hub.consumers[0]
-    _check_connections(hub)
-    previous = stop_when(stopping, hub)
+    config = _configuration(endpoints, validate_signatures)
+    previous = note_signals(stopping)
     try:
+        hub = CentralMokshaHub(config, consumers=[Consumer], producers=[])
+        if not hub.consumers:
+            raise SourceError("fedmsg's consumer could not be started: the log says why")
+        consumer: BusConsumer = hub.consumers[0]
+        _check_connections(hub)
+        stop_when(stopping, hub)
         reactor.run(installSignalHandlers=False)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
         hub.close()
         for extension in hub.extensions:
             extension.twisted_zmq_factory.shutdown()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
     if consumer.failure is not None:
         raise consumer.failure
     return consumer
 
 
-def stop_when(stopping: threading.Event, hub: CentralMokshaHub) -> dict[int, Any]:
-    """Arrange that hub and reactor stop soon after `stopping` is set, and that SIGTERM and SIGINT set it.
-
-    A signal's handler may interrupt `offer` anywhere, even while it holds a lock; so it only sets the event,
-    and the reactor, between two messages, does the rest.
-
-    Returns:
-        The handlers that were in place before, by signal; none if this is not the main thread.
-    """
+def stop_when(stopping: threading.Event, hub: CentralMokshaHub) -> None:
+    """Arrange that hub and reactor stop, between two messages, soon after `stopping` is set."""
 
     def look() -> None:
         if stopping.is_set():
@@ -227,11 +222,22 @@ def stop_when(stopping: threading.Event, hub: CentralMokshaHub) -> dict[int, Any
             hub.close()
             _stop_reactor()
 
+    looking = LoopingCall(look)
+    looking.start(_SECONDS_BETWEEN_LOOKS, now=False)
+
+
+def note_signals(stopping: threading.Event) -> dict[int, Any]:
+    """Arrange that SIGTERM and SIGINT set `stopping`, and nothing more.
+
+    A signal's handler may interrupt `offer` anywhere, even while it holds a lock, so it must not stop the hub.
+
+    Returns:
+        The handlers that were in place before, by signal; none if this is not the main thread.
+    """
+
     def note(_number: int, _frame: FrameType | None) -> None:
         stopping.set()
 
-    looking = LoopingCall(look)
-    looking.start(_SECONDS_BETWEEN_LOOKS, now=False)
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -255,7 +261,10 @@ def _configuration(endpoints: Sequence[str] | None, validate_signatures: bool) -
         try:
             config.update(fedmsg.config.load_config())
         except (OSError, ValueError) as error:
-            raise SourceError(f"fedmsg's configuration (fedmsg.d) cannot be used: {error}") from error
+            raise SourceError(
+                f"fedmsg's configuration cannot be used: {error} It is read from *.py in /etc/fedmsg.d/ and "
+                'fedmsg.d/, and has at least config = {"endpoints": {"NAME": ["tcp://HOST:PORT"]}}'
+            ) from error
     for other_broker in ("amqp_broker", "stomp_broker", "stomp_uri"):
         config.pop(other_broker, None)
     if endpoints is None:

@@ -9,9 +9,22 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, LargeBinary, Table, bindparam, func, select, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    LargeBinary,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    func,
+    select,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.sql.expression import ColumnElement, TextClause
+from sqlalchemy.sql.expression import ColumnElement
 
 Merge = Callable[[Table, Any], Mapping[str, Any]]
 
@@ -75,10 +88,11 @@ def _array_type(column: Column[Any]) -> str:
     return "BIGINT[]" if isinstance(column.type, BigInteger) else "TEXT[]"
 
 
-def among(connection: Connection, column: Column[Any], values: Sequence[Any]) -> TextClause | ColumnElement[bool]:
+def among(
+    connection: Connection, column: Column[Any], values: Sequence[Any], parameter: str = "among"
+) -> ColumnElement[bool]:
     """Return the condition that an integer or text column is among any number of values, as one parameter."""
-    name = f"{column.table.name}.{column.name}" if isinstance(column.table, Table) else column.name
-    quoted = ".".join(f'"{part}"' for part in name.split("."))
     if connection.dialect.name == "postgresql":
-        return text(f"{quoted} = ANY(:among)").bindparams(among=list(values))
-    return text(f"{quoted} IN (SELECT value FROM json_each(:among))").bindparams(among=json.dumps(list(values)))
+        return column == any_(bindparam(parameter, list(values), postgresql.ARRAY(column.type)))
+    each = func.json_each(bindparam(parameter, json.dumps(list(values)), Text)).table_valued("value")
+    return column.in_(select(each.c.value))

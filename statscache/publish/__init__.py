@@ -1,0 +1,5 @@
+"""From a snapshot to the places where clients find it, so that a reader never meets half of it."""
+
+from statscache.publish.publisher import Publisher, Report
+
+__all__ = ["Publisher", "Report"]

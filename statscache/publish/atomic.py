@@ -1,0 +1,54 @@
+"""Atomic files: a reader finds the old bytes or the new ones, also after a crash."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+_MODE = 0o644
+
+
+def write(path: Path, data: bytes, temporary: Path) -> None:
+    """Put `data` in place of the file at `path`.
+
+    Args:
+        path: The file; its directory exists.
+        data: Its new bytes.
+        temporary: A directory on the same file system, for the bytes until they are whole.
+    """
+    unfinished = temporary / uuid4().hex
+    try:
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(file.fileno(), _MODE)
+            file.write(data)
+        unfinished.replace(path)
+    except BaseException:
+        with suppress(FileNotFoundError):
+            unfinished.unlink()
+        raise
+
+
+def link(source: Path, path: Path, temporary: Path) -> bool:
+    """Make `path` the same file as `source`; return False where the file system has no hard links."""
+    unfinished = temporary / uuid4().hex
+    try:
+        os.link(source, unfinished)
+    except OSError:
+        return False
+    try:
+        unfinished.replace(path)
+    finally:
+        # Where both are the same file already, POSIX leaves the new name behind.
+        with suppress(FileNotFoundError):
+            unfinished.unlink()
+    return True
+
+
+def sync(path: Path) -> None:
+    """Return when the file or directory has reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,65 @@
+"""What stands outside the snapshot: the pointer to it, health, and what changed. They alone carry wall-clock time."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from statscache import canonical
+from statscache.snapshot import Snapshot
+
+INDEX = "v1/index.json"
+STATUS = "v1/status.json"
+CHANGES = "v1/changes.json"
+PENDING = "v1/pending.json"
+"""Names the snapshot that a publisher is about to bring, so that its successor knows which files may be new."""
+
+
+def index(snapshot: Snapshot, now: int, interval: int) -> bytes:
+    """Return the pointer to a snapshot, and what can be found there.
+
+    Args:
+        snapshot: The snapshot.
+        now: Wall clock, seconds since 1970 UTC.
+        interval: Seconds until the next publication is due.
+    """
+    return canonical.dumps(
+        {
+            "schema": "statscache/index/1",
+            "generation": snapshot.generation,
+            "snapshot": snapshot.id,
+            "manifest": manifest_path(snapshot.id),
+            "parent": snapshot.parent,
+            "generated_at": now,
+            "expires_at": now + 3 * interval,
+            "interval": interval,
+            "through": snapshot.through,
+            "signatures": [],
+            "plugins": snapshot.summary["plugins"],
+        }
+    )
+
+
+def status(snapshot: Snapshot, now: int, health: Mapping[str, Any]) -> bytes:
+    """Return the health of the service as of `now`."""
+    document = {"schema": "statscache/status/1", "generated_at": now, "generation": snapshot.generation, **health}
+    return canonical.dumps(document)
+
+
+def changes(retained: Sequence[Snapshot]) -> bytes:
+    """Return what each retained snapshot changed, newest first."""
+    listed = [
+        {
+            "generation": snapshot.generation,
+            "snapshot": snapshot.id,
+            "parent": snapshot.parent,
+            "through": snapshot.through,
+            "created_at": snapshot.created_at,
+            **snapshot.summary["changes"],
+        }
+        for snapshot in retained
+    ]
+    return canonical.dumps({"schema": "statscache/changes/1", "snapshots": listed})
+
+
+def manifest_path(identity: str) -> str:
+    """Return where the root manifest of a snapshot is published."""
+    return f"v1/snapshots/{identity}.json"

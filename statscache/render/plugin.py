@@ -1,0 +1,116 @@
+"""Rendering one plugin: which of its documents can have changed, and their bytes."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from statscache import __version__, canonical
+from statscache.plugins import Plugin, State
+from statscache.render import documents
+from statscache.render.documents import Document
+from statscache.render.rendering import Keep, Rendered, keep_document
+from statscache.store import positions, published
+from statscache.store.coverage import Interval
+from statscache.store.journal import Head
+from statscache.store.positions import Position
+from statscache.timeline import Resolution
+
+KEYS_AT_ONCE = 1_000
+"""Documents of keys that are in memory at a time."""
+
+
+class PluginRenderer:
+    """One plugin in one render.
+
+    Args:
+        connection: The render's database snapshot.
+        plugin: The plugin, which has folded the whole journal.
+        row: Its row.
+        end: The journal's end.
+        gaps: What is known to be missing, for all plugins.
+        keep: Is given each object that was made.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        plugin: Plugin,
+        row: Position,
+        end: Head,
+        gaps: Sequence[Interval],
+        keep: Keep,
+    ) -> None:
+        self._connection = connection
+        self._plugin = plugin
+        self._row = row
+        self._state = State(connection, row.id, end.through, row.newest)
+        self._gaps = documents.clipped(gaps, row.oldest, end.through) if plugin.resolutions else []
+        self._keep = keep
+        self._out = Rendered(plugin.name, "ok", row, rendered_with=self._fingerprint())
+
+    def _fingerprint(self) -> str:
+        plugin = self._plugin
+        about = plugin.name, plugin.title, plugin.definition, plugin.unit, plugin.dimensions, plugin.unbounded
+        resolutions = [(resolution.name, resolution.keep) for resolution in plugin.resolutions]
+        return canonical.digest(canonical.identity([__version__, *about, self._row.version, resolutions, self._gaps]))
+
+    def render(self, *, force: bool) -> Rendered:
+        """Render what may have changed since the plugin's last snapshot, or everything."""
+        marks = positions.marked(self._connection, self._row)
+        row, through = self._row, self._state.through
+        everything = force or row.rendered_with != self._out.rendered_with or (positions.EVERYTHING, 0) in marks
+        crossed = {
+            width
+            for width in (*self._plugin.windows, *(resolution.width for resolution in self._plugin.resolutions))
+            if through is not None
+            and (row.rendered_through is None or row.rendered_through // width != through // width)
+        }
+        if everything or ("latest", 0) in marks or crossed.intersection(self._plugin.windows):
+            for document in documents.fixed(self._plugin, self._state):
+                self._add(document)
+        for resolution in self._plugin.resolutions:
+            touched = {number for document, number in marks if document == resolution.name}
+            if everything or touched or resolution.width in crossed:
+                self._series(resolution, None if everything else touched)
+        if self._plugin.unbounded:
+            self._keys(None if everything else [number for document, number in marks if document == "key"])
+        return self._out
+
+    def _series(self, resolution: Resolution, touched: set[int] | None) -> None:
+        plugin, state = self._plugin, self._state
+        directory = f"{documents.root(plugin)}/series/{resolution.name}"
+        before = published.entries(self._connection, directory, None, "data")
+        periods = documents.periods(plugin, state, resolution, self._gaps)
+        rendered = self._row.rendered_through
+        unfinished = 0 if rendered is None else resolution.floor(rendered)
+        for period in periods:
+            there = f"{directory}/{period.label}.json" in before
+            if touched is None or period.start in touched or period.end > unfinished or not there:
+                for document in documents.series(plugin, state, resolution, period, self._gaps):
+                    self._add(document)
+        names = {f"{directory}/{period.label}.{form}" for period in periods for form in ("json", "csv")}
+        names.add(f"{directory}/index.json")
+        self._out.removed += sorted(before.keys() - names)
+        if periods:
+            entries = {path.rpartition("/")[2]: (entry.object, entry.size) for path, entry in before.items()}
+            for path, entry in self._out.changed.items():
+                if path.startswith(f"{directory}/"):
+                    entries[path.rpartition("/")[2]] = entry.object, entry.size
+            self._add(documents.series_index(plugin, state, resolution, periods, entries))
+
+    def _keys(self, digests: list[int] | None) -> None:
+        wanted = self._plugin.all_keys(self._state) if digests is None else digests
+        there: set[str] = set()
+        for at in range(0, len(wanted), KEYS_AT_ONCE):
+            for content in self._plugin.key_documents(self._state, wanted[at : at + KEYS_AT_ONCE]):
+                path, entry = keep_document(documents.key_document(self._plugin, content), self._keep)
+                self._out.changed[path] = entry
+                there.add(path)
+        if digests is None:
+            before = published.entries(self._connection, f"{documents.root(self._plugin)}/by", None, "data")
+            self._out.removed += sorted(before.keys() - there)
+
+    def _add(self, document: Document) -> None:
+        path, entry = keep_document(document, self._keep)
+        self._out.changed[path] = entry
+        self._out.fresh[path] = document.data

@@ -1,0 +1,113 @@
+"""Rendering: only what changed since the last snapshot, from one consistent view of the database.
+
+A plugin is rendered if it has folded the whole journal. One that is behind, suspended, or fails to render keeps the
+documents of the previous snapshot; the others do not notice (law 3).
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+
+from sqlalchemy import Connection
+
+from statscache.plugins import Plugin
+from statscache.plugins.registry import Registry
+from statscache.render.documents import Document
+from statscache.render.pages import Pages
+from statscache.render.plugin import PluginRenderer
+from statscache.render.rendering import Keep, Rendered, Rendering, keep_document
+from statscache.render.views import Views
+from statscache.store import coverage, journal, positions
+from statscache.store.coverage import Interval
+from statscache.store.positions import Position
+from statscache.store.published import Entry
+
+_log = logging.getLogger(__name__)
+
+
+class Renderer:
+    """Renders the plugins of a registry and the pages about them.
+
+    Args:
+        registry: The plugins.
+        pages: The pages.
+    """
+
+    def __init__(self, registry: Registry, pages: Pages) -> None:
+        self._registry = registry
+        self._pages = pages
+        self._views = Views()
+
+    @property
+    def fingerprint(self) -> str:
+        """What the pages depend on besides the documents: another one renders all of them anew."""
+        return self._pages.fingerprint
+
+    def render(self, connection: Connection, pages_before: str | None, keep: Keep, *, force: bool = False) -> Rendering:
+        """Render what changed, as one database snapshot has it.
+
+        Args:
+            connection: A reading connection.
+            pages_before: Fingerprint of the pages of the previous snapshot; another one renders all pages.
+            keep: Is given each object that was made.
+            force: Whether to render everything, changed or not.
+        """
+        end = journal.head(connection)
+        gaps = coverage.gaps(connection)
+        rows = positions.load(connection)
+        all_pages = force or pages_before != self._pages.fingerprint
+        pages: dict[str, Entry] = {}
+        plugins: list[Rendered] = []
+        for plugin in self._registry:
+            row = rows.get(plugin.name)
+            if row is None:
+                continue
+            rendered = self._plugin(connection, plugin, row, end, gaps, keep, force=force)
+            plugins.append(rendered)
+            if rendered.view is not None and (all_pages or rendered.changed or rendered.removed):
+                self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
+        if all_pages:
+            self._keep_pages(pages, self._pages.assets(), keep)
+        views = [rendered.view for rendered in plugins if rendered.view is not None]
+        self._keep_pages(pages, self._pages.index(views, end.through), keep)
+        unknown = [row for name, row in rows.items() if name not in {plugin.name for plugin in self._registry}]
+        gone = [row for row in unknown if row.rendered_through is not None]
+        # A plugin that fails to load is missing from the registry too, and must keep what it published.
+        return Rendering(end.through, plugins, [] if self._registry.problems else gone, pages)
+
+    def _keep_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], keep: Keep) -> None:
+        # One bad page must not stop the others; it keeps its last good bytes.
+        try:
+            pages.update(keep_document(Document(path, data), keep) for path, data in made)
+        except Exception:
+            _log.exception("a page could not be rendered, and is left as it was")
+
+    def _plugin(
+        self,
+        connection: Connection,
+        plugin: Plugin,
+        row: Position,
+        end: journal.Head,
+        gaps: Sequence[Interval],
+        keep: Keep,
+        *,
+        force: bool,
+    ) -> Rendered:
+        if row.suspended is not None:
+            rendered = Rendered(plugin.name, "failed", row, reason=row.suspended)
+        elif row.position < end.position:
+            behind = end.position - row.position
+            rendered = Rendered(plugin.name, "rebuilding", row, reason=f"{behind} messages behind the journal's end")
+        else:
+            savepoint = connection.begin_nested()
+            # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
+            try:
+                rendered = PluginRenderer(connection, plugin, row, end, gaps, keep).render(force=force)
+                rendered.view = self._views.view(connection, plugin, rendered)
+                rendered.fresh.clear()
+                return rendered
+            except Exception as error:
+                savepoint.rollback()
+                _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
+                rendered = Rendered(plugin.name, "stale", row, reason=f"{type(error).__name__}: {error}")
+        rendered.view = self._views.view(connection, plugin, rendered)
+        return rendered

@@ -1,0 +1,64 @@
+"""What one render made, as the snapshot is made of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from statscache.render.documents import Document
+from statscache.render.pages import PluginView
+from statscache.store import published
+from statscache.store.positions import Position
+from statscache.store.published import Entry
+
+Keep = Callable[[str, bytes], None]
+"""Takes the name and bytes of an object that was made."""
+
+
+@dataclass(slots=True)
+class Rendered:
+    """What rendering made of one plugin.
+
+    Attributes:
+        name: The plugin.
+        state: `ok`, `stale`, `rebuilding` or `failed`.
+        row: The plugin's row as it was read; its marks up to `row.revision` are served if the state is `ok`.
+        rendered_with: What the documents depended on besides the state.
+        reason: Why it is not `ok`; empty if it is.
+        changed: Entries of the documents that were rendered, by path.
+        removed: Paths of documents that are there no longer.
+        fresh: Bytes of what was rendered, by path, until the view has been made; documents of keys are left out.
+        view: What the pages say of it; None if it never had a document.
+    """
+
+    name: str
+    state: str
+    row: Position
+    rendered_with: str = ""
+    reason: str = ""
+    changed: dict[str, Entry] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
+    fresh: dict[str, bytes] = field(default_factory=dict)
+    view: PluginView | None = None
+
+
+@dataclass(slots=True)
+class Rendering:
+    """What one render made.
+
+    Attributes:
+        through: The journal's clock.
+        plugins: What became of each plugin, in order of name.
+        gone: Rows of plugins that are installed no longer, and whose documents are to be removed.
+        pages: Entries of the pages, plots and assets that were rendered, by path.
+    """
+
+    through: int | None
+    plugins: list[Rendered]
+    gone: list[Position]
+    pages: dict[str, Entry]
+
+
+def keep_document(document: Document, keep: Keep) -> tuple[str, Entry]:
+    """Give the bytes of a document to `keep`, and return its path and entry."""
+    name = published.object_name(document.path, document.data)
+    keep(name, document.data)
+    return document.path, Entry("file", name, len(document.data))

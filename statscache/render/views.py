@@ -1,0 +1,128 @@
+"""What the pages say of a plugin, read from its published documents: a page can show no other numbers than they do."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+
+from statscache.plugins import Plugin
+from statscache.render import documents
+from statscache.render.pages import Link, PluginView, SeriesView
+from statscache.render.rendering import Rendered
+from statscache.store import published
+from statscache.store.published import Entry
+from statscache.timeline import DAY, HOUR, Resolution, floor
+
+SHOWN = {"1m": 3 * HOUR, "1h": 7 * DAY, "1d": 365 * DAY}
+"""Seconds of recent series that are drawn, by resolution."""
+
+
+class Views:
+    """Makes views, and remembers those of plugins whose documents did not change."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[object, PluginView]] = {}
+
+    def view(self, connection: Connection, plugin: Plugin, rendered: Rendered) -> PluginView | None:
+        """Return the view of a plugin as its documents stand after this render; None if it has none.
+
+        Args:
+            connection: The render's database snapshot, which holds the documents of the previous one.
+            plugin: The plugin.
+            rendered: What rendering made of it.
+        """
+        root = documents.root(plugin)
+        entries = dict(published.entries(connection, root, None, "data"))
+        for resolution in plugin.resolutions:
+            entries |= published.entries(connection, f"{root}/series/{resolution.name}", None, "data")
+        entries |= {path: rendered.changed[path] for path in rendered.fresh}
+        for path in rendered.removed:
+            entries.pop(path, None)
+        files = {path: entry for path, entry in entries.items() if entry.type == "file"}
+        if not files:
+            return None
+        basis = sorted(files.items()), rendered.state
+        known = self._known.get(plugin.name)
+        if known is None or known[0] != basis:
+            known = basis, _Documents(connection, plugin, files, rendered.fresh).view(rendered)
+            self._known[plugin.name] = known
+        return known[1]
+
+
+class _Documents:
+    """The published documents of one plugin, of this render or of the one before."""
+
+    def __init__(
+        self, connection: Connection, plugin: Plugin, entries: Mapping[str, Entry], fresh: Mapping[str, bytes]
+    ) -> None:
+        self._connection = connection
+        self._plugin = plugin
+        self._entries = entries
+        self._fresh = fresh
+
+    def view(self, rendered: Rendered) -> PluginView:
+        plugin = self._plugin
+        root = documents.root(plugin)
+        latest = self._load(f"{root}/latest.json")
+        series = [self._series(f"{root}/series/{resolution.name}", resolution) for resolution in plugin.resolutions]
+        fixed = [path for path in self._entries if "/series/" not in path or path.endswith("/index.json")]
+        fixed.sort(key=lambda path: (not path.endswith("/latest.json"), path))
+        return PluginView(
+            name=plugin.name,
+            title=plugin.title,
+            summary=plugin.summary,
+            definition=plugin.definition,
+            kind=plugin.kind,
+            unit=plugin.unit,
+            dimensions=plugin.dimensions,
+            topics=plugin.topics,
+            unbounded=plugin.unbounded,
+            people=plugin.people,
+            state=rendered.state,
+            last_event=rendered.row.newest,
+            through=latest["through"] if latest else None,
+            latest=latest,
+            series=tuple(view for view in series if view is not None),
+            links=tuple(self._link(path, path.removeprefix(f"{root}/")) for path in fixed),
+        )
+
+    def _series(self, directory: str, resolution: Resolution) -> SeriesView | None:
+        index = self._load(f"{directory}/index.json")
+        if index is None or not index["periods"]:
+            return None
+        width = resolution.width
+        end = floor(index["through"], width) + width
+        start = max(end - SHOWN[resolution.name], index["periods"][0]["start"])
+        shown = [period for period in index["periods"] if period["end"] > start and period["start"] < end]
+        parts = [part for period in shown if (part := self._load(period["path"]))]
+        rows = [row for part in parts for row in part["rows"] if start <= row[0] < end]
+        if rows and shown and shown[0] is index["periods"][0]:
+            # What is known begins in here; nothing is drawn before it.
+            start = max(start, rows[0][0])
+        return SeriesView(
+            resolution=resolution.name,
+            seconds=width,
+            columns=("timestamp", *self._plugin.dimensions, "value"),
+            rows=rows,
+            start=start,
+            end=end,
+            complete_through=index["complete_through"],
+            gaps=[(low, high) for part in parts for low, high in part["gaps"] if high > start and low < end],
+            periods=tuple(self._link(period["path"], period["period"]) for period in reversed(index["periods"])),
+        )
+
+    def _load(self, path: str) -> dict[str, Any] | None:
+        if path in self._fresh:
+            return _parsed(self._fresh[path])
+        if path not in self._entries:
+            return None
+        return _parsed(published.load(self._connection, self._entries[path].object))
+
+    def _link(self, path: str, label: str) -> Link:
+        return Link(path, label, self._entries[path].size)
+
+
+def _parsed(data: bytes) -> dict[str, Any]:
+    document: dict[str, Any] = orjson.loads(data)
+    return document

@@ -1,0 +1,6 @@
+"""The jobs that people start: consume, backfill, publish, look after; each made of the stages, for one configuration."""
+
+from statscache.service.consume import Consumer
+from statscache.service.installation import Installation
+
+__all__ = ["Consumer", "Installation"]

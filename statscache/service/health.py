@@ -1,0 +1,65 @@
+"""How the service fares, for `status.json`, for `statscache status` and for whoever watches over it."""
+
+import time
+from typing import Any
+
+from sqlalchemy import Connection
+
+from statscache.plugins.registry import Registry
+from statscache.store import coverage, journal, positions, quarantine, sources
+from statscache.store.positions import Position
+
+
+def health(connection: Connection, registry: Registry) -> dict[str, Any]:
+    """Return the state of journal, sources and plugins, of what was set aside, and of gaps.
+
+    Times are seconds since 1970 UTC. Nothing in here names a person or quotes a message: it is published.
+    """
+    end = journal.head(connection)
+    counts = journal.counts(connection)
+    rows = positions.load(connection)
+    set_aside = quarantine.totals(connection)
+    segments, size, stored = journal.sizes(connection)
+    return {
+        "through": end.through,
+        "journal": {
+            "messages": end.position,
+            "known": counts.known,
+            "conflicts": counts.conflicts,
+            "foreign": counts.foreign,
+            "held": sources.number_held(connection),
+            "quarantined": set_aside.get(quarantine.PARSER, 0),
+            "segments": segments,
+            "bytes": size,
+            "stored_bytes": stored,
+        },
+        "sources": [
+            {"name": row.name, "newest": row.newest, "accepted": row.accepted, "seen_at": row.seen_at}
+            for row in sources.listed(connection)
+        ],
+        "plugins": [
+            {
+                "name": plugin.name,
+                **plugin_state(rows.get(plugin.name), end),
+                "quarantined": set_aside.get(plugin.name, 0),
+            }
+            for plugin in registry
+        ],
+        "problems": [{"name": problem.name, "reason": problem.reason} for problem in registry.problems],
+        "gaps": [[start, end] for start, end in coverage.gaps(connection)],
+    }
+
+
+def plugin_state(row: Position | None, end: journal.Head) -> dict[str, Any]:
+    """Return the state of one plugin, its reason, how many messages it is behind, and its newest event."""
+    if row is None:
+        return {"state": "rebuilding", "reason": "new", "behind": end.position, "last_event": None}
+    behind = end.position - row.position
+    state = "failed" if row.suspended else "rebuilding" if behind else "ok"
+    return {"state": state, "reason": row.suspended or "", "behind": behind, "last_event": row.newest}
+
+
+def progress_age(connection: Connection) -> int | None:
+    """Return the seconds since any source last delivered; None if none ever did."""
+    seen = [row.seen_at for row in sources.listed(connection)]
+    return int(time.time()) - max(seen) if seen else None

@@ -1,0 +1,178 @@
+"""Building a snapshot: render what changed, put it into the tree, and commit tree, snapshot and marks together."""
+
+import time
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from statscache.plugins.registry import Registry
+from statscache.render.render import Renderer
+from statscache.render.rendering import Rendered, Rendering
+from statscache.snapshot import record, tree
+from statscache.snapshot.record import Snapshot
+from statscache.snapshot.tree import Changes
+from statscache.store import positions, published
+from statscache.store.database import Database
+from statscache.store.schema import dropped
+from statscache.store.schema import tree as tree_table
+
+CHANGES_LISTED = 200
+"""Documents that the list of changes names for one snapshot."""
+
+_BUFFERED_OBJECTS = 1_000
+_BUFFERED_BYTES = 4 * 1024 * 1024
+
+
+def build(
+    database: Database, registry: Registry, renderer: Renderer, *, generation: int = 0, force: bool = False
+) -> tuple[Snapshot, list[Rendered]]:
+    """Bring the published tree up to date and return the snapshot that is current then, and how each plugin fared.
+
+    Where nothing changed, that is the snapshot before. One process at a time may build.
+
+    Args:
+        database: Where state and tree are.
+        registry: The plugins, for what the index says of them.
+        renderer: Renders their documents and pages.
+        generation: The greatest generation that any target holds; a new snapshot's is greater.
+        force: Whether to render everything, changed or not.
+    """
+    with database.reading() as connection:
+        before = record.current(connection)
+        buffer = _Buffer(database)
+        pages_before = before.summary["pages"] if before else None
+        rendering = renderer.render(connection, pages_before, buffer.keep, force=force)
+        buffer.flush()
+    with database.writing() as connection:
+        changes = _apply(connection, rendering)
+        for rendered in rendering.plugins:
+            if rendered.state == "ok":
+                positions.clear_marks(connection, rendered.row)
+                positions.save_rendered(connection, rendered.row, rendering.through, rendered.rendered_with)
+        for row in rendering.gone:
+            positions.save_rendered(connection, row, None, None)
+        assert changes.root is not None
+        summary = {
+            "pages": renderer.fingerprint,
+            "plugins": _entries(connection, registry, rendering, before),
+            "changes": _listed(changes),
+        }
+        unchanged = before is not None and before.manifest == changes.root and before.summary["plugins"] == summary["plugins"]
+        if before is not None and unchanged:
+            return before, rendering.plugins
+        new = Snapshot(
+            generation=max(generation, before.generation if before else 0) + 1,
+            id=changes.root.partition(".")[0],
+            parent=before.id if before else None,
+            through=rendering.through,
+            created_at=int(time.time()),
+            manifest=changes.root,
+            summary=summary,
+        )
+        record.save(connection, new)
+        gone = changes.dropped | ({before.manifest} if before else set())
+        if gone:
+            rows = [{"generation": new.generation, "object": name, "dropped_at": new.created_at} for name in sorted(gone)]
+            connection.execute(insert(dropped), rows)
+        return new, rendering.plugins
+
+
+class _Buffer:
+    """Stores objects a few at a time, so that neither memory nor a transaction grows with what is rendered."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._objects: dict[str, bytes] = {}
+        self._bytes = 0
+
+    def keep(self, name: str, data: bytes) -> None:
+        self._objects[name] = data
+        self._bytes += len(data)
+        if len(self._objects) >= _BUFFERED_OBJECTS or self._bytes >= _BUFFERED_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        if self._objects:
+            with self._database.writing() as connection:
+                published.keep(connection, self._objects)
+        self._objects, self._bytes = {}, 0
+
+
+def _apply(connection: Connection, rendering: Rendering) -> Changes:
+    files = dict(rendering.pages)
+    removed: list[str] = []
+    for rendered in rendering.plugins:
+        files |= rendered.changed
+        removed += rendered.removed
+    for row in rendering.gone:
+        for directory in (f"v1/plugins/{row.name}", f"plugins/{row.name}"):
+            removed += _below(connection, directory)
+    return tree.apply(connection, files, removed)
+
+
+def _below(connection: Connection, directory: str) -> list[str]:
+    paths = []
+    for part in ("data", "site"):
+        location = published.location(part, directory)
+        query = select(tree_table.c.directory, tree_table.c.name).where(
+            tree_table.c.type == "file",
+            (tree_table.c.directory == location) | tree_table.c.directory.startswith(f"{location}/", autoescape=True),
+        )
+        paths += [f"{row.directory.partition('/')[2]}/{row.name}" for row in connection.execute(query)]
+    return paths
+
+
+def _entries(
+    connection: Connection, registry: Registry, rendering: Rendering, before: Snapshot | None
+) -> list[dict[str, Any]]:
+    """Return what the index says of each plugin."""
+    listed = []
+    for rendered in rendering.plugins:
+        plugin = registry.get(rendered.name)
+        listed.append(
+            {
+                "name": plugin.name,
+                "title": plugin.title,
+                "summary": plugin.summary,
+                "definition": plugin.definition,
+                "kind": plugin.kind,
+                "unit": plugin.unit,
+                "dimensions": list(plugin.dimensions),
+                "topics": list(plugin.topics),
+                "unbounded": plugin.unbounded,
+                "people": plugin.people,
+                "state": rendered.state,
+                "last_event": rendered.row.newest,
+                "documents": _documents(connection, plugin.name),
+            }
+        )
+    names = {entry["name"] for entry in listed} | {row.name for row in rendering.gone}
+    lost = [entry for entry in (before.summary["plugins"] if before else []) if entry["name"] not in names]
+    listed += [{**entry, "state": "failed"} for entry in lost if registry.problems]
+    return sorted(listed, key=lambda entry: str(entry["name"]))
+
+
+def _documents(connection: Connection, name: str) -> list[dict[str, Any]]:
+    root = f"v1/plugins/{name}"
+    entries = published.entries(connection, root, None, "data") | published.entries(connection, root, None, "site")
+    for path, entry in published.entries(connection, f"{root}/series", None, "data").items():
+        if entry.type == "tree":
+            entries |= published.entries(connection, path, ["index.json"], "data")
+    return [
+        {"path": path, "object": entry.object, "size": entry.size}
+        for path, entry in sorted(entries.items())
+        if entry.type == "file"
+    ]
+
+
+def _listed(changes: Changes) -> dict[str, Any]:
+    named = {
+        kind: [path for path in paths if published.subtree(path) == "data"]
+        for kind, paths in (("added", changes.added), ("changed", changes.changed), ("removed", changes.removed))
+    }
+    return {
+        **{kind: paths[:CHANGES_LISTED] for kind, paths in named.items()},
+        "truncated": any(len(paths) > CHANGES_LISTED for paths in named.values()),
+        "documents": sum(map(len, named.values())),
+        "files": len(changes.added) + len(changes.changed) + len(changes.removed),
+    }

@@ -1,0 +1,64 @@
+"""Snapshots as the database remembers them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, insert, select
+
+from statscache import canonical
+from statscache.store.schema import snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A published tree.
+
+    Attributes:
+        generation: A number that only rises.
+        id: The digest of the root manifest.
+        parent: The id of the snapshot before; None for the first.
+        through: Timestamp of the newest message that it knows; None before the first.
+        created_at: Wall clock, seconds since 1970 UTC.
+        manifest: Name of the object that is the root manifest.
+        summary: What the pointer says of it: `pages`, the fingerprint of the pages; `plugins`, their entries in the
+            index; `changes`, what changed since the parent.
+    """
+
+    generation: int
+    id: str
+    parent: str | None
+    through: int | None
+    created_at: int
+    manifest: str
+    summary: dict[str, Any]
+
+
+def current(connection: Connection) -> Snapshot | None:
+    """Return the newest snapshot; None before the first."""
+    row = connection.execute(select(snapshot).order_by(snapshot.c.generation.desc()).limit(1)).one_or_none()
+    return None if row is None else _loaded(row)
+
+
+def retained(connection: Connection) -> list[Snapshot]:
+    """Return all snapshots that are kept, newest first."""
+    return [_loaded(row) for row in connection.execute(select(snapshot).order_by(snapshot.c.generation.desc()))]
+
+
+def save(connection: Connection, new: Snapshot) -> None:
+    """Store a new snapshot."""
+    connection.execute(
+        insert(snapshot).values(
+            generation=new.generation,
+            id=new.id,
+            parent=new.parent,
+            through=new.through,
+            created_at=new.created_at,
+            manifest=new.manifest,
+            summary=canonical.identity(new.summary),
+        )
+    )
+
+
+def _loaded(row: Row[tuple[int, str, str | None, int | None, int, str, bytes]]) -> Snapshot:
+    return Snapshot(*row[:6], summary=orjson.loads(row[6]))

@@ -1,0 +1,61 @@
+"""What is kept of the past: a number of snapshots, for a time, and the objects that they refer to."""
+
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, delete, exists, func, select
+
+from statscache.config import RetentionSection
+from statscache.snapshot import record
+from statscache.store.bulk import among
+from statscache.store.schema import dropped, object_, shard, snapshot, tree
+
+
+@dataclass(frozen=True, slots=True)
+class Garbage:
+    """What nobody needs any longer.
+
+    Attributes:
+        expired: Ids of snapshots that are retained no longer, and that no retained one shares.
+        objects: Names of objects that no retained snapshot refers to, and whose grace is over.
+    """
+
+    expired: tuple[str, ...] = ()
+    objects: tuple[str, ...] = ()
+
+
+def find(connection: Connection, retention: RetentionSection) -> Garbage:
+    """Return what retention allows to be deleted now; the current snapshot always stays."""
+    kept = record.retained(connection)
+    now = time.time()
+    youngest = now - retention.days * 86400
+    stays = {row.generation for row in kept[: retention.snapshots] if row.created_at >= youngest} | {
+        row.generation for row in kept[:1]
+    }
+    oldest = min(stays, default=0)
+    ids = {row.id for row in kept if row.generation in stays}
+    expired = tuple(sorted({row.id for row in kept if row.generation not in stays} - ids))
+    # An object that was dropped again later is still referred to by a snapshot before that.
+    last = select(dropped.c.object).group_by(dropped.c.object).having(
+        func.max(dropped.c.generation) <= oldest,
+        func.max(dropped.c.dropped_at) <= int(now - retention.grace_hours * 3600),
+    )
+    unused = last.where(
+        ~exists().where(tree.c.object == dropped.c.object), ~exists().where(shard.c.object == dropped.c.object)
+    )
+    manifests = {row.manifest for row in kept if row.generation in stays}
+    return Garbage(expired, tuple(sorted(set(connection.scalars(unused)) - manifests)))
+
+
+def collect(connection: Connection, retention: RetentionSection, garbage: Garbage) -> None:
+    """Remove garbage from the database, when every target has removed it."""
+    if garbage.objects:
+        names = list(garbage.objects)
+        connection.execute(delete(object_).where(among(connection, object_.c.name, names)))
+        connection.execute(delete(dropped).where(among(connection, dropped.c.object, names)))
+    kept = [row.generation for row in record.retained(connection)][: retention.snapshots]
+    youngest = int(time.time() - retention.days * 86400)
+    stale = snapshot.c.created_at < youngest
+    connection.execute(
+        delete(snapshot).where(snapshot.c.generation != kept[0], stale | (snapshot.c.generation < kept[-1]))
+    )

@@ -1,0 +1,92 @@
+"""The published tree as the database holds it: which file has which bytes, and the bytes.
+
+A *directory* is a path relative to a subtree, `""` for the subtree itself; the two subtrees are `data` and `site`. An
+object's name is the SHA-256 of its bytes and the extension of the file, which decides its content type.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+import zstandard
+from sqlalchemy import Connection, select
+
+from statscache import canonical
+from statscache.store.bulk import Upsert, among
+from statscache.store.schema import object_, tree
+
+_insert_objects = Upsert(object_)
+
+
+class Entry(NamedTuple):
+    """One name in a directory: `file`, `tree` (a directory) or `split` (a part of one); its object and bytes."""
+
+    type: str
+    object: str
+    size: int
+
+
+def object_name(path: str, data: bytes) -> str:
+    """Return the name of the object that holds the bytes of the file at `path`."""
+    return f"{canonical.digest(data)}.{path.rsplit('.', 1)[-1]}"
+
+
+def object_path(name: str) -> str:
+    """Return where an object is published, relative to the site's root."""
+    return f"v1/objects/{name[:2]}/{name}"
+
+
+def subtree(path: str) -> str:
+    """Return the subtree of a file: `data` for JSON and CSV under `v1/`, else `site`."""
+    return "data" if path.startswith("v1/") and path.endswith((".json", ".csv")) else "site"
+
+
+@lru_cache(maxsize=4096)
+def shard_of(name: str) -> int:
+    """Return the first two bytes of SHA-256(name), by which a large directory is split."""
+    return int(canonical.digest(name.encode())[:4], 16)
+
+
+def keep(connection: Connection, objects: Mapping[str, bytes]) -> None:
+    """Store objects by name; those that are there already are left alone."""
+    there = set(connection.scalars(select(object_.c.name).where(among(connection, object_.c.name, list(objects)))))
+    compressor = zstandard.ZstdCompressor()
+    new = ((name, data) for name, data in objects.items() if name not in there)
+    _insert_objects(connection, [(name, len(data), compressor.compress(data)) for name, data in new])
+
+
+def load(connection: Connection, name: str) -> bytes:
+    """Return the bytes of an object.
+
+    Raises:
+        KeyError: There is no object of that name.
+    """
+    data = connection.scalar(select(object_.c.data).where(object_.c.name == name))
+    if data is None:
+        raise KeyError(name)
+    return zstandard.ZstdDecompressor().decompress(data)
+
+
+def entry(connection: Connection, path: str) -> Entry | None:
+    """Return the entry of the file at `path`, or None if no such file is in the tree."""
+    return entries(connection, path.rpartition("/")[0], [path.rpartition("/")[2]], subtree(path)).get(path)
+
+
+def entries(
+    connection: Connection, directory: str, names: Iterable[str] | None, part: str
+) -> dict[str, Entry]:
+    """Return the entries of a directory in one subtree by path; only those of `names`, if given."""
+    query = select(tree).where(tree.c.directory == location(part, directory))
+    if names is not None:
+        wanted = list(names)
+        shards = sorted({shard_of(name) for name in wanted})
+        query = query.where(among(connection, tree.c.shard, shards), among(connection, tree.c.name, wanted, "names"))
+    prefix = f"{directory}/" if directory else ""
+    return {
+        prefix + row.name: Entry(row.type, row.object, row.size) for row in connection.execute(query.order_by(tree.c.name))
+    }
+
+
+def location(part: str, directory: str) -> str:
+    """Return the key of a directory of a subtree in the table `tree`."""
+    return f"{part}/{directory}" if directory else part
