@@ -39,3 +39,7 @@ class PublishError(StatscacheError, OSError):
 
 class PublisherBusy(PublishError):
     """Another publisher is at work on this database."""
+
+
+class DemoError(StatscacheError, RuntimeError):
+    """The demo cannot be run here, or its service failed; the text says why."""

@@ -1,13 +1,11 @@
 """A plugin that is behind the journal's end catches up from the journal; nobody asks the archive again."""
 
 import logging
-from collections.abc import Sequence
 from itertools import islice
 
 from sqlalchemy import Connection
 
 from statscache import canonical
-from statscache.exceptions import UnknownPlugin
 from statscache.ingest.fold import Observed, Placed, fold, observe
 from statscache.ingest.watch import Watch
 from statscache.message import Message
@@ -45,22 +43,6 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     row.revision += 1
     positions.save(connection, [row])
     positions.mark(connection, row, [(positions.EVERYTHING, 0)])
-
-
-def rebuild(database: Database, registry: Registry, names: Sequence[str]) -> None:
-    """Put plugins back to the beginning of the journal.
-
-    Raises:
-        UnknownPlugin: One of the names is no active plugin; nothing was changed.
-    """
-    plugins = [registry.get(name) for name in names]
-    with database.writing() as connection:
-        journal.lock(connection)
-        rows = positions.load(connection)
-        for plugin in plugins:
-            if plugin.name not in rows:
-                raise UnknownPlugin(f"the database has not seen the plugin {plugin.name!r}: run a backfill first")
-            reset(connection, plugin, positions.lock(connection, [rows[plugin.name].id])[plugin.name])
 
 
 def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> bool:

@@ -159,6 +159,31 @@ class Ingest:
             behind |= catchup.step(self.database, plugin, self._budget, self._watch)
         return behind
 
+    def behind(self) -> list[tuple[str, int]]:
+        """Return which plugins are behind the journal's end, and by how many messages."""
+        with self.database.reading() as connection:
+            end = journal.head(connection).position
+            rows = positions.load(connection)
+        return [
+            (plugin.name, end - rows[plugin.name].position)
+            for plugin in self.registry
+            if plugin.name in rows and rows[plugin.name].position < end and not rows[plugin.name].suspended
+        ]
+
+    def rebuild(self, names: Sequence[str]) -> None:
+        """Put plugins back to the beginning of the journal; `catch_up` then folds it anew.
+
+        Raises:
+            UnknownPlugin: One of the names is no active plugin; nothing was changed.
+        """
+        plugins = [self.registry.get(name) for name in names]
+        with self.database.writing() as connection:
+            journal.lock(connection)
+            rows = positions.load(connection)
+            for plugin in plugins:
+                row = positions.lock(connection, [rows[plugin.name].id])[plugin.name]
+                catchup.reset(connection, plugin, row)
+
     def suspend(self, name: str, reason: str) -> None:
         """Keep a plugin from folding until it is resumed."""
         self._set_suspended(name, reason)

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from statscache.plugins.registry import Registry
+from statscache.service.backfill import PREFIX
 from statscache.store import coverage, journal, positions, quarantine, sources
 from statscache.store.positions import Position
 
@@ -36,6 +37,8 @@ def health(connection: Connection, registry: Registry) -> dict[str, Any]:
         "sources": [
             {"name": row.name, "newest": row.newest, "accepted": row.accepted, "seen_at": row.seen_at}
             for row in sources.listed(connection)
+            # The names of archives are paths of this machine.
+            if not row.name.startswith(PREFIX)
         ],
         "plugins": [
             {

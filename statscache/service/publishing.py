@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from statscache import resources
 from statscache.config import DirectoryTarget as DirectorySection
-from statscache.exceptions import PublishError
+from statscache.exceptions import ConfigurationError, PublishError
 from statscache.publish import Publisher, Report
 from statscache.publish.directory import DirectoryTarget
 from statscache.publish.publisher import Publication
@@ -27,14 +27,23 @@ class Publishing:
 
     Args:
         installation: The installation.
+        only: Names of the targets to publish to; none means all.
+
+    Raises:
+        ConfigurationError: There is no target of such a name.
     """
 
-    def __init__(self, installation: Installation) -> None:
+    def __init__(self, installation: Installation, only: Sequence[str] = ()) -> None:
         self._installation = installation
         publish = installation.config.publish
         pages = Pages(resources.templates(), resources.site(), title=publish.title, base_url=publish.base_url)
         self._renderer = Renderer(installation.registry, pages)
-        self._publishers = [Publisher(_target(section)) for section in publish.targets]
+        unknown = sorted(set(only) - {section.name for section in publish.targets})
+        if unknown:
+            known = ", ".join(section.name for section in publish.targets)
+            raise ConfigurationError(f"no target is named {', '.join(unknown)}; there are: {known}")
+        sections = [section for section in publish.targets if not only or section.name in only]
+        self._publishers = [Publisher(_target(section)) for section in sections]
 
     def publish(self, *, force: bool = False) -> tuple[Snapshot, list[Report]]:
         """Build the snapshot that is due, and bring every target up to date.

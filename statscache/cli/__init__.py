@@ -1,0 +1,73 @@
+"""The command `statscache`: results go to standard output, logs and progress to standard error.
+
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 refused or found wanting.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+import click
+from sqlalchemy.exc import SQLAlchemyError
+
+from statscache import __version__
+from statscache.cli import care, messages, site
+from statscache.cli.context import Context
+from statscache.exceptions import ConfigurationError, PublisherBusy, StatscacheError, UnknownPlugin
+
+FAILED, MISUSED, REFUSED = 1, 2, 3
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration, a TOML file.")
+@click.option("-v", "--verbose", is_flag=True, help="Log what happens in detail.")
+@click.version_option(__version__, message="statscache %(version)s")
+@click.pass_context
+def cli(context: click.Context, file: Path | None, verbose: bool) -> None:
+    """Keep statistics of a message bus up to date, and publish them as static files.
+
+    Without a configuration, everything works on statscache.db and public/ in the current directory.
+    """
+    logging.basicConfig(
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)-8s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    for noisy in ("alembic", "moksha", "fedmsg", "watchdog", "urllib3", "botocore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    context.obj = Context(file)
+
+
+for commands in (messages.COMMANDS, site.COMMANDS, care.COMMANDS):
+    for command in commands:
+        cli.add_command(command)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    try:
+        cli.main(prog_name="statscache", standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.exceptions.Abort:
+        _complain("interrupted", FAILED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(MISUSED)
+    except (ConfigurationError, UnknownPlugin) as error:
+        _complain(error, MISUSED)
+    except PublisherBusy as error:
+        _complain(error, REFUSED)
+    except StatscacheError as error:
+        _complain(error, FAILED)
+    except SQLAlchemyError as error:
+        _complain(f"the database failed: {getattr(error, 'orig', None) or error}", FAILED)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough.
+        sys.stderr.close()
+        sys.exit(FAILED)
+
+
+def _complain(reason: object, status: int) -> None:
+    click.echo(f"statscache: {reason}", err=True)
+    sys.exit(status)

@@ -1,0 +1,255 @@
+"""Commands that look after an installation: `plugins`, `status`, `quarantine`, `verify`, `config`, `db`."""
+
+from typing import Any
+
+import click
+
+from statscache.cli.context import Context, as_json, passed, show_json, show_table
+from statscache.config import find
+from statscache.service.health import health, progress_age
+from statscache.service.recount import recount
+from statscache.store import Database, invariants, quarantine
+from statscache.store.migrations import upgrade
+from statscache.store.schema import REVISION
+from statscache.timeline import iso
+
+WANTING = 3
+
+
+@click.command()
+@click.option("--resume", metavar="NAME", help="Let this suspended plugin fold again, from where it stopped.")
+@as_json
+@passed
+def plugins(context: Context, resume: str | None, json_: bool) -> None:
+    """List the plugins that are installed and active."""
+    with context.installation() as installation:
+        ingest = installation.ingest
+        if resume:
+            ingest.resume(resume)
+            while ingest.catch_up():
+                pass
+        with installation.database.reading() as connection:
+            state = health(connection, installation.registry)
+        states = {row["name"]: row for row in state["plugins"]}
+        listed = [
+            {
+                "name": plugin.name,
+                "title": plugin.title,
+                "kind": plugin.kind,
+                "unit": plugin.unit,
+                "dimensions": list(plugin.dimensions),
+                "topics": list(plugin.topics),
+                "unbounded": plugin.unbounded,
+                "version": plugin.version,
+                "state": states[plugin.name]["state"],
+            }
+            for plugin in installation.registry
+        ]
+        problems = state["problems"]
+    if json_:
+        show_json({"plugins": listed, "problems": problems})
+        return
+    columns = ["name", "kind", "state", "dimensions", "topics", "title"]
+    rows = [[_cell(row[column]) or ("all" if column == "topics" else "-") for column in columns] for row in listed]
+    show_table(columns, rows)
+
+
+@click.command()
+@click.option("--max-age", type=click.FloatRange(min=0), metavar="SECONDS", help="Exit 3 if nothing came for longer.")
+@as_json
+@passed
+def status(context: Context, max_age: float | None, json_: bool) -> None:
+    """Tell how journal, sources and plugins fare; exit 3 if something is wanting."""
+    with context.installation() as installation:
+        assert installation.ingest
+        with installation.database.reading() as connection:
+            state = health(connection, installation.registry)
+            age = progress_age(connection)
+    concerns = [f"plugin {row['name']}: {row['reason']}" for row in state["plugins"] if row["state"] == "failed"]
+    concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
+    if max_age is not None and (age is None or age > max_age):
+        heard = "nothing was ever heard" if age is None else f"nothing was heard for {age} s"
+        concerns.append(f"{heard}; {max_age:g} s are allowed")
+    if json_:
+        show_json({**state, "age": age, "concerns": concerns})
+    else:
+        _show_status(state, age, concerns)
+    if concerns:
+        raise click.exceptions.Exit(WANTING)
+
+
+def _show_status(state: dict[str, Any], age: int | None, concerns: list[str]) -> None:
+    journal = state["journal"]
+    through = "no message yet" if state["through"] is None else iso(state["through"])
+    click.echo(f"through     {through}" + ("" if age is None else f"; last heard of {age:,} s ago"))
+    each = journal["stored_bytes"] / journal["messages"] if journal["messages"] else 0
+    stored = f"{journal['stored_bytes']:,} bytes, {each:.0f} a message" if each else "empty"
+    click.echo(f"journal     {journal['messages']:,} messages in {journal['segments']:,} segments ({stored})")
+    click.echo(
+        f"besides     {journal['known']:,} known, {journal['conflicts']:,} conflicts, {journal['foreign']:,} foreign,"
+        f" {journal['held']:,} held, {journal['quarantined']:,} in quarantine"
+    )
+    for source in state["sources"]:
+        newest = "-" if source["newest"] is None else iso(source["newest"])
+        click.echo(f"source      {source['name']}: {source['accepted']:,} accepted, newest {newest}")
+    for start, end in state["gaps"]:
+        click.echo(f"gap         {iso(start)} to {iso(end)} ({end - start:,} s)")
+    click.echo()
+    columns = ["plugin", "state", "behind", "set aside", "last event"]
+    rows = [
+        [
+            row["name"],
+            row["state"],
+            f"{row['behind']:,}",
+            f"{row['quarantined']:,}",
+            "-" if row["last_event"] is None else iso(row["last_event"]),
+        ]
+        for row in state["plugins"]
+    ]
+    show_table(columns, rows, frozenset({"behind", "set aside"}))
+    for concern in concerns:
+        click.echo(f"wanting: {concern}")
+
+
+@click.group("quarantine")
+def quarantine_group() -> None:
+    """See to what was set aside: bytes that are no message, messages on which a plugin raised."""
+
+
+@quarantine_group.command("list")
+@as_json
+@passed
+def list_command(context: Context, json_: bool) -> None:
+    """List what is set aside, oldest first."""
+    with context.installation() as installation, installation.database.reading() as connection:
+        items = quarantine.listed(connection)
+    if json_:
+        show_json([{name: getattr(item, name) for name in item.__slots__} for item in items])
+        return
+    if not items:
+        click.echo("nothing is set aside")
+        return
+    columns = ["id", "for", "since", "bytes", "source", "reason"]
+    rows = [
+        [str(i.id), i.plugin or "everyone", iso(i.set_aside_at), f"{i.size:,}", i.source, " ".join(i.reason.split())]
+        for i in items
+    ]
+    show_table(columns, rows, frozenset({"id", "bytes"}))
+
+
+@quarantine_group.command()
+@click.argument("ids", nargs=-1, type=int)
+@passed
+def retry(context: Context, ids: tuple[int, ...]) -> None:
+    """Try again what was set aside under IDS, or all of it."""
+    with context.installation() as installation:
+        with installation.database.reading() as connection:
+            items = quarantine.listed(connection, ids)
+        done = [installation.ingest.retry(item) for item in items]
+    click.echo(f"{sum(done):,} of {len(items):,} now count; {len(items) - sum(done):,} stay set aside")
+    if not all(done):
+        raise click.exceptions.Exit(WANTING)
+
+
+@quarantine_group.command()
+@click.argument("ids", nargs=-1, type=int, required=True)
+@passed
+def drop(context: Context, ids: tuple[int, ...]) -> None:
+    """Forget what was set aside under IDS."""
+    with context.installation() as installation, installation.database.writing() as connection:
+        dropped = quarantine.drop(connection, ids)
+    click.echo(f"dropped {dropped:,}")
+
+
+@click.command()
+@click.option("--journal", "journal_", is_flag=True, required=True, help="Compare the state with a recount.")
+@as_json
+@passed
+def verify(context: Context, journal_: bool, json_: bool) -> None:
+    """Check that the state is what a recount of the journal gives; exit 3 if it is not."""
+    assert journal_
+    found = []
+    with context.installation() as installation:
+        assert installation.ingest
+        for result in recount(installation):
+            found.append(result)
+            if not json_:
+                verdict = "differs" if result.differences else "agrees"
+                click.echo(f"{result.name}: {verdict}, {result.compared:,} rows of {result.messages:,} messages")
+                for stored, recounted in result.differences:
+                    click.echo(f"  stored {stored}, recounted {recounted}")
+        skipped = sorted({plugin.name for plugin in installation.registry} - {result.name for result in found})
+    if json_:
+        show_json(
+            {
+                "plugins": [
+                    {"name": r.name, "messages": r.messages, "rows": r.compared, "agrees": not r.differences}
+                    for r in found
+                ],
+                "skipped": skipped,
+            }
+        )
+    elif skipped:
+        click.echo(f"not compared, for they are behind or suspended: {', '.join(skipped)}")
+    if any(result.differences for result in found):
+        raise click.exceptions.Exit(WANTING)
+
+
+@click.group("config")
+def config_group() -> None:
+    """Look at the configuration."""
+
+
+@config_group.command()
+@passed
+def check(context: Context) -> None:
+    """Check the configuration, with all its errors at once."""
+    assert context.config
+    click.echo(f"{find(context.file) or 'the built-in configuration'} is in order")
+
+
+@config_group.command()
+@passed
+def show(context: Context) -> None:
+    """Print the configuration as it is in force, as JSON; passwords are left out."""
+    values = context.config.model_dump(mode="json")
+    values["database"]["url"] = Database(context.config.database.url).engine.url.render_as_string(hide_password=True)
+    show_json(values)
+
+
+@click.group("db")
+def db_group() -> None:
+    """Look after the database."""
+
+
+@db_group.command("upgrade")
+@passed
+def upgrade_command(context: Context) -> None:
+    """Bring the database to this release's schema."""
+    database = Database(context.config.database.url)
+    before = database.revision()
+    if before is not None and before > REVISION:
+        database.prepare()
+    upgrade(database.engine)
+    database.close()
+    click.echo(f"the database has schema {REVISION}" + (", as before" if before == REVISION else ""))
+
+
+@db_group.command("check")
+@passed
+def check_command(context: Context) -> None:
+    """Check the invariants of the database; exit 3 if one does not hold."""
+    with context.installation() as installation, installation.database.reading() as connection:
+        broken = invariants.broken(connection)
+    for what in broken:
+        click.echo(what)
+    if broken:
+        raise click.exceptions.Exit(WANTING)
+    click.echo("all invariants hold")
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
+
+
+COMMANDS = (plugins, status, quarantine_group, verify, config_group, db_group)

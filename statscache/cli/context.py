@@ -1,0 +1,85 @@
+"""What every command shares: the configuration, opened on demand, and how results are shown."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from statscache import config
+from statscache.config import Config
+from statscache.service import Installation
+
+as_json = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
+
+
+class Context:
+    """The configuration of this call.
+
+    Args:
+        file: The file that the command line names, if it does.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+        self.errors = Console(stderr=True)
+
+    @cached_property
+    def config(self) -> Config:
+        """The configuration."""
+        return config.load(self.file)
+
+    @contextmanager
+    def installation(self) -> Iterator[Installation]:
+        """Give the installation, and close it at the end."""
+        installation = Installation(self.config)
+        try:
+            for problem in installation.registry.problems:
+                self.errors.print(f"[yellow]plugin {problem.name} is not active:[/] {problem.reason}", highlight=False)
+            yield installation
+        finally:
+            installation.close()
+
+    def progress(self) -> Progress:
+        """Return a bar on a terminal; elsewhere it shows nothing, and the caller prints lines."""
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(compact=True),
+            console=self.errors,
+            disable=not self.errors.is_terminal,
+            transient=True,
+        )
+
+
+passed = click.make_pass_decorator(Context)
+
+
+def show_json(value: Any) -> None:
+    """Print a result as JSON, indented."""
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())
+
+
+def show_table(columns: list[str], rows: list[list[str]], numbers: frozenset[str] = frozenset()) -> None:
+    """Print a table to standard output; the columns `numbers` are flush right."""
+    console = Console()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table, highlight=False, markup=False) if console.is_terminal else _plain(columns, rows)
+
+
+def _plain(columns: list[str], rows: list[list[str]]) -> None:
+    widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
+    for row in [columns, *rows]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -1,0 +1,95 @@
+"""Commands about the published site: `publish`, `serve`, `demo`."""
+
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+from statscache.cli.context import Context, as_json, passed, show_json
+from statscache.cli.messages import tell
+from statscache.service import demo, preview
+from statscache.service.publishing import Publishing
+from statscache.timeline import iso
+
+
+@click.command()
+@click.option("--every", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Go on, until SIGTERM.")
+@click.option("--force", is_flag=True, help="Render everything anew, changed or not.")
+@click.option("--target", "targets", multiple=True, metavar="NAME", help="Only to this target; may be repeated.")
+@as_json
+@passed
+def publish(context: Context, every: float | None, force: bool, targets: tuple[str, ...], json_: bool) -> None:
+    """Render what changed, and bring the targets up to date."""
+    with context.installation() as installation:
+        publishing = Publishing(installation, targets)
+        if every is not None:
+            stopping = threading.Event()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stopping.set())
+            publishing.publish_every(every, stopping, tell)
+            return
+        while installation.ingest.catch_up():
+            pass
+        snapshot, reports = publishing.publish(force=force)
+    if json_:
+        fields = {name: getattr(snapshot, name) for name in ("generation", "id", "parent", "through")}
+        show_json({**fields, "targets": [{name: getattr(row, name) for name in row.__slots__} for row in reports]})
+        return
+    through = iso(snapshot.through) if snapshot.through is not None else "no message yet"
+    click.echo(f"generation {snapshot.generation}, snapshot {snapshot.id}, through {through}")
+    for report in reports:
+        click.echo(
+            f"{report.target}: {report.objects:,} objects and {report.files:,} files written,"
+            f" {report.deleted:,} deleted, {report.bytes:,} bytes, {report.seconds:.2f} s"
+        )
+
+
+@click.command()
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes any free one.")
+@click.option("--directory", type=click.Path(path_type=Path), help="Serve this tree; else the first directory target.")
+@passed
+def serve(context: Context, port: int, directory: Path | None) -> None:
+    """Preview the published tree on loopback, until SIGINT or SIGTERM."""
+    if directory is None:
+        directory = next(target.path for target in context.config.publish.targets)
+    if not (directory / "index.html").is_file():
+        raise click.UsageError(f"there is nothing in {directory}/ yet: run `statscache publish` first")
+    try:
+        server = preview.server(directory, port)
+    except OSError as error:
+        raise click.UsageError(f"cannot listen on port {port}: {error.strerror}; choose another with --port") from error
+    signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
+    click.echo(f"serving {directory}/ at http://localhost:{server.server_port}/ (stop with Ctrl-C)")
+    with server:
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            click.echo()
+
+
+@click.command("demo")
+@passed
+def demo_command(context: Context) -> None:
+    """Do the whole job here: a simulated day over a real bus, published into public/."""
+    spoken = 0
+    with context.progress() as bar:
+        task = bar.add_task("a day on the bus", total=None, note="")
+
+        def tell_progress(progress: demo.Progress) -> None:
+            nonlocal spoken
+            through = iso(progress.through)[11:16] if progress.through is not None else "-"
+            note = f"generation {progress.generation}: {progress.counted:,} messages, through {through} UTC"
+            bar.update(task, total=progress.expected, completed=progress.sent, note=note)
+            if bar.disable and progress.generation > spoken:
+                spoken = progress.generation
+                click.echo(f"{progress.sent:,} of {progress.expected:,} sent; {note}", err=True)
+
+        result = demo.demo(tell_progress)
+    click.echo(f"{result.sent:,} messages of {iso(result.day)[:10]} went over a fedmsg bus on loopback;")
+    click.echo(f"{result.counted:,} were counted by {result.plugins} statistics, published {result.generations} times")
+    click.echo(f"as {result.documents:,} files in {demo.SITE}/, all in {result.seconds:.0f} s.")
+    click.echo("Look at it: `statscache serve` and http://localhost:8080/, or open public/index.html")
+
+
+COMMANDS = (publish, serve, demo_command)

@@ -1,0 +1,78 @@
+"""History from archives: read once, resumable, nothing counted twice."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from statscache.ingest import Delivery, Outcome
+from statscache.service.installation import Installation
+from statscache.sources import archive
+from statscache.store import coverage, journal, sources
+
+BATCH = 8_000
+"""Lines that are accepted in one transaction at most."""
+
+BATCH_BYTES = 8 * 1024 * 1024
+"""Bytes of lines at which a transaction ends."""
+
+PREFIX = "archive:"
+"""How the names of sources begin that are archives; they stay private, for they tell paths."""
+
+Progress = Callable[[int, Outcome], None]
+"""Told the bytes of the file that have been read so far, and what came of all lines so far."""
+
+
+def backfill(installation: Installation, path: Path, progress: Progress) -> Outcome:
+    """Accept what an archive holds, from where an earlier run on the same file was interrupted.
+
+    Args:
+        installation: The installation.
+        path: An NDJSON file, plain, gzip or zstd.
+        progress: Is told after each batch.
+
+    Raises:
+        SourceError: The file cannot be read, or is damaged; what came before was accepted.
+    """
+    name = _name(path)
+    with installation.database.reading() as connection:
+        row = sources.load(connection, name)
+    outcome = Outcome()
+    chunks = archive.read(
+        path,
+        offset=row.offset if row else 0,
+        max_line=installation.config.bus.max_line,
+        max_lines=BATCH,
+        max_bytes=BATCH_BYTES,
+    )
+    for chunk in chunks:
+        outcome += installation.ingest.take(Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize))
+        progress(chunk.consumed, outcome)
+    with installation.database.writing() as connection:
+        sources.forget(connection, name)
+    return outcome
+
+
+def complete(installation: Installation, start: int, end: int) -> None:
+    """Record that all messages of `[start, end)` have been delivered; times in seconds since 1970 UTC."""
+    with installation.database.writing() as connection:
+        journal.lock(connection)
+        coverage.record(connection, start, end, complete=True)
+
+
+def catch_up(installation: Installation, tell: Callable[[Sequence[tuple[str, int]]], None]) -> None:
+    """Fold the journal into every plugin that is behind, until none is.
+
+    Args:
+        installation: The installation.
+        tell: Is told after each step which plugins are behind, and by how many messages.
+    """
+    while installation.ingest.catch_up():
+        tell(installation.ingest.behind())
+
+
+def _name(path: Path) -> str:
+    # Another file at the same path, or one that has grown, is read from its beginning.
+    try:
+        stat = path.stat()
+    except OSError:
+        return f"{PREFIX}{path}"
+    return f"{PREFIX}{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"

@@ -1,0 +1,42 @@
+"""A preview of the published tree on loopback, with the headers that a web server is to send."""
+
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+POINTER = "public, max-age=60"
+
+
+def server(directory: Path, port: int) -> ThreadingHTTPServer:
+    """Return a server of a published tree on 127.0.0.1; port 0 takes any that is free.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    return ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, directory=str(directory)))
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    extensions_map = {
+        ".html": "text/html; charset=utf-8",
+        ".json": "application/json; charset=utf-8",
+        ".csv": "text/csv; charset=utf-8",
+        ".svg": "image/svg+xml; charset=utf-8",
+        ".css": "text/css; charset=utf-8",
+        ".js": "text/javascript; charset=utf-8",
+        "": "application/octet-stream",
+    }
+
+    def end_headers(self) -> None:
+        immutable = self.path.startswith("/v1/objects/")
+        self.send_header("Cache-Control", IMMUTABLE if immutable else POINTER)
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        super().end_headers()
+
+    def list_directory(self, path: object) -> None:
+        self.send_error(404, "File not found")
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass

@@ -1,0 +1,88 @@
+"""The state against a recount: every plugin folds the whole journal once more, beside, and must come to the same."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice, zip_longest
+from pathlib import Path
+
+from statscache.ingest.fold import Observed, Placed, fold, observe
+from statscache.message import Message
+from statscache.plugins import Plugin
+from statscache.plugins.registry import Registry
+from statscache.service.installation import Installation
+from statscache.store import Database, journal, positions
+from statscache.store.positions import Position
+
+_STEP = 10_000
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """What the recount of one plugin found.
+
+    Attributes:
+        name: The plugin.
+        messages: Messages that were folded anew.
+        compared: Rows of state that were compared.
+        differences: The first few rows that differ, as (stored, recounted); None where one side has no row.
+    """
+
+    name: str
+    messages: int
+    compared: int
+    differences: list[tuple[object, object]]
+
+
+def recount(installation: Installation) -> Iterator[Recount]:
+    """Yield what the recount of each plugin found, of those that have folded the whole journal."""
+    with installation.database.reading() as connection:
+        rows = positions.load(connection)
+        end = journal.head(connection)
+        for plugin in installation.registry:
+            row = rows.get(plugin.name)
+            if row is None or row.position != end.position:
+                continue
+            with tempfile.TemporaryDirectory(prefix="statscache-") as directory:
+                scratch = Database(f"sqlite:///{Path(directory) / 'recount.db'}")
+                scratch.prepare()
+                records = (record for _, record in journal.read(connection, 0, end.position))
+                fresh = _fold(scratch, plugin, records, end.through)
+                with scratch.reading() as recounted:
+                    stored = plugin.dump(connection, row.id, end.through)
+                    again = plugin.dump(recounted, fresh.id, end.through)
+                    yield _compare(plugin.name, end.position, stored, again)
+                scratch.close()
+
+
+def _fold(scratch: Database, plugin: Plugin, records: Iterator[bytes], through: int | None) -> Position:
+    """Fold all records into a plugin's state in an empty database, and return its row there."""
+    interested = Registry([plugin]).interested
+    with scratch.writing() as connection:
+        positions.register(connection, plugin.name, "recount")
+    at = 0
+    while lines := list(islice(records, _STEP)):
+        messages = enumerate(map(Message.from_record, lines))
+        observed = Observed()
+        observe(plugin, [pair for pair in messages if interested(pair[1].name)], observed)
+        placed = Placed(lines, range(at + 1, at + 1 + len(lines)), "journal")
+        with scratch.writing() as connection:
+            row = positions.load(connection)[plugin.name]
+            fold(connection, plugin, row, observed, placed, through=through, budget=float("inf"))
+            positions.save(connection, [row])
+        at += len(lines)
+    with scratch.reading() as connection:
+        return positions.load(connection)[plugin.name]
+
+
+def _compare(
+    name: str, messages: int, stored: Iterator[tuple[object, ...]], recounted: Iterator[tuple[object, ...]]
+) -> Recount:
+    compared = 0
+    differences: list[tuple[object, object]] = []
+    for one, other in zip_longest(stored, recounted):
+        compared += 1
+        if one != other and len(differences) < _SHOWN:
+            differences.append((one, other))
+    return Recount(name, messages, compared, differences)

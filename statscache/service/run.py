@@ -1,0 +1,69 @@
+"""The service: the live bus goes in, and the site comes out every interval, until it is told to stop."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from statscache.config import Config
+from statscache.exceptions import ConfigurationError
+from statscache.publish import Report
+from statscache.service.consume import Consumer
+from statscache.service.installation import Installation
+from statscache.service.publishing import Publishing
+from statscache.snapshot import Snapshot
+
+_log = logging.getLogger(__name__)
+
+Tell = Callable[[Snapshot, list[Report]], None]
+"""Told of each publication."""
+
+
+def consume(config: Config, stopping: threading.Event) -> Consumer:
+    """Consume the live bus until SIGTERM, SIGINT or `stopping`; what has arrived is committed then.
+
+    Raises:
+        ConfigurationError: No live source is configured.
+        SourceError: The source cannot be connected to.
+    """
+    section = config.sources.fedmsg
+    if section is None:
+        raise ConfigurationError("no live source is configured: add a section [sources.fedmsg], with endpoints")
+    # Importing the bus installs Twisted's reactor, which only a process that consumes should have.
+    from statscache.sources.fedmsg import run_hub
+
+    consumer = Consumer(config)
+    consumer.start()
+    try:
+        run_hub(
+            section.endpoints, consumer.offer, stopping, validate_signatures=section.validate_signatures
+        )
+    finally:
+        stopping.set()
+        consumer.stop()
+    _log.info("consumed: %s", consumer.outcome)
+    return consumer
+
+
+def run(config: Config, tell: Tell) -> None:
+    """Consume and publish until SIGTERM or SIGINT; then flush, and publish what came last.
+
+    Raises:
+        ConfigurationError: No live source is configured.
+        SourceError: The source cannot be connected to.
+        PublishError: The last publication failed.
+    """
+    # A plugin keeps caches of its own, so each of the two threads has its own plugins.
+    installation = Installation(config)
+    publishing = Publishing(installation)
+    stopping = threading.Event()
+    thread = threading.Thread(
+        target=publishing.publish_every, args=(config.publish.interval, stopping, tell), name="publish"
+    )
+    thread.start()
+    try:
+        consume(config, stopping)
+    finally:
+        stopping.set()
+        thread.join()
+    tell(*publishing.publish())
+    installation.close()

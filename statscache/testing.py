@@ -1,0 +1,193 @@
+"""For authors of plugins: messages go in, the plugin's documents come out; no bus, no configuration, no files.
+
+The way through is that of production: the same parser, the same journal and fold on an SQLite database in memory, the
+same rendering. So what a test sees here is what readers get.
+"""
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+
+from statscache.exceptions import MalformedMessage, PluginError
+from statscache.ingest import Delivery, Ingest, Outcome
+from statscache.message import Message, parse
+from statscache.plugins import Plugin
+from statscache.plugins.registry import Registry
+from statscache.render import documents
+from statscache.render.plugin import PluginRenderer
+from statscache.store import Database, coverage, journal, positions, quarantine
+from statscache.store.quarantine import SetAside
+
+NOON = 1439035200
+"""2015-08-08T12:00:00Z in seconds since 1970 UTC, when a message is sent that does not say when."""
+
+_SOURCE = "trial"
+_BATCH = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that was set aside, and why.
+
+    Attributes:
+        reason: What went wrong, for people.
+        raw: The bytes that are no message, or the message's record in the journal.
+        message: The message that the plugin could not take; None where the bytes are no message.
+    """
+
+    reason: str
+    raw: bytes
+    message: Message | None = None
+
+    def __str__(self) -> str:
+        """Return the reason, and what it is about, in one line."""
+        about = f"{self.raw[:60]!r}" if self.message is None else f"{self.message!r}"
+        return f"{about}: {' '.join(self.reason.split())}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of running one plugin.
+
+    Attributes:
+        files: Bytes of the plugin's files, JSON and CSV, by path below `v1/plugins/<name>/`.
+        failures: What was set aside, in order.
+        outcome: How many messages met which fate.
+        suspended: Why the plugin was suspended, and saw no more messages; None if it was not.
+    """
+
+    files: dict[str, bytes]
+    failures: list[Failure]
+    outcome: Outcome
+    suspended: str | None
+
+    @property
+    def documents(self) -> dict[str, Any]:
+        """The JSON documents, parsed, by path below `v1/plugins/<name>/`, such as `latest.json`."""
+        return {path: orjson.loads(data) for path, data in self.files.items() if path.endswith(".json")}
+
+
+def message(
+    topic: str,
+    body: Mapping[str, Any] | None = None,
+    *,
+    timestamp: int = NOON,
+    id: str | None = None,
+    headers: Mapping[str, Any] | None = None,
+) -> Message:
+    """Return a message; equal arguments without an `id` give the same message, which counts once.
+
+    Args:
+        topic: The whole topic, such as `org.fedoraproject.prod.copr.build.end`.
+        body: What the message says.
+        timestamp: When it was sent, in seconds since 1970 UTC.
+        id: Its id; else it is derived from topic, time and body.
+        headers: The sender's headers, such as `{"fedora_messaging_user_ralph": True}`.
+
+    Raises:
+        MalformedMessage: The arguments make no message that statscache accepts.
+    """
+    envelope = {"topic": topic, "body": body or {}, "timestamp": timestamp, "id": id, "headers": headers}
+    return parse(_line(envelope))
+
+
+def run(plugin: Plugin | type[Plugin], messages: Iterable[Message | Mapping[str, Any] | bytes]) -> dict[str, Any]:
+    """Return the JSON documents that `plugin` publishes of `messages`, parsed, by path such as `latest.json`.
+
+    Messages of every environment count. A copy counts once, and order makes no difference.
+
+    Args:
+        plugin: The class, or an instance where it has settings.
+        messages: Messages, envelopes as dicts (fedmsg, fedora-messaging, datagrepper), or their bytes.
+
+    Raises:
+        MalformedMessage: One of them is no message, or is from the future: production would set it aside or hold it.
+        PluginError: The plugin yielded what the database refuses, or was suspended.
+        Exception: Whatever the plugin raised on a message, with a note that shows the message.
+    """
+    plugin = plugin() if isinstance(plugin, type) else plugin
+    trial = try_plugin(plugin, map(_line, messages), budget=float("inf"))
+    for failure in trial.failures:
+        if failure.message is None:
+            raise MalformedMessage(str(failure))
+        _observe_again(plugin, failure.message)
+        raise PluginError(f"plugin {plugin.name} on {failure}")
+    if trial.suspended is not None:
+        raise PluginError(f"plugin {plugin.name} was suspended: {trial.suspended}")
+    if trial.outcome.held:
+        raise MalformedMessage(f"{trial.outcome.held} messages are from the future; give them a time that has passed")
+    return trial.documents
+
+
+def try_plugin(
+    plugin: Plugin, lines: Iterable[bytes], *, environments: Collection[str] = (), budget: float = 30.0
+) -> Trial:
+    """Return what `plugin` makes of `lines`; nothing that a message or the plugin does wrong is raised.
+
+    Args:
+        plugin: The plugin.
+        lines: Messages as a source delivers them, one JSON document each.
+        environments: Those whose messages are accepted; empty for all.
+        budget: Seconds that the plugin may take for one batch before it is suspended.
+    """
+    database = Database("sqlite://")
+    try:
+        database.prepare()
+        ingest = Ingest(database, Registry([plugin]), environments, budget)
+        ingest.start()
+        outcome = Outcome()
+        waiting = iter(lines)
+        while batch := list(islice(waiting, _BATCH)):
+            outcome += ingest.take(Delivery(_SOURCE, batch))
+        with database.reading() as connection:
+            row = positions.load(connection)[plugin.name]
+            return Trial(_render(connection, plugin, row), [*_failures(connection)], outcome, row.suspended)
+    finally:
+        database.close()
+
+
+def _render(connection: Connection, plugin: Plugin, row: positions.Position) -> dict[str, bytes]:
+    objects: dict[str, bytes] = {}
+    gaps = coverage.gaps(connection)
+    renderer = PluginRenderer(connection, plugin, row, journal.head(connection), gaps, objects.__setitem__)
+    below = f"{documents.root(plugin)}/"
+    rendered = renderer.render(force=True)
+    return {path.removeprefix(below): objects[entry.object] for path, entry in sorted(rendered.changed.items())}
+
+
+def _failures(connection: Connection) -> Iterator[Failure]:
+    for item in quarantine.listed(connection):
+        record = _record(connection, item)
+        if record is None:
+            yield Failure(item.reason, quarantine.load(connection, item) or b"")
+        else:
+            yield Failure(item.reason, record, Message.from_record(record))
+
+
+def _record(connection: Connection, item: SetAside) -> bytes | None:
+    return None if item.position is None else journal.record(connection, item.position)
+
+
+def _observe_again(plugin: Plugin, message: Message) -> None:
+    # The framework keeps the text of an error; an author wants the traceback into the plugin.
+    try:
+        for item in plugin.observe(message) or ():
+            plugin.check(item)
+    except Exception as error:
+        error.add_note(f"plugin {plugin.name} raised this on {message.record().decode():.1000}")
+        raise
+
+
+def _line(message: Message | Mapping[str, Any] | bytes) -> bytes:
+    if isinstance(message, bytes):
+        return message
+    if isinstance(message, Message):
+        id, topic, timestamp, body, *headers = orjson.loads(message.record())
+        message = {"topic": topic, "body": body, "timestamp": timestamp, "id": id, "headers": (headers or [None])[0]}
+    # The standard library writes NaN and lone surrogates, which are the parser's to refuse.
+    return json.dumps(message).encode()
