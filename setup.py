@@ -26,7 +26,7 @@ def readme() -> str:
 RUNTIME = [
     "alembic>=1.13",
     "boto3>=1.34",
-    "click>=8.1",
+    "click>=8.5",
     "fedmsg[consumers]>=1.1.7",
     "jinja2>=3.1",
     "moksha.hub>=1.5.17",

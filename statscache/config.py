@@ -1,11 +1,11 @@
 """The configuration: a TOML file, overridden by `STATSCACHE_*` variables, checked as a whole before anything runs."""
 
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tomllib
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
@@ -137,7 +137,7 @@ class Config(BaseSettings):
 
 
 def find(path: Path | None = None) -> Path | None:
-    """Return the file that holds the configuration: `path`, `STATSCACHE_CONFIG`, or the first usual place that exists."""
+    """Return the configuration's file: `path`, `STATSCACHE_CONFIG`, or the first of the usual places that exists."""
     if path is not None:
         return path
     if named := os.environ.get("STATSCACHE_CONFIG"):

@@ -60,11 +60,9 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
 @passed
 def status(context: Context, max_age: float | None, json_: bool) -> None:
     """Tell how journal, sources and plugins fare; exit 3 if something is wanting."""
-    with context.installation() as installation:
-        assert installation.ingest
-        with installation.database.reading() as connection:
-            state = health(connection, installation.registry)
-            age = progress_age(connection)
+    with context.installation() as installation, installation.database.reading() as connection:
+        state = health(connection, installation.registry)
+        age = progress_age(connection)
     concerns = [f"plugin {row['name']}: {row['reason']}" for row in state["plugins"] if row["state"] == "failed"]
     concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
     if max_age is not None and (age is None or age > max_age):
@@ -167,10 +165,8 @@ def drop(context: Context, ids: tuple[int, ...]) -> None:
 @passed
 def verify(context: Context, journal_: bool, json_: bool) -> None:
     """Check that the state is what a recount of the journal gives; exit 3 if it is not."""
-    assert journal_
     found = []
     with context.installation() as installation:
-        assert installation.ingest
         for result in recount(installation):
             found.append(result)
             if not json_:
@@ -204,7 +200,7 @@ def config_group() -> None:
 @passed
 def check(context: Context) -> None:
     """Check the configuration, with all its errors at once."""
-    assert context.config
+    context.load()
     click.echo(f"{find(context.file) or 'the built-in configuration'} is in order")
 
 

@@ -33,6 +33,14 @@ class Context:
     @cached_property
     def config(self) -> Config:
         """The configuration."""
+        return self.load()
+
+    def load(self) -> Config:
+        """Read the configuration.
+
+        Raises:
+            ConfigurationError: It is wrong; the text lists all its errors.
+        """
         return config.load(self.file)
 
     @contextmanager

@@ -24,7 +24,7 @@ _SECONDS_BETWEEN_LINES = 5.0
 _log = logging.getLogger("statscache")
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[int]):
     """A point in time: ISO 8601 (no zone means UTC), or seconds since 1970."""
 
     name = "time"

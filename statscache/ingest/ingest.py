@@ -52,6 +52,11 @@ class Ingest:
 
     def start(self) -> None:
         """Make the database ready for these plugins: new ones start at the beginning, changed ones start anew."""
+        with self.database.reading() as connection:
+            rows = positions.load(connection)
+        versions = {plugin.name: catchup.version_of(plugin) for plugin in self.registry}
+        if all(name in rows and not catchup.is_behind(rows[name].version, ours) for name, ours in versions.items()):
+            return
         with self.database.writing() as connection:
             journal.lock(connection)
             rows = positions.load(connection)

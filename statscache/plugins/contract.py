@@ -252,9 +252,7 @@ def _problems(cls: type[Plugin]) -> Iterator[str]:
         yield "the docstring is missing; its first line is the summary that people read"
     if not isinstance(getattr(cls, "kind", None), str):
         yield "it derives from Plugin itself; derive from a kind, such as Counter, Latest or Log"
-    if type(cls.dimensions) is not tuple or any(
-        not isinstance(part, str) or not _DIMENSION.fullmatch(part) or part in _TAKEN for part in cls.dimensions
-    ):
+    if not _are_dimensions(cls.dimensions):
         yield f"`dimensions` is {cls.dimensions!r}; give a tuple of names in lowercase, none of {sorted(_TAKEN)}"
     elif len(set(cls.dimensions)) != len(cls.dimensions):
         yield f"`dimensions` is {cls.dimensions!r}; each name may stand there once"
@@ -269,6 +267,12 @@ def _problems(cls: type[Plugin]) -> Iterator[str]:
     taken = sorted(_FRAMEWORK & vars(cls).keys())
     if taken:
         yield f"it overrides {', '.join(taken)}, which the framework owns; choose other names"
+
+
+def _are_dimensions(dimensions: object) -> bool:
+    return type(dimensions) is tuple and all(
+        isinstance(part, str) and _DIMENSION.fullmatch(part) and part not in _TAKEN for part in dimensions
+    )
 
 
 def _is_pattern(topic: object) -> bool:

@@ -119,13 +119,14 @@ class Publisher:
         target.barrier()
         now = int(time.time())
         status = pointer.status(snapshot, now, publication.health)
-        self._write(report, [File(pointer.STATUS, status), File(pointer.CHANGES, pointer.changes(publication.retained))])
+        changes = pointer.changes(publication.retained)
+        self._write(report, [File(pointer.STATUS, status), File(pointer.CHANGES, changes)])
         target.barrier()
         index = pointer.index(snapshot, now, publication.interval)
         self._write(report, [File(pointer.INDEX, index)])
         target.barrier()
         if target.read(pointer.INDEX) != index:
-            raise PublishError(f"{pointer.INDEX} reads back other than it was written; does another publisher write it?")
+            raise PublishError(f"{pointer.INDEX} reads back other than written: does another publisher write it?")
         garbage = sorted(difference.removed)
         garbage += [object_path(name) for name in publication.collected]
         garbage += [pointer.manifest_path(identity) for identity in publication.expired]
@@ -162,7 +163,8 @@ class Publisher:
     def _difference(self, publication: Publication, held: Sequence[str]) -> Difference:
         """Return what may differ between what the target holds and the snapshot."""
         whole = Difference()
-        for identity in held or [None]:
+        identities: Sequence[str | None] = held or [None]
+        for identity in identities:
             found = self._difference_from(publication, identity)
             whole.changed |= found.changed
             whole.manifests |= found.manifests
@@ -207,7 +209,7 @@ def _aliases(load: Load, changed: Mapping[str, Entry]) -> Iterator[File]:
 
 
 def _chunks(items: Iterable[_T]) -> Iterator[list[_T]]:
-    chunk: list[T] = []
+    chunk: list[_T] = []
     for item in items:
         chunk.append(item)
         if len(chunk) == _AT_ONCE:

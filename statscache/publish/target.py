@@ -1,4 +1,4 @@
-"""A target: a place that holds files. It knows how to read, write and delete one; the publisher knows in which order."""
+"""A target: a place that holds files. It knows how to read, write and delete them; the publisher knows the order."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable

@@ -91,7 +91,7 @@ def series_index(
         entries: Object and size of the files in the resolution's directory, by name.
     """
     directory = f"{root(plugin)}/series/{resolution.name}"
-    listed = []
+    listed: list[dict[str, Any]] = []
     for period in periods:
         files = {}
         for form in ("json", "csv"):
@@ -109,15 +109,15 @@ def series_index(
                 "csv": files["csv"],
             }
         )
-    complete = max((item["complete_through"] for item in listed), default=None)
+    done = max((item["complete_through"] for item in listed), default=None)
     document = {
         "schema": "statscache/series-index/1",
         "plugin": plugin.name,
         "resolution": resolution.name,
         "width": resolution.width,
         "keep": resolution.keep,
-        "complete_through": complete,
-        "through": max((time for time in (complete, state.newest) if time is not None), default=None),
+        "complete_through": done,
+        "through": max((time for time in (done, state.newest) if time is not None), default=None),
         "periods": listed,
     }
     return Document(f"{directory}/index.json", canonical.dumps(document))
@@ -167,7 +167,7 @@ def touched(gaps: Sequence[Interval], resolution: Resolution, period: Period) ->
 
 
 def clipped(gaps: Sequence[Interval], oldest: int | None, through: int | None) -> list[Interval]:
-    """Return the gaps between a plugin's first message and `through`, outside of which nothing is known to be missing."""
+    """Return the gaps between a plugin's first message and `through`, outside of which nothing is missing."""
     if oldest is None or through is None:
         return []
     inside = ((max(start, oldest), min(end, through)) for start, end in gaps)

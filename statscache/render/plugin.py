@@ -8,7 +8,7 @@ from statscache import __version__, canonical
 from statscache.plugins import Plugin, State
 from statscache.render import documents
 from statscache.render.documents import Document
-from statscache.render.rendering import Keep, Rendered, keep_document
+from statscache.render.rendering import Keep, Rendered, about, keep_document
 from statscache.store import positions, published
 from statscache.store.coverage import Interval
 from statscache.store.journal import Head
@@ -46,13 +46,12 @@ class PluginRenderer:
         self._state = State(connection, row.id, end.through, row.newest)
         self._gaps = documents.clipped(gaps, row.oldest, end.through) if plugin.resolutions else []
         self._keep = keep
-        self._out = Rendered(plugin.name, "ok", row, rendered_with=self._fingerprint())
+        self._out = Rendered(about(plugin), "ok", row, rendered_with=self._fingerprint())
 
     def _fingerprint(self) -> str:
-        plugin = self._plugin
-        about = plugin.name, plugin.title, plugin.definition, plugin.unit, plugin.dimensions, plugin.unbounded
-        resolutions = [(resolution.name, resolution.keep) for resolution in plugin.resolutions]
-        return canonical.digest(canonical.identity([__version__, *about, self._row.version, resolutions, self._gaps]))
+        resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.resolutions]
+        basis = __version__, about(self._plugin), self._row.version, resolutions, self._gaps
+        return canonical.digest(canonical.identity(basis))
 
     def render(self, *, force: bool) -> Rendered:
         """Render what may have changed since the plugin's last snapshot, or everything."""

@@ -14,7 +14,7 @@ from statscache.plugins.registry import Registry
 from statscache.render.documents import Document
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
-from statscache.render.rendering import Keep, Rendered, Rendering, keep_document
+from statscache.render.rendering import Keep, Rendered, Rendering, about, keep_document
 from statscache.render.views import Views
 from statscache.store import coverage, journal, positions
 from statscache.store.coverage import Interval
@@ -69,10 +69,11 @@ class Renderer:
             self._keep_pages(pages, self._pages.assets(), keep)
         views = [rendered.view for rendered in plugins if rendered.view is not None]
         self._keep_pages(pages, self._pages.index(views, end.through), keep)
-        unknown = [row for name, row in rows.items() if name not in {plugin.name for plugin in self._registry}]
-        gone = [row for row in unknown if row.rendered_through is not None]
-        # A plugin that fails to load is missing from the registry too, and must keep what it published.
-        return Rendering(end.through, plugins, [] if self._registry.problems else gone, pages)
+        active = {plugin.name for plugin in self._registry}
+        missing = [row for name, row in rows.items() if name not in active and row.rendered_through is not None]
+        if self._registry.problems:
+            return Rendering(end.through, plugins, [], [row.name for row in missing], pages)
+        return Rendering(end.through, plugins, missing, [], pages)
 
     def _keep_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], keep: Keep) -> None:
         # One bad page must not stop the others; it keeps its last good bytes.
@@ -93,10 +94,10 @@ class Renderer:
         force: bool,
     ) -> Rendered:
         if row.suspended is not None:
-            rendered = Rendered(plugin.name, "failed", row, reason=row.suspended)
+            rendered = Rendered(about(plugin), "failed", row, reason=row.suspended)
         elif row.position < end.position:
             behind = end.position - row.position
-            rendered = Rendered(plugin.name, "rebuilding", row, reason=f"{behind} messages behind the journal's end")
+            rendered = Rendered(about(plugin), "rebuilding", row, reason=f"{behind} messages behind the journal's end")
         else:
             savepoint = connection.begin_nested()
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
@@ -108,6 +109,6 @@ class Renderer:
             except Exception as error:
                 savepoint.rollback()
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
-                rendered = Rendered(plugin.name, "stale", row, reason=f"{type(error).__name__}: {error}")
+                rendered = Rendered(about(plugin), "stale", row, reason=f"{type(error).__name__}: {error}")
         rendered.view = self._views.view(connection, plugin, rendered)
         return rendered

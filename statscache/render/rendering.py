@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+from statscache.plugins import Plugin
 from statscache.render.documents import Document
 from statscache.render.pages import PluginView
 from statscache.store import published
@@ -18,7 +20,7 @@ class Rendered:
     """What rendering made of one plugin.
 
     Attributes:
-        name: The plugin.
+        about: What the index says of the plugin, its state and documents aside.
         state: `ok`, `stale`, `rebuilding` or `failed`.
         row: The plugin's row as it was read; its marks up to `row.revision` are served if the state is `ok`.
         rendered_with: What the documents depended on besides the state.
@@ -29,7 +31,7 @@ class Rendered:
         view: What the pages say of it; None if it never had a document.
     """
 
-    name: str
+    about: dict[str, Any]
     state: str
     row: Position
     rendered_with: str = ""
@@ -48,13 +50,31 @@ class Rendering:
         through: The journal's clock.
         plugins: What became of each plugin, in order of name.
         gone: Rows of plugins that are installed no longer, and whose documents are to be removed.
+        lost: Names of plugins that are missing while another fails to load: it may be theirs, so they stay, failed.
         pages: Entries of the pages, plots and assets that were rendered, by path.
     """
 
     through: int | None
     plugins: list[Rendered]
     gone: list[Position]
+    lost: list[str]
     pages: dict[str, Entry]
+
+
+def about(plugin: Plugin) -> dict[str, Any]:
+    """Return what the index says of a plugin, whatever its state."""
+    return {
+        "name": plugin.name,
+        "title": plugin.title,
+        "summary": plugin.summary,
+        "definition": plugin.definition,
+        "kind": plugin.kind,
+        "unit": plugin.unit,
+        "dimensions": list(plugin.dimensions),
+        "topics": list(plugin.topics),
+        "unbounded": plugin.unbounded,
+        "people": plugin.people,
+    }
 
 
 def keep_document(document: Document, keep: Keep) -> tuple[str, Entry]:

@@ -1,7 +1,5 @@
 """One installation: its configuration, database and plugins, opened and checked."""
 
-from functools import cached_property
-
 from statscache.config import Config
 from statscache.ingest import Ingest
 from statscache.plugins.registry import Registry, load
@@ -15,6 +13,12 @@ class Installation:
     Args:
         config: The configuration.
 
+    Attributes:
+        config: The configuration.
+        database: The database, with this release's schema.
+        registry: The plugins that the configuration enables.
+        ingest: The door of the database, with every plugin registered there.
+
     Raises:
         ConfigurationError: The database's URL is wrong.
         SchemaError: The database cannot be opened, or has another release's schema.
@@ -24,21 +28,12 @@ class Installation:
         self.config = config
         self.database = Database(config.database.url)
         self.database.prepare()
-
-    @cached_property
-    def registry(self) -> Registry:
-        """The plugins that the configuration enables."""
-        return load(self.config.plugins.enabled, self.config.plugins.settings)
-
-    @cached_property
-    def ingest(self) -> Ingest:
-        """The door of the database, with every plugin registered there."""
-        plugins = self.config.plugins
+        plugins = config.plugins
+        self.registry: Registry = load(plugins.enabled, plugins.settings)
         watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
-        ingest = Ingest(self.database, self.registry, self.config.bus.environments, plugins.time_budget, watchdog)
-        ingest.start()
-        watchdog.report(ingest)
-        return ingest
+        self.ingest = Ingest(self.database, self.registry, config.bus.environments, plugins.time_budget, watchdog)
+        self.ingest.start()
+        watchdog.report(self.ingest)
 
     def close(self) -> None:
         """Close the database."""

@@ -18,7 +18,7 @@ def server(directory: Path, port: int) -> ThreadingHTTPServer:
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    extensions_map = {
+    extensions_map = {  # noqa: RUF012 - the base class declares it for instances
         ".html": "text/html; charset=utf-8",
         ".json": "application/json; charset=utf-8",
         ".csv": "text/csv; charset=utf-8",

@@ -61,7 +61,7 @@ class Publishing:
             errors: list[PublishError] = []
             generation = max(self._reached(errors), default=0)
             installation.ingest.admit_due()
-            snapshot, _ = build(database, installation.registry, self._renderer, generation=generation, force=force)
+            snapshot, _ = build(database, self._renderer, generation=generation, force=force)
             with database.reading() as connection:
                 garbage = retention.find(connection, config.retention)
                 publication = Publication(

@@ -1,11 +1,11 @@
 """Building a snapshot: render what changed, put it into the tree, and commit tree, snapshot and marks together."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
-from statscache.plugins.registry import Registry
 from statscache.render.render import Renderer
 from statscache.render.rendering import Rendered, Rendering
 from statscache.snapshot import record, tree
@@ -24,7 +24,7 @@ _BUFFERED_BYTES = 4 * 1024 * 1024
 
 
 def build(
-    database: Database, registry: Registry, renderer: Renderer, *, generation: int = 0, force: bool = False
+    database: Database, renderer: Renderer, *, generation: int = 0, force: bool = False
 ) -> tuple[Snapshot, list[Rendered]]:
     """Bring the published tree up to date and return the snapshot that is current then, and how each plugin fared.
 
@@ -32,7 +32,6 @@ def build(
 
     Args:
         database: Where state and tree are.
-        registry: The plugins, for what the index says of them.
         renderer: Renders their documents and pages.
         generation: The greatest generation that any target holds; a new snapshot's is greater.
         force: Whether to render everything, changed or not.
@@ -54,11 +53,13 @@ def build(
         assert changes.root is not None
         summary = {
             "pages": renderer.fingerprint,
-            "plugins": _entries(connection, registry, rendering, before),
+            "plugins": _entries(connection, rendering, before),
             "changes": _listed(changes),
         }
-        unchanged = before is not None and before.manifest == changes.root and before.summary["plugins"] == summary["plugins"]
-        if before is not None and unchanged:
+        if before is not None and before.manifest == changes.root:
+            if before.summary["plugins"] != summary["plugins"]:
+                before = replace(before, summary={**before.summary, "plugins": summary["plugins"]})
+                record.update_summary(connection, before)
             return before, rendering.plugins
         new = Snapshot(
             generation=max(generation, before.generation if before else 0) + 1,
@@ -72,8 +73,8 @@ def build(
         record.save(connection, new)
         gone = changes.dropped | ({before.manifest} if before else set())
         if gone:
-            rows = [{"generation": new.generation, "object": name, "dropped_at": new.created_at} for name in sorted(gone)]
-            connection.execute(insert(dropped), rows)
+            when = {"generation": new.generation, "dropped_at": new.created_at}
+            connection.execute(insert(dropped), [{**when, "object": name} for name in sorted(gone)])
         return new, rendering.plugins
 
 
@@ -122,33 +123,19 @@ def _below(connection: Connection, directory: str) -> list[str]:
     return paths
 
 
-def _entries(
-    connection: Connection, registry: Registry, rendering: Rendering, before: Snapshot | None
-) -> list[dict[str, Any]]:
+def _entries(connection: Connection, rendering: Rendering, before: Snapshot | None) -> list[dict[str, Any]]:
     """Return what the index says of each plugin."""
-    listed = []
-    for rendered in rendering.plugins:
-        plugin = registry.get(rendered.name)
-        listed.append(
-            {
-                "name": plugin.name,
-                "title": plugin.title,
-                "summary": plugin.summary,
-                "definition": plugin.definition,
-                "kind": plugin.kind,
-                "unit": plugin.unit,
-                "dimensions": list(plugin.dimensions),
-                "topics": list(plugin.topics),
-                "unbounded": plugin.unbounded,
-                "people": plugin.people,
-                "state": rendered.state,
-                "last_event": rendered.row.newest,
-                "documents": _documents(connection, plugin.name),
-            }
-        )
-    names = {entry["name"] for entry in listed} | {row.name for row in rendering.gone}
-    lost = [entry for entry in (before.summary["plugins"] if before else []) if entry["name"] not in names]
-    listed += [{**entry, "state": "failed"} for entry in lost if registry.problems]
+    listed = [
+        {
+            **rendered.about,
+            "state": rendered.state,
+            "last_event": rendered.row.newest,
+            "documents": _documents(connection, rendered.about["name"]),
+        }
+        for rendered in rendering.plugins
+    ]
+    known = before.summary["plugins"] if before else []
+    listed += [{**entry, "state": "failed"} for entry in known if entry["name"] in rendering.lost]
     return sorted(listed, key=lambda entry: str(entry["name"]))
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, insert, select, update
 
 from statscache import canonical
 from statscache.store.schema import snapshot
@@ -60,5 +60,11 @@ def save(connection: Connection, new: Snapshot) -> None:
     )
 
 
-def _loaded(row: Row[tuple[int, str, str | None, int | None, int, str, bytes]]) -> Snapshot:
-    return Snapshot(*row[:6], summary=orjson.loads(row[6]))
+def update_summary(connection: Connection, changed: Snapshot) -> None:
+    """Store what the pointer says of a snapshot whose tree is the same: states of plugins are no part of the tree."""
+    summary = canonical.identity(changed.summary)
+    connection.execute(update(snapshot).where(snapshot.c.generation == changed.generation).values(summary=summary))
+
+
+def _loaded(row: Row[Any]) -> Snapshot:
+    return Snapshot(**{**row._mapping, "summary": orjson.loads(row.summary)})

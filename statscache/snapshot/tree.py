@@ -13,7 +13,7 @@ from statscache.store.published import Entry, object_name, shard_of
 from statscache.store.schema import shard, tree
 
 _put_entries = Upsert(tree, lambda table, new: {name: new[name] for name in ("type", "object", "size")})
-_put_shards = Upsert(shard, lambda table, new: {name: new[name] for name in ("count", "object", "size")})
+_put_shards = Upsert(shard, lambda table, new: {name: new[name] for name in ("entries", "object", "size")})
 
 
 @dataclass(slots=True)
@@ -68,8 +68,8 @@ class _Update:
         changed = {name: entry for name, entry in entries.items() if before.get(name) != entry}
         prefix = location.partition("/")[2]
         for name, entry in sorted(changed.items()):
-            kind = self.changes.removed if entry is None else self.changes.changed if name in before else self.changes.added
-            kind.append(f"{prefix}/{name}" if prefix else name)
+            there = self.changes.changed if name in before else self.changes.added
+            (self.changes.removed if entry is None else there).append(f"{prefix}/{name}" if prefix else name)
         self._put(location, changed, before)
 
     def finish(self) -> None:
@@ -141,7 +141,9 @@ class _Update:
         parts: dict[str, dict[str, Entry]] = {}
         for name, entry in entries.items():
             parts.setdefault(f"{shard_of(name) & 255:02x}", {})[name] = entry
-        split = [(byte, self._keep(manifest.dumps(part.items()))._replace(type="split")) for byte, part in parts.items()]
+        split = [
+            (byte, self._keep(manifest.dumps(part.items()))._replace(type="split")) for byte, part in parts.items()
+        ]
         return self._keep(manifest.dumps(split, split=True))._replace(type="split")
 
     def _tree(self, location: str, entries: Mapping[str, Entry]) -> Entry | None:
@@ -149,7 +151,7 @@ class _Update:
 
     def _parts(self, location: str) -> dict[int, tuple[int, Entry]]:
         rows = self._connection.execute(select(shard).where(shard.c.directory == location))
-        return {row.shard: (row.count, Entry("split", row.object, row.size)) for row in rows}
+        return {row.shard: (row.entries, Entry("split", row.object, row.size)) for row in rows}
 
     def _listed(self, query: Select[tuple[str, str, str, int]]) -> dict[str, Entry]:
         return {row.name: Entry(row.type, row.object, row.size) for row in self._connection.execute(query)}

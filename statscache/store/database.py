@@ -51,9 +51,8 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """Give a connection on which every query sees the same committed state."""
         level: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
-        with self.engine.connect() as connection:
-            with connection.execution_options(**level).begin():
-                yield connection
+        with self.engine.connect() as connection, connection.execution_options(**level).begin():
+            yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -90,7 +89,8 @@ class Database:
         with self.engine.connect() as connection:
             if not inspect(connection).has_table("alembic_version"):
                 return None
-            return connection.scalar(text("SELECT version_num FROM alembic_version"))
+            revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+            return revision
 
     def close(self) -> None:
         """Close all connections."""

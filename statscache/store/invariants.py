@@ -8,10 +8,10 @@ _CHECKS = {
     ),
     "the segments of the journal overlap or leave a hole": (
         "SELECT a.first FROM segment a WHERE a.first <> 1 AND NOT EXISTS"
-        " (SELECT 1 FROM segment b WHERE b.first + b.count = a.first)"
+        " (SELECT 1 FROM segment b WHERE b.first + b.messages = a.first)"
     ),
     "the journal's head is not the end of its last segment": (
-        "SELECT head FROM journal WHERE head <> COALESCE((SELECT MAX(first + count - 1) FROM segment), 0)"
+        "SELECT head FROM journal WHERE head <> COALESCE((SELECT MAX(first + messages - 1) FROM segment), 0)"
     ),
     "the journal holds other than one identity for each message": (
         "SELECT head FROM journal WHERE head <> (SELECT COUNT(*) FROM message_id)"

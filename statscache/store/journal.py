@@ -7,12 +7,12 @@ history and bus may disagree on the second, and so on the day, of one message.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
 import zstandard
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from statscache.store.bulk import Upsert, among
 from statscache.store.schema import journal, message_id, segment
-from statscache.timeline import DAY
 
 MERGE_BELOW = 2_000
 """Messages below which a segment is small; small segments at the end of the journal are merged."""
@@ -116,7 +116,7 @@ def read(connection: Connection, after: int, until: int) -> Iterator[tuple[int, 
     while after < until:
         row = connection.execute(
             select(segment)
-            .where(segment.c.first + segment.c.count > after + 1, segment.c.first <= until)
+            .where(segment.c.first + segment.c.messages > after + 1, segment.c.first <= until)
             .order_by(segment.c.first)
             .limit(1)
         ).one_or_none()
@@ -125,7 +125,7 @@ def read(connection: Connection, after: int, until: int) -> Iterator[tuple[int, 
         for position, record in enumerate(_records(row), row.first):
             if after < position <= until:
                 yield position, record
-        after = row.first + row.count - 1
+        after = row.first + row.messages - 1
 
 
 def record(connection: Connection, position: int) -> bytes | None:
@@ -142,7 +142,7 @@ def sizes(connection: Connection) -> tuple[int, int, int]:
 
 def _write(connection: Connection, first: int, number: int, oldest: int, newest: int, data: bytes) -> None:
     compressed = zstandard.ZstdCompressor(level=_LEVEL).compress(data)
-    values = {"count": number, "oldest": oldest, "newest": newest, "size": len(data), "data": compressed}
+    values = {"messages": number, "oldest": oldest, "newest": newest, "size": len(data), "data": compressed}
     connection.execute(insert(segment).values(first=first, **values))
 
 
@@ -151,9 +151,9 @@ def _records(row: Row[tuple[int, int, int, int, int, bytes]]) -> list[bytes]:
 
 
 def _merge_small(connection: Connection) -> None:
-    tail = select(segment.c.first, segment.c.count).order_by(segment.c.first.desc()).limit(MERGE_AT)
+    tail = select(segment.c.first, segment.c.messages).order_by(segment.c.first.desc()).limit(MERGE_AT)
     rows = connection.execute(tail).all()
-    if len(rows) < MERGE_AT or any(row.count >= MERGE_BELOW for row in rows):
+    if len(rows) < MERGE_AT or any(row.messages >= MERGE_BELOW for row in rows):
         return
     first = rows[-1].first
     merged = connection.execute(select(segment).where(segment.c.first >= first).order_by(segment.c.first)).all()
@@ -161,7 +161,7 @@ def _merge_small(connection: Connection) -> None:
     _write(
         connection,
         first,
-        sum(row.count for row in merged),
+        sum(row.messages for row in merged),
         min(row.oldest for row in merged),
         max(row.newest for row in merged),
         b"\n".join(line for row in merged for line in _records(row)),

@@ -82,9 +82,8 @@ def entries(
         shards = sorted({shard_of(name) for name in wanted})
         query = query.where(among(connection, tree.c.shard, shards), among(connection, tree.c.name, wanted, "names"))
     prefix = f"{directory}/" if directory else ""
-    return {
-        prefix + row.name: Entry(row.type, row.object, row.size) for row in connection.execute(query.order_by(tree.c.name))
-    }
+    rows = connection.execute(query.order_by(tree.c.name))
+    return {prefix + row.name: Entry(row.type, row.object, row.size) for row in rows}
 
 
 def location(part: str, directory: str) -> str:

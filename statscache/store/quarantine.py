@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 import zstandard
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from statscache import canonical
 from statscache.store.schema import quarantine
@@ -77,10 +77,8 @@ def drop_plugin(connection: Connection, plugin: str) -> None:
 
 def totals(connection: Connection) -> dict[str, int]:
     """Return the number of things set aside, by plugin."""
-    rows: list[Row[tuple[str, int]]] = list(
-        connection.execute(select(quarantine.c.plugin, func.count()).group_by(quarantine.c.plugin))
-    )
-    return {plugin: number for plugin, number in rows}
+    query = select(quarantine.c.plugin, func.count()).group_by(quarantine.c.plugin)
+    return dict(connection.execute(query).tuples().all())
 
 
 def _keep(

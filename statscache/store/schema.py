@@ -41,7 +41,7 @@ segment = Table(
     "segment",
     metadata,
     Column("first", BigInteger, primary_key=True, autoincrement=False),
-    Column("count", BigInteger, nullable=False),
+    Column("messages", BigInteger, nullable=False),
     Column("oldest", BigInteger, nullable=False),
     Column("newest", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
@@ -196,7 +196,7 @@ shard = Table(
     metadata,
     Column("directory", CodePoints, primary_key=True),
     Column("shard", BigInteger, primary_key=True, autoincrement=False),
-    Column("count", BigInteger, nullable=False),
+    Column("entries", BigInteger, nullable=False),
     Column("object", CodePoints, nullable=False),
     Column("size", BigInteger, nullable=False),
 )

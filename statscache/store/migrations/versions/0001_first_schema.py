@@ -144,7 +144,7 @@ def upgrade() -> None:
     op.create_table(
         "segment",
         sa.Column("first", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("messages", sa.BigInteger(), nullable=False),
         sa.Column("oldest", sa.BigInteger(), nullable=False),
         sa.Column("newest", sa.BigInteger(), nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
@@ -155,7 +155,7 @@ def upgrade() -> None:
         "shard",
         sa.Column("directory", CODE_POINTS, nullable=False),
         sa.Column("shard", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("entries", sa.BigInteger(), nullable=False),
         sa.Column("object", CODE_POINTS, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("directory", "shard"),

@@ -1,0 +1,270 @@
+"""What the tests build their worlds of: messages, plugins of every kind, installations, and a reader of what they publish."""
+
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+from sqlalchemy import delete, insert
+
+from statscache import canonical
+from statscache.config import Config
+from statscache.ingest import Delivery, Outcome
+from statscache.plugins import Counter, Latest, Log, Message, Plugin
+from statscache.plugins.registry import Problem, Registry
+from statscache.publish import Report
+from statscache.service.installation import Installation
+from statscache.service.publishing import Publishing
+from statscache.snapshot import Snapshot
+from statscache.store import Database, positions, schema
+from statscache.store import journal as journals
+from statscache_plugins.volume import PLUGINS as VOLUME
+
+NOON = 1439035200
+"""2015-08-08T12:00:00Z, a Saturday, in seconds since 1970 UTC."""
+
+TOPIC = "org.fedoraproject.prod.shop.sale"
+
+Line = bytes
+"""One message as a source delivers it."""
+
+
+def line(
+    id: str,
+    timestamp: float = NOON,
+    topic: str = TOPIC,
+    body: Any = None,
+    users: Iterable[str] = (),
+    packages: Iterable[str] = (),
+) -> Line:
+    """Return a message in fedora-messaging's envelope."""
+    headers = {f"fedora_messaging_user_{name}": True for name in users}
+    headers |= {f"fedora_messaging_rpm_{name}": True for name in packages}
+    content = {} if body is None else body
+    return orjson.dumps({"id": id, "topic": topic, "timestamp": timestamp, "body": content, "headers": headers})
+
+
+class Sales(Counter):
+    """Things sold, by buyer and thing."""
+
+    name = "sales"
+    title = "Sales"
+    unit = "things"
+    dimensions = ("buyer", "thing")
+    topics = ("shop.sale",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Count the amount that the body tells."""
+        yield (message.body.get("buyer"), message.body.get("thing")), message.body.get("amount", 1)
+
+
+class Buyers(Counter):
+    """Sales by buyer, of whom there are many."""
+
+    name = "buyers"
+    title = "Buyers"
+    unit = "sales"
+    dimensions = ("buyer",)
+    topics = ("shop.sale",)
+    unbounded = True
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Count one for the buyer."""
+        yield (message.body.get("buyer"),)
+
+
+class Prices(Latest):
+    """The newest price of each thing."""
+
+    name = "prices"
+    title = "Prices"
+    dimensions = ("thing",)
+    topics = ("shop.#",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Tell twice for one message, so that the index of the yield decides."""
+        price = message.body.get("amount", 1)
+        yield (message.body.get("thing"),), {"price": price, "asked": True}
+        yield (message.body.get("thing"),), {"price": price, "asked": False}
+
+
+class Receipts(Log):
+    """The last three sales of each buyer."""
+
+    name = "receipts"
+    title = "Receipts"
+    dimensions = ("buyer",)
+    entries = 3
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Tell what was sold."""
+        yield (message.body.get("buyer"),), {"thing": message.body.get("thing"), "amount": message.body.get("amount")}
+
+
+KINDS: tuple[type[Plugin], ...] = (Sales, Buyers, Prices, Receipts)
+ALL: tuple[type[Plugin], ...] = (*KINDS, *VOLUME)
+
+
+class _Installation(Installation):
+    """An installation whose plugins are given, instead of looked for among what is installed."""
+
+    def __init__(self, config: Config, registry: Registry) -> None:
+        super().__init__(config)
+        self.__dict__["registry"] = registry
+
+
+class Site:
+    """One database with plugins, and the directory that is published from it.
+
+    Args:
+        url: The database, empty or not.
+        directory: Where the published tree goes, in `public`.
+        plugins: The active plugins.
+        problems: Of plugins that could not be loaded.
+        sections: More configuration, by section.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        directory: Path,
+        plugins: Sequence[type[Plugin]] = ALL,
+        problems: Sequence[Problem] = (),
+        **sections: Mapping[str, Any],
+    ) -> None:
+        self._arguments = url, directory
+        self._plugins = plugins
+        self._sections = sections
+        self.public = directory / "public"
+        publish = {"targets": ({"name": "public", "path": self.public},), **sections.get("publish", {})}
+        hang = {"hang_note": directory / "hang"}
+        given = {**sections, "database": {"url": url}, "publish": publish, "plugins": hang}
+        registry = Registry([cls() for cls in plugins], problems)
+        self.installation = _Installation(Config(**given), registry)
+        self.ingest = self.installation.ingest
+        self.publishing = Publishing(self.installation)
+
+    @property
+    def database(self) -> Database:
+        """The database of the site."""
+        return self.installation.database
+
+    def feed(self, lines: Iterable[Line], source: str = "test", *, resumed: bool = False) -> Outcome:
+        """Accept lines as one delivery."""
+        return self.ingest.take(Delivery(source, [*lines], resumed=resumed))
+
+    def catch_up(self) -> None:
+        """Fold the journal into every plugin that is behind."""
+        while self.ingest.catch_up():
+            pass
+
+    def publish(self, *, force: bool = False) -> Snapshot:
+        """Publish, and return the snapshot that is current then."""
+        return self.report(force=force)[0]
+
+    def report(self, *, force: bool = False) -> tuple[Snapshot, Report]:
+        """Publish, and return the snapshot and what it took."""
+        snapshot, reports = self.publishing.publish(force=force)
+        return snapshot, reports[0]
+
+    def reopened(self, plugins: Sequence[type[Plugin]] | None = None) -> "Site":
+        """Close the database, and open it as a new process would, perhaps with other plugins."""
+        self.close()
+        return Site(*self._arguments, self._plugins if plugins is None else plugins, **self._sections)
+
+    def state(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Return what is stored of each plugin, by name."""
+        with self.database.reading() as connection:
+            rows = positions.load(connection)
+            through = journals.head(connection).through
+            return {
+                plugin.name: [*plugin.dump(connection, rows[plugin.name].id, through)]
+                for plugin in self.installation.registry
+            }
+
+    def aliases(self) -> dict[str, bytes]:
+        """Return the published files at readable paths that belong to the snapshot."""
+        return published_files(self.public)
+
+    def document(self, path: str) -> Any:
+        """Return the published JSON at `path`."""
+        return orjson.loads((self.public / path).read_bytes())
+
+    def close(self) -> None:
+        """Close the database."""
+        self.installation.close()
+
+
+OUTSIDE = ("v1/index.json", "v1/status.json", "v1/changes.json", "v1/pending.json")
+"""What is published beside the snapshot."""
+
+
+def published_files(public: Path) -> dict[str, bytes]:
+    """Return the files at readable paths that belong to the snapshot, by path."""
+    files = {}
+    for path in sorted(public.rglob("*")):
+        name = path.relative_to(public).as_posix()
+        outside = name in OUTSIDE or name.startswith(("v1/objects/", "v1/snapshots/", ".statscache/"))
+        if path.is_file() and not outside:
+            files[name] = path.read_bytes()
+    return files
+
+
+def follow(public: Path) -> dict[str, bytes]:
+    """Follow the pointer as a reader does, and return each file of its snapshot by readable path.
+
+    Raises:
+        AssertionError: A reference does not resolve, or bytes differ from their digest or size.
+    """
+    index = orjson.loads((public / "v1/index.json").read_bytes())
+    root = (public / index["manifest"]).read_bytes()
+    assert canonical.digest(root) == index["snapshot"], "the root manifest is not the snapshot that the index names"
+    files: dict[str, bytes] = {}
+    _follow(public, orjson.loads(root), "", files)
+    for plugin in index["plugins"]:
+        for document in plugin["documents"]:
+            assert _object(public, document) == files[document["path"]], document
+    for path, data in files.items():
+        if path.endswith("/index.json") and "/series/" in path:
+            for period in orjson.loads(data)["periods"]:
+                for reference in (period, period["csv"]):
+                    assert _object(public, reference) == files[reference["path"]], reference
+    return files
+
+
+def _follow(public: Path, manifest: Mapping[str, Any], directory: str, files: dict[str, bytes]) -> None:
+    for name, entry in manifest["entries"].items():
+        data = _object(public, entry)
+        if entry["type"] == "file":
+            files[f"{directory}{name}"] = data
+        else:
+            inside = f"{directory}{name}/" if entry["type"] == "tree" else directory
+            _follow(public, orjson.loads(data), inside, files)
+
+
+def _object(public: Path, reference: Mapping[str, Any]) -> bytes:
+    name = reference["object"]
+    data = (public / "v1/objects" / name[:2] / name).read_bytes()
+    assert len(data) == reference["size"], reference
+    assert canonical.digest(data) == name.partition(".")[0], reference
+    return data
+
+
+def make_empty(url: str) -> None:
+    """Empty a prepared database, which is quicker than to make another."""
+    database = Database(url)
+    database.prepare()
+    with database.writing() as connection:
+        for table in schema.metadata.sorted_tables:
+            connection.execute(delete(table))
+        connection.execute(insert(schema.journal).values(id=1, head=0, known=0, conflicts=0, foreign_messages=0))
+    database.close()
+
+
+def fresh_site(url: str, directory: Path, plugins: Sequence[type[Plugin]] = ALL, **sections: Mapping[str, Any]) -> Site:
+    """Return a site on a database and a directory that are emptied first."""
+    make_empty(url)
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    return Site(url, directory, plugins, **sections)
