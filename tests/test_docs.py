@@ -1,0 +1,423 @@
+import json
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+import orjson
+import pytest
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from conftest import ROOT
+from statscache import service, testing, timeline
+from statscache.cli import cli
+from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
+from statscache.ingest import Delivery
+from statscache.message import Message
+from statscache.plugins import Counter, Latest, Log, keys, registry
+from statscache.plugins.registry import Problem, Registry
+from statscache.service.publishing import Publishing
+
+DOCS = ROOT / "docs"
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("examples/**/*.md")])
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+COPR = "org.fedoraproject.prod.copr.build.end"
+
+
+def text(name: str) -> str:
+    """Return a page of the documentation."""
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def blocks(source: str, language: str) -> Iterator[tuple[int, str]]:
+    """Yield the fenced blocks in a language, each with the number of lines before it."""
+    for match in re.finditer(rf"^```{language}\n(.*?)^```$", source, re.MULTILINE | re.DOTALL):
+        yield source[: match.start(1)].count("\n"), match[1]
+
+
+def rows(source: str, header: str) -> Iterator[list[str]]:
+    """Yield the cells of the rows of each table whose header begins so."""
+    for table in re.findall(r"(?:^\|.*\n)+", source, re.MULTILINE):
+        lines = [
+            [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip("|\n"))] for line in table.strip().split("\n")
+        ]
+        if lines[0][0] == header:
+            yield from lines[2:]
+
+
+def code(cell: str) -> str:
+    """Return what stands in backticks in a cell, or the cell."""
+    match = re.fullmatch(r"`([^`]+)`", cell)
+    return match[1] if match else cell
+
+
+# A small site, with everything in it that the format knows.
+
+
+class Builds(Counter):
+    """Builds, by owner and chroot."""
+
+    name = "builds"
+    title = "Builds"
+    dimensions = ("owner", "chroot")
+    topics = ("copr.build.end",)
+    unbounded = True
+
+    def observe(self, message: Message) -> Iterator[tuple[str, str | None]]:
+        """Count the build for its owner."""
+        yield message.body["owner"], message.body.get("chroot")
+
+
+class NewestBuild(Latest):
+    """The newest build of each owner."""
+
+    name = "newest-build"
+    title = "Newest builds"
+    dimensions = ("owner",)
+    topics = ("copr.build.end",)
+
+    def observe(self, message: Message) -> Iterator[tuple[tuple[str], dict[str, Any]]]:
+        """Keep the number of the build."""
+        yield (message.body["owner"],), {"number": message.body.get("number")}
+
+
+class RecentBuilds(Log):
+    """The newest builds."""
+
+    name = "recent-builds"
+    title = "Recent builds"
+    topics = ("copr.build.end",)
+
+    def observe(self, message: Message) -> Iterator[tuple[tuple[()], dict[str, Any]]]:
+        """Keep the number of the build."""
+        yield (), {"number": message.body.get("number")}
+
+
+class Edits(Counter):
+    """Edits of the wiki, by page."""
+
+    name = "edits"
+    title = "Edits"
+    dimensions = ("page",)
+    topics = ("wiki.#",)
+
+    def observe(self, message: Message) -> Iterator[tuple[str]]:
+        """Count the edit for its page."""
+        yield (message.body["title"],)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published tree of a few messages, with a gap, a quarantine and a plugin that cannot be loaded."""
+    directory = tmp_path_factory.mktemp("docs")
+    config = Config(
+        database=DatabaseSection(url=f"sqlite:///{directory / 'statscache.db'}"),
+        publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),)),
+    )
+    plugins = [Builds(), NewestBuild(), RecentBuilds(), Edits()]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "statscache.service.installation.load", lambda *_: Registry(plugins, [Problem("broken", "ImportError: no")])
+        )
+        installation = service.Installation(config)
+    for hours in (0, 30):
+        bodies = [{"owner": "ralph", "number": hours}, {"owner": "toshio", "chroot": "rawhide"}]
+        lines = [envelope(COPR, body, hours * 3600 + second) for second, body in enumerate(bodies)]
+        lines += [envelope("org.fedoraproject.prod.wiki.article.edit", {"title": "Main"}, hours * 3600 + 5), b"no"]
+        installation.ingest.take(Delivery("fedmsg", lines, live=True, resumed=True))
+    Publishing(installation).publish()
+    installation.close()
+    return directory / "public"
+
+
+def envelope(topic: str, body: Mapping[str, Any], seconds: int) -> bytes:
+    """Return the line of a message, sent that many seconds after noon."""
+    return orjson.dumps({"topic": topic, "msg": body, "timestamp": testing.NOON + seconds})
+
+
+def published(site: Path) -> list[str]:
+    """Return the paths of all files of a site."""
+    paths = (path.relative_to(site) for path in site.rglob("*") if path.is_file())
+    return sorted(path.as_posix() for path in paths if path.parts[0] != ".statscache")
+
+
+def documents(site: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield schema and content of all JSON of a site, manifests included."""
+    for path in published(site):
+        if path.endswith(".json"):
+            document = orjson.loads((site / path).read_bytes())
+            yield document["schema"], document
+
+
+# The examples.
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_python_in_the_docs_runs(page: Path, site: Path) -> None:
+    """The Python blocks of a page run, one after the other, against a site that is really published."""
+    names: dict[str, Any] = {"__name__": "documentation"}
+    for line, block in blocks(page.read_text(encoding="utf-8"), "python"):
+        block = block.replace('"http://localhost:8080/"', repr(f"{site.as_uri()}/"))
+        exec(compile("\n" * line + block, str(page), "exec"), names)
+    if page == DOCS / "format.md":
+        assert names["files"] == {path: (site / path).read_bytes() for path in in_the_snapshot(site)}
+
+
+def in_the_snapshot(site: Path) -> list[str]:
+    """Return the paths of the files that a manifest must name."""
+    outside = ("v1/index.json", "v1/status.json", "v1/changes.json", "v1/objects/", "v1/snapshots/")
+    return [path for path in published(site) if not path.startswith(outside)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_toml_in_the_docs_is_accepted(page: Path) -> None:
+    """A TOML block is a configuration that is in order, or names an entry point of the group that is looked for."""
+    for _, block in blocks(page.read_text(encoding="utf-8"), "toml"):
+        values = tomllib.loads(block)
+        if "project" in values:
+            assert list(values["project"]["entry-points"]) == [registry.GROUP]
+        else:
+            Config(**values)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_json_in_the_docs_is_json(page: Path) -> None:
+    """A JSON block can be parsed."""
+    for _, block in blocks(page.read_text(encoding="utf-8"), "json"):
+        json.loads(block)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_links_in_the_docs_resolve(page: Path) -> None:
+    """A relative link leads to a file of the project, and its fragment to a heading of that file."""
+    source = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", source):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, fragment = link.partition("#")
+        target = page.parent / path if path else page
+        assert target.exists(), f"{page}: {link} leads nowhere"
+        if fragment:
+            assert fragment in anchors(target.read_text(encoding="utf-8")), f"{page}: {link} leads to no heading"
+
+
+def anchors(source: str) -> set[str]:
+    """Return the fragments under which the headings of a page are found."""
+    headings = re.findall(r"^#+ (.*)$", source, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_tests_that_the_docs_name_exist(page: Path) -> None:
+    """A file of the tests that is named is there."""
+    for name in re.findall(r"\btests/test_\w+\.py\b", page.read_text(encoding="utf-8")):
+        assert (ROOT / name).is_file(), f"{page} names {name}"
+
+
+# Settings.
+
+
+def settings(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield the name and the default of each setting."""
+    for name, field in model.model_fields.items():
+        inner = next((part for part in parts(field.annotation) if is_section(part)), None)
+        default = field.get_default()
+        if inner is None or default is None:
+            shown = getattr(default, "as_posix", lambda value=default: value)()
+            yield f"{prefix}{name}", "required" if default is PydanticUndefined else json.dumps(shown)
+        if inner is not None:
+            many = "[]" if isinstance(default, tuple) else ""
+            yield from settings(inner, f"{prefix}{name}{many}.")
+
+
+def parts(annotation: Any) -> Iterator[Any]:
+    """Yield a type and those that it is made of."""
+    yield annotation
+    for part in get_args(annotation):
+        yield from parts(part)
+
+
+def is_section(annotation: Any) -> bool:
+    """Return whether a type is a table of the configuration."""
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    """The table of settings and the configuration agree on names and defaults, in both directions."""
+    documented = {code(name): code(default) for name, default, _ in rows(text("operations.md"), "setting")}
+    assert documented == dict(settings(Config))
+
+
+# Commands.
+
+
+def commands(group: click.Group = cli, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield every command with its name, without the groups."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
+def options(command: click.Command) -> set[str]:
+    """Return the long options of a command."""
+    found = (name for parameter in command.params if isinstance(parameter, click.Option) for name in parameter.opts)
+    return {name for name in found if name.startswith("--")}
+
+
+def test_every_command_is_documented_with_its_options() -> None:
+    """The table of commands and the command line agree, in both directions."""
+    documented = {
+        code(command): set(re.findall(r"--[a-z-]+", listed))
+        for command, listed, _ in rows(text("operations.md"), "command")
+    }
+    assert documented == {name: options(command) for name, command in commands()}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_command_lines_in_the_docs_are_understood(page: Path) -> None:
+    """A command line of statscache names a command that there is, and options that it takes."""
+    for line in command_lines(page.read_text(encoding="utf-8"), "statscache"):
+        words = re.split(r"\s+", line)
+        group, taken = cli, {"--config", "--verbose", "--version", "--help"}
+        while words:
+            word = words.pop(0)
+            if word.startswith("-"):
+                assert word.partition("=")[0] in taken, f"{page}: {line}: no option {word}"
+            elif isinstance(group, click.Group) and word in group.commands:
+                command = group.commands[word]
+                taken = options(command) | {"--help"}
+                group = command
+            else:
+                is_placeholder = word.isupper() or word.startswith("[")
+                assert not isinstance(group, click.Group) or is_placeholder, f"{page}: {line}: no command {word}"
+                break
+        assert set(re.findall(r" (--[a-z-]+)", " ".join(words))) <= taken, f"{page}: {line}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_make_targets_in_the_docs_exist(page: Path) -> None:
+    """`make X` in the docs is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    for line in command_lines(page.read_text(encoding="utf-8"), "make"):
+        named = {word for word in line.split() if re.fullmatch(r"[a-z][a-z-]+", word)}
+        assert named <= targets, f"{page}: make {line}"
+
+
+def command_lines(source: str, program: str) -> Iterator[str]:
+    """Yield what follows the name of a program in code spans and in indented or fenced blocks."""
+    fenced = "\n".join(re.findall(r"^```(?:sh|console)?\n(.*?)^```$", source, re.MULTILINE | re.DOTALL))
+    indented = "\n".join(re.findall(r"^    (.*)$", source, re.MULTILINE))
+    for line in f"{fenced}\n{indented}".splitlines():
+        for part in re.split(r"&&|\|", line.partition(" #")[0]):
+            if part.strip().startswith(f"{program} "):
+                yield part.strip().removeprefix(program).strip()
+    prose = re.sub(r"^```.*?^```$", "", source, flags=re.MULTILINE | re.DOTALL)
+    for span in re.findall(r"`([^`]+)`", prose):
+        line = re.sub(r"\s+", " ", span)
+        if line.startswith(f"{program} "):
+            yield line.removeprefix(program).strip()
+
+
+# The format.
+
+FIXED = {"schema", "plugin", "through"}
+PATTERNS = {
+    "<name>": r"[a-z][a-z0-9-]*",
+    "<document>": r"[a-z0-9-]+",
+    "<resolution>": r"1[mhd]",
+    "<period>": r"[0-9T-]+",
+    "<key>": r"[^/]+",
+    "<plot>": r"chart(-1[mhd])?",
+    "<snapshot>": r"[0-9a-f]{64}",
+    "<xx>": r"[0-9a-f]{2}",
+    "<object>": r"[0-9a-f]{64}\.[a-z]+",
+    "<asset>": r"[^/]+",
+}
+
+
+def test_every_path_is_documented() -> None:
+    """A placeholder in the table of paths is one that the test of paths can read."""
+    used = {name for path, *_ in rows(text("format.md"), "path") for name in re.findall(r"<\w+>", code(path))}
+    assert used == PATTERNS.keys()
+
+
+def test_paths_are_those_of_the_table(site: Path) -> None:
+    """Every published file has a row in the table of paths, and every row has a file."""
+    listed = [code(path) for path, *more in rows(text("format.md"), "path") if len(more) == 2]
+    unused = set(listed)
+    for path in published(site):
+        fitting = {row for row in listed if re.fullmatch(pattern(row), path)}
+        assert fitting, f"{path} is not documented"
+        unused -= fitting
+    assert not unused
+
+
+def pattern(path: str) -> str:
+    """Return the expression that a path of the table stands for."""
+    split = re.split(r"(<\w+>)", path)
+    return "".join(PATTERNS.get(part) or re.escape(part) for part in split)
+
+
+def documented_fields() -> dict[str, set[str]]:
+    """Return the names of the fields of each schema, as format.md has them."""
+    sections = re.split(r"^## ", text("format.md"), flags=re.MULTILINE)
+    named = ((re.match(r"`(statscache/[a-z-]+/1)`", section), section) for section in sections)
+    return {match[1]: {code(name) for name, *_ in rows(section, "field")} for match, section in named if match}
+
+
+def fields(value: Mapping[str, Any], prefix: str, dimensions: tuple[str, ...], kind: str) -> Iterator[str]:
+    """Yield the names of the fields of a document, in the notation of format.md."""
+    for name, item in value.items():
+        if prefix == "rows[]." and name in dimensions:
+            yield "rows[].<dimension>"
+        elif prefix == "rows[]." and kind != "Counter" and name != "timestamp":
+            yield "rows[].<field>"
+        elif prefix in ("entries.", "days."):
+            inner = f"{prefix}{'<entry>' if prefix == 'entries.' else '<year>'}"
+            yield from fields(item, f"{inner}.", dimensions, kind) if isinstance(item, dict) else [inner]
+        elif isinstance(item, dict):
+            yield from fields(item, f"{prefix}{name}.", dimensions, kind)
+        elif isinstance(item, list) and item and all(isinstance(part, dict) for part in item):
+            yield f"{prefix}{name}[]"
+            for part in item:
+                yield from fields(part, f"{prefix}{name}[].", dimensions, kind)
+        else:
+            yield f"{prefix}{name}"
+
+
+def test_fields_are_those_of_the_tables(site: Path) -> None:
+    """The fields of the documents that are published are those that format.md describes, in both directions."""
+    plugins = {plugin.name: plugin for plugin in (Builds, NewestBuild, RecentBuilds, Edits)}
+    found: dict[str, set[str]] = {}
+    for schema, document in documents(site):
+        plugin = plugins.get(document.get("plugin", ""), Builds)
+        found.setdefault(schema, set()).update(fields(document, "", plugin.dimensions, plugin.kind))
+    assert found == documented_fields()
+
+
+def test_the_kinds_of_entries_are_documented() -> None:
+    """The table of types names those that a manifest can have."""
+    assert {code(name) for name, *_ in rows(text("format.md"), "type")} == {"file", "tree", "subtree", "split"}
+
+
+def test_keys_are_encoded_as_the_examples_say() -> None:
+    """Each example of a key in a path is what the code makes of it."""
+    examples = [(code(key), code(path)) for key, path in rows(text("format.md"), "key")]
+    assert examples
+    for key, path in examples:
+        assert f"by/{keys.path(tuple(json.loads(key)))}.json" == path
+
+
+def test_resolutions_are_those_of_the_table() -> None:
+    """Width, label and retention of each resolution are as format.md says."""
+    listed = {code(name): (width, code(label), kept) for name, width, _, label, kept in rows(text("format.md"), "resolution")}
+    moment = timeline.parse_time("2015-08-08T13:37:00")
+    for resolution in (timeline.MINUTELY, timeline.HOURLY, timeline.DAILY):
+        kept = "for ever" if resolution.keep is None else f"{resolution.keep // timeline.DAY} days"
+        assert listed.pop(resolution.name) == (f"{resolution.width} s", resolution.period(moment).label, kept)
+    assert not listed
