@@ -45,10 +45,14 @@ RUNTIME = [
 ]
 
 POSTGRESQL = ["psycopg[binary]>=3.1.18"]
+BROTLI = ["brotli>=1.1"]
+SIGNATURES = ["cryptography>=42"]
 
 # The tools that judge the code have an upper bound: a new release of theirs must not break an old commit.
 TEST = [
+    *BROTLI,
     *POSTGRESQL,
+    *SIGNATURES,
     "build>=1.2",
     "hypothesis>=6.100",
     "import-linter>=2.1,<3",
@@ -106,7 +110,7 @@ setup(
     include_package_data=False,
     zip_safe=False,
     install_requires=RUNTIME,
-    extras_require={"postgresql": POSTGRESQL, "test": TEST},
+    extras_require={"brotli": BROTLI, "postgresql": POSTGRESQL, "signatures": SIGNATURES, "test": TEST},
     entry_points={
         "console_scripts": ["statscache = statscache.cli:main"],
         "moksha.consumer": ["statscache = statscache.hub:StatscacheConsumer"],

@@ -77,6 +77,9 @@ class DirectoryTarget(Section):
     name: str = Field(description="Its name in status and on the command line.", pattern=r"^[a-z][a-z0-9-]*$")
     type: Literal["directory"] = Field("directory", description="The kind of the target.")
     path: Path = Field(description="The directory.")
+    precompress: tuple[Literal["gz", "br", "zst"], ...] = Field(
+        ("gz",), description="Compressed siblings laid beside each file, for the web server to send as they are."
+    )
 
 
 class RetentionSection(Section):
@@ -89,12 +92,29 @@ class RetentionSection(Section):
     )
 
 
+class AnnounceSection(Section):
+    """`[publish.announce]`: a message on the fedmsg bus for each new snapshot."""
+
+    relay: str | None = Field(
+        None, description="ZeroMQ endpoint of the fedmsg relay to send to; fedmsg's own fedmsg.d if not given."
+    )
+
+
 class PublishSection(Section):
     """`[publish]`: what is rendered, how often, and where to."""
 
     interval: Annotated[int, Field(ge=1)] = Field(60, description="Seconds between two publications.")
     base_url: str | None = Field(None, description="Where the site is served, for examples in its pages.")
     title: str = Field("statscache", description="The site's name, at the head of its pages.")
+    gate_share: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.5, description="Greatest part of a document's rows that may vanish at once; beyond it, the plugin is held back."
+    )
+    signing_keys: tuple[Path, ...] = Field(
+        (), description="Files with Ed25519 private keys (PEM) that sign the index; needs statscache[signatures]."
+    )
+    announce: AnnounceSection | None = Field(
+        None, description="Whether to announce each new snapshot on the bus; a section that is there enables it."
+    )
     targets: tuple[DirectoryTarget, ...] = Field(
         (DirectoryTarget(name="public", type="directory", path=Path("public")),), description="Where to publish."
     )

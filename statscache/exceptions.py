@@ -33,6 +33,14 @@ class SchemaError(StatscacheError, RuntimeError):
     """The database's schema is not the one that this release works with."""
 
 
+class Implausible(StatscacheError, ValueError):
+    """A plugin lost more rows than it may; it keeps its last documents until `publish --force`."""
+
+
+class UnknownSnapshot(StatscacheError, LookupError):
+    """No snapshot of that id is retained, or it cannot be made current."""
+
+
 class PublishError(StatscacheError, OSError):
     """A target could not be brought up to date; it still serves its previous snapshot."""
 

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 from sqlalchemy import delete, insert
@@ -106,14 +107,6 @@ KINDS: tuple[type[Plugin], ...] = (Sales, Buyers, Prices, Receipts)
 ALL: tuple[type[Plugin], ...] = (*KINDS, *VOLUME)
 
 
-class _Installation(Installation):
-    """An installation whose plugins are given, instead of looked for among what is installed."""
-
-    def __init__(self, config: Config, registry: Registry) -> None:
-        super().__init__(config)
-        self.__dict__["registry"] = registry
-
-
 class Site:
     """One database with plugins, and the directory that is published from it.
 
@@ -141,7 +134,9 @@ class Site:
         hang = {"hang_note": directory / "hang"}
         given = {**sections, "database": {"url": url}, "publish": publish, "plugins": hang}
         registry = Registry([cls() for cls in plugins], problems)
-        self.installation = _Installation(Config(**given), registry)
+        # The plugins are given, instead of looked for among what is installed.
+        with patch("statscache.service.installation.load", return_value=registry):
+            self.installation = Installation(Config(**given))
         self.ingest = self.installation.ingest
         self.publishing = Publishing(self.installation)
 

@@ -12,13 +12,14 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from conftest import ROOT
-from statscache import service, testing, timeline
+from statscache import plugins, service, testing, timeline
 from statscache.cli import cli
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
 from statscache.ingest import Delivery
 from statscache.message import Message
-from statscache.plugins import Counter, Latest, Log, keys, registry
+from statscache.plugins import Counter, Latest, Log, Plugin, keys, registry
 from statscache.plugins.registry import Problem, Registry
+from statscache.service import preview
 from statscache.service.publishing import Publishing
 
 DOCS = ROOT / "docs"
@@ -117,14 +118,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         database=DatabaseSection(url=f"sqlite:///{directory / 'statscache.db'}"),
         publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),)),
     )
-    plugins = [Builds(), NewestBuild(), RecentBuilds(), Edits()]
+    active = Registry([Builds(), NewestBuild(), RecentBuilds(), Edits()], [Problem("broken", "ImportError: no")])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "statscache.service.installation.load", lambda *_: Registry(plugins, [Problem("broken", "ImportError: no")])
-        )
+        patch.setattr("statscache.service.installation.load", lambda *_: active)
         installation = service.Installation(config)
     for hours in (0, 30):
-        bodies = [{"owner": "ralph", "number": hours}, {"owner": "toshio", "chroot": "rawhide"}]
+        bodies: list[dict[str, Any]] = [
+            {"owner": "ralph", "number": hours},
+            {"owner": "toshio", "chroot": "rawhide"},
+        ]
         lines = [envelope(COPR, body, hours * 3600 + second) for second, body in enumerate(bodies)]
         lines += [envelope("org.fedoraproject.prod.wiki.article.edit", {"title": "Main"}, hours * 3600 + 5), b"no"]
         installation.ingest.take(Delivery("fedmsg", lines, live=True, resumed=True))
@@ -139,8 +141,8 @@ def envelope(topic: str, body: Mapping[str, Any], seconds: int) -> bytes:
 
 
 def published(site: Path) -> list[str]:
-    """Return the paths of all files of a site."""
-    paths = (path.relative_to(site) for path in site.rglob("*") if path.is_file())
+    """Return the paths of all files of a site, without what is compressed beside them."""
+    paths = (path.relative_to(site) for path in site.rglob("*") if path.is_file() and path.suffix != ".gz")
     return sorted(path.as_posix() for path in paths if path.parts[0] != ".statscache")
 
 
@@ -282,21 +284,22 @@ def test_every_command_is_documented_with_its_options() -> None:
 def test_command_lines_in_the_docs_are_understood(page: Path) -> None:
     """A command line of statscache names a command that there is, and options that it takes."""
     for line in command_lines(page.read_text(encoding="utf-8"), "statscache"):
-        words = re.split(r"\s+", line)
-        group, taken = cli, {"--config", "--verbose", "--version", "--help"}
-        while words:
+        words = line.split()
+        command: click.Command = cli
+        taken = {"--config", "--verbose", "--version", "--help"}
+        while words and isinstance(command, click.Group):
             word = words.pop(0)
             if word.startswith("-"):
-                assert word.partition("=")[0] in taken, f"{page}: {line}: no option {word}"
-            elif isinstance(group, click.Group) and word in group.commands:
-                command = group.commands[word]
+                assert word in taken, f"{page}: {line}: no option {word}"
+            elif word in command.commands:
+                command = command.commands[word]
                 taken = options(command) | {"--help"}
-                group = command
             else:
                 is_placeholder = word.isupper() or word.startswith("[")
-                assert not isinstance(group, click.Group) or is_placeholder, f"{page}: {line}: no command {word}"
+                assert is_placeholder, f"{page}: {line}: no command {word}"
                 break
-        assert set(re.findall(r" (--[a-z-]+)", " ".join(words))) <= taken, f"{page}: {line}"
+        else:
+            assert {word for word in words if word.startswith("--")} <= taken, f"{page}: {line}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
@@ -325,7 +328,6 @@ def command_lines(source: str, program: str) -> Iterator[str]:
 
 # The format.
 
-FIXED = {"schema", "plugin", "through"}
 PATTERNS = {
     "<name>": r"[a-z][a-z0-9-]*",
     "<document>": r"[a-z0-9-]+",
@@ -363,41 +365,68 @@ def pattern(path: str) -> str:
     return "".join(PATTERNS.get(part) or re.escape(part) for part in split)
 
 
-def documented_fields() -> dict[str, set[str]]:
-    """Return the names of the fields of each schema, as format.md has them."""
+TYPES: dict[str, type] = {
+    "text": str,
+    "number": int,
+    "time": int,
+    "boolean": bool,
+    "array": list,
+    "null": type(None),
+    "any": object,
+}
+
+
+def documented_fields() -> dict[str, dict[str, str]]:
+    """Return name and type of the fields of each schema, as format.md has them."""
     sections = re.split(r"^## ", text("format.md"), flags=re.MULTILINE)
     named = ((re.match(r"`(statscache/[a-z-]+/1)`", section), section) for section in sections)
-    return {match[1]: {code(name) for name, *_ in rows(section, "field")} for match, section in named if match}
+    return {
+        match[1]: {code(name): kind for name, kind, _ in rows(section, "field")} for match, section in named if match
+    }
 
 
-def fields(value: Mapping[str, Any], prefix: str, dimensions: tuple[str, ...], kind: str) -> Iterator[str]:
-    """Yield the names of the fields of a document, in the notation of format.md."""
+def fields(value: Mapping[str, Any], prefix: str, plugin: type[Plugin]) -> Iterator[tuple[str, Any]]:
+    """Yield name and value of the fields of a document, in the notation of format.md."""
     for name, item in value.items():
-        if prefix == "rows[]." and name in dimensions:
-            yield "rows[].<dimension>"
-        elif prefix == "rows[]." and kind != "Counter" and name != "timestamp":
-            yield "rows[].<field>"
+        path = f"{prefix}{name}"
+        if prefix == "rows[]." and name in plugin.dimensions:
+            path = "rows[].<dimension>"
+        elif prefix == "rows[]." and plugin.kind != "Counter" and name != "timestamp":
+            path = "rows[].<field>"
         elif prefix in ("entries.", "days."):
-            inner = f"{prefix}{'<entry>' if prefix == 'entries.' else '<year>'}"
-            yield from fields(item, f"{inner}.", dimensions, kind) if isinstance(item, dict) else [inner]
-        elif isinstance(item, dict):
-            yield from fields(item, f"{prefix}{name}.", dimensions, kind)
+            path = f"{prefix}{'<entry>' if prefix == 'entries.' else '<year>'}"
+        if isinstance(item, dict):
+            yield from fields(item, f"{path}.", plugin)
         elif isinstance(item, list) and item and all(isinstance(part, dict) for part in item):
-            yield f"{prefix}{name}[]"
+            yield f"{path}[]", item
             for part in item:
-                yield from fields(part, f"{prefix}{name}[].", dimensions, kind)
+                yield from fields(part, f"{path}[].", plugin)
         else:
-            yield f"{prefix}{name}"
+            yield path, item
 
 
 def test_fields_are_those_of_the_tables(site: Path) -> None:
     """The fields of the documents that are published are those that format.md describes, in both directions."""
-    plugins = {plugin.name: plugin for plugin in (Builds, NewestBuild, RecentBuilds, Edits)}
     found: dict[str, set[str]] = {}
     for schema, document in documents(site):
-        plugin = plugins.get(document.get("plugin", ""), Builds)
-        found.setdefault(schema, set()).update(fields(document, "", plugin.dimensions, plugin.kind))
-    assert found == documented_fields()
+        names = {name for name, _ in fields(document, "", of_plugin(document))}
+        found.setdefault(schema, set()).update(names)
+    assert found == {schema: set(described) for schema, described in documented_fields().items()}
+
+
+def test_fields_have_the_types_of_the_tables(site: Path) -> None:
+    """Each value that is published is of a type that format.md gives its field."""
+    described = documented_fields()
+    for schema, document in documents(site):
+        for name, value in fields(document, "", of_plugin(document)):
+            types = tuple(TYPES[kind.split()[0]] for kind in described[schema][name].split(", "))
+            fits = isinstance(value, types) and (type(value) is not bool or bool in types or object in types)
+            assert fits, f"{name} of {schema} is {value!r}, and documented as {described[schema][name]}"
+
+
+def of_plugin(document: Mapping[str, Any]) -> type[Plugin]:
+    """Return the plugin of a document; any, if it has none."""
+    return next((cls for cls in (NewestBuild, RecentBuilds, Edits) if cls.name == document.get("plugin")), Builds)
 
 
 def test_the_kinds_of_entries_are_documented() -> None:
@@ -415,9 +444,42 @@ def test_keys_are_encoded_as_the_examples_say() -> None:
 
 def test_resolutions_are_those_of_the_table() -> None:
     """Width, label and retention of each resolution are as format.md says."""
-    listed = {code(name): (width, code(label), kept) for name, width, _, label, kept in rows(text("format.md"), "resolution")}
+    listed = {
+        code(name): (width, code(label), kept) for name, width, _, label, kept in rows(text("format.md"), "resolution")
+    }
     moment = timeline.parse_time("2015-08-08T13:37:00")
     for resolution in (timeline.MINUTELY, timeline.HOURLY, timeline.DAILY):
         kept = "for ever" if resolution.keep is None else f"{resolution.keep // timeline.DAY} days"
         assert listed.pop(resolution.name) == (f"{resolution.width} s", resolution.period(moment).label, kept)
     assert not listed
+
+
+def test_caching_is_that_of_the_preview() -> None:
+    """The rules of caching are those by which `statscache serve` sends."""
+    documented = [code(more[0]) for _, *more in rows(text("format.md"), "path") if len(more) == 1]
+    assert documented == [preview.IMMUTABLE, preview.POINTER]
+
+
+# The contract of plugins.
+
+
+def test_every_attribute_of_a_plugin_is_documented() -> None:
+    """The table of what a class declares, with its defaults, is that of the contract."""
+    documented = {code(name): code(more[1]) for name, *more in rows(text("plugins.md"), "attribute") if len(more) == 2}
+    declared = {"docstring": "required"}
+    for name in Plugin.__annotations__.keys() - {"kind"}:
+        declared[name] = str(getattr(Plugin, name, "required")) or "empty"
+    assert {name: default.partition(":")[0].strip("`") for name, default in documented.items()} == declared
+
+
+def test_every_attribute_of_a_message_is_documented() -> None:
+    """The table of what a message has names all that a plugin may read."""
+    documented = {code(name) for name, *more in rows(text("plugins.md"), "attribute") if len(more) == 1}
+    public = {name for name in vars(Message) if not name.startswith("_")}
+    assert documented == public - {"content", "record", "from_record"}
+
+
+def test_every_kind_is_documented() -> None:
+    """The kinds that an author can import have a section each."""
+    kinds = {name for name in plugins.__all__ if "kind" in vars(getattr(plugins, name))}
+    assert set(re.findall(r"^### (\w+)$", text("plugins.md"), re.MULTILINE)) == kinds

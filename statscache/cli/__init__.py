@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache import __version__
 from statscache.cli import care, messages, site
 from statscache.cli.context import Context
-from statscache.exceptions import ConfigurationError, PublisherBusy, StatscacheError, UnknownPlugin
+from statscache.exceptions import ConfigurationError, PublisherBusy, StatscacheError, UnknownPlugin, UnknownSnapshot
 
 FAILED, MISUSED, REFUSED = 1, 2, 3
 
@@ -54,7 +54,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(MISUSED)
-    except (ConfigurationError, UnknownPlugin) as error:
+    except (ConfigurationError, UnknownPlugin, UnknownSnapshot) as error:
         _complain(error, MISUSED)
     except PublisherBusy as error:
         _complain(error, REFUSED)

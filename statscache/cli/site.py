@@ -2,25 +2,41 @@
 
 import signal
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from statscache.cli.context import Context, as_json, passed, show_json
+from statscache.cli.context import Context, as_json, passed, show_json, show_table
 from statscache.cli.messages import tell
+from statscache.publish import Report
 from statscache.service import demo, preview
 from statscache.service.publishing import Publishing
+from statscache.snapshot import Snapshot, manifest, record
+from statscache.store import published
 from statscache.timeline import iso
 
 
 @click.command()
 @click.option("--every", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Go on, until SIGTERM.")
-@click.option("--force", is_flag=True, help="Render everything anew, changed or not.")
+@click.option("--force", is_flag=True, help="Render and compare everything anew, and let pass what is implausible.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be sent.")
+@click.option("--resume", is_flag=True, help="End the hold of a rollback.")
 @click.option("--target", "targets", multiple=True, metavar="NAME", help="Only to this target; may be repeated.")
 @as_json
 @passed
-def publish(context: Context, every: float | None, force: bool, targets: tuple[str, ...], json_: bool) -> None:
+def publish(
+    context: Context,
+    every: float | None,
+    force: bool,
+    dry_run: bool,
+    resume: bool,
+    targets: tuple[str, ...],
+    json_: bool,
+) -> None:
     """Render what changed, and bring the targets up to date."""
+    if every is not None and (force or dry_run or resume):
+        raise click.UsageError("--every goes on by itself: --force, --dry-run and --resume are for one publication")
     with context.installation() as installation:
         publishing = Publishing(installation, targets)
         if every is not None:
@@ -31,18 +47,78 @@ def publish(context: Context, every: float | None, force: bool, targets: tuple[s
             return
         while installation.ingest.catch_up():
             pass
-        snapshot, reports = publishing.publish(force=force)
+        snapshot, reports = publishing.publish(force=force, resume=resume, dry_run=dry_run)
+    _show(snapshot, reports, json_, "would be written" if dry_run else "written")
+
+
+def _show(snapshot: Snapshot, reports: Sequence[Report], json_: bool, written: str = "written") -> None:
     if json_:
         fields = {name: getattr(snapshot, name) for name in ("generation", "id", "parent", "through")}
         show_json({**fields, "targets": [{name: getattr(row, name) for name in row.__slots__} for row in reports]})
         return
     through = iso(snapshot.through) if snapshot.through is not None else "no message yet"
     click.echo(f"generation {snapshot.generation}, snapshot {snapshot.id}, through {through}")
+    if snapshot.is_rollback:
+        click.echo(f"publishing is held at the tree of generation {snapshot.origin}: `statscache publish --resume`")
     for report in reports:
         click.echo(
-            f"{report.target}: {report.objects:,} objects and {report.files:,} files written,"
-            f" {report.deleted:,} deleted, {report.bytes:,} bytes, {report.seconds:.2f} s"
+            f"{report.target}: {report.files:,} files {written}, {report.objects:,} of them objects,"
+            f" {report.deleted:,} deleted, {report.bytes:,} bytes, {report.requests:,} requests, {report.seconds:.2f} s"
         )
+
+
+@click.command()
+@as_json
+@passed
+def snapshots(context: Context, json_: bool) -> None:
+    """List the snapshots that are retained, newest first."""
+    with context.installation() as installation, installation.database.reading() as connection:
+        rows = [
+            {
+                "generation": row.generation,
+                "id": row.id,
+                "through": row.through,
+                "created_at": row.created_at,
+                "size": manifest.size(lambda name: published.load(connection, name), row.manifest),
+                "changed": row.summary["changes"]["documents"],
+                "origin": row.origin,
+            }
+            for row in record.retained(connection)
+        ]
+    if json_:
+        show_json(rows)
+        return
+    if not rows:
+        click.echo("there is no snapshot yet: run `statscache publish`")
+        return
+    columns = ["generation", "snapshot", "through", "created", "bytes", "changed", ""]
+    table = [
+        [
+            f"{row['generation']:,}",
+            row["id"][:12],
+            "-" if row["through"] is None else iso(row["through"]),
+            iso(row["created_at"]),
+            f"{row['size']:,}",
+            f"{row['changed']:,} documents",
+            "" if row["origin"] == row["generation"] else f"back to {row['origin']}",
+        ]
+        for row in rows
+    ]
+    show_table(columns, table, frozenset({"generation", "bytes", "changed"}))
+
+
+@click.command("rollback")
+@click.argument("identity", metavar="ID")
+@as_json
+@passed
+def rollback_command(context: Context, identity: str, json_: bool) -> None:
+    """Make the retained snapshot ID current, and hold publishing there until `publish --resume`.
+
+    The beginning of an id will do, if no other begins so.
+    """
+    with context.installation() as installation:
+        snapshot, reports = Publishing(installation).rollback(identity)
+    _show(snapshot, reports, json_)
 
 
 @click.command()
@@ -92,4 +168,4 @@ def demo_command(context: Context) -> None:
     click.echo("Look at it: `statscache serve` and http://localhost:8080/, or open public/index.html")
 
 
-COMMANDS = (publish, serve, demo_command)
+COMMANDS = (publish, snapshots, rollback_command, serve, demo_command)

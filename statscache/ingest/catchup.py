@@ -64,6 +64,7 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
     with database.writing() as connection:
         # The journal's lock makes the last step end at its very end, however fast others append.
         end = journal.lock(connection)
+        _log.debug("transaction begins: %s catches up with %d messages", plugin.name, len(messages))
         locked = positions.lock(connection, [row.id])[plugin.name]
         if locked.position != row.position or not _may_fold(locked, plugin):
             return locked.position < end.position
@@ -72,7 +73,8 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
         fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
         locked.position = row.position + len(messages)
         positions.save(connection, [locked])
-        return locked.position < end.position and locked.suspended is None
+    _log.debug("transaction has committed: %s has folded %d", plugin.name, locked.position)
+    return locked.position < end.position and locked.suspended is None
 
 
 def retry(database: Database, plugin: Plugin, item: SetAside, budget: float) -> bool:

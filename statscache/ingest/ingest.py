@@ -77,7 +77,9 @@ class Ingest:
         batch = self._preparer.prepare(delivery)
         try:
             with self.database.writing() as connection:
-                return self._accept(connection, delivery, batch)
+                outcome = self._accept(connection, delivery, batch)
+            _log.debug("transaction has committed: %d new messages", outcome.accepted)
+            return outcome
         except (OperationalError, InterfaceError, InternalError):
             raise
         except Exception as error:
@@ -106,6 +108,7 @@ class Ingest:
 
     def _accept(self, connection: Connection, delivery: Delivery, batch: Batch) -> Outcome:
         before = journal.lock(connection)
+        _log.debug("transaction begins: %d messages of %s", len(batch.records), delivery.source)
         places, outcome = _place(connection, batch, before)
         outcome.read = len(delivery.lines)
         outcome.foreign, outcome.held, outcome.set_aside = batch.foreign, len(batch.held), len(batch.malformed)

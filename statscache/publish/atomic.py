@@ -6,6 +6,16 @@ from pathlib import Path
 from uuid import uuid4
 
 _MODE = 0o644
+_DIRECTORY_MODE = 0o755
+
+
+def make_directory(path: Path, root: Path) -> None:
+    """Make a directory and those above it up to `root`, open to readers whatever the process's mask says."""
+    missing = [path, *path.parents]
+    for directory in reversed(missing[: missing.index(root) + 1]):
+        with suppress(FileExistsError):
+            directory.mkdir(parents=directory == root)
+            directory.chmod(_DIRECTORY_MODE)
 
 
 def write(path: Path, data: bytes, temporary: Path) -> None:

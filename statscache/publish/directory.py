@@ -2,13 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from statscache.publish import atomic
 from statscache.publish.target import File, Target
-from statscache.store.published import object_path
 
 _SYNC_ONE_BY_ONE = 64
 
@@ -19,48 +18,54 @@ class DirectoryTarget(Target):
     Args:
         name: As the configuration names it.
         path: The directory; it is made where it is missing.
+        siblings: Compressed forms to lay beside each file.
     """
 
-    def __init__(self, name: str, path: Path) -> None:
+    links = True
+
+    def __init__(self, name: str, path: Path, siblings: Sequence[str] = ()) -> None:
         self.name = name
+        self.siblings = siblings
         self._root = path
         self._temporary = path / ".statscache" / "unfinished"
         self._written: list[Path] = []
 
     def read(self, path: str) -> bytes | None:
+        self.requests += 1
         try:
             return (self._root / path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def holds(self, path: str, size: int) -> bool:
+        self.requests += 1
         try:
             return (self._root / path).stat().st_size == size
         except (FileNotFoundError, NotADirectoryError):
             return False
 
     def write(self, files: Iterable[File]) -> None:
-        self._temporary.mkdir(parents=True, exist_ok=True)
+        atomic.make_directory(self._temporary, self._root)
         for file in files:
+            self.requests += 1
             path = self._root / file.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            linked = file.object is not None and atomic.link(
-                self._root / object_path(file.object), path, self._temporary
-            )
+            atomic.make_directory(path.parent, self._root)
+            linked = file.object is not None and atomic.link(self._root / file.object, path, self._temporary)
             if not linked:
                 atomic.write(path, file.data, self._temporary)
             self._written.append(path)
 
     def delete(self, paths: Iterable[str]) -> None:
         for name in paths:
+            self.requests += 1
             path = self._root / name
             with suppress(FileNotFoundError, NotADirectoryError):
                 path.unlink()
             for parent in path.relative_to(self._root).parents[:-1]:
-                with suppress(OSError):
+                try:
                     (self._root / parent).rmdir()
-                    continue
-                break
+                except OSError:
+                    break
 
     def barrier(self) -> None:
         if len(self._written) > _SYNC_ONE_BY_ONE:
@@ -72,6 +77,6 @@ class DirectoryTarget(Target):
                 atomic.sync(directory)
         self._written.clear()
 
-    def clean(self) -> None:
-        """Remove what a killed publisher left unfinished."""
+    def close(self) -> None:
+        """Remove what was left unfinished, by this publisher or by one that was killed."""
         shutil.rmtree(self._temporary, ignore_errors=True)

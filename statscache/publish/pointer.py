@@ -1,6 +1,6 @@
 """What stands outside the snapshot: the pointer to it, health, and what changed. They alone carry wall-clock time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from statscache import canonical
@@ -9,18 +9,24 @@ from statscache.snapshot import Snapshot
 INDEX = "v1/index.json"
 STATUS = "v1/status.json"
 CHANGES = "v1/changes.json"
+Sign = Callable[[bytes], list[dict[str, str]]]
+"""Returns signatures of bytes, each with `algorithm`, `key` and `signature`."""
+
 PENDING = "v1/pending.json"
 """Names the snapshot that a publisher is about to bring, so that its successor knows which files may be new."""
 
 
-def index(snapshot: Snapshot, now: int, interval: int) -> bytes:
+def index(snapshot: Snapshot, now: int, interval: int, sign: Sign | None = None) -> bytes:
     """Return the pointer to a snapshot, and what can be found there.
 
     Args:
         snapshot: The snapshot.
         now: Wall clock, seconds since 1970 UTC.
         interval: Seconds until the next publication is due.
+        sign: Returns the signatures of the bytes that it is given; None leaves the pointer unsigned.
     """
+    expires_at = now + 3 * interval
+    signed = signed_bytes(snapshot.generation, snapshot.id, now, expires_at)
     return canonical.dumps(
         {
             "schema": "statscache/index/1",
@@ -29,13 +35,18 @@ def index(snapshot: Snapshot, now: int, interval: int) -> bytes:
             "manifest": manifest_path(snapshot.id),
             "parent": snapshot.parent,
             "generated_at": now,
-            "expires_at": now + 3 * interval,
+            "expires_at": expires_at,
             "interval": interval,
             "through": snapshot.through,
-            "signatures": [],
+            "signatures": sign(signed) if sign else [],
             "plugins": snapshot.summary["plugins"],
         }
     )
+
+
+def signed_bytes(generation: int, identity: str, generated_at: int, expires_at: int) -> bytes:
+    """Return what a signature of the pointer signs."""
+    return f"statscache/v1\n{generation}\n{identity}\n{generated_at}\n{expires_at}\n".encode()
 
 
 def status(snapshot: Snapshot, now: int, health: Mapping[str, Any]) -> bytes:

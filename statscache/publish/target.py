@@ -1,7 +1,7 @@
 """A target: a place that holds files. It knows how to read, write and delete them; the publisher knows the order."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 
@@ -11,7 +11,7 @@ class File(NamedTuple):
     Attributes:
         path: Relative to the site's root.
         data: Its bytes.
-        object: Name of the object with the same bytes that the target holds already; None if it holds none.
+        object: Path of a file with the same bytes that the target holds already; None if it holds none.
     """
 
     path: str
@@ -24,17 +24,28 @@ class Target(ABC):
 
     Attributes:
         name: As the configuration names it.
+        siblings: Compressed forms, such as `gz`, that are laid beside each file for the web server to send.
+        links: Whether a file whose bytes the target holds already costs no transfer.
+        max_age: Seconds for which a cache between this target and its readers may keep a file.
+        requests: Operations that were asked of the place so far: system calls, HTTP requests or runs of a program.
     """
 
     name: str
+    siblings: Sequence[str] = ()
+    links: bool = False
+    max_age: int = 0
+    requests: int = 0
 
     @abstractmethod
     def read(self, path: str) -> bytes | None:
-        """Return the bytes of a file as readers get them; None if there is no such file."""
+        """Return the bytes of a file as the place holds them; None if there is no such file."""
 
     @abstractmethod
     def holds(self, path: str, size: int) -> bool:
-        """Return whether the file, whose content never changes, is there with this many bytes."""
+        """Return whether the file, whose content never changes, is there with this many bytes.
+
+        A target that finds this out as cheaply by writing may always return False.
+        """
 
     @abstractmethod
     def write(self, files: Iterable[File]) -> None:
@@ -46,4 +57,14 @@ class Target(ABC):
 
     @abstractmethod
     def barrier(self) -> None:
-        """Return when all that was written before would survive the loss of power."""
+        """Return when all that was asked for before is done, and would survive the loss of power."""
+
+    def read_back(self, path: str) -> bytes | None:
+        """Return the bytes of a file as readers get them, through the cache if there is one."""
+        return self.read(path)
+
+    def invalidate(self) -> None:  # noqa: B027 - most places have no cache before them
+        """Make caches before this target forget what they hold; called after rollback, forgetting and upgrade."""
+
+    def close(self) -> None:  # noqa: B027 - most places hold on to nothing
+        """Let go of connections and temporary files; after a failure too."""

@@ -51,7 +51,8 @@ class PluginRenderer:
     def _fingerprint(self) -> str:
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.resolutions]
         basis = __version__, about(self._plugin), self._row.version, resolutions, self._gaps
-        return canonical.digest(canonical.identity(basis))
+        # The version stands by itself, for the gate to tell a new one.
+        return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}"
 
     def render(self, *, force: bool) -> Rendered:
         """Render what may have changed since the plugin's last snapshot, or everything."""
@@ -88,7 +89,8 @@ class PluginRenderer:
                 for document in documents.series(plugin, state, resolution, period, self._gaps):
                     self._add(document)
         names = {f"{directory}/{period.label}.{form}" for period in periods for form in ("json", "csv")}
-        names.add(f"{directory}/index.json")
+        if periods:
+            names.add(f"{directory}/index.json")
         self._out.removed += sorted(before.keys() - names)
         if periods:
             entries = {path.rpartition("/")[2]: (entry.object, entry.size) for path, entry in before.items()}

@@ -5,18 +5,20 @@ documents of the previous snapshot; the others do not notice (law 3).
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from statscache.exceptions import Implausible
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
+from statscache.render import documents, gate
 from statscache.render.documents import Document
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
 from statscache.render.rendering import Keep, Rendered, Rendering, about, keep_document
 from statscache.render.views import Views
-from statscache.store import coverage, journal, positions
+from statscache.store import coverage, journal, positions, published
 from statscache.store.coverage import Interval
 from statscache.store.positions import Position
 from statscache.store.published import Entry
@@ -30,10 +32,12 @@ class Renderer:
     Args:
         registry: The plugins.
         pages: The pages.
+        gate_share: The greatest part of a document's rows that may vanish between two snapshots, from 0 to 1.
     """
 
-    def __init__(self, registry: Registry, pages: Pages) -> None:
+    def __init__(self, registry: Registry, pages: Pages, gate_share: float = 0.5) -> None:
         self._registry = registry
+        self._gate_share = gate_share
         self._pages = pages
         self._views = Views()
 
@@ -42,12 +46,21 @@ class Renderer:
         """What the pages depend on besides the documents: another one renders all of them anew."""
         return self._pages.fingerprint
 
-    def render(self, connection: Connection, pages_before: str | None, keep: Keep, *, force: bool = False) -> Rendering:
+    def render(
+        self,
+        connection: Connection,
+        pages_before: str | None,
+        states_before: Mapping[str, str],
+        keep: Keep,
+        *,
+        force: bool = False,
+    ) -> Rendering:
         """Render what changed, as one database snapshot has it.
 
         Args:
             connection: A reading connection.
             pages_before: Fingerprint of the pages of the previous snapshot; another one renders all pages.
+            states_before: State of each plugin in the previous snapshot, which its page shows.
             keep: Is given each object that was made.
             force: Whether to render everything, changed or not.
         """
@@ -63,8 +76,12 @@ class Renderer:
                 continue
             rendered = self._plugin(connection, plugin, row, end, gaps, keep, force=force)
             plugins.append(rendered)
-            if rendered.view is not None and (all_pages or rendered.changed or rendered.removed):
-                self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
+            other = rendered.changed or rendered.removed or states_before.get(plugin.name) != rendered.state
+            if rendered.view is not None and (all_pages or other):
+                made = self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
+                # A plot whose series has expired is drawn no longer, and must not stay behind.
+                plots = published.entries(connection, documents.root(plugin), None, "site") if made else {}
+                rendered.removed += sorted(plots.keys() - pages.keys())
         if all_pages:
             self._keep_pages(pages, self._pages.assets(), keep)
         views = [rendered.view for rendered in plugins if rendered.view is not None]
@@ -75,12 +92,14 @@ class Renderer:
             return Rendering(end.through, plugins, [], [row.name for row in missing], pages)
         return Rendering(end.through, plugins, missing, [], pages)
 
-    def _keep_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], keep: Keep) -> None:
+    def _keep_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], keep: Keep) -> bool:
         # One bad page must not stop the others; it keeps its last good bytes.
         try:
             pages.update(keep_document(Document(path, data), keep) for path, data in made)
         except Exception:
             _log.exception("a page could not be rendered, and is left as it was")
+            return False
+        return True
 
     def _plugin(
         self,
@@ -99,15 +118,19 @@ class Renderer:
             behind = end.position - row.position
             rendered = Rendered(about(plugin), "rebuilding", row, reason=f"{behind} messages behind the journal's end")
         else:
-            savepoint = connection.begin_nested()
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
             try:
-                rendered = PluginRenderer(connection, plugin, row, end, gaps, keep).render(force=force)
-                rendered.view = self._views.view(connection, plugin, rendered)
+                with connection.begin_nested():
+                    rendered = PluginRenderer(connection, plugin, row, end, gaps, keep).render(force=force)
+                    if not force:
+                        gate.check(connection, rendered, self._gate_share)
+                    rendered.view = self._views.view(connection, plugin, rendered)
                 rendered.fresh.clear()
                 return rendered
+            except Implausible as error:
+                _log.warning("plugin %s is held back: %s", plugin.name, error)
+                rendered = Rendered(about(plugin), "stale", row, reason=str(error))
             except Exception as error:
-                savepoint.rollback()
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
                 rendered = Rendered(about(plugin), "stale", row, reason=f"{type(error).__name__}: {error}")
         rendered.view = self._views.view(connection, plugin, rendered)

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from statscache.plugins.registry import Registry
 from statscache.service.backfill import PREFIX
+from statscache.snapshot import record
 from statscache.store import coverage, journal, positions, quarantine, sources
 from statscache.store.positions import Position
 
@@ -21,6 +22,8 @@ def health(connection: Connection, registry: Registry) -> dict[str, Any]:
     rows = positions.load(connection)
     set_aside = quarantine.totals(connection)
     segments, size, stored = journal.sizes(connection)
+    current = record.current(connection)
+    reasons = current.summary.get("reasons", {}) if current else {}
     return {
         "through": end.through,
         "journal": {
@@ -43,23 +46,31 @@ def health(connection: Connection, registry: Registry) -> dict[str, Any]:
         "plugins": [
             {
                 "name": plugin.name,
-                **plugin_state(rows.get(plugin.name), end),
+                **plugin_state(rows.get(plugin.name), end, reasons.get(plugin.name, "")),
                 "quarantined": set_aside.get(plugin.name, 0),
             }
             for plugin in registry
         ],
         "problems": [{"name": problem.name, "reason": problem.reason} for problem in registry.problems],
+        "held": current is not None and current.is_rollback,
         "gaps": [[start, end] for start, end in coverage.gaps(connection)],
     }
 
 
-def plugin_state(row: Position | None, end: journal.Head) -> dict[str, Any]:
-    """Return the state of one plugin, its reason, how many messages it is behind, and its newest event."""
+def plugin_state(row: Position | None, end: journal.Head, held_back: str) -> dict[str, Any]:
+    """Return the state of one plugin, its reason, how many messages it is behind, and its newest event.
+
+    Args:
+        row: Its row; None if the database has not seen it.
+        end: The journal's end.
+        held_back: Why the newest snapshot shows older documents of it; empty if it does not.
+    """
     if row is None:
         return {"state": "rebuilding", "reason": "new", "behind": end.position, "last_event": None}
     behind = end.position - row.position
-    state = "failed" if row.suspended else "rebuilding" if behind else "ok"
-    return {"state": state, "reason": row.suspended or "", "behind": behind, "last_event": row.newest}
+    state = "failed" if row.suspended else "rebuilding" if behind else "stale" if held_back else "ok"
+    reason = row.suspended or (held_back if state == "stale" else "")
+    return {"state": state, "reason": reason, "behind": behind, "last_event": row.newest}
 
 
 def progress_age(connection: Connection) -> int | None:

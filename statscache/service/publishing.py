@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from statscache import resources
 from statscache.config import DirectoryTarget as DirectorySection
@@ -11,13 +12,15 @@ from statscache.exceptions import ConfigurationError, PublishError
 from statscache.publish import Publisher, Report
 from statscache.publish.directory import DirectoryTarget
 from statscache.publish.publisher import Publication
+from statscache.publish.target import Target
 from statscache.render.pages import Pages
 from statscache.render.render import Renderer
 from statscache.service.health import health
 from statscache.service.installation import Installation
-from statscache.snapshot import Snapshot, build, record, retention
+from statscache.snapshot import Snapshot, build, record, retention, rollback
 from statscache.snapshot.retention import Garbage
-from statscache.store import locks, published
+from statscache.store import locks, published, targets
+from statscache.store.targets import TargetRow
 
 _log = logging.getLogger(__name__)
 
@@ -37,68 +40,157 @@ class Publishing:
         self._installation = installation
         publish = installation.config.publish
         pages = Pages(resources.templates(), resources.site(), title=publish.title, base_url=publish.base_url)
-        self._renderer = Renderer(installation.registry, pages)
+        self._renderer = Renderer(installation.registry, pages, publish.gate_share)
         unknown = sorted(set(only) - {section.name for section in publish.targets})
         if unknown:
             known = ", ".join(section.name for section in publish.targets)
             raise ConfigurationError(f"no target is named {', '.join(unknown)}; there are: {known}")
         sections = [section for section in publish.targets if not only or section.name in only]
-        self._publishers = [Publisher(_target(section)) for section in sections]
+        self._publishers = {section.name: Publisher(_target(section)) for section in sections}
+        self._partial = bool(only)
 
-    def publish(self, *, force: bool = False) -> tuple[Snapshot, list[Report]]:
+    def publish(
+        self, *, force: bool = False, resume: bool = False, dry_run: bool = False
+    ) -> tuple[Snapshot, list[Report]]:
         """Build the snapshot that is due, and bring every target up to date.
 
         Args:
-            force: Whether to render everything anew, changed or not.
+            force: Whether to render everything anew, changed or not, to publish what looks implausible, and to take
+                nothing for granted that a target says it holds.
+            resume: Whether to end the hold of a rollback.
+            dry_run: Whether only to tell what would be sent; the snapshot is built all the same.
 
         Raises:
             PublisherBusy: Another process publishes from this database.
             PublishError: At least one target could not be brought up to date; the others were.
         """
         installation = self._installation
-        database, config = installation.database, installation.config.publish
-        with locks.publishing(database):
-            errors: list[PublishError] = []
-            generation = max(self._reached(errors), default=0)
+        with locks.publishing(installation.database):
+            errors: dict[str, PublishError] = {}
             installation.ingest.admit_due()
-            snapshot, _ = build(database, self._renderer, generation=generation, force=force)
-            with database.reading() as connection:
-                garbage = retention.find(connection, config.retention)
-                publication = Publication(
-                    snapshot=snapshot,
-                    retained=[row for row in record.retained(connection) if row.id not in garbage.expired],
-                    collected=garbage.objects,
-                    expired=garbage.expired,
-                    health=health(connection, installation.registry),
-                    interval=config.interval,
-                    load=lambda name: published.load(connection, name),
-                )
-                reports = [*self._publish_to_all(publication, errors)]
-            if not errors:
+            generation = self._generation(errors)
+            before = self._current()
+            snapshot, _ = build(
+                installation.database, self._renderer, generation=generation, force=force, resume=resume
+            )
+            reports = self._bring(snapshot, errors, force=force, dry_run=dry_run)
+            if snapshot.generation != before and not dry_run:
+                self._announce(snapshot)
+            return snapshot, reports
+
+    def rollback(self, identity: str) -> tuple[Snapshot, list[Report]]:
+        """Make an older snapshot current, and hold publishing there until it is resumed.
+
+        Args:
+            identity: The id of a retained snapshot, or the beginning of it.
+
+        Raises:
+            UnknownSnapshot: There is no such snapshot, or it is current already.
+            PublisherBusy: Another process publishes from this database.
+            PublishError: At least one target could not be brought to it; the others were.
+        """
+        database = self._installation.database
+        with locks.publishing(database):
+            errors: dict[str, PublishError] = {}
+            generation = self._generation(errors)
+            with database.writing() as connection:
+                snapshot = rollback(connection, identity, generation=generation)
+            reports = self._bring(snapshot, errors, invalidate=True)
+            self._announce(snapshot)
+            return snapshot, reports
+
+    def _current(self) -> int | None:
+        with self._installation.database.reading() as connection:
+            current = record.current(connection)
+            return None if current is None else current.generation
+
+    def _announce(self, snapshot: Snapshot) -> None:
+        section = self._installation.config.publish.announce
+        if section is None:
+            return
+        # Importing fedmsg takes a while, and its errors share no base; what was published stays published.
+        try:
+            from statscache.publish.announce import announce
+
+            announce(snapshot, section.relay)
+        except Exception:
+            _log.exception("generation %d is published, but could not be announced", snapshot.generation)
+
+    def _bring(
+        self,
+        snapshot: Snapshot,
+        errors: dict[str, PublishError],
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        invalidate: bool = False,
+    ) -> list[Report]:
+        """Bring all targets that were reached to a snapshot, and remove what they all need no longer."""
+        database, config = self._installation.database, self._installation.config.publish
+        with database.reading() as connection:
+            garbage = retention.find(connection, config.retention)
+            publication = Publication(
+                snapshot=snapshot,
+                retained=[row for row in record.retained(connection) if row.id not in garbage.expired],
+                collected=garbage.objects,
+                expired=garbage.expired,
+                health=health(connection, self._installation.registry),
+                interval=config.interval,
+                load=lambda name: published.load(connection, name),
+                force=force,
+                invalidate=invalidate,
+            )
+            reports = self._publish_to_all(publication, errors, dry_run=dry_run)
+        if not dry_run:
+            self._record(reports, errors)
+            if not errors and not self._partial:
                 self._collect(garbage)
         if errors:
-            raise PublishError("; ".join(str(error) for error in errors))
-        return snapshot, reports
+            raise PublishError("; ".join(str(error) for error in errors.values()))
+        return reports
 
-    def _reached(self, errors: list[PublishError]) -> Sequence[int]:
-        generations = []
-        for publisher in self._publishers:
+    def _generation(self, errors: dict[str, PublishError]) -> int:
+        """Return the greatest generation that a target serves; one that cannot be reached is left out."""
+        generations = [0]
+        for name, publisher in self._publishers.items():
             try:
                 generations.append(publisher.generation())
             except PublishError as error:
                 _log.error("%s", error)
-                errors.append(error)
-        return generations
+                errors[name] = error
+        return max(generations)
 
-    def _publish_to_all(self, publication: Publication, errors: list[PublishError]) -> list[Report]:
+    def _publish_to_all(
+        self, publication: Publication, errors: dict[str, PublishError], *, dry_run: bool
+    ) -> list[Report]:
         reports = []
-        for publisher in self._publishers:
+        for name, publisher in self._publishers.items():
+            if name in errors:
+                continue
             try:
-                reports.append(publisher.publish(publication))
+                reports.append(publisher.publish(publication, dry_run=dry_run))
             except PublishError as error:
                 _log.error("%s", error)
-                errors.append(error)
+                errors[name] = error
         return reports
+
+    def _record(self, reports: Sequence[Report], errors: dict[str, PublishError]) -> None:
+        now = int(time.time())
+        with self._installation.database.writing() as connection:
+            known = {row.name: row for row in targets.listed(connection)}
+            for report in reports:
+                done = TargetRow(
+                    name=report.target,
+                    generation=report.generation,
+                    snapshot=report.snapshot,
+                    published_at=now,
+                    requests=report.requests,
+                    bytes=report.bytes,
+                    milliseconds=int(1000 * report.seconds),
+                )
+                targets.save(connection, done)
+            for name, error in errors.items():
+                targets.save(connection, replace(known.get(name, TargetRow(name)), error=str(error)))
 
     def _collect(self, garbage: Garbage) -> None:
         with self._installation.database.writing() as connection:
@@ -118,5 +210,5 @@ class Publishing:
                 return
 
 
-def _target(section: DirectorySection) -> DirectoryTarget:
-    return DirectoryTarget(section.name, section.path)
+def _target(section: DirectorySection) -> Target:
+    return DirectoryTarget(section.name, section.path, section.precompress)

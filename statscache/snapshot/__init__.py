@@ -2,5 +2,6 @@
 
 from statscache.snapshot.build import build
 from statscache.snapshot.record import Snapshot
+from statscache.snapshot.rollback import rollback
 
-__all__ = ["Snapshot", "build"]
+__all__ = ["Snapshot", "build", "rollback"]

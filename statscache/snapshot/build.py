@@ -1,5 +1,6 @@
 """Building a snapshot: render what changed, put it into the tree, and commit tree, snapshot and marks together."""
 
+import logging
 import time
 from dataclasses import replace
 from typing import Any
@@ -22,27 +23,36 @@ CHANGES_LISTED = 200
 _BUFFERED_OBJECTS = 1_000
 _BUFFERED_BYTES = 4 * 1024 * 1024
 
+_log = logging.getLogger(__name__)
+
 
 def build(
-    database: Database, renderer: Renderer, *, generation: int = 0, force: bool = False
+    database: Database, renderer: Renderer, *, generation: int = 0, force: bool = False, resume: bool = False
 ) -> tuple[Snapshot, list[Rendered]]:
     """Bring the published tree up to date and return the snapshot that is current then, and how each plugin fared.
 
-    Where nothing changed, that is the snapshot before. One process at a time may build.
+    Where nothing changed, that is the snapshot before; so it is while a rollback holds publishing. One process at a
+    time may build.
 
     Args:
         database: Where state and tree are.
         renderer: Renders their documents and pages.
         generation: The greatest generation that any target holds; a new snapshot's is greater.
-        force: Whether to render everything, changed or not.
+        force: Whether to render everything, changed or not, and to publish what looks implausible.
+        resume: Whether to end the hold of a rollback.
     """
+    _log.debug("publishing: rendering")
     with database.reading() as connection:
         before = record.current(connection)
+        if before is not None and before.is_rollback and not resume:
+            return before, []
         buffer = _Buffer(database)
         pages_before = before.summary["pages"] if before else None
-        rendering = renderer.render(connection, pages_before, buffer.keep, force=force)
+        states_before = {entry["name"]: entry["state"] for entry in before.summary["plugins"]} if before else {}
+        rendering = renderer.render(connection, pages_before, states_before, buffer.keep, force=force)
         buffer.flush()
     with database.writing() as connection:
+        _log.debug("publishing: committing the snapshot")
         changes = _apply(connection, rendering)
         for rendered in rendering.plugins:
             if rendered.state == "ok":
@@ -50,24 +60,32 @@ def build(
                 positions.save_rendered(connection, rendered.row, rendering.through, rendered.rendered_with)
         for row in rendering.gone:
             positions.save_rendered(connection, row, None, None)
-        assert changes.root is not None
+        root = changes.root
+        assert root is not None
+        if before is not None and before.is_rollback:
+            # The tree in the database is not the one that was current.
+            dropped_now = changes.dropped
+            changes = tree.between(lambda name: published.load(connection, name), before.manifest, root)
+            changes.dropped = dropped_now
         summary = {
             "pages": renderer.fingerprint,
             "plugins": _entries(connection, rendering, before),
-            "changes": _listed(changes),
+            "reasons": {rendered.about["name"]: rendered.reason for rendered in rendering.plugins if rendered.reason},
+            "changes": listed(changes),
         }
-        if before is not None and before.manifest == changes.root:
-            if before.summary["plugins"] != summary["plugins"]:
-                before = replace(before, summary={**before.summary, "plugins": summary["plugins"]})
+        if before is not None and before.manifest == root and not before.is_rollback:
+            states = {**before.summary, "plugins": summary["plugins"], "reasons": summary["reasons"]}
+            if before.summary != states:
+                before = replace(before, summary=states)
                 record.update_summary(connection, before)
             return before, rendering.plugins
         new = Snapshot(
             generation=max(generation, before.generation if before else 0) + 1,
-            id=changes.root.partition(".")[0],
+            id=root.partition(".")[0],
             parent=before.id if before else None,
             through=rendering.through,
             created_at=int(time.time()),
-            manifest=changes.root,
+            manifest=root,
             summary=summary,
         )
         record.save(connection, new)
@@ -125,7 +143,7 @@ def _below(connection: Connection, directory: str) -> list[str]:
 
 def _entries(connection: Connection, rendering: Rendering, before: Snapshot | None) -> list[dict[str, Any]]:
     """Return what the index says of each plugin."""
-    listed = [
+    entries = [
         {
             **rendered.about,
             "state": rendered.state,
@@ -135,8 +153,8 @@ def _entries(connection: Connection, rendering: Rendering, before: Snapshot | No
         for rendered in rendering.plugins
     ]
     known = before.summary["plugins"] if before else []
-    listed += [{**entry, "state": "failed"} for entry in known if entry["name"] in rendering.lost]
-    return sorted(listed, key=lambda entry: str(entry["name"]))
+    entries += [{**entry, "state": "failed"} for entry in known if entry["name"] in rendering.lost]
+    return sorted(entries, key=lambda entry: str(entry["name"]))
 
 
 def _documents(connection: Connection, name: str) -> list[dict[str, Any]]:
@@ -152,7 +170,8 @@ def _documents(connection: Connection, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _listed(changes: Changes) -> dict[str, Any]:
+def listed(changes: Changes) -> dict[str, Any]:
+    """Return what the list of changes says of one snapshot."""
     named = {
         kind: [path for path in paths if published.subtree(path) == "data"]
         for kind, paths in (("added", changes.added), ("changed", changes.changed), ("removed", changes.removed))

@@ -21,8 +21,9 @@ class Snapshot:
         through: Timestamp of the newest message that it knows; None before the first.
         created_at: Wall clock, seconds since 1970 UTC.
         manifest: Name of the object that is the root manifest.
-        summary: What the pointer says of it: `pages`, the fingerprint of the pages; `plugins`, their entries in the
-            index; `changes`, what changed since the parent.
+        summary: What is said of it: `pages`, the fingerprint of the pages; `plugins`, their entries in the index;
+            `reasons`, why plugins are not `ok`; `changes`, what changed since the parent; after a rollback `origin`,
+            the generation whose tree it is.
     """
 
     generation: int
@@ -32,6 +33,16 @@ class Snapshot:
     created_at: int
     manifest: str
     summary: dict[str, Any]
+
+    @property
+    def origin(self) -> int:
+        """The generation that first had this tree; its own, but after a rollback."""
+        return int(self.summary.get("origin", self.generation))
+
+    @property
+    def is_rollback(self) -> bool:
+        """Whether an older tree was made current, which holds publishing until it is resumed."""
+        return self.origin != self.generation
 
 
 def current(connection: Connection) -> Snapshot | None:

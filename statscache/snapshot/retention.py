@@ -32,7 +32,8 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
     stays = {row.generation for row in kept[: retention.snapshots] if row.created_at >= youngest} | {
         row.generation for row in kept[:1]
     }
-    oldest = min(stays, default=0)
+    # A rollback refers to the objects of the generation that it went back to.
+    oldest = min((row.origin for row in kept if row.generation in stays), default=0)
     ids = {row.id for row in kept if row.generation in stays}
     expired = tuple(sorted({row.id for row in kept if row.generation not in stays} - ids))
     # An object that was dropped again later is still referred to by a snapshot before that.

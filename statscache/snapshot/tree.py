@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, Select, delete, select
 
 from statscache.snapshot import manifest
-from statscache.snapshot.manifest import LARGEST
+from statscache.snapshot.manifest import LARGEST, Load
 from statscache.store import published
 from statscache.store.bulk import Upsert, among
 from statscache.store.published import Entry, object_name, shard_of
@@ -52,6 +52,17 @@ def apply(connection: Connection, files: Mapping[str, Entry], removed: Iterable[
         update.files(location, entries)
     update.finish()
     return update.changes
+
+
+def between(load: Load, old: str, new: str) -> Changes:
+    """Return what leads from the tree with root manifest `old` to that of `new`; nothing is changed."""
+    there, back = manifest.difference(load, old, new), manifest.difference(load, new, old)
+    return Changes(
+        root=new,
+        added=sorted(there.changed.keys() - back.changed.keys()),
+        changed=sorted(there.changed.keys() & back.changed.keys()),
+        removed=sorted(there.removed),
+    )
 
 
 class _Update:

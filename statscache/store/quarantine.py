@@ -78,7 +78,7 @@ def drop_plugin(connection: Connection, plugin: str) -> None:
 def totals(connection: Connection) -> dict[str, int]:
     """Return the number of things set aside, by plugin."""
     query = select(quarantine.c.plugin, func.count()).group_by(quarantine.c.plugin)
-    return dict(connection.execute(query).tuples().all())
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _keep(

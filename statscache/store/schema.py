@@ -213,6 +213,19 @@ snapshot = Table(
     Column("summary", LargeBinary, nullable=False),
 )
 
+target = Table(
+    "target",
+    metadata,
+    Column("name", CodePoints, primary_key=True),
+    Column("generation", BigInteger),
+    Column("snapshot", CodePoints),
+    Column("published_at", BigInteger),
+    Column("requests", BigInteger, nullable=False),
+    Column("bytes", BigInteger, nullable=False),
+    Column("milliseconds", BigInteger, nullable=False),
+    Column("error", CodePoints),
+)
+
 dropped = Table(
     "dropped",
     metadata,

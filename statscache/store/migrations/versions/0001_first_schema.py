@@ -181,6 +181,18 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "target",
+        sa.Column("name", CODE_POINTS, nullable=False),
+        sa.Column("generation", sa.BigInteger(), nullable=True),
+        sa.Column("snapshot", CODE_POINTS, nullable=True),
+        sa.Column("published_at", sa.BigInteger(), nullable=True),
+        sa.Column("requests", sa.BigInteger(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("milliseconds", sa.BigInteger(), nullable=False),
+        sa.Column("error", CODE_POINTS, nullable=True),
+        sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
         "tree",
         sa.Column("directory", CODE_POINTS, nullable=False),
         sa.Column("shard", sa.BigInteger(), autoincrement=False, nullable=False),

@@ -1,0 +1,360 @@
+"""Torture: kill a real `statscache run` again and again, complete it from an archive, and compare what it publishes.
+
+    python -m benchmarks.torture [--kills 50] [--seed N] [--database URL]...
+
+Simulated traffic flows on a real fedmsg bus that outlives every kill; what passes while nobody listens is lost, as in
+life. Each kill is a SIGKILL, aimed at a line of the service's own log; where it hit is told by the last lines that the
+killed process had written. After each kill a reader follows the published pointer. In the end the database is completed
+from an archive of all that was sent, and must publish the snapshot that the archive alone gives in an empty database.
+
+Exit status: 0 if so, 1 on any difference, 2 for wrong usage.
+"""
+
+import os
+import random
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import orjson
+
+from benchmarks.tree import BrokenTree, Tree
+from statscache.sources.bus import publish_on_bus
+from statscache.sources.simulator import Traffic, simulate
+
+START = 1439164800
+"""2015-08-10T00:00:00Z, a Monday: when the simulated traffic begins, in seconds since 1970 UTC."""
+
+RATE = 700.0
+"""Messages a second on the bus."""
+
+PER_DAY = 25_000
+"""Messages of a simulated day, so that a second on the bus is 40 simulated minutes, and buckets of all widths end."""
+
+PATIENCE = 60.0
+"""Seconds in which the service must come to where it is to be killed."""
+
+_CONFIGURATION = """\
+[database]
+url = "{url}"
+
+[sources.fedmsg]
+endpoints = ["{endpoint}"]
+
+[publish]
+interval = 1
+title = "torture"
+
+# Little is kept, so that kills meet deletions too.
+[publish.retention]
+snapshots = 5
+grace_hours = 0
+"""
+
+_TRANSACTION = re.compile(rb"transaction (begins|has committed)")
+_PUBLISHING = re.compile(rb" publishing(?:: ([a-z ]+?)(?: of [a-z-]+)?| (begins|ends|failed).*)$", re.MULTILINE)
+_TROUBLE = re.compile(rb"^\S+ \S+ (?:ERROR|CRITICAL) .*$", re.MULTILINE)
+_EXPECTED_TROUBLE = b"another publisher is at work"
+
+
+class Aim(NamedTuple):
+    """Where a kill is aimed at.
+
+    Attributes:
+        text: The text of the log that calls for it; empty for the start of the process.
+        delay: Seconds to wait then, at most.
+        warm: Whether that text counts only when new messages have been committed, so that there is work to publish.
+    """
+
+    text: bytes
+    delay: float
+    warm: bool = True
+
+    def is_reached(self, log: bytes) -> bool:
+        """Return whether a process that has written `log` is there."""
+        start = log.find(b"transaction has committed") if self.warm else 0
+        return start >= 0 and self.text in log[start:]
+
+
+AIMS = (
+    Aim(b"transaction begins", 0.0, warm=False),
+    Aim(b"publishing: objects", 0.1),
+    Aim(b"publishing: readable paths", 0.1),
+    Aim(b"transaction begins", 0.01),
+    Aim(b"publishing: rendering", 0.1),
+    Aim(b"publishing: committing", 0.05),
+    Aim(b"publishing: status", 0.0),
+    Aim(b"publishing: pointer", 0.0),
+    Aim(b"publishing begins", 0.3, warm=False),
+    Aim(b"publishing: deleting", 0.0),
+    Aim(b"", 2.0, warm=False),
+)
+"""In turn."""
+
+
+class TortureError(Exception):
+    """Something differs from what an undisturbed run gives; the text says what."""
+
+
+@dataclass
+class Log:
+    """What a killed process had written.
+
+    Attributes:
+        text: The log.
+        transaction: Whether it was killed inside an open transaction that takes messages in.
+        step: The step of publishing inside which it was killed; empty if none.
+    """
+
+    text: bytes
+    transaction: bool = field(init=False)
+    step: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        self.transaction = [match[1] for match in _TRANSACTION.finditer(self.text)][-1:] == [b"begins"]
+        for step, other in _PUBLISHING.findall(self.text):
+            self.step = step.decode() or {b"begins": "the beginning"}.get(other, "")
+
+    @property
+    def place(self) -> str:
+        """Where the process was killed, for the summary."""
+        places = ["an open transaction"] if self.transaction else []
+        places += [f"publishing ({self.step})"] if self.step else []
+        return " and ".join(places) or "elsewhere"
+
+    @property
+    def trouble(self) -> list[str]:
+        """Errors that it had logged, but for those that a kill explains."""
+        return [line.decode() for line in _TROUBLE.findall(self.text) if _EXPECTED_TROUBLE not in line]
+
+
+class Bus(threading.Thread):
+    """Publishes traffic until it is stopped, and keeps an archive of all of it.
+
+    Attributes:
+        endpoint: Where it publishes.
+        first: Timestamp of the first message, seconds since 1970 UTC.
+        last: Timestamp of the last one.
+        sent: How many there were.
+    """
+
+    def __init__(self, archive: Path, seed: int) -> None:
+        super().__init__(name="bus", daemon=True)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.endpoint = f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+        self.first = self.last = self.sent = 0
+        self._archive = archive
+        self._traffic = Traffic(START, START + 365 * 86400, seed=seed, per_day=PER_DAY, people=300, packages=600)
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Publish until `stop`."""
+        publish_on_bus(self._archived(), self.endpoint, RATE)
+
+    def stop(self) -> None:
+        """Send no more, and return when the archive is whole."""
+        self._stopping.set()
+        self.join()
+
+    def _archived(self) -> Iterator[bytes]:
+        with self._archive.open("wb") as file:
+            for line in simulate(self._traffic):
+                if self._stopping.is_set():
+                    return
+                file.write(line + b"\n")
+                self.last = int(orjson.loads(line)["timestamp"])
+                self.first = self.first or self.last
+                self.sent += 1
+                yield line
+
+
+class Installation:
+    """A directory with a configuration, in which commands are run."""
+
+    def __init__(self, directory: Path, url: str, endpoint: str) -> None:
+        self.directory = directory
+        self.tree = Tree(directory / "public")
+        directory.mkdir()
+        (directory / "statscache.toml").write_text(_CONFIGURATION.format(url=url, endpoint=endpoint))
+
+    def do(self, *arguments: str) -> bytes:
+        """Run a command to its end and return its output.
+
+        Raises:
+            TortureError: It failed.
+        """
+        for _ in range(10):
+            done = subprocess.run(self._command(arguments), cwd=self.directory, capture_output=True, check=False)
+            # PostgreSQL may take a moment to see that the one before is dead.
+            if _EXPECTED_TROUBLE not in done.stderr:
+                break
+            time.sleep(1)
+        if done.returncode:
+            said = (done.stdout + done.stderr).decode(errors="replace")
+            raise TortureError(f"statscache {' '.join(arguments)} ended with status {done.returncode}:\n{said}")
+        return done.stdout
+
+    def kill(self, arguments: Sequence[str], aim: Aim, rng: random.Random) -> Log:
+        """Run a command and kill it where it is aimed at; return what it had written.
+
+        Raises:
+            TortureError: It ended by itself.
+        """
+        # The time zone of a process is nobody's business.
+        zone = rng.choice(["UTC", "Pacific/Auckland", "America/St_Johns"])
+        process = subprocess.Popen(
+            self._command(["-v", *arguments]),
+            cwd=self.directory,
+            env={**os.environ, "TZ": zone},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stderr is not None
+        with process.stderr as pipe:
+            text = b""
+            deadline = time.monotonic() + PATIENCE
+            while not aim.is_reached(text):
+                left = deadline - time.monotonic()
+                if left <= 0 or not select.select([pipe], [], [], left)[0]:
+                    break
+                if not (chunk := os.read(pipe.fileno(), 65536)):
+                    break
+                text += chunk
+            time.sleep(rng.uniform(0, aim.delay))
+            process.kill()
+            text += pipe.read()
+        status = process.wait()
+        if status != -signal.SIGKILL or not aim.is_reached(text):
+            did = f"ended by itself with status {status}" if status != -signal.SIGKILL else "did not get on"
+            end = b"\n".join(text.splitlines()[-20:]).decode(errors="replace")
+            raise TortureError(f"statscache {' '.join(arguments)} {did}, before {aim.text.decode()!r}:\n{end}")
+        return Log(text)
+
+    def finish(self, archive: Path, bus: Bus) -> str:
+        """Complete from the archive, publish, check everything, and return the id of the snapshot."""
+        self.do("backfill", str(archive), "--complete", str(bus.first), str(bus.last + 1))
+        identity = str(orjson.loads(self.do("publish", "--json"))["id"])
+        forced = str(orjson.loads(self.do("publish", "--force", "--json"))["id"])
+        if forced != identity:
+            raise TortureError(f"publish --force gives snapshot {forced}, and incremental rendering gave {identity}")
+        self.do("verify", "--journal")
+        self.do("db", "check")
+        state = orjson.loads(self.do("status", "--json"))
+        if state["journal"]["messages"] != bus.sent or state["gaps"]:
+            raise TortureError(f"{bus.sent} messages were sent, and status says {state['journal']}, gaps {state['gaps']}")
+        self._check_plugins()
+        self.tree.check_whole()
+        return identity
+
+    def _check_plugins(self) -> None:
+        installed = {row["name"] for row in orjson.loads(self.do("plugins", "--json"))["plugins"]}
+        published = {row["name"]: row for row in self.tree.index()["plugins"]}
+        if missing := sorted(installed - published.keys()):
+            raise TortureError(f"these plugins took no part: {', '.join(missing)}")
+        if lame := sorted(name for name, row in published.items() if row["state"] != "ok"):
+            raise TortureError(f"these plugins are not ok: {', '.join(lame)}")
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return [sys.executable, "-m", "statscache", *arguments]
+
+
+def torture(directory: Path, url: str, kills: int, seed: int) -> None:
+    """Torture an installation on the empty database `url`, and say what came of it.
+
+    Raises:
+        TortureError: The database does not end where an undisturbed one does.
+        BrokenTree: A reader would have met a reference that does not resolve.
+    """
+    rng = random.Random(seed)
+    archive = directory / "archive.ndjson"
+    bus = Bus(archive, seed)
+    tortured = Installation(directory / "tortured", url, bus.endpoint)
+    undisturbed = Installation(directory / "undisturbed", "sqlite:///statscache.db", bus.endpoint)
+    bus.start()
+    logs = []
+    started = time.monotonic()
+    for number in range(kills):
+        log = tortured.kill(["run"], AIMS[number % len(AIMS)], rng)
+        tortured.tree.check()
+        logs.append(log)
+        click.echo(f"kill {number + 1} of {kills}, after {time.monotonic() - started:.0f} s: {log.place}", err=True)
+    bus.stop()
+    completing = ["backfill", str(archive), "--complete", str(bus.first), str(bus.last + 1)]
+    for _ in range(2):
+        logs.append(tortured.kill(completing, Aim(b"transaction begins", 0.05, warm=False), rng))
+    _summarize(logs, kills, bus)
+    ended, expected = tortured.finish(archive, bus), undisturbed.finish(archive, bus)
+    if ended != expected:
+        differing = "\n  ".join(tortured.tree.differences(undisturbed.tree))
+        raise TortureError(f"the end is snapshot {ended}, undisturbed {expected}; these differ:\n  {differing}")
+    generation = tortured.tree.index()["generation"]
+    click.echo(f"  the end is snapshot {ended[:16]}…, as undisturbed; generation {generation}")
+
+
+def _summarize(logs: Sequence[Log], kills: int, bus: Bus) -> None:
+    days = (bus.last - bus.first) / 86400
+    click.echo(f"  {bus.sent:,} messages of {days:.1f} days, {len(logs)} kills, {len(logs) - kills} of them in backfill:")
+    for place, number in Counter(log.place for log in logs).most_common():
+        click.echo(f"    {number:4} in {place}" if place != "elsewhere" else f"    {number:4} elsewhere")
+    inside = sum(1 for log in logs[:kills] if log.transaction or log.step)
+    click.echo(f"  {inside} of {kills} kills of the service inside an open transaction or a publication")
+    if trouble := sorted({line.split(maxsplit=2)[2] for log in logs for line in log.trouble}):
+        raise TortureError("the killed processes had logged errors:\n  " + "\n  ".join(trouble))
+    if 2 * inside < kills:
+        raise TortureError("fewer than half of the kills hit what they were aimed at: the log lines have changed")
+
+
+@click.command()
+@click.option("--kills", type=click.IntRange(1), default=50, show_default=True, help="How often.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the traffic and of the moments of the kills.")
+@click.option(
+    "--database",
+    "urls",
+    multiple=True,
+    metavar="URL",
+    help="An empty database, by its SQLAlchemy URL; may be repeated. Default: SQLite, and PostgreSQL if installed.",
+)
+def main(kills: int, seed: int, urls: Sequence[str]) -> None:
+    """Kill a real run again and again, and compare what it publishes in the end with an undisturbed run."""
+    with ExitStack() as stack:
+        for url in urls or _databases(stack):
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="statscache-torture-")))
+            started = time.monotonic()
+            click.echo(f"{url.partition(':')[0]}:")
+            try:
+                torture(directory, url, kills, seed)
+            except (TortureError, BrokenTree) as error:
+                raise click.ClickException(str(error)) from error
+            click.echo(f"  in {time.monotonic() - started:.0f} s")
+
+
+def _databases(stack: ExitStack) -> Iterator[str]:
+    yield "sqlite:///statscache.db"
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+    from servers import PostgreSQL
+
+    programs = PostgreSQL.find()
+    if programs is None:
+        click.echo("PostgreSQL is not installed, and is left out", err=True)
+        return
+    server = stack.enter_context(PostgreSQL(programs))
+    server.execute("CREATE DATABASE torture TEMPLATE template0")
+    yield server.url("torture")
+
+
+if __name__ == "__main__":
+    main()

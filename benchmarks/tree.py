@@ -1,0 +1,129 @@
+"""A published tree as an independent reader sees it, who trusts nothing but the pointer and digests."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+OUTSIDE = ("v1/index.json", "v1/status.json", "v1/changes.json")
+"""Files that belong to no snapshot."""
+
+
+class BrokenTree(Exception):
+    """A reader of the tree would meet something that is missing or damaged; the text says what."""
+
+
+class Tree:
+    """A published tree in a directory.
+
+    Objects whose digest was right are not read again by `check`, for their content never changes; `check_whole` takes
+    nobody's word.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._good: set[str] = set()
+
+    def index(self) -> dict[str, Any]:
+        """Return the pointer."""
+        index: dict[str, Any] = orjson.loads(self._read("v1/index.json"))
+        return index
+
+    def check(self) -> None:
+        """Follow pointer and changes as a reader may at any moment; a tree without a pointer is not there yet.
+
+        Raises:
+            BrokenTree: A reference does not resolve, a digest is wrong, or a readable path is no whole file.
+        """
+        if not (self._root / "v1/index.json").exists():
+            return
+        index = self.index()
+        files = self._files(index["snapshot"])
+        for plugin in index["plugins"]:
+            for document in plugin["documents"]:
+                if files.get(document["path"]) != document["object"]:
+                    raise BrokenTree(f"the pointer names {document['path']} with another object than its manifest")
+        for path, name in files.items():
+            if path.endswith("/index.json") and "/series/" in path:
+                for period in orjson.loads(self._object(name))["periods"]:
+                    self._object(period["object"])
+        for path in files:
+            # While a publication is under way it may be the next snapshot's; half a file it never is.
+            data = self._read(path)
+            if not (self._root / _object_path(f"{_digest(data)}.{path.rpartition('.')[2]}")).exists():
+                raise BrokenTree(f"{path} has bytes that belong to no snapshot")
+        for row in orjson.loads(self._read("v1/changes.json"))["snapshots"]:
+            if row["generation"] <= index["generation"]:
+                self._files(row["snapshot"])
+
+    def check_whole(self) -> None:
+        """Check everything anew, and that the tree holds what retained snapshots need, and nothing besides.
+
+        Raises:
+            BrokenTree: It does not.
+        """
+        self._good.clear()
+        self.check()
+        index = self.index()
+        files = self._files(index["snapshot"])
+        for path, name in files.items():
+            if self._read(path) != self._object(name):
+                raise BrokenTree(f"{path} is not the file of the snapshot")
+        retained = [row["snapshot"] for row in orjson.loads(self._read("v1/changes.json"))["snapshots"]]
+        for identity in retained:
+            self._files(identity)
+        expected = {*files, *OUTSIDE, *map(_manifest_path, retained), *map(_object_path, self._good)}
+        there = {path.relative_to(self._root).as_posix() for path in self._root.rglob("*") if path.is_file()}
+        if strays := sorted(there - expected):
+            raise BrokenTree(f"{len(strays)} files belong to nothing: {', '.join(strays[:5])}")
+
+    def differences(self, other: "Tree") -> list[str]:
+        """Return the paths at which the current snapshots of two trees differ."""
+        ours, theirs = self._files(self.index()["snapshot"]), other._files(other.index()["snapshot"])
+        return sorted(path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path))
+
+    def _files(self, identity: str) -> dict[str, str]:
+        """Return the object of each file of a snapshot, all of which are there."""
+        manifest = self._read(_manifest_path(identity))
+        if _digest(manifest) != identity:
+            raise BrokenTree(f"the root manifest of snapshot {identity} has another digest")
+        # The same bytes are an object too, for whoever looks for it there.
+        self._object(f"{identity}.json")
+        return dict(self._below("", orjson.loads(manifest)))
+
+    def _below(self, directory: str, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        for name, entry in manifest["entries"].items():
+            if entry["type"] == "file":
+                if entry["object"] not in self._good:
+                    self._object(entry["object"])
+                yield f"{directory}{name}", entry["object"]
+            else:
+                inside = f"{directory}{name}/" if entry["type"] == "tree" else directory
+                yield from self._below(inside, orjson.loads(self._object(entry["object"])))
+
+    def _object(self, name: str) -> bytes:
+        data = self._read(_object_path(name))
+        if _digest(data) != name.partition(".")[0]:
+            raise BrokenTree(f"object {name} has another digest")
+        self._good.add(name)
+        return data
+
+    def _read(self, path: str) -> bytes:
+        try:
+            return (self._root / path).read_bytes()
+        except OSError as error:
+            raise BrokenTree(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _object_path(name: str) -> str:
+    return f"v1/objects/{name[:2]}/{name}"
+
+
+def _manifest_path(identity: str) -> str:
+    return f"v1/snapshots/{identity}.json"

@@ -1,0 +1,81 @@
+"""Second tries: what fails for a moment must not cost a publication."""
+
+import errno
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from statscache.publish.target import File, Target
+
+PAUSES = (0.2, 1.0)
+"""Seconds before the second and the third try."""
+
+_HOPELESS = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+
+_T = TypeVar("_T")
+
+_log = logging.getLogger(__name__)
+
+
+class Retrying(Target):
+    """A target that is asked again where it fails; every operation may be done twice without harm."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.name = target.name
+        self.siblings = target.siblings
+        self.links = target.links
+        self.max_age = target.max_age
+
+    @property
+    def requests(self) -> int:  # type: ignore[override]
+        return self._target.requests
+
+    def read(self, path: str) -> bytes | None:
+        return self._try(lambda: self._target.read(path))
+
+    def holds(self, path: str, size: int) -> bool:
+        return self._try(lambda: self._target.holds(path, size))
+
+    def write(self, files: Iterable[File]) -> None:
+        listed = list(files)
+        self._try(lambda: self._target.write(listed))
+
+    def delete(self, paths: Iterable[str]) -> None:
+        listed = list(paths)
+        self._try(lambda: self._target.delete(listed))
+
+    def barrier(self) -> None:
+        self._try(self._target.barrier)
+
+    def read_back(self, path: str) -> bytes | None:
+        return self._try(lambda: self._target.read_back(path))
+
+    def invalidate(self) -> None:
+        self._try(self._target.invalidate)
+
+    def close(self) -> None:
+        self._target.close()
+
+    def _try(self, operation: Callable[[], _T]) -> _T:
+        for pause in PAUSES:
+            # A target is foreign ground, and its library's errors share no base.
+            try:
+                return operation()
+            except Exception as error:
+                if isinstance(error, OSError) and error.errno in _HOPELESS:
+                    raise
+                _log.warning("target %s: %s: %s; trying again", self.name, type(error).__name__, error)
+            time.sleep(pause)
+        return operation()

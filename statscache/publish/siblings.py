@@ -1,0 +1,58 @@
+"""Compressed siblings: `latest.json.gz` beside `latest.json`, made once, for a web server to send as they are."""
+
+import gzip
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import zstandard
+
+from statscache.exceptions import ConfigurationError
+from statscache.publish.target import File
+
+SMALLEST = 512
+"""Bytes below which a file is not worth compressing."""
+
+_WORTH_IT = (".html", ".json", ".csv", ".svg", ".css", ".js", ".ts")
+
+
+def _brotli(data: bytes) -> bytes:
+    try:
+        import brotli
+    except ModuleNotFoundError as error:
+        raise ConfigurationError("siblings of the form 'br' need the extra statscache[brotli]") from error
+    compressed: bytes = brotli.compress(data, quality=9)
+    return compressed
+
+
+FORMS: Mapping[str, Callable[[bytes], bytes]] = {
+    # Without a time of their own, the same bytes compress to the same bytes.
+    "gz": lambda data: gzip.compress(data, 9, mtime=0),
+    "br": _brotli,
+    "zst": lambda data: zstandard.ZstdCompressor(level=12).compress(data),
+}
+"""How each form is made; the form is the extension."""
+
+
+def beside(files: Iterable[File], forms: Sequence[str]) -> Iterator[File]:
+    """Yield each file behind its siblings, so that the file itself is the last to change."""
+    for file in files:
+        if worth_it(file.path, len(file.data)):
+            for form in forms:
+                source = None if file.object is None else f"{file.object}.{form}"
+                yield File(f"{file.path}.{form}", FORMS[form](file.data), source)
+        yield file
+
+
+def stale(files: Iterable[File], forms: Sequence[str]) -> list[str]:
+    """Return the paths of siblings that a file has none of now, but may have had before."""
+    small = [file.path for file in files if not worth_it(file.path, len(file.data))]
+    return [f"{path}.{form}" for path in small for form in forms if path.endswith(_WORTH_IT)]
+
+
+def paths(path: str, forms: Sequence[str]) -> list[str]:
+    """Return a path and those of the siblings that it may have."""
+    return [path, *(f"{path}.{form}" for form in forms)]
+
+
+def worth_it(path: str, size: int) -> bool:
+    """Return whether a file has siblings."""
+    return size >= SMALLEST and path.endswith(_WORTH_IT)

@@ -1,0 +1,268 @@
+"""The documents about the site: index, status, changes, manifests; the first three are outside the snapshot."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from statscache.schemas.parts import Count, Digest, Interval, ObjectName, PluginState, Reference, Time, documented
+
+
+@documented
+class Signature(TypedDict):
+    """A signature of the snapshot, its generation and its times."""
+
+    algorithm: Literal["ed25519"]
+    """How it was made."""
+    key: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
+    """The first 16 hexadecimal digits of the SHA-256 of the raw public key."""
+    signature: str
+    """The signature, in base64."""
+
+
+@documented
+class IndexedPlugin(TypedDict):
+    """A plugin, as the index presents it."""
+
+    name: str
+    """Name, as in paths."""
+    title: str
+    """Heading."""
+    summary: str
+    """One line."""
+    definition: str
+    """What is counted as one."""
+    kind: str
+    """The merge that it uses, such as `Counter`."""
+    unit: str
+    """What the numbers count."""
+    dimensions: list[str]
+    """The parts of a key, in order."""
+    topics: list[str]
+    """Patterns of the topics that are looked at; empty: all."""
+    unbounded: bool
+    """Whether there is one document for each key."""
+    people: bool
+    """Whether keys are people."""
+    state: PluginState
+    """All but `ok` keep their last good documents."""
+    last_event: Time | None
+    """Newest event that was counted."""
+    documents: list[Reference]
+    """Its fixed documents, by path."""
+
+
+@documented
+class Index(TypedDict):
+    """The pointer: which snapshot is current, and what can be found in it."""
+
+    schema: Literal["statscache/index/1"]
+    """Type and version."""
+    generation: Annotated[int, Field(ge=1)]
+    """Rises with each snapshot."""
+    snapshot: Digest
+    """Id of the snapshot: SHA-256 of the bytes of its root manifest."""
+    manifest: str
+    """Path of the root manifest."""
+    parent: Digest | None
+    """Id of the snapshot before."""
+    generated_at: Time
+    """When this pointer was written."""
+    expires_at: Time
+    """`generated_at` + 3 intervals; past it, the publisher is late."""
+    interval: Annotated[int, Field(ge=1)]
+    """Seconds between two publications."""
+    through: Time | None
+    """Timestamp of the newest message."""
+    signatures: list[Signature]
+    """Signatures; empty where nothing is signed."""
+    plugins: list[IndexedPlugin]
+    """The plugins, by name."""
+
+
+@documented
+class JournalHealth(TypedDict):
+    """What was taken in."""
+
+    messages: Count
+    """Accepted messages."""
+    known: Count
+    """Copies that were delivered and not counted again."""
+    conflicts: Count
+    """Copies whose content differed; the first stands."""
+    foreign: Count
+    """Messages of other environments, and statscache's own."""
+    held: Count
+    """Messages of the future that wait."""
+    quarantined: Count
+    """Bytes that are no message."""
+    segments: Count
+    """Segments of the journal."""
+    bytes: Count
+    """Bytes of the journal."""
+    stored_bytes: Count
+    """The same, compressed."""
+
+
+@documented
+class SourceHealth(TypedDict):
+    """A live source."""
+
+    name: str
+    """Name."""
+    newest: Time | None
+    """Timestamp of the newest message that it delivered."""
+    accepted: Count
+    """Messages that were accepted from it."""
+    seen_at: Time
+    """When it last delivered."""
+
+
+@documented
+class PluginHealth(TypedDict):
+    """How a plugin fares."""
+
+    name: str
+    """Name."""
+    state: PluginState
+    """Whether it is up to date."""
+    reason: str
+    """Why it is not `ok`; else empty."""
+    behind: Count
+    """Messages of the journal that it has not folded."""
+    last_event: Time | None
+    """Newest event that was counted."""
+    quarantined: Count
+    """Messages that were set aside for it."""
+
+
+@documented
+class LoadProblem(TypedDict):
+    """A plugin that could not be loaded."""
+
+    name: str
+    """Of the plugin or the entry point."""
+    reason: str
+    """Why."""
+
+
+@documented
+class Health(TypedDict):
+    """How the service fares."""
+
+    through: Time | None
+    """Timestamp of the newest message."""
+    journal: JournalHealth
+    """What was taken in."""
+    sources: list[SourceHealth]
+    """Live sources."""
+    plugins: list[PluginHealth]
+    """The plugins, by name."""
+    problems: list[LoadProblem]
+    """Plugins that could not be loaded."""
+    gaps: list[Interval]
+    """What is known to be missing."""
+
+
+@documented
+class Status(TypedDict):
+    """Health, as of the last publication. It names no person and quotes no message."""
+
+    schema: Literal["statscache/status/1"]
+    """Type and version."""
+    through: Time | None
+    """Timestamp of the newest message."""
+    journal: JournalHealth
+    """What was taken in."""
+    sources: list[SourceHealth]
+    """Live sources."""
+    plugins: list[PluginHealth]
+    """The plugins, by name."""
+    problems: list[LoadProblem]
+    """Plugins that could not be loaded."""
+    gaps: list[Interval]
+    """What is known to be missing."""
+    generated_at: Time
+    """When it was written."""
+    generation: Annotated[int, Field(ge=1)]
+    """Of the snapshot that is current."""
+
+
+@documented
+class Changes(TypedDict):
+    """What a snapshot changed since its parent."""
+
+    added: list[str]
+    """JSON and CSV documents that are new."""
+    changed: list[str]
+    """Those that have other bytes."""
+    removed: list[str]
+    """Those that are gone."""
+    truncated: bool
+    """Whether one of the three lists is longer than the paths that are named."""
+    documents: Count
+    """JSON and CSV documents that were added, changed or removed."""
+    files: Count
+    """All files, pages and plots included."""
+
+
+@documented
+class ChangedSnapshot(TypedDict):
+    """A retained snapshot, and what it changed."""
+
+    generation: Annotated[int, Field(ge=1)]
+    """Its generation."""
+    snapshot: Digest
+    """Its id."""
+    parent: Digest | None
+    """The id of the snapshot before."""
+    through: Time | None
+    """Its `through`."""
+    created_at: Time
+    """When it was made."""
+    added: list[str]
+    """JSON and CSV documents that are new."""
+    changed: list[str]
+    """Those that have other bytes."""
+    removed: list[str]
+    """Those that are gone."""
+    truncated: bool
+    """Whether one of the three lists is longer than the paths that are named."""
+    documents: Count
+    """JSON and CSV documents that were added, changed or removed."""
+    files: Count
+    """All files, pages and plots included."""
+
+
+@documented
+class ChangeLog(TypedDict):
+    """What each retained snapshot changed."""
+
+    schema: Literal["statscache/changes/1"]
+    """Type and version."""
+    snapshots: list[ChangedSnapshot]
+    """Newest first."""
+
+
+@documented
+class ManifestEntry(TypedDict):
+    """What one name of a directory stands for."""
+
+    type: Literal["file", "tree", "subtree", "split"]
+    """A file, a directory, one of the two subtrees of the root, or a part of a large directory."""
+    object: ObjectName
+    """Name of the object."""
+    size: Count
+    """Its bytes."""
+
+
+@documented
+class Manifest(TypedDict):
+    """The names in one directory of a snapshot."""
+
+    schema: Literal["statscache/manifest/1"]
+    """Type and version."""
+    split: bool
+    """Whether the entries are parts of one large directory."""
+    entries: dict[str, ManifestEntry]
+    """What the directory holds, by name."""

@@ -1,0 +1,174 @@
+"""The documents of one plugin: what is in them, whatever its kind."""
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from statscache.schemas.parts import Count, Interval, KeyPart, ObjectName, Reference, Time, documented, documented_open
+
+
+@documented_open
+class Row(TypedDict):
+    """A record: a field for each dimension (text or null), and the values. A value's own fields are the plugin's."""
+
+    total: NotRequired[int]
+    """`Counter`: sum of everything accepted, unfinished and expired buckets included."""
+    last_24h: NotRequired[int]
+    """`Counter`: sum over 24 whole hours; not in unbounded plugins."""
+    last_7d: NotRequired[int]
+    """`Counter`: sum over 7 whole days."""
+    last_30d: NotRequired[int]
+    """`Counter`: sum over 30 whole days."""
+    timestamp: NotRequired[Time]
+    """`Latest`, `Log`: when the value was announced."""
+
+
+@documented
+class Header(TypedDict):
+    """What every document of a plugin begins with."""
+
+    plugin: str
+    """Name of the plugin."""
+    through: Time | None
+    """Newest event that contributed, or a later end of a bucket that was crossed."""
+
+
+@documented
+class Latest(TypedDict):
+    """The newest numbers of a plugin: one flat record for each key."""
+
+    schema: Literal["statscache/latest/1"]
+    """Type and version."""
+    plugin: str
+    """Name of the plugin."""
+    through: Time | None
+    """Newest event that contributed, or a later end of a bucket that was crossed."""
+    rows: list[Row]
+    """The records."""
+
+
+@documented_open
+class PluginDocument(TypedDict):
+    """A document that a plugin publishes besides the common ones; its other fields are the plugin's."""
+
+    schema: Annotated[str, Field(pattern=r"^statscache/[a-z0-9-]+/1$")]
+    """Type, which is the document's name, and version."""
+    plugin: str
+    """Name of the plugin."""
+    through: Time | None
+    """Newest event that contributed, or a later end of a bucket that was crossed."""
+
+
+@documented
+class Series(TypedDict):
+    """The buckets of one period at one resolution."""
+
+    schema: Literal["statscache/series/1"]
+    """Type and version."""
+    plugin: str
+    """Name of the plugin."""
+    resolution: str
+    """Width of the buckets, such as `1h`."""
+    period: str
+    """Label of the period, as in the path."""
+    start: Time
+    """Start of the period."""
+    end: Time
+    """End of the period."""
+    columns: list[str]
+    """`timestamp`, the dimensions, `value`."""
+    rows: list[list[int | float | str | None]]
+    """One array for each bucket and key that has a value; sorted."""
+    complete_through: Time
+    """Buckets that end at or before it are finished."""
+    gaps: list[Interval]
+    """What is missing, rounded outward to whole buckets."""
+    through: Time
+    """Newest event that contributed, or a later end of a bucket that was crossed."""
+
+
+@documented
+class Period(TypedDict):
+    """A period of a series that is published."""
+
+    period: str
+    """Label."""
+    start: Time
+    """Start."""
+    end: Time
+    """End."""
+    complete_through: Time
+    """As in the series."""
+    path: str
+    """Path, relative to the site's root."""
+    object: ObjectName
+    """Name of the object: SHA-256 of the bytes, and the extension."""
+    size: Count
+    """Bytes."""
+    csv: Reference
+    """The same as CSV."""
+
+
+@documented
+class SeriesIndex(TypedDict):
+    """The periods of one resolution."""
+
+    schema: Literal["statscache/series-index/1"]
+    """Type and version."""
+    plugin: str
+    """Name of the plugin."""
+    through: Time | None
+    """Newest event that contributed, or a later end of a bucket that was crossed."""
+    resolution: str
+    """Width of the buckets, such as `1h`."""
+    width: Annotated[int, Field(ge=1)]
+    """Seconds of a bucket."""
+    keep: Annotated[int, Field(ge=1)] | None
+    """Seconds for which buckets are kept; null: for ever."""
+    complete_through: Time | None
+    """The greatest of the periods."""
+    periods: list[Period]
+    """What is published, oldest first."""
+
+
+@documented
+class Key(TypedDict):
+    """One key of an unbounded plugin."""
+
+    schema: Literal["statscache/key/1"]
+    """Type and version."""
+    plugin: str
+    """Name of the plugin."""
+    key: list[KeyPart]
+    """Text or null for each dimension, in order."""
+    total: int
+    """Sum of everything."""
+    first: Time
+    """Oldest event."""
+    last: Time
+    """Newest event."""
+    days: dict[str, list[tuple[int, int]]]
+    """Start of the day and value, oldest first, by year; days without an event are left out."""
+    through: Time
+    """The same as `last`."""
+
+
+@documented
+class Badge(TypedDict):
+    """A headline number for a badge, in the form that shields.io reads from an endpoint."""
+
+    schemaVersion: Literal[1]
+    """Always 1."""
+    label: str
+    """Left part."""
+    message: str
+    """Right part."""
+    color: NotRequired[str]
+    """Colour of the right part."""
+    labelColor: NotRequired[str]
+    """Colour of the left part."""
+    isError: NotRequired[bool]
+    """Whether the number is not to be relied on."""
+    cacheSeconds: NotRequired[int]
+    """Seconds for which a badge may be shown again."""

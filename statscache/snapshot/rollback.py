@@ -1,0 +1,48 @@
+"""Going back: an older snapshot is made current, as a new generation, and stays so until publishing is resumed."""
+
+import time
+from dataclasses import replace
+
+from sqlalchemy import Connection
+
+from statscache.exceptions import UnknownSnapshot
+from statscache.snapshot import record, tree
+from statscache.snapshot.build import listed
+from statscache.snapshot.record import Snapshot
+from statscache.store import published
+
+
+def rollback(connection: Connection, identity: str, *, generation: int = 0) -> Snapshot:
+    """Make a retained snapshot current and return its new generation.
+
+    Args:
+        connection: A writing connection.
+        identity: The id of the snapshot, or the beginning of it.
+        generation: The greatest generation that any target holds.
+
+    Raises:
+        UnknownSnapshot: No retained snapshot, or more than one, has such an id, or it is current already.
+    """
+    retained = record.retained(connection)
+    found = {row.id: row for row in reversed(retained) if row.id.startswith(identity)}
+    if len(found) != 1:
+        number = "no" if not found else "more than one"
+        message = f"{number} retained snapshot has an id that begins with {identity!r}: see `statscache snapshots`"
+        raise UnknownSnapshot(message)
+    old, current = next(iter(found.values())), retained[0]
+    if old.manifest == current.manifest:
+        raise UnknownSnapshot(f"snapshot {old.id[:12]} is current already")
+
+    def load(name: str) -> bytes:
+        return published.load(connection, name)
+
+    changes = tree.between(load, current.manifest, old.manifest)
+    new = replace(
+        old,
+        generation=max(generation, current.generation) + 1,
+        parent=current.id,
+        created_at=int(time.time()),
+        summary={**old.summary, "origin": old.origin, "changes": listed(changes)},
+    )
+    record.save(connection, new)
+    return new
