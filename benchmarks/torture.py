@@ -23,10 +23,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 import orjson
@@ -38,10 +39,10 @@ from statscache.sources.simulator import Traffic, simulate
 START = 1439164800
 """2015-08-10T00:00:00Z, a Monday: when the simulated traffic begins, in seconds since 1970 UTC."""
 
-RATE = 700.0
+RATE = 400.0
 """Messages a second on the bus."""
 
-PER_DAY = 25_000
+PER_DAY = 15_000
 """Messages of a simulated day, so that a second on the bus is 40 simulated minutes, and buckets of all widths end."""
 
 PATIENCE = 60.0
@@ -131,8 +132,8 @@ class Log:
     @property
     def place(self) -> str:
         """Where the process was killed, for the summary."""
-        places = ["an open transaction"] if self.transaction else []
-        places += [f"publishing ({self.step})"] if self.step else []
+        places = ["in an open transaction"] if self.transaction else []
+        places += [f"in publishing ({self.step})"] if self.step else []
         return " and ".join(places) or "elsewhere"
 
     @property
@@ -160,6 +161,11 @@ class Bus(threading.Thread):
         self._archive = archive
         self._traffic = Traffic(START, START + 365 * 86400, seed=seed, per_day=PER_DAY, people=300, packages=600)
         self._stopping = threading.Event()
+
+    @property
+    def history(self) -> list[str]:
+        """Arguments of `backfill` that complete a database."""
+        return [str(self._archive), "--complete", str(self.first), str(self.last + 1)]
 
     def run(self) -> None:
         """Publish until `stop`."""
@@ -244,21 +250,32 @@ class Installation:
             raise TortureError(f"statscache {' '.join(arguments)} {did}, before {aim.text.decode()!r}:\n{end}")
         return Log(text)
 
-    def finish(self, archive: Path, bus: Bus) -> str:
-        """Complete from the archive, publish, check everything, and return the id of the snapshot."""
-        self.do("backfill", str(archive), "--complete", str(bus.first), str(bus.last + 1))
-        identity = str(orjson.loads(self.do("publish", "--json"))["id"])
+    def complete(self, bus: Bus) -> str:
+        """Complete from the archive of the bus, publish, and return the id of the snapshot."""
+        self.do("backfill", *bus.history)
+        return str(orjson.loads(self.do("publish", "--json"))["id"])
+
+    def check(self, identity: str, sent: int) -> None:
+        """Check everything that can be checked of one installation.
+
+        Args:
+            identity: The snapshot that is published.
+            sent: How many messages there were.
+
+        Raises:
+            TortureError: Something is wrong with the database.
+            BrokenTree: Something is wrong with what is published.
+        """
         forced = str(orjson.loads(self.do("publish", "--force", "--json"))["id"])
         if forced != identity:
             raise TortureError(f"publish --force gives snapshot {forced}, and incremental rendering gave {identity}")
         self.do("verify", "--journal")
         self.do("db", "check")
         state = orjson.loads(self.do("status", "--json"))
-        if state["journal"]["messages"] != bus.sent or state["gaps"]:
-            raise TortureError(f"{bus.sent} messages were sent, and status says {state['journal']}, gaps {state['gaps']}")
+        if state["journal"]["messages"] != sent or state["gaps"]:
+            raise TortureError(f"{sent} messages were sent, and status says {state['journal']}, gaps {state['gaps']}")
         self._check_plugins()
         self.tree.check_whole()
-        return identity
 
     def _check_plugins(self) -> None:
         installed = {row["name"] for row in orjson.loads(self.do("plugins", "--json"))["plugins"]}
@@ -272,50 +289,62 @@ class Installation:
         return [sys.executable, "-m", "statscache", *arguments]
 
 
-def torture(directory: Path, url: str, kills: int, seed: int) -> None:
-    """Torture an installation on the empty database `url`, and say what came of it.
+def torture(directory: Path, url: str, kills: int, seed: int) -> list[str]:
+    """Torture an installation on the empty database `url`, and return what is to be said of it, line by line.
 
     Raises:
         TortureError: The database does not end where an undisturbed one does.
         BrokenTree: A reader would have met a reference that does not resolve.
     """
+    started = time.monotonic()
     rng = random.Random(seed)
-    archive = directory / "archive.ndjson"
-    bus = Bus(archive, seed)
+    bus = Bus(directory / "archive.ndjson", seed)
     tortured = Installation(directory / "tortured", url, bus.endpoint)
     undisturbed = Installation(directory / "undisturbed", "sqlite:///statscache.db", bus.endpoint)
     bus.start()
     logs = []
-    started = time.monotonic()
     for number in range(kills):
         log = tortured.kill(["run"], AIMS[number % len(AIMS)], rng)
         tortured.tree.check()
         logs.append(log)
-        click.echo(f"kill {number + 1} of {kills}, after {time.monotonic() - started:.0f} s: {log.place}", err=True)
+        seconds = time.monotonic() - started
+        click.echo(f"{_kind(url)}: kill {number + 1} of {kills}, after {seconds:.0f} s: {log.place}", err=True)
     bus.stop()
-    completing = ["backfill", str(archive), "--complete", str(bus.first), str(bus.last + 1)]
     for _ in range(2):
-        logs.append(tortured.kill(completing, Aim(b"transaction begins", 0.05, warm=False), rng))
-    _summarize(logs, kills, bus)
-    ended, expected = tortured.finish(archive, bus), undisturbed.finish(archive, bus)
+        logs.append(tortured.kill(["backfill", *bus.history], Aim(b"transaction begins", 0.05, warm=False), rng))
+    said = _summary(logs, kills, bus)
+    ended, expected = tortured.complete(bus), undisturbed.complete(bus)
     if ended != expected:
         differing = "\n  ".join(tortured.tree.differences(undisturbed.tree))
         raise TortureError(f"the end is snapshot {ended}, undisturbed {expected}; these differ:\n  {differing}")
+    tortured.check(ended, bus.sent)
     generation = tortured.tree.index()["generation"]
-    click.echo(f"  the end is snapshot {ended[:16]}…, as undisturbed; generation {generation}")
+    said.append(f"the end is snapshot {ended}, generation {generation}; an undisturbed run's is the same")
+    return [f"{_kind(url)}, in {time.monotonic() - started:.0f} s:", *(f"  {line}" for line in said)]
 
 
-def _summarize(logs: Sequence[Log], kills: int, bus: Bus) -> None:
-    days = (bus.last - bus.first) / 86400
-    click.echo(f"  {bus.sent:,} messages of {days:.1f} days, {len(logs)} kills, {len(logs) - kills} of them in backfill:")
-    for place, number in Counter(log.place for log in logs).most_common():
-        click.echo(f"    {number:4} in {place}" if place != "elsewhere" else f"    {number:4} elsewhere")
-    inside = sum(1 for log in logs[:kills] if log.transaction or log.step)
-    click.echo(f"  {inside} of {kills} kills of the service inside an open transaction or a publication")
+def _summary(logs: Sequence[Log], kills: int, bus: Bus) -> list[str]:
+    """Return what is to be said of the kills.
+
+    Raises:
+        TortureError: A killed process had logged an error, or too few kills hit.
+    """
     if trouble := sorted({line.split(maxsplit=2)[2] for log in logs for line in log.trouble}):
         raise TortureError("the killed processes had logged errors:\n  " + "\n  ".join(trouble))
+    inside = sum(1 for log in logs[:kills] if log.transaction or log.step)
     if 2 * inside < kills:
-        raise TortureError("fewer than half of the kills hit what they were aimed at: the log lines have changed")
+        raise TortureError(f"only {inside} of {kills} kills hit their mark: have the lines of the log changed?")
+    places = Counter(log.place for log in logs).most_common()
+    return [
+        f"{bus.sent:,} messages of {(bus.last - bus.first) / 86400:.1f} simulated days went over the bus",
+        f"{len(logs)} kills, {len(logs) - kills} of them of backfill:",
+        *(f"  {number:4} {place}" for place, number in places),
+        f"{inside} of {kills} kills of the service were inside an open transaction or a publication",
+    ]
+
+
+def _kind(url: str) -> str:
+    return url.partition(":")[0]
 
 
 @click.command()
@@ -331,15 +360,22 @@ def _summarize(logs: Sequence[Log], kills: int, bus: Bus) -> None:
 def main(kills: int, seed: int, urls: Sequence[str]) -> None:
     """Kill a real run again and again, and compare what it publishes in the end with an undisturbed run."""
     with ExitStack() as stack:
-        for url in urls or _databases(stack):
-            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="statscache-torture-")))
-            started = time.monotonic()
-            click.echo(f"{url.partition(':')[0]}:")
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="statscache-torture-")))
+        databases = list(urls or _databases(stack))
+        # Each waits most of its time, so they share the machine well.
+        pool = stack.enter_context(ThreadPoolExecutor(len(databases)))
+        runs = {}
+        for number, url in enumerate(databases):
+            (place := directory / str(number)).mkdir()
+            runs[url] = pool.submit(torture, place, url, kills, seed)
+        failed = False
+        for url, run in runs.items():
             try:
-                torture(directory, url, kills, seed)
+                click.echo("\n".join(run.result()))
             except (TortureError, BrokenTree) as error:
-                raise click.ClickException(str(error)) from error
-            click.echo(f"  in {time.monotonic() - started:.0f} s")
+                click.echo(f"{_kind(url)}: {error}", err=True)
+                failed = True
+    sys.exit(failed)
 
 
 def _databases(stack: ExitStack) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """A published tree as an independent reader sees it, who trusts nothing but the pointer and digests."""
 
+import gzip
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,7 @@ class Tree:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._good: set[str] = set()
+        self._snapshots: dict[str, tuple[dict[str, str], set[str]]] = {}
 
     def index(self) -> dict[str, Any]:
         """Return the pointer."""
@@ -37,9 +39,12 @@ class Tree:
         Raises:
             BrokenTree: A reference does not resolve, a digest is wrong, or a readable path is no whole file.
         """
-        if not (self._root / "v1/index.json").exists():
-            return
-        index = self.index()
+        for pointer in ("v1/index.json", "v1/index.json.gz"):
+            # A reader who takes gzip follows the compressed pointer, which may be one publication ahead.
+            if (self._root / pointer).exists():
+                self._check(orjson.loads(self._uncompressed(pointer)))
+
+    def _check(self, index: Mapping[str, Any]) -> None:
         files = self._files(index["snapshot"])
         for plugin in index["plugins"]:
             for document in plugin["documents"]:
@@ -49,7 +54,9 @@ class Tree:
             if path.endswith("/index.json") and "/series/" in path:
                 for period in orjson.loads(self._object(name))["periods"]:
                     self._object(period["object"])
-        for path in files:
+        for path, name in files.items():
+            if self._same(path, name):
+                continue
             # While a publication is under way it may be the next snapshot's; half a file it never is.
             data = self._read(path)
             if not (self._root / _object_path(f"{_digest(data)}.{path.rpartition('.')[2]}")).exists():
@@ -65,9 +72,9 @@ class Tree:
             BrokenTree: It does not.
         """
         self._good.clear()
+        self._snapshots.clear()
         self.check()
-        index = self.index()
-        files = self._files(index["snapshot"])
+        files = self._files(self.index()["snapshot"])
         for path, name in files.items():
             if self._read(path) != self._object(name):
                 raise BrokenTree(f"{path} is not the file of the snapshot")
@@ -76,8 +83,21 @@ class Tree:
             self._files(identity)
         expected = {*files, *OUTSIDE, *map(_manifest_path, retained), *map(_object_path, self._good)}
         there = {path.relative_to(self._root).as_posix() for path in self._root.rglob("*") if path.is_file()}
-        if strays := sorted(there - expected):
+        siblings = {f"{path}.gz" for path in expected}
+        if damaged := sorted(path for path in there & siblings if not self._is_sibling(path)):
+            raise BrokenTree(f"these are no compressed siblings: {', '.join(damaged[:5])}")
+        if strays := sorted(there - expected - siblings):
             raise BrokenTree(f"{len(strays)} files belong to nothing: {', '.join(strays[:5])}")
+
+    def _is_sibling(self, path: str) -> bool:
+        return self._uncompressed(path) == self._read(path.removesuffix(".gz"))
+
+    def _uncompressed(self, path: str) -> bytes:
+        data = self._read(path)
+        try:
+            return gzip.decompress(data) if path.endswith(".gz") else data
+        except (OSError, EOFError) as error:
+            raise BrokenTree(f"{path} is no whole gzip file: {error}") from error
 
     def differences(self, other: "Tree") -> list[str]:
         """Return the paths at which the current snapshots of two trees differ."""
@@ -89,11 +109,20 @@ class Tree:
         manifest = self._read(_manifest_path(identity))
         if _digest(manifest) != identity:
             raise BrokenTree(f"the root manifest of snapshot {identity} has another digest")
-        # The same bytes are an object too, for whoever looks for it there.
-        self._object(f"{identity}.json")
-        return dict(self._below("", orjson.loads(manifest)))
+        if identity not in self._snapshots:
+            # The same bytes are an object too, for whoever looks for it there.
+            self._object(f"{identity}.json")
+            manifests: set[str] = set()
+            self._snapshots[identity] = dict(self._below("", orjson.loads(manifest), manifests)), manifests
+        files, manifests = self._snapshots[identity]
+        for name in {*files.values(), *manifests}:
+            if not (self._root / _object_path(name)).exists():
+                raise BrokenTree(f"object {name} is gone, and snapshot {identity} refers to it")
+        return files
 
-    def _below(self, directory: str, manifest: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    def _below(
+        self, directory: str, manifest: Mapping[str, Any], manifests: set[str]
+    ) -> Iterator[tuple[str, str]]:
         for name, entry in manifest["entries"].items():
             if entry["type"] == "file":
                 if entry["object"] not in self._good:
@@ -101,7 +130,15 @@ class Tree:
                 yield f"{directory}{name}", entry["object"]
             else:
                 inside = f"{directory}{name}/" if entry["type"] == "tree" else directory
-                yield from self._below(inside, orjson.loads(self._object(entry["object"])))
+                manifests.add(entry["object"])
+                yield from self._below(inside, orjson.loads(self._object(entry["object"])), manifests)
+
+    def _same(self, path: str, name: str) -> bool:
+        """Return whether a readable path is the very file of an object, by a hard link."""
+        try:
+            return (self._root / path).samefile(self._root / _object_path(name))
+        except OSError as error:
+            raise BrokenTree(f"{path} cannot be found: {error.strerror}") from error
 
     def _object(self, name: str) -> bytes:
         data = self._read(_object_path(name))

@@ -6,8 +6,8 @@ transport adds (`i`, `crypto`, `signature`, the Unix account in `username`) is n
 is the same message whichever way it came.
 
 Parsing is the hot path: `orjson` does the work, and each rule that `orjson` does not hold itself is guarded
-by a search over the raw bytes that is cheap and never misses. Only what such a search suspects is examined
-value by value.
+by a search over the record, the canonical JSON of all that is kept, that is cheap and never misses. Only what
+such a search suspects is examined value by value.
 """
 
 import json
@@ -41,9 +41,9 @@ _PEOPLE_AND_PACKAGES = (
     "fedora_messaging_flatpak_",
     "fedora_messaging_module_",
 )
-_SHAPE = bytes.maketrans(b"0123456789[", b"0000000000{")
-# The shortest integer that 64 bits cannot hold, -9223372036854775809, has 19 digits.
-_LONG_NUMBER = b"0" * 19
+# An integer beyond 64 bits is read as a float, and a float of 1e16 and more is written so: 1.8446744073709552e+19.
+_LARGE_NUMBER = b"e+"
+_NUL = b"\\u0000"
 _DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]*)?", re.ASCII)
 
 
@@ -80,19 +80,46 @@ class Message:
         id: The envelope's id, or the SHA-256 of the content of a message that came without one.
         topic: The whole topic, with prefix and environment.
         timestamp: When it was sent, in whole seconds since 1970 UTC.
+        body: What the message says; `{}` where the sender sent no object. Old messages may carry text, a list or null;
+            `content` and `record` hold what was sent.
         headers: The sender's headers that name people and packages; others are not kept.
+        category: The topic's fourth part, such as `buildsys` (`VirtualTopic.*`: third); None for a short topic.
+        environment: The topic's third part, such as `prod`; None for a topic of fewer and for `VirtualTopic.*`.
+        name: The topic without prefix and environment, such as `buildsys.build.state.change`.
     """
 
-    __slots__ = ("_body", "_content", "_derived", "headers", "id", "timestamp", "topic")
+    __slots__ = (
+        "_derived",
+        "_record",
+        "_sent",
+        "body",
+        "category",
+        "environment",
+        "headers",
+        "id",
+        "name",
+        "timestamp",
+        "topic",
+    )
 
-    def __init__(self, id: str, topic: str, timestamp: int, body: Any, headers: dict[str, Any] | None = None) -> None:
-        """Make a message from values that keep the rules of `parse`; nothing is checked."""
+    def __init__(
+        self,
+        id: str,
+        topic: str,
+        timestamp: int,
+        body: Any,
+        headers: dict[str, Any] | None = None,
+        record: bytes | None = None,
+    ) -> None:
+        """Make a message from values that keep the rules of `parse`, and its record if it is known; nothing is checked."""
         self.id = id
         self.topic = topic
         self.timestamp = timestamp
-        self.headers = headers or {}
-        self._body = body
-        self._content: bytes | None = None
+        self.body: dict[str, Any] = body if type(body) is dict else {}
+        self.headers: dict[str, Any] = headers or {}
+        self.category, self.environment, self.name = address(topic)
+        self._sent = body
+        self._record = record
         self._derived: derivation.Derived | None = None
 
     def __repr__(self) -> str:
@@ -100,47 +127,24 @@ class Message:
         return f"<Message {self.id} {self.topic} at {self.timestamp}>"
 
     @property
-    def body(self) -> dict[str, Any]:
-        """What the message says; `{}` where the sender sent no object.
-
-        Old messages may carry text, a list or null; `content` and `record` hold what was sent.
-        """
-        return self._body if isinstance(self._body, dict) else {}
-
-    @property
-    def category(self) -> str | None:
-        """The topic's fourth part, such as `buildsys` (`VirtualTopic.*`: third); None for a short topic."""
-        return address(self.topic).category
-
-    @property
-    def environment(self) -> str | None:
-        """The topic's third part, such as `prod`; None for a topic of fewer and for `VirtualTopic.*`."""
-        return address(self.topic).environment
-
-    @property
-    def name(self) -> str:
-        """The topic without prefix and environment, such as `buildsys.build.state.change`."""
-        return address(self.topic).name
-
-    @property
     def agent(self) -> str | None:
         """The person who acted; None where nobody is known to have."""
-        return self._derive().agent
+        return (self._derived or self._derive()).agent
 
     @property
     def usernames(self) -> tuple[str, ...]:
         """The people who are involved, the agent included, sorted and each once."""
-        return self._derive().usernames
+        return (self._derived or self._derive()).usernames
 
     @property
     def packages(self) -> tuple[str, ...]:
         """The packages that are concerned, sorted and each once."""
-        return self._derive().packages
+        return (self._derived or self._derive()).packages
 
     @property
     def subtitle(self) -> str:
         """One line of plain text that says to a person what happened. It is hostile text: escape it."""
-        return derivation.subtitle(self.name, self.body, self._derive())
+        return derivation.subtitle(self.name, self.body, self._derived or self._derive())
 
     @property
     def link(self) -> str | None:
@@ -150,17 +154,17 @@ class Message:
     @property
     def content(self) -> bytes:
         """The canonical JSON of `[topic, timestamp, body]`, with the headers as fourth if there are any."""
-        content = self._content
-        if content is None:
-            value = [self.topic, self.timestamp, self._body]
-            if self.headers:
-                value.append(self.headers)
-            content = self._content = canonical.identity(value)
-        return content
+        return canonical.identity([self.topic, self.timestamp, *self._sender_wrote()])
 
     def record(self) -> bytes:
         """Return the journal's line, without a newline: the array of `content` with the id before it."""
-        return b"[" + canonical.identity(self.id) + b"," + self.content[1:]
+        record = self._record
+        if record is None:
+            record = self._record = canonical.identity([self.id, self.topic, self.timestamp, *self._sender_wrote()])
+        return record
+
+    def _sender_wrote(self) -> tuple[Any, ...]:
+        return (self._sent, self.headers) if self.headers else (self._sent,)
 
     @classmethod
     def from_record(cls, line: bytes) -> Self:
@@ -172,9 +176,7 @@ class Message:
         return cls(*orjson.loads(line))
 
     def _derive(self) -> derivation.Derived:
-        derived = self._derived
-        if derived is None:
-            derived = self._derived = derivation.derive(self.name, self.body, self.headers)
+        derived = self._derived = derivation.derive(self.name, self.body, self.headers)
         return derived
 
 
@@ -198,8 +200,8 @@ def parse(raw: bytes) -> Message:
     if type(topic) is not str or not 0 < len(topic) <= MAX_TOPIC:
         raise MalformedMessage(_refusal("topic", topic, f"text of 1 to {MAX_TOPIC} characters"))
 
-    fedmsg = "msg" in envelope
-    body = envelope.get("msg" if fedmsg else "body")
+    body_field = "msg" if "msg" in envelope else "body"
+    body = envelope.get(body_field)
     headers = envelope.get("headers")
     kept: dict[str, Any] | None = None
     if headers and type(headers) is dict:
@@ -220,16 +222,20 @@ def parse(raw: bytes) -> Message:
     if id is not None and (type(id) is not str or len(id) > MAX_ID):
         raise MalformedMessage(_refusal(field, id, f"text of at most {MAX_ID} characters, or none"))
 
-    shape = raw.translate(_SHAPE)
-    if _LONG_NUMBER in shape or (b"\\" in raw and b"\\u0000" in raw):
-        _examine(raw, ("topic", field, "msg" if fedmsg else "body", "headers"))
-    if shape.count(b"{") > MAX_DEPTH:
-        _bound_depth("msg" if fedmsg else "body", body, 1)
+    try:
+        if not id:
+            id = canonical.digest(canonical.identity([topic, seconds, body]))
+        record = canonical.identity([id, topic, seconds, body, kept] if kept else [id, topic, seconds, body])
+    except orjson.JSONEncodeError as error:
+        # `orjson` reads what is nested more deeply than it writes.
+        raise MalformedMessage(f"nested more than {MAX_DEPTH} deep") from error
+    # A single byte is found several times as fast as two, so that comes first.
+    if (b"+" in record and _LARGE_NUMBER in record) or (b"\\" in record and _NUL in record):
+        _examine(raw, ("topic", field, body_field, "headers"))
+    if record.count(b"{") + record.count(b"[") > MAX_DEPTH:
+        _bound_depth(body_field, body, 1)
         _bound_depth("headers", kept, 1)
-
-    if not id:
-        id = canonical.digest(canonical.identity([topic, seconds, body]))
-    return Message(id, topic, seconds, body, kept)
+    return Message(id, topic, seconds, body, kept, record)
 
 
 def _kept(headers: dict[str, Any]) -> dict[str, Any]:

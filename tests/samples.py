@@ -1,7 +1,9 @@
 """What the tests build their worlds of: messages, plugins of every kind, installations, and a reader of what they publish."""
 
+import gzip
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -9,16 +11,18 @@ from unittest.mock import patch
 import orjson
 from sqlalchemy import delete, insert
 
-from statscache import canonical
+from statscache import canonical, resources
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
 from statscache.plugins import Counter, Latest, Log, Message, Plugin
 from statscache.plugins.registry import Problem, Registry
 from statscache.publish import Report
+from statscache.render.pages import Pages
+from statscache.render.render import Renderer
 from statscache.service.installation import Installation
 from statscache.service.publishing import Publishing
-from statscache.snapshot import Snapshot
-from statscache.store import Database, positions, schema
+from statscache.snapshot import Snapshot, build, manifest, record
+from statscache.store import Database, positions, published, schema
 from statscache.store import journal as journals
 from statscache_plugins.volume import PLUGINS as VOLUME
 
@@ -107,6 +111,12 @@ KINDS: tuple[type[Plugin], ...] = (Sales, Buyers, Prices, Receipts)
 ALL: tuple[type[Plugin], ...] = (*KINDS, *VOLUME)
 
 
+@cache
+def _pages() -> Pages:
+    # Templates are compiled once for all sites.
+    return Pages(resources.templates(), resources.site(), title="statscache", base_url=None)
+
+
 class Site:
     """One database with plugins, and the directory that is published from it.
 
@@ -138,7 +148,27 @@ class Site:
         with patch("statscache.service.installation.load", return_value=registry):
             self.installation = Installation(Config(**given))
         self.ingest = self.installation.ingest
-        self.publishing = Publishing(self.installation)
+
+    @cached_property
+    def publishing(self) -> Publishing:
+        """The job that publishes into the directory."""
+        return Publishing(self.installation)
+
+    @cached_property
+    def _renderer(self) -> Renderer:
+        return Renderer(self.installation.registry, _pages())
+
+    def build(self, *, force: bool = False) -> Snapshot:
+        """Build the snapshot that is due, without publishing it, and return it."""
+        return build(self.database, self._renderer, force=force)[0]
+
+    def tree(self) -> dict[str, bytes]:
+        """Return the bytes of each file of the current snapshot, by path, as the database holds them."""
+        with self.database.reading() as connection:
+            current = record.current(connection)
+            assert current is not None
+            loaded = partial(published.load, connection)
+            return {path: loaded(entry.object) for path, entry in manifest.files(loaded, current.manifest).items()}
 
     @property
     def database(self) -> Database:
@@ -196,12 +226,19 @@ OUTSIDE = ("v1/index.json", "v1/status.json", "v1/changes.json", "v1/pending.jso
 
 
 def published_files(public: Path) -> dict[str, bytes]:
-    """Return the files at readable paths that belong to the snapshot, by path."""
+    """Return the files at readable paths that belong to the snapshot, by path.
+
+    Raises:
+        AssertionError: A precompressed sibling holds other bytes than its file.
+    """
     files = {}
     for path in sorted(public.rglob("*")):
         name = path.relative_to(public).as_posix()
-        outside = name in OUTSIDE or name.startswith(("v1/objects/", "v1/snapshots/", ".statscache/"))
-        if path.is_file() and not outside:
+        if not path.is_file() or name.startswith(".statscache/"):
+            continue
+        if name.endswith(".gz"):
+            assert gzip.decompress(path.read_bytes()) == path.with_suffix("").read_bytes(), name
+        elif name not in OUTSIDE and not name.startswith(("v1/objects/", "v1/snapshots/")):
             files[name] = path.read_bytes()
     return files
 

@@ -11,7 +11,6 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from conftest import ROOT
 from statscache import plugins, service, testing, timeline
 from statscache.cli import cli
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
@@ -22,6 +21,7 @@ from statscache.plugins.registry import Problem, Registry
 from statscache.service import preview
 from statscache.service.publishing import Publishing
 
+ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("examples/**/*.md")])
 IDS = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -147,11 +147,14 @@ def published(site: Path) -> list[str]:
 
 
 def documents(site: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield schema and content of all JSON of a site, manifests included."""
+    """Yield schema and content of all JSON of a site that says what it is, manifests included."""
     for path in published(site):
         if path.endswith(".json"):
             document = orjson.loads((site / path).read_bytes())
-            yield document["schema"], document
+            if path.endswith("/badge.json"):
+                yield "badge", document
+            elif "schema" in document:
+                yield document["schema"], document
 
 
 # The examples.
@@ -225,14 +228,14 @@ def test_tests_that_the_docs_name_exist(page: Path) -> None:
 def settings(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield the name and the default of each setting."""
     for name, field in model.model_fields.items():
-        inner = next((part for part in parts(field.annotation) if is_section(part)), None)
+        inner = dict.fromkeys(part for part in parts(field.annotation) if is_section(part))
         default = field.get_default()
-        if inner is None or default is None:
+        if not inner or default is None:
             shown = getattr(default, "as_posix", lambda value=default: value)()
             yield f"{prefix}{name}", "required" if default is PydanticUndefined else json.dumps(shown)
-        if inner is not None:
-            many = "[]" if isinstance(default, tuple) else ""
-            yield from settings(inner, f"{prefix}{name}{many}.")
+        for section in inner:
+            kind = f"[{get_args(section.model_fields['type'].annotation)[0]}]" if isinstance(default, tuple) else ""
+            yield from settings(section, f"{prefix}{name}{kind}.")
 
 
 def parts(annotation: Any) -> Iterator[Any]:
@@ -335,6 +338,7 @@ PATTERNS = {
     "<period>": r"[0-9T-]+",
     "<key>": r"[^/]+",
     "<plot>": r"chart(-1[mhd])?",
+    "<schema>": r"[a-z-]+",
     "<snapshot>": r"[0-9a-f]{64}",
     "<xx>": r"[0-9a-f]{2}",
     "<object>": r"[0-9a-f]{64}\.[a-z]+",
@@ -379,7 +383,7 @@ TYPES: dict[str, type] = {
 def documented_fields() -> dict[str, dict[str, str]]:
     """Return name and type of the fields of each schema, as format.md has them."""
     sections = re.split(r"^## ", text("format.md"), flags=re.MULTILINE)
-    named = ((re.match(r"`(statscache/[a-z-]+/1)`", section), section) for section in sections)
+    named = ((re.match(r"`(statscache/[a-z-]+/1|badge)`", section), section) for section in sections)
     return {
         match[1]: {code(name): kind for name, kind, _ in rows(section, "field")} for match, section in named if match
     }

@@ -46,9 +46,8 @@ for commands in (messages.COMMANDS, site.COMMANDS, care.COMMANDS):
 def main() -> None:
     """Run the command line and exit."""
     try:
-        cli.main(prog_name="statscache", standalone_mode=False)
-    except click.exceptions.Exit as error:
-        sys.exit(error.exit_code)
+        # It returns the status of `click.exceptions.Exit` instead of raising it.
+        sys.exit(cli.main(prog_name="statscache", standalone_mode=False))
     except click.exceptions.Abort:
         _complain("interrupted", FAILED)
     except click.ClickException as error:

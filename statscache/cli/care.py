@@ -5,9 +5,9 @@ from typing import Any
 import click
 
 from statscache.cli.context import Context, as_json, passed, show_json, show_table
+from statscache.cli.verify import verify
 from statscache.config import find
 from statscache.service.health import health, progress_age
-from statscache.service.recount import recount
 from statscache.store import Database, invariants, quarantine
 from statscache.store.migrations import upgrade
 from statscache.store.schema import REVISION
@@ -157,38 +157,6 @@ def drop(context: Context, ids: tuple[int, ...]) -> None:
     with context.installation() as installation, installation.database.writing() as connection:
         dropped = quarantine.drop(connection, ids)
     click.echo(f"dropped {dropped:,}")
-
-
-@click.command()
-@click.option("--journal", "journal_", is_flag=True, required=True, help="Compare the state with a recount.")
-@as_json
-@passed
-def verify(context: Context, journal_: bool, json_: bool) -> None:
-    """Check that the state is what a recount of the journal gives; exit 3 if it is not."""
-    found = []
-    with context.installation() as installation:
-        for result in recount(installation):
-            found.append(result)
-            if not json_:
-                verdict = "differs" if result.differences else "agrees"
-                click.echo(f"{result.name}: {verdict}, {result.compared:,} rows of {result.messages:,} messages")
-                for stored, recounted in result.differences:
-                    click.echo(f"  stored {stored}, recounted {recounted}")
-        skipped = sorted({plugin.name for plugin in installation.registry} - {result.name for result in found})
-    if json_:
-        show_json(
-            {
-                "plugins": [
-                    {"name": r.name, "messages": r.messages, "rows": r.compared, "agrees": not r.differences}
-                    for r in found
-                ],
-                "skipped": skipped,
-            }
-        )
-    elif skipped:
-        click.echo(f"not compared, for they are behind or suspended: {', '.join(skipped)}")
-    if any(result.differences for result in found):
-        raise click.exceptions.Exit(WANTING)
 
 
 @click.group("config")

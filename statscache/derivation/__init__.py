@@ -5,9 +5,9 @@ sender's own classes wrote them; where they name nobody, or no package, the tabl
 body.
 """
 
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
-from statscache.derivation.rules import Facts
 from statscache.derivation.table import rule
 from statscache.derivation.text import link, subtitle
 from statscache.derivation.values import packages, people, person
@@ -26,7 +26,6 @@ class Derived(NamedTuple):
 
 
 _NOTHING = Derived(None, (), ())
-_NO_FACTS = Facts()
 
 
 def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
@@ -39,20 +38,21 @@ def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
     topical = rule(name)
     if topical is None and not headers:
         return _NOTHING
-    facts = topical(name, body) if topical else _NO_FACTS
+    actors, involved, concerned = topical(name, body) if topical else ((), (), ())
     agent = None
-    for actor in facts.actors:
-        if found := people(actor):
-            agent = found[0]
+    for actor in actors:
+        agent = person(actor) if type(actor) is str else next(iter(people(actor)), None)
+        if agent is not None:
             break
-    users, concerned = set(facts.involved), set(facts.concerned)
     if headers:
         if named := {who for key in headers if key.startswith(_USER) and (who := person(key[len(_USER) :]))}:
-            agent, users = _agent_among(named, agent, body), named
+            agent, involved = _agent_among(named, agent, body), named
         concerned = _named_packages(headers) or concerned
     if agent is not None:
-        users.add(agent)
-    return Derived(agent, tuple(sorted(users)), tuple(sorted(concerned)))
+        involved = {agent, *involved} if involved else (agent,)
+    # Most messages involve one person and concern one package, which needs no sorting.
+    usernames = tuple(involved) if len(involved) < 2 else tuple(sorted(set(involved)))
+    return Derived(agent, usernames, tuple(concerned) if len(concerned) < 2 else tuple(sorted(set(concerned))))
 
 
 def _agent_among(named: set[str], agent: str | None, body: dict[str, Any]) -> str | None:

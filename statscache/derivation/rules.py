@@ -1,24 +1,19 @@
 """Rules: how each family of topics says who acted, who is involved, and which packages are concerned.
 
-A rule takes the topic's name and the body, and returns three collections: actors, best first, as they stand
-in the body; account names of those involved; package names. Most are made by `fields`; the functions are for
+A rule takes the topic's name and the body, and returns `Facts`. Most are made by `fields`; the functions are for
 bodies whose meaning is in more than the place of a field.
 """
 
 import re
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable
+from functools import partial
+from operator import methodcaller
+from typing import Any
 
-from statscache.derivation.values import at, built, dict_at, list_at, packages, paths, people, text_at
+from statscache.derivation.values import Path, at, built, dict_at, list_at, packages, paths, people, text_at
 
-
-class Facts(NamedTuple):
-    """What a rule found; `actors` are values as sent, the others are names."""
-
-    actors: Iterable[Any] = ()
-    involved: Iterable[str] = ()
-    concerned: Iterable[str] = ()
-
+Facts = tuple[Iterable[Any], Collection[str], Collection[str]]
+"""What a rule found: actors, best first, as they were sent; names of those involved; names of packages."""
 
 Rule = Callable[[str, dict[str, Any]], Facts]
 
@@ -37,20 +32,34 @@ def fields(*, actor: str = "", people_at: str = "", packages_at: str = "", build
         packages_at: Where packages stand by name.
         builds_at: Where packages stand by name, version and release.
     """
-    actors, others, named, nvrs = paths(actor), paths(people_at), paths(packages_at), paths(builds_at)
+    actors, others, named, nvrs = _readers(actor), _readers(people_at), _readers(packages_at), _readers(builds_at)
+
+    def acting(name: str, body: dict[str, Any]) -> Facts:
+        return [read(body) for read in actors], (), ()
 
     def rule(name: str, body: dict[str, Any]) -> Facts:
         involved: list[str] = []
         concerned: list[str] = []
-        for path in others:
-            involved += people(at(body, path))
-        for path in named:
-            concerned += packages(at(body, path))
-        for path in nvrs:
-            concerned += built(at(body, path))
-        return Facts([at(body, path) for path in actors], involved, concerned)
+        for read in others:
+            involved += people(read(body))
+        for read in named:
+            concerned += packages(read(body))
+        for read in nvrs:
+            concerned += built(read(body))
+        return [read(body) for read in actors], involved, concerned
 
-    return rule
+    return rule if others or named or nvrs else acting
+
+
+def _readers(text: str) -> tuple[Callable[[dict[str, Any]], Any], ...]:
+    # Most places are keys of the body itself, which a dictionary finds by itself.
+    return tuple(
+        methodcaller("get", path[0]) if len(path) == 1 else partial(_read, path) for path in paths(text)
+    )
+
+
+def _read(path: Path, body: dict[str, Any]) -> Any:
+    return at(body, path)
 
 
 def _bodhi_update(body: dict[str, Any]) -> dict[str, Any]:
@@ -63,15 +72,16 @@ def bodhi_update(name: str, body: dict[str, Any]) -> Facts:
     # A title may be prose since builds are listed, so it is read only where they are not.
     nvrs = list_at(update, "builds") or text_at(update, "title") or text_at(body, "comment", "update_title")
     owner = people(update.get("user") or update.get("submitter"))
-    return Facts([body.get("agent")], owner, built(nvrs))
+    return [body.get("agent")], owner, built(nvrs)
 
 
 def bodhi_comment(name: str, body: dict[str, Any]) -> Facts:
     """A comment on an update: the commenter acts; the owner and whoever is mentioned are involved."""
     comment = dict_at(body, "comment")
-    mentioned = _MENTION.findall(text_at(comment, "text"))
+    text = text_at(comment, "text")
+    mentioned = _MENTION.findall(text) if "@" in text else []
     _, owner, concerned = bodhi_update(name, body)
-    return Facts([comment.get("user"), comment.get("author")], [*people(mentioned), *owner], concerned)
+    return [comment.get("user"), comment.get("author")], [*people(mentioned), *owner], concerned
 
 
 def git(name: str, body: dict[str, Any]) -> Facts:
@@ -82,18 +92,14 @@ def git(name: str, body: dict[str, Any]) -> Facts:
     commit = dict_at(body, "commit")
     actors = [body.get("agent"), commit.get("username")]
     if commit.get("namespace", "rpms") not in ("rpms", "rpms-checks"):
-        return Facts(actors)
+        return actors, (), ()
     repository = commit.get("repo") if name.startswith("git.receive") else body.get("name")
-    return Facts(actors, (), packages(repository or ".".join(name.split(".")[2:-1])))
+    return actors, (), packages(repository or ".".join(name.split(".")[2:-1]))
 
 
 def git_branched(name: str, body: dict[str, Any]) -> Facts:
     """Many packages branched at once."""
-    return Facts(
-        [body.get("agent")],
-        (),
-        packages([*list_at(body, "unbranchedPackages"), *list_at(body, "branchedPackages")]),
-    )
+    return [body.get("agent")], (), packages([*list_at(body, "unbranchedPackages"), *list_at(body, "branchedPackages")])
 
 
 def _each(value: Any) -> list[Any]:
@@ -111,13 +117,13 @@ def _in_fedora(body: dict[str, Any]) -> list[str]:
 def anitya(name: str, body: dict[str, Any]) -> Facts:
     """The release monitor: it acts by itself unless a person is named."""
     message = dict_at(body, "message")
-    concerned: Iterable[str] = ()
+    concerned: Collection[str] = ()
     if name.startswith(("anitya.project.map.new", "anitya.project.map.update")):
         if text_at(body, "distro", "name").lower() == "fedora":
             concerned = packages([message.get("new"), message.get("prev")])
     elif not name.startswith("anitya.project.flag.set"):
         concerned = _in_fedora(body)
-    return Facts([message.get("agent", "anitya")], (), concerned)
+    return [message.get("agent", "anitya")], (), concerned
 
 
 def hotness(name: str, body: dict[str, Any]) -> Facts:
@@ -125,17 +131,15 @@ def hotness(name: str, body: dict[str, Any]) -> Facts:
     trigger, cause = text_at(body, "trigger", "topic"), dict_at(body, "trigger", "msg")
     found = [cause.get("package"), at(cause, ("package_listing", "package"))]
     if "buildsys.build" in trigger:
-        return Facts((), people(cause.get("owner")), packages([*found, cause.get("name")]))
-    return Facts((), (), [*packages(found), *(_in_fedora(cause) if "anitya" in trigger else ())])
+        return (), people(cause.get("owner")), packages([*found, cause.get("name")])
+    return (), (), [*packages(found), *(_in_fedora(cause) if "anitya" in trigger else ())]
 
 
 def meeting(name: str, body: dict[str, Any]) -> Facts:
     """A meeting: who said something acts, else who runs it; all who spoke are involved."""
     attendees = body.get("attendees")
     present = people(list(attendees) if type(attendees) is dict else attendees)
-    return Facts(
-        [at(body, ("details", "nick")), body.get("owner")], [who for who in present if who not in _BOTS]
-    )
+    return [at(body, ("details", "nick")), body.get("owner")], [who for who in present if who not in _BOTS], ()
 
 
 def github(name: str, body: dict[str, Any]) -> Facts:
@@ -153,13 +157,13 @@ def github(name: str, body: dict[str, Any]) -> Facts:
         ("forkee", "owner", "login"),
     ):
         actors.append(known.get(text_at(body, *path)))
-    return Facts(actors, people(list(known.values())))
+    return actors, people(list(known.values())), ()
 
 
 def wiki(name: str, body: dict[str, Any]) -> Facts:
     """The wiki, whose software writes account names with a capital letter."""
     users = [text.lower() for text in (text_at(body, "user"), text_at(body, "user_text")) if text]
-    return Facts(users[:1])
+    return users[:1], (), ()
 
 
 def trac(name: str, body: dict[str, Any]) -> Facts:
@@ -167,7 +171,7 @@ def trac(name: str, body: dict[str, Any]) -> Facts:
     ticket, author = dict_at(body, "ticket"), at(body, ("page", "author"))
     involved = [author, ticket.get("owner"), ticket.get("reporter"), *text_at(ticket, "cc").split(",")]
     actors = [body.get("agent"), at(body, ("commit", "username"))]
-    return Facts(actors, people([*involved, actors[1]]))
+    return actors, people([*involved, actors[1]]), ()
 
 
 def bugzilla(name: str, body: dict[str, Any]) -> Facts:
@@ -179,12 +183,12 @@ def bugzilla(name: str, body: dict[str, Any]) -> Facts:
     involved = [*actors, bug.get("creator"), bug.get("assigned_to"), *list_at(bug, "cc")]
     addresses = [text for text in involved if type(text) is str and "@" in text]
     concerned = [package for package in packages(component) if package not in _NO_COMPONENT]
-    return Facts([text for text in actors if text in addresses], people(addresses), concerned)
+    return [text for text in actors if text in addresses], people(addresses), concerned
 
 
 def mailman(name: str, body: dict[str, Any]) -> Facts:
     """A mail to a list, from whoever its `From` names, which is an address or `Name <address>`."""
-    return Facts([text_at(body, "msg", "from").rpartition("<")[2].partition(">")[0]])
+    return [text_at(body, "msg", "from").rpartition("<")[2].partition(">")[0]], (), ()
 
 
 def tagger(name: str, body: dict[str, Any]) -> Facts:
@@ -193,7 +197,7 @@ def tagger(name: str, body: dict[str, Any]) -> Facts:
     if type(package) is dict and "name" not in package:
         package = list(package)[:1]
     found = [*packages(package), *packages(at(body, ("rating", "package"))), *packages(body.get("package"))]
-    return Facts([at(body, path) for path in paths("vote.user rating.user user")], (), found)
+    return [at(body, path) for path in paths("vote.user rating.user user")], (), found
 
 
 def mdapi(name: str, body: dict[str, Any]) -> Facts:
@@ -205,7 +209,7 @@ def mdapi(name: str, body: dict[str, Any]) -> Facts:
                 cells = [cell for cell in row if type(cell) is str] if type(row) is list else []
                 if cells:
                     found.append((cells[-1] if "/" in cells[0] else cells[0]).partition("(")[0])
-    return Facts((), (), packages([*found, *list_at(body, "packages")]))
+    return (), (), packages([*found, *list_at(body, "packages")])
 
 
 def subject(name: str, body: dict[str, Any]) -> Facts:
@@ -215,23 +219,23 @@ def subject(name: str, body: dict[str, Any]) -> Facts:
     ]
     if body.get("subject_type") == "koji_build":
         found.append(body.get("subject_identifier"))
-    return Facts([body.get("username")], (), built(found))
+    return [body.get("username")], (), built(found)
 
 
 def result(name: str, body: dict[str, Any]) -> Facts:
     """A test result, of a build or of something else."""
     if text_at(body, "task", "type") == "koji_build":
-        return Facts((), (), built(at(body, ("task", "item"))))
+        return (), (), built(at(body, ("task", "item")))
     if "koji_build" in _each(at(body, ("data", "type"))):
-        return Facts((), (), built(at(body, ("data", "item"))))
-    return Facts()
+        return (), (), built(at(body, ("data", "item")))
+    return (), (), ()
 
 
 def masher(name: str, body: dict[str, Any]) -> Facts:
     """A push of many updates, each by its title."""
-    return Facts([body.get("agent")], (), built(body.get("updates")))
+    return [body.get("agent")], (), built(body.get("updates"))
 
 
 def kernel(name: str, body: dict[str, Any]) -> Facts:
     """A test of the kernel, which is the package."""
-    return Facts([body.get("agent")], (), ("kernel",))
+    return [body.get("agent")], (), ("kernel",)

@@ -99,6 +99,8 @@ def people(value: Any) -> list[str]:
     if type(value) is str:
         name = person(value)
         return [] if name is None else [name]
+    if value is None:
+        return []
     if type(value) is dict:
         return next((people(value[key]) for key in _PERSON_KEYS if type(value.get(key)) is str), [])
     return [name for item in _flat(value) for name in people(item)]
@@ -112,6 +114,8 @@ def packages(value: Any) -> list[str]:
     if type(value) is str:
         name = value.strip()
         return [name] if name and name != "_" and len(name) <= MAX_NAME and name.isprintable() else []
+    if value is None:
+        return []
     if type(value) is dict:
         return packages(text_at(value, "name"))
     return [name for item in _flat(value) for name in packages(item)]

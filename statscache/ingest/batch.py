@@ -5,7 +5,7 @@ processor's cache when the plugins look at them; what outlives a slice are recor
 """
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from struct import unpack
@@ -61,7 +61,7 @@ class _Route(NamedTuple):
     """What a topic decides: whether its messages are foreign, and which plugins want them."""
 
     foreign: bool
-    plugins: tuple[Plugin, ...]
+    wanting: tuple[Callable[[tuple[int, Message]], None], ...]
 
 
 class Preparer:
@@ -77,12 +77,22 @@ class Preparer:
         self._registry = registry
         self._environments = frozenset(environments)
         self._watch = watch
+        self._wanted: dict[Plugin, list[tuple[int, Message]]] = {plugin: [] for plugin in registry}
         self._routes: dict[str, _Route] = {}
+        self._suspended: frozenset[str] = frozenset()
+
+    def leave_out(self, suspended: frozenset[str]) -> None:
+        """Show no messages to the plugins of these names, and to all others again: what hangs would hang once more."""
+        if suspended != self._suspended:
+            self._suspended = suspended
+            self._routes.clear()
 
     def prepare(self, delivery: Delivery) -> Batch:
         """Parse the lines of a delivery, and let every plugin observe what may be accepted."""
         batch = Batch(malformed=list(delivery.oversize))
-        batch.observed = {plugin.name: Observed() for plugin in self._registry}
+        batch.observed = {
+            plugin.name: Observed() for plugin in self._registry if plugin.name not in self._suspended
+        }
         latest = int(time.time()) + TOLERANCE
         with self._watch.observing():
             for start in range(0, len(delivery.lines), SLICE):
@@ -91,36 +101,36 @@ class Preparer:
 
     def _prepare_slice(self, batch: Batch, lines: Sequence[bytes], latest: int) -> None:
         index = len(batch.records)
-        records: list[bytes] = []
-        times: list[int] = []
+        for messages in self._wanted.values():
+            messages.clear()
         digests: list[bytes] = []
-        wanted: dict[Plugin, list[tuple[int, Message]]] = {plugin: [] for plugin in self._registry}
+        days: list[int] = []
+        add_record, add_time, routes = batch.records.append, batch.times.append, self._routes
         for raw in lines:
             try:
                 message = parse(raw)
             except MalformedMessage as error:
                 batch.malformed.append((raw, str(error)))
                 continue
-            route = self._routes.get(message.topic) or self._route(message.topic)
-            timestamp = message.timestamp
+            topic, timestamp = message.topic, message.timestamp
+            route = routes.get(topic) or self._route(topic)
             if route.foreign:
                 batch.foreign += 1
             elif timestamp > latest:
                 batch.held.append((canonical.digest64(raw), timestamp - TOLERANCE, raw))
             else:
-                for plugin in route.plugins:
-                    wanted[plugin].append((index, message))
-                index += 1
+                pair = index, message
+                for want in route.wanting:
+                    want(pair)
                 record = message.record()
-                records.append(record)
-                times.append(timestamp)
+                add_record(record)
+                add_time(timestamp)
+                days.append(timestamp // DAY)
                 digests += sha256(message.id.encode()).digest()[:8], sha256(record).digest()[:8]
+                index += 1
         halves = unpack(f">{len(digests)}q", b"".join(digests))
-        new = zip([timestamp // DAY for timestamp in times], halves[::2], halves[1::2], strict=True)
-        batch.identities.extend(new)
-        batch.records.extend(records)
-        batch.times.extend(times)
-        for plugin, messages in wanted.items():
+        batch.identities.extend(zip(days, halves[::2], halves[1::2], strict=True))
+        for plugin, messages in self._wanted.items():
             if messages:
                 self._watch.begin(plugin, messages)
                 observe(plugin, messages, batch.observed[plugin.name])
@@ -130,6 +140,11 @@ class Preparer:
             self._routes.clear()
         category, environment, name = address(topic)
         ours = environment is None or not self._environments or environment in self._environments
-        route = _Route(not ours or category == OWN_CATEGORY, self._registry.interested(name))
+        wanting = tuple(
+            self._wanted[plugin].append
+            for plugin in self._registry.interested(name)
+            if plugin.name not in self._suspended
+        )
+        route = _Route(not ours or category == OWN_CATEGORY, wanting)
         self._routes[topic] = route
         return route

@@ -6,6 +6,7 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from statscache import canonical
+from statscache.ingest import collector
 from statscache.ingest.fold import Observed, Placed, fold, observe
 from statscache.ingest.watch import Watch
 from statscache.message import Message
@@ -45,6 +46,7 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     positions.mark(connection, row, [(positions.EVERYTHING, 0)])
 
 
+@collector.paused()
 def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> bool:
     """Fold the next messages of the journal into a plugin that is behind; return whether it still is."""
     with database.reading() as connection:

@@ -66,20 +66,24 @@ def observe(plugin: Plugin, messages: Iterable[tuple[int, Message]], observed: O
     append = observations.append
     check = plugin.check
     observe_one = plugin.observe
+    number = 0
+    trailing = observed.trailing_failures
     started = time.perf_counter()
     for index, message in messages:
-        before = len(observations)
+        number += 1
         # A plugin is foreign code: whatever it raises sets this one message aside.
         try:
             for item in observe_one(message) or ():
                 append((message.timestamp, message.id, index, check(item)))
-            observed.trailing_failures = 0
+            trailing = 0
         except Exception as error:
-            del observations[before:]
+            while observations and observations[-1][2] == index:
+                observations.pop()
             observed.failures.append((index, f"{type(error).__name__}: {error}"))
-            observed.trailing_failures += 1
-        observed.messages += 1
+            trailing += 1
     observed.seconds += time.perf_counter() - started
+    observed.messages += number
+    observed.trailing_failures = trailing
 
 
 def fold(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from statscache.ingest import catchup
+from statscache.ingest import catchup, collector
 from statscache.ingest.batch import Batch, Preparer
 from statscache.ingest.fold import Placed, fold
 from statscache.ingest.outcome import Delivery, Outcome
@@ -59,7 +59,7 @@ class Ingest:
             return
         with self.database.writing() as connection:
             journal.lock(connection)
-            rows = positions.load(connection)
+            rows = self._rows(connection)
             for plugin in self.registry:
                 row = rows.get(plugin.name)
                 version = catchup.version_of(plugin)
@@ -69,6 +69,7 @@ class Ingest:
                     _log.info("plugin %s has changed: it is folded anew from the journal", plugin.name)
                     catchup.reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])
 
+    @collector.paused()
     def take(self, delivery: Delivery) -> Outcome:
         """Accept a delivery in one transaction; when this returns, it is on disk.
 
@@ -135,7 +136,7 @@ class Ingest:
         return outcome
 
     def _fold(self, connection: Connection, before: Head, end: Head, batch: Batch, placed: Placed) -> int:
-        rows = positions.load(connection)
+        rows = self._rows(connection)
         current = [
             rows[plugin.name]
             for plugin in self.registry
@@ -159,6 +160,12 @@ class Ingest:
             row.position = end.position
         positions.save(connection, list(locked.values()))
         return failures
+
+    def _rows(self, connection: Connection) -> dict[str, positions.Position]:
+        """Return the rows of all plugins; those that are suspended, here or by another process, observe no more."""
+        rows = positions.load(connection)
+        self._preparer.leave_out(frozenset(name for name, row in rows.items() if row.suspended is not None))
+        return rows
 
     def catch_up(self) -> bool:
         """Fold one step of the journal into each plugin that is behind; return whether any still is."""
@@ -211,6 +218,7 @@ class Ingest:
                 locked = positions.lock(connection, [row.id])[name]
                 locked.suspended, locked.failures = reason, 0
                 positions.save(connection, [locked])
+                self._rows(connection)
 
     def retry(self, item: SetAside) -> bool:
         """Try again what was set aside; return whether it is in the statistics now."""

@@ -7,7 +7,7 @@ only, filed by key, so that the document of one key is read without touching the
 from bisect import bisect_left
 from collections import Counter as Counts
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -24,27 +24,30 @@ from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution, 
 LEADERS = 100
 """Rows of `latest` of an unbounded counter."""
 
-Counted = tuple[int, Key, int]
-"""One yield: the digest of its key, the key, and the amount."""
+Counted = tuple[int, bytes, int]
+"""One yield: the digest of its key, the key as it is stored, and the amount."""
 
 _LARGEST = 2**53
 _CACHED_KEYS = 100_000
 
 _add_buckets = Upsert(bucket, lambda table, new: {"value": table.c.value + new.value})
 _add_days = Upsert(key_day, lambda table, new: {"value": table.c.value + new.value})
-_add_keys = {
-    dialect: Upsert(
+
+
+def _adding_keys(least: Callable[..., Any], greatest: Callable[..., Any]) -> Upsert:
+    return Upsert(
         key,
-        lambda table, new, least=least, greatest=greatest: {
+        lambda table, new: {
             "total": table.c.total + new.total,
             "first": least(table.c.first, new.first),
             "last": greatest(table.c.last, new.last),
         },
     )
-    for dialect, least, greatest in (
-        ("sqlite", func.min, func.max),
-        ("postgresql", func.least, func.greatest),
-    )
+
+
+_add_keys = {
+    "sqlite": _adding_keys(func.min, func.max),
+    "postgresql": _adding_keys(func.least, func.greatest),
 }
 
 
@@ -59,7 +62,7 @@ class Counter(Plugin):
 
     def __init__(self, settings: dict[str, Any] | None = None) -> None:
         super().__init__(settings)
-        self._checked: dict[Key, Counted] = {}
+        self._checked: dict[Any, Counted] = {}
         self._weighted = False
 
     @property
@@ -70,24 +73,24 @@ class Counter(Plugin):
     def windows(self) -> tuple[int, ...]:
         return (DAY,) if self.unbounded else (HOUR, DAY)
 
-    def check(self, item: Any) -> "Counted":
+    def check(self, item: Any) -> Counted:
         try:
-            checked = self._checked.get(item)
+            return self._checked.get(item) or self._check_new(item)
         except TypeError:
-            checked = None
-        return checked or self._check_new(item)
+            return self._check_new(item)
 
-    def _check_new(self, item: Any) -> "Counted":
+    def _check_new(self, item: Any) -> Counted:
         if type(item) is tuple and len(item) == 2 and type(item[0]) is tuple:
             name, amount = item
             if type(amount) is not int or not -_LARGEST < amount < _LARGEST:
                 raise YieldError(f"the amount of {name!r:.200} must be a whole number below 2^53; got {amount!r:.200}")
             self._weighted = True
-            return keys.digest(check_key(self.dimensions, name)), name, amount
+            digest, stored, _ = self._checked.get(check_key(self.dimensions, name)) or self._check_new(name)
+            return digest, stored, amount
         name = check_key(self.dimensions, item)
         if len(self._checked) >= _CACHED_KEYS:
             self._checked.clear()
-        checked = self._checked[name] = keys.digest(name), name, 1
+        checked = self._checked[name] = keys.digest(name), keys.stored(name), 1
         return checked
 
     def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
@@ -104,7 +107,7 @@ class Counter(Plugin):
         _add_keys[state.connection.dialect.name](
             state.connection,
             [
-                (state.plugin, digest, keys.stored(of[digest][1]), total, first[digest], last[digest])
+                (state.plugin, digest, of[digest][1], total, first[digest], last[digest])
                 for digest, total in totals.items()
             ],
         )
@@ -249,8 +252,6 @@ class Counter(Plugin):
 def _kept_from(resolution: Resolution, through: int | None) -> int:
     kept_from = None if through is None else resolution.kept_from(through)
     return 0 if kept_from is None else kept_from
-
-
 
 
 def _sum(digests: Sequence[int], amounts: Sequence[int] | None) -> Mapping[int, int]:

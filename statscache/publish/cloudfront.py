@@ -10,7 +10,8 @@ from statscache.exceptions import PublishError
 PATIENCE = 900
 """Seconds that an invalidation may take; it is usually over after one or two minutes."""
 
-_PAUSE = 10
+PAUSE = 10
+"""Seconds between two questions whether it is over."""
 
 
 class CloudFront:
@@ -44,7 +45,7 @@ class CloudFront:
             self._client.get_waiter("invalidation_completed").wait(
                 DistributionId=self._distribution,
                 Id=self._under_way,
-                WaiterConfig={"Delay": _PAUSE, "MaxAttempts": PATIENCE // _PAUSE},
+                WaiterConfig={"Delay": PAUSE, "MaxAttempts": PATIENCE // PAUSE},
             )
         except WaiterError as error:
             raise PublishError(

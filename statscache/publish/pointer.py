@@ -1,16 +1,17 @@
 """What stands outside the snapshot: the pointer to it, health, and what changed. They alone carry wall-clock time."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from statscache import canonical
+from statscache import canonical, schemas
+from statscache.signatures import signed_bytes
 from statscache.snapshot import Snapshot
 
 INDEX = "v1/index.json"
 STATUS = "v1/status.json"
 CHANGES = "v1/changes.json"
-Sign = Callable[[bytes], list[dict[str, str]]]
-"""Returns signatures of bytes, each with `algorithm`, `key` and `signature`."""
+Sign = Callable[[bytes], list[schemas.Signature]]
+"""Returns signatures of bytes."""
 
 PENDING = "v1/pending.json"
 """Names the snapshot that a publisher is about to bring, so that its successor knows which files may be new."""
@@ -27,48 +28,48 @@ def index(snapshot: Snapshot, now: int, interval: int, sign: Sign | None = None)
     """
     expires_at = now + 3 * interval
     signed = signed_bytes(snapshot.generation, snapshot.id, now, expires_at)
-    return canonical.dumps(
-        {
-            "schema": "statscache/index/1",
-            "generation": snapshot.generation,
-            "snapshot": snapshot.id,
-            "manifest": manifest_path(snapshot.id),
-            "parent": snapshot.parent,
-            "generated_at": now,
-            "expires_at": expires_at,
-            "interval": interval,
-            "through": snapshot.through,
-            "signatures": sign(signed) if sign else [],
-            "plugins": snapshot.summary["plugins"],
-        }
-    )
-
-
-def signed_bytes(generation: int, identity: str, generated_at: int, expires_at: int) -> bytes:
-    """Return what a signature of the pointer signs."""
-    return f"statscache/v1\n{generation}\n{identity}\n{generated_at}\n{expires_at}\n".encode()
+    document: schemas.Index = {
+        "schema": "statscache/index/1",
+        "generation": snapshot.generation,
+        "snapshot": snapshot.id,
+        "manifest": manifest_path(snapshot.id),
+        "parent": snapshot.parent,
+        "generated_at": now,
+        "expires_at": expires_at,
+        "interval": interval,
+        "through": snapshot.through,
+        "signatures": sign(signed) if sign else [],
+        "plugins": snapshot.summary["plugins"],
+    }
+    return canonical.dumps(document)
 
 
 def status(snapshot: Snapshot, now: int, health: Mapping[str, Any]) -> bytes:
     """Return the health of the service as of `now`."""
-    document = {"schema": "statscache/status/1", "generated_at": now, "generation": snapshot.generation, **health}
+    document: schemas.Status = {
+        "schema": "statscache/status/1",
+        "generated_at": now,
+        "generation": snapshot.generation,
+        **cast(schemas.Health, health),
+    }
     return canonical.dumps(document)
 
 
 def changes(retained: Sequence[Snapshot]) -> bytes:
     """Return what each retained snapshot changed, newest first."""
-    listed = [
+    listed: list[schemas.ChangedSnapshot] = [
         {
             "generation": snapshot.generation,
             "snapshot": snapshot.id,
             "parent": snapshot.parent,
             "through": snapshot.through,
             "created_at": snapshot.created_at,
-            **snapshot.summary["changes"],
+            **cast(schemas.Changes, snapshot.summary["changes"]),
         }
         for snapshot in retained
     ]
-    return canonical.dumps({"schema": "statscache/changes/1", "snapshots": listed})
+    document: schemas.ChangeLog = {"schema": "statscache/changes/1", "snapshots": listed}
+    return canonical.dumps(document)
 
 
 def manifest_path(identity: str) -> str:

@@ -7,10 +7,11 @@ clock, so a document that is rendered twice for one state has the same bytes.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from statscache import canonical
+from statscache import canonical, schemas
 from statscache.plugins import Plugin, State, keys
 from statscache.plugins.contract import KeyDocument
 from statscache.render import csv
+from statscache.render.badge import badge
 from statscache.store.coverage import Interval, union
 from statscache.timeline import Period, Resolution, floor
 
@@ -31,13 +32,16 @@ def fixed(plugin: Plugin, state: State) -> Iterator[Document]:
     """Yield `latest`, and whatever else the plugin publishes besides series and documents of keys."""
     through = clock(plugin, state)
     for name, content in plugin.documents(state):
-        document = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through, **content}
+        header: schemas.Header = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through}
+        document = {**header, **content}
         yield Document(f"{root(plugin)}/{name}.json", canonical.dumps(document))
         rows = content.get("rows")
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
             columns = _columns(plugin, rows)
             lines = [[row.get(column) for column in columns] for row in rows]
             yield Document(f"{root(plugin)}/{name}.csv", csv.dumps(columns, lines))
+            if name == "latest" and (shown := badge(plugin, rows)):
+                yield Document(f"{root(plugin)}/badge.json", canonical.dumps(shown))
 
 
 def clock(plugin: Plugin, state: State) -> int | None:
@@ -56,7 +60,7 @@ def series(
     complete = complete_through(state, resolution, period)
     newest = state.newest if state.newest is not None and period.start <= state.newest < period.end else complete
     columns = ["timestamp", *plugin.dimensions, "value"]
-    document = {
+    document: schemas.Series = {
         "schema": "statscache/series/1",
         "plugin": plugin.name,
         "resolution": resolution.name,
@@ -91,9 +95,9 @@ def series_index(
         entries: Object and size of the files in the resolution's directory, by name.
     """
     directory = f"{root(plugin)}/series/{resolution.name}"
-    listed: list[dict[str, Any]] = []
+    listed: list[schemas.Period] = []
     for period in periods:
-        files = {}
+        files: dict[str, schemas.Reference] = {}
         for form in ("json", "csv"):
             name = f"{period.label}.{form}"
             stored, size = entries[name]
@@ -110,7 +114,7 @@ def series_index(
             }
         )
     done = max((item["complete_through"] for item in listed), default=None)
-    document = {
+    document: schemas.SeriesIndex = {
         "schema": "statscache/series-index/1",
         "plugin": plugin.name,
         "resolution": resolution.name,
@@ -130,10 +134,10 @@ def key_path(plugin: Plugin, key: keys.Key) -> str:
 
 def key_document(plugin: Plugin, content: KeyDocument) -> Document:
     """Return the document of one key of an unbounded plugin."""
-    document = {
+    document: schemas.Key = {
         "schema": "statscache/key/1",
         "plugin": plugin.name,
-        "key": content.key,
+        "key": list(content.key),
         "total": content.total,
         "first": content.first,
         "last": content.last,

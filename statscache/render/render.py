@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from statscache import schemas
 from statscache.exceptions import Implausible
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
@@ -84,6 +85,7 @@ class Renderer:
                 rendered.removed += sorted(plots.keys() - pages.keys())
         if all_pages:
             self._keep_pages(pages, self._pages.assets(), keep)
+            self._keep_pages(pages, schemas.documents(), keep)
         views = [rendered.view for rendered in plugins if rendered.view is not None]
         self._keep_pages(pages, self._pages.index(views, end.through), keep)
         active = {plugin.name for plugin in self._registry}

@@ -3,6 +3,7 @@
 Both are made of the types that also make the documents, so none of the three can drift from the others.
 """
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ from statscache.schemas.site import (
     ChangedSnapshot,
     ChangeLog,
     Changes,
+    EntryType,
     Health,
     Index,
     IndexedPlugin,
@@ -38,6 +40,7 @@ __all__ = [
     "ChangeLog",
     "ChangedSnapshot",
     "Changes",
+    "EntryType",
     "Header",
     "Health",
     "Index",
@@ -82,6 +85,22 @@ TYPES: dict[str, Any] = {
 }
 """The type of each kind of document, by the name of its schema."""
 
+_PATHS = [
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"v1/index\.json", "index"),
+        (r"v1/status\.json", "status"),
+        (r"v1/changes\.json", "changes"),
+        (r"v1/snapshots/[^/]+\.json", "manifest"),
+        (r"v1/plugins/[^/]+/series/[^/]+/index\.json", "series-index"),
+        (r"v1/plugins/[^/]+/series/[^/]+/[^/]+\.json", "series"),
+        (r"v1/plugins/[^/]+/by/[^/]+\.json", "key"),
+        (r"v1/plugins/[^/]+/latest\.json", "latest"),
+        (r"v1/plugins/[^/]+/badge\.json", "badge"),
+        (r"v1/plugins/[^/]+/[^/]+\.json", "document"),
+    )
+]
+
 
 def documents() -> Iterator[tuple[str, bytes]]:
     """Yield path and bytes of the schema of each kind of document, as they are published."""
@@ -98,18 +117,12 @@ def generate(name: str) -> dict[str, Any]:
     return _adapter(name).json_schema(schema_generator=_Generator) | {"$schema": DIALECT}
 
 
-def name_of(path: str, document: object) -> str:
-    """Return the name of the schema that a published document is to satisfy.
-
-    Args:
-        path: Where it is published; a badge is known by its path alone, for its form is another project's.
-        document: Its content; what says nothing of itself is taken for a plugin's own document.
-    """
-    if path.endswith("/badge.json"):
-        return "badge"
-    said = document.get("schema") if isinstance(document, dict) else None
-    name = str(said).removeprefix("statscache/").removesuffix("/1")
-    return name if said == f"statscache/{name}/1" and name in TYPES else "document"
+def name_of(path: str) -> str | None:
+    """Return the name of the schema that the document at `path` is to satisfy; None for what is no such document."""
+    for pattern, name in _PATHS:
+        if pattern.fullmatch(path):
+            return name
+    return None
 
 
 def problem(name: str, data: bytes) -> str | None:

@@ -7,6 +7,8 @@ from typing_extensions import TypedDict
 
 from statscache.schemas.parts import Count, Digest, Interval, ObjectName, PluginState, Reference, Time, documented
 
+EntryType = Literal["file", "tree", "subtree", "split"]
+
 
 @documented
 class Signature(TypedDict):
@@ -160,6 +162,8 @@ class Health(TypedDict):
     """The plugins, by name."""
     problems: list[LoadProblem]
     """Plugins that could not be loaded."""
+    held: bool
+    """Whether an older snapshot was made current, and stays so until publishing is resumed."""
     gaps: list[Interval]
     """What is known to be missing."""
 
@@ -180,6 +184,8 @@ class Status(TypedDict):
     """The plugins, by name."""
     problems: list[LoadProblem]
     """Plugins that could not be loaded."""
+    held: bool
+    """Whether an older snapshot was made current, and stays so until publishing is resumed."""
     gaps: list[Interval]
     """What is known to be missing."""
     generated_at: Time
@@ -248,7 +254,7 @@ class ChangeLog(TypedDict):
 class ManifestEntry(TypedDict):
     """What one name of a directory stands for."""
 
-    type: Literal["file", "tree", "subtree", "split"]
+    type: EntryType
     """A file, a directory, one of the two subtrees of the root, or a part of a large directory."""
     object: ObjectName
     """Name of the object."""

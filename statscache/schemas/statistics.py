@@ -28,6 +28,8 @@ class Row(TypedDict):
 class Header(TypedDict):
     """What every document of a plugin begins with."""
 
+    schema: str
+    """Type and version."""
     plugin: str
     """Name of the plugin."""
     through: Time | None

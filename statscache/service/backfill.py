@@ -1,5 +1,6 @@
 """History from archives: read once, resumable, nothing counted twice."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -71,8 +72,10 @@ def catch_up(installation: Installation, tell: Callable[[Sequence[tuple[str, int
 
 def _name(path: Path) -> str:
     # Another file at the same path, or one that has grown, is read from its beginning.
+    # A path is bytes, and a database takes text only.
+    whole = os.fsencode(path.resolve()).decode(errors="backslashreplace")
     try:
         stat = path.stat()
     except OSError:
-        return f"{PREFIX}{path}"
-    return f"{PREFIX}{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+        return f"{PREFIX}{whole}"
+    return f"{PREFIX}{whole}:{stat.st_size}:{stat.st_mtime_ns}"

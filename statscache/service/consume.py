@@ -4,6 +4,7 @@ import logging
 import queue
 import threading
 import time
+from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,8 +21,8 @@ BATCH = 2_000
 BATCH_SECONDS = 1.0
 """Seconds that the first message of a batch waits for others."""
 
-LONGEST_PAUSE = 30.0
-"""Seconds between two attempts while the database is down."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+"""Seconds between two attempts while the database is down; each is twice the one before."""
 
 _log = logging.getLogger(__name__)
 
@@ -32,11 +33,15 @@ class Consumer:
     Args:
         config: The configuration.
         source: Name of the source, under which its progress is kept.
+        on_failure: Is called, in that thread, when nothing can be accepted any longer.
     """
 
-    def __init__(self, config: Config, source: str = "fedmsg") -> None:
+    def __init__(
+        self, config: Config, source: str = "fedmsg", on_failure: Callable[[], None] = lambda: None
+    ) -> None:
         self._installation = Installation(config)
         self._source = source
+        self._on_failure = on_failure
         self._inbox: queue.Queue[bytes] = queue.Queue(INBOX)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest")
@@ -77,17 +82,28 @@ class Consumer:
             raise RuntimeError("the consumer has stopped after an error") from self.failure
 
     def _run(self) -> None:
+        lines: list[bytes] = []
+        patience, pause = 0.0, SHORTEST_PAUSE
         try:
-            behind = True
-            while not (self._stopping.is_set() and self._inbox.empty()):
-                lines = self._gather(0.0 if behind else BATCH_SECONDS)
-                if lines:
-                    self._accept(lines)
-                self.outcome += self._installation.ingest.admit_due()
-                behind = self._installation.ingest.catch_up() and not self._stopping.is_set()
+            while lines or not (self._stopping.is_set() and self._inbox.empty()):
+                lines = lines or self._gather(patience)
+                try:
+                    if lines:
+                        self._accept(lines)
+                        lines = []
+                    self.outcome += self._installation.ingest.admit_due()
+                    behind = self._installation.ingest.catch_up() and not self._stopping.is_set()
+                    patience, pause = 0.0 if behind else BATCH_SECONDS, SHORTEST_PAUSE
+                except SQLAlchemyError as error:
+                    if self._stopping.is_set() and pause >= LONGEST_PAUSE:
+                        raise
+                    _log.error("the database does not answer, %d messages wait: %s", len(lines), error)
+                    time.sleep(pause)
+                    pause = min(2 * pause, LONGEST_PAUSE)
         except BaseException as error:
             _log.critical("consuming ends", exc_info=True)
             self.failure = error
+            self._on_failure()
 
     def _gather(self, patience: float) -> list[bytes]:
         """Return the messages that come within `patience` seconds, or as soon as a batch is full."""
@@ -103,16 +119,6 @@ class Consumer:
         return lines
 
     def _accept(self, lines: list[bytes]) -> None:
-        pause = 0.5
         delivery = Delivery(self._source, lines, live=True, resumed=self._resumed)
-        while True:
-            try:
-                self.outcome += self._installation.ingest.take(delivery)
-                self._resumed = False
-                return
-            except SQLAlchemyError as error:
-                if self._stopping.is_set() and pause >= LONGEST_PAUSE:
-                    raise
-                _log.error("the database does not answer, %d messages wait: %s", len(lines), error)
-                time.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+        self.outcome += self._installation.ingest.take(delivery)
+        self._resumed = False

@@ -30,11 +30,14 @@ class Installation:
         self.database.prepare()
         plugins = config.plugins
         self.registry: Registry = load(plugins.enabled, plugins.settings)
-        watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
-        self.ingest = Ingest(self.database, self.registry, config.bus.environments, plugins.time_budget, watchdog)
+        self._watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
+        self.ingest = Ingest(
+            self.database, self.registry, config.bus.environments, plugins.time_budget, self._watchdog
+        )
         self.ingest.start()
-        watchdog.report(self.ingest)
+        self._watchdog.report(self.ingest)
 
     def close(self) -> None:
-        """Close the database."""
+        """Close the database, and take away the word that would be left of a hang."""
+        self._watchdog.close()
         self.database.close()

@@ -2,7 +2,9 @@
 
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
+from typing import BinaryIO
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 POINTER = "public, max-age=60"
@@ -28,12 +30,26 @@ class _Handler(SimpleHTTPRequestHandler):
         "": "application/octet-stream",
     }
 
+    _found = True
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        self._found = False
+        super().send_error(code, message, explain)
+
     def end_headers(self) -> None:
-        immutable = self.path.startswith("/v1/objects/")
+        # What is missing now may be there soon.
+        immutable = self.path.startswith("/v1/objects/") and self._found
         self.send_header("Cache-Control", IMMUTABLE if immutable else POINTER)
         self.send_header("Access-Control-Allow-Origin", "*")
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
+
+    def send_head(self) -> BinaryIO | BytesIO | None:
+        try:
+            return super().send_head()
+        except ValueError:  # a NUL in the path, which no file's name has
+            self.send_error(404, "File not found")
+            return None
 
     def list_directory(self, path: object) -> None:
         self.send_error(404, "File not found")

@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from statscache import resources
+from statscache.config import AnyTarget
 from statscache.config import DirectoryTarget as DirectorySection
+from statscache.config import RsyncTarget as RsyncSection
 from statscache.exceptions import ConfigurationError, PublishError
 from statscache.publish import Publisher, Report
 from statscache.publish.directory import DirectoryTarget
 from statscache.publish.publisher import Publication
+from statscache.publish.rsync import RsyncTarget
 from statscache.publish.target import Target
 from statscache.render.pages import Pages
 from statscache.render.render import Renderer
@@ -206,9 +209,26 @@ class Publishing:
                 tell(*self.publish())
             except PublishError as error:
                 _log.error("publishing failed, and is tried again in %g s: %s", seconds, error)
+            except Exception:
+                # The database may be down for a while; a publisher that ended here would do so in silence.
+                _log.exception("publishing failed, and is tried again in %g s", seconds)
             if stopping.wait(max(0.0, seconds - (time.monotonic() - started))):
                 return
 
 
-def _target(section: DirectorySection) -> Target:
-    return DirectoryTarget(section.name, section.path, section.precompress)
+def _target(section: AnyTarget) -> Target:
+    if isinstance(section, DirectorySection):
+        return DirectoryTarget(section.name, section.path, section.precompress)
+    if isinstance(section, RsyncSection):
+        return RsyncTarget(
+            section.name,
+            section.destination,
+            rsh=section.rsh,
+            password_file=section.password_file,
+            timeout=section.timeout,
+            siblings=section.precompress,
+        )
+    # boto3 takes a while to import, which only those who use it should wait for.
+    from statscache.publish.s3 import S3Target
+
+    return S3Target(section)

@@ -31,7 +31,8 @@ def consume(config: Config, stopping: threading.Event) -> Consumer:
     # Importing the bus installs Twisted's reactor, which only a process that consumes should have.
     from statscache.sources.fedmsg import run_hub
 
-    consumer = Consumer(config)
+    # A quiet bus would not show that nothing is accepted any longer, so a failure ends the hub.
+    consumer = Consumer(config, on_failure=stopping.set)
     consumer.start()
     try:
         run_hub(

@@ -7,13 +7,13 @@ rewrites a few small manifests. Manifests are objects too; the root's digest is 
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 import orjson
 
-from statscache import canonical
+from statscache import canonical, schemas
 from statscache.store.published import Entry
 
-SCHEMA = "statscache/manifest/1"
 LARGEST = 1_000
 """Entries of a directory beyond which it is split."""
 
@@ -23,8 +23,12 @@ Load = Callable[[str], bytes]
 
 def dumps(entries: Iterable[tuple[str, Entry]], *, split: bool = False) -> bytes:
     """Return the manifest of a directory, or of one that is split, as bytes."""
-    listed = {name: {"type": entry.type, "object": entry.object, "size": entry.size} for name, entry in entries}
-    return canonical.dumps({"schema": SCHEMA, "split": split, "entries": listed})
+    listed: dict[str, schemas.ManifestEntry] = {
+        name: {"type": cast(schemas.EntryType, entry.type), "object": entry.object, "size": entry.size}
+        for name, entry in entries
+    }
+    document: schemas.Manifest = {"schema": "statscache/manifest/1", "split": split, "entries": listed}
+    return canonical.dumps(document)
 
 
 def loads(data: bytes) -> dict[str, Entry]:

@@ -4,11 +4,11 @@ SQLite takes the rows through the driver's `executemany`; PostgreSQL takes one a
 of magnitude faster there than a statement for each row.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+import orjson
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -94,5 +94,5 @@ def among(
     """Return the condition that an integer or text column is among any number of values, as one parameter."""
     if connection.dialect.name == "postgresql":
         return column == any_(bindparam(parameter, list(values), postgresql.ARRAY(column.type)))
-    each = func.json_each(bindparam(parameter, json.dumps(list(values)), Text)).table_valued("value")
+    each = func.json_each(bindparam(parameter, orjson.dumps(list(values)).decode(), Text)).table_valued("value")
     return column.in_(select(each.c.value))

@@ -1,0 +1,130 @@
+"""The command `verify`: a published tree against itself, or the state against a recount of the journal."""
+
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from statscache import signatures
+from statscache.cli.context import Context, as_json, passed, show_json
+from statscache.service.recount import recount
+from statscache.verify import Report, Weight
+from statscache.verify import place as place_of
+from statscache.verify import verify as verify_place
+
+WANTING = 3
+
+_HEADINGS = {
+    Weight.BROKEN: "broken",
+    Weight.WRONG: "wrong",
+    Weight.LATE: "late",
+    Weight.SERVED: "served wrongly",
+    Weight.ORPHAN: "orphan",
+    Weight.NOTE: "note",
+}
+
+
+@click.command()
+@click.argument("place", metavar="[URL|DIR]", required=False)
+@click.option("--journal", "journal_", is_flag=True, help="Compare the state with a recount of the journal.")
+@click.option(
+    "--key",
+    "keys",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A public key that is trusted; the pointer must be signed by one of those given.",
+)
+@as_json
+@passed
+def verify(context: Context, place: str | None, journal_: bool, keys: tuple[Path, ...], json_: bool) -> None:
+    """Check a published tree, or the state against a recount of the journal; exit 3 if something is wrong."""
+    if journal_ == (place is not None):
+        raise click.UsageError("say either which published tree to verify, by URL or directory, or --journal")
+    if keys and journal_:
+        raise click.UsageError("--key is for published trees")
+    sound = _verify_journal(context, json_) if place is None else _verify_tree(context, place, keys, json_)
+    if not sound:
+        raise click.exceptions.Exit(WANTING)
+
+
+def _verify_tree(context: Context, place: str, keys: tuple[Path, ...], json_: bool) -> bool:
+    trusted = signatures.load_public_keys(keys)
+    with closing(place_of(place)) as tree, context.progress() as bar:
+        task = bar.add_task("verify", total=None, note="")
+
+        def tell(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total, note=f"{done:,} of {total:,}")
+
+        report = verify_place(tree, trusted, tell)
+    if json_:
+        _show_json(report)
+    else:
+        _show(report)
+    return not report.faults
+
+
+def _show(report: Report) -> None:
+    for finding in report.findings:
+        others = f" (and {finding.others:,} more)" if finding.others else ""
+        click.echo(f"{_HEADINGS[finding.weight]}: {_printable(finding.path)}{others}: {_printable(finding.problem)}")
+    if report.snapshot is None:
+        click.echo(f"{report.place}: nothing could be verified")
+        return
+    click.echo(f"generation {report.generation}, snapshot {report.snapshot}")
+    seen = f"{report.files:,} files of {report.bytes:,} bytes, {report.objects:,} objects"
+    click.echo(f"{seen}, {report.snapshots:,} retained snapshots: {len(report.faults) or 'no'} faults")
+    if report.signed_by:
+        click.echo(f"signed by {', '.join(report.signed_by)}")
+
+
+def _printable(text: str) -> str:
+    # A hostile tree must not reach the terminal with control characters.
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
+
+
+def _show_json(report: Report) -> None:
+    show_json(
+        {
+            **{
+                name: getattr(report, name)
+                for name in ("place", "generation", "snapshot", "files", "objects", "bytes", "snapshots", "signed_by")
+            },
+            "faults": len(report.faults),
+            "findings": [
+                {
+                    "weight": finding.weight.name.lower(),
+                    "path": finding.path,
+                    "problem": finding.problem,
+                    "others": finding.others,
+                }
+                for finding in report.findings
+            ],
+        }
+    )
+
+
+def _verify_journal(context: Context, json_: bool) -> bool:
+    found = []
+    with context.installation() as installation:
+        for result in recount(installation):
+            found.append(result)
+            if not json_:
+                verdict = "differs" if result.differences else "agrees"
+                click.echo(f"{result.name}: {verdict}, {result.compared:,} rows of {result.messages:,} messages")
+                for stored, recounted in result.differences:
+                    click.echo(f"  stored {stored}, recounted {recounted}")
+        skipped = sorted({plugin.name for plugin in installation.registry} - {result.name for result in found})
+    if json_:
+        show_json(
+            {
+                "plugins": [
+                    {"name": r.name, "messages": r.messages, "rows": r.compared, "agrees": not r.differences}
+                    for r in found
+                ],
+                "skipped": skipped,
+            }
+        )
+    elif skipped:
+        click.echo(f"not compared, for they are behind or suspended: {', '.join(skipped)}")
+    return not any(result.differences for result in found)

@@ -1,0 +1,189 @@
+"""The target `rsync`: a directory here, on a host behind ssh, or in a module of an rsync daemon.
+
+Files are gathered in a directory of this machine, and each barrier brings them over in one run of the program `rsync`,
+which sends only what differs: it compares digests, so that a change of neither size nor time is one. It puts each file
+in its place by renaming. Both sides need rsync 3.2.4 or newer.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+from statscache.exceptions import PublishError
+from statscache.publish.target import File, Target
+
+_SEND = (
+    "--checksum",
+    # A readable path goes together with the object of the same bytes: the other side links it, and none are sent.
+    "--hard-links",
+    "--perms",
+    "--chmod=D755,F644",
+    "--fsync",
+    "--mkpath",
+    "--delete-missing-args",
+    "--from0",
+    "--files-from=-",
+)
+
+_HOST = re.compile(r"(?P<daemon>rsync://|(\[[^]]*\]|[^:/[])+::)|(\[[^]]*\]|[^:/[])+:")
+"""How a destination begins that is on another host."""
+
+_PARTIAL = 23
+_NO_ROOT = re.compile(r"change_dir .* failed: No such file or directory")
+
+_ADVICE = {
+    1: "both sides need rsync 3.2.4 or newer",
+    4: "both sides need rsync 3.2.4 or newer",
+    5: "see that the module exists and has `read only = no`, and that `password_file` holds its password",
+    10: "see that the daemon runs, and that host and port are right",
+    11: "see that there is room on the disk, and that the destination may be written",
+    12: "see that `rsh` logs in without a question, and that rsync is installed there and may write",
+    23: "see that the destination may be written",
+    30: "see that the host answers; `timeout` is how long it may be silent",
+    35: "see that the host answers; `timeout` is how long it may be silent",
+    255: "see that `rsh` logs in without a question",
+}
+"""What to do about it, by rsync's exit status."""
+
+_LONGEST_REASON = 500
+
+
+class RsyncTarget(Target):
+    """A directory that the program `rsync` reaches. Readable paths are hard links to objects.
+
+    Directories that become empty are left: they are nothing to a web server.
+
+    Args:
+        name: As the configuration names it.
+        destination: A local path, `host:path`, or `rsync://host/module/path`; the last directory is made where missing.
+        rsh: The command that logs in to the host of `host:path`; it may ask no question.
+        password_file: File with the password of the module, readable by its owner only.
+        timeout: Seconds for which the other side may be silent.
+        siblings: Compressed forms to lay beside each file.
+    """
+
+    links = True
+
+    def __init__(
+        self,
+        name: str,
+        destination: str,
+        *,
+        rsh: str = "ssh -o BatchMode=yes",
+        password_file: Path | None = None,
+        timeout: int = 60,
+        siblings: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.siblings = siblings
+        self._destination = destination
+        self._root = f"{destination.rstrip('/')}/"
+        self._options = [f"--timeout={timeout}"]
+        if host := _HOST.match(destination):
+            # With a remote shell, rsync would start a daemon through it instead of asking the one that runs.
+            self._options += ["--compress", f"--contimeout={timeout}" if host["daemon"] else f"--rsh={rsh}"]
+        if password_file is not None:
+            self._options.append(f"--password-file={password_file}")
+        self._staging: Path | None = None
+        self._staged: set[str] = set()
+        self._root_is_missing = False
+
+    def read(self, path: str) -> bytes | None:
+        above = [f"--include=/{parent}/" for parent in PurePosixPath(path).parents[:-1]]
+        with tempfile.TemporaryDirectory(prefix="statscache-rsync-") as directory:
+            finished = self._rsync(
+                "--recursive", *above, f"--include=/{path}", "--exclude=*", self._root, f"{directory}/"
+            )
+            if finished.returncode == _PARTIAL and _NO_ROOT.search(finished.stderr):
+                self._root_is_missing = True
+                return None
+            self._check(finished)
+            try:
+                return (Path(directory) / path).read_bytes()
+            except FileNotFoundError:
+                return None
+
+    def holds(self, path: str, size: int) -> bool:
+        """Return False: rsync finds it out when it compares, and sends only what is not there."""
+        return False
+
+    def write(self, files: Iterable[File]) -> None:
+        for file in files:
+            path = self._stage(file.path)
+            # It may be a link to an object, which is not to be written through.
+            path.unlink(missing_ok=True)
+            if file.object is None:
+                path.write_bytes(file.data)
+                continue
+            source = self._stage(file.object)
+            if not source.exists():
+                source.write_bytes(file.data)
+            os.link(source, path)
+
+    def delete(self, paths: Iterable[str]) -> None:
+        # What is listed and not in the staging directory is what rsync deletes.
+        for path in paths:
+            self._stage(path).unlink(missing_ok=True)
+
+    def barrier(self) -> None:
+        if self._staging is None:
+            return
+        listed = sorted(self._staged)
+        if self._root_is_missing:
+            # It would get the permissions that the other side's mask leaves.
+            listed.insert(0, ".")
+        # A barrier that failed can be tried again: until then, all stays where it is.
+        self._check(self._rsync(*_SEND, f"{self._staging}/", self._root, listed=listed))
+        self._root_is_missing = False
+        self.close()
+
+    def close(self) -> None:
+        """Forget what was gathered and not brought over."""
+        if self._staging is not None:
+            shutil.rmtree(self._staging)
+            self._staging = None
+        self._staged.clear()
+
+    def _stage(self, name: str) -> Path:
+        """Return the place of a file in the staging directory, and have it brought over."""
+        if self._staging is None:
+            self._staging = Path(tempfile.mkdtemp(prefix="statscache-rsync-"))
+        path = self._staging / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._staged.add(name)
+        return path
+
+    def _rsync(self, *arguments: str, listed: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        if shutil.which("rsync") is None:
+            raise PublishError("the program rsync is not there; install the package rsync, here and at the destination")
+        self.requests += 1
+        return subprocess.run(
+            [*_bound(), "rsync", *self._options, *arguments],
+            input="\0".join(listed),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, "LC_ALL": "C"},
+            # Without a terminal, ssh asks no question.
+            start_new_session=True,
+            check=False,
+        )
+
+    def _check(self, finished: subprocess.CompletedProcess[str]) -> None:
+        if finished.returncode == 0:
+            return
+        # The command line is not told: `rsh` may hold a secret.
+        reason = "; ".join(line.strip() for line in finished.stderr.splitlines() if line.strip())[:_LONGEST_REASON]
+        text = f"rsync with {self._destination} ended with {finished.returncode}: {reason or 'no reason given'}"
+        advice = _ADVICE.get(finished.returncode)
+        raise PublishError(f"{text}; {advice}" if advice else text)
+
+
+def _bound() -> list[str]:
+    """Return what ties the life of a program to ours: an rsync that outlives a killed publisher races its successor."""
+    return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []

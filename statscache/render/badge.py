@@ -1,0 +1,33 @@
+"""Badges: the headline number of a plugin in the form that shields.io's endpoint takes.
+
+Source of the form: https://shields.io/badges/endpoint-badge. It refuses fields that it does not know, so a badge alone
+of all documents says neither its schema nor its plugin.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from statscache import schemas
+from statscache.plugins import Plugin
+
+_STEPS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
+
+
+def badge(plugin: Plugin, rows: Sequence[dict[str, Any]]) -> schemas.Badge | None:
+    """Return the badge of a bounded counter: what was counted in the last full day. Other plugins have none."""
+    if plugin.kind != "Counter" or plugin.unbounded:
+        return None
+    number = sum(row["last_24h"] for row in rows)
+    message = f"{short(number)} {plugin.unit} in 24 h"
+    return {"schemaVersion": 1, "label": plugin.title.lower(), "message": message, "color": "blue"}
+
+
+def short(number: int) -> str:
+    """Return a whole number in at most four digits, such as `12.3k`."""
+    for step, letter in _STEPS:
+        if abs(number) >= step:
+            # One decimal where it says something; cut, not rounded, so that 999,999 is no "1000k".
+            scaled = abs(number) * 10 // step
+            text = f"{scaled // 10}" if scaled >= 1000 else f"{scaled / 10:g}"
+            return f"{'-' if number < 0 else ''}{text}{letter}"
+    return str(number)

@@ -1,0 +1,64 @@
+"""What a verification found: each fault with its weight, so that the gravest stands first."""
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from threading import Lock
+
+
+class Weight(IntEnum):
+    """How grave a fault is; the lower, the graver."""
+
+    BROKEN = 1
+    """A reader meets a reference that does not resolve, other bytes than were announced, or a forged signature."""
+    WRONG = 2
+    """A document breaks the format: its schema, what it says of others, or what others say of it."""
+    LATE = 3
+    """The publisher has not renewed the pointer in time."""
+    SERVED = 4
+    """The web server sends other headers than the format asks for."""
+    ORPHAN = 5
+    """A file that nobody refers to."""
+    NOTE = 6
+    """Nothing wrong, but worth knowing."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One fault.
+
+    Attributes:
+        weight: How grave it is.
+        path: Where: a path relative to the site's root.
+        problem: What is wrong.
+        others: How many other files have the same problem.
+    """
+
+    weight: Weight
+    path: str
+    problem: str
+    others: int = 0
+
+
+@dataclass(slots=True)
+class Findings:
+    """Collects faults; those that concern many files alike are counted, and shown by one of them."""
+
+    _single: list[Finding] = field(default_factory=list)
+    _alike: dict[tuple[Weight, str], list[str]] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def add(self, weight: Weight, path: str, problem: str) -> None:
+        """Take note of a fault."""
+        self._single.append(Finding(weight, path, problem))
+
+    def add_alike(self, weight: Weight, path: str, problem: str) -> None:
+        """Take note of a fault that many files may share, word by word."""
+        with self._lock:
+            self._alike.setdefault((weight, problem), []).append(path)
+
+    def ordered(self) -> list[Finding]:
+        """Return all findings, the gravest first, then by path."""
+        alike = [
+            Finding(weight, min(paths), problem, len(paths) - 1) for (weight, problem), paths in self._alike.items()
+        ]
+        return sorted({*self._single, *alike})

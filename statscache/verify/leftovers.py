@@ -1,0 +1,76 @@
+"""What lies in a directory besides the tree: compressed siblings, which must say the same, and files of nobody's."""
+
+import gzip
+import io
+import zlib
+from collections.abc import Iterable, Mapping
+
+import zstandard
+
+from statscache.publish import pointer
+from statscache.store.published import Entry, object_path
+from statscache.verify.findings import Weight
+from statscache.verify.reader import LARGEST, Reader
+
+_SIBLINGS = (".gz", ".br", ".zst")
+_OBJECTS = "v1/objects/"
+
+
+def find(reader: Reader, files: Mapping[str, Entry], objects: Iterable[str], snapshots: Iterable[str]) -> None:
+    """Take note of wrong siblings and of orphans, where all files of the place can be listed.
+
+    An object without a referrer stays for a grace period after its last snapshot expired. That snapshot was older than
+    all that are retained, so an object that is younger than all of them was never in one.
+
+    Args:
+        reader: Reads the place.
+        files: Entry of each file of the current snapshot, by path.
+        objects: Names of all objects that a retained snapshot refers to.
+        snapshots: Ids of the retained snapshots.
+    """
+    listed = reader.place.files()
+    if listed is None:
+        return
+    roots = {pointer.manifest_path(identity) for identity in snapshots}
+    known = {*files, *map(object_path, objects), *roots}
+    known |= {pointer.INDEX, pointer.STATUS, pointer.CHANGES, pointer.PENDING}
+    there = dict(listed)
+    oldest = min((there[path] for path in roots if path in there), default=0.0)
+    siblings = []
+    for path, changed in there.items():
+        base = next((path.removesuffix(form) for form in _SIBLINGS if path.endswith(form)), path)
+        if path in known:
+            continue
+        if base != path and base in there:
+            siblings.append((path, base))
+        elif base in known:
+            reader.findings.add(Weight.BROKEN, path, f"it is a compressed form of {base}, which is missing")
+        elif path.startswith(_OBJECTS) and changed < oldest:
+            reader.findings.add_alike(Weight.NOTE, path, "no retained snapshot refers to it; it goes after its grace")
+        else:
+            reader.findings.add(Weight.ORPHAN, path, "nobody refers to it")
+    reader.each("compressed files", sorted(siblings), lambda pair: _compare(reader, *pair))
+
+
+def _compare(reader: Reader, path: str, base: str) -> None:
+    data, plain = reader.file(path, LARGEST), reader.file(base, LARGEST)
+    if data is None or plain is None:
+        return
+    try:
+        unpacked = _unpacked(path, data, len(plain))
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+        reader.findings.add(Weight.BROKEN, path, f"it cannot be unpacked: {error}")
+        return
+    if unpacked is not None and unpacked != plain:
+        reader.findings.add(Weight.BROKEN, path, f"it does not hold the bytes of {base}")
+
+
+def _unpacked(path: str, data: bytes, size: int) -> bytes | None:
+    """Return at most one byte more than `size`; None for a form that cannot be read here."""
+    if path.endswith(".gz"):
+        with gzip.open(io.BytesIO(data)) as file:
+            return file.read(size + 1)
+    if path.endswith(".zst"):
+        with zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data)) as file:
+            return file.read(size + 1)
+    return None

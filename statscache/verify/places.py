@@ -1,0 +1,299 @@
+"""Where a published tree lies: a directory or a web server. Neither is trusted: reads are bounded, and stay inside."""
+
+import os
+import stat
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import urllib3
+from typing_extensions import override
+from urllib3.exceptions import DecodeError, HTTPError, MaxRetryError
+
+from statscache.exceptions import StatscacheError
+
+CONNECTIONS = 8
+"""Requests that are under way at a time."""
+
+_CHUNK = 65_536
+_CONNECT_SECONDS = 10.0
+_READ_SECONDS = 30.0
+_FILE_SECONDS = 120.0
+
+
+class Unreachable(StatscacheError, OSError):
+    """The tree cannot be read at all; the text says why."""
+
+
+class Unreadable(Exception):
+    """One file cannot be read; the text says why, as a finding does."""
+
+
+class NoAnswer(Unreadable):
+    """The server did not answer, after several attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of asking for a file.
+
+    Attributes:
+        data: Its bytes, decoded; empty where only its size was asked for.
+        size: Its bytes, or what is said of them; None if nothing is.
+        headers: What a web server sent with it, by lowercase name; empty for a directory.
+    """
+
+    data: bytes
+    size: int | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class Place(ABC):
+    """A place that holds a published tree.
+
+    Attributes:
+        name: As the caller named it.
+        is_served: Whether it is a web server, whose headers matter.
+    """
+
+    name: str
+    is_served: bool
+
+    @abstractmethod
+    def read(self, path: str, limit: int, *, headers: Mapping[str, str] | None = None) -> Answer | None:
+        """Return a file of at most `limit` bytes; None if there is none.
+
+        Args:
+            path: Relative to the site's root.
+            limit: Bytes beyond which it is not read on.
+            headers: What to ask a web server with.
+
+        Raises:
+            Unreadable: It is larger, or cannot be read.
+        """
+
+    @abstractmethod
+    def look(self, path: str) -> Answer | None:
+        """Return the size of a file, unread; None if there is none.
+
+        Raises:
+            Unreadable: It cannot be looked at.
+        """
+
+    @abstractmethod
+    def files(self) -> Iterator[tuple[str, float]] | None:
+        """Return path and time of change (seconds since 1970 UTC) of every file; None where that cannot be known."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+class Directory(Place):
+    """A tree in a directory of this machine.
+
+    Args:
+        path: The directory.
+
+    Raises:
+        Unreachable: There is no such directory.
+    """
+
+    is_served = False
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_dir():
+            raise Unreachable(f"there is no directory {path}: expected the URL or the directory of a published tree")
+        self.name = str(path)
+        self._root = path.resolve()
+
+    @override
+    def read(self, path: str, limit: int, *, headers: Mapping[str, str] | None = None) -> Answer | None:
+        place = self._inside(path)
+        try:
+            # A named pipe would keep whoever opens it waiting.
+            descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unreadable(f"it cannot be read: {error.strerror}") from error
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise Unreadable("it is no plain file")
+            data = file.read(limit + 1)
+        if len(data) > limit:
+            raise Unreadable(f"it has more than {limit:,} bytes")
+        return Answer(data, len(data))
+
+    @override
+    def look(self, path: str) -> Answer | None:
+        try:
+            status = self._inside(path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise Unreadable(f"it cannot be read: {error.strerror}") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable("it is no plain file")
+        return Answer(b"", status.st_size)
+
+    @override
+    def files(self) -> Iterator[tuple[str, float]] | None:
+        return self._files()
+
+    @override
+    def close(self) -> None:
+        pass
+
+    def _files(self) -> Iterator[tuple[str, float]]:
+        for directory, names, files in os.walk(self._root):
+            here = Path(directory)
+            if here == self._root and ".statscache" in names:
+                # What a publisher has not finished, and notes to itself.
+                names.remove(".statscache")
+            links = [name for name in names if (here / name).is_symlink()]
+            for name in [*files, *links]:
+                path = here / name
+                yield path.relative_to(self._root).as_posix(), path.lstat().st_mtime
+
+    def _inside(self, path: str) -> Path:
+        place = self._root / path
+        try:
+            real = place.resolve()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise Unreadable(f"its path leads nowhere: {error}") from error
+        if not real.is_relative_to(self._root):
+            raise Unreadable("it is a link that leads out of the tree")
+        return place
+
+
+class Website(Place):
+    """A tree on a web server.
+
+    Args:
+        url: Address of the site's root, http or https.
+
+    Raises:
+        Unreachable: It is no such address.
+    """
+
+    is_served = True
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise Unreachable(f"{url!r} is no address of a site: expected such as https://stats.example.org/")
+        self.name = url
+        self._url = url.rstrip("/") + "/"
+        self._pool = urllib3.PoolManager(
+            maxsize=CONNECTIONS,
+            block=True,
+            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+            retries=urllib3.Retry(
+                3,
+                redirect=False,
+                backoff_factor=0.2,
+                status_forcelist=(429, 500, 502, 503, 504),
+                raise_on_status=False,
+            ),
+        )
+
+    @override
+    def close(self) -> None:
+        self._pool.clear()
+
+    @override
+    def read(self, path: str, limit: int, *, headers: Mapping[str, str] | None = None) -> Answer | None:
+        with self._asked("GET", path, headers or {"Accept-Encoding": "gzip"}) as response:
+            if not self._is_there(response):
+                return None
+            deadline = time.monotonic() + _FILE_SECONDS
+            data = bytearray()
+            try:
+                for chunk in response.stream(_CHUNK, decode_content=True):
+                    data += chunk
+                    if len(data) > limit:
+                        raise Unreadable(f"it has more than {limit:,} bytes")
+                    if time.monotonic() > deadline:
+                        raise Unreadable(f"it takes longer than {_FILE_SECONDS:.0f} s")
+            except DecodeError as error:
+                said = response.headers.get("Content-Encoding")
+                raise Unreadable(f"its bytes are not in the encoding that its header says ({said})") from error
+            except HTTPError as error:
+                raise Unreadable(f"it breaks off: {error}") from error
+            return Answer(bytes(data), len(data), _lowered(response))
+
+    @override
+    def look(self, path: str) -> Answer | None:
+        with self._asked("HEAD", path, {"Accept-Encoding": "identity"}) as response:
+            if not self._is_there(response):
+                return None
+            response.read()
+            said = response.headers.get("Content-Length", "")
+            is_known = "Content-Encoding" not in response.headers and said.isascii() and said.isdigit()
+            return Answer(b"", int(said) if is_known else None, _lowered(response))
+
+    @override
+    def files(self) -> Iterator[tuple[str, float]] | None:
+        return None
+
+    def is_unmodified(self, path: str, headers: Mapping[str, str]) -> bool:
+        """Return whether a conditional request with `headers` is answered by 304.
+
+        Raises:
+            NoAnswer: The server does not answer.
+        """
+        with self._asked("GET", path, headers) as response:
+            if response.status != 304:
+                return False
+            response.read()
+            return True
+
+    @contextmanager
+    def _asked(self, method: str, path: str, headers: Mapping[str, str]) -> Iterator[urllib3.BaseHTTPResponse]:
+        try:
+            response = self._pool.request(
+                method,
+                self._url + quote(path),
+                headers=headers,
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+        except MaxRetryError as error:
+            raise NoAnswer(f"it cannot be fetched: {error.reason}") from error
+        except HTTPError as error:
+            raise NoAnswer(f"it cannot be fetched: {error}") from error
+        try:
+            yield response
+        finally:
+            # One that was read to its end has gone back to the pool; the rest of any other is not worth reading.
+            response.close()
+
+    @staticmethod
+    def _is_there(response: urllib3.BaseHTTPResponse) -> bool:
+        if response.status in (404, 410):
+            response.read(_CHUNK)
+            return False
+        if 300 <= response.status < 400:
+            raise Unreadable(f"it is redirected to {response.headers.get('Location', 'nowhere')!r:.200}")
+        if response.status != 200:
+            raise Unreadable(f"the server answers with status {response.status}")
+        return True
+
+
+def _lowered(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.itermerged()}
+
+
+def place(where: str) -> Place:
+    """Return the place that a URL or a path names.
+
+    Raises:
+        Unreachable: It is neither.
+    """
+    return Website(where) if "://" in where else Directory(Path(where))

@@ -1,0 +1,147 @@
+"""Reading a published tree, each file at most as large as was announced, with whatever is wrong taken note of."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from typing import TypeVar
+
+from statscache import canonical
+from statscache.publish.headers import is_text
+from statscache.store.published import object_path
+from statscache.verify import headers
+from statscache.verify.findings import Findings, Weight
+from statscache.verify.places import CONNECTIONS, Answer, NoAnswer, Place, Unreachable, Unreadable
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes beyond which no file of a tree is read: none grows with history."""
+
+_AT_ONCE = 256
+_PATIENCE = 20
+_GZIP = b"\x1f\x8b"
+_OBJECT = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,16}")
+
+_Item = TypeVar("_Item")
+
+Tell = Callable[[str, int, int], None]
+"""Takes what is being done, how much of it is done, and how much there is."""
+
+
+class Reader:
+    """Reads files of a place, several at a time.
+
+    Args:
+        place: The place.
+        findings: Are told of everything that is wrong.
+        tell: Is told how far the work is.
+
+    Attributes:
+        always_compressed: Whether a web server has compressed files only, whatever it is asked for.
+    """
+
+    def __init__(self, place: Place, findings: Findings, tell: Tell) -> None:
+        self.place = place
+        self.findings = findings
+        self._tell = tell
+        self._silences = count(1)
+        self.always_compressed = False
+
+    def each(self, what: str, items: Sequence[_Item], check: Callable[[_Item], None]) -> None:
+        """Call `check` for all items, several at a time.
+
+        Raises:
+            Unreachable: The place does not answer any longer.
+        """
+        with ThreadPoolExecutor(CONNECTIONS) as executor:
+            for at in range(0, len(items), _AT_ONCE):
+                self._tell(what, at, len(items))
+                for _ in executor.map(check, items[at : at + _AT_ONCE]):
+                    pass
+
+    def file(self, path: str, limit: int = LARGEST) -> bytes | None:
+        """Return a file of at most `limit` bytes; None, and a finding, if it cannot be had.
+
+        Raises:
+            Unreachable: The place does not answer any longer.
+        """
+        answer = self._answer(path, lambda: self.place.read(path, limit))
+        if answer is None:
+            return None
+        if self.place.is_served:
+            for weight, problem in self._problems(path, answer):
+                self.findings.add_alike(weight, path, problem)
+            if is_text(path) and answer.data.startswith(_GZIP):
+                self.findings.add_alike(Weight.BROKEN, path, "it is compressed once more than its headers say")
+        return answer.data
+
+    def object(self, name: str, size: int, referrer: str) -> bytes | None:
+        """Return the bytes of an object; None, and a finding, if they are not those that its name and size announce.
+
+        Args:
+            name: Its name.
+            size: Bytes that whoever refers to it announces.
+            referrer: Where it is referred to.
+
+        Raises:
+            Unreachable: The place does not answer any longer.
+        """
+        if not _OBJECT.fullmatch(name):
+            self.findings.add(Weight.BROKEN, referrer, f"it refers to {name!r:.100}, which is no name of an object")
+            return None
+        path = object_path(name)
+        if size > LARGEST:
+            self.findings.add(Weight.BROKEN, path, f"{referrer} says that it has {size:,} bytes: too many")
+            return None
+        data = self.file(path, max(size, 4096))
+        if data is None:
+            return None
+        if canonical.digest(data) != name.partition(".")[0]:
+            self.findings.add(Weight.BROKEN, path, "its bytes are not those that its name says")
+            return None
+        if len(data) != size:
+            self.findings.add(Weight.BROKEN, path, f"it has {len(data):,} bytes; {referrer} says {size:,}")
+        return data
+
+    def alias(self, path: str, name: str, size: int) -> bytes | None:
+        """Return the bytes of a readable path; None, and a finding, if they are not those of its object.
+
+        Raises:
+            Unreachable: The place does not answer any longer.
+        """
+        data = self.file(path, max(min(size, LARGEST), 4096))
+        if data is not None and canonical.digest(data) != name.partition(".")[0]:
+            self.findings.add(Weight.BROKEN, path, f"its bytes are not those of its object {name}")
+            return None
+        return data
+
+    def has_object(self, name: str, size: int, referrer: str) -> None:
+        """Take note if an object is not there, or has another size.
+
+        Raises:
+            Unreachable: The place does not answer any longer.
+        """
+        if not _OBJECT.fullmatch(name):
+            self.findings.add(Weight.BROKEN, referrer, f"it refers to {name!r:.100}, which is no name of an object")
+            return
+        path = object_path(name)
+        answer = self._answer(path, lambda: self.place.look(path))
+        if answer is not None and answer.size not in (None, size):
+            self.findings.add(Weight.BROKEN, path, f"it has {answer.size:,} bytes; {referrer} says {size:,}")
+
+    def _problems(self, path: str, answer: Answer) -> Iterator[tuple[Weight, str]]:
+        return headers.problems(path, answer.headers, len(answer.data), always_compressed=self.always_compressed)
+
+    def _answer(self, path: str, ask: Callable[[], Answer | None]) -> Answer | None:
+        try:
+            answer = ask()
+        except NoAnswer as error:
+            if next(self._silences) > _PATIENCE:
+                raise Unreachable(f"{self.place.name} does not answer any longer: {path}: {error}") from error
+            self.findings.add(Weight.BROKEN, path, str(error))
+            return None
+        except Unreadable as error:
+            self.findings.add(Weight.BROKEN, path, str(error))
+            return None
+        if answer is None:
+            self.findings.add(Weight.BROKEN, path, "there is no such file, and it is referred to")
+        return answer

@@ -1,0 +1,228 @@
+"""Walking the manifests of a snapshot that may be hostile: no loop, no bomb and no name leads further than it should.
+
+Only a manifest whose digest is right is opened, so none can lead back to itself; how many paths a tree may have, and
+how deep, is bounded all the same, for a few small manifests can name each other any number of times.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from threading import Lock
+
+import orjson
+
+from statscache import canonical, schemas
+from statscache.publish import pointer
+from statscache.snapshot import manifest
+from statscache.snapshot.manifest import LARGEST
+from statscache.store.published import Entry, subtree
+from statscache.verify.findings import Weight
+from statscache.verify.reader import Reader
+
+MOST_PATHS = 1_000_000
+"""Paths beyond which a tree is not walked on."""
+
+DEEPEST = 16
+"""Directories, one in another, beyond which a tree is not walked on."""
+
+LARGEST_MANIFEST = 4 * 1024 * 1024
+_LONGEST_NAME = 255
+_OUTSIDE = ("v1/objects/", "v1/snapshots/")
+_OUTSIDE_FILES = (pointer.INDEX, pointer.STATUS, pointer.CHANGES, pointer.PENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A manifest that is to be opened: of which directory of which subtree, and of which part of a split one."""
+
+    entry: Entry
+    subtree: str = ""
+    directory: str = ""
+    depth: int = 0
+    shard: str = ""
+
+
+@dataclass(slots=True)
+class Tree:
+    """What a snapshot holds.
+
+    Attributes:
+        files: Entry of each file by its path, relative to the site's root.
+        manifests: Names and sizes of its manifests, but for the root.
+        is_whole: Whether every manifest could be read.
+    """
+
+    files: dict[str, Entry] = field(default_factory=dict)
+    manifests: dict[str, int] = field(default_factory=dict)
+    is_whole: bool = True
+
+
+class TreeWalker:
+    """Walks one snapshot from its root manifest, and takes note of what is wrong with its manifests.
+
+    Args:
+        reader: Reads the place.
+    """
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._findings = reader.findings
+        self._tree = Tree()
+        self._next: list[_Node] = []
+        self._opened: dict[str, dict[str, Entry] | None] = {}
+        self._entries: Counter[tuple[str, str, str]] = Counter()
+        self._split: set[tuple[str, str, str]] = set()
+        self._lock = Lock()
+
+    def walk(self, identity: str) -> Tree:
+        """Return the tree of a snapshot, as far as it can be read.
+
+        Raises:
+            Unreachable: The place does not answer any longer.
+        """
+        path = pointer.manifest_path(identity)
+        data = self._reader.file(path, LARGEST_MANIFEST)
+        if data is not None and canonical.digest(data) != identity:
+            self._findings.add(Weight.BROKEN, path, "its digest is not the id of the snapshot")
+            data = None
+        entries = None if data is None else self._parsed(path, data)
+        if data is None or entries is None:
+            self._tree.is_whole = False
+            return self._tree
+        # The root is an object too, under the same name.
+        self._reader.object(f"{identity}.json", len(data), path)
+        for name, entry in entries.items():
+            if entry.type != "subtree" or name not in ("data", "site"):
+                self._findings.add(Weight.WRONG, path, f"{name!r:.100} of type {entry.type} is no subtree")
+            else:
+                self._next.append(_Node(entry, subtree=name))
+        while self._next:
+            level, self._next = self._next, []
+            self._reader.each("manifests", level, self._open)
+            if len(self._tree.files) + len(self._next) > MOST_PATHS:
+                self._findings.add(Weight.BROKEN, path, f"its tree has over {MOST_PATHS:,} paths, and is not walked on")
+                self._tree.is_whole = False
+                break
+        else:
+            self._check_splits()
+        return self._tree
+
+    def _open(self, node: _Node) -> None:
+        where = f"the manifest of {node.subtree}/{node.directory}"
+        name = node.entry.object
+        with self._lock:
+            known = name in self._opened
+            entries = self._opened.get(name)
+        if not known:
+            data = None
+            if node.entry.size > LARGEST_MANIFEST:
+                self._findings.add(Weight.BROKEN, where, f"it is said to have {node.entry.size:,} bytes")
+            else:
+                data = self._reader.object(name, node.entry.size, where)
+            entries = None if data is None else self._parsed(where, data)
+        with self._lock:
+            self._opened[name] = entries
+            if entries is None:
+                self._tree.is_whole = False
+                return
+            self._tree.manifests[name] = node.entry.size
+            self._enter(node, where, entries)
+
+    def _enter(self, node: _Node, where: str, entries: dict[str, Entry]) -> None:
+        place = node.subtree, node.directory, node.shard
+        if any(entry.type == "split" for entry in entries.values()):
+            self._split.add(place)
+            self._next.extend(self._parts(node, where, entries))
+            return
+        for shard in {"", node.shard[:2], node.shard}:
+            self._entries[node.subtree, node.directory, shard] += len(entries)
+        if len(entries) > LARGEST and len(node.shard) < 4:
+            self._findings.add(Weight.WRONG, where, f"it has {len(entries):,} entries, and is not split")
+        for name, entry in entries.items():
+            if not _is_name(name):
+                self._findings.add(Weight.BROKEN, where, f"{name!r:.100} is no name of a file or directory")
+            elif not canonical.digest(name.encode()).startswith(node.shard):
+                self._findings.add(Weight.WRONG, where, f"{name!r} is listed in the part {node.shard}")
+            elif entry.type == "file":
+                self._file(node, where, name, entry)
+            elif entry.type != "tree":
+                self._findings.add(Weight.WRONG, where, f"{name!r} is of type {entry.type}, which has no place here")
+            elif node.depth >= DEEPEST:
+                self._findings.add(Weight.BROKEN, where, f"it lies over {DEEPEST} directories deep")
+            else:
+                self._next.append(_Node(entry, node.subtree, f"{node.directory}{name}/", node.depth + 1))
+
+    def _parts(self, node: _Node, where: str, entries: dict[str, Entry]) -> Iterator[_Node]:
+        for name, entry in entries.items():
+            if entry.type != "split" or len(name) != 2 or not set(name) <= set("0123456789abcdef"):
+                self._findings.add(Weight.WRONG, where, f"{name!r:.100} of type {entry.type} is no part of a directory")
+            elif len(node.shard) >= 4:
+                self._findings.add(Weight.WRONG, where, "it is split more than twice")
+            else:
+                yield _Node(entry, node.subtree, node.directory, node.depth, node.shard + name)
+
+    def _file(self, node: _Node, where: str, name: str, entry: Entry) -> None:
+        path = f"{node.directory}{name}"
+        if path in _OUTSIDE_FILES or path.startswith(_OUTSIDE):
+            self._findings.add(Weight.WRONG, where, f"{path} is in the snapshot, and belongs outside")
+        elif subtree(path) != node.subtree:
+            self._findings.add(Weight.WRONG, where, f"{path} belongs in the subtree {subtree(path)}")
+        if entry.object.partition(".")[2] != name.rpartition(".")[2]:
+            self._findings.add(Weight.WRONG, path, f"its object {entry.object:.80} has another extension")
+        self._tree.files[path] = entry
+
+    def _parsed(self, where: str, data: bytes) -> dict[str, Entry] | None:
+        if problem := schemas.problem("manifest", data):
+            self._findings.add(Weight.WRONG, where, f"it is no manifest: {problem}")
+            return None
+        entries = manifest.loads(data)
+        if canonical.dumps(orjson.loads(data)) != data:
+            self._findings.add(Weight.WRONG, where, "it is no canonical JSON")
+        return entries
+
+    def _check_splits(self) -> None:
+        for part, directory, shard in self._split:
+            total = self._entries[part, directory, shard]
+            if total <= LARGEST:
+                where = f"the manifest of {part}/{directory}"
+                self._findings.add(Weight.WRONG, where, f"it is split, and has {total:,} entries only")
+
+
+def _is_name(name: str) -> bool:
+    return (
+        name not in ("", ".", "..")
+        and not any(character in "/\\" or ord(character) < 32 or ord(character) == 127 for character in name)
+        and len(name.encode(errors="surrogatepass")) <= _LONGEST_NAME
+    )
+
+
+def objects_of(reader: Reader, identity: str, seen: dict[str, int]) -> None:
+    """Add name and size of every object of a retained snapshot to `seen`; manifests that are in it are not read anew.
+
+    Args:
+        reader: Reads the place.
+        identity: Id of the snapshot.
+        seen: Objects that are known already, with their sizes.
+
+    Raises:
+        Unreachable: The place does not answer any longer.
+    """
+    path = pointer.manifest_path(identity)
+    data = reader.file(path, LARGEST_MANIFEST)
+    if data is None:
+        return
+    if canonical.digest(data) != identity:
+        reader.findings.add(Weight.BROKEN, path, "its digest is not the id of the snapshot")
+        return
+    seen[f"{identity}.json"] = len(data)
+    waiting = [data]
+    while waiting:
+        data = waiting.pop()
+        if problem := schemas.problem("manifest", data):
+            reader.findings.add(Weight.WRONG, path, f"one of its manifests is none: {problem}")
+            continue
+        for entry in manifest.loads(data).values():
+            if entry.object not in seen:
+                seen[entry.object] = entry.size
+                if entry.type != "file" and (below := reader.object(entry.object, entry.size, path)) is not None:
+                    waiting.append(below)

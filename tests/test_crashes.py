@@ -1,0 +1,193 @@
+"""Killed between any two operations, and started again: nothing is lost, nothing counts twice, no reader is misled."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from samples import NOON, Buyers, Prices, Receipts, Sales, Site, follow, line
+from statscache.publish.directory import DirectoryTarget
+from statscache.publish.target import File
+from statscache.store import Database, journal
+
+PLUGINS = (Buyers, Prices)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+class Steps:
+    """Counts operations, and kills before the one that is due."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.number = 0
+
+    def step(self, *_: object, **__: object) -> None:
+        """Take note of one operation, or die before it."""
+        if self.number == self.at:
+            raise Killed
+        self.number += 1
+
+
+@contextmanager
+def statements(database: Database, steps: Steps) -> Iterator[None]:
+    """Every statement and every commit is a step."""
+    names = "before_cursor_execute", "commit"
+    for name in names:
+        event.listen(database.engine, name, steps.step)
+    try:
+        yield
+    finally:
+        for name in names:
+            event.remove(database.engine, name, steps.step)
+
+
+@contextmanager
+def target_operations(steps: Steps) -> Iterator[None]:
+    """Every file that a directory target reads, probes, writes or deletes is a step, and so is every barrier."""
+
+    def each(method: Callable[..., Any]) -> Callable[..., Any]:
+        def one_by_one(target: DirectoryTarget, items: Any) -> Any:
+            for item in items:
+                steps.step()
+                method(target, [item])
+            steps.step()
+
+        return one_by_one
+
+    def whole(method: Callable[..., Any]) -> Callable[..., Any]:
+        def stepped(target: DirectoryTarget, *arguments: Any) -> Any:
+            steps.step()
+            return method(target, *arguments)
+
+        return stepped
+
+    wrappers = {"read": whole, "holds": whole, "write": each, "delete": each, "barrier": whole}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, wrapper in wrappers.items():
+            patch.setattr(DirectoryTarget, name, wrapper(getattr(DirectoryTarget, name)))
+        yield
+
+
+def sale(number: int) -> bytes:
+    """Return a message that changes the document of one key, and now and then adds one."""
+    return line(f"m{number}", NOON + 60 * number, body={"buyer": f"b{number % 7}", "thing": "hat", "amount": number})
+
+
+def test_a_transaction_killed_before_any_statement_leaves_nothing(database_url: str, tmp_path: Path) -> None:
+    """Up to the commit a delivery leaves no trace; after it, the same delivery again changes nothing."""
+    site = Site(database_url, tmp_path, (Sales, *PLUGINS, Receipts))
+    site.feed([sale(1), sale(2)])
+    before = site.state()
+    delivery = [sale(2), sale(3), sale(3), b"rubbish", line("future", 32503680000), line("", NOON, "a.b.stg.c")]
+    for at in range(1000):
+        steps = Steps(at)
+        try:
+            with statements(site.database, steps):
+                outcome = site.feed(delivery)
+        except Killed:
+            site.database.engine.dispose()
+            assert site.state() == before, f"killed before operation {at}"
+            with site.database.reading() as connection:
+                assert journal.head(connection).position == 2
+            continue
+        break
+    assert at > 20, "hardly anything was interrupted"
+    assert (outcome.accepted, outcome.known, outcome.held, outcome.set_aside, outcome.foreign) == (1, 2, 1, 1, 1)
+    after = site.state()
+    again = site.feed(delivery)
+    assert (again.accepted, again.known) == (0, 3)
+    assert site.state() == after
+    site.close()
+
+
+def test_catching_up_killed_before_any_statement_goes_on_where_it_was(database_url: str, tmp_path: Path) -> None:
+    """A plugin that is killed while it fills itself from the journal ends as one that was there all along."""
+    site = Site(database_url, tmp_path, (Sales,))
+    for number in range(6):
+        site.feed([sale(number)])
+    site = site.reopened((Sales, Buyers))
+    for at in range(1000):
+        try:
+            with statements(site.database, Steps(at)):
+                site.catch_up()
+        except Killed:
+            site.database.engine.dispose()
+            continue
+        break
+    assert at > 8, "hardly anything was interrupted"
+    names = {row[1]: row[2] for row in site.state()["buyers"] if row[0] == "key"}
+    assert names == {(f"b{number}",): 1 for number in range(6)}
+    site.close()
+
+
+def killed_publishing(site: Site, interrupted: Callable[[Steps], Any]) -> int:
+    """Kill one publication before each of its operations; return how many there were.
+
+    After each, a reader of the pointer finds a whole snapshot. Every other time the next publication is killed too.
+    """
+    site.feed([sale(0)])
+    site.publish()
+    number = at = 0
+    while True:
+        number += 1
+        site.feed([sale(number)])
+        try:
+            with interrupted(Steps(at)):
+                site.publish()
+        except Killed:
+            site.database.engine.dispose()
+            follow(site.public)
+            if at % 2:
+                site.publish()
+                assert follow(site.public) == site.aliases()
+        else:
+            break
+        at += 1
+    assert site.publish().id == site.publish(force=True).id
+    assert follow(site.public) == site.aliases() == site.tree()
+    return at
+
+
+def compare_with_undisturbed(site: Site, url: str, directory: Path, sales: int) -> None:
+    """The site serves what an undisturbed one serves."""
+    plain = Site(url, directory, PLUGINS)
+    plain.feed([sale(number) for number in range(sales)])
+    assert plain.publish().id == site.publish().id
+    assert plain.aliases() == site.aliases()
+    plain.close()
+
+
+def test_a_publication_killed_at_any_operation_of_the_target_misleads_no_reader(tmp_path: Path) -> None:
+    """Between any two operations on the target, the pointer leads to a whole snapshot; the next run carries on."""
+    site = Site(f"sqlite:///{tmp_path}/killed.db", tmp_path, PLUGINS)
+    killed = killed_publishing(site, target_operations)
+    assert killed > 40, "hardly anything was interrupted"
+    compare_with_undisturbed(site, f"sqlite:///{tmp_path}/plain.db", tmp_path / "plain", killed + 2)
+    site.close()
+
+
+def test_a_publication_killed_at_any_statement_misleads_no_reader(database_url: str, tmp_path: Path) -> None:
+    """Between any two statements of a publication, too; and what it had marked is rendered by the next run."""
+    site = Site(database_url, tmp_path, PLUGINS)
+    killed = killed_publishing(site, lambda steps: statements(site.database, steps))
+    assert killed > 40, "hardly anything was interrupted"
+    compare_with_undisturbed(site, f"sqlite:///{tmp_path}/plain.db", tmp_path / "plain", killed + 2)
+    site.close()
+
+
+def test_a_file_written_over_a_torn_one_is_whole(tmp_path: Path) -> None:
+    """What a killed process left half written beside a target is not served, and does not disturb the next write."""
+    target = DirectoryTarget("web", tmp_path)
+    target.write([File("a/b.json", b"1\n")])
+    for path in (tmp_path / ".statscache").rglob("*"):
+        if path.is_dir():
+            (path / "torn").write_bytes(b"1")
+    target.write([File("a/b.json", b"2\n")])
+    target.barrier()
+    assert target.read("a/b.json") == b"2\n"

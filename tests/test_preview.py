@@ -1,0 +1,137 @@
+"""`statscache serve` gives a published tree as a web server is to give it, and nothing else."""
+
+import http.client
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from commands import Home
+from samples import Site, line
+from statscache.service import preview
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+@pytest.fixture(scope="module")
+def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A published tree, with a secret beside it."""
+    directory = tmp_path_factory.mktemp("preview")
+    (directory / "secret").write_text("secret")
+    site = Site(f"sqlite:///{directory}/statscache.db", directory)
+    site.feed([line("1")])
+    site.publish()
+    site.close()
+    return site.public
+
+
+@pytest.fixture(scope="module")
+def port(public: Path) -> Iterator[int]:
+    """The port of a preview of the tree."""
+    with preview.server(public, 0) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+def get(port: int, path: str, method: str = "GET") -> Answer:
+    """Ask for a path as it is written."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+    finally:
+        connection.close()
+
+
+def an_object(public: Path) -> str:
+    """Return the path of some object."""
+    return f"/{next((public / 'v1/objects').glob('*/*.json')).relative_to(public).as_posix()}"
+
+
+def test_objects_never_change_and_everything_else_may(port: int, public: Path) -> None:
+    """Objects are immutable for a year, everything else is good for a minute; a missing object may yet come."""
+    path = an_object(public)
+    assert get(port, path)[1]["cache-control"] == "public, max-age=31536000, immutable"
+    for other in ("/", "/v1/index.json", "/v1/status.json", "/v1/plugins/volume/latest.json"):
+        assert get(port, other)[1]["cache-control"] == "public, max-age=60", other
+    status, headers, _ = get(port, "/v1/objects/00/00.json")
+    assert (status, headers["cache-control"]) == (404, "public, max-age=60")
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/", "text/html; charset=utf-8"),
+        ("/v1/index.json", "application/json; charset=utf-8"),
+        ("/v1/plugins/volume/latest.csv", "text/csv; charset=utf-8"),
+        ("/v1/plugins/volume/chart.svg", "image/svg+xml; charset=utf-8"),
+    ],
+)
+def test_every_site_may_fetch_and_content_types_are_explicit(port: int, path: str, kind: str) -> None:
+    """CORS is open for every file, and its type is said with its charset and not to be guessed."""
+    status, headers, body = get(port, path)
+    assert status == 200
+    assert body
+    assert headers["content-type"] == kind
+    assert headers["access-control-allow-origin"] == "*"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../secret",
+        "/%2e%2e/secret",
+        "/v1/../../secret",
+        "//secret",
+        "/..%2fsecret",
+        "/v1/%2e%2e/%2e%2e/secret",
+        "/\\..\\secret",
+        "/v1/index.json/",
+        "/nothing",
+        "/%00",
+    ],
+)
+def test_what_is_not_published_is_not_found(port: int, path: str) -> None:
+    """No path leads out of the tree, and one that names nothing is answered with 404."""
+    status, _, body = get(port, path)
+    assert status == 404
+    assert b"secret" not in body.replace(path.encode(), b"")
+
+
+@pytest.mark.parametrize("path", ["/v1/", "/v1/objects/", "/v1/plugins/volume/series/"])
+def test_directories_are_not_listed(port: int, path: str) -> None:
+    """A directory without a page is answered with 404."""
+    assert get(port, path)[0] == 404
+
+
+def test_nothing_can_be_written(port: int, public: Path) -> None:
+    """Methods that would change something are not known."""
+    for method in ("PUT", "POST", "DELETE"):
+        assert get(port, "/v1/index.json", method)[0] == 501
+    assert get(port, "/v1/index.json", "HEAD")[0] == 200
+    assert (public / "v1/index.json").exists()
+
+
+def test_serve_says_where_and_ends_with_status_0(public: Path, tmp_path: Path) -> None:
+    """`serve --port 0` takes a free port, and SIGTERM and SIGINT end it with status 0."""
+    home = Home(tmp_path)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with home.start("serve", "--port", "0", "--directory", str(public)) as process:
+            process.await_log("serving")
+            assert process.end(number)[0] == 0
+
+
+def test_serve_refuses_what_cannot_be_served(tmp_path: Path, port: int, public: Path) -> None:
+    """Where nothing was published, or the port is taken, the error says what to do."""
+    home = Home(tmp_path)
+    done = home.run("serve", status=2)
+    assert "run `statscache publish` first" in done.stderr
+    done = home.run("serve", "--port", str(port), "--directory", str(public), status=2)
+    assert "choose another with --port" in done.stderr

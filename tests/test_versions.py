@@ -1,0 +1,187 @@
+"""Versions of the site: rollback, the hold, retention, the gate, dry runs."""
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samples import KINDS, NOON, Site, follow, line
+from sqlalchemy import update
+
+from statscache.exceptions import UnknownSnapshot
+from statscache.plugins import Latest, Message, State
+from statscache.store import schema
+
+
+@pytest.fixture
+def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
+    """A site of which two snapshots are published."""
+    made = Site(database_url, tmp_path, publish={"retention": {"snapshots": 3, "days": 7, "grace_hours": 1}})
+    made.feed([line("a", NOON, body={"buyer": "ann", "thing": "tea"})])
+    made.publish()
+    made.feed([line("b", NOON + 60, body={"buyer": "bob", "thing": "pie"})])
+    made.publish()
+    yield made
+    made.close()
+
+
+def _ids(site: Site) -> list[str]:
+    return [snapshot["snapshot"] for snapshot in site.document("v1/changes.json")["snapshots"]]
+
+
+def test_rollback_is_a_new_generation_of_the_old_bytes_until_resumed(site: Site) -> None:
+    """What is current goes back and stays back, renewed meanwhile; resuming shows what came since."""
+    newest, oldest = _ids(site)
+    after = follow(site.public)
+    snapshot, _ = site.publishing.rollback(oldest[:10])
+    index = site.document("v1/index.json")
+    assert (index["snapshot"], index["generation"], index["parent"]) == (oldest, 3, newest)
+    assert "v1/plugins/buyers/by/bob.json" not in follow(site.public)
+    site.feed([line("c", NOON + 120, body={"buyer": "cat", "thing": "jam"})])
+    held = site.publish()
+    assert (held.id, held.generation) == (oldest, 3)
+    assert site.document("v1/index.json")["generated_at"] >= index["generated_at"]
+    assert site.document("v1/status.json")["held"] is True
+    resumed, _ = site.publishing.publish(resume=True)
+    assert resumed.generation == 4
+    assert "v1/plugins/buyers/by/cat.json" in follow(site.public)
+    assert follow(site.public).keys() > after.keys()
+    changes = site.document("v1/changes.json")["snapshots"]
+    assert "v1/plugins/buyers/by/cat.json" in changes[0]["added"]
+    assert "v1/plugins/buyers/by/bob.json" in changes[1]["removed"]
+    assert site.document("v1/status.json")["held"] is False
+    assert snapshot.is_rollback
+
+
+def test_resuming_without_news_gives_the_same_bytes_as_before(site: Site) -> None:
+    """The hold leaves no trace but its generations."""
+    newest, oldest = _ids(site)
+    before = follow(site.public)
+    site.publishing.rollback(oldest)
+    resumed, _ = site.publishing.publish(resume=True)
+    assert (resumed.id, resumed.generation) == (newest, 4)
+    assert follow(site.public) == before
+
+
+def test_rollback_needs_an_id_that_is_retained_and_not_current(site: Site) -> None:
+    """Each refusal says why, and changes nothing."""
+    newest, _ = _ids(site)
+    for identity, reason in (("zz", "no retained"), ("", "more than one"), (newest, "current already")):
+        with pytest.raises(UnknownSnapshot, match=reason):
+            site.publishing.rollback(identity)
+    assert site.document("v1/index.json")["generation"] == 2
+
+
+def test_objects_go_after_the_snapshots_that_need_them_and_their_grace(site: Site) -> None:
+    """Retention removes snapshots beyond its number at once, their objects after the grace, and never more."""
+    first = site.public / f"v1/snapshots/{_ids(site)[-1]}.json"
+    for number in range(3):
+        site.feed([line(f"n{number}", NOON + 200 + number, body={"buyer": "dan", "thing": "tea"})])
+        site.publish()
+    assert len(_ids(site)) == 3
+    assert not first.exists()
+    objects = _objects(site)
+    site.publish()
+    assert _objects(site) == objects
+    _age(site, 7200)
+    site.publish()
+    left = _objects(site)
+    assert left < objects
+    assert follow(site.public)
+    site.publishing.rollback(_ids(site)[-1])
+    assert follow(site.public), "a retained snapshot has lost an object"
+
+
+def test_rollback_keeps_its_objects_however_old_they_are(site: Site) -> None:
+    """While an old tree is current, retention takes none of its objects, though its first snapshot has expired."""
+    _, oldest = _ids(site)
+    site.publishing.rollback(oldest)
+    _age(site, 8 * 86400)
+    site.publish()
+    site.publish()
+    assert site.document("v1/index.json")["snapshot"] == oldest
+    assert follow(site.public)
+
+
+def _objects(site: Site) -> set[str]:
+    return {path.name for path in (site.public / "v1/objects").rglob("*.json")}
+
+
+def _age(site: Site, seconds: int) -> None:
+    with site.database.writing() as connection:
+        for table, column in ((schema.dropped, "dropped_at"), (schema.snapshot, "created_at")):
+            connection.execute(update(table).values({column: table.c[column] - seconds}))
+        newest = schema.snapshot.c.generation == site.document("v1/index.json")["generation"]
+        connection.execute(update(schema.snapshot).where(newest).values(created_at=int(time.time())))
+
+
+class Fickle(Latest):
+    """The newest price of each thing, or nothing, as the test says."""
+
+    name = "fickle"
+    title = "Fickle"
+    dimensions = ("thing",)
+    hidden = 0
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Tell the thing."""
+        yield (message.body["thing"],), {"seen": True}
+
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Publish all rows but those that the test hides."""
+        for name, content in super().documents(state):
+            yield name, {"rows": content["rows"][self.hidden :]}
+
+
+def test_gate_holds_back_one_plugin_that_loses_most_of_its_rows(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps its last good documents, stale and with the reason; the others go on; force lets it pass."""
+    site = Site(database_url, tmp_path, (*KINDS, Fickle))
+    site.feed([line(f"{n}", NOON + n, body={"buyer": "ann", "thing": f"t{n}"}) for n in range(10)])
+    site.publish()
+    good = site.document("v1/plugins/fickle/latest.json")
+    for hidden in (6, 10):
+        monkeypatch.setattr(Fickle, "hidden", hidden)
+        site.feed([line(f"x{hidden}", NOON + 100 + hidden, body={"buyer": "ann", "thing": "t1"})])
+        site.publish()
+        states = {plugin["name"]: plugin["state"] for plugin in site.document("v1/index.json")["plugins"]}
+        assert states == {"sales": "ok", "buyers": "ok", "prices": "ok", "receipts": "ok", "fickle": "stale"}
+        assert site.document("v1/plugins/fickle/latest.json") == good
+        assert site.document("v1/plugins/buyers/latest.json")["through"] == NOON + 100 + hidden
+        reasons = {row["name"]: row["reason"] for row in site.document("v1/status.json")["plugins"]}
+        assert "publish --force" in reasons["fickle"]
+    monkeypatch.setattr(Fickle, "hidden", 4)
+    site.publish()
+    assert len(site.document("v1/plugins/fickle/latest.json")["rows"]) == 6, "a smaller loss passes by itself"
+    monkeypatch.setattr(Fickle, "hidden", 10)
+    site.publish(force=True)
+    assert site.document("v1/plugins/fickle/latest.json")["rows"] == []
+    site.close()
+
+
+def test_gate_lets_a_new_version_pass(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that rose explains why rows vanish."""
+    site = Site(database_url, tmp_path, (Fickle,))
+    site.feed([line(f"{n}", NOON + n, body={"thing": f"t{n}"}) for n in range(10)])
+    site.publish()
+    monkeypatch.setattr(Fickle, "version", 2)
+    monkeypatch.setattr(Fickle, "hidden", 9)
+    site = site.reopened()
+    site.catch_up()
+    site.publish()
+    assert len(site.document("v1/plugins/fickle/latest.json")["rows"]) == 1
+    site.close()
+
+
+def test_dry_run_tells_what_would_be_sent_and_sends_nothing(site: Site) -> None:
+    """The numbers of a dry run are those of the publication that follows, pointers aside."""
+    site.feed([line("c", NOON + 120, body={"buyer": "cat", "thing": "jam"})])
+    before = {path: os.stat(path).st_mtime_ns for path in site.public.rglob("*") if path.is_file()}
+    _, (dry,) = site.publishing.publish(dry_run=True)
+    assert before == {path: os.stat(path).st_mtime_ns for path in site.public.rglob("*") if path.is_file()}
+    _, (wet,) = site.publishing.publish()
+    assert (dry.objects, dry.deleted, dry.generation) == (wet.objects, wet.deleted, wet.generation)
+    assert dry.objects > 0
