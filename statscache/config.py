@@ -164,9 +164,8 @@ class S3Target(Section):
 
 def _kind_of_target(section: Any) -> str | None:
     """Return the kind of a target, which is a directory unless it says otherwise."""
-    if isinstance(section, Mapping):
-        section = section.get("type", "directory")
-    return getattr(section, "type", section) if isinstance(section, str | BaseModel) else None
+    kind = section.get("type", "directory") if isinstance(section, Mapping) else getattr(section, "type", None)
+    return kind if isinstance(kind, str) else None
 
 
 AnyTarget = Annotated[
@@ -290,7 +289,8 @@ def load(path: Path | None = None) -> Config:
 
 
 def _explain(error: ValidationError, file: Path | None) -> str:
-    lines = [f"the configuration {file or 'from the environment'} has {error.error_count()} errors:"]
+    number = "an error" if error.error_count() == 1 else f"{error.error_count()} errors"
+    lines = [f"the configuration {file or 'from the environment'} has {number}:"]
     for problem in error.errors():
         *tables, name = [str(part) for part in problem["loc"]]
         where = f"[{'.'.join(tables)}] {name}" if tables else f"[{name}]"

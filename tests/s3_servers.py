@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -77,7 +78,7 @@ class Server:
             try:
                 # Not all of it is up when it answers the first question.
                 self.create("probe")
-                self.client().put_object(Bucket="probe", Key="probe", Body=b"probe")
+                self.client.put_object(Bucket="probe", Key="probe", Body=b"probe")
                 return self
             except (BotoCoreError, ClientError):
                 if self._process.poll() is not None or time.monotonic() > deadline:
@@ -94,13 +95,14 @@ class Server:
         self._process.wait()
         shutil.rmtree(self._directory, ignore_errors=True)
 
+    @cached_property
     def client(self) -> Any:
-        """Return a client of it that does not go through our code."""
+        """A client of it that does not go through our code."""
         return client("s3", self.endpoint)
 
     def create(self, bucket: str) -> None:
         """Make a bucket."""
-        self.client().create_bucket(Bucket=bucket)
+        self.client.create_bucket(Bucket=bucket)
 
 
 class Moto(Server):

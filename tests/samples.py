@@ -234,11 +234,11 @@ def published_files(public: Path) -> dict[str, bytes]:
     files = {}
     for path in sorted(public.rglob("*")):
         name = path.relative_to(public).as_posix()
-        if not path.is_file() or name.startswith(".statscache/"):
+        if not path.is_file() or name.startswith(("v1/objects/", "v1/snapshots/", ".statscache/")):
             continue
         if name.endswith(".gz"):
             assert gzip.decompress(path.read_bytes()) == path.with_suffix("").read_bytes(), name
-        elif name not in OUTSIDE and not name.startswith(("v1/objects/", "v1/snapshots/")):
+        elif name not in OUTSIDE:
             files[name] = path.read_bytes()
     return files
 

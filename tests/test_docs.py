@@ -149,12 +149,11 @@ def published(site: Path) -> list[str]:
 def documents(site: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield schema and content of all JSON of a site that says what it is, manifests included."""
     for path in published(site):
-        if path.endswith(".json"):
-            document = orjson.loads((site / path).read_bytes())
-            if path.endswith("/badge.json"):
-                yield "badge", document
-            elif "schema" in document:
-                yield document["schema"], document
+        document = orjson.loads((site / path).read_bytes()) if path.endswith(".json") else {}
+        if "schema" in document:
+            yield document["schema"], document
+        elif re.fullmatch(r"v1/plugins/[^/]+/badge\.json", path):
+            yield "badge", document
 
 
 # The examples.

@@ -6,7 +6,7 @@ import itertools
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -92,7 +92,7 @@ class Bucket:
         self.server = server
         self.name = f"stats-{next(numbers)}"
         server.create(self.name)
-        self._client = server.client()
+        self._client = server.client
         policy = json.dumps(example("readers.json")).replace("my-bucket", self.name)
         self._client.put_bucket_policy(Bucket=self.name, Policy=policy)
 
@@ -166,6 +166,11 @@ def assert_right(bucket: Bucket, site: Site, directory: Path) -> None:
     assert published_files(tree) == published_files(site.public)
     assert follow(tree) == follow(site.public)
     assert not (tree / pointer.PENDING).exists()
+
+
+def constantly(disturbance: Fault | Answer) -> Callable[[Request], Fault | Answer]:
+    """Return a disturbance of every request."""
+    return lambda request: disturbance
 
 
 def puts(proxy: Proxy, bucket: Bucket) -> list[str]:
@@ -340,9 +345,7 @@ def test_a_passing_fault_is_survived(moto_bucket: Bucket, tmp_path: Path, fault:
 
 
 @pytest.mark.parametrize(("method", "spared"), [("GET", 1), ("PUT", 1), ("PUT", 20), ("HEAD", 1), ("DELETE", 0)])
-def test_a_lasting_fault_is_said_and_made_up_for(
-    moto_bucket: Bucket, tmp_path: Path, method: str, spared: int
-) -> None:
+def test_a_lasting_fault_is_said_and_made_up_for(moto_bucket: Bucket, tmp_path: Path, method: str, spared: int) -> None:
     """A server that goes down in a publish makes it fail with the target's name; the next one carries on."""
     with Proxy(moto_bucket.server.endpoint) as proxy:
         site = new_site(tmp_path, moto_bucket.section(proxy, attempts=1))
@@ -463,7 +466,7 @@ def test_credentials_appear_nowhere(
         refusal: Answer = (403, body.encode())
         disturbances: list[Fault | Answer] = [Fault.ERROR, Fault.RESET, refusal]
         for disturbance in disturbances:
-            proxy.disturb = lambda request, answer=disturbance: answer
+            proxy.disturb = constantly(disturbance)
             with pytest.raises(PublishError) as caught:
                 site.publish()
             error: BaseException | None = caught.value
@@ -492,7 +495,9 @@ def test_missing_credentials_are_said(moto_bucket: Bucket, monkeypatch: pytest.M
 def test_credentials_in_a_url_are_refused(tmp_path: Path, name: str) -> None:
     """A URL with credentials in it is no configuration, and the error does not repeat them."""
     file = tmp_path / "statscache.toml"
-    file.write_text(f'[[publish.targets]]\nname = "a"\ntype = "s3"\nbucket = "b"\n{name} = "https://{KEY_ID}:{SECRET}@h/"\n')
+    file.write_text(
+        f'[[publish.targets]]\nname = "a"\ntype = "s3"\nbucket = "b"\n{name} = "https://{KEY_ID}:{SECRET}@h/"\n'
+    )
     with pytest.raises(ConfigurationError, match=rf"\[publish.targets.0.s3\] {name}: .*must not hold") as caught:
         config.load(file)
     assert KEY_ID not in str(caught.value)
@@ -635,7 +640,7 @@ def test_settings_are_those_of_the_table() -> None:
 
 def test_the_cors_of_the_docs_lets_every_page_read(bucket: Bucket) -> None:
     """With the rules of the documentation, a page of any origin may read a document."""
-    api = bucket.server.client()
+    api = bucket.server.client
     api.put_bucket_cors(Bucket=bucket.name, CORSConfiguration=example("cors.json"))
     if isinstance(bucket.server, Moto):
         (rule,) = api.get_bucket_cors(Bucket=bucket.name)["CORSRules"]
@@ -658,5 +663,5 @@ def test_nobody_reads_without_the_policy_of_the_docs(bucket: Bucket) -> None:
     """The policy for readers is what lets them in."""
     S3Target(bucket.section()).write([File("v1/a.json", b"{}\n")])
     assert bucket.get("site/v1/a.json")[0] == 200
-    bucket.server.client().delete_bucket_policy(Bucket=bucket.name)
+    bucket.server.client.delete_bucket_policy(Bucket=bucket.name)
     assert bucket.get("site/v1/a.json")[0] == 403

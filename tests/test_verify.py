@@ -239,7 +239,7 @@ def test_faults_beside_the_snapshot_are_found(root: Path, path: str) -> None:
 def test_json_that_is_not_canonical_is_found(root: Path) -> None:
     """A pointer with a needless space is no canonical JSON."""
     write(root, INDEX, (root / INDEX).read_bytes().replace(b":", b": ", 1))
-    assert [("WRONG", INDEX, "it is no canonical JSON")] == faults(root)
+    assert faults(root) == [("WRONG", INDEX, "it is no canonical JSON")]
 
 
 def test_a_late_publisher_is_found(root: Path) -> None:
@@ -383,7 +383,7 @@ def test_links_in_a_ring_and_pipes_are_no_trap(root: Path) -> None:
         (root / path).unlink()
     (root / "v1/status.json").symlink_to("status.json")
     os.mkfifo(root / "v1/changes.json")
-    found = dict((path, problem) for _, path, problem in faults(root))
+    found = {path: problem for _, path, problem in faults(root)}
     assert found["v1/changes.json"] == "it is no plain file"
     assert "v1/status.json" in found
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -176,15 +176,26 @@ def rebuild(context: Context, plugins: tuple[str, ...]) -> None:
 @passed
 def try_command(context: Context, plugin: str, file: Path) -> None:
     """Run PLUGIN on the messages in FILE, without a database, and print the documents that it makes."""
-    settings = context.config.plugins.settings
-    found = load(("*",), settings).get(plugin)
-    limits = {"max_line": context.config.bus.max_line, "max_lines": backfill.BATCH, "max_bytes": backfill.BATCH_BYTES}
-    lines = (line for chunk in archive.read(file, offset=0, **limits) for line in chunk.lines)
-    trial = testing.try_plugin(found, lines)
+    config = context.config
+    found = load(("*",), config.plugins.settings).get(plugin)
+    limits = {"max_line": config.bus.max_line, "max_lines": backfill.BATCH, "max_bytes": backfill.BATCH_BYTES}
+    wrong: list[str] = []
+
+    def lines() -> Iterator[bytes]:
+        for chunk in archive.read(file, offset=0, **limits):
+            wrong.extend(reason for _, reason in chunk.oversize)
+            yield from chunk.lines
+
+    trial = testing.try_plugin(
+        found, lines(), environments=config.bus.environments, budget=config.plugins.time_budget
+    )
     show_json(trial.documents)
-    for failure in trial.failures:
-        click.echo(f"statscache: {failure}", err=True)
-    if trial.failures:
+    wrong += [str(failure) for failure in trial.failures]
+    if trial.suspended:
+        wrong.append(f"{found.name} would be suspended: {trial.suspended}")
+    for reason in wrong:
+        click.echo(f"statscache: {reason}", err=True)
+    if wrong:
         raise click.exceptions.Exit(1)
 
 

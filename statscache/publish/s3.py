@@ -99,8 +99,8 @@ class S3Target(Target):
             return False
         if self._encodes(path):
             # The length is that of the compressed bytes; a copy that is not compressed must be replaced.
-            return found.get("ContentEncoding") == "gzip" and found["Metadata"].get("size") == str(size)
-        return found.get("ContentEncoding") != "gzip" and found["ContentLength"] == size
+            return bool(found.get("ContentEncoding") == "gzip" and found["Metadata"].get("size") == str(size))
+        return bool(found.get("ContentEncoding") != "gzip" and found["ContentLength"] == size)
 
     def write(self, files: Iterable[File]) -> None:
         self._at_once(self._put, list(files))
@@ -140,9 +140,9 @@ class S3Target(Target):
             self._cdn.invalidate()
 
     def close(self) -> None:
-        # What the bucket holds is asked anew each time: another machine may have written there meanwhile.
+        # What the bucket holds is asked anew each time: another machine may have written there meanwhile. Connections
+        # are kept, for the next publication is soon.
         self._asked, self._listed = 0, None
-        self._web.clear()
 
     def _encodes(self, path: str) -> bool:
         return self._section.gzip and headers.is_text(path)

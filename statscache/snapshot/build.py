@@ -73,7 +73,9 @@ def build(
             "reasons": {rendered.about["name"]: rendered.reason for rendered in rendering.plugins if rendered.reason},
             "changes": listed(changes),
         }
-        if before is not None and before.manifest == root and not before.is_rollback:
+        # Where a target is ahead, as after the database was restored, even the same tree needs a generation of its own.
+        same = before is not None and before.manifest == root and generation <= before.generation
+        if before is not None and same and not before.is_rollback:
             states = {**before.summary, "plugins": summary["plugins"], "reasons": summary["reasons"]}
             if before.summary != states:
                 before = replace(before, summary=states)

@@ -144,7 +144,8 @@ class _Verification:
             since = f"it expired {now - index['expires_at']:,} s ago"
             self._findings.add(Weight.LATE, pointer.INDEX, f"{since}: the publisher is late, or dead")
         if index["generated_at"] > now + _CLOCK_SKEW:
-            self._findings.add(Weight.LATE, pointer.INDEX, f"it was written {index['generated_at'] - now:,} s in the future")
+            ahead = f"it was written {index['generated_at'] - now:,} s in the future"
+            self._findings.add(Weight.LATE, pointer.INDEX, f"{ahead}: a clock is wrong")
 
     def _check_signatures(self, index: Any) -> None:
         if not self._keys:

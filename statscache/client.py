@@ -1,0 +1,375 @@
+"""A reader of published statistics, for pages that are rendered on a server. The standard library is all it needs.
+
+```python
+from statscache.client import Client
+
+client = Client("https://stats.example.org/", cache="/var/cache/my-page")
+for row in client.latest("volume-by-category")["rows"]:
+    print(row["category"], row["total"])
+```
+
+Every document is read as of one snapshot: the index names the objects, and an object's name is the digest of its
+bytes, which is checked. `pin` keeps to one snapshot for as long as its reader likes. With keys, nothing is returned that
+does not follow from a signed index.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from statscache import signatures
+from statscache.exceptions import StatscacheError
+from statscache.fetching import Cache, Damaged, DirectoryCache, Fetcher, MemoryCache, Missing, Unreachable
+from statscache.signatures import BadSignature
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from statscache.schemas import Index, IndexedPlugin, Key, Latest, PluginDocument, SeriesIndex
+
+__all__ = ["BadSignature", "Client", "Damaged", "NotPublished", "Pinned", "Span", "Unreachable"]
+
+INDEX = "v1/index.json"
+LARGEST = 16 * 1024 * 1024
+"""Bytes beyond which no file is read."""
+
+_ATTEMPTS = 3
+_PAUSE = 0.2
+_DEEPEST = 4
+
+_T = TypeVar("_T")
+
+
+class NotPublished(StatscacheError, LookupError):
+    """There is no such plugin, document or resolution in the snapshot; the text says which there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The buckets of a series between two times.
+
+    Attributes:
+        columns: `timestamp`, the dimensions, `value`.
+        rows: One for each bucket and key that has a value; sorted. A bucket without a row is zero, unless in a gap.
+        start: Start of the first bucket, seconds since 1970 UTC.
+        end: End of the last bucket.
+        width: Seconds of a bucket.
+        complete_through: Buckets that end at or before it are finished.
+        gaps: What is known to be missing, `[start, end)`: unknown, not zero.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[list[Any]]
+    start: int
+    end: int
+    width: int
+    complete_through: int
+    gaps: list[tuple[int, int]]
+
+
+class Client:
+    """Reads one site.
+
+    Args:
+        url: Address of the site's root: http, https, or file for a tree on this machine.
+        cache: A directory that keeps what was fetched between runs, and that several processes may share; None keeps
+            it in memory.
+        keys: PEM files of Ed25519 public keys, by one of which the index must be signed; this needs `cryptography`.
+        timeout: Seconds for which the server may be silent.
+
+    Raises:
+        ValueError: The address is of none of these kinds.
+        ConfigurationError: A file holds no public key, or `cryptography` is not installed.
+    """
+
+    def __init__(
+        self, url: str, cache: str | Path | None = None, keys: Sequence[str | Path] = (), timeout: float = 10.0
+    ) -> None:
+        self._keys: list[Ed25519PublicKey] = signatures.load_public_keys(Path(path) for path in keys)
+        kept: Cache = MemoryCache() if cache is None else DirectoryCache(Path(cache))
+        self._fetcher = Fetcher(url, kept, timeout, LARGEST)
+        self._index: Index | None = None
+
+    def discover(self) -> "Index":
+        """Return the index: which snapshot is current, and what can be found in it.
+
+        Where nothing changed since the last call, the server sends nothing but that.
+
+        Raises:
+            Unreachable: The site does not answer.
+            Damaged: What it answers is no index.
+            BadSignature: The index is not signed by a key that is trusted.
+        """
+        return self._discover(fresh=False)
+
+    def pin(self) -> "Pinned":
+        """Return a reader that keeps to the snapshot that is current now.
+
+        A snapshot stays readable for as long as the site retains it, and a day longer unless configured otherwise.
+
+        Raises:
+            Unreachable: As for `discover`.
+            Damaged: As for `discover`.
+            BadSignature: As for `discover`.
+        """
+        return Pinned(self.discover(), self._fetcher, trusts_index=not self._keys)
+
+    def latest(self, plugin: str) -> "Latest":
+        """Return the newest numbers of a plugin.
+
+        Raises:
+            NotPublished: There is no such plugin, or it has published nothing yet.
+            Unreachable: As for `discover`.
+            Damaged: As for `discover`.
+            BadSignature: As for `discover`.
+        """
+        return self._read(lambda pinned: pinned.latest(plugin))
+
+    def document(self, plugin: str, name: str) -> "PluginDocument":
+        """Return a document that a plugin publishes besides the common ones.
+
+        Raises:
+            NotPublished: There is no such plugin or document.
+            Unreachable: As for `discover`.
+            Damaged: As for `discover`.
+            BadSignature: As for `discover`.
+        """
+        return self._read(lambda pinned: pinned.document(plugin, name))
+
+    def series(self, plugin: str, resolution: str, start: int | datetime, end: int | datetime) -> Span:
+        """Return the buckets of a series between two times; only the periods between them are fetched.
+
+        Args:
+            plugin: Name of the plugin.
+            resolution: `1m`, `1h` or `1d`.
+            start: A time in the first bucket: seconds since 1970 UTC, or a datetime with a time zone.
+            end: The time at or after which no bucket starts.
+
+        Raises:
+            NotPublished: There is no such plugin, or it has no series of that resolution.
+            ValueError: A datetime has no time zone.
+            Unreachable: As for `discover`.
+            Damaged: As for `discover`.
+            BadSignature: As for `discover`.
+        """
+        return self._read(lambda pinned: pinned.series(plugin, resolution, start, end))
+
+    def key(self, plugin: str, *key: str | None) -> "Key | None":
+        """Return what is published of one key of an unbounded plugin; None if nothing is: it never occurred.
+
+        Args:
+            plugin: Name of the plugin.
+            key: Text or None for each dimension, in order.
+
+        Raises:
+            NotPublished: There is no such plugin, it has no documents of keys, or its keys have other dimensions.
+            Unreachable: As for `discover`.
+            Damaged: As for `discover`.
+            BadSignature: As for `discover`.
+        """
+        return self._read(lambda pinned: pinned.key(plugin, *key))
+
+    def _read(self, read: Callable[["Pinned"], _T]) -> _T:
+        index = self._discover(fresh=False)
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return read(Pinned(index, self._fetcher, trusts_index=not self._keys))
+            except Missing:
+                # The snapshot was retained no longer, or the index came from a cache that is behind.
+                time.sleep(_PAUSE)
+                index = self._discover(fresh=True)
+        return read(Pinned(index, self._fetcher, trusts_index=not self._keys))
+
+    def _discover(self, *, fresh: bool) -> "Index":
+        index = _checked_index(self._fetcher.changing(INDEX, fresh=fresh))
+        if self._keys:
+            signatures.check(index, self._keys)
+        # One edge of a CDN may be behind another; the pointer never goes back.
+        if self._index is None or index["generated_at"] >= self._index["generated_at"]:
+            self._index = index
+        return self._index
+
+
+class Pinned:
+    """Reads one snapshot of a site: whatever is published meanwhile, its documents fit each other.
+
+    Attributes:
+        index: The index that names the snapshot.
+    """
+
+    def __init__(self, index: "Index", fetcher: Fetcher, *, trusts_index: bool) -> None:
+        """Use `Client.pin` instead."""
+        self.index = index
+        self._fetcher = fetcher
+        self._named: dict[str, tuple[str, int]] = {}
+        if trusts_index:
+            # Signatures cover the root manifest alone, so with keys every path is resolved from there.
+            references = (document for plugin in index["plugins"] for document in plugin["documents"])
+            self._named = {document["path"]: (document["object"], document["size"]) for document in references}
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the site should have renewed its index by now: its numbers may be old."""
+        return self.index["expires_at"] < time.time()
+
+    def latest(self, plugin: str) -> "Latest":
+        """Return the newest numbers of a plugin; see `Client.latest`."""
+        return cast("Latest", self._document(plugin, "latest"))
+
+    def document(self, plugin: str, name: str) -> "PluginDocument":
+        """Return a document that a plugin publishes besides the common ones; see `Client.document`."""
+        return cast("PluginDocument", self._document(plugin, name))
+
+    def series(self, plugin: str, resolution: str, start: int | datetime, end: int | datetime) -> Span:
+        """Return the buckets of a series between two times; see `Client.series`."""
+        about = self._plugin(plugin)
+        first, last = _seconds(start), _seconds(end)
+        listed = cast("SeriesIndex", self._document(plugin, f"series/{resolution}/index"))
+        width = listed["width"]
+        first, last = first - first % width, last + -last % width
+        rows: list[list[Any]] = []
+        gaps: list[tuple[int, int]] = []
+        columns: tuple[str, ...] = ("timestamp", *about["dimensions"], "value")
+        for period in listed["periods"]:
+            if period["end"] <= first or period["start"] >= last:
+                continue
+            part = self._json(period["object"], period["size"])
+            if tuple(part["columns"]) != columns:
+                raise Damaged(f"{period['path']} has the columns {part['columns']}; expected {list(columns)}")
+            rows += [row for row in part["rows"] if first <= row[0] < last]
+            inside = ((max(low, first), min(high, last)) for low, high in part["gaps"])
+            gaps += [(low, high) for low, high in inside if low < high]
+        complete = listed["complete_through"]
+        if about["state"] == "ok" and self.index["through"] is not None:
+            # After its last period with a row, a plugin that is up to date has counted nothing.
+            complete = self.index["through"] - self.index["through"] % width
+        return Span(columns, rows, first, last, width, max(first, min(last, complete or first)), _joined(gaps))
+
+    def key(self, plugin: str, *key: str | None) -> "Key | None":
+        """Return what is published of one key; see `Client.key`."""
+        about = self._plugin(plugin)
+        if not about["unbounded"]:
+            raise NotPublished(f"the plugin {plugin} has no documents of keys; its keys are all in `latest`")
+        if len(key) != len(about["dimensions"]):
+            raise NotPublished(f"keys of {plugin} have the parts {about['dimensions']}; got {list(key)}")
+        found = self._find(f"v1/plugins/{plugin}/by/{key_path(key)}.json")
+        return None if found is None else cast("Key", self._json(*found))
+
+    def _plugin(self, name: str) -> "IndexedPlugin":
+        for plugin in self.index["plugins"]:
+            if plugin["name"] == name:
+                return plugin
+        known = ", ".join(plugin["name"] for plugin in self.index["plugins"])
+        raise NotPublished(f"there is no plugin {name!r}; there are: {known or 'none'}")
+
+    def _document(self, plugin: str, name: str) -> Any:
+        about = self._plugin(plugin)
+        path = f"v1/plugins/{plugin}/{name}.json"
+        found = self._named.get(path) or self._find(path)
+        if found is None:
+            known = ", ".join(document["path"] for document in about["documents"])
+            raise NotPublished(f"there is no {path}; {plugin} has: {known or 'nothing yet'}")
+        return self._json(*found)
+
+    def _json(self, name: str, size: int) -> Any:
+        return parsed(self._fetcher.object(name, size), name)
+
+    def _find(self, path: str) -> tuple[str, int] | None:
+        """Return object and size of a data file by way of the manifests; None if the snapshot has no such file."""
+        identity = self.index["snapshot"]
+        entries = self._entries(self._fetcher.object(f"{identity}.json", None), identity)
+        entry = entries.get("data")
+        for name in path.split("/"):
+            if entry is None or entry["type"] == "file":
+                return None
+            entries = self._entries(self._fetcher.object(entry["object"], entry["size"]), entry["object"])
+            entry = self._among(entries, name)
+        return None if entry is None or entry["type"] != "file" else (entry["object"], entry["size"])
+
+    def _among(self, entries: Mapping[str, Any], name: str) -> Any:
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        for at in range(0, _DEEPEST, 2):
+            entry = entries.get(digest[at : at + 2])
+            if entry is None or entry["type"] != "split":
+                break
+            entries = self._entries(self._fetcher.object(entry["object"], entry["size"]), entry["object"])
+        entry = entries.get(name)
+        return None if entry is None or entry["type"] == "split" else entry
+
+    @staticmethod
+    def _entries(data: bytes, name: str) -> Mapping[str, Any]:
+        entries = parsed(data, name).get("entries")
+        if not isinstance(entries, dict) or not all(_is_entry(entry) for entry in entries.values()):
+            raise Damaged(f"{name} is no manifest")
+        return entries
+
+
+def key_path(key: Sequence[str | None]) -> str:
+    """Return the file name, without extension, of the document of a key, as the published format encodes it."""
+    name = ".".join("__" if part is None else _encoded(part) or "_" for part in key)
+    if len(name) > 120:
+        return f"{name[:80]}~{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    return name
+
+
+def parsed(data: bytes, name: str) -> dict[str, Any]:
+    """Return the content of a JSON object.
+
+    Raises:
+        Damaged: The bytes are none.
+    """
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"{name} is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise Damaged(f"{name} is no JSON object")
+    return value
+
+
+def _encoded(part: str) -> str:
+    plain = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
+    return "".join(chr(byte) if byte in plain else f"_{byte:02x}" for byte in part.encode())
+
+
+def _checked_index(data: bytes) -> "Index":
+    index = parsed(data, INDEX)
+    if index.get("schema") != "statscache/index/1":
+        raise Damaged(f"{INDEX} has the schema {index.get('schema')!r:.100}; this reads statscache/index/1")
+    kinds = {"generation": int, "snapshot": str, "generated_at": int, "expires_at": int, "signatures": list}
+    wrong = [name for name, kind in kinds.items() if not isinstance(index.get(name), kind)]
+    if wrong or not isinstance(index.get("plugins"), list):
+        raise Damaged(f"{INDEX} lacks what every index has: {', '.join(wrong) or 'plugins'}")
+    return cast("Index", index)
+
+
+def _is_entry(entry: object) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("type"), str)
+        and isinstance(entry.get("object"), str)
+        and isinstance(entry.get("size"), int)
+    )
+
+
+def _seconds(moment: int | datetime) -> int:
+    if isinstance(moment, datetime):
+        if moment.tzinfo is None:
+            raise ValueError(f"{moment!r} has no time zone; give it one, such as datetime.UTC")
+        return int(moment.timestamp())
+    return moment
+
+
+def _joined(gaps: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for low, high in sorted(gaps):
+        if joined and low <= joined[-1][1]:
+            joined[-1] = joined[-1][0], max(high, joined[-1][1])
+        else:
+            joined.append((low, high))
+    return joined

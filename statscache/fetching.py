@@ -1,0 +1,305 @@
+"""Fetching of published files with the standard library: conditional, bounded, checked, and kept in a cache."""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+import time
+import urllib.request
+import zlib
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from contextlib import suppress
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from threading import Lock
+from urllib.error import HTTPError
+from urllib.parse import quote, unquote, urlsplit
+
+from statscache import __version__
+from statscache.exceptions import StatscacheError
+
+_TRIES = 3
+_PAUSE = 0.3
+_CHUNK = 65_536
+_PATIENCE = 12
+_OBJECT = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
+
+
+class Unreachable(StatscacheError, OSError):
+    """The site does not answer, after several attempts; the text says what it said last."""
+
+
+class Damaged(StatscacheError, ValueError):
+    """What the site answers is not what it announced; the text says which file, and how it differs."""
+
+
+class Missing(Damaged, LookupError):
+    """A file that is referred to is not there: its snapshot is retained no longer, or the site is damaged."""
+
+
+class Cache(ABC):
+    """Keeps bytes by name; what it loses is fetched again."""
+
+    @abstractmethod
+    def get(self, name: str) -> bytes | None:
+        """Return what is kept under a name; None if nothing is."""
+
+    @abstractmethod
+    def put(self, name: str, data: bytes) -> None:
+        """Keep bytes under a name."""
+
+
+class MemoryCache(Cache):
+    """Keeps what was used last in memory.
+
+    Args:
+        largest: Bytes that are kept at most.
+    """
+
+    def __init__(self, largest: int = 16 * 1024 * 1024) -> None:
+        self._largest = largest
+        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    def get(self, name: str) -> bytes | None:
+        """Return what is kept under a name, and remember that it was used."""
+        with self._lock:
+            if name in self._kept:
+                self._kept.move_to_end(name)
+            return self._kept.get(name)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Keep bytes, and let go of those that were not used for longest."""
+        with self._lock:
+            self._bytes += len(data) - len(self._kept.pop(name, b""))
+            self._kept[name] = data
+            while self._bytes > self._largest:
+                self._bytes -= len(self._kept.popitem(last=False)[1])
+
+
+class DirectoryCache(Cache):
+    """Keeps what was used last in a directory, each file whole or not at all.
+
+    Args:
+        path: The directory, which is made where it is missing; nothing else may be kept in it.
+        largest: Bytes that are kept at most, give or take what other processes add meanwhile.
+    """
+
+    def __init__(self, path: Path, largest: int = 256 * 1024 * 1024) -> None:
+        self._path = path
+        self._largest = largest
+        self._path.mkdir(parents=True, exist_ok=True)
+        self._bytes = sum(size for _, size, _ in self._listed())
+
+    def get(self, name: str) -> bytes | None:
+        """Return what is kept under a name, and remember that it was used."""
+        path = self._path / name
+        try:
+            data = path.read_bytes()
+            os.utime(path)
+        except OSError:
+            return None
+        return data
+
+    def put(self, name: str, data: bytes) -> None:
+        """Keep bytes, and remove those that were not used for longest."""
+        # A cache that cannot be written, be it full or read-only, must not keep anybody from reading.
+        with suppress(OSError):
+            descriptor, unfinished = tempfile.mkstemp(dir=self._path, prefix=".", suffix=".part")
+            try:
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(data)
+                os.replace(unfinished, self._path / name)
+            except BaseException:
+                os.unlink(unfinished)
+                raise
+            self._bytes += len(data)
+            if self._bytes > self._largest:
+                self._prune()
+
+    def _prune(self) -> None:
+        listed = sorted(self._listed())
+        self._bytes = sum(size for _, size, _ in listed)
+        for _, size, path in listed:
+            if self._bytes <= self._largest // 2:
+                break
+            with suppress(OSError):
+                path.unlink()
+                self._bytes -= size
+
+    def _listed(self) -> list[tuple[float, int, Path]]:
+        listed = []
+        for path in self._path.iterdir():
+            with suppress(FileNotFoundError):
+                status = path.stat()
+                listed.append((status.st_mtime, status.st_size, path))
+        return listed
+
+
+class Fetcher:
+    """Fetches files of one site.
+
+    Args:
+        url: Address of the site's root: http, https or file.
+        cache: Keeps what was fetched.
+        timeout: Seconds for which the server may be silent.
+        largest: Bytes beyond which no file is read.
+
+    Raises:
+        ValueError: The address is of none of these kinds.
+    """
+
+    def __init__(self, url: str, cache: Cache, timeout: float, largest: int) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https", "file") or parts.query or parts.fragment:
+            raise ValueError(f"{url!r} is no address of a site: expected such as https://stats.example.org/")
+        self._url = url.rstrip("/") + "/"
+        self._directory = Path(unquote(parts.path)) if parts.scheme == "file" else None
+        self._cache = cache
+        self._timeout = timeout
+        self._largest = largest
+
+    def object(self, name: str, size: int | None) -> bytes:
+        """Return the bytes of an object, which are those that its name says; from the cache, if they are there.
+
+        Args:
+            name: Its name.
+            size: Its bytes, as whoever refers to it says; None if nobody does.
+
+        Raises:
+            Unreachable: The site does not answer.
+            Missing: There is no such object.
+            Damaged: The name is none, or the bytes are others.
+        """
+        matched = _OBJECT.fullmatch(name)
+        if matched is None:
+            raise Damaged(f"{name!r:.100} is no name of an object")
+        kept = self._cache.get(name)
+        if kept is not None and hashlib.sha256(kept).hexdigest() == matched[1]:
+            return kept
+        path = f"v1/objects/{name[:2]}/{name}"
+        largest = self._largest if size is None else size
+        if largest > self._largest:
+            raise Damaged(f"{path} is said to have {size:,} bytes; at most {self._largest:,} are read")
+        data, _ = self._fetch(path, {}, largest)
+        if data is None:
+            raise Missing(f"{self._url}{path} is not there, and is referred to")
+        if hashlib.sha256(data).hexdigest() != matched[1]:
+            raise Damaged(f"{self._url}{path} has other bytes than its name says")
+        self._cache.put(name, data)
+        return data
+
+    def changing(self, path: str, *, fresh: bool) -> bytes:
+        """Return the bytes of a file that may change; where they did not, the server sends nothing.
+
+        Args:
+            path: Where it is, relative to the site's root.
+            fresh: Whether caches on the way are to ask the server.
+
+        Raises:
+            Unreachable: The site does not answer.
+            Missing: There is no such file.
+            Damaged: It is too large, or compressed otherwise than it says.
+        """
+        name = hashlib.sha256(f"{self._url}{path}".encode()).hexdigest() + ".kept"
+        kept, conditions = _opened(self._cache.get(name))
+        asked = dict(conditions)
+        if fresh:
+            asked["Cache-Control"] = "no-cache"
+        data, answered = self._fetch(path, asked, self._largest)
+        if data is None and answered is None:
+            raise Missing(f"{self._url}{path} is not there: is this the root of a published site?")
+        if data is None:
+            return kept
+        self._cache.put(name, _closed(data, answered or {}))
+        return data
+
+    def _fetch(self, path: str, headers: dict[str, str], largest: int) -> tuple[bytes | None, dict[str, str] | None]:
+        """Return bytes and conditions for next time; no bytes where they did not change; neither where none are."""
+        if self._directory is not None:
+            return self._read(self._directory / path, largest)
+        url = self._url + quote(path)
+        request = urllib.request.Request(
+            url, headers={"Accept-Encoding": "gzip", "User-Agent": f"statscache/{__version__}", **headers}
+        )
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with urllib.request.urlopen(request, timeout=self._timeout) as response:
+                    return _body(response, url, largest, self._timeout * _PATIENCE), _conditions(response)
+            except HTTPError as error:
+                with error:
+                    if error.code == 304:
+                        return None, {}
+                    if error.code in (404, 410):
+                        return None, None
+                    reason: object = f"status {error.code}"
+                    if error.code < 500 and error.code != 429:
+                        raise Unreachable(f"{url}: the server refuses it with {reason}") from error
+            except (OSError, HTTPException) as error:
+                if isinstance(error, StatscacheError):
+                    raise
+                reason = getattr(error, "reason", None) or error
+            if attempt < _TRIES:
+                time.sleep(_PAUSE * attempt)
+        raise Unreachable(f"{url} cannot be fetched: {reason}")
+
+    @staticmethod
+    def _read(path: Path, largest: int) -> tuple[bytes | None, dict[str, str] | None]:
+        try:
+            with path.open("rb") as file:
+                data = file.read(largest + 1)
+        except (FileNotFoundError, NotADirectoryError):
+            return None, None
+        except OSError as error:
+            raise Unreachable(f"{path} cannot be read: {error.strerror}") from error
+        if len(data) > largest:
+            raise Damaged(f"{path} has more than {largest:,} bytes")
+        return data, {}
+
+
+def _body(response: HTTPResponse, url: str, largest: int, patience: float) -> bytes:
+    """Return the body of a response, decompressed, of at most `largest` bytes, within `patience` seconds."""
+    encoding = (response.headers.get("Content-Encoding") or "identity").lower()
+    if encoding not in ("identity", "gzip"):
+        raise Damaged(f"{url} is sent in the encoding {encoding}, for which nobody asked")
+    unpack = zlib.decompressobj(31) if encoding == "gzip" else None
+    deadline = time.monotonic() + patience
+    data = bytearray()
+    try:
+        while chunk := response.read1(_CHUNK):
+            data += chunk if unpack is None else unpack.decompress(chunk, largest + 1 - len(data))
+            if len(data) > largest:
+                raise Damaged(f"{url} has more than {largest:,} bytes")
+            if time.monotonic() > deadline:
+                raise Unreachable(f"{url} takes longer than {patience:.0f} s")
+    except zlib.error as error:
+        raise Damaged(f"{url} is not compressed as it says: {error}") from error
+    if unpack is not None and not unpack.eof:
+        raise Unreachable(f"{url} breaks off")
+    return bytes(data)
+
+
+def _conditions(response: HTTPResponse) -> dict[str, str]:
+    names = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
+    return {ask: response.headers[name] for name, ask in names.items() if response.headers.get(name)}
+
+
+def _closed(data: bytes, conditions: dict[str, str]) -> bytes:
+    """Return bytes with what they were answered with and their digest, for the cache."""
+    about = {"digest": hashlib.sha256(data).hexdigest(), "conditions": conditions}
+    return json.dumps(about).encode() + b"\n" + data
+
+
+def _opened(kept: bytes | None) -> tuple[bytes, dict[str, str]]:
+    """Return what `_closed` closed; empty, without conditions, where it is damaged or nothing was kept."""
+    head, _, data = (kept or b"").partition(b"\n")
+    try:
+        about = json.loads(head)
+        if about["digest"] != hashlib.sha256(data).hexdigest():
+            return b"", {}
+        return data, {str(name): str(value) for name, value in about["conditions"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return b"", {}
