@@ -66,7 +66,9 @@ grace_hours = 0
 """
 
 _TRANSACTION = re.compile(rb"transaction (begins|has committed)")
-_PUBLISHING = re.compile(rb" publishing(?:: ([a-z ]+?)(?: of [a-z-]+)?| (begins|ends|failed).*)$", re.MULTILINE)
+_PUBLISHING = re.compile(
+    rb": publishing: ([a-z ]+?)(?: of [a-z-]+)?$|: published generation |: publishing failed", re.MULTILINE
+)
 _TROUBLE = re.compile(rb"^\S+ \S+ (?:ERROR|CRITICAL) .*$", re.MULTILINE)
 _EXPECTED_TROUBLE = b"another publisher is at work"
 
@@ -99,7 +101,7 @@ AIMS = (
     Aim(b"publishing: committing", 0.05),
     Aim(b"publishing: status", 0.0),
     Aim(b"publishing: pointer", 0.0),
-    Aim(b"publishing begins", 0.3, warm=False),
+    Aim(b"publishing: rendering", 0.3, warm=False),
     Aim(b"publishing: deleting", 0.0),
     Aim(b"", 2.0, warm=False),
 )
@@ -126,8 +128,8 @@ class Log:
 
     def __post_init__(self) -> None:
         self.transaction = [match[1] for match in _TRANSACTION.finditer(self.text)][-1:] == [b"begins"]
-        for step, other in _PUBLISHING.findall(self.text):
-            self.step = step.decode() or {b"begins": "the beginning"}.get(other, "")
+        for step in _PUBLISHING.findall(self.text):
+            self.step = step.decode()
 
     @property
     def place(self) -> str:

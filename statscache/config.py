@@ -206,7 +206,7 @@ class PublishSection(Section):
     base_url: str | None = Field(None, description="Where the site is served, for examples in its pages.")
     title: str = Field("statscache", description="The site's name, at the head of its pages.")
     gate_share: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.5, description="Greatest part of a document's rows that may vanish at once; beyond it, the plugin is held back."
+        0.5, description="Greatest part of a document's rows that may vanish at once, from 0 to 1."
     )
     signing_keys: tuple[Path, ...] = Field(
         (), description="Files with Ed25519 private keys (PEM) that sign the index; needs statscache[signatures]."

@@ -95,19 +95,20 @@ def check(index: Mapping[str, Any], keys: Sequence["Ed25519PublicKey"]) -> list[
 
     trusted = {key_id(key): key for key in keys}
     signed = signed_bytes(index["generation"], index["snapshot"], index["generated_at"], index["expires_at"])
-    good = []
+    good, others = [], []
     for signature in index["signatures"]:
-        name = signature["key"]
-        if signature["algorithm"] != ALGORITHM or name not in trusted:
+        name = signature.get("key") if isinstance(signature, dict) else None
+        if not isinstance(name, str) or name not in trusted or signature.get("algorithm") != ALGORITHM:
+            others.append(str(name))
             continue
         try:
-            trusted[name].verify(base64.b64decode(signature["signature"], validate=True), signed)
+            trusted[name].verify(base64.b64decode(str(signature.get("signature")), validate=True), signed)
         except (InvalidSignature, binascii.Error) as error:
             raise BadSignature(f"the signature by the key {name} does not fit the pointer: it was altered") from error
         good.append(name)
     if not good:
-        there = ", ".join(signature["key"] for signature in index["signatures"]) or "none"
-        raise BadSignature(f"no signature is by a trusted key ({', '.join(trusted)}); signatures there are by: {there}")
+        there = ", ".join(others) or "none"
+        raise BadSignature(f"no signature is by a trusted key ({', '.join(trusted)}); there are signatures by: {there}")
     return good
 
 

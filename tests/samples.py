@@ -139,6 +139,7 @@ class Site:
         self._arguments = url, directory
         self._plugins = plugins
         self._sections = sections
+        directory.mkdir(parents=True, exist_ok=True)
         self.public = directory / "public"
         publish = {"targets": ({"name": "public", "path": self.public},), **sections.get("publish", {})}
         hang = {"hang_note": directory / "hang"}

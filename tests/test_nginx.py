@@ -33,7 +33,9 @@ class Web:
 
     def get(self, path: str, **headers: str) -> Answer:
         """Ask for a path, which is relative to the root of the site."""
-        self._connection.request("GET", f"/{path}", headers={key.replace("_", "-"): value for key, value in headers.items()})
+        self._connection.request(
+            "GET", f"/{path}", headers={key.replace("_", "-"): value for key, value in headers.items()}
+        )
         response = self._connection.getresponse()
         return Answer(response.status, response.headers, response.read())
 
@@ -70,7 +72,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 
 
 def test_every_file_comes_with_its_headers(web: Web) -> None:
-    """Each file has its content type with the charset, and the caching rule of its place; all may be read by any site."""
+    """Each file has its content type with the charset and the caching rule of its place; any site may read it."""
     paths = web.paths()
     assert {path.rpartition(".")[2] for path in paths} >= {"json", "csv", "html", "svg", "css"}
     for path in paths:

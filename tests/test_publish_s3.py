@@ -24,6 +24,8 @@ from statscache.publish import cloudfront, headers, pointer, retrying
 from statscache.publish.s3 import S3Target
 from statscache.publish.target import File
 
+pytestmark = pytest.mark.slow
+
 IMMUTABLE = "public, max-age=31536000, immutable"
 SHORT = "public, max-age=60"
 POINTERS = [pointer.INDEX, pointer.STATUS, pointer.CHANGES]

@@ -9,6 +9,7 @@ import click
 
 from statscache.cli.context import Context, as_json, passed, show_json, show_table
 from statscache.cli.messages import tell
+from statscache.config import DirectoryTarget
 from statscache.publish import Report
 from statscache.service import demo, preview
 from statscache.service.publishing import Publishing
@@ -128,7 +129,10 @@ def rollback_command(context: Context, identity: str, json_: bool) -> None:
 def serve(context: Context, port: int, directory: Path | None) -> None:
     """Preview the published tree on loopback, until SIGINT or SIGTERM."""
     if directory is None:
-        directory = next(target.path for target in context.config.publish.targets)
+        found = [target.path for target in context.config.publish.targets if isinstance(target, DirectoryTarget)]
+        if not found:
+            raise click.UsageError("no target is a directory of this machine: name one with --directory")
+        directory = found[0]
     if not (directory / "index.html").is_file():
         raise click.UsageError(f"there is nothing in {directory}/ yet: run `statscache publish` first")
     try:

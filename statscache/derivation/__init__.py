@@ -5,7 +5,6 @@ sender's own classes wrote them; where they name nobody, or no package, the tabl
 body.
 """
 
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from statscache.derivation.table import rule

@@ -139,7 +139,8 @@ class Publisher:
         self._begin("status and changes")
         now = int(time.time())
         status = pointer.status(snapshot, now, publication.health)
-        changes = pointer.changes(publication.retained)
+        complete = {*self._complete(), snapshot.id}
+        changes = pointer.changes([row for row in publication.retained if row.id in complete])
         self._write(report, [File(pointer.STATUS, status), File(pointer.CHANGES, changes)])
         target.barrier()
         self._begin("pointer")
@@ -175,6 +176,17 @@ class Publisher:
         except (ValueError, KeyError, TypeError):
             _log.warning("target %s: %s is damaged; everything is compared anew", self._target.name, pointer.INDEX)
             return None, 0
+
+    def _complete(self) -> set[str]:
+        """Return the ids of the snapshots that the target says it holds: not those whose publisher was killed."""
+        data = self._target.read(pointer.CHANGES)
+        if data is None:
+            return set()
+        try:
+            return {str(row["snapshot"]) for row in orjson.loads(data)["snapshots"]}
+        except (ValueError, KeyError, TypeError):
+            _log.warning("target %s: %s is damaged, and begins anew", self._target.name, pointer.CHANGES)
+            return set()
 
     def _pending(self) -> list[str]:
         """Return the ids of the snapshots that a killed publisher may have left in parts."""

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from statscache.exceptions import PublishError
 from statscache.publish.target import File, Target
@@ -50,6 +51,13 @@ _ADVICE = {
 """What to do about it, by rsync's exit status."""
 
 _LONGEST_REASON = 500
+
+
+class _Run(NamedTuple):
+    """How a run of rsync ended: its exit status, and what it said on standard error, in one line."""
+
+    status: int
+    said: str
 
 
 class RsyncTarget(Target):
@@ -95,13 +103,11 @@ class RsyncTarget(Target):
     def read(self, path: str) -> bytes | None:
         above = [f"--include=/{parent}/" for parent in PurePosixPath(path).parents[:-1]]
         with tempfile.TemporaryDirectory(prefix="statscache-rsync-") as directory:
-            finished = self._rsync(
-                "--recursive", *above, f"--include=/{path}", "--exclude=*", self._root, f"{directory}/"
-            )
-            if finished.returncode == _PARTIAL and _NO_ROOT.search(finished.stderr):
+            run = self._rsync("--recursive", *above, f"--include=/{path}", "--exclude=*", self._root, f"{directory}/")
+            if run.status == _PARTIAL and _NO_ROOT.search(run.said):
                 self._root_is_missing = True
                 return None
-            self._check(finished)
+            self._check(run)
             try:
                 return (Path(directory) / path).read_bytes()
             except FileNotFoundError:
@@ -157,31 +163,33 @@ class RsyncTarget(Target):
         self._staged.add(name)
         return path
 
-    def _rsync(self, *arguments: str, listed: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    def _rsync(self, *arguments: str, listed: Sequence[str] = ()) -> _Run:
         if shutil.which("rsync") is None:
             raise PublishError("the program rsync is not there; install the package rsync, here and at the destination")
         self.requests += 1
-        return subprocess.run(
-            [*_bound(), "rsync", *self._options, *arguments],
-            input="\0".join(listed),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            env={**os.environ, "LC_ALL": "C"},
-            # Without a terminal, ssh asks no question.
-            start_new_session=True,
-            check=False,
-        )
+        # Not a pipe: a master connection that ssh leaves behind would hold it open, and we would wait for its end.
+        with tempfile.TemporaryFile() as said:
+            status = subprocess.run(
+                [*_bound(), "rsync", *self._options, *arguments],
+                input="\0".join(listed).encode(),
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                env={**os.environ, "LC_ALL": "C"},
+                # Without a terminal, ssh asks no question.
+                start_new_session=True,
+                check=False,
+            ).returncode
+            said.seek(0)
+            lines = said.read().decode(errors="replace").splitlines()
+        return _Run(status, "; ".join(line.strip() for line in lines if line.strip()))
 
-    def _check(self, finished: subprocess.CompletedProcess[str]) -> None:
-        if finished.returncode == 0:
+    def _check(self, run: _Run) -> None:
+        if run.status == 0:
             return
         # The command line is not told: `rsh` may hold a secret.
-        reason = "; ".join(line.strip() for line in finished.stderr.splitlines() if line.strip())[:_LONGEST_REASON]
-        text = f"rsync with {self._destination} ended with {finished.returncode}: {reason or 'no reason given'}"
-        advice = _ADVICE.get(finished.returncode)
-        raise PublishError(f"{text}; {advice}" if advice else text)
+        reason = run.said[:_LONGEST_REASON] or "no reason given"
+        advice = _ADVICE.get(run.status, "rsync's manual tells what that means")
+        raise PublishError(f"rsync with {self._destination} ended with {run.status}: {reason}; {advice}")
 
 
 def _bound() -> list[str]:

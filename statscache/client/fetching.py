@@ -2,28 +2,25 @@
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 import time
 import urllib.request
 import zlib
-from abc import ABC, abstractmethod
-from collections import OrderedDict
-from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from threading import Lock
 from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlsplit
 
 from statscache import __version__
+from statscache.client.caches import Cache
 from statscache.exceptions import StatscacheError
 
 _TRIES = 3
 _PAUSE = 0.3
 _CHUNK = 65_536
 _PATIENCE = 12
+_SETTLED = 2
 _OBJECT = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
 
 
@@ -37,106 +34,6 @@ class Damaged(StatscacheError, ValueError):
 
 class Missing(Damaged, LookupError):
     """A file that is referred to is not there: its snapshot is retained no longer, or the site is damaged."""
-
-
-class Cache(ABC):
-    """Keeps bytes by name; what it loses is fetched again."""
-
-    @abstractmethod
-    def get(self, name: str) -> bytes | None:
-        """Return what is kept under a name; None if nothing is."""
-
-    @abstractmethod
-    def put(self, name: str, data: bytes) -> None:
-        """Keep bytes under a name."""
-
-
-class MemoryCache(Cache):
-    """Keeps what was used last in memory.
-
-    Args:
-        largest: Bytes that are kept at most.
-    """
-
-    def __init__(self, largest: int = 16 * 1024 * 1024) -> None:
-        self._largest = largest
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
-        self._bytes = 0
-        self._lock = Lock()
-
-    def get(self, name: str) -> bytes | None:
-        """Return what is kept under a name, and remember that it was used."""
-        with self._lock:
-            if name in self._kept:
-                self._kept.move_to_end(name)
-            return self._kept.get(name)
-
-    def put(self, name: str, data: bytes) -> None:
-        """Keep bytes, and let go of those that were not used for longest."""
-        with self._lock:
-            self._bytes += len(data) - len(self._kept.pop(name, b""))
-            self._kept[name] = data
-            while self._bytes > self._largest:
-                self._bytes -= len(self._kept.popitem(last=False)[1])
-
-
-class DirectoryCache(Cache):
-    """Keeps what was used last in a directory, each file whole or not at all.
-
-    Args:
-        path: The directory, which is made where it is missing; nothing else may be kept in it.
-        largest: Bytes that are kept at most, give or take what other processes add meanwhile.
-    """
-
-    def __init__(self, path: Path, largest: int = 256 * 1024 * 1024) -> None:
-        self._path = path
-        self._largest = largest
-        self._path.mkdir(parents=True, exist_ok=True)
-        self._bytes = sum(size for _, size, _ in self._listed())
-
-    def get(self, name: str) -> bytes | None:
-        """Return what is kept under a name, and remember that it was used."""
-        path = self._path / name
-        try:
-            data = path.read_bytes()
-            os.utime(path)
-        except OSError:
-            return None
-        return data
-
-    def put(self, name: str, data: bytes) -> None:
-        """Keep bytes, and remove those that were not used for longest."""
-        # A cache that cannot be written, be it full or read-only, must not keep anybody from reading.
-        with suppress(OSError):
-            descriptor, unfinished = tempfile.mkstemp(dir=self._path, prefix=".", suffix=".part")
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(data)
-                os.replace(unfinished, self._path / name)
-            except BaseException:
-                os.unlink(unfinished)
-                raise
-            self._bytes += len(data)
-            if self._bytes > self._largest:
-                self._prune()
-
-    def _prune(self) -> None:
-        listed = sorted(self._listed())
-        self._bytes = sum(size for _, size, _ in listed)
-        for _, size, path in listed:
-            if self._bytes <= self._largest // 2:
-                break
-            with suppress(OSError):
-                path.unlink()
-                self._bytes -= size
-
-    def _listed(self) -> list[tuple[float, int, Path]]:
-        listed = []
-        for path in self._path.iterdir():
-            with suppress(FileNotFoundError):
-                status = path.stat()
-                listed.append((status.st_mtime, status.st_size, path))
-        return listed
 
 
 class Fetcher:
@@ -239,8 +136,6 @@ class Fetcher:
                     if error.code < 500 and error.code != 429:
                         raise Unreachable(f"{url}: the server refuses it with {reason}") from error
             except (OSError, HTTPException) as error:
-                if isinstance(error, StatscacheError):
-                    raise
                 reason = getattr(error, "reason", None) or error
             if attempt < _TRIES:
                 time.sleep(_PAUSE * attempt)
@@ -261,30 +156,50 @@ class Fetcher:
 
 
 def _body(response: HTTPResponse, url: str, largest: int, patience: float) -> bytes:
-    """Return the body of a response, decompressed, of at most `largest` bytes, within `patience` seconds."""
+    """Return the body of a response, decompressed, of at most `largest` bytes, within `patience` seconds.
+
+    Raises:
+        Damaged: It is larger, or not in the encoding that it says.
+        OSError: It takes too long or breaks off; it is worth trying again.
+    """
     encoding = (response.headers.get("Content-Encoding") or "identity").lower()
     if encoding not in ("identity", "gzip"):
         raise Damaged(f"{url} is sent in the encoding {encoding}, for which nobody asked")
     unpack = zlib.decompressobj(31) if encoding == "gzip" else None
     deadline = time.monotonic() + patience
     data = bytearray()
+    received = 0
     try:
         while chunk := response.read1(_CHUNK):
+            received += len(chunk)
             data += chunk if unpack is None else unpack.decompress(chunk, largest + 1 - len(data))
             if len(data) > largest:
                 raise Damaged(f"{url} has more than {largest:,} bytes")
             if time.monotonic() > deadline:
-                raise Unreachable(f"{url} takes longer than {patience:.0f} s")
+                raise TimeoutError(f"it takes longer than {patience:.0f} s")
     except zlib.error as error:
         raise Damaged(f"{url} is not compressed as it says: {error}") from error
-    if unpack is not None and not unpack.eof:
-        raise Unreachable(f"{url} breaks off")
+    announced = response.headers.get("Content-Length") or str(received)
+    if announced != str(received) or (unpack is not None and not unpack.eof):
+        raise ConnectionError("it breaks off")
     return bytes(data)
 
 
 def _conditions(response: HTTPResponse) -> dict[str, str]:
+    """Return the headers with which to ask whether the file changed since; none if it is too new to tell."""
+    changed, sent = (_time(response.headers.get(name)) for name in ("Last-Modified", "Date"))
+    if changed is not None and sent is not None and sent - changed < _SETTLED:
+        # Web servers tell versions apart by whole seconds, in entity tags too: it may change again within this one.
+        return {}
     names = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
     return {ask: response.headers[name] for name, ask in names.items() if response.headers.get(name)}
+
+
+def _time(header: str | None) -> float | None:
+    try:
+        return None if header is None else parsedate_to_datetime(header).timestamp()
+    except ValueError:
+        return None
 
 
 def _closed(data: bytes, conditions: dict[str, str]) -> bytes:

@@ -1,48 +1,20 @@
-"""A reader of published statistics, for pages that are rendered on a server. The standard library is all it needs.
-
-```python
-from statscache.client import Client
-
-client = Client("https://stats.example.org/", cache="/var/cache/my-page")
-for row in client.latest("volume-by-category")["rows"]:
-    print(row["category"], row["total"])
-```
-
-Every document is read as of one snapshot: the index names the objects, and an object's name is the digest of its
-bytes, which is checked. `pin` keeps to one snapshot for as long as its reader likes. With keys, nothing is returned that
-does not follow from a signed index.
-"""
+"""Reading one snapshot: by the objects that its index names, or, where only signatures are trusted, by manifests."""
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from statscache import signatures
+from statscache.client.fetching import Damaged, Fetcher
 from statscache.exceptions import StatscacheError
-from statscache.fetching import Cache, Damaged, DirectoryCache, Fetcher, MemoryCache, Missing, Unreachable
-from statscache.signatures import BadSignature
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     from statscache.schemas import Index, IndexedPlugin, Key, Latest, PluginDocument, SeriesIndex
 
-__all__ = ["BadSignature", "Client", "Damaged", "NotPublished", "Pinned", "Span", "Unreachable"]
-
-INDEX = "v1/index.json"
-LARGEST = 16 * 1024 * 1024
-"""Bytes beyond which no file is read."""
-
-_ATTEMPTS = 3
-_PAUSE = 0.2
-_DEEPEST = 4
-
-_T = TypeVar("_T")
+_SPLIT_DIGITS = 4
 
 
 class NotPublished(StatscacheError, LookupError):
@@ -70,129 +42,6 @@ class Span:
     width: int
     complete_through: int
     gaps: list[tuple[int, int]]
-
-
-class Client:
-    """Reads one site.
-
-    Args:
-        url: Address of the site's root: http, https, or file for a tree on this machine.
-        cache: A directory that keeps what was fetched between runs, and that several processes may share; None keeps
-            it in memory.
-        keys: PEM files of Ed25519 public keys, by one of which the index must be signed; this needs `cryptography`.
-        timeout: Seconds for which the server may be silent.
-
-    Raises:
-        ValueError: The address is of none of these kinds.
-        ConfigurationError: A file holds no public key, or `cryptography` is not installed.
-    """
-
-    def __init__(
-        self, url: str, cache: str | Path | None = None, keys: Sequence[str | Path] = (), timeout: float = 10.0
-    ) -> None:
-        self._keys: list[Ed25519PublicKey] = signatures.load_public_keys(Path(path) for path in keys)
-        kept: Cache = MemoryCache() if cache is None else DirectoryCache(Path(cache))
-        self._fetcher = Fetcher(url, kept, timeout, LARGEST)
-        self._index: Index | None = None
-
-    def discover(self) -> "Index":
-        """Return the index: which snapshot is current, and what can be found in it.
-
-        Where nothing changed since the last call, the server sends nothing but that.
-
-        Raises:
-            Unreachable: The site does not answer.
-            Damaged: What it answers is no index.
-            BadSignature: The index is not signed by a key that is trusted.
-        """
-        return self._discover(fresh=False)
-
-    def pin(self) -> "Pinned":
-        """Return a reader that keeps to the snapshot that is current now.
-
-        A snapshot stays readable for as long as the site retains it, and a day longer unless configured otherwise.
-
-        Raises:
-            Unreachable: As for `discover`.
-            Damaged: As for `discover`.
-            BadSignature: As for `discover`.
-        """
-        return Pinned(self.discover(), self._fetcher, trusts_index=not self._keys)
-
-    def latest(self, plugin: str) -> "Latest":
-        """Return the newest numbers of a plugin.
-
-        Raises:
-            NotPublished: There is no such plugin, or it has published nothing yet.
-            Unreachable: As for `discover`.
-            Damaged: As for `discover`.
-            BadSignature: As for `discover`.
-        """
-        return self._read(lambda pinned: pinned.latest(plugin))
-
-    def document(self, plugin: str, name: str) -> "PluginDocument":
-        """Return a document that a plugin publishes besides the common ones.
-
-        Raises:
-            NotPublished: There is no such plugin or document.
-            Unreachable: As for `discover`.
-            Damaged: As for `discover`.
-            BadSignature: As for `discover`.
-        """
-        return self._read(lambda pinned: pinned.document(plugin, name))
-
-    def series(self, plugin: str, resolution: str, start: int | datetime, end: int | datetime) -> Span:
-        """Return the buckets of a series between two times; only the periods between them are fetched.
-
-        Args:
-            plugin: Name of the plugin.
-            resolution: `1m`, `1h` or `1d`.
-            start: A time in the first bucket: seconds since 1970 UTC, or a datetime with a time zone.
-            end: The time at or after which no bucket starts.
-
-        Raises:
-            NotPublished: There is no such plugin, or it has no series of that resolution.
-            ValueError: A datetime has no time zone.
-            Unreachable: As for `discover`.
-            Damaged: As for `discover`.
-            BadSignature: As for `discover`.
-        """
-        return self._read(lambda pinned: pinned.series(plugin, resolution, start, end))
-
-    def key(self, plugin: str, *key: str | None) -> "Key | None":
-        """Return what is published of one key of an unbounded plugin; None if nothing is: it never occurred.
-
-        Args:
-            plugin: Name of the plugin.
-            key: Text or None for each dimension, in order.
-
-        Raises:
-            NotPublished: There is no such plugin, it has no documents of keys, or its keys have other dimensions.
-            Unreachable: As for `discover`.
-            Damaged: As for `discover`.
-            BadSignature: As for `discover`.
-        """
-        return self._read(lambda pinned: pinned.key(plugin, *key))
-
-    def _read(self, read: Callable[["Pinned"], _T]) -> _T:
-        index = self._discover(fresh=False)
-        for _ in range(_ATTEMPTS - 1):
-            try:
-                return read(Pinned(index, self._fetcher, trusts_index=not self._keys))
-            except Missing:
-                # The snapshot was retained no longer, or the index came from a cache that is behind.
-                time.sleep(_PAUSE)
-                index = self._discover(fresh=True)
-        return read(Pinned(index, self._fetcher, trusts_index=not self._keys))
-
-    def _discover(self, *, fresh: bool) -> "Index":
-        index = _checked_index(self._fetcher.changing(INDEX, fresh=fresh))
-        if self._keys:
-            signatures.check(index, self._keys)
-        # One edge of a CDN may be behind another; the pointer never goes back.
-        if self._index is None or index["generated_at"] >= self._index["generated_at"]:
-            self._index = index
-        return self._index
 
 
 class Pinned:
@@ -234,13 +83,14 @@ class Pinned:
         first, last = first - first % width, last + -last % width
         rows: list[list[Any]] = []
         gaps: list[tuple[int, int]] = []
-        columns: tuple[str, ...] = ("timestamp", *about["dimensions"], "value")
+        columns: tuple[str, ...] = ()
         for period in listed["periods"]:
             if period["end"] <= first or period["start"] >= last:
                 continue
-            part = self._json(period["object"], period["size"])
-            if tuple(part["columns"]) != columns:
-                raise Damaged(f"{period['path']} has the columns {part['columns']}; expected {list(columns)}")
+            part = self._json("series", period["object"], period["size"])
+            if columns and tuple(part["columns"]) != columns:
+                raise Damaged(f"{period['path']} has the columns {part['columns']}; others have {list(columns)}")
+            columns = tuple(part["columns"])
             rows += [row for row in part["rows"] if first <= row[0] < last]
             inside = ((max(low, first), min(high, last)) for low, high in part["gaps"])
             gaps += [(low, high) for low, high in inside if low < high]
@@ -248,6 +98,7 @@ class Pinned:
         if about["state"] == "ok" and self.index["through"] is not None:
             # After its last period with a row, a plugin that is up to date has counted nothing.
             complete = self.index["through"] - self.index["through"] % width
+        columns = columns or ("timestamp", *about["dimensions"], "value")
         return Span(columns, rows, first, last, width, max(first, min(last, complete or first)), _joined(gaps))
 
     def key(self, plugin: str, *key: str | None) -> "Key | None":
@@ -258,7 +109,7 @@ class Pinned:
         if len(key) != len(about["dimensions"]):
             raise NotPublished(f"keys of {plugin} have the parts {about['dimensions']}; got {list(key)}")
         found = self._find(f"v1/plugins/{plugin}/by/{key_path(key)}.json")
-        return None if found is None else cast("Key", self._json(*found))
+        return None if found is None else cast("Key", self._json("key", *found))
 
     def _plugin(self, name: str) -> "IndexedPlugin":
         for plugin in self.index["plugins"]:
@@ -274,10 +125,13 @@ class Pinned:
         if found is None:
             known = ", ".join(document["path"] for document in about["documents"])
             raise NotPublished(f"there is no {path}; {plugin} has: {known or 'nothing yet'}")
-        return self._json(*found)
+        return self._json("series-index" if name.endswith("/index") else name, *found)
 
-    def _json(self, name: str, size: int) -> Any:
-        return parsed(self._fetcher.object(name, size), name)
+    def _json(self, schema: str, name: str, size: int) -> Any:
+        document = parsed(self._fetcher.object(name, size), name)
+        if document.get("schema") != f"statscache/{schema}/1":
+            raise Damaged(f"{name} has the schema {document.get('schema')!r:.100}; expected statscache/{schema}/1")
+        return document
 
     def _find(self, path: str) -> tuple[str, int] | None:
         """Return object and size of a data file by way of the manifests; None if the snapshot has no such file."""
@@ -293,7 +147,7 @@ class Pinned:
 
     def _among(self, entries: Mapping[str, Any], name: str) -> Any:
         digest = hashlib.sha256(name.encode()).hexdigest()
-        for at in range(0, _DEEPEST, 2):
+        for at in range(0, _SPLIT_DIGITS, 2):
             entry = entries.get(digest[at : at + 2])
             if entry is None or entry["type"] != "split":
                 break
@@ -335,17 +189,6 @@ def parsed(data: bytes, name: str) -> dict[str, Any]:
 def _encoded(part: str) -> str:
     plain = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
     return "".join(chr(byte) if byte in plain else f"_{byte:02x}" for byte in part.encode())
-
-
-def _checked_index(data: bytes) -> "Index":
-    index = parsed(data, INDEX)
-    if index.get("schema") != "statscache/index/1":
-        raise Damaged(f"{INDEX} has the schema {index.get('schema')!r:.100}; this reads statscache/index/1")
-    kinds = {"generation": int, "snapshot": str, "generated_at": int, "expires_at": int, "signatures": list}
-    wrong = [name for name, kind in kinds.items() if not isinstance(index.get(name), kind)]
-    if wrong or not isinstance(index.get("plugins"), list):
-        raise Damaged(f"{INDEX} lacks what every index has: {', '.join(wrong) or 'plugins'}")
-    return cast("Index", index)
 
 
 def _is_entry(entry: object) -> bool:

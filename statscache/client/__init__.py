@@ -1,0 +1,21 @@
+"""A reader of published statistics, for pages that are rendered on a server. The standard library is all it needs.
+
+```python
+from statscache.client import Client
+
+client = Client("https://stats.example.org/", cache="/var/cache/my-page")
+for row in client.latest("volume-by-category")["rows"]:
+    print(row["category"], row["total"])
+```
+
+Every document is read as of one snapshot: the index names the objects, and an object's name is the digest of its
+bytes, which is checked. `pin` keeps to one snapshot for as long as its reader likes. With keys, nothing is returned
+that does not follow from a signed index.
+"""
+
+from statscache.client.fetching import Damaged, Missing, Unreachable
+from statscache.client.pinned import NotPublished, Pinned, Span
+from statscache.client.reader import Client
+from statscache.signatures import BadSignature
+
+__all__ = ["BadSignature", "Client", "Damaged", "Missing", "NotPublished", "Pinned", "Span", "Unreachable"]

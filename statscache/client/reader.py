@@ -1,0 +1,160 @@
+"""The client of one site: finds out which snapshot is current, and reads it."""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from statscache import signatures
+from statscache.client.caches import Cache, DirectoryCache, MemoryCache
+from statscache.client.fetching import Damaged, Fetcher, Missing
+from statscache.client.pinned import Pinned, Span, parsed
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    from statscache.schemas import Index, Key, Latest, PluginDocument
+
+INDEX = "v1/index.json"
+LARGEST = 16 * 1024 * 1024
+"""Bytes beyond which no file is read."""
+
+_ATTEMPTS = 3
+_PAUSE = 0.2
+
+_T = TypeVar("_T")
+
+
+class Client:
+    """Reads one site.
+
+    Args:
+        url: Address of the site's root: http, https, or file for a tree on this machine.
+        cache: A directory that keeps what was fetched between runs, and that several processes may share; None keeps
+            it in memory.
+        keys: PEM files of Ed25519 public keys, by one of which the index must be signed; this needs `cryptography`.
+        timeout: Seconds for which the server may be silent.
+
+    Raises:
+        ValueError: The address is of none of these kinds.
+        ConfigurationError: A file holds no public key, or `cryptography` is not installed.
+    """
+
+    def __init__(
+        self, url: str, cache: str | Path | None = None, keys: Sequence[str | Path] = (), timeout: float = 10.0
+    ) -> None:
+        self._keys: list[Ed25519PublicKey] = signatures.load_public_keys(Path(path) for path in keys)
+        kept: Cache = MemoryCache() if cache is None else DirectoryCache(Path(cache))
+        self._fetcher = Fetcher(url, kept, timeout, LARGEST)
+        self._index: Index | None = None
+
+    def discover(self) -> "Index":
+        """Return the index: which snapshot is current, and what can be found in it.
+
+        Where nothing changed since the last call, the server sends nothing but that.
+
+        Raises:
+            Unreachable: The site does not answer.
+            Damaged: What it answers is no index.
+            BadSignature: The index is not signed by a key that is trusted.
+        """
+        return self._discover(fresh=False)
+
+    def pin(self) -> "Pinned":
+        """Return a reader that keeps to the snapshot that is current now.
+
+        A snapshot stays readable for as long as the site retains it, and a day longer unless configured otherwise.
+
+        Raises:
+            Unreachable: As for `discover`.
+            Damaged: As for `discover`.
+            BadSignature: As for `discover`.
+        """
+        return Pinned(self.discover(), self._fetcher, trusts_index=not self._keys)
+
+    def latest(self, plugin: str) -> "Latest":
+        """Return the newest numbers of a plugin.
+
+        Raises:
+            NotPublished: There is no such plugin, or it has published nothing yet.
+            Unreachable: As for `discover`.
+            Damaged: As for `discover`.
+            BadSignature: As for `discover`.
+        """
+        return self._read(lambda pinned: pinned.latest(plugin))
+
+    def document(self, plugin: str, name: str) -> "PluginDocument":
+        """Return a document that a plugin publishes besides the common ones.
+
+        Raises:
+            NotPublished: There is no such plugin or document.
+            Unreachable: As for `discover`.
+            Damaged: As for `discover`.
+            BadSignature: As for `discover`.
+        """
+        return self._read(lambda pinned: pinned.document(plugin, name))
+
+    def series(self, plugin: str, resolution: str, start: int | datetime, end: int | datetime) -> Span:
+        """Return the buckets of a series between two times; only the periods between them are fetched.
+
+        Args:
+            plugin: Name of the plugin.
+            resolution: `1m`, `1h` or `1d`.
+            start: A time in the first bucket: seconds since 1970 UTC, or a datetime with a time zone.
+            end: The time at or after which no bucket starts.
+
+        Raises:
+            NotPublished: There is no such plugin, or it has no series of that resolution.
+            ValueError: A datetime has no time zone.
+            Unreachable: As for `discover`.
+            Damaged: As for `discover`.
+            BadSignature: As for `discover`.
+        """
+        return self._read(lambda pinned: pinned.series(plugin, resolution, start, end))
+
+    def key(self, plugin: str, *key: str | None) -> "Key | None":
+        """Return what is published of one key of an unbounded plugin; None if nothing is: it never occurred.
+
+        Args:
+            plugin: Name of the plugin.
+            key: Text or None for each dimension, in order.
+
+        Raises:
+            NotPublished: There is no such plugin, it has no documents of keys, or its keys have other dimensions.
+            Unreachable: As for `discover`.
+            Damaged: As for `discover`.
+            BadSignature: As for `discover`.
+        """
+        return self._read(lambda pinned: pinned.key(plugin, *key))
+
+    def _read(self, read: Callable[["Pinned"], _T]) -> _T:
+        index = self._discover(fresh=False)
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return read(Pinned(index, self._fetcher, trusts_index=not self._keys))
+            except Missing:
+                # The snapshot was retained no longer, or the index came from a cache that is behind.
+                time.sleep(_PAUSE)
+                index = self._discover(fresh=True)
+        return read(Pinned(index, self._fetcher, trusts_index=not self._keys))
+
+    def _discover(self, *, fresh: bool) -> "Index":
+        index = _checked_index(self._fetcher.changing(INDEX, fresh=fresh))
+        if self._keys:
+            signatures.check(index, self._keys)
+        # One edge of a CDN may be behind another; the pointer never goes back.
+        if self._index is None or index["generated_at"] >= self._index["generated_at"]:
+            self._index = index
+        return self._index
+
+
+def _checked_index(data: bytes) -> "Index":
+    index = parsed(data, INDEX)
+    if index.get("schema") != "statscache/index/1":
+        raise Damaged(f"{INDEX} has the schema {index.get('schema')!r:.100}; this reads statscache/index/1")
+    kinds = {"generation": int, "snapshot": str, "generated_at": int, "expires_at": int, "signatures": list}
+    wrong = [name for name, kind in kinds.items() if not isinstance(index.get(name), kind)]
+    if wrong or not isinstance(index.get("plugins"), list):
+        raise Damaged(f"{INDEX} lacks what every index has: {', '.join(wrong) or 'plugins'}")
+    return cast("Index", index)

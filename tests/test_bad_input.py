@@ -1,0 +1,502 @@
+"""Bad input: each kind gets its clear outcome on both databases, and the rest goes through."""
+
+import gzip
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import zstandard
+from sqlalchemy import text
+
+from samples import KINDS, NOON, TOPIC, Line, Sales, Site, line
+from statscache import canonical
+from statscache.exceptions import SourceError
+from statscache.ingest import Outcome
+from statscache.plugins import Counter, Latest, Log, Message, Plugin
+from statscache.plugins.keys import stored
+from statscache.service.backfill import backfill
+from statscache.store import journal, positions, quarantine, sources
+from statscache.store.quarantine import SetAside
+from statscache_plugins.volume import Volume
+
+
+@pytest.fixture
+def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
+    """A site with a plugin of each kind."""
+    made = Site(database_url, tmp_path, (*KINDS, Volume))
+    yield made
+    made.close()
+
+
+def sale(number: int) -> Line:
+    """Return a message that all plugins count."""
+    return line(f"s{number}", NOON + number, body={"buyer": "ralph", "thing": "hat"})
+
+
+def set_aside(site: Site) -> list[SetAside]:
+    """Return what is in quarantine."""
+    with site.database.reading() as connection:
+        return quarantine.listed(connection)
+
+
+def total(site: Site, name: str = "volume") -> int:
+    """Return how many a counter has counted in all."""
+    return sum(row[2] for row in site.state()[name] if row[0] == "key")
+
+
+def read(site: Site, path: Path) -> Outcome:
+    """Read an archive."""
+    return backfill(site.installation, path, lambda *_: None)
+
+
+# Archives.
+
+
+@pytest.mark.parametrize("form", ["gzip", "zstd"])
+def test_a_truncated_archive_is_named_and_what_came_before_counts(site: Site, tmp_path: Path, form: str) -> None:
+    """The error names the file; whole lines before the end count; the whole file, read again, completes them."""
+    lines = [line(f"s{number}", NOON + number, body={"noise": canonical.digest(b"%d" % number)}) for number in range(30_000)]
+    data = b"\n".join(lines) + b"\n"
+    packed = gzip.compress(data, 1) if form == "gzip" else zstandard.ZstdCompressor().compress(data)
+    path = tmp_path / "archive"
+    path.write_bytes(packed[: len(packed) * 2 // 3])
+    with pytest.raises(SourceError, match=r"archive is truncated or damaged"):
+        read(site, path)
+    assert 8_000 <= total(site) < 30_000
+    path.write_bytes(packed)
+    read(site, path)
+    assert total(site) == 30_000
+
+
+@pytest.mark.parametrize("form", ["gzip", "zstd"])
+def test_what_precedes_an_early_end_of_an_archive_counts(site: Site, tmp_path: Path, form: str) -> None:
+    """Also where less than one batch precedes it."""
+    data = b"\n".join(sale(number) for number in range(100)) + b"\n"
+    if form == "gzip":
+        packed = gzip.compress(data)[:-8]
+    else:
+        compressor = zstandard.ZstdCompressor().compressobj()
+        packed = compressor.compress(data) + compressor.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)
+    path = tmp_path / "archive"
+    path.write_bytes(packed)
+    with pytest.raises(SourceError, match="truncated or damaged"):
+        read(site, path)
+    assert total(site) == 100
+
+
+def test_a_damaged_gzip_archive_is_named(site: Site, tmp_path: Path) -> None:
+    """Bytes that were changed on the way are an error of the source, and no traceback of a library."""
+    data = bytearray(gzip.compress(b"\n".join(sale(number) for number in range(2000))))
+    data[len(data) // 2] ^= 0xFF
+    data[len(data) // 2 + 1] ^= 0xFF
+    path = tmp_path / "archive.gz"
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match=r"archive\.gz is truncated or damaged"):
+        read(site, path)
+
+
+def test_a_binary_file_is_set_aside_line_by_line(site: Site, tmp_path: Path) -> None:
+    """What is no text at all is quarantined, and the message in its midst counts."""
+    path = tmp_path / "photo.jpg"
+    path.write_bytes(bytes(range(256)) * 20 + b"\n" + sale(1) + b"\n\xff\xfe\n")
+    outcome = read(site, path)
+    assert outcome.accepted == 1
+    assert outcome.set_aside >= 2
+    assert all(item.reason.startswith("not JSON") for item in set_aside(site))
+
+
+def test_a_directory_is_refused_with_the_mend(site: Site, tmp_path: Path) -> None:
+    """A directory is no archive."""
+    with pytest.raises(SourceError, match="is a directory; name the files in it"):
+        read(site, tmp_path)
+
+
+def test_a_missing_file_is_named(site: Site, tmp_path: Path) -> None:
+    """A file that is not there is an error that names it."""
+    with pytest.raises(SourceError, match=r"gone\.ndjson: No such file"):
+        read(site, tmp_path / "gone.ndjson")
+
+
+def test_an_empty_file_holds_nothing(site: Site, tmp_path: Path) -> None:
+    """An empty archive is read to its end."""
+    (tmp_path / "empty").write_bytes(b"")
+    assert read(site, tmp_path / "empty") == Outcome()
+
+
+def test_a_line_of_50_megabytes_is_set_aside_by_its_beginning(site: Site, tmp_path: Path) -> None:
+    """A line beyond the limit is not taken into memory; what stands before and after it counts."""
+    path = tmp_path / "long"
+    with path.open("wb") as file:
+        file.write(sale(1) + b"\n")
+        for _ in range(50):
+            file.write(b"x" * 1_000_000)
+        file.write(b"\n" + sale(2))
+    outcome = read(site, path)
+    assert (outcome.accepted, outcome.set_aside) == (2, 1)
+    (item,) = set_aside(site)
+    assert "50000001 bytes; at most 4194304" in item.reason
+    assert item.size == 65_536
+
+
+# Messages.
+
+DEEP = b'{"id":"x","topic":"a.b.prod.c","timestamp":1439035200,"body":' + b"[" * 101 + b"]" * 101 + b"}"
+MALFORMED = {
+    "NaN": (b'{"id":"x","topic":"a.b.prod.c","timestamp":NaN,"body":{}}', "not JSON"),
+    "infinity": (b'{"id":"x","topic":"a.b.prod.c","timestamp":1e999,"body":{}}', ""),
+    "NaN inside": (b'{"id":"x","topic":"a.b.prod.c","timestamp":1,"body":{"a":NaN}}', "not JSON"),
+    "NUL": (rb'{"id":"x","topic":"a.b.prod.c","timestamp":1,"body":{"a":"\u0000"}}', "NUL"),
+    "NUL in a key": (rb'{"id":"x","topic":"a.b.prod.c","timestamp":1,"body":{"\u0000":1}}', "NUL"),
+    "lone surrogate": (rb'{"id":"x","topic":"a.b.prod.c","timestamp":1,"body":{"a":"\ud800"}}', "surrogate"),
+    "depth": (DEEP, "nested more than 100 deep"),
+    "2^70": (b'{"id":"x","topic":"a.b.prod.c","timestamp":1,"body":{"n":1180591620717411303424}}', "beyond 64 bits"),
+    "no object": (b"[1]", "JSON, but an array"),
+    "no topic": (b'{"id":"x","timestamp":1,"body":{}}', "no topic"),
+    "topic is a number": (b'{"id":"x","topic":5,"timestamp":1,"body":{}}', "topic is 5"),
+    "no time": (b'{"id":"x","topic":"a.b.prod.c","body":{}}', "no timestamp"),
+    "time before 1970": (b'{"id":"x","topic":"a.b.prod.c","timestamp":-1,"body":{}}', "timestamp is -1"),
+    "no UTF-8": (b'{"id":"x","topic":"a.b.prod.\xff","timestamp":1,"body":{}}', "not JSON"),
+}
+
+
+def test_what_is_no_message_is_quarantined_with_its_reason_and_bytes(site: Site) -> None:
+    """Each malformed line is kept once with its reason; its neighbours in the batch count."""
+    raws = [raw for raw, _ in MALFORMED.values()]
+    outcome = site.feed([sale(1), *raws, sale(2), *raws])
+    assert (outcome.accepted, outcome.set_aside) == (2, 2 * len(raws))
+    items = set_aside(site)
+    assert len(items) == len(raws)
+    with site.database.reading() as connection:
+        for item, (name, (raw, reason)) in zip(items, MALFORMED.items(), strict=True):
+            assert quarantine.load(connection, item) == raw
+            assert reason in item.reason, name
+            assert item.plugin == quarantine.PARSER
+    assert not any(site.ingest.retry(item) for item in items)
+    assert len(set_aside(site)) == len(raws)
+    assert total(site) == 2
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, 2**64 - 1, -(2**63), 0.1, 1e300])
+def test_numbers_of_64_bits_and_floats_survive_the_journal(site: Site, number: float) -> None:
+    """A number that JSON parsers agree on comes out of the journal as it went in."""
+    site.feed([line("n", body={"number": number})])
+    with site.database.reading() as connection:
+        record = journal.record(connection, 1)
+    assert record is not None
+    assert Message.from_record(record).body == {"number": number}
+
+
+def test_a_key_of_10000_characters_is_counted_and_published(site: Site) -> None:
+    """A long key is a key: it has a row and a document."""
+    name = "ü" * 10_000
+    site.feed([line("long", body={"buyer": name, "thing": None})])
+    site.publish()
+    assert site.document("v1/plugins/buyers/latest.json")["rows"][0]["buyer"] == name
+    (path,) = (site.public / "v1/plugins/buyers/by").glob("*.json")
+    assert orjson.loads(path.read_bytes())["key"] == [name]
+    assert len(path.stem) == 80 + 1 + 32
+
+
+def test_a_message_of_the_year_3000_is_held_until_its_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It neither counts nor moves the clock of what is published, until the clock has passed it."""
+    future = 32503680000
+    site.feed([sale(1)])
+    outcome = site.feed([line("future", future), line("future", future), line("soon", int(time.time()) + 250)])
+    assert (outcome.accepted, outcome.held) == (1, 2)
+    assert site.ingest.admit_due().accepted == 0
+    with site.database.reading() as connection:
+        assert sources.number_held(connection) == 1
+        through = journal.head(connection).through
+    assert through is not None
+    assert through < future
+    monkeypatch.setattr(time, "time", lambda: future - 300.0)
+    outcome = site.ingest.admit_due()
+    assert (outcome.accepted, outcome.known) == (1, 0)
+    assert total(site) == 3
+    with site.database.reading() as connection:
+        assert journal.head(connection).through == future
+        assert sources.number_held(connection) == 0
+
+
+def test_of_two_contents_with_one_id_the_first_stands(site: Site) -> None:
+    """The second is a copy that differs: a conflict is counted, and nothing else changes."""
+    site.feed([line("same", body={"buyer": "a", "thing": "hat", "amount": 1})])
+    before = site.state()
+    outcome = site.feed([line("same", body={"buyer": "b", "thing": "hat", "amount": 2})])
+    assert (outcome.accepted, outcome.known, outcome.conflicts) == (0, 1, 1)
+    assert site.state() == before
+    with site.database.reading() as connection:
+        assert journal.counts(connection).conflicts == 1
+
+
+def test_one_id_three_days_apart_is_two_messages(site: Site) -> None:
+    """A copy is looked for in the message's day and both neighbours, and no further."""
+    outcome = site.feed([line("same", NOON), line("same", NOON + 86400), line("same", NOON + 3 * 86400)])
+    assert (outcome.accepted, outcome.known) == (2, 1)
+
+
+def test_foreign_environments_short_topics_and_our_own(site: Site) -> None:
+    """Foreign messages and our own are counted as such; topics without an environment are accepted."""
+    foreign = [line(f"f{n}", topic=topic) for n, topic in enumerate(("a.b.stg.c", "a.b.dev.c.d", "a.b.stg"))]
+    own = [line(f"o{n}", topic=topic) for n, topic in enumerate(("a.b.prod.statscache.snapshot.new", "VirtualTopic.eng.statscache.x"))]
+    accepted = [
+        line(f"a{n}", topic=topic)
+        for n, topic in enumerate((TOPIC, "io.pagure.prod.pagure.x", "short", "two.parts", "VirtualTopic.eng.brew.x", "a.b.prod"))
+    ]
+    outcome = site.feed([*foreign, *own, *accepted])
+    assert (outcome.foreign, outcome.accepted) == (5, 6)
+    with site.database.reading() as connection:
+        assert journal.counts(connection).foreign == 5
+        assert journal.head(connection).position == 6
+
+
+def test_what_the_database_refuses_is_bisected_to_the_poison(site: Site) -> None:
+    """Of a batch with one message that the database refuses, the rest is accepted and the one is quarantined."""
+    poison = canonical.digest64(b"s5")
+    refuse(site, "message_id", f"NEW.digest = {poison}")
+    outcome = site.feed([sale(number) for number in range(9)])
+    assert (outcome.read, outcome.accepted, outcome.set_aside) == (9, 8, 1)
+    assert total(site) == 8
+    (item,) = set_aside(site)
+    assert "the database refused it" in item.reason
+    with site.database.writing() as connection:
+        connection.execute(text("DROP TRIGGER poison" + ("" if site.database.is_sqlite else " ON message_id")))
+    assert site.ingest.retry(item)
+    assert total(site) == 9
+
+
+def refuse(site: Site, table: str, condition: str) -> None:
+    """Let the database refuse rows of a table."""
+    with site.database.writing() as connection:
+        if site.database.is_sqlite:
+            body = f"BEGIN SELECT RAISE(ABORT, 'poison') WHERE {condition}; END"
+            connection.exec_driver_sql(f"CREATE TRIGGER poison BEFORE INSERT ON {table} {body}")
+            return
+        body = f"BEGIN IF {condition} THEN RAISE EXCEPTION 'poison' USING ERRCODE = '23514'; END IF; RETURN NEW; END"
+        connection.exec_driver_sql(f"CREATE FUNCTION poison() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
+        each = f"BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION poison()"
+        connection.exec_driver_sql(f"CREATE TRIGGER poison {each}")
+
+
+# Plugins.
+
+
+def test_a_merge_that_the_database_refuses_is_bisected_for_that_plugin_only(site: Site) -> None:
+    """The poison is set aside for the plugin; its other messages and the other plugins count."""
+    encoded = stored(("poison", "hat")).hex()
+    literal = f"x'{encoded}'" if site.database.is_sqlite else f"'\\x{encoded}'::bytea"
+    refuse(site, "key", f"NEW.dimensions = {literal}")
+    bad = line("bad", body={"buyer": "poison", "thing": "hat"})
+    outcome = site.feed([sale(1), sale(2), bad, sale(3), sale(4)])
+    assert (outcome.accepted, outcome.failures) == (5, 1)
+    assert (total(site, "sales"), total(site)) == (4, 5)
+    (item,) = set_aside(site)
+    assert (item.plugin, item.position) == ("sales", 3)
+
+
+class Picky(Sales):
+    """Raises on some messages, until it is mended."""
+
+    name = "picky"
+    topics = ()
+    broken = True
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Yield before it raises: the yields of one message count together or not at all."""
+        yield ("a", "b")
+        if type(self).broken and message.body["bad"]:
+            raise KeyError("no such thing")
+        yield ("a", "c")
+
+
+def test_a_plugin_that_raises_loses_nothing_and_disturbs_nobody(database_url: str, tmp_path: Path) -> None:
+    """Its message is set aside for it alone; when it is mended, a retry makes it count, once."""
+    site = Site(database_url, tmp_path, (Picky, Volume))
+    outcome = site.feed([line(f"m{number}", body={"bad": number % 3 == 0}) for number in range(9)])
+    assert (outcome.accepted, outcome.failures) == (9, 3)
+    assert (total(site, "picky"), total(site)) == (12, 9)
+    items = set_aside(site)
+    assert [(item.plugin, item.position) for item in items] == [("picky", 1), ("picky", 4), ("picky", 7)]
+    assert "KeyError: 'no such thing'" in items[0].reason
+    assert not site.ingest.retry(items[0])
+    site.feed([line("m0", body={"bad": True})])
+    assert len(set_aside(site)) == 3
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Picky, "broken", False)
+        assert all(site.ingest.retry(item) for item in items)
+        assert total(site, "picky") == 18
+        undisturbed = site.state()["picky"]
+        site.ingest.rebuild(["picky"])
+        site.catch_up()
+        assert site.state()["picky"] == undisturbed
+    assert set_aside(site) == []
+    site.close()
+
+
+def test_a_plugin_that_raises_1000_times_in_a_row_is_suspended(database_url: str, tmp_path: Path) -> None:
+    """It stops folding and the others go on; resumed, it catches up with what it missed."""
+    site = Site(database_url, tmp_path, (Picky, Volume))
+    bad = [line(f"m{number}", body={"bad": True}) for number in range(1100)]
+    good = [line(f"g{number}", body={"bad": False}) for number in range(5)]
+    site.feed(bad[:500])
+    site.feed(good[:1])
+    site.feed(bad[500:1000])
+    with site.database.reading() as connection:
+        assert positions.load(connection)["picky"].suspended is None
+    site.feed(bad[1000:])
+    for message in bad[:400]:
+        site.feed([line(f"again-{message[7:12].decode()}", body={"bad": True})])
+    with site.database.reading() as connection:
+        assert "1000 messages in a row" in str(positions.load(connection)["picky"].suspended)
+    site.feed(good[1:])
+    assert total(site, "picky") == 2
+    site.build()
+    site.ingest.resume("picky")
+    site.catch_up()
+    assert total(site, "picky") == 10
+    assert total(site) == 1505
+    before = site.build()
+    assert site.build(force=True).id == before.id
+    site.close()
+
+
+def test_the_page_of_a_suspended_plugin_says_so_and_no_longer_when_it_is_resumed(
+    database_url: str, tmp_path: Path
+) -> None:
+    """Suspending and resuming change pages, though no document changes; a full render has nothing to add."""
+    site = Site(database_url, tmp_path, (Sales, Volume))
+    site.feed([sale(1)])
+    healthy = site.build()
+    site.ingest.suspend("sales", "it was tired")
+    suspended = site.build()
+    assert suspended.id != healthy.id
+    assert b"failed" in site.tree()["plugins/sales/index.html"]
+    assert site.build(force=True).id == suspended.id
+    site.ingest.resume("sales")
+    assert site.build().id == healthy.id
+    site.close()
+
+
+class Anything(Counter):
+    """Yields what it is told."""
+
+    name = "anything"
+    title = "Anything"
+    dimensions = ("name",)
+    item: Any = None
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Yield the class's item."""
+        yield type(self).item
+
+
+class AnyValue(Latest):
+    """Yields what it is told."""
+
+    name = "any-value"
+    title = "Any value"
+    dimensions = ("name",)
+    item: Any = None
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Yield the class's item."""
+        yield type(self).item
+
+
+class AnyEntry(AnyValue, Log):
+    """Yields what it is told."""
+
+    name = "any-entry"
+    title = "Any entry"
+    kind = "Log"
+
+
+class Silent(Anything):
+    """Returns what cannot be iterated over."""
+
+    name = "silent"
+
+    def observe(self, message: Message) -> Any:
+        """Return a number."""
+        return 5
+
+
+RUBBISH: list[tuple[type[Any], Any, str]] = [
+    (Anything, "copr", "a key is a tuple"),
+    (Anything, ["copr"], "a key is a tuple"),
+    (Anything, (), "has 0 parts"),
+    (Anything, ("a", "b"), "has 2 parts"),
+    (Anything, (5,), "must be a string or None"),
+    (Anything, (b"a",), "must be a string or None"),
+    (Anything, ("a\0b",), "holds a NUL"),
+    (Anything, ("\ud800",), "lone surrogate"),
+    (Anything, (("a",), 1.5), "must be a whole number"),
+    (Anything, (("a",), True), "must be a whole number"),
+    (Anything, (("a",), None), "must be a whole number"),
+    (Anything, (("a",), 2**53), "below 2^53"),
+    (Anything, (("a",), 2**70), "below 2^53"),
+    (Anything, ({}, 1), "has 2 parts"),
+    (AnyValue, ("a",), "a key and a value"),
+    (AnyValue, (("a",), 5), "must be a dict of fields"),
+    (AnyValue, (("a",), {"name": 1}), "which are dimensions or the time"),
+    (AnyValue, (("a",), {"timestamp": 1}), "which are dimensions or the time"),
+    (AnyValue, (("a",), {"x": object()}), "is no JSON"),
+    (AnyValue, (("a",), {"x": 2**70}), "is no JSON"),
+    (AnyValue, (("a",), {"x": "\ud800"}), "is no JSON"),
+    (AnyValue, (("a",), {5: 1}), "is no JSON"),
+    (AnyValue, (("a",), {"x": "y" * 70_000}), "at most 65536"),
+    (Silent, None, "TypeError"),
+]
+
+
+def test_each_wrong_yield_is_set_aside_with_a_clear_reason(database_url: str, tmp_path: Path) -> None:
+    """What a kind cannot count is a reason to set the message aside, and never one for the batch to fail."""
+    site = Site(database_url, tmp_path, (Anything, AnyValue, Silent, Volume))
+    for number, (cls, item, reason) in enumerate(RUBBISH):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Anything, "item", ("fine",))
+            patch.setattr(AnyValue, "item", (("fine",), {}))
+            patch.setattr(cls, "item", item)
+            site.feed([line(f"m{number}")])
+        items = [one for one in set_aside(site) if one.plugin == cls.name]
+        assert items[-1].position == number + 1, (cls.name, item)
+        assert reason in items[-1].reason, (item, items[-1].reason)
+    assert total(site) == len(RUBBISH)
+    site.build()
+    site.close()
+
+
+def test_a_plugin_of_which_publishing_fails_keeps_its_last_documents(database_url: str, tmp_path: Path) -> None:
+    """The others are published; the one is `stale`, and comes back when it is mended."""
+
+    class Fragile(Sales):
+        """Cannot be published now and then."""
+
+        name = "fragile"
+        broken = False
+
+        def documents(self, state: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+            """Raise while it is broken."""
+            if type(self).broken:
+                raise RuntimeError("no")
+            yield from super().documents(state)
+
+    plugins: tuple[type[Plugin], ...] = (Fragile, Volume)
+    site = Site(database_url, tmp_path, plugins)
+    site.feed([sale(1)])
+    site.build()
+    kept = {path: data for path, data in site.tree().items() if path.startswith("v1/plugins/fragile/")}
+    Fragile.broken = True
+    site.feed([sale(2)])
+    snapshot = site.build()
+    tree = site.tree()
+    assert {path: data for path, data in tree.items() if path.startswith("v1/plugins/fragile/")} == kept
+    assert orjson.loads(tree["v1/plugins/volume/latest.json"])["rows"][0]["total"] == 2
+    assert {entry["name"]: entry["state"] for entry in snapshot.summary["plugins"]} == {"fragile": "stale", "volume": "ok"}
+    Fragile.broken = False
+    site.build()
+    assert orjson.loads(site.tree()["v1/plugins/fragile/latest.json"])["rows"][0]["total"] == 2
+    site.close()
