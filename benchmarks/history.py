@@ -89,7 +89,6 @@ def _results(parts: list[tuple[Part, Parsed]]) -> list[Result]:
     cpu, wall = sum(part.cpu for part, _ in parts), sum(part.wall for part, _ in parts)
     parsed = sum(base.cpu for _, base in parts)
     ratios = [part.cpu / base.cpu for part, base in parts]
-    first, last = parts[0], parts[-1]
     each = f"{cpu / messages * 1e6:.1f} µs over {parsed / messages * 1e6:.2f} µs a message"
     results = [
         Result("backfill over orjson.loads, processor", median(ratios), most=8, note=f"{each}; the goal is 4"),
@@ -99,10 +98,9 @@ def _results(parts: list[tuple[Part, Parsed]]) -> list[Result]:
     peak = max(part.peak for part, _ in parts) / 1e6
     results.append(Result("peak memory of the backfill", peak, "MB", most=250))
     if len(parts) > 1:
-        slower = (last[0].cpu / last[0].messages) / (first[0].cpu / first[0].messages)
         note = f"{ratios[-1]:.2f} over {ratios[0]:.2f} times orjson.loads"
-        results.append(Result(f"last {PART:,} over the first", slower, most=1.1, note=note))
-        growth = last[0].peak / parts[len(parts) // 5][0].peak
+        results.append(Result(f"last {PART:,} over the first", ratios[-1] / ratios[0], most=1.1, note=note))
+        growth = parts[-1][0].peak / parts[len(parts) // 5][0].peak
         results.append(Result("peak memory at the end over that at a fifth", growth, most=1.1))
     return results
 

@@ -12,7 +12,6 @@ Exit status: 0 if so, 1 on any difference, 2 for wrong usage.
 
 import os
 import random
-import re
 import select
 import signal
 import socket
@@ -25,13 +24,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import click
 import orjson
 
+from benchmarks.kills import AIMS, EXPECTED_TROUBLE, Aim, Log
 from benchmarks.tree import BrokenTree, Tree
 from statscache.sources.bus import publish_on_bus
 from statscache.sources.simulator import Traffic, simulate
@@ -65,83 +63,8 @@ snapshots = 5
 grace_hours = 0
 """
 
-_TRANSACTION = re.compile(rb"transaction (begins|has committed)")
-_PUBLISHING = re.compile(
-    rb": publishing: ([a-z ]+?)(?: of [a-z-]+)?$|: published generation |: publishing failed", re.MULTILINE
-)
-_TROUBLE = re.compile(rb"^\S+ \S+ (?:ERROR|CRITICAL) .*$", re.MULTILINE)
-_EXPECTED_TROUBLE = b"another publisher is at work"
-
-
-class Aim(NamedTuple):
-    """Where a kill is aimed at.
-
-    Attributes:
-        text: The text of the log that calls for it; empty for the start of the process.
-        delay: Seconds to wait then, at most.
-        warm: Whether that text counts only when new messages have been committed, so that there is work to publish.
-    """
-
-    text: bytes
-    delay: float
-    warm: bool = True
-
-    def is_reached(self, log: bytes) -> bool:
-        """Return whether a process that has written `log` is there."""
-        start = log.find(b"transaction has committed") if self.warm else 0
-        return start >= 0 and self.text in log[start:]
-
-
-AIMS = (
-    Aim(b"transaction begins", 0.0, warm=False),
-    Aim(b"publishing: objects", 0.1),
-    Aim(b"publishing: readable paths", 0.1),
-    Aim(b"transaction begins", 0.01),
-    Aim(b"publishing: rendering", 0.1),
-    Aim(b"publishing: committing", 0.05),
-    Aim(b"publishing: status", 0.0),
-    Aim(b"publishing: pointer", 0.0),
-    Aim(b"publishing: rendering", 0.3, warm=False),
-    Aim(b"publishing: deleting", 0.0),
-    Aim(b"", 2.0, warm=False),
-)
-"""In turn."""
-
-
 class TortureError(Exception):
     """Something differs from what an undisturbed run gives; the text says what."""
-
-
-@dataclass
-class Log:
-    """What a killed process had written.
-
-    Attributes:
-        text: The log.
-        transaction: Whether it was killed inside an open transaction that takes messages in.
-        step: The step of publishing inside which it was killed; empty if none.
-    """
-
-    text: bytes
-    transaction: bool = field(init=False)
-    step: str = field(init=False, default="")
-
-    def __post_init__(self) -> None:
-        self.transaction = [match[1] for match in _TRANSACTION.finditer(self.text)][-1:] == [b"begins"]
-        for step in _PUBLISHING.findall(self.text):
-            self.step = step.decode()
-
-    @property
-    def place(self) -> str:
-        """Where the process was killed, for the summary."""
-        places = ["in an open transaction"] if self.transaction else []
-        places += [f"in publishing ({self.step})"] if self.step else []
-        return " and ".join(places) or "elsewhere"
-
-    @property
-    def trouble(self) -> list[str]:
-        """Errors that it had logged, but for those that a kill explains."""
-        return [line.decode() for line in _TROUBLE.findall(self.text) if _EXPECTED_TROUBLE not in line]
 
 
 class Bus(threading.Thread):
@@ -199,16 +122,21 @@ class Installation:
         directory.mkdir()
         (directory / "statscache.toml").write_text(_CONFIGURATION.format(url=url, endpoint=endpoint))
 
-    def do(self, *arguments: str) -> bytes:
-        """Run a command to its end and return its output.
+    def do(self, *arguments: str, **environment: str) -> bytes:
+        """Run a command to its end, with these variables in its environment, and return its output.
 
         Raises:
             TortureError: It failed.
         """
         for _ in range(10):
-            done = subprocess.run(self._command(arguments), cwd=self.directory, capture_output=True, check=False)
-            # PostgreSQL may take a moment to see that the one before is dead.
-            if _EXPECTED_TROUBLE not in done.stderr:
+            done = subprocess.run(
+                self._command(arguments),
+                cwd=self.directory,
+                env={**os.environ, **environment},
+                capture_output=True,
+                check=False,
+            )
+            if EXPECTED_TROUBLE not in done.stderr:
                 break
             time.sleep(1)
         if done.returncode:
@@ -277,6 +205,9 @@ class Installation:
         if state["journal"]["messages"] != sent or state["gaps"]:
             raise TortureError(f"{sent} messages were sent, and status says {state['journal']}, gaps {state['gaps']}")
         self._check_plugins()
+        self.tree.check()
+        # Where one snapshot is retained, nothing may be left of the others, nor of those that were never finished.
+        self.do("publish", STATSCACHE_PUBLISH__RETENTION__SNAPSHOTS="1")
         self.tree.check_whole()
 
     def _check_plugins(self) -> None:
@@ -331,7 +262,7 @@ def _summary(logs: Sequence[Log], kills: int, bus: Bus) -> list[str]:
     Raises:
         TortureError: A killed process had logged an error, or too few kills hit.
     """
-    if trouble := sorted({line.split(maxsplit=2)[2] for log in logs for line in log.trouble}):
+    if trouble := sorted({text for log in logs for text in log.trouble}):
         raise TortureError("the killed processes had logged errors:\n  " + "\n  ".join(trouble))
     inside = sum(1 for log in logs[:kills] if log.transaction or log.step)
     if 2 * inside < kills:

@@ -21,7 +21,7 @@ fi
 
 # Status 24 is about files that went meanwhile.
 copy() {
-    rsync --recursive --times --perms --chmod=D755,F644 --fsync --timeout=60 "$@" || [ $? -eq 24 ]
+    rsync --recursive --times --perms --chmod=D755,F644 --timeout=60 "$@" || [ $? -eq 24 ]
 }
 
 # A change may keep both size and time, so digests are compared. Objects never change.
@@ -58,12 +58,12 @@ while true; do
 done
 
 # Objects first: what the new files refer to is there before them. Then the rest, and the index at the very end.
-copy --size-only --exclude='.*' "$source/v1/objects/" "$destination/v1/objects/"
-copy --checksum --exclude='/v1/index.json*' --exclude='/v1/status.json*' --exclude='/v1/changes.json*' \
+copy --size-only --fsync --exclude='.*' "$source/v1/objects/" "$destination/v1/objects/"
+copy --checksum --fsync --exclude='/v1/index.json*' --exclude='/v1/status.json*' --exclude='/v1/changes.json*' \
     "$waiting/" "$destination/"
-copy --checksum --include=/v1/ --include='/v1/status.json*' --include='/v1/changes.json*' --exclude='*' \
+copy --checksum --fsync --include=/v1/ --include='/v1/status.json*' --include='/v1/changes.json*' --exclude='*' \
     "$waiting/" "$destination/"
-copy --checksum --include=/v1/ --include='/v1/index.json*' --exclude='*' "$waiting/" "$destination/"
+copy --checksum --fsync --include=/v1/ --include='/v1/index.json*' --exclude='*' "$waiting/" "$destination/"
 
 # What is gone at the source goes last.
 copy --delete --existing --ignore-existing --exclude='/.*' --exclude=/v1/objects/ "$waiting/" "$destination/"

@@ -29,6 +29,7 @@
     const { generated_at: made, expires_at: expires, snapshot, generation } = index;
     // An index expires three intervals after it was made: the next one is due after the first of them.
     const due = made + (expires - made) / 3;
+    const late = now > expires;
     for (const list of all("[data-snapshot]")) {
       one("[data-age]", list).textContent = `${span(Math.max(0, now - made))} ago`;
       one("[data-due]", list).replaceChildren(now < due ? `in ${span(due - now)}` : clock(due));
@@ -37,7 +38,6 @@
       list.hidden = false;
     }
     const warning = one("[data-overdue]");
-    const late = now > expires;
     if (late && warning.hidden) {
       warning.replaceChildren("This page is overdue: it was last published at ", clock(made), ", and newer data were due at ", clock(due), ".");
     }

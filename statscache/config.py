@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from statscache.exceptions import ConfigurationError
 
@@ -26,6 +26,13 @@ class DatabaseSection(Section):
     """`[database]`: where the state is kept."""
 
     url: str = Field("sqlite:///statscache.db", description="SQLAlchemy URL of SQLite or PostgreSQL.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_supported(cls, url: str) -> str:
+        if not url.startswith(("sqlite://", "postgresql+psycopg://")):
+            raise ValueError("expected sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME")
+        return url
 
 
 class BusSection(Section):
@@ -284,6 +291,9 @@ def load(path: Path | None = None) -> Config:
             raise ConfigurationError(f"{file} is no TOML: {error}") from error
     try:
         return Config(**values)
+    except SettingsError as error:
+        # The library tells the field and the source; what was wrong with it, the error behind.
+        raise ConfigurationError(f"the environment cannot be used: {error}: {error.__cause__}") from error
     except ValidationError as error:
         raise ConfigurationError(_explain(error, file)) from error
 

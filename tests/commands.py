@@ -46,8 +46,7 @@ class Home:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE,
-            **options,
+            **{"timeout": PATIENCE, **options},
         )
         assert status is None or done.returncode == status, done
         assert "Traceback" not in done.stderr, done.stderr

@@ -1,11 +1,11 @@
-"""What the tests build their worlds of: messages, plugins of every kind, installations, and a reader of what they publish."""
+"""What the tests build their worlds of: messages, plugins of every kind, installations, and a reader of a tree."""
 
 import gzip
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest.mock import patch
 
 import orjson
@@ -15,7 +15,7 @@ from statscache import canonical, resources
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
 from statscache.plugins import Counter, Latest, Log, Message, Plugin
-from statscache.plugins.registry import Problem, Registry
+from statscache.plugins.registry import Registry
 from statscache.publish import Report
 from statscache.render.pages import Pages
 from statscache.render.render import Renderer
@@ -57,7 +57,7 @@ class Sales(Counter):
     title = "Sales"
     unit = "things"
     dimensions = ("buyer", "thing")
-    topics = ("shop.sale",)
+    topics: ClassVar[tuple[str, ...]] = ("shop.sale",)
 
     def observe(self, message: Message) -> Iterator[Any]:
         """Count the amount that the body tells."""
@@ -124,7 +124,6 @@ class Site:
         url: The database, empty or not.
         directory: Where the published tree goes, in `public`.
         plugins: The active plugins.
-        problems: Of plugins that could not be loaded.
         sections: More configuration, by section.
     """
 
@@ -133,8 +132,7 @@ class Site:
         url: str,
         directory: Path,
         plugins: Sequence[type[Plugin]] = ALL,
-        problems: Sequence[Problem] = (),
-        **sections: Mapping[str, Any],
+        **sections: Any,
     ) -> None:
         self._arguments = url, directory
         self._plugins = plugins
@@ -143,8 +141,8 @@ class Site:
         self.public = directory / "public"
         publish = {"targets": ({"name": "public", "path": self.public},), **sections.get("publish", {})}
         hang = {"hang_note": directory / "hang"}
-        given = {**sections, "database": {"url": url}, "publish": publish, "plugins": hang}
-        registry = Registry([cls() for cls in plugins], problems)
+        given: dict[str, Any] = {**sections, "database": {"url": url}, "publish": publish, "plugins": hang}
+        registry = Registry([cls() for cls in plugins])
         # The plugins are given, instead of looked for among what is installed.
         with patch("statscache.service.installation.load", return_value=registry):
             self.installation = Installation(Config(**given))
@@ -278,7 +276,7 @@ def _follow(public: Path, manifest: Mapping[str, Any], directory: str, files: di
 
 def _object(public: Path, reference: Mapping[str, Any]) -> bytes:
     name = reference["object"]
-    data = (public / "v1/objects" / name[:2] / name).read_bytes()
+    data: bytes = (public / "v1/objects" / name[:2] / name).read_bytes()
     assert len(data) == reference["size"], reference
     assert canonical.digest(data) == name.partition(".")[0], reference
     return data
@@ -295,7 +293,7 @@ def make_empty(url: str) -> None:
     database.close()
 
 
-def fresh_site(url: str, directory: Path, plugins: Sequence[type[Plugin]] = ALL, **sections: Mapping[str, Any]) -> Site:
+def fresh_site(url: str, directory: Path, plugins: Sequence[type[Plugin]] = ALL, **sections: Any) -> Site:
     """Return a site on a database and a directory that are emptied first."""
     make_empty(url)
     shutil.rmtree(directory, ignore_errors=True)

@@ -65,7 +65,7 @@ class Server:
                 asked.append((self.path.lstrip("/"), code))
                 super().send_response(code, message)
 
-        server.RequestHandlerClass = partial(Counting, directory=str(root))  # type: ignore[assignment]
+        server.RequestHandlerClass = partial(Counting, directory=str(root))
         self._server = server
         self.url = f"http://127.0.0.1:{server.server_port}/"
         self._thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})

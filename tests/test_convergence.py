@@ -12,15 +12,34 @@ from hypothesis import strategies as st
 
 from conftest import Databases
 from samples import KINDS, NOON, TOPIC, Line, Site, fresh_site, line
-from statscache_plugins.volume import VolumeByUser
+from statscache.plugins import Plugin
 from statscache.store import coverage, journal
+from statscache_plugins.volume import VolumeByUser
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 # Bucket edges on both sides, days around midnight, beyond every retention, and years.
 OFFSETS = (0, 0, 1, 59, 60, 3599, 3600, 43199, 43200, -1, -HOUR, -2 * DAY, -2 * DAY - HOUR, 3 * DAY, 9 * DAY)
 FAR = (-89 * DAY, -90 * DAY, -130 * DAY, -400 * DAY, 40 * DAY, 146 * DAY)
-HOSTILE = (None, "", "_", "__", ".", "..", "../../etc", "/", "%2e", "Ralph", "ralph", "=1+1", 'a"b,c', "a\r\nb", "ü", "𝔸", "x" * 300)
+HOSTILE = (
+    None,
+    "",
+    "_",
+    "__",
+    ".",
+    "..",
+    "../../etc",
+    "/",
+    "%2e",
+    "Ralph",
+    "ralph",
+    "=1+1",
+    'a"b,c',
+    "a\r\nb",
+    "ü",
+    "\U0001d538",
+    "x" * 300,
+)
 TOPICS = (
     TOPIC,
     TOPIC,
@@ -33,7 +52,7 @@ TOPICS = (
     "org.fedoraproject.prod.statscache.snapshot.new",
 )
 
-ALL = (*KINDS, VolumeByUser)
+ALL: tuple[type[Plugin], ...] = (*KINDS, VolumeByUser)
 """One plugin of each kind, and a bundled one that sees every message."""
 
 bodies = st.fixed_dictionaries(
@@ -167,7 +186,9 @@ def test_order_duplicates_batches_restarts_and_late_plugins_leave_no_trace(
 
 
 @given(message_sets(), st.data())
-def test_the_split_between_bus_and_history_leaves_no_trace(pair: Pair, messages: list[Line], data: st.DataObject) -> None:
+def test_the_split_between_bus_and_history_leaves_no_trace(
+    pair: Pair, messages: list[Line], data: st.DataObject
+) -> None:
     """A bus with holes, completed from an archive that overlaps it, ends as the archive alone would."""
     heard = data.draw(st.lists(st.sampled_from(messages), max_size=len(messages)))
     site = pair.fresh(0)
@@ -213,7 +234,8 @@ def test_a_plugin_that_was_taken_out_leaves_the_tree_of_one_that_never_was(pair:
     """Taking plugins out removes their documents and pages; the rest is as if they had never been there."""
     rng = random.Random(1)
     messages = [
-        line(str(number), NOON + rng.randrange(3 * DAY), body={"buyer": f"b{number}", "thing": "hat"}) for number in range(40)
+        line(str(number), NOON + rng.randrange(3 * DAY), body={"buyer": f"b{number}", "thing": "hat"})
+        for number in range(40)
     ]
     site = pair.fresh(0, ALL)
     site.feed(messages)

@@ -180,7 +180,7 @@ def test_a_publication_killed_at_any_operation_of_the_target_misleads_no_reader(
 
 
 def test_a_publication_killed_before_any_write_misleads_no_reader(database_url: str, tmp_path: Path) -> None:
-    """Between any two writes of a publication to the database, too; and what it had marked is rendered by the next run."""
+    """Between any two writes to the database, too; and what was marked is rendered by the next run."""
     site = Site(database_url, tmp_path, PLUGINS)
     killed = killed_publishing(site, lambda steps: writes(site.database, steps))
     assert killed > 40, "hardly anything was interrupted"

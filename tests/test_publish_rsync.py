@@ -176,13 +176,27 @@ def test_files_are_deleted_one_by_one(place: Place) -> None:
 
 
 def test_the_last_word_on_a_path_counts(place: Place) -> None:
-    """Between two barriers, a file that is written and then deleted is gone, and the other way round it is there."""
+    """Between two barriers, the last write or deletion of a path holds, and none changes an object that it was."""
     target = place.target()
-    target.write([File("v1/a.json", b"data")])
+    target.write([File("v1/a.json", b"data"), File("v1/c.json", b"first", OBJECT)])
     target.delete(["v1/a.json", "v1/b.json"])
-    target.write([File("v1/b.json", b"data")])
+    target.write([File("v1/b.json", b"data"), File("v1/c.json", b"later")])
     target.barrier()
     assert (target.read("v1/a.json"), target.read("v1/b.json")) == (None, b"data")
+    assert (target.read("v1/c.json"), target.read(OBJECT)) == (b"later", b"first")
+
+
+def test_a_barrier_brings_over_what_came_since_the_last(tmp_path: Path) -> None:
+    """A second barrier does not send what the first one brought, and leaves no temporary file."""
+    target = RsyncTarget("near", str(tmp_path / "place"))
+    target.write([File("v1/a.json", b"data")])
+    staging = Path(str(target._staging))
+    target.barrier()
+    assert not staging.exists()
+    (tmp_path / "place/v1/a.json").write_bytes(b"of another publisher")
+    target.write([File("v1/b.json", b"data")])
+    target.barrier()
+    assert target.read("v1/a.json") == b"of another publisher"
 
 
 def test_what_was_not_brought_over_is_forgotten_on_close(place: Place) -> None:
@@ -213,6 +227,7 @@ def test_a_tree_is_published_as_to_a_directory(place: Place, site: Site) -> None
     assert not (place.root / pointer.PENDING).exists()
 
 
+@pytest.mark.parametrize("place", ["local", "daemon"], indirect=True)
 def test_the_next_publication_costs_what_changed(place: Place, site: Site) -> None:
     """Where nothing changed, pointer, status and changes are written; then, also the documents that changed."""
     site.publish()
@@ -277,6 +292,26 @@ def test_a_damaged_place_is_brought_right(damage: str, tmp_path: Path) -> None:
         assert follow(root) == whole
         assert {path: (root / path).read_bytes() for path in whole} == whole
     finally:
+        site.close()
+
+
+def test_a_key_that_may_only_publish_is_enough(sshd: Sshd, tmp_path: Path) -> None:
+    """With `rrsync`, a key writes below one directory and nowhere else."""
+    if shutil.which("rrsync") is None:
+        pytest.skip("no rrsync is installed (Debian: rsync)")
+    (tmp_path / "place").mkdir()
+    section = {"name": "a", "type": "rsync", "destination": sshd.destination(Path("/")), "rsh": sshd.rsh}
+    site = site_for(tmp_path, section)
+    sshd.restrict(f"rrsync {tmp_path / 'place'}")
+    try:
+        site.publish()
+        follow(tmp_path / "place")
+        outside = RsyncTarget("b", sshd.destination(tmp_path / "outside"), rsh=sshd.rsh)
+        outside.write([File("v1/a.json", b"data")])
+        outside.barrier()
+        assert not (tmp_path / "outside").exists()
+    finally:
+        sshd.restrict("")
         site.close()
 
 

@@ -67,7 +67,9 @@ class Count:
                 moment = datetime.strptime(label, PERIOD[resolution]).replace(tzinfo=UTC)
                 end = moment.timestamp() + 3600
                 if resolution == "1h":
-                    end = moment.replace(year=moment.year + moment.month // 12, month=moment.month % 12 + 1).timestamp()
+                    end = moment.replace(
+                        year=moment.year + moment.month // 12, month=moment.month % 12 + 1
+                    ).timestamp()
                 if end <= limit:
                     del periods[label]
         return dict(periods)
@@ -99,7 +101,8 @@ def accepted(lines: list[bytes]) -> Iterator[tuple[str, str | None, int, tuple[s
         if len(parts) > 2 and parts[2] != "prod":
             continue
         time = int(message["timestamp"])
-        same = message.get("msg_id") or json.dumps([topic, time, message.get("msg", message.get("body"))], sort_keys=True)
+        body = message.get("msg", message.get("body"))
+        same = message.get("msg_id") or json.dumps([topic, time, body], sort_keys=True)
         if same not in seen:
             seen.add(same)
             # Who and what a message concerns is another test's business: test_derivation.py.
@@ -111,7 +114,7 @@ def counted(lines: list[bytes]) -> dict[str, Count]:
     """Count the messages for each of the volume plugins."""
     messages = [*accepted(lines)]
     through = max(time for _, _, time, _, _ in messages)
-    pairs = {
+    pairs: dict[str, list[tuple[tuple[str | None, ...], int]]] = {
         "volume": [((), time) for _, _, time, _, _ in messages],
         "volume-by-category": [((category,), time) for _, category, time, _, _ in messages],
         "volume-by-topic": [((topic,), time) for topic, _, time, _, _ in messages],
@@ -144,7 +147,9 @@ def compare(site: Site, count: dict[str, Count]) -> None:
         assert cells == [[cell(row[name]) for name in names] for row in expected]
         if cls.unbounded:
             documents = {
-                tuple(document["key"]): {name: document[name] for name in ("total", "first", "last", "days", "through")}
+                tuple(document["key"]): {
+                    name: document[name] for name in ("total", "first", "last", "days", "through")
+                }
                 for path, data in files.items()
                 if path.startswith(f"{root}/by/") and (document := json.loads(data))
             }
@@ -176,7 +181,9 @@ def deliveries(lines: list[bytes], way: str) -> Iterator[list[bytes]]:
 
 
 @pytest.mark.parametrize("way", ["once", "shuffled", "twice"])
-def test_real_messages_are_counted_as_by_hand(databases: Databases, tmp_path: Path, messages_path: Path, way: str) -> None:
+def test_real_messages_are_counted_as_by_hand(
+    databases: Databases, tmp_path: Path, messages_path: Path, way: str
+) -> None:
     """The published numbers of the real messages are those of a plain count, in any order and fed twice."""
     lines = messages_path.read_bytes().splitlines()
     url = databases.create()
@@ -196,7 +203,9 @@ def test_simulated_messages_are_counted_as_by_hand(databases: Databases, tmp_pat
     start = 1451520000  # 2015-12-31T00:00:00Z
     windows = ((start - 100 * 86400, 7200), (start - 3 * 86400, 3600), (start + 79200, 21600))
     lines = [
-        raw for begin, length in windows for raw in simulate(Traffic(begin, begin + length, per_day=2000, people=40, packages=60))
+        raw
+        for begin, length in windows
+        for raw in simulate(Traffic(begin, begin + length, per_day=2000, people=40, packages=60))
     ]
     assert len(lines) > 400
     url = databases.create()

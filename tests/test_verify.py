@@ -16,6 +16,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
+from conftest import ROOT
 from published import EDIT, Site, line
 from statscache import canonical
 from statscache.cli import cli
@@ -23,6 +24,7 @@ from statscache.publish.headers import cache_control, content_type
 from statscache.service import preview
 from statscache.verify import Directory, Report, Unreachable, Website, Weight, verify
 from statscache.verify import tree as tree_module
+from web_servers import Nginx
 
 INDEX = "v1/index.json"
 
@@ -151,6 +153,15 @@ def test_a_site_may_lie_below_a_path(original: Site, tmp_path: Path) -> None:
         assert verify(Website(f"{url}stats")).faults == []
 
 
+def test_a_site_behind_the_documented_nginx_is_found_sound(original: Site) -> None:
+    """Nothing is wrong with a tree that nginx serves as the documentation tells it to, compressed siblings and all."""
+    if Nginx.path() is None:
+        pytest.skip(f"no nginx is installed (Debian: {Nginx.package})")
+    with Nginx(ROOT / "docs/nginx.conf") as server:
+        shutil.copytree(original.root, server.root, dirs_exist_ok=True)
+        assert verify(Website(f"http://127.0.0.1:{server.port}/")).findings == []
+
+
 # Damage, one by one.
 
 
@@ -257,18 +268,21 @@ def test_orphans_are_found(root: Path) -> None:
     write(root, ".statscache/note", b"")
     write(root, "v1/pending.json", b"{}\n")
     assert faults(root) == [
-        ("ORPHAN", "v1/objects/00/left.json", "nobody refers to it"),
+        ("ORPHAN", "v1/objects/00/left.json", "nobody refers to it, and its bytes are not those that its name says"),
         ("ORPHAN", "v1/plugins/gone/latest.json", "nobody refers to it"),
     ]
 
 
-def test_an_object_in_its_grace_is_no_fault(root: Path) -> None:
-    """An object from before all retained snapshots may stay for its grace; that is worth a note."""
+@pytest.mark.parametrize(("age", "weight"), [(0, "NOTE"), (10 * 86400, "ORPHAN"), (40 * 86400, "NOTE")])
+def test_an_object_may_wait_for_its_referrer_or_its_end(root: Path, age: int, weight: str) -> None:
+    """An object may be on its way to a snapshot, or outlive one that is older than all others; not lie in between."""
     name = put(root, b"{}\n")["object"]
-    os.utime(root / f"v1/objects/{name[:2]}/{name}", (1, 1))
+    now = time.time()
+    os.utime(root / f"v1/objects/{name[:2]}/{name}", (now, now - age))
+    for path in root.glob("v1/snapshots/*.json"):
+        os.utime(path, (now, now - 30 * 86400))
     (found,) = check(root).findings
-    assert found.weight is Weight.NOTE
-    assert faults(root) == []
+    assert (found.weight.name, found.path) == (weight, f"v1/objects/{name[:2]}/{name}")
 
 
 def test_compressed_siblings_are_read(root: Path) -> None:

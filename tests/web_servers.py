@@ -117,6 +117,11 @@ class Sshd(Server):
         # No file of the user's is read.
         return "ssh -F none " + " ".join(f"-o {name}={value}" for name, value in options.items())
 
+    def restrict(self, command: str) -> None:
+        """Let the key run this command only, from the next login on; an empty one lifts that."""
+        key = (self.directory / "user-key.pub").read_text()
+        (self.directory / "authorized-keys").write_text(f'restrict,command="{command}" {key}' if command else key)
+
     def destination(self, path: Path) -> str:
         """Return how the target is told of a directory on this host."""
         return f"{getpass.getuser()}@127.0.0.1:{path}"
@@ -126,6 +131,7 @@ class Sshd(Server):
         for name in ("host-key", "user-key"):
             key = self.directory / name
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+        self.restrict("")
         host_key = (self.directory / "host-key.pub").read_text()
         (self.directory / "known-hosts").write_text(f"[127.0.0.1]:{self.port} {host_key}")
         if os.geteuid() == 0:
@@ -138,7 +144,7 @@ class Sshd(Server):
             "ListenAddress": "127.0.0.1",
             "Port": self.port,
             "HostKey": self.directory / "host-key",
-            "AuthorizedKeysFile": self.directory / "user-key.pub",
+            "AuthorizedKeysFile": self.directory / "authorized-keys",
             "PidFile": "none",
             "UsePAM": "no",
             "PasswordAuthentication": "no",

@@ -1,5 +1,6 @@
 """Commands that look after an installation: `plugins`, `status`, `quarantine`, `verify`, `config`, `db`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from statscache.config import find
 from statscache.service.health import health, progress_age
 from statscache.store import Database, invariants, quarantine
 from statscache.store.migrations import upgrade
+from statscache.store.quarantine import SetAside
 from statscache.store.schema import REVISION
 from statscache.timeline import iso
 
@@ -142,7 +144,7 @@ def retry(context: Context, ids: tuple[int, ...]) -> None:
     """Try again what was set aside under IDS, or all of it."""
     with context.installation() as installation:
         with installation.database.reading() as connection:
-            items = quarantine.listed(connection, ids)
+            items = _known(quarantine.listed(connection, ids), ids)
         done = [installation.ingest.retry(item) for item in items]
     click.echo(f"{sum(done):,} of {len(items):,} now count; {len(items) - sum(done):,} stay set aside")
     if not all(done):
@@ -155,8 +157,16 @@ def retry(context: Context, ids: tuple[int, ...]) -> None:
 def drop(context: Context, ids: tuple[int, ...]) -> None:
     """Forget what was set aside under IDS."""
     with context.installation() as installation, installation.database.writing() as connection:
+        _known(quarantine.listed(connection, ids), ids)
         dropped = quarantine.drop(connection, ids)
     click.echo(f"dropped {dropped:,}")
+
+
+def _known(items: Sequence[SetAside], ids: Sequence[int]) -> Sequence[SetAside]:
+    if unknown := sorted(set(ids) - {item.id for item in items}):
+        listed = ", ".join(map(str, unknown))
+        raise click.UsageError(f"nothing is set aside under {listed}: see `statscache quarantine list`")
+    return items
 
 
 @click.group("config")

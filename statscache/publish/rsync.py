@@ -37,9 +37,10 @@ _PARTIAL = 23
 _NO_ROOT = re.compile(r"change_dir .* failed: No such file or directory")
 
 _ADVICE = {
-    1: "both sides need rsync 3.2.4 or newer",
-    4: "both sides need rsync 3.2.4 or newer",
-    5: "see that the module exists and has `read only = no`, and that `password_file` holds its password",
+    1: "see that both sides have rsync 3.2.4 or newer, and that a module has `read only = no`",
+    3: "see that the destination is a directory, and may be written",
+    4: "see that both sides have rsync 3.2.4 or newer",
+    5: "see that the module exists, and that `password_file` holds its password",
     10: "see that the daemon runs, and that host and port are right",
     11: "see that there is room on the disk, and that the destination may be written",
     12: "see that `rsh` logs in without a question, and that rsync is installed there and may write",

@@ -240,7 +240,7 @@ class S3Target(Target):
     def _session(self) -> Session:
         # Their debug logs hold signatures and session tokens.
         for library in ("boto3", "botocore"):
-            logging.getLogger(library).setLevel(logging.INFO)
+            logging.getLogger(library).setLevel(logging.WARNING)
         return Session(region_name=self._section.region)
 
     @cached_property

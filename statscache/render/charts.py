@@ -185,9 +185,7 @@ def draw(data: Curves, frame: Frame) -> Figure:
             _stroke(number, curve, data, scale, filled=len(data.curves) == 1)
             for number, curve in enumerate(data.curves, start=1)
         ),
-        x_ticks=tuple(
-            Tick(scale.share((moment - data.start) / data.seconds), label) for moment, label in ticks
-        ),
+        x_ticks=tuple(Tick(scale.share((moment - data.start) / data.seconds), label) for moment, label in ticks),
         y_ticks=tuple(Tick(scale.y(level), compact(level)) for level in levels),
         bands=tuple(Band(scale.share(begin), scale.share(stop - begin)) for begin, stop in data.gaps),
         baseline=scale.y(0),
@@ -208,9 +206,7 @@ def _bucket_ranges(
     touched = sorted(
         bucket
         for begin, stop in gaps
-        for bucket in range(
-            max(0, floor((begin - start) / seconds)), min(buckets, ceil((stop - start) / seconds))
-        )
+        for bucket in range(max(0, floor((begin - start) / seconds)), min(buckets, ceil((stop - start) / seconds)))
     )
     for _, run in groupby(enumerate(sorted(set(touched))), key=lambda pair: pair[1] - pair[0]):
         numbers = [bucket for _, bucket in run]
@@ -286,12 +282,10 @@ def _decimal(value: float, places: int) -> str:
 
 
 def _levels(low: int, high: int) -> list[int]:
-    """Return 3 to 6 whole, evenly spaced levels in steps of 1, 2 or 5 times a power of ten that enclose both ends."""
+    """Return 2 to 6 whole, evenly spaced levels in steps of 1, 2 or 5 times a power of ten that enclose both ends."""
     span = max(1, high - low)
     magnitude = 10 ** max(0, floor(log10(span)) - 1)
-    step = next(
-        step for factor in (1, 2, 5, 10, 20, 50) if (step := factor * magnitude) * 4 >= span or factor == 50
-    )
+    step = next(step for factor in (1, 2, 5, 10, 20, 50) if (step := factor * magnitude) * 4 >= span or factor == 50)
     return list(range(step * floor(low / step), step * ceil(high / step) + 1, step))
 
 

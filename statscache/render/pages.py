@@ -180,17 +180,20 @@ class Pages:
             rows.sort(key=lambda row: -row["total"])
         names = text.columns(rows, view.dimensions)
         top = charts.bars(_ranked(view, "total"), 10) if not plots else ()
-        yield f"plugins/{view.name}/index.html", self._render(
-            "plugin.html",
-            root="../../",
-            view=view,
-            headline=headline(view),
-            kind=_KINDS.get(view.kind, view.kind),
-            state=_STATES.get(view.state),
-            plots=plots,
-            bars=top,
-            columns=names,
-            cells=text.table(rows[:MOST_ROWS], names),
+        yield (
+            f"plugins/{view.name}/index.html",
+            self._render(
+                "plugin.html",
+                root="../../",
+                view=view,
+                headline=headline(view),
+                kind=_KINDS.get(view.kind, view.kind),
+                state=_STATES.get(view.state),
+                plots=plots,
+                bars=top,
+                columns=names,
+                cells=text.table(rows[:MOST_ROWS], names),
+            ),
         )
         base = f"v1/plugins/{view.name}/chart"
         for plot in plots:
@@ -203,7 +206,7 @@ class Pages:
     def index(self, views: Sequence[PluginView], through: int | None) -> Iterator[tuple[str, bytes]]:
         """Yield the front page: every plugin as a card, and how to fetch what they publish."""
         cards = [_card(view) for view in views]
-        example = next((view.links[0].path for view in views if view.links), "v1/index.json")
+        example = next((view.links[0].path for view in views if view.links), None)
         yield "index.html", self._render("index.html", root="", through=through, cards=cards, example=example)
 
     def _render(self, template: str, **context: Any) -> bytes:

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from statscache.config import Config
+from statscache.config import Config, FedmsgSection
 from statscache.exceptions import ConfigurationError
 from statscache.publish import Report
 from statscache.service.consume import Consumer
@@ -25,9 +25,7 @@ def consume(config: Config, stopping: threading.Event) -> Consumer:
         ConfigurationError: No live source is configured.
         SourceError: The source cannot be connected to.
     """
-    section = config.sources.fedmsg
-    if section is None:
-        raise ConfigurationError("no live source is configured: add a section [sources.fedmsg], with endpoints")
+    section = _live_source(config)
     # Importing the bus installs Twisted's reactor, which only a process that consumes should have.
     from statscache.sources.fedmsg import run_hub
 
@@ -53,6 +51,7 @@ def run(config: Config, tell: Tell) -> None:
         SourceError: The source cannot be connected to.
         PublishError: The last publication failed.
     """
+    _live_source(config)
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
     installation = Installation(config)
     publishing = Publishing(installation)
@@ -68,3 +67,9 @@ def run(config: Config, tell: Tell) -> None:
         thread.join()
     tell(*publishing.publish())
     installation.close()
+
+
+def _live_source(config: Config) -> FedmsgSection:
+    if config.sources.fedmsg is None:
+        raise ConfigurationError("no live source is configured: add a section [sources.fedmsg], with endpoints")
+    return config.sources.fedmsg

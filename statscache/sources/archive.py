@@ -2,7 +2,8 @@
 
 import gzip
 import io
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,9 @@ _CHUNK = 1 << 20
 _KEPT_OF_OVERSIZE = 65_536
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+# A few bytes of zstd can stand for 128 KiB: little at a time keeps memory flat.
+_ZSTD_CHUNK = 1 << 12
+_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 
 
 class Chunk(NamedTuple):
@@ -51,7 +55,7 @@ def read(path: Path, *, offset: int, max_line: int, max_lines: int, max_bytes: i
             yield from _chunks(path, file, offset, max_line, max_lines, max_bytes)
     except IsADirectoryError as error:
         raise SourceError(f"{path} is a directory; name the files in it") from error
-    except (EOFError, gzip.BadGzipFile, zstandard.ZstdError) as error:
+    except _DAMAGE as error:
         message = f"{path} is truncated or damaged: {error}; what could be read was taken. Get it anew and run again"
         raise SourceError(message) from error
     except OSError as error:
@@ -61,55 +65,91 @@ def read(path: Path, *, offset: int, max_line: int, max_lines: int, max_bytes: i
 def _chunks(
     path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: int, max_bytes: int
 ) -> Iterator[Chunk]:
-    content = _content(file)
-    _skip(path, content, offset)
     lines: list[bytes] = []
     oversize: list[tuple[bytes, str]] = []
-    size = number = 0
-    while line := content.readline(max_line + 1):
-        offset += len(line)
-        number += 1
-        if len(line) > max_line and not line.endswith(b"\n"):
-            length = len(line)
-            while (rest := content.readline(_CHUNK)) and not rest.endswith(b"\n"):
-                length += len(rest)
-            offset += length + len(rest) - len(line)
-            where = f"the line that ends at byte {offset}"
-            reason = f"{where} has {length + len(rest)} bytes; at most {max_line} are taken ([bus] max_line)"
-            oversize.append((line[:_KEPT_OF_OVERSIZE], reason))
-        elif stripped := line.strip():
-            lines.append(stripped)
-            size += len(stripped)
-        if len(lines) >= max_lines or size >= max_bytes or len(oversize) >= max_lines:
+    size = 0
+    with _content(file) as content:
+        try:
+            _skip(path, content, offset)
+            while line := content.readline(max_line + 1):
+                offset += len(line)
+                if len(line) > max_line and not line.endswith(b"\n"):
+                    length = len(line)
+                    while (rest := content.readline(_CHUNK)) and not rest.endswith(b"\n"):
+                        length += len(rest)
+                    offset += length + len(rest) - len(line)
+                    where = f"the line that ends at byte {offset}"
+                    reason = f"{where} has {length + len(rest)} bytes; at most {max_line} are taken ([bus] max_line)"
+                    oversize.append((line[:_KEPT_OF_OVERSIZE], reason))
+                elif stripped := line.strip():
+                    lines.append(stripped)
+                    size += len(stripped)
+                if len(lines) >= max_lines or size >= max_bytes or len(oversize) >= max_lines:
+                    yield Chunk(lines, oversize, offset, file.tell())
+                    lines, oversize, size = [], [], 0
+        except _DAMAGE:
             yield Chunk(lines, oversize, offset, file.tell())
-            lines, oversize, size = [], [], 0
-    yield Chunk(lines, oversize, offset, file.tell())
+            raise
+        yield Chunk(lines, oversize, offset, file.tell())
 
 
 def _content(file: io.FileIO) -> io.BufferedReader:
     magic = file.read(4)
     file.seek(0)
     if magic.startswith(_GZIP):
-        return io.BufferedReader(gzip.GzipFile(fileobj=file), _CHUNK)
+        # `read` would lose what it has when it meets the damage; `read1` gives it first.
+        return io.BufferedReader(_Raw(gzip.GzipFile(fileobj=file).read1), _CHUNK)
     if magic == _ZSTD:
-        reader = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
-        return io.BufferedReader(_Raw(reader), _CHUNK)
+        return io.BufferedReader(_Raw(_Frames(file).read), _CHUNK)
     return io.BufferedReader(file, _CHUNK)
 
 
 class _Raw(io.RawIOBase):
-    """The decompressor's stream as the raw stream that a buffered reader takes."""
+    """A function that decompresses some more as the raw stream that a buffered reader takes."""
 
-    def __init__(self, reader: zstandard.ZstdDecompressionReader) -> None:
-        self._reader = reader
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._reader.read(len(buffer))
+        data = self._read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
+
+
+class _Frames:
+    """The content of zstd frames, one behind the other; the library's own reader takes a cut one for a whole one."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._begun = False
+        self._content = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, none at the end.
+
+        Raises:
+            EOFError: The file ends within a frame.
+        """
+        while not self._content and (data := self._file.read(_ZSTD_CHUNK)):
+            self._content = memoryview(b"".join(self._decompressed(data)))
+        if not self._content and self._begun:
+            raise EOFError("it ends in the middle of its compression")
+        part, self._content = self._content[:size], self._content[size:]
+        return bytes(part)
+
+    def _decompressed(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            self._begun = True
+            yield self._frame.decompress(data)
+            data = b""
+            if self._frame.eof:
+                data = self._frame.unused_data
+                self._frame = zstandard.ZstdDecompressor().decompressobj()
+                self._begun = False
 
 
 def _skip(path: Path, content: io.BufferedReader, offset: int) -> None:

@@ -2,11 +2,13 @@
 
 import gzip
 import io
+import time
 import zlib
 from collections.abc import Iterable, Mapping
 
 import zstandard
 
+from statscache import canonical
 from statscache.publish import pointer
 from statscache.store.published import Entry, object_path
 from statscache.verify.findings import Weight
@@ -14,13 +16,15 @@ from statscache.verify.reader import LARGEST, Reader
 
 _SIBLINGS = (".gz", ".br", ".zst")
 _OBJECTS = "v1/objects/"
+_YOUNG = 86_400
 
 
 def find(reader: Reader, files: Mapping[str, Entry], objects: Iterable[str], snapshots: Iterable[str]) -> None:
     """Take note of wrong siblings and of orphans, where all files of the place can be listed.
 
-    An object without a referrer stays for a grace period after its last snapshot expired. That snapshot was older than
-    all that are retained, so an object that is younger than all of them was never in one.
+    An object without a referrer may belong to a publication that is under way, or was broken off and overtaken by the
+    next; then it is young. Or it is in its grace; then its snapshot has expired, and was older than all that are
+    retained.
 
     Args:
         reader: Reads the place.
@@ -36,7 +40,7 @@ def find(reader: Reader, files: Mapping[str, Entry], objects: Iterable[str], sna
     known |= {pointer.INDEX, pointer.STATUS, pointer.CHANGES, pointer.PENDING}
     there = dict(listed)
     oldest = min((there[path] for path in roots if path in there), default=0.0)
-    siblings = []
+    siblings, strays = [], []
     for path, changed in there.items():
         base = next((path.removesuffix(form) for form in _SIBLINGS if path.endswith(form)), path)
         if path in known:
@@ -45,11 +49,23 @@ def find(reader: Reader, files: Mapping[str, Entry], objects: Iterable[str], sna
             siblings.append((path, base))
         elif base in known:
             reader.findings.add(Weight.BROKEN, path, f"it is a compressed form of {base}, which is missing")
-        elif path.startswith(_OBJECTS) and changed < oldest:
-            reader.findings.add_alike(Weight.NOTE, path, "no retained snapshot refers to it; it goes after its grace")
+        elif path.startswith(_OBJECTS) and (changed < oldest or changed > time.time() - _YOUNG):
+            strays.append(path)
         else:
             reader.findings.add(Weight.ORPHAN, path, "nobody refers to it")
+    reader.each("objects without referrer", sorted(strays), lambda path: _check_stray(reader, path))
     reader.each("compressed files", sorted(siblings), lambda pair: _compare(reader, *pair))
+
+
+def _check_stray(reader: Reader, path: str) -> None:
+    data = reader.file(path)
+    if data is None:
+        return
+    digest = canonical.digest(data)
+    if path.rpartition(".")[0] == f"{_OBJECTS}{digest[:2]}/{digest}":
+        reader.findings.add_alike(Weight.NOTE, path, "no retained snapshot refers to it; it goes after its grace")
+    else:
+        reader.findings.add(Weight.ORPHAN, path, "nobody refers to it, and its bytes are not those that its name says")
 
 
 def _compare(reader: Reader, path: str, base: str) -> None:

@@ -13,7 +13,7 @@ from statscache.verify import headers
 from statscache.verify.findings import Findings, Weight
 from statscache.verify.places import CONNECTIONS, Answer, NoAnswer, Place, Unreachable, Unreadable
 
-LARGEST = 64 * 1024 * 1024
+LARGEST = 16 * 1024 * 1024
 """Bytes beyond which no file of a tree is read: none grows with history."""
 
 _AT_ONCE = 256

@@ -1,0 +1,36 @@
+"""The benchmark's table says what was promised and whether it is kept, and its sections measure real work."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import folding, history, traffic
+from benchmarks.result import Result, table
+
+
+@pytest.mark.parametrize(("value", "verdict"), [(7.9, "met"), (8.0, "met"), (8.1, "MISSED")])
+def test_a_promise_is_kept_up_to_its_limit(value: float, verdict: str) -> None:
+    """The limit itself is within the promise."""
+    assert Result("backfill", value, most=8).verdict == verdict
+
+
+def test_the_table_aligns_its_columns() -> None:
+    """Each result is a line; what is not promised has no verdict; notes come last."""
+    lines = table([Result("speed", 12.345, most=8, note="so many"), Result("memory", 1.5, "MB")]).splitlines()
+    assert lines == [
+        "        measured  at most",
+        "speed    12.35 x      8 x  MISSED  so many",
+        "memory   1.50 MB        -       -",
+    ]
+
+
+def test_backfill_and_rebuild_are_measured(tmp_path: Path) -> None:
+    """A small history gives each quantity once, and its rebuild folds every message."""
+    traffic.write(tmp_path / "messages.ndjson", 500)
+    backfill, clock, speed, memory = history.measure(tmp_path / "messages.ndjson", tmp_path)
+    assert backfill.value > 1
+    assert clock.value > 1
+    assert speed.value > 0
+    assert 10 < memory.value < 250
+    [rebuild] = folding.measure(tmp_path)
+    assert rebuild.note.startswith("500 messages in ")

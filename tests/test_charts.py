@@ -1,0 +1,156 @@
+"""Plots: zero, unknown and unfinished look different, and the same data gives the same figure."""
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from statscache.render.charts import ACROSS, MOST_LINES, Curves, Figure, Frame, bars, curves, draw
+from statscache.timeline import DAY, HOUR, parse_time
+
+START = parse_time("2015-08-08T00:00:00")
+FRAME = Frame(height=100, ticks=8)
+
+
+def hourly(rows: list[list[Any]], hours: int = 6, complete: int | None = None, **more: Any) -> Curves:
+    """Return curves of so many hours from `START`, of which the first `complete` are over."""
+    end = START + hours * HOUR
+    through = end if complete is None else START + complete * HOUR
+    return curves(rows, start=START, end=end, seconds=HOUR, complete_through=through, gaps=more.get("gaps", ()))
+
+
+def labels(figure: Figure) -> list[str]:
+    """Return what stands on the time axis."""
+    return [tick.label.replace("\u202f", " ") for tick in figure.x_ticks]
+
+
+def span(start: str, end: str, seconds: int) -> Figure:
+    """Return an empty plot between two times."""
+    begin, stop = parse_time(start), parse_time(end)
+    return draw(curves([], start=begin, end=stop, seconds=seconds, complete_through=stop, gaps=()), FRAME)
+
+
+def test_an_absent_bucket_is_zero_and_a_gap_is_unknown() -> None:
+    """Quiet is drawn on the baseline; a bucket that a gap touches, even in part, has no value."""
+    data = hourly([[START, 5], [START + 3 * HOUR, 7]], gaps=[(START + 3 * HOUR + 60, START + 4 * HOUR + 60)])
+    assert data.curves[0].values == (5, 0, 0, None, None, 0)
+    assert data.gaps == ((3, 5),)
+
+
+def test_a_gap_breaks_the_line() -> None:
+    """The path starts anew after a gap, and nothing is drawn across it."""
+    stroke = draw(hourly([], gaps=[(START + 2 * HOUR, START + 4 * HOUR)]), FRAME).strokes[0]
+    assert stroke.solid.count("M") == 2
+    assert stroke.area.count("z") == 2
+
+
+def test_a_gap_has_a_band_of_its_width() -> None:
+    """The band covers exactly the buckets that are unknown."""
+    (band,) = draw(hourly([], gaps=[(START + 3 * HOUR, START + 6 * HOUR)]), FRAME).bands
+    assert (band.x, band.width) == ("50%", "50%")
+
+
+def test_neighbouring_gaps_are_one_band_and_far_ones_are_clipped() -> None:
+    """Gaps that touch are one; what lies outside the plot is not drawn."""
+    around = [(START - DAY, START + HOUR), (START + HOUR, START + 2 * HOUR), (START + DAY, START + 2 * DAY)]
+    assert hourly([], gaps=around).gaps == ((0, 2),)
+
+
+def test_a_point_between_gaps_is_seen() -> None:
+    """A lone bucket is a path of no length, which round caps show, not an empty one."""
+    data = hourly([[START + HOUR, 1]], hours=3, gaps=[(START, START + HOUR), (START + 2 * HOUR, START + 3 * HOUR)])
+    assert draw(data, FRAME).strokes[0].solid == "M500 0h0"
+
+
+def test_what_is_not_over_is_dashed_and_joined_to_what_is() -> None:
+    """The dashes begin at the last complete point; the solid line ends there."""
+    stroke = draw(hourly([[START, 3]], hours=4, complete=3), FRAME).strokes[0]
+    last_solid = stroke.solid.split(" ")[-2:]
+    assert stroke.dashed.startswith(f"M{' '.join(last_solid)}L")
+    assert "875 100" in stroke.dashed
+    assert "875 100" not in stroke.solid
+
+
+def test_all_over_has_no_dashes() -> None:
+    """A finished span is drawn solid to its end."""
+    assert draw(hourly([[START, 3]]), FRAME).strokes[0].dashed == ""
+
+
+def test_zero_lies_on_the_baseline() -> None:
+    """A quiet bus is a line along the bottom."""
+    figure = draw(hourly([]), FRAME)
+    assert figure.baseline == "100"
+    assert set(re.findall(r"[\d.]+ ([\d.]+)", figure.strokes[0].solid)) == {"100"}
+
+
+def test_the_greatest_curves_have_names_and_the_rest_is_their_sum() -> None:
+    """Beyond the limit, what is left is added up in the last curve, so nothing is lost."""
+    rows: list[list[Any]] = [[START, f"k{number:02}", number] for number in range(1, 13)]
+    data = hourly(rows)
+    assert [curve.label for curve in data.curves] == [*(f"k{n:02}" for n in range(12, 5, -1)), "other (5)"]
+    assert len(data.curves) == MOST_LINES
+    assert sum(curve.total for curve in data.curves) == sum(range(1, 13))
+
+
+def test_null_and_the_empty_string_are_told_apart() -> None:
+    """Null is unknown; the empty string says that it is empty."""
+    data = hourly([[START, None, 2], [START, "", 1]])
+    assert [curve.label for curve in data.curves] == ["unknown", "(empty)"]
+
+
+def test_only_a_plot_of_several_curves_has_marks() -> None:
+    """Several curves differ in the shape of their marks, not in colour alone; one is filled instead."""
+    assert draw(hourly([[START, 1]]), FRAME).strokes[0].marks == ()
+    assert all(stroke.marks for stroke in draw(hourly([[START, "a", 1], [START, "b", 1]]), FRAME).strokes)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "seconds", "expected"),
+    [
+        ("2015-08-08T11:03", "2015-08-08T14:03", 60, ["11:30", "12:00", "12:30", "13:00", "13:30", "14:00"]),
+        ("2015-08-07T12:00", "2015-08-08T12:00", HOUR, ["12:00", "18:00", "8 Aug", "06:00"]),
+        ("2015-08-01T15:00", "2015-08-07T15:00", HOUR, ["2 Aug", "3 Aug", "4 Aug", "5 Aug", "6 Aug", "7 Aug"]),
+        ("2015-07-01", "2015-08-08", DAY, ["6 Jul", "13 Jul", "20 Jul", "27 Jul", "3 Aug"]),
+        ("2014-08-09", "2015-08-09", DAY, ["Sep", "Nov", "Jan 2015", "Mar", "May", "Jul"]),
+    ],
+)
+def test_ticks_are_round_moments_in_utc(start: str, end: str, seconds: int, expected: list[str]) -> None:
+    """Midnights show the day, weeks start on Monday, months by name; the machine's time zone has no say."""
+    assert labels(span(start, end, seconds)) == expected
+
+
+@given(st.lists(st.integers(min_value=-(10**6), max_value=10**12), min_size=1, max_size=30))
+def test_the_value_axis_encloses_all_in_a_few_whole_levels(values: list[int]) -> None:
+    """Two to seven levels, evenly spaced, of which zero is one; every point lies within the plot."""
+    figure = draw(hourly([[START + at * HOUR, value] for at, value in enumerate(values)], hours=len(values)), FRAME)
+    heights = [float(tick.at) for tick in figure.y_ticks]
+    assert 2 <= len(heights) <= 7
+    assert "0" in [tick.label for tick in figure.y_ticks]
+    assert all(0 <= float(y) <= FRAME.height for y in re.findall(r"[\d.]+ (-?[\d.]+)", figure.strokes[0].solid))
+    assert all(0 <= float(x) <= ACROSS for x in re.findall(r"(-?[\d.]+) -?[\d.]+", figure.strokes[0].solid))
+
+
+@given(
+    st.lists(st.integers(min_value=START - DAY, max_value=START + 2 * DAY), max_size=6),
+    st.integers(min_value=0, max_value=30),
+)
+def test_gaps_make_unknown_exactly_what_they_touch(edges: list[int], complete: int) -> None:
+    """Whatever the gaps, a bucket is unknown if and only if a gap overlaps it."""
+    gaps = [(low, high) for low, high in zip(edges[::2], edges[1::2], strict=False) if low < high]
+    data = hourly([], hours=24, complete=complete, gaps=gaps)
+    for bucket, value in enumerate(data.curves[0].values):
+        begin, end = data.time(bucket), data.time(bucket + 1)
+        assert (value is None) == any(low < end and high > begin for low, high in gaps)
+    draw(data, FRAME)
+
+
+def test_an_empty_span_is_drawn() -> None:
+    """A plot of no buckets is an empty plot, not an error."""
+    assert draw(hourly([], hours=0), FRAME).strokes[0].solid == ""
+
+
+def test_bars_are_shares_of_the_longest() -> None:
+    """The first fills the width, the others a share of it; only as many as asked for are there."""
+    assert [bar.share for bar in bars([("a", 8), ("b", 4), ("c", 0), ("d", 0)], 3)] == [1000, 500, 0]

@@ -1,0 +1,303 @@
+"""The command line: what it prints and where, how it ends, and what it says of every mistake."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from commands import Home
+from samples import NOON, line
+from statscache import cli
+from statscache.service import demo
+from statscache.sources.simulator import simulate
+
+
+class Called(NamedTuple):
+    """What came of a command: exit status, standard output, standard error."""
+
+    status: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Called]
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs a command in an empty directory, within this process."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("STATSCACHE_CONFIG", raising=False)
+
+    def run(*arguments: str | os.PathLike[str]) -> Called:
+        monkeypatch.setattr(sys, "argv", ["statscache", *(os.fspath(argument) for argument in arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return Called(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """An archive of 20 messages, one of another environment, and a line that is no message."""
+    path = tmp_path / "archive.ndjson"
+    messages = [line(f"{number:x}", NOON + number, users=["ralph"]) for number in range(20)]
+    foreign = line("foreign", NOON, "org.fedoraproject.stg.shop.sale")
+    path.write_bytes(b"\n".join([*messages, foreign, b"no message"]) + b"\n")
+    return path
+
+
+def test_backfill_tells_what_became_of_every_line(call: Call, archive: Path) -> None:
+    """Read, accepted, known, foreign, held and set aside add up, in words and as JSON, once and again."""
+    assert call("backfill", archive) == Called(
+        0,
+        "22 read, 20 accepted, 0 known, 1 foreign, 0 held, 1 set aside\n"
+        "foreign: of other environments than prod ([bus] environments)\n"
+        "what was set aside, and why: `statscache quarantine list`\n",
+        "",
+    )
+    again = json.loads(call("backfill", archive, archive, "--json").out)
+    assert (again["read"], again["accepted"], again["known"], again["foreign"]) == (44, 0, 40, 2)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("plugins",),
+        ("status",),
+        ("quarantine", "list"),
+        ("publish",),
+        ("publish", "--dry-run"),
+        ("verify", "--journal"),
+        ("snapshots",),
+        ("config", "show"),
+    ],
+)
+def test_json_is_json_and_nothing_else(call: Call, archive: Path, command: tuple[str, ...]) -> None:
+    """With `--json`, standard output is one JSON document, and standard error is empty."""
+    call("backfill", archive)
+    done = call(*command) if command[0] == "config" else call(*command, "--json")
+    assert done.status == 0
+    assert json.loads(done.out) is not None
+    assert done.err == ""
+
+
+def test_all_errors_of_a_configuration_are_told_at_once(call: Call) -> None:
+    """Each comes with its section and key, what was expected, and, for an unknown key, those that are known."""
+    Path("statscache.toml").write_text(
+        '[database]\nurl = "oracle:///x"\n[publish]\ninterval = 0\nspeed = 3\n'
+        '[nonsense]\n[plugins]\ntime_budget = "long"\n'
+    )
+    for command in (("config", "check"), ("status",), ("run",)):
+        done = call(*command)
+        assert done.status == 2
+        assert "statscache.toml has 5 errors:" in done.err
+        for where in (
+            "[database] url: ",
+            "[publish] interval: ",
+            "[publish] speed: is unknown; known here are: ",
+            "[nonsense]: is unknown; known here are: bus, database, plugins, publish, sources",
+            "[plugins] time_budget: ",
+        ):
+            assert where in done.err
+        assert "expected sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("missing.toml", None, "cannot read the configuration missing.toml: No such file or directory"),
+        (".", None, "cannot read the configuration .: Is a directory"),
+        ("binary.toml", b"\xff\xfe", "binary.toml is no TOML"),
+        ("broken.toml", b"[publish\n", "broken.toml is no TOML"),
+    ],
+)
+def test_a_configuration_that_cannot_be_read_is_named(
+    call: Call, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None, reason: str
+) -> None:
+    """Whether `--config` or STATSCACHE_CONFIG names it, the error says which file, and why."""
+    if content is not None:
+        Path(name).write_bytes(content)
+    named = call("--config", name, "status")
+    monkeypatch.setenv("STATSCACHE_CONFIG", name)
+    for done in (named, call("status")):
+        assert (done.status, done.out) == (2, "")
+        assert reason in done.err
+
+
+def test_the_environment_overrides_the_file(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`STATSCACHE_SECTION__KEY` wins over the file; what is wrong with it is told like an error of the file."""
+    Path("statscache.toml").write_text("[publish]\ninterval = 5\ntitle = 'Mine'\n")
+    monkeypatch.setenv("STATSCACHE_PUBLISH__INTERVAL", "7")
+    publish = json.loads(call("config", "show").out)["publish"]
+    assert (publish["interval"], publish["title"]) == (7, "Mine")
+    monkeypatch.setenv("STATSCACHE_PUBLISH__INTERVAL", "soon")
+    done = call("config", "check")
+    assert done.status == 2
+    assert "[publish] interval: " in done.err
+    monkeypatch.delenv("STATSCACHE_PUBLISH__INTERVAL")
+    monkeypatch.setenv("STATSCACHE_PUBLISH", "{half")
+    done = call("config", "check")
+    assert done.status == 2
+    assert 'the environment cannot be used: error parsing value for field "publish"' in done.err
+
+
+def test_a_password_is_not_shown(call: Call) -> None:
+    """`config show` leaves out the password of the database."""
+    Path("statscache.toml").write_text('[database]\nurl = "postgresql+psycopg://me:secret@127.0.0.1:1/x"\n')
+    done = call("config", "show")
+    assert done.status == 0
+    assert "me:***@" in done.out
+    assert "secret" not in done.out + call("status").err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("nonsense",), "No such command 'nonsense'"),
+        (("backfill",), "Missing argument"),
+        (("backfill", "--complete", "x", "y", "archive.ndjson"), "expected 2015-08-08"),
+        (("backfill", "--complete", "10", "10", "archive.ndjson"), "the start must be before the end"),
+        (("rebuild", "nobody"), "no active plugin is named 'nobody'; active are: volume, "),
+        (("plugins", "--resume", "nobody"), "no active plugin is named 'nobody'"),
+        (("try", "nobody", "archive.ndjson"), "no active plugin is named 'nobody'"),
+        (("publish", "--target", "nobody"), "no target is named nobody; there are: public"),
+        (("publish", "--every", "0"), "Invalid value for '--every'"),
+        (("quarantine", "drop"), "Missing argument"),
+        (("quarantine", "drop", "99"), "nothing is set aside under 99"),
+        (("quarantine", "retry", "99", "98"), "nothing is set aside under 98, 99"),
+        (("rollback", "abc"), "no retained snapshot has an id that begins with 'abc'"),
+        (("verify",), "--journal"),
+        (("run",), "[sources.fedmsg]"),
+        (("serve",), "run `statscache publish` first"),
+    ],
+)
+def test_wrong_usage_ends_with_status_2_and_says_what_is_right(
+    call: Call, archive: Path, arguments: tuple[str, ...], reason: str
+) -> None:
+    """Nothing is printed as a result, and no site is made."""
+    done = call(*arguments)
+    assert (done.status, done.out) == (2, "")
+    assert reason in done.err
+    assert not Path("public").exists()
+
+
+def test_files_that_cannot_be_read_do_not_stop_the_others(call: Call, archive: Path) -> None:
+    """Each is named with its reason, the rest is taken, `--complete` is not recorded, and the status is 1."""
+    Path("broken.gz").write_bytes(b"\x1f\x8b\x08\x00")
+    done = call("backfill", "missing", archive, ".", "broken.gz", "--complete", "1", "2")
+    assert done.status == 1
+    assert done.out.startswith("22 read, 20 accepted")
+    for reason in (
+        "missing: No such file or directory",
+        ". is a directory; name the files in it",
+        "broken.gz is truncated or damaged",
+        "3 of 4 files could not be read to the end; --complete was not recorded",
+    ):
+        assert reason in done.err
+
+
+def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
+    """`status --max-age`, and a retry that fails."""
+    assert call("status").status == 0
+    done = call("status", "--max-age", "5")
+    assert done.status == 3
+    assert "wanting: nothing was ever heard; 5 s are allowed" in done.out
+    call("backfill", archive)
+    item = json.loads(call("quarantine", "list", "--json").out)[0]
+    assert call("quarantine", "retry") == Called(3, "0 of 1 now count; 1 stay set aside\n", "")
+    assert call("quarantine", "drop", str(item["id"])) == Called(0, "dropped 1\n", "")
+    assert call("quarantine", "list").out == "nothing is set aside\n"
+
+
+def test_verify_journal_and_db_check_find_what_was_tampered_with(call: Call, archive: Path) -> None:
+    """A count that is not what the journal gives is found by both, with status 3."""
+    call("backfill", archive)
+    assert call("verify", "--journal").status == 0
+    assert call("db", "check") == Called(0, "all invariants hold\n", "")
+    with sqlite3.connect("statscache.db") as connection:
+        connection.execute("UPDATE key SET total = total + 1")
+    connection.close()
+    done = call("verify", "--journal")
+    assert done.status == 3
+    assert "volume: differs" in done.out
+    done = call("db", "check")
+    assert done.status == 3
+    assert "the days of a key do not add up to its total" in done.out
+
+
+def test_rebuild_and_try_agree_with_what_was_folded(call: Call, archive: Path) -> None:
+    """A rebuilt plugin publishes the same snapshot, and `try` makes the document that is published."""
+    call("backfill", archive)
+    before = json.loads(call("publish", "--json").out)["id"]
+    assert call("rebuild", "volume", "volume-by-user").out == "rebuilt volume, volume-by-user\n"
+    assert json.loads(call("publish", "--json").out)["id"] == before
+    published = json.loads(Path("public/v1/plugins/volume-by-user/latest.json").read_bytes())
+    assert json.loads(call("try", "volume-by-user", archive).out)["latest.json"] == published
+
+
+def test_a_name_that_is_not_utf8_is_a_file_like_any_other(tmp_path: Path, archive: Path) -> None:
+    """Its messages count, and an error about it is printed."""
+    home = Home(tmp_path / "home")
+    name = os.fsencode(home.directory) + b"/\xff\xfe.ndjson"
+    os.link(archive, name)
+    assert home.run("backfill", name).stdout.startswith("22 read, 20 accepted")
+    os.unlink(name)
+    done = home.run("backfill", name, status=1)
+    assert "No such file or directory" in done.stderr
+
+
+def test_a_reader_who_has_seen_enough_is_no_error_to_talk_about(tmp_path: Path) -> None:
+    """Output into a closed pipe ends the command quietly."""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as closed:
+        command = [sys.executable, "-m", "statscache", "plugins"]
+        done = subprocess.run(command, cwd=tmp_path, stdout=closed, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_a_killed_backfill_carries_on_and_counts_everything_once(tmp_path: Path) -> None:
+    """Killed in its second transaction, the next run reads only the rest, and the sums are right."""
+    home = Home(tmp_path / "home")
+    archive = home.directory / "archive"
+    archive.write_bytes(b"".join(line(f"{number:x}", NOON + number) + b"\n" for number in range(20_000)))
+    with home.start("backfill", "archive") as first:
+        first.await_log("transaction has committed")
+        first.await_log("transaction begins", 2)
+        first.end(9)  # type: ignore[arg-type]
+    done = home.json("backfill", "archive")
+    assert 0 < done["read"] < 20_000
+    assert home.json("status")["journal"]["messages"] == 20_000
+    home.run("verify", "--journal")
+
+
+def test_the_demo_ends_by_itself_and_can_be_run_again(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says what it did and how to look at it; a second run replaces the first, and a foreign site is left alone."""
+    # The first messages of the day will do.
+    monkeypatch.setattr(demo, "simulate", lambda traffic: islice(simulate(traffic), 3_000))
+    done = call("demo")
+    assert done.status == 0, done.err
+    assert done.out.startswith("3,000 messages of ")
+    assert "3,000 were counted by" in done.out
+    assert "statscache serve" in done.out
+    first = json.loads(Path("public/v1/index.json").read_bytes())
+    assert {row["state"] for row in first["plugins"]} == {"ok"}
+    assert call("demo").status == 0
+    assert json.loads(Path("public/v1/index.json").read_bytes())["generation"] > first["generation"]
+    Path("statscache-demo.db").unlink()
+    done = call("demo")
+    assert done.status == 1
+    assert "holds a site that is not the demo's" in done.err

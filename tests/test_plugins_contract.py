@@ -1,0 +1,163 @@
+"""The contract of plugins: a wrong class is refused when it is defined, with its name and the mend."""
+
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import pytest
+
+from statscache.exceptions import PluginError, UnknownPlugin
+from statscache.plugins import Counter, Latest, Plugin, registry
+from statscache_plugins.volume import Volume
+
+GOOD: dict[str, Any] = {
+    "__doc__": "Something.",
+    "name": "wrong",
+    "title": "Wrong",
+    "dimensions": ("key",),
+    "observe": lambda self, message: (),
+}
+
+
+def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
+    """Define a plugin class that is right but for the changes; `...` takes an attribute out."""
+    attributes = {name: value for name, value in {**GOOD, **changes}.items() if value is not ...}
+    return type("Wrong", (kind,), {"__module__": "shop.plugins", **attributes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "mend"),
+    [
+        ({"name": ...}, "`name` is None; give it a name of lowercase letters"),
+        ({"name": "Wrong"}, "`name` is 'Wrong'"),
+        ({"name": "../x"}, "`name` is '../x'"),
+        ({"name": "a" * 64}, "give it a name"),
+        ({"name": 5}, "`name` is 5"),
+        ({"title": ...}, "`title` is missing"),
+        ({"title": "  "}, "`title` is missing"),
+        ({"__doc__": ...}, "the docstring is missing"),
+        ({"dimensions": ["key"]}, "`dimensions` is ['key']; give a tuple"),
+        ({"dimensions": "key"}, "`dimensions` is 'key'; give a tuple"),
+        ({"dimensions": ("Key",)}, "give a tuple of names in lowercase"),
+        ({"dimensions": ("total",)}, "none of ["),
+        ({"dimensions": ("a", "a")}, "each name may stand there once"),
+        ({"topics": "bodhi.#"}, "`topics` is 'bodhi.#'; give a tuple of patterns"),
+        ({"topics": ("#.bodhi",)}, "give a tuple of patterns"),
+        ({"topics": ("a b",)}, "give a tuple of patterns"),
+        ({"version": 0}, "give a whole number from 1"),
+        ({"version": "2"}, "`version` is '2'"),
+        ({"version": True}, "`version` is True"),
+        ({"unbounded": True, "dimensions": ()}, "`unbounded` needs at least one dimension"),
+        ({"observe": ...}, "`observe(self, message)` is missing"),
+        ({"merge": lambda *_: set()}, "it overrides merge, which the framework owns"),
+        ({"latest": lambda *_: [], "series": lambda *_: []}, "it overrides latest, series"),
+    ],
+)
+def test_a_wrong_class_is_refused_with_its_name_and_the_mend(changes: dict[str, Any], mend: str) -> None:
+    """The error names the class, what is wrong with it and what to write instead."""
+    with pytest.raises(PluginError) as caught:
+        define(**changes)
+    assert str(caught.value).startswith("plugin class shop.plugins.Wrong: ")
+    assert mend in str(caught.value)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    """An author mends a class in one go."""
+    with pytest.raises(PluginError) as caught:
+        define(name=..., title=..., version=-1)
+    assert all(word in str(caught.value) for word in ("`name`", "`title`", "`version`"))
+
+
+def test_a_class_of_no_kind_is_refused() -> None:
+    """Who derives from Plugin itself is told the kinds."""
+    with pytest.raises(PluginError, match="derive from a kind, such as Counter, Latest or Log"):
+        define(Plugin)
+
+
+def test_a_right_class_is_taken() -> None:
+    """The class that the wrong ones are made from is right."""
+    assert define()().summary == "Something."
+    assert define(Latest)().kind == "Latest"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted", "unwanted"),
+    [
+        ("bodhi.update.comment", ["bodhi.update.comment"], ["bodhi.update", "bodhi.update.comment.x"]),
+        ("bodhi.*.comment", ["bodhi.update.comment"], ["bodhi.comment", "bodhi.a.b.comment"]),
+        ("bodhi.#", ["bodhi", "bodhi.update", "bodhi.update.comment"], ["bodhi2.update", "x.bodhi"]),
+        ("#", ["bodhi", "a.b.c"], []),
+        ("*", ["short"], ["a.b"]),
+    ],
+)
+def test_topics_are_matched_by_whole_parts(pattern: str, wanted: list[str], unwanted: list[str]) -> None:
+    """A star is one part, a hash at the end is any number of parts."""
+    plugins = registry.Registry([define(topics=(pattern,))()])
+    assert [topic for topic in [*wanted, *unwanted] if plugins.interested(topic)] == wanted
+
+
+class _Point(EntryPoint):
+    """An entry point that loads what it is told."""
+
+    loaded: dict[str, Callable[[], Any]]
+
+    def load(self) -> Any:
+        """Return, or raise, what the test wants."""
+        return _Point.loaded[self.name]()
+
+
+@pytest.fixture
+def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Install entry points."""
+
+    def installed(**loaded: Callable[[], Any]) -> None:
+        _Point.loaded = loaded
+        points = [_Point(name, f"shop.{name}:PLUGINS", registry.GROUP) for name in loaded]
+        monkeypatch.setattr(registry, "entry_points", lambda group: points)
+
+    return installed  # type: ignore[return-value]
+
+
+def fail() -> Any:
+    """Raise as a package does that lacks a dependency."""
+    raise ModuleNotFoundError("No module named 'gone'")
+
+
+def test_an_entry_point_that_fails_to_load_is_reported_and_the_rest_run(install: Callable[..., None]) -> None:
+    """Its name and reason are a problem of the registry; so is what is no plugin class."""
+    install(broken=fail, good=lambda: Volume, number=lambda: 5, other=lambda: [Volume, dict])
+    loaded = registry.load()
+    assert [plugin.name for plugin in loaded] == ["volume"]
+    reasons = {problem.name: problem.reason for problem in loaded.problems}
+    assert reasons.keys() == {"broken", "number", "other"}
+    assert "shop.broken:PLUGINS: ModuleNotFoundError: No module named 'gone'" in reasons["broken"]
+    assert "is no plugin class; derive it from a kind" in reasons["other"]
+
+
+def test_of_two_claims_of_one_name_the_first_stands_and_both_are_named(install: Callable[..., None]) -> None:
+    """Who installs two plugins of one name learns where both come from."""
+    install(a=lambda: Volume, b=lambda: define(name="volume"))
+    loaded = registry.load()
+    assert type(loaded.get("volume")) is Volume
+    (problem,) = loaded.problems
+    assert problem.name == "volume"
+    assert "shop.b:PLUGINS and shop.a:PLUGINS both claim the name" in problem.reason
+
+
+def test_patterns_choose_and_settings_reach_the_plugin(install: Callable[..., None]) -> None:
+    """What no pattern matches is not made; a plugin that refuses its settings is a problem."""
+
+    def refuse(self: Any, settings: Any = None) -> None:
+        raise ValueError(f"colour {settings['colour']} is unknown")
+
+    install(a=lambda: [Volume, define(name="builds-by-owner"), define(name="picky", __init__=refuse)])
+    assert [plugin.name for plugin in registry.load(["builds-*"])] == ["builds-by-owner"]
+    loaded = registry.load(["*"], {"volume": {"a": 1}, "picky": {"colour": "red"}})
+    assert loaded.get("volume").settings == {"a": 1}
+    assert [problem.reason for problem in loaded.problems] == ["shop.a:PLUGINS: ValueError: colour red is unknown"]
+
+
+def test_a_plugin_that_is_not_active_is_unknown() -> None:
+    """The error lists those that are active."""
+    with pytest.raises(UnknownPlugin, match="no active plugin is named 'nope'; active are: volume"):
+        registry.Registry([Volume()]).get("nope")

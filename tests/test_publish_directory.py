@@ -1,0 +1,164 @@
+"""The directory target: what a change costs, what stays, and what two publishers do to each other."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from samples import NOON, Buyers, Line, Prices, Site, follow, line
+from statscache.exceptions import PublisherBusy, PublishError
+from statscache.publish.directory import DirectoryTarget
+from statscache.publish.target import File
+from statscache.store import locks
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """A site of which one snapshot is published."""
+    made = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (Buyers, Prices))
+    made.feed([sale(0, "a"), sale(1, "b")])
+    made.publish()
+    yield made
+    made.close()
+
+
+def sale(number: int, buyer: str) -> Line:
+    """Return a message."""
+    return line(f"s{number}", NOON + number, body={"buyer": buyer, "thing": "hat"})
+
+
+def test_what_did_not_change_is_not_written_again(site: Site) -> None:
+    """A publication without news renews pointer, status and changes; one with news leaves other files alone."""
+    before = {path: path.stat().st_ino for path in site.public.rglob("*.json")}
+    snapshot, report = site.report()
+    assert (snapshot.generation, report.objects, report.files) == (1, 0, 3)
+    site.feed([sale(2, "b")])
+    snapshot, report = site.report()
+    assert snapshot.generation == 2
+    same = site.public / "v1/plugins/buyers/by/a.json"
+    other = site.public / "v1/plugins/buyers/by/b.json"
+    assert same.stat().st_ino == before[same]
+    assert other.stat().st_ino != before[other]
+
+
+def test_the_snapshot_of_the_same_content_keeps_its_generation(site: Site) -> None:
+    """Copies, restarts and a forced render are no news: same id, same generation, same parent."""
+    before = site.document("v1/index.json")
+    site.feed([sale(0, "a")])
+    reopened = site.reopened()
+    reopened.publish(force=True)
+    after = site.document("v1/index.json")
+    assert [after[name] for name in ("snapshot", "generation", "parent")] == [before["snapshot"], 1, None]
+    reopened.close()
+
+
+def test_parent_and_changes_lead_back(site: Site) -> None:
+    """Each snapshot names its parent, and the list of changes names the documents, newest first."""
+    first = site.document("v1/index.json")["snapshot"]
+    site.feed([sale(2, "c")])
+    site.publish()
+    index, changes = site.document("v1/index.json"), site.document("v1/changes.json")["snapshots"]
+    assert index["parent"] == first
+    assert [change["snapshot"] for change in changes] == [index["snapshot"], first]
+    assert changes[0]["added"] == ["v1/plugins/buyers/by/c.json"]
+    assert "v1/plugins/buyers/latest.json" in changes[0]["changed"]
+    assert (site.public / f"v1/snapshots/{first}.json").is_file()
+
+
+def test_a_snapshot_that_is_retained_resolves(tmp_path: Path) -> None:
+    """Objects of retained snapshots stay; of those beyond the count they go, when the grace is over."""
+    retention = {"snapshots": 2, "days": 1, "grace_hours": 0}
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (Buyers,), publish={"retention": retention})
+    for number in range(6):
+        site.feed([sale(number, "a")])
+        site.publish()
+    site.publish()
+    kept = sorted(path.stem for path in (site.public / "v1/snapshots").glob("*.json"))
+    changes = site.document("v1/changes.json")["snapshots"]
+    assert kept == sorted(change["snapshot"] for change in changes)
+    assert len(kept) == 2
+    for change in changes:
+        pointer = site.document("v1/index.json") | {"manifest": f"v1/snapshots/{change['snapshot']}.json"}
+        pointer |= {"snapshot": change["snapshot"], "plugins": []}
+        copy = tmp_path / f"reader-{change['generation']}"
+        copy.mkdir()
+        (copy / "v1").mkdir()
+        (copy / "v1/index.json").write_bytes(orjson.dumps(pointer))
+        for name in ("objects", "snapshots"):
+            (copy / "v1" / name).symlink_to(site.public / "v1" / name)
+        assert follow(copy)["v1/plugins/buyers/by/a.json"]
+    objects = {path.name.removesuffix(".gz") for path in (site.public / "v1/objects").rglob("*") if path.is_file()}
+    assert len(objects) < 2 * len(site.tree()) + 20
+    site.close()
+
+
+def test_a_target_that_was_emptied_is_filled_again(site: Site) -> None:
+    """What a target holds is learned from its own pointer: none means nothing."""
+    wanted = site.aliases()
+    for path in sorted(site.public.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    site.publish()
+    assert follow(site.public) == site.aliases() == wanted
+
+
+def test_a_damaged_pointer_is_replaced(site: Site) -> None:
+    """A pointer that is no JSON does not stop publishing."""
+    (site.public / "v1/index.json").write_bytes(b"{")
+    site.publish()
+    assert follow(site.public) == site.aliases()
+
+
+def test_a_generation_is_above_that_of_any_target(tmp_path: Path, site: Site) -> None:
+    """A new database that publishes to a place where another has been goes on from its number."""
+    other = Site(f"sqlite:///{tmp_path}/new.db", tmp_path, (Buyers,))
+    other.feed([sale(7, "z")])
+    assert other.publish().generation == 2
+    assert follow(other.public)["v1/plugins/buyers/by/z.json"]
+    other.close()
+
+
+def test_two_publishers_do_not_work_at_once(database_url: str, tmp_path: Path) -> None:
+    """The second is told so, and nothing is lost."""
+    site = Site(database_url, tmp_path, (Buyers,))
+    site.feed([sale(1, "a")])
+    with locks.publishing(site.database), pytest.raises(PublisherBusy, match="another publisher is at work"):
+        site.publish()
+    assert site.publish().generation == 1
+    site.close()
+
+
+def test_a_target_that_fails_is_named(tmp_path: Path) -> None:
+    """A target in whose way a file stands is an error that names it; the next publication carries on."""
+    (tmp_path / "public").write_bytes(b"in the way")
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (Buyers,))
+    site.feed([sale(1, "a")])
+    with pytest.raises(PublishError, match="target public: "):
+        site.publish()
+    (tmp_path / "public").unlink()
+    site.publish()
+    assert follow(site.public) == site.aliases()
+    site.close()
+
+
+def test_files_are_readable_whatever_the_umask(tmp_path: Path) -> None:
+    """A web server of another user can read what is published."""
+    target = DirectoryTarget("web", tmp_path / "w")
+    before = os.umask(0o077)
+    try:
+        target.write([File("v1/a.json", b"{}\n")])
+    finally:
+        os.umask(before)
+    assert (tmp_path / "w/v1/a.json").stat().st_mode & 0o777 == 0o644
+
+
+def test_deleting_leaves_no_empty_directories(tmp_path: Path) -> None:
+    """And what is not there is no error."""
+    target = DirectoryTarget("web", tmp_path)
+    target.write([File("v1/a/b/c.json", b"1\n"), File("v1/d.json", b"2\n")])
+    target.delete(["v1/a/b/c.json", "v1/none.json", "nowhere/at/all.json"])
+    assert not (tmp_path / "v1/a").exists()
+    assert target.read("v1/d.json") == b"2\n"
+    assert target.read("v1/a/b/c.json") is None
+    assert target.read("v1/d.json/x") is None
