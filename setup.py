@@ -39,6 +39,7 @@ RUNTIME = [
     "setuptools>=80,<82",
     "sqlalchemy>=2.0.30",
     "twisted>=22.10",
+    "typing_extensions>=4.9",
     "txzmq>=1.0",
     "urllib3>=2",
     "watchdog>=4",

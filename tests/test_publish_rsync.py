@@ -467,10 +467,11 @@ def test_rsync_ends_with_its_publisher(wrapped: Wrapped, tmp_path: Path) -> None
     )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", code, str(root)], env=environment) as publisher:
-        wait_for(lambda: [*root.rglob(".a.json.*")])
+        wait_for(lambda: [*root.rglob(".a.json.*")] or publisher.poll() is not None)
+        assert publisher.poll() is None
         publisher.kill()
     (rsync_id,) = wrapped.runs()
-    wait_for(lambda: not Path(f"/proc/{rsync_id}").exists())
+    wait_for(lambda: has_ended(rsync_id))
     wait_for(lambda: not [path for path in root.rglob("*") if path.is_file()])
 
 
@@ -497,6 +498,14 @@ def test_a_killed_rsync_is_started_again(wrapped: Wrapped, tmp_path: Path) -> No
     wrapped.become('exec $rsync "$@"')
     target.barrier()
     assert (root / "v1/a.json").read_bytes() == data
+
+
+def has_ended(process: int) -> bool:
+    """Return whether a process is no more, or only waits for its exit status to be fetched."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 def wait_for(condition: Callable[[], object]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from statscache import schemas
 from statscache.cli.context import Context, as_json, passed, show_json, show_table
 from statscache.cli.verify import verify
 from statscache.config import find
@@ -78,7 +79,7 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
         raise click.exceptions.Exit(WANTING)
 
 
-def _show_status(state: dict[str, Any], age: int | None, concerns: list[str]) -> None:
+def _show_status(state: schemas.Health, age: int | None, concerns: list[str]) -> None:
     journal = state["journal"]
     through = "no message yet" if state["through"] is None else iso(state["through"])
     click.echo(f"through     {through}" + ("" if age is None else f"; last heard of {age:,} s ago"))

@@ -16,7 +16,6 @@ from sqlalchemy import Connection, delete, func, select
 from statscache.exceptions import YieldError
 from statscache.plugins import keys
 from statscache.plugins.contract import Dirty, KeyDocument, Observation, Plugin, State, check_key
-from statscache.plugins.keys import Key
 from statscache.store.bulk import Upsert, among
 from statscache.store.schema import bucket, key, key_day
 from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution, floor

@@ -1,7 +1,7 @@
 """What stands outside the snapshot: the pointer to it, health, and what changed. They alone carry wall-clock time."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Sequence
+from typing import cast
 
 from statscache import canonical, schemas
 from statscache.signatures import signed_bytes
@@ -44,13 +44,13 @@ def index(snapshot: Snapshot, now: int, interval: int, sign: Sign | None = None)
     return canonical.dumps(document)
 
 
-def status(snapshot: Snapshot, now: int, health: Mapping[str, Any]) -> bytes:
+def status(snapshot: Snapshot, now: int, health: schemas.Health) -> bytes:
     """Return the health of the service as of `now`."""
     document: schemas.Status = {
         "schema": "statscache/status/1",
         "generated_at": now,
         "generation": snapshot.generation,
-        **cast(schemas.Health, health),
+        **health,
     }
     return canonical.dumps(document)
 

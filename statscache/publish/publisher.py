@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 
+from statscache import schemas
 from statscache.exceptions import PublishError
 from statscache.publish import pointer, siblings
 from statscache.publish.retrying import Retrying
@@ -77,7 +78,7 @@ class Publication:
     retained: Sequence[Snapshot]
     collected: Sequence[str]
     expired: Sequence[str]
-    health: Mapping[str, Any]
+    health: schemas.Health
     interval: int
     load: Load
     sign: pointer.Sign | None = None

@@ -134,6 +134,8 @@ class Renderer:
                 rendered = Rendered(about(plugin), "stale", row, reason=str(error))
             except Exception as error:
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
-                rendered = Rendered(about(plugin), "stale", row, reason=f"{type(error).__name__}: {error}")
+                # What the error says may quote a message, and the reason is published.
+                reason = f"it could not be rendered: {type(error).__name__}; the log says more"
+                rendered = Rendered(about(plugin), "stale", row, reason=reason)
         rendered.view = self._views.view(connection, plugin, rendered)
         return rendered

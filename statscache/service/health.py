@@ -1,10 +1,11 @@
 """How the service fares, for `status.json`, for `statscache status` and for whoever watches over it."""
 
 import time
-from typing import Any
+from typing import TypedDict
 
 from sqlalchemy import Connection
 
+from statscache import schemas
 from statscache.plugins.registry import Registry
 from statscache.service.backfill import PREFIX
 from statscache.snapshot import record
@@ -12,10 +13,22 @@ from statscache.store import coverage, journal, positions, quarantine, sources
 from statscache.store.positions import Position
 
 
-def health(connection: Connection, registry: Registry) -> dict[str, Any]:
+class _PluginState(TypedDict):
+    state: schemas.PluginState
+    reason: str
+    behind: int
+    last_event: int | None
+
+
+def health(connection: Connection, registry: Registry, *, public: bool = False) -> schemas.Health:
     """Return the state of journal, sources and plugins, of what was set aside, and of gaps.
 
-    Times are seconds since 1970 UTC. Nothing in here names a person or quotes a message: it is published.
+    Times are seconds since 1970 UTC.
+
+    Args:
+        connection: A reading connection.
+        registry: The plugins.
+        public: Whether everybody may read it: reasons that quote an error, which can quote a message, are left out.
     """
     end = journal.head(connection)
     counts = journal.counts(connection)
@@ -46,31 +59,38 @@ def health(connection: Connection, registry: Registry) -> dict[str, Any]:
         "plugins": [
             {
                 "name": plugin.name,
-                **plugin_state(rows.get(plugin.name), end, reasons.get(plugin.name, "")),
+                **_plugin(rows.get(plugin.name), end, reasons.get(plugin.name, ""), public=public),
                 "quarantined": set_aside.get(plugin.name, 0),
             }
             for plugin in registry
         ],
-        "problems": [{"name": problem.name, "reason": problem.reason} for problem in registry.problems],
+        "problems": [
+            {"name": problem.name, "reason": "it could not be loaded" if public else problem.reason}
+            for problem in registry.problems
+        ],
         "held": current is not None and current.is_rollback,
-        "gaps": [[start, end] for start, end in coverage.gaps(connection)],
+        "gaps": coverage.gaps(connection),
     }
 
 
-def plugin_state(row: Position | None, end: journal.Head, held_back: str) -> dict[str, Any]:
+def _plugin(row: Position | None, end: journal.Head, held_back: str, *, public: bool) -> _PluginState:
     """Return the state of one plugin, its reason, how many messages it is behind, and its newest event.
 
     Args:
         row: Its row; None if the database has not seen it.
         end: The journal's end.
         held_back: Why the newest snapshot shows older documents of it; empty if it does not.
+        public: Whether everybody may read it.
     """
     if row is None:
         return {"state": "rebuilding", "reason": "new", "behind": end.position, "last_event": None}
     behind = end.position - row.position
-    state = "failed" if row.suspended else "rebuilding" if behind else "stale" if held_back else "ok"
-    reason = row.suspended or (held_back if state == "stale" else "")
-    return {"state": state, "reason": reason, "behind": behind, "last_event": row.newest}
+    if row.suspended:
+        reason = "it is suspended after errors" if public else row.suspended
+        return {"state": "failed", "reason": reason, "behind": behind, "last_event": row.newest}
+    if behind:
+        return {"state": "rebuilding", "reason": "", "behind": behind, "last_event": row.newest}
+    return {"state": "stale" if held_back else "ok", "reason": held_back, "behind": 0, "last_event": row.newest}
 
 
 def progress_age(connection: Connection) -> int | None:

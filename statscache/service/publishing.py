@@ -5,13 +5,14 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 from statscache import resources
 from statscache.config import AnyTarget
 from statscache.config import DirectoryTarget as DirectorySection
 from statscache.config import RsyncTarget as RsyncSection
 from statscache.exceptions import ConfigurationError, PublishError
-from statscache.publish import Publisher, Report
+from statscache.publish import Publisher, Report, signing
 from statscache.publish.directory import DirectoryTarget
 from statscache.publish.publisher import Publication
 from statscache.publish.rsync import RsyncTarget
@@ -36,7 +37,7 @@ class Publishing:
         only: Names of the targets to publish to; none means all.
 
     Raises:
-        ConfigurationError: There is no target of such a name.
+        ConfigurationError: There is no target of such a name, or a signing key cannot be used.
     """
 
     def __init__(self, installation: Installation, only: Sequence[str] = ()) -> None:
@@ -51,6 +52,7 @@ class Publishing:
         sections = [section for section in publish.targets if not only or section.name in only]
         self._publishers = {section.name: Publisher(_target(section)) for section in sections}
         self._partial = bool(only)
+        self._keys = signing.load_keys(publish.signing_keys) if publish.signing_keys else []
 
     def publish(
         self, *, force: bool = False, resume: bool = False, dry_run: bool = False
@@ -134,12 +136,13 @@ class Publishing:
             garbage = retention.find(connection, config.retention)
             publication = Publication(
                 snapshot=snapshot,
-                retained=[row for row in record.retained(connection) if row.id not in garbage.expired],
+                retained=[row for row in record.retained(connection) if row.generation not in garbage.generations],
                 collected=garbage.objects,
                 expired=garbage.expired,
-                health=health(connection, self._installation.registry),
+                health=health(connection, self._installation.registry, public=True),
                 interval=config.interval,
                 load=lambda name: published.load(connection, name),
+                sign=partial(signing.sign, self._keys) if self._keys else None,
                 force=force,
                 invalidate=invalidate,
             )
@@ -197,7 +200,7 @@ class Publishing:
 
     def _collect(self, garbage: Garbage) -> None:
         with self._installation.database.writing() as connection:
-            retention.collect(connection, self._installation.config.publish.retention, garbage)
+            retention.collect(connection, garbage)
 
     def publish_every(
         self, seconds: float, stopping: threading.Event, tell: Callable[[Snapshot, list[Report]], None]

@@ -16,10 +16,12 @@ class Garbage:
     """What nobody needs any longer.
 
     Attributes:
+        generations: Snapshots that are retained no longer.
         expired: Ids of snapshots that are retained no longer, and that no retained one shares.
         objects: Names of objects that no retained snapshot refers to, and whose grace is over.
     """
 
+    generations: tuple[int, ...] = ()
     expired: tuple[str, ...] = ()
     objects: tuple[str, ...] = ()
 
@@ -35,6 +37,7 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
     # A rollback refers to the objects of the generation that it went back to.
     oldest = min((row.origin for row in kept if row.generation in stays), default=0)
     ids = {row.id for row in kept if row.generation in stays}
+    generations = tuple(row.generation for row in kept if row.generation not in stays)
     expired = tuple(sorted({row.id for row in kept if row.generation not in stays} - ids))
     # An object that was dropped again later is still referred to by a snapshot before that.
     last = select(dropped.c.object).group_by(dropped.c.object).having(
@@ -45,18 +48,15 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
         ~exists().where(tree.c.object == dropped.c.object), ~exists().where(shard.c.object == dropped.c.object)
     )
     manifests = {row.manifest for row in kept if row.generation in stays}
-    return Garbage(expired, tuple(sorted(set(connection.scalars(unused)) - manifests)))
+    return Garbage(generations, expired, tuple(sorted(set(connection.scalars(unused)) - manifests)))
 
 
-def collect(connection: Connection, retention: RetentionSection, garbage: Garbage) -> None:
+def collect(connection: Connection, garbage: Garbage) -> None:
     """Remove garbage from the database, when every target has removed it."""
     if garbage.objects:
         names = list(garbage.objects)
         connection.execute(delete(object_).where(among(connection, object_.c.name, names)))
         connection.execute(delete(dropped).where(among(connection, dropped.c.object, names)))
-    kept = [row.generation for row in record.retained(connection)][: retention.snapshots]
-    youngest = int(time.time() - retention.days * 86400)
-    stale = snapshot.c.created_at < youngest
-    connection.execute(
-        delete(snapshot).where(snapshot.c.generation != kept[0], stale | (snapshot.c.generation < kept[-1]))
-    )
+    if garbage.generations:
+        gone = among(connection, snapshot.c.generation, garbage.generations)
+        connection.execute(delete(snapshot).where(gone))

@@ -1,0 +1,345 @@
+"""Pages: complete without a script, at home under any path, inert whatever the bus says, and the same every time."""
+
+import posixpath
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from xml.etree import ElementTree
+
+import pytest
+
+from statscache import resources
+from statscache.render.pages import Link, Pages, PluginView, SeriesView
+from statscache.timeline import HOUR, parse_time
+
+THROUGH = parse_time("2015-08-08T14:02")
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)> \u202etxt.exe \x00\x1b\ufffe {{ 7*7 }} 😀' + "x" * 10_000
+WINDOWS = {"total": 12_345, "last_24h": 1_234, "last_7d": 5_678, "last_30d": 9_012}
+
+
+class Elements(HTMLParser):
+    """Collects every element's name and attributes, and all text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note the element."""
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        """Note the text."""
+        self.text += data
+
+    def values(self, name: str) -> list[str]:
+        """Return the attribute's value on every element that has it."""
+        return [attributes[name] or "" for _, attributes in self.found if name in attributes]
+
+
+def series(name: str = "volume", keys: tuple[tuple[str | None, ...], ...] = ((),)) -> SeriesView:
+    """Return six hours of a series, the last unfinished, with a gap."""
+    start = THROUGH // HOUR * HOUR - 5 * HOUR
+    rows: list[list[Any]] = [[start + at * HOUR, *key, 10 + at] for at in range(6) for key in keys]
+    return SeriesView(
+        resolution="1h",
+        seconds=HOUR,
+        columns=("timestamp", *("key" for _ in keys[0]), "value"),
+        rows=rows,
+        start=start,
+        end=start + 6 * HOUR,
+        complete_through=start + 5 * HOUR,
+        gaps=[(start + HOUR, start + 2 * HOUR)],
+        periods=(Link(f"v1/plugins/{name}/series/1h/2015-08.json", "2015-08", 4321),),
+    )
+
+
+def plugin(name: str = "volume", **changes: Any) -> PluginView:
+    """Return a counter without dimensions, or what the changes make of it."""
+    view = PluginView(
+        name=name,
+        title="Messages",
+        summary="All messages on the bus.",
+        definition="One is counted for each message.\n\nCopies count once.",
+        kind="Counter",
+        unit="messages",
+        dimensions=(),
+        topics=(),
+        unbounded=False,
+        people=False,
+        state="ok",
+        last_event=THROUGH,
+        through=THROUGH,
+        latest={"through": THROUGH, "rows": [WINDOWS]},
+        series=(series(name),),
+        links=(Link(f"v1/plugins/{name}/latest.json", "latest.json", 812),),
+    )
+    return replace(view, **changes)
+
+
+def composes(**fields: Any) -> PluginView:
+    """Return a `Latest` of one row with these fields."""
+    row = {"branch": "rawhide", "timestamp": THROUGH, **fields}
+    return plugin("composes", kind="Latest", dimensions=("branch",), latest={"rows": [row]}, series=())
+
+
+VIEWS = (
+    plugin(),
+    plugin("by-category", dimensions=("category",), latest={"rows": [{"category": None, **WINDOWS}]}),
+    plugin("by-user", dimensions=("user",), unbounded=True, series=(), latest={"rows": [{"user": "ralph", **WINDOWS}]}),
+    composes(state="doomed"),
+    plugin("new", latest=None, series=(), links=(), last_event=None, through=None),
+)
+
+
+@pytest.fixture(scope="module")
+def pages() -> Pages:
+    """The pages of an installation, with no address configured."""
+    return Pages(resources.templates(), resources.site(), title="statscache", base_url=None)
+
+
+def site(pages: Pages, views: tuple[PluginView, ...], through: int | None = THROUGH) -> dict[str, bytes]:
+    """Return all files of a site."""
+    made = chain(pages.assets(), *(pages.plugin(view) for view in views), pages.index(views, through))
+    return dict(made)
+
+
+def page(pages: Pages, view: PluginView) -> str:
+    """Return the page of one plugin."""
+    return dict(pages.plugin(view))[f"plugins/{view.name}/index.html"].decode()
+
+
+def words(html: str) -> str:
+    """Return the text of a page, with single spaces."""
+    return " ".join(Elements(html).text.split())
+
+
+def test_the_same_views_give_the_same_bytes(pages: Pages) -> None:
+    """Another process's pages, and a second call, do not differ in a byte."""
+    again = Pages(resources.templates(), resources.site(), title="statscache", base_url=None)
+    assert site(pages, VIEWS) == site(again, VIEWS)
+    assert pages.fingerprint == again.fingerprint
+
+
+def test_the_fingerprint_follows_what_influences_bytes(pages: Pages, tmp_path: Path) -> None:
+    """A template, an asset, the title and the address each change it."""
+    assets = tmp_path / "site"
+    assets.mkdir()
+    for path in resources.site().iterdir():
+        if path.is_file():
+            (assets / path.name).write_bytes(path.read_bytes())
+    (assets / "style.css").write_text("body { margin: 0 }")
+    templates = tmp_path / "templates"
+    templates.mkdir()
+    for path in resources.templates().iterdir():
+        if path.is_file():
+            (templates / path.name).write_bytes(path.read_bytes() + b"\n")
+    others = (
+        Pages(resources.templates(), assets, title="statscache", base_url=None),
+        Pages(templates, resources.site(), title="statscache", base_url=None),
+        Pages(resources.templates(), resources.site(), title="other", base_url=None),
+        Pages(resources.templates(), resources.site(), title="statscache", base_url="https://stats.example.org/"),
+    )
+    assert len({pages.fingerprint, *(other.fingerprint for other in others)}) == 5
+
+
+def test_every_link_is_relative_and_resolves(pages: Pages) -> None:
+    """Links to pages, plots, assets and fragments lead to what is there; none is absolute, so any path will do."""
+    files = site(pages, VIEWS)
+    documents = {link.path for view in VIEWS for link in (*view.links, *chain(*(s.periods for s in view.series)))}
+    known = files.keys() | documents | {"v1/index.json", "v1/status.json", "v1/changes.json"}
+    for path in (path for path in files if path.endswith(".html")):
+        elements = Elements(files[path].decode())
+        for target in elements.values("href") + elements.values("src"):
+            parts = urlsplit(target)
+            assert not parts.scheme, target
+            assert not target.startswith("/"), target
+            resolved = posixpath.normpath(posixpath.join(posixpath.dirname(path), parts.path)) if parts.path else path
+            assert resolved in known, f"{path} links to {target}"
+            if parts.fragment:
+                assert parts.fragment in Elements(files[resolved].decode()).values("id"), target
+
+
+def test_ids_are_unique_and_references_to_them_resolve(pages: Pages) -> None:
+    """No page has an id twice, and each label and pattern that is referred to is there."""
+    for path, data in site(pages, VIEWS).items():
+        if path.endswith(".html"):
+            elements = Elements(data.decode())
+            ids = elements.values("id")
+            assert len(ids) == len(set(ids)), path
+            fills = [fill[5:-1] for fill in elements.values("fill") if fill.startswith("url(")]
+            assert set(elements.values("aria-labelledby") + fills) <= set(ids), path
+
+
+def test_pages_obey_their_own_strict_policy(pages: Pages) -> None:
+    """Nothing is loaded from elsewhere, and there is no inline style, script or handler to be forbidden."""
+    for path, data in site(pages, VIEWS).items():
+        if not path.endswith(".html"):
+            continue
+        html = data.decode()
+        elements = Elements(html)
+        (policy,) = (at["content"] for tag, at in elements.found if at.get("http-equiv") == "Content-Security-Policy")
+        assert policy is not None
+        assert policy.startswith("default-src 'none'")
+        assert "unsafe" not in policy
+        assert not elements.values("style")
+        assert "style" not in [tag for tag, _ in elements.found]
+        assert all(attributes.get("src") for tag, attributes in elements.found if tag == "script")
+        assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
+
+
+def test_plots_stand_alone(pages: Pages) -> None:
+    """A plot is XML with a title and a description, a dark side, no script, and nothing to load."""
+    plots = {path: data for path, data in site(pages, VIEWS).items() if path.endswith("chart.svg")}
+    assert set(plots) == {f"v1/plugins/{name}/chart.svg" for name in ("volume", "by-category", "by-user")}
+    for data in plots.values():
+        tree = ElementTree.fromstring(data)
+        names = [element.tag.rpartition("}")[2] for element in tree.iter()]
+        assert names[:2] == ["title", "desc"] or names[:3] == ["svg", "title", "desc"]
+        assert "script" not in names
+        assert b"prefers-color-scheme: dark" in data
+        assert set(re.findall(rb"https?://[^\"' <)]+", data)) == {b"http://www.w3.org/2000/svg"}
+        assert set(re.findall(rb"url\(([^)]*)\)", data)) <= {b"#hatch-1h"}
+
+
+def test_every_resolution_has_its_plot(pages: Pages) -> None:
+    """The plot of the plugin is the one by hour, under a name that does not depend on it."""
+    files = dict(pages.plugin(plugin()))
+    assert files["v1/plugins/volume/chart.svg"] == files["v1/plugins/volume/chart-1h.svg"]
+
+
+def test_an_asset_is_named_by_its_content(pages: Pages) -> None:
+    """Assets keep their extension, carry a digest, and are what the pages refer to."""
+    names = [path for path, _ in pages.assets()]
+    assert {re.sub(r"\.[0-9a-f]{8}\.", ".", name) for name in names} >= {"assets/style.css", "assets/page.js"}
+    assert all(re.fullmatch(r"assets/[a-z]+\.[0-9a-f]{8}\.[a-z]+", name) for name in names)
+
+
+def hostile_views() -> tuple[PluginView, ...]:
+    """Return views with hostile text wherever the bus controls it."""
+    return (
+        plugin("count", dimensions=("key",), latest={"rows": [{"key": HOSTILE, **WINDOWS}]}, series=(series(keys=((HOSTILE,),)),)),
+        plugin("many", dimensions=("key",), unbounded=True, latest={"rows": [{"key": HOSTILE, **WINDOWS}]}, series=()),
+        composes(**{"text": HOSTILE, "nested": {HOSTILE: [HOSTILE]}, HOSTILE: HOSTILE, "branch": HOSTILE}),
+    )
+
+
+def test_hostile_text_stays_text(pages: Pages) -> None:
+    """Markup, template syntax, control characters and endless names in every field that the bus controls are inert."""
+    for path, data in site(pages, hostile_views()).items():
+        text = data.decode()
+        if path.endswith(".svg"):
+            assert "script" not in [element.tag.rpartition("}")[2] for element in ElementTree.fromstring(data).iter()]
+        if path.endswith((".svg", ".html")) and not path.startswith("assets/"):
+            assert "<script>alert" not in text
+            assert "<img" not in text
+            assert not re.search("[\x00-\x08\x0b-\x1f\ufffe]", text), path
+            assert len(text) < 40_000, path
+            assert "49 😀" not in text
+
+
+def test_hostile_text_cannot_turn_the_line_around(pages: Pages) -> None:
+    """In tables and lists, each piece of text from the bus is isolated, so right-to-left marks end with it."""
+    for _, data in chain(*(pages.plugin(view) for view in hostile_views()), pages.index(hostile_views(), THROUGH)):
+        html = data.decode()
+        if html.startswith("<!doctype html>"):
+            body = html[html.index("<main") :]
+            visible = re.sub(r"<bdi>.*?</bdi>|<th .*?</th>", "", re.sub(r'="[^"]*"', "", body), flags=re.DOTALL)
+            assert "\u202e" not in visible
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "https://", "http://a b/", "//host/x"])
+def test_only_web_addresses_become_links(pages: Pages, address: str) -> None:
+    """Another scheme, or what is no address, stays text."""
+    assert f'href="{address}' not in page(pages, composes(url=address))
+    assert 'href="https://example.org/a?b=1&amp;c=2"' in page(pages, composes(url="https://example.org/a?b=1&c=2"))
+
+
+def test_values_are_readable(pages: Pages) -> None:
+    """Null is said to be unknown, nested values are compact JSON, numbers have separators, times are UTC."""
+    html = page(pages, composes(a=None, b={"x": [1, 2]}, c=1234567, d=True, e=-5))
+    text = words(html)
+    assert "— unknown" in text
+    assert '{"x":[1,2]}' in text
+    assert "1,234,567" in text
+    assert "\u22125" in text
+    assert '<time datetime="2015-08-08T14:02:00Z">2015-08-08 14:02 UTC</time>' in html
+
+
+def test_a_field_that_is_absent_is_not_unknown(pages: Pages) -> None:
+    """Rows with other fields share a table; what one lacks is an empty cell."""
+    rows = [{"branch": "a", "timestamp": 1, "x": 1}, {"branch": "b", "timestamp": 2}]
+    html = page(pages, replace(composes(), latest={"rows": rows}))
+    assert "unknown" not in html
+    assert "<td></td>" in html
+
+
+def test_a_table_shows_a_hundred_rows_and_says_of_how_many(pages: Pages) -> None:
+    """The greatest are shown; the rest is in the document."""
+    rows = [{"category": f"c{n:03}", **WINDOWS, "total": n} for n in range(250)]
+    html = page(pages, plugin(dimensions=("category",), latest={"rows": rows}))
+    assert html.count("<tr>") == 101
+    assert "The first 100 of 250 rows" in words(html)
+    assert "c249" in html
+    assert "c100" not in html
+
+
+@pytest.mark.parametrize("state", ["stale", "rebuilding", "failed"])
+def test_a_state_that_is_not_ok_is_said_in_words(pages: Pages, state: str) -> None:
+    """On its page and its card; and what is ok says nothing."""
+    view = plugin(state=state)
+    for html in (page(pages, view), dict(pages.index([view], THROUGH))["index.html"].decode()):
+        assert f"{state.capitalize()}." in words(html)
+        assert f'class="badge {state}"' in html
+    assert "badge" not in page(pages, plugin())
+
+
+def test_a_page_says_of_what(pages: Pages) -> None:
+    """Definition by paragraph, unit, kind and source topics are there."""
+    html = page(pages, plugin(topics=("bodhi.update.*",)))
+    assert "<p>One is counted for each message.</p><p>Copies count once.</p>" in html
+    assert "bodhi.update.*" in words(html)
+    assert "Source topics all messages" in words(page(pages, plugin()))
+
+
+def test_the_headline_is_of_the_shortest_window_that_has_something(pages: Pages) -> None:
+    """A quiet day does not make a headline of zero while the week has numbers."""
+    assert "1,234 messages in the last 24 full hours" in words(page(pages, plugin()))
+    quiet = plugin(latest={"rows": [{**WINDOWS, "last_24h": 0}]})
+    assert "5,678 messages in the last 7 full days" in words(page(pages, quiet))
+    silent = plugin(latest={"rows": [dict.fromkeys(WINDOWS, 0)]})
+    assert "0 messages in all" in words(page(pages, silent))
+
+
+def test_the_plot_is_told_in_words(pages: Pages) -> None:
+    """Who cannot see it reads what it shows, gaps and unfinished included."""
+    text = words(page(pages, plugin()))
+    assert "Most in one bucket: 14, from 2015-08-08 13:00 UTC." in text
+    assert "Hatched: data are missing, which is not zero. Dashed: not over yet." in text
+
+
+def test_an_empty_site_says_how_to_fill_it(pages: Pages) -> None:
+    """Without messages and without plugins, the page tells what to do next."""
+    empty = dict(pages.index([plugin(latest=None, series=(), links=(), last_event=None)], None))["index.html"].decode()
+    assert "No messages yet." in words(empty)
+    assert "statscache backfill FILE…" in words(empty)
+    assert "No plugin is enabled." in words(dict(pages.index([], None))["index.html"].decode())
+
+
+def test_examples_hold_the_configured_address() -> None:
+    """curl, JavaScript and Python fetch a document that is there, from where the site is served."""
+    pages = Pages(resources.templates(), resources.site(), title="statscache", base_url="https://stats.example.org/s")
+    html = words(page(pages, plugin()))
+    assert html.count("https://stats.example.org/s/v1/plugins/volume/latest.json") == 3
+
+
+def test_the_title_of_the_site_is_escaped() -> None:
+    """What an operator configures is text too."""
+    pages = Pages(resources.templates(), resources.site(), title="<b>&", base_url=None)
+    assert "<b>" not in dict(pages.index([], None))["index.html"].decode()
