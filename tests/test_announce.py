@@ -5,6 +5,7 @@ from pathlib import Path
 
 import orjson
 import zmq
+
 from samples import NOON, Site, line
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from samples import NOON, Site, line
 
+from samples import NOON, Site, line
 from statscache.render.badge import short
 
 

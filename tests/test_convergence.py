@@ -73,7 +73,7 @@ times = st.builds(
 def message_sets(draw: st.DrawFn) -> list[Line]:
     """Messages of distinct ids; some come without one."""
     made = []
-    for number in range(draw(st.integers(1, 20))):
+    for number in range(draw(st.integers(1, 16))):
         people = draw(st.sets(st.sampled_from(("ralph", "pingou", "Ralph")), max_size=2))
         identity = f"{number:x}" if draw(st.integers(0, 9)) else ""
         body = {**draw(bodies), "nonce": number}
@@ -192,10 +192,9 @@ def test_the_split_between_bus_and_history_leaves_no_trace(
     """A bus with holes, completed from an archive that overlaps it, ends as the archive alone would."""
     heard = data.draw(st.lists(st.sampled_from(messages), max_size=len(messages)))
     site = pair.fresh(0)
-    for number, message in enumerate(heard):
-        site.feed([message], "fedmsg", resumed=True)
-        if number % 5 == 1:
-            site.build()
+    for at in range(0, len(heard), 6):
+        site.feed(heard[at : at + 6], "fedmsg", resumed=True)
+        site.build()
     site.feed(messages, "archive:1")
     record(site, 0, NOON + 1000 * DAY, complete=True)
     plain = pair.plain(messages)
@@ -206,7 +205,7 @@ def test_the_split_between_bus_and_history_leaves_no_trace(
         plain.close()
 
 
-@given(message_sets(), st.tuples(st.sampled_from(OFFSETS), st.sampled_from((1, 60, HOUR, DAY + 1))), st.data())
+@given(message_sets(), st.tuples(st.sampled_from(OFFSETS), st.sampled_from((1, 60, HOUR))), st.data())
 def test_gaps_are_published_the_same_whenever_they_become_known(
     pair: Pair, messages: list[Line], hole: tuple[int, int], data: st.DataObject
 ) -> None:

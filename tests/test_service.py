@@ -190,6 +190,32 @@ def test_of_two_publishers_at_once_one_leaves_with_status_3(database_url: str, t
     assert home.json("publish")["generation"] == home.document("v1/index.json")["generation"]
 
 
+def test_accepting_and_publishing_at_once_do_not_wait_for_each_other_for_ever(
+    database_url: str, tmp_path: Path
+) -> None:
+    """One process accepts as fast as it can while another publishes: neither meets a deadlock."""
+    accepting, publishing = Site(database_url, tmp_path), Site(database_url, tmp_path)
+    errors: list[Exception] = []
+
+    def accept() -> None:
+        try:
+            for number in range(150):
+                accepting.feed(lines(10 * number, 10))
+        except Exception as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=accept)
+    thread.start()
+    while thread.is_alive():
+        publishing.publish()
+    thread.join()
+    assert errors == []
+    publishing.publish()
+    assert published(Home(tmp_path), 1_500)
+    accepting.close()
+    publishing.close()
+
+
 def test_a_snapshot_whose_publisher_failed_is_not_said_to_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from conftest import ROOT
+from samples import Site, line
 from statscache import canonical, schemas, signatures
 from statscache.exceptions import ConfigurationError
 from statscache.publish import pointer, signing
@@ -176,3 +177,14 @@ def run(commands: str, directory: Path) -> str:
     return subprocess.run(
         ["bash", "-euc", commands], cwd=directory, check=True, capture_output=True, text=True, timeout=60
     ).stdout
+
+
+def test_published_pointer_is_signed_by_every_key(tmp_path: Path, keys: list[Path]) -> None:
+    """With `signing_keys`, the pointer carries a signature of each key, made anew at each publication."""
+    site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, publish={"signing_keys": tuple(keys)})
+    site.feed([line("a")])
+    public = [key.public_key() for key in signing.load_keys(keys)]
+    for _ in range(2):
+        site.publish()
+        assert len(signatures.check(site.document("v1/index.json"), public)) == 2
+    site.close()

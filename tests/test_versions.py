@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import KINDS, NOON, Site, follow, line
 from sqlalchemy import update
 
+from samples import KINDS, NOON, Site, follow, line
 from statscache.exceptions import UnknownSnapshot
 from statscache.plugins import Latest, Message, State
 from statscache.store import schema
