@@ -54,6 +54,8 @@ def build(
     with database.writing() as connection:
         _log.debug("publishing: committing the snapshot")
         changes = _apply(connection, rendering)
+        # In the order in which folding locks: first the rows, then the marks.
+        positions.lock(connection, [rendered.row.id for rendered in rendering.plugins])
         for rendered in rendering.plugins:
             if rendered.state == "ok":
                 positions.clear_marks(connection, rendered.row)
