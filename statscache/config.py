@@ -15,6 +15,11 @@ from statscache.exceptions import ConfigurationError
 PATHS = (Path("statscache.toml"), Path("/etc/statscache/statscache.toml"))
 """Where the configuration is looked for when neither `--config` nor `STATSCACHE_CONFIG` names it."""
 
+PREFIX = "STATSCACHE_"
+"""How the names of environment variables begin that override the file."""
+
+_OTHER_VARIABLES = {"STATSCACHE_CONFIG", "STATSCACHE_MESSAGES"}
+
 
 class Section(BaseModel):
     """A table of the file; a key that it does not know is an error."""
@@ -240,7 +245,7 @@ class Config(BaseSettings):
     """Everything that can be configured, with its defaults: no file at all is a working configuration."""
 
     model_config = SettingsConfigDict(
-        env_prefix="STATSCACHE_", env_nested_delimiter="__", extra="forbid", frozen=True
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
     )
 
     database: DatabaseSection = DatabaseSection()
@@ -280,6 +285,7 @@ def load(path: Path | None = None) -> Config:
     Raises:
         ConfigurationError: The file cannot be read or is wrong; the text lists all its errors at once.
     """
+    _check_variables()
     file = find(path)
     values: dict[str, Any] = {}
     if file is not None:
@@ -296,6 +302,18 @@ def load(path: Path | None = None) -> Config:
         raise ConfigurationError(f"the environment cannot be used: {error}: {error.__cause__}") from error
     except ValidationError as error:
         raise ConfigurationError(_explain(error, file)) from error
+
+
+def _check_variables() -> None:
+    """Refuse variables of ours that name no section: a misspelt one would be ignored in silence."""
+    names = [name for name in sorted(os.environ) if name.startswith(PREFIX) and name not in _OTHER_VARIABLES]
+    unknown = [name for name in names if name.removeprefix(PREFIX).split("__")[0].lower() not in Config.model_fields]
+    if unknown:
+        message = (
+            f"the environment sets {', '.join(unknown)}, which is no setting: a section and its key are joined by two"
+            f" underscores, such as {PREFIX}PUBLISH__INTERVAL"
+        )
+        raise ConfigurationError(message)
 
 
 def _explain(error: ValidationError, file: Path | None) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import event
 from samples import NOON, Buyers, Prices, Receipts, Sales, Site, follow, line
 from statscache.publish.directory import DirectoryTarget
 from statscache.publish.target import File
-from statscache.store import Database, journal
+from statscache.store import Database, coverage, journal
 
 PLUGINS = (Buyers, Prices)
 
@@ -177,6 +177,35 @@ def test_a_publication_killed_at_any_operation_of_the_target_misleads_no_reader(
     assert killed > 40, "hardly anything was interrupted"
     compare_with_undisturbed(site, f"sqlite:///{tmp_path}/plain.db", tmp_path / "plain", killed + 2)
     site.close()
+
+
+def test_a_publication_that_is_killed_and_overtaken_leaves_no_file_behind(tmp_path: Path) -> None:
+    """What it had begun to publish, and what is no longer so when the next comes, does not stay at readable paths."""
+    site = Site(f"sqlite:///{tmp_path}/overtaken.db", tmp_path, (Sales,))
+    site.feed([sale(0), sale(600)])
+    before = site.publish()
+    at = 0
+    while True:
+        gap = NOON + 60 * at, NOON + 60 * at + 60
+        record(site, *gap, complete=False)
+        try:
+            with target_operations(Steps(at)):
+                site.publish()
+        except Killed:
+            at += 1
+        else:
+            break
+        record(site, *gap, complete=True)
+        assert site.publish().id == before.id
+        assert follow(site.public) == site.aliases()
+    assert at > 20, "hardly anything was interrupted"
+    site.close()
+
+
+def record(site: Site, start: int, end: int, *, complete: bool) -> None:
+    """Record coverage."""
+    with site.database.writing() as connection:
+        coverage.record(connection, start, end, complete=complete)
 
 
 def test_a_publication_killed_before_any_write_misleads_no_reader(database_url: str, tmp_path: Path) -> None:

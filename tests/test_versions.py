@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from samples import KINDS, NOON, Site, follow, line
 from statscache.exceptions import UnknownSnapshot
 from statscache.plugins import Latest, Message, State
+from statscache.snapshot import tree
 from statscache.store import schema
 
 
@@ -185,3 +186,39 @@ def test_dry_run_tells_what_would_be_sent_and_sends_nothing(site: Site) -> None:
     _, (wet,) = site.publishing.publish()
     assert (dry.objects, dry.deleted, dry.generation) == (wet.objects, wet.deleted, wet.generation)
     assert dry.objects > 0
+
+
+def test_objects_of_a_build_that_was_killed_are_collected(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was rendered for a snapshot that never came is garbage after the grace, in the database too."""
+    site = Site(database_url, tmp_path, KINDS, publish={"retention": {"grace_hours": 0}})
+    site.feed([line("a", NOON, body={"buyer": "ann", "thing": "tea"})])
+    site.publish()
+    site.feed([line("b", NOON + 1, body={"buyer": "bob", "thing": "tea"})])
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tree, "apply", killed)
+        with pytest.raises(KeyboardInterrupt):
+            site.publish()
+    left = _unreferenced(site)
+    assert left
+    # The next message makes other documents, so that nothing refers to those of the killed build.
+    site.feed([line("c", NOON + 2, body={"buyer": "bob", "thing": "pie"})])
+    site.publish()
+    site.publish()
+    assert not left & _unreferenced(site)
+    assert follow(site.public)
+    site.close()
+
+
+def _unreferenced(site: Site) -> set[str]:
+    with site.database.reading() as connection:
+        used = {*connection.scalars(select(schema.tree.c.object)), *connection.scalars(select(schema.shard.c.object))}
+        used |= {*connection.scalars(select(schema.snapshot.c.manifest))}
+        real = select(schema.dropped.c.object).where(schema.dropped.c.generation > 0)
+        used |= {*connection.scalars(real)}
+        return {*connection.scalars(select(schema.object_.c.name))} - used

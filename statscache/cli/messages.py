@@ -1,6 +1,7 @@
 """Commands that take messages in: `run`, `consume`, `backfill`, `rebuild`, `try`."""
 
 import logging
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,14 @@ class Moment(click.ParamType[int]):
             self.fail(str(error), parameter, context)
 
 
+def stop_on_signals() -> threading.Event:
+    """Return an event that SIGTERM and SIGINT set from now on, so that an early one is heeded too."""
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
 def tell(snapshot: Snapshot, reports: Sequence[Report]) -> None:
     """Log one line for a publication."""
     through = iso(snapshot.through) if snapshot.through is not None else "no message yet"
@@ -52,14 +61,14 @@ def tell(snapshot: Snapshot, reports: Sequence[Report]) -> None:
 @passed
 def run_command(context: Context) -> None:
     """Consume the live sources and publish every interval, until SIGTERM."""
-    run.run(context.config, tell)
+    run.run(context.config, stop_on_signals(), tell)
 
 
 @click.command()
 @passed
 def consume(context: Context) -> None:
     """Consume the live sources until SIGTERM; `publish --every` is the other half of `run`."""
-    run.consume(context.config, threading.Event())
+    run.consume(context.config, stop_on_signals())
 
 
 @click.command("backfill")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from statscache.cli.context import Context, as_json, passed, show_json, show_table
-from statscache.cli.messages import tell
+from statscache.cli.messages import stop_on_signals, tell
 from statscache.config import DirectoryTarget
 from statscache.publish import Report
 from statscache.service import demo, preview
@@ -41,10 +41,7 @@ def publish(
     with context.installation() as installation:
         publishing = Publishing(installation, targets)
         if every is not None:
-            stopping = threading.Event()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: stopping.set())
-            publishing.publish_every(every, stopping, tell)
+            publishing.publish_every(every, stop_on_signals(), tell)
             return
         while installation.ingest.catch_up():
             pass

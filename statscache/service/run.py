@@ -43,8 +43,8 @@ def consume(config: Config, stopping: threading.Event) -> Consumer:
     return consumer
 
 
-def run(config: Config, tell: Tell) -> None:
-    """Consume and publish until SIGTERM or SIGINT; then flush, and publish what came last.
+def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
+    """Consume and publish until SIGTERM, SIGINT or `stopping`; then flush, and publish what came last.
 
     Raises:
         ConfigurationError: No live source is configured.
@@ -55,7 +55,6 @@ def run(config: Config, tell: Tell) -> None:
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
     installation = Installation(config)
     publishing = Publishing(installation)
-    stopping = threading.Event()
     thread = threading.Thread(
         target=publishing.publish_every, args=(config.publish.interval, stopping, tell), name="publish"
     )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select
 
 from statscache.render.render import Renderer
 from statscache.render.rendering import Rendered, Rendering
-from statscache.snapshot import record, tree
+from statscache.snapshot import record, retention, tree
 from statscache.snapshot.record import Snapshot
 from statscache.snapshot.tree import Changes
 from statscache.store import positions, published
@@ -93,6 +93,7 @@ def build(
             summary=summary,
         )
         record.save(connection, new)
+        retention.clear_suspects(connection)
         gone = changes.dropped | ({before.manifest} if before else set())
         if gone:
             when = {"generation": new.generation, "dropped_at": new.created_at}
@@ -117,7 +118,7 @@ class _Buffer:
     def flush(self) -> None:
         if self._objects:
             with self._database.writing() as connection:
-                published.keep(connection, self._objects)
+                retention.suspect(connection, published.keep(connection, self._objects))
         self._objects, self._bytes = {}, 0
 
 

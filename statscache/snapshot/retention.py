@@ -1,14 +1,20 @@
 """What is kept of the past: a number of snapshots, for a time, and the objects that they refer to."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, exists, func, select
 
 from statscache.config import RetentionSection
 from statscache.snapshot import record
-from statscache.store.bulk import among
+from statscache.store.bulk import Upsert, among
 from statscache.store.schema import dropped, object_, shard, snapshot, tree
+
+_BEFORE_ALL = 0
+"""The generation of suspects: below that of any snapshot."""
+
+_suspect = Upsert(dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,18 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
     )
     manifests = {row.manifest for row in kept if row.generation in stays}
     return Garbage(generations, expired, tuple(sorted(set(connection.scalars(unused)) - manifests)))
+
+
+def suspect(connection: Connection, objects: Sequence[str]) -> None:
+    """Take note of objects that no tree refers to yet: if none ever does, for want of a commit, they are garbage."""
+    now = int(time.time())
+    _suspect(connection, [(_BEFORE_ALL, name, now) for name in objects])
+
+
+def clear_suspects(connection: Connection) -> None:
+    """Acquit the suspects to which the current tree refers."""
+    used = exists().where(tree.c.object == dropped.c.object)
+    connection.execute(delete(dropped).where(dropped.c.generation == _BEFORE_ALL, used))
 
 
 def collect(connection: Connection, garbage: Garbage) -> None:

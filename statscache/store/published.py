@@ -47,12 +47,13 @@ def shard_of(name: str) -> int:
     return int(canonical.digest(name.encode())[:4], 16)
 
 
-def keep(connection: Connection, objects: Mapping[str, bytes]) -> None:
-    """Store objects by name; those that are there already are left alone."""
+def keep(connection: Connection, objects: Mapping[str, bytes]) -> list[str]:
+    """Store objects by name, and return the names of those that were not there already."""
     there = set(connection.scalars(select(object_.c.name).where(among(connection, object_.c.name, list(objects)))))
     compressor = zstandard.ZstdCompressor()
-    new = ((name, data) for name, data in objects.items() if name not in there)
-    _insert_objects(connection, [(name, len(data), compressor.compress(data)) for name, data in new])
+    new = {name: data for name, data in objects.items() if name not in there}
+    _insert_objects(connection, [(name, len(data), compressor.compress(data)) for name, data in new.items()])
+    return list(new)
 
 
 def load(connection: Connection, name: str) -> bytes:
