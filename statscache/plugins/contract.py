@@ -211,7 +211,7 @@ def check_key(dimensions: tuple[str, ...], key: Any) -> Key:
     Raises:
         YieldError: It is not; the text shows it and what was expected.
     """
-    if type(key) is not tuple:
+    if not isinstance(key, tuple):
         message = f"a key is a tuple with one part for each of {dimensions}, such as ('copr',); got {key!r:.200}"
         raise YieldError(message)
     if len(key) != len(dimensions):
@@ -219,7 +219,7 @@ def check_key(dimensions: tuple[str, ...], key: Any) -> Key:
     for name, part in zip(dimensions, key, strict=True):
         if part is None:
             continue
-        if type(part) is not str:
+        if not isinstance(part, str):
             raise YieldError(f"the part {name!r} of the key {key!r:.200} must be a string or None")
         if "\0" in part or not _encodes(part):
             raise YieldError(f"the part {name!r} of the key {key!r:.200} holds a NUL or a lone surrogate")

@@ -134,16 +134,23 @@ class _Update:
             counts[byte] = len(listed[byte])
         if sum(counts.values()) <= LARGEST:
             self._connection.execute(delete(shard).where(shard.c.directory == location))
-            self.changes.dropped |= {entry.object for _, entry in parts.values()}
+            for part in parts.values():
+                self._drop_part(*part)
             return self._tree(location, self._listed(_of(location)))
         for byte, entries in listed.items():
             if byte in parts:
-                self.changes.dropped.add(parts[byte][1].object)
+                self._drop_part(*parts[byte])
             parts[byte] = counts[byte], self._part(entries)
         rows = [(location, byte, parts[byte][0], parts[byte][1].object, parts[byte][1].size) for byte in listed]
         _put_shards(self._connection, rows)
         split = [(f"{byte:02x}", entry) for byte, (count, entry) in sorted(parts.items()) if count]
         return self._keep(manifest.dumps(split, split=True))._replace(type=_tree_type(location))
+
+    def _drop_part(self, count: int, part: Entry) -> None:
+        self.changes.dropped.add(part.object)
+        if count > LARGEST:
+            inner = manifest.loads(published.load(self._connection, part.object))
+            self.changes.dropped |= {entry.object for entry in inner.values()}
 
     def _part(self, entries: Mapping[str, Entry]) -> Entry:
         """Return the part of a split directory that holds these entries, split once more where it is large."""
