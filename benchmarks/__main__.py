@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import folding, history, publishing, traffic
+from benchmarks import folding, history, publishing, targets, traffic
 from benchmarks.result import Result, table
 
 QUICK = 100_000
@@ -37,6 +37,7 @@ def main(messages: int, quick: bool) -> None:
             ("backfill", lambda: history.measure(archive, directory)),
             ("rebuild", lambda: folding.measure(directory)),
             ("publish", lambda: publishing.measure(directory)),
+            ("targets", lambda: targets.measure(directory)),
         ]
         results: list[Result] = []
         for title, measure in sections:

@@ -1,19 +1,27 @@
 """An installation as it comes out of the box, in a directory of its own."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from statscache.config import Config
 from statscache.service.installation import Installation
 
 
-def install(directory: Path) -> Installation:
-    """Return an installation with every registered plugin whose database, notes and site lie in `directory`."""
+def install(directory: Path, targets: Sequence[Mapping[str, Any]] = ()) -> Installation:
+    """Return an installation with every registered plugin whose database and notes lie in `directory`.
+
+    Args:
+        directory: Where to.
+        targets: Where to publish; a directory beside the database if none is given.
+    """
+    public = {"name": "public", "type": "directory", "path": directory / "public"}
     return Installation(
         Config.model_validate(
             {
                 "database": {"url": f"sqlite:///{directory}/statscache.db"},
                 "plugins": {"hang_note": directory / "statscache.hang"},
-                "publish": {"targets": [{"name": "public", "type": "directory", "path": directory / "public"}]},
+                "publish": {"targets": list(targets) or [public]},
             }
         )
     )

@@ -35,13 +35,13 @@ def _changing_one(directory: Path, documents: int) -> float:
     """Return the seconds that a publish takes in the median, of which each brings one message about one package."""
     installation = install(directory)
     publishing = Publishing(installation)
-    lines = [_message(number, number) for number in range(documents)]
+    lines = [message(number, number) for number in range(documents)]
     for start in range(0, documents, _BATCH):
         installation.ingest.take(Delivery("benchmark", lines[start : start + _BATCH]))
     publishing.publish()
     taken = []
     for number in range(_ROUNDS):
-        installation.ingest.take(Delivery("benchmark", [_message(documents + number, number)]))
+        installation.ingest.take(Delivery("benchmark", [message(documents + number, number)]))
         wall = time.perf_counter()
         publishing.publish()
         taken.append(time.perf_counter() - wall)
@@ -49,7 +49,8 @@ def _changing_one(directory: Path, documents: int) -> float:
     return median(taken)
 
 
-def _message(number: int, package: int) -> bytes:
+def message(number: int, package: int) -> bytes:
+    """Return one message about a package."""
     # All in one minute, so that no bucket's end makes other documents dirty.
     return orjson.dumps(
         {
