@@ -17,7 +17,8 @@ from statscache.render.pages import Link, Pages, PluginView, SeriesView
 from statscache.timeline import HOUR, parse_time
 
 THROUGH = parse_time("2015-08-08T14:02")
-HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)> \u202etxt.exe \x00\x1b\ufffe {{ 7*7 }} 😀' + "x" * 10_000
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)> \u202etxt.exe \x00\x1b\ufffe {{ 7*7 }} 😀'
+HOSTILE += "x" * 10_000
 WINDOWS = {"total": 12_345, "last_24h": 1_234, "last_7d": 5_678, "last_30d": 9_012}
 
 
@@ -223,9 +224,10 @@ def test_an_asset_is_named_by_its_content(pages: Pages) -> None:
 
 def hostile_views() -> tuple[PluginView, ...]:
     """Return views with hostile text wherever the bus controls it."""
+    latest = {"rows": [{"key": HOSTILE, **WINDOWS}]}
     return (
-        plugin("count", dimensions=("key",), latest={"rows": [{"key": HOSTILE, **WINDOWS}]}, series=(series(keys=((HOSTILE,),)),)),
-        plugin("many", dimensions=("key",), unbounded=True, latest={"rows": [{"key": HOSTILE, **WINDOWS}]}, series=()),
+        plugin("count", dimensions=("key",), latest=latest, series=(series(keys=((HOSTILE,),)),)),
+        plugin("many", dimensions=("key",), unbounded=True, latest=latest, series=()),
         composes(**{"text": HOSTILE, "nested": {HOSTILE: [HOSTILE]}, HOSTILE: HOSTILE, "branch": HOSTILE}),
     )
 
