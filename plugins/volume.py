@@ -1,6 +1,7 @@
-"""How much is said on the bus: in all, by category, by topic, by person and by package."""
+"""How much is said on the bus: in all, by category, by topic, by person and by package.
 
-from collections.abc import Iterator
+These see every message, so they return what they would yield: a tuple costs less than a generator.
+"""
 
 from statscache.plugins import Counter, Message
 
@@ -12,8 +13,8 @@ class Volume(Counter):
     title = "Messages"
     definition = "One is counted for each message that is accepted from the bus, whatever it says."
 
-    def observe(self, message: Message) -> Iterator[tuple[()]]:
-        yield ()
+    def observe(self, message: Message) -> tuple[tuple[()]]:
+        return ((),)
 
 
 class VolumeByCategory(Counter):
@@ -27,8 +28,8 @@ class VolumeByCategory(Counter):
     )
     dimensions = ("category",)
 
-    def observe(self, message: Message) -> Iterator[tuple[str | None]]:
-        yield (message.category,)
+    def observe(self, message: Message) -> tuple[tuple[str | None]]:
+        return ((message.category,),)
 
 
 class VolumeByTopic(Counter):
@@ -40,8 +41,8 @@ class VolumeByTopic(Counter):
     dimensions = ("topic",)
     unbounded = True
 
-    def observe(self, message: Message) -> Iterator[tuple[str]]:
-        yield (message.topic,)
+    def observe(self, message: Message) -> tuple[tuple[str]]:
+        return ((message.topic,),)
 
 
 class VolumeByUser(Counter):
@@ -57,9 +58,8 @@ class VolumeByUser(Counter):
     people = True
     unbounded = True
 
-    def observe(self, message: Message) -> Iterator[tuple[str]]:
-        for user in message.usernames:
-            yield (user,)
+    def observe(self, message: Message) -> list[tuple[str]]:
+        return [(user,) for user in message.usernames]
 
 
 class VolumeByPackage(Counter):
@@ -74,9 +74,8 @@ class VolumeByPackage(Counter):
     dimensions = ("package",)
     unbounded = True
 
-    def observe(self, message: Message) -> Iterator[tuple[str]]:
-        for package in message.packages:
-            yield (package,)
+    def observe(self, message: Message) -> list[tuple[str]]:
+        return [(package,) for package in message.packages]
 
 
 PLUGINS = (Volume, VolumeByCategory, VolumeByTopic, VolumeByUser, VolumeByPackage)

@@ -110,14 +110,15 @@ class Preparer:
             try:
                 message = parse(raw)
             except MalformedMessage as error:
-                batch.malformed.append((raw, str(error)))
+                batch.malformed.append((raw.strip(), str(error)))
                 continue
             topic, timestamp = message.topic, message.timestamp
             route = routes.get(topic) or self._route(topic)
             if route.foreign:
                 batch.foreign += 1
             elif timestamp > latest:
-                batch.held.append((canonical.digest64(raw), timestamp - TOLERANCE, raw))
+                held = raw.strip()
+                batch.held.append((canonical.digest64(held), timestamp - TOLERANCE, held))
             else:
                 pair = index, message
                 for want in route.wanting:

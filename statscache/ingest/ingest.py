@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import compress
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
@@ -113,16 +114,15 @@ class Ingest:
         places, outcome = _place(connection, batch, before)
         outcome.read = len(delivery.lines)
         outcome.foreign, outcome.held, outcome.set_aside = batch.foreign, len(batch.held), len(batch.malformed)
-        fresh = [index for index, place in enumerate(places) if place is not None]
         end = before
-        if fresh:
-            end = journal.append(
-                connection,
-                before,
-                [batch.records[index] for index in fresh],
-                [batch.identities[index] for index in fresh],
-                [batch.times[index] for index in fresh],
-            )
+        if outcome.accepted:
+            records, identities, times = batch.records, batch.identities, batch.times
+            if outcome.known:
+                new = [place is not None for place in places]
+                records = list(compress(records, new))
+                identities = list(compress(identities, new))
+                times = list(compress(times, new))
+            end = journal.append(connection, before, records, identities, times)
         placed = Placed(batch.records, places, delivery.source)
         outcome.failures = self._fold(connection, before, end, batch, placed)
         for raw, reason in batch.malformed:
@@ -132,7 +132,7 @@ class Ingest:
             journal.count(
                 connection, known=outcome.known, conflicts=outcome.conflicts, foreign=outcome.foreign
             )
-        _move_source(connection, delivery, batch, len(fresh))
+        _move_source(connection, delivery, batch, outcome.accepted)
         return outcome
 
     def _fold(self, connection: Connection, before: Head, end: Head, batch: Batch, placed: Placed) -> int:

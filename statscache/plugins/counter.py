@@ -94,8 +94,11 @@ class Counter(Plugin):
 
     def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
         # Whole columns go through built-in functions, which is several times as fast as a loop over rows.
-        ordered = sorted(observations, key=itemgetter(0))
+        ordered = observations
         times = [row[0] for row in ordered]
+        if times != sorted(times):
+            ordered = sorted(observations, key=itemgetter(0))
+            times.sort()
         counted: list[Counted] = [row[3] for row in ordered]
         digests = [item[0] for item in counted]
         amounts = [item[2] for item in counted] if self._weighted else None

@@ -24,7 +24,7 @@ class Chunk(NamedTuple):
     """Lines of an archive.
 
     Attributes:
-        lines: Without newline, none empty.
+        lines: With the newline that ends them, none blank.
         oversize: Of lines that are too long: their first 64 KiB, and what is wrong.
         offset: Bytes of the uncompressed archive up to the end of these lines.
         consumed: Bytes of the file that have been read for them, for progress.
@@ -81,9 +81,9 @@ def _chunks(
                     where = f"the line that ends at byte {offset}"
                     reason = f"{where} has {length + len(rest)} bytes; at most {max_line} are taken ([bus] max_line)"
                     oversize.append((line[:_KEPT_OF_OVERSIZE], reason))
-                elif stripped := line.strip():
-                    lines.append(stripped)
-                    size += len(stripped)
+                elif not line.isspace():
+                    lines.append(line)
+                    size += len(line)
                 if len(lines) >= max_lines or size >= max_bytes or len(oversize) >= max_lines:
                     yield Chunk(lines, oversize, offset, file.tell())
                     lines, oversize, size = [], [], 0
