@@ -371,6 +371,18 @@ def test_a_plugin_that_raises_1000_times_in_a_row_is_suspended(database_url: str
     site.close()
 
 
+def test_copies_of_what_a_plugin_raised_on_say_nothing_new_against_it(database_url: str, tmp_path: Path) -> None:
+    """A replay suspends nobody, however often it comes."""
+    site = Site(database_url, tmp_path, (Picky, Volume))
+    bad = [line(f"m{number}", body={"bad": True}) for number in range(300)]
+    for _ in range(5):
+        site.feed(bad)
+    with site.database.reading() as connection:
+        row = positions.load(connection)["picky"]
+    assert (row.suspended, row.failures) == (None, 300)
+    site.close()
+
+
 def test_the_page_of_a_suspended_plugin_says_so_and_no_longer_when_it_is_resumed(
     database_url: str, tmp_path: Path
 ) -> None:

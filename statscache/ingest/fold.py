@@ -113,7 +113,7 @@ def fold(
     new: Sequence[Observation] = observed.observations
     if placed.has_copies:
         new = [item for item in new if placed.places[item[2]] is not None]
-    set_aside = _set_aside(connection, plugin, observed.failures, placed)
+    set_aside = raised = _set_aside(connection, plugin, observed.failures, placed)
     if new:
         row.revision += 1
         dirty: set[Dirty] = set()
@@ -127,7 +127,8 @@ def fold(
         if times:
             row.oldest = min(times) if row.oldest is None else min(row.oldest, min(times))
             row.newest = max(times) if row.newest is None else max(row.newest, max(times))
-    _judge(plugin, row, observed, budget)
+    # A replay of messages on which the plugin raised long ago says nothing new against it.
+    _judge(plugin, row, observed, min(observed.trailing_failures, raised), budget)
     return set_aside
 
 
@@ -165,9 +166,9 @@ def _set_aside(
     return number
 
 
-def _judge(plugin: Plugin, row: Position, observed: Observed, budget: float) -> None:
+def _judge(plugin: Plugin, row: Position, observed: Observed, failures: int, budget: float) -> None:
     all_failed = observed.trailing_failures == observed.messages
-    row.failures = observed.trailing_failures + (row.failures if all_failed else 0)
+    row.failures = failures + (row.failures if all_failed else 0)
     if row.failures >= MAX_FAILURES:
         row.suspended = f"it raised on {row.failures} messages in a row, at last {observed.failures[-1][1]:.300}"
     elif observed.seconds > budget:
