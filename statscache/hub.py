@@ -22,14 +22,16 @@ class StatscacheConsumer(BusConsumer):
 
     def __init__(self, hub: CentralMokshaHub) -> None:
         """Start to ingest, unless fedmsg's configuration leaves the consumer disabled."""
+        stopping = threading.Event()
+        if hub.config.get(self.config_key, False):
+            # A signal may come as soon as the bus is subscribed to, long before the hub runs.
+            note_signals(stopping)
         super().__init__(hub)
         if not self._initialized:
             return
         self._service = service.Consumer(config.load())
         self._service.start()
-        stopping = threading.Event()
         stop_when(stopping, hub)
-        note_signals(stopping)
         # The hub installs handlers after its consumers, and its own would stop it in the middle of an `offer`.
         reactor.callWhenRunning(note_signals, stopping)
 
