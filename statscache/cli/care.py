@@ -10,10 +10,11 @@ from statscache.cli.context import Context, as_json, passed, show_json, show_tab
 from statscache.cli.verify import verify
 from statscache.config import find
 from statscache.service.health import health, progress_age
-from statscache.store import Database, invariants, quarantine
+from statscache.store import Database, invariants, quarantine, targets
 from statscache.store.migrations import upgrade
 from statscache.store.quarantine import SetAside
 from statscache.store.schema import REVISION
+from statscache.store.targets import TargetRow
 from statscache.timeline import iso
 
 WANTING = 3
@@ -66,20 +67,26 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
     with context.installation() as installation, installation.database.reading() as connection:
         state = health(connection, installation.registry)
         age = progress_age(connection)
-    concerns = [f"plugin {row['name']}: {row['reason']}" for row in state["plugins"] if row["state"] == "failed"]
+        places = targets.listed(connection)
+    bad = [row for row in state["plugins"] if row["state"] in ("failed", "stale")]
+    concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
     concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
+    concerns += [f"target {row.name}: {row.error}" for row in places if row.error]
     if max_age is not None and (age is None or age > max_age):
         heard = "nothing was ever heard" if age is None else f"nothing was heard for {age} s"
         concerns.append(f"{heard}; {max_age:g} s are allowed")
     if json_:
-        show_json({**state, "age": age, "concerns": concerns})
+        listed = [{name: getattr(row, name) for name in row.__slots__} for row in places]
+        show_json({**state, "age": age, "targets": listed, "concerns": concerns})
     else:
-        _show_status(state, age, concerns)
+        _show_status(state, age, places, concerns)
     if concerns:
         raise click.exceptions.Exit(WANTING)
 
 
-def _show_status(state: schemas.Health, age: int | None, concerns: list[str]) -> None:
+def _show_status(
+    state: schemas.Health, age: int | None, places: Sequence[TargetRow], concerns: Sequence[str]
+) -> None:
     journal = state["journal"]
     through = "no message yet" if state["through"] is None else iso(state["through"])
     click.echo(f"through     {through}" + ("" if age is None else f"; last heard of {age:,} s ago"))
@@ -93,6 +100,14 @@ def _show_status(state: schemas.Health, age: int | None, concerns: list[str]) ->
     for source in state["sources"]:
         newest = "-" if source["newest"] is None else iso(source["newest"])
         click.echo(f"source      {source['name']}: {source['accepted']:,} accepted, newest {newest}")
+    for place in places:
+        if place.published_at is not None:
+            click.echo(
+                f"target      {place.name}: generation {place.generation:,} at {iso(place.published_at)},"
+                f" {place.requests:,} requests, {place.bytes:,} bytes, {place.milliseconds / 1000:.2f} s"
+            )
+    if state["held"]:
+        click.echo("held        an older snapshot is current until `statscache publish --resume`")
     for start, end in state["gaps"]:
         click.echo(f"gap         {iso(start)} to {iso(end)} ({end - start:,} s)")
     click.echo()
