@@ -12,8 +12,9 @@ from sqlalchemy import select, update
 from samples import KINDS, NOON, Site, follow, line
 from statscache.exceptions import UnknownSnapshot
 from statscache.plugins import Latest, Message, State
-from statscache.snapshot import tree
-from statscache.store import schema
+from statscache.snapshot import manifest, tree
+from statscache.store import Database, coverage, published, schema
+from statscache.store.published import Entry
 
 
 @pytest.fixture
@@ -222,3 +223,39 @@ def _unreferenced(site: Site) -> set[str]:
         real = select(schema.dropped.c.object).where(schema.dropped.c.generation > 0)
         used |= {*connection.scalars(real)}
         return {*connection.scalars(select(schema.object_.c.name))} - used
+
+
+def test_parts_of_parts_that_stay_are_no_garbage(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a directory is split twice, one change drops only the manifests that are made otherwise now."""
+    for module in (tree, manifest):
+        monkeypatch.setattr(module, "LARGEST", 3)
+    database = Database(database_url)
+    database.prepare()
+    files = {f"v1/plugins/a/by/{number}.json": Entry("file", f"{number}.json", 1) for number in range(2500)}
+    with database.writing() as connection:
+        first = tree.apply(connection, files, [])
+        assert first.root is not None
+        changed = tree.apply(connection, {"v1/plugins/a/by/7.json": Entry("file", "new.json", 1)}, [])
+        assert changed.root is not None
+
+        def load(name: str) -> bytes:
+            return published.load(connection, name)
+
+        used = manifest.difference(load, None, changed.root).manifests
+        assert not changed.dropped & used
+        replaced = manifest.difference(load, changed.root, first.root).manifests
+        assert changed.dropped == {"7.json", *replaced} - {first.root}
+    database.close()
+
+
+def test_forced_publication_removes_what_is_gone(site: Site) -> None:
+    """To take nothing for granted is not to leave old documents lying about."""
+    year = NOON - 366 * 86400
+    with site.database.writing() as connection:
+        coverage.record(connection, NOON - 7200, NOON + 60, complete=False)
+    site.feed([line("old", year, body={"buyer": "ann", "thing": "tea"})])
+    site.publish()
+    with site.database.writing() as connection:
+        coverage.record(connection, year, NOON + 60, complete=True)
+    site.publish(force=True)
+    assert follow(site.public) == site.aliases() == site.tree()

@@ -154,10 +154,10 @@ class Publisher:
         self._delete(report, [object_path(name) for name in publication.collected])
         self._delete(report, [pointer.manifest_path(identity) for identity in publication.expired])
         target.barrier()
-        target.delete([pointer.PENDING])
-        target.barrier()
         if publication.invalidate:
             target.invalidate()
+        target.delete([pointer.PENDING])
+        target.barrier()
         report.requests = target.requests - before
         report.seconds = time.monotonic() - started
         _log.debug("publishing generation %d to %s: ends", snapshot.generation, target.name)
@@ -207,6 +207,8 @@ class Publisher:
         left in parts, any file may lie at its readable path.
         """
         plan = self._difference(publication, None if publication.force else served)
+        if publication.force and served is not None:
+            plan.removed |= self._difference(publication, served).removed
         for identity in pending:
             if identity != served:
                 found = self._difference(publication, identity)

@@ -70,6 +70,7 @@ class Renderer:
         rows = positions.load(connection)
         all_pages = force or pages_before != self._pages.fingerprint
         pages: dict[str, Entry] = {}
+        whole = True
         plugins: list[Rendered] = []
         for plugin in self._registry:
             row = rows.get(plugin.name)
@@ -83,16 +84,17 @@ class Renderer:
                 # A plot whose series has expired is drawn no longer, and must not stay behind.
                 plots = published.entries(connection, documents.root(plugin), None, "site") if made else {}
                 rendered.removed += sorted(plots.keys() - pages.keys())
+                whole &= made
         if all_pages:
-            self._keep_pages(pages, self._pages.assets(), keep)
-            self._keep_pages(pages, schemas.documents(), keep)
+            whole &= self._keep_pages(pages, self._pages.assets(), keep)
+            whole &= self._keep_pages(pages, schemas.documents(), keep)
         views = [rendered.view for rendered in plugins if rendered.view is not None]
-        self._keep_pages(pages, self._pages.index(views, end.through), keep)
+        whole &= self._keep_pages(pages, self._pages.index(views, end.through), keep)
         active = {plugin.name for plugin in self._registry}
         missing = [row for name, row in rows.items() if name not in active and row.rendered_through is not None]
         if self._registry.problems:
-            return Rendering(end.through, plugins, [], [row.name for row in missing], pages)
-        return Rendering(end.through, plugins, missing, [], pages)
+            return Rendering(end.through, plugins, [], [row.name for row in missing], pages, whole)
+        return Rendering(end.through, plugins, missing, [], pages, whole)
 
     def _keep_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], keep: Keep) -> bool:
         # One bad page must not stop the others; it keeps its last good bytes.

@@ -52,6 +52,7 @@ class Rendering:
         gone: Rows of plugins that are installed no longer, and whose documents are to be removed.
         lost: Names of plugins that are missing while another fails to load: it may be theirs, so they stay, failed.
         pages: Entries of the pages, plots and assets that were rendered, by path.
+        whole: Whether every page that was due could be rendered.
     """
 
     through: int | None
@@ -59,6 +60,7 @@ class Rendering:
     gone: list[Position]
     lost: list[str]
     pages: dict[str, Entry]
+    whole: bool = True
 
 
 def about(plugin: Plugin) -> dict[str, Any]:

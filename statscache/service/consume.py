@@ -120,5 +120,8 @@ class Consumer:
 
     def _accept(self, lines: list[bytes]) -> None:
         delivery = Delivery(self._source, lines, live=True, resumed=self._resumed)
-        self.outcome += self._installation.ingest.take(delivery)
-        self._resumed = False
+        outcome = self._installation.ingest.take(delivery)
+        self.outcome += outcome
+        # Only a message of ours tells since when the bus is heard again.
+        if outcome.accepted or outcome.known:
+            self._resumed = False

@@ -78,10 +78,8 @@ class Publishing:
             snapshot, _ = build(
                 installation.database, self._renderer, generation=generation, force=force, resume=resume
             )
-            reports = self._bring(snapshot, errors, force=force, dry_run=dry_run)
-            if snapshot.generation != before and not dry_run:
-                self._announce(snapshot)
-            return snapshot, reports
+            new = snapshot.generation != before
+            return snapshot, self._bring(snapshot, errors, force=force, dry_run=dry_run, announce=new)
 
     def rollback(self, identity: str) -> tuple[Snapshot, list[Report]]:
         """Make an older snapshot current, and hold publishing there until it is resumed.
@@ -100,9 +98,7 @@ class Publishing:
             generation = self._generation(errors)
             with database.writing() as connection:
                 snapshot = rollback(connection, identity, generation=generation)
-            reports = self._bring(snapshot, errors, invalidate=True)
-            self._announce(snapshot)
-            return snapshot, reports
+            return snapshot, self._bring(snapshot, errors, invalidate=True, announce=True)
 
     def _current(self) -> int | None:
         with self._installation.database.reading() as connection:
@@ -129,6 +125,7 @@ class Publishing:
         force: bool = False,
         dry_run: bool = False,
         invalidate: bool = False,
+        announce: bool = False,
     ) -> list[Report]:
         """Bring all targets that were reached to a snapshot, and remove what they all need no longer."""
         database, config = self._installation.database, self._installation.config.publish
@@ -149,6 +146,9 @@ class Publishing:
             reports = self._publish_to_all(publication, errors, dry_run=dry_run)
         if not dry_run:
             self._record(reports, errors)
+            # Where one target is down, the others serve the snapshot all the same.
+            if announce and reports:
+                self._announce(snapshot)
             if not errors and not self._partial:
                 self._collect(garbage)
         if errors:

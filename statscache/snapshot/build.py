@@ -47,8 +47,10 @@ def build(
         if before is not None and before.is_rollback and not resume:
             return before, []
         buffer = _Buffer(database)
-        pages_before = before.summary["pages"] if before else None
-        states_before = {entry["name"]: entry["state"] for entry in before.summary["plugins"]} if before else {}
+        # The tree in the database is not that of a rollback, and may hold the pages of what was taken back.
+        shown = before.summary if before and not before.is_rollback else {"pages": None, "plugins": []}
+        pages_before = shown["pages"]
+        states_before = {entry["name"]: entry["state"] for entry in shown["plugins"]}
         rendering = renderer.render(connection, pages_before, states_before, buffer.keep, force=force)
         buffer.flush()
     with database.writing() as connection:
@@ -70,7 +72,8 @@ def build(
             changes = tree.between(lambda name: published.load(connection, name), before.manifest, root)
             changes.dropped = dropped_now
         summary = {
-            "pages": renderer.fingerprint,
+            # Without a fingerprint, the next render makes all pages anew.
+            "pages": renderer.fingerprint if rendering.whole else None,
             "plugins": _entries(connection, rendering, before),
             "reasons": {rendered.about["name"]: rendered.reason for rendered in rendering.plugins if rendered.reason},
             "changes": listed(changes),
@@ -158,7 +161,11 @@ def _entries(connection: Connection, rendering: Rendering, before: Snapshot | No
         for rendered in rendering.plugins
     ]
     known = before.summary["plugins"] if before else []
-    entries += [{**entry, "state": "failed"} for entry in known if entry["name"] in rendering.lost]
+    entries += [
+        {**entry, "state": "failed", "documents": _documents(connection, entry["name"])}
+        for entry in known
+        if entry["name"] in rendering.lost
+    ]
     return sorted(entries, key=lambda entry: str(entry["name"]))
 
 

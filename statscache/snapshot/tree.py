@@ -10,7 +10,7 @@ from statscache.snapshot.manifest import LARGEST, Load
 from statscache.store import published
 from statscache.store.bulk import Upsert, among
 from statscache.store.published import Entry, object_name, shard_of
-from statscache.store.schema import shard, tree
+from statscache.store.schema import dropped, shard, tree
 
 _put_entries = Upsert(tree, lambda table, new: {name: new[name] for name in ("type", "object", "size")})
 _put_shards = Upsert(shard, lambda table, new: {name: new[name] for name in ("entries", "object", "size")})
@@ -96,6 +96,10 @@ class _Update:
         if top:
             self.changes.root = self._keep(manifest.dumps(sorted(top.items()))).object
         published.keep(self._connection, self._manifests)
+        # Most parts of a part are made again as they were, and a manifest of the past may have come back.
+        self.changes.dropped -= self._manifests.keys()
+        again = among(self._connection, dropped.c.object, list(self._manifests))
+        self._connection.execute(delete(dropped).where(again))
 
     def _existing(self, location: str, names: list[str]) -> dict[str, Entry]:
         shards = sorted({shard_of(name) for name in names})
