@@ -12,6 +12,8 @@ from sqlalchemy import select, update
 from samples import KINDS, NOON, Site, follow, line
 from statscache.exceptions import UnknownSnapshot
 from statscache.plugins import Latest, Message, State
+from statscache.publish.directory import DirectoryTarget
+from statscache.publish.pointer import INDEX
 from statscache.snapshot import manifest, tree
 from statscache.store import Database, coverage, published, schema
 from statscache.store.published import Entry
@@ -259,3 +261,25 @@ def test_forced_publication_removes_what_is_gone(site: Site) -> None:
         coverage.record(connection, year, NOON + 60, complete=True)
     site.publish(force=True)
     assert follow(site.public) == site.aliases() == site.tree()
+
+
+def test_caches_are_invalidated_after_upgrade_and_rollback_only(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """News spread by the caches' own rules; pages of another release, and what is taken back, do not wait for them."""
+    invalidated: list[int] = []
+    made = Site(database_url, tmp_path, KINDS)
+    monkeypatch.setattr(DirectoryTarget, "invalidate", lambda _: invalidated.append(made.document(INDEX)["generation"]))
+    for number in range(2):
+        made.feed([line(f"m{number}", NOON + number, body={"buyer": "ann", "thing": "tea"})])
+        first = made.publish()
+    assert invalidated == []
+    made.close()
+    made = Site(database_url, tmp_path, KINDS, publish={"title": "another release"})
+    made.publish()
+    made.publish()
+    assert invalidated == [3]
+    made.publishing.rollback(first.id)
+    made.publish()
+    assert invalidated == [3, 4]
+    made.close()

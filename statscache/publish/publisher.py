@@ -148,7 +148,7 @@ class Publisher:
         index = pointer.index(snapshot, now, publication.interval, publication.sign)
         self._write(report, [File(pointer.INDEX, index)])
         target.barrier()
-        self._read_back(index, now)
+        self._read_back(index, snapshot.generation, now)
         self._begin("deleting")
         self._delete(report, sorted(plan.removed))
         self._delete(report, [object_path(name) for name in publication.collected])
@@ -275,7 +275,7 @@ class Publisher:
             self._target.delete([path for name in chunk for path in siblings.paths(name, self._target.siblings)])
         report.deleted += len(names)
 
-    def _read_back(self, index: bytes, now: int) -> None:
+    def _read_back(self, index: bytes, generation: int, now: int) -> None:
         """Raise `PublishError` unless readers get the pointer, or one that a cache may still hold."""
         found = self._target.read_back(pointer.INDEX)
         if found == index:
@@ -284,9 +284,12 @@ class Publisher:
         if found is None or not self._target.max_age:
             raise PublishError(problem)
         try:
-            fresh = orjson.loads(found)["expires_at"] > now
+            seen = orjson.loads(found)
+            foreign, fresh = seen["generation"] > generation, seen["expires_at"] > now
         except (ValueError, KeyError, TypeError) as error:
             raise PublishError(problem) from error
+        if foreign:
+            raise PublishError(problem)
         if not fresh:
             raise PublishError(f"readers get a {pointer.INDEX} that has expired: does the cache keep it too long?")
 

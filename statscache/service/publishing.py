@@ -78,8 +78,13 @@ class Publishing:
             snapshot, _ = build(
                 installation.database, self._renderer, generation=generation, force=force, resume=resume
             )
-            new = snapshot.generation != before
-            return snapshot, self._bring(snapshot, errors, force=force, dry_run=dry_run, announce=new)
+            new = before is None or snapshot.generation != before.generation
+            # What caches hold of another release's pages goes with that release.
+            upgraded = new and before is not None and before.summary["pages"] != snapshot.summary["pages"]
+            reports = self._bring(
+                snapshot, errors, force=force, dry_run=dry_run, invalidate=upgraded, announce=new
+            )
+            return snapshot, reports
 
     def rollback(self, identity: str) -> tuple[Snapshot, list[Report]]:
         """Make an older snapshot current, and hold publishing there until it is resumed.
@@ -100,10 +105,9 @@ class Publishing:
                 snapshot = rollback(connection, identity, generation=generation)
             return snapshot, self._bring(snapshot, errors, invalidate=True, announce=True)
 
-    def _current(self) -> int | None:
+    def _current(self) -> Snapshot | None:
         with self._installation.database.reading() as connection:
-            current = record.current(connection)
-            return None if current is None else current.generation
+            return record.current(connection)
 
     def _announce(self, snapshot: Snapshot) -> None:
         section = self._installation.config.publish.announce
