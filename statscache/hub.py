@@ -29,7 +29,7 @@ class StatscacheConsumer(BusConsumer):
         super().__init__(hub)
         if not self._initialized:
             return
-        self._service = service.Consumer(config.load())
+        self._service = service.Consumer(config.load(), on_failure=stopping.set)
         self._service.start()
         stop_when(stopping, hub)
         # The hub installs handlers after its consumers, and its own would stop it in the middle of an `offer`.

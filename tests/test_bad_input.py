@@ -371,6 +371,31 @@ def test_a_plugin_that_raises_1000_times_in_a_row_is_suspended(database_url: str
     site.close()
 
 
+class Untellable(Exception):
+    """An error that cannot even be said."""
+
+    def __str__(self) -> str:
+        """Raise in its turn."""
+        raise RuntimeError
+
+
+@pytest.mark.parametrize("error", [SystemExit(1), Untellable()])
+def test_whatever_a_plugin_raises_stays_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """A library that exits, or an error whose text raises, sets the message aside and stops nobody."""
+
+    def observe(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(Picky, "observe", observe)
+    site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, (Picky, Volume))
+    outcome = site.feed([line("a"), line("b")])
+    assert (outcome.accepted, outcome.failures) == (2, 2)
+    assert total(site) == 2
+    site.close()
+
+
 def test_copies_of_what_a_plugin_raised_on_say_nothing_new_against_it(database_url: str, tmp_path: Path) -> None:
     """A replay suspends nobody, however often it comes."""
     site = Site(database_url, tmp_path, (Picky, Volume))

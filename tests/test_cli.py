@@ -301,3 +301,11 @@ def test_the_demo_ends_by_itself_and_can_be_run_again(call: Call, monkeypatch: p
     done = call("demo")
     assert done.status == 1
     assert "holds a site that is not the demo's" in done.err
+
+
+@pytest.mark.parametrize("option", ["--force", "--resume"])
+def test_dry_run_goes_with_nothing_that_changes_what_is_published(call: Call, option: str) -> None:
+    """It would end the hold of a rollback, or let pass what the gate holds back."""
+    done = call("publish", "--dry-run", option)
+    assert done.status == 2
+    assert "--dry-run" in done.err

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statscache.derivation import derive, link, subtitle
+from statscache.derivation import derive, link, subtitle, values
 from statscache.derivation.table import TABLE, rule
 from statscache.derivation.text import MAX_SUBTITLE
 from statscache.derivation.values import MAX_NAME, packages, person
@@ -435,3 +435,10 @@ def test_message_derives_once() -> None:
     assert message.agent == "bob"
     assert message.subtitle == "bob tagged a-?-? into ?"
     assert message.link is None
+
+
+def test_text_that_is_too_long_for_a_name_is_not_cached() -> None:
+    """What the bus sends cannot fill the memory by way of a cache."""
+    before = values._person.cache_info().currsize
+    assert values.person("x" * 1_000_000) is None
+    assert values._person.cache_info().currsize == before

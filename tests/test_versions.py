@@ -1,6 +1,7 @@
 """Versions of the site: rollback, the hold, retention, the gate, dry runs."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 from sqlalchemy import select, update
 
 from samples import KINDS, NOON, Site, follow, line
+from statscache import canonical
 from statscache.exceptions import UnknownSnapshot
 from statscache.plugins import Latest, Message, State
 from statscache.publish.directory import DirectoryTarget
 from statscache.publish.pointer import INDEX
+from statscache.publish.target import File
 from statscache.snapshot import manifest, tree
 from statscache.store import Database, coverage, published, schema
 from statscache.store.published import Entry
@@ -283,3 +286,24 @@ def test_caches_are_invalidated_after_upgrade_and_rollback_only(
     made.publish()
     assert invalidated == [3, 4]
     made.close()
+
+
+@pytest.mark.parametrize("generation", [2**63 - 1, -1, "7", None])
+def test_absurd_generation_at_a_target_is_damage(site: Site, generation: object) -> None:
+    """Whoever can write to one target cannot stop the publication to all."""
+    index = site.document(INDEX) | {"generation": generation}
+    (site.public / INDEX).write_bytes(canonical.dumps(index))
+    site.publish()
+    assert site.document(INDEX)["generation"] == 2
+    assert follow(site.public) == site.aliases()
+
+
+def test_target_that_vanished_in_the_middle_is_filled_by_the_next_publication(tmp_path: Path) -> None:
+    """What a failed publication had still to sync is forgotten with it."""
+    target = DirectoryTarget("public", tmp_path / "public")
+    target.write([File("a.json", b"{}")])
+    target.close()
+    shutil.rmtree(tmp_path / "public")
+    target.write([File("b.json", b"{}")])
+    target.barrier()
+    assert target.read("b.json") == b"{}"

@@ -36,6 +36,8 @@ def publish(
     json_: bool,
 ) -> None:
     """Render what changed, and bring the targets up to date."""
+    if dry_run and (force or resume):
+        raise click.UsageError("--dry-run leaves all as it is: it goes with neither --force nor --resume")
     if every is not None and (force or dry_run or resume):
         raise click.UsageError("--every goes on by itself: --force, --dry-run and --resume are for one publication")
     with context.installation() as installation:

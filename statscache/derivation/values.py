@@ -13,6 +13,8 @@ Path = tuple[str, ...]
 MAX_NAME = 200
 """Characters of the longest name of a person or package."""
 
+_LONGEST_TEXT = 1_000
+
 # What senders write where a person would stand, when there is none; `_` stands for a person who was
 # forgotten.
 _NOBODY = frozenset({"", "_", "anonymous", "nobody", "none", "orphan"})
@@ -61,13 +63,18 @@ def list_at(value: Any, *path: str) -> list[Any]:
     return found if type(found) is list else []
 
 
-@lru_cache(maxsize=8192)
 def person(text: str) -> str | None:
     """Return the account name in `text`; None for whoever is nobody.
 
     OpenIDs, e-mail aliases and chat addresses that Fedora gives to its account holders are their names. Any
     other address, of mail, the web or a host, is nobody's name; neither is what is not printable or too long.
     """
+    # What is cached must be short: the bus decides what stands here.
+    return _person(text) if len(text) <= _LONGEST_TEXT else None
+
+
+@lru_cache(maxsize=8192)
+def _person(text: str) -> str | None:
     name = text.strip()
     for pattern in _ACCOUNT:
         if match := pattern.fullmatch(name):

@@ -76,10 +76,10 @@ def observe(plugin: Plugin, messages: Iterable[tuple[int, Message]], observed: O
             for item in observe_one(message) or ():
                 append((message.timestamp, message.id, index, check(item)))
             trailing = 0
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             while observations and observations[-1][2] == index:
                 observations.pop()
-            observed.failures.append((index, f"{type(error).__name__}: {error}"))
+            observed.failures.append((index, _said(error)))
             trailing += 1
     observed.seconds += time.perf_counter() - started
     observed.messages += number
@@ -142,11 +142,11 @@ def _merge(
         savepoint.commit()
     except (OperationalError, InterfaceError, InternalError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         savepoint.rollback()
         indices = sorted({item[2] for item in new})
         if len(indices) == 1:
-            refused[indices[0]] = f"{type(error).__name__}: {error}"
+            refused[indices[0]] = _said(error)
             return
         middle = indices[len(indices) // 2]
         _merge(plugin, state, [item for item in new if item[2] < middle], dirty, refused)
@@ -180,3 +180,11 @@ def _judge(plugin: Plugin, row: Position, observed: Observed, failures: int, bud
             row.suspended,
             plugin.name,
         )
+
+
+def _said(error: BaseException) -> str:
+    # What a plugin raises is its own class, whose text is foreign code too.
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__

@@ -79,4 +79,5 @@ class DirectoryTarget(Target):
 
     def close(self) -> None:
         """Remove what was left unfinished, by this publisher or by one that was killed."""
+        self._written.clear()
         shutil.rmtree(self._temporary, ignore_errors=True)

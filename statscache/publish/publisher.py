@@ -25,6 +25,9 @@ from statscache.store.published import Entry, object_path
 
 _AT_ONCE = 500
 
+_LARGEST_GENERATION = 2**53
+"""Beyond it JavaScript cannot count; whoever can write to a target must not stop the publication to all others."""
+
 _T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
@@ -173,7 +176,10 @@ class Publisher:
             return None, 0
         try:
             index = orjson.loads(data)
-            return str(index["snapshot"]), int(index["generation"])
+            snapshot, generation = str(index["snapshot"]), index["generation"]
+            if type(generation) is not int or not 0 <= generation < _LARGEST_GENERATION:
+                raise ValueError(generation)
+            return snapshot, generation
         except (ValueError, KeyError, TypeError):
             _log.warning("target %s: %s is damaged; everything is compared anew", self._target.name, pointer.INDEX)
             return None, 0
