@@ -83,6 +83,7 @@ class Plugin(ABC):
         topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
             dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
         version: Raise it when `observe` changes its mind: the statistic is then folded anew from the journal.
+        shared: Names of the settings that it takes from `[plugins.shared]` where its own table does not have them.
         people: Whether keys are people.
         unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
     """
@@ -94,6 +95,7 @@ class Plugin(ABC):
     dimensions: ClassVar[tuple[str, ...]] = ()
     topics: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
+    shared: ClassVar[tuple[str, ...]] = ()
     people: ClassVar[bool] = False
     unbounded: ClassVar[bool] = False
 
@@ -260,6 +262,8 @@ def _problems(cls: type[Plugin]) -> Iterator[str]:
         yield f"`topics` is {cls.topics!r}; give a tuple of patterns such as 'buildsys.build.state.change' or 'bodhi.#'"
     if type(cls.version) is not int or cls.version < 1:
         yield f"`version` is {cls.version!r}; give a whole number from 1"
+    if type(cls.shared) is not tuple or not all(isinstance(name, str) for name in cls.shared):
+        yield f"`shared` is {cls.shared!r}; give a tuple of names of settings, such as ('bots',)"
     if cls.unbounded and not cls.dimensions:
         yield "`unbounded` needs at least one dimension"
     if getattr(cls.observe, "__isabstractmethod__", False):
