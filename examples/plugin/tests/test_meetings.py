@@ -1,8 +1,9 @@
 """The statistics of meetings, tried on messages by the code that runs in production."""
 
+from statscache_meetings import LastMeetings, Meetings
+
 from statscache import testing
 from statscache.plugins import Message
-from statscache_meetings import LastMeetings, Meetings
 
 TOPIC = "org.fedoraproject.prod.meetbot.meeting.complete"
 
