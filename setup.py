@@ -119,6 +119,14 @@ setup(
     entry_points={
         "console_scripts": ["statscache = statscache.cli:main"],
         "moksha.consumer": ["statscache = statscache.hub:StatscacheConsumer"],
-        "statscache.plugin": ["volume = statscache_plugins.volume:PLUGINS"],
+        # One for each module: what one of them raises when it is loaded is its own problem alone.
+        "statscache.plugin": [
+            "activity = statscache_plugins.activity:PLUGINS",
+            "badges = statscache_plugins.badges:PLUGINS",
+            "contributors = statscache_plugins.contributors:PLUGINS",
+            "karma = statscache_plugins.karma:PLUGINS",
+            "pagure = statscache_plugins.pagure:PLUGINS",
+            "volume = statscache_plugins.volume:PLUGINS",
+        ],
     },
 )
