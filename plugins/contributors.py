@@ -45,7 +45,10 @@ class UniqueContributors(Distinct):
 
     name = "unique-contributors"
     title = "Unique contributors"
-    definition = "One is counted for each person who acted at least once in the day, ISO week or month; bots are left out."
+    definition = (
+        "One is counted for each person who acted at least once in the day, ISO week or month; accounts on the list of"
+        " bots are left out."
+    )
     unit = "people"
     shared = ("bots",)
 
