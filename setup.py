@@ -109,7 +109,7 @@ setup(
         "statscache.site": ["**/*"],
         "statscache.store": ["migrations/**/*"],
         "statscache.templates": ["**/*"],
-        "statscache_plugins": ["py.typed"],
+        "statscache_plugins": ["py.typed", "*.json"],
     },
     exclude_package_data={"": ["__pycache__/*", "*.pyc"]},
     include_package_data=False,
@@ -119,6 +119,10 @@ setup(
     entry_points={
         "console_scripts": ["statscache = statscache.cli:main"],
         "moksha.consumer": ["statscache = statscache.hub:StatscacheConsumer"],
-        "statscache.plugin": ["volume = statscache_plugins.volume:PLUGINS"],
+        "statscache.plugin": [
+            "builds = statscache_plugins.builds:PLUGINS",
+            "release-engineering = statscache_plugins.release_engineering:PLUGINS",
+            "volume = statscache_plugins.volume:PLUGINS",
+        ],
     },
 )

@@ -93,7 +93,11 @@ def test_a_dist_tag_tells_the_release(text: str | None, expected: str | None) ->
         ("buildsys.build.state.change", {"request": ["git+https://x", "rawhide", {}], "release": "1.fc46"}, "rawhide"),
         ("buildsys.build.state.change", {"request": None, "release": "1.fc46"}, "f46"),
         ("buildsys.build.state.change", {"request": ["git+https://x", ["rawhide"]]}, None),
-        ("buildsys.task.state.change", {"info": {"request": ["x", "f45-candidate"]}, "srpm": "a-1-1.fc9.src.rpm"}, "f45"),
+        (
+            "buildsys.task.state.change",
+            {"info": {"request": ["x", "f45-candidate"]}, "srpm": "a-1-1.fc9.src.rpm"},
+            "f45",
+        ),
         ("buildsys.task.state.change", {"info": [], "srpm": "a-1-1.fc9.src.rpm"}, "f9"),
         ("bodhi.update.comment", {"comment": {"update": {"release": {"name": "EPEL-9"}}}}, "epel9"),
         ("bodhi.update.comment", {"comment": {"update_title": "sqlite-3.8.6-2.fc20"}}, "f20"),
