@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from statscache_plugins.cloud_images import launchable
 from statscache_plugins.events import BEGUN, SUCCESSES, size
 
-BYTES = 28_500
+BYTES = 29_000
 """What the items of the document may take, so that the whole document is below 30 kB."""
 
 COLUMNS = ("step", "status", "start", "stop", "last_done", "run", "link")
@@ -183,7 +183,7 @@ def groups(values: Sequence[Value], layout: Sequence[Mapping[str, Any]]) -> list
     for image in images(values):
         place = _group(layout, CLOUD, image["flavour"], image["release"], image["provider"])
         if place is not None:
-            found[place].append(image)
+            found[place].append(_short(image))
     kept = _fitting(found)
     return [
         {"id": group["id"], "items": items, "omitted": len(all_items) - len(items)}
@@ -224,6 +224,13 @@ def _steps(members: Sequence[Run]) -> Iterator[list[Any]]:
         shown = run._replace(link=None) if run.link == link else run
         link = run.link or link
         yield [getattr(shown, column) for column in COLUMNS]
+
+
+def _short(image: Mapping[str, Any]) -> dict[str, Any]:
+    # There are many, and what is left out goes without saying; the name of an image has its compose in it.
+    return {
+        name: value for name, value in image.items() if name != "compose" and value is not None and value is not True
+    }
 
 
 def _began(run: Run) -> tuple[bool, int, str]:

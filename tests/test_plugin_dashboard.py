@@ -122,7 +122,7 @@ def test_groups_are_made_up_as_the_layout_says() -> None:
         sent("buildsys.task.state.change", method="image", srpm="cloud-x86_64", **image),
     ]
     names = {
-        group: [(item.get("component", item.get("flavour")), item["architecture"]) for item in items]
+        group: [(item.get("component", item.get("flavour")), item.get("architecture")) for item in items]
         for group, items in groups(messages).items()
     }
     assert names == {
@@ -177,7 +177,7 @@ def test_a_link_that_all_steps_share_is_said_once() -> None:
 
 
 def a_whole_project(releases: range) -> list[Message]:
-    """Return what happens in a project with these releases, five architectures, four clouds and thirteen regions."""
+    """Return what happens in a project with these releases, five architectures and three clouds of up to 21 regions."""
     messages = []
     arches = ("x86_64", "aarch64", "ppc64le", "s390x", "arm")
     for number in releases:
@@ -198,7 +198,7 @@ def a_whole_project(releases: range) -> list[Message]:
                 "subvariant": "Cloud_Base",
             }
             published = "fedora_image_uploader.published.v1"
-            regions = {f"xx-region-{region:02}": f"ami-0123456789abc{number}{region:02}" for region in range(13)}
+            regions = {f"xx-region-{region:02}": f"ami-0123456789abc{number}{region:02}" for region in range(21)}
             messages += [
                 sent(
                     f"{published}.aws",
