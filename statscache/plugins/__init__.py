@@ -3,6 +3,8 @@
 from statscache.message import Message
 from statscache.plugins.contract import Plugin, State
 from statscache.plugins.counter import Counter
+from statscache.plugins.distinct import Distinct
 from statscache.plugins.newest import Latest, Log
+from statscache.plugins.span import Span
 
-__all__ = ["Counter", "Latest", "Log", "Message", "Plugin", "State"]
+__all__ = ["Counter", "Distinct", "Latest", "Log", "Message", "Plugin", "Span", "State"]
