@@ -85,7 +85,7 @@ def test_the_busiest_packages_are_those_with_the_most_builds_that_began() -> Non
     """One build counts once, however it ends; whole days before the newest message are looked at."""
     began = [build(0, NOON - DAY, name=name, build_id=number) for number, name in enumerate(["vim", "bash", "vim"])]
     old = [build(0, NOON - 10 * DAY, name="gcc", build_id=number) for number in range(9)]
-    documents = testing.run(BuildsByPackage, [*began, *old, build(1), build(0, NOON, name="glibc")])
+    documents = testing.run(BuildsByPackage, [*began, *old, build(1, NOON - DAY), build(0, NOON, name="glibc")])
     assert documents["busiest-7d.json"]["rows"] == [{"package": "vim", "value": 2}, {"package": "bash", "value": 1}]
     assert documents["busiest-30d.json"]["rows"][0] == {"package": "gcc", "value": 9}
     assert documents["by/glibc.json"]["total"] == 1

@@ -176,6 +176,31 @@ def test_a_link_that_all_steps_share_is_said_once() -> None:
     assert [step[LINK] for step in item["steps"]] == ["https://example.org/compose", None, "https://example.org/o"]
 
 
+def test_only_the_newest_image_of_a_kind_is_on_the_dashboard() -> None:
+    """A region that has not got it yet is left out, rather than shown with another one."""
+
+    def image(region: str, timestamp: int) -> Message:
+        body = {
+            "destination": region,
+            "image_name": f"Fedora-Cloud-Base-45-{timestamp}.x86_64",
+            "extra": {"id": region},
+        }
+        return sent("fedimg.image.publish", timestamp, **body)
+
+    ((item,),) = groups(
+        [image("us-east-1", NOON + 60), image("eu-west-1", NOON + 60), image("sa-east-1", NOON)]
+    ).values()
+    assert item == {
+        "release": "f45",
+        "architecture": "x86_64",
+        "flavour": "cloud-base",
+        "provider": "aws",
+        "image": f"Fedora-Cloud-Base-45-{NOON + 60}.x86_64",
+        "timestamp": NOON + 60,
+        "regions": {"eu-west-1": "eu-west-1", "us-east-1": "us-east-1"},
+    }
+
+
 def a_whole_project(releases: range) -> list[Message]:
     """Return what happens in a project with these releases, five architectures and three clouds of up to 21 regions."""
     messages = []
