@@ -141,6 +141,7 @@ def rows(values: Sequence[Value]) -> list[dict[str, Any]]:
     records = [
         {
             **{name: getattr(run, name) for name in ("area", "component", "release", "architecture", "step", "status")},
+            "place": None,
             "timestamp": run.timestamp,
             "start": run.start,
             "stop": run.stop,
@@ -156,6 +157,7 @@ def rows(values: Sequence[Value]) -> list[dict[str, Any]]:
             "release": image["release"],
             "architecture": image["architecture"],
             "step": image["provider"],
+            "place": None,
             "status": "published" if image["public"] else "uploaded",
             "timestamp": image["timestamp"],
             "run": image["compose"],

@@ -176,6 +176,44 @@ def test_a_link_that_all_steps_share_is_said_once() -> None:
     assert [step[LINK] for step in item["steps"]] == ["https://example.org/compose", None, "https://example.org/o"]
 
 
+def test_latest_holds_the_dashboard_as_flat_rows() -> None:
+    """A record for each run and image, with every dimension, for people and spreadsheets."""
+    image = {"destination": "us-east-1", "image_name": "Fedora-Cloud-Base-45-1.x86_64", "extra": {"id": "ami-1"}}
+    messages = [
+        sent("fedimg.image.publish", NOON, **image),
+        old("start", NOON, arch="arm"),
+        old("complete", NOON + 60, arch="arm"),
+    ]
+    rows = testing.run(ReleaseDashboard, messages)["latest.json"]["rows"]
+    assert rows == [
+        {
+            "area": "cloud",
+            "component": "cloud-base",
+            "release": "f45",
+            "architecture": "x86_64",
+            "step": "aws",
+            "place": None,
+            "status": "published",
+            "timestamp": NOON,
+            "run": None,
+        },
+        {
+            "area": "compose",
+            "component": "rawhide",
+            "release": "rawhide",
+            "architecture": "arm",
+            "step": None,
+            "place": None,
+            "status": "done",
+            "timestamp": NOON + 60,
+            "start": NOON,
+            "stop": NOON + 60,
+            "run": None,
+            "link": None,
+        },
+    ]
+
+
 def test_only_the_newest_image_of_a_kind_is_on_the_dashboard() -> None:
     """A region that has not got it yet is left out, rather than shown with another one."""
 
