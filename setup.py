@@ -119,9 +119,19 @@ setup(
     entry_points={
         "console_scripts": ["statscache = statscache.cli:main"],
         "moksha.consumer": ["statscache = statscache.hub:StatscacheConsumer"],
+        # One for each module: what one of them raises when it is loaded is its own problem alone.
         "statscache.plugin": [
+            "activity = statscache_plugins.activity:PLUGINS",
+            "badges = statscache_plugins.badges:PLUGINS",
             "builds = statscache_plugins.builds:PLUGINS",
-            "release-engineering = statscache_plugins.release_engineering:PLUGINS",
+            "cloud-images = statscache_plugins.cloud_images:PLUGINS",
+            "composes = statscache_plugins.composes:PLUGINS",
+            "contributors = statscache_plugins.contributors:PLUGINS",
+            "dashboard = statscache_plugins.dashboard:PLUGINS",
+            "images = statscache_plugins.images:PLUGINS",
+            "karma = statscache_plugins.karma:PLUGINS",
+            "pagure = statscache_plugins.pagure:PLUGINS",
+            "updates = statscache_plugins.updates:PLUGINS",
             "volume = statscache_plugins.volume:PLUGINS",
         ],
     },

@@ -96,12 +96,34 @@ class BuildTime(Counter):
     topics = _TOPICS
 
     def observe(self, message: Message) -> list[tuple[str | None, str]]:
-        if _state(message) != "complete":
-            return []
-        began, ended = _time(message, "creation_time"), _time(message, "completion_time")
-        if began is None or ended is None or ended < began:
-            return []
-        return [(release(message), _SPANS[bisect_right(_ENDS, ended - began)])]
+        seconds = _seconds(message)
+        return [] if seconds is None else [(release(message), _SPANS[bisect_right(_ENDS, seconds)])]
+
+
+class SecondsInBuild(Counter):
+    """The time that builds of koji took, added up, by release."""
+
+    name = "seconds-in-build"
+    title = "Seconds in build"
+    definition = (
+        "The seconds from creation to completion are added for each build that `build-time` counts. Divided by the sum"
+        " of its counts they are the mean."
+    )
+    unit = "seconds"
+    dimensions = ("release",)
+    topics = _TOPICS
+
+    def observe(self, message: Message) -> list[tuple[tuple[str | None], int]]:
+        seconds = _seconds(message)
+        return [] if seconds is None else [((release(message),), seconds)]
+
+
+def _seconds(message: Message) -> int | None:
+    """Return how long a build took that is complete; None of any other, or if koji does not say it."""
+    if _state(message) != "complete":
+        return None
+    began, ended = _time(message, "creation_time"), _time(message, "completion_time")
+    return None if began is None or ended is None or ended < began else ended - began
 
 
 def _time(message: Message, name: str) -> int | None:
@@ -114,4 +136,4 @@ def _time(message: Message, name: str) -> int | None:
         return None
 
 
-PLUGINS = (Builds, BuildsByPackage, BuildTime)
+PLUGINS = (Builds, BuildsByPackage, BuildTime, SecondsInBuild)

@@ -225,3 +225,6 @@ class CloudImages(Latest):
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "latest", {"rows": newest_rows(self.latest(state))}
         yield "images", {"launch": LAYOUT["launch"], "images": newest_rows(launchable(self.values(state)))}
+
+
+PLUGINS = (CloudImages,)

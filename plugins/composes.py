@@ -100,3 +100,6 @@ class Composes(Span):
         for event in events(message):
             value = {"state": event.status, "release": event.release, "link": event.link}
             yield (event.component, event.run), "start" if event.status == BEGUN else "stop", value
+
+
+PLUGINS = (Composes,)

@@ -62,3 +62,6 @@ class ReleaseDashboard(Log):
         values = [*self.values(state)]
         yield "latest", {"rows": newest_rows(board.rows(values))}
         yield "dashboard", {"columns": board.COLUMNS, "groups": board.groups(values, LAYOUT["groups"])}
+
+
+PLUGINS = (ReleaseDashboard,)

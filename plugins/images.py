@@ -112,3 +112,6 @@ class ImageTasks(Latest):
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "latest", {"rows": newest_rows(self.latest(state))}
+
+
+PLUGINS = (ImageTasks,)

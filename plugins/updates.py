@@ -75,3 +75,6 @@ class UpdatePushes(Latest):
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "latest", {"rows": newest_rows(self.latest(state))}
+
+
+PLUGINS = (UpdatePushes,)

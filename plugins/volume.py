@@ -89,8 +89,9 @@ class VolumeByRelease(Counter):
     name = "volume-by-release"
     title = "Messages by release"
     definition = (
-        "One is counted for each message that says which release it is about: by a tag, target, branch, chroot, compose,"
-        " update or dist tag. Other messages are not counted, so the sum over releases is not the number of messages."
+        "One is counted for each message that says which release it is about: by a tag, target, branch, chroot,"
+        " compose, update or dist tag. Other messages are not counted, so the sum over releases is not the number of"
+        " messages."
     )
     dimensions = ("release",)
     topics = TOPICS
@@ -132,8 +133,8 @@ class VolumeByKindOfAgent(Counter):
     name = "volume-by-kind-of-agent"
     title = "Messages by people and by bots"
     definition = (
-        "One is counted for each message: under `bot` if an account acted that is on the list of bots, under `person` if"
-        " another did, and under null where nobody is known to have acted."
+        "One is counted for each message: under `bot` if an account acted that is on the list of bots, under `person`"
+        " if another did, and under null where nobody is known to have acted."
     )
     dimensions = ("kind",)
     shared = ("bots",)

@@ -7,7 +7,7 @@ import pytest
 
 from statscache import testing
 from statscache.testing import NOON
-from statscache_plugins.builds import Builds, BuildsByPackage, BuildTime
+from statscache_plugins.builds import Builds, BuildsByPackage, BuildTime, SecondsInBuild
 
 TOPIC = "org.fedoraproject.prod.buildsys.build.state.change"
 DAY = 86_400
@@ -104,6 +104,7 @@ def test_the_time_in_build_is_what_koji_states(seconds: int, took: str) -> None:
     assert [(row["took"], row["total"]) for row in testing.run(BuildTime, [message])["latest.json"]["rows"]] == [
         (took, 1)
     ]
+    assert testing.run(SecondsInBuild, [message])["latest.json"]["rows"][0]["total"] == seconds
 
 
 @pytest.mark.parametrize(
@@ -120,8 +121,9 @@ def test_the_time_in_build_is_what_koji_states(seconds: int, took: str) -> None:
 )
 def test_a_build_without_times_is_not_counted(new: int, began: Any, ended: Any) -> None:
     """Old messages state none; times without a zone, and those that run backwards, are none."""
-    documents = testing.run(BuildTime, [build(new, creation_time=began, completion_time=ended)])
-    assert documents["latest.json"]["rows"] == []
+    message = build(new, creation_time=began, completion_time=ended)
+    for plugin in (BuildTime, SecondsInBuild):
+        assert testing.run(plugin, [message])["latest.json"]["rows"] == []
 
 
 def test_real_builds(messages_path: Path) -> None:
