@@ -33,8 +33,18 @@ class KarmaReceived(Counter):
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from super().documents(state)
         yield "leaders-30d", {"rows": self.leaders(state, days=30)}
-        cycle = None if state.through is None else current(state.through)
+        cycle = self._current_cycle(state)
         yield "leaders-cycle", {"cycle": cycle, "rows": self.leaders(state, part=cycle)}
+
+    def _current_cycle(self, state: State) -> str | None:
+        """Return the newest cycle that messages named in the last 30 days, if it is one that can be current."""
+        if state.through is None:
+            return None
+        by_date = current(state.through)
+        number = int(by_date.removeprefix("f"))
+        # A release may be late or early; what is said on the bus knows better than any table.
+        named_lately = (f"f{near}" for near in (number + 1, number, number - 1))
+        return next((cycle for cycle in named_lately if self.leaders(state, days=30, part=cycle, limit=1)), by_date)
 
 
 class KarmaGiven(KarmaReceived):

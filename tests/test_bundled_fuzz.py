@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import orjson
@@ -136,3 +137,22 @@ def test_what_was_set_aside_counts_after_the_mend(
     site.catch_up()
     assert site.state()[plugin.name] == retried
     site.close()
+
+
+def test_order_and_batches_make_no_difference(samples: list[Sample], tmp_path: Path) -> None:
+    """All plugins publish the same bytes of messages in order at once as of the same in disorder, bit by bit."""
+    weeks = [start for start in range(MONDAY, MONDAY + 60 * 86400, 9 * 86400)]
+    lines = [line for start in weeks for line in simulate(Traffic(start, start + 3 * 3600, per_day=1000, people=40))]
+    lines += [orjson.dumps({"msg_id": f"sample-{number}", **sample}) for number, sample in enumerate(samples)]
+    trees = []
+    disordered = Random(1).sample([*lines, *lines[::3]], len(lines) + len(lines[::3]))
+    for name, batches in (("once", [lines]), ("bits", [disordered[start::5] for start in range(5)])):
+        site = Site(f"sqlite:///{tmp_path}/{name}.db", tmp_path / name, BUNDLED, bus={"environments": ()})
+        for batch in batches:
+            site.feed(batch)
+            site.build()
+        trees.append({path: data for path, data in site.tree().items() if path.startswith("v1/plugins/")})
+        site.close()
+    once, bits = trees
+    assert once == bits
+    assert {path.split("/")[2] for path in once} == {plugin.name for plugin in BUNDLED}

@@ -113,6 +113,28 @@ def test_leaders_are_of_all_time_of_the_cycle_and_of_thirty_days() -> None:
     ]
 
 
+def test_the_current_cycle_is_the_newest_that_messages_name() -> None:
+    """A release that came later, or earlier, than statscache expects is the current one when the bus says so."""
+    lately = testing.NOON - 5 * DAY
+    end = karma("kevin", "adam", release="f22")
+    for messages, cycle in (
+        ([], "f22"),
+        ([karma("ralph", "toshio", at=lately, release="f23")], "f23"),
+        ([karma("ralph", "toshio", at=lately, release="f21")], "f21"),
+        ([karma("ralph", "toshio", at=lately, release="f21"), karma("ralph", "kevin", at=lately)], "f22"),
+        ([karma("ralph", "toshio", at=lately, release="f99")], "f22"),
+        ([karma("ralph", "toshio", at=lately - 60 * DAY, release="f23")], "f22"),
+    ):
+        assert testing.run(KarmaReceived, [*messages, end])["leaders-cycle.json"]["cycle"] == cycle
+    assert testing.run(KarmaReceived, [])["leaders-cycle.json"] == {
+        "schema": "statscache/leaders-cycle/1",
+        "plugin": "karma-received",
+        "through": None,
+        "cycle": None,
+        "rows": [],
+    }
+
+
 def test_a_real_message_counts(messages_path: Path) -> None:
     """What was really said on IRC in 2012: `lmacken++`, by ralph."""
     messages = [parse(line) for line in messages_path.read_bytes().splitlines()]
