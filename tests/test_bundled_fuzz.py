@@ -31,11 +31,18 @@ every_plugin = pytest.mark.parametrize("plugin", BUNDLED, ids=lambda cls: cls.na
 
 @pytest.fixture(scope="module")
 def samples(messages_path: Path) -> list[Sample]:
-    """The real messages, and one simulated message of each topic that they lack."""
+    """The real messages, and one simulated message of each kind that they lack."""
     real = [orjson.loads(line) for line in messages_path.read_bytes().splitlines()]
-    topics = {sample["topic"] for sample in real}
+    kinds = {kind_of(sample) for sample in real}
     simulated = [orjson.loads(line) for line in simulate(Traffic(MONDAY, MONDAY + 86400, per_day=3000))]
-    return [*real, *{sample["topic"]: sample for sample in simulated if sample["topic"] not in topics}.values()]
+    return [*real, *{kind_of(sample): sample for sample in simulated if kind_of(sample) not in kinds}.values()]
+
+
+def kind_of(sample: Sample) -> tuple[str, ...]:
+    """Return what tells messages of different content apart: the topic, and what koji did and to which state it led."""
+    body = sample["msg"] if isinstance(sample["msg"], dict) else {}
+    told = ("method", "new") if ".buildsys." in sample["topic"] else ()
+    return sample["topic"], *(str(body.get(name)) for name in told)
 
 
 def of(plugin: type[Plugin], samples: list[Sample]) -> list[Sample]:

@@ -32,6 +32,8 @@ BODY: dict[str, Any] = {
         (fields.items, ("task",), []),
         (fields.texts, ("arches",), ["x86_64", "aarch64"]),
         (fields.texts, ("url",), []),
+        (fields.entries, ("task",), [("name", "image")]),
+        (fields.entries, ("arches",), []),
         (fields.url, ("url",), "https://example.org/a?b=c"),
         (fields.url, ("task", "name"), None),
     ],

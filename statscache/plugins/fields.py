@@ -46,6 +46,12 @@ def texts(found: Any, *path: str) -> list[str]:
     return [item for item in items(found, *path) if _is_text(item)]
 
 
+def entries(found: Any, *path: str) -> list[tuple[str, str]]:
+    """Return those entries of the object at `path` of which `text` would return key and value."""
+    found = value(found, *path)
+    return [entry for entry in found.items() if all(map(_is_text, entry))] if isinstance(found, Mapping) else []
+
+
 def url(found: Any, *path: str) -> str | None:
     """Return the http or https URL at `path`, which is safe as the target of a link; None if there is none."""
     found = value(found, *path)
