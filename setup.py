@@ -46,12 +46,14 @@ RUNTIME = [
     "zstandard>=0.22",
 ]
 
+AMQP = ["fedora-messaging>=3.5", "pika>=1.3.2"]
 POSTGRESQL = ["psycopg[binary]>=3.1.18"]
 BROTLI = ["brotli>=1.1"]
 SIGNATURES = ["cryptography>=42"]
 
 # The tools that judge the code have an upper bound: a new release of theirs must not break an old commit.
 TEST = [
+    *AMQP,
     *BROTLI,
     *POSTGRESQL,
     *SIGNATURES,
@@ -115,7 +117,13 @@ setup(
     include_package_data=False,
     zip_safe=False,
     install_requires=RUNTIME,
-    extras_require={"brotli": BROTLI, "postgresql": POSTGRESQL, "signatures": SIGNATURES, "test": TEST},
+    extras_require={
+        "amqp": AMQP,
+        "brotli": BROTLI,
+        "postgresql": POSTGRESQL,
+        "signatures": SIGNATURES,
+        "test": TEST,
+    },
     entry_points={
         "console_scripts": ["statscache = statscache.cli:main"],
         "moksha.consumer": ["statscache = statscache.hub:StatscacheConsumer"],

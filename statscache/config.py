@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from statscache.exceptions import ConfigurationError
@@ -62,10 +62,35 @@ class FedmsgSection(Section):
     )
 
 
+class FedoraMessagingSection(Section):
+    """`[sources.fedora-messaging]`: the live AMQP bus; needs the extra `statscache[amqp]`."""
+
+    config: Path | None = Field(
+        None, description="File with fedora-messaging's configuration: broker, queues, bindings; its own if not given."
+    )
+    prefetch: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        4_000, description="Messages that the broker hands over at most before the first of them is acknowledged."
+    )
+
+
+class SpoolSection(Section):
+    """`[sources.spool]`: a directory into which archives are dropped."""
+
+    path: Path = Field(description="The directory; it exists already.")
+
+
 class SourcesSection(Section):
     """`[sources]`: a section that is there enables the source."""
 
     fedmsg: FedmsgSection | None = Field(None, description="The live ZeroMQ bus.")
+    fedora_messaging: FedoraMessagingSection | None = Field(
+        None,
+        description="The live AMQP bus.",
+        # A variable's name cannot hold the dash.
+        validation_alias=AliasChoices("fedora-messaging", "fedora_messaging"),
+        serialization_alias="fedora-messaging",
+    )
+    spool: SpoolSection | None = Field(None, description="A directory into which archives are dropped.")
 
 
 class PluginsSection(Section):
@@ -338,9 +363,12 @@ def _known(model: Any, location: tuple[int | str, ...]) -> Mapping[str, Any]:
             continue
         # Among several sections, the next part of the location is the `type` of the one that was chosen.
         chosen = [choice for choice in choices if len(choices) > 1 and part == _type_of(choice)]
-        choices = chosen or [*_sections(choices[0].model_fields[part].annotation)]
-    fields: Mapping[str, Any] = choices[0].model_fields
-    return fields
+        choices = chosen or [*_sections(_fields(choices[0])[part].annotation)]
+    return _fields(choices[0])
+
+
+def _fields(model: Any) -> Mapping[str, Any]:
+    return {field.serialization_alias or name: field for name, field in model.model_fields.items()}
 
 
 def _type_of(section: Any) -> str:

@@ -227,7 +227,8 @@ def test_tests_that_the_docs_name_exist(page: Path) -> None:
 
 def settings(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield the name and the default of each setting."""
-    for name, field in model.model_fields.items():
+    for attribute, field in model.model_fields.items():
+        name = field.serialization_alias or attribute
         inner = dict.fromkeys(part for part in parts(field.annotation) if is_section(part))
         default = field.get_default()
         if not inner or default is None:

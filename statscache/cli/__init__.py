@@ -35,6 +35,8 @@ def cli(context: click.Context, file: Path | None, verbose: bool) -> None:
     )
     for noisy in ("alembic", "moksha", "fedmsg", "watchdog", "urllib3", "botocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It tells each failure in six lines and a traceback; the source tells it in one.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
     context.obj = Context(file)
 
 

@@ -202,7 +202,7 @@ def check(context: Context) -> None:
 @passed
 def show(context: Context) -> None:
     """Print the configuration as it is in force, as JSON; passwords are left out."""
-    values = context.config.model_dump(mode="json")
+    values = context.config.model_dump(mode="json", by_alias=True)
     values["database"]["url"] = Database(context.config.database.url).engine.url.render_as_string(hide_password=True)
     show_json(values)
 

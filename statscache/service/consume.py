@@ -18,6 +18,9 @@ INBOX = 10_000
 BATCH = 2_000
 """Messages that are accepted in one transaction at most."""
 
+BATCH_BYTES = 8 * 1024 * 1024
+"""Bytes of messages at which a transaction ends."""
+
 BATCH_SECONDS = 1.0
 """Seconds that the first message of a batch waits for others."""
 
@@ -34,18 +37,26 @@ class Consumer:
         config: The configuration.
         source: Name of the source, under which its progress is kept.
         on_failure: Is called, in that thread, when nothing can be accepted any longer.
+        on_commit: Is called, in that thread, when so many messages, the oldest of those that were offered, are on disk.
+        keeps: Whether the source keeps what is sent while nobody listens; else a start leaves a gap behind.
     """
 
     def __init__(
-        self, config: Config, source: str = "fedmsg", on_failure: Callable[[], None] = lambda: None
+        self,
+        config: Config,
+        source: str = "fedmsg",
+        on_failure: Callable[[], None] = lambda: None,
+        on_commit: Callable[[int], None] = lambda number: None,
+        keeps: bool = False,
     ) -> None:
         self._installation = Installation(config)
         self._source = source
         self._on_failure = on_failure
+        self._on_commit = on_commit
         self._inbox: queue.Queue[bytes] = queue.Queue(INBOX)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest")
-        self._resumed = True
+        self._resumed = not keeps
         self.outcome = Outcome()
         self.failure: BaseException | None = None
 
@@ -69,6 +80,10 @@ class Consumer:
             except queue.Full:
                 continue
 
+    def missed(self) -> None:
+        """Take note that what was sent before the next message is missing."""
+        self._resumed = True
+
     def stop(self) -> None:
         """Accept what is in the inbox, and return when it is committed.
 
@@ -90,6 +105,7 @@ class Consumer:
                 try:
                     if lines:
                         self._accept(lines)
+                        self._on_commit(len(lines))
                         lines = []
                     self.outcome += self._installation.ingest.admit_due()
                     behind = self._installation.ingest.catch_up() and not self._stopping.is_set()
@@ -108,11 +124,13 @@ class Consumer:
     def _gather(self, patience: float) -> list[bytes]:
         """Return the messages that come within `patience` seconds, or as soon as a batch is full."""
         lines: list[bytes] = []
+        size = 0
         deadline = time.monotonic() + patience
-        while len(lines) < BATCH:
+        while len(lines) < BATCH and size < BATCH_BYTES:
             left = deadline - time.monotonic()
             try:
                 lines.append(self._inbox.get(timeout=left) if left > 0 else self._inbox.get_nowait())
+                size += len(lines[-1])
             except queue.Empty:
                 if left <= 0 or self._stopping.is_set():
                     break

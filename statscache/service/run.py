@@ -1,8 +1,10 @@
-"""The service: the live bus goes in, and the site comes out every interval, until it is told to stop."""
+"""The service: the live sources go in, and the site comes out every interval, until it is told to stop."""
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 from statscache.config import Config, FedmsgSection
 from statscache.exceptions import ConfigurationError
@@ -10,7 +12,11 @@ from statscache.publish import Report
 from statscache.service.consume import Consumer
 from statscache.service.installation import Installation
 from statscache.service.publishing import Publishing
+from statscache.service.spool import spooling
+from statscache.service.subscribe import subscribed
 from statscache.snapshot import Snapshot
+
+_SECONDS_BETWEEN_LOOKS = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -18,14 +24,31 @@ Tell = Callable[[Snapshot, list[Report]], None]
 """Told of each publication."""
 
 
-def consume(config: Config, stopping: threading.Event) -> Consumer:
-    """Consume the live bus until SIGTERM, SIGINT or `stopping`; what has arrived is committed then.
+def consume(config: Config, stopping: threading.Event) -> None:
+    """Consume the live sources until SIGTERM, SIGINT or `stopping`; what has arrived is committed then.
 
     Raises:
         ConfigurationError: No live source is configured.
-        SourceError: The source cannot be connected to.
+        SourceError: A source cannot be used, or not be connected to.
     """
-    section = _live_source(config)
+    _check_live(config)
+    live = config.sources
+    with ExitStack() as sources:
+        if live.fedora_messaging is not None:
+            sources.enter_context(subscribed(config, live.fedora_messaging, stopping))
+        if live.spool is not None:
+            sources.enter_context(spooling(config, live.spool, stopping))
+        try:
+            if live.fedmsg is not None:
+                _consume_fedmsg(config, live.fedmsg, stopping)
+            # A signal's handler sets the event, and must not find this thread inside it.
+            while not stopping.is_set():
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+        finally:
+            stopping.set()
+
+
+def _consume_fedmsg(config: Config, section: FedmsgSection, stopping: threading.Event) -> None:
     # Importing the bus installs Twisted's reactor, which only a process that consumes should have.
     from statscache.sources.fedmsg import run_hub
 
@@ -40,7 +63,6 @@ def consume(config: Config, stopping: threading.Event) -> Consumer:
         stopping.set()
         consumer.stop()
     _log.info("consumed: %s", consumer.outcome)
-    return consumer
 
 
 def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
@@ -48,10 +70,10 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
 
     Raises:
         ConfigurationError: No live source is configured.
-        SourceError: The source cannot be connected to.
+        SourceError: A source cannot be used, or not be connected to.
         PublishError: The last publication failed.
     """
-    _live_source(config)
+    _check_live(config)
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
     installation = Installation(config)
     publishing = Publishing(installation)
@@ -68,7 +90,10 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
     installation.close()
 
 
-def _live_source(config: Config) -> FedmsgSection:
-    if config.sources.fedmsg is None:
-        raise ConfigurationError("no live source is configured: add a section [sources.fedmsg], with endpoints")
-    return config.sources.fedmsg
+def _check_live(config: Config) -> None:
+    live = config.sources
+    if live.fedmsg is None and live.fedora_messaging is None and live.spool is None:
+        raise ConfigurationError(
+            "no live source is configured: add a section [sources.fedmsg], [sources.fedora-messaging] or"
+            " [sources.spool]"
+        )
