@@ -85,6 +85,8 @@ class Plugin(ABC):
         version: Raise it when `observe` changes its mind: the statistic is then folded anew from the journal.
         people: Whether keys are people.
         unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
+        by_topic: Whether what `observe` yields depends on the topic alone, for a `Counter`. It is then called once for
+            each topic, and shown nothing but `topic`, `name`, `category` and `environment`.
     """
 
     name: ClassVar[str]
@@ -96,6 +98,7 @@ class Plugin(ABC):
     version: ClassVar[int] = 1
     people: ClassVar[bool] = False
     unbounded: ClassVar[bool] = False
+    by_topic: ClassVar[bool] = False
 
     kind: ClassVar[str]
     """The framework's: the name of the merge."""
@@ -199,6 +202,7 @@ _FRAMEWORK = {
     "kept",
     "latest",
     "merge",
+    "merge_topics",
     "resolutions",
     "series",
     "windows",
@@ -260,6 +264,8 @@ def _problems(cls: type[Plugin]) -> Iterator[str]:
         yield f"`topics` is {cls.topics!r}; give a tuple of patterns such as 'buildsys.build.state.change' or 'bodhi.#'"
     if type(cls.version) is not int or cls.version < 1:
         yield f"`version` is {cls.version!r}; give a whole number from 1"
+    if cls.by_topic and not hasattr(cls, "merge_topics"):
+        yield f"`by_topic` is for counters, and it is a {cls.kind}; leave it out"
     if cls.unbounded and not cls.dimensions:
         yield "`unbounded` needs at least one dimension"
     if getattr(cls.observe, "__isabstractmethod__", False):
