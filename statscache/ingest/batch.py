@@ -30,7 +30,7 @@ TOLERANCE = 300
 OWN_CATEGORY = "statscache"
 """The category of what statscache announces itself, which is never counted."""
 
-SLICE = 64
+SLICE = 16
 """Messages that are parsed and observed together."""
 
 _CACHED_ROUTES = 50_000
