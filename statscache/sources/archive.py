@@ -3,9 +3,7 @@
 import gzip
 import io
 import zlib
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,7 +24,7 @@ class Chunk(NamedTuple):
     """Lines of an archive.
 
     Attributes:
-        lines: Without the newline that ends them, none blank.
+        lines: With the newline that ends them, none blank.
         oversize: Of lines that are too long: their first 64 KiB, and what is wrong.
         offset: Bytes of the uncompressed archive up to the end of these lines.
         consumed: Bytes of the file that have been read for them, for progress.
@@ -70,89 +68,55 @@ def _chunks(
     lines: list[bytes] = []
     oversize: list[tuple[bytes, str]] = []
     size = 0
-    try:
-        content = _content(file)
-        _skip(path, content, offset)
-        for part in _parts(content, max_line):
-            begin = 0
-            # Whole slices go through built-in functions, for this is done for each line of history.
-            while begin < len(part.lines):
-                room = max_lines - len(lines) - len(oversize)
-                ends = list(accumulate(part.lengths[begin : begin + room]))
-                number = min(len(ends), bisect_left(ends, max_bytes - size) + 1)
-                end = begin + number
-                found = part.lines[begin:end]
-                if max(part.lengths[begin:end]) > max_line:
-                    found = [line for line in found if len(line) <= max_line]
-                    oversize += _oversize(part, begin, end, offset, max_line)
-                lines += [line for line in found if line and not line.isspace()]
-                size += ends[number - 1]
-                offset += ends[number - 1] + number * part.newline
-                begin = end
-                if len(lines) + len(oversize) >= max_lines or size >= max_bytes:
+    with _content(file) as content:
+        try:
+            _skip(path, content, offset)
+            while line := content.readline(max_line + 1):
+                offset += len(line)
+                if len(line) > max_line and not line.endswith(b"\n"):
+                    length = len(line)
+                    while (rest := content.readline(_CHUNK)) and not rest.endswith(b"\n"):
+                        length += len(rest)
+                    offset += length + len(rest) - len(line)
+                    where = f"the line that ends at byte {offset}"
+                    reason = f"{where} has {length + len(rest)} bytes; at most {max_line} are taken ([bus] max_line)"
+                    oversize.append((line[:_KEPT_OF_OVERSIZE], reason))
+                elif not line.isspace():
+                    lines.append(line)
+                    size += len(line)
+                if len(lines) >= max_lines or size >= max_bytes or len(oversize) >= max_lines:
                     yield Chunk(lines, oversize, offset, file.tell())
                     lines, oversize, size = [], [], 0
-    except _DAMAGE:
+        except _DAMAGE:
+            yield Chunk(lines, oversize, offset, file.tell())
+            raise
         yield Chunk(lines, oversize, offset, file.tell())
-        raise
-    yield Chunk(lines, oversize, offset, file.tell())
 
 
-class _Part(NamedTuple):
-    """Some lines of an archive, one behind the other.
-
-    Attributes:
-        lines: Without the newline; of one that is too long, the beginning, which is too long as well.
-        lengths: How many bytes each has, without the newline.
-        newline: Bytes of the newline behind each: 1, or 0 behind the last line of an archive that ends without one.
-    """
-
-    lines: list[bytes]
-    lengths: list[int]
-    newline: int
-
-
-def _parts(content: Callable[[int], bytes], max_line: int) -> Iterator[_Part]:
-    begun = b""
-    cut = 0
-    while block := content(_CHUNK):
-        lines = block.split(b"\n")
-        lines[0] = begun + lines[0]
-        begun = lines.pop()
-        if lines:
-            lengths = list(map(len, lines))
-            lengths[0] += cut
-            cut = 0
-            yield _Part(lines, lengths, newline=1)
-        kept = max(max_line + 1, _KEPT_OF_OVERSIZE)
-        if len(begun) > kept:
-            cut += len(begun) - kept
-            begun = begun[:kept]
-    if begun:
-        yield _Part([begun], [len(begun) + cut], newline=0)
-
-
-def _oversize(part: _Part, begin: int, end: int, offset: int, max_line: int) -> Iterator[tuple[bytes, str]]:
-    """Yield the beginning of each line that is too long, and what is wrong; the first of them begins at `offset`."""
-    for line, length in zip(part.lines[begin:end], part.lengths[begin:end], strict=True):
-        whole = length + part.newline
-        offset += whole
-        if length > max_line:
-            where = f"the line that ends at byte {offset}"
-            reason = f"{where} has {whole} bytes; at most {max_line} are taken ([bus] max_line)"
-            yield line[:_KEPT_OF_OVERSIZE], reason
-
-
-def _content(file: io.FileIO) -> Callable[[int], bytes]:
-    """Return the function that reads at most so many bytes of the uncompressed content, and none at the end."""
+def _content(file: io.FileIO) -> io.BufferedReader:
     magic = file.read(4)
     file.seek(0)
     if magic.startswith(_GZIP):
         # `read` would lose what it has when it meets the damage; `read1` gives it first.
-        return gzip.GzipFile(fileobj=file).read1
+        return io.BufferedReader(_Raw(gzip.GzipFile(fileobj=file).read1), _CHUNK)
     if magic == _ZSTD:
-        return _Frames(file).read
-    return file.read
+        return io.BufferedReader(_Raw(_Frames(file).read), _CHUNK)
+    return io.BufferedReader(file, _CHUNK)
+
+
+class _Raw(io.RawIOBase):
+    """A function that decompresses some more as the raw stream that a buffered reader takes."""
+
+    def __init__(self, read: Callable[[int], bytes]) -> None:
+        self._read = read
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
 
 
 class _Frames:
@@ -188,8 +152,10 @@ class _Frames:
                 self._begun = False
 
 
-def _skip(path: Path, content: Callable[[int], bytes], offset: int) -> None:
-    while offset > 0 and (data := content(min(offset, _CHUNK))):
+def _skip(path: Path, content: io.BufferedReader, offset: int) -> None:
+    if not offset:
+        return
+    while offset > 0 and (data := content.read(min(offset, _CHUNK))):
         offset -= len(data)
     if offset > 0:
         raise SourceError(f"{path} is shorter than when it was last read; it is another file: rename it and run again")
