@@ -4,18 +4,16 @@ A bounded counter keeps buckets of three widths, filed by time. An unbounded one
 only, filed by key, so that the document of one key is read without touching the others; these may be divided by a part.
 """
 
-from bisect import bisect_left
-from collections import Counter as Counts
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from types import EllipsisType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, Select, delete, func, select
 
 from statscache.exceptions import YieldError
-from statscache.plugins import buckets, keys
+from statscache.plugins import buckets, keys, sums
 from statscache.plugins.contract import (
     Days,
     Dirty,
@@ -27,17 +25,14 @@ from statscache.plugins.contract import (
     check_key,
     is_dimension,
 )
+from statscache.plugins.sums import Counted, Sums
+from statscache.plugins.tally import Tally
 from statscache.store.bulk import Upsert, among
 from statscache.store.schema import bucket, key, key_day, key_part
 from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution, floor
 
 LEADERS = 100
 """Rows of `latest` of an unbounded counter."""
-
-Counted = tuple[int, bytes, int, bytes]
-"""One yield: the digest of its key, the key as it is stored, the amount, and the part as it is stored."""
-
-Name = TypeVar("Name", bound=Hashable)
 
 _LARGEST = 2**53
 _CACHED_KEYS = 100_000
@@ -83,6 +78,8 @@ class Counter(Plugin):
             yield f"`breakdown` is {cls.breakdown!r}; give it a name as dimensions have, and none of theirs"
         if not cls.unbounded:
             yield "`breakdown` divides the documents of keys, which only `unbounded` counters have"
+        if cls.by_topic:
+            yield "`breakdown` divides what is observed of messages: it goes not with `by_topic`"
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
@@ -115,68 +112,62 @@ class Counter(Plugin):
         return checked
 
     def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
-        # Whole columns go through built-in functions, which is several times as fast as a loop over rows.
-        ordered = observations
-        times = [row[0] for row in ordered]
-        if times != sorted(times):
-            ordered = sorted(observations, key=itemgetter(0))
-            times.sort()
-        counted: list[Counted] = [row[3] for row in ordered]
-        digests = [item[0] for item in counted]
-        amounts = [item[2] for item in counted] if self._weighted else None
-        totals = _sum(digests, amounts)
-        first = dict(zip(reversed(digests), reversed(times), strict=True))
-        last = dict(zip(digests, times, strict=True))
-        of = dict(zip(digests, counted, strict=True))
+        if self.breakdown is not None:
+            self._merge_parts(state, observations)
+        return self._add(state, sums.of_messages(observations, self._width, weighted=self._weighted))
+
+    def merge_topics(self, state: State, counted: Sequence[tuple[Tally, Sequence[Counted]]]) -> set[Dirty]:
+        """Merge what was observed of topics, given with their tallies; as `merge` does with what is of messages."""
+        return self._add(state, sums.of_topics(counted, self._width))
+
+    @property
+    def _width(self) -> int:
+        return DAY if self.unbounded else self.resolutions[0].width
+
+    def _add(self, state: State, new: Sums) -> set[Dirty]:
         buckets.add_keys(
             state.connection,
             [
-                (state.plugin, digest, of[digest][1], total, first[digest], last[digest])
-                for digest, total in totals.items()
+                (state.plugin, digest, new.stored[digest], total, new.first[digest], new.last[digest])
+                for digest, total in new.totals.items()
             ],
         )
-        if self.breakdown is not None:
-            return self._merge_parts(state, times, counted, amounts)
-        sums: dict[int, Mapping[int, int]] = {}
-        width = DAY if self.unbounded else self.resolutions[0].width
-        at = 0
-        while at < len(times):
-            start = floor(times[at], width)
-            end = bisect_left(times, start + width, at)
-            sums[start] = _sum(digests[at:end], amounts and amounts[at:end])
-            at = end
         if not self.unbounded:
-            return self._merge_buckets(state, sums)
-        _add_days(
-            state.connection,
-            [(state.plugin, digest, start, b"", value) for start, day in sums.items() for digest, value in day.items()],
-        )
-        return {Dirty("latest"), *(Dirty("key", digest) for digest in totals)}
+            return self._merge_buckets(state, new.buckets)
+        # Days that are divided by parts stand there by part.
+        if self.breakdown is None:
+            days = new.buckets.items()
+            _add_days(
+                state.connection,
+                [(state.plugin, digest, start, b"", value) for start, of in days for digest, value in of.items()],
+            )
+        return {Dirty("latest"), *(Dirty("key", digest) for digest in new.totals)}
 
-    def _merge_parts(
-        self, state: State, times: list[int], counted: list[Counted], amounts: list[int] | None
-    ) -> set[Dirty]:
+    def _merge_parts(self, state: State, observations: Sequence[Observation]) -> None:
+        ordered = sorted(observations, key=itemgetter(0))
+        times = [row[0] for row in ordered]
+        counted: list[Counted] = [row[3] for row in ordered]
         parts = [(item[0], item[3]) for item in counted]
+        amounts = [item[2] for item in counted] if self._weighted else None
         first = dict(zip(reversed(parts), reversed(times), strict=True))
-        totals = _sum(parts, amounts)
+        totals = sums.add_up(parts, amounts)
         _add_parts[state.connection.dialect.name](
             state.connection,
             [(state.plugin, digest, part, total, first[digest, part]) for (digest, part), total in totals.items()],
         )
-        days = _sum([(floor(time, DAY), *part) for time, part in zip(times, parts, strict=True)], amounts)
+        days = sums.add_up([(floor(time, DAY), *part) for time, part in zip(times, parts, strict=True)], amounts)
         _add_days(
             state.connection,
             [(state.plugin, digest, start, part, value) for (start, digest, part), value in days.items()],
         )
-        return {Dirty("latest"), *(Dirty("key", digest) for digest, _ in totals)}
 
-    def _merge_buckets(self, state: State, sums: Mapping[int, Mapping[int, int]]) -> set[Dirty]:
+    def _merge_buckets(self, state: State, new: Mapping[int, Mapping[int, int]]) -> set[Dirty]:
         dirty = {Dirty("latest")}
         for resolution in self.resolutions:
             kept_from = buckets.kept_from(resolution, state.through)
             width = resolution.width
             rolled: dict[tuple[int, int], int] = defaultdict(int)
-            for start, of in sums.items():
+            for start, of in new.items():
                 if start >= kept_from:
                     bucket_start = start - start % width
                     for digest, value in of.items():
@@ -218,7 +209,7 @@ class Counter(Plugin):
         windows = {"last_7d": (DAILY, day - 7 * DAY, day), "last_30d": (DAILY, day - 30 * DAY, day)}
         if not self.unbounded:
             windows["last_24h"] = (HOURLY, hour - DAY, hour)
-        sums = {
+        trailing = {
             name: _sums_of(state, start, end, [row.key for row in rows])
             if self.unbounded
             else buckets.sums(state, resolution, start, end)
@@ -228,7 +219,7 @@ class Counter(Plugin):
             {
                 **self.record(row.dimensions),
                 "total": row.total,
-                **{name: of.get(row.key, 0) for name, of in sums.items()},
+                **{name: of.get(row.key, 0) for name, of in trailing.items()},
             }
             for row in rows
         ]
@@ -370,12 +361,3 @@ def _added(divided: Iterable[Days]) -> Days:
     for start in sorted(sums):
         added.setdefault(DAILY.period(start).label, []).append((start, sums[start]))
     return added
-
-
-def _sum(names: Sequence[Name], amounts: Sequence[int] | None) -> Mapping[Name, int]:
-    if amounts is None:
-        return Counts(names)
-    sums: dict[Name, int] = defaultdict(int)
-    for name, amount in zip(names, amounts, strict=True):
-        sums[name] += amount
-    return sums
