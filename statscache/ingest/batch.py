@@ -15,10 +15,10 @@ from statscache import canonical
 from statscache.exceptions import MalformedMessage
 from statscache.ingest.fold import Observed, observe
 from statscache.ingest.outcome import Delivery
-from statscache.ingest.watch import Watch
 from statscache.message import Message, address, parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
+from statscache.plugins.watch import Watch
 from statscache.store.journal import Identity
 from statscache.timeline import DAY
 

@@ -8,6 +8,7 @@ state, and goes when a render that saw this change has been committed.
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Index,
     Integer,
@@ -26,6 +27,12 @@ metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_nam
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 CodePoints = Text().with_variant(Text(collation="C"), "postgresql")
 
+
+def _whole(column: str) -> CheckConstraint:
+    """Return the constraint that a sum stays within 64 bits; SQLite would go on with a float beyond them."""
+    return CheckConstraint(f"{column} BETWEEN -9223372036854775807 AND 9223372036854775807")
+
+
 journal = Table(
     "journal",
     metadata,
@@ -35,6 +42,7 @@ journal = Table(
     Column("known", BigInteger, nullable=False),
     Column("conflicts", BigInteger, nullable=False),
     Column("foreign_messages", BigInteger, nullable=False),
+    Column("discarded", BigInteger, nullable=False, server_default="0"),
 )
 
 segment = Table(
@@ -86,6 +94,7 @@ source = Table(
     metadata,
     Column("name", CodePoints, primary_key=True),
     Column("newest", BigInteger),
+    Column("heard", BigInteger),
     Column("offset", BigInteger, nullable=False),
     Column("accepted", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
@@ -124,6 +133,7 @@ key = Table(
     Column("total", BigInteger, nullable=False),
     Column("first", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
+    _whole("total"),
     sqlite_with_rowid=False,
 )
 Index("ix_key_plugin_total", key.c.plugin, key.c.total)
@@ -136,6 +146,7 @@ bucket = Table(
     Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
     Column("value", BigInteger, nullable=False),
+    _whole("value"),
     sqlite_with_rowid=False,
 )
 
@@ -146,6 +157,7 @@ key_day = Table(
     Column("key", BigInteger, primary_key=True, autoincrement=False),
     Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("value", BigInteger, nullable=False),
+    _whole("value"),
     sqlite_with_rowid=False,
 )
 
