@@ -49,6 +49,10 @@ class BusSection(Section):
     max_line: Annotated[int, Field(ge=1024)] = Field(
         4 * 1024 * 1024, description="Bytes of the longest line that is taken for a message."
     )
+    max_kept: Annotated[int, Field(ge=0)] = Field(
+        256 * 1024 * 1024,
+        description="Bytes of what is no message that are kept, the newest, and as many of messages of the future.",
+    )
 
 
 class FedmsgSection(Section):

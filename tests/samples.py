@@ -230,9 +230,9 @@ class Site:
         """The database of the site."""
         return self.installation.database
 
-    def feed(self, lines: Iterable[Line], source: str = "test", *, resumed: bool = False) -> Outcome:
+    def feed(self, lines: Iterable[Line], source: str = "test", *, connected: int | None = None) -> Outcome:
         """Accept lines as one delivery."""
-        return self.ingest.take(Delivery(source, [*lines], resumed=resumed))
+        return self.ingest.take(Delivery(source, [*lines], connected=connected))
 
     def catch_up(self) -> None:
         """Fold the journal into every plugin that is behind."""

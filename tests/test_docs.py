@@ -130,7 +130,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         lines = [envelope(COPR, body, hours * 3600 + second) for second, body in enumerate(bodies)]
         lines += [envelope("org.fedoraproject.prod.wiki.article.edit", {"title": "Main"}, hours * 3600 + 5), b"no"]
-        installation.ingest.take(Delivery("fedmsg", lines, live=True, resumed=True))
+        installation.ingest.take(Delivery("fedmsg", lines, connected=testing.NOON + hours * 3600))
     Publishing(installation).publish()
     installation.close()
     return directory / "public"

@@ -16,6 +16,7 @@ from statscache.store.quarantine import SetAside
 from statscache.store.schema import REVISION
 from statscache.store.targets import TargetRow
 from statscache.timeline import iso
+from statscache.wording import counted
 
 WANTING = 3
 
@@ -92,11 +93,15 @@ def _show_status(
     click.echo(f"through     {through}" + ("" if age is None else f"; last heard of {age:,} s ago"))
     each = journal["stored_bytes"] / journal["messages"] if journal["messages"] else 0
     stored = f"{journal['stored_bytes']:,} bytes, {each:.0f} a message" if each else "empty"
-    click.echo(f"journal     {journal['messages']:,} messages in {journal['segments']:,} segments ({stored})")
+    messages, segments = counted(journal["messages"], "message"), counted(journal["segments"], "segment")
+    click.echo(f"journal     {messages} in {segments} ({stored})")
     click.echo(
         f"besides     {journal['known']:,} known, {journal['conflicts']:,} conflicts, {journal['foreign']:,} foreign,"
         f" {journal['held']:,} held, {journal['quarantined']:,} in quarantine"
     )
+    if journal["discarded"]:
+        gone = counted(journal["discarded"], "thing")
+        click.echo(f"warning     {gone} that had been set aside first went for want of room ([bus] max_kept)")
     for source in state["sources"]:
         newest = "-" if source["newest"] is None else iso(source["newest"])
         click.echo(f"source      {source['name']}: {source['accepted']:,} accepted, newest {newest}")

@@ -19,6 +19,7 @@ from statscache.service import Installation, backfill, run
 from statscache.snapshot import Snapshot
 from statscache.sources import archive
 from statscache.timeline import iso, parse_time
+from statscache.wording import counted
 
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -94,7 +95,7 @@ def backfill_command(context: Context, files: tuple[Path, ...], complete: tuple[
     with context.installation() as installation:
         for path in files:
             try:
-                whole += _backfill_one(context, installation, path)
+                _backfill_one(context, installation, path, whole)
             except SourceError as error:
                 click.echo(f"statscache: {error}", err=True)
                 errors.append(error)
@@ -103,26 +104,25 @@ def backfill_command(context: Context, files: tuple[Path, ...], complete: tuple[
         _catch_up(context, installation)
         _show(installation, whole, json_)
     if errors:
-        unread = f"{len(errors)} of {len(files)} files could not be read to the end"
+        unread = f"{len(errors)} of {counted(len(files), 'file')} could not be read to the end"
         raise SourceError(unread + ("; --complete was not recorded" if complete else ""))
 
 
-def _backfill_one(context: Context, installation: Installation, path: Path) -> Outcome:
+def _backfill_one(context: Context, installation: Installation, path: Path, whole: Outcome) -> None:
     size = path.stat().st_size if path.is_file() else 0
     started = spoken = time.monotonic()
+    read = 0
     with context.progress() as bar:
         task = bar.add_task(path.name, total=size or None, note="")
-
-        def progress(consumed: int, outcome: Outcome) -> None:
-            nonlocal spoken
+        for consumed, outcome in backfill.backfill(installation, path):
+            whole += outcome
+            read += outcome.read
             now = time.monotonic()
-            note = f"{outcome.read:,} messages, {outcome.read / max(now - started, 1e-9):,.0f} a second"
+            note = f"{counted(read, 'message')}, {read / max(now - started, 1e-9):,.0f} a second"
             bar.update(task, completed=consumed, note=note)
             if bar.disable and now - spoken >= _SECONDS_BETWEEN_LINES:
                 spoken = now
                 _log.info("%s: %.0f %%, %s", path.name, 100 * consumed / max(size, 1), note)
-
-        return backfill.backfill(installation, path, progress)
 
 
 def _catch_up(context: Context, installation: Installation) -> None:
@@ -141,7 +141,7 @@ def _catch_up(context: Context, installation: Installation) -> None:
             bar.update(task, completed=total - left, note=note)
             if bar.disable and time.monotonic() - spoken >= _SECONDS_BETWEEN_LINES:
                 spoken = time.monotonic()
-                _log.info("folding the journal: %d messages left for %s", left, note)
+                _log.info("folding the journal: %s left for %s", counted(left, "message"), note)
 
         backfill.catch_up(installation, tell_behind)
 
@@ -163,7 +163,8 @@ def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
         environments = ", ".join(installation.config.bus.environments)
         click.echo(f"foreign: of other environments than {environments} ([bus] environments)")
     if outcome.failures:
-        click.echo(f"{outcome.failures:,} times a plugin raised on a message: see `statscache quarantine list`")
+        times = counted(outcome.failures, "time")
+        click.echo(f"{times} a plugin raised on a message: see `statscache quarantine list`")
     if outcome.set_aside:
         click.echo("what was set aside, and why: `statscache quarantine list`")
 

@@ -9,14 +9,15 @@ from sqlalchemy.exc import DBAPIError
 from statscache import canonical
 from statscache.ingest import collector
 from statscache.ingest.fold import Observed, Placed, fold, observe
-from statscache.ingest.watch import Watch
 from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
+from statscache.plugins.watch import Watch
 from statscache.store import journal, positions, quarantine
 from statscache.store.database import Database
 from statscache.store.positions import Position
 from statscache.store.quarantine import SetAside
+from statscache.wording import counted
 
 STEP = 10_000
 """Messages that are folded in one transaction."""
@@ -70,7 +71,7 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
     observed = Observed()
     if wanted:
         with watch.observing():
-            watch.begin(plugin, len(wanted), wanted[0][1].id)
+            watch.begin(plugin, wanted)
             observe(plugin, wanted, observed)
     with database.writing() as connection:
         # The journal's lock makes the last step end at its very end, however fast others append.
@@ -81,30 +82,38 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
             return locked.position < end.position
         first = row.position + 1
         placed = Placed.of(messages, range(first, first + len(messages)), "journal")
-        fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
+        with watch.working(plugin, f"what it made of {counted(len(wanted), 'message')}"):
+            fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
         locked.position = row.position + len(messages)
         positions.save(connection, [locked])
     _log.debug("transaction has committed: %s has folded %d", plugin.name, locked.position)
     return locked.position < end.position and locked.suspended is None
 
 
-def retry(database: Database, plugin: Plugin, item: SetAside, budget: float) -> bool:
-    """Let a plugin try again a message that was set aside for it; return whether it now counts."""
+def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, watch: Watch) -> bool:
+    """Let a plugin try again a message that was set aside for it; return whether it now counts.
+
+    One that is suspended, or whose state is of another release, folds nothing, and so tries nothing again.
+    """
     assert item.position is not None
     with database.writing() as connection:
         end = journal.lock(connection)
         row = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
         record = journal.record(connection, item.position)
-        if record is None or item.position > row.position:
+        if record is None or item.position > row.position or not _may_fold(row, plugin):
             return False
         observed = Observed()
+        failures = row.failures
         message = Message.from_record(record)
-        observe(plugin, [(0, message)], observed)
-        if observed.failures:
-            return False
-        quarantine.drop(connection, (item.id,))
-        placed = Placed.of([message], [item.position], item.source)
-        failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
+        with watch.working(plugin, f"message {item.position} of the journal"):
+            observe(plugin, [(0, message)], observed)
+            if observed.failures:
+                return False
+            quarantine.drop(connection, (item.id,))
+            placed = Placed.of([message], [item.position], item.source)
+            failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
+        # An old message says nothing of how the plugin fares with those that come now.
+        row.failures = failures
         positions.save(connection, [row])
         return failed == 0
 

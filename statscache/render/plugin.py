@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from statscache import __version__, canonical
 from statscache.plugins import Plugin, State
+from statscache.plugins.watch import Watch
 from statscache.render import documents
 from statscache.render.documents import Document
 from statscache.render.rendering import Keep, Rendered, about, keep_document
@@ -29,6 +30,7 @@ class PluginRenderer:
         end: The journal's end.
         gaps: What is known to be missing, for all plugins.
         keep: Is given each object that was made.
+        watch: Is told when the plugin's own code is at work.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class PluginRenderer:
         end: Head,
         gaps: Sequence[Interval],
         keep: Keep,
+        watch: Watch,
     ) -> None:
         self._connection = connection
         self._plugin = plugin
@@ -46,6 +49,7 @@ class PluginRenderer:
         self._state = State(connection, row.id, end.through, row.newest)
         self._gaps = documents.clipped(gaps, row.oldest, end.through) if plugin.resolutions else []
         self._keep = keep
+        self._watch = watch
         self._out = Rendered(about(plugin), "ok", row, rendered_with=self._fingerprint())
 
     def _fingerprint(self) -> str:
@@ -68,7 +72,8 @@ class PluginRenderer:
 
         self._out.crossed = any(crossed(every(width)) for width in self._plugin.moments)
         if everything or ("latest", 0) in marks or self._out.crossed:
-            self._fixed()
+            with self._watch.working(self._plugin, "its documents"):
+                self._fixed()
         for resolution in self._plugin.resolutions:
             touched = {number for document, number in marks if document == resolution.name}
             if everything or touched or crossed(resolution.buckets):

@@ -98,6 +98,8 @@ class JournalHealth(TypedDict):
     """Messages of the future that wait."""
     quarantined: Count
     """Bytes that are no message."""
+    discarded: Count
+    """Those of them that were set aside first, and are kept no longer for want of room."""
     segments: Count
     """Segments of the journal."""
     bytes: Count

@@ -1,9 +1,10 @@
 """History from archives: read once, resumable, nothing counted twice."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from statscache.exceptions import SourceError
 from statscache.ingest import Delivery, Outcome
 from statscache.service.installation import Installation
 from statscache.sources import archive
@@ -18,17 +19,15 @@ BATCH_BYTES = 8 * 1024 * 1024
 PREFIX = "archive:"
 """How the names of sources begin that are archives; they stay private, for they tell paths."""
 
-Progress = Callable[[int, Outcome], None]
-"""Told the bytes of the file that have been read so far, and what came of all lines so far."""
 
-
-def backfill(installation: Installation, path: Path, progress: Progress) -> Outcome:
+def backfill(installation: Installation, path: Path) -> Iterator[tuple[int, Outcome]]:
     """Accept what an archive holds, from where an earlier run on the same file was interrupted.
+
+    Yields, after each batch, the bytes of the file that have been read so far, and what came of the batch.
 
     Args:
         installation: The installation.
         path: An NDJSON file, plain, gzip or zstd.
-        progress: Is told after each batch.
 
     Raises:
         SourceError: The file cannot be read, or is damaged; what came before was accepted.
@@ -36,7 +35,6 @@ def backfill(installation: Installation, path: Path, progress: Progress) -> Outc
     name = _name(path)
     with installation.database.reading() as connection:
         row = sources.load(connection, name)
-    outcome = Outcome()
     chunks = archive.read(
         path,
         offset=row.offset if row else 0,
@@ -44,12 +42,20 @@ def backfill(installation: Installation, path: Path, progress: Progress) -> Outc
         max_lines=BATCH,
         max_bytes=BATCH_BYTES,
     )
-    for chunk in chunks:
-        outcome += installation.ingest.take(Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize))
-        progress(chunk.consumed, outcome)
+    try:
+        for chunk in chunks:
+            delivery = Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize)
+            yield chunk.consumed, installation.ingest.take(delivery)
+    except SourceError:
+        # There is nothing more to read in it, and what replaces it is another file.
+        _forget(installation, name)
+        raise
+    _forget(installation, name)
+
+
+def _forget(installation: Installation, name: str) -> None:
     with installation.database.writing() as connection:
         sources.forget(connection, name)
-    return outcome
 
 
 def complete(installation: Installation, start: int, end: int) -> None:

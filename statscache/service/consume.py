@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
 from statscache.service.installation import Installation
+from statscache.wording import counted
 
 INBOX = 10_000
 """Messages that wait for the database at most; beyond that the source has to wait."""
@@ -56,7 +57,8 @@ class Consumer:
         self._inbox: queue.Queue[bytes] = queue.Queue(INBOX)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest")
-        self._resumed = not keeps
+        # What is kept for us was never missed.
+        self._connected: int | None = 0 if keeps else None
         self.outcome = Outcome()
         self.failure: BaseException | None = None
 
@@ -71,6 +73,9 @@ class Consumer:
         Raises:
             RuntimeError: The consumer has failed; its log says why.
         """
+        if self._connected is None:
+            # Only what arrives tells that the bus is heard; of this very second something may have been missed.
+            self._connected = int(time.time()) + 1
         while self._thread.is_alive() or not self._stopping.is_set():
             if self.failure is not None:
                 raise RuntimeError("the consumer has stopped after an error") from self.failure
@@ -82,7 +87,7 @@ class Consumer:
 
     def missed(self) -> None:
         """Take note that what was sent before the next message is missing."""
-        self._resumed = True
+        self._connected = int(time.time()) + 1
 
     def stop(self) -> None:
         """Accept what is in the inbox, and return when it is committed.
@@ -113,7 +118,7 @@ class Consumer:
                 except SQLAlchemyError as error:
                     if self._stopping.is_set() and pause >= LONGEST_PAUSE:
                         raise
-                    _log.error("the database does not answer, %d messages wait: %s", len(lines), error)
+                    _log.error("the database does not answer, %s wait: %s", counted(len(lines), "message"), error)
                     time.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
         except BaseException as error:
@@ -137,9 +142,4 @@ class Consumer:
         return lines
 
     def _accept(self, lines: list[bytes]) -> None:
-        delivery = Delivery(self._source, lines, live=True, resumed=self._resumed)
-        outcome = self._installation.ingest.take(delivery)
-        self.outcome += outcome
-        # Only a message of ours tells since when the bus is heard again.
-        if outcome.accepted or outcome.known:
-            self._resumed = False
+        self.outcome += self._installation.ingest.take(Delivery(self._source, lines, connected=self._connected))

@@ -46,6 +46,7 @@ def health(connection: Connection, registry: Registry, *, public: bool = False) 
             "foreign": counts.foreign,
             "held": sources.number_held(connection),
             "quarantined": set_aside.get(quarantine.PARSER, 0),
+            "discarded": quarantine.discarded(connection),
             "segments": segments,
             "bytes": size,
             "stored_bytes": stored,
@@ -94,6 +95,6 @@ def _plugin(row: Position | None, end: journal.Head, held_back: str, *, public: 
 
 
 def progress_age(connection: Connection) -> int | None:
-    """Return the seconds since any source last delivered; None if none ever did."""
-    seen = [row.seen_at for row in sources.listed(connection)]
+    """Return the seconds since a live source last delivered; None if none ever did."""
+    seen = [row.seen_at for row in sources.listed(connection) if row.heard is not None]
     return int(time.time()) - max(seen) if seen else None

@@ -44,7 +44,7 @@ class Publishing:
         self._installation = installation
         publish = installation.config.publish
         pages = Pages(resources.templates(), resources.site(), title=publish.title, base_url=publish.base_url)
-        self._renderer = Renderer(installation.registry, pages, publish.gate_share)
+        self._renderer = Renderer(installation.registry, pages, publish.gate_share, installation.watchdog)
         unknown = sorted(set(only) - {section.name for section in publish.targets})
         if unknown:
             known = ", ".join(section.name for section in publish.targets)

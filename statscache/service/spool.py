@@ -20,10 +20,6 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 _log = logging.getLogger(__name__)
 
 
-class _Stopped(Exception):
-    """The service ends in the middle of a file."""
-
-
 @contextmanager
 def spooling(config: Config, section: SpoolSection, stopping: threading.Event) -> Iterator[None]:
     """Read what is dropped into a spool, in a thread of its own, until `stopping` is set in this context.
@@ -89,10 +85,13 @@ class _Spooler:
             self._changed.clear()
 
     def _read(self, taken: Taken) -> None:
+        outcome = Outcome()
         try:
-            outcome = backfill(self._installation, taken.path, self._look)
-        except _Stopped:
-            self._spool.release(taken)
+            for _, part in backfill(self._installation, taken.path):
+                outcome += part
+                if self._stopping.is_set():
+                    self._spool.release(taken)
+                    return
         except SourceError as error:
             self._spool.fail(taken, str(error))
         except BaseException:
@@ -101,7 +100,3 @@ class _Spooler:
         else:
             self._spool.finish(taken)
             _log.info("read %r: %s", taken.path.name, outcome)
-
-    def _look(self, _consumed: int, _outcome: Outcome) -> None:
-        if self._stopping.is_set():
-            raise _Stopped
