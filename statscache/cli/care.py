@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from statscache import schemas
-from statscache.cli.context import Context, as_json, passed, show_json, show_table
+from statscache.cli.context import Context, as_json, counted, passed, show_json, show_table
 from statscache.cli.verify import verify
 from statscache.config import find
 from statscache.service.health import health, progress_age
@@ -33,7 +33,7 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
             while ingest.catch_up():
                 pass
         with installation.database.reading() as connection:
-            state = health(connection, installation.registry)
+            state = health(connection, installation.registry, ())
         states = {row["name"]: row for row in state["plugins"]}
         listed = [
             {
@@ -65,13 +65,18 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
 def status(context: Context, max_age: float | None, json_: bool) -> None:
     """Tell how journal, sources and plugins fare; exit 3 if something is wanting."""
     with context.installation() as installation, installation.database.reading() as connection:
-        state = health(connection, installation.registry)
+        names = [target.name for target in context.config.publish.targets]
+        state = health(connection, installation.registry, names)
         age = progress_age(connection)
-        places = targets.listed(connection)
+        places = targets.listed(connection, names)
     bad = [row for row in state["plugins"] if row["state"] in ("failed", "stale")]
     concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
     concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
-    concerns += [f"target {row.name}: {row.error}" for row in places if row.error]
+    concerns += [row.error for row in places if row.error]
+    concerns += [
+        f"{row['path']} has {counted(row['size'], 'byte')}; at most {row['limit']:,} were meant"
+        for row in state["oversize"]
+    ]
     if max_age is not None and (age is None or age > max_age):
         heard = "nothing was ever heard" if age is None else f"nothing was heard for {age} s"
         concerns.append(f"{heard}; {max_age:g} s are allowed")
@@ -92,7 +97,8 @@ def _show_status(
     click.echo(f"through     {through}" + ("" if age is None else f"; last heard of {age:,} s ago"))
     each = journal["stored_bytes"] / journal["messages"] if journal["messages"] else 0
     stored = f"{journal['stored_bytes']:,} bytes, {each:.0f} a message" if each else "empty"
-    click.echo(f"journal     {journal['messages']:,} messages in {journal['segments']:,} segments ({stored})")
+    held = f"{counted(journal['messages'], 'message')} in {counted(journal['segments'], 'segment')}"
+    click.echo(f"journal     {held} ({stored})")
     click.echo(
         f"besides     {journal['known']:,} known, {journal['conflicts']:,} conflicts, {journal['foreign']:,} foreign,"
         f" {journal['held']:,} held, {journal['quarantined']:,} in quarantine"
@@ -104,7 +110,8 @@ def _show_status(
         if place.published_at is not None:
             click.echo(
                 f"target      {place.name}: generation {place.generation:,} at {iso(place.published_at)},"
-                f" {place.requests:,} requests, {place.bytes:,} bytes, {place.milliseconds / 1000:.2f} s"
+                f" {counted(place.requests, 'request')}, {counted(place.bytes, 'byte')},"
+                f" {place.milliseconds / 1000:.2f} s"
             )
     if state["held"]:
         click.echo("held        an older snapshot is current until `statscache publish --resume`")

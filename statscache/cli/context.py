@@ -71,6 +71,11 @@ class Context:
 passed = click.make_pass_decorator(Context)
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words that agree with it, such as `1 file` or `2,000 files`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def show_json(value: Any) -> None:
     """Print a result as JSON, indented."""
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from statscache import signatures
-from statscache.cli.context import Context, as_json, passed, show_json
+from statscache.cli.context import Context, as_json, counted, passed, show_json
 from statscache.service.recount import recount
 from statscache.verify import Report, Weight
 from statscache.verify import place as place_of
@@ -72,8 +72,9 @@ def _show(report: Report) -> None:
         click.echo(f"{report.place}: nothing could be verified")
         return
     click.echo(f"generation {report.generation}, snapshot {report.snapshot}")
-    seen = f"{report.files:,} files of {report.bytes:,} bytes, {report.objects:,} objects"
-    click.echo(f"{seen}, {report.snapshots:,} retained snapshots: {len(report.faults) or 'no'} faults")
+    seen = f"{counted(report.files, 'file')} of {counted(report.bytes, 'byte')}, {counted(report.objects, 'object')}"
+    faults = counted(len(report.faults), "fault") if report.faults else "no faults"
+    click.echo(f"{seen}, {counted(report.snapshots, 'retained snapshot')}: {faults}")
     if report.signed_by:
         click.echo(f"signed by {', '.join(report.signed_by)}")
 

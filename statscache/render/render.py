@@ -13,8 +13,9 @@ from statscache import schemas
 from statscache.exceptions import Implausible
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
-from statscache.render import documents, gate
+from statscache.render import documents
 from statscache.render.documents import Document
+from statscache.render.gate import Gate
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
 from statscache.render.rendering import Keep, Rendered, Rendering, about, keep_document
@@ -127,7 +128,7 @@ class Renderer:
                 with connection.begin_nested():
                     rendered = PluginRenderer(connection, plugin, row, end, gaps, keep).render(force=force)
                     if not force:
-                        gate.check(connection, rendered, self._gate_share)
+                        Gate(connection, rendered, self._gate_share).check(plugin, end.through)
                     rendered.view = self._views.view(connection, plugin, rendered)
                 rendered.fresh.clear()
                 return rendered

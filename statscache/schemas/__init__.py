@@ -26,10 +26,12 @@ from statscache.schemas.site import (
     LoadProblem,
     Manifest,
     ManifestEntry,
+    Oversize,
     PluginHealth,
     Signature,
     SourceHealth,
     Status,
+    TargetHealth,
 )
 from statscache.schemas.statistics import Badge, Header, Key, Latest, Period, PluginDocument, Row, Series, SeriesIndex
 
@@ -52,6 +54,7 @@ __all__ = [
     "LoadProblem",
     "Manifest",
     "ManifestEntry",
+    "Oversize",
     "Period",
     "PluginDocument",
     "PluginHealth",
@@ -63,6 +66,7 @@ __all__ = [
     "Signature",
     "SourceHealth",
     "Status",
+    "TargetHealth",
     "documents",
     "generate",
     "name_of",

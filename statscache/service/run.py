@@ -3,13 +3,14 @@
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import closing
 
 from statscache.config import Config, FedmsgSection
 from statscache.exceptions import ConfigurationError
 from statscache.publish import Report
 from statscache.service.consume import Consumer
 from statscache.service.installation import Installation
-from statscache.service.publishing import Publishing
+from statscache.service.publishing import PATIENCE, Publishing
 from statscache.snapshot import Snapshot
 
 _log = logging.getLogger(__name__)
@@ -49,23 +50,22 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
     Raises:
         ConfigurationError: No live source is configured.
         SourceError: The source cannot be connected to.
-        PublishError: The last publication failed.
+        PublishError: The last publication failed, or another publisher was at work for too long.
     """
     _live_source(config)
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
-    installation = Installation(config)
-    publishing = Publishing(installation)
-    thread = threading.Thread(
-        target=publishing.publish_every, args=(config.publish.interval, stopping, tell), name="publish"
-    )
-    thread.start()
-    try:
-        consume(config, stopping)
-    finally:
-        stopping.set()
-        thread.join()
-    tell(*publishing.publish())
-    installation.close()
+    with closing(Installation(config)) as installation:
+        publishing = Publishing(installation)
+        thread = threading.Thread(
+            target=publishing.publish_every, args=(config.publish.interval, stopping, tell), name="publish"
+        )
+        thread.start()
+        try:
+            consume(config, stopping)
+        finally:
+            stopping.set()
+            thread.join()
+        tell(*publishing.publish(patience=PATIENCE))
 
 
 def _live_source(config: Config) -> FedmsgSection:
