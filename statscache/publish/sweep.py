@@ -39,6 +39,9 @@ def find(target: Target, publication: Publication) -> Strays:
     there = set(target.files(OURS))
     files = manifest.files(publication.load, publication.snapshot.manifest)
     gone = [path for path in there if not _belongs(path, there, files, target.siblings)]
+    # Beside the front page, the root of the site is not ours to list.
+    front = [path for path in files if "/" not in path]
+    gone += [f"{path}.{form}" for path in front for form in target.siblings_of(path) if form not in target.siblings]
     # By the siblings of the pointer, the next publication tells that this one did not come to its end.
     gone.sort(key=lambda path: (path.startswith(f"{pointer.INDEX}."), path))
     objects = {name for path in there.difference(gone) if (name := _name(path))}
