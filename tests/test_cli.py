@@ -335,6 +335,17 @@ def test_one_file_that_cannot_be_read_is_said_in_one_line(call: Call) -> None:
     assert "missing: No such file or directory" in done.err
 
 
+def test_status_tells_of_large_documents_and_is_content(call: Call, tmp_path: Path) -> None:
+    """A broken budget is a warning: what is published is right, and only dear to fetch."""
+    messages = (line(f"{n}", NOON + n, f"org.fedoraproject.prod.shop.{n:04}{'x' * 60}") for n in range(900))
+    (tmp_path / "many").write_bytes(b"\n".join(messages))
+    call("backfill", "many")
+    call("publish")
+    done = call("status")
+    assert done.status == 0
+    assert "oversize    v1/plugins/volume-by-topic/latest.json: " in done.out
+
+
 def test_numbers_and_their_words_agree(call: Call, archive: Path) -> None:
     """One thing is said in the singular."""
     call("backfill", archive)

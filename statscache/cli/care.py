@@ -73,10 +73,6 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
     concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
     concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
     concerns += [row.error for row in places if row.error]
-    concerns += [
-        f"{row['path']} has {counted(row['size'], 'byte')}; at most {row['limit']:,} were meant"
-        for row in state["oversize"]
-    ]
     if max_age is not None and (age is None or age > max_age):
         heard = "nothing was ever heard" if age is None else f"nothing was heard for {age} s"
         concerns.append(f"{heard}; {max_age:g} s are allowed")
@@ -115,6 +111,9 @@ def _show_status(
             )
     if state["held"]:
         click.echo("held        an older snapshot is current until `statscache publish --resume`")
+    for document in state["oversize"]:
+        path, size, limit = document["path"], document["size"], document["limit"]
+        click.echo(f"oversize    {path}: {size:,} bytes; at most {limit:,} were meant")
     for start, end in state["gaps"]:
         click.echo(f"gap         {iso(start)} to {iso(end)} ({end - start:,} s)")
     click.echo()
