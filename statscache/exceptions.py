@@ -49,6 +49,10 @@ class PublishError(StatscacheError, OSError):
     """A target could not be brought up to date; it still serves its previous snapshot."""
 
 
+class Refused(PublishError):
+    """A target refuses what is asked of it, and would again: rights, a name, a password; a person must mend that."""
+
+
 class PublisherBusy(PublishError):
     """Another publisher is at work on this database."""
 

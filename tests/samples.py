@@ -298,13 +298,17 @@ def published_files(public: Path) -> dict[str, bytes]:
     return files
 
 
-def follow(public: Path) -> dict[str, bytes]:
+def follow(public: Path, pointer: bytes | None = None) -> dict[str, bytes]:
     """Follow the pointer as a reader does, and return each file of its snapshot by readable path.
+
+    Args:
+        public: The published tree.
+        pointer: The pointer that a reader still holds; None reads that of the tree.
 
     Raises:
         AssertionError: A reference does not resolve, or bytes differ from their digest or size.
     """
-    index = orjson.loads((public / "v1/index.json").read_bytes())
+    index = orjson.loads(pointer or (public / "v1/index.json").read_bytes())
     root = (public / index["manifest"]).read_bytes()
     assert canonical.digest(root) == index["snapshot"], "the root manifest is not the snapshot that the index names"
     files: dict[str, bytes] = {}

@@ -131,7 +131,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = [envelope(COPR, body, hours * 3600 + second) for second, body in enumerate(bodies)]
         lines += [envelope("org.fedoraproject.prod.wiki.article.edit", {"title": "Main"}, hours * 3600 + 5), b"no"]
         installation.ingest.take(Delivery("fedmsg", lines, connected=testing.NOON + hours * 3600))
-    Publishing(installation).publish()
+    with pytest.MonkeyPatch.context() as patch:
+        # So that the status has something to say of every kind.
+        patch.setattr("statscache.store.published.BUDGETS", {"latest": 10, "series": 10})
+        Publishing(installation).publish()
     installation.close()
     return directory / "public"
 

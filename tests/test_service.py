@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from commands import Bus, Home, configuration, install_plugins, wait_for
+from commands import PATIENCE, Bus, Home, configuration, install_plugins, wait_for
 from conftest import ROOT, Databases
 from samples import NOON, Site, line
 from statscache.config import Config
@@ -22,7 +22,7 @@ from statscache.exceptions import PublishError
 from statscache.publish import Publisher
 from statscache.service import Consumer
 from statscache.store import database as store
-from statscache.store import positions
+from statscache.store import journal, locks, positions
 
 RAISES = """
 from statscache.plugins import Counter
@@ -106,6 +106,30 @@ def test_run_publishes_every_interval_and_what_came_last(home: Home, endpoint: s
     assert last["generation"] > first["generation"]
     assert published(home, home.json("status")["journal"]["messages"])
     assert last["expires_at"] == last["generated_at"] + 3
+
+
+def accepted(database: store.Database) -> int:
+    """Return how many messages are in the journal."""
+    with database.reading() as connection:
+        return journal.head(connection).position
+
+
+def test_the_last_publication_waits_for_another_publisher(home: Home, endpoint: str) -> None:
+    """What came last is published when the other one is done, and `run` ends well."""
+    with Bus(endpoint) as bus, home.start("run") as service:
+        service.await_log("published generation 1")
+        bus.send(lines(0, 10))
+        wait_for(lambda: published(home, 10), lambda: service.text)
+        database = store.Database(f"sqlite:///{home.directory / 'statscache.db'}")
+        with locks.publishing(database, patience=PATIENCE):
+            bus.send(lines(10, 10))
+            wait_for(lambda: accepted(database) == 20, lambda: service.text)
+            service.send(signal.SIGTERM)
+            service.await_log("another publisher is at work on this database; it is waited for, at most 300 s")
+            assert published(home, 10)
+        database.close()
+        assert service.end(None)[0] == 0
+    assert published(home, 20)
 
 
 def test_a_restart_after_downtime_publishes_the_gap_and_completing_closes_it(home: Home, endpoint: str) -> None:

@@ -97,14 +97,16 @@ def backfill_command(context: Context, files: tuple[Path, ...], complete: tuple[
             try:
                 _backfill_one(context, installation, path, whole)
             except SourceError as error:
-                click.echo(f"statscache: {error}", err=True)
+                if len(files) > 1:
+                    click.echo(f"statscache: {error}", err=True)
                 errors.append(error)
         if complete and not errors:
             backfill.complete(installation, *complete)
         _catch_up(context, installation)
         _show(installation, whole, json_)
     if errors:
-        unread = f"{len(errors)} of {counted(len(files), 'file')} could not be read to the end"
+        several = f"{len(errors)} of {counted(len(files), 'file')} could not be read to the end"
+        unread = several if len(files) > 1 else str(errors[0])
         raise SourceError(unread + ("; --complete was not recorded" if complete else ""))
 
 

@@ -171,6 +171,10 @@ class Pages:
                         for path in sorted(templates.rglob("*"))
                         if path.is_file()
                     ),
+                    *(
+                        (path.name, canonical.digest(path.read_bytes()))
+                        for path in sorted(Path(__file__).parent.glob("*.py"))
+                    ),
                     *((library, version(library)) for library in ("jinja2", "markupsafe")),
                     (title, base_url, __version__),
                 ]

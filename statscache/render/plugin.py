@@ -71,24 +71,31 @@ class PluginRenderer:
             return row.rendered_through is None or cut(row.rendered_through) != cut(through)
 
         self._out.crossed = any(crossed(every(width)) for width in self._plugin.moments)
-        if everything or ("latest", 0) in marks or self._out.crossed:
+        fixed = everything or ("latest", 0) in marks or self._out.crossed
+        if fixed:
             with self._watch.working(self._plugin, "its documents"):
-                self._fixed()
+                for document in documents.fixed(self._plugin, self._state):
+                    self._add(document)
         for resolution in self._plugin.resolutions:
             touched = {number for document, number in marks if document == resolution.name}
             if everything or touched or crossed(resolution.buckets):
                 self._series(resolution, None if everything else touched)
         if self._plugin.unbounded:
             self._keys(None if everything else [number for document, number in marks if document == "key"])
+        self._remove_others(everything=everything, fixed=fixed)
         return self._out
 
-    def _fixed(self) -> None:
-        before = published.entries(self._connection, documents.root(self._plugin), None, "data")
-        for document in documents.fixed(self._plugin, self._state):
-            self._add(document)
-        # What the plugin does not yield any more must not stay behind.
-        files = {path for path, entry in before.items() if entry.type == "file"}
-        self._out.removed += sorted(files - self._out.changed.keys())
+    def _remove_others(self, *, everything: bool, fixed: bool) -> None:
+        """Remove what another version, another kind or other numbers of the plugin published, and these do not."""
+        root = documents.root(self._plugin)
+        before: list[str] = []
+        if everything:
+            before = published.below(self._connection, root, "data")
+        elif fixed:
+            found = published.entries(self._connection, root, None, "data")
+            before = [path for path, entry in found.items() if entry.type == "file"]
+        others = set(before).union(self._out.removed).difference(self._out.changed)
+        self._out.removed = sorted(others)
 
     def _series(self, resolution: Resolution, touched: set[int] | None) -> None:
         plugin, state = self._plugin, self._state
@@ -115,15 +122,10 @@ class PluginRenderer:
 
     def _keys(self, digests: list[int] | None) -> None:
         wanted = self._plugin.all_keys(self._state) if digests is None else digests
-        there: set[str] = set()
         for at in range(0, len(wanted), KEYS_AT_ONCE):
             for content in self._plugin.key_documents(self._state, wanted[at : at + KEYS_AT_ONCE]):
                 path, entry = keep_document(documents.key_document(self._plugin, content), self._keep)
                 self._out.changed[path] = entry
-                there.add(path)
-        if digests is None:
-            before = published.entries(self._connection, f"{documents.root(self._plugin)}/by", None, "data")
-            self._out.removed += sorted(before.keys() - there)
 
     def _add(self, document: Document) -> None:
         path, entry = keep_document(document, self._keep)

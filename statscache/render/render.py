@@ -14,8 +14,9 @@ from statscache.exceptions import Implausible
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
-from statscache.render import documents, gate
+from statscache.render import documents
 from statscache.render.documents import Document
+from statscache.render.gate import Gate
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
 from statscache.render.rendering import Keep, Rendered, Rendering, about, keep_document
@@ -133,7 +134,7 @@ class Renderer:
                     renderer = PluginRenderer(connection, plugin, row, end, gaps, keep, self._watch)
                     rendered = renderer.render(force=force)
                     if not force:
-                        gate.check(connection, rendered, self._gate_share)
+                        Gate(connection, rendered, self._gate_share).check(plugin, end.through)
                     rendered.view = self._views.view(connection, plugin, rendered)
                 rendered.fresh.clear()
                 return rendered

@@ -4,14 +4,14 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 
 from statscache.config import Config, FedmsgSection
 from statscache.exceptions import ConfigurationError
 from statscache.publish import Report
 from statscache.service.consume import Consumer
 from statscache.service.installation import Installation
-from statscache.service.publishing import Publishing
+from statscache.service.publishing import PATIENCE, Publishing
 from statscache.service.spool import spooling
 from statscache.service.subscribe import subscribed
 from statscache.snapshot import Snapshot
@@ -71,23 +71,22 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
     Raises:
         ConfigurationError: No live source is configured.
         SourceError: A source cannot be used, or not be connected to.
-        PublishError: The last publication failed.
+        PublishError: The last publication failed, or another publisher was at work for too long.
     """
     _check_live(config)
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
-    installation = Installation(config)
-    publishing = Publishing(installation)
-    thread = threading.Thread(
-        target=publishing.publish_every, args=(config.publish.interval, stopping, tell), name="publish"
-    )
-    thread.start()
-    try:
-        consume(config, stopping)
-    finally:
-        stopping.set()
-        thread.join()
-    tell(*publishing.publish())
-    installation.close()
+    with closing(Installation(config)) as installation:
+        publishing = Publishing(installation)
+        thread = threading.Thread(
+            target=publishing.publish_every, args=(config.publish.interval, stopping, tell), name="publish"
+        )
+        thread.start()
+        try:
+            consume(config, stopping)
+        finally:
+            stopping.set()
+            thread.join()
+        tell(*publishing.publish(patience=PATIENCE))
 
 
 def _check_live(config: Config) -> None:

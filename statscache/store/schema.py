@@ -261,7 +261,11 @@ snapshot = Table(
     Column("parent", CodePoints),
     Column("through", BigInteger),
     Column("created_at", BigInteger, nullable=False),
+    Column("current_until", BigInteger, nullable=False),
     Column("manifest", CodePoints, nullable=False),
+    Column("origin", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("announced", Boolean, nullable=False),
     Column("summary", LargeBinary, nullable=False),
 )
 
@@ -275,6 +279,7 @@ target = Table(
     Column("requests", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("milliseconds", BigInteger, nullable=False),
+    Column("invalidation_due", Boolean, nullable=False),
     Column("error", CodePoints),
 )
 

@@ -197,7 +197,11 @@ def upgrade() -> None:
         sa.Column("parent", CODE_POINTS, nullable=True),
         sa.Column("through", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("current_until", sa.BigInteger(), nullable=False),
         sa.Column("manifest", CODE_POINTS, nullable=False),
+        sa.Column("origin", sa.BigInteger(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("announced", sa.Boolean(), nullable=False),
         sa.Column("summary", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("generation"),
     )
@@ -235,6 +239,7 @@ def upgrade() -> None:
         sa.Column("requests", sa.BigInteger(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("milliseconds", sa.BigInteger(), nullable=False),
+        sa.Column("invalidation_due", sa.Boolean(), nullable=False),
         sa.Column("error", CODE_POINTS, nullable=True),
         sa.PrimaryKeyConstraint("name"),
     )
