@@ -19,7 +19,7 @@ from statscache.ingest import Delivery
 from statscache.message import Message
 from statscache.plugins import Counter, Latest, Log, Plugin, keys, registry
 from statscache.plugins.registry import Problem, Registry
-from statscache.service import preview
+from statscache.publish import headers
 from statscache.service.publishing import Publishing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -465,7 +465,7 @@ def test_resolutions_are_those_of_the_table() -> None:
 def test_caching_is_that_of_the_preview() -> None:
     """The rules of caching are those by which `statscache serve` sends."""
     documented = [code(more[0]) for _, *more in rows(text("format.md"), "path") if len(more) == 1]
-    assert documented == [preview.IMMUTABLE, preview.POINTER]
+    assert documented == [headers.cache_control(path) for path in (headers.OBJECTS, "index.html")]
 
 
 # The contract of plugins.

@@ -5,6 +5,7 @@ Data in, bytes out: no database, no clock, no network. The same views give the s
 any path and from a file; everything is readable without a script.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,6 +19,9 @@ from statscache.render import charts, text
 
 DEFAULT_BASE_URL = "http://localhost:8080/"
 MOST_ROWS = 100
+
+MODULES = ("statscache.js", "statscache.d.ts", "widgets.js", "drawing.js")
+"""Assets that other sites import: they have a name that stays, besides the one with their digest."""
 
 _KINDS = {
     "Counter": "Counts: whole numbers, added up for each key in time buckets.",
@@ -44,6 +48,7 @@ _UNIQUES = {
     "last_week": "in the last full week",
     "last_month": "in the last full month",
 }
+_IMPORT = re.compile(rb'(?<=from )"\./([a-z]+\.js)"')
 _PLOT = charts.Frame(height=240, ticks=9)
 _SPARK = charts.Frame(height=56)
 
@@ -142,6 +147,7 @@ class Pages:
     def __init__(self, templates: Path, site: Path, *, title: str, base_url: str | None) -> None:
         """Read every asset and prepare the templates; nothing is rendered yet."""
         self._assets = {path.name: path.read_bytes() for path in sorted(site.iterdir()) if path.is_file()}
+        self._fingerprinted = _fingerprinted(self._assets)
         self._environment = Environment(
             loader=FileSystemLoader(templates),
             autoescape=True,
@@ -155,7 +161,7 @@ class Pages:
             "number": text.number, "size": text.size, "when": text.when,
         }  # fmt: skip
         self._environment.globals |= {
-            "assets": {name: _fingerprinted(name, data) for name, data in self._assets.items()},
+            "assets": {name: path for name, (path, _) in self._fingerprinted.items()},
             "base_url": (base_url or DEFAULT_BASE_URL).rstrip("/") + "/",
             "base_is_known": base_url is not None,
             "chart_style": self._assets["chart.css"].decode(),
@@ -182,9 +188,11 @@ class Pages:
         )
 
     def assets(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the path and bytes of each asset; a path never changes its content."""
-        for name, data in self._assets.items():
-            yield _fingerprinted(name, data), data
+        """Yield the path and bytes of each asset; a path with a digest never changes its content."""
+        yield from self._fingerprinted.values()
+        for name in MODULES:
+            if name in self._assets:
+                yield f"assets/{name}", self._assets[name]
 
     def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
         """Yield the page of a plugin and its plots."""
@@ -338,6 +346,18 @@ def _plot(view: PluginView, series: SeriesView) -> Plot:
     return Plot(series, charts.draw(data, _PLOT), span, " ".join(sentences))
 
 
-def _fingerprinted(name: str, data: bytes) -> str:
-    stem, dot, suffix = name.partition(".")
-    return f"assets/{stem}.{canonical.digest(data)[:8]}{dot}{suffix}"
+def _fingerprinted(assets: Mapping[str, bytes]) -> dict[str, tuple[str, bytes]]:
+    """Return path and bytes of each asset by name; a module imports the others by their names with a digest too."""
+    made: dict[str, tuple[str, bytes]] = {}
+
+    def make(name: str) -> str:
+        if name not in made:
+            # A module that is imported is made first, so that its digest is part of this one's.
+            data = _IMPORT.sub(lambda match: b'"./' + make(match[1].decode()).encode() + b'"', assets[name])
+            stem, dot, suffix = name.partition(".")
+            made[name] = f"assets/{stem}.{canonical.digest(data)[:8]}{dot}{suffix}", data
+        return made[name][0].removeprefix("assets/")
+
+    for name in assets:
+        make(name)
+    return made
