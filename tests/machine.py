@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from web_servers import free_port
+
 PACKAGES = (
     "ca-certificates",
     "nginx",
@@ -31,11 +33,15 @@ PATIENCE = 60.0  # seconds that it may take to boot
 _BOOT = """
 set -e
 mount --make-rprivate /
-mount -t proc proc "$1/proc"
-mount -t sysfs sysfs "$1/sys"
-mount -t tmpfs tmpfs "$1/run"
-mount -t cgroup2 cgroup2 "$1/sys/fs/cgroup"
-exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$1" /lib/systemd/systemd
+# A root that is no mount of its own would keep systemd from making namespaces for its services.
+mount --bind "$1" "$1"
+cd "$1"
+mount -t proc proc proc
+mount -t sysfs sysfs sys
+mount -t tmpfs tmpfs run
+mount -t cgroup2 cgroup2 sys/fs/cgroup
+pivot_root . mnt
+exec env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot . sh -c 'umount -l /mnt; exec /lib/systemd/systemd'
 """
 
 
@@ -60,9 +66,7 @@ class Machine:
     def __init__(self, directory: Path) -> None:
         self.root = directory / "root"
         self.key = directory / "key"
-        with socket.create_server(("127.0.0.1", 0)) as bound:
-            self.port: int = bound.getsockname()[1]
-        self._pid: int | None = None
+        self.port = free_port()
 
     def __enter__(self) -> Self:
         included = f"--include={','.join(PACKAGES)}"
@@ -78,7 +82,9 @@ class Machine:
         shutil.copy("/etc/resolv.conf", self.root / "etc/resolv.conf")
         # Of another machine's terminals, none is ours to take.
         for unit in ("getty.target", "console-getty.service", "getty-static.service", "systemd-networkd.service"):
-            (self.root / "etc/systemd/system" / unit).symlink_to("/dev/null")
+            masked = self.root / "etc/systemd/system" / unit
+            masked.unlink(missing_ok=True)
+            masked.symlink_to("/dev/null")
         self.boot()
         return self
 

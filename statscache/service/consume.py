@@ -34,14 +34,20 @@ class Consumer:
         config: The configuration.
         source: Name of the source, under which its progress is kept.
         on_failure: Is called, in that thread, when nothing can be accepted any longer.
+        on_progress: Is called, in that thread, each time that it has gone round: it accepts, or it waits in vain.
     """
 
     def __init__(
-        self, config: Config, source: str = "fedmsg", on_failure: Callable[[], None] = lambda: None
+        self,
+        config: Config,
+        source: str = "fedmsg",
+        on_failure: Callable[[], None] = lambda: None,
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
         self._installation = Installation(config)
         self._source = source
         self._on_failure = on_failure
+        self._on_progress = on_progress
         self._inbox: queue.Queue[bytes] = queue.Queue(INBOX)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest")
@@ -100,6 +106,7 @@ class Consumer:
                     _log.error("the database does not answer, %d messages wait: %s", len(lines), error)
                     time.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
+                self._on_progress()
         except BaseException as error:
             _log.critical("consuming ends", exc_info=True)
             self.failure = error

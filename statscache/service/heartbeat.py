@@ -35,7 +35,7 @@ class Heartbeat:
             self._ready = True
 
 
-def stopping() -> None:
+def tell_stopping() -> None:
     """Tell the supervisor that the service flushes and ends."""
     _notify("STOPPING=1")
 

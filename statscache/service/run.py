@@ -8,6 +8,7 @@ from statscache.config import Config, FedmsgSection
 from statscache.exceptions import ConfigurationError
 from statscache.publish import Report
 from statscache.service.consume import Consumer
+from statscache.service.heartbeat import Heartbeat, tell_stopping
 from statscache.service.installation import Installation
 from statscache.service.publishing import Publishing
 from statscache.snapshot import Snapshot
@@ -18,8 +19,13 @@ Tell = Callable[[Snapshot, list[Report]], None]
 """Told of each publication."""
 
 
-def consume(config: Config, stopping: threading.Event) -> Consumer:
+def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | None = None) -> Consumer:
     """Consume the live bus until SIGTERM, SIGINT or `stopping`; what has arrived is committed then.
+
+    Args:
+        config: The configuration.
+        stopping: Set to end it; it is set when it ends.
+        heartbeat: Is told of progress, as of the part `consume`; None if nothing else runs in this process.
 
     Raises:
         ConfigurationError: No live source is configured.
@@ -30,7 +36,8 @@ def consume(config: Config, stopping: threading.Event) -> Consumer:
     from statscache.sources.fedmsg import run_hub
 
     # A quiet bus would not show that nothing is accepted any longer, so a failure ends the hub.
-    consumer = Consumer(config, on_failure=stopping.set)
+    heart = heartbeat or Heartbeat(["consume"])
+    consumer = Consumer(config, on_failure=stopping.set, on_progress=lambda: heart.beat("consume"))
     consumer.start()
     try:
         run_hub(
@@ -38,6 +45,7 @@ def consume(config: Config, stopping: threading.Event) -> Consumer:
         )
     finally:
         stopping.set()
+        tell_stopping()
         consumer.stop()
     _log.info("consumed: %s", consumer.outcome)
     return consumer
@@ -55,12 +63,15 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
     installation = Installation(config)
     publishing = Publishing(installation)
+    heart = Heartbeat(["consume", "publish"])
     thread = threading.Thread(
-        target=publishing.publish_every, args=(config.publish.interval, stopping, tell), name="publish"
+        target=publishing.publish_every,
+        args=(config.publish.interval, stopping, tell, lambda: heart.beat("publish")),
+        name="publish",
     )
     thread.start()
     try:
-        consume(config, stopping)
+        consume(config, stopping, heart)
     finally:
         stopping.set()
         thread.join()
