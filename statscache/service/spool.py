@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,7 +21,9 @@ _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def spooling(config: Config, section: SpoolSection, stopping: threading.Event) -> Iterator[None]:
+def spooling(
+    config: Config, section: SpoolSection, stopping: threading.Event, on_progress: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Read what is dropped into a spool, in a thread of its own, until `stopping` is set in this context.
 
     Args:
@@ -29,13 +31,14 @@ def spooling(config: Config, section: SpoolSection, stopping: threading.Event) -
         section: Its part for the spool.
         stopping: Ends it between two batches; the file at work is carried on with by whoever comes next. Is set, too,
             when nothing can be read any longer.
+        on_progress: Is called, in that thread, each time that it has gone round.
 
     Raises:
         SourceError: The directory cannot be used.
         RuntimeError: Reading failed; the log says why.
     """
     spool = Spool(section.path)
-    spooler = _Spooler(Installation(config), spool, stopping)
+    spooler = _Spooler(Installation(config), spool, stopping, on_progress)
     thread = threading.Thread(target=spooler.run, name="spool")
     thread.start()
     try:
@@ -48,10 +51,13 @@ def spooling(config: Config, section: SpoolSection, stopping: threading.Event) -
 
 
 class _Spooler:
-    def __init__(self, installation: Installation, spool: Spool, stopping: threading.Event) -> None:
+    def __init__(
+        self, installation: Installation, spool: Spool, stopping: threading.Event, on_progress: Callable[[], None]
+    ) -> None:
         self._installation = installation
         self._spool = spool
         self._stopping = stopping
+        self._on_progress = on_progress
         self._changed = threading.Event()
         self.failure: BaseException | None = None
 
@@ -67,6 +73,7 @@ class _Spooler:
                         _log.error("the spool waits, and is looked at again in %g s: %s", pause, error)
                         self._stopping.wait(pause)
                         pause = min(2 * pause, LONGEST_PAUSE)
+                    self._on_progress()
         except BaseException as error:
             _log.critical("the spool is left", exc_info=True)
             self.failure = error
@@ -89,6 +96,7 @@ class _Spooler:
         try:
             for _, part in backfill(self._installation, taken.path):
                 outcome += part
+                self._on_progress()
                 if self._stopping.is_set():
                     self._spool.release(taken)
                     return
