@@ -131,8 +131,9 @@ print(json.dumps(sorted(f"{point.group}:{point.name}" for point in points if poi
 """
     loaded = json.loads(installation.run("python", "-W", "ignore", "-c", program).splitlines()[-1])
     assert loaded[:2] == ["console_scripts:statscache", "moksha.consumer:statscache"]
-    bundled = [path.stem for path in (ROOT / "plugins").glob("*.py") if "\nPLUGINS = " in path.read_text()]
-    assert loaded[2:] == [f"statscache.plugin:{name}" for name in sorted(bundled)]
+    modules = [path for path in (ROOT / "plugins").glob("*.py") if "\nPLUGINS = " in path.read_text()]
+    bundled = sorted(path.stem.replace("_", "-") for path in modules)
+    assert loaded[2:] == [f"statscache.plugin:{name}" for name in bundled]
 
 
 def test_main_job_runs_from_the_root_directory(installation: Installation) -> None:
