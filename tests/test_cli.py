@@ -165,7 +165,7 @@ def test_a_password_is_not_shown(call: Call) -> None:
     ("arguments", "reason"),
     [
         (("nonsense",), "No such command 'nonsense'"),
-        (("backfill",), "Missing argument"),
+        (("backfill",), "add a section [sources.datagrepper]"),
         (("backfill", "--complete", "x", "y", "archive.ndjson"), "expected 2015-08-08"),
         (("backfill", "--complete", "10", "10", "archive.ndjson"), "the start must be before the end"),
         (("rebuild", "nobody"), "no active plugin is named 'nobody'; active are: "),
