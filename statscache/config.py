@@ -85,6 +85,15 @@ class PluginsSection(Section):
     shared: dict[str, Any] = Field({}, description="Settings that several plugins ask for by name, such as `bots`.")
 
 
+class PrivacySection(Section):
+    """`[privacy]`: what is said of people."""
+
+    people: bool = Field(True, description="Whether plugins about people are active.")
+    suppressed: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="Names of people who are left out; a change folds the journal anew."
+    )
+
+
 class DirectoryTarget(Section):
     """`[[publish.targets]]` of type `directory`: a directory of this machine."""
 
@@ -253,6 +262,7 @@ class Config(BaseSettings):
     bus: BusSection = BusSection()
     sources: SourcesSection = SourcesSection()
     plugins: PluginsSection = PluginsSection()
+    privacy: PrivacySection = PrivacySection()
     publish: PublishSection = PublishSection()
 
     @classmethod

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import sqlalchemy as sa
@@ -37,7 +37,7 @@ class Popularity(BasePlugin):
     One is counted for each message that names a person,
     whoever it is.
     """
-    model = Mention
+    model: ClassVar[Any] = Mention
     layout = {"groups": [{"title": "People"}]}  # noqa: RUF012 - plugins of the first statscache have it so
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

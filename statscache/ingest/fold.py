@@ -15,6 +15,7 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from statscache.message import Message
 from statscache.plugins import Plugin, State
 from statscache.plugins.contract import Dirty, Observation
+from statscache.scrubbing import scrub
 from statscache.store import positions, quarantine
 from statscache.store.positions import Position
 
@@ -60,8 +61,10 @@ class Placed:
 def observe(plugin: Plugin, messages: Iterable[tuple[int, Message]], observed: Observed) -> None:
     """Let a plugin observe messages, given with their index, and add what it yields to `observed`.
 
-    The yields of one message count together or not at all.
+    People who are left out are not in what it is shown. The yields of one message count together or not at all.
     """
+    if plugin.suppressed:
+        messages = [(index, scrub(message, plugin.suppressed)) for index, message in messages]
     observations = observed.observations
     append = observations.append
     check = plugin.check
