@@ -167,7 +167,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     active = Registry([cls() for cls in SITE], [Problem("broken", "ImportError: no")])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("statscache.service.installation.load", lambda *_: active)
+        patch.setattr("statscache.service.installation.load", lambda *_, **__: active)
         installation = service.Installation(config)
     for hours in (0, 30):
         bodies: list[dict[str, Any]] = [

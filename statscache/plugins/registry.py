@@ -79,8 +79,8 @@ class Registry:
 def load(
     enabled: Sequence[str] = ("*",),
     settings: Mapping[str, Mapping[str, Any]] | None = None,
-    shared: Mapping[str, Any] | None = None,
     *,
+    shared: Mapping[str, Any] | None = None,
     people: bool = True,
 ) -> Registry:
     """Load the installed plugins whose name matches one of the patterns `enabled`.

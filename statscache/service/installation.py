@@ -30,8 +30,9 @@ class Installation:
         self.database = Database(config.database.url)
         self.database.prepare()
         plugins = config.plugins
-        people = config.privacy.people
-        self.registry: Registry = load(plugins.enabled, plugins.settings, plugins.shared, people=people)
+        self.registry: Registry = load(
+            plugins.enabled, plugins.settings, shared=plugins.shared, people=config.privacy.people
+        )
         for plugin in self.registry:
             plugin.suppressed = frozenset(config.privacy.suppressed)
         self.watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
