@@ -28,7 +28,7 @@ def check(connection: Connection, rendered: Rendered, share: float) -> None:
     if before != rendered.row.version:
         return
     for path, data in rendered.fresh.items():
-        if not path.endswith(".json") or "/series/" in path:
+        if not path.endswith(".json") or "/series/" in path or path.endswith("/layout.json"):
             continue
         # A window that moved explains what a plugin's own document lost; `latest` keeps its keys.
         if rendered.crossed and not path.endswith("/latest.json"):
