@@ -337,7 +337,7 @@ def test_one_file_that_cannot_be_read_is_said_in_one_line(call: Call) -> None:
 
 def test_status_tells_of_large_documents_and_is_content(call: Call, tmp_path: Path) -> None:
     """A broken budget is a warning: what is published is right, and only dear to fetch."""
-    messages = (line(f"{n}", NOON + n, f"org.fedoraproject.prod.shop.{n:04}{'x' * 60}") for n in range(900))
+    messages = (line(f"{n}", NOON + n, f"org.fedoraproject.prod.shop.{n:04}{'x' * 1_500}") for n in range(120))
     (tmp_path / "many").write_bytes(b"\n".join(messages))
     call("backfill", "many")
     call("publish")
