@@ -21,6 +21,10 @@ class YieldError(StatscacheError, ValueError):
     """`observe` yielded something that its kind cannot count; the text shows it and what was expected."""
 
 
+class DocumentError(StatscacheError, ValueError):
+    """What a plugin's `documents` yielded cannot be published; the text names plugin, document and mend."""
+
+
 class UnknownPlugin(StatscacheError, LookupError):
     """No plugin of that name is installed and enabled."""
 

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from bundled import BUNDLED
 from statscache import plugins, service, testing, timeline
 from statscache.cli import cli
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
@@ -487,3 +488,12 @@ def test_every_kind_is_documented() -> None:
     """The kinds that an author can import have a section each."""
     kinds = {name for name in plugins.__all__ if "kind" in vars(getattr(plugins, name))}
     assert set(re.findall(r"^### (\w+)$", text("plugins.md"), re.MULTILINE)) == kinds
+
+
+def test_every_bundled_plugin_is_described() -> None:
+    """The page of statistics names each plugin that comes with statscache, and its tables list no other."""
+    page = text("statistics.md")
+    names = {plugin.name for plugin in BUNDLED}
+    assert names <= set(re.findall(r"`([a-z0-9-]+)`", page))
+    listed = {name for cell, *_ in rows(page, "plugin") for name in re.findall(r"`([a-z0-9-]+)`", cell)}
+    assert listed <= names

@@ -100,7 +100,7 @@ class Client:
 
         Args:
             plugin: Name of the plugin.
-            resolution: `1m`, `1h` or `1d`.
+            resolution: `1m`, `1h`, `1d`, `1w` or `1mo`.
             start: A time in the first bucket: seconds since 1970 UTC, or a datetime with a time zone.
             end: The time at or after which no bucket starts.
 

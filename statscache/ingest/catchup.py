@@ -4,6 +4,7 @@ import logging
 from itertools import islice
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from statscache import canonical
 from statscache.ingest import collector
@@ -34,13 +35,21 @@ def is_behind(stored: str, ours: str) -> bool:
     return stored != ours and int(stored.split()[0]) <= int(ours.split()[0])
 
 
+def register(connection: Connection, plugin: Plugin) -> None:
+    """Make a plugin known to the database, at the beginning of the journal and without state."""
+    positions.register(connection, plugin.name, version_of(plugin))
+    row = positions.load(connection)[plugin.name]
+    _clear(connection, plugin, row)
+    positions.save(connection, [row])
+
+
 def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     """Put a plugin back to the beginning of the journal, without state; its documents stay published meanwhile."""
-    plugin.clear(connection, row.id)
     quarantine.drop_plugin(connection, plugin.name)
     row.version = version_of(plugin)
     row.position = row.failures = 0
     row.oldest = row.newest = row.suspended = None
+    _clear(connection, plugin, row)
     row.revision += 1
     positions.save(connection, [row])
     positions.mark(connection, row, [(positions.EVERYTHING, 0)])
@@ -97,6 +106,18 @@ def retry(database: Database, plugin: Plugin, item: SetAside, budget: float) -> 
         failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
         positions.save(connection, [row])
         return failed == 0
+
+
+def _clear(connection: Connection, plugin: Plugin, row: Position) -> None:
+    # A plugin may bring tables of its own; if these cannot be made, it is suspended, and the others run.
+    try:
+        with connection.begin_nested():
+            plugin.clear(connection, row.id)
+    except Exception as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise
+        mend = f"mend it, then `statscache rebuild {plugin.name}`"
+        row.suspended = f"its state could not be made empty: {type(error).__name__}: {error!s:.300}; {mend}"
 
 
 def _may_fold(row: Position, plugin: Plugin) -> bool:

@@ -65,7 +65,7 @@ class Ingest:
                 row = rows.get(plugin.name)
                 version = catchup.version_of(plugin)
                 if row is None:
-                    positions.register(connection, plugin.name, version)
+                    catchup.register(connection, plugin)
                 elif catchup.is_behind(row.version, version):
                     _log.info("plugin %s has changed: it is folded anew from the journal", plugin.name)
                     catchup.reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])

@@ -13,7 +13,7 @@ from statscache.store import positions, published
 from statscache.store.coverage import Interval
 from statscache.store.journal import Head
 from statscache.store.positions import Position
-from statscache.timeline import Resolution
+from statscache.timeline import Cut, Resolution, every
 
 KEYS_AT_ONCE = 1_000
 """Documents of keys that are in memory at a time."""
@@ -50,7 +50,7 @@ class PluginRenderer:
 
     def _fingerprint(self) -> str:
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.resolutions]
-        basis = __version__, about(self._plugin), self._row.version, resolutions, self._gaps
+        basis = __version__, about(self._plugin), self._plugin.layout, self._row.version, resolutions, self._gaps
         # The version stands by itself, for the gate to tell a new one.
         return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}"
 
@@ -59,22 +59,31 @@ class PluginRenderer:
         marks = positions.marked(self._connection, self._row)
         row, through = self._row, self._state.through
         everything = force or row.rendered_with != self._out.rendered_with or (positions.EVERYTHING, 0) in marks
-        crossed = {
-            width
-            for width in (*self._plugin.windows, *(resolution.width for resolution in self._plugin.resolutions))
-            if through is not None
-            and (row.rendered_through is None or row.rendered_through // width != through // width)
-        }
-        if everything or ("latest", 0) in marks or crossed.intersection(self._plugin.windows):
-            for document in documents.fixed(self._plugin, self._state):
-                self._add(document)
+
+        def crossed(cut: Cut) -> bool:
+            """Return whether the end of a bucket lies between the previous snapshot and this one."""
+            if through is None:
+                return False
+            return row.rendered_through is None or cut(row.rendered_through) != cut(through)
+
+        self._out.crossed = any(crossed(every(width)) for width in self._plugin.moments)
+        if everything or ("latest", 0) in marks or self._out.crossed:
+            self._fixed()
         for resolution in self._plugin.resolutions:
             touched = {number for document, number in marks if document == resolution.name}
-            if everything or touched or resolution.width in crossed:
+            if everything or touched or crossed(resolution.buckets):
                 self._series(resolution, None if everything else touched)
         if self._plugin.unbounded:
             self._keys(None if everything else [number for document, number in marks if document == "key"])
         return self._out
+
+    def _fixed(self) -> None:
+        before = published.entries(self._connection, documents.root(self._plugin), None, "data")
+        for document in documents.fixed(self._plugin, self._state):
+            self._add(document)
+        # What the plugin does not yield any more must not stay behind.
+        files = {path for path, entry in before.items() if entry.type == "file"}
+        self._out.removed += sorted(files - self._out.changed.keys())
 
     def _series(self, resolution: Resolution, touched: set[int] | None) -> None:
         plugin, state = self._plugin, self._state

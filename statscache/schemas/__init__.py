@@ -31,7 +31,18 @@ from statscache.schemas.site import (
     SourceHealth,
     Status,
 )
-from statscache.schemas.statistics import Badge, Header, Key, Latest, Period, PluginDocument, Row, Series, SeriesIndex
+from statscache.schemas.statistics import (
+    Badge,
+    Header,
+    Key,
+    Latest,
+    Part,
+    Period,
+    PluginDocument,
+    Row,
+    Series,
+    SeriesIndex,
+)
 
 __all__ = [
     "DIALECT",
@@ -52,6 +63,7 @@ __all__ = [
     "LoadProblem",
     "Manifest",
     "ManifestEntry",
+    "Part",
     "Period",
     "PluginDocument",
     "PluginHealth",
@@ -97,7 +109,8 @@ _PATHS = [
         (r"v1/plugins/[^/]+/by/[^/]+\.json", "key"),
         (r"v1/plugins/[^/]+/latest\.json", "latest"),
         (r"v1/plugins/[^/]+/badge\.json", "badge"),
-        (r"v1/plugins/[^/]+/[^/]+\.json", "document"),
+        # A layout is the plugin's own, byte by byte.
+        (r"v1/plugins/[^/]+/(?!layout\.json)[^/]+\.json", "document"),
     )
 ]
 

@@ -29,7 +29,7 @@ class Installation:
         self.database = Database(config.database.url)
         self.database.prepare()
         plugins = config.plugins
-        self.registry: Registry = load(plugins.enabled, plugins.settings)
+        self.registry: Registry = load(plugins.enabled, plugins.settings, plugins.shared)
         self._watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
         self.ingest = Ingest(
             self.database, self.registry, config.bus.environments, plugins.time_budget, self._watchdog

@@ -61,6 +61,7 @@ def _fold(scratch: Database, plugin: Plugin, records: Iterator[bytes], through: 
     interested = Registry([plugin]).interested
     with scratch.writing() as connection:
         positions.register(connection, plugin.name, "recount")
+        plugin.clear(connection, positions.load(connection)[plugin.name].id)
     at = 0
     while lines := list(islice(records, _STEP)):
         messages = enumerate(map(Message.from_record, lines))

@@ -2,7 +2,8 @@
 
 Times are whole seconds since 1970 UTC. A `key` column holds 64 bits of a digest of the encoded key, whose bytes stand
 once, in the table `key`. `dirty` names what has to be rendered: a row is written in the transaction that changed the
-state, and goes when a render that saw this change has been committed.
+state, and goes when a render that saw this change has been committed. A `part` is empty where a counter does not divide
+its numbers. A `member` is 64 bits of the digest of a member's name, which stands nowhere.
 """
 
 from sqlalchemy import (
@@ -145,9 +146,48 @@ key_day = Table(
     Column("plugin", BigInteger, primary_key=True, autoincrement=False),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
     Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", LargeBinary, primary_key=True),
     Column("value", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+
+key_part = Table(
+    "key_part",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", LargeBinary, primary_key=True),
+    Column("total", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("width", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("member", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+span = Table(
+    "span",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger),
+    Column("stop", BigInteger),
+    Column("moved", BigInteger, nullable=False),
+    Column("timestamp", BigInteger, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    Column("index", BigInteger, nullable=False),
+    Column("fields", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_span_plugin_moved", span.c.plugin, span.c.moved)
 
 entry = Table(
     "entry",

@@ -92,8 +92,29 @@ def upgrade() -> None:
         sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("part", sa.LargeBinary(), nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("plugin", "key", "start"),
+        sa.PrimaryKeyConstraint("plugin", "key", "start", "part"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "key_part",
+        sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("part", sa.LargeBinary(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "key", "part"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "member",
+        sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("width", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("member", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "width", "start", "key", "member"),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -180,6 +201,21 @@ def upgrade() -> None:
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
+    op.create_table(
+        "span",
+        sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("start", sa.BigInteger(), nullable=True),
+        sa.Column("stop", sa.BigInteger(), nullable=True),
+        sa.Column("moved", sa.BigInteger(), nullable=False),
+        sa.Column("timestamp", sa.BigInteger(), nullable=False),
+        sa.Column("message", sa.LargeBinary(), nullable=False),
+        sa.Column("index", sa.BigInteger(), nullable=False),
+        sa.Column("fields", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_span_plugin_moved", "span", ["plugin", "moved"], unique=False)
     op.create_table(
         "target",
         sa.Column("name", CODE_POINTS, nullable=False),
