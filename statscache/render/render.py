@@ -92,7 +92,7 @@ class Renderer:
                 rendered.removed += sorted(plots.keys() - pages.keys())
                 whole &= made
         if all_pages:
-            whole &= self._keep_pages(pages, self._pages.assets(), keep)
+            whole &= self._keep_pages(pages, self._pages.fixed(), keep)
             whole &= self._keep_pages(pages, schemas.documents(), keep)
         views = [rendered.view for rendered in plugins if rendered.view is not None]
         whole &= self._keep_pages(pages, self._pages.index(views, end.through), keep)
