@@ -43,6 +43,7 @@ RUNTIME = [
     "txzmq>=1.0",
     "urllib3>=2",
     "watchdog>=4",
+    "xxhash>=3.4",
     "zstandard>=0.22",
 ]
 

@@ -1,9 +1,7 @@
 """Who is told what the plugins are doing, so that a hang can be laid at the right door."""
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 
-from statscache.message import Message
 from statscache.plugins import Plugin
 
 
@@ -14,5 +12,5 @@ class Watch:
         """Return a context in which plugins observe messages, and which ends if they return."""
         return nullcontext()
 
-    def begin(self, plugin: Plugin, messages: Sequence[tuple[int, Message]]) -> None:
-        """Take note that a plugin begins with these messages."""
+    def begin(self, plugin: Plugin, number: int, first: str) -> None:
+        """Take note that a plugin begins with some messages or topics, of which the first is given by id or name."""

@@ -109,6 +109,8 @@ class Plugin(ABC):
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
             called anew whenever such a bucket ends.
         layout: What clients need to draw the statistic, as JSON; published as `layout.json` as it is. None: nothing.
+        by_topic: Whether what `observe` yields depends on the topic alone, for a `Counter`. It is then called once for
+            each topic, and shown nothing but `topic`, `name`, `category` and `environment`.
     """
 
     name: ClassVar[str]
@@ -122,6 +124,7 @@ class Plugin(ABC):
     unbounded: ClassVar[bool] = False
     clocks: ClassVar[tuple[int, ...]] = ()
     layout: ClassVar[Any] = None
+    by_topic: ClassVar[bool] = False
 
     kind: ClassVar[str]
     """The framework's: the name of the merge."""
@@ -243,6 +246,7 @@ _FRAMEWORK = {
     "kept",
     "latest",
     "merge",
+    "merge_topics",
     "moments",
     "record",
     "resolutions",
@@ -311,6 +315,8 @@ def _problems(cls: type[Plugin]) -> Iterator[str]:
         yield f"`topics` is {cls.topics!r}; give a tuple of patterns such as 'buildsys.build.state.change' or 'bodhi.#'"
     if type(cls.version) is not int or cls.version < 1:
         yield f"`version` is {cls.version!r}; give a whole number from 1"
+    if cls.by_topic and not hasattr(cls, "merge_topics"):
+        yield f"`by_topic` is for counters, and it is a {cls.kind}; leave it out"
     if cls.unbounded and not cls.dimensions:
         yield "`unbounded` needs at least one dimension"
     if type(cls.clocks) is not tuple or any(type(width) is not int or width < 1 for width in cls.clocks):

@@ -13,14 +13,13 @@ import mmap
 import os
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from statscache.exceptions import ConfigurationError
 from statscache.ingest import Ingest
 from statscache.ingest.watch import Watch
-from statscache.message import Message
 from statscache.plugins import Plugin
 
 _SIZE = 4096
@@ -73,9 +72,9 @@ class Watchdog(Watch):
             finally:
                 faulthandler.cancel_dump_traceback_later()
 
-    def begin(self, plugin: Plugin, messages: Sequence[tuple[int, Message]]) -> None:
+    def begin(self, plugin: Plugin, number: int, first: str) -> None:
         assert self._map is not None
-        text = f"{plugin.name}\n{len(messages)} messages from {messages[0][1].id:.200}".encode()[:_SIZE]
+        text = f"{plugin.name}\n{number} messages from {first:.200}".encode()[:_SIZE]
         self._map[:] = text.ljust(_SIZE, b"\0")
 
     def close(self) -> None:
