@@ -21,8 +21,8 @@ from statscache.plugins.contract import (
     Plugin,
     State,
     check_key,
-    is_dimension,
 )
+from statscache.plugins.refusal import is_dimension
 from statscache.plugins.sums import Counted, PartSums, Sums
 from statscache.plugins.tally import Tally
 from statscache.store.schema import bucket, key, key_day, key_part
