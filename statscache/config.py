@@ -93,6 +93,14 @@ class SourcesSection(Section):
     spool: SpoolSection | None = Field(None, description="A directory into which archives are dropped.")
 
 
+class JournalSection(Section):
+    """`[journal]`: the messages that were accepted."""
+
+    keep: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Days before the newest message for which messages are kept; for ever if not given."
+    )
+
+
 class PluginsSection(Section):
     """`[plugins]`: which statistics are kept."""
 
@@ -276,6 +284,7 @@ class Config(BaseSettings):
     database: DatabaseSection = DatabaseSection()
     bus: BusSection = BusSection()
     sources: SourcesSection = SourcesSection()
+    journal: JournalSection = JournalSection()
     plugins: PluginsSection = PluginsSection()
     publish: PublishSection = PublishSection()
 

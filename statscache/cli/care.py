@@ -90,9 +90,11 @@ def _show_status(
     journal = state["journal"]
     through = "no message yet" if state["through"] is None else iso(state["through"])
     click.echo(f"through     {through}" + ("" if age is None else f"; last heard of {age:,} s ago"))
-    each = journal["stored_bytes"] / journal["messages"] if journal["messages"] else 0
+    kept = journal["messages"] - journal["removed"]
+    each = journal["stored_bytes"] / kept if kept else 0
     stored = f"{journal['stored_bytes']:,} bytes, {each:.0f} a message" if each else "empty"
-    click.echo(f"journal     {journal['messages']:,} messages in {journal['segments']:,} segments ({stored})")
+    removed = f", {journal['removed']:,} removed" if journal["removed"] else ""
+    click.echo(f"journal     {kept:,} messages in {journal['segments']:,} segments ({stored}){removed}")
     click.echo(
         f"besides     {journal['known']:,} known, {journal['conflicts']:,} conflicts, {journal['foreign']:,} foreign,"
         f" {journal['held']:,} held, {journal['quarantined']:,} in quarantine"

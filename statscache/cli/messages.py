@@ -126,13 +126,10 @@ def _backfill_one(context: Context, installation: Installation, path: Path) -> O
 
 
 def _catch_up(context: Context, installation: Installation) -> None:
-    waiting = installation.ingest.behind()
-    if not waiting:
-        return
-    total = sum(number for _, number in waiting)
+    total = sum(number for _, number in installation.ingest.behind())
     spoken = time.monotonic()
     with context.progress() as bar:
-        task = bar.add_task("folding the journal", total=total, note="")
+        task = bar.add_task("folding the journal", total=total or None, note="")
 
         def tell_behind(behind: Sequence[tuple[str, int]]) -> None:
             nonlocal spoken

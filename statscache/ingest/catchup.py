@@ -1,6 +1,7 @@
 """A plugin that is behind the journal's end catches up from the journal; nobody asks the archive again."""
 
 import logging
+from collections.abc import Sequence
 from itertools import islice
 
 from sqlalchemy import Connection
@@ -35,12 +36,16 @@ def is_behind(stored: str, ours: str) -> bool:
 
 
 def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
-    """Put a plugin back to the beginning of the journal, without state; its documents stay published meanwhile."""
+    """Put a plugin back to the beginning of the journal, without state; its documents stay published meanwhile.
+
+    Of days of which the journal has lost messages, it counts none.
+    """
     plugin.clear(connection, row.id)
     quarantine.drop_plugin(connection, plugin.name)
     row.version = version_of(plugin)
     row.position = row.failures = 0
     row.oldest = row.newest = row.suspended = None
+    row.complete_from = journal.removed(connection).until
     row.revision += 1
     positions.save(connection, [row])
     positions.mark(connection, row, [(positions.EVERYTHING, 0)])
@@ -54,7 +59,11 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
         end = journal.head(connection)
         if row is None or not _may_fold(row, plugin) or row.position >= end.position:
             return False
-        records = [line for _, line in islice(journal.read(connection, row.position, end.position), STEP)]
+        read = [*islice(journal.read(connection, row.position, end.position), STEP)]
+    places = [position for position, _ in read]
+    records = [line for _, line in read]
+    # What was removed from the journal leaves holes.
+    folded = places[-1] if len(places) == STEP else end.position
     messages = [Message.from_record(line) for line in records]
     interested = Registry([plugin]).interested
     wanted = [pair for pair in enumerate(messages) if interested(pair[1].name)]
@@ -70,10 +79,10 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
         locked = positions.lock(connection, [row.id])[plugin.name]
         if locked.position != row.position or not _may_fold(locked, plugin):
             return locked.position < end.position
-        first = row.position + 1
-        placed = Placed(records, range(first, first + len(records)), "journal")
+        placed = Placed(records, _dense(places), "journal")
+        placed = placed.since(locked.complete_from, [message.timestamp for message in messages])
         fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
-        locked.position = row.position + len(messages)
+        locked.position = folded
         positions.save(connection, [locked])
     _log.debug("transaction has committed: %s has folded %d", plugin.name, locked.position)
     return locked.position < end.position and locked.suspended is None
@@ -89,14 +98,21 @@ def retry(database: Database, plugin: Plugin, item: SetAside, budget: float) -> 
         if record is None or item.position > row.position:
             return False
         observed = Observed()
-        observe(plugin, [(0, Message.from_record(record))], observed)
+        message = Message.from_record(record)
+        observe(plugin, [(0, message)], observed)
         if observed.failures:
             return False
         quarantine.drop(connection, (item.id,))
-        placed = Placed([record], [item.position], item.source)
+        placed = Placed([record], [item.position], item.source).since(row.complete_from, [message.timestamp])
         failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
         positions.save(connection, [row])
         return failed == 0
+
+
+def _dense(places: Sequence[int]) -> Sequence[int]:
+    """Return the same places, as a range if they have no holes."""
+    whole = range(places[0], places[-1] + 1) if places else range(0)
+    return whole if len(whole) == len(places) else places
 
 
 def _may_fold(row: Position, plugin: Plugin) -> bool:

@@ -7,7 +7,7 @@ database refuses is halved until the poison is alone, and that one message is se
 import logging
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
@@ -55,6 +55,18 @@ class Placed:
     def has_copies(self) -> bool:
         """Whether any of the messages does not count."""
         return not isinstance(self.places, range)
+
+    def since(self, moment: int | None, times: Sequence[int]) -> "Placed":
+        """Return the same, where messages of before `moment` do not count; all if it is None.
+
+        Args:
+            moment: Seconds since 1970 UTC.
+            times: Timestamps of the messages.
+        """
+        if moment is None or all(time >= moment for time in times):
+            return self
+        places = [place if time >= moment else None for place, time in zip(self.places, times, strict=True)]
+        return replace(self, places=places)
 
 
 def observe(plugin: Plugin, messages: Iterable[tuple[int, Message]], observed: Observed) -> None:

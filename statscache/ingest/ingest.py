@@ -13,6 +13,7 @@ from statscache.ingest import catchup, collector
 from statscache.ingest.batch import Batch, Preparer
 from statscache.ingest.fold import Placed, fold
 from statscache.ingest.outcome import Delivery, Outcome
+from statscache.ingest.upkeep import Upkeep
 from statscache.ingest.watch import Watch
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
@@ -35,6 +36,7 @@ class Ingest:
         environments: Those whose messages are accepted; empty for all.
         budget: Seconds that a plugin may take for one batch before it is suspended.
         watch: Is told what the plugins are doing.
+        keep: Days for which the journal is kept; None for ever.
     """
 
     def __init__(
@@ -44,12 +46,14 @@ class Ingest:
         environments: Collection[str] = ("prod",),
         budget: float = 30.0,
         watch: Watch | None = None,
+        keep: int | None = None,
     ) -> None:
         self.database = database
         self.registry = registry
         self._budget = budget
         self._watch = watch or Watch()
         self._preparer = Preparer(registry, environments, self._watch)
+        self._upkeep = Upkeep(database, [plugin.name for plugin in registry], keep)
 
     def start(self) -> None:
         """Make the database ready for these plugins: new ones start at the beginning, changed ones start anew."""
@@ -65,7 +69,7 @@ class Ingest:
                 row = rows.get(plugin.name)
                 version = catchup.version_of(plugin)
                 if row is None:
-                    positions.register(connection, plugin.name, version)
+                    positions.register(connection, plugin.name, version, journal.removed(connection).until)
                 elif catchup.is_behind(row.version, version):
                     _log.info("plugin %s has changed: it is folded anew from the journal", plugin.name)
                     catchup.reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])
@@ -153,7 +157,7 @@ class Ingest:
                 plugin,
                 row,
                 batch.observed[plugin.name],
-                placed,
+                placed.since(row.complete_from, batch.times),
                 through=end.through,
                 budget=self._budget,
             )
@@ -168,10 +172,15 @@ class Ingest:
         return rows
 
     def catch_up(self) -> bool:
-        """Fold one step of the journal into each plugin that is behind; return whether any still is."""
+        """Fold one step of the journal into each plugin that is behind; return whether any still is.
+
+        When none is, the journal is taken care of: small segments are merged, and those of old days go.
+        """
         behind = False
         for plugin in self.registry:
             behind |= catchup.step(self.database, plugin, self._budget, self._watch)
+        if not behind:
+            self._upkeep.step()
         return behind
 
     def behind(self) -> list[tuple[str, int]]:

@@ -28,11 +28,19 @@ def root(plugin: Plugin) -> str:
     return f"v1/plugins/{plugin.name}"
 
 
-def fixed(plugin: Plugin, state: State) -> Iterator[Document]:
-    """Yield `latest`, and whatever else the plugin publishes besides series and documents of keys."""
+def fixed(plugin: Plugin, state: State, complete_from: int | None) -> Iterator[Document]:
+    """Yield `latest`, and whatever else the plugin publishes besides series and documents of keys.
+
+    Args:
+        plugin: The plugin.
+        state: Its state.
+        complete_from: Timestamp before which messages did not count; None if all did.
+    """
     through = clock(plugin, state)
     for name, content in plugin.documents(state):
         header: schemas.Header = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through}
+        if complete_from is not None:
+            header["complete_from"] = complete_from
         document = {**header, **content}
         yield Document(f"{root(plugin)}/{name}.json", canonical.dumps(document))
         rows = content.get("rows")

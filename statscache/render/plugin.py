@@ -66,7 +66,7 @@ class PluginRenderer:
             and (row.rendered_through is None or row.rendered_through // width != through // width)
         }
         if everything or ("latest", 0) in marks or crossed.intersection(self._plugin.windows):
-            for document in documents.fixed(self._plugin, self._state):
+            for document in documents.fixed(self._plugin, self._state, self._row.complete_from):
                 self._add(document)
         for resolution in self._plugin.resolutions:
             touched = {number for document, number in marks if document == resolution.name}

@@ -50,6 +50,8 @@ class IndexedPlugin(TypedDict):
     """All but `ok` keep their last good documents."""
     last_event: Time | None
     """Newest event that was counted."""
+    complete_from: Time | None
+    """Time before which nothing is counted, for the journal is not kept for ever; null if everything is."""
     documents: list[Reference]
     """Its fixed documents, by path."""
 
@@ -98,6 +100,8 @@ class JournalHealth(TypedDict):
     """Messages of the future that wait."""
     quarantined: Count
     """Bytes that are no message."""
+    removed: Count
+    """Accepted messages that the journal keeps no longer."""
     segments: Count
     """Segments of the journal."""
     bytes: Count

@@ -34,6 +34,8 @@ class Header(TypedDict):
     """Name of the plugin."""
     through: Time | None
     """Newest event that contributed, or a later end of a bucket that was crossed."""
+    complete_from: NotRequired[Time]
+    """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
 
 
 @documented
@@ -46,6 +48,8 @@ class Latest(TypedDict):
     """Name of the plugin."""
     through: Time | None
     """Newest event that contributed, or a later end of a bucket that was crossed."""
+    complete_from: NotRequired[Time]
+    """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
     rows: list[Row]
     """The records."""
 
@@ -60,6 +64,8 @@ class PluginDocument(TypedDict):
     """Name of the plugin."""
     through: Time | None
     """Newest event that contributed, or a later end of a bucket that was crossed."""
+    complete_from: NotRequired[Time]
+    """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
 
 
 @documented

@@ -46,6 +46,7 @@ def health(connection: Connection, registry: Registry, *, public: bool = False) 
             "foreign": counts.foreign,
             "held": sources.number_held(connection),
             "quarantined": set_aside.get(quarantine.PARSER, 0),
+            "removed": journal.removed(connection).messages,
             "segments": segments,
             "bytes": size,
             "stored_bytes": stored,

@@ -32,7 +32,12 @@ class Installation:
         self.registry: Registry = load(plugins.enabled, plugins.settings)
         self._watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
         self.ingest = Ingest(
-            self.database, self.registry, config.bus.environments, plugins.time_budget, self._watchdog
+            self.database,
+            self.registry,
+            config.bus.environments,
+            plugins.time_budget,
+            self._watchdog,
+            keep=config.journal.keep,
         )
         self.ingest.start()
         self._watchdog.report(self.ingest)

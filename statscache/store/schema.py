@@ -35,6 +35,8 @@ journal = Table(
     Column("known", BigInteger, nullable=False),
     Column("conflicts", BigInteger, nullable=False),
     Column("foreign_messages", BigInteger, nullable=False),
+    Column("removed", BigInteger, nullable=False, server_default="0"),
+    Column("removed_until", BigInteger),
 )
 
 segment = Table(
@@ -111,6 +113,7 @@ plugin = Table(
     Column("newest", BigInteger),
     Column("failures", BigInteger, nullable=False),
     Column("suspended", CodePoints),
+    Column("complete_from", BigInteger),
     Column("rendered_through", BigInteger),
     Column("rendered_with", CodePoints),
 )

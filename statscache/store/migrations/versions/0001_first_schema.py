@@ -73,6 +73,8 @@ def upgrade() -> None:
         sa.Column("known", sa.BigInteger(), nullable=False),
         sa.Column("conflicts", sa.BigInteger(), nullable=False),
         sa.Column("foreign_messages", sa.BigInteger(), nullable=False),
+        sa.Column("removed", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("removed_until", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -122,6 +124,7 @@ def upgrade() -> None:
         sa.Column("newest", sa.BigInteger(), nullable=True),
         sa.Column("failures", sa.BigInteger(), nullable=False),
         sa.Column("suspended", CODE_POINTS, nullable=True),
+        sa.Column("complete_from", sa.BigInteger(), nullable=True),
         sa.Column("rendered_through", sa.BigInteger(), nullable=True),
         sa.Column("rendered_with", CODE_POINTS, nullable=True),
         sa.PrimaryKeyConstraint("id"),
