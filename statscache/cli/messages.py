@@ -16,6 +16,7 @@ from statscache.ingest import Outcome
 from statscache.plugins.registry import load
 from statscache.publish import Report
 from statscache.service import Installation, backfill, run
+from statscache.service.parallel import Workers, working
 from statscache.snapshot import Snapshot
 from statscache.sources import archive
 from statscache.timeline import iso, parse_time
@@ -38,6 +39,19 @@ class Moment(click.ParamType[int]):
             return parse_time(value)
         except ValueError as error:
             self.fail(str(error), parameter, context)
+
+
+_jobs = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that parse and count.",
+)
+_scheduler = click.option(
+    "--scheduler", metavar="ADDR", help="Have the workers of this Dask cluster parse and count; needs statscache[dask]."
+)
 
 
 def stop_on_signals() -> threading.Event:
@@ -80,9 +94,18 @@ def consume(context: Context) -> None:
     metavar="START END",
     help="The files hold all messages of this time: close its gaps.",
 )
+@_jobs
+@_scheduler
 @as_json
 @passed
-def backfill_command(context: Context, files: tuple[Path, ...], complete: tuple[int, int] | None, json_: bool) -> None:
+def backfill_command(
+    context: Context,
+    files: tuple[Path, ...],
+    complete: tuple[int, int] | None,
+    jobs: int,
+    scheduler: str | None,
+    json_: bool,
+) -> None:
     """Take in history from archives: NDJSON files, plain, gzip or zstd.
 
     Messages that are known already count nothing twice. An interrupted run carries on where it was.
@@ -91,23 +114,23 @@ def backfill_command(context: Context, files: tuple[Path, ...], complete: tuple[
         raise click.UsageError("--complete START END: the start must be before the end")
     whole = Outcome()
     errors: list[SourceError] = []
-    with context.installation() as installation:
+    with context.installation() as installation, working(installation, jobs, scheduler) as workers:
         for path in files:
             try:
-                whole += _backfill_one(context, installation, path)
+                whole += _backfill_one(context, installation, path, workers)
             except SourceError as error:
                 click.echo(f"statscache: {error}", err=True)
                 errors.append(error)
         if complete and not errors:
             backfill.complete(installation, *complete)
-        _catch_up(context, installation)
+        _catch_up(context, installation, workers)
         _show(installation, whole, json_)
     if errors:
         unread = f"{len(errors)} of {len(files)} files could not be read to the end"
         raise SourceError(unread + ("; --complete was not recorded" if complete else ""))
 
 
-def _backfill_one(context: Context, installation: Installation, path: Path) -> Outcome:
+def _backfill_one(context: Context, installation: Installation, path: Path, workers: Workers | None) -> Outcome:
     size = path.stat().st_size if path.is_file() else 0
     started = spoken = time.monotonic()
     with context.progress() as bar:
@@ -122,10 +145,10 @@ def _backfill_one(context: Context, installation: Installation, path: Path) -> O
                 spoken = now
                 _log.info("%s: %.0f %%, %s", path.name, 100 * consumed / max(size, 1), note)
 
-        return backfill.backfill(installation, path, progress)
+        return backfill.backfill(installation, path, progress, workers)
 
 
-def _catch_up(context: Context, installation: Installation) -> None:
+def _catch_up(context: Context, installation: Installation, workers: Workers | None) -> None:
     total = sum(number for _, number in installation.ingest.behind())
     spoken = time.monotonic()
     with context.progress() as bar:
@@ -140,7 +163,7 @@ def _catch_up(context: Context, installation: Installation) -> None:
                 spoken = time.monotonic()
                 _log.info("folding the journal: %d messages left for %s", left, note)
 
-        backfill.catch_up(installation, tell_behind)
+        backfill.catch_up(installation, tell_behind, workers)
 
 
 def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
@@ -167,12 +190,14 @@ def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
 
 @click.command()
 @click.argument("plugins", nargs=-1, required=True)
+@_jobs
+@_scheduler
 @passed
-def rebuild(context: Context, plugins: tuple[str, ...]) -> None:
+def rebuild(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: str | None) -> None:
     """Fold the journal anew into PLUGINS; what they published stays up until they have caught up."""
-    with context.installation() as installation:
+    with context.installation() as installation, working(installation, jobs, scheduler) as workers:
         installation.ingest.rebuild(plugins)
-        _catch_up(context, installation)
+        _catch_up(context, installation, workers)
     click.echo(f"rebuilt {', '.join(plugins)}")
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from sqlalchemy import Connection
@@ -51,20 +52,52 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     positions.mark(connection, row, [(positions.EVERYTHING, 0)])
 
 
-@collector.paused()
-def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> bool:
-    """Fold the next messages of the journal into a plugin that is behind; return whether it still is."""
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Messages of the journal that a plugin has to fold next, in one transaction.
+
+    Attributes:
+        after: Position of the plugin before them.
+        places: Their positions, which may have holes.
+        records: Their lines.
+        folded: Position of the plugin behind them.
+        complete_from: Timestamp before which they do not count for this plugin; None if all do.
+    """
+
+    after: int
+    places: Sequence[int]
+    records: Sequence[bytes]
+    folded: int
+    complete_from: int | None
+
+
+def stretch(database: Database, plugin: Plugin, after: int | None = None) -> Stretch | None:
+    """Return what a plugin has to fold next, or None if there is nothing, or it may not.
+
+    Args:
+        database: Whose journal.
+        plugin: The plugin.
+        after: From where on; else from the position of the plugin.
+    """
     with database.reading() as connection:
         row = positions.load(connection).get(plugin.name)
         end = journal.head(connection)
-        if row is None or not _may_fold(row, plugin) or row.position >= end.position:
-            return False
-        read = [*islice(journal.read(connection, row.position, end.position), STEP)]
+        if row is None or not _may_fold(row, plugin):
+            return None
+        after = row.position if after is None else after
+        if after >= end.position:
+            return None
+        read = [*islice(journal.read(connection, after, end.position), STEP)]
     places = [position for position, _ in read]
-    records = [line for _, line in read]
     # What was removed from the journal leaves holes.
     folded = places[-1] if len(places) == STEP else end.position
-    messages = [Message.from_record(line) for line in records]
+    return Stretch(after, _dense(places), [line for _, line in read], folded, row.complete_from)
+
+
+@collector.paused()
+def look(plugin: Plugin, stretch: Stretch, watch: Watch) -> tuple[Observed, Placed]:
+    """Let a plugin observe a stretch of the journal; needs no database, so any process can do it."""
+    messages = [Message.from_record(line) for line in stretch.records]
     interested = Registry([plugin]).interested
     wanted = [pair for pair in enumerate(messages) if interested(pair[1].name)]
     observed = Observed()
@@ -72,20 +105,35 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
         with watch.observing():
             watch.begin(plugin, wanted)
             observe(plugin, wanted, observed)
+    placed = Placed(stretch.records, stretch.places, "journal")
+    return observed, placed.since(stretch.complete_from, [message.timestamp for message in messages])
+
+
+@collector.paused()
+def commit(
+    database: Database, plugin: Plugin, stretch: Stretch, observed: Observed, placed: Placed, budget: float
+) -> bool:
+    """Fold what a plugin observed of a stretch; return whether it is behind the journal's end, and may go on."""
     with database.writing() as connection:
         # The journal's lock makes the last step end at its very end, however fast others append.
         end = journal.lock(connection)
-        _log.debug("transaction begins: %s catches up with %d messages", plugin.name, len(messages))
-        locked = positions.lock(connection, [row.id])[plugin.name]
-        if locked.position != row.position or not _may_fold(locked, plugin):
+        _log.debug("transaction begins: %s catches up with %d messages", plugin.name, len(stretch.records))
+        locked = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
+        if locked.position != stretch.after or not _may_fold(locked, plugin):
             return locked.position < end.position
-        placed = Placed(records, _dense(places), "journal")
-        placed = placed.since(locked.complete_from, [message.timestamp for message in messages])
         fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
-        locked.position = folded
+        locked.position = stretch.folded
         positions.save(connection, [locked])
     _log.debug("transaction has committed: %s has folded %d", plugin.name, locked.position)
     return locked.position < end.position and locked.suspended is None
+
+
+def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> bool:
+    """Fold the next messages of the journal into a plugin that is behind; return whether it still is."""
+    if (next_ := stretch(database, plugin)) is None:
+        return False
+    observed, placed = look(plugin, next_, watch)
+    return commit(database, plugin, next_, observed, placed, budget)
 
 
 def retry(database: Database, plugin: Plugin, item: SetAside, budget: float) -> bool:

@@ -75,12 +75,16 @@ class Ingest:
                     catchup.reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])
 
     @collector.paused()
-    def take(self, delivery: Delivery) -> Outcome:
+    def take(self, delivery: Delivery, batch: Batch | None = None) -> Outcome:
         """Accept a delivery in one transaction; when this returns, it is on disk.
 
         A delivery that the database refuses is halved until the poison is alone, which goes into quarantine.
+
+        Args:
+            delivery: What a source has delivered.
+            batch: What a preparer has made of it, if one did already.
         """
-        batch = self._preparer.prepare(delivery)
+        batch = self._preparer.prepare(delivery) if batch is None else batch
         try:
             with self.database.writing() as connection:
                 outcome = self._accept(connection, delivery, batch)
@@ -219,6 +223,11 @@ class Ingest:
             UnknownPlugin: No active plugin is named so.
         """
         self._set_suspended(self.registry.get(name).name, None)
+
+    @property
+    def suspended(self) -> frozenset[str]:
+        """Names of the plugins that need not observe anything, as far as is known here."""
+        return self._preparer.suspended
 
     def _set_suspended(self, name: str, reason: str | None) -> None:
         with self.database.writing() as connection:

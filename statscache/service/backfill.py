@@ -6,6 +6,7 @@ from pathlib import Path
 
 from statscache.ingest import Delivery, Outcome
 from statscache.service.installation import Installation
+from statscache.service.parallel import Workers, caught_up, prepared
 from statscache.sources import archive
 from statscache.store import coverage, journal, sources
 
@@ -22,16 +23,20 @@ Progress = Callable[[int, Outcome], None]
 """Told the bytes of the file that have been read so far, and what came of all lines so far."""
 
 
-def backfill(installation: Installation, path: Path, progress: Progress) -> Outcome:
+def backfill(
+    installation: Installation, path: Path, progress: Progress, workers: Workers | None = None
+) -> Outcome:
     """Accept what an archive holds, from where an earlier run on the same file was interrupted.
 
     Args:
         installation: The installation.
         path: An NDJSON file, plain, gzip or zstd.
         progress: Is told after each batch.
+        workers: Who parses and observes; this process if nobody else does.
 
     Raises:
         SourceError: The file cannot be read, or is damaged; what came before was accepted.
+        WorkerError: The workers failed; what came before was accepted.
     """
     name = _name(path)
     with installation.database.reading() as connection:
@@ -44,9 +49,12 @@ def backfill(installation: Installation, path: Path, progress: Progress) -> Outc
         max_lines=BATCH,
         max_bytes=BATCH_BYTES,
     )
-    for chunk in chunks:
-        outcome += installation.ingest.take(Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize))
-        progress(chunk.consumed, outcome)
+    deliveries = (
+        (chunk.consumed, Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize)) for chunk in chunks
+    )
+    for consumed, delivery, batch in prepared(deliveries, installation.ingest, workers):
+        outcome += installation.ingest.take(delivery, batch)
+        progress(consumed, outcome)
     with installation.database.writing() as connection:
         sources.forget(connection, name)
     return outcome
@@ -59,13 +67,24 @@ def complete(installation: Installation, start: int, end: int) -> None:
         coverage.record(connection, start, end, complete=True)
 
 
-def catch_up(installation: Installation, tell: Callable[[Sequence[tuple[str, int]]], None]) -> None:
+def catch_up(
+    installation: Installation,
+    tell: Callable[[Sequence[tuple[str, int]]], None],
+    workers: Workers | None = None,
+) -> None:
     """Fold the journal into every plugin that is behind, until none is.
 
     Args:
         installation: The installation.
         tell: Is told after each step which plugins are behind, and by how many messages.
+        workers: Who parses and observes; this process if nobody else does.
+
+    Raises:
+        WorkerError: The workers failed; what they had done was folded.
     """
+    if workers is not None:
+        for _ in caught_up(installation, workers):
+            tell(installation.ingest.behind())
     while installation.ingest.catch_up():
         tell(installation.ingest.behind())
 
