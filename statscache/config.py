@@ -49,6 +49,10 @@ class BusSection(Section):
     max_line: Annotated[int, Field(ge=1024)] = Field(
         4 * 1024 * 1024, description="Bytes of the longest line that is taken for a message."
     )
+    max_kept: Annotated[int, Field(ge=0)] = Field(
+        256 * 1024 * 1024,
+        description="Bytes of what is no message that are kept, the newest, and as many of messages of the future.",
+    )
 
 
 class FedmsgSection(Section):
@@ -115,6 +119,7 @@ class PluginsSection(Section):
         Path("statscache.hang"), description="File in which a process that is ended for a hang leaves word."
     )
     settings: dict[str, dict[str, Any]] = Field({}, description="A table of settings for each plugin, by name.")
+    shared: dict[str, Any] = Field({}, description="Settings that several plugins ask for by name, such as `bots`.")
 
 
 class DirectoryTarget(Section):

@@ -21,6 +21,10 @@ class YieldError(StatscacheError, ValueError):
     """`observe` yielded something that its kind cannot count; the text shows it and what was expected."""
 
 
+class DocumentError(StatscacheError, ValueError):
+    """What a plugin's `documents` yielded cannot be published; the text names plugin, document and mend."""
+
+
 class UnknownPlugin(StatscacheError, LookupError):
     """No plugin of that name is installed and enabled."""
 
@@ -51,6 +55,10 @@ class UnknownSnapshot(StatscacheError, LookupError):
 
 class PublishError(StatscacheError, OSError):
     """A target could not be brought up to date; it still serves its previous snapshot."""
+
+
+class Refused(PublishError):
+    """A target refuses what is asked of it, and would again: rights, a name, a password; a person must mend that."""
 
 
 class PublisherBusy(PublishError):

@@ -1,16 +1,17 @@
 """Time as statscache publishes it: whole seconds since 1970 UTC, cut into buckets that are aligned to UTC.
 
-A *bucket* is one interval of a resolution, `[start, start + width)`. A *period* is the span that one series file
-covers. Neither depends on when a process started nor on the machine's time zone.
+A *bucket* is one interval of a resolution: a minute, an hour, a day, an ISO week, a month. A *period* is the span that
+one series file covers. Neither depends on when a process started nor on the machine's time zone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 MINUTE = 60
 HOUR = 3600
 DAY = 86400
+WEEK = 7 * DAY
 
 
 def floor(timestamp: int, width: int) -> int:
@@ -39,41 +40,80 @@ def parse_time(text: str) -> int:
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
+Cut = Callable[[int], tuple[int, int]]
+"""A way to cut all time into spans without holes: given a timestamp, the `[start, end)` that holds it."""
+
+
+def every(width: int, phase: int = 0) -> Cut:
+    """Return the cut into spans of `width` seconds, of which one starts at `phase`."""
+
+    def cut(timestamp: int) -> tuple[int, int]:
+        start = timestamp - (timestamp - phase) % width
+        return start, start + width
+
+    return cut
+
+
+def month(timestamp: int) -> tuple[int, int]:
+    """Return the calendar month that holds `timestamp`."""
+    start = datetime.fromtimestamp(timestamp, UTC).replace(day=1, hour=0, minute=0, second=0)
+    end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    return int(start.timestamp()), int(end.timestamp())
+
+
+def year(timestamp: int) -> tuple[int, int]:
+    """Return the calendar year that holds `timestamp`."""
+    start = datetime.fromtimestamp(timestamp, UTC).replace(month=1, day=1, hour=0, minute=0, second=0)
+    return int(start.timestamp()), int(start.replace(year=start.year + 1).timestamp())
+
+
+def iso_year(timestamp: int) -> tuple[int, int]:
+    """Return the year of ISO weeks that holds `timestamp`: it starts on a Monday, from 29 December to 4 January."""
+    number = datetime.fromtimestamp(timestamp, UTC).isocalendar().year
+    start, end = (datetime.fromisocalendar(which, 1, 1).replace(tzinfo=UTC) for which in (number, number + 1))
+    return int(start.timestamp()), int(end.timestamp())
+
+
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """A width of buckets, how long they are kept, and how they are filed.
+    """How time is cut into buckets, how long these are kept, and how they are filed.
 
     Attributes:
-        name: As it stands in paths: `1m`, `1h` or `1d`.
-        width: Seconds of one bucket.
+        name: As it stands in paths: `1m`, `1h`, `1d`, `1w` or `1mo`.
+        width: Seconds of one bucket, and of the shortest where they differ. The database tells buckets apart by it.
+        buckets: The cut into buckets.
+        periods: The cut into what one series file covers, whole buckets each.
+        label: The label of a period, as a format of its start.
         keep: Seconds for which buckets are kept behind the floored `through`; None keeps them for ever.
     """
 
     name: str
     width: int
+    buckets: Cut
+    periods: Cut
+    label: str
     keep: int | None = None
+
+    @property
+    def fixed_width(self) -> int | None:
+        """Seconds of each bucket; None where they differ."""
+        return None if self.buckets is month else self.width
 
     def floor(self, timestamp: int) -> int:
         """Return the start of the bucket that holds `timestamp`."""
-        return floor(timestamp, self.width)
+        return self.buckets(timestamp)[0]
+
+    def ceil(self, timestamp: int) -> int:
+        """Return the end of the bucket that ends at `timestamp` or holds it."""
+        start, end = self.buckets(timestamp)
+        return start if start == timestamp else end
 
     def period(self, timestamp: int) -> "Period":
         """Return the period whose file holds the bucket of `timestamp`."""
-        moment = datetime.fromtimestamp(timestamp, UTC)
-        match self.width:
-            case 60:
-                start = moment.replace(minute=0, second=0)
-                end, label = start + timedelta(hours=1), start.strftime("%Y-%m-%dT%H")
-            case 3600:
-                start = moment.replace(day=1, hour=0, minute=0, second=0)
-                end = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
-                label = start.strftime("%Y-%m")
-            case _:
-                start = moment.replace(month=1, day=1, hour=0, minute=0, second=0)
-                end, label = start.replace(year=start.year + 1), start.strftime("%Y")
-        return Period(int(start.timestamp()), int(end.timestamp()), label)
+        start, end = self.periods(self.floor(timestamp))
+        return Period(start, end, datetime.fromtimestamp(start, UTC).strftime(self.label))
 
-    def periods(self, start: int, end: int) -> Iterator["Period"]:
+    def periods_of(self, start: int, end: int) -> Iterator["Period"]:
         """Yield the periods that `[start, end)` touches, oldest first."""
         while start < end:
             period = self.period(start)
@@ -99,6 +139,12 @@ class Period:
     label: str
 
 
-MINUTELY = Resolution("1m", MINUTE, keep=2 * DAY)
-HOURLY = Resolution("1h", HOUR, keep=90 * DAY)
-DAILY = Resolution("1d", DAY)
+MINUTELY = Resolution("1m", MINUTE, every(MINUTE), every(HOUR), "%Y-%m-%dT%H", keep=2 * DAY)
+HOURLY = Resolution("1h", HOUR, every(HOUR), month, "%Y-%m", keep=90 * DAY)
+DAILY = Resolution("1d", DAY, every(DAY), year, "%Y")
+# 1970 began on a Thursday, and weeks begin on Mondays.
+WEEKLY = Resolution("1w", WEEK, every(WEEK, phase=4 * DAY), iso_year, "%G")
+MONTHLY = Resolution("1mo", 28 * DAY, month, year, "%Y")
+
+RESOLUTIONS = {made.name: made for made in (MINUTELY, HOURLY, DAILY, WEEKLY, MONTHLY)}
+"""Every resolution by its name."""

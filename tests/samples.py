@@ -14,7 +14,7 @@ from sqlalchemy import delete, insert
 from statscache import canonical, resources
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
-from statscache.plugins import Counter, Latest, Log, Message, Plugin
+from statscache.plugins import Counter, Distinct, Latest, Log, Message, Plugin, Span, State
 from statscache.plugins.registry import Registry
 from statscache.publish import Report
 from statscache.render.pages import Pages
@@ -94,6 +94,62 @@ class Prices(Latest):
         yield (message.body.get("thing"),), {"price": price, "asked": False}
 
 
+class Customers(Distinct):
+    """Different buyers, by thing."""
+
+    name = "customers"
+    title = "Customers"
+    unit = "people"
+    dimensions = ("thing",)
+    topics = ("shop.#",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Meet the buyer, and whoever is involved."""
+        for buyer in (message.body.get("buyer"), *message.usernames):
+            if buyer is not None:
+                yield (message.body.get("thing"),), buyer
+
+
+class Deliveries(Span):
+    """When things were on their way to a buyer."""
+
+    name = "deliveries"
+    title = "Deliveries"
+    unit = "deliveries"
+    dimensions = ("buyer", "thing")
+    topics = ("shop.#",)
+    shown = 5
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Start or stop as the amount tells, and keep fields of some."""
+        name = message.body.get("buyer"), message.body.get("thing")
+        amount = message.body.get("amount", 1)
+        yield (name, "start", {"amount": amount}) if amount % 3 else (name, "start")
+        if amount % 2:
+            yield name, "stop", {"amount": -amount}
+
+
+class Baskets(Counter):
+    """Sales by buyer, divided by thing."""
+
+    name = "baskets"
+    title = "Baskets"
+    dimensions = ("buyer",)
+    breakdown = "thing"
+    unbounded = True
+    topics = ("shop.#",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Count the amount for the buyer and the thing."""
+        yield (message.body.get("buyer"), message.body.get("thing")), message.body.get("amount", 1)
+
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Publish what the queries of a counter find, besides."""
+        yield from super().documents(state)
+        yield "leaders", {"rows": self.leaders(state, days=7, limit=3), "hats": self.leaders(state, part="hat")}
+        yield "newcomers", {"days": self.newcomers(state), "none": self.newcomers(state, part=None)}
+
+
 class Receipts(Log):
     """The last three sales of each buyer."""
 
@@ -107,7 +163,7 @@ class Receipts(Log):
         yield (message.body.get("buyer"),), {"thing": message.body.get("thing"), "amount": message.body.get("amount")}
 
 
-KINDS: tuple[type[Plugin], ...] = (Sales, Buyers, Prices, Receipts)
+KINDS: tuple[type[Plugin], ...] = (Sales, Buyers, Prices, Receipts, Customers, Deliveries, Baskets)
 ALL: tuple[type[Plugin], ...] = (*KINDS, *VOLUME)
 
 
@@ -174,9 +230,9 @@ class Site:
         """The database of the site."""
         return self.installation.database
 
-    def feed(self, lines: Iterable[Line], source: str = "test", *, resumed: bool = False) -> Outcome:
+    def feed(self, lines: Iterable[Line], source: str = "test", *, connected: int | None = None) -> Outcome:
         """Accept lines as one delivery."""
-        return self.ingest.take(Delivery(source, [*lines], resumed=resumed))
+        return self.ingest.take(Delivery(source, [*lines], connected=connected))
 
     def catch_up(self) -> None:
         """Fold the journal into every plugin that is behind."""
@@ -242,13 +298,17 @@ def published_files(public: Path) -> dict[str, bytes]:
     return files
 
 
-def follow(public: Path) -> dict[str, bytes]:
+def follow(public: Path, pointer: bytes | None = None) -> dict[str, bytes]:
     """Follow the pointer as a reader does, and return each file of its snapshot by readable path.
+
+    Args:
+        public: The published tree.
+        pointer: The pointer that a reader still holds; None reads that of the tree.
 
     Raises:
         AssertionError: A reference does not resolve, or bytes differ from their digest or size.
     """
-    index = orjson.loads((public / "v1/index.json").read_bytes())
+    index = orjson.loads(pointer or (public / "v1/index.json").read_bytes())
     root = (public / index["manifest"]).read_bytes()
     assert canonical.digest(root) == index["snapshot"], "the root manifest is not the snapshot that the index names"
     files: dict[str, bytes] = {}

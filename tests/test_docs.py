@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from bundled import BUNDLED
 from statscache import plugins, service, testing, timeline
 from statscache.cli import cli
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
@@ -18,7 +19,7 @@ from statscache.ingest import Delivery
 from statscache.message import Message
 from statscache.plugins import Counter, Latest, Log, Plugin, keys, registry
 from statscache.plugins.registry import Problem, Registry
-from statscache.service import preview
+from statscache.publish import headers
 from statscache.service.publishing import Publishing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,8 +130,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         lines = [envelope(COPR, body, hours * 3600 + second) for second, body in enumerate(bodies)]
         lines += [envelope("org.fedoraproject.prod.wiki.article.edit", {"title": "Main"}, hours * 3600 + 5), b"no"]
-        installation.ingest.take(Delivery("fedmsg", lines, live=True, resumed=True))
-    Publishing(installation).publish()
+        installation.ingest.take(Delivery("fedmsg", lines, connected=testing.NOON + hours * 3600))
+    with pytest.MonkeyPatch.context() as patch:
+        # So that the status has something to say of every kind.
+        patch.setattr("statscache.store.published.BUDGETS", {"latest": 10, "series": 10})
+        Publishing(installation).publish()
     installation.close()
     return directory / "public"
 
@@ -461,7 +465,7 @@ def test_resolutions_are_those_of_the_table() -> None:
 def test_caching_is_that_of_the_preview() -> None:
     """The rules of caching are those by which `statscache serve` sends."""
     documented = [code(more[0]) for _, *more in rows(text("format.md"), "path") if len(more) == 1]
-    assert documented == [preview.IMMUTABLE, preview.POINTER]
+    assert documented == [headers.cache_control(path) for path in (headers.OBJECTS, "index.html")]
 
 
 # The contract of plugins.
@@ -487,3 +491,12 @@ def test_every_kind_is_documented() -> None:
     """The kinds that an author can import have a section each."""
     kinds = {name for name in plugins.__all__ if "kind" in vars(getattr(plugins, name))}
     assert set(re.findall(r"^### (\w+)$", text("plugins.md"), re.MULTILINE)) == kinds
+
+
+def test_every_bundled_plugin_is_described() -> None:
+    """The page of statistics names each plugin that comes with statscache, and its tables list no other."""
+    page = text("statistics.md")
+    names = {plugin.name for plugin in BUNDLED}
+    assert names <= set(re.findall(r"`([a-z0-9-]+)`", page))
+    listed = {name for cell, *_ in rows(page, "plugin") for name in re.findall(r"`([a-z0-9-]+)`", cell)}
+    assert listed <= names

@@ -123,6 +123,8 @@ def test_every_document_is_canonical_and_complete(tmp_path: Path) -> None:
         "series": {"resolution", "period", "start", "end", "columns", "rows", "complete_through", "gaps"},
         "series-index": {"resolution", "width", "keep", "complete_through", "periods"},
         "key": {"key", "total", "first", "last", "days"},
+        "leaders": {"rows", "hats"},
+        "newcomers": {"days", "none"},
     }
     seen = set()
     for path, data in files.items():

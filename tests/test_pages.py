@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from statscache import resources
-from statscache.render.pages import Link, Pages, PluginView, SeriesView
+from statscache.render.pages import MODULES, Link, Pages, PluginView, SeriesView
 from statscache.timeline import HOUR, parse_time
 
 THROUGH = parse_time("2015-08-08T14:02")
@@ -216,10 +216,21 @@ def test_every_resolution_has_its_plot(pages: Pages) -> None:
 
 
 def test_an_asset_is_named_by_its_content(pages: Pages) -> None:
-    """Assets keep their extension, carry a digest, and are what the pages refer to."""
-    names = [path for path, _ in pages.assets()]
-    assert {re.sub(r"\.[0-9a-f]{8}\.", ".", name) for name in names} >= {"assets/style.css", "assets/page.js"}
-    assert all(re.fullmatch(r"assets/[a-z]+\.[0-9a-f]{8}\.[a-z]+", name) for name in names)
+    """Assets keep their extension and carry a digest; what other sites import has a name that stays, besides."""
+    names = {path for path, _ in pages.assets()}
+    assert names >= {f"assets/{name}" for name in MODULES}
+    fingerprinted = names - {f"assets/{name}" for name in MODULES}
+    plain = {re.sub(r"\.[0-9a-f]{8}\.", ".", name) for name in fingerprinted}
+    assert plain >= {"assets/style.css", "assets/widgets.js"}
+    assert all(re.fullmatch(r"assets/[a-z]+\.[0-9a-f]{8}(\.[a-z]+)+", name) for name in fingerprinted)
+
+
+def test_a_module_imports_its_like(pages: Pages) -> None:
+    """The module with a digest imports modules with digests, and the one without imports the one that stays."""
+    files = {re.sub(r"[0-9a-f]{8}", "DIGEST", path): (path, data) for path, data in pages.assets()}
+    client, _ = files["assets/statscache.DIGEST.js"]
+    assert f'from "./{client.removeprefix("assets/")}";'.encode() in files["assets/widgets.DIGEST.js"][1]
+    assert b'from "./statscache.js";' in files["assets/widgets.js"][1]
 
 
 def hostile_views() -> tuple[PluginView, ...]:

@@ -17,7 +17,7 @@ from commands import Home, install_plugins, wait_for
 from samples import NOON, line
 from statscache.config import Config, DatabaseSection
 from statscache.exceptions import SourceError, WorkerError
-from statscache.ingest import Delivery
+from statscache.ingest import Delivery, Outcome
 from statscache.service import Installation, backfill, parallel
 from statscache.service.parallel import Workers, working
 from statscache.store import journal
@@ -106,10 +106,13 @@ def test_the_order_in_which_work_is_done_does_not_matter(installation: Installat
     """Any executor fits: what is done last is still committed in its turn."""
     (tmp_path / "archive").write_bytes(b"\n".join(messages(300)))
     seen: list[int] = []
+    outcome = Outcome()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(backfill, "BATCH", 101)
         workers = Workers(Backwards(), 2, installation)
-        outcome = backfill.backfill(installation, tmp_path / "archive", lambda at, _: seen.append(at), workers)
+        for consumed, part in backfill.backfill(installation, tmp_path / "archive", workers):
+            seen.append(consumed)
+            outcome += part
     assert (outcome.read, outcome.accepted) == (302, 300)
     assert len(seen) >= 3
     assert seen == sorted(seen)
@@ -120,7 +123,7 @@ def test_what_comes_before_the_damage_of_an_archive_counts(installation: Install
     content = b"\n".join(messages(20_000))
     (tmp_path / "cut.gz").write_bytes(gzip.compress(content, 1)[:-1000])
     with ThreadPoolExecutor(2) as threads, pytest.raises(SourceError, match="damaged"):
-        backfill.backfill(installation, tmp_path / "cut.gz", lambda *_: None, Workers(threads, 4, installation))
+        list(backfill.backfill(installation, tmp_path / "cut.gz", Workers(threads, 4, installation)))
     with installation.database.reading() as connection:
         assert 19_000 < journal.head(connection).position < 20_000
 

@@ -126,12 +126,12 @@ def test_losses_are_found() -> None:
     """A field that vanishes, changes its type or becomes optional is told, at any depth."""
     old, new = schemas.generate("series-index"), schemas.generate("series-index")
     del new["properties"]["keep"]
-    new["properties"]["width"] = {"type": "string"}
+    new["properties"]["resolution"] = {"type": "integer"}
     new["required"].remove("periods")
     new["$defs"]["Reference"]["properties"]["size"] = {"type": "number"}
     found = losses(old, new)
     assert "document.keep is gone" in found
-    assert "document.width has another type: integer became string" in found
+    assert "document.resolution has another type: string became integer" in found
     assert "document.periods is no longer always there" in found
     assert any(loss.startswith("document.periods[].csv.size has another type") for loss in found)
 

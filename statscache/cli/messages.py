@@ -20,6 +20,7 @@ from statscache.service.parallel import Workers, working
 from statscache.snapshot import Snapshot
 from statscache.sources import archive
 from statscache.timeline import iso, parse_time
+from statscache.wording import counted
 
 _SECONDS_BETWEEN_LINES = 5.0
 
@@ -117,35 +118,38 @@ def backfill_command(
     with context.installation() as installation, working(installation, jobs, scheduler) as workers:
         for path in files:
             try:
-                whole += _backfill_one(context, installation, path, workers)
+                _backfill_one(context, installation, path, whole, workers)
             except SourceError as error:
-                click.echo(f"statscache: {error}", err=True)
+                if len(files) > 1:
+                    click.echo(f"statscache: {error}", err=True)
                 errors.append(error)
         if complete and not errors:
             backfill.complete(installation, *complete)
         _catch_up(context, installation, workers)
         _show(installation, whole, json_)
     if errors:
-        unread = f"{len(errors)} of {len(files)} files could not be read to the end"
+        several = f"{len(errors)} of {counted(len(files), 'file')} could not be read to the end"
+        unread = several if len(files) > 1 else str(errors[0])
         raise SourceError(unread + ("; --complete was not recorded" if complete else ""))
 
 
-def _backfill_one(context: Context, installation: Installation, path: Path, workers: Workers | None) -> Outcome:
+def _backfill_one(
+    context: Context, installation: Installation, path: Path, whole: Outcome, workers: Workers | None
+) -> None:
     size = path.stat().st_size if path.is_file() else 0
     started = spoken = time.monotonic()
+    read = 0
     with context.progress() as bar:
         task = bar.add_task(path.name, total=size or None, note="")
-
-        def progress(consumed: int, outcome: Outcome) -> None:
-            nonlocal spoken
+        for consumed, outcome in backfill.backfill(installation, path, workers):
+            whole += outcome
+            read += outcome.read
             now = time.monotonic()
-            note = f"{outcome.read:,} messages, {outcome.read / max(now - started, 1e-9):,.0f} a second"
+            note = f"{counted(read, 'message')}, {read / max(now - started, 1e-9):,.0f} a second"
             bar.update(task, completed=consumed, note=note)
             if bar.disable and now - spoken >= _SECONDS_BETWEEN_LINES:
                 spoken = now
                 _log.info("%s: %.0f %%, %s", path.name, 100 * consumed / max(size, 1), note)
-
-        return backfill.backfill(installation, path, progress, workers)
 
 
 def _catch_up(context: Context, installation: Installation, workers: Workers | None) -> None:
@@ -161,7 +165,7 @@ def _catch_up(context: Context, installation: Installation, workers: Workers | N
             bar.update(task, completed=total - left, note=note)
             if bar.disable and time.monotonic() - spoken >= _SECONDS_BETWEEN_LINES:
                 spoken = time.monotonic()
-                _log.info("folding the journal: %d messages left for %s", left, note)
+                _log.info("folding the journal: %s left for %s", counted(left, "message"), note)
 
         backfill.catch_up(installation, tell_behind, workers)
 
@@ -183,7 +187,8 @@ def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
         environments = ", ".join(installation.config.bus.environments)
         click.echo(f"foreign: of other environments than {environments} ([bus] environments)")
     if outcome.failures:
-        click.echo(f"{outcome.failures:,} times a plugin raised on a message: see `statscache quarantine list`")
+        times = counted(outcome.failures, "time")
+        click.echo(f"{times} a plugin raised on a message: see `statscache quarantine list`")
     if outcome.set_aside:
         click.echo("what was set aside, and why: `statscache quarantine list`")
 
@@ -208,7 +213,7 @@ def rebuild(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: st
 def try_command(context: Context, plugin: str, file: Path) -> None:
     """Run PLUGIN on the messages in FILE, without a database, and print the documents that it makes."""
     config = context.config
-    found = load(("*",), config.plugins.settings).get(plugin)
+    found = load(("*",), config.plugins.settings, config.plugins.shared).get(plugin)
     limits = {"max_line": config.bus.max_line, "max_lines": backfill.BATCH, "max_bytes": backfill.BATCH_BYTES}
     wrong: list[str] = []
 

@@ -13,9 +13,9 @@ from statscache.config import DirectoryTarget
 from statscache.publish import Report
 from statscache.service import demo, preview
 from statscache.service.publishing import Publishing
-from statscache.snapshot import Snapshot, manifest, record
-from statscache.store import published
+from statscache.snapshot import Snapshot, retention
 from statscache.timeline import iso
+from statscache.wording import counted
 
 
 @click.command()
@@ -42,13 +42,16 @@ def publish(
         raise click.UsageError("--every goes on by itself: --force, --dry-run and --resume are for one publication")
     with context.installation() as installation:
         publishing = Publishing(installation, targets)
+        if dry_run:
+            _show(*publishing.rehearse(), json_, "would be written")
+            return
         if every is not None:
             publishing.publish_every(every, stop_on_signals(), tell)
             return
         while installation.ingest.catch_up():
             pass
-        snapshot, reports = publishing.publish(force=force, resume=resume, dry_run=dry_run)
-    _show(snapshot, reports, json_, "would be written" if dry_run else "written")
+        snapshot, reports = publishing.publish(force=force, resume=resume)
+    _show(snapshot, reports, json_)
 
 
 def _show(snapshot: Snapshot, reports: Sequence[Report], json_: bool, written: str = "written") -> None:
@@ -62,8 +65,9 @@ def _show(snapshot: Snapshot, reports: Sequence[Report], json_: bool, written: s
         click.echo(f"publishing is held at the tree of generation {snapshot.origin}: `statscache publish --resume`")
     for report in reports:
         click.echo(
-            f"{report.target}: {report.files:,} files {written}, {report.objects:,} of them objects,"
-            f" {report.deleted:,} deleted, {report.bytes:,} bytes, {report.requests:,} requests, {report.seconds:.2f} s"
+            f"{report.target}: {counted(report.files, 'file')} {written}, {report.objects:,} of them objects,"
+            f" {report.deleted:,} deleted, {counted(report.bytes, 'byte')}, {counted(report.requests, 'request')},"
+            f" {report.seconds:.2f} s"
         )
 
 
@@ -79,11 +83,11 @@ def snapshots(context: Context, json_: bool) -> None:
                 "id": row.id,
                 "through": row.through,
                 "created_at": row.created_at,
-                "size": manifest.size(lambda name: published.load(connection, name), row.manifest),
+                "size": row.size,
                 "changed": row.summary["changes"]["documents"],
                 "origin": row.origin,
             }
-            for row in record.retained(connection)
+            for row in retention.retained(connection, context.config.publish.retention)
         ]
     if json_:
         show_json(rows)
@@ -99,7 +103,7 @@ def snapshots(context: Context, json_: bool) -> None:
             "-" if row["through"] is None else iso(row["through"]),
             iso(row["created_at"]),
             f"{row['size']:,}",
-            f"{row['changed']:,} documents",
+            counted(row["changed"], "document"),
             "" if row["origin"] == row["generation"] else f"back to {row['origin']}",
         ]
         for row in rows

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from statscache.client.fetching import Damaged, Fetcher
 from statscache.exceptions import StatscacheError
+from statscache.timeline import RESOLUTIONS
 
 if TYPE_CHECKING:
     from statscache.schemas import Index, IndexedPlugin, Key, Latest, PluginDocument, SeriesIndex
@@ -30,7 +31,7 @@ class Span:
         rows: One for each bucket and key that has a value; sorted. A bucket without a row is zero, unless in a gap.
         start: Start of the first bucket, seconds since 1970 UTC.
         end: End of the last bucket.
-        width: Seconds of a bucket.
+        width: Seconds of a bucket; None for months.
         complete_through: Buckets that end at or before it are finished.
         gaps: What is known to be missing, `[start, end)`: unknown, not zero.
     """
@@ -39,7 +40,7 @@ class Span:
     rows: list[list[Any]]
     start: int
     end: int
-    width: int
+    width: int | None
     complete_through: int
     gaps: list[tuple[int, int]]
 
@@ -79,8 +80,8 @@ class Pinned:
         about = self._plugin(plugin)
         first, last = _seconds(start), _seconds(end)
         listed = cast("SeriesIndex", self._document(plugin, f"series/{resolution}/index"))
-        width = listed["width"]
-        first, last = first - first % width, last + -last % width
+        buckets = RESOLUTIONS[resolution]
+        first, last = buckets.floor(first), buckets.ceil(last)
         rows: list[list[Any]] = []
         gaps: list[tuple[int, int]] = []
         columns: tuple[str, ...] = ()
@@ -97,9 +98,10 @@ class Pinned:
         complete = listed["complete_through"]
         if about["state"] == "ok" and self.index["through"] is not None:
             # After its last period with a row, a plugin that is up to date has counted nothing.
-            complete = self.index["through"] - self.index["through"] % width
+            complete = buckets.floor(self.index["through"])
         columns = columns or ("timestamp", *about["dimensions"], "value")
-        return Span(columns, rows, first, last, width, max(first, min(last, complete or first)), _joined(gaps))
+        complete = max(first, min(last, complete or first))
+        return Span(columns, rows, first, last, listed["width"], complete, _joined(gaps))
 
     def key(self, plugin: str, *key: str | None) -> "Key | None":
         """Return what is published of one key; see `Client.key`."""

@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from itertools import islice
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from statscache import canonical
 from statscache.ingest import collector
 from statscache.ingest.fold import Observed, Placed, fold, observe
-from statscache.ingest.watch import Watch
 from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
+from statscache.plugins.watch import Watch
 from statscache.store import journal, positions, quarantine
 from statscache.store.database import Database
 from statscache.store.positions import Position
 from statscache.store.quarantine import SetAside
+from statscache.wording import counted
 
 STEP = 10_000
 """Messages that are folded in one transaction."""
@@ -36,17 +38,25 @@ def is_behind(stored: str, ours: str) -> bool:
     return stored != ours and int(stored.split()[0]) <= int(ours.split()[0])
 
 
+def register(connection: Connection, plugin: Plugin) -> None:
+    """Make a plugin known to the database, at the beginning of the journal and without state."""
+    positions.register(connection, plugin.name, version_of(plugin), journal.removed(connection).until)
+    row = positions.load(connection)[plugin.name]
+    _clear(connection, plugin, row)
+    positions.save(connection, [row])
+
+
 def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     """Put a plugin back to the beginning of the journal, without state; its documents stay published meanwhile.
 
     Of days of which the journal has lost messages, it counts none.
     """
-    plugin.clear(connection, row.id)
     quarantine.drop_plugin(connection, plugin.name)
     row.version = version_of(plugin)
     row.position = row.failures = 0
     row.oldest = row.newest = row.suspended = None
     row.complete_from = journal.removed(connection).until
+    _clear(connection, plugin, row)
     row.revision += 1
     positions.save(connection, [row])
     positions.mark(connection, row, [(positions.EVERYTHING, 0)])
@@ -105,13 +115,18 @@ def look(plugin: Plugin, stretch: Stretch, watch: Watch) -> tuple[Observed, Plac
         with watch.observing():
             watch.begin(plugin, wanted)
             observe(plugin, wanted, observed)
-    placed = Placed(stretch.records, stretch.places, "journal")
-    return observed, placed.since(stretch.complete_from, [message.timestamp for message in messages])
+    return observed, Placed.of(messages, stretch.places, "journal").since(stretch.complete_from)
 
 
 @collector.paused()
 def commit(
-    database: Database, plugin: Plugin, stretch: Stretch, observed: Observed, placed: Placed, budget: float
+    database: Database,
+    plugin: Plugin,
+    stretch: Stretch,
+    observed: Observed,
+    placed: Placed,
+    budget: float,
+    watch: Watch,
 ) -> bool:
     """Fold what a plugin observed of a stretch; return whether it is behind the journal's end, and may go on."""
     with database.writing() as connection:
@@ -121,7 +136,8 @@ def commit(
         locked = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
         if locked.position != stretch.after or not _may_fold(locked, plugin):
             return locked.position < end.position
-        fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
+        with watch.working(plugin, f"what it made of {counted(observed.messages, 'message')}"):
+            fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
         locked.position = stretch.folded
         positions.save(connection, [locked])
     _log.debug("transaction has committed: %s has folded %d", plugin.name, locked.position)
@@ -130,29 +146,36 @@ def commit(
 
 def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> bool:
     """Fold the next messages of the journal into a plugin that is behind; return whether it still is."""
-    if (next_ := stretch(database, plugin)) is None:
+    if (ahead := stretch(database, plugin)) is None:
         return False
-    observed, placed = look(plugin, next_, watch)
-    return commit(database, plugin, next_, observed, placed, budget)
+    observed, placed = look(plugin, ahead, watch)
+    return commit(database, plugin, ahead, observed, placed, budget, watch)
 
 
-def retry(database: Database, plugin: Plugin, item: SetAside, budget: float) -> bool:
-    """Let a plugin try again a message that was set aside for it; return whether it now counts."""
+def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, watch: Watch) -> bool:
+    """Let a plugin try again a message that was set aside for it; return whether it now counts.
+
+    One that is suspended, or whose state is of another release, folds nothing, and so tries nothing again.
+    """
     assert item.position is not None
     with database.writing() as connection:
         end = journal.lock(connection)
         row = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
         record = journal.record(connection, item.position)
-        if record is None or item.position > row.position:
+        if record is None or item.position > row.position or not _may_fold(row, plugin):
             return False
         observed = Observed()
+        failures = row.failures
         message = Message.from_record(record)
-        observe(plugin, [(0, message)], observed)
-        if observed.failures:
-            return False
-        quarantine.drop(connection, (item.id,))
-        placed = Placed([record], [item.position], item.source).since(row.complete_from, [message.timestamp])
-        failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
+        with watch.working(plugin, f"message {item.position} of the journal"):
+            observe(plugin, [(0, message)], observed)
+            if observed.failures:
+                return False
+            quarantine.drop(connection, (item.id,))
+            placed = Placed.of([message], [item.position], item.source).since(row.complete_from)
+            failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
+        # An old message says nothing of how the plugin fares with those that come now.
+        row.failures = failures
         positions.save(connection, [row])
         return failed == 0
 
@@ -161,6 +184,18 @@ def _dense(places: Sequence[int]) -> Sequence[int]:
     """Return the same places, as a range if they have no holes."""
     whole = range(places[0], places[-1] + 1) if places else range(0)
     return whole if len(whole) == len(places) else places
+
+
+def _clear(connection: Connection, plugin: Plugin, row: Position) -> None:
+    # A plugin may bring tables of its own; if these cannot be made, it is suspended, and the others run.
+    try:
+        with connection.begin_nested():
+            plugin.clear(connection, row.id)
+    except Exception as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise
+        mend = f"mend it, then `statscache rebuild {plugin.name}`"
+        row.suspended = f"its state could not be made empty: {type(error).__name__}: {error!s:.300}; {mend}"
 
 
 def _may_fold(row: Position, plugin: Plugin) -> bool:

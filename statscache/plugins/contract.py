@@ -19,12 +19,16 @@ from sqlalchemy import Connection
 from statscache.exceptions import PluginError, YieldError
 from statscache.message import Message
 from statscache.plugins.keys import Key
+from statscache.plugins.keys import load as load_key
 from statscache.timeline import Resolution
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _DIMENSION = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TOPIC = re.compile(r"[^.\s]+(\.[^.\s]+)*")
-_TAKEN = {"total", "timestamp", "value", "last_24h", "last_7d", "last_30d", "start", "stop", "duration"}
+_TAKEN = {
+    *("total", "timestamp", "value", "days", "last_24h", "last_7d", "last_30d"),
+    *("last_day", "last_week", "last_month", "start", "stop", "duration"),
+}
 
 
 Observation = tuple[int, str, int, Any]
@@ -61,14 +65,31 @@ class State:
     newest: int | None = None
 
 
+Days = dict[str, list[tuple[int, int]]]
+"""Start of the day in seconds since 1970 UTC and value, oldest first, by year."""
+
+
+class KeyPart(NamedTuple):
+    """What is published of one part of a key's numbers, of a plugin that divides them."""
+
+    name: str | None
+    total: int
+    days: Days
+
+
 class KeyDocument(NamedTuple):
-    """What is published of one key of an unbounded plugin; times in seconds since 1970 UTC."""
+    """What is published of one key of an unbounded plugin; times in seconds since 1970 UTC.
+
+    `parts` is None where the plugin does not divide its numbers; else `part` is the field of a part's name.
+    """
 
     key: Key
     total: int
     first: int
     last: int
-    days: dict[str, list[tuple[int, int]]]
+    days: Days
+    part: str | None = None
+    parts: list[KeyPart] | None = None
 
 
 class Plugin(ABC):
@@ -83,8 +104,14 @@ class Plugin(ABC):
         topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
             dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
         version: Raise it when `observe` changes its mind: the statistic is then folded anew from the journal.
+        shared: Names of the settings that it takes from `[plugins.shared]` where its own table does not have them.
         people: Whether keys are people.
         unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
+        clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
+            called anew whenever such a bucket ends.
+        layout: What clients need to draw the statistic, as JSON; published as `layout.json` as it is. None: nothing.
+        by_topic: Whether what `observe` yields depends on the topic alone, for a `Counter`. It is then called once for
+            each topic, and shown nothing but `topic`, `name`, `category` and `environment`.
     """
 
     name: ClassVar[str]
@@ -94,8 +121,12 @@ class Plugin(ABC):
     dimensions: ClassVar[tuple[str, ...]] = ()
     topics: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
+    shared: ClassVar[tuple[str, ...]] = ()
     people: ClassVar[bool] = False
     unbounded: ClassVar[bool] = False
+    clocks: ClassVar[tuple[int, ...]] = ()
+    layout: ClassVar[Any] = None
+    by_topic: ClassVar[bool] = False
 
     kind: ClassVar[str]
     """The framework's: the name of the merge."""
@@ -129,11 +160,17 @@ class Plugin(ABC):
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield name and content of the fixed documents; override, and yield from this one, to publish more.
 
-        A name is filed as `v1/plugins/<plugin>/<name>.json`. Content depends on `state` alone: never on a clock.
+        A name is filed as `v1/plugins/<plugin>/<name>.json`. Content is a dict of JSON, of at most 1,000,000 bytes. It
+        depends on what is counted, and on `state.through` only as floored to one of `clocks`: never on a clock.
+        Whatever is raised here leaves the plugin's last good documents published, marked `stale`.
         """
         yield "latest", {"rows": self.latest(state)}
 
     # What a kind implements; an author leaves it alone.
+
+    def record(self, stored: bytes) -> dict[str, Any]:
+        """Return the fields of the dimensions of a key, given as it is stored."""
+        return dict(zip(self.dimensions, load_key(stored), strict=True))
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
@@ -144,6 +181,16 @@ class Plugin(ABC):
     def windows(self) -> tuple[int, ...]:
         """The widths in seconds of the buckets whose ends make `latest` change without an event."""
         return ()
+
+    @property
+    def moments(self) -> frozenset[int]:
+        """All widths in seconds of the buckets whose ends make the fixed documents change without an event."""
+        return frozenset((*self.windows, *self.clocks))
+
+    @classmethod
+    def faults(cls) -> Iterator[str]:
+        """Yield what is wrong with a class of this kind, and the mend."""
+        return iter(())
 
     @abstractmethod
     def check(self, item: Any) -> Any:
@@ -195,14 +242,23 @@ _FRAMEWORK = {
     "check",
     "clear",
     "dump",
+    "faults",
     "key_documents",
     "kept",
     "latest",
     "merge",
+    "moments",
+    "record",
+    "merge_topics",
     "resolutions",
     "series",
     "windows",
 }
+
+
+def is_dimension(name: object) -> bool:
+    """Return whether a dimension can be named so."""
+    return isinstance(name, str) and bool(_DIMENSION.fullmatch(name)) and name not in _TAKEN
 
 
 def check_key(dimensions: tuple[str, ...], key: Any) -> Key:
@@ -260,8 +316,15 @@ def _problems(cls: type[Plugin]) -> Iterator[str]:
         yield f"`topics` is {cls.topics!r}; give a tuple of patterns such as 'buildsys.build.state.change' or 'bodhi.#'"
     if type(cls.version) is not int or cls.version < 1:
         yield f"`version` is {cls.version!r}; give a whole number from 1"
+    if type(cls.shared) is not tuple or not all(isinstance(name, str) for name in cls.shared):
+        yield f"`shared` is {cls.shared!r}; give a tuple of names of settings, such as ('bots',)"
+    if cls.by_topic and not hasattr(cls, "merge_topics"):
+        yield f"`by_topic` is for counters, and it is a {cls.kind}; leave it out"
     if cls.unbounded and not cls.dimensions:
         yield "`unbounded` needs at least one dimension"
+    if type(cls.clocks) is not tuple or any(type(width) is not int or width < 1 for width in cls.clocks):
+        yield f"`clocks` is {cls.clocks!r}; give a tuple of seconds, such as (86400,)"
+    yield from cls.faults()
     if getattr(cls.observe, "__isabstractmethod__", False):
         yield "`observe(self, message)` is missing"
     taken = sorted(_FRAMEWORK & vars(cls).keys())
@@ -270,9 +333,7 @@ def _problems(cls: type[Plugin]) -> Iterator[str]:
 
 
 def _are_dimensions(dimensions: object) -> bool:
-    return type(dimensions) is tuple and all(
-        isinstance(part, str) and _DIMENSION.fullmatch(part) and part not in _TAKEN for part in dimensions
-    )
+    return type(dimensions) is tuple and all(map(is_dimension, dimensions))
 
 
 def _is_pattern(topic: object) -> bool:

@@ -21,10 +21,34 @@ from statscache.plugins.keys import Key
 from statscache.store.bulk import Upsert, among
 from statscache.store.schema import entry, key
 
-_LARGEST_VALUE = 65_536
+_LARGEST_VALUE = 4_096
 
 _add_keys = Upsert(key)
 _add_entries = Upsert(entry)
+
+
+def check_fields(name: Key, value: Any, taken: set[str]) -> bytes:
+    """Return the fields that a plugin keeps of a key as canonical JSON.
+
+    Args:
+        name: The key.
+        value: What the plugin yielded.
+        taken: Names that the fields may not have.
+
+    Raises:
+        YieldError: It is no dict of JSON, has a field that is taken, or is too large.
+    """
+    if not isinstance(value, dict):
+        raise YieldError(f"the value of {name!r:.200} must be a dict of fields; got {value!r:.200}")
+    if found := sorted(value.keys() & taken):
+        raise YieldError(f"the value of {name!r:.200} has the fields {found}, which the record has already")
+    try:
+        data = canonical.identity(value)
+    except TypeError as error:
+        raise YieldError(f"the value of {name!r:.200} is no JSON: {error}") from error
+    if len(data) > _LARGEST_VALUE:
+        raise YieldError(f"the value of {name!r:.200} has {len(data)} bytes; at most {_LARGEST_VALUE} are kept")
+    return data
 
 
 class _Newest(Plugin):
@@ -42,19 +66,7 @@ class _Newest(Plugin):
             message = f"{self.kind} takes a key and a value, such as (('rawhide',), {{'state': 'done'}})"
             raise YieldError(f"{message}; got {item!r:.200}")
         name = check_key(self.dimensions, item[0])
-        value = item[1]
-        if not isinstance(value, dict):
-            raise YieldError(f"the value of {name!r:.200} must be a dict of fields; got {value!r:.200}")
-        taken = sorted(value.keys() & {*self.dimensions, "timestamp"})
-        if taken:
-            raise YieldError(f"the value of {name!r:.200} has the fields {taken}, which are dimensions or the time")
-        try:
-            data = canonical.identity(value)
-        except TypeError as error:
-            raise YieldError(f"the value of {name!r:.200} is no JSON: {error}") from error
-        if len(data) > _LARGEST_VALUE:
-            raise YieldError(f"the value of {name!r:.200} has {len(data)} bytes; at most {_LARGEST_VALUE} are kept")
-        return name, data
+        return name, check_fields(name, item[1], {*self.dimensions, "timestamp"})
 
     def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
         entries: dict[Key, list[tuple[int, bytes, int, bytes]]] = {}
@@ -90,13 +102,14 @@ class _Newest(Plugin):
 
     def latest(self, state: State) -> list[dict[str, Any]]:
         return [
-            {
-                **dict(zip(self.dimensions, keys.load(row.dimensions), strict=True)),
-                "timestamp": row.timestamp,
-                **orjson.loads(row.value),
-            }
-            for row in state.connection.execute(_entries(state.plugin))
+            {**dict(zip(self.dimensions, name, strict=True)), "timestamp": timestamp, **value}
+            for name, timestamp, value in self.values(state)
         ]
+
+    def values(self, state: State) -> Iterator[tuple[Key, int, dict[str, Any]]]:
+        """Yield key, timestamp and fields of each entry, sorted as `latest`, for `documents`."""
+        for row in state.connection.execute(_entries(state.plugin)):
+            yield keys.load(row.dimensions), row.timestamp, orjson.loads(row.value)
 
 
 class Latest(_Newest):

@@ -69,10 +69,19 @@ class Registry:
         return found
 
 
-def load(enabled: Sequence[str] = ("*",), settings: Mapping[str, Mapping[str, Any]] | None = None) -> Registry:
+def load(
+    enabled: Sequence[str] = ("*",),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    shared: Mapping[str, Any] | None = None,
+) -> Registry:
     """Load the installed plugins whose name matches one of the patterns `enabled`.
 
     A plugin that fails to load is a problem of the registry, and the rest run.
+
+    Args:
+        enabled: Patterns of names.
+        settings: A table of settings for each plugin, by name.
+        shared: Settings for each plugin that asks for them, where its own table does not have them.
     """
     classes: dict[str, tuple[type[Plugin], EntryPoint]] = {}
     problems: list[Problem] = []
@@ -95,7 +104,8 @@ def load(enabled: Sequence[str] = ("*",), settings: Mapping[str, Mapping[str, An
         if not any(fnmatch.fnmatchcase(name, pattern) for pattern in enabled):
             continue
         try:
-            plugins.append(cls((settings or {}).get(name, {})))
+            asked = {key: value for key, value in (shared or {}).items() if key in cls.shared}
+            plugins.append(cls(asked | {**(settings or {}).get(name, {})}))
         except Exception as error:
             problems.append(Problem(name, f"{point.value}: {type(error).__name__}: {error}"))
     return Registry(plugins, problems)

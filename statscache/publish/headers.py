@@ -13,6 +13,7 @@ CONTENT_TYPES = {
     "js": "text/javascript; charset=utf-8",
     "json": "application/json; charset=utf-8",
     "svg": "image/svg+xml; charset=utf-8",
+    "ts": "text/plain; charset=utf-8",
     "txt": "text/plain; charset=utf-8",
     "ico": "image/vnd.microsoft.icon",
     "png": "image/png",

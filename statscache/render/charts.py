@@ -32,11 +32,13 @@ class Curve:
 
     label: str
     values: tuple[int | None, ...]
+    is_additive: bool = True
 
     @property
     def total(self) -> int:
-        """The sum of what is known."""
-        return sum(value for value in self.values if value is not None)
+        """The sum of what is known; the greatest, where values do not add up."""
+        known = [value for value in self.values if value is not None]
+        return sum(known) if self.is_additive else max(known, default=0)
 
 
 @dataclass(frozen=True)
@@ -57,13 +59,14 @@ class Curves:
         """Return the start of the bucket, in seconds since 1970 UTC."""
         return self.start + bucket * self.seconds
 
-    def sums(self) -> Curve:
-        """Return the sum of all curves as one."""
+    def as_one(self) -> Curve:
+        """Return the sum of all curves as one; the greatest of them in each bucket, where values do not add up."""
+        merged = sum if self.curves[0].is_additive else max
         values = (
-            None if column[0] is None else sum(value or 0 for value in column)
+            None if column[0] is None else merged(value or 0 for value in column)
             for column in zip(*(curve.values for curve in self.curves), strict=True)
         )
-        return Curve("all", tuple(values))
+        return Curve("all", tuple(values), self.curves[0].is_additive)
 
 
 @dataclass(frozen=True)
@@ -138,13 +141,14 @@ def curves(
     seconds: int,
     complete_through: int,
     gaps: Iterable[tuple[int, int]],
+    is_additive: bool = True,
 ) -> Curves:
     """Return the rows of a series, `[timestamp, *dimensions, value]`, as curves over `[start, end)`.
 
-    Absent buckets are zero, buckets that a gap touches are unknown. At most `MOST_LINES` curves come back, greatest sum
-    first; the keys that do not fit are summed in the last one, `other`.
+    A bucket starts at `start`. Absent buckets are zero, buckets that a gap touches are unknown. At most `MOST_LINES`
+    curves come back, greatest first; the keys that do not fit are summed in the last one, `other`, and are left out
+    where values do not add up.
     """
-    start -= start % seconds
     buckets = max(0, ceil((end - start) / seconds))
     missing = tuple(_bucket_ranges(gaps, start, seconds, buckets))
     unknown = {bucket for low, high in missing for bucket in range(low, high)}
@@ -158,14 +162,14 @@ def curves(
     if len(named) > MOST_LINES:
         rest = named[MOST_LINES - 1 :]
         summed = [sum(column) for column in zip(*(values for _, values in rest), strict=True)]
-        named = [*named[: MOST_LINES - 1], (f"other ({len(rest)})", summed)]
+        named = [*named[: MOST_LINES - 1], (f"other ({len(rest)})", summed)] if is_additive else named[:MOST_LINES]
     return Curves(
         start=start,
         seconds=seconds,
         buckets=buckets,
         complete=min(buckets, max(0, (complete_through - start) // seconds)),
         curves=tuple(
-            Curve(label, tuple(None if at in unknown else value for at, value in enumerate(values)))
+            Curve(label, tuple(None if at in unknown else value for at, value in enumerate(values)), is_additive)
             for label, values in named or [("", [0] * buckets)]
         ),
         gaps=missing,

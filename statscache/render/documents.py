@@ -5,15 +5,21 @@ clock, so a document that is rendered twice for one state has the same bytes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from statscache import canonical, schemas
 from statscache.plugins import Plugin, State, keys
 from statscache.plugins.contract import KeyDocument
-from statscache.render import csv
+from statscache.render import csv, own
 from statscache.render.badge import badge
 from statscache.store.coverage import Interval, union
 from statscache.timeline import Period, Resolution, floor
+
+_COLUMNS = (
+    *("timestamp", "total", "last_24h", "last_7d", "last_30d"),
+    *("last_day", "last_week", "last_month", "start", "stop", "duration"),
+)
+"""What stands behind the dimensions in a table, in this order; other fields follow by name."""
 
 
 class Document(NamedTuple):
@@ -29,34 +35,41 @@ def root(plugin: Plugin) -> str:
 
 
 def fixed(plugin: Plugin, state: State, complete_from: int | None) -> Iterator[Document]:
-    """Yield `latest`, and whatever else the plugin publishes besides series and documents of keys.
+    """Yield `latest`, `layout`, and whatever else the plugin publishes besides series and documents of keys.
 
     Args:
         plugin: The plugin.
         state: Its state.
         complete_from: Timestamp before which messages did not count; None if all did.
+
+    Raises:
+        DocumentError: Something cannot be published.
     """
     through = clock(plugin, state)
+    names: set[str] = set()
     for name, content in plugin.documents(state):
         header: schemas.Header = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through}
         if complete_from is not None:
             header["complete_from"] = complete_from
-        document = {**header, **content}
-        yield Document(f"{root(plugin)}/{name}.json", canonical.dumps(document))
+        own.check_name(plugin, name, names)
+        yield Document(f"{root(plugin)}/{name}.json", own.dumps(plugin, name, header, content))
+        names.add(name)
         rows = content.get("rows")
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
-            columns = _columns(plugin, rows)
+            columns = _columns(plugin.dimensions if name == "latest" else (), rows)
             lines = [[row.get(column) for column in columns] for row in rows]
             yield Document(f"{root(plugin)}/{name}.csv", csv.dumps(columns, lines))
             if name == "latest" and (shown := badge(plugin, rows)):
                 yield Document(f"{root(plugin)}/badge.json", canonical.dumps(shown))
+    if plugin.layout is not None:
+        yield Document(f"{root(plugin)}/layout.json", own.dumps(plugin, "layout", {}, plugin.layout))
 
 
 def clock(plugin: Plugin, state: State) -> int | None:
     """Return the `through` of the fixed documents: the newest event, or a later bucket end that moved their windows."""
     times = [state.newest] if state.newest is not None else []
     if state.through is not None:
-        times += [floor(state.through, width) for width in plugin.windows]
+        times += [floor(state.through, width) for width in plugin.moments]
     return max(times, default=None)
 
 
@@ -126,7 +139,7 @@ def series_index(
         "schema": "statscache/series-index/1",
         "plugin": plugin.name,
         "resolution": resolution.name,
-        "width": resolution.width,
+        "width": resolution.fixed_width,
         "keep": resolution.keep,
         "complete_through": done,
         "through": max((time for time in (done, state.newest) if time is not None), default=None),
@@ -152,6 +165,11 @@ def key_document(plugin: Plugin, content: KeyDocument) -> Document:
         "days": content.days,
         "through": content.last,
     }
+    if content.part is not None and content.parts is not None:
+        named = content.part
+        document["parts"] = [
+            cast("schemas.Part", {named: part.name, "total": part.total, "days": part.days}) for part in content.parts
+        ]
     return Document(key_path(plugin, content.key), canonical.dumps(document))
 
 
@@ -166,14 +184,14 @@ def periods(plugin: Plugin, state: State, resolution: Resolution, gaps: Sequence
         return []
     found = {resolution.period(start) for start in plugin.bucket_starts(state, resolution)}
     for start, end in gaps:
-        found.update(resolution.periods(start, end))
+        found.update(resolution.periods_of(start, end))
     expired = resolution.expired_before(state.through)
     return sorted(period for period in found if expired is None or period.end > expired)
 
 
 def touched(gaps: Sequence[Interval], resolution: Resolution, period: Period) -> list[Interval]:
     """Return the gaps in a period, rounded outward to every bucket that they touch."""
-    rounded = union((resolution.floor(start), resolution.floor(end - 1) + resolution.width) for start, end in gaps)
+    rounded = union((resolution.floor(start), resolution.ceil(end)) for start, end in gaps)
     inside = ((max(start, period.start), min(end, period.end)) for start, end in rounded)
     return [(start, end) for start, end in inside if start < end]
 
@@ -186,7 +204,7 @@ def clipped(gaps: Sequence[Interval], oldest: int | None, through: int | None) -
     return [(start, end) for start, end in inside if start < end]
 
 
-def _columns(plugin: Plugin, rows: Sequence[dict[str, Any]]) -> list[str]:
-    known = [*plugin.dimensions, "timestamp", "total", "last_24h", "last_7d", "last_30d", "start", "stop", "duration"]
-    fields = {name for row in rows for name in row} | set(plugin.dimensions)
+def _columns(dimensions: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str]:
+    known = [*dimensions, *_COLUMNS]
+    fields = {name for row in rows for name in row} | set(dimensions)
     return [name for name in known if name in fields] + sorted(fields - set(known))

@@ -5,6 +5,7 @@ Data in, bytes out: no database, no clock, no network. The same views give the s
 any path and from a file; everything is readable without a script.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -18,6 +19,9 @@ from statscache.render import charts, text
 
 DEFAULT_BASE_URL = "http://localhost:8080/"
 MOST_ROWS = 100
+
+MODULES = ("statscache.js", "statscache.d.ts", "widgets.js", "drawing.js")
+"""Assets that other sites import: they have a name that stays, besides the one with their digest."""
 
 _KINDS = {
     "Counter": "Counts: whole numbers, added up for each key in time buckets.",
@@ -39,6 +43,12 @@ _WINDOWS = {
     "last_30d": "in the last 30 full days",
     "total": "in all",
 }
+_UNIQUES = {
+    "last_day": "in the last full day",
+    "last_week": "in the last full week",
+    "last_month": "in the last full month",
+}
+_IMPORT = re.compile(rb'(?<=from )"\./([a-z]+\.js)"')
 _PLOT = charts.Frame(height=240, ticks=9)
 _SPARK = charts.Frame(height=56)
 
@@ -68,6 +78,11 @@ class SeriesView:
     complete_through: int
     gaps: list[tuple[int, int]]
     periods: tuple[Link, ...]
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is a plot of it."""
+        return self.start < self.end
 
 
 @dataclass(frozen=True)
@@ -132,6 +147,7 @@ class Pages:
     def __init__(self, templates: Path, site: Path, *, title: str, base_url: str | None) -> None:
         """Read every asset and prepare the templates; nothing is rendered yet."""
         self._assets = {path.name: path.read_bytes() for path in sorted(site.iterdir()) if path.is_file()}
+        self._fingerprinted = _fingerprinted(self._assets)
         self._environment = Environment(
             loader=FileSystemLoader(templates),
             autoescape=True,
@@ -145,7 +161,7 @@ class Pages:
             "number": text.number, "size": text.size, "when": text.when,
         }  # fmt: skip
         self._environment.globals |= {
-            "assets": {name: _fingerprinted(name, data) for name, data in self._assets.items()},
+            "assets": {name: path for name, (path, _) in self._fingerprinted.items()},
             "base_url": (base_url or DEFAULT_BASE_URL).rstrip("/") + "/",
             "base_is_known": base_url is not None,
             "chart_style": self._assets["chart.css"].decode(),
@@ -161,6 +177,10 @@ class Pages:
                         for path in sorted(templates.rglob("*"))
                         if path.is_file()
                     ),
+                    *(
+                        (path.name, canonical.digest(path.read_bytes()))
+                        for path in sorted(Path(__file__).parent.glob("*.py"))
+                    ),
                     *((library, version(library)) for library in ("jinja2", "markupsafe")),
                     (title, base_url, __version__),
                 ]
@@ -168,18 +188,20 @@ class Pages:
         )
 
     def assets(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the path and bytes of each asset; a path never changes its content."""
-        for name, data in self._assets.items():
-            yield _fingerprinted(name, data), data
+        """Yield the path and bytes of each asset; a path with a digest never changes its content."""
+        yield from self._fingerprinted.values()
+        for name in MODULES:
+            if name in self._assets:
+                yield f"assets/{name}", self._assets[name]
 
     def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
         """Yield the page of a plugin and its plots."""
-        plots = [_plot(view, series) for series in view.series]
+        plots = _plots(view)
         rows = view.rows
         if view.kind == "Counter":
             rows.sort(key=lambda row: -row["total"])
         names = text.columns(rows, view.dimensions)
-        top = charts.bars(_ranked(view, "total"), 10) if not plots else ()
+        top = charts.bars(_ranked(view, "total"), 10) if view.kind == "Counter" and not plots else ()
         yield (
             f"plugins/{view.name}/index.html",
             self._render(
@@ -218,43 +240,45 @@ def headline(view: PluginView) -> Headline | None:
     rows = view.rows
     if not rows:
         return None
-    if view.kind != "Counter":
+    if view.kind not in ("Counter", "Distinct"):
         return Headline(text.number(len(rows)), "row" if len(rows) == 1 else "rows")
-    window = _window(view)
-    if view.unbounded:
+    window, when = _window(view)
+    if view.unbounded or (view.kind == "Distinct" and view.dimensions):
         label, value = _ranked(view, window)[0]
-        return Headline(text.number(value), f"{view.unit} {_WINDOWS[window]} by {label}, the most")
-    return Headline(text.number(sum(row[window] for row in rows)), f"{view.unit} {_WINDOWS[window]}")
+        return Headline(text.number(value), f"{view.unit} {when} by {label}, the most")
+    return Headline(text.number(sum(row[window] for row in rows)), f"{view.unit} {when}")
 
 
 def _card(view: PluginView) -> Mapping[str, Any]:
     """Return what the card of a plugin shows: headline, small plot, and the newest values of a few rows."""
-    plot = _main([_plot(view, series) for series in view.series])
-    window = _window(view)
-    counter = view.kind == "Counter"
+    plot = _main(_plots(view))
+    window, when = _window(view)
+    numbers = view.kind in ("Counter", "Distinct")
     return {
         "view": view,
         "headline": headline(view),
         "state": _STATES.get(view.state),
         "plot": plot,
-        "spark": charts.draw(_all_in_one(plot.series), _SPARK) if plot else None,
+        "spark": charts.draw(_all_in_one(view, plot.series), _SPARK) if plot else None,
         "bars": charts.bars(_ranked(view, window), 4) if view.dimensions else (),
-        "window": _WINDOWS[window],
-        "totals": view.rows[0] if view.rows and counter and not view.dimensions else None,
-        "newest": () if counter else _newest(view, 4),
+        "window": when,
+        "totals": view.rows[0] if view.rows and numbers and not view.dimensions else None,
+        "newest": () if numbers else _newest(view, 4),
     }
 
 
-def _window(view: PluginView) -> str:
+def _window(view: PluginView) -> tuple[str, str]:
     """Return the shortest window in which anything was counted; the top of an unbounded plugin is by total."""
-    if view.unbounded:
-        return "total"
-    return next((name for name in _WINDOWS if any(row.get(name) for row in view.rows)), "total")
+    windows = _UNIQUES if view.kind == "Distinct" else _WINDOWS
+    *_, longest = windows
+    counted = (name for name in windows if any(row.get(name) for row in view.rows))
+    name = longest if view.unbounded else next(counted, longest)
+    return name, windows[name]
 
 
 def _ranked(view: PluginView, window: str) -> list[tuple[str, int]]:
-    """Return the keys of a counter with their count in the window, greatest first; nothing for other kinds."""
-    if view.kind != "Counter":
+    """Return the keys with their number in the window, greatest first; nothing for kinds without numbers."""
+    if view.kind not in ("Counter", "Distinct"):
         return []
     pairs = [(text.key_label((row[name] for name in view.dimensions), 60), row[window]) for row in view.rows]
     return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
@@ -262,14 +286,21 @@ def _ranked(view: PluginView, window: str) -> list[tuple[str, int]]:
 
 def _newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]]:
     """Return the newest rows as the label of the key, its first plain value, and its time."""
-    others = [name for name in text.columns(view.rows, view.dimensions)[len(view.dimensions) :] if name != "timestamp"]
+    others = [name for name in text.columns(view.rows, ()) if name not in (*view.dimensions, *text.MOMENTS, "duration")]
+    timed = [(time, row) for row in view.rows if (time := _time(row)) is not None]
     newest = []
-    for row in sorted(view.rows, key=lambda row: -row["timestamp"])[:most]:
+    for time, row in sorted(timed, key=lambda pair: -pair[0])[:most]:
         values = (text.cell(row[name], column=name) for name in others if name in row)
         plain = next((cell for cell in values if cell.form in ("text", "number")), text.Cell("absent", ""))
         label = text.key_label((row[name] for name in view.dimensions), 60)
-        newest.append((label, plain, text.cell(row["timestamp"], column="timestamp")))
+        newest.append((label, plain, text.cell(time, column="timestamp")))
     return newest
+
+
+def _time(row: Mapping[str, Any]) -> int | None:
+    """Return the newest moment that a row tells; None if it tells none."""
+    times: list[int] = [row[name] for name in text.MOMENTS if text.is_moment(row.get(name))]
+    return max(times, default=None)
 
 
 def _main(plots: Sequence[Plot]) -> Plot | None:
@@ -277,7 +308,7 @@ def _main(plots: Sequence[Plot]) -> Plot | None:
     return next((plot for plot in plots if plot.series.resolution == "1h"), plots[0] if plots else None)
 
 
-def _curves(series: SeriesView) -> charts.Curves:
+def _curves(view: PluginView, series: SeriesView) -> charts.Curves:
     return charts.curves(
         series.rows,
         start=series.start,
@@ -285,21 +316,26 @@ def _curves(series: SeriesView) -> charts.Curves:
         seconds=series.seconds,
         complete_through=series.complete_through,
         gaps=series.gaps,
+        is_additive=view.kind != "Distinct",
     )
 
 
-def _all_in_one(series: SeriesView) -> charts.Curves:
-    data = _curves(series)
-    return charts.Curves(data.start, data.seconds, data.buckets, data.complete, (data.sums(),), data.gaps)
+def _all_in_one(view: PluginView, series: SeriesView) -> charts.Curves:
+    data = _curves(view, series)
+    return charts.Curves(data.start, data.seconds, data.buckets, data.complete, (data.as_one(),), data.gaps)
+
+
+def _plots(view: PluginView) -> list[Plot]:
+    return [_plot(view, series) for series in view.series if series.is_drawn]
 
 
 def _plot(view: PluginView, series: SeriesView) -> Plot:
-    data = _curves(series)
+    data = _curves(view, series)
     hours = (series.end - series.start) // 3600
     span = f"{hours // 24:,} days" if hours >= 48 else f"{hours} hours"
-    total = data.sums()
-    complete = [(value, -at) for at, value in enumerate(total.values[: data.complete]) if value is not None]
-    sentences = [f"{text.number(total.total)} {view.unit}."]
+    whole = data.as_one()
+    complete = [(value, -at) for at, value in enumerate(whole.values[: data.complete]) if value is not None]
+    sentences = [f"{text.number(whole.total)} {view.unit}."] if whole.is_additive else []
     if complete:
         most, at = max(complete)
         sentences.append(f"Most in one bucket: {text.number(most)}, from {text.when(data.time(-at))}.")
@@ -310,6 +346,18 @@ def _plot(view: PluginView, series: SeriesView) -> Plot:
     return Plot(series, charts.draw(data, _PLOT), span, " ".join(sentences))
 
 
-def _fingerprinted(name: str, data: bytes) -> str:
-    stem, dot, suffix = name.partition(".")
-    return f"assets/{stem}.{canonical.digest(data)[:8]}{dot}{suffix}"
+def _fingerprinted(assets: Mapping[str, bytes]) -> dict[str, tuple[str, bytes]]:
+    """Return path and bytes of each asset by name; a module imports the others by their names with a digest too."""
+    made: dict[str, tuple[str, bytes]] = {}
+
+    def make(name: str) -> str:
+        if name not in made:
+            # A module that is imported is made first, so that its digest is part of this one's.
+            data = _IMPORT.sub(lambda match: b'"./' + make(match[1].decode()).encode() + b'"', assets[name])
+            stem, dot, suffix = name.partition(".")
+            made[name] = f"assets/{stem}.{canonical.digest(data)[:8]}{dot}{suffix}", data
+        return made[name][0].removeprefix("assets/")
+
+    for name in assets:
+        make(name)
+    return made

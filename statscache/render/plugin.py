@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from statscache import __version__, canonical
 from statscache.plugins import Plugin, State
+from statscache.plugins.watch import Watch
 from statscache.render import documents
 from statscache.render.documents import Document
 from statscache.render.rendering import Keep, Rendered, about, keep_document
@@ -13,7 +14,7 @@ from statscache.store import positions, published
 from statscache.store.coverage import Interval
 from statscache.store.journal import Head
 from statscache.store.positions import Position
-from statscache.timeline import Resolution
+from statscache.timeline import Cut, Resolution, every
 
 KEYS_AT_ONCE = 1_000
 """Documents of keys that are in memory at a time."""
@@ -29,6 +30,7 @@ class PluginRenderer:
         end: The journal's end.
         gaps: What is known to be missing, for all plugins.
         keep: Is given each object that was made.
+        watch: Is told when the plugin's own code is at work.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class PluginRenderer:
         end: Head,
         gaps: Sequence[Interval],
         keep: Keep,
+        watch: Watch,
     ) -> None:
         self._connection = connection
         self._plugin = plugin
@@ -46,11 +49,12 @@ class PluginRenderer:
         self._state = State(connection, row.id, end.through, row.newest)
         self._gaps = documents.clipped(gaps, row.oldest, end.through) if plugin.resolutions else []
         self._keep = keep
+        self._watch = watch
         self._out = Rendered(about(plugin), "ok", row, rendered_with=self._fingerprint())
 
     def _fingerprint(self) -> str:
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.resolutions]
-        basis = __version__, about(self._plugin), self._row.version, resolutions, self._gaps
+        basis = __version__, about(self._plugin), self._plugin.layout, self._row.version, resolutions, self._gaps
         # The version stands by itself, for the gate to tell a new one.
         return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}"
 
@@ -59,22 +63,39 @@ class PluginRenderer:
         marks = positions.marked(self._connection, self._row)
         row, through = self._row, self._state.through
         everything = force or row.rendered_with != self._out.rendered_with or (positions.EVERYTHING, 0) in marks
-        crossed = {
-            width
-            for width in (*self._plugin.windows, *(resolution.width for resolution in self._plugin.resolutions))
-            if through is not None
-            and (row.rendered_through is None or row.rendered_through // width != through // width)
-        }
-        if everything or ("latest", 0) in marks or crossed.intersection(self._plugin.windows):
-            for document in documents.fixed(self._plugin, self._state, self._row.complete_from):
-                self._add(document)
+
+        def crossed(cut: Cut) -> bool:
+            """Return whether the end of a bucket lies between the previous snapshot and this one."""
+            if through is None:
+                return False
+            return row.rendered_through is None or cut(row.rendered_through) != cut(through)
+
+        self._out.crossed = any(crossed(every(width)) for width in self._plugin.moments)
+        fixed = everything or ("latest", 0) in marks or self._out.crossed
+        if fixed:
+            with self._watch.working(self._plugin, "its documents"):
+                for document in documents.fixed(self._plugin, self._state, self._row.complete_from):
+                    self._add(document)
         for resolution in self._plugin.resolutions:
             touched = {number for document, number in marks if document == resolution.name}
-            if everything or touched or resolution.width in crossed:
+            if everything or touched or crossed(resolution.buckets):
                 self._series(resolution, None if everything else touched)
         if self._plugin.unbounded:
             self._keys(None if everything else [number for document, number in marks if document == "key"])
+        self._remove_others(everything=everything, fixed=fixed)
         return self._out
+
+    def _remove_others(self, *, everything: bool, fixed: bool) -> None:
+        """Remove what another version, another kind or other numbers of the plugin published, and these do not."""
+        root = documents.root(self._plugin)
+        before: list[str] = []
+        if everything:
+            before = published.below(self._connection, root, "data")
+        elif fixed:
+            found = published.entries(self._connection, root, None, "data")
+            before = [path for path, entry in found.items() if entry.type == "file"]
+        others = set(before).union(self._out.removed).difference(self._out.changed)
+        self._out.removed = sorted(others)
 
     def _series(self, resolution: Resolution, touched: set[int] | None) -> None:
         plugin, state = self._plugin, self._state
@@ -101,15 +122,10 @@ class PluginRenderer:
 
     def _keys(self, digests: list[int] | None) -> None:
         wanted = self._plugin.all_keys(self._state) if digests is None else digests
-        there: set[str] = set()
         for at in range(0, len(wanted), KEYS_AT_ONCE):
             for content in self._plugin.key_documents(self._state, wanted[at : at + KEYS_AT_ONCE]):
                 path, entry = keep_document(documents.key_document(self._plugin, content), self._keep)
                 self._out.changed[path] = entry
-                there.add(path)
-        if digests is None:
-            before = published.entries(self._connection, f"{documents.root(self._plugin)}/by", None, "data")
-            self._out.removed += sorted(before.keys() - there)
 
     def _add(self, document: Document) -> None:
         path, entry = keep_document(document, self._keep)

@@ -27,6 +27,7 @@ class Rendered:
         reason: Why it is not `ok`; empty if it is.
         changed: Entries of the documents that were rendered, by path.
         removed: Paths of documents that are there no longer.
+        crossed: Whether windows of the fixed documents have moved since the previous snapshot.
         fresh: Bytes of what was rendered, by path, until the view has been made; documents of keys are left out.
         view: What the pages say of it; None if it never had a document.
     """
@@ -38,6 +39,7 @@ class Rendered:
     reason: str = ""
     changed: dict[str, Entry] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
+    crossed: bool = False
     fresh: dict[str, bytes] = field(default_factory=dict)
     view: PluginView | None = None
 

@@ -17,6 +17,8 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 LONGEST_CELL = 160
 LONGEST_LABEL = 28
 UNKNOWN = "unknown"
+MOMENTS = ("timestamp", "start", "stop")
+"""Fields of records that hold times."""
 
 _LAST_MOMENT = 253_402_300_799  # 9999-12-31T23:59:59Z
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -88,13 +90,13 @@ def key_label(key: Iterable[str | None], longest: int = LONGEST_LABEL) -> str:
 
 
 def cell(value: object, *, column: str = "") -> Cell:
-    """Return a JSON value as a cell of the named column; a whole number under `timestamp` is a moment."""
+    """Return a JSON value as a cell of the named column; a whole number in one of `MOMENTS` is a moment."""
     match value:
         case None:
             return Cell("unknown", UNKNOWN)
         case bool():
             return Cell("text", "yes" if value else "no", sort=str(int(value)))
-        case int() if column == "timestamp" and is_moment(value):
+        case int() if column in MOMENTS and is_moment(value):
             return Cell("time", when(value), sort=str(value), href=machine_time(value))
         case int() | float():
             return Cell("number", number(value), sort=repr(value))
@@ -108,8 +110,9 @@ def cell(value: object, *, column: str = "") -> Cell:
 
 
 def columns(rows: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> list[str]:
-    """Return the columns of flat records: dimensions, `timestamp`, totals from long to short, then others by name."""
-    fixed = (*dimensions, "timestamp", "total", "last_30d", "last_7d", "last_24h")
+    """Return the columns of flat records: dimensions, times, numbers from long to short, then others by name."""
+    numbers = "total", "last_30d", "last_7d", "last_24h", "last_month", "last_week", "last_day"
+    fixed = (*dimensions, *MOMENTS, "duration", *numbers)
     present = {name for row in rows for name in row}
     return [name for name in fixed if name in present] + sorted(present.difference(fixed))
 

@@ -12,10 +12,10 @@ from statscache.render.pages import Link, PluginView, SeriesView
 from statscache.render.rendering import Rendered
 from statscache.store import published
 from statscache.store.published import Entry
-from statscache.timeline import DAY, HOUR, Resolution, floor
+from statscache.timeline import DAY, HOUR, WEEK, Resolution
 
-SHOWN = {"1m": 3 * HOUR, "1h": 7 * DAY, "1d": 365 * DAY}
-"""Seconds of recent series that are drawn, by resolution."""
+SHOWN = {"1m": 3 * HOUR, "1h": 7 * DAY, "1d": 365 * DAY, "1w": 104 * WEEK}
+"""Seconds of recent series that are drawn, by resolution; months, which differ in width, are not."""
 
 
 class Views:
@@ -92,8 +92,8 @@ class _Documents:
         if index is None or not index["periods"]:
             return None
         width = resolution.width
-        end = floor(index["through"], width) + width
-        start = max(end - SHOWN[resolution.name], index["periods"][0]["start"])
+        _, end = resolution.buckets(index["through"])
+        start = max(end - SHOWN.get(resolution.name, 0), index["periods"][0]["start"])
         shown = [period for period in index["periods"] if period["end"] > start and period["start"] < end]
         parts = [part for period in shown if (part := self._load(period["path"]))]
         rows = [row for part in parts for row in part["rows"] if start <= row[0] < end]

@@ -26,12 +26,25 @@ from statscache.schemas.site import (
     LoadProblem,
     Manifest,
     ManifestEntry,
+    Oversize,
     PluginHealth,
     Signature,
     SourceHealth,
     Status,
+    TargetHealth,
 )
-from statscache.schemas.statistics import Badge, Header, Key, Latest, Period, PluginDocument, Row, Series, SeriesIndex
+from statscache.schemas.statistics import (
+    Badge,
+    Header,
+    Key,
+    Latest,
+    Part,
+    Period,
+    PluginDocument,
+    Row,
+    Series,
+    SeriesIndex,
+)
 
 __all__ = [
     "DIALECT",
@@ -52,6 +65,8 @@ __all__ = [
     "LoadProblem",
     "Manifest",
     "ManifestEntry",
+    "Oversize",
+    "Part",
     "Period",
     "PluginDocument",
     "PluginHealth",
@@ -63,6 +78,7 @@ __all__ = [
     "Signature",
     "SourceHealth",
     "Status",
+    "TargetHealth",
     "documents",
     "generate",
     "name_of",
@@ -97,7 +113,8 @@ _PATHS = [
         (r"v1/plugins/[^/]+/by/[^/]+\.json", "key"),
         (r"v1/plugins/[^/]+/latest\.json", "latest"),
         (r"v1/plugins/[^/]+/badge\.json", "badge"),
-        (r"v1/plugins/[^/]+/[^/]+\.json", "document"),
+        # A layout is the plugin's own, byte by byte.
+        (r"v1/plugins/[^/]+/(?!layout\.json)[^/]+\.json", "document"),
     )
 ]
 

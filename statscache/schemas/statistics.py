@@ -22,6 +22,18 @@ class Row(TypedDict):
     """`Counter`: sum over 30 whole days."""
     timestamp: NotRequired[Time]
     """`Latest`, `Log`: when the value was announced."""
+    last_day: NotRequired[Count]
+    """`Distinct`: different members in the last whole day."""
+    last_week: NotRequired[Count]
+    """`Distinct`: different members in the last whole ISO week."""
+    last_month: NotRequired[Count]
+    """`Distinct`: different members in the last whole month."""
+    start: NotRequired[Time | None]
+    """`Span`: the first start; null if none was seen."""
+    stop: NotRequired[Time | None]
+    """`Span`: the last stop; null while it is in progress."""
+    duration: NotRequired[Count | None]
+    """`Span`: seconds from start to stop; null if either is unknown, or they are in the wrong order."""
 
 
 @documented
@@ -130,14 +142,24 @@ class SeriesIndex(TypedDict):
     """Newest event that contributed, or a later end of a bucket that was crossed."""
     resolution: str
     """Width of the buckets, such as `1h`."""
-    width: Annotated[int, Field(ge=1)]
-    """Seconds of a bucket."""
+    width: Annotated[int, Field(ge=1)] | None
+    """Seconds of a bucket; null: calendar months, which differ."""
     keep: Annotated[int, Field(ge=1)] | None
     """Seconds for which buckets are kept; null: for ever."""
     complete_through: Time | None
     """The greatest of the periods."""
     periods: list[Period]
     """What is published, oldest first."""
+
+
+@documented_open
+class Part(TypedDict):
+    """A part of a key's numbers; the part's name, text or null, stands in a field that the plugin names."""
+
+    total: int
+    """Sum of everything in this part."""
+    days: dict[str, list[tuple[int, int]]]
+    """As the days of the key."""
 
 
 @documented
@@ -158,6 +180,8 @@ class Key(TypedDict):
     """Newest event."""
     days: dict[str, list[tuple[int, int]]]
     """Start of the day and value, oldest first, by year; days without an event are left out."""
+    parts: NotRequired[list[Part]]
+    """The same, divided, of plugins that divide their numbers; in order of the part's name, null first."""
     through: Time
     """The same as `last`."""
 

@@ -1,9 +1,10 @@
 """History from archives: read once, resumable, nothing counted twice."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from statscache.exceptions import SourceError
 from statscache.ingest import Delivery, Outcome
 from statscache.service.installation import Installation
 from statscache.service.parallel import Workers, caught_up, prepared
@@ -19,19 +20,17 @@ BATCH_BYTES = 8 * 1024 * 1024
 PREFIX = "archive:"
 """How the names of sources begin that are archives; they stay private, for they tell paths."""
 
-Progress = Callable[[int, Outcome], None]
-"""Told the bytes of the file that have been read so far, and what came of all lines so far."""
-
 
 def backfill(
-    installation: Installation, path: Path, progress: Progress, workers: Workers | None = None
-) -> Outcome:
+    installation: Installation, path: Path, workers: Workers | None = None
+) -> Iterator[tuple[int, Outcome]]:
     """Accept what an archive holds, from where an earlier run on the same file was interrupted.
+
+    Yields, after each batch, the bytes of the file that have been read so far, and what came of the batch.
 
     Args:
         installation: The installation.
         path: An NDJSON file, plain, gzip or zstd.
-        progress: Is told after each batch.
         workers: Who parses and observes; this process if nobody else does.
 
     Raises:
@@ -41,7 +40,6 @@ def backfill(
     name = _name(path)
     with installation.database.reading() as connection:
         row = sources.load(connection, name)
-    outcome = Outcome()
     chunks = archive.read(
         path,
         offset=row.offset if row else 0,
@@ -52,12 +50,19 @@ def backfill(
     deliveries = (
         (chunk.consumed, Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize)) for chunk in chunks
     )
-    for consumed, delivery, batch in prepared(deliveries, installation.ingest, workers):
-        outcome += installation.ingest.take(delivery, batch)
-        progress(consumed, outcome)
+    try:
+        for consumed, delivery, batch in prepared(deliveries, installation.ingest, workers):
+            yield consumed, installation.ingest.take(delivery, batch)
+    except SourceError:
+        # There is nothing more to read in it, and what replaces it is another file.
+        _forget(installation, name)
+        raise
+    _forget(installation, name)
+
+
+def _forget(installation: Installation, name: str) -> None:
     with installation.database.writing() as connection:
         sources.forget(connection, name)
-    return outcome
 
 
 def complete(installation: Installation, start: int, end: int) -> None:

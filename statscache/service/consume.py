@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
 from statscache.service.installation import Installation
+from statscache.wording import counted
 
 INBOX = 10_000
 """Messages that wait for the database at most; beyond that the source has to wait."""
@@ -38,6 +39,7 @@ class Consumer:
         source: Name of the source, under which its progress is kept.
         on_failure: Is called, in that thread, when nothing can be accepted any longer.
         on_commit: Is called, in that thread, when so many messages, the oldest of those that were offered, are on disk.
+        on_progress: Is called, in that thread, each time that it has gone round: it accepts, or it waits in vain.
         keeps: Whether the source keeps what is sent while nobody listens; else a start leaves a gap behind.
     """
 
@@ -47,16 +49,19 @@ class Consumer:
         source: str = "fedmsg",
         on_failure: Callable[[], None] = lambda: None,
         on_commit: Callable[[int], None] = lambda number: None,
+        on_progress: Callable[[], None] = lambda: None,
         keeps: bool = False,
     ) -> None:
         self._installation = Installation(config)
         self._source = source
         self._on_failure = on_failure
         self._on_commit = on_commit
+        self._on_progress = on_progress
         self._inbox: queue.Queue[bytes] = queue.Queue(INBOX)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest")
-        self._resumed = not keeps
+        # What is kept for us was never missed.
+        self._connected: int | None = 0 if keeps else None
         self.outcome = Outcome()
         self.failure: BaseException | None = None
 
@@ -71,6 +76,9 @@ class Consumer:
         Raises:
             RuntimeError: The consumer has failed; its log says why.
         """
+        if self._connected is None:
+            # Only what arrives tells that the bus is heard; of this very second something may have been missed.
+            self._connected = int(time.time()) + 1
         while self._thread.is_alive() or not self._stopping.is_set():
             if self.failure is not None:
                 raise RuntimeError("the consumer has stopped after an error") from self.failure
@@ -82,7 +90,7 @@ class Consumer:
 
     def missed(self) -> None:
         """Take note that what was sent before the next message is missing."""
-        self._resumed = True
+        self._connected = int(time.time()) + 1
 
     def stop(self) -> None:
         """Accept what is in the inbox, and return when it is committed.
@@ -113,9 +121,10 @@ class Consumer:
                 except SQLAlchemyError as error:
                     if self._stopping.is_set() and pause >= LONGEST_PAUSE:
                         raise
-                    _log.error("the database does not answer, %d messages wait: %s", len(lines), error)
+                    _log.error("the database does not answer, %s wait: %s", counted(len(lines), "message"), error)
                     time.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
+                self._on_progress()
         except BaseException as error:
             _log.critical("consuming ends", exc_info=True)
             self.failure = error
@@ -137,9 +146,4 @@ class Consumer:
         return lines
 
     def _accept(self, lines: list[bytes]) -> None:
-        delivery = Delivery(self._source, lines, live=True, resumed=self._resumed)
-        outcome = self._installation.ingest.take(delivery)
-        self.outcome += outcome
-        # Only a message of ours tells since when the bus is heard again.
-        if outcome.accepted or outcome.known:
-            self._resumed = False
+        self.outcome += self._installation.ingest.take(Delivery(self._source, lines, connected=self._connected))

@@ -145,7 +145,7 @@ def caught_up(installation: Installation, workers: Workers) -> Iterator[None]:
             return workers.look(name, stretch)
 
         for stretch, (observed, placed) in _in_order(stretches(), begin, workers.ahead):
-            catchup.commit(database, plugin, stretch, observed, placed, budget)
+            catchup.commit(database, plugin, stretch, observed, placed, budget, installation.watchdog)
             yield
 
 

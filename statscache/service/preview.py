@@ -3,11 +3,11 @@
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-IMMUTABLE = "public, max-age=31536000, immutable"
-POINTER = "public, max-age=60"
+from statscache.publish import headers
 
 
 def server(directory: Path, port: int) -> ThreadingHTTPServer:
@@ -20,26 +20,19 @@ def server(directory: Path, port: int) -> ThreadingHTTPServer:
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    extensions_map = {  # noqa: RUF012 - the base class declares it for instances
-        ".html": "text/html; charset=utf-8",
-        ".json": "application/json; charset=utf-8",
-        ".csv": "text/csv; charset=utf-8",
-        ".svg": "image/svg+xml; charset=utf-8",
-        ".css": "text/css; charset=utf-8",
-        ".js": "text/javascript; charset=utf-8",
-        "": "application/octet-stream",
-    }
-
     _found = True
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         self._found = False
         super().send_error(code, message, explain)
 
+    def guess_type(self, path: str | PathLike[str]) -> str:
+        return headers.content_type(str(path))
+
     def end_headers(self) -> None:
-        # What is missing now may be there soon.
-        immutable = self.path.startswith("/v1/objects/") and self._found
-        self.send_header("Cache-Control", IMMUTABLE if immutable else POINTER)
+        # What is missing now may be there soon, so it is not immutable.
+        path = self.path.lstrip("/") if self._found else ""
+        self.send_header("Cache-Control", headers.cache_control(path))
         self.send_header("Access-Control-Allow-Origin", "*")
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()

@@ -64,13 +64,13 @@ def _fold(
     interested = Registry([plugin]).interested
     with scratch.writing() as connection:
         positions.register(connection, plugin.name, "recount")
+        plugin.clear(connection, positions.load(connection)[plugin.name].id)
     at = 0
     while lines := list(islice(records, _STEP)):
         messages = [Message.from_record(line) for line in lines]
         observed = Observed()
         observe(plugin, [pair for pair in enumerate(messages) if interested(pair[1].name)], observed)
-        placed = Placed(lines, range(at + 1, at + 1 + len(lines)), "journal")
-        placed = placed.since(complete_from, [message.timestamp for message in messages])
+        placed = Placed.of(messages, range(at + 1, at + 1 + len(lines)), "journal").since(complete_from)
         with scratch.writing() as connection:
             row = positions.load(connection)[plugin.name]
             fold(connection, plugin, row, observed, placed, through=through, budget=float("inf"))

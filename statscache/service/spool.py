@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,12 +20,10 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 _log = logging.getLogger(__name__)
 
 
-class _Stopped(Exception):
-    """The service ends in the middle of a file."""
-
-
 @contextmanager
-def spooling(config: Config, section: SpoolSection, stopping: threading.Event) -> Iterator[None]:
+def spooling(
+    config: Config, section: SpoolSection, stopping: threading.Event, on_progress: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Read what is dropped into a spool, in a thread of its own, until `stopping` is set in this context.
 
     Args:
@@ -33,13 +31,14 @@ def spooling(config: Config, section: SpoolSection, stopping: threading.Event) -
         section: Its part for the spool.
         stopping: Ends it between two batches; the file at work is carried on with by whoever comes next. Is set, too,
             when nothing can be read any longer.
+        on_progress: Is called, in that thread, each time that it has gone round.
 
     Raises:
         SourceError: The directory cannot be used.
         RuntimeError: Reading failed; the log says why.
     """
     spool = Spool(section.path)
-    spooler = _Spooler(Installation(config), spool, stopping)
+    spooler = _Spooler(Installation(config), spool, stopping, on_progress)
     thread = threading.Thread(target=spooler.run, name="spool")
     thread.start()
     try:
@@ -52,10 +51,13 @@ def spooling(config: Config, section: SpoolSection, stopping: threading.Event) -
 
 
 class _Spooler:
-    def __init__(self, installation: Installation, spool: Spool, stopping: threading.Event) -> None:
+    def __init__(
+        self, installation: Installation, spool: Spool, stopping: threading.Event, on_progress: Callable[[], None]
+    ) -> None:
         self._installation = installation
         self._spool = spool
         self._stopping = stopping
+        self._on_progress = on_progress
         self._changed = threading.Event()
         self.failure: BaseException | None = None
 
@@ -71,6 +73,7 @@ class _Spooler:
                         _log.error("the spool waits, and is looked at again in %g s: %s", pause, error)
                         self._stopping.wait(pause)
                         pause = min(2 * pause, LONGEST_PAUSE)
+                    self._on_progress()
         except BaseException as error:
             _log.critical("the spool is left", exc_info=True)
             self.failure = error
@@ -89,10 +92,14 @@ class _Spooler:
             self._changed.clear()
 
     def _read(self, taken: Taken) -> None:
+        outcome = Outcome()
         try:
-            outcome = backfill(self._installation, taken.path, self._look)
-        except _Stopped:
-            self._spool.release(taken)
+            for _, part in backfill(self._installation, taken.path):
+                outcome += part
+                self._on_progress()
+                if self._stopping.is_set():
+                    self._spool.release(taken)
+                    return
         except SourceError as error:
             self._spool.fail(taken, str(error))
         except BaseException:
@@ -101,7 +108,3 @@ class _Spooler:
         else:
             self._spool.finish(taken)
             _log.info("read %r: %s", taken.path.name, outcome)
-
-    def _look(self, _consumed: int, _outcome: Outcome) -> None:
-        if self._stopping.is_set():
-            raise _Stopped

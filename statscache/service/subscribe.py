@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from statscache.config import Config, FedoraMessagingSection
@@ -15,13 +15,19 @@ SOURCE = "fedora-messaging"
 
 
 @contextmanager
-def subscribed(config: Config, section: FedoraMessagingSection, stopping: threading.Event) -> Iterator[None]:
+def subscribed(
+    config: Config,
+    section: FedoraMessagingSection,
+    stopping: threading.Event,
+    on_progress: Callable[[], None] = lambda: None,
+) -> Iterator[None]:
     """Consume the AMQP bus in this context, at whose end what has arrived is committed and acknowledged.
 
     Args:
         config: The configuration.
         section: Its part for this bus.
         stopping: Is set when nothing can be accepted any longer.
+        on_progress: Is called each time that what has arrived is accepted, or that nothing has.
 
     Raises:
         SourceError: fedora-messaging's configuration cannot be used.
@@ -31,7 +37,7 @@ def subscribed(config: Config, section: FedoraMessagingSection, stopping: thread
     from statscache.sources.fedora_messaging import Subscriber, configuration
 
     subscriber = Subscriber(configuration(section.config), section.prefetch, config.bus.max_line)
-    consumer = Consumer(config, SOURCE, stopping.set, subscriber.acknowledge, keeps=True)
+    consumer = Consumer(config, SOURCE, stopping.set, subscriber.acknowledge, on_progress, keeps=True)
     consumer.start()
     subscriber.start(consumer.offer, consumer.missed, stopping.set)
     try:

@@ -80,6 +80,30 @@ class Upsert:
         return str(insert.compile(dialect=module.dialect())).replace("%%s", "%s")
 
 
+def insert_new(connection: Connection, table: Table, rows: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Insert those of `rows` whose primary key is not there yet, and return these; all columns are integers."""
+    if not rows:
+        return []
+    statement = _inserting_new(table, connection.dialect.name)
+    if connection.dialect.name == "postgresql":
+        parameters: tuple[Any, ...] = tuple(list(column) for column in zip(*rows, strict=True))
+    else:
+        parameters = (orjson.dumps(rows).decode(),)
+    return [tuple(row) for row in connection.exec_driver_sql(statement, parameters)]
+
+
+@cache
+def _inserting_new(table: Table, dialect: str) -> str:
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    if dialect == "postgresql":
+        source = f"SELECT * FROM unnest({', '.join(f'%s::{_array_type(column)}' for column in table.columns)})"
+    else:
+        fields = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(table.columns)))
+        # Without a WHERE, SQLite would take ON for part of a join.
+        source = f"SELECT {fields} FROM json_each(?) WHERE true"
+    return f"INSERT INTO {table.name} ({names}) {source} ON CONFLICT DO NOTHING RETURNING {names}"
+
+
 def _array_type(column: Column[Any]) -> str:
     if isinstance(column.type, Boolean):
         return "BOOLEAN[]"

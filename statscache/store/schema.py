@@ -2,12 +2,14 @@
 
 Times are whole seconds since 1970 UTC. A `key` column holds 64 bits of a digest of the encoded key, whose bytes stand
 once, in the table `key`. `dirty` names what has to be rendered: a row is written in the transaction that changed the
-state, and goes when a render that saw this change has been committed.
+state, and goes when a render that saw this change has been committed. A `part` is empty where a counter does not divide
+its numbers. A `member` is 64 bits of the digest of a member's name, which stands nowhere.
 """
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Index,
     Integer,
@@ -26,6 +28,12 @@ metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_nam
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 CodePoints = Text().with_variant(Text(collation="C"), "postgresql")
 
+
+def _whole(column: str) -> CheckConstraint:
+    """Return the constraint that a sum stays within 64 bits; SQLite would go on with a float beyond them."""
+    return CheckConstraint(f"{column} BETWEEN -9223372036854775807 AND 9223372036854775807")
+
+
 journal = Table(
     "journal",
     metadata,
@@ -35,6 +43,7 @@ journal = Table(
     Column("known", BigInteger, nullable=False),
     Column("conflicts", BigInteger, nullable=False),
     Column("foreign_messages", BigInteger, nullable=False),
+    Column("discarded", BigInteger, nullable=False, server_default="0"),
     Column("removed", BigInteger, nullable=False, server_default="0"),
     Column("removed_until", BigInteger),
 )
@@ -88,6 +97,7 @@ source = Table(
     metadata,
     Column("name", CodePoints, primary_key=True),
     Column("newest", BigInteger),
+    Column("heard", BigInteger),
     Column("offset", BigInteger, nullable=False),
     Column("accepted", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
@@ -127,6 +137,7 @@ key = Table(
     Column("total", BigInteger, nullable=False),
     Column("first", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
+    _whole("total"),
     sqlite_with_rowid=False,
 )
 Index("ix_key_plugin_total", key.c.plugin, key.c.total)
@@ -139,6 +150,7 @@ bucket = Table(
     Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
     Column("value", BigInteger, nullable=False),
+    _whole("value"),
     sqlite_with_rowid=False,
 )
 
@@ -148,9 +160,49 @@ key_day = Table(
     Column("plugin", BigInteger, primary_key=True, autoincrement=False),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
     Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", LargeBinary, primary_key=True),
     Column("value", BigInteger, nullable=False),
+    _whole("value"),
     sqlite_with_rowid=False,
 )
+
+key_part = Table(
+    "key_part",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", LargeBinary, primary_key=True),
+    Column("total", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("width", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("member", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+span = Table(
+    "span",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger),
+    Column("stop", BigInteger),
+    Column("moved", BigInteger, nullable=False),
+    Column("timestamp", BigInteger, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    Column("index", BigInteger, nullable=False),
+    Column("fields", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_span_plugin_moved", span.c.plugin, span.c.moved)
 
 entry = Table(
     "entry",
@@ -212,7 +264,11 @@ snapshot = Table(
     Column("parent", CodePoints),
     Column("through", BigInteger),
     Column("created_at", BigInteger, nullable=False),
+    Column("current_until", BigInteger, nullable=False),
     Column("manifest", CodePoints, nullable=False),
+    Column("origin", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("announced", Boolean, nullable=False),
     Column("summary", LargeBinary, nullable=False),
 )
 
@@ -226,6 +282,7 @@ target = Table(
     Column("requests", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("milliseconds", BigInteger, nullable=False),
+    Column("invalidation_due", Boolean, nullable=False),
     Column("error", CodePoints),
 )
 

@@ -1,0 +1,120 @@
+"""Numbers by bucket of time and by key: what the kinds share that publish series.
+
+A bucket is told from others by the width of its resolution, its start, and its key, which stands once in the table
+`key` with its total and with the times of its first and last event.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select
+
+from statscache.plugins import keys
+from statscache.plugins.contract import State
+from statscache.store.bulk import Upsert
+from statscache.store.schema import bucket, key
+from statscache.timeline import Resolution
+
+add = Upsert(bucket, lambda table, new: {"value": table.c.value + new.value})
+"""Adds values to buckets: rows of plugin, width, start, key, value."""
+
+
+def _adding_keys(least: Callable[..., Any], greatest: Callable[..., Any]) -> Upsert:
+    return Upsert(
+        key,
+        lambda table, new: {
+            "total": table.c.total + new.total,
+            "first": least(table.c.first, new.first),
+            "last": greatest(table.c.last, new.last),
+        },
+    )
+
+
+_add_keys = {
+    "sqlite": _adding_keys(func.min, func.max),
+    "postgresql": _adding_keys(func.least, func.greatest),
+}
+
+
+def add_keys(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Add totals to keys, and widen their times: rows of plugin, key, dimensions, total, first, last."""
+    _add_keys[connection.dialect.name](connection, rows)
+
+
+def kept_from(resolution: Resolution, through: int | None) -> int:
+    """Return the start of the oldest bucket that is kept; 0 if all are."""
+    start = None if through is None else resolution.kept_from(through)
+    return 0 if start is None else start
+
+
+def drop_expired(state: State, resolution: Resolution) -> None:
+    """Remove the buckets of periods that are kept no longer."""
+    if resolution.keep is not None:
+        mine = bucket.c.plugin == state.plugin, bucket.c.width == resolution.width
+        state.connection.execute(delete(bucket).where(*mine, bucket.c.start < kept_from(resolution, state.through)))
+
+
+def sums(state: State, resolution: Resolution, start: int, end: int) -> dict[int, int]:
+    """Return the sum of the buckets in `[start, end)` by digest of key."""
+    query = select(bucket.c.key, func.sum(bucket.c.value)).where(
+        bucket.c.plugin == state.plugin,
+        bucket.c.width == resolution.width,
+        bucket.c.start >= start,
+        bucket.c.start < end,
+    )
+    return {digest: int(total) for digest, total in state.connection.execute(query.group_by(bucket.c.key))}
+
+
+def series(state: State, resolution: Resolution, start: int, end: int) -> list[list[Any]]:
+    """Return the rows `[timestamp, *dimensions, value]` of the buckets in `[start, end)`, sorted so."""
+    query = (
+        select(bucket.c.start, key.c.dimensions, bucket.c.value)
+        .join(key, (key.c.plugin == bucket.c.plugin) & (key.c.key == bucket.c.key))
+        .where(
+            bucket.c.plugin == state.plugin,
+            bucket.c.width == resolution.width,
+            bucket.c.start >= max(start, kept_from(resolution, state.through)),
+            bucket.c.start < end,
+        )
+        .order_by(bucket.c.start, key.c.dimensions)
+    )
+    return [[row.start, *keys.load(row.dimensions), row.value] for row in state.connection.execute(query)]
+
+
+def starts(state: State, resolution: Resolution) -> list[int]:
+    """Return the start of one bucket in each period that has one, oldest first."""
+    found: list[int] = []
+    after = kept_from(resolution, state.through)
+    # One seek for each period, instead of a scan of all its buckets.
+    while True:
+        query = select(func.min(bucket.c.start)).where(
+            bucket.c.plugin == state.plugin, bucket.c.width == resolution.width, bucket.c.start >= after
+        )
+        start = state.connection.scalar(query)
+        if start is None:
+            return found
+        found.append(start)
+        after = resolution.period(start).end
+
+
+def names(connection: Connection, plugin: int) -> Mapping[int, keys.Key]:
+    """Return all keys of a plugin by their digest."""
+    query = select(key.c.key, key.c.dimensions).where(key.c.plugin == plugin)
+    return {row.key: keys.load(row.dimensions) for row in connection.execute(query)}
+
+
+def dump(
+    connection: Connection, plugin: int, resolutions: Sequence[Resolution], through: int | None
+) -> Iterator[tuple[Any, ...]]:
+    """Yield keys and kept buckets, row by row in a declared order, for a recount to compare with."""
+    for row in connection.execute(select(key).where(key.c.plugin == plugin).order_by(key.c.dimensions)):
+        yield ("key", keys.load(row.dimensions), row.total, row.first, row.last)
+    of = names(connection, plugin)
+    for resolution in resolutions:
+        query = select(bucket).where(
+            bucket.c.plugin == plugin,
+            bucket.c.width == resolution.width,
+            bucket.c.start >= kept_from(resolution, through),
+        )
+        for row in connection.execute(query.order_by(bucket.c.start, bucket.c.key)):
+            yield (resolution.name, row.start, of[row.key], row.value)

@@ -1,0 +1,140 @@
+"""`Distinct`: how many different members each key saw in a day, an ISO week and a month.
+
+A set is a union, so a member counts once however often it is seen; and uniques of days do not add up to those of a
+week. So the members of each day, week and month are kept, as 64 bits of their digest, and each bucket's number rises
+when a member is new in it. What is new in no day is new in no week and no month, and is not even looked for there.
+"""
+
+from collections import Counter as Counts
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from statscache import canonical
+from statscache.exceptions import YieldError
+from statscache.plugins import buckets, keys
+from statscache.plugins.contract import Dirty, Observation, Plugin, State, check_key
+from statscache.store.bulk import insert_new
+from statscache.store.schema import bucket, key, member
+from statscache.timeline import DAILY, DAY, MONTHLY, WEEKLY, Resolution
+
+_CACHED_MEMBERS = 100_000
+_WINDOWS = {"last_day": DAILY, "last_week": WEEKLY, "last_month": MONTHLY}
+
+Met = tuple[int, bytes, int]
+"""One yield: the digest of its key, the key as it is stored, and the digest of the member."""
+
+Seen = tuple[int, int, int]
+"""When a member was seen in seconds since 1970 UTC, the digest of the key, and that of the member."""
+
+
+class Distinct(Plugin):
+    """Counts different members by key: `observe` yields a key and a member, such as `(("git",), "ralph")`.
+
+    Published are exact uniques by day, ISO week and month, and those of the last whole one of each in `latest`. All
+    are kept for ever, and so are the digests of members (a late message may name one that is known): a row for each
+    member in each day, each week and each month.
+    """
+
+    kind = "Distinct"
+
+    def __init__(self, settings: dict[str, Any] | None = None) -> None:
+        super().__init__(settings)
+        self._checked: dict[Any, Met] = {}
+
+    @classmethod
+    def faults(cls) -> Iterator[str]:
+        if cls.unbounded:
+            yield "`unbounded` is for counters; members may be many, but the keys of a Distinct are few"
+
+    @property
+    def resolutions(self) -> tuple[Resolution, ...]:
+        return DAILY, WEEKLY, MONTHLY
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        return (DAY,)
+
+    def check(self, item: Any) -> Met:
+        try:
+            return self._checked.get(item) or self._check_new(item)
+        except TypeError:
+            return self._check_new(item)
+
+    def _check_new(self, item: Any) -> Met:
+        if type(item) is not tuple or len(item) != 2 or type(item[0]) is not tuple:
+            raise YieldError(f"Distinct takes a key and a member, such as (('git',), 'ralph'); got {item!r:.200}")
+        name = check_key(self.dimensions, item[0])
+        if type(item[1]) is not str:
+            raise YieldError(f"the member of {name!r:.200} must be a string; got {item[1]!r:.200}")
+        try:
+            which = canonical.digest64(item[1].encode())
+        except UnicodeEncodeError as error:
+            raise YieldError(f"the member of {name!r:.200} holds a lone surrogate") from error
+        if len(self._checked) >= _CACHED_MEMBERS:
+            self._checked.clear()
+        checked = self._checked[item] = keys.digest(name), keys.stored(name), which
+        return checked
+
+    def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
+        connection, plugin = state.connection, state.plugin
+        new = _new_in(state, DAILY, [(timestamp, met[0], met[2]) for timestamp, _, _, met in observations])
+        days = Counts(digest for _, digest, _ in new)
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        stored: dict[int, bytes] = {}
+        for timestamp, _, _, (digest, name, _) in observations:
+            stored[digest] = name
+            first[digest] = min(first.get(digest, timestamp), timestamp)
+            last[digest] = max(last.get(digest, timestamp), timestamp)
+        buckets.add_keys(
+            connection,
+            [(plugin, digest, name, days[digest], first[digest], last[digest]) for digest, name in stored.items()],
+        )
+        return {Dirty("latest")}.union(
+            self._count(state, DAILY, new),
+            *(self._count(state, resolution, _new_in(state, resolution, new)) for resolution in (WEEKLY, MONTHLY)),
+        )
+
+    def _count(self, state: State, resolution: Resolution, new: Iterable[Seen]) -> set[Dirty]:
+        counts = Counts((start, digest) for start, digest, _ in new)
+        rows = [(state.plugin, resolution.width, start, digest, number) for (start, digest), number in counts.items()]
+        buckets.add(state.connection, rows)
+        return {Dirty(resolution.name, resolution.period(start).start) for start, _ in counts}
+
+    def clear(self, connection: Connection, plugin: int) -> None:
+        for table in (key, bucket, member):
+            connection.execute(delete(table).where(table.c.plugin == plugin))
+
+    def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
+        yield from buckets.dump(connection, plugin, self.resolutions, through)
+        names = buckets.names(connection, plugin)
+        query = select(member).where(member.c.plugin == plugin).order_by(*member.primary_key)
+        for row in connection.execute(query):
+            yield ("member", row.width, row.start, names[row.key], row.member)
+
+    def latest(self, state: State) -> list[dict[str, Any]]:
+        if state.through is None:
+            return []
+        numbers = {}
+        for field, resolution in _WINDOWS.items():
+            end = resolution.floor(state.through)
+            numbers[field] = buckets.sums(state, resolution, resolution.floor(end - 1), end)
+        query = select(key.c.key, key.c.dimensions).where(key.c.plugin == state.plugin).order_by(key.c.dimensions)
+        return [
+            {**self.record(row.dimensions), **{field: of.get(row.key, 0) for field, of in numbers.items()}}
+            for row in state.connection.execute(query)
+        ]
+
+    def series(self, state: State, resolution: Resolution, start: int, end: int) -> list[list[Any]]:
+        return buckets.series(state, resolution, start, end)
+
+    def bucket_starts(self, state: State, resolution: Resolution) -> list[int]:
+        return buckets.starts(state, resolution)
+
+
+def _new_in(state: State, resolution: Resolution, seen: Iterable[Seen]) -> list[Seen]:
+    """Keep the members that were seen, and return those that are new in their bucket, with its start as time."""
+    rows = {(state.plugin, resolution.width, resolution.floor(time), digest, which) for time, digest, which in seen}
+    return [(start, digest, which) for _, _, start, digest, which in insert_new(state.connection, member, sorted(rows))]

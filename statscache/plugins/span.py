@@ -1,0 +1,137 @@
+"""`Span`: when something started and stopped, and what is still in progress.
+
+The start of a key is the earliest that was seen, its stop the latest, and its fields are those of the newest yield
+that had any; so the order in which messages come makes no difference.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, ClassVar
+
+import orjson
+from sqlalchemy import Connection, case, delete, func, select, tuple_
+
+from statscache.exceptions import YieldError
+from statscache.plugins import keys
+from statscache.plugins.contract import Dirty, Observation, Plugin, State, check_key
+from statscache.plugins.keys import Key
+from statscache.plugins.newest import check_fields
+from statscache.store.bulk import Upsert
+from statscache.store.schema import key, span
+
+_NO_FIELDS = (-1, b"", 0, b"{}")
+"""Timestamp, message, index and value where no yield had fields: older than any that has."""
+
+_add_keys = Upsert(key)
+
+
+def _merging(least: Callable[..., Any], greatest: Callable[..., Any]) -> Upsert:
+    def merge(table: Any, new: Any) -> dict[str, Any]:
+        # A null is unknown, and the other one stands.
+        start = func.coalesce(least(table.c.start, new.start), table.c.start, new.start)
+        stop = func.coalesce(greatest(table.c.stop, new.stop), table.c.stop, new.stop)
+        newer = tuple_(new.timestamp, new.message, new.index) > tuple_(
+            table.c.timestamp, table.c.message, table.c.index
+        )
+        fields = {
+            name: case((newer, getattr(new, name)), else_=table.c[name])
+            for name in ("timestamp", "message", "index", "fields")
+        }
+        moved = func.coalesce(greatest(start, stop), start, stop)
+        return {"start": start, "stop": stop, "moved": moved, **fields}
+
+    return Upsert(span, merge)
+
+
+_add_spans = {
+    "sqlite": _merging(func.min, func.max),
+    "postgresql": _merging(func.least, func.greatest),
+}
+
+
+class Span(Plugin):
+    """Times of things that start and stop: `observe` yields `(key, "start")` or `(key, "stop")`, perhaps with fields.
+
+    A third item is a dict of fields, of which the newest is kept. Published are the spans that moved last.
+
+    Attributes:
+        shown: How many spans `latest` has; all are kept.
+    """
+
+    kind = "Span"
+    shown: ClassVar[int] = 200
+
+    @classmethod
+    def faults(cls) -> Iterator[str]:
+        if cls.unbounded:
+            yield "`unbounded` is for counters; a Span publishes the `shown` spans that moved last"
+        if type(cls.shown) is not int or cls.shown < 1:
+            yield f"`shown` is {cls.shown!r}; give a whole number from 1"
+
+    def check(self, item: Any) -> tuple[Key, bool, bytes | None]:
+        if type(item) is not tuple or len(item) not in (2, 3) or type(item[0]) is not tuple:
+            message = "Span takes a key, 'start' or 'stop', and perhaps a dict, such as (('rawhide',), 'stop')"
+            raise YieldError(f"{message}; got {item!r:.200}")
+        name = check_key(self.dimensions, item[0])
+        if item[1] not in ("start", "stop"):
+            raise YieldError(f"{name!r:.200} must 'start' or 'stop'; got {item[1]!r:.200}")
+        taken = {*self.dimensions, "start", "stop", "duration"}
+        fields = check_fields(name, item[2], taken) if len(item) == 3 else None
+        return name, item[1] == "start", fields
+
+    def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
+        starts: dict[Key, int] = {}
+        stops: dict[Key, int] = {}
+        newest: dict[Key, tuple[int, bytes, int, bytes]] = {}
+        for _, yields in groupby(observations, key=itemgetter(2)):
+            for index, (timestamp, message, _, (name, is_start, fields)) in enumerate(yields):
+                if is_start:
+                    starts[name] = min(starts.get(name, timestamp), timestamp)
+                else:
+                    stops[name] = max(stops.get(name, timestamp), timestamp)
+                if fields is not None:
+                    entry = timestamp, message.encode(), index, fields
+                    newest[name] = max(newest.get(name, _NO_FIELDS), entry)
+        names = starts.keys() | stops.keys()
+        _add_keys(state.connection, [(state.plugin, keys.digest(name), keys.stored(name), 0, 0, 0) for name in names])
+        rows = []
+        for name in names:
+            start, stop = starts.get(name), stops.get(name)
+            moved = max(time for time in (start, stop) if time is not None)
+            rows.append((state.plugin, keys.digest(name), start, stop, moved, *newest.get(name, _NO_FIELDS)))
+        _add_spans[state.connection.dialect.name](state.connection, rows)
+        return {Dirty("latest")}
+
+    def clear(self, connection: Connection, plugin: int) -> None:
+        for table in (key, span):
+            connection.execute(delete(table).where(table.c.plugin == plugin))
+
+    def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
+        for row in connection.execute(_spans(plugin).order_by(key.c.dimensions)):
+            yield ("span", keys.load(row.dimensions), *row[2:-1])
+
+    def latest(self, state: State) -> list[dict[str, Any]]:
+        query = _spans(state.plugin).order_by(span.c.moved.desc(), key.c.dimensions.desc()).limit(self.shown)
+        return [
+            {
+                **self.record(row.dimensions),
+                "start": row.start,
+                "stop": row.stop,
+                "duration": _duration(row.start, row.stop),
+                **orjson.loads(row.fields),
+            }
+            for row in sorted(state.connection.execute(query), key=lambda row: row.dimensions)
+        ]
+
+
+def _spans(plugin: int) -> Any:
+    return (
+        select(span, key.c.dimensions)
+        .join(key, (key.c.plugin == span.c.plugin) & (key.c.key == span.c.key))
+        .where(span.c.plugin == plugin)
+    )
+
+
+def _duration(start: int | None, stop: int | None) -> int | None:
+    return stop - start if start is not None and stop is not None and stop >= start else None

@@ -1,0 +1,54 @@
+"""Documents that a plugin makes itself: what may be published, and what is said to the author of the rest."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from statscache import canonical, schemas
+from statscache.exceptions import DocumentError
+from statscache.plugins import Plugin
+
+LARGEST = 1_000_000
+"""Bytes of the largest document that a plugin may make."""
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_TAKEN = schemas.TYPES.keys() - {"latest"} | {"layout"}
+
+
+def check_name(plugin: Plugin, name: object, before: set[str]) -> None:
+    """Check that a plugin may publish a document of this name, besides those that it published before.
+
+    Raises:
+        DocumentError: It may not; the text says why, and what to do.
+    """
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        mend = "name it with lowercase letters, digits and '-', such as 'leaders'"
+        raise DocumentError(f"plugin {plugin.name}: `documents` yields a document named {name!r:.100}; {mend}")
+    if name in _TAKEN:
+        raise DocumentError(f"plugin {plugin.name}: the document {name!r} has a name that the format uses; rename it")
+    if name in before:
+        raise DocumentError(f"plugin {plugin.name}: `documents` yields two documents named {name!r}; rename one")
+
+
+def dumps(plugin: Plugin, name: str, header: Mapping[str, Any], content: Any) -> bytes:
+    """Return the bytes of a document: the fields of the header, then those of the content.
+
+    Raises:
+        DocumentError: The content is no JSON, has a field of the header, or is too large.
+    """
+    where = f"plugin {plugin.name}: the document {name!r}"
+    if header:
+        if not isinstance(content, dict):
+            raise DocumentError(f"{where} must be a dict of fields; got {type(content).__name__}")
+        if taken := sorted(header.keys() & content.keys()):
+            raise DocumentError(f"{where} has the fields {taken}, which every document has; rename them")
+        content = {**header, **content}
+    try:
+        data = canonical.dumps(content)
+    except (TypeError, orjson.JSONEncodeError) as error:
+        raise DocumentError(f"{where} is no JSON: {error}; use dict, list, str, int, float, bool and None") from error
+    if len(data) > LARGEST:
+        raise DocumentError(f"{where} has {len(data)} bytes; at most {LARGEST} are published, so let it hold less")
+    return data

@@ -1,0 +1,259 @@
+"""Plugins as the first statscache had them: their rows move with the journal, or not at all."""
+
+import csv
+import io
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import sqlalchemy as sa
+
+from samples import NOON, Buyers, Site, line
+from statscache.exceptions import PluginError
+from statscache.plugins import BaseModel, BasePlugin, CategorizedModel
+from statscache.store import quarantine
+from test_crashes import Killed, Steps, writes
+
+HOUR = 3600
+
+
+class Mention(BaseModel):
+    """How often a person had been named by then."""
+
+    __tablename__ = "data_popularity"
+    username = sa.Column(sa.UnicodeText, nullable=False, index=True)
+    references = sa.Column(sa.Integer, nullable=False)
+
+
+class Popularity(BasePlugin):
+    """One row for each message and person, with a running count."""
+
+    name = "Popularity"
+    summary = "Times that people were named"
+    description = """
+    One is counted for each message that names a person,
+    whoever it is.
+    """
+    model: ClassVar[Any] = Mention
+    layout = {"groups": [{"title": "People"}]}  # noqa: RUF012 - plugins of the first statscache have it so
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pending: list[tuple[datetime, str]] = []
+
+    def process(self, message: Any) -> None:
+        """Remember who is named."""
+        if message["msg"].get("poison"):
+            raise KeyError("poison")
+        moment = datetime.fromtimestamp(message["timestamp"], UTC).replace(tzinfo=None)
+        self.pending.extend((moment, name) for name in message["meta"]["usernames"])
+
+    def update(self, session: Any) -> None:
+        """Add what was remembered to the last count of each person."""
+        for moment, name in self.pending:
+            mine = session.query(self.model).filter(self.model.username == name)
+            last = mine.order_by(self.model.references.desc()).first()
+            session.add(self.model(timestamp=moment, username=name, references=(last.references if last else 0) + 1))
+            session.commit()
+        self.pending = []
+
+
+class Hourly(CategorizedModel):
+    """Messages of one topic in one hour."""
+
+    __tablename__ = "data_hourly"
+
+
+class Volume(BasePlugin):
+    """Messages by topic and hour, in rows that are updated."""
+
+    name = "hourly volume"
+    summary = "Messages by topic"
+    interval = timedelta(hours=1)
+    model = Hourly
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.counts: dict[tuple[datetime, str], int] = defaultdict(int)
+
+    def process(self, message: dict[str, Any]) -> None:
+        """Count the message in its hour."""
+        width = int(self.interval.total_seconds())
+        start = message["timestamp"] - message["timestamp"] % width
+        self.counts[datetime.fromtimestamp(start, UTC).replace(tzinfo=None), message["topic"]] += 1
+
+    def update(self, session: Any) -> None:
+        """Add the counts to their rows."""
+        for (start, topic), number in self.counts.items():
+            row = session.query(self.model).filter_by(timestamp=start, category=topic).first()
+            if row is None:
+                session.add(self.model(timestamp=start, category=topic, scalar=number))
+            else:
+                row.scalar += number
+        self.counts.clear()
+
+
+@pytest.fixture
+def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
+    """A site with both plugins, and a counter beside them."""
+    made = Site(database_url, tmp_path, (Popularity, Volume, Buyers))
+    yield made
+    made.close()
+
+
+def named(number: int, *users: str, **body: Any) -> bytes:
+    """Return a message about these people, ten minutes apart."""
+    return line(f"m{number}", NOON + 600 * number, body={"buyer": "b", **body}, users=users)
+
+
+def counts(site: Site) -> list[tuple[str, int]]:
+    """Return the names and counts that are published, oldest first."""
+    site.publish()
+    rows = site.document("v1/plugins/popularity/latest.json")["rows"]
+    return [(row["username"], row["references"]) for row in reversed(rows)]
+
+
+def volumes(site: Site) -> dict[int, int]:
+    """Return the number of messages in each hour, as published."""
+    site.publish()
+    return {row["timestamp"]: row["scalar"] for row in site.document("v1/plugins/hourly-volume/latest.json")["rows"]}
+
+
+def test_the_first_contract_becomes_the_present_one() -> None:
+    """Name, summary and description of the first statscache are path, title and definition."""
+    plugin = Popularity()
+    assert (plugin.name, plugin.title, plugin.summary) == ("popularity", "Popularity", "Times that people were named")
+    assert plugin.definition == "One is counted for each message that names a person, whoever it is."
+    assert plugin.config is plugin.settings
+
+
+def test_rows_are_published_newest_first(site: Site) -> None:
+    """Rows are there as JSON and CSV, newest first, with times in seconds; so is the layout, as it is."""
+    site.feed([named(0, "ralph"), named(1, "ralph", "pingou"), named(1, "ralph", "pingou")])
+    assert counts(site) == [("ralph", 1), ("pingou", 1), ("ralph", 2)]
+    table = (site.public / "v1/plugins/popularity/latest.csv").read_text()
+    head, first, *_ = csv.reader(io.StringIO(table))
+    assert head == ["timestamp", "id", "references", "username"]
+    assert first == [str(NOON + 600), "3", "2", "ralph"]
+    assert site.document("v1/plugins/popularity/layout.json") == Popularity.layout
+    assert volumes(site) == {NOON: 2}
+
+
+def test_rows_are_updated_over_batches(site: Site) -> None:
+    """What one batch wrote, the next one finds and adds to, in this process and in another."""
+    site.feed([named(number) for number in range(3)])
+    site.feed([named(number) for number in range(5)])
+    site = site.reopened()
+    site.feed([named(number) for number in range(5, 8)])
+    assert volumes(site) == {NOON: 6, NOON + HOUR: 2}
+
+
+def test_killed_anywhere_the_rows_lose_nothing(site: Site) -> None:
+    """Killed before any operation of a fold and delivered again, each message is in the rows once."""
+    site.feed([named(0, "ralph")])
+    delivery = [named(1, "ralph"), named(2, "pingou"), named(3, "ralph")]
+    for at in range(1000):
+        try:
+            with writes(site.database, Steps(at)):
+                site.feed(delivery)
+        except Killed:
+            site.database.engine.dispose()
+            assert (counts(site), volumes(site)) == ([("ralph", 1)], {NOON: 1}), f"killed before operation {at}"
+            continue
+        break
+    assert at > 15, "hardly anything was interrupted"
+    assert counts(site) == [("ralph", 1), ("ralph", 2), ("pingou", 1), ("ralph", 3)]
+    assert volumes(site) == {NOON: 4}
+
+
+def test_a_bad_message_is_set_aside_and_takes_nothing_with_it(site: Site) -> None:
+    """`process` raises on one message in the middle: it is set aside, and counts of the others have no hole."""
+    site.feed([named(0, "ralph"), named(1, "ralph", poison=True), named(2, "ralph"), named(3, "pingou")])
+    assert counts(site) == [("ralph", 1), ("ralph", 2), ("pingou", 1)]
+    assert volumes(site) == {NOON: 4}
+    with site.database.reading() as connection:
+        (item,) = quarantine.listed(connection)
+    assert (item.plugin, item.reason) == ("popularity", "KeyError: 'poison'")
+
+
+def test_sql_that_fails_is_the_plugins_own_fault(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the database refuses of a plugin's statements stops neither the delivery nor the other plugins."""
+
+    def update(self: Popularity, session: Any) -> None:
+        session.execute(sa.text("SELECT nothing FROM nowhere"))
+
+    monkeypatch.setattr(Popularity, "update", update)
+    outcome = site.feed([named(0, "ralph"), named(1, "ralph")])
+    assert (outcome.accepted, outcome.failures) == (2, 2)
+    assert volumes(site) == {NOON: 2}
+
+
+def test_a_rebuild_makes_the_rows_anew(site: Site) -> None:
+    """The table is dropped and folded again from the journal, whatever was in it."""
+    site.feed([named(0, "ralph"), named(1, "ralph")])
+    with site.database.writing() as connection:
+        connection.execute(sa.text("UPDATE data_popularity SET username = 'nobody'"))
+    site.ingest.rebuild(["popularity"])
+    site.catch_up()
+    assert counts(site) == [("ralph", 1), ("ralph", 2)]
+
+
+def test_latest_holds_the_newest_thousand(site: Site) -> None:
+    """Of many rows the newest are published."""
+    site.feed([line(f"m{number}", NOON + number, users=["ralph"]) for number in range(1100)])
+    found = counts(site)
+    assert len(found) == 1_000
+    assert found[-1] == ("ralph", 1_100)
+
+
+def test_latest_is_bounded_in_bytes(site: Site) -> None:
+    """Of large rows fewer are published, so that the document has about 100 kB."""
+    site.feed([line(f"n{number}", NOON + 2000 + number, users=["x" * 199]) for number in range(600)])
+    site.publish()
+    assert 80_000 < len((site.public / "v1/plugins/popularity/latest.json").read_bytes()) < 101_000
+
+
+def table(**attributes: Any) -> type[BasePlugin]:
+    """Define a plugin like the one that counts messages, but for these attributes."""
+    return type("Wrong", (Volume,), {"__doc__": "Wrong.", "name": "wrong", "summary": "Wrong.", **attributes})
+
+
+class Clash(BaseModel):
+    """A model whose table has the name of one of statscache's own."""
+
+    __tablename__ = "journal"
+
+
+@pytest.mark.parametrize(
+    ("attributes", "mend"),
+    [
+        ({"process": BasePlugin.process}, "`process` is missing"),
+        ({"update": BasePlugin.update}, "`update` is missing"),
+        ({"model": None}, "`model` is missing; derive one from BaseModel"),
+        ({"model": dict}, "derive it from BaseModel"),
+        ({"model": Clash}, "the table 'journal' of the model is one of statscache's own"),
+        ({"people": True}, "`people` needs `forget(self, session, name)`"),
+        ({"unbounded": True, "dimensions": ("a",)}, "`unbounded` is for counters"),
+    ],
+)
+def test_a_wrong_table_is_refused(attributes: dict[str, Any], mend: str) -> None:
+    """The error says what is wrong with the class, and the mend."""
+    with pytest.raises(PluginError, match="Wrong: ") as caught:
+        table(**attributes)
+    assert mend in str(caught.value)
+
+
+def test_a_model_can_be_made_by_the_plugin() -> None:
+    """A class without a model makes one, once for all its instances."""
+    made = []
+
+    def make_model(self: Any) -> Any:
+        made.append(type("Made", (CategorizedModel,), {"__tablename__": "data_made"}))
+        return made[-1]
+
+    cls = table(model=None, make_model=make_model)
+    assert cls().model is cls().model is made[0]
+    assert len(made) == 1
