@@ -100,22 +100,28 @@ setup(
         "Typing :: Typed",
     ],
     python_requires=">=3.11",
-    # Templates and site are directories of data beside the code, and travel as data-only subpackages;
+    # Docs, examples, site and templates are directories of data beside the code, and travel as data-only subpackages;
     # statscache/resources.py finds them in a wheel and in a checkout.
     packages=[
         *find_packages(HERE, include=["statscache", "statscache.*"]),
+        "statscache.docs",
+        "statscache.examples",
         "statscache.site",
         "statscache.templates",
         "statscache_plugins",
         *[f"statscache_plugins.{name}" for name in find_packages(HERE / "plugins")],
     ],
     package_dir={
+        "statscache.docs": "docs",
+        "statscache.examples": "examples/site",
         "statscache.site": "site",
         "statscache.templates": "templates",
         "statscache_plugins": "plugins",
     },
     package_data={
         "statscache": ["py.typed"],
+        "statscache.docs": ["**/*"],
+        "statscache.examples": ["**/*"],
         "statscache.site": ["**/*"],
         "statscache.store": ["migrations/**/*"],
         "statscache.templates": ["**/*"],

@@ -74,11 +74,11 @@ export function levels(low, high) {
 /** The greatest of the lines by their sum, and the rest as one. */
 export function fewest(lines) {
   const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
-  const ranked = lines.map((line) => ({ ...line, total: sum(line.values) })).sort((a, b) => b.total - a.total);
+  const ranked = lines.map((line) => ({ total: sum(line.values), ...line })).sort((a, b) => b.total - a.total);
   if (ranked.length <= MOST_LINES) return ranked;
   const rest = ranked.slice(MOST_LINES - 1);
   const values = rest[0].values.map((_, at) => (rest[0].values[at] === null ? null : sum(rest.map((line) => line.values[at]))));
-  return [...ranked.slice(0, MOST_LINES - 1), { label: `other (${rest.length})`, values, total: sum(values) }];
+  return [...ranked.slice(0, MOST_LINES - 1), { label: `other (${rest.length})`, values, total: sum(rest.map((line) => line.total)) }];
 }
 
 /**

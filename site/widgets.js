@@ -85,6 +85,7 @@ time { white-space: nowrap; }
 `);
 
 const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all" };
+const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
 const LENGTHS = { last_7d: 7 * d.DAY, last_30d: 30 * d.DAY };
 
 /** One client for each site, whose index one watch asks for, for all elements of the page. */
@@ -213,6 +214,13 @@ class StatscacheElement extends HTMLElement {
     return key;
   }
 
+  /** Fails where a document is not published, and says what is; nothing is asked for that is not there. */
+  need(about, name) {
+    const root = `v1/plugins/${about.name}/`;
+    const known = about.documents.map(({ path }) => path.slice(root.length)).filter((path) => path.endsWith(".json"));
+    if (!known.includes(name)) throw new NotPublished(`${about.name} has no ${name}; it has: ${known.join(", ") || "nothing yet"}`);
+  }
+
   number(name, fallback, least, most) {
     const value = Number(this.getAttribute(name) ?? fallback);
     if (!Number.isInteger(value) || value < least || value > most) throw new TypeError(`${name} is a whole number from ${least} to ${most}`);
@@ -245,6 +253,7 @@ class Count extends StatscacheElement {
       const days = Object.values(found.days).flat();
       return days.reduce((sum, [time, value]) => sum + (time >= end - LENGTHS[name] && time < end ? value : 0), 0);
     }
+    this.need(about, "latest.json");
     const { rows } = await client.latest(about.name);
     const wanted = key ? rows.filter((row) => about.dimensions.every((dimension, at) => row[dimension] === key[at])) : rows;
     if (wanted.length && !wanted.some((row) => Number.isFinite(row[name]))) throw new TypeError(`its rows have no field ${name}`);
@@ -355,6 +364,7 @@ class Calendar extends StatscacheElement {
       const found = await client.key(about.name, ...this.key);
       return { days: new Map(found?.days[shown] ?? []), oldest: found ? d.year(found.first) : shown };
     }
+    this.need(about, "series/1d/index.json");
     const span = await client.series(about.name, "1d", start, end);
     const days = new Map();
     for (const row of span.rows) days.set(row[0], (days.get(row[0]) ?? 0) + row.at(-1));
@@ -368,6 +378,7 @@ class Series extends StatscacheElement {
     const resolution = this.getAttribute("resolution") ?? "1h";
     const through = index.through ?? 0;
     const days = this.number("days", { "1m": 1, "1h": 7 }[resolution] ?? 365, 1, 3660);
+    this.need(about, `series/${resolution}/index.json`);
     const span = await client.series(about.name, resolution, through - days * d.DAY, through + 1);
     const buckets = this.#buckets(span);
     const missing = (time) => span.gaps.some(([low, high]) => time >= low && time < high);
@@ -379,7 +390,9 @@ class Series extends StatscacheElement {
     }
     const wanted = this.key ? [d.label(this.key)] : by.size ? [...by.keys()] : [""];
     const values = (name) => buckets.map((time) => (missing(time) ? null : by.get(name)?.get(time) ?? 0));
-    const lines = d.fewest(wanted.map((name) => ({ label: name || about.unit, values: values(name) })));
+    // What was counted around a gap is in the sum, though the line breaks there.
+    const sum = (name) => [...(by.get(name)?.values() ?? [])].reduce((total, value) => total + value, 0);
+    const lines = d.fewest(wanted.map((name) => ({ label: name || about.unit, values: values(name), total: sum(name) })));
     const known = lines.flatMap((line) => line.values).filter((value) => value !== null);
     const total = lines.reduce((sum, line) => sum + line.total, 0);
     const title = `${about.title}: ${d.number(total)} ${about.unit} in ${days} days to ${d.minute(through)}`;
@@ -448,6 +461,7 @@ class Table extends StatscacheElement {
   async draw(client, index, about) {
     const name = this.getAttribute("document") ?? "latest";
     const list = this.getAttribute("list") ?? "rows";
+    this.need(about, `${name}.json`);
     const content = (await client.document(about.name, name))[list];
     if (!Array.isArray(content)) throw new NotPublished(`the document ${name} has no list ${JSON.stringify(list)}`);
     const rows = content.filter((row) => row !== null && typeof row === "object" && !Array.isArray(row));
@@ -475,7 +489,7 @@ class Table extends StatscacheElement {
   #head(column, rows, sorting) {
     const mine = sorting?.column === column;
     const numeric = rows.some((row) => typeof row[column] === "number");
-    const button = d.element("button", { type: "button", "data-name": column }, d.foreign(column, 40));
+    const button = d.element("button", { type: "button", "data-name": column }, d.foreign(Object.hasOwn(HEADS, column) ? HEADS[column] : column, 40));
     button.addEventListener("click", () => {
       this.#sorting = { column, down: mine ? !sorting.down : numeric };
       this.refresh();

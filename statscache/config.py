@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, 
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from statscache.exceptions import ConfigurationError
+from statscache.timeline import parse_time
 
 PATHS = (Path("statscache.toml"), Path("/etc/statscache/statscache.toml"))
 """Where the configuration is looked for when neither `--config` nor `STATSCACHE_CONFIG` names it."""
@@ -83,6 +85,35 @@ class SpoolSection(Section):
     path: Path = Field(description="The directory; it exists already.")
 
 
+class DatagrepperSection(Section):
+    """`[sources.datagrepper]`: history over HTTP."""
+
+    url: str = Field(
+        description="Address of the search, such as https://apps.fedoraproject.org/datagrepper/v2/search."
+    )
+    start: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="When history begins: an ISO 8601 date or time (no zone means UTC)."
+    )
+    timeout: Annotated[float, Field(gt=0)] = Field(60.0, description="Seconds for which the server may be silent.")
+    repair_hours: Annotated[float, Field(ge=0)] = Field(
+        168.0, description="Hours back from now that a consumer keeps complete; 0 to leave history to `backfill`."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an address such as https://apps.fedoraproject.org/datagrepper/v2/search")
+        return url
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _start_is_a_time(cls, start: Any) -> Any:
+        # TOML has dates and times of its own; a variable of the environment is text.
+        return parse_time(str(start)) if isinstance(start, str | date) else start
+
+
 class SourcesSection(Section):
     """`[sources]`: a section that is there enables the source."""
 
@@ -95,6 +126,7 @@ class SourcesSection(Section):
         serialization_alias="fedora-messaging",
     )
     spool: SpoolSection | None = Field(None, description="A directory into which archives are dropped.")
+    datagrepper: DatagrepperSection | None = Field(None, description="History over HTTP.")
 
 
 class JournalSection(Section):
@@ -120,6 +152,15 @@ class PluginsSection(Section):
     )
     settings: dict[str, dict[str, Any]] = Field({}, description="A table of settings for each plugin, by name.")
     shared: dict[str, Any] = Field({}, description="Settings that several plugins ask for by name, such as `bots`.")
+
+
+class PrivacySection(Section):
+    """`[privacy]`: what is said of people."""
+
+    people: bool = Field(True, description="Whether plugins about people are active.")
+    suppressed: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="Names of people who are left out; a change folds the journal anew."
+    )
 
 
 class DirectoryTarget(Section):
@@ -291,6 +332,7 @@ class Config(BaseSettings):
     sources: SourcesSection = SourcesSection()
     journal: JournalSection = JournalSection()
     plugins: PluginsSection = PluginsSection()
+    privacy: PrivacySection = PrivacySection()
     publish: PublishSection = PublishSection()
 
     @classmethod

@@ -170,7 +170,7 @@ ALL: tuple[type[Plugin], ...] = (*KINDS, *VOLUME)
 @cache
 def _pages() -> Pages:
     # Templates are compiled once for all sites.
-    return Pages(resources.templates(), resources.site(), title="statscache", base_url=None)
+    return Pages(resources.sources(), title="statscache", base_url=None)
 
 
 class Site:

@@ -165,7 +165,7 @@ def test_a_password_is_not_shown(call: Call) -> None:
     ("arguments", "reason"),
     [
         (("nonsense",), "No such command 'nonsense'"),
-        (("backfill",), "Missing argument"),
+        (("backfill",), "add a section [sources.datagrepper]"),
         (("backfill", "--complete", "x", "y", "archive.ndjson"), "expected 2015-08-08"),
         (("backfill", "--complete", "10", "10", "archive.ndjson"), "the start must be before the end"),
         (("rebuild", "nobody"), "no active plugin is named 'nobody'; active are: "),
@@ -337,13 +337,13 @@ def test_one_file_that_cannot_be_read_is_said_in_one_line(call: Call) -> None:
 
 def test_status_tells_of_large_documents_and_is_content(call: Call, tmp_path: Path) -> None:
     """A broken budget is a warning: what is published is right, and only dear to fetch."""
-    messages = (line(f"{n}", NOON + n, f"org.fedoraproject.prod.shop.{n:04}{'x' * 60}") for n in range(900))
+    messages = (line(f"{n}", NOON + n, f"org.fedoraproject.prod.{n:04}{'x' * 60}.sale") for n in range(900))
     (tmp_path / "many").write_bytes(b"\n".join(messages))
     call("backfill", "many")
     call("publish")
     done = call("status")
     assert done.status == 0
-    assert "oversize    v1/plugins/volume-by-topic/latest.json: " in done.out
+    assert "oversize    v1/plugins/volume-by-category/latest.json: " in done.out
 
 
 def test_numbers_and_their_words_agree(call: Call, archive: Path) -> None:

@@ -251,4 +251,4 @@ def test_example_inventory_fits_the_roles() -> None:
 
 def _wheel(source: str, directory: Path, *arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--use-pep517", "--wheel-dir", directory, *arguments]
-    subprocess.run([*command, source], check=True, capture_output=True, text=True)
+    subprocess.run([*map(str, command), source], check=True, capture_output=True, text=True)

@@ -3,7 +3,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import click
 import orjson
@@ -17,9 +17,10 @@ from statscache.cli import cli
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
 from statscache.ingest import Delivery
 from statscache.message import Message
-from statscache.plugins import Counter, Latest, Log, Plugin, keys, registry
+from statscache.plugins import Counter, Distinct, Latest, Log, Plugin, Span, keys, registry
 from statscache.plugins.registry import Problem, Registry
 from statscache.publish import headers
+from statscache.schemas import Row
 from statscache.service.publishing import Publishing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -105,10 +106,55 @@ class Edits(Counter):
     title = "Edits"
     dimensions = ("page",)
     topics = ("wiki.#",)
+    layout: ClassVar[Any] = {"groups": [{"title": "Main", "pages": ["Main"]}]}
 
     def observe(self, message: Message) -> Iterator[tuple[str]]:
         """Count the edit for its page."""
         yield (message.body["title"],)
+
+
+class Owners(Distinct):
+    """Different owners of builds."""
+
+    name = "owners"
+    title = "Owners"
+    topics = ("copr.build.end",)
+
+    def observe(self, message: Message) -> Iterator[tuple[tuple[()], str]]:
+        """Meet the owner."""
+        yield (), message.body["owner"]
+
+
+class Builders(Span):
+    """From when to when an owner built."""
+
+    name = "builders"
+    title = "Builders"
+    dimensions = ("owner",)
+    topics = ("copr.build.end",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Start, and stop, with the build."""
+        yield (message.body["owner"],), "start", {"number": message.body.get("number")}
+        yield (message.body["owner"],), "stop"
+
+
+class Divided(Counter):
+    """Builds by owner, divided by chroot."""
+
+    name = "divided"
+    title = "Builds by owner"
+    dimensions = ("owner",)
+    breakdown = "chroot"
+    topics = ("copr.build.end",)
+    unbounded = True
+
+    def observe(self, message: Message) -> Iterator[tuple[str, str | None]]:
+        """Count the build for its owner and chroot."""
+        yield message.body["owner"], message.body.get("chroot")
+
+
+SITE = (Builds, NewestBuild, RecentBuilds, Edits, Owners, Builders, Divided)
 
 
 @pytest.fixture(scope="module")
@@ -119,9 +165,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         database=DatabaseSection(url=f"sqlite:///{directory / 'statscache.db'}"),
         publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),)),
     )
-    active = Registry([Builds(), NewestBuild(), RecentBuilds(), Edits()], [Problem("broken", "ImportError: no")])
+    active = Registry([cls() for cls in SITE], [Problem("broken", "ImportError: no")])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("statscache.service.installation.load", lambda *_: active)
+        patch.setattr("statscache.service.installation.load", lambda *_, **__: active)
         installation = service.Installation(config)
     for hours in (0, 30):
         bodies: list[dict[str, Any]] = [
@@ -338,15 +384,16 @@ def command_lines(source: str, program: str) -> Iterator[str]:
 PATTERNS = {
     "<name>": r"[a-z][a-z0-9-]*",
     "<document>": r"[a-z0-9-]+",
-    "<resolution>": r"1[mhd]",
+    "<resolution>": r"1(m|h|d|w|mo)",
     "<period>": r"[0-9T-]+",
     "<key>": r"[^/]+",
-    "<plot>": r"chart(-1[mhd])?",
+    "<plot>": r"chart(-1[mhdw])?",
     "<schema>": r"[a-z-]+",
     "<snapshot>": r"[0-9a-f]{64}",
     "<xx>": r"[0-9a-f]{2}",
     "<object>": r"[0-9a-f]{64}\.[a-z]+",
     "<asset>": r"[^/]+",
+    "<page>": r".+",
 }
 
 
@@ -393,15 +440,21 @@ def documented_fields() -> dict[str, dict[str, str]]:
     }
 
 
+ROW_FIELDS = Row.__optional_keys__
+"""Fields of records that the format names; others are a plugin's own."""
+
+
 def fields(value: Mapping[str, Any], prefix: str, plugin: type[Plugin]) -> Iterator[tuple[str, Any]]:
     """Yield name and value of the fields of a document, in the notation of format.md."""
     for name, item in value.items():
         path = f"{prefix}{name}"
         if prefix == "rows[]." and name in plugin.dimensions:
             path = "rows[].<dimension>"
-        elif prefix == "rows[]." and plugin.kind != "Counter" and name != "timestamp":
+        elif prefix == "rows[]." and name not in ROW_FIELDS:
             path = "rows[].<field>"
-        elif prefix in ("entries.", "days."):
+        elif prefix == "parts[]." and name == getattr(plugin, "breakdown", None):
+            path = "parts[].<breakdown>"
+        elif prefix.endswith(("entries.", "days.")):
             path = f"{prefix}{'<entry>' if prefix == 'entries.' else '<year>'}"
         if isinstance(item, dict):
             yield from fields(item, f"{path}.", plugin)
@@ -434,7 +487,7 @@ def test_fields_have_the_types_of_the_tables(site: Path) -> None:
 
 def of_plugin(document: Mapping[str, Any]) -> type[Plugin]:
     """Return the plugin of a document; any, if it has none."""
-    return next((cls for cls in (NewestBuild, RecentBuilds, Edits) if cls.name == document.get("plugin")), Builds)
+    return next((cls for cls in SITE if cls.name == document.get("plugin")), Builds)
 
 
 def test_the_kinds_of_entries_are_documented() -> None:
@@ -456,9 +509,10 @@ def test_resolutions_are_those_of_the_table() -> None:
         code(name): (width, code(label), kept) for name, width, _, label, kept in rows(text("format.md"), "resolution")
     }
     moment = timeline.parse_time("2015-08-08T13:37:00")
-    for resolution in (timeline.MINUTELY, timeline.HOURLY, timeline.DAILY):
+    for resolution in timeline.RESOLUTIONS.values():
+        width = "a month" if resolution.fixed_width is None else f"{resolution.width} s"
         kept = "for ever" if resolution.keep is None else f"{resolution.keep // timeline.DAY} days"
-        assert listed.pop(resolution.name) == (f"{resolution.width} s", resolution.period(moment).label, kept)
+        assert listed.pop(resolution.name) == (width, resolution.period(moment).label, kept)
     assert not listed
 
 
@@ -489,7 +543,8 @@ def test_every_attribute_of_a_message_is_documented() -> None:
 
 def test_every_kind_is_documented() -> None:
     """The kinds that an author can import have a section each."""
-    kinds = {name for name in plugins.__all__ if "kind" in vars(getattr(plugins, name))}
+    public = (getattr(plugins, name) for name in plugins.__all__)
+    kinds = {cls.__name__ for cls in public if "kind" in vars(cls)}
     assert set(re.findall(r"^### (\w+)$", text("plugins.md"), re.MULTILINE)) == kinds
 
 

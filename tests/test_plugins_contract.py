@@ -167,7 +167,7 @@ def test_shared_settings_reach_who_asks_and_give_way_to_its_own(install: Callabl
             define(name="asks-for-nothing"),
         ]
     )
-    loaded = registry.load(["*"], {"has-its-own": {"colour": "red"}}, {"bots": ["koschei"], "colour": "blue"})
+    loaded = registry.load(["*"], {"has-its-own": {"colour": "red"}}, shared={"bots": ["koschei"], "colour": "blue"})
     assert {plugin.name: plugin.settings for plugin in loaded} == {
         "asks": {"bots": ["koschei"]},
         "asks-for-nothing": {},

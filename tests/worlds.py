@@ -46,7 +46,8 @@ class Links(Latest):
         """Keep the whole body as the value."""
         text = str(message.body.get("thing"))
         field = "".join(letter for letter in text if letter.isprintable())[:200] or "empty"
-        yield (text,), {"url": text[:900], "nested": {"list": [text[:900], None]}, field: text[:900], "number": -5, "none": None}
+        short = text[:900]
+        yield (text,), {"url": short, "nested": {"list": [short, None]}, field: short, "number": -5, "none": None}
 
 
 def empty(directory: Path) -> Path:

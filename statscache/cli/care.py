@@ -9,6 +9,7 @@ from statscache import schemas
 from statscache.cli.context import Context, as_json, passed, show_json, show_table
 from statscache.cli.verify import verify
 from statscache.config import find
+from statscache.plugins import Plugin
 from statscache.service.health import health, progress_age
 from statscache.store import Database, invariants, quarantine, targets
 from statscache.store.migrations import upgrade
@@ -26,7 +27,7 @@ WANTING = 3
 @as_json
 @passed
 def plugins(context: Context, resume: str | None, json_: bool) -> None:
-    """List the plugins that are installed and active."""
+    """List the plugins that are active, and those that are turned off."""
     with context.installation() as installation:
         ingest = installation.ingest
         if resume:
@@ -36,20 +37,8 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
         with installation.database.reading() as connection:
             state = health(connection, installation.registry, ())
         states = {row["name"]: row for row in state["plugins"]}
-        listed = [
-            {
-                "name": plugin.name,
-                "title": plugin.title,
-                "kind": plugin.kind,
-                "unit": plugin.unit,
-                "dimensions": list(plugin.dimensions),
-                "topics": list(plugin.topics),
-                "unbounded": plugin.unbounded,
-                "version": plugin.version,
-                "state": states[plugin.name]["state"],
-            }
-            for plugin in installation.registry
-        ]
+        listed = [_about(plugin, states[plugin.name]["state"]) for plugin in installation.registry]
+        listed += [_about(cls, "off ([privacy] people)") for cls in installation.registry.turned_off]
         problems = state["problems"]
     if json_:
         show_json({"plugins": listed, "problems": problems})
@@ -57,6 +46,20 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
     columns = ["name", "kind", "state", "dimensions", "topics", "title"]
     rows = [[_cell(row[column]) or ("all" if column == "topics" else "-") for column in columns] for row in listed]
     show_table(columns, rows)
+
+
+def _about(plugin: Plugin | type[Plugin], state: str) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "title": plugin.title,
+        "kind": plugin.kind,
+        "unit": plugin.unit,
+        "dimensions": list(plugin.dimensions),
+        "topics": list(plugin.topics),
+        "unbounded": plugin.unbounded,
+        "version": plugin.version,
+        "state": state,
+    }
 
 
 @click.command()

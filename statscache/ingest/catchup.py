@@ -28,9 +28,12 @@ _log = logging.getLogger(__name__)
 
 
 def version_of(plugin: Plugin) -> str:
-    """Return what the state of a plugin depends on besides messages: its version and its settings."""
+    """Return what the state of a plugin depends on besides messages: its version, its settings, who is left out."""
     settings = canonical.digest(canonical.identity(dict(plugin.settings)))[:16] if plugin.settings else "-"
-    return f"{plugin.version} {settings}"
+    version = f"{plugin.version} {settings}"
+    if not plugin.suppressed:
+        return version
+    return f"{version} {canonical.digest(canonical.identity(sorted(plugin.suppressed)))[:16]}"
 
 
 def is_behind(stored: str, ours: str) -> bool:

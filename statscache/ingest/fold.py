@@ -19,6 +19,7 @@ from statscache.message import Message, TopicOnly
 from statscache.plugins import Counter, Plugin, State
 from statscache.plugins.contract import Dirty, Observation
 from statscache.plugins.tally import Tally, tally
+from statscache.scrubbing import scrub
 from statscache.store import positions, quarantine
 from statscache.store.positions import Position
 
@@ -96,7 +97,7 @@ class Placed:
 def observe(plugin: Plugin, messages: Sequence[tuple[int, Message]], observed: Observed) -> None:
     """Let a plugin observe messages, given with their index, and add what it yields to `observed`.
 
-    The yields of one message count together or not at all.
+    People who are left out are not in what it is shown. The yields of one message count together or not at all.
     """
     if plugin.by_topic:
         topics: dict[str, list[int]] = {}
@@ -104,6 +105,8 @@ def observe(plugin: Plugin, messages: Sequence[tuple[int, Message]], observed: O
             topics.setdefault(message.topic, []).append(index)
         observe_topics(plugin, topics, observed)
         return
+    if plugin.suppressed:
+        messages = [(index, scrub(message, plugin.suppressed)) for index, message in messages]
     observations = observed.observations
     append = observations.append
     check = plugin.check

@@ -105,7 +105,7 @@ class Plugin(ABC):
             dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
         version: Raise it when `observe` changes its mind: the statistic is then folded anew from the journal.
         shared: Names of the settings that it takes from `[plugins.shared]` where its own table does not have them.
-        people: Whether keys are people.
+        people: Whether keys are people, or documents name them: such a plugin is off where these are not wanted.
         unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
             called anew whenever such a bucket ends.
@@ -134,6 +134,7 @@ class Plugin(ABC):
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         """Make the plugin with its settings from `[plugins.settings.NAME]`; override to check them."""
         self.settings: Mapping[str, Any] = settings or {}
+        self.suppressed: frozenset[str] = frozenset()
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         """Refuse a class that breaks the contract, when it is defined.

@@ -34,11 +34,18 @@ class Registry:
     Args:
         plugins: Instances, each name once.
         problems: What could not be loaded.
+        turned_off: Plugins about people, where these are not wanted.
     """
 
-    def __init__(self, plugins: Iterable[Plugin], problems: Iterable[Problem] = ()) -> None:
+    def __init__(
+        self,
+        plugins: Iterable[Plugin],
+        problems: Iterable[Problem] = (),
+        turned_off: Iterable[type[Plugin]] = (),
+    ) -> None:
         self.plugins: tuple[Plugin, ...] = tuple(sorted(plugins, key=lambda plugin: plugin.name))
         self.problems: tuple[Problem, ...] = tuple(problems)
+        self.turned_off: tuple[type[Plugin], ...] = tuple(sorted(turned_off, key=lambda cls: cls.name))
         self._interested: dict[str, tuple[Plugin, ...]] = {}
 
     def __iter__(self) -> Iterator[Plugin]:
@@ -72,7 +79,9 @@ class Registry:
 def load(
     enabled: Sequence[str] = ("*",),
     settings: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
     shared: Mapping[str, Any] | None = None,
+    people: bool = True,
 ) -> Registry:
     """Load the installed plugins whose name matches one of the patterns `enabled`.
 
@@ -82,6 +91,7 @@ def load(
         enabled: Patterns of names.
         settings: A table of settings for each plugin, by name.
         shared: Settings for each plugin that asks for them, where its own table does not have them.
+        people: Whether plugins about people are wanted; else these are turned off.
     """
     classes: dict[str, tuple[type[Plugin], EntryPoint]] = {}
     problems: list[Problem] = []
@@ -100,15 +110,19 @@ def load(
                 continue
             classes[cls.name] = (cls, point)
     plugins: list[Plugin] = []
+    turned_off: list[type[Plugin]] = []
     for name, (cls, point) in classes.items():
         if not any(fnmatch.fnmatchcase(name, pattern) for pattern in enabled):
+            continue
+        if cls.people and not people:
+            turned_off.append(cls)
             continue
         try:
             asked = {key: value for key, value in (shared or {}).items() if key in cls.shared}
             plugins.append(cls(asked | {**(settings or {}).get(name, {})}))
         except Exception as error:
             problems.append(Problem(name, f"{point.value}: {type(error).__name__}: {error}"))
-    return Registry(plugins, problems)
+    return Registry(plugins, problems, turned_off)
 
 
 def _classes(point: EntryPoint) -> Iterator[type[Plugin]]:

@@ -92,15 +92,18 @@ class Renderer:
                 rendered.removed += sorted(plots.keys() - pages.keys())
                 whole &= made
         if all_pages:
-            whole &= self._keep_pages(pages, self._pages.assets(), keep)
+            whole &= self._keep_pages(pages, self._pages.fixed(), keep)
             whole &= self._keep_pages(pages, schemas.documents(), keep)
         views = [rendered.view for rendered in plugins if rendered.view is not None]
         whole &= self._keep_pages(pages, self._pages.index(views, end.through), keep)
         active = {plugin.name for plugin in self._registry}
         missing = [row for name, row in rows.items() if name not in active and row.rendered_through is not None]
-        if self._registry.problems:
-            return Rendering(end.through, plugins, [], [row.name for row in missing], pages, whole)
-        return Rendering(end.through, plugins, missing, [], pages, whole)
+        if not self._registry.problems:
+            return Rendering(end.through, plugins, missing, [], pages, whole)
+        # A missing one may be what could not be loaded; one that is turned off is not.
+        turned_off = {cls.name for cls in self._registry.turned_off}
+        gone = [row for row in missing if row.name in turned_off]
+        return Rendering(end.through, plugins, gone, [row.name for row in missing if row not in gone], pages, whole)
 
     def _keep_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], keep: Keep) -> bool:
         # One bad page must not stop the others; it keeps its last good bytes.

@@ -30,7 +30,11 @@ class Installation:
         self.database = Database(config.database.url)
         self.database.prepare()
         plugins = config.plugins
-        self.registry: Registry = load(plugins.enabled, plugins.settings, plugins.shared)
+        self.registry: Registry = load(
+            plugins.enabled, plugins.settings, shared=plugins.shared, people=config.privacy.people
+        )
+        for plugin in self.registry:
+            plugin.suppressed = frozenset(config.privacy.suppressed)
         self.watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
         self.ingest = Ingest(
             self.database,
