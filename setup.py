@@ -50,6 +50,7 @@ RUNTIME = [
 
 AMQP = ["fedora-messaging>=3.5", "pika>=1.3.2"]
 POSTGRESQL = ["psycopg[binary]>=3.1.18"]
+DASK = ["distributed>=2024.5"]
 BROTLI = ["brotli>=1.1"]
 SIGNATURES = ["cryptography>=42"]
 
@@ -57,6 +58,7 @@ SIGNATURES = ["cryptography>=42"]
 TEST = [
     *AMQP,
     *BROTLI,
+    *DASK,
     *POSTGRESQL,
     *SIGNATURES,
     "ansible-core>=2.16",
@@ -132,6 +134,7 @@ setup(
     extras_require={
         "amqp": AMQP,
         "brotli": BROTLI,
+        "dask": DASK,
         "postgresql": POSTGRESQL,
         "signatures": SIGNATURES,
         "test": TEST,

@@ -129,6 +129,14 @@ class SourcesSection(Section):
     datagrepper: DatagrepperSection | None = Field(None, description="History over HTTP.")
 
 
+class JournalSection(Section):
+    """`[journal]`: the messages that were accepted."""
+
+    keep: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Days before the newest message for which messages are kept; for ever if not given."
+    )
+
+
 class PluginsSection(Section):
     """`[plugins]`: which statistics are kept."""
 
@@ -322,6 +330,7 @@ class Config(BaseSettings):
     database: DatabaseSection = DatabaseSection()
     bus: BusSection = BusSection()
     sources: SourcesSection = SourcesSection()
+    journal: JournalSection = JournalSection()
     plugins: PluginsSection = PluginsSection()
     privacy: PrivacySection = PrivacySection()
     publish: PublishSection = PublishSection()

@@ -33,6 +33,14 @@ class SourceError(StatscacheError, OSError):
     """A source cannot be read; the text names it and the mend."""
 
 
+class ExportError(StatscacheError, OSError):
+    """An archive could not be written; what was at its place is still there."""
+
+
+class WorkerError(StatscacheError, RuntimeError):
+    """Work that was given to other processes failed; what was committed stays."""
+
+
 class SchemaError(StatscacheError, RuntimeError):
     """The database's schema is not the one that this release works with."""
 

@@ -95,10 +95,12 @@ def _show_status(
     journal = state["journal"]
     through = "no message yet" if state["through"] is None else iso(state["through"])
     click.echo(f"through     {through}" + ("" if age is None else f"; last heard of {age:,} s ago"))
-    each = journal["stored_bytes"] / journal["messages"] if journal["messages"] else 0
+    kept = journal["messages"] - journal["removed"]
+    each = journal["stored_bytes"] / kept if kept else 0
     stored = f"{journal['stored_bytes']:,} bytes, {each:.0f} a message" if each else "empty"
-    held = f"{counted(journal['messages'], 'message')} in {counted(journal['segments'], 'segment')}"
-    click.echo(f"journal     {held} ({stored})")
+    removed = f", {journal['removed']:,} removed" if journal["removed"] else ""
+    held = f"{counted(kept, 'message')} in {counted(journal['segments'], 'segment')}"
+    click.echo(f"journal     {held} ({stored}){removed}")
     click.echo(
         f"besides     {journal['known']:,} known, {journal['conflicts']:,} conflicts, {journal['foreign']:,} foreign,"
         f" {journal['held']:,} held, {journal['quarantined']:,} in quarantine"

@@ -17,6 +17,7 @@ from statscache.ingest import Outcome
 from statscache.plugins.registry import load
 from statscache.publish import Report
 from statscache.service import Installation, backfill, history, run
+from statscache.service.parallel import Workers, working
 from statscache.snapshot import Snapshot
 from statscache.sources import archive
 from statscache.store.coverage import Interval
@@ -24,6 +25,7 @@ from statscache.timeline import iso, parse_time
 from statscache.wording import counted
 
 _SECONDS_BETWEEN_LINES = 5.0
+_WINDOWS = 16
 
 _log = logging.getLogger("statscache")
 
@@ -41,6 +43,19 @@ class Moment(click.ParamType[int]):
             return parse_time(value)
         except ValueError as error:
             self.fail(str(error), parameter, context)
+
+
+_jobs = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that parse and count.",
+)
+_scheduler = click.option(
+    "--scheduler", metavar="ADDR", help="Have the workers of this Dask cluster parse and count; needs statscache[dask]."
+)
 
 
 def stop_on_signals() -> threading.Event:
@@ -86,7 +101,13 @@ def consume(context: Context) -> None:
 @click.option("--start", type=Moment(), help="Where history begins, if not where the configuration says.")
 @click.option("--end", type=Moment(), help="Where history ends, if not now.")
 @click.option("--gaps", is_flag=True, help="Ask only for what is known to be missing.")
-@click.option("--jobs", type=click.IntRange(1, 16), default=2, show_default=True, help="Windows to fetch at a time.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes that parse and count FILES, 1 if not given; or windows of history to fetch at a time, 2.",
+)
+@_scheduler
 @as_json
 @passed
 def backfill_command(
@@ -96,7 +117,8 @@ def backfill_command(
     start: int | None,
     end: int | None,
     gaps: bool,
-    jobs: int,
+    jobs: int | None,
+    scheduler: str | None,
     json_: bool,
 ) -> None:
     """Take in history: from archives (NDJSON files, plain, gzip or zstd), or without FILES from datagrepper.
@@ -109,16 +131,20 @@ def backfill_command(
         raise click.UsageError("--start, --end and --gaps go with history from datagrepper, so without FILES")
     if complete and not files:
         raise click.UsageError("--complete says what FILES hold; history from datagrepper tells by itself")
+    if not files and (scheduler or (jobs or 1) > _WINDOWS):
+        raise click.UsageError(f"history from datagrepper is fetched here, and at most {_WINDOWS} windows at a time")
     if start is not None and end is not None and start >= end:
         raise click.UsageError("--start must be before --end")
     whole = Outcome()
     with context.installation() as installation:
         if files:
-            failure = _read(context, installation, files, complete, whole)
+            with working(installation, jobs or 1, scheduler) as workers:
+                failure = _read(context, installation, files, complete, whole, workers)
+                _catch_up(context, installation, workers)
         else:
             wanted = history.wanted(installation, start, end, only_gaps=gaps)
-            failure = _walk(context, installation, wanted, jobs, whole)
-        _catch_up(context, installation)
+            failure = _walk(context, installation, wanted, jobs or 2, whole)
+            _catch_up(context, installation)
         _show(installation, whole, json_)
     if failure:
         raise SourceError(failure)
@@ -130,6 +156,7 @@ def _read(
     files: Sequence[Path],
     complete: Interval | None,
     whole: Outcome,
+    workers: Workers | None,
 ) -> str:
     """Take in archives, and return what went wrong; empty if nothing did."""
     unread, failure = 0, ""
@@ -137,7 +164,7 @@ def _read(
         size = path.stat().st_size if path.is_file() else 0
         try:
             with _telling(context, path.name, size) as told:
-                for consumed, outcome in backfill.backfill(installation, path):
+                for consumed, outcome in backfill.backfill(installation, path, workers):
                     whole += outcome
                     told(consumed, outcome.read)
         except SourceError as error:
@@ -194,14 +221,11 @@ def _telling(context: Context, name: str, total: int) -> Iterator[Callable[[int,
         yield told
 
 
-def _catch_up(context: Context, installation: Installation) -> None:
-    waiting = installation.ingest.behind()
-    if not waiting:
-        return
-    total = sum(number for _, number in waiting)
+def _catch_up(context: Context, installation: Installation, workers: Workers | None = None) -> None:
+    total = sum(number for _, number in installation.ingest.behind())
     spoken = time.monotonic()
     with context.progress() as bar:
-        task = bar.add_task("folding the journal", total=total, note="")
+        task = bar.add_task("folding the journal", total=total or None, note="")
 
         def tell_behind(behind: Sequence[tuple[str, int]]) -> None:
             nonlocal spoken
@@ -212,7 +236,7 @@ def _catch_up(context: Context, installation: Installation) -> None:
                 spoken = time.monotonic()
                 _log.info("folding the journal: %s left for %s", counted(left, "message"), note)
 
-        backfill.catch_up(installation, tell_behind)
+        backfill.catch_up(installation, tell_behind, workers)
 
 
 def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
@@ -240,12 +264,14 @@ def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
 
 @click.command()
 @click.argument("plugins", nargs=-1, required=True)
+@_jobs
+@_scheduler
 @passed
-def rebuild(context: Context, plugins: tuple[str, ...]) -> None:
+def rebuild(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: str | None) -> None:
     """Fold the journal anew into PLUGINS; what they published stays up until they have caught up."""
-    with context.installation() as installation:
+    with context.installation() as installation, working(installation, jobs, scheduler) as workers:
         installation.ingest.rebuild(plugins)
-        _catch_up(context, installation)
+        _catch_up(context, installation, workers)
     click.echo(f"rebuilt {', '.join(plugins)}")
 
 

@@ -128,5 +128,5 @@ def _verify_journal(context: Context, json_: bool) -> bool:
             }
         )
     elif skipped:
-        click.echo(f"not compared, for they are behind or suspended: {', '.join(skipped)}")
+        click.echo(f"not compared, for they are behind, suspended, or older than the journal: {', '.join(skipped)}")
     return not any(result.differences for result in found)

@@ -88,6 +88,11 @@ class Preparer:
         self._routes: dict[str, _Route] = {}
         self._suspended: frozenset[str] = frozenset()
 
+    @property
+    def suspended(self) -> frozenset[str]:
+        """Names of the plugins that are shown no messages."""
+        return self._suspended
+
     def leave_out(self, suspended: frozenset[str]) -> None:
         """Show no messages to the plugins of these names, and to all others again: what hangs would hang once more."""
         if suspended != self._suspended:

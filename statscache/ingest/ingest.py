@@ -13,6 +13,7 @@ from statscache.ingest import catchup, collector, hearing
 from statscache.ingest.batch import Batch, Preparer
 from statscache.ingest.fold import Placed, fold
 from statscache.ingest.outcome import Delivery, Outcome
+from statscache.ingest.upkeep import Upkeep
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
@@ -43,6 +44,7 @@ class Ingest:
         budget: Seconds that a plugin may take for one batch before it is suspended.
         watch: Is told what the plugins are doing.
         kept: Bytes of what is no message that are kept, and as many of messages of the future.
+        keep: Days for which the journal is kept; None for ever.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Ingest:
         budget: float = 30.0,
         watch: Watch | None = None,
         kept: int = KEPT,
+        keep: int | None = None,
     ) -> None:
         self.database = database
         self.registry = registry
@@ -60,6 +63,7 @@ class Ingest:
         self._kept = kept
         self._watch = watch or Watch()
         self._preparer = Preparer(registry, environments, self._watch)
+        self._upkeep = Upkeep(database, [plugin.name for plugin in registry], keep)
 
     def start(self) -> None:
         """Make the database ready for these plugins: new ones start at the beginning, changed ones start anew."""
@@ -81,12 +85,16 @@ class Ingest:
                     catchup.reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])
 
     @collector.paused()
-    def take(self, delivery: Delivery) -> Outcome:
+    def take(self, delivery: Delivery, batch: Batch | None = None) -> Outcome:
         """Accept a delivery in one transaction; when this returns, it is on disk.
 
         A delivery that the database refuses is halved until the poison is alone, which goes into quarantine.
+
+        Args:
+            delivery: What a source has delivered.
+            batch: What a preparer has made of it, if one did already.
         """
-        batch = self._preparer.prepare(delivery)
+        batch = self._preparer.prepare(delivery) if batch is None else batch
         try:
             with self.database.writing() as connection:
                 outcome = self._accept(connection, delivery, batch)
@@ -178,8 +186,9 @@ class Ingest:
                     continue
                 observed = batch.observed[plugin.name]
                 self._watch.note(plugin, f"what it made of {counted(observed.messages, 'message')}")
+                counting = placed.since(row.complete_from)
                 failures += fold(
-                    connection, plugin, row, observed, placed, through=end.through, budget=self._budget
+                    connection, plugin, row, observed, counting, through=end.through, budget=self._budget
                 )
                 row.position = end.position
         positions.save(connection, list(locked.values()))
@@ -192,10 +201,15 @@ class Ingest:
         return rows
 
     def catch_up(self) -> bool:
-        """Fold one step of the journal into each plugin that is behind; return whether any still is."""
+        """Fold one step of the journal into each plugin that is behind; return whether any still is.
+
+        When none is, the journal is taken care of: small segments are merged, and those of old days go.
+        """
         behind = False
         for plugin in self.registry:
             behind |= catchup.step(self.database, plugin, self._budget, self._watch)
+        if not behind:
+            self._upkeep.step()
         return behind
 
     def behind(self) -> list[tuple[str, int]]:
@@ -234,6 +248,11 @@ class Ingest:
             UnknownPlugin: No active plugin is named so.
         """
         self._set_suspended(self.registry.get(name).name, None)
+
+    @property
+    def suspended(self) -> frozenset[str]:
+        """Names of the plugins that need not observe anything, as far as is known here."""
+        return self._preparer.suspended
 
     def _set_suspended(self, name: str, reason: str | None) -> None:
         with self.database.writing() as connection:

@@ -74,7 +74,7 @@ class PluginRenderer:
         fixed = everything or ("latest", 0) in marks or self._out.crossed
         if fixed:
             with self._watch.working(self._plugin, "its documents"):
-                for document in documents.fixed(self._plugin, self._state):
+                for document in documents.fixed(self._plugin, self._state, self._row.complete_from):
                     self._add(document)
         for resolution in self._plugin.resolutions:
             touched = {number for document, number in marks if document == resolution.name}

@@ -50,6 +50,8 @@ class IndexedPlugin(TypedDict):
     """All but `ok` keep their last good documents."""
     last_event: Time | None
     """Newest event that was counted."""
+    complete_from: Time | None
+    """Time before which nothing is counted, for the journal is not kept for ever; null if everything is."""
     documents: list[Reference]
     """Its fixed documents, by path."""
 
@@ -100,6 +102,8 @@ class JournalHealth(TypedDict):
     """Bytes that are no message."""
     discarded: Count
     """Those of them that were set aside first, and are kept no longer for want of room."""
+    removed: Count
+    """Accepted messages that the journal keeps no longer."""
     segments: Count
     """Segments of the journal."""
     bytes: Count

@@ -7,6 +7,7 @@ from pathlib import Path
 from statscache.exceptions import SourceError
 from statscache.ingest import Delivery, Outcome
 from statscache.service.installation import Installation
+from statscache.service.parallel import Workers, caught_up, prepared
 from statscache.sources import archive
 from statscache.store import coverage, journal, sources
 
@@ -20,7 +21,9 @@ PREFIX = "archive:"
 """How the names of sources begin that are archives; they stay private, for they tell paths."""
 
 
-def backfill(installation: Installation, path: Path) -> Iterator[tuple[int, Outcome]]:
+def backfill(
+    installation: Installation, path: Path, workers: Workers | None = None
+) -> Iterator[tuple[int, Outcome]]:
     """Accept what an archive holds, from where an earlier run on the same file was interrupted.
 
     Yields, after each batch, the bytes of the file that have been read so far, and what came of the batch.
@@ -28,9 +31,11 @@ def backfill(installation: Installation, path: Path) -> Iterator[tuple[int, Outc
     Args:
         installation: The installation.
         path: An NDJSON file, plain, gzip or zstd.
+        workers: Who parses and observes; this process if nobody else does.
 
     Raises:
         SourceError: The file cannot be read, or is damaged; what came before was accepted.
+        WorkerError: The workers failed; what came before was accepted.
     """
     name = _name(path)
     with installation.database.reading() as connection:
@@ -42,10 +47,12 @@ def backfill(installation: Installation, path: Path) -> Iterator[tuple[int, Outc
         max_lines=BATCH,
         max_bytes=BATCH_BYTES,
     )
+    deliveries = (
+        (chunk.consumed, Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize)) for chunk in chunks
+    )
     try:
-        for chunk in chunks:
-            delivery = Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize)
-            yield chunk.consumed, installation.ingest.take(delivery)
+        for consumed, delivery, batch in prepared(deliveries, installation.ingest, workers):
+            yield consumed, installation.ingest.take(delivery, batch)
     except SourceError:
         # There is nothing more to read in it, and what replaces it is another file.
         _forget(installation, name)
@@ -65,13 +72,24 @@ def complete(installation: Installation, start: int, end: int) -> None:
         coverage.record(connection, start, end, complete=True)
 
 
-def catch_up(installation: Installation, tell: Callable[[Sequence[tuple[str, int]]], None]) -> None:
+def catch_up(
+    installation: Installation,
+    tell: Callable[[Sequence[tuple[str, int]]], None],
+    workers: Workers | None = None,
+) -> None:
     """Fold the journal into every plugin that is behind, until none is.
 
     Args:
         installation: The installation.
         tell: Is told after each step which plugins are behind, and by how many messages.
+        workers: Who parses and observes; this process if nobody else does.
+
+    Raises:
+        WorkerError: The workers failed; what they had done was folded.
     """
+    if workers is not None:
+        for _ in caught_up(installation, workers):
+            tell(installation.ingest.behind())
     while installation.ingest.catch_up():
         tell(installation.ingest.behind())
 

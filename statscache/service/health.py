@@ -51,6 +51,7 @@ def health(
             "held": sources.number_held(connection),
             "quarantined": set_aside.get(quarantine.PARSER, 0),
             "discarded": quarantine.discarded(connection),
+            "removed": journal.removed(connection).messages,
             "segments": segments,
             "bytes": size,
             "stored_bytes": stored,

@@ -43,6 +43,7 @@ class Installation:
             plugins.time_budget,
             self.watchdog,
             config.bus.max_kept,
+            config.journal.keep,
         )
         self.ingest.start()
         self.watchdog.report(self.ingest)

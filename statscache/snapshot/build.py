@@ -150,6 +150,7 @@ def _entries(connection: Connection, rendering: Rendering, before: Snapshot | No
             **rendered.about,
             "state": rendered.state,
             "last_event": rendered.row.newest,
+            "complete_from": rendered.row.complete_from,
             "documents": _documents(connection, rendered.about["name"]),
         }
         for rendered in rendering.plugins

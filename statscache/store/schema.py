@@ -44,6 +44,8 @@ journal = Table(
     Column("conflicts", BigInteger, nullable=False),
     Column("foreign_messages", BigInteger, nullable=False),
     Column("discarded", BigInteger, nullable=False, server_default="0"),
+    Column("removed", BigInteger, nullable=False, server_default="0"),
+    Column("removed_until", BigInteger),
 )
 
 segment = Table(
@@ -121,6 +123,7 @@ plugin = Table(
     Column("newest", BigInteger),
     Column("failures", BigInteger, nullable=False),
     Column("suspended", CodePoints),
+    Column("complete_from", BigInteger),
     Column("rendered_through", BigInteger),
     Column("rendered_with", CodePoints),
 )

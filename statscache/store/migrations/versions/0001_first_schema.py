@@ -80,6 +80,8 @@ def upgrade() -> None:
         sa.Column("conflicts", sa.BigInteger(), nullable=False),
         sa.Column("foreign_messages", sa.BigInteger(), nullable=False),
         sa.Column("discarded", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("removed", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("removed_until", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -152,6 +154,7 @@ def upgrade() -> None:
         sa.Column("newest", sa.BigInteger(), nullable=True),
         sa.Column("failures", sa.BigInteger(), nullable=False),
         sa.Column("suspended", CODE_POINTS, nullable=True),
+        sa.Column("complete_from", sa.BigInteger(), nullable=True),
         sa.Column("rendered_through", sa.BigInteger(), nullable=True),
         sa.Column("rendered_with", CODE_POINTS, nullable=True),
         sa.PrimaryKeyConstraint("id"),
