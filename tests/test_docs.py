@@ -117,7 +117,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("docs")
     config = Config(
         database=DatabaseSection(url=f"sqlite:///{directory / 'statscache.db'}"),
-        publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),)),
+        publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),), examples=True),
     )
     active = Registry([Builds(), NewestBuild(), RecentBuilds(), Edits()], [Problem("broken", "ImportError: no")])
     with pytest.MonkeyPatch.context() as patch:

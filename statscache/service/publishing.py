@@ -43,7 +43,9 @@ class Publishing:
     def __init__(self, installation: Installation, only: Sequence[str] = ()) -> None:
         self._installation = installation
         publish = installation.config.publish
-        pages = Pages(resources.sources(), title=publish.title, base_url=publish.base_url)
+        pages = Pages(
+            resources.sources(), title=publish.title, base_url=publish.base_url, examples=publish.examples
+        )
         self._renderer = Renderer(installation.registry, pages, publish.gate_share)
         unknown = sorted(set(only) - {section.name for section in publish.targets})
         if unknown:
