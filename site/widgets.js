@@ -327,7 +327,7 @@ class Calendar extends StatscacheElement {
     const columns = (d.monday(end - 1) - first) / (7 * d.DAY) + 1;
     const busy = [...days.values()].sort((a, b) => a - b);
     // Quarters of the busy days, so that one extreme day does not make the others pale.
-    const quarters = [0.25, 0.5, 0.75].map((share) => busy[Math.floor(busy.length * share)]);
+    const quarters = [0.25, 0.5, 0.75].map((share) => busy[Math.max(0, Math.floor(busy.length * share) - 1)]);
     const cells = d.svg("svg", { viewBox: `0 0 ${columns * 12} ${7 * 12}`, role: "img", "aria-label": title });
     const ticks = d.element("div", { class: "ticks flush", "aria-hidden": "true" });
     for (let time = start; time < end; time += d.DAY) {

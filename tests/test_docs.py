@@ -66,6 +66,7 @@ class Builds(Counter):
     title = "Builds"
     dimensions = ("owner", "chroot")
     topics = ("copr.build.end",)
+    people = True
     unbounded = True
 
     def observe(self, message: Message) -> Iterator[tuple[str, str | None]]:
@@ -337,6 +338,7 @@ PATTERNS = {
     "<resolution>": r"1[mhd]",
     "<period>": r"[0-9T-]+",
     "<key>": r"[^/]+",
+    "<year>": r"[0-9]{4}",
     "<plot>": r"chart(-1[mhd])?",
     "<schema>": r"[a-z-]+",
     "<snapshot>": r"[0-9a-f]{64}",

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from statscache import __version__, canonical
 from statscache.plugins import Plugin, State
 from statscache.render import documents
+from statscache.render.calendar import calendars
 from statscache.render.documents import Document
 from statscache.render.rendering import Keep, Rendered, about, keep_document
 from statscache.store import positions, published
@@ -113,12 +114,16 @@ class PluginRenderer:
         there: set[str] = set()
         for at in range(0, len(wanted), KEYS_AT_ONCE):
             for content in self._plugin.key_documents(self._state, wanted[at : at + KEYS_AT_ONCE]):
-                path, entry = keep_document(documents.key_document(self._plugin, content), self._keep)
-                self._out.changed[path] = entry
-                there.add(path)
+                made = [documents.key_document(self._plugin, content)]
+                if self._plugin.people:
+                    made += calendars(self._plugin, content)
+                entries = dict(keep_document(document, self._keep) for document in made)
+                self._out.changed |= entries
+                there |= entries.keys()
         if digests is None:
-            before = published.entries(self._connection, f"{documents.root(self._plugin)}/by", None, "data")
-            self._out.removed += sorted(before.keys() - there)
+            for part in ("data", "site"):
+                before = published.entries(self._connection, f"{documents.root(self._plugin)}/by", None, part)
+                self._out.removed += sorted(before.keys() - there)
 
     def _add(self, document: Document) -> None:
         path, entry = keep_document(document, self._keep)
