@@ -70,6 +70,7 @@ button:disabled { opacity: .45; cursor: default; }
 details { margin-top: .5em; font-size: .86em; }
 summary { cursor: pointer; }
 .scroll { position: relative; max-height: 22em; overflow: auto; margin-top: .4em; }
+.whole { max-height: none; }
 table { width: 100%; border-collapse: collapse; font-size: .95em; }
 th, td { padding: .35em .7em; text-align: left; vertical-align: baseline; font-weight: inherit; }
 td { max-width: 24em; }
@@ -202,7 +203,7 @@ class StatscacheElement extends HTMLElement {
     const through = index.through === null ? ["No data yet"] : ["Data through ", d.clock(index.through)];
     const late = isLate(index) ? " · overdue, so it may be old" : "";
     const state = about.state === "ok" ? "" : ` · ${about.state}`;
-    return d.element("p", { class: "note" }, ...through, late, state, " · ", link);
+    return d.element("p", { class: "note", part: "note" }, ...through, late, state, " · ", link);
   }
 
   /** The key that the attribute names: text, or a JSON array of text and null. */
@@ -326,7 +327,7 @@ class Calendar extends StatscacheElement {
     const columns = (d.monday(end - 1) - first) / (7 * d.DAY) + 1;
     const busy = [...days.values()].sort((a, b) => a - b);
     // Quarters of the busy days, so that one extreme day does not make the others pale.
-    const quarters = [0.25, 0.5, 0.75].map((share) => busy[Math.floor(busy.length * share)]);
+    const quarters = [0.25, 0.5, 0.75].map((share) => busy[Math.max(0, Math.floor(busy.length * share) - 1)]);
     const cells = d.svg("svg", { viewBox: `0 0 ${columns * 12} ${7 * 12}`, role: "img", "aria-label": title });
     const ticks = d.element("div", { class: "ticks flush", "aria-hidden": "true" });
     for (let time = start; time < end; time += d.DAY) {
@@ -477,7 +478,7 @@ class Table extends StatscacheElement {
     const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => cell(row[column], column))));
     const table = d.element("table", {}, d.element("caption", { class: "hidden" }, d.foreign(caption)), d.element("thead", {}, head), d.element("tbody", {}, ...body));
     const more = shown.length < rows.length ? `${d.number(shown.length)} of ${d.number(rows.length)} rows` : `${d.number(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
-    const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": d.clean(caption) }, table);
+    const scroll = d.element("div", { class: "scroll whole", tabindex: 0, role: "region", "aria-label": d.clean(caption) }, table);
     return [d.element("figure", {}, this.caption(about, more), rows.length ? scroll : d.element("p", { class: "quiet" }, "No rows yet."))];
   }
 

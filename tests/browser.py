@@ -107,10 +107,6 @@ class Visit:
         self.page.on("requestfailed", lambda _: self._ended())
         self.page.on("response", self._response)
 
-    def _response(self, response: Response) -> None:
-        if response.status >= 400:
-            self.problems.append(f"{response.status}: {response.url}")
-
     def __enter__(self) -> "Visit":
         return self
 
@@ -153,6 +149,10 @@ class Visit:
     def _dialog(self, dialog: Dialog) -> None:
         self.problems.append(f"something was executed: {dialog.message}")
         dialog.dismiss()
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400:
+            self.problems.append(f"{response.status}: {response.url}")
 
     def _ended(self) -> None:
         self._pending -= 1

@@ -267,9 +267,9 @@ def test_the_client_in_a_browser(site: Site, chromium: Browser, tmp_path: Path) 
             const pinned = await new Client().pin();
             const span = await pinned.series("edits", "1d", 1438992000, 1439164800);
             const known = await pinned.key("builds", "Ralph.B", null);
-            const unknown = await pinned.key("builds", "no", null);
-            const long = await keyPath(["x".repeat(300)]);
-            return [new Client().base, known.total, unknown, span.rows.length, long.length];
+            const unknown = await pinned.key("builds", "nobody", null);
+            const path = await keyPath(["x".repeat(300)]);
+            return [new Client().base, known.total, unknown, span.rows.length, path.length];
         }"""
         assert visit.page.evaluate(program, url) == [url, 1, None, 3, 113]
         preflights: list[str] = []

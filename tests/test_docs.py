@@ -67,6 +67,7 @@ class Builds(Counter):
     title = "Builds"
     dimensions = ("owner", "chroot")
     topics = ("copr.build.end",)
+    people = True
     unbounded = True
 
     def observe(self, message: Message) -> Iterator[tuple[str, str | None]]:
@@ -163,7 +164,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("docs")
     config = Config(
         database=DatabaseSection(url=f"sqlite:///{directory / 'statscache.db'}"),
-        publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),)),
+        publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),), examples=True),
     )
     active = Registry([cls() for cls in SITE], [Problem("broken", "ImportError: no")])
     with pytest.MonkeyPatch.context() as patch:
@@ -387,6 +388,7 @@ PATTERNS = {
     "<resolution>": r"1(m|h|d|w|mo)",
     "<period>": r"[0-9T-]+",
     "<key>": r"[^/]+",
+    "<year>": r"[0-9]{4}",
     "<plot>": r"chart(-1[mhdw])?",
     "<schema>": r"[a-z-]+",
     "<snapshot>": r"[0-9a-f]{64}",
