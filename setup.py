@@ -110,7 +110,7 @@ setup(
         "statscache.site": ["**/*"],
         "statscache.store": ["migrations/**/*"],
         "statscache.templates": ["**/*"],
-        "statscache_plugins": ["py.typed"],
+        "statscache_plugins": ["py.typed", "*.json"],
     },
     exclude_package_data={"": ["__pycache__/*", "*.pyc"]},
     include_package_data=False,
@@ -120,6 +120,20 @@ setup(
     entry_points={
         "console_scripts": ["statscache = statscache.cli:main"],
         "moksha.consumer": ["statscache = statscache.hub:StatscacheConsumer"],
-        "statscache.plugin": ["volume = statscache_plugins.volume:PLUGINS"],
+        # One for each module: what one of them raises when it is loaded is its own problem alone.
+        "statscache.plugin": [
+            "activity = statscache_plugins.activity:PLUGINS",
+            "badges = statscache_plugins.badges:PLUGINS",
+            "builds = statscache_plugins.builds:PLUGINS",
+            "cloud-images = statscache_plugins.cloud_images:PLUGINS",
+            "composes = statscache_plugins.composes:PLUGINS",
+            "contributors = statscache_plugins.contributors:PLUGINS",
+            "dashboard = statscache_plugins.dashboard:PLUGINS",
+            "images = statscache_plugins.images:PLUGINS",
+            "karma = statscache_plugins.karma:PLUGINS",
+            "pagure = statscache_plugins.pagure:PLUGINS",
+            "updates = statscache_plugins.updates:PLUGINS",
+            "volume = statscache_plugins.volume:PLUGINS",
+        ],
     },
 )

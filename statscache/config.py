@@ -82,6 +82,7 @@ class PluginsSection(Section):
         Path("statscache.hang"), description="File in which a process that is ended for a hang leaves word."
     )
     settings: dict[str, dict[str, Any]] = Field({}, description="A table of settings for each plugin, by name.")
+    shared: dict[str, Any] = Field({}, description="Settings that several plugins ask for by name, such as `bots`.")
 
 
 class PrivacySection(Section):

@@ -100,7 +100,7 @@ class Site:
         )
         active = Registry([Builds(), Edits(), NewestBuild(), RecentBuilds()], [Problem("broken", "ImportError: no")])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("statscache.service.installation.load", lambda *_: active)
+            patch.setattr("statscache.service.installation.load", lambda *_, **__: active)
             self.installation = service.Installation(config)
         self._publishing = Publishing(self.installation)
 

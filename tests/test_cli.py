@@ -168,7 +168,7 @@ def test_a_password_is_not_shown(call: Call) -> None:
         (("backfill",), "Missing argument"),
         (("backfill", "--complete", "x", "y", "archive.ndjson"), "expected 2015-08-08"),
         (("backfill", "--complete", "10", "10", "archive.ndjson"), "the start must be before the end"),
-        (("rebuild", "nobody"), "no active plugin is named 'nobody'; active are: volume, "),
+        (("rebuild", "nobody"), "no active plugin is named 'nobody'; active are: "),
         (("plugins", "--resume", "nobody"), "no active plugin is named 'nobody'"),
         (("try", "nobody", "archive.ndjson"), "no active plugin is named 'nobody'"),
         (("publish", "--target", "nobody"), "no target is named nobody; there are: public"),

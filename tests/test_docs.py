@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from bundled import BUNDLED
 from statscache import plugins, service, testing, timeline
 from statscache.cli import cli
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
@@ -166,7 +167,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     active = Registry([cls() for cls in SITE], [Problem("broken", "ImportError: no")])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("statscache.service.installation.load", lambda *_: active)
+        patch.setattr("statscache.service.installation.load", lambda *_, **__: active)
         installation = service.Installation(config)
     for hours in (0, 30):
         bodies: list[dict[str, Any]] = [
@@ -540,3 +541,12 @@ def test_every_kind_is_documented() -> None:
     public = (getattr(plugins, name) for name in plugins.__all__)
     kinds = {cls.__name__ for cls in public if "kind" in vars(cls)}
     assert set(re.findall(r"^### (\w+)$", text("plugins.md"), re.MULTILINE)) == kinds
+
+
+def test_every_bundled_plugin_is_described() -> None:
+    """The page of statistics names each plugin that comes with statscache, and its tables list no other."""
+    page = text("statistics.md")
+    names = {plugin.name for plugin in BUNDLED}
+    assert names <= set(re.findall(r"`([a-z0-9-]+)`", page))
+    listed = {name for cell, *_ in rows(page, "plugin") for name in re.findall(r"`([a-z0-9-]+)`", cell)}
+    assert listed <= names

@@ -186,7 +186,7 @@ def rebuild(context: Context, plugins: tuple[str, ...]) -> None:
 def try_command(context: Context, plugin: str, file: Path) -> None:
     """Run PLUGIN on the messages in FILE, without a database, and print the documents that it makes."""
     config = context.config
-    found = load(("*",), config.plugins.settings).get(plugin)
+    found = load(("*",), config.plugins.settings, shared=config.plugins.shared).get(plugin)
     limits = {"max_line": config.bus.max_line, "max_lines": backfill.BATCH, "max_bytes": backfill.BATCH_BYTES}
     wrong: list[str] = []
 

@@ -104,6 +104,7 @@ class Plugin(ABC):
         topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
             dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
         version: Raise it when `observe` changes its mind: the statistic is then folded anew from the journal.
+        shared: Names of the settings that it takes from `[plugins.shared]` where its own table does not have them.
         people: Whether keys are people, or documents name them: such a plugin is off where these are not wanted.
         unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
@@ -120,6 +121,7 @@ class Plugin(ABC):
     dimensions: ClassVar[tuple[str, ...]] = ()
     topics: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
+    shared: ClassVar[tuple[str, ...]] = ()
     people: ClassVar[bool] = False
     unbounded: ClassVar[bool] = False
     clocks: ClassVar[tuple[int, ...]] = ()
@@ -317,6 +319,8 @@ def _problems(cls: type[Plugin]) -> Iterator[str]:
         yield f"`version` is {cls.version!r}; give a whole number from 1"
     if cls.by_topic and not hasattr(cls, "merge_topics"):
         yield f"`by_topic` is for counters, and it is a {cls.kind}; leave it out"
+    if type(cls.shared) is not tuple or not all(isinstance(name, str) for name in cls.shared):
+        yield f"`shared` is {cls.shared!r}; give a tuple of names of settings, such as ('bots',)"
     if cls.unbounded and not cls.dimensions:
         yield "`unbounded` needs at least one dimension"
     if type(cls.clocks) is not tuple or any(type(width) is not int or width < 1 for width in cls.clocks):

@@ -29,7 +29,9 @@ class Installation:
         self.database = Database(config.database.url)
         self.database.prepare()
         plugins = config.plugins
-        self.registry: Registry = load(plugins.enabled, plugins.settings, config.privacy.people)
+        self.registry: Registry = load(
+            plugins.enabled, plugins.settings, shared=plugins.shared, people=config.privacy.people
+        )
         for plugin in self.registry:
             plugin.suppressed = frozenset(config.privacy.suppressed)
         self._watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
