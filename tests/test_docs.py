@@ -10,6 +10,7 @@ import orjson
 import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from sqlalchemy import update
 
 from bundled import BUNDLED
 from statscache import plugins, service, testing, timeline
@@ -22,6 +23,7 @@ from statscache.plugins.registry import Problem, Registry
 from statscache.publish import headers
 from statscache.schemas import Row
 from statscache.service.publishing import Publishing
+from statscache.store.schema import plugin
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -178,6 +180,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = [envelope(COPR, body, hours * 3600 + second) for second, body in enumerate(bodies)]
         lines += [envelope("org.fedoraproject.prod.wiki.article.edit", {"title": "Main"}, hours * 3600 + 5), b"no"]
         installation.ingest.take(Delivery("fedmsg", lines, connected=testing.NOON + hours * 3600))
+    with installation.database.writing() as connection:
+        # As if these had been added after old messages were removed.
+        connection.execute(update(plugin).values(complete_from=testing.NOON))
     with pytest.MonkeyPatch.context() as patch:
         # So that the status has something to say of every kind.
         patch.setattr("statscache.store.published.BUDGETS", {"latest": 10, "series": 10})
