@@ -83,7 +83,7 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
         if locked.position != row.position or not _may_fold(locked, plugin):
             return locked.position < end.position
         first = row.position + 1
-        placed = Placed.of(messages, range(first, first + len(messages)), "journal")
+        placed = Placed(records, range(first, first + len(records)), "journal")
         fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
         locked.position = row.position + len(messages)
         positions.save(connection, [locked])
@@ -101,12 +101,11 @@ def retry(database: Database, plugin: Plugin, item: SetAside, budget: float) -> 
         if record is None or item.position > row.position:
             return False
         observed = Observed()
-        message = Message.from_record(record)
-        observe(plugin, [(0, message)], observed)
+        observe(plugin, [(0, Message.from_record(record))], observed)
         if observed.failures:
             return False
         quarantine.drop(connection, (item.id,))
-        placed = Placed.of([message], [item.position], item.source)
+        placed = Placed([record], [item.position], item.source)
         failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
         positions.save(connection, [row])
         return failed == 0

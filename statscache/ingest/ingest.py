@@ -123,7 +123,7 @@ class Ingest:
                 identities = list(compress(identities, new))
                 times = list(compress(times, new))
             end = journal.append(connection, before, records, identities, times)
-        placed = Placed(batch.records, places, delivery.source, batch.times, batch.topics)
+        placed = Placed(batch.records, places, delivery.source)
         outcome.failures = self._fold(connection, before, end, batch, placed)
         for raw, reason in batch.malformed:
             quarantine.keep_bytes(connection, raw, reason, delivery.source)

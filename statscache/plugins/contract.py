@@ -17,9 +17,10 @@ from typing import Any, ClassVar, NamedTuple
 from sqlalchemy import Connection
 
 from statscache.exceptions import PluginError, YieldError
-from statscache.message import Message
+from statscache.message import EXCERPTS, Message
 from statscache.plugins.keys import Key
 from statscache.plugins.keys import load as load_key
+from statscache.plugins.tally import Answers, Tally
 from statscache.timeline import Resolution
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -110,8 +111,9 @@ class Plugin(ABC):
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
             called anew whenever such a bucket ends.
         layout: What clients need to draw the statistic, as JSON; published as `layout.json` as it is. None: nothing.
-        by_topic: Whether what `observe` yields depends on the topic alone, for a `Counter`. It is then called once for
-            each topic, and shown nothing but `topic`, `name`, `category` and `environment`.
+        depends_on: All attributes of a message on which it depends what `observe` yields, for a `Counter` or a
+            `Distinct`: of `topic`, `name`, `category`, `environment`, `agent`, `usernames` and `packages`. It is then
+            called once for all messages that have the same values there, and shown nothing else. None: all of it.
     """
 
     name: ClassVar[str]
@@ -126,7 +128,7 @@ class Plugin(ABC):
     unbounded: ClassVar[bool] = False
     clocks: ClassVar[tuple[int, ...]] = ()
     layout: ClassVar[Any] = None
-    by_topic: ClassVar[bool] = False
+    depends_on: ClassVar[tuple[str, ...] | None] = None
 
     kind: ClassVar[str]
     """The framework's: the name of the merge."""
@@ -208,6 +210,20 @@ class Plugin(ABC):
         The yields of one message stand together, in order.
         """
 
+    @property
+    def tallied(self) -> int:
+        """The width in seconds of the buckets in which `merge_values` wants messages counted, of kinds that have it."""
+        raise NotImplementedError
+
+    def merge_values(self, state: State, tally: Tally, answers: Answers) -> set[Dirty]:
+        """Merge what was observed of messages by their value, where `depends_on` is declared; as `merge` would."""
+        raise NotImplementedError
+
+    @property
+    def newest(self) -> int | None:
+        """How many yields of the newest messages are all that can matter of a batch; None where older ones can."""
+        return None
+
     @abstractmethod
     def clear(self, connection: Connection, plugin: int) -> None:
         """Remove all stored state of the plugin, which is about to fold the journal anew."""
@@ -248,11 +264,13 @@ _FRAMEWORK = {
     "kept",
     "latest",
     "merge",
-    "merge_topics",
+    "merge_values",
     "moments",
+    "newest",
     "record",
     "resolutions",
     "series",
+    "tallied",
     "windows",
 }
 
@@ -317,8 +335,10 @@ def _problems(cls: type[Plugin]) -> Iterator[str]:
         yield f"`topics` is {cls.topics!r}; give a tuple of patterns such as 'buildsys.build.state.change' or 'bodhi.#'"
     if type(cls.version) is not int or cls.version < 1:
         yield f"`version` is {cls.version!r}; give a whole number from 1"
-    if cls.by_topic and not hasattr(cls, "merge_topics"):
-        yield f"`by_topic` is for counters, and it is a {cls.kind}; leave it out"
+    if cls.depends_on is not None and cls.tallied is Plugin.tallied:
+        yield f"`depends_on` is for Counter and Distinct, and it is a {cls.kind}; leave it out"
+    if cls.depends_on is not None and not (type(cls.depends_on) is tuple and set(cls.depends_on) <= {*EXCERPTS}):
+        yield f"`depends_on` is {cls.depends_on!r}; give a tuple of names, each one of {', '.join(EXCERPTS)}"
     if type(cls.shared) is not tuple or not all(isinstance(name, str) for name in cls.shared):
         yield f"`shared` is {cls.shared!r}; give a tuple of names of settings, such as ('bots',)"
     if cls.unbounded and not cls.dimensions:

@@ -67,7 +67,7 @@ def _fold(scratch: Database, plugin: Plugin, records: Iterator[bytes], through: 
         messages = [Message.from_record(line) for line in lines]
         observed = Observed()
         observe(plugin, [pair for pair in enumerate(messages) if interested(pair[1].name)], observed)
-        placed = Placed.of(messages, range(at + 1, at + 1 + len(lines)), "journal")
+        placed = Placed(lines, range(at + 1, at + 1 + len(lines)), "journal")
         with scratch.writing() as connection:
             row = positions.load(connection)[plugin.name]
             fold(connection, plugin, row, observed, placed, through=through, budget=float("inf"))
