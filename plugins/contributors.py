@@ -22,6 +22,7 @@ class Contributors(Counter):
     unit = "contributions"
     dimensions = ("user",)
     breakdown = "category"
+    depends_on = ("agent", "category")
     shared = ("bots",)
     people = True
     unbounded = True
@@ -50,6 +51,7 @@ class UniqueContributors(Distinct):
         " bots are left out."
     )
     unit = "people"
+    depends_on = ("agent",)
     shared = ("bots",)
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
@@ -72,6 +74,7 @@ class UniqueContributorsByCategory(Distinct):
     )
     unit = "people"
     dimensions = ("category",)
+    depends_on = ("agent", "category")
     shared = ("bots",)
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:

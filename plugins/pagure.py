@@ -21,7 +21,7 @@ class Pagure(Counter):
     definition = "One is counted for each message of Pagure, be it of pagure.io or of the packages' sources."
     unit = "events"
     topics = _TOPICS
-    by_topic = True
+    depends_on = ("name",)
 
     def observe(self, message: Message) -> tuple[tuple[()]]:
         return ((),)
@@ -36,7 +36,7 @@ class PagureByEvent(Counter):
     unit = "events"
     dimensions = ("event",)
     topics = _TOPICS
-    by_topic = True
+    depends_on = ("name",)
 
     def observe(self, message: Message) -> tuple[tuple[str]]:
         return ((_event(message),),)

@@ -1,7 +1,6 @@
 """How much is said on the bus: in all, by category, topic, release, person, agent and package.
 
-These concern every message. So those that can declare that they depend on the topic alone; the others return what they
-would yield, for a list costs less than a generator.
+These concern every message, so they declare on what they depend, and are asked once for what many have in common.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,7 +17,7 @@ class Volume(Counter):
     name = "volume"
     title = "Messages"
     definition = "One is counted for each message that is accepted from the bus, whatever it says."
-    by_topic = True
+    depends_on = ()
 
     def observe(self, message: Message) -> tuple[tuple[()]]:
         return ((),)
@@ -34,7 +33,7 @@ class VolumeByCategory(Counter):
         " Topics too short to have one are counted under null."
     )
     dimensions = ("category",)
-    by_topic = True
+    depends_on = ("category",)
 
     def observe(self, message: Message) -> tuple[tuple[str | None]]:
         return ((message.category,),)
@@ -47,8 +46,8 @@ class VolumeByTopic(Counter):
     title = "Messages by topic"
     definition = "One is counted for each message, under its whole topic."
     dimensions = ("topic",)
+    depends_on = ("topic",)
     unbounded = True
-    by_topic = True
 
     def observe(self, message: Message) -> tuple[tuple[str]]:
         return ((message.topic,),)
@@ -64,6 +63,7 @@ class VolumeByUser(Counter):
         " A message that involves two people counts for both, so the sum over people is not the number of messages."
     )
     dimensions = ("user",)
+    depends_on = ("usernames",)
     people = True
     unbounded = True
 
@@ -81,6 +81,7 @@ class VolumeByPackage(Counter):
         " A message about two packages counts for both, so the sum over packages is not the number of messages."
     )
     dimensions = ("package",)
+    depends_on = ("packages",)
     unbounded = True
 
     def observe(self, message: Message) -> list[tuple[str]]:
@@ -115,6 +116,7 @@ class VolumeByAgent(Counter):
         " nobody is known to have acted, nobody does. Rows say whether the agent is on the list of bots."
     )
     dimensions = ("agent",)
+    depends_on = ("agent",)
     shared = ("bots",)
     people = True
     unbounded = True
@@ -141,6 +143,7 @@ class VolumeByKindOfAgent(Counter):
         " if another did, and under null where nobody is known to have acted."
     )
     dimensions = ("kind",)
+    depends_on = ("agent",)
     shared = ("bots",)
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:

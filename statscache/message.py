@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple, Never, Self
+from typing import Any, NamedTuple, Self
 
 import orjson
 
@@ -126,6 +126,11 @@ class Message:
         return address(self.topic).name
 
     @property
+    def derived(self) -> derivation.Derived:
+        """The next three at once."""
+        return self._derived or self._derive()
+
+    @property
     def agent(self) -> str | None:
         """The person who acted; None where nobody is known to have."""
         return (self._derived or self._derive())[0]
@@ -174,32 +179,38 @@ class Message:
         return derived
 
 
-class TopicOnly(Message):
-    """What is shown to a statistic that declares that it depends on the topic alone; it has nothing else.
+EXCERPTS = ("topic", "name", "category", "environment", "agent", "usernames", "packages")
+"""The attributes on which a statistic can declare that it depends."""
 
-    It stands for all messages of the topic, so whatever else it is asked for is an error that says so.
+
+class Excerpt(Message):
+    """What is shown to a statistic that declares on which attributes of a message it depends: these, and nothing else.
+
+    It stands for all messages that have these values, so whatever else it is asked for is an error that says so.
     """
 
-    __slots__ = ()
+    __slots__ = ("_shown",)
 
-    def __init__(self, topic: str) -> None:
-        self.topic = topic
+    def __init__(self, shown: dict[str, Any]) -> None:
+        self._shown = shown
 
     def __repr__(self) -> str:
-        """Return the topic, for a person who debugs."""
-        return f"<any Message {self.topic}>"
+        """Return what is shown, for a person who debugs."""
+        return f"<any Message with {object.__getattribute__(self, '_shown')!r:.200}>"
 
-    def __getattr__(self, name: str) -> Never:
-        """Refuse what only one of the messages could tell.
+    def __getattribute__(self, name: str) -> Any:
+        """Return what is declared.
 
         Raises:
-            AttributeError: Always; the text says what to mend.
+            AttributeError: It is not declared; the text says what to mend.
         """
-        # What is derived is kept in a private attribute; the error that names it gives way to one of the public name.
-        raise AttributeError(
-            f"`{name}` differs from message to message of one topic, and the plugin declares `by_topic`:"
-            " leave the declaration out, or ask for topic, name, category and environment only"
-        )
+        shown: dict[str, Any] = object.__getattribute__(self, "_shown")
+        if name in shown:
+            return shown[name]
+        if name.startswith("__"):
+            return object.__getattribute__(self, name)
+        mend = f"add {name!r} there" if name in EXCERPTS else "leave the declaration out"
+        raise AttributeError(f"`observe` asks for `{name}`, and `depends_on` is {(*shown,)}; {mend}")
 
 
 def parse(raw: bytes) -> Message:

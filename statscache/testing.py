@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from statscache.exceptions import MalformedMessage, PluginError
 from statscache.ingest import Delivery, Ingest, Outcome
+from statscache.ingest.columns import shown
 from statscache.message import Message, parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
@@ -205,7 +206,7 @@ def _record(connection: Connection, item: SetAside) -> bytes | None:
 def _observe_again(plugin: Plugin, message: Message) -> None:
     # The framework keeps the text of an error; an author wants the traceback into the plugin.
     try:
-        for item in plugin.observe(message) or ():
+        for item in plugin.observe(shown(plugin, message)) or ():
             plugin.check(item)
     except Exception as error:
         error.add_note(f"plugin {plugin.name} raised this on {message.record().decode():.1000}")

@@ -141,8 +141,8 @@ def test_what_was_set_aside_counts_after_the_mend(
 
 def test_order_and_batches_make_no_difference(samples: list[Sample], tmp_path: Path) -> None:
     """All plugins publish the same bytes of messages in order at once as of the same in disorder, bit by bit."""
-    starts = range(MONDAY, MONDAY + 60 * 86400, 9 * 86400)
-    lines = [line for start in starts for line in simulate(Traffic(start, start + 3 * 3600, per_day=1000, people=40))]
+    weeks = range(MONDAY, MONDAY + 60 * 86400, 9 * 86400)
+    lines = [line for start in weeks for line in simulate(Traffic(start, start + 3 * 3600, per_day=1000, people=40))]
     lines += [orjson.dumps({"msg_id": f"sample-{number}", **sample}) for number, sample in enumerate(samples)]
     trees = []
     disordered = Random(1).sample([*lines, *lines[::3]], len(lines) + len(lines[::3]))

@@ -5,9 +5,9 @@ processor's cache when the plugins look at them; what outlives a slice are recor
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from struct import unpack
 from typing import NamedTuple
 
@@ -15,12 +15,14 @@ from xxhash import xxh3_64_digest
 
 from statscache import canonical
 from statscache.exceptions import MalformedMessage
-from statscache.ingest.fold import Observed, observe, observe_topics
+from statscache.ingest.columns import Columns, deriving
+from statscache.ingest.fold import Observed, observe, observe_columns
 from statscache.ingest.outcome import Delivery
 from statscache.message import Message, address, parse
 from statscache.plugins import Plugin
-from statscache.plugins.registry import Registry
+from statscache.plugins.registry import Registry, wants
 from statscache.plugins.watch import Watch
+from statscache.scrubbing import scrub
 from statscache.store.journal import Identity
 from statscache.timeline import DAY
 from statscache.wording import counted
@@ -45,7 +47,7 @@ class Batch:
         records: The journal's lines of what may enter it, in order of delivery.
         identities: Of the same messages.
         times: Their timestamps.
-        topics: Where in `records` the messages of each topic are.
+        columns: The same messages by the attributes on which plugins depend.
         observed: What each plugin made of them, by index into `records`.
         malformed: Bytes and reason of what is no message.
         held: Digest, due time and bytes of messages of the future.
@@ -55,7 +57,7 @@ class Batch:
     records: list[bytes] = field(default_factory=list)
     identities: list[Identity] = field(default_factory=list)
     times: list[int] = field(default_factory=list)
-    topics: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    columns: Columns = field(default_factory=Columns)
     observed: dict[str, Observed] = field(default_factory=dict)
     malformed: list[tuple[bytes, str]] = field(default_factory=list)
     held: list[tuple[int, int, bytes]] = field(default_factory=list)
@@ -82,8 +84,11 @@ class Preparer:
         self._registry = registry
         self._environments = frozenset(environments)
         self._watch = watch
+        self._columnar = [plugin for plugin in registry if plugin.depends_on is not None or plugin.newest is not None]
+        self._deriving = any(deriving(plugin.depends_on or ()) for plugin in registry)
+        self._suppressed = frozenset().union(*(plugin.suppressed for plugin in registry))
         self._wanted: dict[Plugin, list[tuple[int, Message]]] = {
-            plugin: [] for plugin in registry if not plugin.by_topic
+            plugin: [] for plugin in registry if plugin not in self._columnar
         }
         self._routes: dict[str, _Route] = {}
         self._suspended: frozenset[str] = frozenset()
@@ -109,59 +114,66 @@ class Preparer:
         with self._watch.observing():
             for start in range(0, len(delivery.lines), SLICE):
                 self._prepare_slice(batch, delivery.lines[start : start + SLICE], latest)
-            self._ask_of_topics(batch)
+            self._observe_columns(batch)
         return batch
 
     def _prepare_slice(self, batch: Batch, lines: Sequence[bytes], latest: int) -> None:
         index = len(batch.records)
         for messages in self._wanted.values():
             messages.clear()
+        accepted: list[Message] = []
         digests: list[bytes] = []
-        add_record, add_time, topics, routes = batch.records.append, batch.times.append, batch.topics, self._routes
+        routes = self._routes
         for raw in lines:
             try:
                 message = parse(raw)
             except MalformedMessage as error:
                 batch.malformed.append((raw.strip(), str(error)))
                 continue
-            topic, timestamp = message.topic, message.timestamp
-            route = routes.get(topic) or self._route(topic)
+            timestamp = message.timestamp
+            route = routes.get(message.topic) or self._route(message.topic)
             if route.foreign:
                 batch.foreign += 1
             elif timestamp > latest:
                 held = raw.strip()
                 batch.held.append((canonical.digest64(held), timestamp - TOLERANCE, held))
             else:
-                pair = index, message
                 for want in route.wanting:
-                    want(pair)
-                record = message.record()
-                add_record(record)
-                add_time(timestamp)
-                topics[topic].append(index)
-                digests += xxh3_64_digest(message.id.encode()), xxh3_64_digest(record)
+                    want((index, message))
+                digests += xxh3_64_digest(message.id.encode()), xxh3_64_digest(message.record())
+                accepted.append(message)
                 index += 1
-        days = [timestamp // DAY for timestamp in batch.times[len(batch.identities) :]]
-        halves = unpack(f">{len(digests)}q", b"".join(digests))
-        batch.identities.extend(zip(days, halves[::2], halves[1::2], strict=True))
+        self._keep(batch, accepted, digests)
         for plugin, messages in self._wanted.items():
             if messages:
                 self._watch.begin(plugin, messages)
                 observe(plugin, messages, batch.observed[plugin.name])
 
-    def _ask_of_topics(self, batch: Batch) -> None:
-        """Let the plugins that depend on the topic alone observe each topic of the batch."""
-        for plugin in self._registry:
-            if plugin.by_topic and plugin.name not in self._suspended:
-                interested = self._registry.interested
-                topics = {
-                    topic: indices
-                    for topic, indices in batch.topics.items()
-                    if plugin in interested(address(topic).name)
-                }
-                if topics:
-                    self._watch.note(plugin, f"{counted(len(topics), 'topic')} from {next(iter(topics)):.200}")
-                    observe_topics(plugin, topics, batch.observed[plugin.name])
+    def _keep(self, batch: Batch, accepted: Sequence[Message], digests: Sequence[bytes]) -> None:
+        """Add to the batch what outlives the slice of these messages; `digests` are of id and record of each."""
+        times = [message.timestamp for message in accepted]
+        halves = unpack(f">{len(digests)}q", b"".join(digests))
+        batch.identities += zip([time // DAY for time in times], halves[::2], halves[1::2], strict=True)
+        batch.records += [message.record() for message in accepted]
+        batch.times += times
+        batch.columns.times += times
+        batch.columns.topics += [message.topic for message in accepted]
+        if self._deriving:
+            names = self._suppressed
+            shown = [scrub(message, names) for message in accepted] if names else accepted
+            batch.columns.derived += [message.derived for message in shown]
+
+    def _observe_columns(self, batch: Batch) -> None:
+        """Let the plugins that declare on which attributes they depend observe what occurs in the batch."""
+        columns = batch.columns
+        columns.indices = range(len(batch.records))
+        for plugin in self._columnar:
+            if plugin.name not in self._suspended:
+                wanted = columns.only(partial(wants, plugin)) if plugin.topics else columns
+                if wanted.times:
+                    about = f"{counted(len(wanted.times), 'message')}, the first on {wanted.topics[0]:.200}"
+                    self._watch.note(plugin, about)
+                    observe_columns(plugin, wanted, batch.observed[plugin.name])
 
     def _route(self, topic: str) -> _Route:
         if len(self._routes) >= _CACHED_ROUTES:
@@ -171,7 +183,7 @@ class Preparer:
         wanting = tuple(
             self._wanted[plugin].append
             for plugin in self._registry.interested(name)
-            if not plugin.by_topic and plugin.name not in self._suspended
+            if plugin in self._wanted and plugin.name not in self._suspended
         )
         route = _Route(not ours or category == OWN_CATEGORY, wanting)
         self._routes[topic] = route

@@ -118,7 +118,8 @@ def look(plugin: Plugin, stretch: Stretch, watch: Watch) -> tuple[Observed, Plac
         with watch.observing():
             watch.begin(plugin, wanted)
             observe(plugin, wanted, observed)
-    return observed, Placed.of(messages, stretch.places, "journal").since(stretch.complete_from)
+    placed = Placed(stretch.records, stretch.places, "journal")
+    return observed, placed.since(stretch.complete_from, [message.timestamp for message in messages])
 
 
 @collector.paused()
@@ -175,7 +176,8 @@ def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, wat
             if observed.failures:
                 return False
             quarantine.drop(connection, (item.id,))
-            placed = Placed.of([message], [item.position], item.source).since(row.complete_from)
+            placed = Placed([record], [item.position], item.source)
+            placed = placed.since(row.complete_from, [message.timestamp])
             failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
         # An old message says nothing of how the plugin fares with those that come now.
         row.failures = failures

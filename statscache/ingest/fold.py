@@ -6,19 +6,19 @@ database refuses is halved until the poison is alone, and that one message is se
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import takewhile
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from statscache.message import Message, TopicOnly
-from statscache.plugins import Counter, Plugin, State
+from statscache.ingest.columns import Columns, deriving, excerpt
+from statscache.message import Message
+from statscache.plugins import Plugin, State
 from statscache.plugins.contract import Dirty, Observation
-from statscache.plugins.tally import Tally, tally
+from statscache.plugins.tally import Value
 from statscache.scrubbing import scrub
 from statscache.store import positions, quarantine
 from statscache.store.positions import Position
@@ -35,7 +35,8 @@ class Observed:
 
     Attributes:
         observations: What the plugin yielded, in order; those of one message stand together.
-        topics: What it yields of every message of a topic, where it declares that this depends on the topic alone.
+        columns: The messages, where it declares on what it depends, or where the newest are all that matter.
+        answers: What it yields of each message that has a value, where it declares on what it depends.
         failures: Index of the message and the error, where the plugin raised.
         trailing_failures: How many of the last messages it raised on, one after the other.
         messages: How many messages it was given.
@@ -43,55 +44,38 @@ class Observed:
     """
 
     observations: list[Observation] = field(default_factory=list)
-    topics: dict[str, list[Any]] = field(default_factory=dict)
+    columns: Columns = field(default_factory=Columns)
+    answers: dict[Value, list[Any]] = field(default_factory=dict)
     failures: list[tuple[int, str]] = field(default_factory=list)
     trailing_failures: int = 0
     messages: int = 0
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Placed:
-    """Messages with their places in the journal.
-
-    Attributes:
-        records: Their lines in the journal.
-        places: Their numbers there; None for a copy, which does not count.
-        source: Who delivered them.
-        times: Their timestamps.
-        topics: For each topic, the indices of its messages.
-    """
+    """Messages with their places in the journal: `places[index]` is None for a copy, which does not count."""
 
     records: Sequence[bytes]
     places: Sequence[int | None]
     source: str
-    times: Sequence[int]
-    topics: Mapping[str, Sequence[int]]
-
-    @classmethod
-    def of(cls, messages: Sequence[Message], places: Sequence[int | None], source: str) -> Self:
-        """Return these messages, which have these places."""
-        topics: dict[str, list[int]] = {}
-        for index, message in enumerate(messages):
-            topics.setdefault(message.topic, []).append(index)
-        return cls([message.record() for message in messages], places, source, [m.timestamp for m in messages], topics)
 
     @property
     def has_copies(self) -> bool:
         """Whether any of the messages does not count."""
         return not isinstance(self.places, range)
 
-    def since(self, moment: int | None) -> "Placed":
-        """Return the same, where messages of before `moment` do not count; all if it is None."""
-        if moment is None or all(time >= moment for time in self.times):
-            return self
-        places = [place if time >= moment else None for place, time in zip(self.places, self.times, strict=True)]
-        return replace(self, places=places)
+    def since(self, moment: int | None, times: Sequence[int]) -> "Placed":
+        """Return the same, where messages of before `moment` do not count; all if it is None.
 
-    @cached_property
-    def tally(self) -> Mapping[str, Tally]:
-        """How many messages count, by topic and minute."""
-        return tally(self.topics, self.times, self.places if self.has_copies else None)
+        Args:
+            moment: Seconds since 1970 UTC.
+            times: Timestamps of the messages.
+        """
+        if moment is None or all(time >= moment for time in times):
+            return self
+        places = [place if time >= moment else None for place, time in zip(self.places, times, strict=True)]
+        return replace(self, places=places)
 
 
 def observe(plugin: Plugin, messages: Sequence[tuple[int, Message]], observed: Observed) -> None:
@@ -99,14 +83,15 @@ def observe(plugin: Plugin, messages: Sequence[tuple[int, Message]], observed: O
 
     People who are left out are not in what it is shown. The yields of one message count together or not at all.
     """
-    if plugin.by_topic:
-        topics: dict[str, list[int]] = {}
-        for index, message in messages:
-            topics.setdefault(message.topic, []).append(index)
-        observe_topics(plugin, topics, observed)
-        return
     if plugin.suppressed:
         messages = [(index, scrub(message, plugin.suppressed)) for index, message in messages]
+    if plugin.depends_on is not None or plugin.newest is not None:
+        observe_columns(plugin, Columns.of(messages, deriving=deriving(plugin.depends_on or ())), observed)
+    else:
+        _observe_each(plugin, messages, observed)
+
+
+def _observe_each(plugin: Plugin, messages: Iterable[tuple[int, Message]], observed: Observed) -> None:
     observations = observed.observations
     append = observations.append
     check = plugin.check
@@ -131,25 +116,49 @@ def observe(plugin: Plugin, messages: Sequence[tuple[int, Message]], observed: O
     observed.trailing_failures = trailing
 
 
-def observe_topics(plugin: Plugin, topics: Mapping[str, Sequence[int]], observed: Observed) -> None:
-    """Let a plugin that depends on the topic alone observe `topics`, each given with the indices of its messages.
+def observe_columns(plugin: Plugin, columns: Columns, observed: Observed) -> None:
+    """Let a plugin that declares on which attributes it depends observe each value once, of messages given as columns.
 
-    Where it raises, it raises on all messages of the topic.
+    Where it raises, it raises on all messages that have the value. Of what the newest are all that matter, nothing is
+    observed before it is known what counts.
     """
-    failed: dict[int, str] = {}
+    observed.columns = columns
+    if plugin.depends_on is None:
+        return
+    values = columns.values(plugin.depends_on)
+    raised: dict[Value, str] = {}
     started = time.perf_counter()
-    for topic, indices in topics.items():
-        observed.messages += len(indices)
-        # A plugin is foreign code: whatever it raises sets the messages of this one topic aside.
+    for value in dict.fromkeys(values):
+        # A plugin is foreign code: whatever it raises sets the messages that have this value aside.
         try:
-            observed.topics[topic] = [plugin.check(item) for item in plugin.observe(TopicOnly(topic)) or ()]
+            items = plugin.observe(excerpt(plugin.depends_on, value)) or ()
+            observed.answers[value] = [plugin.check(item) for item in items]
         except (Exception, SystemExit) as error:
-            failed.update(dict.fromkeys(indices, _said(error)))
+            raised[value] = _said(error)
     observed.seconds += time.perf_counter() - started
-    if failed:
-        observed.failures.extend(sorted(failed.items()))
-        order = sorted(index for indices in topics.values() for index in indices)
-        observed.trailing_failures = sum(1 for _ in takewhile(failed.__contains__, reversed(order)))
+    observed.messages += len(values)
+    if raised:
+        places = zip(columns.indices, values, strict=True)
+        observed.failures.extend((index, raised[value]) for index, value in places if value in raised)
+        observed.trailing_failures = sum(1 for _ in takewhile(raised.__contains__, reversed(values)))
+
+
+def _observe_newest(plugin: Plugin, most: int, observed: Observed, placed: Placed) -> None:
+    """Let a plugin observe the newest messages that count, until it has yielded as much as can matter."""
+
+    def newest() -> Iterator[tuple[int, Message]]:
+        times, indices = observed.columns.times, observed.columns.indices
+        last = 0
+        for at in sorted(range(len(times)), key=times.__getitem__, reverse=True):
+            # Which of several messages of one second is the newest is for the plugin's merge to say.
+            if len(observed.observations) >= most and times[at] < last:
+                return
+            last = times[at]
+            if placed.places[indices[at]] is not None:
+                message = Message.from_record(placed.records[indices[at]])
+                yield indices[at], scrub(message, plugin.suppressed) if plugin.suppressed else message
+
+    _observe_each(plugin, newest(), observed)
 
 
 def fold(
@@ -176,12 +185,14 @@ def fold(
     Returns:
         The number of messages that were set aside for this plugin.
     """
+    if plugin.newest is not None:
+        _observe_newest(plugin, plugin.newest, observed, placed)
     set_aside = raised = _set_aside(connection, plugin, observed.failures, placed)
     state = State(connection, row.id, through, row.newest)
     dirty: set[Dirty] = set()
     refused: dict[int, str] = {}
-    if plugin.by_topic:
-        times = _merge_topics(plugin, state, observed, placed, dirty, refused)
+    if plugin.depends_on is not None:
+        times = _merge_values(plugin, plugin.depends_on, state, observed, placed, dirty, refused)
     else:
         new: Sequence[Observation] = observed.observations
         if placed.has_copies:
@@ -217,26 +228,29 @@ def _merge(
     return times + _merge(plugin, state, [item for item in new if item[2] >= middle], dirty, refused)
 
 
-def _merge_topics(
-    plugin: Plugin, state: State, observed: Observed, placed: Placed, dirty: set[Dirty], refused: dict[int, str]
+def _merge_values(
+    plugin: Plugin,
+    attributes: tuple[str, ...],
+    state: State,
+    observed: Observed,
+    placed: Placed,
+    dirty: set[Dirty],
+    refused: dict[int, str],
 ) -> list[int]:
-    """Merge what was observed of topics, and return the times of the first and last that was not refused."""
-    assert isinstance(plugin, Counter)
-    counter = plugin
-    counted = {
-        topic: (found, observed.topics[topic]) for topic, found in placed.tally.items() if observed.topics.get(topic)
-    }
+    """Merge what was observed of values; return times of what was not refused, the first and the last among them."""
+    columns, answers = observed.columns, observed.answers
+    tally = columns.tally(attributes, plugin.tallied, placed.places)
+    counted = [value for value in tally.first if answers.get(value)]
     if not counted:
         return []
-    if _attempt(state, lambda: counter.merge_topics(state, list(counted.values())), dirty) is None:
-        return [time for found, _ in counted.values() for time in (found.first, found.last)]
+    if _attempt(state, lambda: plugin.merge_values(state, tally, answers), dirty) is None:
+        return [times[value] for value in counted for times in (tally.first, tally.last)]
     # Message by message, the poison can be told from the rest.
     new = [
-        (placed.times[index], "", index, item)
-        for topic, (_, items) in counted.items()
-        for index in placed.topics[topic]
+        (timestamp, "", index, item)
+        for timestamp, index, value in zip(columns.times, columns.indices, columns.values(attributes), strict=True)
         if placed.places[index] is not None
-        for item in items
+        for item in answers.get(value, ())
     ]
     return _merge(plugin, state, new, dirty, refused)
 

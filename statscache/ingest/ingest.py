@@ -147,7 +147,7 @@ class Ingest:
                 identities = list(compress(identities, new))
                 times = list(compress(times, new))
             end = journal.append(connection, before, records, identities, times)
-        placed = Placed(batch.records, places, delivery.source, batch.times, batch.topics)
+        placed = Placed(batch.records, places, delivery.source)
         outcome.failures = self._fold(connection, before, end, batch, placed)
         if outcome.known or outcome.foreign:
             journal.count(
@@ -186,7 +186,7 @@ class Ingest:
                     continue
                 observed = batch.observed[plugin.name]
                 self._watch.note(plugin, f"what it made of {counted(observed.messages, 'message')}")
-                counting = placed.since(row.complete_from)
+                counting = placed.since(row.complete_from, batch.times)
                 failures += fold(
                     connection, plugin, row, observed, counting, through=end.through, budget=self._budget
                 )

@@ -20,6 +20,7 @@ from statscache.message import Message
 from statscache.plugins import refusal
 from statscache.plugins.keys import Key
 from statscache.plugins.keys import load as load_key
+from statscache.plugins.tally import Answers, Tally
 from statscache.timeline import Resolution
 
 Observation = tuple[int, str, int, Any]
@@ -101,8 +102,9 @@ class Plugin(ABC):
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
             called anew whenever such a bucket ends.
         layout: What clients need to draw the statistic, as JSON; published as `layout.json` as it is. None: nothing.
-        by_topic: Whether what `observe` yields depends on the topic alone, for a `Counter`. It is then called once for
-            each topic, and shown nothing but `topic`, `name`, `category` and `environment`.
+        depends_on: All attributes of a message on which it depends what `observe` yields, for a `Counter` or a
+            `Distinct`: of `topic`, `name`, `category`, `environment`, `agent`, `usernames` and `packages`. It is then
+            called once for all messages that have the same values there, and shown nothing else. None: all of it.
     """
 
     name: ClassVar[str]
@@ -117,7 +119,7 @@ class Plugin(ABC):
     unbounded: ClassVar[bool] = False
     clocks: ClassVar[tuple[int, ...]] = ()
     layout: ClassVar[Any] = None
-    by_topic: ClassVar[bool] = False
+    depends_on: ClassVar[tuple[str, ...] | None] = None
 
     kind: ClassVar[str]
     """The framework's: the name of the merge."""
@@ -198,6 +200,20 @@ class Plugin(ABC):
 
         The yields of one message stand together, in order.
         """
+
+    @property
+    def tallied(self) -> int:
+        """The width in seconds of the buckets in which `merge_values` wants messages counted, of kinds that have it."""
+        raise NotImplementedError
+
+    def merge_values(self, state: State, tally: Tally, answers: Answers) -> set[Dirty]:
+        """Merge what was observed of messages by their value, where `depends_on` is declared; as `merge` would."""
+        raise NotImplementedError
+
+    @property
+    def newest(self) -> int | None:
+        """How many yields of the newest messages are all that can matter of a batch; None where older ones can."""
+        return None
 
     @abstractmethod
     def clear(self, connection: Connection, plugin: int) -> None:

@@ -24,7 +24,7 @@ from statscache.plugins.contract import (
 )
 from statscache.plugins.refusal import is_dimension
 from statscache.plugins.sums import Counted, PartSums, Sums
-from statscache.plugins.tally import Tally
+from statscache.plugins.tally import Answers, Tally
 from statscache.store.schema import bucket, key, key_day, key_part
 from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution, floor
 
@@ -63,8 +63,6 @@ class Counter(Plugin):
             yield f"`breakdown` is {cls.breakdown!r}; give it a name as dimensions have, and none of theirs"
         if not cls.unbounded:
             yield "`breakdown` divides the documents of keys, which only `unbounded` counters have"
-        if cls.by_topic:
-            yield "`by_topic` does not go with `breakdown`; leave out one of them"
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
@@ -97,16 +95,16 @@ class Counter(Plugin):
         return checked
 
     def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
-        new = sums.of_messages(observations, self._width, weighted=self._weighted)
+        new = sums.of_messages(observations, self.tallied, weighted=self._weighted)
         parts = None if self.breakdown is None else sums.of_parts(observations, weighted=self._weighted)
         return self._add(state, new, parts)
 
-    def merge_topics(self, state: State, counted: Sequence[tuple[Tally, Sequence[Counted]]]) -> set[Dirty]:
-        """Merge what was observed of topics, given with their tallies; as `merge` does with what is of messages."""
-        return self._add(state, sums.of_topics(counted, self._width), None)
+    def merge_values(self, state: State, tally: Tally, answers: Answers) -> set[Dirty]:
+        parts = None if self.breakdown is None else sums.parts_of_values(tally, answers)
+        return self._add(state, sums.of_values(tally, answers), parts)
 
     @property
-    def _width(self) -> int:
+    def tallied(self) -> int:
         return DAY if self.unbounded else self.resolutions[0].width
 
     def _add(self, state: State, new: Sums, parts: PartSums | None) -> set[Dirty]:

@@ -6,7 +6,7 @@ when a member is new in it. What is new in no day is new in no week and no month
 """
 
 from collections import Counter as Counts
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
@@ -15,6 +15,7 @@ from statscache import canonical
 from statscache.exceptions import YieldError
 from statscache.plugins import buckets, keys
 from statscache.plugins.contract import Dirty, Observation, Plugin, State, check_key
+from statscache.plugins.tally import Answers, Tally
 from statscache.store.bulk import insert_new
 from statscache.store.schema import bucket, key, member
 from statscache.timeline import DAILY, DAY, MONTHLY, WEEKLY, Resolution
@@ -78,9 +79,6 @@ class Distinct(Plugin):
         return checked
 
     def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
-        connection, plugin = state.connection, state.plugin
-        new = _new_in(state, DAILY, [(timestamp, met[0], met[2]) for timestamp, _, _, met in observations])
-        days = Counts(digest for _, digest, _ in new)
         first: dict[int, int] = {}
         last: dict[int, int] = {}
         stored: dict[int, bytes] = {}
@@ -88,6 +86,38 @@ class Distinct(Plugin):
             stored[digest] = name
             first[digest] = min(first.get(digest, timestamp), timestamp)
             last[digest] = max(last.get(digest, timestamp), timestamp)
+        seen = [(timestamp, met[0], met[2]) for timestamp, _, _, met in observations]
+        return self._add(state, seen, stored, first, last)
+
+    def merge_values(self, state: State, tally: Tally, answers: Answers) -> set[Dirty]:
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        stored: dict[int, bytes] = {}
+        for value, oldest in tally.first.items():
+            newest = tally.last[value]
+            for digest, name, _ in answers.get(value, ()):
+                stored[digest] = name
+                first[digest] = min(first.get(digest, oldest), oldest)
+                last[digest] = max(last.get(digest, newest), newest)
+        # Which day it was is all that a set needs to know.
+        seen = [(start, met[0], met[2]) for value, start in tally.counts for met in answers.get(value, ())]
+        return self._add(state, seen, stored, first, last)
+
+    @property
+    def tallied(self) -> int:
+        return DAY
+
+    def _add(
+        self,
+        state: State,
+        seen: Iterable[Seen],
+        stored: Mapping[int, bytes],
+        first: Mapping[int, int],
+        last: Mapping[int, int],
+    ) -> set[Dirty]:
+        connection, plugin = state.connection, state.plugin
+        new = _new_in(state, DAILY, seen)
+        days = Counts(digest for _, digest, _ in new)
         buckets.add_keys(
             connection,
             [(plugin, digest, name, days[digest], first[digest], last[digest]) for digest, name in stored.items()],

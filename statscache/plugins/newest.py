@@ -61,6 +61,10 @@ class _Newest(Plugin):
         """How many entries of each key are kept."""
         return 1
 
+    @property
+    def newest(self) -> int | None:
+        return None if self.dimensions else self.kept
+
     def check(self, item: Any) -> tuple[Key, bytes]:
         if type(item) is not tuple or len(item) != 2 or type(item[0]) is not tuple:
             message = f"{self.kind} takes a key and a value, such as (('rawhide',), {{'state': 'done'}})"

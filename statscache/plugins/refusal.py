@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from statscache.message import EXCERPTS
+
 if TYPE_CHECKING:
     from statscache.plugins.contract import Plugin
 
@@ -25,11 +27,13 @@ _FRAMEWORK = {
     "kept",
     "latest",
     "merge",
-    "merge_topics",
+    "merge_values",
     "moments",
+    "newest",
     "record",
     "resolutions",
     "series",
+    "tallied",
     "windows",
 }
 """What a kind implements; an author leaves it alone."""
@@ -59,8 +63,10 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
         yield f"`topics` is {cls.topics!r}; give a tuple of patterns such as 'buildsys.build.state.change' or 'bodhi.#'"
     if type(cls.version) is not int or cls.version < 1:
         yield f"`version` is {cls.version!r}; give a whole number from 1"
-    if cls.by_topic and not hasattr(cls, "merge_topics"):
-        yield f"`by_topic` is for counters, and it is a {cls.kind}; leave it out"
+    if cls.depends_on is not None and "tallied" not in vars(_kind(cls)):
+        yield f"`depends_on` is for Counter and Distinct, and it is a {cls.kind}; leave it out"
+    if cls.depends_on is not None and not (type(cls.depends_on) is tuple and set(cls.depends_on) <= {*EXCERPTS}):
+        yield f"`depends_on` is {cls.depends_on!r}; give a tuple of names, each one of {', '.join(EXCERPTS)}"
     if cls.unbounded and not cls.dimensions:
         yield "`unbounded` needs at least one dimension"
     if type(cls.clocks) is not tuple or any(type(width) is not int or width < 1 for width in cls.clocks):
@@ -79,3 +85,8 @@ def _are_dimensions(dimensions: object) -> bool:
 
 def _is_pattern(topic: object) -> bool:
     return isinstance(topic, str) and bool(_TOPIC.fullmatch(topic)) and "#" not in topic.removesuffix("#")
+
+
+def _kind(cls: "type[Plugin]") -> type:
+    """Return the class that is the kind of a plugin class; the class itself where it has none."""
+    return next((base for base in cls.__mro__ if "kind" in vars(base)), cls)

@@ -72,7 +72,7 @@ class Registry:
         if found is None:
             if len(self._interested) >= _CACHED_TOPICS:
                 self._interested.clear()
-            found = self._interested[topic] = tuple(plugin for plugin in self.plugins if _wants(plugin, topic))
+            found = self._interested[topic] = tuple(plugin for plugin in self.plugins if wants(plugin, topic))
         return found
 
 
@@ -133,7 +133,8 @@ def _classes(point: EntryPoint) -> Iterator[type[Plugin]]:
         yield cls
 
 
-def _wants(plugin: Plugin, topic: str) -> bool:
+def wants(plugin: Plugin, topic: str) -> bool:
+    """Return whether a plugin wants messages whose topic, without prefix and environment, is `topic`."""
     return not plugin.topics or any(_matches(pattern.split("."), topic.split(".")) for pattern in plugin.topics)
 
 

@@ -7,13 +7,13 @@ and bucket once, not each yield.
 from bisect import bisect_left
 from collections import Counter as Counts
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TypeVar
 
 from statscache.plugins.contract import Observation
-from statscache.plugins.tally import Tally
+from statscache.plugins.tally import Answers, Tally
 from statscache.timeline import DAY, floor
 
 Counted = tuple[int, bytes, int, bytes]
@@ -104,25 +104,39 @@ def of_parts(observations: Sequence[Observation], *, weighted: bool) -> PartSums
     )
 
 
-def of_topics(counted: Iterable[tuple[Tally, Sequence[Counted]]], width: int) -> Sums:
-    """Return the sums of what was observed of topics, given with their tallies, in buckets of `width` seconds."""
+def of_values(tally: Tally, answers: Answers) -> Sums:
+    """Return the sums of what was observed of messages by their value, in the buckets of the tally."""
     stored: dict[int, bytes] = {}
     totals: dict[int, int] = defaultdict(int)
     first: dict[int, int] = {}
     last: dict[int, int] = {}
     buckets: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for tally, items in counted:
-        numbers: dict[int, int] = defaultdict(int)
-        for minute, number in tally.minutes.items():
-            numbers[minute - minute % width] += number
-        for digest, name, amount, _ in items:
+    for value, oldest in tally.first.items():
+        newest = tally.last[value]
+        for digest, name, *_ in answers.get(value, ()):
             stored[digest] = name
-            first[digest] = min(tally.first, first.get(digest, tally.first))
-            last[digest] = max(tally.last, last.get(digest, tally.last))
-            for start, number in numbers.items():
-                buckets[start][digest] += number * amount
-                totals[digest] += number * amount
+            first[digest] = min(oldest, first.get(digest, oldest))
+            last[digest] = max(newest, last.get(digest, newest))
+    for (value, start), number in tally.counts.items():
+        for digest, _, amount, _ in answers.get(value, ()):
+            buckets[start][digest] += number * amount
+            totals[digest] += number * amount
     return Sums(stored, totals, first, last, buckets)
+
+
+def parts_of_values(tally: Tally, answers: Answers) -> PartSums:
+    """Return the sums by part of what was observed of messages by their value; the buckets of the tally are days."""
+    totals: dict[Part, int] = defaultdict(int)
+    first: dict[Part, int] = {}
+    days: dict[tuple[int, Part], int] = defaultdict(int)
+    for value, oldest in tally.first.items():
+        for digest, _, _, name in answers.get(value, ()):
+            first[digest, name] = min(oldest, first.get((digest, name), oldest))
+    for (value, start), number in tally.counts.items():
+        for digest, _, amount, name in answers.get(value, ()):
+            totals[digest, name] += number * amount
+            days[start, (digest, name)] += number * amount
+    return PartSums(totals, first, days)
 
 
 def _sum(names: Sequence[Name], amounts: Sequence[int] | None) -> Mapping[Name, int]:

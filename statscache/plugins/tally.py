@@ -1,43 +1,42 @@
-"""How many messages there are of each topic and minute: all that a statistic needs that depends on the topic alone.
+"""How often each value occurs in each bucket of time: all that a statistic needs that depends on few attributes alone.
 
-One tally serves all such statistics of a batch, and is counted by built-in functions, which loop in C.
+One tally serves all statistics of a batch that depend on the same attributes, and is counted by built-in functions,
+which loop in C.
 """
 
 from collections import Counter as Counts
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
 
-from statscache.timeline import MINUTE
+Value = Hashable
+"""What a message has of the attributes on which a statistic depends: one attribute's value, or a tuple of several."""
+
+Answers = Mapping[Value, Sequence[Any]]
+"""What a plugin yields, checked, of each message that has a value."""
 
 
 class Tally(NamedTuple):
-    """Messages of one topic.
+    """Some messages by their value.
 
     Attributes:
-        first: Timestamp of the oldest.
+        counts: How many messages have a value and were sent in the bucket that begins at a time.
+        first: Timestamp of the oldest message of each value.
         last: Timestamp of the newest.
-        minutes: How many there are in each minute, by the minute's start.
     """
 
-    first: int
-    last: int
-    minutes: Mapping[int, int]
+    counts: Mapping[tuple[Any, int], int]
+    first: Mapping[Any, int]
+    last: Mapping[Any, int]
 
 
-def tally(
-    topics: Mapping[str, Sequence[int]], times: Sequence[int], places: Sequence[int | None] | None = None
-) -> dict[str, Tally]:
-    """Return the tally of each topic of which there is a message.
-
-    Args:
-        topics: For each topic, which messages it has.
-        times: Timestamps of all messages.
-        places: None for each message that does not count; left out where all do.
-    """
-    tallies = {}
-    for topic, indices in topics.items():
-        counting = indices if places is None else [index for index in indices if places[index] is not None]
-        if counting:
-            sent = [times[index] for index in counting]
-            tallies[topic] = Tally(min(sent), max(sent), Counts([time - time % MINUTE for time in sent]))
-    return tallies
+def tally(values: Sequence[Value], times: Sequence[int], width: int) -> Tally:
+    """Return the tally of messages that have these values and timestamps, in buckets of `width` seconds."""
+    if times != sorted(times):
+        order = sorted(range(len(times)), key=times.__getitem__)
+        values, times = [values[index] for index in order], [times[index] for index in order]
+    starts = [time - time % width for time in times]
+    return Tally(
+        counts=Counts(zip(values, starts, strict=True)),
+        first=dict(zip(reversed(values), reversed(times), strict=True)),
+        last=dict(zip(values, times, strict=True)),
+    )

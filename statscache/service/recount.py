@@ -70,7 +70,8 @@ def _fold(
         messages = [Message.from_record(line) for line in lines]
         observed = Observed()
         observe(plugin, [pair for pair in enumerate(messages) if interested(pair[1].name)], observed)
-        placed = Placed.of(messages, range(at + 1, at + 1 + len(lines)), "journal").since(complete_from)
+        placed = Placed(lines, range(at + 1, at + 1 + len(lines)), "journal")
+        placed = placed.since(complete_from, [message.timestamp for message in messages])
         with scratch.writing() as connection:
             row = positions.load(connection)[plugin.name]
             fold(connection, plugin, row, observed, placed, through=through, budget=float("inf"))
