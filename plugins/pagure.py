@@ -21,7 +21,7 @@ class Pagure(Counter):
     definition = "One is counted for each message of Pagure, be it of pagure.io or of the packages' sources."
     unit = "events"
     topics = _TOPICS
-    depends_on = ("name",)
+    depends_on = ()
 
     def observe(self, message: Message) -> tuple[tuple[()]]:
         return ((),)

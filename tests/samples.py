@@ -163,8 +163,52 @@ class Receipts(Log):
         yield (message.body.get("buyer"),), {"thing": message.body.get("thing"), "amount": message.body.get("amount")}
 
 
+class Acts(Counter):
+    """What people did, by category, asked once for all messages that agree in both."""
+
+    name = "acts"
+    title = "Acts"
+    dimensions = ("user",)
+    breakdown = "category"
+    depends_on = ("agent", "category")
+    people = True
+    unbounded = True
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Yield what is counted."""
+        if message.agent:
+            yield (message.agent, message.category), 2
+
+
+class Actors(Distinct):
+    """Who did anything, asked once for each."""
+
+    name = "actors"
+    title = "Actors"
+    depends_on = ("agent",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Yield what is counted."""
+        if message.agent:
+            yield (), message.agent
+
+
+class Wall(Log):
+    """The newest three messages that say so, of which older ones are not even looked at."""
+
+    name = "wall"
+    title = "Wall"
+    entries = 3
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Yield what is counted."""
+        if message.body.get("amount") != 7:
+            yield (), {"id": message.id, "amount": message.body.get("amount")}
+
+
 KINDS: tuple[type[Plugin], ...] = (Sales, Buyers, Prices, Receipts, Customers, Deliveries, Baskets)
-ALL: tuple[type[Plugin], ...] = (*KINDS, *VOLUME)
+COLUMNAR: tuple[type[Plugin], ...] = (*VOLUME, Acts, Actors)
+ALL: tuple[type[Plugin], ...] = (*KINDS, *COLUMNAR, Wall)
 
 
 @cache

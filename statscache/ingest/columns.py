@@ -33,7 +33,7 @@ class Columns:
         self.topics: list[str] = []
         self.derived: list[Derived] = []
         self._values: dict[tuple[str, ...], Sequence[Value]] = {}
-        self._tallies: dict[tuple[tuple[str, ...], int], Tally] = {}
+        self._tallies: dict[tuple[tuple[str, ...], int], tuple[object, Tally]] = {}
 
     @classmethod
     def of(cls, messages: Iterable[tuple[int, Message]], *, deriving: bool) -> "Columns":
@@ -77,13 +77,15 @@ class Columns:
 
     def tally(self, attributes: tuple[str, ...], width: int, places: Sequence[int | None]) -> Tally:
         """Return the tally of those messages that have a place, by their value, in buckets of `width` seconds."""
-        found = self._tallies.get((attributes, width))
-        if found is None:
+        # Most plugins count the same messages; one that was built when older ones were gone may not.
+        of, found = self._tallies.get((attributes, width), (None, None))
+        if found is None or of is not places:
             values, times = self.values(attributes), self.times
             if not isinstance(places, range):
-                new = [place for place, index in enumerate(self.indices) if places[index] is not None]
-                values, times = [values[place] for place in new], [times[place] for place in new]
-            found = self._tallies[attributes, width] = tally(values, times, width)
+                new = [at for at, index in enumerate(self.indices) if places[index] is not None]
+                values, times = [values[at] for at in new], [times[at] for at in new]
+            found = tally(values, times, width)
+            self._tallies[attributes, width] = places, found
         return found
 
 

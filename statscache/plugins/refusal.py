@@ -67,6 +67,8 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
         yield f"`depends_on` is for Counter and Distinct, and it is a {cls.kind}; leave it out"
     if cls.depends_on is not None and not (type(cls.depends_on) is tuple and set(cls.depends_on) <= {*EXCERPTS}):
         yield f"`depends_on` is {cls.depends_on!r}; give a tuple of names, each one of {', '.join(EXCERPTS)}"
+    if type(cls.shared) is not tuple or not all(isinstance(name, str) for name in cls.shared):
+        yield f"`shared` is {cls.shared!r}; give a tuple of names of settings, such as ('bots',)"
     if cls.unbounded and not cls.dimensions:
         yield "`unbounded` needs at least one dimension"
     if type(cls.clocks) is not tuple or any(type(width) is not int or width < 1 for width in cls.clocks):

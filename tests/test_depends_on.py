@@ -1,0 +1,219 @@
+"""Statistics that declare on what they depend are asked once for many messages, and count as if asked for each."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from samples import COLUMNAR, NOON, Acts, Line, Sales, Site, Wall, line
+from statscache import testing
+from statscache.exceptions import PluginError
+from statscache.plugins import Counter, Distinct, Latest, Message, Plugin
+from statscache.plugins.keys import digest
+from statscache.store import Database, quarantine
+from statscache.timeline import DAY
+
+TOPIC = "org.fedoraproject.prod.wiki.article.edit"
+
+
+def edit(number: int, user: str, timestamp: int = NOON) -> Line:
+    """Return an edit of the wiki by a person."""
+    return line(f"e{number}", timestamp, TOPIC, {"user": user})
+
+
+def lines(number: int, seed: int) -> list[Line]:
+    """Return messages in disorder, of several topics and people, over two days, with copies."""
+    rng = random.Random(seed)
+    topics = (TOPIC, "org.fedoraproject.prod.copr.build.end", "io.pagure.prod.pagure.issue.new", "short")
+    made = []
+    for count in range(number):
+        people = rng.sample(("ann", "bob", "eve"), rng.randrange(3))
+        body = {"user": rng.choice(("ann", "bob", None)), "agent": rng.choice(("eve", None))}
+        made.append(line(f"m{count}", NOON + rng.randrange(DAY), rng.choice(topics), body, people, people[:1]))
+    return rng.sample([*made, *made[::3]], number + len(made[::3]))
+
+
+@pytest.mark.parametrize("cls", COLUMNAR, ids=lambda cls: cls.name)
+def test_what_is_declared_makes_no_difference(cls: type[Plugin]) -> None:
+    """The same class publishes the same bytes with its declaration and without."""
+    undeclared = type(cls.__name__, (cls,), {"depends_on": None, "__doc__": cls.__doc__})
+    sent = lines(300, seed=5)
+    asked = testing.try_plugin(cls(), sent)
+    assert asked.files == testing.try_plugin(undeclared(), sent).files
+    assert len(asked.files) > 1
+    assert not asked.failures
+
+
+def test_it_is_called_once_for_what_messages_have_in_common() -> None:
+    """However many messages agree in what is declared, there is one call for them, in each batch."""
+    asked: list[Any] = []
+
+    class Asked(Acts):
+        """Remembers what it is asked."""
+
+        name = "asked"
+
+        def observe(self, message: Message) -> Any:
+            asked.append((message.agent, message.category))
+            return super().observe(message)
+
+    testing.run(Asked, [edit(number, "ann" if number % 3 else "bob") for number in range(1_000)])
+    assert sorted(asked) == [("ann", "wiki"), ("bob", "wiki")]
+
+
+@pytest.mark.parametrize(
+    ("attribute", "mend"),
+    [
+        ("body", "`observe` asks for `body`, and `depends_on` is ('topic',); leave the declaration out"),
+        ("agent", "`observe` asks for `agent`, and `depends_on` is ('topic',); add 'agent' there"),
+        ("record", "leave the declaration out"),
+        ("id", "leave the declaration out"),
+        ("timestamp", "leave the declaration out"),
+    ],
+)
+def test_what_is_not_declared_is_not_shown(attribute: str, mend: str) -> None:
+    """A declaration that leaves something out is an error that says what to do, and not a wrong number."""
+
+    class Liar(Counter):
+        """Says that it depends on the topic."""
+
+        name = "liar"
+        title = "Liar"
+        dimensions = ("what",)
+        depends_on = ("topic",)
+
+        def observe(self, message: Message) -> Iterator[Any]:
+            yield (str(getattr(message, attribute)),)
+
+    with pytest.raises(AttributeError) as caught:
+        testing.run(Liar, [edit(1, "ann")])
+    assert mend in str(caught.value)
+    assert "liar" in "".join(caught.value.__notes__)
+
+
+class Refusing(Counter):
+    """Raises on what eve did."""
+
+    name = "refusing"
+    title = "Refusing"
+    dimensions = ("user",)
+    depends_on = ("agent",)
+    people = True
+    unbounded = True
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Yield what is counted."""
+        if message.agent == "eve":
+            raise ValueError("not her")
+        yield (message.agent,)
+
+
+def test_where_it_raises_all_messages_of_the_value_are_set_aside() -> None:
+    """Each of them is set aside once, the others count, and a copy says nothing new."""
+    sent = [edit(number, "eve" if number % 2 else "ann", NOON + number) for number in range(6)]
+    trial = testing.try_plugin(Refusing(), [*sent, *sent])
+    assert [failure.message.id for failure in trial.failures if failure.message] == ["e1", "e3", "e5"]
+    assert {failure.reason for failure in trial.failures} == {"ValueError: not her"}
+    assert trial.documents["latest.json"]["rows"][0]["total"] == 3
+    assert trial.suspended is None
+
+
+def test_a_plugin_that_raises_on_a_value_1000_times_in_a_row_is_suspended() -> None:
+    """Messages are counted, not calls."""
+    trial = testing.try_plugin(Refusing(), [edit(number, "eve") for number in range(1_000)])
+    assert trial.suspended is not None
+    assert "raised on 1000 messages in a row" in trial.suspended
+
+
+class Wrong(Counter):
+    """Yields amounts that no database holds, for one person."""
+
+    name = "wrong"
+    title = "Wrong"
+    dimensions = ("user",)
+    depends_on = ("agent",)
+    people = True
+    unbounded = True
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Yield what is counted."""
+        yield (message.agent,)
+
+
+def test_what_the_database_refuses_is_bisected_to_the_messages(database_url: str, tmp_path: Any) -> None:
+    """A value that cannot be merged is set aside message by message, and the others count."""
+    site = Site(database_url, tmp_path, (Wrong, Sales))
+    refuse(site.database)
+    site.feed([edit(number, "eve" if number == 3 else "ann", NOON + number) for number in range(5)])
+    with site.database.reading() as connection:
+        assert [item.plugin for item in quarantine.listed(connection)] == ["wrong"]
+    assert sum(row[2] for row in site.state()["wrong"] if row[0] == "key") == 4
+    site.close()
+
+
+def refuse(database: Database) -> None:
+    """Let the database refuse the key of eve."""
+    with database.writing() as connection:
+        condition = f"NEW.key = {digest(('eve',))}"
+        if database.is_sqlite:
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER poison BEFORE INSERT ON key WHEN {condition} BEGIN SELECT RAISE(ABORT, 'no'); END"
+            )
+        else:
+            connection.exec_driver_sql(
+                "CREATE FUNCTION poison() RETURNS trigger AS $$ BEGIN RAISE EXCEPTION 'no'; END $$ LANGUAGE plpgsql"
+            )
+            connection.exec_driver_sql(
+                f"CREATE TRIGGER poison BEFORE INSERT ON key FOR EACH ROW WHEN ({condition}) EXECUTE FUNCTION poison()"
+            )
+
+
+def test_only_counter_and_distinct_can_declare_it() -> None:
+    """Elsewhere, and where it is no tuple of attributes, the class is refused with the mend."""
+    with pytest.raises(PluginError, match="`depends_on` is for Counter and Distinct, and it is a Latest; leave it out"):
+        type("Bad", (Latest,), attributes(depends_on=("topic",)))
+    for kind in (Counter, Distinct):
+        for wrong in ("topic", ("body",), ["topic"]):
+            with pytest.raises(PluginError, match=r"`depends_on` is .*; give a tuple of names, each one of"):
+                type("Bad", (kind,), attributes(depends_on=wrong))
+
+
+def attributes(**more: Any) -> dict[str, Any]:
+    """Return what a plugin class needs, and more."""
+    return {"name": "bad", "title": "Bad", "__doc__": "Bad.", "observe": lambda self, message: (), **more}
+
+
+def test_older_messages_are_not_looked_at_where_only_the_newest_matter() -> None:
+    """A log without dimensions is called for the newest messages of a batch, until it yielded what it keeps."""
+    asked: list[str] = []
+
+    class Looking(Wall):
+        """Remembers what it looked at."""
+
+        name = "looking"
+
+        def observe(self, message: Message) -> Any:
+            asked.append(message.id)
+            return super().observe(message)
+
+    sent = [line(f"w{number}", NOON + number, body={"amount": 7 if number == 97 else 1}) for number in range(100)]
+    rows = testing.run(Looking, random.Random(3).sample(sent, 100))["latest.json"]["rows"]
+    assert [row["id"] for row in rows] == ["w99", "w98", "w96"]
+    assert asked == ["w99", "w98", "w97", "w96"]
+
+
+def test_a_copy_takes_no_place_among_the_newest() -> None:
+    """A copy that says another second than its original does not push out what is newer than that."""
+    original, copy = (line("a", NOON + second, body={"amount": 1}) for second in (0, 9))
+    others = [line(f"b{number}", NOON + 1 + number, body={"amount": 1}) for number in range(3)]
+
+    class One(Wall):
+        """The newest one."""
+
+        name = "one"
+        entries = 1
+
+    batches = [original, *[line(f"c{number}", NOON - DAY, body={"amount": 7}) for number in range(1_999)]]
+    rows = testing.run(One, [*batches, copy, *others])["latest.json"]["rows"]
+    assert [row["id"] for row in rows] == ["b2"]
