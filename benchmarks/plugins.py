@@ -1,7 +1,7 @@
 """Plugins: what each costs a message of history, in a run of its own, for the instruments cost something too."""
 
 import time
-from collections import Counter as Sums
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -24,7 +24,7 @@ def measure(archive: Path, directory: Path) -> list[Result]:
     place = directory / "plugins"
     place.mkdir()
     installation = install(place)
-    seconds = Sums[tuple[str, str]]()
+    seconds = defaultdict[tuple[str, str], float](float)
     outcome = Outcome()
     with archive.open("rb") as lines, _instruments(seconds):
         wanted = islice(lines, MESSAGES)
@@ -35,14 +35,14 @@ def measure(archive: Path, directory: Path) -> list[Result]:
     return sorted(results, key=lambda result: -result.value)
 
 
-def _result(plugin: Plugin, seconds: Sums[tuple[str, str]], messages: int) -> Result:
+def _result(plugin: Plugin, seconds: dict[tuple[str, str], float], messages: int) -> Result:
     observing, folding = (seconds[plugin.name, work] / messages * 1e6 for work in ("observe", "fold"))
     note = f"{observing:.2f} observe, {folding:.2f} fold"
     return Result(f"plugin {plugin.name}, a message", observing + folding, "µs", note=note)
 
 
 @contextmanager
-def _instruments(seconds: Sums[tuple[str, str]]) -> Iterator[None]:
+def _instruments(seconds: dict[tuple[str, str], float]) -> Iterator[None]:
     """Note the processor time that the plugins take, by name and work."""
 
     def timed(function: Callable[..., Any], work: str, argument: int) -> Callable[..., Any]:

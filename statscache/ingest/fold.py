@@ -26,7 +26,7 @@ from statscache.store.positions import Position
 MAX_FAILURES = 1_000
 """Messages in a row on which a plugin may raise before it is suspended."""
 
-_KNOWN_VALUES = 20_000
+_KNOWN_VALUES = 8_000
 _KNOWN_LENGTH = 300
 
 _log = logging.getLogger(__name__)

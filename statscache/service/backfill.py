@@ -11,10 +11,10 @@ from statscache.service.parallel import Workers, caught_up, prepared
 from statscache.sources import archive
 from statscache.store import coverage, journal, sources
 
-BATCH = 8_000
+BATCH = 7_000
 """Lines that are accepted in one transaction at most."""
 
-BATCH_BYTES = 8 * 1024 * 1024
+BATCH_BYTES = 7 * 1024 * 1024
 """Bytes of lines at which a transaction ends."""
 
 PREFIX = "archive:"
