@@ -487,13 +487,13 @@ RUBBISH: list[tuple[type[Any], Any, str]] = [
     (Anything, ({}, 1), "has 2 parts"),
     (AnyValue, ("a",), "a key and a value"),
     (AnyValue, (("a",), 5), "must be a dict of fields"),
-    (AnyValue, (("a",), {"name": 1}), "which are dimensions or the time"),
-    (AnyValue, (("a",), {"timestamp": 1}), "which are dimensions or the time"),
+    (AnyValue, (("a",), {"name": 1}), "which the record has already"),
+    (AnyValue, (("a",), {"timestamp": 1}), "which the record has already"),
     (AnyValue, (("a",), {"x": object()}), "is no JSON"),
     (AnyValue, (("a",), {"x": 2**70}), "is no JSON"),
     (AnyValue, (("a",), {"x": "\ud800"}), "is no JSON"),
     (AnyValue, (("a",), {5: 1}), "is no JSON"),
-    (AnyValue, (("a",), {"x": "y" * 70_000}), "at most 65536"),
+    (AnyValue, (("a",), {"x": "y" * 70_000}), "at most 4096"),
     (Silent, None, "TypeError"),
 ]
 
