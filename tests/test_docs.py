@@ -22,6 +22,7 @@ from statscache.plugins.registry import Problem, Registry
 from statscache.publish import headers
 from statscache.schemas import Row
 from statscache.service.publishing import Publishing
+from statscache.store import positions
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -177,6 +178,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = [envelope(COPR, body, hours * 3600 + second) for second, body in enumerate(bodies)]
         lines += [envelope("org.fedoraproject.prod.wiki.article.edit", {"title": "Main"}, hours * 3600 + 5), b"no"]
         installation.ingest.take(Delivery("fedmsg", lines, connected=testing.NOON + hours * 3600))
+    with installation.database.writing() as connection:
+        # As if the journal had lost what came before.
+        row = positions.load(connection)[SITE[0].name]
+        row.complete_from = timeline.floor(testing.NOON, timeline.DAY)
+        positions.save(connection, [row])
     with pytest.MonkeyPatch.context() as patch:
         # So that the status has something to say of every kind.
         patch.setattr("statscache.store.published.BUDGETS", {"latest": 10, "series": 10})
