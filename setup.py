@@ -69,6 +69,7 @@ TEST = [
     "jsonschema>=4.21",
     "moto[cloudfront,s3,server]>=5.1",
     "mypy>=1.18,<3",
+    "pandas>=2.2",
     "playwright>=1.49",
     "pytest>=8.2,<10",
     "pytest-timeout>=2.3",

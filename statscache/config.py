@@ -296,6 +296,7 @@ class PublishSection(Section):
     interval: Annotated[int, Field(ge=1)] = Field(60, description="Seconds between two publications.")
     base_url: str | None = Field(None, description="Where the site is served, for examples in its pages.")
     title: str = Field("statscache", description="The site's name, at the head of its pages.")
+    examples: bool = Field(False, description="Publish pages that show what can be made of the statistics.")
     gate_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.5, description="Greatest part of a document's rows that may vanish at once, from 0 to 1."
     )

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    Response,
+    sync_playwright,
+)
 
 from npm import NODE_MODULES, require_npm
 from statscache.service import preview
@@ -96,7 +105,7 @@ class Visit:
         self.page.on("request", self._request)
         self.page.on("requestfinished", lambda _: self._ended())
         self.page.on("requestfailed", lambda _: self._ended())
-        self.page.on("response", lambda got: got.status < 400 or self.problems.append(f"{got.status}: {got.url}"))
+        self.page.on("response", self._response)
 
     def __enter__(self) -> "Visit":
         return self
@@ -140,6 +149,10 @@ class Visit:
     def _dialog(self, dialog: Dialog) -> None:
         self.problems.append(f"something was executed: {dialog.message}")
         dialog.dismiss()
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400:
+            self.problems.append(f"{response.status}: {response.url}")
 
     def _ended(self) -> None:
         self._pending -= 1

@@ -287,7 +287,7 @@ def test_a_held_message_that_the_database_refuses_blocks_no_other(
     """When they are due, the poison is set aside and the others count; nothing is held any longer."""
     future = 32503680000
     site.feed([line(f"f{number}", future + number, body={"buyer": "ralph", "thing": "hat"}) for number in range(9)])
-    refuse(site, "message_id", f"NEW.digest = {canonical.digest64(b'f4')}")
+    refuse(site, "message_id", f"NEW.digest = {int.from_bytes(xxh3_64_digest(b'f4'), 'big', signed=True)}")
     monkeypatch.setattr(time, "time", lambda: future + 100.0)
     outcome = site.ingest.admit_due()
     assert (outcome.read, outcome.accepted, outcome.set_aside) == (9, 8, 1)
@@ -350,10 +350,10 @@ def test_a_merge_that_the_database_refuses_is_bisected_for_that_plugin_only(site
     refuse(site, "key", f"NEW.dimensions = {literal}")
     bad = line("bad", body={"buyer": "poison", "thing": "hat"})
     outcome = site.feed([sale(1), sale(2), bad, sale(3), sale(4)])
-    assert (outcome.accepted, outcome.failures) == (5, 1)
+    # Two kinds keep what they count under this key.
+    assert (outcome.accepted, outcome.failures) == (5, 2)
     assert (total(site, "sales"), total(site)) == (4, 5)
-    (item,) = set_aside(site)
-    assert (item.plugin, item.position) == ("sales", 3)
+    assert sorted((item.plugin, item.position) for item in set_aside(site)) == [("deliveries", 3), ("sales", 3)]
 
 
 class Picky(Sales):
@@ -577,13 +577,13 @@ RUBBISH: list[tuple[type[Any], Any, str]] = [
     (Anything, ({}, 1), "has 2 parts"),
     (AnyValue, ("a",), "a key and a value"),
     (AnyValue, (("a",), 5), "must be a dict of fields"),
-    (AnyValue, (("a",), {"name": 1}), "which are dimensions or the time"),
-    (AnyValue, (("a",), {"timestamp": 1}), "which are dimensions or the time"),
+    (AnyValue, (("a",), {"name": 1}), "which the record has already"),
+    (AnyValue, (("a",), {"timestamp": 1}), "which the record has already"),
     (AnyValue, (("a",), {"x": object()}), "is no JSON"),
     (AnyValue, (("a",), {"x": 2**70}), "is no JSON"),
     (AnyValue, (("a",), {"x": "\ud800"}), "is no JSON"),
     (AnyValue, (("a",), {5: 1}), "is no JSON"),
-    (AnyValue, (("a",), {"x": "y" * 70_000}), "at most 65536"),
+    (AnyValue, (("a",), {"x": "y" * 70_000}), "at most 4096"),
     (Silent, None, "TypeError"),
 ]
 

@@ -266,8 +266,10 @@ def test_the_client_in_a_browser(site: Site, chromium: Browser, tmp_path: Path) 
             const { Client, keyPath } = await import(`${url}assets/statscache.js`);
             const pinned = await new Client().pin();
             const span = await pinned.series("edits", "1d", 1438992000, 1439164800);
-            const [known, unknown] = [await pinned.key("builds", "Ralph.B", null), await pinned.key("builds", "no", null)];
-            return [new Client().base, known.total, unknown, span.rows.length, (await keyPath(["x".repeat(300)])).length];
+            const known = await pinned.key("builds", "Ralph.B", null);
+            const unknown = await pinned.key("builds", "nobody", null);
+            const path = await keyPath(["x".repeat(300)]);
+            return [new Client().base, known.total, unknown, span.rows.length, path.length];
         }"""
         assert visit.page.evaluate(program, url) == [url, 1, None, 3, 113]
         preflights: list[str] = []

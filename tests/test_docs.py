@@ -10,6 +10,7 @@ import orjson
 import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from sqlalchemy import update
 
 from bundled import BUNDLED
 from statscache import plugins, service, testing, timeline
@@ -22,7 +23,7 @@ from statscache.plugins.registry import Problem, Registry
 from statscache.publish import headers
 from statscache.schemas import Row
 from statscache.service.publishing import Publishing
-from statscache.store import positions
+from statscache.store.schema import plugin
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -68,6 +69,7 @@ class Builds(Counter):
     title = "Builds"
     dimensions = ("owner", "chroot")
     topics = ("copr.build.end",)
+    people = True
     unbounded = True
 
     def observe(self, message: Message) -> Iterator[tuple[str, str | None]]:
@@ -164,7 +166,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("docs")
     config = Config(
         database=DatabaseSection(url=f"sqlite:///{directory / 'statscache.db'}"),
-        publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),)),
+        publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),), examples=True),
     )
     active = Registry([cls() for cls in SITE], [Problem("broken", "ImportError: no")])
     with pytest.MonkeyPatch.context() as patch:
@@ -179,10 +181,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines += [envelope("org.fedoraproject.prod.wiki.article.edit", {"title": "Main"}, hours * 3600 + 5), b"no"]
         installation.ingest.take(Delivery("fedmsg", lines, connected=testing.NOON + hours * 3600))
     with installation.database.writing() as connection:
-        # As if the journal had lost what came before.
-        row = positions.load(connection)[SITE[0].name]
-        row.complete_from = timeline.floor(testing.NOON, timeline.DAY)
-        positions.save(connection, [row])
+        # As if these had been added after old messages were removed.
+        connection.execute(update(plugin).values(complete_from=testing.NOON))
     with pytest.MonkeyPatch.context() as patch:
         # So that the status has something to say of every kind.
         patch.setattr("statscache.store.published.BUDGETS", {"latest": 10, "series": 10})
@@ -393,6 +393,7 @@ PATTERNS = {
     "<resolution>": r"1(m|h|d|w|mo)",
     "<period>": r"[0-9T-]+",
     "<key>": r"[^/]+",
+    "<year>": r"[0-9]{4}",
     "<plot>": r"chart(-1[mhdw])?",
     "<schema>": r"[a-z-]+",
     "<snapshot>": r"[0-9a-f]{64}",

@@ -9,9 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 import worlds
-from browser import serving
+from browser import Visit, chromium, serving, serving_files
+from conftest import ROOT
+from npm import NODE_MODULES, require_npm
+
+__all__ = ["chromium"]
 
 ADDRESS = "http://localhost:8080/"
 PROGRAMS = {
@@ -58,3 +63,29 @@ def test_the_examples_run(page: str, language: str, tree: Path, url: str) -> Non
     )
     assert done.returncode == 0, done.stderr
     assert ("copr" if "category" in page else "total") in done.stdout
+
+
+@pytest.mark.parametrize("name", ["d3", "vega-lite"])
+def test_charts_with_libraries_are_drawn(name: str, url: str, chromium: Browser, tmp_path: Path) -> None:
+    """The example draws a chart of the site with the library that npm gives, and nothing goes wrong."""
+    require_npm()
+    directory = tmp_path / name
+    shutil.copytree(ROOT / "examples" / name, directory)
+    (directory / "node_modules").symlink_to(NODE_MODULES)
+    with serving_files(directory) as page, Visit(chromium, [page, url]) as visit:
+        visit.open(f"{page}?site={url}")
+        visit.page.locator("#chart svg path").first.wait_for(state="attached")
+        assert visit.page.locator("#chart svg path").count() > 5
+        assert not visit.problems, visit.problems
+
+
+def test_pandas_reads_a_series(url: str) -> None:
+    """The script prints a table of days and categories."""
+    pytest.importorskip("pandas", reason="pandas is not installed")
+    script = ROOT / "examples" / "pandas" / "weekdays.py"
+    done = subprocess.run(
+        [sys.executable, script, url, "volume-by-category", "2015"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "copr" in done.stdout
+    assert [line.split()[0] for line in done.stdout.splitlines()][-3:] == ["Monday", "Saturday", "Sunday"]

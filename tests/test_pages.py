@@ -1,5 +1,6 @@
 """Pages: complete without a script, at home under any path, inert whatever the bus says, and the same every time."""
 
+import gzip
 import posixpath
 import re
 from dataclasses import replace
@@ -15,7 +16,7 @@ import pytest
 from statscache import resources
 from statscache.render.assets import MODULES
 from statscache.render.pages import Link, Pages, PluginView, SeriesView
-from statscache.timeline import HOUR, parse_time
+from statscache.timeline import DAY, HOUR, parse_time
 
 THROUGH = parse_time("2015-08-08T14:02")
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)> \u202etxt.exe \x00\x1b\ufffe {{ 7*7 }} 😀'
@@ -359,3 +360,28 @@ def test_the_title_of_the_site_is_escaped() -> None:
     """What an operator configures is text too."""
     pages = Pages(resources.sources(), title="<b>&", base_url=None)
     assert "<b>" not in dict(pages.index([], None))["index.html"].decode()
+
+
+def test_the_index_of_many_plugins_is_small(pages: Pages) -> None:
+    """With forty plugins, each with a plot and bars, the front page is under 150 kB compressed."""
+    keys = tuple((f"category-{number}",) for number in range(8))
+    latest = {"rows": [{"category": key, **WINDOWS} for (key,) in keys]}
+    views = [
+        plugin(f"plugin-{number}", dimensions=("category",), latest=latest, series=(series(f"plugin-{number}", keys),))
+        for number in range(40)
+    ]
+    (page,) = dict(pages.index(views, THROUGH)).values()
+    assert page.count(b'<article class="card"') == 40
+    assert len(gzip.compress(page)) < 150_000
+
+
+def test_gaps_are_listed_as_finely_as_the_series_tell(pages: Pages) -> None:
+    """Where a finer series ends, a coarser one goes on; without a gap the page says so."""
+    text = words(page(pages, plugin()))
+    assert "Gaps2015-08-08 10:00 UTC to 2015-08-08 11:00 UTC seen by hour" in text
+    assert "Gapsnone in what is shown" in words(page(pages, plugin(series=(replace(series(), gaps=[]),))))
+    days = replace(series(), resolution="1d", seconds=DAY, start=THROUGH - 9 * DAY, gaps=[(THROUGH - 8 * DAY, THROUGH)])
+    view = plugin(series=(series(), days))
+    first, second = view.gaps
+    assert (first.resolution, second.resolution) == ("1h", "1d")
+    assert second.end == series().start

@@ -232,7 +232,8 @@ def test_every_file_has_its_headers(bucket: Bucket, tmp_path: Path) -> None:
         assert received["content-type"] == headers.CONTENT_TYPES[path.rpartition(".")[2]], path
         assert received["cache-control"] == (IMMUTABLE if path.startswith("v1/objects/") else SHORT), path
         kinds.add((path.startswith("v1/objects/"), received["content-type"]))
-    text = {f"{kind}; charset=utf-8" for kind in ("text/css", "text/csv", "text/html", "text/javascript")}
+    names = ("css", "csv", "html", "javascript", "plain")
+    text = {f"text/{name}; charset=utf-8" for name in names}
     text |= {"application/json; charset=utf-8", "image/svg+xml; charset=utf-8"}
     assert kinds == {(is_object, kind) for kind in text for is_object in (True, False)}
     site.close()

@@ -233,7 +233,7 @@ def test_pages_are_made_anew_when_the_code_that_draws_them_changed(
     """A release under development has the version of the one before, and other pages."""
 
     def fingerprint() -> str:
-        return Pages(resources.templates(), resources.site(), title="", base_url=None).fingerprint
+        return Pages(resources.sources(), title="", base_url=None).fingerprint
 
     before = fingerprint()
     copy = tmp_path / "render"

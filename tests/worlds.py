@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from samples import KINDS, NOON, TOPIC, Site, line
-from statscache.plugins import Latest, Message
+from statscache.plugins import Latest, Message, registry
 from statscache.sources.simulator import Traffic, simulate
 from statscache.store import coverage
 from statscache_plugins.volume import PLUGINS as VOLUME
@@ -56,8 +56,9 @@ def empty(directory: Path) -> Path:
 
 
 def demo(directory: Path) -> Path:
-    """Publish a few days of simulated traffic with a gap, and return the root."""
-    site = _site(directory)
+    """Publish what all bundled plugins make of a few days of simulated traffic with a gap, and return the root."""
+    plugins = [type(plugin) for plugin in registry.load()]
+    site = _site(directory, plugins, examples=True)
     start = NOON - DAY // 2
     site.feed(simulate(Traffic(start=start, end=start + 3 * DAY, per_day=1_000)))
     with site.database.writing() as connection:
@@ -78,8 +79,8 @@ def hostile(directory: Path) -> Path:
     return _published(site)
 
 
-def _site(directory: Path, plugins: Any = VOLUME) -> Site:
-    return Site(f"sqlite:///{directory / 'statscache.db'}", directory, plugins, publish={"title": TITLE})
+def _site(directory: Path, plugins: Any = VOLUME, **publish: Any) -> Site:
+    return Site(f"sqlite:///{directory / 'statscache.db'}", directory, plugins, publish={"title": TITLE, **publish})
 
 
 def _published(site: Site) -> Path:

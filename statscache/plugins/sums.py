@@ -14,10 +14,13 @@ from typing import TypeVar
 
 from statscache.plugins.contract import Observation
 from statscache.plugins.tally import Tally
-from statscache.timeline import floor
+from statscache.timeline import DAY, floor
 
 Counted = tuple[int, bytes, int, bytes]
 """One yield: the digest of its key, the key as it is stored, the amount, and the part as it is stored."""
+
+Part = tuple[int, bytes]
+"""A part of a key's numbers: the digest of the key, and the part as it is stored."""
 
 Name = TypeVar("Name", bound=Hashable)
 
@@ -41,6 +44,21 @@ class Sums:
     buckets: Mapping[int, Mapping[int, int]]
 
 
+@dataclass(frozen=True, slots=True)
+class PartSums:
+    """The same for the parts of keys, of a counter that divides its numbers.
+
+    Attributes:
+        totals: The sum of each part.
+        first: Timestamp of the oldest message that counted for each part.
+        days: The sum of each part in each day, by the day's start.
+    """
+
+    totals: Mapping[Part, int]
+    first: Mapping[Part, int]
+    days: Mapping[tuple[int, Part], int]
+
+
 def of_messages(observations: Sequence[Observation], width: int, *, weighted: bool) -> Sums:
     """Return the sums of what was observed of messages, in buckets of `width` seconds.
 
@@ -62,14 +80,27 @@ def of_messages(observations: Sequence[Observation], width: int, *, weighted: bo
     while at < len(times):
         start = floor(times[at], width)
         end = bisect_left(times, start + width, at)
-        buckets[start] = add_up(digests[at:end], amounts and amounts[at:end])
+        buckets[start] = _sum(digests[at:end], amounts and amounts[at:end])
         at = end
     return Sums(
-        stored={digest: stored for digest, stored, _, _ in dict(zip(digests, counted, strict=True)).values()},
-        totals=add_up(digests, amounts),
+        stored={digest: stored for digest, stored, *_ in dict(zip(digests, counted, strict=True)).values()},
+        totals=_sum(digests, amounts),
         first=dict(zip(reversed(digests), reversed(times), strict=True)),
         last=dict(zip(digests, times, strict=True)),
         buckets=buckets,
+    )
+
+
+def of_parts(observations: Sequence[Observation], *, weighted: bool) -> PartSums:
+    """Return the sums of what was observed of messages by part, with the same arguments as `of_messages`."""
+    ordered = sorted(observations, key=itemgetter(0))
+    times = [row[0] for row in ordered]
+    parts = [(row[3][0], row[3][3]) for row in ordered]
+    amounts = [row[3][2] for row in ordered] if weighted else None
+    return PartSums(
+        totals=_sum(parts, amounts),
+        first=dict(zip(reversed(parts), reversed(times), strict=True)),
+        days=_sum([(floor(time, DAY), part) for time, part in zip(times, parts, strict=True)], amounts),
     )
 
 
@@ -94,8 +125,7 @@ def of_topics(counted: Iterable[tuple[Tally, Sequence[Counted]]], width: int) ->
     return Sums(stored, totals, first, last, buckets)
 
 
-def add_up(names: Sequence[Name], amounts: Sequence[int] | None) -> Mapping[Name, int]:
-    """Return the sum of the amounts of each name; None for amounts that are all 1."""
+def _sum(names: Sequence[Name], amounts: Sequence[int] | None) -> Mapping[Name, int]:
     if amounts is None:
         return Counts(names)
     sums: dict[Name, int] = defaultdict(int)

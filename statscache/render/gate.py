@@ -50,9 +50,11 @@ class Gate:
             return
         root = documents.root(plugin)
         for path, entry in self._published(root).items():
-            # A window that moved explains what a plugin's own document lost; `latest` keeps its keys. A layout is no numbers.
+            # A window that moved explains what a plugin's own document lost; `latest` keeps its keys.
+            # A layout is no numbers.
             explained = (rendered.crossed and not path.endswith("/latest.json")) or path.endswith("/layout.json")
-            if entry.type == "file" and path.endswith(".json") and not explained:
+            # What is yielded no longer was taken away by its author.
+            if path in rendered.fresh and path.endswith(".json") and not explained:
                 self._compare(path, entry)
         for resolution in plugin.resolutions:
             periods = self._published(f"{root}/series/{resolution.name}")

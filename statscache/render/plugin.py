@@ -8,6 +8,7 @@ from statscache import __version__, canonical
 from statscache.plugins import Plugin, State
 from statscache.plugins.watch import Watch
 from statscache.render import documents
+from statscache.render.calendar import calendars
 from statscache.render.documents import Document
 from statscache.render.rendering import Keep, Rendered, about, keep_document
 from statscache.store import positions, published
@@ -91,6 +92,7 @@ class PluginRenderer:
         before: list[str] = []
         if everything:
             before = published.below(self._connection, root, "data")
+            before += published.entries(self._connection, f"{root}/by", None, "site")
         elif fixed:
             found = published.entries(self._connection, root, None, "data")
             before = [path for path, entry in found.items() if entry.type == "file"]
@@ -124,8 +126,10 @@ class PluginRenderer:
         wanted = self._plugin.all_keys(self._state) if digests is None else digests
         for at in range(0, len(wanted), KEYS_AT_ONCE):
             for content in self._plugin.key_documents(self._state, wanted[at : at + KEYS_AT_ONCE]):
-                path, entry = keep_document(documents.key_document(self._plugin, content), self._keep)
-                self._out.changed[path] = entry
+                made = [documents.key_document(self._plugin, content)]
+                if self._plugin.people:
+                    made += calendars(self._plugin, content)
+                self._out.changed |= dict(keep_document(document, self._keep) for document in made)
 
     def _add(self, document: Document) -> None:
         path, entry = keep_document(document, self._keep)

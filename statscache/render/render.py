@@ -88,8 +88,9 @@ class Renderer:
             if rendered.view is not None and (all_pages or other):
                 made = self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
                 # A plot whose series has expired is drawn no longer, and must not stay behind.
-                plots = published.entries(connection, documents.root(plugin), None, "site") if made else {}
-                rendered.removed += sorted(plots.keys() - pages.keys())
+                there = published.entries(connection, documents.root(plugin), None, "site") if made else {}
+                plots = {path for path, entry in there.items() if entry.type == "file"}
+                rendered.removed += sorted(plots - pages.keys())
                 whole &= made
         if all_pages:
             whole &= self._keep_pages(pages, self._pages.fixed(), keep)

@@ -49,7 +49,9 @@ class Publishing:
     def __init__(self, installation: Installation, only: Sequence[str] = ()) -> None:
         self._installation = installation
         publish = installation.config.publish
-        self._pages = Pages(resources.sources(), title=publish.title, base_url=publish.base_url)
+        self._pages = Pages(
+            resources.sources(), title=publish.title, base_url=publish.base_url, examples=publish.examples
+        )
         self._renderer = Renderer(installation.registry, self._pages, publish.gate_share, installation.watchdog)
         unknown = sorted(set(only) - {section.name for section in publish.targets})
         if unknown:

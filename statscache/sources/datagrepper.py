@@ -145,7 +145,7 @@ class Datagrepper:
                 page += 1
             if len(found) == total:
                 return [*found.values()]
-            if len(found) == before:
+            if len(found) == before or len(found) > total:
                 break
             before = len(found)
         raise _Failed(f"of {total} rows, {len(found)} came")
