@@ -1,10 +1,15 @@
-"""How much is said on the bus: in all, by category, by topic, by person and by package.
+"""How much is said on the bus: in all, by category, topic, release, person, agent and package.
 
 These concern every message. So those that can declare that they depend on the topic alone; the others return what they
 would yield, for a list costs less than a generator.
 """
 
-from statscache.plugins import Counter, Message
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from statscache.plugins import Counter, Message, State
+from statscache_plugins.agents import with_bots
+from statscache_plugins.releases import TOPICS, release
 
 
 class Volume(Counter):
@@ -82,4 +87,78 @@ class VolumeByPackage(Counter):
         return [(package,) for package in message.packages]
 
 
-PLUGINS = (Volume, VolumeByCategory, VolumeByTopic, VolumeByUser, VolumeByPackage)
+class VolumeByRelease(Counter):
+    """Messages on the bus, by release of the distribution."""
+
+    name = "volume-by-release"
+    title = "Messages by release"
+    definition = (
+        "One is counted for each message that says which release it is about: by a tag, target, branch, chroot,"
+        " compose, update or dist tag. Other messages are not counted, so the sum over releases is not the number of"
+        " messages."
+    )
+    dimensions = ("release",)
+    topics = TOPICS
+
+    def observe(self, message: Message) -> tuple[tuple[str], ...]:
+        found = release(message)
+        return ((found,),) if found else ()
+
+
+class VolumeByAgent(Counter):
+    """Messages on the bus, by who acted: people and bots."""
+
+    name = "volume-by-agent"
+    title = "Messages by agent"
+    definition = (
+        "One is counted for each message under the one who acted. Who is merely concerned does not count, and where"
+        " nobody is known to have acted, nobody does. Rows say whether the agent is on the list of bots."
+    )
+    dimensions = ("agent",)
+    shared = ("bots",)
+    people = True
+    unbounded = True
+
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(with_bots(settings))
+        self.bots = frozenset(self.settings["bots"])
+
+    def observe(self, message: Message) -> tuple[tuple[str], ...]:
+        return ((message.agent,),) if message.agent else ()
+
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        for name, content in super().documents(state):
+            yield name, {**content, "rows": [{**row, "bot": row["agent"] in self.bots} for row in content["rows"]]}
+
+
+class VolumeByKindOfAgent(Counter):
+    """Messages on the bus, by whether a person or a bot acted."""
+
+    name = "volume-by-kind-of-agent"
+    title = "Messages by people and by bots"
+    definition = (
+        "One is counted for each message: under `bot` if an account acted that is on the list of bots, under `person`"
+        " if another did, and under null where nobody is known to have acted."
+    )
+    dimensions = ("kind",)
+    shared = ("bots",)
+
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(with_bots(settings))
+        self.bots = frozenset(self.settings["bots"])
+
+    def observe(self, message: Message) -> tuple[tuple[str | None]]:
+        agent = message.agent
+        return (("person",),) if agent and agent not in self.bots else (("bot",),) if agent else ((None,),)
+
+
+PLUGINS = (
+    Volume,
+    VolumeByCategory,
+    VolumeByTopic,
+    VolumeByRelease,
+    VolumeByUser,
+    VolumeByAgent,
+    VolumeByKindOfAgent,
+    VolumeByPackage,
+)

@@ -100,13 +100,14 @@ class Site:
         )
         active = Registry([Builds(), Edits(), NewestBuild(), RecentBuilds()], [Problem("broken", "ImportError: no")])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("statscache.service.installation.load", lambda *_: active)
+            patch.setattr("statscache.service.installation.load", lambda *_, **__: active)
             self.installation = service.Installation(config)
         self._publishing = Publishing(self.installation)
 
     def take(self, *lines: bytes) -> None:
-        """Take in messages."""
-        self.installation.ingest.take(Delivery("fedmsg", list(lines), live=True, resumed=True))
+        """Take in messages, as if the bus had been heard again at the time of the newest."""
+        newest = max(orjson.loads(line)["timestamp"] for line in lines if line.startswith(b"{"))
+        self.installation.ingest.take(Delivery("fedmsg", list(lines), connected=newest))
 
     def publish(self) -> str:
         """Publish, and return the id of the snapshot that is current then."""

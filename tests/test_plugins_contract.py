@@ -47,6 +47,7 @@ def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
         ({"version": 0}, "give a whole number from 1"),
         ({"version": "2"}, "`version` is '2'"),
         ({"version": True}, "`version` is True"),
+        ({"shared": "bots"}, "`shared` is 'bots'; give a tuple of names of settings"),
         ({"unbounded": True, "dimensions": ()}, "`unbounded` needs at least one dimension"),
         ({"observe": ...}, "`observe(self, message)` is missing"),
         ({"merge": lambda *_: set()}, "it overrides merge, which the framework owns"),
@@ -155,6 +156,23 @@ def test_patterns_choose_and_settings_reach_the_plugin(install: Callable[..., No
     loaded = registry.load(["*"], {"volume": {"a": 1}, "picky": {"colour": "red"}})
     assert loaded.get("volume").settings == {"a": 1}
     assert [problem.reason for problem in loaded.problems] == ["shop.a:PLUGINS: ValueError: colour red is unknown"]
+
+
+def test_shared_settings_reach_who_asks_and_give_way_to_its_own(install: Callable[..., None]) -> None:
+    """A plugin gets of the shared settings what it names, except where its own table has it."""
+    install(
+        a=lambda: [
+            define(name="asks", shared=("bots",)),
+            define(name="has-its-own", shared=("bots", "colour")),
+            define(name="asks-for-nothing"),
+        ]
+    )
+    loaded = registry.load(["*"], {"has-its-own": {"colour": "red"}}, shared={"bots": ["koschei"], "colour": "blue"})
+    assert {plugin.name: plugin.settings for plugin in loaded} == {
+        "asks": {"bots": ["koschei"]},
+        "asks-for-nothing": {},
+        "has-its-own": {"bots": ["koschei"], "colour": "red"},
+    }
 
 
 def test_a_plugin_that_is_not_active_is_unknown() -> None:

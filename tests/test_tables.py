@@ -44,7 +44,7 @@ class Popularity(BasePlugin):
         super().__init__(*args, **kwargs)
         self.pending: list[tuple[datetime, str]] = []
 
-    def process(self, message: dict[str, Any]) -> None:
+    def process(self, message: Any) -> None:
         """Remember who is named."""
         if message["msg"].get("poison"):
             raise KeyError("poison")

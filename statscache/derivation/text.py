@@ -131,7 +131,7 @@ def link(name: str, body: dict[str, Any]) -> str | None:
         if path[0] not in body:
             continue
         url = text_at(body, *path)
-        if url.startswith(("https://", "http://")) and _is_safe(url):
+        if is_url(url):
             return url
     for start in _starts(name):
         if start in _PAGES:
@@ -143,5 +143,11 @@ def link(name: str, body: dict[str, Any]) -> str | None:
     return None
 
 
-def _is_safe(url: str) -> bool:
-    return len(url) <= MAX_URL and url.isprintable() and not any(mark in url for mark in " \"'<>`\\{}|^")
+def is_url(text: str) -> bool:
+    """Tell whether `text` is an http or https URL that is safe as the target of a link, whoever wrote it."""
+    return (
+        text.startswith(("https://", "http://"))
+        and len(text) <= MAX_URL
+        and text.isprintable()
+        and not any(mark in text for mark in " \"'<>`\\{}|^")
+    )

@@ -17,12 +17,13 @@ from statscache import canonical
 from statscache.exceptions import MalformedMessage
 from statscache.ingest.fold import Observed, observe, observe_topics
 from statscache.ingest.outcome import Delivery
-from statscache.ingest.watch import Watch
 from statscache.message import Message, address, parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
+from statscache.plugins.watch import Watch
 from statscache.store.journal import Identity
 from statscache.timeline import DAY
+from statscache.wording import counted
 
 TOLERANCE = 300
 """Seconds by which a message may be ahead of this machine's clock before it is held."""
@@ -87,6 +88,11 @@ class Preparer:
         self._routes: dict[str, _Route] = {}
         self._suspended: frozenset[str] = frozenset()
 
+    @property
+    def suspended(self) -> frozenset[str]:
+        """Names of the plugins that are shown no messages."""
+        return self._suspended
+
     def leave_out(self, suspended: frozenset[str]) -> None:
         """Show no messages to the plugins of these names, and to all others again: what hangs would hang once more."""
         if suspended != self._suspended:
@@ -140,7 +146,7 @@ class Preparer:
         batch.identities.extend(zip(days, halves[::2], halves[1::2], strict=True))
         for plugin, messages in self._wanted.items():
             if messages:
-                self._watch.begin(plugin, len(messages), messages[0][1].id)
+                self._watch.begin(plugin, messages)
                 observe(plugin, messages, batch.observed[plugin.name])
 
     def _ask_of_topics(self, batch: Batch) -> None:
@@ -154,7 +160,7 @@ class Preparer:
                     if plugin in interested(address(topic).name)
                 }
                 if topics:
-                    self._watch.begin(plugin, len(topics), next(iter(topics)))
+                    self._watch.note(plugin, f"{counted(len(topics), 'topic')} from {next(iter(topics)):.200}")
                     observe_topics(plugin, topics, batch.observed[plugin.name])
 
     def _route(self, topic: str) -> _Route:

@@ -7,7 +7,7 @@ database refuses is halved until the poison is alone, and that one message is se
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import takewhile
 from typing import Any, Self
@@ -80,6 +80,13 @@ class Placed:
     def has_copies(self) -> bool:
         """Whether any of the messages does not count."""
         return not isinstance(self.places, range)
+
+    def since(self, moment: int | None) -> "Placed":
+        """Return the same, where messages of before `moment` do not count; all if it is None."""
+        if moment is None or all(time >= moment for time in self.times):
+            return self
+        places = [place if time >= moment else None for place, time in zip(self.places, self.times, strict=True)]
+        return replace(self, places=places)
 
     @cached_property
     def tally(self) -> Mapping[str, Tally]:

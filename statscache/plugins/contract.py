@@ -95,6 +95,7 @@ class Plugin(ABC):
         topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
             dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
         version: Raise it when `observe` changes its mind: the statistic is then folded anew from the journal.
+        shared: Names of the settings that it takes from `[plugins.shared]` where its own table does not have them.
         people: Whether keys are people, or documents name them: such a plugin is off where these are not wanted.
         unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
@@ -111,6 +112,7 @@ class Plugin(ABC):
     dimensions: ClassVar[tuple[str, ...]] = ()
     topics: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
+    shared: ClassVar[tuple[str, ...]] = ()
     people: ClassVar[bool] = False
     unbounded: ClassVar[bool] = False
     clocks: ClassVar[tuple[int, ...]] = ()

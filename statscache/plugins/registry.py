@@ -77,7 +77,11 @@ class Registry:
 
 
 def load(
-    enabled: Sequence[str] = ("*",), settings: Mapping[str, Mapping[str, Any]] | None = None, people: bool = True
+    enabled: Sequence[str] = ("*",),
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    shared: Mapping[str, Any] | None = None,
+    people: bool = True,
 ) -> Registry:
     """Load the installed plugins whose name matches one of the patterns `enabled`.
 
@@ -85,7 +89,8 @@ def load(
 
     Args:
         enabled: Patterns of names.
-        settings: Those of each plugin, by name.
+        settings: A table of settings for each plugin, by name.
+        shared: Settings for each plugin that asks for them, where its own table does not have them.
         people: Whether plugins about people are wanted; else these are turned off.
     """
     classes: dict[str, tuple[type[Plugin], EntryPoint]] = {}
@@ -113,7 +118,8 @@ def load(
             turned_off.append(cls)
             continue
         try:
-            plugins.append(cls((settings or {}).get(name, {})))
+            asked = {key: value for key, value in (shared or {}).items() if key in cls.shared}
+            plugins.append(cls(asked | {**(settings or {}).get(name, {})}))
         except Exception as error:
             problems.append(Problem(name, f"{point.value}: {type(error).__name__}: {error}"))
     return Registry(plugins, problems, turned_off)

@@ -3,6 +3,7 @@
 A course is a list of events that belong together. All its events lie within the hour after its first.
 """
 
+from datetime import UTC, datetime
 from random import Random
 from typing import Any, NamedTuple
 
@@ -98,6 +99,10 @@ def _koji_task(
     return Event(at, "org.fedoraproject.prod.buildsys.task.state.change", msg, "apache")
 
 
+def _iso(time: float) -> str:
+    return datetime.fromtimestamp(int(time), UTC).isoformat()
+
+
 def _commit(world: World, rng: Random, at: float, who: str, package: str, branch: str, release: str) -> Event:
     msg = {"commit": {
         "agent": who, "branch": branch, "date": int(at) - 300, "email": f"{who}@fedoraproject.org",
@@ -125,16 +130,17 @@ def koji_build(world: World, rng: Random, at: float) -> list[Event]:
     srpm, task = f"{package}-{number_of}-{release}.src.rpm", 120_000_000 + rng.randrange(30_000_000)
     build, failed = 2_000_000 + rng.randrange(900_000), rng.random() < 0.08
     opened, closed = at + 30, at + 300 + rng.random() * 2400
-    state = {
+    state: dict[str, Any] = {
         "attribute": "state", "build_id": build, "epoch": None, "instance": "primary", "name": package,
         "owner": owner, "release": release, "task_id": task, "version": number_of,
+        "creation_time": _iso(opened + 5),
         "request": [f"git+https://src.fedoraproject.org/rpms/{package}#{hexadecimal(rng, 40)}", branch, {}],
     }
     changed = "org.fedoraproject.prod.buildsys.build.state.change"
     events = [
         _commit(world, rng, at, owner, package, branch, f"{number_of}-{release}"),
         _koji_task(rng, opened, task, owner, srpm, "build", "FREE", "OPEN", "noarch"),
-        Event(opened + 5, changed, {**state, "old": None, "new": 0}, "apache"),
+        Event(opened + 5, changed, {**state, "completion_time": None, "old": None, "new": 0}, "apache"),
     ]
     for arch in ARCHES[: 1 + rng.randrange(4)]:
         events.append(_koji_task(rng, opened + 60, task + 1, owner, srpm, "buildArch", "FREE", "OPEN", arch))
@@ -142,7 +148,8 @@ def koji_build(world: World, rng: Random, at: float) -> list[Event]:
                                  arch))
     ending = "FAILED" if failed else "CLOSED"
     events.append(_koji_task(rng, closed, task, owner, srpm, "build", "OPEN", ending, "noarch"))
-    events.append(Event(closed + 1, changed, {**state, "old": 0, "new": 3 if failed else 1}, "apache"))
+    ended = {**state, "completion_time": _iso(closed + 1), "old": 0, "new": 3 if failed else 1}
+    events.append(Event(closed + 1, changed, ended, "apache"))
     if failed:
         return events
     for delay, topic, tag in ((2, "tag", "signing-pending"), (60, "untag", "signing-pending"),

@@ -16,6 +16,8 @@ _SENTENCES = (
     "Rebased on the main branch; the second commit has the part that matters.",
     "Please add a line to the changelog so that people find out about the new default.",
 )
+_BADGES = ("Is this thing on?", "Curious Penguin", "Junior Tagger", "White Rabbit", "Tester I", "Crypto Badger",
+           "Let Me Introduce Myself", "Macaron")
 _PROJECTS = ("fedora-infrastructure", "releng", "fedora-docs", "workstation", "bodhi", "fesco", "cloud-sig",
              "pungi")
 
@@ -62,7 +64,7 @@ def pagure_issue(world: World, rng: Random, at: float) -> list[Event]:
 
 
 def pagure_pull_request(world: World, rng: Random, at: float) -> list[Event]:
-    """A person opens a pull request for a package; `packagerbot` flags it; the owner comments and merges."""
+    """A person opens a pull request for a package; `packagerbot` flags it; the owner comments, and closes an older."""
     package = world.package(rng)
     author, owner = world.person(rng), world.owner(package)
     project = {
@@ -99,7 +101,12 @@ def pagure_pull_request(world: World, rng: Random, at: float) -> list[Event]:
         msg: dict[str, Any] = {"agent": owner, "pullrequest": {**request, "comments": [comment]}}
         events.append(Event(at + 900, prefix + "comment.added", msg, "pagure"))
     if rng.random() < 0.6:
-        msg = {"agent": owner, "merged": True, "pullrequest": {**request, "status": "Merged"}}
+        # Opened from an hour to 42 days ago.
+        opened = int(at) - 3600 * (1 << rng.randrange(11))
+        merged = rng.random() < 0.9
+        older = {**request, "date_created": str(opened), "id": request["id"] + 200, "closed_at": str(int(at) + 1800),
+                 "status": "Merged" if merged else "Closed", "uid": hexadecimal(rng, 32)}
+        msg = {"agent": owner, "merged": merged, "pullrequest": older}
         events.append(Event(at + 1800, prefix + "closed", msg, "pagure"))
     return events
 
@@ -141,12 +148,13 @@ def github_event(world: World, rng: Random, at: float) -> list[Event]:
 
 
 def karma(world: World, rng: Random, at: float) -> list[Event]:
-    """A person thanks another, by karma on IRC or by a cookie on Matrix."""
+    """A person thanks another, by karma on IRC (which some take away) or by a cookie on Matrix."""
     giver, recipient, total = world.person(rng), world.person(rng), 1 + rng.randrange(90)
     if rng.random() < 0.4:
+        vote, sign = (1, "++") if rng.random() < 0.9 else (-1, "--")
         msg: dict[str, Any] = {
-            "agent": giver, "channel": "#fedora-apps", "line": f"that did it, thank you {recipient}++",
-            "recipient": recipient, "total": total, "total_this_release": 1, "release": "f45", "vote": 1,
+            "agent": giver, "channel": "#fedora-apps", "line": f"that did it, {recipient}{sign}",
+            "recipient": recipient, "total": total, "total_this_release": vote, "release": "f45", "vote": vote,
         }
         return [Event(at, "org.fedoraproject.prod.irc.karma", msg, "supybot")]
     msg = {"count_by_release": {"45": total}, "fedora_release": "45", "recipient": recipient, "sender": giver,
@@ -158,12 +166,14 @@ def badge(world: World, rng: Random, at: float) -> list[Event]:
     """A person is awarded a badge and rises in the ranking."""
     who = {"badges_user_id": rng.randrange(90_000), "username": world.person(rng)}
     topic = "org.fedoraproject.prod.bodhi.update.comment"
+    name = _BADGES[rng.randrange(8)]
+    identity = name.lower().replace(" ", "-").strip("?")
     award = {"badge": {
-        "badge_id": "is-this-thing-on", "creator": "fedbadges", "description": "Commented on an update",
+        "badge_id": identity, "creator": "fedbadges", "description": "Took part as this badge says",
         "tags": "qa",
-        "image_url": "https://badges.fedoraproject.org/pngs/is-this-thing-on.png",
+        "image_url": f"https://badges.fedoraproject.org/pngs/{identity}.png",
         "issuer_id": "fedora-project",
-        "name": "Is this thing on?", "discussion": "", "trigger": {"topic": topic},
+        "name": name, "discussion": "", "trigger": {"topic": topic},
         "criteria": {"datanommer": {"condition": {"greater than or equal to": 1},
                                     "filter": {"topics": [topic]},
                                     "operation": "count"}}}, "user": who}

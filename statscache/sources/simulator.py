@@ -11,7 +11,7 @@ The distribution:
   from 12 to 16 UTC (four times as busy as at 3 UTC); machines work round the clock. The busiest days have
   about 1.15 times `per_day`.
 - **Mix.** Of a thousand messages about 400 are copr's and 180 koji's and dist-git's for builds by packagers;
-  the rest is listed in `COURSES`. Composes, images and pushes come by the calendar, about 130 messages a day
+  the rest is listed in `COURSES`. Composes, images and pushes come by the calendar, about 250 messages a day
   on top.
 - **People and packages** are drawn with the weights 1 / (rank + 8), but koschei and upstream releases take
 any

@@ -1,0 +1,49 @@
+"""Statistics of the meetings that meetbot records: how many there were in each room, and the last one of each."""
+
+from typing import Any
+
+from statscache.plugins import Counter, Latest, Message, fields
+
+_TOPICS = ("meetbot.meeting.complete",)
+
+
+class Meetings(Counter):
+    """Meetings that were held, by room."""
+
+    name = "meetings"
+    title = "Meetings"
+    definition = "One is counted for each meeting when it ends, under the room in which it was held."
+    unit = "meetings"
+    dimensions = ("room",)
+    topics = _TOPICS
+
+    def observe(self, message: Message) -> tuple[tuple[str], ...]:
+        """Count the meeting for its room; a message that names no room says nothing."""
+        room = fields.text(message.body, "channel")
+        return ((room,),) if room else ()
+
+
+class LastMeetings(Latest):
+    """The last meeting in each room."""
+
+    name = "last-meetings"
+    title = "Last meetings"
+    definition = "A room is shown with the meeting that ended there last, however long ago, and how many spoke in it."
+    unit = "meetings"
+    dimensions = ("room",)
+    topics = _TOPICS
+
+    def observe(self, message: Message) -> tuple[tuple[tuple[str], dict[str, Any]], ...]:
+        """Keep what the meeting was about, and where its minutes are."""
+        room = fields.text(message.body, "channel")
+        if not room:
+            return ()
+        meeting = {
+            "about": fields.text(message.body, "meeting_topic"),
+            "minutes": fields.url(message.body, "url"),
+            "spoke": len(message.usernames),
+        }
+        return (((room,), meeting),)
+
+
+PLUGINS = (Meetings, LastMeetings)

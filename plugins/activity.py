@@ -1,0 +1,30 @@
+"""Recent activity: what an activity wall shows."""
+
+from typing import Any
+
+from statscache.plugins import Log, Message
+
+
+class RecentActivity(Log):
+    """The newest messages of all, each in a line."""
+
+    name = "recent-activity"
+    title = "Recent activity"
+    definition = (
+        "One entry for each message: what happened, in one line, and where to read more. The newest 100 are kept, with"
+        " the names of the people in them. Text and links are what the bus said: show them as text."
+    )
+    people = True
+
+    def observe(self, message: Message) -> tuple[tuple[tuple[()], dict[str, Any]]]:
+        entry = {
+            "topic": message.topic,
+            "category": message.category,
+            "agent": message.agent,
+            "subtitle": message.subtitle,
+            "link": message.link,
+        }
+        return (((), entry),)
+
+
+PLUGINS = (RecentActivity,)

@@ -1,0 +1,86 @@
+"""Who contributes: what each person did, and how many people there are. Bots are left out.
+
+A contributor is who *acted*: somebody else's comment on my update is theirs, not mine.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from statscache.plugins import Counter, Distinct, Message, State
+from statscache_plugins.agents import with_bots
+
+
+class Contributors(Counter):
+    """What each person did, by category."""
+
+    name = "contributors"
+    title = "Contributors"
+    definition = (
+        "One is counted for each message under the person who acted, and under the message's category. Who is merely"
+        " concerned does not count; accounts on the list of bots are left out."
+    )
+    unit = "contributions"
+    dimensions = ("user",)
+    breakdown = "category"
+    shared = ("bots",)
+    people = True
+    unbounded = True
+
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(with_bots(settings))
+        self.bots = frozenset(self.settings["bots"])
+
+    def observe(self, message: Message) -> tuple[tuple[str, str | None], ...]:
+        agent = message.agent
+        return ((agent, message.category),) if agent and agent not in self.bots else ()
+
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        yield from super().documents(state)
+        yield "leaders-30d", {"rows": self.leaders(state, days=30)}
+        yield "newcomers", {"rows": [{"timestamp": day, "value": people} for day, people in self.newcomers(state)]}
+
+
+class UniqueContributors(Distinct):
+    """How many different people contributed, by day, week and month."""
+
+    name = "unique-contributors"
+    title = "Unique contributors"
+    definition = (
+        "One is counted for each person who acted at least once in the day, ISO week or month; accounts on the list of"
+        " bots are left out."
+    )
+    unit = "people"
+    shared = ("bots",)
+
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(with_bots(settings))
+        self.bots = frozenset(self.settings["bots"])
+
+    def observe(self, message: Message) -> tuple[tuple[tuple[()], str], ...]:
+        agent = message.agent
+        return (((), agent),) if agent and agent not in self.bots else ()
+
+
+class UniqueContributorsByCategory(Distinct):
+    """How many different people contributed, by category and by day, week and month."""
+
+    name = "unique-contributors-by-category"
+    title = "Unique contributors by category"
+    definition = (
+        "One is counted for each person who acted at least once in the category in the day, ISO week or month; bots are"
+        " left out. Who acts in two categories counts in both, so the sum over categories is not the number of people."
+    )
+    unit = "people"
+    dimensions = ("category",)
+    shared = ("bots",)
+
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(with_bots(settings))
+        self.bots = frozenset(self.settings["bots"])
+
+    def observe(self, message: Message) -> tuple[tuple[tuple[str | None], str], ...]:
+        agent = message.agent
+        return (((message.category,), agent),) if agent and agent not in self.bots else ()
+
+
+PLUGINS = (Contributors, UniqueContributors, UniqueContributorsByCategory)

@@ -1,0 +1,67 @@
+"""The release engineering dashboard: one document that draws the whole page."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from statscache.plugins import Log, Message, State
+from statscache_plugins import board, cloud_images, composes, images, updates
+from statscache_plugins.events import LAYOUT, newest_rows
+
+_AREAS = {
+    "compose": ("compose", composes.events),
+    "pungi": ("compose", composes.events),
+    "bodhi": ("update", updates.events),
+    "buildsys": ("image", images.events),
+}
+"""What reads the messages of a category, and the area that they are about; all others are about cloud images."""
+
+
+class ReleaseDashboard(Log):
+    """The state of composes, pushes of updates, images and cloud images, as release engineers watch it."""
+
+    name = "release-dashboard"
+    title = "Release engineering"
+    definition = (
+        "A step of a compose, a push of updates or an image is shown in the state that was announced last: in progress"
+        " since it began, or how it ended. Of cloud images the newest that can be launched is shown, with its regions."
+    )
+    unit = "events"
+    dimensions = ("area", "component", "release", "architecture", "step", "place", "status")
+    topics = (*composes.TOPICS, *updates.TOPICS, *images.TOPICS, *cloud_images.TOPICS)
+    # Enough to find the begin of a run behind those of the next ones.
+    entries = 4
+    layout = LAYOUT
+
+    def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
+        if message.category in _AREAS:
+            area, events = _AREAS[message.category]
+            return [
+                (
+                    (area, event.component, event.release, event.architecture, event.step, None, event.status),
+                    {"run": event.run, "link": event.link},
+                )
+                for event in events(message)
+            ]
+        return [
+            (
+                (
+                    board.CLOUD,
+                    image.flavour,
+                    image.release,
+                    image.architecture,
+                    image.provider,
+                    image.region,
+                    image.stage,
+                ),
+                {"id": image.id, "image": image.name, "compose": image.compose},
+            )
+            for image in cloud_images.images(message)
+        ]
+
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        values = [*self.values(state)]
+        yield "latest", {"rows": newest_rows(board.rows(values))}
+        yield "dashboard", {"columns": board.COLUMNS, "groups": board.groups(values, LAYOUT["groups"])}
+
+
+PLUGINS = (ReleaseDashboard,)

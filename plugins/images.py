@@ -1,0 +1,117 @@
+"""Images that koji makes: live images, appliances and others."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from statscache.plugins import Latest, Message, State, fields
+from statscache_plugins.events import BEGUN, LAYOUT, Event, newest_rows, status_of
+from statscache_plugins.releases import named
+
+TOPICS = ("buildsys.task.state.change",)
+
+METHODS = frozenset({"appliance", "image", "livecd", "livemedia"})
+
+_OWNERS = frozenset(LAYOUT["image_owners"])
+_FILES = "https://kojipkgs.fedoraproject.org/work"
+_PAGE = "https://koji.fedoraproject.org/koji/taskinfo?taskID="
+_MOST_ARCHITECTURES = 20
+_ARCHITECTURE = re.compile(r".*[-.]((?:x86_64|aarch64|armhfp|i[3-6]86|ppc64le|ppc64|s390x))", re.ASCII)
+
+
+def events(message: Message) -> list[Event]:
+    """Return what a message of `TOPICS` says of an image: that a task of koji began or ended to make it.
+
+    Only what release engineering makes is an image here; anybody may have koji make one for a trial.
+    """
+    body = message.body
+    method, owner = fields.text(body, "method"), fields.text(body, "owner")
+    if method not in METHODS or owner not in _OWNERS:
+        return []
+    status = status_of(fields.text(body, "new"))
+    # The request is name, version, one architecture or several, target, and more that differs by method.
+    request = fields.items(body, "info", "request")
+    name, version, architectures, target, *_ = [*request, None, None, None, None]
+    name = name if isinstance(name, str) and name else fields.text(body, "srpm")
+    if status is None or name is None or len(name) > fields.LONGEST:
+        return []
+    form = fields.text(request[-1], "format") if request else None
+    task = fields.number(body, "id")
+    event = Event(
+        name if form is None else f"{name} ({form})",
+        status,
+        release=_release(version) or _release(target),
+        step=method,
+        run=None if task is None else str(task),
+        link=fields.url(body, "info", "url") or (None if task is None or not _primary(body) else f"{_PAGE}{task}"),
+    )
+    return [event._replace(architecture=architecture) for architecture in _architectures(architectures, name)]
+
+
+def download(message: Message, architecture: str | None) -> str | None:
+    """Return where an image of this architecture can be had: its file, or the directory if that holds several."""
+    base = fields.url(message.body, "files_base_url") or (_FILES if _primary(message.body) else None)
+    info = fields.value(message.body, "info")
+    # A task that has children, perhaps one for each architecture, has them make the files.
+    children = fields.items(info, "children")
+    tasks = [child for child in children if fields.text(child, "arch") == architecture] or children or [info]
+    number = fields.number(tasks[-1], "id")
+    if base is None or number is None or number < 0:
+        return None
+    files = fields.texts(tasks[-1], "result", "files")
+    return f"{base}/tasks/{number % 10_000}/{number}/{quote(files[0].rpartition('/')[2]) if len(files) == 1 else ''}"
+
+
+def _primary(body: dict[str, Any]) -> bool:
+    return fields.value(body, "instance") in (None, "primary")
+
+
+def _release(said: Any) -> str | None:
+    if not isinstance(said, str):
+        return None
+    return named(f"fedora-{said}") or named(said)
+
+
+def _architectures(said: Any, name: str) -> list[str | None]:
+    if isinstance(said, str) and 0 < len(said) <= fields.LONGEST:
+        return [said]
+    several = fields.texts({"of": said}, "of")[:_MOST_ARCHITECTURES]
+    if several:
+        return [*dict.fromkeys(several)]
+    match = _ARCHITECTURE.fullmatch(name)
+    return [match and match[1]]
+
+
+class ImageTasks(Latest):
+    """The newest image of each name, release and architecture that koji made, and the newest that failed."""
+
+    name = "image-tasks"
+    title = "Images made by koji"
+    definition = (
+        "A task of koji is shown when it ends, if release engineering had it make a live image (`livecd`, `livemedia`),"
+        " an appliance or another image. Of each image the last task that was done and the last that failed are shown."
+    )
+    unit = "tasks"
+    dimensions = ("image", "release", "architecture", "method", "state")
+    topics = TOPICS
+
+    def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
+        return [
+            (
+                (event.component, event.release, event.architecture, event.step, event.status),
+                {
+                    "task": event.run,
+                    "link": event.link,
+                    "download": download(message, event.architecture) if event.status == "done" else None,
+                },
+            )
+            for event in events(message)
+            if event.status != BEGUN
+        ]
+
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        yield "latest", {"rows": newest_rows(self.latest(state))}
+
+
+PLUGINS = (ImageTasks,)

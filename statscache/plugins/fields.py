@@ -1,0 +1,62 @@
+"""Reading the body of a message, which may hold anything anywhere.
+
+Nothing here raises: what is missing, or of another type than its sender promised, is None, or an empty list.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from statscache.derivation.text import is_url
+
+LONGEST = 500
+"""Characters of the longest text that `text` and `texts` return."""
+
+
+def value(found: Any, *path: str) -> Any:
+    """Return what stands at `path`, one key of an object for each part; None if there is nothing."""
+    for part in path:
+        if not isinstance(found, Mapping):
+            return None
+        found = found.get(part)
+    return found
+
+
+def text(found: Any, *path: str) -> str | None:
+    """Return the text at `path`; None if there is none, or if it is empty or longer than `LONGEST` characters."""
+    found = value(found, *path)
+    return found if _is_text(found) else None
+
+
+def number(found: Any, *path: str) -> int | None:
+    """Return the whole number at `path`, such as 7 or 7.0; None if there is none. True and "7" are no numbers."""
+    found = value(found, *path)
+    if type(found) is float and found.is_integer() and abs(found) < 2**53:
+        return int(found)
+    return found if type(found) is int else None
+
+
+def items(found: Any, *path: str) -> list[Any]:
+    """Return the list at `path`; an empty one if there is none."""
+    found = value(found, *path)
+    return found if type(found) is list else []
+
+
+def texts(found: Any, *path: str) -> list[str]:
+    """Return what `text` would return of each item of the list at `path`; whatever else is in it is left out."""
+    return [item for item in items(found, *path) if _is_text(item)]
+
+
+def entries(found: Any, *path: str) -> list[tuple[str, str]]:
+    """Return those entries of the object at `path` of which `text` would return key and value."""
+    found = value(found, *path)
+    return [entry for entry in found.items() if all(map(_is_text, entry))] if isinstance(found, Mapping) else []
+
+
+def url(found: Any, *path: str) -> str | None:
+    """Return the http or https URL at `path`, which is safe as the target of a link; None if there is none."""
+    found = value(found, *path)
+    return found if isinstance(found, str) and is_url(found) else None
+
+
+def _is_text(found: Any) -> bool:
+    return type(found) is str and 0 < len(found) <= LONGEST

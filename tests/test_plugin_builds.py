@@ -1,0 +1,136 @@
+"""Builds of koji: states, rates, busiest packages, and how long they took."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from statscache import testing
+from statscache.testing import NOON
+from statscache_plugins.builds import Builds, BuildsByPackage, BuildTime, SecondsInBuild
+
+TOPIC = "org.fedoraproject.prod.buildsys.build.state.change"
+DAY = 86_400
+
+
+def build(new: Any, timestamp: int = NOON, **changes: Any) -> Any:
+    """Return the announcement that a build entered a state."""
+    body = {"new": new, "name": "bash", "version": "5.3", "release": "1.fc45", "owner": "ann", "build_id": 1, **changes}
+    return testing.message(TOPIC, body, timestamp=timestamp)
+
+
+def test_builds_are_counted_by_release_and_state() -> None:
+    """The release is that of the target, or else of the dist tag; unknown states are not counted."""
+    targeted = build(1, request=["git+https://src.fedoraproject.org/rpms/bash#1", "rawhide", {}])
+    messages = [
+        build(0),
+        build(1),
+        build(3),
+        build(4),
+        build(2),
+        targeted,
+        build(9),
+        build("1"),
+        build(None),
+        build(True),
+    ]
+    rows = testing.run(Builds, messages)["latest.json"]["rows"]
+    assert {(row["release"], row["state"]): row["total"] for row in rows} == {
+        ("f45", "building"): 1,
+        ("f45", "complete"): 1,
+        ("f45", "failed"): 1,
+        ("f45", "canceled"): 1,
+        ("f45", "deleted"): 1,
+        ("rawhide", "complete"): 1,
+    }
+
+
+def test_the_success_rate_is_published_as_whole_numbers() -> None:
+    """Complete and failed builds of each release, in all and in each window; one that never ended has no row."""
+    messages = [
+        build(1, NOON - 2 * DAY, build_id=1),
+        build(1, NOON, build_id=2),
+        build(3, NOON - 20 * DAY, build_id=3),
+        build(0, NOON, release="1.el9"),
+        build(3, NOON - 3600, release="1.el10"),
+    ]
+    rows = testing.run(Builds, messages)["success.json"]["rows"]
+    assert rows == [
+        {
+            "release": "epel10",
+            "complete_total": 0,
+            "complete_last_24h": 0,
+            "complete_last_7d": 0,
+            "complete_last_30d": 0,
+            "failed_total": 1,
+            "failed_last_24h": 1,
+            "failed_last_7d": 0,
+            "failed_last_30d": 0,
+        },
+        {
+            "release": "f45",
+            "complete_total": 2,
+            "complete_last_24h": 0,
+            "complete_last_7d": 1,
+            "complete_last_30d": 1,
+            "failed_total": 1,
+            "failed_last_24h": 0,
+            "failed_last_7d": 0,
+            "failed_last_30d": 1,
+        },
+    ]
+
+
+def test_the_busiest_packages_are_those_with_the_most_builds_that_began() -> None:
+    """One build counts once, however it ends; whole days before the newest message are looked at."""
+    began = [build(0, NOON - DAY, name=name, build_id=number) for number, name in enumerate(["vim", "bash", "vim"])]
+    old = [build(0, NOON - 10 * DAY, name="gcc", build_id=number) for number in range(9)]
+    documents = testing.run(BuildsByPackage, [*began, *old, build(1, NOON - DAY), build(0, NOON, name="glibc")])
+    assert documents["busiest-7d.json"]["rows"] == [{"package": "vim", "value": 2}, {"package": "bash", "value": 1}]
+    assert documents["busiest-30d.json"]["rows"][0] == {"package": "gcc", "value": 9}
+    assert documents["by/glibc.json"]["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "took"),
+    [(0, "00:00-00:05"), (299, "00:00-00:05"), (300, "00:05-00:15"), (3_600, "01:00-04:00"), (10**6, "12:00-")],
+)
+def test_the_time_in_build_is_what_koji_states(seconds: int, took: str) -> None:
+    """Both times stand in the message that ends the build, in any time zone."""
+    minutes, rest = divmod(seconds, 60)
+    days, minutes = divmod(minutes, 1440)
+    ended = f"2026-08-{1 + days:02}T{minutes // 60:02}:{minutes % 60:02}:{rest:02}+00:00"
+    message = build(1, creation_time="2026-08-01T02:00:00.000000+02:00", completion_time=ended)
+    assert [(row["took"], row["total"]) for row in testing.run(BuildTime, [message])["latest.json"]["rows"]] == [
+        (took, 1)
+    ]
+    assert testing.run(SecondsInBuild, [message])["latest.json"]["rows"][0]["total"] == seconds
+
+
+@pytest.mark.parametrize(
+    ("new", "began", "ended"),
+    [
+        (1, None, "2026-08-01T00:00:00+00:00"),
+        (1, "2026-08-01T00:00:00+00:00", None),
+        (1, "2026-08-01T00:00:00", "2026-08-01T00:01:00+00:00"),
+        (1, "2026-08-02T00:00:00+00:00", "2026-08-01T00:00:00+00:00"),
+        (1, "yesterday", "2026-08-01T00:00:00+00:00"),
+        (1, 1785542400, 1785542460),
+        (3, "2026-08-01T00:00:00+00:00", "2026-08-01T00:01:00+00:00"),
+    ],
+)
+def test_a_build_without_times_is_not_counted(new: int, began: Any, ended: Any) -> None:
+    """Old messages state none; times without a zone, and those that run backwards, are none."""
+    message = build(new, creation_time=began, completion_time=ended)
+    for plugin in (BuildTime, SecondsInBuild):
+        assert testing.run(plugin, [message])["latest.json"]["rows"] == []
+
+
+def test_real_builds(messages_path: Path) -> None:
+    """What was really sent tells of three builds."""
+    rows = testing.run(Builds, messages_path.read_bytes().splitlines())["latest.json"]["rows"]
+    assert {(row["release"], row["state"]): row["total"] for row in rows} == {
+        ("f19", "building"): 1,
+        ("f22", "failed"): 1,
+        ("f23", "canceled"): 1,
+    }

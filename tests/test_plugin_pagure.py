@@ -1,0 +1,123 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from statscache import testing
+from statscache.message import Message, parse
+from statscache_plugins.pagure import (
+    Pagure,
+    PagureByEvent,
+    PagureByProject,
+    PagureByUser,
+    PullRequests,
+    PullRequestsByTimeToMerge,
+    SecondsToMerge,
+)
+
+PREFIX = "io.pagure.prod.pagure."
+
+
+def event(name: str, body: dict[str, Any] | None = None, number: int = 0) -> Message:
+    """Return a message of Pagure, a second later for each number."""
+    return testing.message(PREFIX + name, body, timestamp=testing.NOON + number)
+
+
+def closed(seconds: Any = 0, number: int = 0, **more: Any) -> Message:
+    """Return the message of a pull request that was closed so many seconds after it was opened."""
+    opened = str(testing.NOON + number - seconds) if isinstance(seconds, int) else seconds
+    request = {"id": number, "date_created": opened, "status": "Closed"}
+    return event("pull-request.closed", {"merged": True, "pullrequest": request, **more}, number)
+
+
+def totals(documents: dict[str, Any], dimension: str) -> dict[str, int]:
+    """Return the total of each row of `latest`."""
+    return {row[dimension]: row["total"] for row in documents["latest.json"]["rows"]}
+
+
+@pytest.fixture(scope="module")
+def real(messages_path: Path) -> list[Message]:
+    """The real messages of Pagure, each once."""
+    messages = {message.id: message for message in map(parse, messages_path.read_bytes().splitlines())}
+    return [message for message in messages.values() if message.category == "pagure"]
+
+
+def test_events_count_in_all_and_by_kind(real: list[Message]) -> None:
+    """Each real message counts once in all, and once under what its topic says."""
+    (row,) = testing.run(Pagure, real)["latest.json"]["rows"]
+    assert row["total"] == len(real) > 35
+    kinds = totals(testing.run(PagureByEvent, real), "event")
+    assert sum(kinds.values()) == len(real)
+    assert kinds["pull-request.comment.added"] == 7
+    assert kinds["git.receive"] == 4
+
+
+def test_real_events_count_for_their_project(real: list[Message]) -> None:
+    """Issues, commits, pull requests and forks tell their project, each in a place of its own; one of them does not."""
+    projects = totals(testing.run(PagureByProject, real), "project")
+    assert {"pagure", "pungi", "mdapi", "fedora-hubs", "fedora-websites", "foo", "test"} <= projects.keys()
+    assert sum(projects.values()) == len(real) - 1
+
+
+@pytest.mark.parametrize(
+    ("project", "expected"),
+    [
+        ({"fullname": "rpms/bash", "name": "bash"}, "rpms/bash"),
+        ({"name": "pagure"}, "pagure"),
+        ({"fullname": "forks/ralph/rpms/bash", "parent": {"fullname": "rpms/bash"}}, "rpms/bash"),
+        ({"fullname": "forks/ralph/rpms/bash", "parent": None}, "rpms/bash"),
+        ({"fullname": "forks/ralph/pagure"}, "pagure"),
+        ({"fullname": 5, "name": None}, None),
+        ("pagure", None),
+    ],
+)
+def test_a_fork_counts_for_what_was_forked(project: Any, expected: str | None) -> None:
+    """A fork's own name would name its owner; it counts for its parent, also where that is not told."""
+    documents = testing.run(PagureByProject, [event("project.edit", {"project": project})])
+    assert totals(documents, "project") == ({expected: 1} if expected else {})
+
+
+def test_events_count_for_the_person_who_acted_by_kind() -> None:
+    """Bots and the authors of what somebody else did are left out."""
+    request = {"pullrequest": {"user": {"name": "toshio"}}}
+    messages = [
+        event("pull-request.new", {"agent": "ralph", **request}),
+        event("pull-request.closed", {"agent": "ralph", **request}, 1),
+        event("pull-request.flag.added", {"agent": "packagerbot", **request}, 2),
+    ]
+    documents = testing.run(PagureByUser, messages)
+    assert totals(documents, "user") == {"ralph": 2}
+    parts = documents["by/ralph.json"]["parts"]
+    assert [(part["event"], part["total"]) for part in parts] == [("pull-request.closed", 1), ("pull-request.new", 1)]
+
+
+def test_pull_requests_are_opened_merged_or_closed() -> None:
+    """Where `merged` is missing, the request's status tells."""
+    status = {"status": "Merged"}
+    messages = [
+        event("pull-request.new"),
+        closed(number=1),
+        closed(number=2, merged=False),
+        closed(number=3, merged=None),
+        closed(number=4, merged=None, pullrequest=status),
+        event("pull-request.comment.added"),
+    ]
+    assert totals(testing.run(PullRequests, messages), "outcome") == {"opened": 1, "merged": 2, "closed": 2}
+
+
+def test_the_time_to_merge_is_within_the_shortest_span() -> None:
+    """The ends of the spans belong to them; what was closed without is not counted."""
+    hour, day = 3600, 86400
+    spans = [0, hour, hour + 1, day, 7 * day, 7 * day + 1, 30 * day, 30 * day + 1]
+    messages = [closed(seconds, number) for number, seconds in enumerate(spans)]
+    messages.append(closed(5, 50, merged=False))
+    found = totals(testing.run(PullRequestsByTimeToMerge, messages), "within")
+    assert found == {"1 hour": 2, "1 day": 2, "7 days": 1, "30 days": 2, "longer": 1}
+    assert testing.run(SecondsToMerge, messages)["latest.json"]["rows"][0]["total"] == sum(spans)
+
+
+@pytest.mark.parametrize("opened", ["", "yesterday", "-5", "1" * 11, "\N{ARABIC-INDIC DIGIT FIVE}", None, 1.5, -1])
+def test_a_merge_without_a_time_of_opening_has_no_duration(opened: Any) -> None:
+    """What is no time, or lies after the merge, adds nothing to the sum nor to its divisor."""
+    for plugin in (PullRequestsByTimeToMerge, SecondsToMerge):
+        assert testing.run(plugin, [closed(opened)])["latest.json"]["rows"] == []
