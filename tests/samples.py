@@ -116,13 +116,13 @@ class Deliveries(Span):
     name = "deliveries"
     title = "Deliveries"
     unit = "deliveries"
-    dimensions = ("thing", "buyer")
+    dimensions = ("buyer", "thing")
     topics = ("shop.#",)
     shown = 5
 
     def observe(self, message: Message) -> Iterator[Any]:
         """Start or stop as the amount tells, and keep fields of some."""
-        name = message.body.get("thing"), message.body.get("buyer")
+        name = message.body.get("buyer"), message.body.get("thing")
         amount = message.body.get("amount", 1)
         yield (name, "start", {"amount": amount}) if amount % 3 else (name, "start")
         if amount % 2:
