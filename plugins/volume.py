@@ -1,6 +1,7 @@
 """How much is said on the bus: in all, by category, topic, release, person, agent and package.
 
-These see every message, so they return what they would yield: a tuple costs less than a generator.
+These concern every message. So those that can declare that they depend on the topic alone; the others return what they
+would yield, for a list costs less than a generator.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ class Volume(Counter):
     name = "volume"
     title = "Messages"
     definition = "One is counted for each message that is accepted from the bus, whatever it says."
+    by_topic = True
 
     def observe(self, message: Message) -> tuple[tuple[()]]:
         return ((),)
@@ -32,6 +34,7 @@ class VolumeByCategory(Counter):
         " Topics too short to have one are counted under null."
     )
     dimensions = ("category",)
+    by_topic = True
 
     def observe(self, message: Message) -> tuple[tuple[str | None]]:
         return ((message.category,),)
@@ -45,6 +48,7 @@ class VolumeByTopic(Counter):
     definition = "One is counted for each message, under its whole topic."
     dimensions = ("topic",)
     unbounded = True
+    by_topic = True
 
     def observe(self, message: Message) -> tuple[tuple[str]]:
         return ((message.topic,),)

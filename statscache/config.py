@@ -3,14 +3,16 @@
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from statscache.exceptions import ConfigurationError
+from statscache.timeline import parse_time
 
 PATHS = (Path("statscache.toml"), Path("/etc/statscache/statscache.toml"))
 """Where the configuration is looked for when neither `--config` nor `STATSCACHE_CONFIG` names it."""
@@ -49,6 +51,10 @@ class BusSection(Section):
     max_line: Annotated[int, Field(ge=1024)] = Field(
         4 * 1024 * 1024, description="Bytes of the longest line that is taken for a message."
     )
+    max_kept: Annotated[int, Field(ge=0)] = Field(
+        256 * 1024 * 1024,
+        description="Bytes of what is no message that are kept, the newest, and as many of messages of the future.",
+    )
 
 
 class FedmsgSection(Section):
@@ -62,10 +68,73 @@ class FedmsgSection(Section):
     )
 
 
+class FedoraMessagingSection(Section):
+    """`[sources.fedora-messaging]`: the live AMQP bus; needs the extra `statscache[amqp]`."""
+
+    config: Path | None = Field(
+        None, description="File with fedora-messaging's configuration: broker, queues, bindings; its own if not given."
+    )
+    prefetch: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        4_000, description="Messages that the broker hands over at most before the first of them is acknowledged."
+    )
+
+
+class SpoolSection(Section):
+    """`[sources.spool]`: a directory into which archives are dropped."""
+
+    path: Path = Field(description="The directory; it exists already.")
+
+
+class DatagrepperSection(Section):
+    """`[sources.datagrepper]`: history over HTTP."""
+
+    url: str = Field(
+        description="Address of the search, such as https://apps.fedoraproject.org/datagrepper/v2/search."
+    )
+    start: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="When history begins: an ISO 8601 date or time (no zone means UTC)."
+    )
+    timeout: Annotated[float, Field(gt=0)] = Field(60.0, description="Seconds for which the server may be silent.")
+    repair_hours: Annotated[float, Field(ge=0)] = Field(
+        168.0, description="Hours back from now that a consumer keeps complete; 0 to leave history to `backfill`."
+    )
+
+    @field_validator("url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an address such as https://apps.fedoraproject.org/datagrepper/v2/search")
+        return url
+
+    @field_validator("start", mode="before")
+    @classmethod
+    def _start_is_a_time(cls, start: Any) -> Any:
+        # TOML has dates and times of its own; a variable of the environment is text.
+        return parse_time(str(start)) if isinstance(start, str | date) else start
+
+
 class SourcesSection(Section):
     """`[sources]`: a section that is there enables the source."""
 
     fedmsg: FedmsgSection | None = Field(None, description="The live ZeroMQ bus.")
+    fedora_messaging: FedoraMessagingSection | None = Field(
+        None,
+        description="The live AMQP bus.",
+        # A variable's name cannot hold the dash.
+        validation_alias=AliasChoices("fedora-messaging", "fedora_messaging"),
+        serialization_alias="fedora-messaging",
+    )
+    spool: SpoolSection | None = Field(None, description="A directory into which archives are dropped.")
+    datagrepper: DatagrepperSection | None = Field(None, description="History over HTTP.")
+
+
+class JournalSection(Section):
+    """`[journal]`: the messages that were accepted."""
+
+    keep: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Days before the newest message for which messages are kept; for ever if not given."
+    )
 
 
 class PluginsSection(Section):
@@ -227,6 +296,7 @@ class PublishSection(Section):
     interval: Annotated[int, Field(ge=1)] = Field(60, description="Seconds between two publications.")
     base_url: str | None = Field(None, description="Where the site is served, for examples in its pages.")
     title: str = Field("statscache", description="The site's name, at the head of its pages.")
+    examples: bool = Field(False, description="Publish pages that show what can be made of the statistics.")
     gate_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.5, description="Greatest part of a document's rows that may vanish at once, from 0 to 1."
     )
@@ -261,6 +331,7 @@ class Config(BaseSettings):
     database: DatabaseSection = DatabaseSection()
     bus: BusSection = BusSection()
     sources: SourcesSection = SourcesSection()
+    journal: JournalSection = JournalSection()
     plugins: PluginsSection = PluginsSection()
     privacy: PrivacySection = PrivacySection()
     publish: PublishSection = PublishSection()
@@ -348,9 +419,12 @@ def _known(model: Any, location: tuple[int | str, ...]) -> Mapping[str, Any]:
             continue
         # Among several sections, the next part of the location is the `type` of the one that was chosen.
         chosen = [choice for choice in choices if len(choices) > 1 and part == _type_of(choice)]
-        choices = chosen or [*_sections(choices[0].model_fields[part].annotation)]
-    fields: Mapping[str, Any] = choices[0].model_fields
-    return fields
+        choices = chosen or [*_sections(_fields(choices[0])[part].annotation)]
+    return _fields(choices[0])
+
+
+def _fields(model: Any) -> Mapping[str, Any]:
+    return {field.serialization_alias or name: field for name, field in model.model_fields.items()}
 
 
 def _type_of(section: Any) -> str:

@@ -33,6 +33,14 @@ class SourceError(StatscacheError, OSError):
     """A source cannot be read; the text names it and the mend."""
 
 
+class ExportError(StatscacheError, OSError):
+    """An archive could not be written; what was at its place is still there."""
+
+
+class WorkerError(StatscacheError, RuntimeError):
+    """Work that was given to other processes failed; what was committed stays."""
+
+
 class SchemaError(StatscacheError, RuntimeError):
     """The database's schema is not the one that this release works with."""
 
@@ -47,6 +55,10 @@ class UnknownSnapshot(StatscacheError, LookupError):
 
 class PublishError(StatscacheError, OSError):
     """A target could not be brought up to date; it still serves its previous snapshot."""
+
+
+class Refused(PublishError):
+    """A target refuses what is asked of it, and would again: rights, a name, a password; a person must mend that."""
 
 
 class PublisherBusy(PublishError):

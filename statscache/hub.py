@@ -5,23 +5,34 @@ statscache from where every command takes them (`$STATSCACHE_CONFIG`, `./statsca
 `/etc/statscache/statscache.toml`), and leaves publishing to `statscache publish`.
 """
 
+import logging
+import os
 import threading
 
 from moksha.hub.hub import CentralMokshaHub
 from moksha.hub.reactor import reactor
+from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import config, service
+from statscache.exceptions import StatscacheError
 from statscache.sources.fedmsg import BusConsumer, note_signals, stop_when
+
+_log = logging.getLogger(__name__)
 
 
 class StatscacheConsumer(BusConsumer):
     """Feeds the messages of a fedmsg hub to the journal and the statistics of the database.
 
-    SIGTERM and SIGINT end the hub after what has arrived is committed.
+    SIGTERM and SIGINT end the hub after what has arrived is committed. Where nothing can be accepted, at the start or
+    later, the hub ends with exit status 1, for whoever supervises it to start it again.
     """
 
     def __init__(self, hub: CentralMokshaHub) -> None:
-        """Start to ingest, unless fedmsg's configuration leaves the consumer disabled."""
+        """Start to ingest, unless fedmsg's configuration leaves the consumer disabled.
+
+        Raises:
+            SystemExit: The configuration or the database cannot be used; moksha would log any other error, and go on.
+        """
         stopping = threading.Event()
         if hub.config.get(self.config_key, False):
             # A signal may come as soon as the bus is subscribed to, long before the hub runs.
@@ -29,8 +40,12 @@ class StatscacheConsumer(BusConsumer):
         super().__init__(hub)
         if not self._initialized:
             return
-        self._service = service.Consumer(config.load(), on_failure=stopping.set)
-        self._service.start()
+        try:
+            self._service = service.Consumer(config.load(), on_failure=stopping.set)
+            self._service.start()
+        except (StatscacheError, SQLAlchemyError) as error:
+            _log.critical("statscache cannot start: %s", error)
+            raise SystemExit(f"statscache: {error}") from error
         stop_when(stopping, hub)
         # The hub installs handlers after its consumers, and its own would stop it in the middle of an `offer`.
         reactor.callWhenRunning(note_signals, stopping)
@@ -42,4 +57,14 @@ class StatscacheConsumer(BusConsumer):
     def stop(self) -> None:
         """Hand over what has arrived, and return when it is committed."""
         super().stop()
-        self._service.stop()
+        try:
+            self._service.stop()
+        except RuntimeError as error:
+            _log.critical("%s", error)
+            # The reactor swallows what is raised in it, and moksha knows no exit status.
+            reactor.addSystemEventTrigger("after", "shutdown", _fail)
+
+
+def _fail() -> None:
+    logging.shutdown()
+    os._exit(1)

@@ -1,34 +1,53 @@
-"""Where the files that are no code lie: the templates of the pages, and the site's own files.
+"""Where the files that are no code lie: templates, the site's own files, the documentation, examples of its use.
 
-A wheel carries both inside the package. In a checkout, also one installed with ``pip install -e``, they are
+A wheel carries them inside the package. In a checkout, also one installed with ``pip install -e``, they are
 directories beside it, so that an edit shows at once.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
 
 
-def templates() -> Path:
-    """The directory of the Jinja2 templates.
+@dataclass(frozen=True)
+class Sources:
+    """The directories that the site is made of.
+
+    Attributes:
+        templates: Jinja2 templates of the pages and plots.
+        site: What is published as it is: styles, scripts, widgets.
+        docs: The documentation, in Markdown.
+        examples: Pages that show what can be made of the statistics.
+    """
+
+    templates: Path
+    site: Path
+    docs: Path
+    examples: Path
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """Every one of them."""
+        return self.templates, self.site, self.docs, self.examples
+
+
+def sources() -> Sources:
+    """Return the directories of this installation.
 
     Raises:
         FileNotFoundError: The installation is incomplete; install statscache again.
     """
-    return _directory("templates")
+    return Sources(
+        templates=_directory("templates", "templates"),
+        site=_directory("site", "site"),
+        docs=_directory("docs", "docs"),
+        examples=_directory("examples", "examples/site"),
+    )
 
 
-def site() -> Path:
-    """The directory of what is published as it is: styles, scripts, widgets.
-
-    Raises:
-        FileNotFoundError: The installation is incomplete; install statscache again.
-    """
-    return _directory("site")
-
-
-def _directory(name: str) -> Path:
-    candidates = (PACKAGE / name, PACKAGE.parent / name)
+def _directory(name: str, beside: str) -> Path:
+    candidates = (PACKAGE / name, PACKAGE.parent / beside)
     for candidate in candidates:
         if candidate.is_dir():
             return candidate

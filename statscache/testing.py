@@ -5,7 +5,8 @@ same rendering. So what a test sees here is what readers get.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -18,6 +19,7 @@ from statscache.ingest import Delivery, Ingest, Outcome
 from statscache.message import Message, parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
+from statscache.plugins.watch import Watch
 from statscache.render import documents
 from statscache.render.plugin import PluginRenderer
 from statscache.store import Database, coverage, journal, positions, quarantine
@@ -107,7 +109,7 @@ def run(plugin: Plugin | type[Plugin], messages: Iterable[Message | Mapping[str,
 
     Raises:
         MalformedMessage: One of them is no message, or is from the future: production would set it aside or hold it.
-        PluginError: The plugin yielded what the database refuses, or was suspended.
+        PluginError: The plugin yielded what the database refuses, changed a message, or was suspended.
         Exception: Whatever the plugin raised on a message, with a note that shows the message.
     """
     plugin = plugin() if isinstance(plugin, type) else plugin
@@ -138,7 +140,8 @@ def try_plugin(
     database = Database("sqlite://")
     try:
         database.prepare()
-        ingest = Ingest(database, Registry([plugin]), environments, budget)
+        watch = _Untouched()
+        ingest = Ingest(database, Registry([plugin]), environments, budget, watch)
         ingest.start()
         outcome = Outcome()
         waiting = iter(lines)
@@ -146,15 +149,41 @@ def try_plugin(
             outcome += ingest.take(Delivery(_SOURCE, batch))
         with database.reading() as connection:
             row = positions.load(connection)[plugin.name]
-            return Trial(_render(connection, plugin, row), [*_failures(connection)], outcome, row.suspended)
+            failures = [*_failures(connection), *watch.failures]
+            return Trial(_render(connection, plugin, row), failures, outcome, row.suspended)
     finally:
         database.close()
+
+
+class _Untouched(Watch):
+    """Sees whether a plugin changes messages, which it shares with all others; production does not look."""
+
+    def __init__(self) -> None:
+        self.failures: list[Failure] = []
+        self._messages: list[tuple[Message, bytes]] = []
+
+    @contextmanager
+    def observing(self) -> Iterator[None]:
+        yield
+        self._compare()
+
+    def begin(self, plugin: Plugin, messages: Sequence[tuple[int, Message]]) -> None:
+        self._compare()
+        self._messages = [(message, message.record()) for _, message in messages]
+
+    def _compare(self) -> None:
+        for message, record in self._messages:
+            sent = Message.from_record(record)
+            if (message.body, message.headers) != (sent.body, sent.headers):
+                reason = "observe changed the message, which all plugins share: copy what is to be changed"
+                self.failures.append(Failure(reason, record, sent))
+        self._messages = []
 
 
 def _render(connection: Connection, plugin: Plugin, row: positions.Position) -> dict[str, bytes]:
     objects: dict[str, bytes] = {}
     gaps = coverage.gaps(connection)
-    renderer = PluginRenderer(connection, plugin, row, journal.head(connection), gaps, objects.__setitem__)
+    renderer = PluginRenderer(connection, plugin, row, journal.head(connection), gaps, objects.__setitem__, Watch())
     below = f"{documents.root(plugin)}/"
     rendered = renderer.render(force=True)
     return {path.removeprefix(below): objects[entry.object] for path, entry in sorted(rendered.changed.items())}

@@ -99,6 +99,11 @@ class Process:
         """What it has printed and logged so far."""
         return "".join(self._lines)
 
+    @property
+    def process_id(self) -> int:
+        """Its id, which is that of its group too if it was started in a session of its own."""
+        return self._process.pid
+
     def await_log(self, text: str, times: int = 1) -> None:
         """Return when the log holds the text so many times."""
         wait_for(lambda: self.text.count(text) >= times, lambda: f"no {text!r} in:\n{self.text}")

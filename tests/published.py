@@ -105,8 +105,9 @@ class Site:
         self._publishing = Publishing(self.installation)
 
     def take(self, *lines: bytes) -> None:
-        """Take in messages."""
-        self.installation.ingest.take(Delivery("fedmsg", list(lines), live=True, resumed=True))
+        """Take in messages, as if the bus had been heard again at the time of the newest."""
+        newest = max(orjson.loads(line)["timestamp"] for line in lines if line.startswith(b"{"))
+        self.installation.ingest.take(Delivery("fedmsg", list(lines), connected=newest))
 
     def publish(self) -> str:
         """Publish, and return the id of the snapshot that is current then."""

@@ -13,9 +13,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,17 +26,53 @@ from urllib.parse import urlsplit
 from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 KEY_ID = "AKIDOFTHETESTS"
 SECRET = "secret+of/the+tests"
 PATIENCE = 60.0  # seconds that a server may take to start
 
 
-def client(service: str, endpoint: str, **settings: Any) -> Any:
+class Authority:
+    """An authority of the tests' own, and a certificate that it gave to the loopback.
+
+    Attributes:
+        certificate: The authority's own certificate, by which clients know it.
+        key: Private key of the server.
+        chain: Certificate of the server.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.certificate, self.key, self.chain = (directory / f"{name}.pem" for name in ("ca", "key", "server"))
+        ours, theirs = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority")])
+        now = datetime.now(UTC)
+
+        def signed(subject: x509.Name, key: ec.EllipticCurvePrivateKey, *extensions: x509.ExtensionType) -> bytes:
+            builder = x509.CertificateBuilder(name, subject, key.public_key(), x509.random_serial_number())
+            builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
+            builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+            issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ours.public_key())
+            builder = builder.add_extension(issuer, critical=False)
+            for extension in extensions:
+                builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+            return builder.sign(ours, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+        self.certificate.write_bytes(signed(name, ours, x509.BasicConstraints(ca=True, path_length=0)))
+        loopback = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+        self.chain.write_bytes(signed(x509.Name([]), theirs, loopback))
+        self.key.write_bytes(theirs.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def client(service: str, endpoint: str, verify: str | None = None, **settings: Any) -> Any:
     """Return a boto3 client of the tests' own, which reads no file and no variable."""
     config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, **settings)
     session = Session(aws_access_key_id=KEY_ID, aws_secret_access_key=SECRET, region_name="us-east-1")
-    return session.client(service, endpoint_url=endpoint, config=config)
+    return session.client(service, endpoint_url=endpoint, verify=verify, config=config)
 
 
 def free_ports(count: int) -> list[int]:
@@ -106,13 +144,27 @@ class Server:
 
 
 class Moto(Server):
-    """Moto's server, an imitation of S3 and CloudFront in Python. It does not check signatures."""
+    """Moto's server, an imitation of S3 and CloudFront in Python. It does not check signatures.
+
+    Args:
+        authority: Whose certificate it shows; None serves without encryption.
+    """
+
+    def __init__(self, authority: Authority | None = None) -> None:
+        self._authority = authority
+
+    @cached_property
+    def client(self) -> Any:
+        """A client of it that does not go through our code, and trusts its authority."""
+        return client("s3", self.endpoint, verify=str(self._authority.certificate) if self._authority else None)
 
     def command(self, directory: Path) -> list[str]:
         """Return the command line that runs it."""
         (port,) = free_ports(1)
-        self.endpoint = f"http://127.0.0.1:{port}"
-        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+        scheme = "https" if self._authority else "http"
+        self.endpoint = f"{scheme}://127.0.0.1:{port}"
+        shown = ["-s", "-c", str(self._authority.chain), "-k", str(self._authority.key)] if self._authority else []
+        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port), *shown]
 
 
 class SeaweedFS(Server):
@@ -143,7 +195,7 @@ class SeaweedFS(Server):
             "master.telemetry": "false",
             "master.electionTimeout": "1s",
             "master.volumeSizeLimitMB": 64,
-            "volume.max": 100,
+            "volume.max": 400,
             "volume.minFreeSpace": 1,
             "filer": "true",
             "filer.localSocket": directory / "filer.sock",

@@ -170,7 +170,7 @@ ALL: tuple[type[Plugin], ...] = (*KINDS, *VOLUME)
 @cache
 def _pages() -> Pages:
     # Templates are compiled once for all sites.
-    return Pages(resources.templates(), resources.site(), title="statscache", base_url=None)
+    return Pages(resources.sources(), title="statscache", base_url=None)
 
 
 class Site:
@@ -230,9 +230,9 @@ class Site:
         """The database of the site."""
         return self.installation.database
 
-    def feed(self, lines: Iterable[Line], source: str = "test", *, resumed: bool = False) -> Outcome:
+    def feed(self, lines: Iterable[Line], source: str = "test", *, connected: int | None = None) -> Outcome:
         """Accept lines as one delivery."""
-        return self.ingest.take(Delivery(source, [*lines], resumed=resumed))
+        return self.ingest.take(Delivery(source, [*lines], connected=connected))
 
     def catch_up(self) -> None:
         """Fold the journal into every plugin that is behind."""
@@ -298,13 +298,17 @@ def published_files(public: Path) -> dict[str, bytes]:
     return files
 
 
-def follow(public: Path) -> dict[str, bytes]:
+def follow(public: Path, pointer: bytes | None = None) -> dict[str, bytes]:
     """Follow the pointer as a reader does, and return each file of its snapshot by readable path.
+
+    Args:
+        public: The published tree.
+        pointer: The pointer that a reader still holds; None reads that of the tree.
 
     Raises:
         AssertionError: A reference does not resolve, or bytes differ from their digest or size.
     """
-    index = orjson.loads((public / "v1/index.json").read_bytes())
+    index = orjson.loads(pointer or (public / "v1/index.json").read_bytes())
     root = (public / index["manifest"]).read_bytes()
     assert canonical.digest(root) == index["snapshot"], "the root manifest is not the snapshot that the index names"
     files: dict[str, bytes] = {}

@@ -165,7 +165,7 @@ def test_a_password_is_not_shown(call: Call) -> None:
     ("arguments", "reason"),
     [
         (("nonsense",), "No such command 'nonsense'"),
-        (("backfill",), "Missing argument"),
+        (("backfill",), "add a section [sources.datagrepper]"),
         (("backfill", "--complete", "x", "y", "archive.ndjson"), "expected 2015-08-08"),
         (("backfill", "--complete", "10", "10", "archive.ndjson"), "the start must be before the end"),
         (("rebuild", "nobody"), "no active plugin is named 'nobody'; active are: "),
@@ -301,6 +301,58 @@ def test_the_demo_ends_by_itself_and_can_be_run_again(call: Call, monkeypatch: p
     done = call("demo")
     assert done.status == 1
     assert "holds a site that is not the demo's" in done.err
+
+
+def test_status_tells_of_targets_that_are_configured(call: Call) -> None:
+    """What fails is named once; a target that was taken out of the configuration alarms nobody."""
+    Path("two").write_bytes(b"in the way")
+    targets = [{"name": "one", "path": "one"}, {"name": "two", "path": "two"}]
+    Path("statscache.toml").write_text(
+        "".join(f'[[publish.targets]]\nname = "{row["name"]}"\npath = "{row["path"]}"\n' for row in targets)
+    )
+    assert call("publish").status == 1
+    done = call("status")
+    assert done.status == 3
+    assert "target      one: generation 1 at" in done.out
+    assert "journal     0 messages in 0 segments" in done.out
+    (wanting,) = (text for text in done.out.splitlines() if text.startswith("wanting:"))
+    assert wanting.count("target two: ") == 1
+    state = json.loads(Path("one/v1/status.json").read_bytes())
+    assert state["targets"] == [
+        {"name": "one", "generation": None, "ok": True},
+        {"name": "two", "generation": None, "ok": True},
+    ]
+    Path("statscache.toml").write_text('[[publish.targets]]\nname = "one"\npath = "one"\n')
+    done = call("status")
+    assert (done.status, "two" in done.out) == (0, False)
+
+
+def test_one_file_that_cannot_be_read_is_said_in_one_line(call: Call) -> None:
+    """Of several, a last line tells how many; of one, there is nothing to add."""
+    done = call("backfill", "missing")
+    assert done.status == 1
+    assert done.err.count("\n") == 1
+    assert "missing: No such file or directory" in done.err
+
+
+def test_status_tells_of_large_documents_and_is_content(call: Call, tmp_path: Path) -> None:
+    """A broken budget is a warning: what is published is right, and only dear to fetch."""
+    messages = (line(f"{n}", NOON + n, f"org.fedoraproject.prod.{n:04}{'x' * 60}.sale") for n in range(900))
+    (tmp_path / "many").write_bytes(b"\n".join(messages))
+    call("backfill", "many")
+    call("publish")
+    done = call("status")
+    assert done.status == 0
+    assert "oversize    v1/plugins/volume-by-category/latest.json: " in done.out
+
+
+def test_numbers_and_their_words_agree(call: Call, archive: Path) -> None:
+    """One thing is said in the singular."""
+    call("backfill", archive)
+    call("publish")
+    assert "20 messages in 1 segment (" in call("status").out
+    assert "1 retained snapshot: no faults" in call("verify", "public").out
+    assert " 1 requests" not in call("publish").out
 
 
 @pytest.mark.parametrize("option", ["--force", "--resume"])

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from statscache.client import (
     BadSignature,
     Client,
     Damaged,
+    Late,
     Missing,
     NotPublished,
     Span,
@@ -91,7 +93,7 @@ def serving(root: Path) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A site that nobody changes, with a split directory of keys."""
-    site = Site(tmp_path_factory.mktemp("client"))
+    site = Site(tmp_path_factory.mktemp("client"), interval=DAY)
     site.start(owners=1_100)
     # A file that may change again within the second cannot be asked for by its time.
     os.utime(site.root / INDEX, (testing.NOON, testing.NOON))
@@ -109,7 +111,7 @@ def server(original: Site) -> Iterator[Server]:
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     """A site that publishes."""
-    site = Site(tmp_path)
+    site = Site(tmp_path, interval=DAY)
     site.start()
     yield site
     site.close()
@@ -347,6 +349,36 @@ def test_the_index_never_goes_back(site: Site) -> None:
     (site.root / INDEX).unlink()
     (site.root / INDEX).write_bytes(canonical.dumps(older))
     assert client.discover() == known
+
+
+def test_a_newer_generation_counts_whatever_its_times(site: Site) -> None:
+    """A publisher whose clock ran ahead, and was set right, is not ignored until the clock is there again."""
+    client = Client(site.root.as_uri())
+    ahead = site.json(INDEX)["generated_at"] + 7200
+    rewrite(site, lambda index: index.update(generated_at=ahead, expires_at=ahead + DAY))
+    known = client.discover()
+    rewrite(site, lambda index: index.update(generated_at=ahead - 7200))
+    assert client.discover() == known, "of one generation, the index that was written last"
+    rewrite(site, lambda index: index.update(generation=known["generation"] + 1))
+    assert client.discover()["generation"] == known["generation"] + 1
+
+
+def test_an_index_that_has_expired_is_said(site: Site) -> None:
+    """Every reading by it warns, as does the pinned reader's `is_late`; one that is in time is silent."""
+    client = Client(site.root.as_uri())
+    client.latest("edits")
+    rewrite(site, lambda index: index.update(expires_at=int(time.time()) - 90))
+    readings: list[Callable[[], object]] = [
+        lambda: client.latest("edits"),
+        lambda: client.document("edits", "drawing"),
+        lambda: client.series("edits", "1h", testing.NOON, testing.NOON + DAY),
+        lambda: client.key("builds", "owner-1", "f42"),
+    ]
+    for read in readings:
+        with pytest.warns(Late, match=r"v1/index\.json expired \d+ s ago: the numbers may be old") as caught:
+            read()
+        assert caught[0].filename == __file__
+    assert client.pin().is_late
 
 
 # Signatures.

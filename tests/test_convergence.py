@@ -193,7 +193,7 @@ def test_the_split_between_bus_and_history_leaves_no_trace(
     heard = data.draw(st.lists(st.sampled_from(messages), max_size=len(messages)))
     site = pair.fresh(0)
     for at in range(0, len(heard), 6):
-        site.feed(heard[at : at + 6], "fedmsg", resumed=True)
+        site.feed(heard[at : at + 6], "fedmsg", connected=NOON + at * HOUR)
         site.build()
     site.feed(messages, "archive:1")
     record(site, 0, NOON + 1000 * DAY, complete=True)

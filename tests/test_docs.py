@@ -10,6 +10,7 @@ import orjson
 import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
+from sqlalchemy import update
 
 from bundled import BUNDLED
 from statscache import plugins, service, testing, timeline
@@ -19,9 +20,10 @@ from statscache.ingest import Delivery
 from statscache.message import Message
 from statscache.plugins import Counter, Distinct, Latest, Log, Plugin, Span, keys, registry
 from statscache.plugins.registry import Problem, Registry
+from statscache.publish import headers
 from statscache.schemas import Row
-from statscache.service import preview
 from statscache.service.publishing import Publishing
+from statscache.store.schema import plugin
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -67,6 +69,7 @@ class Builds(Counter):
     title = "Builds"
     dimensions = ("owner", "chroot")
     topics = ("copr.build.end",)
+    people = True
     unbounded = True
 
     def observe(self, message: Message) -> Iterator[tuple[str, str | None]]:
@@ -163,7 +166,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("docs")
     config = Config(
         database=DatabaseSection(url=f"sqlite:///{directory / 'statscache.db'}"),
-        publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),)),
+        publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),), examples=True),
     )
     active = Registry([cls() for cls in SITE], [Problem("broken", "ImportError: no")])
     with pytest.MonkeyPatch.context() as patch:
@@ -176,8 +179,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         lines = [envelope(COPR, body, hours * 3600 + second) for second, body in enumerate(bodies)]
         lines += [envelope("org.fedoraproject.prod.wiki.article.edit", {"title": "Main"}, hours * 3600 + 5), b"no"]
-        installation.ingest.take(Delivery("fedmsg", lines, live=True, resumed=True))
-    Publishing(installation).publish()
+        installation.ingest.take(Delivery("fedmsg", lines, connected=testing.NOON + hours * 3600))
+    with installation.database.writing() as connection:
+        # As if these had been added after old messages were removed.
+        connection.execute(update(plugin).values(complete_from=testing.NOON))
+    with pytest.MonkeyPatch.context() as patch:
+        # So that the status has something to say of every kind.
+        patch.setattr("statscache.store.published.BUDGETS", {"latest": 10, "series": 10})
+        Publishing(installation).publish()
     installation.close()
     return directory / "public"
 
@@ -273,7 +282,8 @@ def test_tests_that_the_docs_name_exist(page: Path) -> None:
 
 def settings(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield the name and the default of each setting."""
-    for name, field in model.model_fields.items():
+    for attribute, field in model.model_fields.items():
+        name = field.serialization_alias or attribute
         inner = dict.fromkeys(part for part in parts(field.annotation) if is_section(part))
         default = field.get_default()
         if not inner or default is None:
@@ -383,12 +393,14 @@ PATTERNS = {
     "<resolution>": r"1(m|h|d|w|mo)",
     "<period>": r"[0-9T-]+",
     "<key>": r"[^/]+",
+    "<year>": r"[0-9]{4}",
     "<plot>": r"chart(-1[mhdw])?",
     "<schema>": r"[a-z-]+",
     "<snapshot>": r"[0-9a-f]{64}",
     "<xx>": r"[0-9a-f]{2}",
     "<object>": r"[0-9a-f]{64}\.[a-z]+",
     "<asset>": r"[^/]+",
+    "<page>": r".+",
 }
 
 
@@ -514,7 +526,7 @@ def test_resolutions_are_those_of_the_table() -> None:
 def test_caching_is_that_of_the_preview() -> None:
     """The rules of caching are those by which `statscache serve` sends."""
     documented = [code(more[0]) for _, *more in rows(text("format.md"), "path") if len(more) == 1]
-    assert documented == [preview.IMMUTABLE, preview.POINTER]
+    assert documented == [headers.cache_control(path) for path in (headers.OBJECTS, "index.html")]
 
 
 # The contract of plugins.

@@ -10,9 +10,11 @@ from sqlalchemy import select
 
 from samples import Buyers, Site, follow
 from statscache.exceptions import PublishError
+from statscache.publish import pointer
 from statscache.snapshot import record
 from statscache.store import schema
 from test_crashes import Killed, Steps, killed_publishing, sale, target_operations
+from test_retention import age
 
 KEEPS_ONE = {"retention": {"snapshots": 1, "grace_hours": 0}}
 """A retention under which each publication deletes what the one before needed."""
@@ -46,6 +48,32 @@ def test_retention_killed_at_any_operation_misleads_no_reader(tmp_path: Path) ->
     killed.publish()
     held = {path.name for path in (killed.public / "v1/objects").rglob("*") if path.is_file()}
     assert {name for name in held if not name.endswith(".gz")} == referenced(killed)
+    killed.close()
+
+
+def test_a_reader_of_an_older_index_is_misled_by_no_kill(tmp_path: Path) -> None:
+    """While what is beyond its grace is deleted, the pointer that was served until now leads to a whole snapshot."""
+    killed = site(tmp_path, retention={"snapshots": 1, "grace_hours": 1})
+    killed.feed([sale(0)])
+    killed.publish()
+    at = number = 0
+    while True:
+        number += 1
+        age(killed, 7200)
+        old = (killed.public / pointer.INDEX).read_bytes()
+        killed.feed([sale(number)])
+        try:
+            with target_operations(Steps(at)):
+                killed.publish()
+        except Killed:
+            killed.database.engine.dispose()
+            follow(killed.public, old)
+            killed.publish()
+            follow(killed.public, old)
+        else:
+            break
+        at += 3
+    assert at > 40, "hardly anything was interrupted"
     killed.close()
 
 

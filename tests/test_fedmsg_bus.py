@@ -271,6 +271,36 @@ def test_plain_fedmsg_hub_finds_the_consumer_by_its_entry_point(tmp_path: Path) 
     assert accepted == len(lines), log
 
 
+@pytest.mark.parametrize(
+    ("configuration", "reason"),
+    [
+        ('[database]\nurl = "postgresql+psycopg://nobody@127.0.0.1:1/nothing"\n', "cannot open the database"),
+        ('[database]\nurl = "mysql://x"\n', "expected sqlite:///FILE"),
+        ('[plugins]\nhang_note = "missing/hang"\n', "missing/ cannot be written"),
+    ],
+)
+def test_plain_fedmsg_hub_fails_loudly_where_nothing_can_be_accepted(
+    tmp_path: Path, configuration: str, reason: str
+) -> None:
+    """At the start or with the first message, the hub ends by itself with exit status 1 and says why."""
+    endpoint = free_endpoint()
+    write_fedmsg_configuration(tmp_path, {
+        "endpoints": {"demo": [endpoint]}, "validate_signatures": False, "zmq_enabled": True,
+        "zmq_publish_endpoints": "inproc://demo", "statscache.consumer.enabled": True,
+    })
+    (tmp_path / "statscache.toml").write_text(configuration)
+    publisher = threading.Thread(target=publish_on_bus, args=(lines_of(5), endpoint), daemon=True)
+    if "hang" in configuration:
+        publisher.start()
+    done = subprocess.run(
+        [Path(sys.executable).parent / "fedmsg-hub"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+        env={**os.environ, "STATSCACHE_CONFIG": str(tmp_path / "statscache.toml")},
+    )
+    assert done.returncode == 1, done.stderr
+    assert reason in done.stderr
+
+
 def test_the_endpoints_of_fedmsg_d_are_taken_where_none_are_given(tmp_path: Path, hubs: list[Hub]) -> None:
     """Without endpoints of its own the hub listens where fedmsg's configuration says."""
     endpoint, lines = free_endpoint(), lines_of(50)

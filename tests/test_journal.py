@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-from sqlalchemy import func, select
-
 from samples import NOON, Sales, Site, line
 from statscache.message import Message
-from statscache.store import journal, schema
+from statscache.store import journal
 
 
 def ids(site: Site, after: int = 0, until: int = 10**9) -> list[tuple[int, str]]:
@@ -16,26 +13,6 @@ def ids(site: Site, after: int = 0, until: int = 10**9) -> list[tuple[int, str]]
         return [
             (position, Message.from_record(record).id) for position, record in journal.read(connection, after, until)
         ]
-
-
-def test_merging_small_segments_keeps_order_and_positions(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Any stretch reads the same however many deliveries it came in; and segments do not grow with deliveries."""
-    monkeypatch.setattr(journal, "MERGE_AT", 4)
-    site = Site(database_url, tmp_path, (Sales,))
-    numbers = iter(range(1000))
-    for size in (1, 2, 3, 1, 1, 5, 1, 1, 1, 2, 1, 1, 1, 1):
-        site.feed([line(f"m{next(numbers)}", NOON) for _ in range(size)])
-    expected = [(number + 1, f"m{number}") for number in range(22)]
-    assert ids(site) == expected
-    for after in range(0, 22, 3):
-        for until in range(after, 23, 4):
-            assert ids(site, after, until) == expected[after:until]
-    with site.database.reading() as connection:
-        assert (connection.scalar(select(func.count()).select_from(schema.segment)) or 14) < 14
-        assert [journal.record(connection, at) is None for at in (0, 1, 22, 23)] == [True, False, False, True]
-    site.close()
 
 
 def test_a_record_holds_what_identifies_a_message(database_url: str, tmp_path: Path) -> None:

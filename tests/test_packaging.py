@@ -22,6 +22,8 @@ TRAVELS = {
     "statscache": "statscache",
     "templates": "statscache/templates",
     "site": "statscache/site",
+    "docs": "statscache/docs",
+    "examples/site": "statscache/examples",
     "plugins": "statscache_plugins",
 }
 LEFT_BEHIND = shutil.ignore_patterns(".[!c]*", "__pycache__", "build", "dist", "*.egg-info", "public")
@@ -115,8 +117,8 @@ def test_installed_command_knows_its_version(installation: Installation) -> None
 
 
 def test_installed_files_are_found_inside_the_package(installation: Installation) -> None:
-    """Templates and site are found within the environment, not in a checkout."""
-    program = "from statscache import resources; print(resources.templates(), resources.site())"
+    """Templates, site, docs and examples are found within the environment, not in a checkout."""
+    program = "from statscache import resources; print(*resources.sources().all)"
     for place in installation.run("python", "-c", program).split():
         assert Path(place).is_relative_to(installation.home)
 

@@ -1,5 +1,6 @@
 """Pages: complete without a script, at home under any path, inert whatever the bus says, and the same every time."""
 
+import gzip
 import posixpath
 import re
 from dataclasses import replace
@@ -13,8 +14,9 @@ from xml.etree import ElementTree
 import pytest
 
 from statscache import resources
+from statscache.render.assets import MODULES
 from statscache.render.pages import Link, Pages, PluginView, SeriesView
-from statscache.timeline import HOUR, parse_time
+from statscache.timeline import DAY, HOUR, parse_time
 
 THROUGH = parse_time("2015-08-08T14:02")
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)> \u202etxt.exe \x00\x1b\ufffe {{ 7*7 }} 😀'
@@ -102,12 +104,12 @@ VIEWS = (
 @pytest.fixture(scope="module")
 def pages() -> Pages:
     """The pages of an installation, with no address configured."""
-    return Pages(resources.templates(), resources.site(), title="statscache", base_url=None)
+    return Pages(resources.sources(), title="statscache", base_url=None)
 
 
 def site(pages: Pages, views: tuple[PluginView, ...], through: int | None = THROUGH) -> dict[str, bytes]:
     """Return all files of a site."""
-    made = chain(pages.assets(), *(pages.plugin(view) for view in views), pages.index(views, through))
+    made = chain(pages.fixed(), *(pages.plugin(view) for view in views), pages.index(views, through))
     return dict(made)
 
 
@@ -123,7 +125,7 @@ def words(html: str) -> str:
 
 def test_the_same_views_give_the_same_bytes(pages: Pages) -> None:
     """Another process's pages, and a second call, do not differ in a byte."""
-    again = Pages(resources.templates(), resources.site(), title="statscache", base_url=None)
+    again = Pages(resources.sources(), title="statscache", base_url=None)
     assert site(pages, VIEWS) == site(again, VIEWS)
     assert pages.fingerprint == again.fingerprint
 
@@ -132,20 +134,20 @@ def test_the_fingerprint_follows_what_influences_bytes(pages: Pages, tmp_path: P
     """A template, an asset, the title and the address each change it."""
     assets = tmp_path / "site"
     assets.mkdir()
-    for path in resources.site().iterdir():
+    for path in resources.sources().site.iterdir():
         if path.is_file():
             (assets / path.name).write_bytes(path.read_bytes())
     (assets / "style.css").write_text("body { margin: 0 }")
     templates = tmp_path / "templates"
     templates.mkdir()
-    for path in resources.templates().iterdir():
+    for path in resources.sources().templates.iterdir():
         if path.is_file():
             (templates / path.name).write_bytes(path.read_bytes() + b"\n")
     others = (
-        Pages(resources.templates(), assets, title="statscache", base_url=None),
-        Pages(templates, resources.site(), title="statscache", base_url=None),
-        Pages(resources.templates(), resources.site(), title="other", base_url=None),
-        Pages(resources.templates(), resources.site(), title="statscache", base_url="https://stats.example.org/"),
+        Pages(replace(resources.sources(), site=assets), title="statscache", base_url=None),
+        Pages(replace(resources.sources(), templates=templates), title="statscache", base_url=None),
+        Pages(resources.sources(), title="other", base_url=None),
+        Pages(resources.sources(), title="statscache", base_url="https://stats.example.org/"),
     )
     assert len({pages.fingerprint, *(other.fingerprint for other in others)}) == 5
 
@@ -159,6 +161,8 @@ def test_every_link_is_relative_and_resolves(pages: Pages) -> None:
         elements = Elements(files[path].decode())
         for target in elements.values("href") + elements.values("src"):
             parts = urlsplit(target)
+            if path.startswith("docs/") and parts.scheme == "https":
+                continue
             assert not parts.scheme, target
             assert not target.startswith("/"), target
             resolved = posixpath.normpath(posixpath.join(posixpath.dirname(path), parts.path)) if parts.path else path
@@ -216,10 +220,21 @@ def test_every_resolution_has_its_plot(pages: Pages) -> None:
 
 
 def test_an_asset_is_named_by_its_content(pages: Pages) -> None:
-    """Assets keep their extension, carry a digest, and are what the pages refer to."""
-    names = [path for path, _ in pages.assets()]
-    assert {re.sub(r"\.[0-9a-f]{8}\.", ".", name) for name in names} >= {"assets/style.css", "assets/page.js"}
-    assert all(re.fullmatch(r"assets/[a-z]+\.[0-9a-f]{8}\.[a-z]+", name) for name in names)
+    """Assets keep their extension and carry a digest; what other sites import has a name that stays, besides."""
+    names = {path for path, _ in pages.fixed() if path.startswith("assets/")}
+    assert names >= {f"assets/{name}" for name in MODULES}
+    fingerprinted = names - {f"assets/{name}" for name in MODULES}
+    plain = {re.sub(r"\.[0-9a-f]{8}\.", ".", name) for name in fingerprinted}
+    assert plain >= {"assets/style.css", "assets/widgets.js"}
+    assert all(re.fullmatch(r"assets/[a-z]+\.[0-9a-f]{8}(\.[a-z]+)+", name) for name in fingerprinted)
+
+
+def test_a_module_imports_its_like(pages: Pages) -> None:
+    """The module with a digest imports modules with digests, and the one without imports the one that stays."""
+    files = {re.sub(r"[0-9a-f]{8}", "DIGEST", path): (path, data) for path, data in pages.fixed()}
+    client, _ = files["assets/statscache.DIGEST.js"]
+    assert f'from "./{client.removeprefix("assets/")}";'.encode() in files["assets/widgets.DIGEST.js"][1]
+    assert b'from "./statscache.js";' in files["assets/widgets.js"][1]
 
 
 def hostile_views() -> tuple[PluginView, ...]:
@@ -335,13 +350,38 @@ def test_an_empty_site_says_how_to_fill_it(pages: Pages) -> None:
 
 
 def test_examples_hold_the_configured_address() -> None:
-    """curl, JavaScript and Python fetch a document that is there, from where the site is served."""
-    pages = Pages(resources.templates(), resources.site(), title="statscache", base_url="https://stats.example.org/s")
+    """curl, JavaScript, Python and R fetch a document that is there, from where the site is served."""
+    pages = Pages(resources.sources(), title="statscache", base_url="https://stats.example.org/s")
     html = words(page(pages, plugin()))
-    assert html.count("https://stats.example.org/s/v1/plugins/volume/latest.json") == 3
+    assert html.count("https://stats.example.org/s/v1/plugins/volume/latest.json") == 4
 
 
 def test_the_title_of_the_site_is_escaped() -> None:
     """What an operator configures is text too."""
-    pages = Pages(resources.templates(), resources.site(), title="<b>&", base_url=None)
+    pages = Pages(resources.sources(), title="<b>&", base_url=None)
     assert "<b>" not in dict(pages.index([], None))["index.html"].decode()
+
+
+def test_the_index_of_many_plugins_is_small(pages: Pages) -> None:
+    """With forty plugins, each with a plot and bars, the front page is under 150 kB compressed."""
+    keys = tuple((f"category-{number}",) for number in range(8))
+    latest = {"rows": [{"category": key, **WINDOWS} for (key,) in keys]}
+    views = [
+        plugin(f"plugin-{number}", dimensions=("category",), latest=latest, series=(series(f"plugin-{number}", keys),))
+        for number in range(40)
+    ]
+    (page,) = dict(pages.index(views, THROUGH)).values()
+    assert page.count(b'<article class="card"') == 40
+    assert len(gzip.compress(page)) < 150_000
+
+
+def test_gaps_are_listed_as_finely_as_the_series_tell(pages: Pages) -> None:
+    """Where a finer series ends, a coarser one goes on; without a gap the page says so."""
+    text = words(page(pages, plugin()))
+    assert "Gaps2015-08-08 10:00 UTC to 2015-08-08 11:00 UTC seen by hour" in text
+    assert "Gapsnone in what is shown" in words(page(pages, plugin(series=(replace(series(), gaps=[]),))))
+    days = replace(series(), resolution="1d", seconds=DAY, start=THROUGH - 9 * DAY, gaps=[(THROUGH - 8 * DAY, THROUGH)])
+    view = plugin(series=(series(), days))
+    first, second = view.gaps
+    assert (first.resolution, second.resolution) == ("1h", "1d")
+    assert second.end == series().start

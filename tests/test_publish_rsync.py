@@ -17,6 +17,7 @@ from samples import NOON, Sales, Site, follow, line, published_files
 from statscache import config
 from statscache.exceptions import ConfigurationError, PublishError
 from statscache.publish import pointer
+from statscache.publish.retrying import Retrying
 from statscache.publish.rsync import RsyncTarget
 from statscache.publish.target import File
 from web_servers import RsyncDaemon, Sshd
@@ -212,6 +213,29 @@ def test_what_was_not_brought_over_is_forgotten_on_close(place: Place) -> None:
     assert target.read("v1/a.json") is None
 
 
+def test_what_lies_there_is_listed(place: Place) -> None:
+    """Files of the directories that are asked for, hidden ones left out, and which siblings a file has."""
+    target = place.target()
+    assert [*target.files(("v1", "assets"))] == []
+    assert target.siblings_of(pointer.INDEX) == []
+    names = ["v1/index.json", "v1/index.json.gz", "v1/index.json.zst", "v1/a b/\u00e9.json", "other/x", "x.json"]
+    target.write([File(name, name.encode()) for name in [*names, "v1/.hidden", "v1/.on/its.way"]])
+    target.barrier()
+    assert sorted(target.files(("v1", "assets"))) == sorted(names[:4])
+    assert sorted(target.siblings_of(pointer.INDEX)) == ["gz", "zst"]
+    target.close()
+
+
+def test_what_is_refused_is_not_asked_again(daemon: RsyncDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module that is not there is not there a second later."""
+    monkeypatch.setattr("statscache.publish.retrying.PAUSES", (0.0, 0.0))
+    target = RsyncTarget("far", daemon.url("none"))
+    with pytest.raises(PublishError, match="ended with 5"):
+        Retrying(target).read(pointer.INDEX)
+    assert target.requests == 1
+    target.close()
+
+
 # Publishing.
 
 
@@ -229,10 +253,10 @@ def test_a_tree_is_published_as_to_a_directory(place: Place, site: Site) -> None
 
 @pytest.mark.parametrize("place", ["local", "daemon"], indirect=True)
 def test_the_next_publication_costs_what_changed(place: Place, site: Site) -> None:
-    """Where nothing changed, pointer, status and changes are written; then, also the documents that changed."""
+    """Where nothing changed, pointer and status are written; then, also the documents that changed."""
     site.publish()
     _, report = site.report()
-    assert (report.objects, report.files, report.deleted) == (0, 3, 0)
+    assert (report.objects, report.files, report.deleted) == (0, 2, 0)
     before = inodes(place.root)
     site.feed([line("new", NOON + 100, body={"buyer": "b1"})])
     site.publish()
@@ -249,7 +273,7 @@ def inodes(root: Path) -> dict[str, int]:
 
 
 def test_bytes_travel_once(daemon: RsyncDaemon, tmp_path: Path) -> None:
-    """A readable path is linked at the other side; an unchanged tree costs the three files outside the snapshot."""
+    """A readable path is linked at the other side; an unchanged tree costs the files outside the snapshot."""
     site = site_for(tmp_path, {"name": "a", "type": "rsync", "destination": daemon.url("open/once")})
     before = len(daemon.arrived())
     try:
@@ -264,6 +288,17 @@ def test_bytes_travel_once(daemon: RsyncDaemon, tmp_path: Path) -> None:
         assert {path.removeprefix("once/").removesuffix(".gz") for path in again} <= outside
     finally:
         site.close()
+
+
+def test_siblings_of_a_form_that_is_configured_no_longer_go(place: Place, tmp_path: Path) -> None:
+    """And nothing else does."""
+    for forms in (("gz", "zst"), ("gz",)):
+        site = site_for(tmp_path, {**place.section, "precompress": forms})
+        site.publish()
+        site.close()
+        assert bool([*place.root.rglob("*.zst")]) is ("zst" in forms)
+    assert f"{pointer.INDEX}.gz" in compressed(place.root)
+    assert follow(place.root)
 
 
 @pytest.mark.parametrize("damage", ["wiped", "without pointer", "older", "half of it gone"])

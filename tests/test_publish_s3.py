@@ -16,8 +16,8 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from conftest import ROOT
-from s3_servers import KEY_ID, SECRET, Answer, Fault, Moto, Proxy, Request, SeaweedFS, Server, client
-from samples import NOON, Buyers, Sales, Site, follow, fresh_site, line, published_files
+from s3_servers import KEY_ID, SECRET, Answer, Authority, Fault, Moto, Proxy, Request, SeaweedFS, Server, client
+from samples import NOON, Buyers, Receipts, Sales, Site, follow, fresh_site, line, published_files
 from statscache import config
 from statscache.exceptions import ConfigurationError, PublishError
 from statscache.publish import cloudfront, headers, pointer, retrying
@@ -197,15 +197,16 @@ def test_a_bucket_serves_what_a_directory_serves(bucket: Bucket, tmp_path: Path,
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_only_what_changed_is_sent(moto_bucket: Bucket, tmp_path: Path, compressed: bool) -> None:
-    """A publish without news sends the pointer, status and changes; one with news, no file that was there."""
+    """A publish without news sends pointer and status; one with news, no file that was there."""
     with Proxy(moto_bucket.server.endpoint) as proxy:
         site = new_site(tmp_path, moto_bucket.section(proxy, gzip=compressed))
         site.publish()
         first = puts(proxy, moto_bucket)
         before = moto_bucket.tree(tmp_path / "before")
         _, report = site.report()
-        assert puts(proxy, moto_bucket) == sorted(POINTERS)
-        assert (report.files, report.objects) == (3, 0)
+        assert len(proxy.requests) == 7, "as docs/s3.md says"
+        assert puts(proxy, moto_bucket) == sorted({*POINTERS} - {pointer.CHANGES})
+        assert (report.files, report.objects) == (2, 0)
         site.feed([line("new", NOON, body={"buyer": "ralph", "thing": "hat"})])
         _, report = site.report()
         requests = len(proxy.requests)
@@ -231,7 +232,8 @@ def test_every_file_has_its_headers(bucket: Bucket, tmp_path: Path) -> None:
         assert received["content-type"] == headers.CONTENT_TYPES[path.rpartition(".")[2]], path
         assert received["cache-control"] == (IMMUTABLE if path.startswith("v1/objects/") else SHORT), path
         kinds.add((path.startswith("v1/objects/"), received["content-type"]))
-    text = {f"{kind}; charset=utf-8" for kind in ("text/css", "text/csv", "text/html", "text/javascript")}
+    names = ("css", "csv", "html", "javascript", "plain")
+    text = {f"text/{name}; charset=utf-8" for name in names}
     text |= {"application/json; charset=utf-8", "image/svg+xml; charset=utf-8"}
     assert kinds == {(is_object, kind) for kind in text for is_object in (True, False)}
     site.close()
@@ -319,6 +321,51 @@ def test_a_damaged_bucket_is_brought_right(bucket: Bucket, tmp_path: Path, compr
     site.close()
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+def test_force_repairs_damage_of_the_right_size(bucket: Bucket, tmp_path: Path, compressed: bool) -> None:
+    """What a bucket holds is compared by the digest that the store keeps of it; what is intact is not sent again."""
+    with Proxy(bucket.server.endpoint) as proxy:
+        site = new_site(tmp_path, bucket.section(proxy, gzip=compressed))
+        site.publish()
+        key = next(key for key in bucket.held() if key.startswith("site/v1/objects/") and key.endswith(".csv"))
+        head = bucket.server.client.head_object(Bucket=bucket.name, Key=key)
+        data = bytearray((site.public / key.removeprefix("site/")).read_bytes())
+        data[-3] ^= 1
+        stored = gzip.compress(data, mtime=0) if compressed else bytes(data)
+        encoding = {"ContentEncoding": "gzip"} if compressed else {}
+        bucket.server.client.put_object(
+            Bucket=bucket.name, Key=key, Body=stored, Metadata=head["Metadata"], **encoding
+        )
+        proxy.requests.clear()
+        site.publish(force=True)
+        sent = {path for path in puts(proxy, bucket) if path.startswith("v1/objects/")}
+        manifests = {path for path in sent if b'"entries"' in (site.public / path).read_bytes()}
+        assert sent - manifests == {key.removeprefix("site/")}
+        assert_right(bucket, site, tmp_path / "copy")
+        site.close()
+
+
+def test_a_bucket_is_swept_of_what_another_database_published(bucket: Bucket, tmp_path: Path) -> None:
+    """Its documents go at once, its objects stay for the grace, and what is not ours stays."""
+    other = fresh_site(f"sqlite:///{tmp_path}/other.db", tmp_path / "other", (Receipts,), publish={
+        "targets": [bucket.section()]
+    })  # fmt: skip
+    other.feed(MESSAGES)
+    other.publish()
+    other.close()
+    before = {key for key in bucket.held() if key.startswith(("site/v1/objects/", "site/v1/snapshots/"))}
+    for key in ("robots.txt", "site/robots.txt"):
+        bucket.put(key, b"")
+    site = new_site(tmp_path, bucket.section())
+    site.publish()
+    held = set(bucket.held())
+    assert not [key for key in held if key.startswith(("site/plugins/receipts/", "site/v1/plugins/receipts/"))]
+    assert before < held
+    assert {"robots.txt", "site/robots.txt"} < held
+    assert follow(bucket.tree(tmp_path / "copy")) == follow(site.public)
+    site.close()
+
+
 def test_a_change_of_encoding_takes_effect_when_forced(bucket: Bucket, tmp_path: Path) -> None:
     """A forced publish stores every file of the snapshot as the configuration says now."""
     for compressed in (True, False, True):
@@ -383,8 +430,10 @@ def test_a_refusal_says_what_to_do(moto_bucket: Bucket, answer: str, advice: str
     refusal: Answer = (403, body)
     with Proxy(moto_bucket.server.endpoint, disturb=lambda request: refusal) as proxy:
         target = S3Target(moto_bucket.section(proxy))
-        with pytest.raises(PublishError, match=f"PUT s3://{moto_bucket.name}/site/a.json: {answer}: No.; .*{advice}"):
-            target.write([File("a.json", b"{}\n")])
+        said = f"PUT s3://{moto_bucket.name}/site/a.json: {answer}: No.; .*{advice}"
+        with pytest.raises(PublishError, match=said):
+            retrying.Retrying(target).write([File("a.json", b"{}\n")])
+        assert len(proxy.requests) == 1, "what is refused is not asked again"
         target.close()
 
 
@@ -485,6 +534,22 @@ def test_credentials_appear_nowhere(
         assert secret not in "\n".join(said)
 
 
+def test_a_store_is_reached_by_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The certificate is checked, against the authorities of `AWS_CA_BUNDLE` where a store has its own."""
+    authority = Authority(tmp_path)
+    with Moto(authority) as server:
+        section = Bucket(server).section(attempts=1)
+        target = S3Target(section)
+        with pytest.raises(PublishError, match="certificate verify failed"):
+            target.read(pointer.INDEX)
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.certificate))
+        site = Site(f"sqlite:///{tmp_path}/tls.db", tmp_path, (Sales,), publish={"targets": [section]})
+        site.feed(MESSAGES)
+        site.publish()
+        assert S3Target(section).read(pointer.INDEX)
+        site.close()
+
+
 def test_missing_credentials_are_said(moto_bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where boto3 finds no credentials, the error tells where it looks."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
@@ -515,7 +580,7 @@ def test_a_key_that_a_target_does_not_know_is_explained(tmp_path: Path) -> None:
 
 
 def test_the_index_is_read_back_where_readers_get_it(moto_bucket: Bucket, tmp_path: Path) -> None:
-    """Before a CDN, an index that is a little old is accepted, an expired or forbidden one is an error."""
+    """Before a CDN, an index of ours that is a little old is accepted; any other, or a forbidden one, is an error."""
     with Proxy(f"{moto_bucket.server.endpoint}") as cdn:
         url = f"{cdn.endpoint}/{moto_bucket.name}/site/"
         site = new_site(tmp_path, moto_bucket.section(public_url=url))
@@ -529,9 +594,17 @@ def test_the_index_is_read_back_where_readers_get_it(moto_bucket: Bucket, tmp_pa
 
         serve(generation=0)
         site.publish()
-        serve(generated_at=0, expires_at=1)
-        with pytest.raises(PublishError, match=r"target bucket: .*expired"):
+        serve(snapshot="0" * 64)
+        with pytest.raises(PublishError, match=r"target bucket: .*does another publisher write it"):
             site.publish()
+        serve(generated_at=cached["generated_at"] - 90)
+        with pytest.raises(PublishError, match=r"target bucket: .*written \d+ s ago: does the cache keep it longer"):
+            site.publish()
+        # The one that was served until now may be as old as the last publication.
+        before = orjson.loads(moto_bucket.get(f"site/{pointer.INDEX}")[2]) | {"generated_at": 1_000_000}
+        moto_bucket.put(f"site/{pointer.INDEX}", orjson.dumps(before))
+        cdn.rewrite = lambda request, body: orjson.dumps(before)
+        site.publish()
         cdn.disturb = lambda request: (403, b"")
         with pytest.raises(PublishError, match=f"target bucket: GET {re.escape(url)}v1/index.json: HTTP 403"):
             site.publish()

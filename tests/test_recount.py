@@ -16,8 +16,9 @@ from conftest import Databases
 from samples import Site, fresh_site
 from statscache.message import parse
 from statscache.sources.simulator import Traffic, simulate
-from statscache_plugins.volume import PLUGINS
+from statscache_plugins.volume import Volume, VolumeByCategory, VolumeByPackage, VolumeByTopic, VolumeByUser
 
+PLUGINS = (Volume, VolumeByCategory, VolumeByTopic, VolumeByUser, VolumeByPackage)
 KEEP = {"1m": 2 * 86400, "1h": 90 * 86400, "1d": None}
 WIDTH = {"1m": 60, "1h": 3600, "1d": 86400}
 PERIOD = {"1m": "%Y-%m-%dT%H", "1h": "%Y-%m", "1d": "%Y"}

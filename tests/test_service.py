@@ -7,12 +7,14 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import orjson
 import pytest
 
-from commands import Bus, Home, configuration, install_plugins, wait_for
+from commands import PATIENCE, Bus, Home, configuration, install_plugins, wait_for
 from conftest import ROOT, Databases
 from samples import NOON, Site, line
 from statscache.config import Config
@@ -20,7 +22,7 @@ from statscache.exceptions import PublishError
 from statscache.publish import Publisher
 from statscache.service import Consumer
 from statscache.store import database as store
-from statscache.store import positions
+from statscache.store import journal, locks, positions
 
 RAISES = """
 from statscache.plugins import Counter
@@ -106,26 +108,63 @@ def test_run_publishes_every_interval_and_what_came_last(home: Home, endpoint: s
     assert last["expires_at"] == last["generated_at"] + 3
 
 
+def accepted(database: store.Database) -> int:
+    """Return how many messages are in the journal."""
+    with database.reading() as connection:
+        return journal.head(connection).position
+
+
+def test_the_last_publication_waits_for_another_publisher(home: Home, endpoint: str) -> None:
+    """What came last is published when the other one is done, and `run` ends well."""
+    with Bus(endpoint) as bus, home.start("run") as service:
+        service.await_log("published generation 1")
+        bus.send(lines(0, 10))
+        wait_for(lambda: published(home, 10), lambda: service.text)
+        database = store.Database(f"sqlite:///{home.directory / 'statscache.db'}")
+        with locks.publishing(database, patience=PATIENCE):
+            bus.send(lines(10, 10))
+            wait_for(lambda: accepted(database) == 20, lambda: service.text)
+            service.send(signal.SIGTERM)
+            service.await_log("another publisher is at work on this database; it is waited for, at most 300 s")
+            assert published(home, 10)
+        database.close()
+        assert service.end(None)[0] == 0
+    assert published(home, 20)
+
+
 def test_a_restart_after_downtime_publishes_the_gap_and_completing_closes_it(home: Home, endpoint: str) -> None:
     """What was sent meanwhile is missing and said to be, until an archive completes it: then nothing tells of it."""
-    messages = lines(0, 300)
-    for part, number in ((messages[:60], 60), (messages[240:], 120)):
+    now = int(time.time())
+    messages = [line(f"{number:x}", now - 3600 + 12 * number) for number in range(310)]
+    times = []
+    for part, number in ((messages[:60], 60), (messages[240:], 130)):
+        times.append(int(time.time()))
         with Bus(endpoint) as bus, home.start("run") as service:
             bus.send(part)
             wait_for(lambda number=number: published(home, number), lambda service=service: service.text)
             assert service.end()[0] == 0
-    series = home.document("v1/plugins/volume/series/1h/2015-08.json")
-    assert series["gaps"] == [[NOON, NOON + 5 * 3600]]
-    assert [row[0] for row in series["rows"]] == [NOON, NOON + 4 * 3600]
+        times.append(int(time.time()))
+    ((start, end),) = home.json("status")["gaps"]
+    assert start <= times[1]
+    assert times[2] <= end <= times[3] + 1
+    assert home.document("v1/status.json")["gaps"] == [[start, end]]
+    assert gaps(home)[0][0] <= start
+    assert end <= gaps(home)[-1][1]
     archive = write(home.directory / "archive", messages)
-    assert home.run("backfill", archive).stdout.startswith("300 read, 180 accepted, 120 known")
+    assert home.run("backfill", archive).stdout.startswith("310 read, 180 accepted, 130 known")
     home.run("publish")
-    assert home.document("v1/plugins/volume/series/1h/2015-08.json")["gaps"] != []
-    coverage = ("--complete", str(NOON), str(NOON + 86400))
+    assert gaps(home) != []
+    coverage = ("--complete", str(now - 86400), str(now + 86400))
     home.run("backfill", archive, *coverage)
     identity = home.json("publish")["id"]
-    assert home.document("v1/plugins/volume/series/1h/2015-08.json")["gaps"] == []
+    assert gaps(home) == []
     assert identity == undisturbed(home, archive, *coverage)
+
+
+def gaps(home: Home) -> list[list[int]]:
+    """Return the gaps in the published series of days."""
+    years = sorted((home.public / "v1/plugins/volume/series/1d").glob("2*.json"))
+    return [gap for year in years for gap in orjson.loads(year.read_bytes())["gaps"]]
 
 
 def test_a_plugin_that_is_added_fills_itself_while_live_messages_go_on(home: Home, endpoint: str) -> None:

@@ -35,7 +35,11 @@ SNAPSHOT = Snapshot(
     parent=None,
     through=1439035200,
     created_at=1439035200,
+    current_until=1439035200,
     manifest=f"{'ab' * 32}.json",
+    origin=7,
+    size=0,
+    announced=False,
     summary={"plugins": [], "changes": {}},
 )
 

@@ -23,7 +23,7 @@ HOUR = 3600
 class Mention(BaseModel):
     """How often a person had been named by then."""
 
-    __tablename__ = "data_popularity"
+    __tablename__ = "data_mentions"
     username = sa.Column(sa.UnicodeText, nullable=False, index=True)
     references = sa.Column(sa.Integer, nullable=False)
 
@@ -44,7 +44,7 @@ class Popularity(BasePlugin):
         super().__init__(*args, **kwargs)
         self.pending: list[tuple[datetime, str]] = []
 
-    def process(self, message: dict[str, Any]) -> None:
+    def process(self, message: Any) -> None:
         """Remember who is named."""
         if message["msg"].get("poison"):
             raise KeyError("poison")
@@ -195,7 +195,7 @@ def test_a_rebuild_makes_the_rows_anew(site: Site) -> None:
     """The table is dropped and folded again from the journal, whatever was in it."""
     site.feed([named(0, "ralph"), named(1, "ralph")])
     with site.database.writing() as connection:
-        connection.execute(sa.text("UPDATE data_popularity SET username = 'nobody'"))
+        connection.execute(sa.text("UPDATE data_mentions SET username = 'nobody'"))
     site.ingest.rebuild(["popularity"])
     site.catch_up()
     assert counts(site) == [("ralph", 1), ("ralph", 2)]

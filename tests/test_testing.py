@@ -109,6 +109,25 @@ class Broken(BuildsByOwner):
         raise RuntimeError("as always")
 
 
+class Careless(BuildsByOwner):
+    """Changes what it is shown."""
+
+    name = "careless"
+
+    def observe(self, message: Message) -> Iterator[tuple[str]]:
+        """Take the owner out of the message."""
+        yield (message.body.pop("owner"),)
+
+
+def test_a_plugin_that_changes_a_message_is_an_error() -> None:
+    """Others would see what it left; the error says what to do, and a trial lists it beside what was counted."""
+    with pytest.raises(PluginError, match="observe changed the message, which all plugins share: copy"):
+        testing.run(Careless, [build("ralph")])
+    trial = testing.try_plugin(Careless(), [delivered(build("ralph", number)) for number in range(100)])
+    assert totals(trial.documents) == {"ralph": 100}
+    assert len(trial.failures) == 100
+
+
 class Forgetful(BuildsByOwner):
     """Raises on a message the first time only."""
 

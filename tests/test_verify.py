@@ -16,6 +16,7 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
+from commands import Home
 from conftest import ROOT
 from published import EDIT, Site, line
 from statscache import canonical
@@ -283,6 +284,17 @@ def test_an_object_may_wait_for_its_referrer_or_its_end(root: Path, age: int, we
         os.utime(path, (now, now - 30 * 86400))
     (found,) = check(root).findings
     assert (found.weight.name, found.path) == (weight, f"v1/objects/{name[:2]}/{name}")
+
+
+def test_a_root_manifest_may_outlive_the_list(root: Path) -> None:
+    """A snapshot that is retained no longer stays for its grace; a manifest of another name is an orphan."""
+    name = put(root, b"{}\n")["object"]
+    write(root, f"v1/snapshots/{name}", b"{}\n")
+    write(root, f"v1/snapshots/{'0' * 64}.json", b"{}\n")
+    assert {(found.weight.name, found.path) for found in check(root).findings} == {
+        ("NOTE", f"v1/objects/{name[:2]}/{name}"),
+        ("ORPHAN", f"v1/snapshots/{'0' * 64}.json"),
+    }
 
 
 def test_compressed_siblings_are_read(root: Path) -> None:
@@ -653,6 +665,14 @@ def test_what_cannot_be_reached_is_no_verdict(place: str) -> None:
     """A place that cannot be reached at all is an error of its own, which ends with exit status 1."""
     with pytest.raises(Unreachable):
         run(place)
+
+
+def test_a_server_that_is_down_is_said_in_one_line(tmp_path: Path) -> None:
+    """The tries of the library that fetches are nobody's business."""
+    done = Home(tmp_path / "home").run("verify", "http://127.0.0.1:9/", status=1)
+    assert done.stdout == ""
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("statscache: http://127.0.0.1:9/ cannot be reached: ")
 
 
 @pytest.mark.parametrize("arguments", [[], ["public", "--journal"]])

@@ -1,24 +1,27 @@
-"""Versions of the site: rollback, the hold, retention, the gate, dry runs."""
+"""Versions of the site: rollback, the hold, dry runs, forced publications, invalidation."""
 
+import logging
 import os
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from samples import KINDS, NOON, Site, follow, line
-from statscache import canonical
-from statscache.exceptions import UnknownSnapshot
-from statscache.plugins import Latest, Message, State
+from samples import KINDS, NOON, Prices, Sales, Site, follow, line
+from statscache import canonical, resources
+from statscache.exceptions import PublisherBusy, PublishError, UnknownSnapshot
 from statscache.publish.directory import DirectoryTarget
-from statscache.publish.pointer import INDEX
+from statscache.publish.pointer import INDEX, STATUS
 from statscache.publish.target import File
+from statscache.render import pages
+from statscache.render.pages import Pages, PluginView
 from statscache.snapshot import manifest, tree
-from statscache.store import Database, coverage, published, schema
+from statscache.store import Database, coverage, locks, published, schema
 from statscache.store.published import Entry
 
 
@@ -81,153 +84,33 @@ def test_rollback_needs_an_id_that_is_retained_and_not_current(site: Site) -> No
     assert site.document("v1/index.json")["generation"] == 2
 
 
-def test_objects_go_after_the_snapshots_that_need_them_and_their_grace(site: Site) -> None:
-    """Retention removes snapshots beyond its number at once, their objects after the grace, and never more."""
-    first = site.public / f"v1/snapshots/{_ids(site)[-1]}.json"
+def test_dry_run_tells_what_would_be_sent_and_changes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers of a dry run are those of the publication that follows; database and target are as they were."""
+    # Pointers hold the time, by which they compress a few bytes better or worse.
+    monkeypatch.setattr(time, "time", lambda: 1_900_000_000.0)
     for number in range(3):
-        site.feed([line(f"n{number}", NOON + 200 + number, body={"buyer": "dan", "thing": "tea"})])
-        site.publish()
-    assert len(_ids(site)) == 3
-    assert not first.exists()
-    objects = _objects(site)
-    site.publish()
-    assert _objects(site) == objects
-    _age(site, 7200)
-    site.publish()
-    left = _objects(site)
-    assert left < objects
-    assert follow(site.public)
-    site.publishing.rollback(_ids(site)[-1])
-    assert follow(site.public), "a retained snapshot has lost an object"
+        site.feed([line(f"c{number}", NOON + 120 + number, body={"buyer": "cat", "thing": "jam"})])
+        before, rows = _files(site), _rows(site)
+        snapshot, (dry,) = site.publishing.rehearse()
+        assert (_files(site), _rows(site)) == (before, rows)
+        published, (wet,) = site.publishing.publish()
+        assert snapshot.id == published.id
+        for name in ("generation", "snapshot", "objects", "files", "bytes", "deleted"):
+            assert getattr(dry, name) == getattr(wet, name), name
+        assert dry.objects > 0
+    assert dry.deleted == 0
 
 
-def test_rollback_keeps_its_objects_however_old_they_are(site: Site) -> None:
-    """While an old tree is current, retention takes none of its objects, though its first snapshot has expired."""
-    _, oldest = _ids(site)
-    site.publishing.rollback(oldest)
-    _age(site, 8 * 86400)
-    site.publish()
-    site.publish()
-    assert site.document("v1/index.json")["snapshot"] == oldest
-    assert follow(site.public)
+def _files(site: Site) -> dict[Path, int]:
+    return {path: os.stat(path).st_mtime_ns for path in site.public.rglob("*") if path.is_file()}
 
 
-def _objects(site: Site) -> set[str]:
-    return {path.name for path in (site.public / "v1/objects").rglob("*.json")}
-
-
-def _age(site: Site, seconds: int) -> None:
-    with site.database.writing() as connection:
-        for table, column in ((schema.dropped, "dropped_at"), (schema.snapshot, "created_at")):
-            connection.execute(update(table).values({column: table.c[column] - seconds}))
-        newest = schema.snapshot.c.generation == site.document("v1/index.json")["generation"]
-        connection.execute(update(schema.snapshot).where(newest).values(created_at=int(time.time())))
-
-
-class Fickle(Latest):
-    """The newest price of each thing, or nothing, as the test says."""
-
-    name = "fickle"
-    title = "Fickle"
-    dimensions = ("thing",)
-    hidden = 0
-
-    def observe(self, message: Message) -> Iterator[Any]:
-        """Tell the thing."""
-        yield (message.body["thing"],), {"seen": True}
-
-    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Publish all rows but those that the test hides."""
-        for name, content in super().documents(state):
-            yield name, {"rows": content["rows"][self.hidden :]}
-
-
-def test_gate_holds_back_one_plugin_that_loses_most_of_its_rows(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It keeps its last good documents, stale and with the reason; the others go on; force lets it pass."""
-    site = Site(database_url, tmp_path, (*KINDS, Fickle))
-    site.feed([line(f"{n}", NOON + n, body={"buyer": "ann", "thing": f"t{n}"}) for n in range(10)])
-    site.publish()
-    good = site.document("v1/plugins/fickle/latest.json")
-    for hidden in (6, 10):
-        monkeypatch.setattr(Fickle, "hidden", hidden)
-        site.feed([line(f"x{hidden}", NOON + 100 + hidden, body={"buyer": "ann", "thing": "t1"})])
-        site.publish()
-        states = {plugin["name"]: plugin["state"] for plugin in site.document("v1/index.json")["plugins"]}
-        assert states == {"sales": "ok", "buyers": "ok", "prices": "ok", "receipts": "ok", "fickle": "stale"}
-        assert site.document("v1/plugins/fickle/latest.json") == good
-        assert site.document("v1/plugins/buyers/latest.json")["through"] == NOON + 100 + hidden
-        reasons = {row["name"]: row["reason"] for row in site.document("v1/status.json")["plugins"]}
-        assert "publish --force" in reasons["fickle"]
-    monkeypatch.setattr(Fickle, "hidden", 4)
-    site.publish()
-    assert len(site.document("v1/plugins/fickle/latest.json")["rows"]) == 6, "a smaller loss passes by itself"
-    monkeypatch.setattr(Fickle, "hidden", 10)
-    site.publish(force=True)
-    assert site.document("v1/plugins/fickle/latest.json")["rows"] == []
-    site.close()
-
-
-def test_gate_lets_a_new_version_pass(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A version that rose explains why rows vanish."""
-    site = Site(database_url, tmp_path, (Fickle,))
-    site.feed([line(f"{n}", NOON + n, body={"thing": f"t{n}"}) for n in range(10)])
-    site.publish()
-    monkeypatch.setattr(Fickle, "version", 2)
-    monkeypatch.setattr(Fickle, "hidden", 9)
-    site = site.reopened()
-    site.catch_up()
-    site.publish()
-    assert len(site.document("v1/plugins/fickle/latest.json")["rows"]) == 1
-    site.close()
-
-
-def test_dry_run_tells_what_would_be_sent_and_sends_nothing(site: Site) -> None:
-    """The numbers of a dry run are those of the publication that follows, pointers aside."""
-    site.feed([line("c", NOON + 120, body={"buyer": "cat", "thing": "jam"})])
-    before = {path: os.stat(path).st_mtime_ns for path in site.public.rglob("*") if path.is_file()}
-    _, (dry,) = site.publishing.publish(dry_run=True)
-    assert before == {path: os.stat(path).st_mtime_ns for path in site.public.rglob("*") if path.is_file()}
-    _, (wet,) = site.publishing.publish()
-    assert (dry.objects, dry.deleted, dry.generation) == (wet.objects, wet.deleted, wet.generation)
-    assert dry.objects > 0
-
-
-def test_objects_of_a_build_that_was_killed_are_collected(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What was rendered for a snapshot that never came is garbage after the grace, in the database too."""
-    site = Site(database_url, tmp_path, KINDS, publish={"retention": {"grace_hours": 0}})
-    site.feed([line("a", NOON, body={"buyer": "ann", "thing": "tea"})])
-    site.publish()
-    site.feed([line("b", NOON + 1, body={"buyer": "bob", "thing": "tea"})])
-
-    def killed(*_: Any, **__: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(tree, "apply", killed)
-        with pytest.raises(KeyboardInterrupt):
-            site.publish()
-    left = _unreferenced(site)
-    assert left
-    # The next message makes other documents, so that nothing refers to those of the killed build.
-    site.feed([line("c", NOON + 2, body={"buyer": "bob", "thing": "pie"})])
-    site.publish()
-    site.publish()
-    assert not left & _unreferenced(site)
-    assert follow(site.public)
-    site.close()
-
-
-def _unreferenced(site: Site) -> set[str]:
+def _rows(site: Site) -> dict[str, list[Any]]:
     with site.database.reading() as connection:
-        used = {*connection.scalars(select(schema.tree.c.object)), *connection.scalars(select(schema.shard.c.object))}
-        used |= {*connection.scalars(select(schema.snapshot.c.manifest))}
-        real = select(schema.dropped.c.object).where(schema.dropped.c.generation > 0)
-        used |= {*connection.scalars(real)}
-        return {*connection.scalars(select(schema.object_.c.name))} - used
+        return {table.name: sorted(connection.execute(select(table)).all(), key=repr) for table in TABLES}
+
+
+TABLES = schema.metadata.sorted_tables
 
 
 def test_parts_of_parts_that_stay_are_no_garbage(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,6 +169,148 @@ def test_caches_are_invalidated_after_upgrade_and_rollback_only(
     made.publish()
     assert invalidated == [3, 4]
     made.close()
+
+
+def test_an_invalidation_is_due_until_it_is_done(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run, a publisher that is killed and a cache that refuses take nothing of it away; readers are served."""
+    done: list[int] = []
+    made = Site(database_url, tmp_path, KINDS)
+    made.feed([line("a", NOON, body={"buyer": "ann", "thing": "tea"})])
+    made.publish()
+    made.close()
+    made = Site(database_url, tmp_path, KINDS, publish={"title": "another release"})
+
+    def refuse(_: DirectoryTarget) -> None:
+        raise PublishError("no")
+
+    monkeypatch.setattr(DirectoryTarget, "invalidate", refuse)
+    made.publishing.rehearse()
+    with pytest.raises(PublishError, match="target public: no"):
+        made.publish()
+    assert made.document(INDEX)["generation"] == 2
+    assert follow(made.public) == made.aliases()
+    (row,) = made.document(STATUS)["targets"]
+    assert (row["generation"], row["ok"]) == (1, True), "as of the publication before"
+    monkeypatch.setattr(DirectoryTarget, "invalidate", lambda _: done.append(made.document(INDEX)["generation"]))
+    made.publish()
+    (row,) = made.document(STATUS)["targets"]
+    assert (row["generation"], row["ok"]) == (2, False)
+    made.publish()
+    assert done == [2]
+    made.close()
+
+
+def test_a_page_that_failed_is_no_upgrade(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is made when it can be, and caches are left alone."""
+    invalidated: list[int] = []
+    made = Site(database_url, tmp_path, KINDS)
+    monkeypatch.setattr(DirectoryTarget, "invalidate", lambda _: invalidated.append(1))
+    made.feed([line("a", NOON, body={"buyer": "ann", "thing": "tea"})])
+    whole = made.publish()
+    plugin = Pages.plugin
+
+    def failing(pages: Pages, view: PluginView) -> Iterator[tuple[str, bytes]]:
+        assert view.name != "sales", "it cannot be drawn"
+        yield from plugin(pages, view)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pages, "plugin", failing)
+        made.feed([line("b", NOON + 1, body={"buyer": "ann", "thing": "tea"})])
+        assert not made.publish().summary["whole"]
+    assert made.publish().summary["whole"]
+    assert made.publish().summary["pages"] == whole.summary["pages"]
+    assert invalidated == []
+    made.close()
+
+
+def test_pages_are_made_anew_when_the_code_that_draws_them_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release under development has the version of the one before, and other pages."""
+
+    def fingerprint() -> str:
+        return Pages(resources.sources(), title="", base_url=None).fingerprint
+
+    before = fingerprint()
+    copy = tmp_path / "render"
+    shutil.copytree(Path(pages.__file__).parent, copy)
+    monkeypatch.setattr(pages, "__file__", str(copy / "pages.py"))
+    assert fingerprint() == before
+    with (copy / "charts.py").open("a") as file:
+        file.write("# changed\n")
+    assert fingerprint() != before
+
+
+def test_the_index_tells_the_interval_that_is_kept(site: Site) -> None:
+    """`publish --every` may keep another one than the configuration says; it is told in whole seconds."""
+    ended = threading.Event()
+    site.publishing.publish_every(90.5, ended, lambda *_: ended.set())
+    index = site.document(INDEX)
+    assert (index["interval"], index["expires_at"] - index["generated_at"]) == (91, 3 * 91)
+
+
+def test_status_tells_of_documents_that_broke_their_budget(tmp_path: Path) -> None:
+    """Those that are fetched often have a size; beyond it, readers and `status` are warned, and nothing stops."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (Prices, Sales))
+    site.feed([line(f"{n}", NOON + n, body={"buyer": "ann", "thing": f"thing {n:04}"}) for n in range(2000)])
+    site.publish()
+    site.publish()
+    path = "v1/plugins/prices/latest.json"
+    size = (site.public / path).stat().st_size
+    oversize = site.document(STATUS)["oversize"]
+    assert {"path": path, "size": size, "limit": 100_000} in oversize
+    sizes = {row["path"]: (site.public / row["path"]).stat().st_size for row in oversize}
+    assert sizes == {row["path"]: row["size"] for row in oversize}
+    large = {name for name, data in site.tree().items() if "/latest." in name and len(data) > 100_000}
+    assert large == set(sizes)
+    site.close()
+
+
+def test_the_size_of_a_snapshot_is_that_of_its_files(site: Site) -> None:
+    """It is counted up from snapshot to snapshot, over a rollback too."""
+    _, oldest = _ids(site)
+    for resume in (False, True):
+        site.feed([line(f"c{resume}", NOON + 120, body={"buyer": "cat", "thing": "jam"})])
+        snapshot, _ = site.publishing.publish(resume=resume)
+        assert snapshot.size == sum(map(len, site.tree().values()))
+        back, _ = site.publishing.rollback(oldest)
+        assert back.size == sum(map(len, follow(site.public).values()))
+
+
+def test_a_publication_that_nobody_repeats_waits_for_another(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It says so once; beyond its patience it leaves, and says that nothing was done."""
+    caplog.set_level(logging.INFO)
+    _, oldest = _ids(site)
+    monkeypatch.setattr("statscache.service.publishing.PATIENCE", 0.3)
+    said = r"waited for 0\.3 s, and nothing was done"
+    with locks.publishing(site.database), pytest.raises(PublisherBusy, match=said):
+        site.publishing.rollback(oldest)
+    assert site.document(INDEX)["generation"] == 2
+    monkeypatch.setattr("statscache.service.publishing.PATIENCE", 60.0)
+    holding, ending = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locks.publishing(site.database):
+            holding.set()
+            ending.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    holding.wait(30)
+    caplog.clear()
+    monkeypatch.setattr("statscache.store.locks.time.sleep", lambda _: ending.set())
+    site.publishing.rollback(oldest)
+    holder.join()
+    assert site.document(INDEX)["snapshot"] == oldest
+    assert [record.message for record in caplog.records if "at work" in record.message] == [
+        "another publisher is at work on this database; it is waited for, at most 60 s"
+    ]
 
 
 @pytest.mark.parametrize("generation", [2**63 - 1, -1, "7", None])

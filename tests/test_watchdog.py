@@ -1,6 +1,8 @@
 """A plugin that does not return ends the process, is suspended by the next one, and the others go on."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,7 +40,30 @@ class Wild(Counter):
             re.match(r"(a+)+$", "a" * 64 + "b")
         yield (message.topic,)
 
-PLUGINS = [Loop, Wild]
+class Merges(Loop):
+    \"\"\"Yields a key that takes for ever to be stored.\"\"\"
+
+    name = "merges"
+
+    def observe(self, message):
+        if message.body.get("hang") == "merges":
+            self.merge = lambda *_: [None for _ in iter(int, 1)]
+        yield (message.topic,)
+
+class Renders(Loop):
+    \"\"\"Publishes a document that is never done.\"\"\"
+
+    name = "renders"
+
+    def observe(self, message):
+        yield (message.body.get("hang"),)
+
+    def documents(self, state):
+        yield from super().documents(state)
+        while any(row["topic"] == "renders" for row in self.latest(state)):
+            pass
+
+PLUGINS = [Loop, Wild, Merges, Renders]
 """
 
 
@@ -76,6 +101,61 @@ def test_a_plugin_that_hangs_is_suspended_by_the_next_process_and_the_others_go_
     assert [concern.split(":")[0] for concern in state["concerns"]] == [f"plugin {hang}"]
     trace = (home.directory / "statscache.hang.last").read_text(errors="replace")
     assert "extra_plugins.py" in trace
+
+
+def test_a_plugin_that_hangs_while_it_merges_is_suspended_and_nothing_is_lost(home: Home) -> None:
+    """The transaction goes with the process; the next one accepts the messages for all others."""
+    archive = write(home, "merges")
+    home.run("backfill", archive, status=1)
+    done = home.run("backfill", archive)
+    assert done.stdout.startswith("40 read, 40 accepted")
+    assert "plugin merges is suspended: it did not return within 2 s, at work on what it made of 40 " in done.stderr
+
+
+def test_a_plugin_that_hangs_while_its_documents_are_rendered_is_suspended(home: Home) -> None:
+    """A publication ends with it, and the next one publishes the others."""
+    home.run("backfill", write(home, "renders"))
+    home.run("publish", status=1)
+    done = home.run("publish")
+    assert "plugin renders is suspended: it did not return within 2 s, at work on its documents" in done.stderr
+    assert home.plugin("renders")["state"] == "failed"
+    assert home.plugin("loop")["state"] == "ok"
+
+
+def test_whoever_is_at_work_for_longest_is_blamed(tmp_path: Path) -> None:
+    """Where two threads of a process are at work, the timer is that of the first, also after the second is done."""
+    program = f"""
+import sys, threading, time
+from pathlib import Path
+from statscache.service.watchdog import Watchdog
+from statscache.plugins import Counter
+
+class First(Counter):
+    "First."
+    name, title = "first", "First"
+    def observe(self, message): ...
+
+class Second(First):
+    "Second."
+    name, title = "second", "Second"
+    def observe(self, message): ...
+
+first, second = (Watchdog(Path({str(tmp_path / "hang")!r}), 1) for _ in range(2))
+
+def work():
+    while True:
+        with second.working(Second(), "many small things"):
+            time.sleep(0.01)
+
+threading.Thread(target=work, daemon=True).start()
+with first.working(First(), "a large thing"):
+    time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False, timeout=50)
+    assert done.returncode == 1
+    notes = [path.read_bytes() for path in tmp_path.iterdir()]
+    (blamed,) = [note for note in notes if len(note) > 4096]
+    assert blamed.startswith(b"first\na large thing\0")
 
 
 def test_the_process_ends_with_status_1(home: Home) -> None:

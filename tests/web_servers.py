@@ -14,6 +14,13 @@ from typing import Self
 PATIENCE = 30.0  # seconds that a server may take to start or to stop
 
 
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port: int = bound.getsockname()[1]
+    return port
+
+
 class Server:
     """A server process on the loopback, whose files are in a directory of its own.
 
@@ -30,8 +37,7 @@ class Server:
         self.directory = Path(tempfile.mkdtemp(prefix=f"statscache-{self.program}-"))
         self.directory.chmod(0o755)
         self._process: subprocess.Popen[bytes] | None = None
-        with socket.create_server(("127.0.0.1", 0)) as bound:
-            self.port: int = bound.getsockname()[1]
+        self.port = free_port()
         try:
             self.prepare()
             self.start()

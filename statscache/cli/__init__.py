@@ -11,7 +11,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import __version__
-from statscache.cli import care, messages, site
+from statscache.cli import care, journal, messages, site
 from statscache.cli.context import Context
 from statscache.exceptions import ConfigurationError, PublisherBusy, StatscacheError, UnknownPlugin, UnknownSnapshot
 
@@ -33,12 +33,16 @@ def cli(context: click.Context, file: Path | None, verbose: bool) -> None:
         format="%(asctime)s %(levelname)-8s %(name)s: %(message)s",
         stream=sys.stderr,
     )
-    for noisy in ("alembic", "moksha", "fedmsg", "watchdog", "urllib3", "botocore"):
+    for noisy in ("alembic", "moksha", "fedmsg", "watchdog", "botocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It tells each failure in six lines and a traceback; the source tells it in one.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    # It warns of each try; what comes of the last one is our error.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     context.obj = Context(file)
 
 
-for commands in (messages.COMMANDS, site.COMMANDS, care.COMMANDS):
+for commands in (messages.COMMANDS, site.COMMANDS, care.COMMANDS, journal.COMMANDS):
     for command in commands:
         cli.add_command(command)
 

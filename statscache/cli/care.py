@@ -17,6 +17,7 @@ from statscache.store.quarantine import SetAside
 from statscache.store.schema import REVISION
 from statscache.store.targets import TargetRow
 from statscache.timeline import iso
+from statscache.wording import counted
 
 WANTING = 3
 
@@ -34,7 +35,7 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
             while ingest.catch_up():
                 pass
         with installation.database.reading() as connection:
-            state = health(connection, installation.registry)
+            state = health(connection, installation.registry, ())
         states = {row["name"]: row for row in state["plugins"]}
         listed = [_about(plugin, states[plugin.name]["state"]) for plugin in installation.registry]
         listed += [_about(cls, "off ([privacy] people)") for cls in installation.registry.turned_off]
@@ -68,13 +69,14 @@ def _about(plugin: Plugin | type[Plugin], state: str) -> dict[str, Any]:
 def status(context: Context, max_age: float | None, json_: bool) -> None:
     """Tell how journal, sources and plugins fare; exit 3 if something is wanting."""
     with context.installation() as installation, installation.database.reading() as connection:
-        state = health(connection, installation.registry)
+        names = [target.name for target in context.config.publish.targets]
+        state = health(connection, installation.registry, names)
         age = progress_age(connection)
-        places = targets.listed(connection)
+        places = targets.listed(connection, names)
     bad = [row for row in state["plugins"] if row["state"] in ("failed", "stale")]
     concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
     concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
-    concerns += [f"target {row.name}: {row.error}" for row in places if row.error]
+    concerns += [row.error for row in places if row.error]
     if max_age is not None and (age is None or age > max_age):
         heard = "nothing was ever heard" if age is None else f"nothing was heard for {age} s"
         concerns.append(f"{heard}; {max_age:g} s are allowed")
@@ -93,13 +95,19 @@ def _show_status(
     journal = state["journal"]
     through = "no message yet" if state["through"] is None else iso(state["through"])
     click.echo(f"through     {through}" + ("" if age is None else f"; last heard of {age:,} s ago"))
-    each = journal["stored_bytes"] / journal["messages"] if journal["messages"] else 0
+    kept = journal["messages"] - journal["removed"]
+    each = journal["stored_bytes"] / kept if kept else 0
     stored = f"{journal['stored_bytes']:,} bytes, {each:.0f} a message" if each else "empty"
-    click.echo(f"journal     {journal['messages']:,} messages in {journal['segments']:,} segments ({stored})")
+    removed = f", {journal['removed']:,} removed" if journal["removed"] else ""
+    held = f"{counted(kept, 'message')} in {counted(journal['segments'], 'segment')}"
+    click.echo(f"journal     {held} ({stored}){removed}")
     click.echo(
         f"besides     {journal['known']:,} known, {journal['conflicts']:,} conflicts, {journal['foreign']:,} foreign,"
         f" {journal['held']:,} held, {journal['quarantined']:,} in quarantine"
     )
+    if journal["discarded"]:
+        gone = counted(journal["discarded"], "thing")
+        click.echo(f"warning     {gone} that had been set aside first went for want of room ([bus] max_kept)")
     for source in state["sources"]:
         newest = "-" if source["newest"] is None else iso(source["newest"])
         click.echo(f"source      {source['name']}: {source['accepted']:,} accepted, newest {newest}")
@@ -107,10 +115,14 @@ def _show_status(
         if place.published_at is not None:
             click.echo(
                 f"target      {place.name}: generation {place.generation:,} at {iso(place.published_at)},"
-                f" {place.requests:,} requests, {place.bytes:,} bytes, {place.milliseconds / 1000:.2f} s"
+                f" {counted(place.requests, 'request')}, {counted(place.bytes, 'byte')},"
+                f" {place.milliseconds / 1000:.2f} s"
             )
     if state["held"]:
         click.echo("held        an older snapshot is current until `statscache publish --resume`")
+    for document in state["oversize"]:
+        path, size, limit = document["path"], document["size"], document["limit"]
+        click.echo(f"oversize    {path}: {size:,} bytes; at most {limit:,} were meant")
     for start, end in state["gaps"]:
         click.echo(f"gap         {iso(start)} to {iso(end)} ({end - start:,} s)")
     click.echo()
@@ -205,7 +217,7 @@ def check(context: Context) -> None:
 @passed
 def show(context: Context) -> None:
     """Print the configuration as it is in force, as JSON; passwords are left out."""
-    values = context.config.model_dump(mode="json")
+    values = context.config.model_dump(mode="json", by_alias=True)
     values["database"]["url"] = Database(context.config.database.url).engine.url.render_as_string(hide_password=True)
     show_json(values)
 

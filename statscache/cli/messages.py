@@ -4,7 +4,8 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -15,12 +16,16 @@ from statscache.exceptions import SourceError
 from statscache.ingest import Outcome
 from statscache.plugins.registry import load
 from statscache.publish import Report
-from statscache.service import Installation, backfill, run
+from statscache.service import Installation, backfill, history, run
+from statscache.service.parallel import Workers, working
 from statscache.snapshot import Snapshot
 from statscache.sources import archive
+from statscache.store.coverage import Interval
 from statscache.timeline import iso, parse_time
+from statscache.wording import counted
 
 _SECONDS_BETWEEN_LINES = 5.0
+_WINDOWS = 16
 
 _log = logging.getLogger("statscache")
 
@@ -38,6 +43,19 @@ class Moment(click.ParamType[int]):
             return parse_time(value)
         except ValueError as error:
             self.fail(str(error), parameter, context)
+
+
+_jobs = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Processes that parse and count.",
+)
+_scheduler = click.option(
+    "--scheduler", metavar="ADDR", help="Have the workers of this Dask cluster parse and count; needs statscache[dask]."
+)
 
 
 def stop_on_signals() -> threading.Event:
@@ -72,7 +90,7 @@ def consume(context: Context) -> None:
 
 
 @click.command("backfill")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
 @click.option(
     "--complete",
     nargs=2,
@@ -80,59 +98,134 @@ def consume(context: Context) -> None:
     metavar="START END",
     help="The files hold all messages of this time: close its gaps.",
 )
+@click.option("--start", type=Moment(), help="Where history begins, if not where the configuration says.")
+@click.option("--end", type=Moment(), help="Where history ends, if not now.")
+@click.option("--gaps", is_flag=True, help="Ask only for what is known to be missing.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes that parse and count FILES, 1 if not given; or windows of history to fetch at a time, 2.",
+)
+@_scheduler
 @as_json
 @passed
-def backfill_command(context: Context, files: tuple[Path, ...], complete: tuple[int, int] | None, json_: bool) -> None:
-    """Take in history from archives: NDJSON files, plain, gzip or zstd.
+def backfill_command(
+    context: Context,
+    files: tuple[Path, ...],
+    complete: tuple[int, int] | None,
+    start: int | None,
+    end: int | None,
+    gaps: bool,
+    jobs: int | None,
+    scheduler: str | None,
+    json_: bool,
+) -> None:
+    """Take in history: from archives (NDJSON files, plain, gzip or zstd), or without FILES from datagrepper.
 
     Messages that are known already count nothing twice. An interrupted run carries on where it was.
     """
     if complete and complete[0] >= complete[1]:
         raise click.UsageError("--complete START END: the start must be before the end")
+    if files and (gaps or start is not None or end is not None):
+        raise click.UsageError("--start, --end and --gaps go with history from datagrepper, so without FILES")
+    if complete and not files:
+        raise click.UsageError("--complete says what FILES hold; history from datagrepper tells by itself")
+    if not files and (scheduler or (jobs or 1) > _WINDOWS):
+        raise click.UsageError(f"history from datagrepper is fetched here, and at most {_WINDOWS} windows at a time")
+    if start is not None and end is not None and start >= end:
+        raise click.UsageError("--start must be before --end")
     whole = Outcome()
-    errors: list[SourceError] = []
     with context.installation() as installation:
-        for path in files:
-            try:
-                whole += _backfill_one(context, installation, path)
-            except SourceError as error:
-                click.echo(f"statscache: {error}", err=True)
-                errors.append(error)
-        if complete and not errors:
-            backfill.complete(installation, *complete)
-        _catch_up(context, installation)
+        if files:
+            with working(installation, jobs or 1, scheduler) as workers:
+                failure = _read(context, installation, files, complete, whole, workers)
+                _catch_up(context, installation, workers)
+        else:
+            wanted = history.wanted(installation, start, end, only_gaps=gaps)
+            failure = _walk(context, installation, wanted, jobs or 2, whole)
+            _catch_up(context, installation)
         _show(installation, whole, json_)
-    if errors:
-        unread = f"{len(errors)} of {len(files)} files could not be read to the end"
-        raise SourceError(unread + ("; --complete was not recorded" if complete else ""))
+    if failure:
+        raise SourceError(failure)
 
 
-def _backfill_one(context: Context, installation: Installation, path: Path) -> Outcome:
-    size = path.stat().st_size if path.is_file() else 0
+def _read(
+    context: Context,
+    installation: Installation,
+    files: Sequence[Path],
+    complete: Interval | None,
+    whole: Outcome,
+    workers: Workers | None,
+) -> str:
+    """Take in archives, and return what went wrong; empty if nothing did."""
+    unread, failure = 0, ""
+    for path in files:
+        size = path.stat().st_size if path.is_file() else 0
+        try:
+            with _telling(context, path.name, size) as told:
+                for consumed, outcome in backfill.backfill(installation, path, workers):
+                    whole += outcome
+                    told(consumed, outcome.read)
+        except SourceError as error:
+            if len(files) > 1:
+                click.echo(f"statscache: {error}", err=True)
+            failure = str(error)
+            unread += 1
+    if complete and not unread:
+        backfill.complete(installation, *complete)
+    if not unread:
+        return ""
+    if len(files) > 1:
+        failure = f"{unread:,} of {counted(len(files), 'file')} could not be read to the end"
+    return failure + ("; --complete was not recorded" if complete else "")
+
+
+def _walk(
+    context: Context, installation: Installation, wanted: Sequence[Interval], jobs: int, whole: Outcome
+) -> str:
+    """Take in the history of these intervals, and return what went wrong; empty if nothing did."""
+    lost = 0
+    seconds = sum(high - low for low, high in wanted)
+    try:
+        with _telling(context, "history", seconds) as told:
+            for step in history.walk(installation, wanted, jobs=jobs, stopping=threading.Event()):
+                whole += step.outcome
+                for part in step.lost:
+                    click.echo(f"statscache: {iso(part.start)} to {iso(part.end)} is missing: {part.error}", err=True)
+                lost += len(step.lost)
+                told(sum(min(high, step.at) - low for low, high in wanted if low < step.at), step.outcome.read)
+    except SourceError as error:
+        return str(error)
+    return f"parts that are missing: {lost:,}; `statscache backfill --gaps` asks for them again" if lost else ""
+
+
+@contextmanager
+def _telling(context: Context, name: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that is told how much of the total is done, and how many messages were read since last time."""
     started = spoken = time.monotonic()
+    read = 0
     with context.progress() as bar:
-        task = bar.add_task(path.name, total=size or None, note="")
+        task = bar.add_task(name, total=total or None, note="")
 
-        def progress(consumed: int, outcome: Outcome) -> None:
-            nonlocal spoken
+        def told(done: int, more: int) -> None:
+            nonlocal spoken, read
+            read += more
             now = time.monotonic()
-            note = f"{outcome.read:,} messages, {outcome.read / max(now - started, 1e-9):,.0f} a second"
-            bar.update(task, completed=consumed, note=note)
+            note = f"{counted(read, 'message')}, {read / max(now - started, 1e-9):,.0f} a second"
+            bar.update(task, completed=done, note=note)
             if bar.disable and now - spoken >= _SECONDS_BETWEEN_LINES:
                 spoken = now
-                _log.info("%s: %.0f %%, %s", path.name, 100 * consumed / max(size, 1), note)
+                _log.info("%s: %.0f %%, %s", name, 100 * done / max(total, 1), note)
 
-        return backfill.backfill(installation, path, progress)
+        yield told
 
 
-def _catch_up(context: Context, installation: Installation) -> None:
-    waiting = installation.ingest.behind()
-    if not waiting:
-        return
-    total = sum(number for _, number in waiting)
+def _catch_up(context: Context, installation: Installation, workers: Workers | None = None) -> None:
+    total = sum(number for _, number in installation.ingest.behind())
     spoken = time.monotonic()
     with context.progress() as bar:
-        task = bar.add_task("folding the journal", total=total, note="")
+        task = bar.add_task("folding the journal", total=total or None, note="")
 
         def tell_behind(behind: Sequence[tuple[str, int]]) -> None:
             nonlocal spoken
@@ -141,9 +234,9 @@ def _catch_up(context: Context, installation: Installation) -> None:
             bar.update(task, completed=total - left, note=note)
             if bar.disable and time.monotonic() - spoken >= _SECONDS_BETWEEN_LINES:
                 spoken = time.monotonic()
-                _log.info("folding the journal: %d messages left for %s", left, note)
+                _log.info("folding the journal: %s left for %s", counted(left, "message"), note)
 
-        backfill.catch_up(installation, tell_behind)
+        backfill.catch_up(installation, tell_behind, workers)
 
 
 def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
@@ -163,19 +256,22 @@ def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
         environments = ", ".join(installation.config.bus.environments)
         click.echo(f"foreign: of other environments than {environments} ([bus] environments)")
     if outcome.failures:
-        click.echo(f"{outcome.failures:,} times a plugin raised on a message: see `statscache quarantine list`")
+        times = counted(outcome.failures, "time")
+        click.echo(f"{times} a plugin raised on a message: see `statscache quarantine list`")
     if outcome.set_aside:
         click.echo("what was set aside, and why: `statscache quarantine list`")
 
 
 @click.command()
 @click.argument("plugins", nargs=-1, required=True)
+@_jobs
+@_scheduler
 @passed
-def rebuild(context: Context, plugins: tuple[str, ...]) -> None:
+def rebuild(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: str | None) -> None:
     """Fold the journal anew into PLUGINS; what they published stays up until they have caught up."""
-    with context.installation() as installation:
+    with context.installation() as installation, working(installation, jobs, scheduler) as workers:
         installation.ingest.rebuild(plugins)
-        _catch_up(context, installation)
+        _catch_up(context, installation, workers)
     click.echo(f"rebuilt {', '.join(plugins)}")
 
 

@@ -1,21 +1,25 @@
 """Commands about the published site: `publish`, `serve`, `demo`."""
 
 import signal
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
+from statscache import resources
 from statscache.cli.context import Context, as_json, passed, show_json, show_table
 from statscache.cli.messages import stop_on_signals, tell
 from statscache.config import DirectoryTarget
 from statscache.publish import Report
 from statscache.service import demo, preview
 from statscache.service.publishing import Publishing
-from statscache.snapshot import Snapshot, manifest, record
-from statscache.store import published
+from statscache.service.watching import Attempts, Watcher
+from statscache.snapshot import Snapshot, retention
 from statscache.timeline import iso
+from statscache.wording import counted
 
 
 @click.command()
@@ -42,13 +46,16 @@ def publish(
         raise click.UsageError("--every goes on by itself: --force, --dry-run and --resume are for one publication")
     with context.installation() as installation:
         publishing = Publishing(installation, targets)
+        if dry_run:
+            _show(*publishing.rehearse(), json_, "would be written")
+            return
         if every is not None:
             publishing.publish_every(every, stop_on_signals(), tell)
             return
         while installation.ingest.catch_up():
             pass
-        snapshot, reports = publishing.publish(force=force, resume=resume, dry_run=dry_run)
-    _show(snapshot, reports, json_, "would be written" if dry_run else "written")
+        snapshot, reports = publishing.publish(force=force, resume=resume)
+    _show(snapshot, reports, json_)
 
 
 def _show(snapshot: Snapshot, reports: Sequence[Report], json_: bool, written: str = "written") -> None:
@@ -62,8 +69,9 @@ def _show(snapshot: Snapshot, reports: Sequence[Report], json_: bool, written: s
         click.echo(f"publishing is held at the tree of generation {snapshot.origin}: `statscache publish --resume`")
     for report in reports:
         click.echo(
-            f"{report.target}: {report.files:,} files {written}, {report.objects:,} of them objects,"
-            f" {report.deleted:,} deleted, {report.bytes:,} bytes, {report.requests:,} requests, {report.seconds:.2f} s"
+            f"{report.target}: {counted(report.files, 'file')} {written}, {report.objects:,} of them objects,"
+            f" {report.deleted:,} deleted, {counted(report.bytes, 'byte')}, {counted(report.requests, 'request')},"
+            f" {report.seconds:.2f} s"
         )
 
 
@@ -79,11 +87,11 @@ def snapshots(context: Context, json_: bool) -> None:
                 "id": row.id,
                 "through": row.through,
                 "created_at": row.created_at,
-                "size": manifest.size(lambda name: published.load(connection, name), row.manifest),
+                "size": row.size,
                 "changed": row.summary["changes"]["documents"],
                 "origin": row.origin,
             }
-            for row in record.retained(connection)
+            for row in retention.retained(connection, context.config.publish.retention)
         ]
     if json_:
         show_json(rows)
@@ -99,7 +107,7 @@ def snapshots(context: Context, json_: bool) -> None:
             "-" if row["through"] is None else iso(row["through"]),
             iso(row["created_at"]),
             f"{row['size']:,}",
-            f"{row['changed']:,} documents",
+            counted(row["changed"], "document"),
             "" if row["origin"] == row["generation"] else f"back to {row['origin']}",
         ]
         for row in rows
@@ -124,22 +132,53 @@ def rollback_command(context: Context, identity: str, json_: bool) -> None:
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes any free one.")
 @click.option("--directory", type=click.Path(path_type=Path), help="Serve this tree; else the first directory target.")
+@click.option("--watch", is_flag=True, help="When a template, page or plugin changes, publish anew.")
 @passed
-def serve(context: Context, port: int, directory: Path | None) -> None:
+def serve(context: Context, port: int, directory: Path | None, watch: bool) -> None:
     """Preview the published tree on loopback, until SIGINT or SIGTERM."""
+    if watch and directory is not None:
+        raise click.UsageError("--watch publishes as configured, so it goes without --directory")
     if directory is None:
         found = [target.path for target in context.config.publish.targets if isinstance(target, DirectoryTarget)]
         if not found:
             raise click.UsageError("no target is a directory of this machine: name one with --directory")
         directory = found[0]
-    if not (directory / "index.html").is_file():
+    if watch:
+        with _watching(context, lambda line: click.echo(line, err=True)) as watcher:
+            _serve(directory, port, watcher.attempts)
+    elif not (directory / "index.html").is_file():
         raise click.UsageError(f"there is nothing in {directory}/ yet: run `statscache publish` first")
+    else:
+        _serve(directory, port, None)
+
+
+@contextmanager
+def _watching(context: Context, tell_line: Callable[[str], None]) -> Iterator[Watcher]:
+    """Publish, and again whenever something changes that the site is made of."""
+
+    def publish_anew() -> None:
+        # The plugins may be other ones than before.
+        with context.installation() as installation:
+            while installation.ingest.catch_up():
+                pass
+            Publishing(installation).publish()
+
+    publish_anew()
+    with context.installation() as installation:
+        modules = [sys.modules[type(plugin).__module__].__file__ for plugin in installation.registry]
+    made_of = [*resources.sources().all, *(Path(file).resolve().parent for file in modules if file)]
+    with Watcher(publish_anew, made_of, tell_line) as watcher:
+        yield watcher
+
+
+def _serve(directory: Path, port: int, attempts: Attempts | None) -> None:
     try:
-        server = preview.server(directory, port)
+        server = preview.server(directory, port, attempts)
     except OSError as error:
         raise click.UsageError(f"cannot listen on port {port}: {error.strerror}; choose another with --port") from error
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
-    click.echo(f"serving {directory}/ at http://localhost:{server.server_port}/ (stop with Ctrl-C)")
+    watched = ", and publishing what changes" if attempts else ""
+    click.echo(f"serving {directory}/ at http://localhost:{server.server_port}/{watched} (stop with Ctrl-C)")
     with server:
         try:
             server.serve_forever()

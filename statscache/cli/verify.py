@@ -11,6 +11,7 @@ from statscache.service.recount import recount
 from statscache.verify import Report, Weight
 from statscache.verify import place as place_of
 from statscache.verify import verify as verify_place
+from statscache.wording import counted
 
 WANTING = 3
 
@@ -72,8 +73,9 @@ def _show(report: Report) -> None:
         click.echo(f"{report.place}: nothing could be verified")
         return
     click.echo(f"generation {report.generation}, snapshot {report.snapshot}")
-    seen = f"{report.files:,} files of {report.bytes:,} bytes, {report.objects:,} objects"
-    click.echo(f"{seen}, {report.snapshots:,} retained snapshots: {len(report.faults) or 'no'} faults")
+    seen = f"{counted(report.files, 'file')} of {counted(report.bytes, 'byte')}, {counted(report.objects, 'object')}"
+    faults = counted(len(report.faults), "fault") if report.faults else "no faults"
+    click.echo(f"{seen}, {counted(report.snapshots, 'retained snapshot')}: {faults}")
     if report.signed_by:
         click.echo(f"signed by {', '.join(report.signed_by)}")
 
@@ -126,5 +128,5 @@ def _verify_journal(context: Context, json_: bool) -> bool:
             }
         )
     elif skipped:
-        click.echo(f"not compared, for they are behind or suspended: {', '.join(skipped)}")
+        click.echo(f"not compared, for they are behind, suspended, or older than the journal: {', '.join(skipped)}")
     return not any(result.differences for result in found)

@@ -15,7 +15,7 @@ that does not follow from a signed index.
 
 from statscache.client.fetching import Damaged, Missing, Unreachable
 from statscache.client.pinned import NotPublished, Pinned, Span
-from statscache.client.reader import Client
+from statscache.client.reader import Client, Late
 from statscache.signatures import BadSignature
 
-__all__ = ["BadSignature", "Client", "Damaged", "Missing", "NotPublished", "Pinned", "Span", "Unreachable"]
+__all__ = ["BadSignature", "Client", "Damaged", "Late", "Missing", "NotPublished", "Pinned", "Span", "Unreachable"]

@@ -45,6 +45,9 @@ class Fetcher:
         timeout: Seconds for which the server may be silent.
         largest: Bytes beyond which no file is read.
 
+    Attributes:
+        url: The address, with a slash at its end.
+
     Raises:
         ValueError: The address is of none of these kinds.
     """
@@ -53,7 +56,7 @@ class Fetcher:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "file") or parts.query or parts.fragment:
             raise ValueError(f"{url!r} is no address of a site: expected such as https://stats.example.org/")
-        self._url = url.rstrip("/") + "/"
+        self.url = url.rstrip("/") + "/"
         self._directory = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._cache = cache
         self._timeout = timeout
@@ -83,9 +86,9 @@ class Fetcher:
             raise Damaged(f"{path} is said to have {size:,} bytes; at most {self._largest:,} are read")
         data, _ = self._fetch(path, {}, largest)
         if data is None:
-            raise Missing(f"{self._url}{path} is not there, and is referred to")
+            raise Missing(f"{self.url}{path} is not there, and is referred to")
         if hashlib.sha256(data).hexdigest() != matched[1]:
-            raise Damaged(f"{self._url}{path} has other bytes than its name says")
+            raise Damaged(f"{self.url}{path} has other bytes than its name says")
         self._cache.put(name, data)
         return data
 
@@ -101,14 +104,14 @@ class Fetcher:
             Missing: There is no such file.
             Damaged: It is too large, or compressed otherwise than it says.
         """
-        name = hashlib.sha256(f"{self._url}{path}".encode()).hexdigest() + ".kept"
+        name = hashlib.sha256(f"{self.url}{path}".encode()).hexdigest() + ".kept"
         kept, conditions = _opened(self._cache.get(name))
         asked = dict(conditions)
         if fresh:
             asked["Cache-Control"] = "no-cache"
         data, answered = self._fetch(path, asked, self._largest)
         if data is None and answered is None:
-            raise Missing(f"{self._url}{path} is not there: is this the root of a published site?")
+            raise Missing(f"{self.url}{path} is not there: is this the root of a published site?")
         if data is None:
             return kept
         self._cache.put(name, _closed(data, answered or {}))
@@ -118,7 +121,7 @@ class Fetcher:
         """Return bytes and conditions for next time; no bytes where they did not change; neither where none are."""
         if self._directory is not None:
             return self._read(self._directory / path, largest)
-        url = self._url + quote(path)
+        url = self.url + quote(path)
         request = urllib.request.Request(
             url, headers={"Accept-Encoding": "gzip", "User-Agent": f"statscache/{__version__}", **headers}
         )

@@ -1,6 +1,7 @@
 """The client of one site: finds out which snapshot is current, and reads it."""
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -26,8 +27,12 @@ _PAUSE = 0.2
 _T = TypeVar("_T")
 
 
+class Late(UserWarning):
+    """The site should have renewed its index by now: what was read may be old, or kept back by somebody in between."""
+
+
 class Client:
-    """Reads one site.
+    """Reads one site. What it reads by an index that has expired comes with the warning `Late`.
 
     Args:
         url: Address of the site's root: http, https, or file for a tree on this machine.
@@ -132,21 +137,33 @@ class Client:
         index = self._discover(fresh=False)
         for _ in range(_ATTEMPTS - 1):
             try:
-                return read(Pinned(index, self._fetcher, trusts_index=not self._keys))
+                return self._read_from(index, read)
             except Missing:
                 # The snapshot was retained no longer, or the index came from a cache that is behind.
                 time.sleep(_PAUSE)
                 index = self._discover(fresh=True)
-        return read(Pinned(index, self._fetcher, trusts_index=not self._keys))
+        return self._read_from(index, read)
+
+    def _read_from(self, index: "Index", read: Callable[["Pinned"], _T]) -> _T:
+        pinned = Pinned(index, self._fetcher, trusts_index=not self._keys)
+        result = read(pinned)
+        if pinned.is_late:
+            since = f"{self._fetcher.url}{INDEX} expired {int(time.time()) - index['expires_at']:,} s ago"
+            warnings.warn(f"{since}: the numbers may be old", Late, stacklevel=4)
+        return result
 
     def _discover(self, *, fresh: bool) -> "Index":
         index = _checked_index(self._fetcher.changing(INDEX, fresh=fresh))
         if self._keys:
             signatures.check(index, self._keys)
-        # One edge of a CDN may be behind another; the pointer never goes back.
-        if self._index is None or index["generated_at"] >= self._index["generated_at"]:
+        # One edge of a CDN may be behind another; the pointer never goes back, though clocks may.
+        if self._index is None or _order(index) >= _order(self._index):
             self._index = index
         return self._index
+
+
+def _order(index: "Index") -> tuple[int, int]:
+    return index["generation"], index["generated_at"]
 
 
 def _checked_index(data: bytes) -> "Index":

@@ -5,26 +5,18 @@ sender's own classes wrote them; where they name nobody, or no package, the tabl
 body.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from statscache.derivation.table import rule
 from statscache.derivation.text import link, subtitle
-from statscache.derivation.values import packages, people, person
+from statscache.derivation.values import first, packages, person
 
 __all__ = ["Derived", "derive", "link", "subtitle"]
 
+Derived = tuple[str | None, tuple[str, ...], tuple[str, ...]]
+"""Who acted, who is involved, and which packages are concerned; names are sorted, each once."""
+
 _USER = "fedora_messaging_user_"
-
-
-class Derived(NamedTuple):
-    """Who acted, who is involved, and which packages are concerned; names are sorted, each once."""
-
-    agent: str | None
-    usernames: tuple[str, ...]
-    packages: tuple[str, ...]
-
-
-_NOTHING = Derived(None, (), ())
 
 
 def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
@@ -35,23 +27,19 @@ def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
     usernames.
     """
     topical = rule(name)
-    if topical is None and not headers:
-        return _NOTHING
-    actors, involved, concerned = topical(name, body) if topical else ((), (), ())
-    agent = None
-    for actor in actors:
-        agent = person(actor) if type(actor) is str else next(iter(people(actor)), None)
-        if agent is not None:
-            break
+    agent, involved, concerned = topical(name, body) if topical else (None, (), ())
     if headers:
         if named := {who for key in headers if key.startswith(_USER) and (who := person(key[len(_USER) :]))}:
             agent, involved = _agent_among(named, agent, body), named
         concerned = _named_packages(headers) or concerned
-    if agent is not None:
-        involved = {agent, *involved} if involved else (agent,)
-    # Most messages involve one person and concern one package, which needs no sorting.
-    usernames = tuple(involved) if len(involved) < 2 else tuple(sorted(set(involved)))
-    return Derived(agent, usernames, tuple(concerned) if len(concerned) < 2 else tuple(sorted(set(concerned))))
+    if agent is not None and agent not in involved:
+        involved = (agent, *involved)
+    # Most messages involve one person and concern one package at most, which needs no sorting.
+    return (
+        agent,
+        tuple(involved) if len(involved) < 2 else tuple(sorted(set(involved))),
+        tuple(concerned) if len(concerned) < 2 else tuple(sorted(set(concerned))),
+    )
 
 
 def _agent_among(named: set[str], agent: str | None, body: dict[str, Any]) -> str | None:
@@ -61,7 +49,7 @@ def _agent_among(named: set[str], agent: str | None, body: dict[str, Any]) -> st
         if agent in named:
             return agent
         return next((who for who in sorted(named) if who.lower() == agent.lower()), agent)
-    claimed = next(iter(people(body.get("agent"))), None)
+    claimed = first(body.get("agent"))
     if claimed in named:
         return claimed
     return next(iter(named)) if len(named) == 1 else None

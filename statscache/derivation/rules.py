@@ -5,15 +5,13 @@ bodies whose meaning is in more than the place of a field.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable
-from functools import partial
-from operator import methodcaller
+from collections.abc import Callable, Collection
 from typing import Any
 
-from statscache.derivation.values import Path, at, built, dict_at, list_at, packages, paths, people, text_at
+from statscache.derivation.values import Path, at, built, dict_at, first, list_at, packages, paths, people, text_at
 
-Facts = tuple[Iterable[Any], Collection[str], Collection[str]]
-"""What a rule found: actors, best first, as they were sent; names of those involved; names of packages."""
+Facts = tuple[str | None, Collection[str], Collection[str]]
+"""What a rule found: who acted; names of those involved; names of packages."""
 
 Rule = Callable[[str, dict[str, Any]], Facts]
 
@@ -32,47 +30,49 @@ def fields(*, actor: str = "", people_at: str = "", packages_at: str = "", build
         packages_at: Where packages stand by name.
         builds_at: Where packages stand by name, version and release.
     """
-    actors, others, named, nvrs = _readers(actor), _readers(people_at), _readers(packages_at), _readers(builds_at)
-
-    def acting(name: str, body: dict[str, Any]) -> Facts:
-        return [read(body) for read in actors], (), ()
+    actors, others, named, nvrs = _places(actor), _places(people_at), _places(packages_at), _places(builds_at)
 
     def rule(name: str, body: dict[str, Any]) -> Facts:
+        agent: str | None = None
+        for key, rest in actors:
+            agent = first(at(body.get(key), rest) if rest else body.get(key))
+            if agent is not None:
+                break
+        if only_actors:
+            return agent, (), ()
         involved: list[str] = []
         concerned: list[str] = []
-        for read in others:
-            involved += people(read(body))
-        for read in named:
-            concerned += packages(read(body))
-        for read in nvrs:
-            concerned += built(read(body))
-        return [read(body) for read in actors], involved, concerned
+        for key, rest in others:
+            involved += people(at(body.get(key), rest) if rest else body.get(key))
+        for key, rest in named:
+            concerned += packages(at(body.get(key), rest) if rest else body.get(key))
+        for key, rest in nvrs:
+            concerned += built(at(body.get(key), rest) if rest else body.get(key))
+        return agent, involved, concerned
 
-    return rule if others or named or nvrs else acting
-
-
-def _readers(text: str) -> tuple[Callable[[dict[str, Any]], Any], ...]:
-    # Most places are keys of the body itself, which a dictionary finds by itself.
-    return tuple(
-        methodcaller("get", path[0]) if len(path) == 1 else partial(_read, path) for path in paths(text)
-    )
+    only_actors = not (others or named or nvrs)
+    return rule
 
 
-def _read(path: Path, body: dict[str, Any]) -> Any:
-    return at(body, path)
+def _places(text: str) -> tuple[tuple[str, Path], ...]:
+    # Most places are keys of the body itself, for which `at` would be a detour.
+    return tuple((path[0], path[1:]) for path in paths(text))
 
 
 def _bodhi_update(body: dict[str, Any]) -> dict[str, Any]:
-    return dict_at(body, "update") or dict_at(body, "comment", "update")
+    update = body.get("update")
+    return update if update and type(update) is dict else dict_at(body, "comment", "update")
 
 
 def bodhi_update(name: str, body: dict[str, Any]) -> Facts:
     """An update: its owner is involved, and acts only where the message says so."""
     update = _bodhi_update(body)
     # A title may be prose since builds are listed, so it is read only where they are not.
-    nvrs = list_at(update, "builds") or text_at(update, "title") or text_at(body, "comment", "update_title")
+    builds = update.get("builds")
+    if not builds or type(builds) is not list:
+        builds = text_at(update, "title") or text_at(body, "comment", "update_title")
     owner = people(update.get("user") or update.get("submitter"))
-    return [body.get("agent")], owner, built(nvrs)
+    return first(body.get("agent")), owner, built(builds)
 
 
 def bodhi_comment(name: str, body: dict[str, Any]) -> Facts:
@@ -81,7 +81,7 @@ def bodhi_comment(name: str, body: dict[str, Any]) -> Facts:
     text = text_at(comment, "text")
     mentioned = _MENTION.findall(text) if "@" in text else []
     _, owner, concerned = bodhi_update(name, body)
-    return [comment.get("user"), comment.get("author")], [*people(mentioned), *owner], concerned
+    return first(comment.get("user"), comment.get("author")), [*people(mentioned), *owner], concerned
 
 
 def git(name: str, body: dict[str, Any]) -> Facts:
@@ -90,16 +90,17 @@ def git(name: str, body: dict[str, Any]) -> Facts:
     Repositories of tests and of modules lie beside those of packages, and are none.
     """
     commit = dict_at(body, "commit")
-    actors = [body.get("agent"), commit.get("username")]
+    agent = first(body.get("agent"), commit.get("username"))
     if commit.get("namespace", "rpms") not in ("rpms", "rpms-checks"):
-        return actors, (), ()
+        return agent, (), ()
     repository = commit.get("repo") if name.startswith("git.receive") else body.get("name")
-    return actors, (), packages(repository or ".".join(name.split(".")[2:-1]))
+    return agent, (), packages(repository or ".".join(name.split(".")[2:-1]))
 
 
 def git_branched(name: str, body: dict[str, Any]) -> Facts:
     """Many packages branched at once."""
-    return [body.get("agent")], (), packages([*list_at(body, "unbranchedPackages"), *list_at(body, "branchedPackages")])
+    concerned = packages([*list_at(body, "unbranchedPackages"), *list_at(body, "branchedPackages")])
+    return first(body.get("agent")), (), concerned
 
 
 def _each(value: Any) -> list[Any]:
@@ -123,7 +124,7 @@ def anitya(name: str, body: dict[str, Any]) -> Facts:
             concerned = packages([message.get("new"), message.get("prev")])
     elif not name.startswith("anitya.project.flag.set"):
         concerned = _in_fedora(body)
-    return [message.get("agent", "anitya")], (), concerned
+    return first(message.get("agent", "anitya")), (), concerned
 
 
 def hotness(name: str, body: dict[str, Any]) -> Facts:
@@ -131,15 +132,15 @@ def hotness(name: str, body: dict[str, Any]) -> Facts:
     trigger, cause = text_at(body, "trigger", "topic"), dict_at(body, "trigger", "msg")
     found = [cause.get("package"), at(cause, ("package_listing", "package"))]
     if "buildsys.build" in trigger:
-        return (), people(cause.get("owner")), packages([*found, cause.get("name")])
-    return (), (), [*packages(found), *(_in_fedora(cause) if "anitya" in trigger else ())]
+        return None, people(cause.get("owner")), packages([*found, cause.get("name")])
+    return None, (), [*packages(found), *(_in_fedora(cause) if "anitya" in trigger else ())]
 
 
 def meeting(name: str, body: dict[str, Any]) -> Facts:
     """A meeting: who said something acts, else who runs it; all who spoke are involved."""
     attendees = body.get("attendees")
     present = people(list(attendees) if type(attendees) is dict else attendees)
-    return [at(body, ("details", "nick")), body.get("owner")], [who for who in present if who not in _BOTS], ()
+    return first(at(body, ("details", "nick")), body.get("owner")), [who for who in present if who not in _BOTS], ()
 
 
 def github(name: str, body: dict[str, Any]) -> Facts:
@@ -157,21 +158,21 @@ def github(name: str, body: dict[str, Any]) -> Facts:
         ("forkee", "owner", "login"),
     ):
         actors.append(known.get(text_at(body, *path)))
-    return actors, people(list(known.values())), ()
+    return first(*actors), people(list(known.values())), ()
 
 
 def wiki(name: str, body: dict[str, Any]) -> Facts:
     """The wiki, whose software writes account names with a capital letter."""
     users = [text.lower() for text in (text_at(body, "user"), text_at(body, "user_text")) if text]
-    return users[:1], (), ()
+    return first(*users[:1]), (), ()
 
 
 def trac(name: str, body: dict[str, Any]) -> Facts:
     """A tracker's ticket, page or commit; those in copy are involved."""
     ticket, author = dict_at(body, "ticket"), at(body, ("page", "author"))
     involved = [author, ticket.get("owner"), ticket.get("reporter"), *text_at(ticket, "cc").split(",")]
-    actors = [body.get("agent"), at(body, ("commit", "username"))]
-    return actors, people([*involved, actors[1]]), ()
+    committer = at(body, ("commit", "username"))
+    return first(body.get("agent"), committer), people([*involved, committer]), ()
 
 
 def bugzilla(name: str, body: dict[str, Any]) -> Facts:
@@ -183,12 +184,12 @@ def bugzilla(name: str, body: dict[str, Any]) -> Facts:
     involved = [*actors, bug.get("creator"), bug.get("assigned_to"), *list_at(bug, "cc")]
     addresses = [text for text in involved if type(text) is str and "@" in text]
     concerned = [package for package in packages(component) if package not in _NO_COMPONENT]
-    return [text for text in actors if text in addresses], people(addresses), concerned
+    return first(*(text for text in actors if text in addresses)), people(addresses), concerned
 
 
 def mailman(name: str, body: dict[str, Any]) -> Facts:
     """A mail to a list, from whoever its `From` names, which is an address or `Name <address>`."""
-    return [text_at(body, "msg", "from").rpartition("<")[2].partition(">")[0]], (), ()
+    return first(text_at(body, "msg", "from").rpartition("<")[2].partition(">")[0]), (), ()
 
 
 def tagger(name: str, body: dict[str, Any]) -> Facts:
@@ -197,7 +198,7 @@ def tagger(name: str, body: dict[str, Any]) -> Facts:
     if type(package) is dict and "name" not in package:
         package = list(package)[:1]
     found = [*packages(package), *packages(at(body, ("rating", "package"))), *packages(body.get("package"))]
-    return [at(body, path) for path in paths("vote.user rating.user user")], (), found
+    return first(*(at(body, path) for path in paths("vote.user rating.user user"))), (), found
 
 
 def mdapi(name: str, body: dict[str, Any]) -> Facts:
@@ -209,7 +210,7 @@ def mdapi(name: str, body: dict[str, Any]) -> Facts:
                 cells = [cell for cell in row if type(cell) is str] if type(row) is list else []
                 if cells:
                     found.append((cells[-1] if "/" in cells[0] else cells[0]).partition("(")[0])
-    return (), (), packages([*found, *list_at(body, "packages")])
+    return None, (), packages([*found, *list_at(body, "packages")])
 
 
 def subject(name: str, body: dict[str, Any]) -> Facts:
@@ -219,23 +220,23 @@ def subject(name: str, body: dict[str, Any]) -> Facts:
     ]
     if body.get("subject_type") == "koji_build":
         found.append(body.get("subject_identifier"))
-    return [body.get("username")], (), built(found)
+    return first(body.get("username")), (), built(found)
 
 
 def result(name: str, body: dict[str, Any]) -> Facts:
     """A test result, of a build or of something else."""
     if text_at(body, "task", "type") == "koji_build":
-        return (), (), built(at(body, ("task", "item")))
+        return None, (), built(at(body, ("task", "item")))
     if "koji_build" in _each(at(body, ("data", "type"))):
-        return (), (), built(at(body, ("data", "item")))
-    return (), (), ()
+        return None, (), built(at(body, ("data", "item")))
+    return None, (), ()
 
 
 def masher(name: str, body: dict[str, Any]) -> Facts:
     """A push of many updates, each by its title."""
-    return [body.get("agent")], (), built(body.get("updates"))
+    return first(body.get("agent")), (), built(body.get("updates"))
 
 
 def kernel(name: str, body: dict[str, Any]) -> Facts:
     """A test of the kernel, which is the package."""
-    return [body.get("agent")], (), ("kernel",)
+    return first(body.get("agent")), (), ("kernel",)

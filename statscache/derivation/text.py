@@ -5,7 +5,7 @@ Both are hostile text as far as the bus made it: who shows them escapes them.
 
 import re
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from statscache.derivation.values import at, paths, text_at
@@ -15,19 +15,6 @@ MAX_SUBTITLE = 200
 
 MAX_URL = 2000
 """Characters of the longest URL that is taken for a link."""
-
-
-class Concerns(Protocol):
-    """What a subtitle needs to know of a derived message."""
-
-    @property
-    def agent(self) -> str | None:
-        """Who acted."""
-
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """Which packages are concerned."""
-
 
 # In braces: `agent`, `packages`, `state`, or the path of a field of the body.
 _PHRASES = {
@@ -100,15 +87,15 @@ def _starts(name: str) -> list[str]:
     return [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
 
 
-def subtitle(name: str, body: dict[str, Any], concerns: Concerns) -> str:
+def subtitle(name: str, body: dict[str, Any], agent: str | None, packages: tuple[str, ...]) -> str:
     """Return one line of plain text that says what a message of topic `name` tells; it is never empty."""
 
     def value(match: re.Match[str]) -> str:
         field = match[1]
         if field == "agent":
-            return concerns.agent or "somebody"
+            return agent or "somebody"
         if field == "packages":
-            return _several(concerns.packages)
+            return _several(packages)
         if field == "state":
             state = body.get("new")
             return _STATES.get(state, "changed") if type(state) is int else "changed"
@@ -117,8 +104,8 @@ def subtitle(name: str, body: dict[str, Any], concerns: Concerns) -> str:
 
     phrase = _phrase(name)
     if phrase is None:
-        who = f"{concerns.agent}: " if concerns.agent else ""
-        what = f" ({_several(concerns.packages)})" if concerns.packages else ""
+        who = f"{agent}: " if agent else ""
+        what = f" ({_several(packages)})" if packages else ""
         return _one_line(who + name.replace(".", " ") + what) or name
     return _one_line(_FIELD.sub(value, phrase)) or name
 

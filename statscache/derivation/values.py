@@ -104,13 +104,29 @@ def _is_host(name: str) -> bool:
 def people(value: Any) -> list[str]:
     """Return the account names in `value`: text, an object that describes a person, or a list of these."""
     if type(value) is str:
-        name = person(value)
-        return [] if name is None else [name]
+        account = person(value)
+        return [] if account is None else [account]
     if value is None:
         return []
     if type(value) is dict:
-        return next((people(value[key]) for key in _PERSON_KEYS if type(value.get(key)) is str), [])
+        for key in _PERSON_KEYS:
+            found = value.get(key)
+            if type(found) is str:
+                return people(found)
+        return []
     return [name for item in _flat(value) for name in people(item)]
+
+
+def first(*values: Any) -> str | None:
+    """Return the first account name in `values`, each of which may be what `people` reads; None if there is none."""
+    for value in values:
+        if type(value) is str:
+            name = person(value)
+            if name is not None:
+                return name
+        elif value is not None and (names := people(value)):
+            return names[0]
+    return None
 
 
 def packages(value: Any) -> list[str]:
@@ -124,7 +140,8 @@ def packages(value: Any) -> list[str]:
     if value is None:
         return []
     if type(value) is dict:
-        return packages(text_at(value, "name"))
+        named = value.get("name")
+        return packages(named) if type(named) is str else []
     return [name for item in _flat(value) for name in packages(item)]
 
 
@@ -134,12 +151,20 @@ def built(value: Any) -> list[str]:
     Several builds in one text are set apart by spaces or commas; objects that describe a build (`nvr`) and
     lists are read too. What has no version and release is no build.
     """
+    found: list[str] = []
     if type(value) is str:
-        parts = (nvr.rsplit("-", 2) for nvr in value.replace(",", " ").split())
-        return [name for part in parts if len(part) == 3 for name in packages(part[0])]
-    if type(value) is dict:
-        return built(text_at(value, "nvr"))
-    return [name for item in _flat(value) for name in built(item)]
+        for nvr in value.replace(",", " ").split():
+            parts = nvr.rsplit("-", 2)
+            if len(parts) == 3:
+                found += packages(parts[0])
+    elif type(value) is dict:
+        build = value.get("nvr")
+        return built(build) if type(build) is str else []
+    elif type(value) is list:
+        for item in value:
+            if type(item) is not list:
+                found += built(item)
+    return found
 
 
 def _flat(value: Any) -> list[Any]:

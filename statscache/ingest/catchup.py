@@ -1,6 +1,8 @@
 """A plugin that is behind the journal's end catches up from the journal; nobody asks the archive again."""
 
 import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from sqlalchemy import Connection
@@ -9,14 +11,15 @@ from sqlalchemy.exc import DBAPIError
 from statscache import canonical
 from statscache.ingest import collector
 from statscache.ingest.fold import Observed, Placed, fold, observe
-from statscache.ingest.watch import Watch
 from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
+from statscache.plugins.watch import Watch
 from statscache.store import journal, positions, quarantine
 from statscache.store.database import Database
 from statscache.store.positions import Position
 from statscache.store.quarantine import SetAside
+from statscache.wording import counted
 
 STEP = 10_000
 """Messages that are folded in one transaction."""
@@ -40,34 +43,74 @@ def is_behind(stored: str, ours: str) -> bool:
 
 def register(connection: Connection, plugin: Plugin) -> None:
     """Make a plugin known to the database, at the beginning of the journal and without state."""
-    positions.register(connection, plugin.name, version_of(plugin))
+    positions.register(connection, plugin.name, version_of(plugin), journal.removed(connection).until)
     row = positions.load(connection)[plugin.name]
     _clear(connection, plugin, row)
     positions.save(connection, [row])
 
 
 def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
-    """Put a plugin back to the beginning of the journal, without state; its documents stay published meanwhile."""
+    """Put a plugin back to the beginning of the journal, without state; its documents stay published meanwhile.
+
+    Of days of which the journal has lost messages, it counts none.
+    """
     quarantine.drop_plugin(connection, plugin.name)
     row.version = version_of(plugin)
     row.position = row.failures = 0
     row.oldest = row.newest = row.suspended = None
+    row.complete_from = journal.removed(connection).until
     _clear(connection, plugin, row)
     row.revision += 1
     positions.save(connection, [row])
     positions.mark(connection, row, [(positions.EVERYTHING, 0)])
 
 
-@collector.paused()
-def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> bool:
-    """Fold the next messages of the journal into a plugin that is behind; return whether it still is."""
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Messages of the journal that a plugin has to fold next, in one transaction.
+
+    Attributes:
+        after: Position of the plugin before them.
+        places: Their positions, which may have holes.
+        records: Their lines.
+        folded: Position of the plugin behind them.
+        complete_from: Timestamp before which they do not count for this plugin; None if all do.
+    """
+
+    after: int
+    places: Sequence[int]
+    records: Sequence[bytes]
+    folded: int
+    complete_from: int | None
+
+
+def stretch(database: Database, plugin: Plugin, after: int | None = None) -> Stretch | None:
+    """Return what a plugin has to fold next, or None if there is nothing, or it may not.
+
+    Args:
+        database: Whose journal.
+        plugin: The plugin.
+        after: From where on; else from the position of the plugin.
+    """
     with database.reading() as connection:
         row = positions.load(connection).get(plugin.name)
         end = journal.head(connection)
-        if row is None or not _may_fold(row, plugin) or row.position >= end.position:
-            return False
-        records = [line for _, line in islice(journal.read(connection, row.position, end.position), STEP)]
-    messages = [Message.from_record(line) for line in records]
+        if row is None or not _may_fold(row, plugin):
+            return None
+        after = row.position if after is None else after
+        if after >= end.position:
+            return None
+        read = [*islice(journal.read(connection, after, end.position), STEP)]
+    places = [position for position, _ in read]
+    # What was removed from the journal leaves holes.
+    folded = places[-1] if len(places) == STEP else end.position
+    return Stretch(after, _dense(places), [line for _, line in read], folded, row.complete_from)
+
+
+@collector.paused()
+def look(plugin: Plugin, stretch: Stretch, watch: Watch) -> tuple[Observed, Placed]:
+    """Let a plugin observe a stretch of the journal; needs no database, so any process can do it."""
+    messages = [Message.from_record(line) for line in stretch.records]
     interested = Registry([plugin]).interested
     wanted = [pair for pair in enumerate(messages) if interested(pair[1].name)]
     observed = Observed()
@@ -75,40 +118,75 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
         with watch.observing():
             watch.begin(plugin, wanted)
             observe(plugin, wanted, observed)
+    return observed, Placed.of(messages, stretch.places, "journal").since(stretch.complete_from)
+
+
+@collector.paused()
+def commit(
+    database: Database,
+    plugin: Plugin,
+    stretch: Stretch,
+    observed: Observed,
+    placed: Placed,
+    budget: float,
+    watch: Watch,
+) -> bool:
+    """Fold what a plugin observed of a stretch; return whether it is behind the journal's end, and may go on."""
     with database.writing() as connection:
         # The journal's lock makes the last step end at its very end, however fast others append.
         end = journal.lock(connection)
-        _log.debug("transaction begins: %s catches up with %d messages", plugin.name, len(messages))
-        locked = positions.lock(connection, [row.id])[plugin.name]
-        if locked.position != row.position or not _may_fold(locked, plugin):
+        _log.debug("transaction begins: %s catches up with %d messages", plugin.name, len(stretch.records))
+        locked = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
+        if locked.position != stretch.after or not _may_fold(locked, plugin):
             return locked.position < end.position
-        first = row.position + 1
-        placed = Placed(records, range(first, first + len(records)), "journal")
-        fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
-        locked.position = row.position + len(messages)
+        with watch.working(plugin, f"what it made of {counted(observed.messages, 'message')}"):
+            fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
+        locked.position = stretch.folded
         positions.save(connection, [locked])
     _log.debug("transaction has committed: %s has folded %d", plugin.name, locked.position)
     return locked.position < end.position and locked.suspended is None
 
 
-def retry(database: Database, plugin: Plugin, item: SetAside, budget: float) -> bool:
-    """Let a plugin try again a message that was set aside for it; return whether it now counts."""
+def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> bool:
+    """Fold the next messages of the journal into a plugin that is behind; return whether it still is."""
+    if (ahead := stretch(database, plugin)) is None:
+        return False
+    observed, placed = look(plugin, ahead, watch)
+    return commit(database, plugin, ahead, observed, placed, budget, watch)
+
+
+def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, watch: Watch) -> bool:
+    """Let a plugin try again a message that was set aside for it; return whether it now counts.
+
+    One that is suspended, or whose state is of another release, folds nothing, and so tries nothing again.
+    """
     assert item.position is not None
     with database.writing() as connection:
         end = journal.lock(connection)
         row = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
         record = journal.record(connection, item.position)
-        if record is None or item.position > row.position:
+        if record is None or item.position > row.position or not _may_fold(row, plugin):
             return False
         observed = Observed()
-        observe(plugin, [(0, Message.from_record(record))], observed)
-        if observed.failures:
-            return False
-        quarantine.drop(connection, (item.id,))
-        placed = Placed([record], [item.position], item.source)
-        failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
+        failures = row.failures
+        message = Message.from_record(record)
+        with watch.working(plugin, f"message {item.position} of the journal"):
+            observe(plugin, [(0, message)], observed)
+            if observed.failures:
+                return False
+            quarantine.drop(connection, (item.id,))
+            placed = Placed.of([message], [item.position], item.source).since(row.complete_from)
+            failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
+        # An old message says nothing of how the plugin fares with those that come now.
+        row.failures = failures
         positions.save(connection, [row])
         return failed == 0
+
+
+def _dense(places: Sequence[int]) -> Sequence[int]:
+    """Return the same places, as a range if they have no holes."""
+    whole = range(places[0], places[-1] + 1) if places else range(0)
+    return whole if len(whole) == len(places) else places
 
 
 def _clear(connection: Connection, plugin: Plugin, row: Position) -> None:

@@ -1,25 +1,33 @@
 """The door of the database: deliveries go in, exactly once, and every plugin keeps up with the journal."""
 
 import logging
-import time
+from bisect import bisect_right
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from itertools import compress
+from itertools import accumulate, compress
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from statscache.ingest import catchup, collector
+from statscache.ingest import catchup, collector, hearing
 from statscache.ingest.batch import Batch, Preparer
 from statscache.ingest.fold import Placed, fold
 from statscache.ingest.outcome import Delivery, Outcome
-from statscache.ingest.watch import Watch
+from statscache.ingest.upkeep import Upkeep
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
-from statscache.store import coverage, journal, positions, quarantine, sources
+from statscache.plugins.watch import Watch
+from statscache.store import journal, positions, quarantine, sources
 from statscache.store.database import Database
 from statscache.store.journal import Head
 from statscache.store.quarantine import SetAside
+from statscache.wording import counted
+
+KEPT = 256 * 1024 * 1024
+"""Bytes of what is no message, and of messages of the future, that are kept if nothing else is configured."""
+
+_UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
+"""What a database raises that does not answer, through no fault of the data."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +43,8 @@ class Ingest:
         environments: Those whose messages are accepted; empty for all.
         budget: Seconds that a plugin may take for one batch before it is suspended.
         watch: Is told what the plugins are doing.
+        kept: Bytes of what is no message that are kept, and as many of messages of the future.
+        keep: Days for which the journal is kept; None for ever.
     """
 
     def __init__(
@@ -44,12 +54,16 @@ class Ingest:
         environments: Collection[str] = ("prod",),
         budget: float = 30.0,
         watch: Watch | None = None,
+        kept: int = KEPT,
+        keep: int | None = None,
     ) -> None:
         self.database = database
         self.registry = registry
         self._budget = budget
+        self._kept = kept
         self._watch = watch or Watch()
         self._preparer = Preparer(registry, environments, self._watch)
+        self._upkeep = Upkeep(database, [plugin.name for plugin in registry], keep)
 
     def start(self) -> None:
         """Make the database ready for these plugins: new ones start at the beginning, changed ones start anew."""
@@ -71,18 +85,25 @@ class Ingest:
                     catchup.reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])
 
     @collector.paused()
-    def take(self, delivery: Delivery) -> Outcome:
+    def take(self, delivery: Delivery, batch: Batch | None = None) -> Outcome:
         """Accept a delivery in one transaction; when this returns, it is on disk.
 
         A delivery that the database refuses is halved until the poison is alone, which goes into quarantine.
+
+        Args:
+            delivery: What a source has delivered.
+            batch: What a preparer has made of it, if one did already.
         """
-        batch = self._preparer.prepare(delivery)
+        batch = self._preparer.prepare(delivery) if batch is None else batch
         try:
             with self.database.writing() as connection:
                 outcome = self._accept(connection, delivery, batch)
+                # What was held says nothing of how the source fares.
+                if not delivery.held:
+                    hearing.move(connection, delivery, batch.times, outcome.accepted)
             _log.debug("transaction has committed: %d new messages", outcome.accepted)
             return outcome
-        except (OperationalError, InterfaceError, InternalError):
+        except _UNAVAILABLE:
             raise
         except Exception as error:
             if len(delivery.lines) > 1:
@@ -100,8 +121,9 @@ class Ingest:
         # What was read is complete only with the second half.
         row = self._source(delivery.source)
         offset = row.offset if row else 0
-        outcome = self.take(replace(delivery, lines=delivery.lines[:middle], offset=offset, oversize=()))
-        outcome += self.take(replace(delivery, lines=delivery.lines[middle:], resumed=False))
+        lines, held = delivery.lines, delivery.held
+        outcome = self.take(replace(delivery, lines=lines[:middle], held=held[:middle], offset=offset, oversize=()))
+        outcome += self.take(replace(delivery, lines=lines[middle:], held=held[middle:]))
         return outcome
 
     def _source(self, name: str) -> sources.SourceRow | None:
@@ -113,6 +135,8 @@ class Ingest:
         _log.debug("transaction begins: %d messages of %s", len(batch.records), delivery.source)
         places, outcome = _place(connection, batch, before)
         outcome.read = len(delivery.lines)
+        sources.release(connection, delivery.held)
+        self._keep(connection, delivery.source, batch)
         outcome.foreign, outcome.held, outcome.set_aside = batch.foreign, len(batch.held), len(batch.malformed)
         end = before
         if outcome.accepted:
@@ -123,17 +147,28 @@ class Ingest:
                 identities = list(compress(identities, new))
                 times = list(compress(times, new))
             end = journal.append(connection, before, records, identities, times)
-        placed = Placed(batch.records, places, delivery.source)
+        placed = Placed(batch.records, places, delivery.source, batch.times, batch.topics)
         outcome.failures = self._fold(connection, before, end, batch, placed)
-        for raw, reason in batch.malformed:
-            quarantine.keep_bytes(connection, raw, reason, delivery.source)
-        sources.hold(connection, [(digest, due, delivery.source, raw) for digest, due, raw in batch.held])
         if outcome.known or outcome.foreign:
             journal.count(
                 connection, known=outcome.known, conflicts=outcome.conflicts, foreign=outcome.foreign
             )
-        _move_source(connection, delivery, batch, outcome.accepted)
         return outcome
+
+    def _keep(self, connection: Connection, source: str, batch: Batch) -> None:
+        """Keep what is no message, and messages of the future, which are no message to us once these are too many."""
+        if batch.held:
+            room = self._kept - sources.bytes_held(connection)
+            sizes = accumulate(len(raw) for _, _, raw in batch.held)
+            fitting = bisect_right([*sizes], room)
+            reason = f"of the future, of which {self._kept} bytes are held already ([bus] max_kept)"
+            batch.malformed += [(raw, reason) for _, _, raw in batch.held[fitting:]]
+            del batch.held[fitting:]
+            sources.hold(connection, [(digest, due, source, raw) for digest, due, raw in batch.held])
+        for raw, reason in batch.malformed:
+            quarantine.keep_bytes(connection, raw, reason, source)
+        if batch.malformed and (gone := quarantine.discard(connection, self._kept)):
+            _log.warning("%d of what was set aside first is kept no longer ([bus] max_kept)", gone)
 
     def _fold(self, connection: Connection, before: Head, end: Head, batch: Batch, placed: Placed) -> int:
         rows = self._rows(connection)
@@ -144,20 +179,18 @@ class Ingest:
         ]
         locked = positions.lock(connection, [row.id for row in current])
         failures = 0
-        for plugin in self.registry:
-            row = locked.get(plugin.name)
-            if row is None:
-                continue
-            failures += fold(
-                connection,
-                plugin,
-                row,
-                batch.observed[plugin.name],
-                placed,
-                through=end.through,
-                budget=self._budget,
-            )
-            row.position = end.position
+        with self._watch.observing():
+            for plugin in self.registry:
+                row = locked.get(plugin.name)
+                if row is None:
+                    continue
+                observed = batch.observed[plugin.name]
+                self._watch.note(plugin, f"what it made of {counted(observed.messages, 'message')}")
+                counting = placed.since(row.complete_from)
+                failures += fold(
+                    connection, plugin, row, observed, counting, through=end.through, budget=self._budget
+                )
+                row.position = end.position
         positions.save(connection, list(locked.values()))
         return failures
 
@@ -168,10 +201,15 @@ class Ingest:
         return rows
 
     def catch_up(self) -> bool:
-        """Fold one step of the journal into each plugin that is behind; return whether any still is."""
+        """Fold one step of the journal into each plugin that is behind; return whether any still is.
+
+        When none is, the journal is taken care of: small segments are merged, and those of old days go.
+        """
         behind = False
         for plugin in self.registry:
             behind |= catchup.step(self.database, plugin, self._budget, self._watch)
+        if not behind:
+            self._upkeep.step()
         return behind
 
     def behind(self) -> list[tuple[str, int]]:
@@ -211,6 +249,11 @@ class Ingest:
         """
         self._set_suspended(self.registry.get(name).name, None)
 
+    @property
+    def suspended(self) -> frozenset[str]:
+        """Names of the plugins that need not observe anything, as far as is known here."""
+        return self._preparer.suspended
+
     def _set_suspended(self, name: str, reason: str | None) -> None:
         with self.database.writing() as connection:
             row = positions.load(connection).get(name)
@@ -223,15 +266,22 @@ class Ingest:
     def retry(self, item: SetAside) -> bool:
         """Try again what was set aside; return whether it is in the statistics now."""
         if item.position is not None:
-            return catchup.retry(self.database, self.registry.get(item.plugin), item, self._budget)
+            plugin = self.registry.get(item.plugin)
+            return catchup.retry(self.database, plugin, item, self._budget, self._watch)
         with self.database.reading() as connection:
             raw = quarantine.load(connection, item)
         batch = self._preparer.prepare(Delivery(item.source, [raw] if raw is not None else []))
         if raw is None or batch.malformed:
             return False
-        with self.database.writing() as connection:
-            self._accept(connection, Delivery(item.source, [raw]), batch)
-            quarantine.drop(connection, (item.id,))
+        try:
+            with self.database.writing() as connection:
+                self._accept(connection, Delivery(item.source, [raw]), batch)
+                quarantine.drop(connection, (item.id,))
+        except _UNAVAILABLE:
+            raise
+        except Exception:
+            _log.exception("the database refused what was set aside under %d once more", item.id)
+            return False
         return True
 
     def admit_due(self) -> Outcome:
@@ -239,15 +289,12 @@ class Ingest:
         outcome = Outcome()
         while True:
             with self.database.reading() as connection:
-                if not sources.any_due(connection):
-                    return outcome
-            with self.database.writing() as connection:
-                journal.lock(connection)
-                due = sources.take_due(connection, 1_000)
-                for name in sorted({name for name, _ in due}):
-                    delivery = Delivery(name, [raw for source, raw in due if source == name])
-                    batch = self._preparer.prepare(delivery)
-                    outcome += self._accept(connection, delivery, batch)
+                due = sources.due(connection, 1_000)
+            if not due:
+                return outcome
+            for name in sorted({row.source for row in due}):
+                mine = [row for row in due if row.source == name]
+                outcome += self.take(Delivery(name, [row.data for row in mine], held=[row.digest for row in mine]))
 
 
 def _keeps_up(row: positions.Position | None, plugin: Plugin, before: Head) -> bool:
@@ -281,17 +328,3 @@ def _place(connection: Connection, batch: Batch, end: Head) -> tuple[Sequence[in
             outcome.conflicts += original[2] != content
     outcome.accepted = place - end.position
     return places, outcome
-
-
-def _move_source(connection: Connection, delivery: Delivery, batch: Batch, accepted: int) -> None:
-    row = sources.load(connection, delivery.source)
-    newest = max(batch.times, default=None)
-    if row and row.newest is not None:
-        if delivery.resumed and newest is not None:
-            coverage.record(connection, row.newest, newest, complete=False)
-        newest = row.newest if newest is None else max(newest, row.newest)
-    total = accepted + (row.accepted if row else 0)
-    offset = max(delivery.offset, row.offset if row else 0)
-    sources.save(connection, sources.SourceRow(delivery.source, newest, offset, total, int(time.time())))
-
-

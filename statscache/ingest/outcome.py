@@ -12,18 +12,19 @@ class Delivery:
         source: Name of the source, such as `fedmsg` or the path of an archive.
         lines: Messages, one JSON document each.
         offset: Bytes of an archive that have been read when these lines are accepted; 0 for other sources.
-        live: Whether the source drops what is sent while nobody listens.
-        resumed: Whether these are the first lines since a live source was connected: what was sent since its last
-            line is missing, and becomes a gap.
+        connected: Since when the live source that delivers them has been heard without a break, by our own clock in
+            seconds since 1970 UTC: what it sent between its lines before and then is missing, and becomes a gap.
+            None for sources that can be read again.
         oversize: What was too long to be a line, as (first bytes, reason).
+        held: Under which digests these lines were held until now; none if they come from the source itself.
     """
 
     source: str
     lines: Sequence[bytes]
     offset: int = 0
-    live: bool = False
-    resumed: bool = False
+    connected: int | None = None
     oversize: Sequence[tuple[bytes, str]] = ()
+    held: Sequence[int] = ()
 
 
 @dataclass(slots=True)

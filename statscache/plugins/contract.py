@@ -8,7 +8,6 @@ the questions that rendering asks (`latest`, `series`, `keys`). All that it stor
 the state is a function of the *set* of messages (law 1).
 """
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,18 +17,10 @@ from sqlalchemy import Connection
 
 from statscache.exceptions import PluginError, YieldError
 from statscache.message import Message
+from statscache.plugins import refusal
 from statscache.plugins.keys import Key
 from statscache.plugins.keys import load as load_key
 from statscache.timeline import Resolution
-
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
-_DIMENSION = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_TOPIC = re.compile(r"[^.\s]+(\.[^.\s]+)*")
-_TAKEN = {
-    *("total", "timestamp", "value", "days", "last_24h", "last_7d", "last_30d"),
-    *("last_day", "last_week", "last_month", "start", "stop", "duration"),
-}
-
 
 Observation = tuple[int, str, int, Any]
 """One yield: timestamp, id and index (in the batch) of its message, and what `check` returned.
@@ -110,6 +101,8 @@ class Plugin(ABC):
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
             called anew whenever such a bucket ends.
         layout: What clients need to draw the statistic, as JSON; published as `layout.json` as it is. None: nothing.
+        by_topic: Whether what `observe` yields depends on the topic alone, for a `Counter`. It is then called once for
+            each topic, and shown nothing but `topic`, `name`, `category` and `environment`.
     """
 
     name: ClassVar[str]
@@ -124,6 +117,7 @@ class Plugin(ABC):
     unbounded: ClassVar[bool] = False
     clocks: ClassVar[tuple[int, ...]] = ()
     layout: ClassVar[Any] = None
+    by_topic: ClassVar[bool] = False
 
     kind: ClassVar[str]
     """The framework's: the name of the merge."""
@@ -140,8 +134,8 @@ class Plugin(ABC):
             PluginError: What is wrong with the class, and the mend.
         """
         super().__init_subclass__(**arguments)
-        if "kind" not in vars(cls):
-            _check_class(cls)
+        if "kind" not in vars(cls) and (problems := [*refusal.problems(cls)]):
+            raise PluginError(f"plugin class {cls.__module__}.{cls.__qualname__}: {'; '.join(problems)}")
 
     @property
     def summary(self) -> str:
@@ -234,30 +228,6 @@ class Plugin(ABC):
         return []
 
 
-_FRAMEWORK = {
-    "all_keys",
-    "bucket_starts",
-    "check",
-    "clear",
-    "dump",
-    "faults",
-    "key_documents",
-    "kept",
-    "latest",
-    "merge",
-    "moments",
-    "record",
-    "resolutions",
-    "series",
-    "windows",
-}
-
-
-def is_dimension(name: object) -> bool:
-    """Return whether a dimension can be named so."""
-    return isinstance(name, str) and bool(_DIMENSION.fullmatch(name)) and name not in _TAKEN
-
-
 def check_key(dimensions: tuple[str, ...], key: Any) -> Key:
     """Return `key` if it is a key of these dimensions.
 
@@ -286,51 +256,3 @@ def _encodes(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _check_class(cls: type[Plugin]) -> None:
-    where = f"plugin class {cls.__module__}.{cls.__qualname__}"
-    problems = [*_problems(cls)]
-    if problems:
-        raise PluginError(f"{where}: " + "; ".join(problems))
-
-
-def _problems(cls: type[Plugin]) -> Iterator[str]:
-    name = getattr(cls, "name", None)
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        yield f"`name` is {name!r}; give it a name of lowercase letters, digits and '-', such as 'builds-by-owner'"
-    if not isinstance(getattr(cls, "title", None), str) or not cls.title.strip():
-        yield "`title` is missing; give it a heading for people"
-    if not (cls.__dict__.get("__doc__") or "").strip():
-        yield "the docstring is missing; its first line is the summary that people read"
-    if not isinstance(getattr(cls, "kind", None), str):
-        yield "it derives from Plugin itself; derive from a kind, such as Counter, Latest or Log"
-    if not _are_dimensions(cls.dimensions):
-        yield f"`dimensions` is {cls.dimensions!r}; give a tuple of names in lowercase, none of {sorted(_TAKEN)}"
-    elif len(set(cls.dimensions)) != len(cls.dimensions):
-        yield f"`dimensions` is {cls.dimensions!r}; each name may stand there once"
-    if type(cls.topics) is not tuple or any(not _is_pattern(topic) for topic in cls.topics):
-        yield f"`topics` is {cls.topics!r}; give a tuple of patterns such as 'buildsys.build.state.change' or 'bodhi.#'"
-    if type(cls.version) is not int or cls.version < 1:
-        yield f"`version` is {cls.version!r}; give a whole number from 1"
-    if type(cls.shared) is not tuple or not all(isinstance(name, str) for name in cls.shared):
-        yield f"`shared` is {cls.shared!r}; give a tuple of names of settings, such as ('bots',)"
-    if cls.unbounded and not cls.dimensions:
-        yield "`unbounded` needs at least one dimension"
-    if type(cls.clocks) is not tuple or any(type(width) is not int or width < 1 for width in cls.clocks):
-        yield f"`clocks` is {cls.clocks!r}; give a tuple of seconds, such as (86400,)"
-    yield from cls.faults()
-    if getattr(cls.observe, "__isabstractmethod__", False):
-        yield "`observe(self, message)` is missing"
-    taken = sorted(_FRAMEWORK & vars(cls).keys())
-    if taken:
-        yield f"it overrides {', '.join(taken)}, which the framework owns; choose other names"
-
-
-def _are_dimensions(dimensions: object) -> bool:
-    return type(dimensions) is tuple and all(map(is_dimension, dimensions))
-
-
-def _is_pattern(topic: object) -> bool:
-    return isinstance(topic, str) and bool(_TOPIC.fullmatch(topic)) and "#" not in topic.removesuffix("#")
-

@@ -4,55 +4,35 @@ A bounded counter keeps buckets of three widths, filed by time. An unbounded one
 only, filed by key, so that the document of one key is read without touching the others; these may be divided by a part.
 """
 
-from bisect import bisect_left
-from collections import Counter as Counts
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Iterator, Mapping, Sequence
 from types import EllipsisType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
-from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy import Connection, delete, select
 
 from statscache.exceptions import YieldError
-from statscache.plugins import buckets, keys
+from statscache.plugins import buckets, by_key, keys, sums
+from statscache.plugins import leaders as standing
 from statscache.plugins.contract import (
-    Days,
     Dirty,
     KeyDocument,
-    KeyPart,
     Observation,
     Plugin,
     State,
     check_key,
-    is_dimension,
 )
-from statscache.store.bulk import Upsert, among
+from statscache.plugins.refusal import is_dimension
+from statscache.plugins.sums import Counted, PartSums, Sums
+from statscache.plugins.tally import Tally
 from statscache.store.schema import bucket, key, key_day, key_part
 from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution, floor
 
 LEADERS = 100
 """Rows of `latest` of an unbounded counter."""
 
-Counted = tuple[int, bytes, int, bytes]
-"""One yield: the digest of its key, the key as it is stored, the amount, and the part as it is stored."""
-
-Name = TypeVar("Name", bound=Hashable)
-
 _LARGEST = 2**53
 _CACHED_KEYS = 100_000
-
-_add_days = Upsert(key_day, lambda table, new: {"value": table.c.value + new.value})
-
-
-def _adding_parts(least: Callable[..., Any]) -> Upsert:
-    return Upsert(
-        key_part,
-        lambda table, new: {"total": table.c.total + new.total, "first": least(table.c.first, new.first)},
-    )
-
-
-_add_parts = {"sqlite": _adding_parts(func.min), "postgresql": _adding_parts(func.least)}
 
 
 class Counter(Plugin):
@@ -83,6 +63,8 @@ class Counter(Plugin):
             yield f"`breakdown` is {cls.breakdown!r}; give it a name as dimensions have, and none of theirs"
         if not cls.unbounded:
             yield "`breakdown` divides the documents of keys, which only `unbounded` counters have"
+        if cls.by_topic:
+            yield "`by_topic` does not go with `breakdown`; leave out one of them"
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
@@ -115,68 +97,46 @@ class Counter(Plugin):
         return checked
 
     def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
-        # Whole columns go through built-in functions, which is several times as fast as a loop over rows.
-        ordered = observations
-        times = [row[0] for row in ordered]
-        if times != sorted(times):
-            ordered = sorted(observations, key=itemgetter(0))
-            times.sort()
-        counted: list[Counted] = [row[3] for row in ordered]
-        digests = [item[0] for item in counted]
-        amounts = [item[2] for item in counted] if self._weighted else None
-        totals = _sum(digests, amounts)
-        first = dict(zip(reversed(digests), reversed(times), strict=True))
-        last = dict(zip(digests, times, strict=True))
-        of = dict(zip(digests, counted, strict=True))
+        new = sums.of_messages(observations, self._width, weighted=self._weighted)
+        parts = None if self.breakdown is None else sums.of_parts(observations, weighted=self._weighted)
+        return self._add(state, new, parts)
+
+    def merge_topics(self, state: State, counted: Sequence[tuple[Tally, Sequence[Counted]]]) -> set[Dirty]:
+        """Merge what was observed of topics, given with their tallies; as `merge` does with what is of messages."""
+        return self._add(state, sums.of_topics(counted, self._width), None)
+
+    @property
+    def _width(self) -> int:
+        return DAY if self.unbounded else self.resolutions[0].width
+
+    def _add(self, state: State, new: Sums, parts: PartSums | None) -> set[Dirty]:
+        connection, plugin = state.connection, state.plugin
         buckets.add_keys(
-            state.connection,
+            connection,
             [
-                (state.plugin, digest, of[digest][1], total, first[digest], last[digest])
-                for digest, total in totals.items()
+                (plugin, digest, new.stored[digest], total, new.first[digest], new.last[digest])
+                for digest, total in new.totals.items()
             ],
         )
-        if self.breakdown is not None:
-            return self._merge_parts(state, times, counted, amounts)
-        sums: dict[int, Mapping[int, int]] = {}
-        width = DAY if self.unbounded else self.resolutions[0].width
-        at = 0
-        while at < len(times):
-            start = floor(times[at], width)
-            end = bisect_left(times, start + width, at)
-            sums[start] = _sum(digests[at:end], amounts and amounts[at:end])
-            at = end
         if not self.unbounded:
-            return self._merge_buckets(state, sums)
-        _add_days(
-            state.connection,
-            [(state.plugin, digest, start, b"", value) for start, day in sums.items() for digest, value in day.items()],
-        )
-        return {Dirty("latest"), *(Dirty("key", digest) for digest in totals)}
+            return self._add_buckets(state, new.buckets)
+        if parts is None:
+            days = new.buckets.items()
+            rows = [(plugin, digest, at, by_key.UNDIVIDED, value) for at, of in days for digest, value in of.items()]
+        else:
+            rows = [(plugin, digest, at, part, value) for (at, (digest, part)), value in parts.days.items()]
+            totals = parts.totals.items()
+            by_key.add_parts(connection, [(plugin, *which, total, parts.first[which]) for which, total in totals])
+        by_key.add_days(connection, rows)
+        return {Dirty("latest"), *(Dirty("key", digest) for digest in new.totals)}
 
-    def _merge_parts(
-        self, state: State, times: list[int], counted: list[Counted], amounts: list[int] | None
-    ) -> set[Dirty]:
-        parts = [(item[0], item[3]) for item in counted]
-        first = dict(zip(reversed(parts), reversed(times), strict=True))
-        totals = _sum(parts, amounts)
-        _add_parts[state.connection.dialect.name](
-            state.connection,
-            [(state.plugin, digest, part, total, first[digest, part]) for (digest, part), total in totals.items()],
-        )
-        days = _sum([(floor(time, DAY), *part) for time, part in zip(times, parts, strict=True)], amounts)
-        _add_days(
-            state.connection,
-            [(state.plugin, digest, start, part, value) for (start, digest, part), value in days.items()],
-        )
-        return {Dirty("latest"), *(Dirty("key", digest) for digest, _ in totals)}
-
-    def _merge_buckets(self, state: State, sums: Mapping[int, Mapping[int, int]]) -> set[Dirty]:
+    def _add_buckets(self, state: State, new: Mapping[int, Mapping[int, int]]) -> set[Dirty]:
         dirty = {Dirty("latest")}
         for resolution in self.resolutions:
             kept_from = buckets.kept_from(resolution, state.through)
             width = resolution.width
             rolled: dict[tuple[int, int], int] = defaultdict(int)
-            for start, of in sums.items():
+            for start, of in new.items():
                 if start >= kept_from:
                     bucket_start = start - start % width
                     for digest, value in of.items():
@@ -194,15 +154,8 @@ class Counter(Plugin):
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         yield from buckets.dump(connection, plugin, self.resolutions, through)
-        if not self.unbounded:
-            return
-        names = buckets.names(connection, plugin)
-        days = select(key_day).where(key_day.c.plugin == plugin)
-        for row in connection.execute(days.order_by(key_day.c.key, key_day.c.start, key_day.c.part)):
-            yield ("1d", row.start, names[row.key], row.part, row.value)
-        parts = select(key_part).where(key_part.c.plugin == plugin)
-        for row in connection.execute(parts.order_by(key_part.c.key, key_part.c.part)):
-            yield ("part", names[row.key], row.part, row.total, row.first)
+        if self.unbounded:
+            yield from by_key.dump(connection, plugin)
 
     def latest(self, state: State) -> list[dict[str, Any]]:
         query = select(key.c.key, key.c.dimensions, key.c.total).where(key.c.plugin == state.plugin)
@@ -218,8 +171,8 @@ class Counter(Plugin):
         windows = {"last_7d": (DAILY, day - 7 * DAY, day), "last_30d": (DAILY, day - 30 * DAY, day)}
         if not self.unbounded:
             windows["last_24h"] = (HOURLY, hour - DAY, hour)
-        sums = {
-            name: _sums_of(state, start, end, [row.key for row in rows])
+        trailing = {
+            name: by_key.sums(state, start, end, [row.key for row in rows])
             if self.unbounded
             else buckets.sums(state, resolution, start, end)
             for name, (resolution, start, end) in windows.items()
@@ -228,7 +181,7 @@ class Counter(Plugin):
             {
                 **self.record(row.dimensions),
                 "total": row.total,
-                **{name: of.get(row.key, 0) for name, of in sums.items()},
+                **{name: of.get(row.key, 0) for name, of in trailing.items()},
             }
             for row in rows
         ]
@@ -240,19 +193,12 @@ class Counter(Plugin):
         return buckets.starts(state, resolution)
 
     def key_documents(self, state: State, digests: Sequence[int]) -> Iterator[KeyDocument]:
-        days: dict[int, dict[bytes, Days]] = {digest: {} for digest in digests}
-        query = select(key_day).where(key_day.c.plugin == state.plugin, among(state.connection, key_day.c.key, digests))
-        for row in state.connection.execute(query.order_by(key_day.c.key, key_day.c.part, key_day.c.start)):
-            year = DAILY.period(row.start).label
-            days[row.key].setdefault(row.part, {}).setdefault(year, []).append((row.start, row.value))
-        query = select(key).where(key.c.plugin == state.plugin, among(state.connection, key.c.key, digests))
-        for row in state.connection.execute(query):
-            name, of = keys.load(row.dimensions), days[row.key]
-            if self.breakdown is None:
-                yield KeyDocument(name, row.total, row.first, row.last, of.get(b"", {}))
-            else:
-                parts = [KeyPart(keys.load(part)[0], _total(each), each) for part, each in of.items()]
-                yield KeyDocument(name, row.total, row.first, row.last, _added(of.values()), self.breakdown, parts)
+        return by_key.documents(state, digests, self.breakdown)
+
+    def all_keys(self, state: State) -> list[int]:
+        if not self.unbounded:
+            return []
+        return list(state.connection.scalars(select(key.c.key).where(key.c.plugin == state.plugin)))
 
     def leaders(
         self,
@@ -272,12 +218,8 @@ class Counter(Plugin):
             part: Only this part of the breakdown; None is a part too.
             limit: How many at most.
         """
-        query = self._all_time(state, part) if days is None else self._in_days(state, days, part)
-        if query is None:
-            return []
-        query = query.order_by(query.selected_columns.value.desc(), key.c.dimensions).limit(limit)
-        rows = state.connection.execute(query)
-        return [{**self.record(row.dimensions), "value": int(row.value)} for row in rows]
+        found = standing.leaders(state, days, self._stored(part), limit, by_key=self.unbounded)
+        return [{**self.record(stored), "value": value} for stored, value in found]
 
     def newcomers(
         self, state: State, days: int = 365, *, part: str | EllipsisType | None = ...
@@ -291,91 +233,16 @@ class Counter(Plugin):
             days: For how many whole UTC days before the day of `through`.
             part: Seen first in this part of the breakdown; None is a part too.
         """
-        if state.through is None:
-            return []
-        table = key if part is ... else key_part
-        day = (table.c.first - table.c.first % DAY).label("day")
-        end = floor(state.through, DAY)
-        query = select(day, func.count()).where(
-            table.c.plugin == state.plugin, table.c.first >= end - days * DAY, table.c.first < end
-        )
-        if part is not ...:
-            query = query.where(key_part.c.part == self._stored(part))
-        return [[start, number] for start, number in state.connection.execute(query.group_by(day).order_by(day))]
+        return standing.newcomers(state, days, self._stored(part))
 
-    def _all_time(self, state: State, part: str | EllipsisType | None) -> Select[Any]:
-        if part is ...:
-            return select(key.c.dimensions, key.c.total.label("value")).where(key.c.plugin == state.plugin)
-        return (
-            select(key.c.dimensions, key_part.c.total.label("value"))
-            .join(key, (key.c.plugin == key_part.c.plugin) & (key.c.key == key_part.c.key))
-            .where(key_part.c.plugin == state.plugin, key_part.c.part == self._stored(part))
-        )
-
-    def _in_days(self, state: State, days: int, part: str | EllipsisType | None) -> Select[Any] | None:
-        if state.through is None:
-            return None
-        end = floor(state.through, DAY)
-        start = end - days * DAY
-        table = key_day if self.unbounded else bucket
-        query = (
-            select(key.c.dimensions, func.sum(table.c.value).label("value"))
-            .join(key, (key.c.plugin == table.c.plugin) & (key.c.key == table.c.key))
-            .where(key.c.plugin == state.plugin, key.c.last >= start, table.c.start >= start, table.c.start < end)
-            .group_by(key.c.dimensions)
-        )
-        if not self.unbounded:
-            query = query.where(bucket.c.width == DAY)
-        return query if part is ... else query.where(key_day.c.part == self._stored(part))
-
-    def _stored(self, part: str | EllipsisType | None) -> bytes:
-        """Return a part as it is stored.
+    def _stored(self, part: str | EllipsisType | None) -> bytes | None:
+        """Return a part as it is stored, None where all are meant.
 
         Raises:
             ValueError: The plugin does not divide its numbers.
         """
-        if self.breakdown is None or isinstance(part, EllipsisType):
+        if isinstance(part, EllipsisType):
+            return None
+        if self.breakdown is None:
             raise ValueError(f"plugin {self.name} was asked for the part {part!r}, but declares no `breakdown`")
         return keys.stored((part,))
-
-    def all_keys(self, state: State) -> list[int]:
-        if not self.unbounded:
-            return []
-        return list(state.connection.scalars(select(key.c.key).where(key.c.plugin == state.plugin)))
-
-
-def _sums_of(state: State, start: int, end: int, digests: list[int]) -> dict[int, int]:
-    """Return the sum of the days in `[start, end)` of each of these keys of an unbounded counter."""
-    query = select(key_day.c.key, func.sum(key_day.c.value)).where(
-        key_day.c.plugin == state.plugin,
-        among(state.connection, key_day.c.key, digests),
-        key_day.c.start >= start,
-        key_day.c.start < end,
-    )
-    return {digest: int(total) for digest, total in state.connection.execute(query.group_by(key_day.c.key))}
-
-
-def _total(days: Days) -> int:
-    return sum(value for year in days.values() for _, value in year)
-
-
-def _added(divided: Iterable[Days]) -> Days:
-    """Return the days of all parts added up."""
-    sums: dict[int, int] = defaultdict(int)
-    for days in divided:
-        for year in days.values():
-            for start, value in year:
-                sums[start] += value
-    added: Days = {}
-    for start in sorted(sums):
-        added.setdefault(DAILY.period(start).label, []).append((start, sums[start]))
-    return added
-
-
-def _sum(names: Sequence[Name], amounts: Sequence[int] | None) -> Mapping[Name, int]:
-    if amounts is None:
-        return Counts(names)
-    sums: dict[Name, int] = defaultdict(int)
-    for name, amount in zip(names, amounts, strict=True):
-        sums[name] += amount
-    return sums

@@ -16,12 +16,13 @@ _SETTLE = 0.5
 """Seconds that ZeroMQ takes to connect before it can send."""
 
 
-def announce(snapshot: Snapshot, relay: str | None) -> None:
+def announce(snapshot: Snapshot, relay: str | None, environment: str) -> None:
     """Send `statscache.snapshot.published` with id, generation and changed documents to the fedmsg relay.
 
     Args:
         snapshot: The snapshot that is current now.
         relay: ZeroMQ endpoint of the relay; None takes everything from fedmsg's own configuration.
+        environment: The third part of the topic, where fedmsg's configuration is not asked.
 
     Raises:
         OSError: The message could not be sent.
@@ -38,7 +39,7 @@ def announce(snapshot: Snapshot, relay: str | None) -> None:
         settings |= {
             "relay_inbound": [relay],
             "endpoints": {},
-            "environment": "prod",
+            "environment": environment,
             "high_water_mark": 0,
             "io_threads": 1,
             "sign_messages": False,

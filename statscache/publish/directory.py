@@ -2,11 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from statscache.publish import atomic
+from statscache.publish import atomic, siblings
 from statscache.publish.target import File, Target
 
 _SYNC_ONE_BY_ONE = 64
@@ -43,6 +43,18 @@ class DirectoryTarget(Target):
             return (self._root / path).stat().st_size == size
         except (FileNotFoundError, NotADirectoryError):
             return False
+
+    def siblings_of(self, path: str) -> Sequence[str]:
+        self.requests += len(siblings.FORMS)
+        return [form for form in siblings.FORMS if (self._root / f"{path}.{form}").exists()]
+
+    def files(self, directories: Sequence[str]) -> Iterator[str]:
+        for name in directories:
+            for directory, below, files in os.walk(self._root / name):
+                self.requests += 1
+                below[:] = [name for name in below if not name.startswith(".")]
+                here = Path(directory).relative_to(self._root)
+                yield from ((here / name).as_posix() for name in files if not name.startswith("."))
 
     def write(self, files: Iterable[File]) -> None:
         atomic.make_directory(self._temporary, self._root)

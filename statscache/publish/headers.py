@@ -7,12 +7,16 @@ MAX_AGE = 60
 """Seconds for which a cache may keep a file that can change."""
 
 CONTENT_TYPES = {
+    "conf": "text/plain; charset=utf-8",
     "css": "text/css; charset=utf-8",
     "csv": "text/csv; charset=utf-8",
     "html": "text/html; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "json": "application/json; charset=utf-8",
+    "sh": "text/plain; charset=utf-8",
     "svg": "image/svg+xml; charset=utf-8",
+    "toml": "text/plain; charset=utf-8",
+    "ts": "text/plain; charset=utf-8",
     "txt": "text/plain; charset=utf-8",
     "ico": "image/vnd.microsoft.icon",
     "png": "image/png",

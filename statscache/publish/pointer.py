@@ -10,6 +10,9 @@ from statscache.snapshot import Snapshot
 INDEX = "v1/index.json"
 STATUS = "v1/status.json"
 CHANGES = "v1/changes.json"
+SNAPSHOTS = "v1/snapshots/"
+"""Where the root manifests are."""
+
 Sign = Callable[[bytes], list[schemas.Signature]]
 """Returns signatures of bytes."""
 
@@ -74,4 +77,4 @@ def changes(retained: Sequence[Snapshot]) -> bytes:
 
 def manifest_path(identity: str) -> str:
     """Return where the root manifest of a snapshot is published."""
-    return f"v1/snapshots/{identity}.json"
+    return f"{SNAPSHOTS}{identity}.json"

@@ -3,9 +3,10 @@
 import errno
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from statscache.exceptions import Refused
 from statscache.publish.target import File, Target
 
 PAUSES = (0.2, 1.0)
@@ -48,6 +49,15 @@ class Retrying(Target):
     def holds(self, path: str, size: int) -> bool:
         return self._try(lambda: self._target.holds(path, size))
 
+    def is_intact(self, file: File) -> bool:
+        return self._try(lambda: self._target.is_intact(file))
+
+    def siblings_of(self, path: str) -> Sequence[str]:
+        return self._try(lambda: self._target.siblings_of(path))
+
+    def files(self, directories: Sequence[str]) -> Iterator[str]:
+        yield from self._try(lambda: list(self._target.files(directories)))
+
     def write(self, files: Iterable[File]) -> None:
         listed = list(files)
         self._try(lambda: self._target.write(listed))
@@ -63,7 +73,8 @@ class Retrying(Target):
         return self._try(lambda: self._target.read_back(path))
 
     def invalidate(self) -> None:
-        self._try(self._target.invalidate)
+        # It waits for as long as that may take, and what could not be done stays due.
+        self._target.invalidate()
 
     def close(self) -> None:
         self._target.close()
@@ -74,7 +85,7 @@ class Retrying(Target):
             try:
                 return operation()
             except Exception as error:
-                if isinstance(error, OSError) and error.errno in _HOPELESS:
+                if isinstance(error, Refused) or (isinstance(error, OSError) and error.errno in _HOPELESS):
                     raise
                 _log.warning("target %s: %s: %s; trying again", self.name, type(error).__name__, error)
             time.sleep(pause)

@@ -10,11 +10,12 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from statscache.exceptions import PublishError
+from statscache.exceptions import PublishError, Refused
+from statscache.publish import siblings
 from statscache.publish.target import File, Target
 
 _SEND = (
@@ -51,14 +52,18 @@ _ADVICE = {
 }
 """What to do about it, by rsync's exit status."""
 
+_HOPELESS = {1, 2, 3, 4, 5}
+"""Exit statuses of what is refused, and would be again: options, paths, modules, passwords."""
+
 _LONGEST_REASON = 500
 
 
 class _Run(NamedTuple):
-    """How a run of rsync ended: its exit status, and what it said on standard error, in one line."""
+    """How a run of rsync ended: its exit status, what it said on standard error, in one line, and what it told."""
 
     status: int
     said: str
+    told: str
 
 
 class RsyncTarget(Target):
@@ -118,6 +123,19 @@ class RsyncTarget(Target):
         """Return False: rsync finds it out when it compares, and sends only what is not there."""
         return False
 
+    def is_intact(self, file: File) -> bool:
+        """Return False, for the same reason."""
+        return False
+
+    def siblings_of(self, path: str) -> Sequence[str]:
+        above = [f"--include=/{parent}/" for parent in PurePosixPath(path).parents[:-1]]
+        names = {f"{path}.{form}": form for form in siblings.FORMS}
+        found = self._list(*above, *(f"--include=/{name}" for name in names))
+        return [names[name] for name in found]
+
+    def files(self, directories: Sequence[str]) -> Iterator[str]:
+        yield from self._list("--exclude=.*", *(f"--include=/{directory}/***" for directory in directories))
+
     def write(self, files: Iterable[File]) -> None:
         for file in files:
             path = self._stage(file.path)
@@ -164,16 +182,26 @@ class RsyncTarget(Target):
         self._staged.add(name)
         return path
 
+    def _list(self, *rules: str) -> list[str]:
+        """Return the paths of the files that the rules include: those that a transfer to an empty place would bring."""
+        with tempfile.TemporaryDirectory(prefix="statscache-rsync-") as directory:
+            told = "--dry-run", "--out-format=%n", "--8-bit-output"
+            run = self._rsync("--recursive", *told, *rules, "--exclude=*", self._root, f"{directory}/")
+        if run.status == _PARTIAL and _NO_ROOT.search(run.said):
+            return []
+        self._check(run)
+        return [path for path in run.told.splitlines() if not path.endswith("/")]
+
     def _rsync(self, *arguments: str, listed: Sequence[str] = ()) -> _Run:
         if shutil.which("rsync") is None:
-            raise PublishError("the program rsync is not there; install the package rsync, here and at the destination")
+            raise Refused("the program rsync is not there; install the package rsync, here and at the destination")
         self.requests += 1
         # Not a pipe: a master connection that ssh leaves behind would hold it open, and we would wait for its end.
-        with tempfile.TemporaryFile() as said:
+        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told:
             status = subprocess.run(
                 [*_bound(), "rsync", *self._options, *arguments],
                 input="\0".join(listed).encode(),
-                stdout=subprocess.DEVNULL,
+                stdout=told,
                 stderr=said,
                 env={**os.environ, "LC_ALL": "C"},
                 # Without a terminal, ssh asks no question.
@@ -182,7 +210,9 @@ class RsyncTarget(Target):
             ).returncode
             said.seek(0)
             lines = said.read().decode(errors="replace").splitlines()
-        return _Run(status, "; ".join(line.strip() for line in lines if line.strip()))
+            told.seek(0)
+            paths = told.read().decode(errors="surrogateescape")
+        return _Run(status, "; ".join(line.strip() for line in lines if line.strip()), paths)
 
     def _check(self, run: _Run) -> None:
         if run.status == 0:
@@ -190,7 +220,8 @@ class RsyncTarget(Target):
         # The command line is not told: `rsh` may hold a secret.
         reason = run.said[:_LONGEST_REASON] or "no reason given"
         advice = _ADVICE.get(run.status, "rsync's manual tells what that means")
-        raise PublishError(f"rsync with {self._destination} ended with {run.status}: {reason}; {advice}")
+        kind = Refused if run.status in _HOPELESS else PublishError
+        raise kind(f"rsync with {self._destination} ended with {run.status}: {reason}; {advice}")
 
 
 def _bound() -> list[str]:

@@ -1,6 +1,7 @@
 """The target `s3`: a bucket of Amazon S3, or of any store that speaks its protocol, perhaps behind CloudFront."""
 
 import gzip
+import hashlib
 import logging
 import threading
 import zlib
@@ -9,7 +10,7 @@ from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 import urllib3
@@ -18,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from statscache.config import S3Target as Section
-from statscache.exceptions import PublishError
+from statscache.exceptions import PublishError, Refused
 from statscache.publish import headers
 from statscache.publish.cloudfront import CloudFront
 from statscache.publish.target import File, Target
@@ -27,6 +28,8 @@ _BATCH = 1_000
 _ASKED_ONE_BY_ONE = 100
 _ABSENT = {"NoSuchKey", "404"}
 _NOT_IN_BATCHES = {400, 405, 411, 501}
+_MAY_PASS = {"RequestTimeout", "408", "409", "429"}
+"""Codes of errors of the asking side that another try may not meet."""
 
 _RIGHTS = (
     "the credentials need s3:GetObject, s3:PutObject and s3:DeleteObject on the objects, and s3:ListBucket on the "
@@ -47,6 +50,13 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 
+class _Held(NamedTuple):
+    """A file as the store tells of it: its bytes, and its entity tag, which is their MD5 in most stores."""
+
+    size: int
+    tag: str
+
+
 class S3Target(Target):
     """A bucket. Each file is one object, written whole; its headers are those that readers get.
 
@@ -63,7 +73,7 @@ class S3Target(Target):
         self._prefix = f"{section.prefix}/" if section.prefix else ""
         self._counting = threading.Lock()
         self._asked = 0
-        self._listed: dict[str, int] | None = None
+        self._listed: dict[str, _Held] | None = None
         self._takes_batches = True
 
     def read(self, path: str) -> bytes | None:
@@ -86,12 +96,12 @@ class S3Target(Target):
             # A few questions are cheaper than a listing of the bucket, and many dearer.
             self._asked += 1
             if self._asked > _ASKED_ONE_BY_ONE:
-                self._listed = dict(self._list())
+                self._listed = dict(self._list(headers.OBJECTS))
         if self._listed is not None and path.startswith(headers.OBJECTS):
             if path not in self._listed:
                 return False
             if not self._encodes(path):
-                return self._listed[path] == size
+                return self._listed[path].size == size
         try:
             with self._asking("HEAD", path):
                 found = self._client.head_object(Bucket=self._section.bucket, Key=self._prefix + path)
@@ -101,6 +111,24 @@ class S3Target(Target):
             # The length is that of the compressed bytes; a copy that is not compressed must be replaced.
             return bool(found.get("ContentEncoding") == "gzip" and found["Metadata"].get("size") == str(size))
         return bool(found.get("ContentEncoding") != "gzip" and found["ContentLength"] == size)
+
+    def is_intact(self, file: File) -> bool:
+        if self._listed is not None and file.path in self._listed:
+            tag = self._listed[file.path].tag
+        else:
+            try:
+                with self._asking("HEAD", file.path):
+                    tag = self._client.head_object(Bucket=self._section.bucket, Key=self._prefix + file.path)["ETag"]
+            except FileNotFoundError:
+                return False
+        # Where a store encrypts with keys of its own, its tags are no digests, and all is written anew.
+        return bool(tag.strip('"') == _digest(self._stored(file)))
+
+    def files(self, directories: Sequence[str]) -> Iterator[str]:
+        for directory in directories:
+            for path, _ in self._list(f"{directory}/"):
+                if not any(name.startswith(".") for name in path.split("/")):
+                    yield path
 
     def write(self, files: Iterable[File]) -> None:
         self._at_once(self._put, list(files))
@@ -147,12 +175,15 @@ class S3Target(Target):
     def _encodes(self, path: str) -> bool:
         return self._section.gzip and headers.is_text(path)
 
+    def _stored(self, file: File) -> bytes:
+        """Return the bytes of a file as they are stored."""
+        return gzip.compress(file.data, mtime=0) if self._encodes(file.path) else file.data
+
     def _put(self, file: File) -> None:
-        data = file.data
+        data = self._stored(file)
         more: dict[str, Any] = {} if self._section.acl is None else {"ACL": self._section.acl}
         if self._encodes(file.path):
-            more |= {"ContentEncoding": "gzip", "Metadata": {"size": str(len(data))}}
-            data = gzip.compress(data, mtime=0)
+            more |= {"ContentEncoding": "gzip", "Metadata": {"size": str(len(file.data))}}
         with self._asking("PUT", file.path):
             self._client.put_object(
                 Bucket=self._section.bucket,
@@ -163,7 +194,7 @@ class S3Target(Target):
                 **more,
             )
         if self._listed is not None:
-            self._listed[file.path] = len(data)
+            self._listed[file.path] = _Held(len(data), _digest(data))
 
     def _delete_one(self, path: str) -> None:
         with self._asking("DELETE", path):
@@ -189,15 +220,15 @@ class S3Target(Target):
             )
         return True
 
-    def _list(self) -> Iterator[tuple[str, int]]:
-        """Yield path and bytes of each object of the site."""
+    def _list(self, below: str) -> Iterator[tuple[str, _Held]]:
+        """Yield each file whose path begins so, with what the store says of it."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._section.bucket, Prefix=self._prefix + headers.OBJECTS
+            Bucket=self._section.bucket, Prefix=self._prefix + below
         )
-        with self._asking("LIST", headers.OBJECTS):
+        with self._asking("LIST", below):
             for page in pages:
                 for found in page.get("Contents", ()):
-                    yield found["Key"].removeprefix(self._prefix), found["Size"]
+                    yield found["Key"].removeprefix(self._prefix), _Held(found["Size"], found["ETag"])
 
     def _at_once(self, operation: Callable[[_T], None], items: Sequence[_T]) -> None:
         """Do something with each item, several at a time; return when nothing of it is under way any longer."""
@@ -219,7 +250,7 @@ class S3Target(Target):
         try:
             yield
         except NoCredentialsError as error:
-            raise PublishError(
+            raise Refused(
                 f"{what}: there are no credentials. boto3 looks for them in AWS_ACCESS_KEY_ID and "
                 "AWS_SECRET_ACCESS_KEY, in ~/.aws, and asks the machine for its role"
             ) from error
@@ -228,7 +259,10 @@ class S3Target(Target):
             if code in _ABSENT and method in ("GET", "HEAD"):
                 raise FileNotFoundError(path) from error
             mend = f"; {_MENDS[code]}" if code in _MENDS else ""
-            raise PublishError(f"{what}: {code}: {error.response['Error'].get('Message', '')}{mend}") from error
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            refused = (300 <= status < 500 or code == "NotImplemented") and not {code, str(status)} & _MAY_PASS
+            kind = Refused if refused else PublishError
+            raise kind(f"{what}: {code}: {error.response['Error'].get('Message', '')}{mend}") from error
         except BotoCoreError as error:
             raise PublishError(f"{what}: {error}") from error
 
@@ -273,3 +307,7 @@ class S3Target(Target):
         timeout = urllib3.Timeout(connect=self._section.connect_timeout, read=self._section.read_timeout)
         retries = urllib3.Retry(self._section.attempts - 1, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504))
         return urllib3.PoolManager(timeout=timeout, retries=retries, headers={"Accept-Encoding": "gzip"})
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()

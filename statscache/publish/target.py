@@ -1,7 +1,7 @@
 """A target: a place that holds files. It knows how to read, write and delete them; the publisher knows the order."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -46,6 +46,21 @@ class Target(ABC):
 
         A target that finds this out as cheaply by writing may always return False.
         """
+
+    def is_intact(self, file: File) -> bool:
+        """Return whether the place holds a file with these very bytes.
+
+        A target that finds this out as cheaply by writing may always return False.
+        """
+        return self.read(file.path) == file.data
+
+    def siblings_of(self, path: str) -> Sequence[str]:
+        """Return the forms of which a compressed sibling lies beside a file, of any that there can be."""
+        return ()
+
+    @abstractmethod
+    def files(self, directories: Sequence[str]) -> Iterator[str]:
+        """Yield the paths of all files below these directories, but those whose name begins with a dot."""
 
     @abstractmethod
     def write(self, files: Iterable[File]) -> None:

@@ -34,8 +34,13 @@ def root(plugin: Plugin) -> str:
     return f"v1/plugins/{plugin.name}"
 
 
-def fixed(plugin: Plugin, state: State) -> Iterator[Document]:
+def fixed(plugin: Plugin, state: State, complete_from: int | None) -> Iterator[Document]:
     """Yield `latest`, `layout`, and whatever else the plugin publishes besides series and documents of keys.
+
+    Args:
+        plugin: The plugin.
+        state: Its state.
+        complete_from: Timestamp before which messages did not count; None if all did.
 
     Raises:
         DocumentError: Something cannot be published.
@@ -44,6 +49,8 @@ def fixed(plugin: Plugin, state: State) -> Iterator[Document]:
     names: set[str] = set()
     for name, content in plugin.documents(state):
         header: schemas.Header = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through}
+        if complete_from is not None:
+            header["complete_from"] = complete_from
         own.check_name(plugin, name, names)
         yield Document(f"{root(plugin)}/{name}.json", own.dumps(plugin, name, header, content))
         names.add(name)

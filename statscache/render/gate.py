@@ -1,51 +1,98 @@
 """The gate: what a plugin would publish must be plausible beside what it published before.
 
 A statistic that loses most of its rows from one snapshot to the next is more likely broken than true. It keeps its
-last documents then, for a person to look at; the other plugins do not wait for that.
+last documents then, for a person to look at; the other plugins do not wait for that. Compared are the rows of the
+fixed documents and of the newest period of each series, and the number of documents of keys. A new version explains
+a loss, and so does retention, by which periods end.
 """
+
+from typing import Any
 
 import orjson
 from sqlalchemy import Connection
 
 from statscache.exceptions import Implausible
+from statscache.plugins import Plugin
+from statscache.render import documents
 from statscache.render.rendering import Rendered
 from statscache.store import published
+from statscache.store.published import Entry
+from statscache.timeline import Resolution
 
 
-def check(connection: Connection, rendered: Rendered, share: float) -> None:
-    """Compare the rows of the fixed documents with those that were published before.
+class Gate:
+    """Looks at what one plugin would publish.
 
     Args:
         connection: The render's database snapshot.
         rendered: What was rendered.
         share: The greatest part of the rows that may vanish, from 0 to 1.
-
-    Raises:
-        Implausible: A document lost more than that, or all of its rows, and neither a new version of the plugin nor
-            time explains it.
     """
-    before, _, _ = (rendered.row.rendered_with or "").partition("|")
-    if before != rendered.row.version:
-        return
-    for path, data in rendered.fresh.items():
-        if not path.endswith(".json") or "/series/" in path:
-            continue
-        # A window that moved explains what a plugin's own document lost; `latest` keeps its keys.
-        if rendered.crossed and not path.endswith("/latest.json"):
-            continue
-        entry = published.entry(connection, path)
-        if entry is None:
-            continue
-        old, new = _rows(published.load(connection, entry.object)), _rows(data)
-        if old and (new == 0 or new < old * (1 - share)):
-            name = path.rpartition("/")[2]
+
+    def __init__(self, connection: Connection, rendered: Rendered, share: float) -> None:
+        self._connection = connection
+        self._rendered = rendered
+        self._share = share
+
+    def check(self, plugin: Plugin, through: int | None) -> None:
+        """Compare what was rendered with what was published before.
+
+        Args:
+            plugin: The plugin.
+            through: The journal's clock.
+
+        Raises:
+            Implausible: More vanished than may, or all, and nothing explains it.
+        """
+        rendered = self._rendered
+        before, _, _ = (rendered.row.rendered_with or "").partition("|")
+        if before != rendered.row.version or not (rendered.fresh or rendered.removed):
+            return
+        root = documents.root(plugin)
+        for path, entry in self._published(root).items():
+            # A window that moved explains what a plugin's own document lost; `latest` keeps its keys.
+            # A layout is no numbers.
+            explained = (rendered.crossed and not path.endswith("/latest.json")) or path.endswith("/layout.json")
+            # What is yielded no longer was taken away by its author.
+            if path in rendered.fresh and path.endswith(".json") and not explained:
+                self._compare(path, entry)
+        for resolution in plugin.resolutions:
+            periods = self._published(f"{root}/series/{resolution.name}")
+            periods.pop(f"{root}/series/{resolution.name}/index.json", None)
+            # Labels are in order of time.
+            newest = max((path for path in periods if path.endswith(".json")), default=None)
+            if newest is not None:
+                self._compare(newest, periods[newest], resolution, through)
+        gone = sum(path.startswith(f"{root}/by/") for path in rendered.removed)
+        if gone:
+            there = len(self._published(f"{root}/by"))
+            self._judge("by/", there, there - gone, "documents of keys")
+
+    def _published(self, directory: str) -> dict[str, Entry]:
+        return published.entries(self._connection, directory, None, "data")
+
+    def _compare(
+        self, path: str, entry: Entry, resolution: Resolution | None = None, through: int | None = None
+    ) -> None:
+        fresh = self._rendered.fresh.get(path)
+        if fresh is None and path not in self._rendered.removed:
+            return
+        old = orjson.loads(published.load(self._connection, entry.object))
+        if resolution is not None and through is not None:
+            expired = resolution.expired_before(through)
+            if expired is not None and old["end"] <= expired:
+                return
+        self._judge(path.rpartition("/")[2], _rows(old), 0 if fresh is None else _rows(orjson.loads(fresh)), "rows")
+
+    def _judge(self, name: str, old: int, new: int, what: str) -> None:
+        if old and (new == 0 or new < old * (1 - self._share)):
             message = (
-                f"{name} would go from {old} rows to {new}, and at most {share:.0%} may vanish ([publish] gate_share);"
-                " if that is right, run `statscache publish --force`"
+                f"{name} would go from {old} {what} to {new}, and at most {self._share:.0%} may vanish"
+                " ([publish] gate_share); if that is right, run `statscache publish --force`"
             )
             raise Implausible(message)
 
 
-def _rows(data: bytes) -> int:
-    rows = orjson.loads(data).get("rows")
+def _rows(document: dict[str, Any]) -> int:
+    rows = document.get("rows")
     return len(rows) if isinstance(rows, list) else 0

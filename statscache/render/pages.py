@@ -9,12 +9,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from statscache import __version__, canonical
 from statscache.render import charts, text
+from statscache.render.assets import Assets
+from statscache.render.docs import Docs
+from statscache.resources import Sources
 
 DEFAULT_BASE_URL = "http://localhost:8080/"
 MOST_ROWS = 100
@@ -80,6 +83,14 @@ class SeriesView:
         return self.start < self.end
 
 
+class Gap(NamedTuple):
+    """An interval without data, in seconds since 1970 UTC, rounded outward to buckets of the resolution."""
+
+    start: int
+    end: int
+    resolution: str
+
+
 @dataclass(frozen=True)
 class PluginView:
     """All that the pages say of one plugin.
@@ -104,6 +115,17 @@ class PluginView:
     latest: dict[str, Any] | None
     series: tuple[SeriesView, ...]
     links: tuple[Link, ...]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """What is known to be missing, newest first: as fine as the series that are shown tell it."""
+        found: list[Gap] = []
+        before = None
+        for series in self.series:
+            clipped = ((low, high if before is None else min(high, before)) for low, high in series.gaps)
+            found += [Gap(low, high, series.resolution) for low, high in clipped if low < high]
+            before = series.start
+        return sorted(found, key=lambda gap: -gap.start)
 
     @property
     def rows(self) -> list[dict[str, Any]]:
@@ -133,17 +155,19 @@ class Pages:
     """Renders the site from templates and static files.
 
     Args:
-        templates: The directory of Jinja2 templates.
-        site: The directory of files that are published as they are, under names that carry their digest.
+        sources: The directories that the site is made of.
         title: The name of the site, as its pages show it.
         base_url: The absolute address of the site's root for examples; None shows a local preview's.
+        examples: Whether pages that show what can be made of the statistics are part of the site.
     """
 
-    def __init__(self, templates: Path, site: Path, *, title: str, base_url: str | None) -> None:
+    def __init__(self, sources: Sources, *, title: str, base_url: str | None, examples: bool = False) -> None:
         """Read every asset and prepare the templates; nothing is rendered yet."""
-        self._assets = {path.name: path.read_bytes() for path in sorted(site.iterdir()) if path.is_file()}
+        self._assets = Assets(sources.site)
+        self._docs = Docs(sources.docs)
+        self._examples = _files(sources.examples) if examples else {}
         self._environment = Environment(
-            loader=FileSystemLoader(templates),
+            loader=FileSystemLoader(sources.templates),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -155,32 +179,45 @@ class Pages:
             "number": text.number, "size": text.size, "when": text.when,
         }  # fmt: skip
         self._environment.globals |= {
-            "assets": {name: _fingerprinted(name, data) for name, data in self._assets.items()},
+            "assets": self._assets.names,
             "base_url": (base_url or DEFAULT_BASE_URL).rstrip("/") + "/",
             "base_is_known": base_url is not None,
-            "chart_style": self._assets["chart.css"].decode(),
+            "has_examples": examples,
+            "chart_style": self._assets.sources["chart.css"].decode(),
             "resolutions": _RESOLUTIONS,
             "site_title": title,
         }
         self.fingerprint = canonical.digest(
             canonical.identity(
                 [
-                    *((name, canonical.digest(data)) for name, data in self._assets.items()),
                     *(
-                        (path.relative_to(templates).as_posix(), canonical.digest(path.read_bytes()))
-                        for path in sorted(templates.rglob("*"))
-                        if path.is_file()
+                        (path, canonical.digest(data))
+                        for directory in sources.all
+                        for path, data in _files(directory).items()
                     ),
-                    *((library, version(library)) for library in ("jinja2", "markupsafe")),
-                    (title, base_url, __version__),
+                    *(
+                        (path.name, canonical.digest(path.read_bytes()))
+                        for path in sorted(Path(__file__).parent.glob("*.py"))
+                    ),
+                    *((library, version(library)) for library in ("jinja2", "markdown-it-py", "markupsafe")),
+                    (title, base_url, examples, __version__),
                 ]
             )
         )
 
-    def assets(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the path and bytes of each asset; a path never changes its content."""
-        for name, data in self._assets.items():
-            yield _fingerprinted(name, data), data
+    def fixed(self) -> Iterator[tuple[str, bytes]]:
+        """Yield what does not depend on any statistic: assets, documentation, the page of the service's health."""
+        yield from self._assets
+        yield "status/index.html", self._render("status.html", root="../")
+        yield "docs/index.html", self._render("docs.html", root="../", sections=self._docs.sections)
+        for page in self._docs:
+            up = "../" * (page.name.count("/") + 2)
+            sections = self._docs.sections
+            yield f"docs/{page.name}/index.html", self._render("doc.html", root=up, page=page, sections=sections)
+        for path, data in self._docs.files.items():
+            yield f"docs/{path}", data
+        for path, data in self._examples.items():
+            yield f"examples/{path}", data
 
     def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
         """Yield the page of a plugin and its plots."""
@@ -334,6 +371,7 @@ def _plot(view: PluginView, series: SeriesView) -> Plot:
     return Plot(series, charts.draw(data, _PLOT), span, " ".join(sentences))
 
 
-def _fingerprinted(name: str, data: bytes) -> str:
-    stem, dot, suffix = name.partition(".")
-    return f"assets/{stem}.{canonical.digest(data)[:8]}{dot}{suffix}"
+def _files(directory: Path) -> dict[str, bytes]:
+    """Return the bytes of every file below the directory by path."""
+    paths = (path for path in sorted(directory.rglob("*")) if path.is_file())
+    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in paths}

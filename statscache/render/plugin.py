@@ -6,7 +6,9 @@ from sqlalchemy import Connection
 
 from statscache import __version__, canonical
 from statscache.plugins import Plugin, State
+from statscache.plugins.watch import Watch
 from statscache.render import documents
+from statscache.render.calendar import calendars
 from statscache.render.documents import Document
 from statscache.render.rendering import Keep, Rendered, about, keep_document
 from statscache.store import positions, published
@@ -29,6 +31,7 @@ class PluginRenderer:
         end: The journal's end.
         gaps: What is known to be missing, for all plugins.
         keep: Is given each object that was made.
+        watch: Is told when the plugin's own code is at work.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class PluginRenderer:
         end: Head,
         gaps: Sequence[Interval],
         keep: Keep,
+        watch: Watch,
     ) -> None:
         self._connection = connection
         self._plugin = plugin
@@ -46,6 +50,7 @@ class PluginRenderer:
         self._state = State(connection, row.id, end.through, row.newest)
         self._gaps = documents.clipped(gaps, row.oldest, end.through) if plugin.resolutions else []
         self._keep = keep
+        self._watch = watch
         self._out = Rendered(about(plugin), "ok", row, rendered_with=self._fingerprint())
 
     def _fingerprint(self) -> str:
@@ -67,23 +72,32 @@ class PluginRenderer:
             return row.rendered_through is None or cut(row.rendered_through) != cut(through)
 
         self._out.crossed = any(crossed(every(width)) for width in self._plugin.moments)
-        if everything or ("latest", 0) in marks or self._out.crossed:
-            self._fixed()
+        fixed = everything or ("latest", 0) in marks or self._out.crossed
+        if fixed:
+            with self._watch.working(self._plugin, "its documents"):
+                for document in documents.fixed(self._plugin, self._state, self._row.complete_from):
+                    self._add(document)
         for resolution in self._plugin.resolutions:
             touched = {number for document, number in marks if document == resolution.name}
             if everything or touched or crossed(resolution.buckets):
                 self._series(resolution, None if everything else touched)
         if self._plugin.unbounded:
             self._keys(None if everything else [number for document, number in marks if document == "key"])
+        self._remove_others(everything=everything, fixed=fixed)
         return self._out
 
-    def _fixed(self) -> None:
-        before = published.entries(self._connection, documents.root(self._plugin), None, "data")
-        for document in documents.fixed(self._plugin, self._state):
-            self._add(document)
-        # What the plugin does not yield any more must not stay behind.
-        files = {path for path, entry in before.items() if entry.type == "file"}
-        self._out.removed += sorted(files - self._out.changed.keys())
+    def _remove_others(self, *, everything: bool, fixed: bool) -> None:
+        """Remove what another version, another kind or other numbers of the plugin published, and these do not."""
+        root = documents.root(self._plugin)
+        before: list[str] = []
+        if everything:
+            before = published.below(self._connection, root, "data")
+            before += published.entries(self._connection, f"{root}/by", None, "site")
+        elif fixed:
+            found = published.entries(self._connection, root, None, "data")
+            before = [path for path, entry in found.items() if entry.type == "file"]
+        others = set(before).union(self._out.removed).difference(self._out.changed)
+        self._out.removed = sorted(others)
 
     def _series(self, resolution: Resolution, touched: set[int] | None) -> None:
         plugin, state = self._plugin, self._state
@@ -110,15 +124,12 @@ class PluginRenderer:
 
     def _keys(self, digests: list[int] | None) -> None:
         wanted = self._plugin.all_keys(self._state) if digests is None else digests
-        there: set[str] = set()
         for at in range(0, len(wanted), KEYS_AT_ONCE):
             for content in self._plugin.key_documents(self._state, wanted[at : at + KEYS_AT_ONCE]):
-                path, entry = keep_document(documents.key_document(self._plugin, content), self._keep)
-                self._out.changed[path] = entry
-                there.add(path)
-        if digests is None:
-            before = published.entries(self._connection, f"{documents.root(self._plugin)}/by", None, "data")
-            self._out.removed += sorted(before.keys() - there)
+                made = [documents.key_document(self._plugin, content)]
+                if self._plugin.people:
+                    made += calendars(self._plugin, content)
+                self._out.changed |= dict(keep_document(document, self._keep) for document in made)
 
     def _add(self, document: Document) -> None:
         path, entry = keep_document(document, self._keep)

@@ -13,8 +13,10 @@ from statscache import schemas
 from statscache.exceptions import Implausible
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
-from statscache.render import documents, gate
+from statscache.plugins.watch import Watch
+from statscache.render import documents
 from statscache.render.documents import Document
+from statscache.render.gate import Gate
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
 from statscache.render.rendering import Keep, Rendered, Rendering, about, keep_document
@@ -34,11 +36,15 @@ class Renderer:
         registry: The plugins.
         pages: The pages.
         gate_share: The greatest part of a document's rows that may vanish between two snapshots, from 0 to 1.
+        watch: Is told which plugin is at work.
     """
 
-    def __init__(self, registry: Registry, pages: Pages, gate_share: float = 0.5) -> None:
+    def __init__(
+        self, registry: Registry, pages: Pages, gate_share: float = 0.5, watch: Watch | None = None
+    ) -> None:
         self._registry = registry
         self._gate_share = gate_share
+        self._watch = watch or Watch()
         self._pages = pages
         self._views = Views()
 
@@ -82,11 +88,12 @@ class Renderer:
             if rendered.view is not None and (all_pages or other):
                 made = self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
                 # A plot whose series has expired is drawn no longer, and must not stay behind.
-                plots = published.entries(connection, documents.root(plugin), None, "site") if made else {}
-                rendered.removed += sorted(plots.keys() - pages.keys())
+                there = published.entries(connection, documents.root(plugin), None, "site") if made else {}
+                plots = {path for path, entry in there.items() if entry.type == "file"}
+                rendered.removed += sorted(plots - pages.keys())
                 whole &= made
         if all_pages:
-            whole &= self._keep_pages(pages, self._pages.assets(), keep)
+            whole &= self._keep_pages(pages, self._pages.fixed(), keep)
             whole &= self._keep_pages(pages, schemas.documents(), keep)
         views = [rendered.view for rendered in plugins if rendered.view is not None]
         whole &= self._keep_pages(pages, self._pages.index(views, end.through), keep)
@@ -128,9 +135,10 @@ class Renderer:
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
             try:
                 with connection.begin_nested():
-                    rendered = PluginRenderer(connection, plugin, row, end, gaps, keep).render(force=force)
+                    renderer = PluginRenderer(connection, plugin, row, end, gaps, keep, self._watch)
+                    rendered = renderer.render(force=force)
                     if not force:
-                        gate.check(connection, rendered, self._gate_share)
+                        Gate(connection, rendered, self._gate_share).check(plugin, end.through)
                     rendered.view = self._views.view(connection, plugin, rendered)
                 rendered.fresh.clear()
                 return rendered

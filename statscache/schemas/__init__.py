@@ -26,10 +26,12 @@ from statscache.schemas.site import (
     LoadProblem,
     Manifest,
     ManifestEntry,
+    Oversize,
     PluginHealth,
     Signature,
     SourceHealth,
     Status,
+    TargetHealth,
 )
 from statscache.schemas.statistics import (
     Badge,
@@ -63,6 +65,7 @@ __all__ = [
     "LoadProblem",
     "Manifest",
     "ManifestEntry",
+    "Oversize",
     "Part",
     "Period",
     "PluginDocument",
@@ -75,6 +78,7 @@ __all__ = [
     "Signature",
     "SourceHealth",
     "Status",
+    "TargetHealth",
     "documents",
     "generate",
     "name_of",

@@ -50,6 +50,8 @@ class IndexedPlugin(TypedDict):
     """All but `ok` keep their last good documents."""
     last_event: Time | None
     """Newest event that was counted."""
+    complete_from: Time | None
+    """Time before which nothing is counted, for the journal is not kept for ever; null if everything is."""
     documents: list[Reference]
     """Its fixed documents, by path."""
 
@@ -98,6 +100,10 @@ class JournalHealth(TypedDict):
     """Messages of the future that wait."""
     quarantined: Count
     """Bytes that are no message."""
+    discarded: Count
+    """Those of them that were set aside first, and are kept no longer for want of room."""
+    removed: Count
+    """Accepted messages that the journal keeps no longer."""
     segments: Count
     """Segments of the journal."""
     bytes: Count
@@ -149,6 +155,30 @@ class LoadProblem(TypedDict):
 
 
 @documented
+class TargetHealth(TypedDict):
+    """How a place fares to which snapshots are published."""
+
+    name: str
+    """Name."""
+    generation: Annotated[int, Field(ge=1)] | None
+    """Generation that was published there; null before the first."""
+    ok: bool
+    """Whether the last attempt succeeded."""
+
+
+@documented
+class Oversize(TypedDict):
+    """A document that broke its budget."""
+
+    path: str
+    """Readable path."""
+    size: Count
+    """Bytes."""
+    limit: Count
+    """Bytes that it should have at most."""
+
+
+@documented
 class Health(TypedDict):
     """How the service fares."""
 
@@ -162,6 +192,10 @@ class Health(TypedDict):
     """The plugins, by name."""
     problems: list[LoadProblem]
     """Plugins that could not be loaded."""
+    targets: list[TargetHealth]
+    """The places that are published to, by name, as of the publication before."""
+    oversize: list[Oversize]
+    """Documents that are larger than they should be, by path."""
     held: bool
     """Whether an older snapshot was made current, and stays so until publishing is resumed."""
     gaps: list[Interval]
@@ -184,6 +218,10 @@ class Status(TypedDict):
     """The plugins, by name."""
     problems: list[LoadProblem]
     """Plugins that could not be loaded."""
+    targets: list[TargetHealth]
+    """The places that are published to, by name, as of the publication before."""
+    oversize: list[Oversize]
+    """Documents that are larger than they should be, by path."""
     held: bool
     """Whether an older snapshot was made current, and stays so until publishing is resumed."""
     gaps: list[Interval]

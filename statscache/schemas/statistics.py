@@ -46,6 +46,8 @@ class Header(TypedDict):
     """Name of the plugin."""
     through: Time | None
     """Newest event that contributed, or a later end of a bucket that was crossed."""
+    complete_from: NotRequired[Time]
+    """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
 
 
 @documented
@@ -58,6 +60,8 @@ class Latest(TypedDict):
     """Name of the plugin."""
     through: Time | None
     """Newest event that contributed, or a later end of a bucket that was crossed."""
+    complete_from: NotRequired[Time]
+    """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
     rows: list[Row]
     """The records."""
 
@@ -72,6 +76,8 @@ class PluginDocument(TypedDict):
     """Name of the plugin."""
     through: Time | None
     """Newest event that contributed, or a later end of a bucket that was crossed."""
+    complete_from: NotRequired[Time]
+    """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
 
 
 @documented

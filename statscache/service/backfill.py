@@ -1,11 +1,13 @@
 """History from archives: read once, resumable, nothing counted twice."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from statscache.exceptions import SourceError
 from statscache.ingest import Delivery, Outcome
 from statscache.service.installation import Installation
+from statscache.service.parallel import Workers, caught_up, prepared
 from statscache.sources import archive
 from statscache.store import coverage, journal, sources
 
@@ -18,25 +20,26 @@ BATCH_BYTES = 8 * 1024 * 1024
 PREFIX = "archive:"
 """How the names of sources begin that are archives; they stay private, for they tell paths."""
 
-Progress = Callable[[int, Outcome], None]
-"""Told the bytes of the file that have been read so far, and what came of all lines so far."""
 
-
-def backfill(installation: Installation, path: Path, progress: Progress) -> Outcome:
+def backfill(
+    installation: Installation, path: Path, workers: Workers | None = None
+) -> Iterator[tuple[int, Outcome]]:
     """Accept what an archive holds, from where an earlier run on the same file was interrupted.
+
+    Yields, after each batch, the bytes of the file that have been read so far, and what came of the batch.
 
     Args:
         installation: The installation.
         path: An NDJSON file, plain, gzip or zstd.
-        progress: Is told after each batch.
+        workers: Who parses and observes; this process if nobody else does.
 
     Raises:
         SourceError: The file cannot be read, or is damaged; what came before was accepted.
+        WorkerError: The workers failed; what came before was accepted.
     """
     name = _name(path)
     with installation.database.reading() as connection:
         row = sources.load(connection, name)
-    outcome = Outcome()
     chunks = archive.read(
         path,
         offset=row.offset if row else 0,
@@ -44,12 +47,22 @@ def backfill(installation: Installation, path: Path, progress: Progress) -> Outc
         max_lines=BATCH,
         max_bytes=BATCH_BYTES,
     )
-    for chunk in chunks:
-        outcome += installation.ingest.take(Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize))
-        progress(chunk.consumed, outcome)
+    deliveries = (
+        (chunk.consumed, Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize)) for chunk in chunks
+    )
+    try:
+        for consumed, delivery, batch in prepared(deliveries, installation.ingest, workers):
+            yield consumed, installation.ingest.take(delivery, batch)
+    except SourceError:
+        # There is nothing more to read in it, and what replaces it is another file.
+        _forget(installation, name)
+        raise
+    _forget(installation, name)
+
+
+def _forget(installation: Installation, name: str) -> None:
     with installation.database.writing() as connection:
         sources.forget(connection, name)
-    return outcome
 
 
 def complete(installation: Installation, start: int, end: int) -> None:
@@ -59,13 +72,24 @@ def complete(installation: Installation, start: int, end: int) -> None:
         coverage.record(connection, start, end, complete=True)
 
 
-def catch_up(installation: Installation, tell: Callable[[Sequence[tuple[str, int]]], None]) -> None:
+def catch_up(
+    installation: Installation,
+    tell: Callable[[Sequence[tuple[str, int]]], None],
+    workers: Workers | None = None,
+) -> None:
     """Fold the journal into every plugin that is behind, until none is.
 
     Args:
         installation: The installation.
         tell: Is told after each step which plugins are behind, and by how many messages.
+        workers: Who parses and observes; this process if nobody else does.
+
+    Raises:
+        WorkerError: The workers failed; what they had done was folded.
     """
+    if workers is not None:
+        for _ in caught_up(installation, workers):
+            tell(installation.ingest.behind())
     while installation.ingest.catch_up():
         tell(installation.ingest.behind())
 

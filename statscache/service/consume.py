@@ -11,12 +11,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
 from statscache.service.installation import Installation
+from statscache.service.repair import Repair
+from statscache.wording import counted
 
 INBOX = 10_000
 """Messages that wait for the database at most; beyond that the source has to wait."""
 
 BATCH = 2_000
 """Messages that are accepted in one transaction at most."""
+
+BATCH_BYTES = 8 * 1024 * 1024
+"""Bytes of messages at which a transaction ends."""
 
 BATCH_SECONDS = 1.0
 """Seconds that the first message of a batch waits for others."""
@@ -34,25 +39,39 @@ class Consumer:
         config: The configuration.
         source: Name of the source, under which its progress is kept.
         on_failure: Is called, in that thread, when nothing can be accepted any longer.
+        on_commit: Is called, in that thread, when so many messages, the oldest of those that were offered, are on disk.
+        on_progress: Is called, in that thread, each time that it has gone round: it accepts, or it waits in vain.
+        keeps: Whether the source keeps what is sent while nobody listens; else a start leaves a gap behind.
     """
 
     def __init__(
-        self, config: Config, source: str = "fedmsg", on_failure: Callable[[], None] = lambda: None
+        self,
+        config: Config,
+        source: str = "fedmsg",
+        on_failure: Callable[[], None] = lambda: None,
+        on_commit: Callable[[int], None] = lambda number: None,
+        on_progress: Callable[[], None] = lambda: None,
+        keeps: bool = False,
     ) -> None:
         self._installation = Installation(config)
         self._source = source
         self._on_failure = on_failure
+        self._on_commit = on_commit
+        self._on_progress = on_progress
         self._inbox: queue.Queue[bytes] = queue.Queue(INBOX)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest")
-        self._resumed = True
+        # What is kept for us was never missed.
+        self._connected: int | None = 0 if keeps else None
+        self._repair = Repair(config)
         self.outcome = Outcome()
         self.failure: BaseException | None = None
 
     def start(self) -> None:
-        """Begin to accept; what the plugins are behind is caught up between batches."""
+        """Begin to accept; what the plugins are behind is caught up between batches, and history beside them."""
         self._installation.ingest.admit_due()
         self._thread.start()
+        self._repair.start()
 
     def offer(self, raw: bytes) -> None:
         """Take one message; block while the inbox is full.
@@ -60,6 +79,9 @@ class Consumer:
         Raises:
             RuntimeError: The consumer has failed; its log says why.
         """
+        if self._connected is None:
+            # Only what arrives tells that the bus is heard; of this very second something may have been missed.
+            self._connected = int(time.time()) + 1
         while self._thread.is_alive() or not self._stopping.is_set():
             if self.failure is not None:
                 raise RuntimeError("the consumer has stopped after an error") from self.failure
@@ -69,6 +91,10 @@ class Consumer:
             except queue.Full:
                 continue
 
+    def missed(self) -> None:
+        """Take note that what was sent before the next message is missing."""
+        self._connected = int(time.time()) + 1
+
     def stop(self) -> None:
         """Accept what is in the inbox, and return when it is committed.
 
@@ -77,6 +103,7 @@ class Consumer:
         """
         self._stopping.set()
         self._thread.join()
+        self._repair.stop()
         self._installation.close()
         if self.failure is not None:
             raise RuntimeError("the consumer has stopped after an error") from self.failure
@@ -90,6 +117,7 @@ class Consumer:
                 try:
                     if lines:
                         self._accept(lines)
+                        self._on_commit(len(lines))
                         lines = []
                     self.outcome += self._installation.ingest.admit_due()
                     behind = self._installation.ingest.catch_up() and not self._stopping.is_set()
@@ -97,9 +125,10 @@ class Consumer:
                 except SQLAlchemyError as error:
                     if self._stopping.is_set() and pause >= LONGEST_PAUSE:
                         raise
-                    _log.error("the database does not answer, %d messages wait: %s", len(lines), error)
+                    _log.error("the database does not answer, %s wait: %s", counted(len(lines), "message"), error)
                     time.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
+                self._on_progress()
         except BaseException as error:
             _log.critical("consuming ends", exc_info=True)
             self.failure = error
@@ -108,20 +137,17 @@ class Consumer:
     def _gather(self, patience: float) -> list[bytes]:
         """Return the messages that come within `patience` seconds, or as soon as a batch is full."""
         lines: list[bytes] = []
+        size = 0
         deadline = time.monotonic() + patience
-        while len(lines) < BATCH:
+        while len(lines) < BATCH and size < BATCH_BYTES:
             left = deadline - time.monotonic()
             try:
                 lines.append(self._inbox.get(timeout=left) if left > 0 else self._inbox.get_nowait())
+                size += len(lines[-1])
             except queue.Empty:
                 if left <= 0 or self._stopping.is_set():
                     break
         return lines
 
     def _accept(self, lines: list[bytes]) -> None:
-        delivery = Delivery(self._source, lines, live=True, resumed=self._resumed)
-        outcome = self._installation.ingest.take(delivery)
-        self.outcome += outcome
-        # Only a message of ours tells since when the bus is heard again.
-        if outcome.accepted or outcome.known:
-            self._resumed = False
+        self.outcome += self._installation.ingest.take(Delivery(self._source, lines, connected=self._connected))

@@ -41,6 +41,7 @@ hang_note = "{note}"
 [publish]
 interval = {interval}
 title = "statscache demo"
+examples = true
 
 [[publish.targets]]
 name = "public"

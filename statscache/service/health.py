@@ -1,6 +1,7 @@
 """How the service fares, for `status.json`, for `statscache status` and for whoever watches over it."""
 
 import time
+from collections.abc import Collection
 from typing import TypedDict
 
 from sqlalchemy import Connection
@@ -9,7 +10,7 @@ from statscache import schemas
 from statscache.plugins.registry import Registry
 from statscache.service.backfill import PREFIX
 from statscache.snapshot import record
-from statscache.store import coverage, journal, positions, quarantine, sources
+from statscache.store import coverage, journal, positions, quarantine, sources, targets
 from statscache.store.positions import Position
 
 
@@ -20,14 +21,17 @@ class _PluginState(TypedDict):
     last_event: int | None
 
 
-def health(connection: Connection, registry: Registry, *, public: bool = False) -> schemas.Health:
-    """Return the state of journal, sources and plugins, of what was set aside, and of gaps.
+def health(
+    connection: Connection, registry: Registry, places: Collection[str], *, public: bool = False
+) -> schemas.Health:
+    """Return the state of journal, sources, plugins and targets, of what was set aside, and of gaps.
 
     Times are seconds since 1970 UTC.
 
     Args:
         connection: A reading connection.
         registry: The plugins.
+        places: Names of the targets that are configured.
         public: Whether everybody may read it: reasons that quote an error, which can quote a message, are left out.
     """
     end = journal.head(connection)
@@ -36,7 +40,7 @@ def health(connection: Connection, registry: Registry, *, public: bool = False) 
     set_aside = quarantine.totals(connection)
     segments, size, stored = journal.sizes(connection)
     current = record.current(connection)
-    reasons = current.summary.get("reasons", {}) if current else {}
+    reasons = current.summary["reasons"] if current else {}
     return {
         "through": end.through,
         "journal": {
@@ -46,6 +50,8 @@ def health(connection: Connection, registry: Registry, *, public: bool = False) 
             "foreign": counts.foreign,
             "held": sources.number_held(connection),
             "quarantined": set_aside.get(quarantine.PARSER, 0),
+            "discarded": quarantine.discarded(connection),
+            "removed": journal.removed(connection).messages,
             "segments": segments,
             "bytes": size,
             "stored_bytes": stored,
@@ -68,6 +74,11 @@ def health(connection: Connection, registry: Registry, *, public: bool = False) 
             {"name": problem.name, "reason": "it could not be loaded" if public else problem.reason}
             for problem in registry.problems
         ],
+        "targets": [
+            {"name": row.name, "generation": row.generation, "ok": row.error is None}
+            for row in targets.listed(connection, places)
+        ],
+        "oversize": current.summary["oversize"] if current else [],
         "held": current is not None and current.is_rollback,
         "gaps": coverage.gaps(connection),
     }
@@ -94,6 +105,6 @@ def _plugin(row: Position | None, end: journal.Head, held_back: str, *, public: 
 
 
 def progress_age(connection: Connection) -> int | None:
-    """Return the seconds since any source last delivered; None if none ever did."""
-    seen = [row.seen_at for row in sources.listed(connection)]
+    """Return the seconds since a live source last delivered; None if none ever did."""
+    seen = [row.seen_at for row in sources.listed(connection) if row.heard is not None]
     return int(time.time()) - max(seen) if seen else None

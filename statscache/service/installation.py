@@ -17,6 +17,7 @@ class Installation:
         config: The configuration.
         database: The database, with this release's schema.
         registry: The plugins that the configuration enables.
+        watchdog: Ends the process when a plugin hangs.
         ingest: The door of the database, with every plugin registered there.
 
     Raises:
@@ -34,14 +35,20 @@ class Installation:
         )
         for plugin in self.registry:
             plugin.suppressed = frozenset(config.privacy.suppressed)
-        self._watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
+        self.watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
         self.ingest = Ingest(
-            self.database, self.registry, config.bus.environments, plugins.time_budget, self._watchdog
+            self.database,
+            self.registry,
+            config.bus.environments,
+            plugins.time_budget,
+            self.watchdog,
+            config.bus.max_kept,
+            config.journal.keep,
         )
         self.ingest.start()
-        self._watchdog.report(self.ingest)
+        self.watchdog.report(self.ingest)
 
     def close(self) -> None:
         """Close the database, and take away the word that would be left of a hang."""
-        self._watchdog.close()
+        self.watchdog.close()
         self.database.close()

@@ -3,43 +3,69 @@
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
+from os import PathLike
 from pathlib import Path
 from typing import BinaryIO
 
-IMMUTABLE = "public, max-age=31536000, immutable"
-POINTER = "public, max-age=60"
+import orjson
+
+from statscache.publish import headers
+from statscache.service.watching import Attempts
+
+_WATCH_SCRIPT = "_watch.js"
+_WATCH_EVENTS = "_watch"
+_SCRIPT = b"""\
+// Part of `statscache serve --watch` alone: reloads the page when something was published, and shows what went wrong.
+const events = new EventSource("/_watch");
+let started;
+events.addEventListener("message", (event) => {
+  const { number, error } = JSON.parse(event.data);
+  document.getElementById("watch-error")?.remove();
+  if (error) {
+    const box = document.createElement("pre");
+    box.id = "watch-error";
+    box.role = "alert";
+    box.textContent = error;
+    box.style.cssText = "position:fixed;inset:auto 0 0;z-index:9;max-height:60vh;overflow:auto;margin:0;padding:1rem;"
+      + "white-space:pre-wrap;background:#5c1410;color:#fff;font:13px/1.5 monospace";
+    document.body.append(box);
+  } else if (started !== undefined && number !== started) {
+    location.reload();
+  }
+  started ??= number;
+});
+"""
 
 
-def server(directory: Path, port: int) -> ThreadingHTTPServer:
+def server(directory: Path, port: int, attempts: Attempts | None = None) -> ThreadingHTTPServer:
     """Return a server of a published tree on 127.0.0.1; port 0 takes any that is free.
+
+    Args:
+        directory: The tree.
+        port: The port.
+        attempts: Attempts to publish, whose outcome the open pages are to show; None serves pages as they are.
 
     Raises:
         OSError: The port is taken.
     """
-    return ThreadingHTTPServer(("127.0.0.1", port), partial(_Handler, directory=str(directory)))
+    handler = _Handler if attempts is None else type("_Watching", (_WatchingHandler,), {"attempts": attempts})
+    return ThreadingHTTPServer(("127.0.0.1", port), partial(handler, directory=str(directory)))
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    extensions_map = {  # noqa: RUF012 - the base class declares it for instances
-        ".html": "text/html; charset=utf-8",
-        ".json": "application/json; charset=utf-8",
-        ".csv": "text/csv; charset=utf-8",
-        ".svg": "image/svg+xml; charset=utf-8",
-        ".css": "text/css; charset=utf-8",
-        ".js": "text/javascript; charset=utf-8",
-        "": "application/octet-stream",
-    }
-
     _found = True
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         self._found = False
         super().send_error(code, message, explain)
 
+    def guess_type(self, path: str | PathLike[str]) -> str:
+        return headers.content_type(str(path))
+
     def end_headers(self) -> None:
-        # What is missing now may be there soon.
-        immutable = self.path.startswith("/v1/objects/") and self._found
-        self.send_header("Cache-Control", IMMUTABLE if immutable else POINTER)
+        # What is missing now may be there soon, so it is not immutable.
+        path = self.path.lstrip("/") if self._found else ""
+        self.send_header("Cache-Control", headers.cache_control(path))
         self.send_header("Access-Control-Allow-Origin", "*")
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
@@ -56,3 +82,49 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
+
+
+class _WatchingHandler(_Handler):
+    """Adds a script to each page, and tells it of attempts to publish."""
+
+    attempts: Attempts
+
+    def do_GET(self) -> None:
+        """Answer, also to the script."""
+        path = self.path.partition("?")[0].lstrip("/")
+        if path == _WATCH_EVENTS:
+            self._tell()
+        elif path == _WATCH_SCRIPT:
+            self._send(_SCRIPT, "text/javascript; charset=utf-8")
+        else:
+            page = Path(self.translate_path(self.path))
+            page = page / "index.html" if page.is_dir() and self.path.endswith("/") else page
+            if page.suffix == ".html" and page.is_file():
+                script = f'<script src="/{_WATCH_SCRIPT}" defer></script></head>'
+                self._send(page.read_bytes().replace(b"</head>", script.encode(), 1), "text/html; charset=utf-8")
+            else:
+                super().do_GET()
+
+    def _send(self, data: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _tell(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.end_headers()
+        told = -1
+        try:
+            while True:
+                if self.attempts.wait(told, 1.0):
+                    told = self.attempts.number
+                    self.wfile.write(b"data: " + orjson.dumps({"number": told, "error": self.attempts.error}) + b"\n\n")
+                else:
+                    # Finds out whether the page is still there.
+                    self.wfile.write(b": waiting\n\n")
+                self.wfile.flush()
+        except OSError:
+            pass

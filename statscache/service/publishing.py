@@ -1,9 +1,11 @@
 """Publishing as a job: build the snapshot once, bring it to every target, and tidy up behind it."""
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +16,9 @@ from statscache.config import RsyncTarget as RsyncSection
 from statscache.exceptions import ConfigurationError, PublishError
 from statscache.publish import Publisher, Report, signing
 from statscache.publish.directory import DirectoryTarget
-from statscache.publish.publisher import Publication
+from statscache.publish.plan import Publication, Served
+from statscache.publish.publisher import Brought
+from statscache.publish.rehearsal import Rehearsal
 from statscache.publish.rsync import RsyncTarget
 from statscache.publish.target import Target
 from statscache.render.pages import Pages
@@ -22,9 +26,11 @@ from statscache.render.render import Renderer
 from statscache.service.health import health
 from statscache.service.installation import Installation
 from statscache.snapshot import Snapshot, build, record, retention, rollback
-from statscache.snapshot.retention import Garbage
 from statscache.store import locks, published, targets
 from statscache.store.targets import TargetRow
+
+PATIENCE = 300.0
+"""Seconds for which a publication that nobody repeats waits for another publisher."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,19 +49,23 @@ class Publishing:
     def __init__(self, installation: Installation, only: Sequence[str] = ()) -> None:
         self._installation = installation
         publish = installation.config.publish
-        pages = Pages(resources.templates(), resources.site(), title=publish.title, base_url=publish.base_url)
-        self._renderer = Renderer(installation.registry, pages, publish.gate_share)
+        self._pages = Pages(
+            resources.sources(), title=publish.title, base_url=publish.base_url, examples=publish.examples
+        )
+        self._renderer = Renderer(installation.registry, self._pages, publish.gate_share, installation.watchdog)
         unknown = sorted(set(only) - {section.name for section in publish.targets})
         if unknown:
             known = ", ".join(section.name for section in publish.targets)
             raise ConfigurationError(f"no target is named {', '.join(unknown)}; there are: {known}")
         sections = [section for section in publish.targets if not only or section.name in only]
-        self._publishers = {section.name: Publisher(_target(section)) for section in sections}
+        self._targets = {section.name: _target(section) for section in sections}
+        self._publishers = {name: Publisher(target) for name, target in self._targets.items()}
+        self._interval = publish.interval
         self._partial = bool(only)
         self._keys = signing.load_keys(publish.signing_keys) if publish.signing_keys else []
 
     def publish(
-        self, *, force: bool = False, resume: bool = False, dry_run: bool = False
+        self, *, force: bool = False, resume: bool = False, patience: float = 0.0
     ) -> tuple[Snapshot, list[Report]]:
         """Build the snapshot that is due, and bring every target up to date.
 
@@ -63,153 +73,181 @@ class Publishing:
             force: Whether to render everything anew, changed or not, to publish what looks implausible, and to take
                 nothing for granted that a target says it holds.
             resume: Whether to end the hold of a rollback.
-            dry_run: Whether only to tell what would be sent; the snapshot is built all the same.
+            patience: Seconds to wait for another publisher.
 
         Raises:
             PublisherBusy: Another process publishes from this database.
             PublishError: At least one target could not be brought up to date; the others were.
         """
+        with locks.publishing(self._installation.database, patience):
+            return self._publish(self._publishers, self._renderer, force=force, resume=resume)
+
+    def rehearse(self) -> tuple[Snapshot, list[Report]]:
+        """Do all that `publish` would do, and tell what it would come to; database and targets stay as they are.
+
+        Raises:
+            PublisherBusy: Another process publishes from this database.
+            PublishError: At least one target cannot be reached.
+        """
         installation = self._installation
-        with locks.publishing(installation.database):
-            errors: dict[str, PublishError] = {}
-            installation.ingest.admit_due()
-            generation = self._generation(errors)
-            before = self._current()
-            snapshot, _ = build(
-                installation.database, self._renderer, generation=generation, force=force, resume=resume
-            )
-            new = before is None or snapshot.generation != before.generation
-            # What caches hold of another release's pages goes with that release.
-            upgraded = new and before is not None and before.summary["pages"] != snapshot.summary["pages"]
-            reports = self._bring(
-                snapshot, errors, force=force, dry_run=dry_run, invalidate=upgraded, announce=new
-            )
-            return snapshot, reports
+        publishers = {name: Publisher(Rehearsal(target)) for name, target in self._targets.items()}
+        # What is remembered of documents that are never published must not outlive the rehearsal.
+        renderer = Renderer(installation.registry, self._pages, installation.config.publish.gate_share)
+        with locks.publishing(installation.database), installation.database.rehearsing():
+            while installation.ingest.catch_up():
+                pass
+            return self._publish(publishers, renderer, announces=False)
 
     def rollback(self, identity: str) -> tuple[Snapshot, list[Report]]:
         """Make an older snapshot current, and hold publishing there until it is resumed.
 
         Args:
-            identity: The id of a retained snapshot, or the beginning of it.
+            identity: The id of a snapshot that is remembered, or the beginning of it.
 
         Raises:
             UnknownSnapshot: There is no such snapshot, or it is current already.
-            PublisherBusy: Another process publishes from this database.
+            PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
             PublishError: At least one target could not be brought to it; the others were.
         """
         database = self._installation.database
-        with locks.publishing(database):
+        with locks.publishing(database, PATIENCE):
             errors: dict[str, PublishError] = {}
-            generation = self._generation(errors)
+            served = self._served(self._publishers, errors)
             with database.writing() as connection:
-                snapshot = rollback(connection, identity, generation=generation)
-            return snapshot, self._bring(snapshot, errors, invalidate=True, announce=True)
+                snapshot = rollback(connection, identity, generation=_greatest(served))
+            return snapshot, self._bring(self._publishers, snapshot, served, errors)
 
-    def _current(self) -> Snapshot | None:
-        with self._installation.database.reading() as connection:
-            return record.current(connection)
+    def _publish(
+        self,
+        publishers: Mapping[str, Publisher],
+        renderer: Renderer,
+        *,
+        force: bool = False,
+        resume: bool = False,
+        announces: bool = True,
+    ) -> tuple[Snapshot, list[Report]]:
+        installation = self._installation
+        errors: dict[str, PublishError] = {}
+        installation.ingest.admit_due()
+        served = self._served(publishers, errors)
+        generation = _greatest(served)
+        snapshot, _ = build(installation.database, renderer, generation=generation, force=force, resume=resume)
+        return snapshot, self._bring(publishers, snapshot, served, errors, force=force, announces=announces)
+
+    def _served(self, publishers: Mapping[str, Publisher], errors: dict[str, PublishError]) -> dict[str, Served]:
+        """Return what each target serves, and take note of it; one that cannot be reached is left out."""
+        found = {}
+        for name, publisher in publishers.items():
+            with _noted(name, errors):
+                found[name] = publisher.served()
+        with self._installation.database.writing() as connection:
+            targets.know(connection, publishers)
+            for served in found.values():
+                if served.snapshot is not None:
+                    record.is_served(connection, served.generation, served.snapshot)
+        return found
+
+    def _bring(
+        self,
+        publishers: Mapping[str, Publisher],
+        snapshot: Snapshot,
+        served: Mapping[str, Served],
+        errors: dict[str, PublishError],
+        *,
+        force: bool = False,
+        announces: bool = True,
+    ) -> list[Report]:
+        """Bring all targets that were reached to a snapshot, and remove what they all need no longer."""
+        database, config = self._installation.database, self._installation.config.publish
+        brought: dict[str, Brought] = {}
+        with database.reading() as connection:
+            garbage = retention.find(connection, config.retention)
+            before = {row.name: row for row in targets.listed(connection, publishers)}
+            publication = Publication(
+                snapshot=snapshot,
+                retained=retention.retained(connection, config.retention),
+                collected=garbage.objects,
+                health=health(connection, self._installation.registry, self._places(), public=True),
+                interval=self._interval,
+                load=partial(published.load, connection),
+                is_known=partial(record.is_known, connection),
+                unknown=partial(published.unknown, connection),
+                sign=partial(signing.sign, self._keys) if self._keys else None,
+                force=force,
+            )
+            for name, seen in served.items():
+                with _noted(name, errors):
+                    brought[name] = publishers[name].bring(publication, seen)
+            if announces and brought and not snapshot.announced:
+                self._announce(snapshot)
+            for name, done in brought.items():
+                with _noted(name, errors):
+                    publishers[name].tidy(publication, done, invalidate=before[name].invalidation_due)
+        self._record(before, brought, errors)
+        if not errors and not self._partial:
+            with database.writing() as connection:
+                retention.collect(connection, garbage)
+        if errors:
+            raise PublishError("; ".join(str(error) for error in errors.values()))
+        return [done.report for done in brought.values()]
+
+    def _places(self) -> list[str]:
+        return [section.name for section in self._installation.config.publish.targets]
 
     def _announce(self, snapshot: Snapshot) -> None:
-        section = self._installation.config.publish.announce
-        if section is None:
+        """Tell the bus of a snapshot that a target serves; if that fails, the next publication tries again."""
+        config = self._installation.config
+        if config.publish.announce is None:
             return
         # Importing fedmsg takes a while, and its errors share no base; what was published stays published.
         try:
             from statscache.publish.announce import announce
 
-            announce(snapshot, section.relay)
+            announce(snapshot, config.publish.announce.relay, next(iter(config.bus.environments), "prod"))
         except Exception:
             _log.exception("generation %d is published, but could not be announced", snapshot.generation)
+            return
+        with self._installation.database.writing() as connection:
+            record.was_announced(connection, snapshot.generation)
 
-    def _bring(
-        self,
-        snapshot: Snapshot,
-        errors: dict[str, PublishError],
-        *,
-        force: bool = False,
-        dry_run: bool = False,
-        invalidate: bool = False,
-        announce: bool = False,
-    ) -> list[Report]:
-        """Bring all targets that were reached to a snapshot, and remove what they all need no longer."""
-        database, config = self._installation.database, self._installation.config.publish
-        with database.reading() as connection:
-            garbage = retention.find(connection, config.retention)
-            publication = Publication(
-                snapshot=snapshot,
-                retained=[row for row in record.retained(connection) if row.generation not in garbage.generations],
-                collected=garbage.objects,
-                expired=garbage.expired,
-                health=health(connection, self._installation.registry, public=True),
-                interval=config.interval,
-                load=lambda name: published.load(connection, name),
-                sign=partial(signing.sign, self._keys) if self._keys else None,
-                force=force,
-                invalidate=invalidate,
-            )
-            reports = self._publish_to_all(publication, errors, dry_run=dry_run)
-        if not dry_run:
-            self._record(reports, errors)
-            # Where one target is down, the others serve the snapshot all the same.
-            if announce and reports:
-                self._announce(snapshot)
-            if not errors and not self._partial:
-                self._collect(garbage)
-        if errors:
-            raise PublishError("; ".join(str(error) for error in errors.values()))
-        return reports
-
-    def _generation(self, errors: dict[str, PublishError]) -> int:
-        """Return the greatest generation that a target serves; one that cannot be reached is left out."""
-        generations = [0]
-        for name, publisher in self._publishers.items():
-            try:
-                generations.append(publisher.generation())
-            except PublishError as error:
-                _log.error("%s", error)
-                errors[name] = error
-        return max(generations)
-
-    def _publish_to_all(
-        self, publication: Publication, errors: dict[str, PublishError], *, dry_run: bool
-    ) -> list[Report]:
-        reports = []
-        for name, publisher in self._publishers.items():
-            if name in errors:
-                continue
-            try:
-                reports.append(publisher.publish(publication, dry_run=dry_run))
-            except PublishError as error:
-                _log.error("%s", error)
-                errors[name] = error
-        return reports
-
-    def _record(self, reports: Sequence[Report], errors: dict[str, PublishError]) -> None:
+    def _record(
+        self, before: Mapping[str, TargetRow], brought: Mapping[str, Brought], errors: Mapping[str, PublishError]
+    ) -> None:
         now = int(time.time())
         with self._installation.database.writing() as connection:
-            known = {row.name: row for row in targets.listed(connection)}
-            for report in reports:
-                done = TargetRow(
-                    name=report.target,
-                    generation=report.generation,
-                    snapshot=report.snapshot,
-                    published_at=now,
-                    requests=report.requests,
-                    bytes=report.bytes,
-                    milliseconds=int(1000 * report.seconds),
-                )
-                targets.save(connection, done)
-            for name, error in errors.items():
-                targets.save(connection, replace(known.get(name, TargetRow(name)), error=str(error)))
-
-    def _collect(self, garbage: Garbage) -> None:
-        with self._installation.database.writing() as connection:
-            retention.collect(connection, garbage)
+            for name, row in before.items():
+                error = str(errors[name]) if name in errors else None
+                if done := brought.get(name):
+                    report = done.report
+                    row = TargetRow(
+                        name=name,
+                        generation=report.generation,
+                        snapshot=report.snapshot,
+                        published_at=now,
+                        requests=report.requests,
+                        bytes=report.bytes,
+                        milliseconds=int(1000 * report.seconds),
+                        invalidation_due=row.invalidation_due and error is not None,
+                    )
+                    retention.suspect(connection, sorted(done.strays))
+                targets.save(connection, replace(row, error=error))
 
     def publish_every(
-        self, seconds: float, stopping: threading.Event, tell: Callable[[Snapshot, list[Report]], None]
+        self,
+        seconds: float,
+        stopping: threading.Event,
+        tell: Callable[[Snapshot, list[Report]], None],
+        on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """Publish at once and then every `seconds`, until `stopping` is set; what fails is tried again next time."""
+        """Publish at once and then every `seconds`, until `stopping` is set; what fails is tried again next time.
+
+        Args:
+            seconds: From the beginning of one publication to that of the next.
+            stopping: Set to end it.
+            tell: Is told of each publication.
+            on_progress: Is called each time that it has gone round, also when it failed.
+        """
+        self._interval = math.ceil(seconds)
         while True:
             started = time.monotonic()
             try:
@@ -219,8 +257,23 @@ class Publishing:
             except Exception:
                 # The database may be down for a while; a publisher that ended here would do so in silence.
                 _log.exception("publishing failed, and is tried again in %g s", seconds)
+            on_progress()
             if stopping.wait(max(0.0, seconds - (time.monotonic() - started))):
                 return
+
+
+@contextmanager
+def _noted(name: str, errors: dict[str, PublishError]) -> Iterator[None]:
+    """Log what goes wrong with one target, and keep it under its name: the others go on."""
+    try:
+        yield
+    except PublishError as error:
+        _log.error("%s", error)
+        errors[name] = error
+
+
+def _greatest(served: Mapping[str, Served]) -> int:
+    return max((seen.generation for seen in served.values()), default=0)
 
 
 def _target(section: AnyTarget) -> Target:

@@ -36,27 +36,30 @@ class Recount:
 
 
 def recount(installation: Installation) -> Iterator[Recount]:
-    """Yield what the recount of each plugin found, of those that have folded the whole journal."""
+    """Yield what the recount of each plugin found, of those that have folded the whole journal as it is now."""
     with installation.database.reading() as connection:
         rows = positions.load(connection)
         end = journal.head(connection)
+        removed = journal.removed(connection)
         for plugin in installation.registry:
             row = rows.get(plugin.name)
-            if row is None or row.position != end.position:
+            if row is None or row.position != end.position or (row.complete_from or 0) < (removed.until or 0):
                 continue
             with tempfile.TemporaryDirectory(prefix="statscache-") as directory:
                 scratch = Database(f"sqlite:///{Path(directory) / 'recount.db'}")
                 scratch.prepare()
                 records = (record for _, record in journal.read(connection, 0, end.position))
-                fresh = _fold(scratch, plugin, records, end.through)
+                fresh = _fold(scratch, plugin, records, end.through, row.complete_from)
                 with scratch.reading() as recounted:
                     stored = plugin.dump(connection, row.id, end.through)
                     again = plugin.dump(recounted, fresh.id, end.through)
-                    yield _compare(plugin.name, end.position, stored, again)
+                    yield _compare(plugin.name, end.position - removed.messages, stored, again)
                 scratch.close()
 
 
-def _fold(scratch: Database, plugin: Plugin, records: Iterator[bytes], through: int | None) -> Position:
+def _fold(
+    scratch: Database, plugin: Plugin, records: Iterator[bytes], through: int | None, complete_from: int | None
+) -> Position:
     """Fold all records into a plugin's state in an empty database, and return its row there."""
     interested = Registry([plugin]).interested
     with scratch.writing() as connection:
@@ -64,10 +67,10 @@ def _fold(scratch: Database, plugin: Plugin, records: Iterator[bytes], through: 
         plugin.clear(connection, positions.load(connection)[plugin.name].id)
     at = 0
     while lines := list(islice(records, _STEP)):
-        messages = enumerate(map(Message.from_record, lines))
+        messages = [Message.from_record(line) for line in lines]
         observed = Observed()
-        observe(plugin, [pair for pair in messages if interested(pair[1].name)], observed)
-        placed = Placed(lines, range(at + 1, at + 1 + len(lines)), "journal")
+        observe(plugin, [pair for pair in enumerate(messages) if interested(pair[1].name)], observed)
+        placed = Placed.of(messages, range(at + 1, at + 1 + len(lines)), "journal").since(complete_from)
         with scratch.writing() as connection:
             row = positions.load(connection)[plugin.name]
             fold(connection, plugin, row, observed, placed, through=through, budget=float("inf"))

@@ -1,16 +1,24 @@
-"""The service: the live bus goes in, and the site comes out every interval, until it is told to stop."""
+"""The service: the live sources go in, and the site comes out every interval, until it is told to stop."""
 
 import logging
 import threading
+import time
 from collections.abc import Callable
+from contextlib import ExitStack, closing
+from functools import partial
 
 from statscache.config import Config, FedmsgSection
 from statscache.exceptions import ConfigurationError
 from statscache.publish import Report
 from statscache.service.consume import Consumer
+from statscache.service.heartbeat import Heartbeat, tell_stopping
 from statscache.service.installation import Installation
-from statscache.service.publishing import Publishing
+from statscache.service.publishing import PATIENCE, Publishing
+from statscache.service.spool import spooling
+from statscache.service.subscribe import subscribed
 from statscache.snapshot import Snapshot
+
+_SECONDS_BETWEEN_LOOKS = 0.1
 
 _log = logging.getLogger(__name__)
 
@@ -18,19 +26,45 @@ Tell = Callable[[Snapshot, list[Report]], None]
 """Told of each publication."""
 
 
-def consume(config: Config, stopping: threading.Event) -> Consumer:
-    """Consume the live bus until SIGTERM, SIGINT or `stopping`; what has arrived is committed then.
+def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | None = None) -> None:
+    """Consume the live sources until SIGTERM, SIGINT or `stopping`; what has arrived is committed then.
+
+    Args:
+        config: The configuration.
+        stopping: Set to end it; it is set when it ends.
+        heartbeat: Is told of the progress of each live source; None if nothing else runs in this process.
 
     Raises:
         ConfigurationError: No live source is configured.
-        SourceError: The source cannot be connected to.
+        SourceError: A source cannot be used, or not be connected to.
     """
-    section = _live_source(config)
+    live = config.sources
+    heart = heartbeat or Heartbeat(_live(config))
+    with ExitStack() as sources:
+        if live.fedora_messaging is not None:
+            beat = partial(heart.beat, "fedora-messaging")
+            sources.enter_context(subscribed(config, live.fedora_messaging, stopping, beat))
+        if live.spool is not None:
+            sources.enter_context(spooling(config, live.spool, stopping, partial(heart.beat, "spool")))
+        try:
+            if live.fedmsg is not None:
+                _consume_fedmsg(config, live.fedmsg, stopping, partial(heart.beat, "fedmsg"))
+            # A signal's handler sets the event, and must not find this thread inside it.
+            while not stopping.is_set():
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+        finally:
+            stopping.set()
+            tell_stopping()
+
+
+def _consume_fedmsg(
+    config: Config, section: FedmsgSection, stopping: threading.Event, beat: Callable[[], None]
+) -> None:
     # Importing the bus installs Twisted's reactor, which only a process that consumes should have.
     from statscache.sources.fedmsg import run_hub
 
     # A quiet bus would not show that nothing is accepted any longer, so a failure ends the hub.
-    consumer = Consumer(config, on_failure=stopping.set)
+    consumer = Consumer(config, on_failure=stopping.set, on_progress=beat)
     consumer.start()
     try:
         run_hub(
@@ -40,7 +74,6 @@ def consume(config: Config, stopping: threading.Event) -> Consumer:
         stopping.set()
         consumer.stop()
     _log.info("consumed: %s", consumer.outcome)
-    return consumer
 
 
 def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
@@ -48,27 +81,33 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
 
     Raises:
         ConfigurationError: No live source is configured.
-        SourceError: The source cannot be connected to.
-        PublishError: The last publication failed.
+        SourceError: A source cannot be used, or not be connected to.
+        PublishError: The last publication failed, or another publisher was at work for too long.
     """
-    _live_source(config)
+    heart = Heartbeat([*_live(config), "publish"])
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
-    installation = Installation(config)
-    publishing = Publishing(installation)
-    thread = threading.Thread(
-        target=publishing.publish_every, args=(config.publish.interval, stopping, tell), name="publish"
-    )
-    thread.start()
-    try:
-        consume(config, stopping)
-    finally:
-        stopping.set()
-        thread.join()
-    tell(*publishing.publish())
-    installation.close()
+    with closing(Installation(config)) as installation:
+        publishing = Publishing(installation)
+        thread = threading.Thread(
+            target=publishing.publish_every,
+            args=(config.publish.interval, stopping, tell, partial(heart.beat, "publish")),
+            name="publish",
+        )
+        thread.start()
+        try:
+            consume(config, stopping, heart)
+        finally:
+            stopping.set()
+            thread.join()
+        tell(*publishing.publish(patience=PATIENCE))
 
 
-def _live_source(config: Config) -> FedmsgSection:
-    if config.sources.fedmsg is None:
-        raise ConfigurationError("no live source is configured: add a section [sources.fedmsg], with endpoints")
-    return config.sources.fedmsg
+def _live(config: Config) -> list[str]:
+    """Return the names of the live sources, of which there must be one."""
+    live = config.sources
+    sections = {"fedmsg": live.fedmsg, "fedora-messaging": live.fedora_messaging, "spool": live.spool}
+    names = [name for name, section in sections.items() if section is not None]
+    if not names:
+        tables = ", ".join(f"[sources.{name}]" for name in sections)
+        raise ConfigurationError(f"no live source is configured: add one of the sections {tables}")
+    return names

@@ -2,7 +2,7 @@
 
 The timer is `faulthandler`'s: a thread of C that needs no interpreter lock, so that even a regular expression that runs
 wild is caught. It writes the traceback behind a note, kept up to date through a memory map, of the plugin that was at
-work. Each process has a file of its own for that, which it locks: one that is not locked was left by a process that is
+work. Each watchdog has a file of its own for that, which it locks: one that is not locked was left by a process that is
 dead. Whoever supervises the process starts it again.
 """
 
@@ -13,31 +13,62 @@ import mmap
 import os
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 
 from statscache.exceptions import ConfigurationError
 from statscache.ingest import Ingest
-from statscache.ingest.watch import Watch
 from statscache.message import Message
 from statscache.plugins import Plugin
+from statscache.plugins.watch import Watch
+from statscache.wording import counted
 
 _SIZE = 4096
 """Bytes of the note, before the traceback."""
 
-# A process has one timer of faulthandler's: a second thread would put off, and then end, that of the first.
-_timer = threading.Lock()
-
 _log = logging.getLogger(__name__)
 
 
+class _Timer:
+    """The one timer of faulthandler's that a process has, set for whatever has to end first in any of its threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ends: dict[int, float] = {}
+
+    @contextmanager
+    def running(self, seconds: float, descriptor: int) -> Iterator[None]:
+        """Return a context that ends within `seconds`, or the process does, with a traceback in the open file."""
+        with self._lock:
+            self._ends[descriptor] = time.monotonic() + seconds
+            self._set()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._ends[descriptor]
+                self._set()
+
+    def _set(self) -> None:
+        if not self._ends:
+            faulthandler.cancel_dump_traceback_later()
+            return
+        descriptor, end = min(self._ends.items(), key=itemgetter(1))
+        faulthandler.dump_traceback_later(max(end - time.monotonic(), 0.001), exit=True, file=descriptor)
+
+
+_timer = _Timer()
+
+
 class Watchdog(Watch):
-    """Ends the process when observing takes too long.
+    """Ends the process when plugins are at work for too long. One thread at a time uses it.
 
     Args:
         note: How the names of the files begin that processes leave; that of the last hang is kept as `NOTE.last`.
-        timeout: Seconds that the plugins may take for one batch.
+        timeout: Seconds that the plugins may take to observe a batch, or to merge it; or one of them, to render.
     """
 
     def __init__(self, note: Path, timeout: float) -> None:
@@ -64,19 +95,17 @@ class Watchdog(Watch):
 
     @contextmanager
     def observing(self) -> Iterator[None]:
-        with _timer:
-            if self._map is None:
-                self._open()
-            faulthandler.dump_traceback_later(self._timeout, exit=True, file=self._descriptor)
-            try:
-                yield
-            finally:
-                faulthandler.cancel_dump_traceback_later()
+        if self._map is None:
+            self._open()
+        with _timer.running(self._timeout, self._descriptor):
+            yield
 
     def begin(self, plugin: Plugin, messages: Sequence[tuple[int, Message]]) -> None:
+        self.note(plugin, f"{counted(len(messages), 'message')} from {messages[0][1].id:.200}")
+
+    def note(self, plugin: Plugin, what: str) -> None:
         assert self._map is not None
-        text = f"{plugin.name}\n{len(messages)} messages from {messages[0][1].id:.200}".encode()[:_SIZE]
-        self._map[:] = text.ljust(_SIZE, b"\0")
+        self._map[:] = f"{plugin.name}\n{what}".encode()[:_SIZE].ljust(_SIZE, b"\0")
 
     def close(self) -> None:
         """Remove the file of this process; it ends in peace."""

@@ -5,17 +5,15 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection
 
 from statscache.render.render import Renderer
 from statscache.render.rendering import Rendered, Rendering
 from statscache.snapshot import record, retention, tree
 from statscache.snapshot.record import Snapshot
 from statscache.snapshot.tree import Changes
-from statscache.store import positions, published
+from statscache.store import positions, published, targets
 from statscache.store.database import Database
-from statscache.store.schema import dropped
-from statscache.store.schema import tree as tree_table
 
 CHANGES_LISTED = 200
 """Documents that the list of changes names for one snapshot."""
@@ -48,8 +46,8 @@ def build(
             return before, []
         buffer = _Buffer(database)
         # The tree in the database is not that of a rollback, and may hold the pages of what was taken back.
-        shown = before.summary if before and not before.is_rollback else {"pages": None, "plugins": []}
-        pages_before = shown["pages"]
+        shown = before.summary if before and not before.is_rollback else {"pages": None, "whole": False, "plugins": []}
+        pages_before = shown["pages"] if shown["whole"] else None
         states_before = {entry["name"]: entry["state"] for entry in shown["plugins"]}
         rendering = renderer.render(connection, pages_before, states_before, buffer.keep, force=force)
         buffer.flush()
@@ -68,39 +66,47 @@ def build(
         assert root is not None
         if before is not None and before.is_rollback:
             # The tree in the database is not the one that was current.
-            dropped_now = changes.dropped
+            dropped = changes.dropped
             changes = tree.between(lambda name: published.load(connection, name), before.manifest, root)
-            changes.dropped = dropped_now
+            changes.dropped = dropped
+        entries = _entries(connection, rendering, before)
         summary = {
-            # Without a fingerprint, the next render makes all pages anew.
-            "pages": renderer.fingerprint if rendering.whole else None,
-            "plugins": _entries(connection, rendering, before),
+            "pages": renderer.fingerprint,
+            "whole": rendering.whole,
+            "plugins": entries,
             "reasons": {rendered.about["name"]: rendered.reason for rendered in rendering.plugins if rendered.reason},
+            "oversize": published.oversize(connection, [entry["name"] for entry in entries]),
             "changes": listed(changes),
         }
         # Where a target is ahead, as after the database was restored, even the same tree needs a generation of its own.
         same = before is not None and before.manifest == root and generation <= before.generation
         if before is not None and same and not before.is_rollback:
-            states = {**before.summary, "plugins": summary["plugins"], "reasons": summary["reasons"]}
-            if before.summary != states:
-                before = replace(before, summary=states)
+            same_tree = summary | {"changes": before.summary["changes"]}
+            if before.summary != same_tree:
+                before = replace(before, summary=same_tree)
                 record.update_summary(connection, before)
             return before, rendering.plugins
+        now = int(time.time())
+        number = max(generation, before.generation if before else 0) + 1
         new = Snapshot(
-            generation=max(generation, before.generation if before else 0) + 1,
+            generation=number,
             id=root.partition(".")[0],
             parent=before.id if before else None,
             through=rendering.through,
-            created_at=int(time.time()),
+            created_at=now,
+            current_until=now,
             manifest=root,
+            origin=number,
+            size=before.size + changes.growth if before and not before.is_rollback else tree.size(connection),
+            announced=False,
             summary=summary,
         )
         record.save(connection, new)
         retention.clear_suspects(connection)
-        gone = changes.dropped | ({before.manifest} if before else set())
-        if gone:
-            when = {"generation": new.generation, "dropped_at": new.created_at}
-            connection.execute(insert(dropped), [{**when, "object": name} for name in sorted(gone)])
+        retention.drop(connection, new, changes.dropped | ({before.manifest} if before else set()))
+        if before is not None and before.summary["pages"] != renderer.fingerprint:
+            # What caches hold of another release's pages goes with that release.
+            targets.invalidate(connection)
         return new, rendering.plugins
 
 
@@ -133,20 +139,8 @@ def _apply(connection: Connection, rendering: Rendering) -> Changes:
         removed += rendered.removed
     for row in rendering.gone:
         for directory in (f"v1/plugins/{row.name}", f"plugins/{row.name}"):
-            removed += _below(connection, directory)
+            removed += [path for part in ("data", "site") for path in published.below(connection, directory, part)]
     return tree.apply(connection, files, removed)
-
-
-def _below(connection: Connection, directory: str) -> list[str]:
-    paths = []
-    for part in ("data", "site"):
-        location = published.location(part, directory)
-        query = select(tree_table.c.directory, tree_table.c.name).where(
-            tree_table.c.type == "file",
-            (tree_table.c.directory == location) | tree_table.c.directory.startswith(f"{location}/", autoescape=True),
-        )
-        paths += [f"{row.directory.partition('/')[2]}/{row.name}" for row in connection.execute(query)]
-    return paths
 
 
 def _entries(connection: Connection, rendering: Rendering, before: Snapshot | None) -> list[dict[str, Any]]:
@@ -156,6 +150,7 @@ def _entries(connection: Connection, rendering: Rendering, before: Snapshot | No
             **rendered.about,
             "state": rendered.state,
             "last_event": rendered.row.newest,
+            "complete_from": rendered.row.complete_from,
             "documents": _documents(connection, rendered.about["name"]),
         }
         for rendered in rendering.plugins

@@ -74,11 +74,6 @@ def files(load: Load, root: str) -> dict[str, Entry]:
     return difference(load, None, root).changed
 
 
-def size(load: Load, root: str) -> int:
-    """Return the bytes of all files of the tree with this root manifest."""
-    return sum(entry.size for entry in files(load, root).values())
-
-
 class _Side:
     """One of the two trees that are compared: what of it is not in the other."""
 

@@ -1,12 +1,15 @@
 """Snapshots as the database remembers them."""
 
-from dataclasses import dataclass
+import time
+from collections.abc import Collection
+from dataclasses import dataclass, fields
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from statscache import canonical
+from statscache.store.bulk import among
 from statscache.store.schema import snapshot
 
 
@@ -20,10 +23,14 @@ class Snapshot:
         parent: The id of the snapshot before; None for the first.
         through: Timestamp of the newest message that it knows; None before the first.
         created_at: Wall clock, seconds since 1970 UTC.
+        current_until: When it was last known to be current, here or at a target; wall clock, seconds since 1970 UTC.
         manifest: Name of the object that is the root manifest.
-        summary: What is said of it: `pages`, the fingerprint of the pages; `plugins`, their entries in the index;
-            `reasons`, why plugins are not `ok`; `changes`, what changed since the parent; after a rollback `origin`,
-            the generation whose tree it is.
+        origin: The generation that first had this tree; its own, but after a rollback.
+        size: Bytes of all its files.
+        announced: Whether the bus was told of it.
+        summary: What is said of it: `pages`, the fingerprint of the pages, and `whole`, whether all of them could be
+            rendered; `plugins`, their entries in the index; `reasons`, why plugins are not `ok`; `oversize`, documents
+            that broke their budget; `changes`, what changed since the parent.
     """
 
     generation: int
@@ -31,13 +38,12 @@ class Snapshot:
     parent: str | None
     through: int | None
     created_at: int
+    current_until: int
     manifest: str
+    origin: int
+    size: int
+    announced: bool
     summary: dict[str, Any]
-
-    @property
-    def origin(self) -> int:
-        """The generation that first had this tree; its own, but after a rollback."""
-        return int(self.summary.get("origin", self.generation))
 
     @property
     def is_rollback(self) -> bool:
@@ -51,30 +57,56 @@ def current(connection: Connection) -> Snapshot | None:
     return None if row is None else _loaded(row)
 
 
-def retained(connection: Connection) -> list[Snapshot]:
-    """Return all snapshots that are kept, newest first."""
-    return [_loaded(row) for row in connection.execute(select(snapshot).order_by(snapshot.c.generation.desc()))]
+def listed(connection: Connection, generations: Collection[int]) -> list[Snapshot]:
+    """Return the snapshots of these generations, newest first."""
+    wanted = among(connection, snapshot.c.generation, list(generations))
+    return [
+        _loaded(row)
+        for row in connection.execute(select(snapshot).where(wanted).order_by(snapshot.c.generation.desc()))
+    ]
+
+
+def found(connection: Connection, identity: str) -> list[Snapshot]:
+    """Return the snapshots whose id begins so, the newest of each id."""
+    newest = (
+        select(func.max(snapshot.c.generation))
+        .where(snapshot.c.id.startswith(identity, autoescape=True))
+        .group_by(snapshot.c.id)
+    )
+    return [_loaded(row) for row in connection.execute(select(snapshot).where(snapshot.c.generation.in_(newest)))]
+
+
+def is_known(connection: Connection, identity: str) -> bool:
+    """Return whether a snapshot of this id was made from this database, and is remembered."""
+    return connection.scalar(select(snapshot.c.id).where(snapshot.c.id == identity).limit(1)) is not None
 
 
 def save(connection: Connection, new: Snapshot) -> None:
-    """Store a new snapshot."""
-    connection.execute(
-        insert(snapshot).values(
-            generation=new.generation,
-            id=new.id,
-            parent=new.parent,
-            through=new.through,
-            created_at=new.created_at,
-            manifest=new.manifest,
-            summary=canonical.identity(new.summary),
-        )
-    )
+    """Store a new snapshot; the one before was current until now."""
+    before = select(func.max(snapshot.c.generation)).scalar_subquery()
+    _keep_current(connection, snapshot.c.generation == before, new.created_at)
+    values = {field.name: getattr(new, field.name) for field in fields(new)}
+    connection.execute(insert(snapshot).values(values | {"summary": canonical.identity(new.summary)}))
+
+
+def is_served(connection: Connection, generation: int, identity: str) -> None:
+    """Take note that a target serves a snapshot now: until now, it was current there."""
+    _keep_current(connection, (snapshot.c.generation == generation) & (snapshot.c.id == identity), int(time.time()))
+
+
+def was_announced(connection: Connection, generation: int) -> None:
+    """Take note that the bus was told of a snapshot."""
+    connection.execute(update(snapshot).where(snapshot.c.generation == generation).values(announced=True))
 
 
 def update_summary(connection: Connection, changed: Snapshot) -> None:
     """Store what the pointer says of a snapshot whose tree is the same: states of plugins are no part of the tree."""
     summary = canonical.identity(changed.summary)
     connection.execute(update(snapshot).where(snapshot.c.generation == changed.generation).values(summary=summary))
+
+
+def _keep_current(connection: Connection, which: Any, until: int) -> None:
+    connection.execute(update(snapshot).where(which, snapshot.c.current_until < until).values(current_until=until))
 
 
 def _loaded(row: Row[Any]) -> Snapshot:

@@ -1,13 +1,19 @@
-"""What is kept of the past: a number of snapshots, for a time, and the objects that they refer to."""
+"""What is kept of the past: a number of snapshots, for a time, and the objects that they refer to.
+
+A snapshot was current until its successor was made, and at a target until that served the successor. Its age counts
+from then, and so does the grace for readers who still hold its index: for as long, nothing goes that it refers to.
+"""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, exists, func, select
 
 from statscache.config import RetentionSection
 from statscache.snapshot import record
+from statscache.snapshot.record import Snapshot
 from statscache.store.bulk import Upsert, among
 from statscache.store.schema import dropped, object_, shard, snapshot, tree
 
@@ -22,43 +28,50 @@ class Garbage:
     """What nobody needs any longer.
 
     Attributes:
-        generations: Snapshots that are retained no longer.
-        expired: Ids of snapshots that are retained no longer, and that no retained one shares.
-        objects: Names of objects that no retained snapshot refers to, and whose grace is over.
+        generations: Snapshots that are retained no longer, and whose grace is over.
+        objects: Names of objects that none of the other snapshots refers to, and whose grace is over.
     """
 
     generations: tuple[int, ...] = ()
-    expired: tuple[str, ...] = ()
     objects: tuple[str, ...] = ()
 
 
+def retained(connection: Connection, retention: RetentionSection) -> list[Snapshot]:
+    """Return the snapshots that are retained, newest first; those that are merely in their grace are left out."""
+    return record.listed(connection, _retained(_ages(connection), retention, time.time()))
+
+
 def find(connection: Connection, retention: RetentionSection) -> Garbage:
-    """Return what retention allows to be deleted now; the current snapshot always stays."""
-    kept = record.retained(connection)
-    now = time.time()
-    youngest = now - retention.days * 86400
-    stays = {row.generation for row in kept[: retention.snapshots] if row.created_at >= youngest} | {
-        row.generation for row in kept[:1]
-    }
+    """Return what may be deleted now; the current snapshot always stays."""
+    rows, now = _ages(connection), time.time()
+    grace_began = now - retention.grace_hours * 3600
+    stays = _retained(rows, retention, now) | {row.generation for row in rows if row.current_until > grace_began}
+    kept = [row for row in rows if row.generation in stays]
     # A rollback refers to the objects of the generation that it went back to.
-    oldest = min((row.origin for row in kept if row.generation in stays), default=0)
-    ids = {row.id for row in kept if row.generation in stays}
-    generations = tuple(row.generation for row in kept if row.generation not in stays)
-    expired = tuple(sorted({row.id for row in kept if row.generation not in stays} - ids))
+    oldest = min((row.origin for row in kept), default=0)
     # An object that was dropped again later is still referred to by a snapshot before that.
     last = select(dropped.c.object).group_by(dropped.c.object).having(
-        func.max(dropped.c.generation) <= oldest,
-        func.max(dropped.c.dropped_at) <= int(now - retention.grace_hours * 3600),
+        func.max(dropped.c.generation) <= oldest, func.max(dropped.c.dropped_at) <= int(grace_began)
     )
     unused = last.where(
         ~exists().where(tree.c.object == dropped.c.object), ~exists().where(shard.c.object == dropped.c.object)
     )
-    manifests = {row.manifest for row in kept if row.generation in stays}
-    return Garbage(generations, expired, tuple(sorted(set(connection.scalars(unused)) - manifests)))
+    objects = set(connection.scalars(unused)) - {row.manifest for row in kept}
+    return Garbage(tuple(row.generation for row in rows if row.generation not in stays), tuple(sorted(objects)))
+
+
+def drop(connection: Connection, by: Snapshot, objects: Collection[str]) -> None:
+    """Take note of objects to which a new snapshot refers no longer, and the one before did."""
+    if objects:
+        when = {"generation": by.generation, "dropped_at": by.created_at}
+        connection.execute(dropped.insert(), [{**when, "object": name} for name in sorted(objects)])
 
 
 def suspect(connection: Connection, objects: Sequence[str]) -> None:
-    """Take note of objects that no tree refers to yet: if none ever does, for want of a commit, they are garbage."""
+    """Take note of objects that no tree refers to yet: if none ever does, they are garbage after the grace.
+
+    They are of a build that was not committed, or of another database that published to the same place.
+    """
     now = int(time.time())
     _suspect(connection, [(_BEFORE_ALL, name, now) for name in objects])
 
@@ -78,3 +91,22 @@ def collect(connection: Connection, garbage: Garbage) -> None:
     if garbage.generations:
         gone = among(connection, snapshot.c.generation, garbage.generations)
         connection.execute(delete(snapshot).where(gone))
+
+
+class _Age(NamedTuple):
+    generation: int
+    origin: int
+    manifest: str
+    current_until: int
+
+
+def _ages(connection: Connection) -> list[_Age]:
+    """Return what decides on each snapshot, newest first: there may be many, and their summaries are large."""
+    columns = [snapshot.c[name] for name in _Age._fields]
+    return [_Age(*row) for row in connection.execute(select(*columns).order_by(snapshot.c.generation.desc()))]
+
+
+def _retained(rows: Sequence[_Age], retention: RetentionSection, now: float) -> set[int]:
+    youngest = now - retention.days * 86400
+    older = {row.generation for row in rows[: retention.snapshots] if row.current_until >= youngest}
+    return older | {row.generation for row in rows[:1]}

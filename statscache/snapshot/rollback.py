@@ -6,10 +6,10 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from statscache.exceptions import UnknownSnapshot
-from statscache.snapshot import record, tree
+from statscache.snapshot import record, retention, tree
 from statscache.snapshot.build import listed
 from statscache.snapshot.record import Snapshot
-from statscache.store import published
+from statscache.store import published, targets
 
 
 def rollback(connection: Connection, identity: str, *, generation: int = 0) -> Snapshot:
@@ -23,13 +23,12 @@ def rollback(connection: Connection, identity: str, *, generation: int = 0) -> S
     Raises:
         UnknownSnapshot: No retained snapshot, or more than one, has such an id, or it is current already.
     """
-    retained = record.retained(connection)
-    found = {row.id: row for row in reversed(retained) if row.id.startswith(identity)}
-    if len(found) != 1:
+    found, current = record.found(connection, identity), record.current(connection)
+    if current is None or len(found) != 1:
         number = "no" if not found else "more than one"
         message = f"{number} retained snapshot has an id that begins with {identity!r}: see `statscache snapshots`"
         raise UnknownSnapshot(message)
-    old, current = next(iter(found.values())), retained[0]
+    (old,) = found
     if old.manifest == current.manifest:
         raise UnknownSnapshot(f"snapshot {old.id[:12]} is current already")
 
@@ -37,12 +36,18 @@ def rollback(connection: Connection, identity: str, *, generation: int = 0) -> S
         return published.load(connection, name)
 
     changes = tree.between(load, current.manifest, old.manifest)
+    now = int(time.time())
     new = replace(
         old,
         generation=max(generation, current.generation) + 1,
         parent=current.id,
-        created_at=int(time.time()),
-        summary={**old.summary, "origin": old.origin, "changes": listed(changes)},
+        created_at=now,
+        current_until=now,
+        announced=False,
+        summary={**old.summary, "changes": listed(changes)},
     )
     record.save(connection, new)
+    # The tree in the database stays as it is, and so do its objects; but its root is that of no current snapshot.
+    retention.drop(connection, new, [current.manifest])
+    targets.invalidate(connection)
     return new

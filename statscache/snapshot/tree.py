@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Select, delete, select
+from sqlalchemy import Connection, Select, delete, func, select
 
 from statscache.snapshot import manifest
 from statscache.snapshot.manifest import LARGEST, Load
@@ -26,6 +26,7 @@ class Changes:
         changed: Paths of files that have other bytes.
         removed: Paths of files that are gone.
         dropped: Objects that some path referred to before and refers to no longer.
+        growth: Bytes that all files have more than before.
     """
 
     root: str | None = None
@@ -33,6 +34,7 @@ class Changes:
     changed: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     dropped: set[str] = field(default_factory=set)
+    growth: int = 0
 
 
 def apply(connection: Connection, files: Mapping[str, Entry], removed: Iterable[str]) -> Changes:
@@ -65,6 +67,11 @@ def between(load: Load, old: str, new: str) -> Changes:
     )
 
 
+def size(connection: Connection) -> int:
+    """Return the bytes of all files of the tree in the database, which are counted for it."""
+    return int(connection.scalar(select(func.sum(tree.c.size)).where(tree.c.type == "file")) or 0)
+
+
 class _Update:
     """One change of the tree, from its files up to its root."""
 
@@ -81,6 +88,8 @@ class _Update:
         for name, entry in sorted(changed.items()):
             there = self.changes.changed if name in before else self.changes.added
             (self.changes.removed if entry is None else there).append(f"{prefix}/{name}" if prefix else name)
+        self.changes.growth += sum(entry.size for entry in changed.values() if entry is not None)
+        self.changes.growth -= sum(before[name].size for name in changed if name in before)
         self._put(location, changed, before)
 
     def finish(self) -> None:

@@ -80,6 +80,7 @@ def _chunks(
                     offset += length + len(rest) - len(line)
                     where = f"the line that ends at byte {offset}"
                     reason = f"{where} has {length + len(rest)} bytes; at most {max_line} are taken ([bus] max_line)"
+                    reason += f", and the first {_KEPT_OF_OVERSIZE} are kept here"
                     oversize.append((line[:_KEPT_OF_OVERSIZE], reason))
                 elif not line.isspace():
                     lines.append(line)

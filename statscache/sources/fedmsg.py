@@ -219,8 +219,10 @@ def stop_when(stopping: threading.Event, hub: CentralMokshaHub) -> None:
     def look() -> None:
         if stopping.is_set():
             looking.stop()
-            hub.close()
-            _stop_reactor()
+            try:
+                hub.close()
+            finally:
+                _stop_reactor()
 
     looking = LoopingCall(look)
     looking.start(_SECONDS_BETWEEN_LOOKS, now=False)

@@ -43,6 +43,7 @@ class Database:
             )
             raise ConfigurationError(message) from error
         self.is_sqlite = self.engine.dialect.name == "sqlite"
+        self._rehearsal: Connection | None = None
         if self.is_sqlite:
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
@@ -50,6 +51,10 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Give a connection on which every query sees the same committed state."""
+        if self._rehearsal is not None:
+            with self._rehearsal.begin_nested():
+                yield self._rehearsal
+            return
         level: dict[str, Any] = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
         with self.engine.connect() as connection, connection.execution_options(**level).begin():
             yield connection
@@ -57,8 +62,27 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Give a connection inside one transaction, committed at the end and rolled back on an exception."""
+        if self._rehearsal is not None:
+            with self._rehearsal.begin_nested():
+                yield self._rehearsal
+            return
         with self.engine.connect() as connection, connection.execution_options(writing=True).begin():
             yield connection
+
+    @contextmanager
+    def rehearsing(self) -> Iterator[None]:
+        """Undo at the end whatever this process does with the database meanwhile; nobody else sees anything of it.
+
+        One thread at a time may use the database then. On SQLite, other processes wait before they write.
+        """
+        with self.engine.connect() as connection:
+            transaction = connection.execution_options(writing=True).begin()
+            self._rehearsal = connection
+            try:
+                yield
+            finally:
+                self._rehearsal = None
+                transaction.rollback()
 
     def prepare(self) -> None:
         """Create the schema in an empty database and check it in any other.

@@ -6,12 +6,14 @@ _CHECKS = {
     "a plugin's position is beyond the journal's end": (
         "SELECT name FROM plugin WHERE position > (SELECT head FROM journal)"
     ),
-    "the segments of the journal overlap or leave a hole": (
-        "SELECT a.first FROM segment a WHERE a.first <> 1 AND NOT EXISTS"
-        " (SELECT 1 FROM segment b WHERE b.first + b.messages = a.first)"
+    "the segments of the journal overlap": (
+        "SELECT a.first FROM segment a JOIN segment b ON b.first > a.first AND b.first < a.first + a.messages LIMIT 5"
     ),
-    "the journal's head is not the end of its last segment": (
-        "SELECT head FROM journal WHERE head <> COALESCE((SELECT MAX(first + messages - 1) FROM segment), 0)"
+    "the segments of the journal hold other than its messages without the removed ones": (
+        "SELECT head FROM journal WHERE head - removed <> COALESCE((SELECT SUM(messages) FROM segment), 0)"
+    ),
+    "a segment reaches beyond the journal's head": (
+        "SELECT first FROM segment WHERE first + messages - 1 > (SELECT head FROM journal)"
     ),
     "the journal holds other than one identity for each message": (
         "SELECT head FROM journal WHERE head <> (SELECT COUNT(*) FROM message_id)"

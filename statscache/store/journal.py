@@ -1,6 +1,7 @@
 """The journal: every accepted message once, in order of acceptance, in compressed segments.
 
-The *position* of a message is its number, counted from 1; the journal's *head* is the number of its last message.
+The *position* of a message is its number, counted from 1; the journal's *head* is the number of its last message. Old
+segments may be removed, and leave a hole; positions stay.
 A message is known by 64 bits of the digest of its id, looked up in its UTC day and both neighbours, because
 history and bus may disagree on the second, and so on the day, of one message.
 """
@@ -9,16 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import zstandard
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from statscache.store.bulk import Upsert, among
 from statscache.store.schema import journal, message_id, segment
-
-MERGE_BELOW = 2_000
-"""Messages below which a segment is small; small segments at the end of the journal are merged."""
-
-MERGE_AT = 16
-"""Number of small segments at the end of the journal at which they are merged into one."""
 
 # Level 3 would save an eighth of the space, and take half as long again.
 _LEVEL = 1
@@ -35,6 +30,19 @@ class Head:
 
     position: int
     through: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What `[journal] keep` has removed.
+
+    Attributes:
+        messages: How many.
+        until: End of the newest day of which a message was removed, seconds since 1970 UTC; None if none was.
+    """
+
+    messages: int
+    until: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +83,12 @@ def count(connection: Connection, *, known: int, conflicts: int, foreign: int) -
     )
 
 
+def removed(connection: Connection) -> Removed:
+    """Return what is in the journal no longer."""
+    row = connection.execute(select(journal.c.removed, journal.c.removed_until)).one()
+    return Removed(row.removed, row.removed_until)
+
+
 def find(connection: Connection, wanted: Iterable[Identity]) -> dict[int, list[Identity]]:
     """Return the identities in the journal that share a digest with one of `wanted`, in its day or a neighbour."""
     days: dict[int, list[int]] = {}
@@ -102,13 +116,11 @@ def append(
         times: Their timestamps.
     """
     first = end.position + 1
-    _write(connection, first, len(records), min(times), max(times), b"\n".join(records))
+    write(connection, first, len(records), min(times), max(times), b"\n".join(records))
     _insert_ids(connection, identities)
     newest = max(times)
     moved = Head(end.position + len(records), newest if end.through is None else max(end.through, newest))
     connection.execute(update(journal).values(head=moved.position, through=moved.through))
-    if len(records) < MERGE_BELOW:
-        _merge_small(connection)
     return moved
 
 
@@ -123,7 +135,7 @@ def read(connection: Connection, after: int, until: int) -> Iterator[tuple[int, 
         ).one_or_none()
         if row is None:
             return
-        for position, record in enumerate(_records(row), row.first):
+        for position, record in enumerate(content(row.data).split(b"\n"), row.first):
             if after < position <= until:
                 yield position, record
         after = row.first + row.messages - 1
@@ -141,29 +153,25 @@ def sizes(connection: Connection) -> tuple[int, int, int]:
     return row[0], int(row[1] or 0), int(row[2] or 0)
 
 
-def _write(connection: Connection, first: int, number: int, oldest: int, newest: int, data: bytes) -> None:
-    compressed = zstandard.ZstdCompressor(level=_LEVEL).compress(data)
+def write(
+    connection: Connection, first: int, number: int, oldest: int, newest: int, data: bytes, level: int = _LEVEL
+) -> None:
+    """Store a segment.
+
+    Args:
+        connection: The transaction; it holds the journal's lock.
+        first: Position of its first message.
+        number: Of its messages, which have the positions that follow.
+        oldest: Their smallest timestamp.
+        newest: Their greatest timestamp.
+        data: Their records, joined by newlines.
+        level: Of compression.
+    """
+    compressed = zstandard.ZstdCompressor(level=level).compress(data)
     values = {"messages": number, "oldest": oldest, "newest": newest, "size": len(data), "data": compressed}
     connection.execute(insert(segment).values(first=first, **values))
 
 
-def _records(row: Row[tuple[int, int, int, int, int, bytes]]) -> list[bytes]:
-    return zstandard.ZstdDecompressor().decompress(row.data).split(b"\n")
-
-
-def _merge_small(connection: Connection) -> None:
-    tail = select(segment.c.first, segment.c.messages).order_by(segment.c.first.desc()).limit(MERGE_AT)
-    rows = connection.execute(tail).all()
-    if len(rows) < MERGE_AT or any(row.messages >= MERGE_BELOW for row in rows):
-        return
-    first = rows[-1].first
-    merged = connection.execute(select(segment).where(segment.c.first >= first).order_by(segment.c.first)).all()
-    connection.execute(delete(segment).where(segment.c.first >= first))
-    _write(
-        connection,
-        first,
-        sum(row.messages for row in merged),
-        min(row.oldest for row in merged),
-        max(row.newest for row in merged),
-        b"\n".join(line for row in merged for line in _records(row)),
-    )
+def content(compressed: bytes) -> bytes:
+    """Return the records of a segment, joined by newlines."""
+    return zstandard.ZstdDecompressor().decompress(compressed)

@@ -28,6 +28,8 @@ class Position:
         newest: Timestamp of the newest message that counted; None before the first.
         failures: Messages in a row on which the plugin raised.
         suspended: Why the plugin folds no longer; None if it does.
+        complete_from: Timestamp before which messages do not count, for the journal had lost some of them when the
+            plugin began; None if it had not.
         rendered_through: `through` of the snapshot that holds the plugin's documents; None if none does.
         rendered_with: What else the documents depended on then; another value means to render all of them.
     """
@@ -41,13 +43,15 @@ class Position:
     newest: int | None
     failures: int
     suspended: str | None
+    complete_from: int | None
     rendered_through: int | None
     rendered_with: str | None
 
 
-def register(connection: Connection, name: str, version: str) -> None:
+def register(connection: Connection, name: str, version: str, complete_from: int | None = None) -> None:
     """Make a row for a plugin that the database has not seen; it starts at the beginning of the journal."""
-    connection.execute(insert(plugin).values(name=name, version=version, position=0, revision=0, failures=0))
+    new = {"version": version, "complete_from": complete_from}
+    connection.execute(insert(plugin).values(name=name, position=0, revision=0, failures=0, **new))
 
 
 def load(connection: Connection) -> dict[str, Position]:
@@ -65,7 +69,7 @@ def save(connection: Connection, rows: Sequence[Position]) -> None:
     """Store what folding moved; the caller holds the locks."""
     if not rows:
         return
-    moved = ("version", "position", "revision", "oldest", "newest", "failures", "suspended")
+    moved = ("version", "position", "revision", "oldest", "newest", "failures", "suspended", "complete_from")
     statement = (
         update(plugin)
         .where(plugin.c.id == bindparam("row"))

@@ -4,7 +4,7 @@ A *directory* is a path relative to a subtree, `""` for the subtree itself; the 
 object's name is the SHA-256 of its bytes and the extension of the file, which decides its content type.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -14,6 +14,9 @@ from sqlalchemy import Connection, select
 from statscache import canonical
 from statscache.store.bulk import Upsert, among
 from statscache.store.schema import object_, tree
+
+BUDGETS = {"latest": 100_000, "series": 1_000_000}
+"""Bytes that a document of each kind may have, for those who fetch it often."""
 
 _insert_objects = Upsert(object_)
 
@@ -68,6 +71,12 @@ def load(connection: Connection, name: str) -> bytes:
     return zstandard.ZstdDecompressor().decompress(data)
 
 
+def unknown(connection: Connection, names: Collection[str]) -> set[str]:
+    """Return those names of objects that are not in the database."""
+    wanted = among(connection, object_.c.name, list(names))
+    return set(names).difference(connection.scalars(select(object_.c.name).where(wanted)))
+
+
 def entry(connection: Connection, path: str) -> Entry | None:
     """Return the entry of the file at `path`, or None if no such file is in the tree."""
     return entries(connection, path.rpartition("/")[0], [path.rpartition("/")[2]], subtree(path)).get(path)
@@ -85,6 +94,33 @@ def entries(
     prefix = f"{directory}/" if directory else ""
     rows = connection.execute(query.order_by(tree.c.name))
     return {prefix + row.name: Entry(row.type, row.object, row.size) for row in rows}
+
+
+def below(connection: Connection, directory: str, part: str) -> list[str]:
+    """Return the paths of all files below a directory in one subtree, however deep."""
+    here = location(part, directory)
+    # All that begins so, by code point, and in the index: "0" is the character behind "/".
+    deeper = (tree.c.directory > f"{here}/") & (tree.c.directory < f"{here}0")
+    query = select(tree.c.directory, tree.c.name).where(tree.c.type == "file", (tree.c.directory == here) | deeper)
+    return [f"{row.directory.partition('/')[2]}/{row.name}" for row in connection.execute(query)]
+
+
+def oversize(connection: Connection, plugins: Iterable[str]) -> list[dict[str, str | int]]:
+    """Return the documents of plugins that are larger than their budget: `path`, `size` and `limit`, by path."""
+    roots = [location("data", f"v1/plugins/{name}") for name in plugins]
+    series = [f"{root}/series" for root in roots]
+    resolutions = select(tree.c.directory, tree.c.name).where(among(connection, tree.c.directory, series))
+    periods = [f"{row.directory}/{row.name}" for row in connection.execute(resolutions)]
+    documents = select(tree.c.directory, tree.c.name, tree.c.size).where(
+        among(connection, tree.c.directory, roots + periods), tree.c.type == "file", tree.c.size > min(BUDGETS.values())
+    )
+    found: list[dict[str, str | int]] = []
+    for directory, name, size in connection.execute(documents):
+        kind = "series" if directory in periods else name.partition(".")[0]
+        if size > BUDGETS.get(kind, size):
+            path = f"{directory.partition('/')[2]}/{name}"
+            found.append({"path": path, "size": size, "limit": BUDGETS[kind]})
+    return sorted(found, key=lambda document: document["path"])
 
 
 def location(part: str, directory: str) -> str:

@@ -1,16 +1,17 @@
 """What was set aside: bytes that are no message, and messages on which one plugin raised.
 
-Nothing here is lost: the bytes, or the position in the journal, stay until they are retried or dropped.
+The position of a message in the journal stays until it is retried or dropped, and so do bytes, as long as there is
+room: beyond that the oldest go first, and are counted.
 """
 
 import time
 from dataclasses import dataclass
 
 import zstandard
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, update
 
 from statscache import canonical
-from statscache.store.schema import quarantine
+from statscache.store.schema import journal, quarantine
 
 PARSER = ""
 """The plugin column of what no plugin has seen, because it is no message."""
@@ -73,6 +74,33 @@ def drop(connection: Connection, ids: tuple[int, ...]) -> int:
 def drop_plugin(connection: Connection, plugin: str) -> None:
     """Forget what was set aside for a plugin that is about to fold the journal anew."""
     connection.execute(delete(quarantine).where(quarantine.c.plugin == plugin))
+
+
+def discard(connection: Connection, kept: int) -> int:
+    """Forget the oldest of what is no message until at most `kept` bytes are left; return how many went."""
+    ours = quarantine.c.plugin == PARSER
+    excess = bytes_kept(connection) - kept
+    if excess <= 0:
+        return 0
+    last = 0
+    for row in connection.execute(select(quarantine.c.id, quarantine.c.size).where(ours).order_by(quarantine.c.id)):
+        last = row.id
+        excess -= row.size
+        if excess <= 0:
+            break
+    gone = connection.execute(delete(quarantine).where(ours, quarantine.c.id <= last)).rowcount
+    connection.execute(update(journal).values(discarded=journal.c.discarded + gone))
+    return gone
+
+
+def bytes_kept(connection: Connection) -> int:
+    """Return the bytes of what is no message, uncompressed."""
+    return int(connection.scalar(select(func.sum(quarantine.c.size)).where(quarantine.c.plugin == PARSER)) or 0)
+
+
+def discarded(connection: Connection) -> int:
+    """Return how much of what was set aside was kept no longer, for want of room."""
+    return connection.scalar(select(journal.c.discarded)) or 0
 
 
 def totals(connection: Connection) -> dict[str, int]:

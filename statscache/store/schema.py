@@ -9,6 +9,7 @@ its numbers. A `member` is 64 bits of the digest of a member's name, which stand
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     Index,
     Integer,
@@ -27,6 +28,12 @@ metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_nam
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 CodePoints = Text().with_variant(Text(collation="C"), "postgresql")
 
+
+def _whole(column: str) -> CheckConstraint:
+    """Return the constraint that a sum stays within 64 bits; SQLite would go on with a float beyond them."""
+    return CheckConstraint(f"{column} BETWEEN -9223372036854775807 AND 9223372036854775807")
+
+
 journal = Table(
     "journal",
     metadata,
@@ -36,6 +43,9 @@ journal = Table(
     Column("known", BigInteger, nullable=False),
     Column("conflicts", BigInteger, nullable=False),
     Column("foreign_messages", BigInteger, nullable=False),
+    Column("discarded", BigInteger, nullable=False, server_default="0"),
+    Column("removed", BigInteger, nullable=False, server_default="0"),
+    Column("removed_until", BigInteger),
 )
 
 segment = Table(
@@ -87,6 +97,7 @@ source = Table(
     metadata,
     Column("name", CodePoints, primary_key=True),
     Column("newest", BigInteger),
+    Column("heard", BigInteger),
     Column("offset", BigInteger, nullable=False),
     Column("accepted", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
@@ -112,6 +123,7 @@ plugin = Table(
     Column("newest", BigInteger),
     Column("failures", BigInteger, nullable=False),
     Column("suspended", CodePoints),
+    Column("complete_from", BigInteger),
     Column("rendered_through", BigInteger),
     Column("rendered_with", CodePoints),
 )
@@ -125,6 +137,7 @@ key = Table(
     Column("total", BigInteger, nullable=False),
     Column("first", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
+    _whole("total"),
     sqlite_with_rowid=False,
 )
 Index("ix_key_plugin_total", key.c.plugin, key.c.total)
@@ -137,6 +150,7 @@ bucket = Table(
     Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
     Column("value", BigInteger, nullable=False),
+    _whole("value"),
     sqlite_with_rowid=False,
 )
 
@@ -148,6 +162,7 @@ key_day = Table(
     Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("part", LargeBinary, primary_key=True),
     Column("value", BigInteger, nullable=False),
+    _whole("value"),
     sqlite_with_rowid=False,
 )
 
@@ -249,7 +264,11 @@ snapshot = Table(
     Column("parent", CodePoints),
     Column("through", BigInteger),
     Column("created_at", BigInteger, nullable=False),
+    Column("current_until", BigInteger, nullable=False),
     Column("manifest", CodePoints, nullable=False),
+    Column("origin", BigInteger, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("announced", Boolean, nullable=False),
     Column("summary", LargeBinary, nullable=False),
 )
 
@@ -263,6 +282,7 @@ target = Table(
     Column("requests", BigInteger, nullable=False),
     Column("bytes", BigInteger, nullable=False),
     Column("milliseconds", BigInteger, nullable=False),
+    Column("invalidation_due", Boolean, nullable=False),
     Column("error", CodePoints),
 )
 

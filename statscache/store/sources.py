@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select
 
@@ -11,7 +12,7 @@ from statscache.store.schema import held, source
 
 _put = Upsert(
     source,
-    lambda table, new: {name: new[name] for name in ("newest", "offset", "accepted", "seen_at")},
+    lambda table, new: {name: new[name] for name in ("newest", "heard", "offset", "accepted", "seen_at")},
 )
 _hold = Upsert(held)
 
@@ -23,16 +24,26 @@ class SourceRow:
     Attributes:
         name: Such as `fedmsg`, or the path of an archive.
         newest: Timestamp of the newest message that came from it; None before the first.
+        heard: Up to when everything that a live source sent has come, seconds since 1970 UTC; None for other sources.
         offset: Bytes of an archive that have been read and committed.
-        accepted: Messages accepted from it.
+        accepted: Messages accepted from it as they came, without those that were held or tried again.
         seen_at: Wall clock of its last batch, seconds since 1970 UTC.
     """
 
     name: str
-    newest: int | None
-    offset: int
-    accepted: int
-    seen_at: int
+    newest: int | None = None
+    heard: int | None = None
+    offset: int = 0
+    accepted: int = 0
+    seen_at: int = 0
+
+
+class Held(NamedTuple):
+    """A message of the future: the digest of its bytes, its source, its bytes."""
+
+    digest: int
+    source: str
+    data: bytes
 
 
 def load(connection: Connection, name: str) -> SourceRow | None:
@@ -48,7 +59,7 @@ def listed(connection: Connection) -> list[SourceRow]:
 
 def save(connection: Connection, row: SourceRow) -> None:
     """Store what is known of a source."""
-    _put(connection, [(row.name, row.newest, row.offset, row.accepted, row.seen_at)])
+    _put(connection, [(row.name, row.newest, row.heard, row.offset, row.accepted, row.seen_at)])
 
 
 def forget(connection: Connection, name: str) -> None:
@@ -61,19 +72,23 @@ def hold(connection: Connection, rows: Sequence[tuple[int, int, str, bytes]]) ->
     _hold(connection, list(dict.fromkeys(rows)))
 
 
-def take_due(connection: Connection, limit: int) -> list[tuple[str, bytes]]:
-    """Remove and return source and bytes of held messages whose time has come."""
-    due = select(held).where(held.c.due <= int(time.time())).order_by(held.c.due, held.c.digest).limit(limit)
-    rows = connection.execute(due.with_for_update()).all()
-    connection.execute(delete(held).where(held.c.digest.in_([row.digest for row in rows])))
-    return [(row.source, row.data) for row in rows]
+def due(connection: Connection, limit: int) -> list[Held]:
+    """Return held messages whose time has come, those that were due first."""
+    query = select(held.c.digest, held.c.source, held.c.data).where(held.c.due <= int(time.time()))
+    return [Held(*row) for row in connection.execute(query.order_by(held.c.due, held.c.digest).limit(limit))]
 
 
-def any_due(connection: Connection) -> bool:
-    """Return whether the time of a held message has come."""
-    return connection.execute(select(held.c.digest).where(held.c.due <= int(time.time())).limit(1)).first() is not None
+def release(connection: Connection, digests: Sequence[int]) -> None:
+    """Hold the messages with these digests no longer."""
+    if digests:
+        connection.execute(delete(held).where(held.c.digest.in_(digests)))
 
 
 def number_held(connection: Connection) -> int:
     """Return how many messages of the future are held."""
     return connection.scalar(select(func.count()).select_from(held)) or 0
+
+
+def bytes_held(connection: Connection) -> int:
+    """Return how many bytes the messages take that are held."""
+    return int(connection.scalar(select(func.sum(func.length(held.c.data)))) or 0)

@@ -49,7 +49,7 @@ def find(reader: Reader, files: Mapping[str, Entry], objects: Iterable[str], sna
             siblings.append((path, base))
         elif base in known:
             reader.findings.add(Weight.BROKEN, path, f"it is a compressed form of {base}, which is missing")
-        elif path.startswith(_OBJECTS) and (changed < oldest or changed > time.time() - _YOUNG):
+        elif path.startswith((_OBJECTS, pointer.SNAPSHOTS)) and (changed < oldest or changed > time.time() - _YOUNG):
             strays.append(path)
         else:
             reader.findings.add(Weight.ORPHAN, path, "nobody refers to it")
@@ -62,7 +62,7 @@ def _check_stray(reader: Reader, path: str) -> None:
     if data is None:
         return
     digest = canonical.digest(data)
-    if path.rpartition(".")[0] == f"{_OBJECTS}{digest[:2]}/{digest}":
+    if path.rpartition(".")[0] in (f"{_OBJECTS}{digest[:2]}/{digest}", f"{pointer.SNAPSHOTS}{digest}"):
         reader.findings.add_alike(Weight.NOTE, path, "no retained snapshot refers to it; it goes after its grace")
     else:
         reader.findings.add(Weight.ORPHAN, path, "nobody refers to it, and its bytes are not those that its name says")

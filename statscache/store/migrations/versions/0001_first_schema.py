@@ -10,6 +10,11 @@ SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 CODE_POINTS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
+def whole(column: str) -> sa.CheckConstraint:
+    """Return the constraint that keeps SQLite from storing a sum beyond 64 bits, which it would make a float."""
+    return sa.CheckConstraint(f"{column} BETWEEN -9223372036854775807 AND 9223372036854775807")
+
+
 def upgrade() -> None:
     """Create all tables, and the journal's one row."""
     op.create_table(
@@ -19,6 +24,7 @@ def upgrade() -> None:
         sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
+        whole("value"),
         sa.PrimaryKeyConstraint("plugin", "width", "start", "key"),
         sqlite_with_rowid=False,
     )
@@ -73,6 +79,9 @@ def upgrade() -> None:
         sa.Column("known", sa.BigInteger(), nullable=False),
         sa.Column("conflicts", sa.BigInteger(), nullable=False),
         sa.Column("foreign_messages", sa.BigInteger(), nullable=False),
+        sa.Column("discarded", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("removed", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("removed_until", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -83,6 +92,7 @@ def upgrade() -> None:
         sa.Column("total", sa.BigInteger(), nullable=False),
         sa.Column("first", sa.BigInteger(), nullable=False),
         sa.Column("last", sa.BigInteger(), nullable=False),
+        whole("total"),
         sa.PrimaryKeyConstraint("plugin", "key"),
         sqlite_with_rowid=False,
     )
@@ -94,6 +104,7 @@ def upgrade() -> None:
         sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("part", sa.LargeBinary(), nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
+        whole("value"),
         sa.PrimaryKeyConstraint("plugin", "key", "start", "part"),
         sqlite_with_rowid=False,
     )
@@ -143,6 +154,7 @@ def upgrade() -> None:
         sa.Column("newest", sa.BigInteger(), nullable=True),
         sa.Column("failures", sa.BigInteger(), nullable=False),
         sa.Column("suspended", CODE_POINTS, nullable=True),
+        sa.Column("complete_from", sa.BigInteger(), nullable=True),
         sa.Column("rendered_through", sa.BigInteger(), nullable=True),
         sa.Column("rendered_with", CODE_POINTS, nullable=True),
         sa.PrimaryKeyConstraint("id"),
@@ -188,7 +200,11 @@ def upgrade() -> None:
         sa.Column("parent", CODE_POINTS, nullable=True),
         sa.Column("through", sa.BigInteger(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("current_until", sa.BigInteger(), nullable=False),
         sa.Column("manifest", CODE_POINTS, nullable=False),
+        sa.Column("origin", sa.BigInteger(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("announced", sa.Boolean(), nullable=False),
         sa.Column("summary", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("generation"),
     )
@@ -196,6 +212,7 @@ def upgrade() -> None:
         "source",
         sa.Column("name", CODE_POINTS, nullable=False),
         sa.Column("newest", sa.BigInteger(), nullable=True),
+        sa.Column("heard", sa.BigInteger(), nullable=True),
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.Column("accepted", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
@@ -225,6 +242,7 @@ def upgrade() -> None:
         sa.Column("requests", sa.BigInteger(), nullable=False),
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("milliseconds", sa.BigInteger(), nullable=False),
+        sa.Column("invalidation_due", sa.Boolean(), nullable=False),
         sa.Column("error", CODE_POINTS, nullable=True),
         sa.PrimaryKeyConstraint("name"),
     )

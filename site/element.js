@@ -1,0 +1,227 @@
+// What all custom elements share: style, one client for each site, when to read, and what to say when nothing can be shown.
+
+import { Client, isLate, NotPublished } from "./statscache.js";
+import * as d from "./drawing.js";
+
+const sheet = new CSSStyleSheet();
+sheet.replaceSync(`
+:host {
+  display: block; max-width: 100%; container-type: inline-size; overflow-wrap: anywhere; font-variant-numeric: tabular-nums;
+  --ink: var(--statscache-ink, currentColor);
+  --quiet: var(--statscache-quiet, light-dark(#5b636e, #a3abb6));
+  --rule: var(--statscache-rule, light-dark(#dfe1e4, #30353c));
+  --accent: var(--statscache-accent, light-dark(#1a56a6, #8ab8ff));
+  --empty: var(--statscache-empty, light-dark(#e9ebee, #262b31));
+  --c1: var(--statscache-c1, light-dark(#1f5fb4, #78acff)); --c2: var(--statscache-c2, light-dark(#b4530a, #f0a05a));
+  --c3: var(--statscache-c3, light-dark(#18795a, #5ccb9c)); --c4: var(--statscache-c4, light-dark(#a3327d, #f08cc4));
+  --c5: var(--statscache-c5, light-dark(#6b55c4, #b1a4ff)); --c6: var(--statscache-c6, light-dark(#80660a, #d9bf4e));
+  --c7: var(--statscache-c7, light-dark(#0d7488, #5ccbe2)); --c8: var(--statscache-c8, light-dark(#6a717c, #a3abb6));
+  color: var(--ink); font-family: var(--statscache-font, inherit); line-height: 1.4;
+}
+:host([hidden]) { display: none; }
+*, *::before, *::after { box-sizing: border-box; }
+.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.quiet, .note, figcaption span { color: var(--quiet); }
+figure, ul, p { margin: 0; padding: 0; }
+figcaption { display: flex; flex-wrap: wrap; gap: 0 .75em; align-items: baseline; margin-bottom: .6em; }
+figcaption strong { font-weight: 600; }
+.note { margin-top: .5em; font-size: .8em; }
+.note a, summary { color: var(--accent); }
+.problem { padding: .6em .85em; border: 1px solid var(--rule); border-left: 3px solid var(--c2); border-radius: 4px; font-size: .9em; }
+.problem p + p { margin-top: .3em; }
+.count { display: flex; flex-wrap: wrap; gap: 0 .5em; align-items: baseline; }
+.count strong { font-size: 2em; font-weight: 600; letter-spacing: -.02em; line-height: 1.1; }
+.plot { position: relative; padding: .5em .25em 1.7em 2.75em; }
+.plane { display: block; width: 100%; overflow: visible; }
+.grid, .base { fill: none; stroke: var(--rule); vector-effect: non-scaling-stroke; }
+.base { stroke: var(--quiet); }
+.levels { position: absolute; left: 0; width: 2.4em; font-size: .78em; color: var(--quiet); }
+.levels span { position: absolute; right: 0; transform: translateY(-50%); }
+.ticks { position: relative; height: 0; font-size: .78em; color: var(--quiet); }
+.ticks span { position: absolute; top: .4em; transform: translateX(-50%); white-space: nowrap; }
+.ticks.flush span { transform: none; top: 0; }
+@container (max-width: 30rem) { .ticks span:nth-child(even) { display: none; } }
+.line { fill: none; stroke: var(--c); stroke-width: 1.75; stroke-linejoin: round; stroke-linecap: round; vector-effect: non-scaling-stroke; }
+.growing { stroke-dasharray: 2 4; }
+.fill { fill: var(--c); }
+.gap { fill: var(--quiet); fill-opacity: .18; }
+.c1 { --c: var(--c1); } .c2 { --c: var(--c2); } .c3 { --c: var(--c3); } .c4 { --c: var(--c4); }
+.c5 { --c: var(--c5); } .c6 { --c: var(--c6); } .c7 { --c: var(--c7); } .c8 { --c: var(--c8); }
+.legend { display: flex; flex-wrap: wrap; gap: .15em 1.1em; margin-top: .5em; list-style: none; font-size: .86em; }
+.legend li { display: flex; gap: .4em; align-items: center; min-width: 0; }
+.legend svg { flex: none; width: .7em; height: .7em; }
+.calendar { display: grid; grid-template-columns: auto 1fr; gap: 0 .4em; font-size: .72em; color: var(--quiet); }
+.calendar svg { display: block; width: 100%; height: auto; }
+.calendar .ticks { grid-column: 2; height: 1.6em; }
+.weekdays { display: grid; grid-template-rows: repeat(7, 1fr); line-height: 1; align-items: center; }
+@container (max-width: 30rem) { .weekdays { display: none; } .calendar { grid-template-columns: 1fr; } .calendar .ticks { grid-column: 1; } }
+.cell { fill: var(--empty); }
+.cell.level { fill: var(--c1); }
+.l1 { fill-opacity: .3; } .l2 { fill-opacity: .5; } .l3 { fill-opacity: .75; } .l4 { fill-opacity: 1; }
+.l1, .l2, .l3, .l4 { stroke: var(--c1); stroke-width: .5; }
+button { padding: 0 .5em; border: 1px solid var(--rule); border-radius: 4px; background: none; color: inherit; font: inherit; cursor: pointer; }
+button:disabled { opacity: .45; cursor: default; }
+:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 3px; }
+details { margin-top: .5em; font-size: .86em; }
+summary { cursor: pointer; }
+.scroll { position: relative; max-height: 22em; overflow: auto; margin-top: .4em; }
+.whole { max-height: none; }
+table { width: 100%; border-collapse: collapse; font-size: .95em; }
+th, td { padding: .35em .7em; text-align: left; vertical-align: baseline; font-weight: inherit; }
+td { max-width: 24em; }
+thead th { color: var(--quiet); font-weight: 600; white-space: nowrap; }
+tbody tr { border-top: 1px solid var(--rule); }
+.number { text-align: right; white-space: nowrap; }
+thead button { padding: 0; border: 0; font-weight: 600; }
+thead button::after { content: "↕"; display: inline-block; width: 1em; margin-left: .25em; opacity: .45; }
+[aria-sort="ascending"] button::after { content: "↑"; opacity: 1; }
+[aria-sort="descending"] button::after { content: "↓"; opacity: 1; }
+td a { color: var(--accent); }
+time { white-space: nowrap; }
+`);
+
+/** One client for each site, whose index one watch asks for, for all elements of the page. */
+class Site {
+  static #all = new Map();
+  #elements = new Set();
+  #stop;
+
+  static of(address) {
+    const client = address ? new Client(address) : new Client();
+    if (!Site.#all.has(client.base)) Site.#all.set(client.base, new Site(client));
+    return Site.#all.get(client.base);
+  }
+
+  constructor(client) {
+    this.client = client;
+  }
+
+  join(element) {
+    this.#elements.add(element);
+    this.#stop ??= this.client.watch(
+      () => this.#elements.forEach((one) => one.refresh()),
+      { onerror: (error) => this.#elements.forEach((one) => one.failed(error)) },
+    );
+  }
+
+  leave(element) {
+    this.#elements.delete(element);
+    if (this.#elements.size) return;
+    this.#stop?.();
+    this.#stop = undefined;
+  }
+}
+
+/** An element that draws a statistic: a subclass gives `draw`, which returns what to show. */
+export class StatscacheElement extends HTMLElement {
+  static observedAttributes = [
+    "site", "plugin", "key", "window", "label", "weeks", "year", "resolution", "days", "document", "list", "columns", "sort", "limit",
+  ];
+  #site;
+  #asked = 0;
+  #shown = false;
+
+  constructor() {
+    super();
+    this.attachShadow({ mode: "open" }).adoptedStyleSheets = [sheet];
+  }
+
+  connectedCallback() {
+    this.#site = Site.of(this.getAttribute("site"));
+    if (!this.#shown) this.#show(d.element("p", { class: "quiet" }, "Loading…"));
+    this.refresh();
+    this.#site.join(this);
+  }
+
+  disconnectedCallback() {
+    this.#site.leave(this);
+    this.#site = undefined;
+  }
+
+  attributeChangedCallback(name, before, now) {
+    if (!this.#site || before === now) return;
+    if (name === "site") {
+      this.disconnectedCallback();
+      this.connectedCallback();
+    } else {
+      this.refresh();
+    }
+  }
+
+  /** Reads the documents anew and draws them; what was asked for last wins. */
+  async refresh() {
+    const asked = ++this.#asked;
+    const { client } = this.#site;
+    try {
+      const plugin = this.getAttribute("plugin");
+      if (!plugin) throw new TypeError(`the element ${this.localName} needs an attribute plugin, such as plugin="volume"`);
+      const index = await client.discover();
+      const about = index.plugins.find(({ name }) => name === plugin);
+      if (!about) {
+        const known = index.plugins.map(({ name }) => name).slice(0, 12);
+        throw new NotPublished(`there is no statistic ${JSON.stringify(plugin)}; there are: ${known.join(", ") || "none"}`);
+      }
+      const drawn = await this.draw(client, index, about);
+      if (asked !== this.#asked) return;
+      this.#shown = true;
+      this.#show(...drawn, this.#note(client, index, about));
+    } catch (error) {
+      if (asked === this.#asked) this.failed(error);
+    }
+  }
+
+  /** Says what is wrong, unless there are older numbers to look at. */
+  failed(error) {
+    if (this.#shown && !(error instanceof NotPublished) && !(error instanceof TypeError)) return;
+    this.#shown = false;
+    const where = d.element("p", { class: "quiet" }, "From ", d.foreign(this.#site?.client.base ?? ""));
+    this.#show(
+      d.element("div", { class: "problem", role: "status" }, d.element("p", {}, "No statistic here: ", d.foreign(error.message, 400), "."), where),
+    );
+  }
+
+  #show(...children) {
+    // An open table stays open when new numbers come.
+    const open = this.shadowRoot.querySelector("details")?.open;
+    const focused = this.shadowRoot.activeElement?.dataset.name;
+    this.shadowRoot.replaceChildren(...children);
+    const details = this.shadowRoot.querySelector("details");
+    if (details && open) details.open = true;
+    if (focused) this.shadowRoot.querySelector(`[data-name="${CSS.escape(focused)}"]`)?.focus();
+  }
+
+  #note(client, index, about) {
+    const link = d.element("a", { href: `${client.base}plugins/${about.name}/index.html` }, "What is counted");
+    const through = index.through === null ? ["No data yet"] : ["Data through ", d.clock(index.through)];
+    const late = isLate(index) ? " · overdue, so it may be old" : "";
+    const state = about.state === "ok" ? "" : ` · ${about.state}`;
+    return d.element("p", { class: "note", part: "note" }, ...through, late, state, " · ", link);
+  }
+
+  /** The key that the attribute names: text, or a JSON array of text and null. */
+  get key() {
+    const text = this.getAttribute("key");
+    if (text === null || !text.startsWith("[")) return text === null ? null : [text];
+    const key = JSON.parse(text);
+    if (!key.every((part) => part === null || typeof part === "string")) throw new TypeError("key is no array of text and null");
+    return key;
+  }
+
+  /** Fails where a document is not published, and says what is; nothing is asked for that is not there. */
+  need(about, name) {
+    const root = `v1/plugins/${about.name}/`;
+    const known = about.documents.map(({ path }) => path.slice(root.length)).filter((path) => path.endsWith(".json"));
+    if (!known.includes(name)) throw new NotPublished(`${about.name} has no ${name}; it has: ${known.join(", ") || "nothing yet"}`);
+  }
+
+  number(name, fallback, least, most) {
+    const value = Number(this.getAttribute(name) ?? fallback);
+    if (!Number.isInteger(value) || value < least || value > most) throw new TypeError(`${name} is a whole number from ${least} to ${most}`);
+    return value;
+  }
+
+  caption(about, rest) {
+    const title = this.getAttribute("label") ?? (this.key ? `${about.title}: ${d.label(this.key)}` : about.title);
+    return d.element("figcaption", {}, d.element("strong", {}, d.foreign(title)), d.element("span", {}, rest));
+  }
+}

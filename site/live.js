@@ -1,0 +1,125 @@
+// Shows what the documents outside the snapshot say: what the newest one changed, and how the service fares.
+
+import { Client } from "./statscache.js";
+import { clean, clock, element, foreign, number } from "./drawing.js";
+
+const client = new Client(new URL("..", import.meta.url).href);
+const MOST = 12;
+
+const age = (seconds) => {
+  const [name, size] = [["day", 86400], ["hour", 3600], ["minute", 60]].find(([, size]) => seconds >= size) ?? ["second", 1];
+  const count = Math.floor(seconds / size);
+  return `${number(count)} ${name}${count === 1 ? "" : "s"}`;
+};
+const ago = (time) => `${age(Math.max(0, Date.now() / 1000 - time))} ago`;
+
+async function read(path) {
+  const response = await fetch(client.base + path, { cache: "no-cache" });
+  if (!response.ok) throw new Error(`${path}: status ${response.status}`);
+  return response.json();
+}
+
+/** Statistics first, and of them the newest numbers before the long series. */
+const weight = (path) => path.split("/").length + (path.startsWith("v1/plugins/") ? 0 : 10) + (path.endsWith("/latest.json") ? -1 : 0);
+
+function showChanges(section, { snapshots }) {
+  const [newest] = snapshots;
+  if (!newest) return;
+  const kinds = [["added", newest.added], ["changed", newest.changed], ["removed", newest.removed]];
+  const counted = kinds.filter(([, paths]) => paths.length).map(([kind, paths]) => `${number(paths.length)} ${kind}`).join(", ");
+  const summary = newest.truncated ? `${number(newest.documents)} documents` : counted;
+  const list = element("ul", { class: "documents" });
+  for (const [kind, paths] of kinds) {
+    for (const path of [...paths].sort((a, b) => weight(a) - weight(b)).slice(0, MOST - list.children.length)) {
+      const name = element("code", {}, foreign(path, 200));
+      list.append(element("li", {}, kind === "removed" ? name : element("a", { href: client.base + path }, name), element("span", { class: "size" }, kind)));
+    }
+  }
+  const rest = newest.documents - list.children.length;
+  const when = element("p", { class: "note" }, `Generation ${number(newest.generation)}, made `, clock(newest.created_at), `: ${summary || "only pages and plots changed"}.`);
+  const more = element("p", { class: "note" }, ...(rest > 0 ? [`And ${number(rest)} more. `] : []), element("a", { href: `${client.base}v1/changes.json` }, "What each snapshot changed"));
+  section.replaceChildren(section.querySelector("h2"), when, list, more);
+  section.hidden = false;
+}
+
+function table(caption, heads, rows) {
+  const row = (name, cells) => element("tr", {}, ...cells.map((cell) => (cell instanceof Node ? element(name, {}, cell) : element(name, typeof cell === "number" ? { class: "number" } : {}, typeof cell === "number" ? number(cell) : cell))));
+  const head = element("tr", {}, ...heads.map(([text, numeric]) => element("th", { scope: "col", class: numeric ? "number" : null }, text)));
+  return element(
+    "div",
+    { class: "scroll", tabindex: 0, role: "region", "aria-label": caption },
+    element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows.map((cells) => row("td", cells)))),
+  );
+}
+
+const time = (moment) => (moment === null ? "never" : clock(moment));
+const badge = (state) => (state === "ok" ? "ok" : element("span", { class: `badge ${clean(state)}` }, clean(state)));
+
+function showStatus(section, status, index) {
+  const troubles = [
+    index.expires_at < Date.now() / 1000 && `nothing was published since ${ago(index.generated_at)}`,
+    status.held && "a rollback holds publishing",
+    status.problems.length && `${number(status.problems.length)} plugins could not be loaded`,
+    ...["failed", "stale", "rebuilding"].map((state) => {
+      const count = status.plugins.filter((plugin) => plugin.state === state).length;
+      return count && `${number(count)} ${count === 1 ? "statistic is" : "statistics are"} ${state}`;
+    }),
+  ].filter(Boolean);
+  const { journal } = status;
+  const fact = (name, ...value) => element("div", {}, element("dt", {}, name), element("dd", {}, ...value));
+  const part = (title, ...content) => [element("h2", {}, title), ...content];
+  const behind = (plugin) => element("a", { href: `${client.base}plugins/${plugin.name}/index.html` }, plugin.name);
+  section.replaceChildren(
+    element("p", { class: troubles.length ? "state-note" : "verdict" }, troubles.length ? `Look closer: ${troubles.join("; ")}.` : "Everything keeps up."),
+    element(
+      "dl",
+      { class: "facts" },
+      fact("Data through", time(status.through)),
+      fact("Written", clock(status.generated_at), ` (${ago(status.generated_at)}), generation ${number(status.generation)}`),
+      fact("Messages", `${number(journal.messages)} accepted; ${number(journal.known)} came again and were not counted twice`),
+      fact("Set aside", `${number(journal.quarantined)} were no messages, ${number(journal.held)} are dated in the future, ${number(journal.conflicts)} contradict an earlier copy, ${number(journal.foreign)} are of other environments`),
+    ),
+    ...part(
+      "Sources",
+      status.sources.length
+        ? table("Sources", [["Source"], ["Delivered last"], ["Newest message"], ["Accepted", true]], status.sources.map((source) => [foreign(source.name), ago(source.seen_at), time(source.newest), source.accepted]))
+        : element("p", { class: "note" }, "None has delivered yet."),
+    ),
+    ...part(
+      "Statistics",
+      table(
+        "Statistics",
+        [["Statistic"], ["State"], ["Last event"], ["Behind", true], ["Set aside", true], ["Why"]],
+        status.plugins.map((plugin) => [behind(plugin), badge(plugin.state), time(plugin.last_event), plugin.behind, plugin.quarantined, foreign(plugin.reason, 300)]),
+      ),
+    ),
+    ...(status.problems.length
+      ? part("Not loaded", table("Not loaded", [["Plugin"], ["Why"]], status.problems.map((problem) => [foreign(problem.name), foreign(problem.reason, 300)])))
+      : []),
+    ...part(
+      "Gaps",
+      status.gaps.length
+        ? table("Gaps", [["From"], ["To"], ["Length"]], status.gaps.slice(-50).reverse().map(([start, end]) => [clock(start), clock(end), age(end - start)]))
+        : element("p", { class: "note" }, "Nothing is known to be missing."),
+    ),
+    element("p", { class: "note" }, "From ", element("a", { href: `${client.base}v1/status.json` }, element("code", {}, "v1/status.json")), ", read anew each minute."),
+  );
+}
+
+const changes = document.querySelector("[data-changes]");
+const health = document.querySelector("[data-status]");
+
+client.watch(async () => {
+  if (changes) showChanges(changes, await read("v1/changes.json"));
+});
+if (health) {
+  const look = async () => {
+    try {
+      showStatus(health, await read("v1/status.json"), await client.discover());
+    } catch {
+      // What was shown last, or the text for those without scripts, stays.
+    }
+  };
+  look();
+  setInterval(look, 60_000);
+}

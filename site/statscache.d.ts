@@ -1,0 +1,161 @@
+// Types of statscache.js. The fields of the documents are explained in the site's docs/format/.
+
+/** Seconds since 1970 UTC. */
+export type Time = number;
+/** A dimension: text, or null where it is unknown. */
+export type Part = string | null;
+export type State = "ok" | "stale" | "rebuilding" | "failed";
+export type Value = string | number | boolean | null | Value[] | { [name: string]: Value };
+
+export interface DocumentReference {
+  path: string;
+  object: string;
+  size: number;
+}
+
+export interface IndexedPlugin {
+  name: string;
+  title: string;
+  summary: string;
+  definition: string;
+  kind: string;
+  unit: string;
+  dimensions: string[];
+  topics: string[];
+  unbounded: boolean;
+  people: boolean;
+  state: State;
+  last_event: Time | null;
+  documents: DocumentReference[];
+}
+
+export interface Index {
+  schema: "statscache/index/1";
+  generation: number;
+  snapshot: string;
+  manifest: string;
+  parent: string | null;
+  generated_at: Time;
+  expires_at: Time;
+  interval: number;
+  through: Time | null;
+  signatures: { algorithm: string; key: string; signature: string }[];
+  plugins: IndexedPlugin[];
+}
+
+export interface PluginDocument {
+  schema: string;
+  plugin: string;
+  through: Time | null;
+  [field: string]: unknown;
+}
+
+export interface Latest extends PluginDocument {
+  rows: { [field: string]: Value }[];
+}
+
+/** `[start of the day, value]` */
+export type Day = [Time, number];
+export interface Days {
+  [year: string]: Day[];
+}
+
+export interface Key {
+  schema: "statscache/key/1";
+  plugin: string;
+  key: Part[];
+  total: number;
+  first: Time;
+  last: Time;
+  days: Days;
+  /** Of plugins with a breakdown: one for each part, which stands under the breakdown's own name. */
+  parts?: ({ total: number; days: Days } & { [breakdown: string]: unknown })[];
+  through: Time;
+}
+
+export interface Series {
+  /** `timestamp`, the dimensions, `value`. */
+  columns: string[];
+  /** One for each bucket and key that has a value. A bucket without a row is zero, unless a gap covers it. */
+  rows: [Time, ...(Part | number)[]][];
+  start: Time;
+  end: Time;
+  /** Start of the oldest period that is published; null where there is none. */
+  since: Time | null;
+  /** Seconds of a bucket. */
+  width: number | null;
+  /** Buckets that end at or before it are finished. */
+  complete_through: Time;
+  /** What is known to be missing, `[start, end)`: unknown, not zero. */
+  gaps: [Time, Time][];
+}
+
+export class StatscacheError extends Error {}
+/** There is no such plugin, document or resolution. */
+export class NotPublished extends StatscacheError {}
+/** The site does not answer. */
+export class Unreachable extends StatscacheError {}
+/** What the site answers is not what it announced. */
+export class Damaged extends StatscacheError {}
+/** Digests cannot be computed: the page is neither of https: nor of localhost. */
+export class Unverifiable extends StatscacheError {}
+
+interface Reader {
+  /** What there is, and as of when. */
+  discover(): Promise<Index>;
+  /** The newest numbers of a plugin. */
+  latest(plugin: string): Promise<Latest>;
+  /** Another document that a plugin publishes. */
+  document(plugin: string, name: string): Promise<PluginDocument>;
+  /** The buckets between two times, widened to whole ones; only the periods between them are fetched. */
+  series(plugin: string, resolution: string, start: Time | Date, end: Time | Date): Promise<Series>;
+  /** What is published of one key of an unbounded plugin; null if it never occurred. */
+  key(plugin: string, ...key: Part[]): Promise<Key | null>;
+}
+
+export interface WatchOptions {
+  /** Seconds between two looks; 60 if not given. */
+  every?: number;
+  /** Ends the watch when it aborts. */
+  signal?: AbortSignal;
+  /** Is told why a look failed; the next one comes all the same. */
+  onerror?: (error: unknown) => void;
+}
+
+export class Client implements Reader {
+  /** @param base Address of the site's root; the site that this module came from if not given. */
+  constructor(base?: string, options?: { timeout?: number });
+  readonly base: string;
+  discover(): Promise<Index>;
+  latest(plugin: string): Promise<Latest>;
+  document(plugin: string, name: string): Promise<PluginDocument>;
+  series(plugin: string, resolution: string, start: Time | Date, end: Time | Date): Promise<Series>;
+  key(plugin: string, ...key: Part[]): Promise<Key | null>;
+  /** A reader that keeps to the snapshot that is current now, and checks every digest. */
+  pin(): Promise<Pinned>;
+  /**
+   * Calls the listener with the current index, and again whenever another snapshot is published.
+   *
+   * @param listener Is given the index and the paths of the fixed documents that changed.
+   * @returns A function that ends the watch.
+   */
+  watch(listener: (index: Index, changed: string[]) => void | Promise<void>, options?: WatchOptions): () => void;
+}
+
+export class Pinned implements Reader {
+  private constructor();
+  readonly index: Index;
+  /** Whether the site should have renewed its index by now. */
+  readonly isLate: boolean;
+  discover(): Promise<Index>;
+  latest(plugin: string): Promise<Latest>;
+  document(plugin: string, name: string): Promise<PluginDocument>;
+  series(plugin: string, resolution: string, start: Time | Date, end: Time | Date): Promise<Series>;
+  key(plugin: string, ...key: Part[]): Promise<Key | null>;
+}
+
+/** The file name, without extension, of the document of a key. */
+export function keyPath(key: Part[]): Promise<string>;
+
+/** Whether the site should have renewed this index by now. */
+export function isLate(index: Index, now?: Time): boolean;

@@ -1,0 +1,306 @@
+// Statistics on anyone's page, as custom elements:
+//
+//   <script type="module" src="https://stats.example.org/assets/widgets.js"></script>
+//   <statscache-count plugin="volume" window="last_24h"></statscache-count>
+//
+// The site's docs/widgets/ lists the elements, their attributes and the CSS properties that theme them.
+
+import { NotPublished } from "./statscache.js";
+import { StatscacheElement } from "./element.js";
+import * as d from "./drawing.js";
+
+const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all" };
+const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
+const LENGTHS = { last_7d: 7 * d.DAY, last_30d: 30 * d.DAY };
+
+/** One number: of a statistic, or of one key of it. */
+class Count extends StatscacheElement {
+  async draw(client, index, about) {
+    const name = this.getAttribute("window") ?? (about.unbounded ? "total" : "last_24h");
+    if (!Object.hasOwn(WINDOWS, name)) throw new TypeError(`window is one of ${Object.keys(WINDOWS).join(", ")}`);
+    const value = await this.#value(client, index, about, name);
+    const caption = this.getAttribute("label") ?? `${about.unit} ${WINDOWS[name]}`;
+    return [d.element("p", { class: "count" }, d.element("strong", {}, d.number(value)), d.element("span", { class: "quiet" }, d.foreign(caption)))];
+  }
+
+  async #value(client, index, about, name) {
+    const { key } = this;
+    if (about.unbounded && key) {
+      const found = await client.key(about.name, ...key);
+      if (!found || name === "total") return found?.total ?? 0;
+      if (!LENGTHS[name]) throw new TypeError("a key of this statistic is counted by day: window is last_7d, last_30d or total");
+      const end = Math.floor((index.through ?? 0) / d.DAY) * d.DAY;
+      const days = Object.values(found.days).flat();
+      return days.reduce((sum, [time, value]) => sum + (time >= end - LENGTHS[name] && time < end ? value : 0), 0);
+    }
+    this.need(about, "latest.json");
+    const { rows } = await client.latest(about.name);
+    const wanted = key ? rows.filter((row) => about.dimensions.every((dimension, at) => row[dimension] === key[at])) : rows;
+    if (wanted.length && !wanted.some((row) => Number.isFinite(row[name]))) throw new TypeError(`its rows have no field ${name}`);
+    return wanted.reduce((sum, row) => sum + row[name], 0);
+  }
+}
+
+/** A person's weeks, stacked by what they did. */
+class Activity extends StatscacheElement {
+  async draw(client, index, about) {
+    const { key } = this;
+    if (!key) throw new TypeError("it needs an attribute key, such as the name of a person");
+    const weeks = this.number("weeks", 52, 1, 520);
+    const found = await client.key(about.name, ...key);
+    const last = d.monday(index.through ?? 0);
+    const starts = Array.from({ length: weeks }, (_, at) => last - (weeks - 1 - at) * 7 * d.DAY);
+    const parts = found?.parts?.length ? found.parts : found ? [{ days: found.days }] : [];
+    const lines = d.fewest(
+      parts.map((part) => {
+        const values = starts.map(() => 0);
+        for (const [time, value] of Object.values(part.days).flat()) {
+          const at = weeks - 1 - (last - d.monday(time)) / (7 * d.DAY);
+          if (at >= 0 && at < weeks) values[at] += value;
+        }
+        const name = Object.keys(part).find((field) => !["days", "total", "first", "last"].includes(field));
+        return { label: name ? d.label([part[name]]) : about.unit, values };
+      }),
+    ).filter((line) => line.total);
+    const sums = starts.map((_, at) => lines.reduce((sum, line) => sum + line.values[at], 0));
+    const total = sums.reduce((sum, value) => sum + value, 0);
+    const title = `${about.title}, ${d.label(key)}: ${d.number(total)} ${about.unit} in ${weeks} weeks to ${d.day(last + 6 * d.DAY)}`;
+    const width = 1000 / weeks;
+    const plot = d.plot({
+      title,
+      height: 150,
+      scale: d.levels(0, Math.max(1, ...sums)),
+      ticks: d.sparse(starts.map((time, at) => [(at + 0.5) / weeks, d.month(time), time]).filter(([, name], at, all) => name !== all[at - 1]?.[1]), 12),
+      draw: (y) =>
+        starts.flatMap((start, at) => {
+          let below = 0;
+          return lines.flatMap((line, number) => {
+            const [value, from] = [line.values[at], below];
+            below += value;
+            const box = { class: `c${number + 1} fill`, x: (at * width + width * 0.12).toFixed(2), width: (width * 0.76).toFixed(2), y: y(below).toFixed(1), height: (y(from) - y(below)).toFixed(1) };
+            return value ? [d.svg("rect", box, d.svg("title", {}, `Week of ${d.day(start)}: ${d.number(value)} ${line.label}`))] : [];
+          });
+        }),
+    });
+    const heads = ["Week of", ...lines.map((line) => line.label), "All"];
+    const rows = starts.map((start, at) => [d.day(start), ...lines.map((line) => line.values[at]), sums[at]]).reverse();
+    return [
+      d.element("figure", {}, this.caption(about, `${d.number(total)} ${about.unit} in ${weeks} weeks`), plot, lines.length > 1 ? d.legend(lines) : null),
+      d.asTable(title, heads, rows.filter((row) => row.at(-1))),
+    ];
+  }
+}
+
+/** A year of days, of one key or of a whole statistic. */
+class Calendar extends StatscacheElement {
+  #chosen = null;
+
+  async draw(client, index, about) {
+    const newest = d.year(index.through ?? 0);
+    const shown = this.#chosen ?? this.number("year", newest, 1970, 9999);
+    const [start, end] = [d.startOf(shown), d.startOf(shown + 1)];
+    const { days, oldest } = await this.#days(client, about, shown, start, end);
+    const total = [...days.values()].reduce((sum, value) => sum + value, 0);
+    const title = `${this.key ? `${about.title}, ${d.label(this.key)}` : about.title}: ${d.number(total)} ${about.unit} in ${shown}`;
+    const first = d.monday(start);
+    const columns = (d.monday(end - 1) - first) / (7 * d.DAY) + 1;
+    const busy = [...days.values()].sort((a, b) => a - b);
+    // Quarters of the busy days, so that one extreme day does not make the others pale.
+    const quarters = [0.25, 0.5, 0.75].map((share) => busy[Math.max(0, Math.floor(busy.length * share) - 1)]);
+    const cells = d.svg("svg", { viewBox: `0 0 ${columns * 12} ${7 * 12}`, role: "img", "aria-label": title });
+    const ticks = d.element("div", { class: "ticks flush", "aria-hidden": "true" });
+    for (let time = start; time < end; time += d.DAY) {
+      const at = (time - first) / d.DAY;
+      const value = days.get(time) ?? 0;
+      const level = value ? 1 + quarters.filter((limit) => value > limit).length : 0;
+      const box = { class: level ? `cell level l${level}` : "cell", x: Math.floor(at / 7) * 12 + 1, y: (at % 7) * 12 + 1, width: 10, height: 10, rx: 2 };
+      cells.append(d.svg("rect", box, d.svg("title", {}, `${d.day(time)}: ${d.number(value)} ${about.unit}`)));
+      if (d.day(time).endsWith("-01")) {
+        const name = d.element("span", {}, d.month(time));
+        name.style.left = `${(Math.floor(at / 7) / columns) * 100}%`;
+        ticks.append(name);
+      }
+    }
+    const names = d.element("div", { class: "weekdays", "aria-hidden": "true" }, ...["Mon", "", "Wed", "", "Fri", "", ""].map((name) => d.element("span", {}, name)));
+    const turn = (name, step, allowed) => {
+      const button = d.element("button", { type: "button", "data-name": name, "aria-label": `${name} year`, disabled: !allowed }, step < 0 ? "←" : "→");
+      button.addEventListener("click", () => {
+        this.#chosen = shown + step;
+        this.refresh();
+      });
+      return button;
+    };
+    const caption = this.caption(about, `${d.number(total)} ${about.unit} in ${shown}`);
+    caption.append(turn("Previous", -1, shown > oldest), turn("Next", 1, shown < newest));
+    const rows = [...days].sort(([a], [b]) => b - a).map(([time, value]) => [d.day(time), value]);
+    return [
+      d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, cells)),
+      d.asTable(title, ["Day", about.unit], rows),
+    ];
+  }
+
+  async #days(client, about, shown, start, end) {
+    if (this.key) {
+      const found = await client.key(about.name, ...this.key);
+      return { days: new Map(found?.days[shown] ?? []), oldest: found ? d.year(found.first) : shown };
+    }
+    this.need(about, "series/1d/index.json");
+    const span = await client.series(about.name, "1d", start, end);
+    const days = new Map();
+    for (const row of span.rows) days.set(row[0], (days.get(row[0]) ?? 0) + row.at(-1));
+    return { days, oldest: d.year(span.since ?? start) };
+  }
+}
+
+/** A statistic over time: gaps break the line, what is not over yet is dashed. */
+class Series extends StatscacheElement {
+  async draw(client, index, about) {
+    const resolution = this.getAttribute("resolution") ?? "1h";
+    const through = index.through ?? 0;
+    const days = this.number("days", { "1m": 1, "1h": 7 }[resolution] ?? 365, 1, 3660);
+    this.need(about, `series/${resolution}/index.json`);
+    const span = await client.series(about.name, resolution, through - days * d.DAY, through + 1);
+    const buckets = this.#buckets(span);
+    const missing = (time) => span.gaps.some(([low, high]) => time >= low && time < high);
+    const by = new Map();
+    for (const [time, ...rest] of span.rows) {
+      const name = d.label(rest.slice(0, -1));
+      if (!by.has(name)) by.set(name, new Map());
+      by.get(name).set(time, (by.get(name).get(time) ?? 0) + rest.at(-1));
+    }
+    const wanted = this.key ? [d.label(this.key)] : by.size ? [...by.keys()] : [""];
+    const values = (name) => buckets.map((time) => (missing(time) ? null : by.get(name)?.get(time) ?? 0));
+    // What was counted around a gap is in the sum, though the line breaks there.
+    const sum = (name) => [...(by.get(name)?.values() ?? [])].reduce((total, value) => total + value, 0);
+    const lines = d.fewest(wanted.map((name) => ({ label: name || about.unit, values: values(name), total: sum(name) })));
+    const known = lines.flatMap((line) => line.values).filter((value) => value !== null);
+    const total = lines.reduce((sum, line) => sum + line.total, 0);
+    const title = `${about.title}: ${d.number(total)} ${about.unit} in ${days} days to ${d.minute(through)}`;
+    const x = (at) => (((at + 0.5) * 1000) / buckets.length).toFixed(1);
+    const plot = d.plot({
+      title,
+      height: 200,
+      scale: d.levels(Math.min(0, ...known), Math.max(1, ...known)),
+      ticks: d.sparse(this.#ticks(buckets), 8),
+      draw: (y) => [
+        ...buckets.flatMap((time, at) =>
+          missing(time) ? [d.svg("rect", { class: "gap", x: ((at * 1000) / buckets.length).toFixed(1), width: (1000 / buckets.length).toFixed(1), height: 200 })] : [],
+        ),
+        ...lines.flatMap((line, number) => this.#strokes(line, number, buckets, span, x, y)).reverse(),
+      ],
+    });
+    const rows = buckets.map((time, at) => [(resolution.endsWith("d") ? d.day : d.minute)(time), ...lines.map((line) => line.values[at] ?? "unknown")]);
+    const shown = rows.filter((row) => row.slice(1).some((value) => value !== 0)).reverse();
+    return [
+      d.element("figure", {}, this.caption(about, `${d.number(total)} ${about.unit} in ${days} ${days === 1 ? "day" : "days"}`), plot, lines.length > 1 ? d.legend(lines) : null),
+      d.asTable(title, ["Start (UTC)", ...lines.map((line) => line.label)], shown.slice(0, 400)),
+    ];
+  }
+
+  /** The starts of all buckets; where they have no fixed width, of those with a row. */
+  #buckets({ start, end, width, rows }) {
+    if (!width) return [...new Set(rows.map(([time]) => time))];
+    const from = rows.length ? Math.max(start, rows[0][0]) : start;
+    return Array.from({ length: Math.min(20_000, Math.max(1, (end - from) / width)) }, (_, at) => from + at * width);
+  }
+
+  #ticks(buckets) {
+    const place = (time, at) => [(at + 0.5) / buckets.length, time];
+    const span = buckets.at(-1) - buckets[0];
+    const starts = buckets.map(place);
+    if (span <= 2 * d.DAY) return starts.filter(([, time]) => time % 3600 === 0).map(([at, time]) => [at, d.minute(time).slice(11, 16)]);
+    const short = (time) => `${new Date(time * 1000).getUTCDate()}\u202f${d.month(time)}`;
+    if (span <= 92 * d.DAY) return starts.filter(([, time]) => time % d.DAY === 0).map(([at, time]) => [at, short(time)]);
+    return starts.filter(([, time]) => d.day(time).endsWith("-01")).map(([at, time]) => [at, d.month(time)]);
+  }
+
+  #strokes(line, number, buckets, span, x, y) {
+    const strokes = [];
+    let [solid, growing, joined] = ["", "", null];
+    line.values.forEach((value, at) => {
+      if (value === null) {
+        joined = null;
+        return;
+      }
+      const point = `${x(at)} ${y(value).toFixed(1)}`;
+      const over = buckets[at] + (span.width ?? 0) <= span.complete_through;
+      if (over) solid += joined ? `L${point}` : `M${point}h0`;
+      else growing += joined ? `M${joined}L${point}` : `M${point}h0`;
+      joined = point;
+    });
+    if (solid) strokes.push(d.svg("path", { class: `line c${number + 1}`, d: solid }));
+    if (growing) strokes.push(d.svg("path", { class: `line growing c${number + 1}`, d: growing }));
+    return strokes;
+  }
+}
+
+/** Rows of a document: newest values, leaderboards. */
+class Table extends StatscacheElement {
+  #sorting = null;
+
+  async draw(client, index, about) {
+    const name = this.getAttribute("document") ?? "latest";
+    const list = this.getAttribute("list") ?? "rows";
+    this.need(about, `${name}.json`);
+    const content = (await client.document(about.name, name))[list];
+    if (!Array.isArray(content)) throw new NotPublished(`the document ${name} has no list ${JSON.stringify(list)}`);
+    const rows = content.filter((row) => row !== null && typeof row === "object" && !Array.isArray(row));
+    const present = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+    const fixed = [...about.dimensions, "timestamp", "value", "total", "last_30d", "last_7d", "last_24h"];
+    const usual = [...fixed.filter((column) => present.includes(column)), ...present.filter((column) => !fixed.includes(column)).sort()];
+    const columns = this.getAttribute("columns")?.split(/[\s,]+/).filter(Boolean) ?? usual;
+    const sorting = this.#sorting ?? this.#attribute();
+    const sorted = sorting ? [...rows].sort((a, b) => compare(a[sorting.column], b[sorting.column]) * (sorting.down ? -1 : 1)) : rows;
+    const shown = sorted.slice(0, this.number("limit", 20, 1, 1000));
+    const caption = this.getAttribute("label") ?? about.title;
+    const head = d.element("tr", {}, ...columns.map((column) => this.#head(column, rows, sorting)));
+    const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => cell(row[column], column))));
+    const table = d.element("table", {}, d.element("caption", { class: "hidden" }, d.foreign(caption)), d.element("thead", {}, head), d.element("tbody", {}, ...body));
+    const more = shown.length < rows.length ? `${d.number(shown.length)} of ${d.number(rows.length)} rows` : `${d.number(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
+    const scroll = d.element("div", { class: "scroll whole", tabindex: 0, role: "region", "aria-label": d.clean(caption) }, table);
+    return [d.element("figure", {}, this.caption(about, more), rows.length ? scroll : d.element("p", { class: "quiet" }, "No rows yet."))];
+  }
+
+  #attribute() {
+    const text = this.getAttribute("sort");
+    return text ? { column: text.replace(/^-/, ""), down: text.startsWith("-") } : null;
+  }
+
+  #head(column, rows, sorting) {
+    const mine = sorting?.column === column;
+    const numeric = rows.some((row) => typeof row[column] === "number");
+    const button = d.element("button", { type: "button", "data-name": column }, d.foreign(Object.hasOwn(HEADS, column) ? HEADS[column] : column, 40));
+    button.addEventListener("click", () => {
+      this.#sorting = { column, down: mine ? !sorting.down : numeric };
+      this.refresh();
+    });
+    const order = mine ? (sorting.down ? "descending" : "ascending") : null;
+    return d.element("th", { scope: "col", class: numeric && column !== "timestamp" ? "number" : null, "aria-sort": order }, button);
+  }
+}
+
+function compare(a, b) {
+  if (typeof a === "number" && typeof b === "number") return a - b;
+  const [x, y] = [a, b].map((value) => (value === null || value === undefined ? "" : String(value)));
+  return x < y ? -1 : x > y ? 1 : 0;
+}
+
+function cell(value, column) {
+  if (value === undefined) return d.element("td");
+  if (value === null) return d.element("td", { class: "quiet" }, "unknown");
+  if (["timestamp", "start", "stop", "first", "last"].includes(column) && d.isMoment(value)) return d.element("td", {}, d.clock(value));
+  if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
+  if (typeof value === "boolean") return d.element("td", {}, value ? "yes" : "no");
+  if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
+  return d.element("td", {}, isWebAddress(value) ? d.element("a", { href: value, rel: "noopener noreferrer nofollow" }, d.foreign(value)) : d.foreign(value));
+}
+
+/** Only these become links: `javascript:` and `data:` stay text. */
+function isWebAddress(text) {
+  return text.length <= 2000 && /^https?:\/\/[^\s\u0000-\u001f]+$/.test(text) && URL.canParse(text);
+}
+
+const ELEMENTS = { count: Count, activity: Activity, calendar: Calendar, series: Series, table: Table };
+for (const [name, cls] of Object.entries(ELEMENTS)) {
+  if (!customElements.get(`statscache-${name}`)) customElements.define(`statscache-${name}`, cls);
+}

@@ -1,0 +1,41 @@
+"""Commands about the journal: `journal export`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from statscache.cli.context import Context, passed
+from statscache.service.export import export, replacing
+
+
+@click.group("journal")
+def journal_group() -> None:
+    """Look after the messages that were accepted."""
+
+
+@journal_group.command("export")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@passed
+def export_command(context: Context, file: Path | None) -> None:
+    """Write the journal as an archive to FILE, or to standard output.
+
+    FILE is compressed if its name ends in .gz or .zst. What was there stays until the new one is whole.
+    """
+    if file is not None and file.exists() and not file.is_file():
+        raise click.UsageError(f"{file} is no file; leave it out to write to standard output")
+    with context.installation() as installation, context.progress() as bar:
+        task = bar.add_task("writing the journal", total=None, note="")
+
+        def progress(written: int, total: int) -> None:
+            bar.update(task, completed=written, total=total, note=f"{written:,} messages")
+
+        if file is None:
+            export(installation, sys.stdout.buffer, progress)
+            return
+        with replacing(file) as out:
+            number = export(installation, out, progress)
+    click.echo(f"{number:,} messages in {file}")
+
+
+COMMANDS = (journal_group,)

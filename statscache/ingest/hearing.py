@@ -1,0 +1,46 @@
+"""How far each source has come, and the gap that a live one leaves when it was not heard for a while.
+
+A gap is told by this machine's clock, since messages cannot tell it: they come late, and clocks of senders go wrong.
+It begins at the time up to which everything has come, and ends when the source was heard again. Messages have a say in
+one thing only: what waits for us while we are behind was sent after most of those that we took last.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median_low
+
+from sqlalchemy import Connection
+
+from statscache.ingest.outcome import Delivery
+from statscache.store import coverage, sources
+from statscache.store.sources import SourceRow
+
+
+def move(connection: Connection, delivery: Delivery, times: Sequence[int], accepted: int) -> None:
+    """Move the source of a delivery, and record the gap before it if it leaves one.
+
+    Args:
+        connection: The transaction that accepts the delivery.
+        delivery: What the source delivered.
+        times: Timestamps of its messages that are ours, known ones included.
+        accepted: How many of them are new.
+    """
+    row = sources.load(connection, delivery.source) or SourceRow(delivery.source)
+    now = int(time.time())
+    heard = row.heard
+    if delivery.connected is not None:
+        if heard is not None and heard < delivery.connected:
+            coverage.record(connection, heard, delivery.connected, complete=False)
+        until = min(now, median_low(times)) if times else delivery.connected
+        heard = max(until, delivery.connected, heard or 0)
+    newest = max(times, default=row.newest)
+    moved = replace(
+        row,
+        newest=newest if newest is None or row.newest is None else max(newest, row.newest),
+        heard=heard,
+        offset=max(delivery.offset, row.offset),
+        accepted=row.accepted + accepted,
+        seen_at=now,
+    )
+    sources.save(connection, moved)

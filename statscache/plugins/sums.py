@@ -1,0 +1,134 @@
+"""What a batch adds to a counter, summed up by key and by bucket before the database sees it.
+
+Whole columns go through built-in functions, which is several times as fast as a loop over rows: Python touches each key
+and bucket once, not each yield.
+"""
+
+from bisect import bisect_left
+from collections import Counter as Counts
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TypeVar
+
+from statscache.plugins.contract import Observation
+from statscache.plugins.tally import Tally
+from statscache.timeline import DAY, floor
+
+Counted = tuple[int, bytes, int, bytes]
+"""One yield: the digest of its key, the key as it is stored, the amount, and the part as it is stored."""
+
+Part = tuple[int, bytes]
+"""A part of a key's numbers: the digest of the key, and the part as it is stored."""
+
+Name = TypeVar("Name", bound=Hashable)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums of amounts; keys are known by their digests.
+
+    Attributes:
+        stored: Each key as it is stored.
+        totals: The sum of each key.
+        first: Timestamp of the oldest message that counted for each key.
+        last: Timestamp of the newest.
+        buckets: The sums of the keys in each bucket, by the bucket's start.
+    """
+
+    stored: Mapping[int, bytes]
+    totals: Mapping[int, int]
+    first: Mapping[int, int]
+    last: Mapping[int, int]
+    buckets: Mapping[int, Mapping[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class PartSums:
+    """The same for the parts of keys, of a counter that divides its numbers.
+
+    Attributes:
+        totals: The sum of each part.
+        first: Timestamp of the oldest message that counted for each part.
+        days: The sum of each part in each day, by the day's start.
+    """
+
+    totals: Mapping[Part, int]
+    first: Mapping[Part, int]
+    days: Mapping[tuple[int, Part], int]
+
+
+def of_messages(observations: Sequence[Observation], width: int, *, weighted: bool) -> Sums:
+    """Return the sums of what was observed of messages, in buckets of `width` seconds.
+
+    Args:
+        observations: What `observe` yielded, checked.
+        width: Of the buckets.
+        weighted: Whether any amount is other than 1.
+    """
+    ordered = observations
+    times = [row[0] for row in ordered]
+    if times != sorted(times):
+        ordered = sorted(observations, key=itemgetter(0))
+        times.sort()
+    counted: list[Counted] = [row[3] for row in ordered]
+    digests = [item[0] for item in counted]
+    amounts = [item[2] for item in counted] if weighted else None
+    buckets: dict[int, Mapping[int, int]] = {}
+    at = 0
+    while at < len(times):
+        start = floor(times[at], width)
+        end = bisect_left(times, start + width, at)
+        buckets[start] = _sum(digests[at:end], amounts and amounts[at:end])
+        at = end
+    return Sums(
+        stored={digest: stored for digest, stored, *_ in dict(zip(digests, counted, strict=True)).values()},
+        totals=_sum(digests, amounts),
+        first=dict(zip(reversed(digests), reversed(times), strict=True)),
+        last=dict(zip(digests, times, strict=True)),
+        buckets=buckets,
+    )
+
+
+def of_parts(observations: Sequence[Observation], *, weighted: bool) -> PartSums:
+    """Return the sums of what was observed of messages by part, with the same arguments as `of_messages`."""
+    ordered = sorted(observations, key=itemgetter(0))
+    times = [row[0] for row in ordered]
+    parts = [(row[3][0], row[3][3]) for row in ordered]
+    amounts = [row[3][2] for row in ordered] if weighted else None
+    return PartSums(
+        totals=_sum(parts, amounts),
+        first=dict(zip(reversed(parts), reversed(times), strict=True)),
+        days=_sum([(floor(time, DAY), part) for time, part in zip(times, parts, strict=True)], amounts),
+    )
+
+
+def of_topics(counted: Iterable[tuple[Tally, Sequence[Counted]]], width: int) -> Sums:
+    """Return the sums of what was observed of topics, given with their tallies, in buckets of `width` seconds."""
+    stored: dict[int, bytes] = {}
+    totals: dict[int, int] = defaultdict(int)
+    first: dict[int, int] = {}
+    last: dict[int, int] = {}
+    buckets: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for tally, items in counted:
+        numbers: dict[int, int] = defaultdict(int)
+        for minute, number in tally.minutes.items():
+            numbers[minute - minute % width] += number
+        for digest, name, amount, _ in items:
+            stored[digest] = name
+            first[digest] = min(tally.first, first.get(digest, tally.first))
+            last[digest] = max(tally.last, last.get(digest, tally.last))
+            for start, number in numbers.items():
+                buckets[start][digest] += number * amount
+                totals[digest] += number * amount
+    return Sums(stored, totals, first, last, buckets)
+
+
+def _sum(names: Sequence[Name], amounts: Sequence[int] | None) -> Mapping[Name, int]:
+    if amounts is None:
+        return Counts(names)
+    sums: dict[Name, int] = defaultdict(int)
+    for name, amount in zip(names, amounts, strict=True):
+        sums[name] += amount
+    return sums

@@ -1,0 +1,28 @@
+"""Who is told what the plugins are doing, so that a hang can be laid at the right door."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+from statscache.message import Message
+from statscache.plugins.contract import Plugin
+
+
+class Watch:
+    """Watches nothing; the base of whatever does."""
+
+    def observing(self) -> AbstractContextManager[None]:
+        """Return a context in which plugins are at work, and which ends if they return."""
+        return nullcontext()
+
+    def begin(self, plugin: Plugin, messages: Sequence[tuple[int, Message]]) -> None:
+        """Take note that a plugin begins to observe these messages."""
+
+    def note(self, plugin: Plugin, what: str) -> None:
+        """Take note that a plugin begins with something else, such as `its documents`."""
+
+    @contextmanager
+    def working(self, plugin: Plugin, what: str) -> Iterator[None]:
+        """Return a context in which one plugin is at work, on that."""
+        with self.observing():
+            self.note(plugin, what)
+            yield

@@ -1,0 +1,161 @@
+"""What a target holds, as it says itself, and what leads from there to a snapshot."""
+
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from statscache import schemas
+from statscache.publish import pointer
+from statscache.publish.target import Target
+from statscache.snapshot import Snapshot, manifest
+from statscache.snapshot.manifest import Difference, Load
+from statscache.store.published import object_path
+
+_LARGEST_GENERATION = 2**53
+"""Beyond it JavaScript cannot count; whoever can write to a target must not stop the publication to all others."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is to be published, the same for all targets.
+
+    Attributes:
+        snapshot: The snapshot that becomes current.
+        retained: All retained snapshots, newest first, `snapshot` among them.
+        collected: Names of objects that no snapshot refers to, and whose grace is over.
+        health: Content of `status.json`.
+        interval: Seconds until the next publication is due.
+        load: Returns the bytes of an object; raises `KeyError` for one that is not in the database.
+        is_known: Returns whether the database remembers the snapshot of an id.
+        unknown: Returns those names of objects that are not in the database.
+        sign: Signs the pointer; None leaves it unsigned.
+        force: Whether to take nothing for granted that the target's pointer says.
+    """
+
+    snapshot: Snapshot
+    retained: Sequence[Snapshot]
+    collected: Sequence[str]
+    health: schemas.Health
+    interval: int
+    load: Load
+    is_known: Callable[[str], bool]
+    unknown: Callable[[Collection[str]], set[str]]
+    sign: pointer.Sign | None = None
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a target serves.
+
+    Attributes:
+        generation: Its generation; 0 if none.
+        snapshot: Id of its snapshot; None if none.
+        index: The bytes of its pointer; None if there is none.
+    """
+
+    generation: int = 0
+    snapshot: str | None = None
+    index: bytes | None = None
+
+
+def served(target: Target) -> Served:
+    """Return what the target's own pointer names."""
+    data = target.read(pointer.INDEX)
+    if data is None:
+        return Served()
+    try:
+        index = orjson.loads(data)
+        snapshot, generation = str(index["snapshot"]), index["generation"]
+        if type(generation) is not int or not 0 <= generation < _LARGEST_GENERATION:
+            raise ValueError(generation)
+        return Served(generation, snapshot, data)
+    except (ValueError, KeyError, TypeError):
+        _log.warning("target %s: %s is damaged; everything is compared anew", target.name, pointer.INDEX)
+        return Served(index=data)
+
+
+def pending(target: Target) -> list[str]:
+    """Return the ids of the snapshots that a killed publisher may have left in parts."""
+    data = target.read(pointer.PENDING)
+    if data is None:
+        return []
+    try:
+        return [str(identity) for identity in orjson.loads(data)["snapshots"]]
+    except (ValueError, KeyError, TypeError):
+        _log.warning("target %s: %s is damaged", target.name, pointer.PENDING)
+        return []
+
+
+def complete(target: Target, changes: bytes | None) -> set[str]:
+    """Return the ids of the snapshots that its list of changes says it holds: not those whose publisher was killed."""
+    if changes is None:
+        return set()
+    try:
+        return {str(row["snapshot"]) for row in orjson.loads(changes)["snapshots"]}
+    except (ValueError, KeyError, TypeError):
+        _log.warning("target %s: %s is damaged, and begins anew", target.name, pointer.CHANGES)
+        return set()
+
+
+def needs_sweep(target: Target, publication: Publication, held: Sequence[str]) -> bool:
+    """Return whether files may lie there that nobody knows of.
+
+    It is so where another database published, where it is not known who did, and where siblings were made of a form
+    that is configured no longer: web servers would go on sending them.
+
+    Args:
+        target: The target.
+        publication: What is to be published.
+        held: Ids of the snapshots whose files it may hold.
+    """
+    if publication.force or not held or not all(map(publication.is_known, held)):
+        return True
+    return not set(target.siblings_of(pointer.INDEX)) <= set(target.siblings)
+
+
+def difference(target: Target, publication: Publication, current: str | None, parts: Sequence[str]) -> Difference:
+    """Return what may differ between what the target holds and the snapshot.
+
+    Only of the snapshot that its pointer names is it certain that the target holds all objects. Of those that were
+    left in parts, any file may lie at its readable path.
+
+    Args:
+        target: The target.
+        publication: What is to be published.
+        current: Id of the snapshot that it serves; None if none.
+        parts: Ids of those that it may hold in parts.
+    """
+    plan = _between(target, publication, None if publication.force else current)
+    if publication.force and current is not None:
+        plan.removed |= _between(target, publication, current).removed
+    for identity in parts:
+        if identity != current:
+            found = _between(target, publication, identity)
+            plan.changed |= found.changed
+            plan.removed |= found.removed
+    return plan
+
+
+def _between(target: Target, publication: Publication, identity: str | None) -> Difference:
+    def load(name: str) -> bytes:
+        # Another machine's snapshot is not in this database, but its manifests are where it was published.
+        try:
+            return publication.load(name)
+        except KeyError:
+            data = target.read(object_path(name))
+            if data is None:
+                raise
+            return data
+
+    new = publication.snapshot.manifest
+    if identity is not None:
+        try:
+            return manifest.difference(load, f"{identity}.json", new)
+        except (KeyError, ValueError, TypeError):
+            _log.warning("target %s holds a snapshot that is not known: all is compared", target.name)
+    return manifest.difference(load, None, new)

@@ -1,0 +1,72 @@
+"""A rehearsal: a target that is asked and never changed, so that a publication tells what it would come to."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from typing_extensions import override
+
+from statscache.publish.target import File, Target
+
+
+class Rehearsal(Target):
+    """A target as it would be; the real one is only read.
+
+    Args:
+        target: The real one.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.name = target.name
+        self.siblings = target.siblings
+        self.links = target.links
+        self._written: dict[str, bytes] = {}
+        self._deleted: set[str] = set()
+
+    @property
+    def requests(self) -> int:  # type: ignore[override]
+        """Operations that were asked of the real place so far."""
+        return self._target.requests
+
+    @override
+    def read(self, path: str) -> bytes | None:
+        if path in self._deleted:
+            return None
+        return self._written[path] if path in self._written else self._target.read(path)
+
+    @override
+    def holds(self, path: str, size: int) -> bool:
+        return path in self._written or (path not in self._deleted and self._target.holds(path, size))
+
+    @override
+    def is_intact(self, file: File) -> bool:
+        return file.path in self._written or (file.path not in self._deleted and self._target.is_intact(file))
+
+    @override
+    def siblings_of(self, path: str) -> Sequence[str]:
+        return self._target.siblings_of(path)
+
+    @override
+    def files(self, directories: Sequence[str]) -> Iterator[str]:
+        written = {path for path in self._written if path.partition("/")[0] in directories}
+        yield from {*self._target.files(directories), *written} - self._deleted
+
+    @override
+    def write(self, files: Iterable[File]) -> None:
+        for file in files:
+            # Nobody reads again what is an object too, and all of a site may be much to remember.
+            self._written[file.path] = b"" if file.object or file.path.startswith("v1/objects/") else file.data
+            self._deleted.discard(file.path)
+
+    @override
+    def delete(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self._written.pop(path, None)
+            self._deleted.add(path)
+
+    @override
+    def barrier(self) -> None:
+        pass
+
+    @override
+    def close(self) -> None:
+        self._target.close()

@@ -1,0 +1,66 @@
+"""Sweeping a target: what lies there and belongs to nobody.
+
+Only directories that are statscache's own are looked into. What has no place in the snapshot goes at once. Objects that
+the database does not know are those of another one, whose index readers may still hold: they are only told of.
+"""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from statscache.publish import pointer, siblings
+from statscache.publish.plan import Publication
+from statscache.publish.target import Target
+from statscache.snapshot import manifest
+from statscache.store.published import Entry, object_path
+
+OURS = ("v1", "plugins", "docs", "assets")
+"""Directories of the site in which nobody else is to put files."""
+
+_OBJECT = re.compile(r"[0-9a-f]{64}\.[a-z0-9]+")
+_OUTSIDE = {pointer.INDEX, pointer.STATUS, pointer.CHANGES, pointer.PENDING}
+
+
+@dataclass(slots=True)
+class Strays:
+    """What has no place in the snapshot.
+
+    Attributes:
+        paths: Files to delete, in order.
+        objects: Names of objects that the database does not know.
+    """
+
+    paths: list[str] = field(default_factory=list)
+    objects: set[str] = field(default_factory=set)
+
+
+def find(target: Target, publication: Publication) -> Strays:
+    """Return what lies at a target and has no place in the snapshot that it serves."""
+    there = set(target.files(OURS))
+    files = manifest.files(publication.load, publication.snapshot.manifest)
+    gone = [path for path in there if not _belongs(path, there, files, target.siblings)]
+    # Beside the front page, the root of the site is not ours to list.
+    front = [path for path in files if "/" not in path]
+    gone += [f"{path}.{form}" for path in front for form in target.siblings_of(path) if form not in target.siblings]
+    # By the siblings of the pointer, the next publication tells that this one did not come to its end.
+    gone.sort(key=lambda path: (path.startswith(f"{pointer.INDEX}."), path))
+    objects = {name for path in there.difference(gone) if (name := _name(path))}
+    return Strays(gone, publication.unknown(objects))
+
+
+def _belongs(path: str, there: Collection[str], files: Mapping[str, Entry], forms: Collection[str]) -> bool:
+    base, _, form = path.rpartition(".")
+    if form in siblings.FORMS:
+        size = files[base].size if base in files else siblings.SMALLEST
+        return (
+            form in forms and base in there and siblings.worth_it(base, size) and _belongs(base, there, files, forms)
+        )
+    return path in files or path in _OUTSIDE or _name(path) is not None
+
+
+def _name(path: str) -> str | None:
+    """Return the name of the object that lies at a path, a root manifest's at its second one too; None if none does."""
+    name = path.rpartition("/")[2]
+    if _OBJECT.fullmatch(name) and path in (object_path(name), f"{pointer.SNAPSHOTS}{name}"):
+        return name
+    return None

@@ -1,0 +1,45 @@
+"""Assets: styles, scripts and icons, under names that carry their digest, so that a path never changes its content."""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from statscache import canonical
+
+MODULES = ("statscache.js", "statscache.d.ts", "widgets.js", "element.js", "drawing.js")
+"""Assets that other sites import: they have a name that stays, besides the one with their digest."""
+
+_IMPORT = re.compile(rb'(?<=from )"\./([a-z]+\.js)"')
+
+
+class Assets:
+    """The files of one directory.
+
+    Attributes:
+        names: Path in the site by name in the directory.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Read every file."""
+        self.sources: Mapping[str, bytes] = {
+            path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.is_file()
+        }
+        self._made: dict[str, tuple[str, bytes]] = {}
+        for name in self.sources:
+            self._make(name)
+        self.names = {name: path for name, (path, _) in self._made.items()}
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the path and bytes of each asset."""
+        yield from self._made.values()
+        for name in MODULES:
+            if name in self.sources:
+                yield f"assets/{name}", self.sources[name]
+
+    def _make(self, name: str) -> str:
+        """Return the name with a digest; a module imports the others by theirs, which are so part of its own."""
+        if name not in self._made:
+            data = _IMPORT.sub(lambda match: b'"./' + self._make(match[1].decode()).encode() + b'"', self.sources[name])
+            stem, dot, suffix = name.partition(".")
+            self._made[name] = f"assets/{stem}.{canonical.digest(data)[:8]}{dot}{suffix}", data
+        return self._made[name][0].removeprefix("assets/")

@@ -1,0 +1,148 @@
+"""The documentation as pages: made of the Markdown that the project's tests hold to the code.
+
+A page `format.md` becomes `docs/format/`. Links among the pages lead to pages, those to other files of the directory to
+copies, and those that leave it to the project's repository.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+
+REPOSITORY = "https://github.com/fedora-infra/statscache/blob/main/"
+
+_SECTIONS = (
+    ("Use the statistics", ("tutorial", "statistics", "widgets", "client")),
+    ("Reference", ("format", "verify")),
+    ("Write a plugin", ("plugins",)),
+    ("Operate", ("operations", "mirrors", "s3")),
+    ("How it works", ("architecture",)),
+)
+_DECISIONS = "Decisions"
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page: its path without extension below `docs/`, its title, its first paragraph, its HTML, its sections."""
+
+    name: str
+    title: str
+    summary: str
+    html: str
+    headings: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Pages that belong together."""
+
+    title: str
+    pages: tuple[Page, ...]
+
+
+class Docs:
+    """The documentation of one directory.
+
+    Attributes:
+        sections: The pages, in the order in which they are to be read.
+        files: Path below `docs/` and bytes of what the pages link to besides.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        """Read and render every page."""
+        sources = {
+            path.relative_to(directory).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
+            for path in sorted(directory.rglob("*.md"))
+        }
+        pages = {name: _page(name, source) for name, source in sources.items()}
+        grouped = [(title, [pages.pop(name) for name in names if name in pages]) for title, names in _SECTIONS]
+        decisions = [pages.pop(name) for name in sorted(pages) if "/" in name]
+        # A page that no section names yet is not lost.
+        grouped[-1][1].extend(pages.values())
+        grouped.append((_DECISIONS, decisions))
+        self.sections = tuple(Section(title, tuple(found)) for title, found in grouped if found)
+        self.files = {
+            path.relative_to(directory).as_posix(): path.read_bytes()
+            for path in sorted(directory.rglob("*"))
+            if path.is_file() and path.suffix in (".conf", ".sh")
+        }
+
+    def __iter__(self) -> Iterator[Page]:
+        """Yield every page."""
+        for section in self.sections:
+            yield from section.pages
+
+
+def anchor(heading: str) -> str:
+    """Return the fragment under which a heading is found, as code hosting sites make it of the same text."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+class _Renderer(RendererHTML):
+    """HTML whose wide parts scroll by themselves, and can be scrolled by keyboard."""
+
+    def table_open(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+        number = env["tables"] = env.get("tables", 0) + 1
+        return f'<div class="scroll" tabindex="0" role="region" aria-label="Table {number}"><table>\n'
+
+    def table_close(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+        return "</table></div>\n"
+
+    def fence(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+        return super().fence(tokens, index, options, env).replace("<pre>", '<pre tabindex="0">', 1)
+
+    def code_block(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
+        return super().code_block(tokens, index, options, env).replace("<pre>", '<pre tabindex="0">', 1)
+
+
+def _page(name: str, source: str) -> Page:
+    markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
+    tokens = markdown.parse(source)
+    title, summary, headings = name, "", []
+    for at, (token, inline) in enumerate(pairwise(tokens)):
+        if token.type == "th_open" and inline.content:
+            token.attrSet("scope", "col")
+        elif token.type == "th_open":
+            # A head without text would be announced as one without a name.
+            token.tag = tokens[at + 2].tag = "td"
+        if token.type == "heading_open":
+            fragment = anchor(inline.content)
+            token.attrSet("id", fragment)
+            if token.tag == "h1":
+                title = _plain(inline)
+            elif token.tag == "h2":
+                headings.append((fragment, _plain(inline)))
+        elif token.type == "paragraph_open" and not summary:
+            summary = _plain(inline)
+        for child in inline.children or ():
+            if child.type == "link_open":
+                child.attrSet("href", _target(name, str(child.attrGet("href"))))
+    return Page(name, title, summary, markdown.renderer.render(tokens, markdown.options, {}), tuple(headings))
+
+
+def _plain(inline: Token) -> str:
+    return "".join(" " if child.type == "softbreak" else child.content for child in inline.children or ())
+
+
+def _target(name: str, link: str) -> str:
+    """Return where a link of the Markdown leads in the site."""
+    parts = urlsplit(link)
+    if parts.scheme or not parts.path:
+        return link
+    fragment = f"#{parts.fragment}" if parts.fragment else ""
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(name), parts.path))
+    # The page lies in a directory of its own name.
+    up = "../" * (name.count("/") + 1)
+    if path.startswith("../"):
+        return f"{REPOSITORY}{path.removeprefix('../')}{fragment}"
+    if path == "adr":
+        return f"{up}index.html#{anchor(_DECISIONS)}"
+    return f"{up}{path.removesuffix('.md')}/index.html{fragment}" if path.endswith(".md") else f"{up}{path}{fragment}"

@@ -1,0 +1,76 @@
+"""The journal as an archive: NDJSON in fedora-messaging's envelope, which a backfill takes."""
+
+import gzip
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+from uuid import uuid4
+
+import orjson
+import zstandard
+
+from statscache.exceptions import ExportError
+from statscache.service.installation import Installation
+from statscache.store import journal
+
+_FIELDS = "id", "topic", "timestamp", "body", "headers"
+_LEVEL = 6
+_MESSAGES_BETWEEN_WORDS = 10_000
+
+
+def export(installation: Installation, out: BinaryIO, progress: Callable[[int, int], None]) -> int:
+    """Write all messages of the journal, in order of acceptance, and return how many there were.
+
+    Args:
+        installation: Whose journal.
+        out: Where to.
+        progress: Is told now and then how many are written, and how many there are.
+    """
+    number = 0
+    with installation.database.reading() as connection:
+        end = journal.head(connection).position
+        total = end - journal.removed(connection).messages
+        for _, record in journal.read(connection, 0, end):
+            # A record without headers has one element less.
+            out.write(orjson.dumps(dict(zip(_FIELDS, orjson.loads(record), strict=False))) + b"\n")
+            number += 1
+            if number % _MESSAGES_BETWEEN_WORDS == 0:
+                progress(number, total)
+    return number
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file that takes the place of `path` when it is whole; compressed if the name ends in `.gz` or `.zst`.
+
+    Raises:
+        ExportError: It cannot be written.
+    """
+    unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        try:
+            with unfinished.open("xb") as file:
+                with _compressing(path, file) as out:
+                    yield out
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise ExportError(f"cannot write {path}: {error.strerror}") from error
+
+
+@contextmanager
+def _compressing(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
+    if path.suffix == ".gz":
+        # Neither name nor time, so that the same journal gives the same bytes.
+        with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed:
+            yield cast(BinaryIO, packed)
+    elif path.suffix == ".zst":
+        with zstandard.ZstdCompressor(level=_LEVEL).stream_writer(file, closefd=False) as packer:
+            yield packer
+    else:
+        yield file

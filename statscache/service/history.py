@@ -1,0 +1,219 @@
+"""History from a server: window after window is fetched, several at a time, and accepted in order, oldest first.
+
+Progress is coverage: what is known to be complete is not asked for again, so a walk that was killed goes on where it
+was, whoever starts it. A window that cannot be had becomes a gap, and the rest goes on; where several in a row cannot
+be had, it is the server, and the walk ends.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+from statscache.config import Config, DatagrepperSection
+from statscache.exceptions import ConfigurationError, SourceError
+from statscache.ingest import Delivery, Outcome
+from statscache.service.backfill import BATCH, complete
+from statscache.service.installation import Installation
+from statscache.sources.datagrepper import Datagrepper, Part
+from statscache.store import coverage, journal
+from statscache.store.coverage import Interval
+from statscache.timeline import DAY, HOUR
+
+NAME = "datagrepper"
+"""The name of the source, under which its progress is kept."""
+
+SETTLED = 600
+"""Seconds after which the server has what was sent; what is younger is fetched, but not called complete."""
+
+TARGET = 3_000
+"""Messages of a window, about which its width is chosen."""
+
+_FIRST_WIDTH, _LARGEST_WIDTH = HOUR, 7 * DAY
+_LOOK = 0.2
+_FAILURES = 3
+"""Windows in a row that cannot be had, after which the server is taken to be away."""
+
+
+class Step(NamedTuple):
+    """What came of one window.
+
+    Attributes:
+        at: How far the walk is, seconds since 1970 UTC.
+        outcome: What came of its messages.
+        lost: What of it, and of windows before, is recorded as missing.
+    """
+
+    at: int
+    outcome: Outcome
+    lost: list[Part]
+
+
+class Windows:
+    """Cuts intervals into windows, oldest first, that are as wide as those before let expect.
+
+    Args:
+        wanted: The intervals, which do not overlap, oldest first.
+    """
+
+    def __init__(self, wanted: Sequence[Interval]) -> None:
+        self._wanted = wanted
+        self._at = 0
+        self._width = _FIRST_WIDTH
+
+    def next(self) -> Interval | None:
+        """Return the next window; None if all has been cut."""
+        for start, end in self._wanted:
+            if end > self._at:
+                start = max(start, self._at)
+                self._at = min(end, start + self._width)
+                return start, self._at
+        return None
+
+    def learn(self, seconds: int, messages: int) -> None:
+        """Take note how many messages there were in so many seconds."""
+        fitting = seconds * TARGET // max(messages, 1)
+        self._width = max(1, min(fitting, 4 * self._width, _LARGEST_WIDTH))
+
+    def return_to(self, moment: int) -> None:
+        """Cut what comes after that anew."""
+        self._at = moment
+
+
+def section(config: Config) -> DatagrepperSection:
+    """Return the configuration of the server.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    if config.sources.datagrepper is None:
+        raise ConfigurationError("no server of history is configured: add a section [sources.datagrepper], with a url")
+    return config.sources.datagrepper
+
+
+def wanted(installation: Installation, start: int | None, end: int | None, *, only_gaps: bool) -> list[Interval]:
+    """Return what history is to be asked for: what is not known to be complete, oldest first.
+
+    Args:
+        installation: The installation.
+        start: Seconds since 1970 UTC; None begins where the configuration says, or with the first gap.
+        end: Likewise; None ends now.
+        only_gaps: Whether to ask only for what is known to be missing.
+
+    Raises:
+        ConfigurationError: No server is configured, or nothing says where history begins.
+    """
+    server = section(installation.config)
+    begin = server.start if start is None else start
+    if begin is None and not only_gaps:
+        raise ConfigurationError("nothing says where history begins: give --start, or [sources.datagrepper] start")
+    # A start of 0 would be taken for none, which stands for everything.
+    low = max(begin or 1, 1)
+    high = int(time.time()) if end is None else end
+    with installation.database.reading() as connection:
+        if only_gaps:
+            gaps = coverage.gaps(connection)
+            return [(max(first, low), min(last, high)) for first, last in gaps if first < high and last > low]
+        return coverage.missing(connection, low, high)
+
+
+def walk(
+    installation: Installation, wanted: Sequence[Interval], *, jobs: int, stopping: threading.Event
+) -> Generator[Step, None, None]:
+    """Fetch these intervals from the configured server and accept what comes.
+
+    Args:
+        installation: The installation.
+        wanted: Intervals in seconds since 1970 UTC, oldest first.
+        jobs: Windows that are fetched at a time.
+        stopping: Ends the walk soon.
+
+    Raises:
+        ConfigurationError: No server is configured.
+        SourceError: The server refuses to be asked, or does not answer; what came before was accepted.
+    """
+    server = section(installation.config)
+    halt = threading.Event()
+    source = Datagrepper(server.url, server.timeout, halt)
+    windows = Windows(wanted)
+    failed: list[Part] = []
+    failures = 0
+    with ThreadPoolExecutor(jobs, thread_name_prefix="history") as pool:
+        waiting: deque[tuple[Interval, int, Future[list[Part]]]] = deque()
+        try:
+            while True:
+                while len(waiting) < 2 * jobs and (window := windows.next()):
+                    waiting.append((window, int(time.time()) - SETTLED, pool.submit(source.fetch, *window)))
+                if not waiting:
+                    break
+                (start, end), settled, future = waiting.popleft()
+                parts = _result(future, stopping)
+                if not parts:
+                    return
+                at = parts[-1].end
+                if at < end:
+                    # What is fetched behind it is too wide as well.
+                    _drop(waiting)
+                    windows.return_to(at)
+                if all(part.error for part in parts):
+                    failed += parts
+                    failures += 1
+                    if failures == _FAILURES:
+                        raise SourceError(
+                            f"{server.url} does not answer: {failed[0].error}; run again to go on from where it stopped"
+                        )
+                    continue
+                windows.learn(at - start, sum(len(part.lines) for part in parts))
+                failed += [part for part in parts if part.error]
+                outcome = Outcome()
+                for part in parts:
+                    outcome += _accept(installation, part, settled)
+                yield Step(at, outcome, _lose(installation, failed))
+                failed, failures = [], 0
+            if failed:
+                yield Step(failed[-1].end, Outcome(), _lose(installation, failed))
+        finally:
+            halt.set()
+            _drop(waiting)
+
+
+def _result(future: Future[list[Part]], stopping: threading.Event) -> list[Part]:
+    """Return the parts of a window; none where `stopping` is set first."""
+    while not stopping.is_set():
+        try:
+            return future.result(timeout=_LOOK)
+        except TimeoutError:
+            continue
+    return []
+
+
+def _drop(waiting: deque[tuple[Interval, int, Future[list[Part]]]]) -> None:
+    while waiting:
+        waiting.pop()[2].cancel()
+
+
+def _accept(installation: Installation, part: Part, settled: int) -> Outcome:
+    outcome = Outcome()
+    most = installation.config.bus.max_line
+    for at in range(0, len(part.lines), BATCH):
+        lines = part.lines[at : at + BATCH]
+        long = [
+            (line, f"a row has {len(line)} bytes; at most {most} are taken ([bus] max_line)")
+            for line in lines
+            if len(line) > most
+        ]
+        fitting = [line for line in lines if len(line) <= most] if long else lines
+        outcome += installation.ingest.take(Delivery(NAME, fitting, oversize=long))
+    if not part.error:
+        complete(installation, part.start, min(part.end, settled))
+    return outcome
+
+
+def _lose(installation: Installation, failed: list[Part]) -> list[Part]:
+    with installation.database.writing() as connection:
+        journal.lock(connection)
+        for part in failed:
+            coverage.record(connection, part.start, part.end, complete=False)
+    return failed

@@ -1,0 +1,248 @@
+"""Parallel work: other processes parse and let plugins observe, and this one commits, in order.
+
+What they make of messages depends on nothing but the messages, and is merged in the same order and the same
+transactions as if one process did it all. So the bytes are the same, whatever the number of workers, and a worker that
+dies takes nothing with it that was committed.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from statscache import __version__
+from statscache.config import PluginsSection
+from statscache.exceptions import StatscacheError, WorkerError
+from statscache.ingest import Delivery, Ingest, catchup
+from statscache.ingest.batch import Batch, Preparer
+from statscache.ingest.catchup import Stretch
+from statscache.ingest.fold import Observed, Placed
+from statscache.plugins import Plugin
+from statscache.plugins.registry import Registry, load
+from statscache.service.installation import Installation
+from statscache.service.watchdog import Watchdog
+
+Done = TypeVar("Done")
+
+# What a worker has loaded, in each of its threads: a plugin keeps caches of its own.
+_loaded = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a worker has to load to do the same as this process.
+
+    Attributes:
+        plugins: The section of the configuration, as JSON.
+        environments: Those whose messages are accepted; empty for all.
+        release: That of this process.
+        versions: Name, version and settings of each plugin in this process.
+    """
+
+    plugins: str
+    environments: tuple[str, ...]
+    release: str
+    versions: tuple[tuple[str, str], ...]
+
+
+class Workers:
+    """An executor that does the work for one installation.
+
+    Args:
+        executor: Any executor; `statscache` is installed where it works, in the same release with the same plugins.
+        ahead: Pieces of work that are given out before the first is waited for.
+        installation: The installation.
+    """
+
+    def __init__(self, executor: Executor, ahead: int, installation: Installation) -> None:
+        self._executor = executor
+        self.ahead = ahead
+        config = installation.config
+        self._order = Order(
+            config.plugins.model_dump_json(), config.bus.environments, __version__, _versions(installation.registry)
+        )
+
+    def prepare(self, delivery: Delivery, suspended: frozenset[str]) -> "Future[Batch]":
+        """Have a delivery parsed and observed by all plugins but the suspended ones."""
+        return self._executor.submit(_prepare, self._order, suspended, delivery)
+
+    def look(self, plugin: str, stretch: Stretch) -> "Future[tuple[Observed, Placed]]":
+        """Have a stretch of the journal observed by one plugin."""
+        return self._executor.submit(_look, self._order, plugin, stretch)
+
+
+@contextmanager
+def working(installation: Installation, jobs: int, scheduler: str | None = None) -> Iterator[Workers | None]:
+    """Give the workers that are asked for in this context; None for one job in this process.
+
+    Args:
+        installation: The installation.
+        jobs: Processes of this machine.
+        scheduler: Address of a Dask cluster's scheduler, whose workers are taken instead.
+
+    Raises:
+        WorkerError: The cluster cannot be reached.
+    """
+    if scheduler is not None:
+        with _cluster(scheduler) as (executor, threads):
+            yield Workers(executor, 2 * threads, installation)
+    elif jobs == 1:
+        yield None
+    else:
+        # A fork would inherit connections to the database.
+        context = multiprocessing.get_context("spawn")
+        executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
+        try:
+            yield Workers(executor, 2 * jobs, installation)
+        finally:
+            executor.shutdown(cancel_futures=True)
+
+
+def prepared(
+    deliveries: Iterable[tuple[int, Delivery]], ingest: Ingest, workers: Workers | None
+) -> Iterator[tuple[int, Delivery, Batch | None]]:
+    """Yield each delivery, with what came with it, and with what workers have made of it, in the same order.
+
+    An error of the source is raised when all that came before it has been yielded.
+
+    Raises:
+        WorkerError: The workers failed.
+    """
+    if workers is None:
+        for note, delivery in deliveries:
+            yield note, delivery, None
+        return
+
+    def begin(item: tuple[int, Delivery]) -> "Future[Batch]":
+        return workers.prepare(item[1], ingest.suspended)
+
+    for (note, delivery), batch in _in_order(deliveries, begin, workers.ahead):
+        yield note, delivery, batch
+
+
+def caught_up(installation: Installation, workers: Workers) -> Iterator[None]:
+    """Fold the journal, as far as it goes now, into each plugin that is behind; yield after each transaction.
+
+    Raises:
+        WorkerError: The workers failed.
+    """
+    database, budget = installation.database, installation.config.plugins.time_budget
+    for plugin in installation.registry:
+
+        def stretches(plugin: Plugin = plugin) -> Iterator[Stretch]:
+            after = None
+            while (stretch := catchup.stretch(database, plugin, after)) is not None:
+                yield stretch
+                after = stretch.folded
+
+        def begin(stretch: Stretch, name: str = plugin.name) -> "Future[tuple[Observed, Placed]]":
+            return workers.look(name, stretch)
+
+        for stretch, (observed, placed) in _in_order(stretches(), begin, workers.ahead):
+            catchup.commit(database, plugin, stretch, observed, placed, budget, installation.watchdog)
+            yield
+
+
+Item = TypeVar("Item")
+
+
+def _in_order(
+    items: Iterable[Item], begin: Callable[[Item], "Future[Done]"], ahead: int
+) -> Iterator[tuple[Item, Done]]:
+    waiting: deque[tuple[Item, Future[Done]]] = deque()
+    try:
+        for item in items:
+            waiting.append((item, begin(item)))
+            if len(waiting) > ahead:
+                first, future = waiting.popleft()
+                yield first, _result(future)
+    except StatscacheError as error:
+        if isinstance(error, WorkerError):
+            raise
+        yield from ((item, _result(future)) for item, future in waiting)
+        raise
+    yield from ((item, _result(future)) for item, future in waiting)
+
+
+def _result(future: "Future[Done]") -> Done:
+    try:
+        return future.result()
+    except StatscacheError:
+        raise
+    except Exception as error:
+        # Whatever an executor raises when a worker has died.
+        message = f"a worker failed or has died ({type(error).__name__}: {error}); run the same again to carry on"
+        raise WorkerError(message) from error
+
+
+def _begin() -> None:
+    """Prepare a process to be a worker: it ends with its parent, and leaves Ctrl-C to that."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _prepare(order: Order, suspended: frozenset[str], delivery: Delivery) -> Batch:
+    _, preparer, watchdog = _load(order)
+    preparer.leave_out(suspended)
+    try:
+        return preparer.prepare(delivery)
+    finally:
+        watchdog.close()
+
+
+def _look(order: Order, plugin: str, stretch: Stretch) -> tuple[Observed, Placed]:
+    registry, _, watchdog = _load(order)
+    try:
+        return catchup.look(registry.get(plugin), stretch, watchdog)
+    finally:
+        watchdog.close()
+
+
+def _load(order: Order) -> tuple[Registry, Preparer, Watchdog]:
+    if getattr(_loaded, "order", None) != order:
+        plugins = PluginsSection.model_validate_json(order.plugins)
+        registry = load(plugins.enabled, plugins.settings)
+        if (__version__, _versions(registry)) != (order.release, order.versions):
+            raise WorkerError(
+                f"a worker has statscache {__version__} with other plugins than this process with {order.release}:"
+                " install the same there"
+            )
+        watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
+        _loaded.order = order
+        _loaded.made = registry, Preparer(registry, order.environments, watchdog), watchdog
+    made: tuple[Registry, Preparer, Watchdog] = _loaded.made
+    return made
+
+
+def _versions(registry: Registry) -> tuple[tuple[str, str], ...]:
+    return tuple((plugin.name, catchup.version_of(plugin)) for plugin in registry)
+
+
+@contextmanager
+def _cluster(address: str) -> Iterator[tuple[Executor, int]]:
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise WorkerError(f"--scheduler needs statscache[dask]: {error}") from error
+    try:
+        client = Client(address)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise WorkerError(f"the scheduler at {address} cannot be reached: {error}") from error
+    with client:
+        threads = sum(client.nthreads().values())  # type: ignore[no-untyped-call]
+        if not threads:
+            raise WorkerError(f"the scheduler at {address} has no workers: start some, such as `dask worker {address}`")
+        yield client.get_executor(), threads  # type: ignore[no-untyped-call]

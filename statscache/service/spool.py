@@ -1,0 +1,110 @@
+"""Consuming a spool: archives that are dropped into a directory are read, one after the other."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from statscache.config import Config, SpoolSection
+from statscache.exceptions import SourceError
+from statscache.ingest import Outcome
+from statscache.service.backfill import backfill
+from statscache.service.consume import LONGEST_PAUSE, SHORTEST_PAUSE
+from statscache.service.installation import Installation
+from statscache.sources.spool import Spool, Taken
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def spooling(
+    config: Config, section: SpoolSection, stopping: threading.Event, on_progress: Callable[[], None] = lambda: None
+) -> Iterator[None]:
+    """Read what is dropped into a spool, in a thread of its own, until `stopping` is set in this context.
+
+    Args:
+        config: The configuration.
+        section: Its part for the spool.
+        stopping: Ends it between two batches; the file at work is carried on with by whoever comes next. Is set, too,
+            when nothing can be read any longer.
+        on_progress: Is called, in that thread, each time that it has gone round.
+
+    Raises:
+        SourceError: The directory cannot be used.
+        RuntimeError: Reading failed; the log says why.
+    """
+    spool = Spool(section.path)
+    spooler = _Spooler(Installation(config), spool, stopping, on_progress)
+    thread = threading.Thread(target=spooler.run, name="spool")
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+    if spooler.failure is not None:
+        raise RuntimeError("the spool was left after an error") from spooler.failure
+
+
+class _Spooler:
+    def __init__(
+        self, installation: Installation, spool: Spool, stopping: threading.Event, on_progress: Callable[[], None]
+    ) -> None:
+        self._installation = installation
+        self._spool = spool
+        self._stopping = stopping
+        self._on_progress = on_progress
+        self._changed = threading.Event()
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        pause = SHORTEST_PAUSE
+        try:
+            with self._spool.watching(self._changed):
+                while not self._stopping.is_set():
+                    try:
+                        self._step()
+                        pause = SHORTEST_PAUSE
+                    except (SQLAlchemyError, OSError) as error:
+                        _log.error("the spool waits, and is looked at again in %g s: %s", pause, error)
+                        self._stopping.wait(pause)
+                        pause = min(2 * pause, LONGEST_PAUSE)
+                    self._on_progress()
+        except BaseException as error:
+            _log.critical("the spool is left", exc_info=True)
+            self.failure = error
+            self._stopping.set()
+        finally:
+            self._installation.close()
+
+    def _step(self) -> None:
+        ingest = self._installation.ingest
+        ingest.admit_due()
+        behind = ingest.catch_up()
+        if (taken := self._spool.take()) is not None:
+            self._read(taken)
+        elif not behind:
+            self._changed.wait(_SECONDS_BETWEEN_LOOKS)
+            self._changed.clear()
+
+    def _read(self, taken: Taken) -> None:
+        outcome = Outcome()
+        try:
+            for _, part in backfill(self._installation, taken.path):
+                outcome += part
+                self._on_progress()
+                if self._stopping.is_set():
+                    self._spool.release(taken)
+                    return
+        except SourceError as error:
+            self._spool.fail(taken, str(error))
+        except BaseException:
+            self._spool.release(taken)
+            raise
+        else:
+            self._spool.finish(taken)
+            _log.info("read %r: %s", taken.path.name, outcome)

@@ -1,0 +1,197 @@
+"""History over HTTP, from datagrepper: windows of time, each of which counts only when all of it has arrived.
+
+What is to be known of the server:
+
+- A window is inclusive at both ends, and times behind it have fractions, which it cuts off. So windows share their
+  ends: `[start, end]` and `[end, later]` lose nothing between them, and what both hold is a copy.
+- It answers in pages of at most 100 rows. Rows of one time have no fixed order, and rows with old times come late, so
+  pages may repeat a row and leave out another. What arrived is therefore counted, by distinct rows, against `total`.
+- A start of 0 is taken for none, and means everything.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from itertools import cycle
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+import urllib3
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry, Timeout
+
+from statscache import __version__
+from statscache.exceptions import SourceError
+
+ROWS = 100
+"""Rows of a page: the most that the server gives."""
+
+MOST = 10_000
+"""Rows beyond which a window is split before it is read: deep pages cost several times the first."""
+
+_ATTEMPTS = 5
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 300.0
+_REDIRECTS = Retry(3, connect=0, read=0, status=0, other=0, raise_on_redirect=False, respect_retry_after_header=False)
+_PATIENCE = 8
+"""Failures in a row after which a window is split no further."""
+
+
+class Part(NamedTuple):
+    """What came of `[start, end)`, in seconds since 1970 UTC.
+
+    Attributes:
+        start: Its start.
+        end: Its end.
+        lines: Its messages, one JSON document each; one that was sent at the very end may be among them.
+        error: Why it could not be had; None if it was, whole.
+    """
+
+    start: int
+    end: int
+    lines: list[bytes]
+    error: str | None = None
+
+
+class _Page(NamedTuple):
+    total: int
+    rows: list[dict[str, Any]]
+
+
+class _Failed(Exception):
+    """A request or a window failed, and may go well another time or in parts; the text says how."""
+
+
+class _TooLarge(Exception):
+    """A window has more rows than are read at once."""
+
+
+class Datagrepper:
+    """One datagrepper server; safe to share between threads.
+
+    Args:
+        url: Address of its search, such as `https://apps.fedoraproject.org/datagrepper/raw`.
+        timeout: Seconds for which the server may be silent.
+        stopping: Ends waiting for a server that is to be asked again.
+    """
+
+    def __init__(self, url: str, timeout: float, stopping: threading.Event) -> None:
+        self._url = url
+        self._stopping = stopping
+        self._pool = urllib3.PoolManager(
+            maxsize=16,
+            timeout=Timeout(connect=min(timeout, 10.0), read=timeout),
+            headers={"Accept": "application/json", "User-Agent": f"statscache/{__version__}"},
+        )
+
+    def fetch(self, start: int, end: int) -> list[Part]:
+        """Return what the server has of `[start, end)`, in parts that follow each other, oldest first.
+
+        A window that is too large, fails, or does not add up, is halved, down to one second, so that what cannot be
+        had is as little as possible. The parts end before `end` where they have `MOST` rows by then.
+
+        Args:
+            start: Seconds since 1970 UTC, at least 1.
+            end: Later than that.
+
+        Raises:
+            SourceError: The server refuses the request as such; the address is wrong.
+        """
+        parts: list[Part] = []
+        rows = 0
+        for part in self._parts(start, end, [_PATIENCE]):
+            parts.append(part)
+            rows += len(part.lines)
+            if rows >= MOST:
+                break
+        return parts
+
+    def _parts(self, start: int, end: int, patience: list[int]) -> Iterator[Part]:
+        error: str | None = "the server failed several times before it"
+        if patience[0] > 0:
+            try:
+                yield Part(start, end, self._window(start, end))
+                patience[0] = _PATIENCE
+                return
+            except _TooLarge:
+                error = None
+            except _Failed as failed:
+                patience[0] -= 1
+                error = str(failed)
+        if error is not None and (end - start == 1 or patience[0] <= 0):
+            yield Part(start, end, [], error)
+            return
+        middle = (start + end) // 2
+        yield from self._parts(start, middle, patience)
+        yield from self._parts(middle, end, patience)
+
+    def _window(self, start: int, end: int) -> list[bytes]:
+        found: dict[object, bytes] = {}
+        before = -1
+        # Pages that repeat rows and leave out others make up for each other, as long as each reading brings something.
+        for order in cycle(("asc", "desc")):
+            page = 1
+            while True:
+                total, rows = self._page(start, end, page, order)
+                if total > MOST and end - start > 1:
+                    raise _TooLarge
+                if page == 1 and len(rows) == total:
+                    # Nothing can have shifted; rows that look alike are what the server has.
+                    return [json.dumps(row).encode() for row in rows]
+                for row in rows:
+                    line = json.dumps(row).encode()
+                    found.setdefault(_identity(row) or line, line)
+                if not rows or page * ROWS >= total:
+                    break
+                page += 1
+            if len(found) == total:
+                return [*found.values()]
+            if len(found) == before or len(found) > total:
+                break
+            before = len(found)
+        raise _Failed(f"of {total} rows, {len(found)} came")
+
+    def _page(self, start: int, end: int, page: int, order: str) -> _Page:
+        query = {"start": start, "end": end, "page": page, "rows_per_page": ROWS, "order": order}
+        url = f"{self._url}?{urlencode(query)}"
+        pause = _FIRST_PAUSE
+        for attempt in range(1, _ATTEMPTS + 1):
+            wait: float | None = None
+            try:
+                response = self._pool.request("GET", url, retries=_REDIRECTS)
+                if response.status == 200:
+                    return _parsed(response.data)
+                if response.status < 500 and response.status not in (408, 429):
+                    raise SourceError(
+                        f"{self._url} refuses to be searched, with status {response.status}:"
+                        " check [sources.datagrepper] url"
+                    )
+                reason: object = f"status {response.status}"
+                wait = Retry().get_retry_after(response)
+            except (HTTPError, _Failed) as error:
+                reason = error
+            if attempt < _ATTEMPTS and self._stopping.wait(min(max(wait or 0.0, pause), _LONGEST_PAUSE)):
+                break
+            pause *= 2
+        raise _Failed(str(reason))
+
+
+def _parsed(data: bytes) -> _Page:
+    # The standard library's parser keeps NaN and long integers as they are, which are the one parser's to refuse.
+    try:
+        answer = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise _Failed(f"no JSON: {error}") from error
+    rows = answer.get("raw_messages") if isinstance(answer, dict) else None
+    total = answer.get("total") if isinstance(answer, dict) else None
+    if type(total) is not int or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise _Failed("JSON, but no page of rows: expected raw_messages and total")
+    return _Page(total, rows)
+
+
+def _identity(row: dict[str, Any]) -> object:
+    """Return what tells a row from others, in the shape of either version of the search; None if nothing does."""
+    identity = row.get("msg_id") or row.get("id")
+    if not isinstance(identity, str):
+        return None
+    headers = row.get("headers")
+    return identity, str(row.get("timestamp") or (headers.get("sent-at") if isinstance(headers, dict) else None))

@@ -1,0 +1,232 @@
+"""The spool: a directory into which archives are dropped, each taken once and when it is whole.
+
+Beside the dropped files there are three directories. A file that is taken is moved to `taken/`, where its writer no
+longer looks; what was read to its end goes to `done/`, and what could not, to `failed/`, with the reason beside it.
+Several processes may watch one spool. A file in `taken/` that no process has locked was left by one that is dead, and
+is taken again.
+"""
+
+import errno
+import fcntl
+import logging
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain, count
+from pathlib import Path
+from typing import NamedTuple
+
+from watchdog.events import FileClosedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+from statscache.exceptions import SourceError
+
+QUIET = 5.0
+"""Seconds for which a file must not have changed when nobody saw that it was closed."""
+
+_REASON = ".reason"
+# So many bytes leave room for what is appended: a name has at most 255.
+_LONGEST_NAME = 230
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFDIR: "a directory",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+}
+
+_log = logging.getLogger(__name__)
+
+
+_State = tuple[int, int, int]
+
+
+class Taken(NamedTuple):
+    """A file that this process, and no other, works on.
+
+    Attributes:
+        path: Where it is.
+        descriptor: The open file, which holds the lock.
+    """
+
+    path: Path
+    descriptor: int
+
+
+class Spool:
+    """The directory, as seen by one process.
+
+    Args:
+        path: The directory.
+
+    Raises:
+        SourceError: It is none, or cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._taken, self._done, self._failed = (path / name for name in ("taken", "done", "failed"))
+        try:
+            # Where a file is at work, nobody else may exchange it.
+            for directory, mode in ((self._taken, 0o700), (self._done, 0o777), (self._failed, 0o777)):
+                directory.mkdir(mode, exist_ok=True)
+                if not os.access(directory, os.W_OK | os.X_OK):
+                    raise PermissionError(errno.EACCES, f"{directory} cannot be written")
+        except OSError as error:
+            message = f"[sources.spool] path: {path} is no directory that can be written: {error.strerror}"
+            raise SourceError(message) from error
+        # How files were when they were closed, and since when they have been as they are.
+        self._closed: dict[str, _State] = {}
+        self._seen: dict[str, tuple[_State, float]] = {}
+        self._refused: set[str] = set()
+
+    @contextmanager
+    def watching(self, changed: threading.Event) -> Iterator[None]:
+        """Set `changed` whenever a file is closed in the directory, or moved there, while this context lasts."""
+        observer = Observer()
+        observer.schedule(_Handler(self._path, self._closed, changed), str(self._path))
+        observer.start()
+        try:
+            yield
+        finally:
+            observer.stop()
+            observer.join()
+
+    def take(self) -> Taken | None:
+        """Return a file that is whole, to be finished, failed or released; None if there is none now."""
+        with self._locked():
+            for path in sorted(self._taken.iterdir()):
+                if (taken := self._open(path)) is not None:
+                    return taken
+            for name in self._whole():
+                path = self._taken / name
+                # While one of the same name is at work, this one waits.
+                if os.path.lexists(path):
+                    continue
+                try:
+                    (self._path / name).rename(path)
+                except OSError as error:
+                    self._complain(name, error)
+                    continue
+                if (taken := self._open(path)) is not None:
+                    return taken
+        return None
+
+    def finish(self, taken: Taken) -> None:
+        """Move a file to `done/`; it was read to its end."""
+        with self._locked():
+            taken.path.rename(_free(self._done, taken.path.name))
+        os.close(taken.descriptor)
+        _log.info("%r is done", taken.path.name)
+
+    def fail(self, taken: Taken, reason: str) -> None:
+        """Move a file to `failed/`, with the reason beside it."""
+        with self._locked():
+            self._set_aside(taken.path, reason)
+        os.close(taken.descriptor)
+
+    def release(self, taken: Taken) -> None:
+        """Leave a file where it is, for whoever takes it next."""
+        os.close(taken.descriptor)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Keep other processes from moving files in this context."""
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _open(self, path: Path) -> Taken | None:
+        """Return a file of `taken/`, locked; None if another process works on it, or it is set aside here."""
+        kind = stat.S_IFMT(path.lstat().st_mode)
+        if kind != stat.S_IFREG:
+            self._set_aside(path, f"it is {_KINDS.get(kind, 'no file')}: put a copy of the archive here")
+            return None
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            self._set_aside(path, f"it cannot be read: {error.strerror}")
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return Taken(path, descriptor)
+
+    def _set_aside(self, path: Path, reason: str) -> None:
+        target = _free(self._failed, path.name)
+        # Before the file, so that it never lies there without.
+        target.with_name(target.name + _REASON).write_text(f"{reason}\n", encoding="utf-8", errors="backslashreplace")
+        path.rename(target)
+        _log.error("%r is in %s/: %s", target.name, self._failed, reason)
+
+    def _whole(self) -> list[str]:
+        """Return the names of dropped files that were closed, or have not changed for a while, oldest first."""
+        now = time.monotonic()
+        whole: list[tuple[int, str]] = []
+        there: dict[str, tuple[_State, float]] = {}
+        for name in os.listdir(self._path):
+            # Programs that copy files begin the names of unfinished ones with a dot.
+            if name.startswith(".") or (about := _look(self._path / name)) is None or stat.S_ISDIR(about.st_mode):
+                continue
+            state = _state(about)
+            before = self._seen.get(name)
+            since = before[1] if before is not None and before[0] == state else now
+            there[name] = state, since
+            if self._closed.get(name) == state or now - since >= QUIET or not stat.S_ISREG(about.st_mode):
+                whole.append((about.st_mtime_ns, name))
+        self._seen = there
+        for name in self._closed.keys() - there.keys():
+            self._closed.pop(name, None)
+        return [name for _, name in sorted(whole)]
+
+    def _complain(self, name: str, error: OSError) -> None:
+        # It may be gone, which is its owner's right; else it would be said again at each look.
+        if not isinstance(error, FileNotFoundError) and name not in self._refused:
+            self._refused.add(name)
+            _log.error("%r cannot be taken from the spool %s: %s", name, self._path, error.strerror)
+
+
+def _look(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except FileNotFoundError:
+        return None
+
+
+def _state(about: os.stat_result) -> _State:
+    return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+class _Handler(FileSystemEventHandler):
+    """Notes the names of files that are whole."""
+
+    def __init__(self, path: Path, closed: dict[str, _State], changed: threading.Event) -> None:
+        self._directory = os.fspath(path)
+        self._closed = closed
+        self._changed = changed
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        if isinstance(event, FileClosedEvent):
+            self._note(event.src_path)
+        elif isinstance(event, FileMovedEvent):
+            self._note(event.dest_path)
+
+    def _note(self, path: bytes | str) -> None:
+        directory, name = os.path.split(os.fsdecode(path))
+        if directory == self._directory and (about := _look(Path(directory, name))) is not None:
+            self._closed[name] = _state(about)
+            self._changed.set()
+
+
+def _free(directory: Path, name: str) -> Path:
+    """Return where in a directory a file of this name can go without replacing another."""
+    name = os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])
+    names = chain([name], (f"{name}.{number}" for number in count(2)))
+    return next(path for path in map(directory.joinpath, names) if not os.path.lexists(path))

@@ -1,0 +1,149 @@
+"""Care for the journal: small segments are merged into large ones, and old ones go.
+
+Order and positions stay, so nobody who reads the journal notices the one; who reads it from the beginning notices the
+other, and has to say so.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, Select, delete, exists, func, select, update
+
+from statscache.store import journal
+from statscache.store.database import Database
+from statscache.store.schema import journal as journal_table
+from statscache.store.schema import plugin, quarantine, segment
+from statscache.timeline import DAY
+
+SMALL = 2_000
+"""Messages below which a segment is small."""
+
+LARGE = 8_000
+"""Messages to which segments are merged at most."""
+
+MERGE_AT = 16
+"""Number of small segments at the journal's end at which they are merged, if none of them outweighs the others."""
+
+_LARGE_BYTES = 16 * 1024 * 1024
+_AT_ONCE = 1_000
+# Nobody waits for it, as one does for an acceptance; it saves an eighth of the space.
+_LEVEL = 6
+
+
+class _Segment(NamedTuple):
+    first: int
+    messages: int
+    size: int
+
+    @property
+    def next(self) -> int:
+        return self.first + self.messages
+
+
+def merge_small(database: Database, after: int) -> int | None:
+    """Merge the first run of small segments behind position `after` that is ripe.
+
+    At the journal's end, segments of like size are merged, so that each message is stored anew a few times only,
+    however small the batches in which messages come.
+
+    Returns:
+        The position up to which nothing is left to merge, or None if something was merged: then there may be more.
+    """
+    with database.reading() as connection:
+        settled, run = _ripe(_behind(connection, after), after)
+    if not run:
+        return settled
+    with database.writing() as connection:
+        journal.lock(connection)
+        _merge(connection, run)
+    return None
+
+
+def remove_old(database: Database, plugins: Sequence[str], keep: int) -> int:
+    """Remove segments that nobody needs, and return the number of their messages.
+
+    A segment goes when its newest message is older than the UTC day of `through` minus `keep`, each of `plugins` has
+    folded it, and nothing that was set aside refers to it. The identities of its messages stay.
+
+    Args:
+        database: The database.
+        plugins: Names of the plugins that are enabled.
+        keep: Days.
+    """
+    with database.reading() as connection:
+        if not connection.execute(select(_old(connection, plugins, keep).exists())).scalar():
+            return 0
+    with database.writing() as connection:
+        journal.lock(connection)
+        old = _old(connection, plugins, keep).subquery()
+        number, newest = connection.execute(select(func.sum(old.c.messages), func.max(old.c.newest))).one()
+        if newest is None:
+            return 0
+        connection.execute(delete(segment).where(segment.c.first.in_(select(old.c.first))))
+        until = max((newest // DAY + 1) * DAY, journal.removed(connection).until or 0)
+        connection.execute(
+            update(journal_table).values(removed=journal_table.c.removed + int(number), removed_until=until)
+        )
+        return int(number)
+
+
+def _behind(connection: Connection, after: int) -> list[_Segment]:
+    columns = segment.c.first, segment.c.messages, segment.c.size
+    rows = connection.execute(select(*columns).where(segment.c.first > after).order_by(segment.c.first).limit(_AT_ONCE))
+    return [_Segment(*row) for row in rows]
+
+
+def _ripe(segments: Sequence[_Segment], settled: int) -> tuple[int, list[_Segment]]:
+    """Return up to where nothing is left to do, and the first run to merge, if there is one."""
+    run: list[_Segment] = []
+    for item in segments:
+        if run and not _fits(run, item):
+            if len(run) > 1:
+                return settled, run
+            settled, run = run[-1].next - 1, []
+        if item.messages < SMALL:
+            run.append(item)
+        else:
+            settled = item.next - 1
+    last = run[-MERGE_AT:]
+    if len(last) == MERGE_AT and 2 * max(item.messages for item in last) <= sum(item.messages for item in last):
+        return settled, last
+    return settled, []
+
+
+def _fits(run: Sequence[_Segment], item: _Segment) -> bool:
+    messages, size = sum(part.messages for part in run), sum(part.size for part in run)
+    return (
+        item.messages < SMALL
+        and item.first == run[-1].next
+        and messages + item.messages <= LARGE
+        and size + item.size <= _LARGE_BYTES
+    )
+
+
+def _merge(connection: Connection, run: Sequence[_Segment]) -> None:
+    ours = segment.c.first.between(run[0].first, run[-1].first)
+    rows = connection.execute(select(segment).where(ours).order_by(segment.c.first)).all()
+    # Another process may have been faster.
+    if [(row.first, row.messages) for row in rows] != [(item.first, item.messages) for item in run]:
+        return
+    connection.execute(delete(segment).where(ours))
+    journal.write(
+        connection,
+        run[0].first,
+        sum(row.messages for row in rows),
+        min(row.oldest for row in rows),
+        max(row.newest for row in rows),
+        b"\n".join(journal.content(row.data) for row in rows),
+        _LEVEL,
+    )
+
+
+def _old(connection: Connection, plugins: Sequence[str], keep: int) -> Select[int, int, int]:
+    through = journal.head(connection).through or 0
+    last = segment.c.first + segment.c.messages - 1
+    folded = select(func.min(plugin.c.position)).where(plugin.c.name.in_(plugins)).scalar_subquery()
+    set_aside = exists().where(quarantine.c.position.between(segment.c.first, last))
+    return select(segment.c.first, segment.c.messages, segment.c.newest).where(
+        segment.c.newest < through // DAY * DAY - keep * DAY, last <= folded, ~set_aside
+    )

@@ -1,0 +1,158 @@
+"""A RabbitMQ of the tests' own: a node on loopback that shares nothing with one that the machine may run."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import orjson
+import pika
+from pika.adapters.blocking_connection import BlockingChannel
+
+from s3_servers import free_ports
+from servers import PATIENCE, Identity
+
+PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
+"""Where Debian's package has the server, without the wrapper that insists on the machine's own node."""
+
+QUEUE = "statscache"
+
+
+class RabbitMQ:
+    """A broker that can be killed and started again on the same data.
+
+    Attributes:
+        url: Where it is reached.
+    """
+
+    def __init__(self) -> None:
+        # Not pytest's tmp_path: the server's user cannot enter root's.
+        self.directory = Path(tempfile.mkdtemp(prefix="statscache-mq-", dir="/tmp"))
+        self._identity: Identity = {}
+        if os.geteuid() == 0:
+            # Root may not run the server. Debian's package brings the user.
+            self._identity = {"user": "rabbitmq", "group": "rabbitmq", "extra_groups": []}
+            shutil.chown(self.directory, "rabbitmq")
+        self.directory.chmod(0o755)
+        port, distribution, names = free_ports(3)
+        self.url = f"amqp://guest:guest@127.0.0.1:{port}/%2F?heartbeat=30"
+        self._environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.directory),
+            "LANG": "C.UTF-8",
+            # Else the machine's configuration would be read.
+            "RABBITMQ_CONF_ENV_FILE": str(self.directory / "no-environment"),
+            "RABBITMQ_CONFIG_FILE": str(self.directory / "no-configuration"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "no-plugins"),
+            "RABBITMQ_MNESIA_BASE": str(self.directory / "data"),
+            "RABBITMQ_LOG_BASE": str(self.directory / "log"),
+            "RABBITMQ_PID_FILE": str(self.directory / "pid"),
+            "RABBITMQ_NODENAME": "statscache@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(distribution),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "ERL_EPMD_PORT": str(names),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+        }
+        # The server would start a name server that outlives it.
+        self._names = self._run("epmd", "-port", str(names), "-address", "127.0.0.1")
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        _end(self._names)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def start(self) -> None:
+        """Start the server, and return when it answers."""
+        self._server = self._run(str(PROGRAM))
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            with contextlib.suppress(pika.exceptions.AMQPError), self.connection():
+                return
+            if self._server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"RabbitMQ did not start:\n{(self.directory / 'out').read_text(errors='replace')}")
+            time.sleep(0.1)
+
+    def kill(self) -> None:
+        """End the server at once, as a power failure would."""
+        if self._server is not None:
+            _end(self._server)
+            self._server = None
+
+    def connection(self) -> pika.BlockingConnection:
+        """Connect to it; a context."""
+        return pika.BlockingConnection(pika.URLParameters(self.url))
+
+    def publish(self, messages: Iterable[bytes]) -> None:
+        """Publish lines in fedora-messaging's envelope as its library does, and return when the broker has them."""
+        with self._channel() as channel:
+            for message in messages:
+                envelope = orjson.loads(message)
+                sent_at = datetime.fromtimestamp(envelope["timestamp"], UTC).isoformat()
+                headers = {**envelope["headers"], "sent-at": sent_at}
+                _send(channel, envelope["topic"], orjson.dumps(envelope["body"]), headers, envelope["id"])
+
+    def publish_raw(self, topic: str, body: bytes, headers: dict[str, Any] | None, id: str | None) -> None:
+        """Publish whatever it is, and return when the broker has it."""
+        with self._channel() as channel:
+            _send(channel, topic, body, headers, id)
+
+    def length(self) -> int:
+        """Return how many messages wait in the queue, without those that were handed over and not acknowledged."""
+        with self.connection() as connection:
+            return int(connection.channel().queue_declare(QUEUE, passive=True).method.message_count)
+
+    def drop(self) -> None:
+        """Remove the queue."""
+        with self.connection() as connection:
+            connection.channel().queue_delete(QUEUE)
+
+    @contextlib.contextmanager
+    def _channel(self) -> Iterator[BlockingChannel]:
+        with self.connection() as connection:
+            channel = connection.channel()
+            channel.tx_select()
+            yield channel
+            channel.tx_commit()
+
+    def _run(self, *command: str) -> subprocess.Popen[bytes]:
+        with (self.directory / "out").open("ab") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.directory,
+                env=self._environment,
+                # The server is a child of the script that starts it: they are ended together.
+                start_new_session=True,
+                **self._identity,
+            )
+
+
+def _send(channel: BlockingChannel, topic: str, body: bytes, headers: dict[str, Any] | None, id: str | None) -> None:
+    properties = pika.BasicProperties(headers=headers, message_id=id, delivery_mode=2)
+    channel.basic_publish("amq.topic", topic, body, properties)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

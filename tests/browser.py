@@ -1,0 +1,163 @@
+"""A real browser (Debian's Chromium) that visits pages and tells everything that is wrong with them."""
+
+import functools
+import http.server
+import shutil
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Page,
+    Request,
+    Response,
+    sync_playwright,
+)
+
+from npm import NODE_MODULES, require_npm
+from statscache.service import preview
+
+WIDTHS = (360, 768, 1440)
+SCHEMES = ("light", "dark")
+_FLAGS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """One browser for all tests of a module."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("no browser is installed (Debian: chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=_FLAGS, chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[str]:
+    """Serve a published tree on loopback, and give its address."""
+    with _running(preview.server(directory, 0)) as url:
+        yield url
+
+
+@contextmanager
+def serving_files(directory: Path) -> Iterator[str]:
+    """Serve files as any static server does: somebody else's site."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    handler = functools.partial(Quiet, directory=str(directory))
+    with _running(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
+        yield url
+
+
+@contextmanager
+def _running(server: http.server.ThreadingHTTPServer) -> Iterator[str]:
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class Visit:
+    """A visit to one page at a time, in a fresh profile, that notes whatever should not happen.
+
+    Args:
+        browser: The browser.
+        allowed: Beginnings of the addresses that may be asked for.
+        script: Whether scripts run.
+
+    Attributes:
+        page: The page.
+        problems: What happened that should not.
+    """
+
+    def __init__(self, browser: Browser, allowed: Iterable[str], *, script: bool = True) -> None:
+        self._context: BrowserContext = browser.new_context(java_script_enabled=script, reduced_motion="reduce")
+        self._allowed = tuple(allowed)
+        self.page: Page = self._context.new_page()
+        self.problems: list[str] = []
+        self._pending = 0
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.problems.append(f"script error: {error}"))
+        self.page.on("dialog", self._dialog)
+        self.page.on("request", self._request)
+        self.page.on("requestfinished", lambda _: self._ended())
+        self.page.on("requestfailed", lambda _: self._ended())
+        self.page.on("response", self._response)
+
+    def __enter__(self) -> "Visit":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._context.close()
+
+    def open(self, url: str) -> None:
+        """Open a page, and wait until it and what it loads is there."""
+        self.page.goto(url)
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until nothing that was asked for is under way."""
+        quiet = 0
+        while quiet < 3:
+            self.page.wait_for_timeout(10)
+            quiet = 0 if self._pending else quiet + 1
+
+    def look(self, width: int, scheme: Any) -> None:
+        """Look at the page at a width and in a colour scheme; what overflows is a problem."""
+        self.page.set_viewport_size({"width": width, "height": 900})
+        self.page.emulate_media(color_scheme=scheme)
+        overflow = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        if overflow > 0:
+            self.problems.append(f"at {width} px, the page is {overflow} px too wide")
+
+    def audit(self) -> None:
+        """Let axe look for what keeps people out; its findings are problems."""
+        require_npm()
+        self.page.evaluate((NODE_MODULES / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
+        found = self.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+        for violation in found["violations"]:
+            for node in violation["nodes"][:3]:
+                self.problems.append(f"axe: {violation['id']}: {node['html'][:200]}: {node['failureSummary'][:300]}")
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.problems.append(f"console: {message.text}")
+
+    def _dialog(self, dialog: Dialog) -> None:
+        self.problems.append(f"something was executed: {dialog.message}")
+        dialog.dismiss()
+
+    def _response(self, response: Response) -> None:
+        if response.status >= 400:
+            self.problems.append(f"{response.status}: {response.url}")
+
+    def _ended(self) -> None:
+        self._pending -= 1
+
+    def _request(self, request: Request) -> None:
+        self._pending += 1
+        if not request.url.startswith((*self._allowed, "data:")):
+            self.problems.append(f"a request to elsewhere: {request.url}")

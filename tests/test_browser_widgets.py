@@ -1,0 +1,284 @@
+"""The custom elements and the client, in a real browser, on a page of another site with a strict policy of its own."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+import worlds
+from browser import SCHEMES, WIDTHS, Visit, chromium, serving, serving_files
+from published import BUILD, EDIT, Site, line
+
+__all__ = ["chromium"]
+
+WIDGETS = """
+<statscache-count plugin="edits" window="total"></statscache-count>
+<statscache-count plugin="builds" key='["Ralph.B", null]'></statscache-count>
+<statscache-activity plugin="builds" key='["Ralph.B", null]' weeks="8"></statscache-activity>
+<statscache-calendar plugin="builds" key='["owner-1", "f42"]'></statscache-calendar>
+<statscache-calendar plugin="edits" label="A year of edits"></statscache-calendar>
+<statscache-series plugin="edits" days="2"></statscache-series>
+<statscache-series plugin="edits" resolution="1d" days="30"></statscache-series>
+<statscache-table plugin="edits" sort="-total"></statscache-table>
+<statscache-table plugin="newest-build" limit="1"></statscache-table>
+"""
+HOSTILE = """
+<statscache-count plugin="sales" window="total"></statscache-count>
+<statscache-series plugin="sales"></statscache-series>
+<statscache-series plugin="volume-by-category"></statscache-series>
+<statscache-calendar plugin="sales"></statscache-calendar>
+<statscache-table plugin="links" limit="100"></statscache-table>
+<statscache-table plugin="receipts"></statscache-table>
+<statscache-table plugin="buyers"></statscache-table>
+"""
+NAMES = ("count", "series", "calendar", "table")
+PAGE = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<title>A page of somebody else</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="style.css">
+<script type="module" src="{site}assets/widgets.js"></script>
+<main><h1>A page of somebody else</h1>{body}</main>
+</html>
+"""
+POLICY = "default-src 'none'; script-src {site}; connect-src {site}; style-src 'self'; img-src data:"
+STYLE = """:root { color-scheme: light dark; color: light-dark(#222, #ddd); background: light-dark(#fff, #111); }"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site of a few messages."""
+    site = Site(tmp_path_factory.mktemp("widgets"))
+    site.start()
+    yield site
+    site.close()
+
+
+@contextmanager
+def elsewhere(directory: Path, root: Path, body: str) -> Iterator[tuple[str, str]]:
+    """Serve a page with elements, and from another origin the site; give the addresses of both."""
+    with serving(root) as url, serving_files(directory) as page:
+        (directory / "index.html").write_text(
+            PAGE.format(site=url, body=body, policy=POLICY.format(site=url)), encoding="utf-8"
+        )
+        (directory / "style.css").write_text(STYLE, encoding="utf-8")
+        yield page, url
+
+
+def texts(page: Page) -> list[str]:
+    """Return the text of each element of the page."""
+    script = "[...document.querySelectorAll('main > *:not(h1)')].map((one) => one.shadowRoot.textContent)"
+    found: list[str] = page.evaluate(script)
+    return found
+
+
+@contextmanager
+def visiting(chromium: Browser, directory: Path, site: Site, body: str) -> Iterator[Page]:
+    """Visit a page with elements of the site; nothing may go wrong on it."""
+    with elsewhere(directory, site.root, body) as (page, url), Visit(chromium, [page, url]) as visit:
+        visit.open(page)
+        assert not [text for text in texts(visit.page) if "Loading" in text]
+        yield visit.page
+        assert not visit.problems, visit.problems
+
+
+@pytest.mark.parametrize("world", ["small", "hostile", "empty"])
+def test_nothing_goes_wrong_with_any_element(world: str, site: Site, chromium: Browser, tmp_path: Path) -> None:
+    """At every width, light and dark: no error, nothing executed, no overflow; axe finds no violation."""
+    root, body = (site.root, WIDGETS) if world == "small" else (getattr(worlds, world)(tmp_path), HOSTILE)
+    if world == "empty":
+        body = "".join(f'<statscache-{name} plugin="volume"></statscache-{name}>' for name in NAMES)
+    directory = tmp_path / "elsewhere"
+    directory.mkdir()
+    with elsewhere(directory, root, body) as (page, url), Visit(chromium, [page, url]) as visit:
+        visit.open(page)
+        if world == "hostile":
+            assert "alert(1)" in "".join(texts(visit.page))
+        for opened in (False, True):
+            for width in WIDTHS:
+                for scheme in SCHEMES:
+                    visit.look(width, scheme)
+                    if (width, scheme) in ((360, "light"), (1440, "dark")):
+                        visit.audit()
+            for summary in visit.page.locator("summary").all():
+                summary.evaluate("(one) => { one.parentElement.open = true; }")
+            assert not visit.problems, (opened, visit.problems)
+
+
+def test_elements_show_what_is_published(site: Site, chromium: Browser, tmp_path: Path) -> None:
+    """Numbers, plots with their description, tables behind them, and the age of the data."""
+    with visiting(chromium, tmp_path, site, WIDGETS) as page:
+        text = " ".join(texts(page))
+        assert re.search(r"3\s*\w+ in all", text)
+        assert "Builds: Ralph.B · unknown" in text
+        assert "Data through 2015-08-09 13:00 UTC" in text
+        plots = page.locator("[role=img]").evaluate_all("(all) => all.map((one) => one.getAttribute('aria-label'))")
+        assert any(re.match(r"Edits: 3 \w+ in 30 days to 2015-08-09 13:00 UTC", plot) for plot in plots), plots
+        assert any(re.match(r"Builds, owner-1 · f42: 1 \w+ in 2015", plot) for plot in plots), plots
+        calendar = page.locator("statscache-calendar").first
+        assert calendar.locator("rect").count() == 365
+        busy = calendar.locator("rect.level title").all_text_contents()
+        assert [text.partition(":")[0] for text in busy] == ["2015-08-09"]
+        calendar.locator("summary").click()
+        assert calendar.locator("tbody tr").inner_text().split() == ["2015-08-09", "1"]
+
+
+def test_a_gap_is_unknown_in_plot_and_table(chromium: Browser, tmp_path: Path) -> None:
+    """Where data are missing, the line breaks, and the table says that they are unknown."""
+    root = worlds.demo(tmp_path)
+    directory = tmp_path / "elsewhere"
+    directory.mkdir()
+    body = '<statscache-series plugin="volume"></statscache-series>'
+    with elsewhere(directory, root, body) as (page, url), Visit(chromium, [page, url]) as visit:
+        visit.open(page)
+        assert visit.page.locator("rect.gap").count() == 5
+        visit.page.locator("summary").click()
+        rows = visit.page.locator("tbody tr").all_inner_texts()
+        assert [row.split()[-1] for row in rows if row.startswith("2015-08-09 0")][-5:] == ["unknown"] * 5
+        assert visit.page.locator("path.growing").count() == 1
+        assert not visit.problems
+
+
+def test_a_person_has_parts(chromium: Browser, tmp_path: Path, site: Site) -> None:
+    """The parts of a document of a key are stacked, named in the legend, and columns of the table."""
+    parts = [
+        {"category": None, "total": 1, "days": {"2015": [[1438992000, 1]]}},
+        {"category": "<b>git</b>", "total": 5, "days": {"2015": [[1438992000, 2], [1439078400, 3]]}},
+    ]
+    body = '<statscache-activity plugin="builds" key="ralph" weeks="4"></statscache-activity>'
+    with elsewhere(tmp_path, site.root, body) as (page, url), Visit(chromium, [page, url]) as visit:
+        document = {"schema": "statscache/key/1", "total": 6, "first": 0, "last": 0, "days": {}, "parts": parts}
+        answer = {"body": orjson.dumps(document).decode(), "headers": {"Access-Control-Allow-Origin": "*"}}
+        visit.page.route("**/by/ralph.json", lambda route: route.fulfill(content_type="application/json", **answer))
+        visit.open(page)
+        assert visit.page.locator(".legend li").all_inner_texts() == ["<b>git</b>\n5", "unknown\n1"]
+        visit.page.locator("summary").click()
+        assert [row.split() for row in visit.page.locator("tbody tr").all_inner_texts()] == [
+            ["2015-08-03", "5", "1", "6"]
+        ]
+        assert visit.page.locator("rect[class^=c] title").all_text_contents() == [
+            "Week of 2015-08-03: 5 <b>git</b>",
+            "Week of 2015-08-03: 1 unknown",
+        ]
+        assert not visit.problems
+
+
+def test_an_element_that_has_nothing_to_show_says_why(site: Site, chromium: Browser, tmp_path: Path) -> None:
+    """A wrong name, key, attribute or document is explained, with what there is instead; markup in it is text."""
+    body = """
+    <statscache-count plugin="<b>bold</b>"></statscache-count>
+    <statscache-count></statscache-count>
+    <statscache-count plugin="edits" window="yesterday"></statscache-count>
+    <statscache-activity plugin="builds"></statscache-activity>
+    <statscache-table plugin="edits" list="nothing"></statscache-table>
+    <statscache-series plugin="newest-build"></statscache-series>
+    <statscache-table plugin="edits" document="nothing"></statscache-table>
+    """
+    with visiting(chromium, tmp_path, site, body) as page:
+        shown = texts(page)
+        assert 'there is no statistic "<b>bold</b>"; there are: builds, edits, newest-build' in shown[0]
+        assert 'needs an attribute plugin, such as plugin="volume"' in shown[1]
+        assert "window is one of last_24h" in shown[2]
+        assert "it needs an attribute key" in shown[3]
+        assert 'has no list "nothing"' in shown[4]
+        assert "newest-build has no series/1h/index.json; it has: latest.json" in shown[5]
+        assert "edits has no nothing.json; it has: badge.json" in shown[6]
+
+
+def test_a_key_that_never_occurred_is_zero(site: Site, chromium: Browser, tmp_path: Path) -> None:
+    """Absent is zero, not an error."""
+    body = """<statscache-calendar plugin="builds" key='["nobody", "f42"]'></statscache-calendar>
+    <statscache-count plugin="builds" key='["nobody", "f42"]'></statscache-count>
+    <statscache-activity plugin="builds" key='["nobody", "f42"]'></statscache-activity>"""
+    with elsewhere(tmp_path, site.root, body) as (page, url), Visit(chromium, [page, url]) as visit:
+        visit.open(page)
+        calendar, count, activity = texts(visit.page)
+        assert re.search(r"0 \w+ in 2015", calendar)
+        assert count.startswith("0")
+        assert re.search(r"0 \w+ in 52 weeks", activity)
+        assert all("404" in problem for problem in visit.problems)
+
+
+def test_a_table_is_sorted_by_keyboard(site: Site, chromium: Browser, tmp_path: Path) -> None:
+    """Heads are buttons; the order is announced, and the focus stays where it was."""
+    with visiting(chromium, tmp_path, site, '<statscache-table plugin="edits"></statscache-table>') as page:
+        head = page.locator("th button").first
+        first = "tbody tr td:first-child"
+        for order in ("ascending", "descending", "ascending"):
+            head.focus()
+            page.keyboard.press("Enter")
+            expect(page.locator("th").first).to_have_attribute("aria-sort", order)
+            shown = page.locator(first).all_inner_texts()
+            assert shown == sorted(shown, reverse=order == "descending")
+        assert page.evaluate("document.activeElement.shadowRoot.activeElement.textContent") == "page"
+
+
+def test_elements_follow_what_is_published(chromium: Browser, tmp_path: Path) -> None:
+    """A new snapshot shows without a reload, an attribute at once; an element that was removed asks for nothing."""
+    site = Site(tmp_path)
+    site.start()
+    directory = tmp_path / "elsewhere"
+    directory.mkdir()
+    body = '<statscache-count plugin="edits" window="total"></statscache-count>'
+    with elsewhere(directory, site.root, body) as (page, url), Visit(chromium, [page, url]) as visit:
+        visit.page.clock.install()
+        visit.open(page)
+        assert visit.page.locator("strong").inner_text() == "3"
+        site.take(line(EDIT, {"title": "Main"}, 100_000), line(BUILD, {"owner": "Ralph.B"}, 100_001))
+        site.publish()
+        visit.page.clock.run_for(61_000)
+        expect(visit.page.locator("strong")).to_have_text("4")
+        visit.page.evaluate("document.querySelector('statscache-count').setAttribute('plugin', 'builds')")
+        expect(visit.page.locator("strong")).to_have_text("5")
+        visit.settle()
+        visit.page.evaluate("document.querySelector('statscache-count').remove()")
+        asked: list[Any] = []
+        visit.page.on("request", lambda request: asked.append(request.url))
+        visit.page.clock.run_for(130_000)
+        visit.settle()
+        assert asked == []
+        assert not visit.problems
+    site.close()
+
+
+def test_colours_are_those_of_the_page(site: Site, chromium: Browser, tmp_path: Path) -> None:
+    """CSS properties that the page sets reach into the elements."""
+    with visiting(chromium, tmp_path, site, WIDGETS) as page:
+        page.evaluate("document.querySelector('main').style.setProperty('--statscache-c1', 'rgb(1, 2, 3)')")
+        fill = "getComputedStyle(document.querySelector('statscache-calendar').shadowRoot.querySelector('.level')).fill"
+        assert page.evaluate(fill) == "rgb(1, 2, 3)"
+
+
+def test_the_client_in_a_browser(site: Site, chromium: Browser, tmp_path: Path) -> None:
+    """A page of another origin pins a snapshot with digests, reads a key by way of manifests, and asks cheaply."""
+    with elsewhere(tmp_path, site.root, "") as (page, url), Visit(chromium, [page, url]) as visit:
+        visit.open(page)
+        program = """async (url) => {
+            const { Client, keyPath } = await import(`${url}assets/statscache.js`);
+            const pinned = await new Client().pin();
+            const span = await pinned.series("edits", "1d", 1438992000, 1439164800);
+            const known = await pinned.key("builds", "Ralph.B", null);
+            const unknown = await pinned.key("builds", "nobody", null);
+            const path = await keyPath(["x".repeat(300)]);
+            return [new Client().base, known.total, unknown, span.rows.length, path.length];
+        }"""
+        assert visit.page.evaluate(program, url) == [url, 1, None, 3, 113]
+        preflights: list[str] = []
+        visit.page.on("request", lambda request: preflights.append(request.method))
+        polling = """async (url) => {
+            const client = new (await import(`${url}assets/statscache.js`)).Client();
+            await client.discover();
+            await client.discover();
+        }"""
+        visit.page.evaluate(polling, url)
+        assert set(preflights) == {"GET"}
+        assert not visit.problems, visit.problems

@@ -1,0 +1,142 @@
+"""The gate: what lost most of its rows is held back, unless something explains it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import delete
+
+from samples import KINDS, NOON, Buyers, Sales, Site, line
+from statscache.plugins import Latest, Message, State
+from statscache.store import positions, schema
+
+DAY = 86400
+
+
+class Fickle(Latest):
+    """The newest price of each thing, or nothing, as the test says."""
+
+    name = "fickle"
+    title = "Fickle"
+    dimensions = ("thing",)
+    hidden = 0
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Tell the thing."""
+        yield (message.body["thing"],), {"seen": True}
+
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Publish all rows but those that the test hides."""
+        for name, content in super().documents(state):
+            yield name, {"rows": content["rows"][self.hidden :]}
+
+
+def test_gate_holds_back_one_plugin_that_loses_most_of_its_rows(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps its last good documents, stale and with the reason; the others go on; force lets it pass."""
+    site = Site(database_url, tmp_path, (*KINDS, Fickle))
+    site.feed([line(f"{n}", NOON + n, body={"buyer": "ann", "thing": f"t{n}"}) for n in range(10)])
+    site.publish()
+    good = site.document("v1/plugins/fickle/latest.json")
+    for hidden in (6, 10):
+        monkeypatch.setattr(Fickle, "hidden", hidden)
+        site.feed([line(f"x{hidden}", NOON + 100 + hidden, body={"buyer": "ann", "thing": "t1"})])
+        site.publish()
+        states = {plugin["name"]: plugin["state"] for plugin in site.document("v1/index.json")["plugins"]}
+        assert states == {"sales": "ok", "buyers": "ok", "prices": "ok", "receipts": "ok", "fickle": "stale"}
+        assert site.document("v1/plugins/fickle/latest.json") == good
+        assert site.document("v1/plugins/buyers/latest.json")["through"] == NOON + 100 + hidden
+        reasons = {row["name"]: row["reason"] for row in site.document("v1/status.json")["plugins"]}
+        assert "publish --force" in reasons["fickle"]
+    monkeypatch.setattr(Fickle, "hidden", 4)
+    site.publish()
+    assert len(site.document("v1/plugins/fickle/latest.json")["rows"]) == 6, "a smaller loss passes by itself"
+    monkeypatch.setattr(Fickle, "hidden", 10)
+    site.publish(force=True)
+    assert site.document("v1/plugins/fickle/latest.json")["rows"] == []
+    site.close()
+
+
+def test_gate_lets_a_new_version_pass(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version that rose explains why rows vanish."""
+    site = Site(database_url, tmp_path, (Fickle,))
+    site.feed([line(f"{n}", NOON + n, body={"thing": f"t{n}"}) for n in range(10)])
+    site.publish()
+    monkeypatch.setattr(Fickle, "version", 2)
+    monkeypatch.setattr(Fickle, "hidden", 9)
+    site = site.reopened()
+    site.catch_up()
+    site.publish()
+    assert len(site.document("v1/plugins/fickle/latest.json")["rows"]) == 1
+    site.close()
+
+
+def states(site: Site) -> dict[str, str]:
+    """Return the state of each plugin, as the pointer has it."""
+    return {plugin["name"]: plugin["state"] for plugin in site.document("v1/index.json")["plugins"]}
+
+
+def lose(site: Site, table: Any, *which: Any) -> None:
+    """Lose rows of the state, as a defect would, and have everything rendered."""
+    with site.database.writing() as connection:
+        connection.execute(delete(table).where(*which))
+        for row in positions.load(connection).values():
+            positions.mark(connection, row, [(positions.EVERYTHING, 0)])
+
+
+@pytest.mark.parametrize("most", [True, False])
+def test_gate_sees_the_newest_period_of_a_series(database_url: str, tmp_path: Path, most: bool) -> None:
+    """Rows of a period do not vanish by themselves, nor does the newest period, whatever `latest` says."""
+    site = Site(database_url, tmp_path, (Sales, Buyers))
+    site.feed([line(f"{n}", NOON + 60 * n, body={"buyer": "ann", "thing": "tea"}) for n in range(40)])
+    site.publish()
+    newest = "v1/plugins/sales/series/1m/2015-08-08T12.json"
+    good = site.document(newest)
+    bucket = schema.bucket.c
+    lose(site, schema.bucket, bucket.width == 60, bucket.start >= NOON + (600 if most else 0))
+    site.publish()
+    assert states(site) == {"sales": "stale", "buyers": "ok"}
+    assert site.document(newest) == good
+    (reason,) = (row["reason"] for row in site.document("v1/status.json")["plugins"] if row["name"] == "sales")
+    assert reason.startswith(f"2015-08-08T12.json would go from 40 rows to {10 if most else 0}")
+    site.publish(force=True)
+    assert states(site) == {"sales": "ok", "buyers": "ok"}
+    site.close()
+
+
+def test_gate_lets_periods_end(database_url: str, tmp_path: Path) -> None:
+    """Retention takes away the newest period of a plugin that is quiet, and that is no loss."""
+    site = Site(database_url, tmp_path, (Sales, Buyers))
+    site.feed([line(f"{n}", NOON + n, body={"buyer": "ann", "thing": "tea"}) for n in range(4)])
+    site.publish()
+    assert site.document("v1/plugins/sales/series/1m/2015-08-08T12.json")["rows"]
+    site.feed([line("other", NOON + 10 * DAY, "org.fedoraproject.prod.wiki.article.edit")])
+    site.publish()
+    assert not (site.public / "v1/plugins/sales/series/1m").exists()
+    assert states(site) == {"sales": "ok", "buyers": "ok"}
+    site.close()
+
+
+def test_gate_counts_documents_of_keys(database_url: str, tmp_path: Path) -> None:
+    """Where most of them would vanish, the plugin is held back, though `latest` shows a hundred rows as before."""
+    site = Site(database_url, tmp_path, (Sales, Buyers))
+    site.feed([line(f"{n}", NOON + n, body={"buyer": f"b{n:03}"}) for n in range(250)])
+    site.publish()
+    buyers = positions_of(site)["buyers"]
+    with site.database.reading() as connection:
+        keys = [row.key for row in connection.execute(schema.key.select().where(schema.key.c.plugin == buyers))]
+    lose(site, schema.key, schema.key.c.plugin == buyers, schema.key.c.key.in_(sorted(keys)[:150]))
+    site.publish()
+    assert states(site) == {"sales": "ok", "buyers": "stale"}
+    assert len([*(site.public / "v1/plugins/buyers/by").glob("*.json")]) == 250
+    (reason,) = (row["reason"] for row in site.document("v1/status.json")["plugins"] if row["name"] == "buyers")
+    assert reason.startswith("by/ would go from 250 documents of keys to 100")
+    site.close()
+
+
+def positions_of(site: Site) -> dict[str, int]:
+    """Return the number of each plugin in the database."""
+    with site.database.reading() as connection:
+        return {name: row.id for name, row in positions.load(connection).items()}

@@ -1,0 +1,430 @@
+"""History from datagrepper, over HTTP from a server that misbehaves: what comes, what is complete, what is missing."""
+
+import random
+import threading
+import time
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from commands import Bus, Home, wait_for
+from history_server import Answer, Fault, HistoryServer, Query
+from samples import NOON, Site
+from statscache.exceptions import ConfigurationError, SourceError
+from statscache.ingest import Outcome
+from statscache.service import history
+from statscache.sources import datagrepper
+from statscache.sources.simulator import Traffic, simulate
+from statscache.store import coverage
+from statscache.store.coverage import Interval
+from statscache_plugins.volume import Volume
+from test_fedmsg_bus import free_endpoint
+
+START, END = NOON, NOON + 6 * 3600
+
+
+@pytest.fixture(scope="module")
+def messages() -> list[dict[str, Any]]:
+    """Six hours of simulated traffic, with fractions of seconds."""
+    traffic = Traffic(START, END, per_day=4_000, people=50, packages=50)
+    return [orjson.loads(line) for line in simulate(traffic)]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask again at once, so that a server may fail often."""
+    monkeypatch.setattr(datagrepper, "_FIRST_PAUSE", 0.001)
+
+
+class Walk:
+    """Walks on one database."""
+
+    def __init__(
+        self, database: str, directory: Path, server: HistoryServer, *, max_line: int = 1 << 22, **options: Any
+    ) -> None:
+        sources = {"datagrepper": {"url": server.url, "start": START, **options}}
+        self.site = Site(database, directory, (Volume,), sources=sources, bus={"max_line": max_line})
+        self.outcome = Outcome()
+        self.lost: list[datagrepper.Part] = []
+
+    def go(self, *, only_gaps: bool = False, jobs: int = 2, stop_after: int = 1000) -> Outcome:
+        """Ask for what is wanted, and return what came of it."""
+        self.outcome, self.lost = Outcome(), []
+        wanted = history.wanted(self.site.installation, None, END, only_gaps=only_gaps)
+        walk = history.walk(self.site.installation, wanted, jobs=jobs, stopping=threading.Event())
+        for step in islice(walk, stop_after):
+            self.outcome += step.outcome
+            self.lost += step.lost
+        walk.close()
+        return self.outcome
+
+    @property
+    def gaps(self) -> list[Interval]:
+        """What is known to be missing."""
+        with self.site.database.reading() as connection:
+            return coverage.gaps(connection)
+
+    @property
+    def incomplete(self) -> list[Interval]:
+        """What is not known to be complete."""
+        with self.site.database.reading() as connection:
+            return coverage.missing(connection, START, END)
+
+    @property
+    def total(self) -> int:
+        """How many messages are counted."""
+        return sum(row[2] for row in self.site.state()["volume"] if row[0] == "key")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    """The URL of an empty database."""
+    return f"sqlite:///{tmp_path / 'statscache.db'}"
+
+
+@pytest.mark.parametrize("jobs", [1, 4])
+def test_all_of_a_history_comes_and_is_complete(
+    database_url: str, tmp_path: Path, messages: list[dict[str, Any]], jobs: int
+) -> None:
+    """Windows share their ends, so that nothing between two seconds is lost; several are under way at a time."""
+    with HistoryServer(messages) as server:
+        walk = Walk(database_url, tmp_path, server)
+        outcome = walk.go(jobs=jobs)
+        assert (walk.total, walk.incomplete, walk.gaps) == (len(messages), [], [])
+        assert outcome.accepted == len(messages)
+        assert outcome.set_aside == 0
+        assert all(query["start"] > 0 for query in server.queries)
+        assert server.busiest <= jobs
+        asked = len(server.queries)
+        assert walk.go().read == 0
+        assert len(server.queries) == asked
+    walk.site.close()
+
+
+def test_both_shapes_of_rows_are_the_messages_of_the_bus(
+    database: str, tmp_path: Path, messages: list[dict[str, Any]]
+) -> None:
+    """What history adds to them makes no other messages of them: each is known, whichever way it came first."""
+    with HistoryServer(messages) as server:
+        for number, url in enumerate((server.url, server.url_of_v2)):
+            walk = Walk(f"{database}{number}", tmp_path, server, url=url)
+            walk.site.feed([orjson.dumps(message) for message in messages[::2]], "fedmsg")
+            outcome = walk.go()
+            assert (outcome.accepted, outcome.conflicts) == (len(messages) // 2, 0)
+            again = walk.site.feed([orjson.dumps(message) for message in messages], "fedmsg")
+            assert (again.known, again.conflicts) == (len(messages), 0)
+            walk.site.close()
+
+
+def row(id: str, timestamp: float) -> dict[str, Any]:
+    """Return a small message."""
+    return {"msg_id": id, "topic": "org.fedoraproject.prod.a.b", "timestamp": timestamp, "msg": {}}
+
+
+def failing(status: int, share: float, **headers: str) -> Fault:
+    """Return a fault that answers some requests with a status and a page for people."""
+    rng = random.Random(1)
+
+    def fault(_query: Query, answer: Answer) -> None:
+        if rng.random() < share:
+            answer.status, answer.body = status, b"<html><h1>Proxy Error</h1></html>"
+            answer.headers = {"Content-Type": "text/html", **headers}
+
+    return fault
+
+
+def cutting(announced: bool) -> Fault:
+    """Return a fault that cuts some answers, as a connection that breaks does, or a server that stops in its JSON."""
+    rng = random.Random(2)
+
+    def fault(_query: Query, answer: Answer) -> None:
+        if rng.random() < 0.3:
+            if announced:
+                answer.cut = len(answer.body) // 2
+            else:
+                answer.body = answer.body[: len(answer.body) // 2]
+
+    return fault
+
+
+def changed_total(difference: int) -> Fault:
+    """Return a fault that now and then tells a total that is wrong."""
+    rng = random.Random(3)
+
+    def fault(_query: Query, answer: Answer) -> None:
+        if rng.random() < 0.1:
+            body = orjson.loads(answer.body)
+            body["total"] = max(0, body["total"] + difference)
+            answer.body = orjson.dumps(body)
+
+    return fault
+
+
+def slow(_query: Query, answer: Answer) -> None:
+    """Keep the other side waiting for longer than it does, now and then."""
+    if random.random() < 0.05:
+        answer.delay = 1.5
+
+
+FAULTS: dict[str, Fault] = {
+    "500": failing(500, 0.3),
+    "502": failing(502, 0.3),
+    "429 with Retry-After": failing(429, 0.3, **{"Retry-After": "0"}),
+    "HTML with status 200": failing(200, 0.3),
+    "connections that break": cutting(announced=True),
+    "truncated JSON": cutting(announced=False),
+    "totals that are too large": changed_total(5),
+    "totals that are too small": changed_total(-5),
+    "slow": slow,
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_what_fails_now_and_then_is_asked_for_again(
+    database: str, tmp_path: Path, messages: list[dict[str, Any]], fault: str
+) -> None:
+    """In the end everything is there, nothing is called missing, and nothing was set aside."""
+    with HistoryServer(messages, FAULTS[fault]) as server:
+        walk = Walk(database, tmp_path, server, timeout=1.0)
+        outcome = walk.go(jobs=4)
+        assert (walk.total, walk.gaps, walk.incomplete) == (len(messages), [], [])
+        assert outcome.set_aside == 0
+    walk.site.close()
+
+
+def test_a_redirect_is_followed(database: str, tmp_path: Path, messages: list[dict[str, Any]]) -> None:
+    """A server that moved is found where it went."""
+    with HistoryServer(messages) as server:
+
+        def moved(query: Query, answer: Answer) -> None:
+            rest = "&".join(f"{name}={value}" for name, value in query.items())
+            answer.status, answer.headers = 302, {"Location": f"{server.url}?{rest}&order=asc"}
+
+        with HistoryServer([], moved) as old:
+            walk = Walk(database, tmp_path, old)
+            walk.go()
+            assert walk.total == len(messages)
+    walk.site.close()
+
+
+def test_a_message_that_appears_between_two_pages_is_not_lost(
+    database: str, tmp_path: Path, messages: list[dict[str, Any]]
+) -> None:
+    """It shifts the pages behind it; the window is read until it adds up, and the newcomer counts."""
+    late = {**messages[0], "msg_id": "late", "timestamp": START + 1.5}
+
+    def newcomer(query: Query, _answer: Answer) -> None:
+        if query["start"] == START and query["page"] == 1 and late not in server.messages:
+            server.messages.append(late)
+
+    with HistoryServer(messages, newcomer) as server:
+        walk = Walk(database, tmp_path, server)
+        walk.go()
+        assert any(query["start"] == START and query["page"] == 2 for query in server.queries)
+        assert (walk.total, walk.incomplete) == (len(messages) + 1, [])
+    walk.site.close()
+
+
+def test_rows_of_one_second_that_pages_tear_apart_all_come(database: str, tmp_path: Path) -> None:
+    """A second with hundreds of rows in no fixed order is put together from several readings."""
+    burst = [row(f"m{number}", START + 5) for number in range(150)]
+    with HistoryServer(burst) as server:
+        walk = Walk(database, tmp_path, server)
+        while walk.incomplete:
+            walk.go()
+        assert walk.total == 150
+    walk.site.close()
+
+
+def poisoned(query: Query, answer: Answer) -> None:
+    """Fail wherever a certain second is asked for."""
+    if query["start"] <= START + 7_000 <= query["end"]:
+        answer.status, answer.body = 500, b"boom"
+
+
+def test_a_window_that_cannot_be_had_is_a_small_gap_and_the_rest_goes_on(
+    database: str, tmp_path: Path, messages: list[dict[str, Any]]
+) -> None:
+    """It is narrowed down, recorded and told; when the server is mended, `--gaps` asks for it, and for nothing else."""
+    with HistoryServer(messages, poisoned) as server:
+        walk = Walk(database, tmp_path, server)
+        walk.go()
+        ((start, end),) = walk.gaps
+        assert start <= START + 7_000 <= end
+        assert end - start < 120
+        assert walk.incomplete == walk.gaps
+        assert all("status 500" in str(part.error) or "several times" in str(part.error) for part in walk.lost)
+        server.fault = None
+        server.queries.clear()
+        walk.go(only_gaps=True)
+        assert (walk.total, walk.gaps, walk.incomplete) == (len(messages), [], [])
+        assert all(start <= query["start"] < query["end"] <= end for query in server.queries)
+    walk.site.close()
+
+
+def test_a_server_that_is_away_ends_the_walk_and_it_goes_on_from_there(
+    database: str, tmp_path: Path, messages: list[dict[str, Any]]
+) -> None:
+    """Nothing is called missing for that, and what came before is not asked for again."""
+
+    def away(query: Query, answer: Answer) -> None:
+        if query["end"] > START + 7_200:
+            answer.status, answer.body = 503, b""
+
+    with HistoryServer(messages, away) as server:
+        walk = Walk(database, tmp_path, server)
+        with pytest.raises(SourceError, match=r"does not answer: .*run again"):
+            walk.go()
+        assert walk.gaps == []
+        ((start, end),) = walk.incomplete
+        assert START + 3_600 <= start <= START + 7_200
+        assert end == END
+        server.fault = None
+        server.queries.clear()
+        walk.go()
+        assert walk.total == len(messages)
+        assert min(query["start"] for query in server.queries) == start
+    walk.site.close()
+
+
+def test_an_address_that_is_none_is_said_at_once(database: str, tmp_path: Path) -> None:
+    """A request that is refused as such is not tried again."""
+    with HistoryServer([], failing(404, 1)) as server:
+        walk = Walk(database, tmp_path, server)
+        with pytest.raises(SourceError, match=r"with status 404: check \[sources.datagrepper\] url"):
+            walk.go(jobs=1)
+        assert len(server.queries) <= 2
+    walk.site.close()
+
+
+def test_a_walk_that_ended_early_goes_on(database: str, tmp_path: Path, messages: list[dict[str, Any]]) -> None:
+    """Each run asks from where the one before it stopped, and together they are one."""
+    with HistoryServer(messages) as server:
+        walk = Walk(database, tmp_path, server)
+        walk.go(stop_after=2)
+        ((start, _),) = walk.incomplete
+        assert START < start < END
+        server.queries.clear()
+        walk.go()
+        assert walk.total == len(messages)
+        assert min(query["start"] for query in server.queries) == start
+    walk.site.close()
+
+
+def test_windows_follow_the_volume(database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many rows make them narrow, and none is read that has too many; quiet time makes them wide."""
+    monkeypatch.setattr(datagrepper, "MOST", 500)
+    monkeypatch.setattr(history, "TARGET", 200)
+    busy = [row(f"m{number}", END - 1200 + number / 5) for number in range(5_000)]
+    with HistoryServer(busy) as server:
+        walk = Walk(database, tmp_path, server, start=START - 90 * 86400)
+        walk.go(jobs=1)
+        assert walk.total == 5_000
+        assert max(query["page"] for query in server.queries) <= 5
+        quiet = [query["end"] - query["start"] for query in server.queries if query["end"] < START - 86400]
+        assert max(quiet) == 7 * 86400
+        assert len(quiet) < 25
+    walk.site.close()
+
+
+def test_what_is_young_is_fetched_and_not_called_complete(
+    database: str, tmp_path: Path, messages: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows come late, so the last minutes are asked for again."""
+    monkeypatch.setattr("time.time", lambda: END + 60.0)
+    with HistoryServer(messages) as server:
+        walk = Walk(database, tmp_path, server)
+        walk.go()
+        assert walk.total == len(messages)
+        assert walk.incomplete == [(END + 60 - history.SETTLED, END)]
+    walk.site.close()
+
+
+def test_bad_rows_are_set_aside_and_keep_nothing_up(database: str, tmp_path: Path) -> None:
+    """NaN, long integers, lone surrogates and long rows are refused one by one, as they are from the bus."""
+    good = row("good", START + 5)
+    bad: list[Any] = [float("nan"), 2**70, "\ud800", "x" * 2_000]
+    rows = [good, *({**good, "msg_id": f"bad{number}", "msg": {"value": value}} for number, value in enumerate(bad))]
+    with HistoryServer(rows) as server:
+        walk = Walk(database, tmp_path, server, max_line=1024)
+        outcome = walk.go()
+        assert (outcome.accepted, outcome.set_aside) == (1, 4)
+        assert walk.incomplete == []
+    walk.site.close()
+
+
+def test_history_that_nobody_configured_says_what_to_write(tmp_path: Path) -> None:
+    """Without a server, or without a beginning, the command names the section."""
+    home = Home(tmp_path / "home")
+    assert "add a section [sources.datagrepper], with a url" in home.run("backfill", status=2).stderr
+    home.configure('[sources.datagrepper]\nurl = "http://127.0.0.1:1/raw"\n')
+    assert "nothing says where history begins" in home.run("backfill", status=2).stderr
+    for wrong in (["--gaps", "file"], ["--start", "2020-01-01", "--end", "2019-01-01"], ["--complete", "1", "2"]):
+        home.run("backfill", *wrong, status=2)
+    home.configure('[sources.datagrepper]\nurl = "ftp://x"\nstart = "soon"\n')
+    assert home.run("config", "check", status=2).stderr.count("[sources.datagrepper]") == 2
+
+
+def test_the_command_tells_what_came_and_what_is_missing(tmp_path: Path, messages: list[dict[str, Any]]) -> None:
+    """It ends with status 1 where something is missing, `status` lists the gap, and `--gaps` mends that and no more."""
+    home = Home(tmp_path / "home")
+    second = int(messages[500]["timestamp"])
+    with HistoryServer(messages, failing(200, 1)) as server:
+        home.configure(f'[sources.datagrepper]\nurl = "{server.url}"\nstart = 2015-08-08T12:00:00Z\n')
+        done = home.run("backfill", "--start", str(second), "--end", str(second + 1), status=1)
+        assert done.stdout.startswith("0 read, 0 accepted")
+        assert "is missing: no JSON" in done.stderr
+        assert "parts that are missing: 1; `statscache backfill --gaps` asks for them again" in done.stderr
+        assert home.json("status")["gaps"] == [[second, second + 1]]
+        server.fault = None
+        assert 1 <= home.json("backfill", "--gaps")["accepted"] <= 10
+        assert home.json("status")["gaps"] == []
+        home.run("backfill", "--end", str(END), "--jobs", "3")
+        state = home.json("status")
+        assert state["journal"]["messages"] == len(messages)
+        assert [row["name"] for row in state["sources"]] == ["datagrepper"]
+
+
+def test_a_consumer_fetches_what_passed_while_nobody_listened(tmp_path: Path) -> None:
+    """At the start, the recent past comes from history, while the bus is heard already."""
+    now = int(time.time())
+    endpoint = free_endpoint()
+    rows = [row(f"m{number}", now - 6_900 + 600 * number) for number in range(12)]
+    home = Home(tmp_path / "home")
+    with HistoryServer(rows) as server:
+        home.configure(
+            f'[sources.fedmsg]\nendpoints = ["{endpoint}"]\n'
+            f'[sources.datagrepper]\nurl = "{server.url}"\nrepair_hours = 1.5\n'
+        )
+        with Bus(endpoint) as bus, home.start("consume") as service:
+            bus.send([orjson.dumps(row("live", now))])
+            wait_for(lambda: home.json("status")["journal"]["messages"] == 10, lambda: service.text)
+            assert service.end()[0] == 0
+    state = home.json("status")
+    assert sorted(row["name"] for row in state["sources"]) == ["datagrepper", "fedmsg"]
+
+
+def test_a_consumer_whose_history_is_away_goes_on(tmp_path: Path) -> None:
+    """The live source does not wait for the server, and says that it cannot be had."""
+    endpoint = free_endpoint()
+    home = Home(tmp_path / "home")
+    with HistoryServer([], failing(403, 1)) as server:
+        home.configure(
+            f'[sources.fedmsg]\nendpoints = ["{endpoint}"]\n[sources.datagrepper]\nurl = "{server.url}"\n'
+        )
+        with Bus(endpoint) as bus, home.start("consume") as service:
+            service.await_log("history cannot be had, and is asked again in 600 s")
+            bus.send([orjson.dumps(row("live", NOON))])
+            wait_for(lambda: home.json("status")["journal"]["messages"] == 1, lambda: service.text)
+            assert service.end()[0] == 0
+
+
+def test_a_walk_on_nothing_needs_no_server(tmp_path: Path) -> None:
+    """Without a section, asking is a mistake of the configuration."""
+    site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, (Volume,))
+    with pytest.raises(ConfigurationError, match=r"\[sources.datagrepper\]"):
+        history.wanted(site.installation, START, END, only_gaps=True)
+    site.close()

@@ -1,0 +1,241 @@
+"""Work in parallel: the same comes out, whoever parses and however many, and who dies takes nothing with him."""
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from commands import Home, install_plugins, wait_for
+from samples import NOON, line
+from statscache.config import Config, DatabaseSection
+from statscache.exceptions import SourceError, WorkerError
+from statscache.ingest import Delivery, Outcome
+from statscache.service import Installation, backfill, parallel
+from statscache.service.parallel import Workers, working
+from statscache.store import journal
+
+DEADLY = """
+import os, signal
+from statscache.plugins import Counter
+
+class Deadly(Counter):
+    \"\"\"Kills the process that shows it a certain message, once.\"\"\"
+
+    name = "deadly"
+    title = "Deadly"
+    unit = "messages"
+    dimensions = ("topic",)
+
+    def observe(self, message):
+        if "deadly" in message.body and os.path.exists(message.body["deadly"]):
+            os.unlink(message.body["deadly"])
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield (message.topic,)
+
+PLUGINS = [Deadly]
+"""
+
+
+def messages(number: int, **body: object) -> list[bytes]:
+    """Return messages of some days, copies and what is none among them."""
+    made = [
+        line(f"{n:x}", NOON + 97 * n, f"org.fedoraproject.prod.c{n % 7}.t", {"n": n, **body}, [f"user{n % 50}"])
+        for n in range(number)
+    ]
+    return [*made[: number // 2], b"no message", made[3], *made[number // 2 :]]
+
+
+def archive(home: Home, content: list[bytes], name: str = "archive.gz") -> str:
+    """Write an archive and return its name."""
+    (home.directory / name).write_bytes(gzip.compress(b"\n".join(content), 1))
+    return name
+
+
+class Backwards(Executor):
+    """Does its work when the last piece of it is asked for, and the newest first."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Future[Any], Any, Any]] = []
+
+    def submit(self, function: Any, /, *arguments: Any, **named: Any) -> "Future[Any]":
+        """Take work, and do all that waits as soon as there are three pieces."""
+        future: Future[Any] = Future()
+        self._waiting.append((future, function, arguments))
+        if len(self._waiting) == 3:
+            for done, work, given in reversed(self._waiting):
+                done.set_result(work(*given))
+            self._waiting.clear()
+        return future
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """An installation of its own."""
+    config = Config(database=DatabaseSection(url=f"sqlite:///{tmp_path}/statscache.db"))
+    made = Installation(config)
+    yield made
+    made.close()
+
+
+def test_any_number_of_processes_gives_the_same_snapshot(database_url: str, tmp_path: Path) -> None:
+    """History and a rebuild in two processes come to the bytes, and the counts, of one."""
+    content = messages(10_000)
+    outcomes, ids = [], []
+    for jobs, environment in (("1", {}), ("2", {"STATSCACHE_DATABASE__URL": database_url})):
+        home = Home(tmp_path / f"with {jobs}", **environment)
+        outcomes.append(home.json("backfill", archive(home, content), "--jobs", jobs))
+        ids.append(home.json("publish")["id"])
+    assert outcomes[0] == outcomes[1]
+    assert (outcomes[0]["accepted"], outcomes[0]["known"], outcomes[0]["set_aside"]) == (10_000, 1, 1)
+    assert ids[0] == ids[1]
+    names = [row["name"] for row in home.json("plugins")["plugins"]]
+    home.run("rebuild", *names, "--jobs", "2")
+    assert home.json("publish", "--force")["id"] == ids[0]
+    home.run("db", "check")
+
+
+def test_the_order_in_which_work_is_done_does_not_matter(installation: Installation, tmp_path: Path) -> None:
+    """Any executor fits: what is done last is still committed in its turn."""
+    (tmp_path / "archive").write_bytes(b"\n".join(messages(300)))
+    seen: list[int] = []
+    outcome = Outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backfill, "BATCH", 101)
+        workers = Workers(Backwards(), 2, installation)
+        for consumed, part in backfill.backfill(installation, tmp_path / "archive", workers):
+            seen.append(consumed)
+            outcome += part
+    assert (outcome.read, outcome.accepted) == (302, 300)
+    assert len(seen) >= 3
+    assert seen == sorted(seen)
+
+
+def test_what_comes_before_the_damage_of_an_archive_counts(installation: Installation, tmp_path: Path) -> None:
+    """Work that was given out when the damage is met is committed before it is told."""
+    content = b"\n".join(messages(20_000))
+    (tmp_path / "cut.gz").write_bytes(gzip.compress(content, 1)[:-1000])
+    with ThreadPoolExecutor(2) as threads, pytest.raises(SourceError, match="damaged"):
+        list(backfill.backfill(installation, tmp_path / "cut.gz", Workers(threads, 4, installation)))
+    with installation.database.reading() as connection:
+        assert 19_000 < journal.head(connection).position < 20_000
+
+
+def test_a_worker_of_another_release_is_refused(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What counts differently there would be wrong here."""
+    with ThreadPoolExecutor(1) as threads:
+        workers = Workers(threads, 1, installation)
+        monkeypatch.setattr(parallel, "__version__", "0.0")
+        work = workers.prepare(Delivery("x", [line("a", NOON)]), frozenset())
+        with pytest.raises(WorkerError, match="install the same there"):
+            work.result()
+
+
+def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
+    """The run ends with a reason; run again, it carries on from the last commit and comes to the same."""
+    extra = install_plugins(tmp_path / "extra", DEADLY)
+    trap = tmp_path / "trap"
+    content = messages(30_000)
+    content[25_000] = line("deadly", NOON, body={"deadly": str(trap)})
+    ids = []
+    for name in ("undisturbed", "killed"):
+        home = Home(tmp_path / name, PYTHONPATH=str(extra))
+        history = archive(home, content)
+        if name == "killed":
+            trap.touch()
+            done = home.run("backfill", history, "--jobs", "2", status=1)
+            assert "run the same again to carry on" in done.stderr
+            assert 0 < home.json("status")["journal"]["messages"] < 30_000
+        again = home.json("backfill", history, "--jobs", "2")
+        ids.append(home.json("publish")["id"])
+    assert not trap.exists()
+    assert ids[0] == ids[1]
+    assert again["read"] < 30_000
+
+
+def test_ctrl_c_ends_all_processes_and_loses_nothing(tmp_path: Path) -> None:
+    """As at a terminal, all processes get the signal; none is left, and the next run carries on."""
+    home = Home(tmp_path / "home")
+    name = archive(home, messages(60_000))
+    with home.start("backfill", name, "--jobs", "2", start_new_session=True) as service:
+        service.await_log("transaction has committed")
+        os.killpg(service.process_id, signal.SIGINT)
+        status, log = service.end(None)
+        assert status == 1
+        assert log.rstrip().endswith("statscache: interrupted")
+        assert "Traceback" not in log
+        wait_for(lambda: not group(service.process_id), lambda: f"left: {group(service.process_id)}")
+    before = home.json("status")["journal"]["messages"]
+    assert 0 < before < 60_000
+    again = home.json("backfill", name, "--jobs", "2")
+    assert before + again["accepted"] == 60_000
+    assert again["known"] <= 1
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    """No process is left behind."""
+    home = Home(tmp_path / "home")
+    with home.start("backfill", archive(home, messages(60_000)), "--jobs", "2", start_new_session=True) as service:
+        service.await_log("transaction has committed")
+        service.send(signal.SIGKILL)
+        wait_for(lambda: not group(service.process_id), lambda: f"left: {group(service.process_id)}")
+
+
+def group(leader: int) -> list[str]:
+    """Return what runs in a group of processes."""
+    listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [row.split(None, 2) for row in listed.splitlines()]
+    return [row[2] for row in rows if row[0] == str(leader) and not row[1].startswith("Z")]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[str]:
+    """The address of a Dask cluster on loopback, with a scheduler and a worker with two threads."""
+    pytest.importorskip("distributed", reason="needs statscache[dask]")
+    made = tmp_path / "scheduler.json"
+    local = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(made)]
+    worker = ["--no-nanny", "--nthreads", "2", "--local-directory", str(tmp_path)]
+    programs = [
+        [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0", *local],
+        [sys.executable, "-m", "distributed.cli.dask_worker", *local, *worker],
+    ]
+    with (tmp_path / "log").open("wb") as log:
+        running = [subprocess.Popen(program, cwd=tmp_path, stdout=log, stderr=log) for program in programs]
+    try:
+        wait_for(lambda: made.exists() and made.stat().st_size, lambda: (tmp_path / "log").read_text())
+        yield str(orjson.loads(made.read_bytes())["address"])
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def test_a_dask_cluster_gives_the_same_snapshot(cluster: str, tmp_path: Path) -> None:
+    """Its workers do what processes of this machine do, for history and for a rebuild."""
+    content = messages(10_000)
+    ids = []
+    for name, options in (("alone", []), ("cluster", ["--scheduler", cluster])):
+        home = Home(tmp_path / name)
+        home.run("backfill", archive(home, content), *options)
+        ids.append(home.json("publish")["id"])
+    assert ids[0] == ids[1]
+    home.run("rebuild", "volume", "--scheduler", cluster)
+    assert home.json("publish", "--force")["id"] == ids[0]
+
+
+def test_a_scheduler_that_is_not_there_is_said(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address where nobody answers is an error that names it."""
+    dask = pytest.importorskip("dask", reason="needs statscache[dask]")
+    with (
+        dask.config.set({"distributed.comm.timeouts.connect": "0.2s"}),
+        pytest.raises(WorkerError, match=r"tcp://127.0.0.1:1 cannot be reached"),
+        working(installation, 1, "tcp://127.0.0.1:1"),
+    ):
+        pass
