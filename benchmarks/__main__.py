@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import folding, history, publishing, targets, traffic
+from benchmarks import folding, history, plugins, publishing, targets, traffic
 from benchmarks.result import Result, table
 
 QUICK = 100_000
@@ -35,6 +35,7 @@ def main(messages: int, quick: bool) -> None:
         click.echo(f"mean size {archive.stat().st_size / number:.0f} bytes")
         sections: list[tuple[str, Callable[[], list[Result]]]] = [
             ("backfill", lambda: history.measure(archive, directory)),
+            ("plugins", lambda: plugins.measure(archive, directory)),
             ("rebuild", lambda: folding.measure(directory)),
             ("publish", lambda: publishing.measure(directory)),
             ("targets", lambda: targets.measure(directory)),

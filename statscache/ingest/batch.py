@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from struct import unpack
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xxhash import xxh3_64_digest
 
@@ -21,6 +21,7 @@ from statscache.ingest.outcome import Delivery
 from statscache.message import Message, address, parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry, wants
+from statscache.plugins.tally import Value
 from statscache.plugins.watch import Watch
 from statscache.scrubbing import scrub
 from statscache.store.journal import Identity
@@ -33,7 +34,7 @@ TOLERANCE = 300
 OWN_CATEGORY = "statscache"
 """The category of what statscache announces itself, which is never counted."""
 
-SLICE = 16
+SLICE = 64
 """Messages that are parsed and observed together."""
 
 _CACHED_ROUTES = 50_000
@@ -85,6 +86,7 @@ class Preparer:
         self._environments = frozenset(environments)
         self._watch = watch
         self._columnar = [plugin for plugin in registry if plugin.depends_on is not None or plugin.newest is not None]
+        self._known: dict[Plugin, dict[Value, list[Any]]] = {plugin: {} for plugin in self._columnar}
         self._deriving = any(deriving(plugin.depends_on or ()) for plugin in registry)
         self._suppressed = frozenset().union(*(plugin.suppressed for plugin in registry))
         self._wanted: dict[Plugin, list[tuple[int, Message]]] = {
@@ -173,7 +175,7 @@ class Preparer:
                 if wanted.times:
                     about = f"{counted(len(wanted.times), 'message')}, the first on {wanted.topics[0]:.200}"
                     self._watch.note(plugin, about)
-                    observe_columns(plugin, wanted, batch.observed[plugin.name])
+                    observe_columns(plugin, wanted, batch.observed[plugin.name], self._known[plugin])
 
     def _route(self, topic: str) -> _Route:
         if len(self._routes) >= _CACHED_ROUTES:

@@ -26,6 +26,9 @@ from statscache.store.positions import Position
 MAX_FAILURES = 1_000
 """Messages in a row on which a plugin may raise before it is suspended."""
 
+_KNOWN_VALUES = 20_000
+_KNOWN_LENGTH = 300
+
 _log = logging.getLogger(__name__)
 
 
@@ -86,7 +89,7 @@ def observe(plugin: Plugin, messages: Sequence[tuple[int, Message]], observed: O
     if plugin.suppressed:
         messages = [(index, scrub(message, plugin.suppressed)) for index, message in messages]
     if plugin.depends_on is not None or plugin.newest is not None:
-        observe_columns(plugin, Columns.of(messages, deriving=deriving(plugin.depends_on or ())), observed)
+        observe_columns(plugin, Columns.of(messages, deriving=deriving(plugin.depends_on or ())), observed, {})
     else:
         _observe_each(plugin, messages, observed)
 
@@ -116,25 +119,40 @@ def _observe_each(plugin: Plugin, messages: Iterable[tuple[int, Message]], obser
     observed.trailing_failures = trailing
 
 
-def observe_columns(plugin: Plugin, columns: Columns, observed: Observed) -> None:
+def observe_columns(plugin: Plugin, columns: Columns, observed: Observed, known: dict[Value, list[Any]]) -> None:
     """Let a plugin that declares on which attributes it depends observe each value once, of messages given as columns.
 
     Where it raises, it raises on all messages that have the value. Of what the newest are all that matter, nothing is
     observed before it is known what counts.
+
+    Args:
+        plugin: The plugin.
+        columns: The messages.
+        observed: What it makes of them.
+        known: What it yielded of values before, to which new ones are added.
     """
     observed.columns = columns
     if plugin.depends_on is None:
         return
     values = columns.values(plugin.depends_on)
+    distinct = [*dict.fromkeys(values)]
+    answers = dict(zip(distinct, map(known.get, distinct), strict=True))
+    observed.answers = {value: items for value, items in answers.items() if items is not None}
     raised: dict[Value, str] = {}
     started = time.perf_counter()
-    for value in dict.fromkeys(values):
+    for value in [value for value, items in answers.items() if items is None]:
         # A plugin is foreign code: whatever it raises sets the messages that have this value aside.
         try:
             items = plugin.observe(excerpt(plugin.depends_on, value)) or ()
-            observed.answers[value] = [plugin.check(item) for item in items]
+            checked = observed.answers[value] = [plugin.check(item) for item in items]
         except (Exception, SystemExit) as error:
             raised[value] = _said(error)
+            continue
+        if len(known) >= _KNOWN_VALUES:
+            known.clear()
+        # What is remembered must be short: the bus decides how many people a message names.
+        if len(repr(value)) <= _KNOWN_LENGTH:
+            known[value] = checked
     observed.seconds += time.perf_counter() - started
     observed.messages += len(values)
     if raised:

@@ -8,6 +8,8 @@ history and bus may disagree on the second, and so on the day, of one message.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import zstandard
 from sqlalchemy import Connection, func, insert, select, update
@@ -91,16 +93,14 @@ def removed(connection: Connection) -> Removed:
 
 def find(connection: Connection, wanted: Iterable[Identity]) -> dict[int, list[Identity]]:
     """Return the identities in the journal that share a digest with one of `wanted`, in its day or a neighbour."""
-    days: dict[int, list[int]] = {}
-    for day, digest, _ in wanted:
-        days.setdefault(day, []).append(digest)
     found: dict[int, set[Identity]] = {}
-    for day, digests in days.items():
+    for day, identities in groupby(sorted(wanted, key=itemgetter(0)), key=itemgetter(0)):
+        digests = [digest for _, digest, _ in identities]
         near = message_id.c.day.in_((day - 1, day, day + 1))
         query = select(message_id).where(near, among(connection, message_id.c.digest, digests))
         for identity in connection.execute(query):
             found.setdefault(identity.digest, set()).add(tuple(identity))
-    return {digest: sorted(identities) for digest, identities in found.items()}
+    return {digest: sorted(same) for digest, same in found.items()}
 
 
 def append(

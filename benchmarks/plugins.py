@@ -1,0 +1,63 @@
+"""Plugins: what each costs a message of history, in a run of its own, for the instruments cost something too."""
+
+import time
+from collections import Counter as Sums
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from benchmarks.installed import install
+from benchmarks.result import Result
+from statscache.ingest import Delivery, Outcome, fold
+from statscache.plugins import Plugin
+from statscache.service.backfill import BATCH
+
+MESSAGES = 100_000
+"""Messages of the run."""
+
+
+def measure(archive: Path, directory: Path) -> list[Result]:
+    """Take the first messages of `archive` into a new database, and tell processor time by plugin, greatest first."""
+    place = directory / "plugins"
+    place.mkdir()
+    installation = install(place)
+    seconds = Sums[tuple[str, str]]()
+    outcome = Outcome()
+    with archive.open("rb") as lines, _instruments(seconds):
+        wanted = islice(lines, MESSAGES)
+        while held := list(islice(wanted, BATCH)):
+            outcome += installation.ingest.take(Delivery("benchmark", held))
+    results = [_result(plugin, seconds, outcome.read) for plugin in installation.registry]
+    installation.close()
+    return sorted(results, key=lambda result: -result.value)
+
+
+def _result(plugin: Plugin, seconds: Sums[tuple[str, str]], messages: int) -> Result:
+    observing, folding = (seconds[plugin.name, work] / messages * 1e6 for work in ("observe", "fold"))
+    note = f"{observing:.2f} observe, {folding:.2f} fold"
+    return Result(f"plugin {plugin.name}, a message", observing + folding, "µs", note=note)
+
+
+@contextmanager
+def _instruments(seconds: Sums[tuple[str, str]]) -> Iterator[None]:
+    """Note the processor time that the plugins take, by name and work."""
+
+    def timed(function: Callable[..., Any], work: str, argument: int) -> Callable[..., Any]:
+        def run(*arguments: Any, **more: Any) -> Any:
+            begun = time.process_time()
+            try:
+                return function(*arguments, **more)
+            finally:
+                seconds[arguments[argument].name, work] += time.process_time() - begun
+
+        return run
+
+    with (
+        patch("statscache.ingest.batch.observe", timed(fold.observe, "observe", 0)),
+        patch("statscache.ingest.batch.observe_columns", timed(fold.observe_columns, "observe", 0)),
+        patch("statscache.ingest.ingest.fold", timed(fold.fold, "fold", 1)),
+    ):
+        yield
