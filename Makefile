@@ -24,7 +24,8 @@ test: test-venv ## Everything: set-up, lint, types, layering and all tests
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory types
 	@echo "== all tests (pytest)"
-	@$(BIN)/python -m pytest $(ARGS)
+	@# Three at a time on two cores: much of what is tested waits for a server. A file's tests share what it set up.
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 lint: test-venv ## Style (ruff) and the layering of the stages (import-linter)
 	@echo "== style (ruff)"

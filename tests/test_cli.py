@@ -106,7 +106,7 @@ def test_all_errors_of_a_configuration_are_told_at_once(call: Call) -> None:
             "[database] url: ",
             "[publish] interval: ",
             "[publish] speed: is unknown; known here are: ",
-            "[nonsense]: is unknown; known here are: bus, database, plugins, privacy, publish, sources",
+            "[nonsense]: is unknown; known here are: bus, database, journal, plugins, privacy, publish, sources",
             "[plugins] time_budget: ",
         ):
             assert where in done.err

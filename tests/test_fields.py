@@ -69,3 +69,8 @@ def test_a_dangerous_url_is_none(url: str) -> None:
 def test_a_float_that_is_no_number_of_anything_is_none() -> None:
     """Beyond 2^53 a float names no whole number."""
     assert fields.number({"id": 1e300}, "id") is None
+
+
+def test_entries_have_the_order_of_their_keys() -> None:
+    """A live message has the sender's order and the journal's record sorts, so that neither may show."""
+    assert fields.entries({"b": "1", "c": "0", "a": "2"}) == [("a", "2"), ("b", "1"), ("c", "0")]

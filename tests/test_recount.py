@@ -152,7 +152,7 @@ def compare(site: Site, count: dict[str, Count]) -> None:
                     name: document[name] for name in ("total", "first", "last", "days", "through")
                 }
                 for path, data in files.items()
-                if path.startswith(f"{root}/by/") and (document := json.loads(data))
+                if path.startswith(f"{root}/by/") and path.endswith(".json") and (document := json.loads(data))
             }
             assert documents == mine.by_key()
             continue

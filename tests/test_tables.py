@@ -96,6 +96,18 @@ class Volume(BasePlugin):
         self.counts.clear()
 
 
+class Once(Steps):
+    """Kills once: the session that the process would have taken along still closes its savepoints here."""
+
+    def step(self) -> None:
+        """Take note of one operation, or die before it."""
+        try:
+            super().step()
+        except Killed:
+            self.at = None
+            raise
+
+
 @pytest.fixture
 def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
     """A site with both plugins, and a counter beside them."""
@@ -157,7 +169,7 @@ def test_killed_anywhere_the_rows_lose_nothing(site: Site) -> None:
     delivery = [named(1, "ralph"), named(2, "pingou"), named(3, "ralph")]
     for at in range(1000):
         try:
-            with writes(site.database, Steps(at)):
+            with writes(site.database, Once(at)):
                 site.feed(delivery)
         except Killed:
             site.database.engine.dispose()

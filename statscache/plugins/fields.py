@@ -47,9 +47,12 @@ def texts(found: Any, *path: str) -> list[str]:
 
 
 def entries(found: Any, *path: str) -> list[tuple[str, str]]:
-    """Return those entries of the object at `path` of which `text` would return key and value."""
+    """Return those entries of the object at `path` of which `text` would return key and value, sorted by key.
+
+    The order in which a sender wrote them means nothing, and the journal does not keep it.
+    """
     found = value(found, *path)
-    return [entry for entry in found.items() if all(map(_is_text, entry))] if isinstance(found, Mapping) else []
+    return sorted(entry for entry in found.items() if all(map(_is_text, entry))) if isinstance(found, Mapping) else []
 
 
 def url(found: Any, *path: str) -> str | None:

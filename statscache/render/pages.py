@@ -310,8 +310,9 @@ def _ranked(view: PluginView, window: str) -> list[tuple[str, int]]:
 
 
 def _newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]]:
-    """Return the newest rows as the label of the key, its first plain value, and its time."""
+    """Return the newest rows as the label of the key, its subtitle or else its first plain value, and its time."""
     others = [name for name in text.columns(view.rows, ()) if name not in (*view.dimensions, *text.MOMENTS, "duration")]
+    others.sort(key=lambda name: name != "subtitle")
     timed = [(time, row) for row in view.rows if (time := _time(row)) is not None]
     newest = []
     for time, row in sorted(timed, key=lambda pair: -pair[0])[:most]:
