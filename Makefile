@@ -8,11 +8,11 @@ BIN := .venv/bin
 CODE := statscache .venv/names/statscache_plugins tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench torture clean runtime-venv test-venv
+.PHONY: help demo test lint types bench torture deployment clean runtime-venv test-venv
 
 help: ## Say what can be made
 	@echo "statscache: make TARGET, where TARGET is"
-	@sed -nE 's/^([a-z]+):.*## (.*)/  \1 \2/p' Makefile | while read -r target text; do printf '  %-9s %s\n' "$$target" "$$text"; done
+	@sed -nE 's/^([a-z]+):.*## (.*)/  \1 \2/p' Makefile | while read -r target text; do printf '  %-11s %s\n' "$$target" "$$text"; done
 
 demo: runtime-venv ## The whole job on this machine: simulated traffic, a published tree, a page to look at
 	@$(BIN)/statscache demo $(ARGS)
@@ -42,6 +42,10 @@ bench: test-venv ## Speed and memory, as ratios
 
 torture: test-venv ## Kill a real run again and again, and compare what it publishes in the end
 	@$(BIN)/python -m benchmarks.torture $(ARGS)
+
+deployment: test-venv ## Deploy with ansible to a Debian machine that is made for it; needs root
+	@bash .ci/debian debootstrap openssh-client
+	@$(BIN)/python -m pytest tests/deployment.py $(ARGS)
 
 clean: ## Remove what make made here: the environment, caches, builds
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

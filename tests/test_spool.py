@@ -145,6 +145,8 @@ def test_a_closed_file_that_is_replaced_by_an_unfinished_one_is_left_alone(watch
         b"%s %d",
         b"cut.reason",
     ],
+    # A name of bytes would be one for the tests too, and is none that a report can hold.
+    ids=["newline", "no text", "option", "markup", "right to left", "long", "long text", "format", "reason"],
 )
 def test_hostile_names_are_names(watched: Watched, name: bytes) -> None:
     """Whatever a file is called, it is read, or refused with the reason beside it, and nothing else is touched."""
