@@ -15,6 +15,7 @@ from commands import Home, wait_for
 from samples import NOON, line
 from statscache.config import Config, DatabaseSection, SpoolSection
 from statscache.exceptions import SourceError
+from statscache.service.backfill import BATCH
 from statscache.service.spool import spooling
 from statscache.sources import spool as spools
 from statscache.sources.spool import Spool
@@ -218,14 +219,14 @@ def test_killed_in_the_middle_of_a_file_it_is_carried_on_with(tmp_path: Path) ->
     (directory / "history.gz").write_bytes(gzip.compress(archive(0, 40_000)))
     for kill in (signal.SIGKILL, signal.SIGTERM):
         with home.start("consume") as service:
-            service.await_log("transaction has committed: 8000 new messages")
+            service.await_log(f"transaction has committed: {BATCH} new messages")
             service.end(kill)
         assert (directory / "taken/history.gz").exists()
     with home.start("consume") as service:
         wait_for(lambda: (directory / "done/history.gz").exists(), lambda: service.text)
         status, log = service.end()
     assert status == 0, log
-    assert log.count("transaction has committed: 8000") < 5
+    assert log.count(f"transaction has committed: {BATCH}") < 5
     assert home.json("status")["journal"]["messages"] == 40_000
     assert home.json("status")["journal"]["known"] == 0
 
