@@ -1,7 +1,9 @@
 """Plugins as the first statscache had them: their rows move with the journal, or not at all."""
 
 import csv
+import gc
 import io
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -172,10 +174,15 @@ def test_killed_anywhere_the_rows_lose_nothing(site: Site) -> None:
             with writes(site.database, Once(at)):
                 site.feed(delivery)
         except Killed:
-            site.database.engine.dispose()
-            assert (counts(site), volumes(site)) == ([("ralph", 1)], {NOON: 1}), f"killed before operation {at}"
-            continue
-        break
+            pass
+        else:
+            break
+        # A process that dies takes its connections along; here they are left, and not closed.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+        site.database.engine.dispose()
+        assert (counts(site), volumes(site)) == ([("ralph", 1)], {NOON: 1}), f"killed before operation {at}"
     assert at > 15, "hardly anything was interrupted"
     assert counts(site) == [("ralph", 1), ("ralph", 2), ("pingou", 1), ("ralph", 3)]
     assert volumes(site) == {NOON: 4}

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import zstandard
 
 from statscache.exceptions import ConfigurationError
+from statscache.publish.headers import is_text
 from statscache.publish.target import File
 
 SMALLEST = 512
 """Bytes below which a file is not worth compressing."""
-
-_WORTH_IT = (".html", ".json", ".csv", ".svg", ".css", ".js", ".ts")
 
 
 def _brotli(data: bytes) -> bytes:
@@ -45,7 +44,7 @@ def beside(files: Iterable[File], forms: Sequence[str]) -> Iterator[File]:
 def stale(files: Iterable[File], forms: Sequence[str]) -> list[str]:
     """Return the paths of siblings that a file has none of now, but may have had before."""
     small = [file.path for file in files if not worth_it(file.path, len(file.data))]
-    return [f"{path}.{form}" for path in small for form in forms if path.endswith(_WORTH_IT)]
+    return [f"{path}.{form}" for path in small for form in forms if is_text(path)]
 
 
 def paths(path: str, forms: Sequence[str]) -> list[str]:
@@ -55,4 +54,4 @@ def paths(path: str, forms: Sequence[str]) -> list[str]:
 
 def worth_it(path: str, size: int) -> bool:
     """Return whether a file has siblings."""
-    return size >= SMALLEST and path.endswith(_WORTH_IT)
+    return size >= SMALLEST and is_text(path)

@@ -14,7 +14,7 @@ from statscache.publish.target import Target
 from statscache.snapshot import manifest
 from statscache.store.published import Entry, object_path
 
-OURS = ("v1", "plugins", "docs", "assets")
+OURS = ("v1", "plugins", "docs", "status", "examples", "assets")
 """Directories of the site in which nobody else is to put files."""
 
 _OBJECT = re.compile(r"[0-9a-f]{64}\.[a-z0-9]+")

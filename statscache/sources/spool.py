@@ -164,7 +164,9 @@ class Spool:
         # Before the file, so that it never lies there without.
         target.with_name(target.name + _REASON).write_text(f"{reason}\n", encoding="utf-8", errors="backslashreplace")
         path.rename(target)
-        _log.error("%r is in %s/: %s", target.name, self._failed, reason)
+        # A name that is no text is quoted in the reason, and has to be told all the same.
+        told = reason.encode(errors="backslashreplace").decode()
+        _log.error("%r is in %s/: %s", target.name, self._failed, told)
 
     def _whole(self) -> list[str]:
         """Return the names of dropped files that were closed, or have not changed for a while, oldest first."""
