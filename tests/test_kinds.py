@@ -109,6 +109,19 @@ def test_the_last_whole_day_week_and_month_are_those_before_through() -> None:
     assert documents["latest.json"]["through"] == parse_time("2015-08-10")
 
 
+def test_a_member_that_is_seen_again_moves_the_time_of_the_documents(publishing: Callable[..., Site]) -> None:
+    """What is published incrementally says through when it is, though no number has changed; so does a full render."""
+    site = publishing(Customers)
+    for second in range(3):
+        site.feed([line(f"again{second}", NOON + second, body={"buyer": "ralph", "thing": "hat"})])
+        incremental = site.build().id
+        tree = site.tree()
+        for resolution in ("1d", "1w", "1mo"):
+            series = orjson.loads(tree[f"v1/plugins/customers/series/{resolution}/2015.json"])
+            assert (series["through"], series["rows"][0][-1]) == (NOON + second, 1)
+        assert site.build(force=True).id == incremental
+
+
 def test_members_are_kept_without_their_names(publishing: Callable[..., Site]) -> None:
     """No published byte names a member."""
     site = publishing(Customers)

@@ -122,7 +122,11 @@ class Distinct(Plugin):
             connection,
             [(plugin, digest, name, days[digest], first[digest], last[digest]) for digest, name in stored.items()],
         )
+        # The documents of the newest message's day, week and month tell its time, also where no number changed.
+        newest = max(last.values())
+        moved = newest if state.newest is None or newest > state.newest else None
         return {Dirty("latest")}.union(
+            (Dirty(each.name, each.period(moved).start) for each in self.resolutions if moved is not None),
             self._count(state, DAILY, new),
             *(self._count(state, resolution, _new_in(state, resolution, new)) for resolution in (WEEKLY, MONTHLY)),
         )
