@@ -20,6 +20,7 @@ from statscache.exceptions import SourceError, WorkerError
 from statscache.ingest import Delivery, Outcome
 from statscache.service import Installation, backfill, parallel
 from statscache.service.parallel import Workers, working
+from statscache.sources.simulator import Traffic, simulate
 from statscache.store import journal
 
 DEADLY = """
@@ -59,6 +60,13 @@ def archive(home: Home, content: list[bytes], name: str = "archive.gz") -> str:
     return name
 
 
+def build(number: int) -> bytes:
+    """Return the message that ends a build, which took as many minutes as its number says."""
+    times = {"creation_time": "2026-08-01T00:00:00+00:00", "completion_time": f"2026-08-01T00:{number:02}:00+00:00"}
+    body = {"name": "kernel", "instance": "primary", "new": 1, "release": "1.fc45", **times}
+    return line(f"build{number}", NOON + number, "org.fedoraproject.prod.buildsys.build.state.change", body)
+
+
 class Backwards(Executor):
     """Does its work when the last piece of it is asked for, and the newest first."""
 
@@ -87,14 +95,17 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 
 def test_any_number_of_processes_gives_the_same_snapshot(database_url: str, tmp_path: Path) -> None:
     """History and a rebuild in two processes come to the bytes, and the counts, of one."""
-    content = messages(10_000)
+    # All bundled plugins have something of it: counts and amounts, spans, members, and the newest of all.
+    traffic = [*simulate(Traffic(NOON, NOON + 43200, per_day=8_000, people=40)), *map(build, range(20))]
+    content = [*messages(10_000), *traffic]
     outcomes, ids = [], []
     for jobs, environment in (("1", {}), ("2", {"STATSCACHE_DATABASE__URL": database_url})):
         home = Home(tmp_path / f"with {jobs}", **environment)
         outcomes.append(home.json("backfill", archive(home, content), "--jobs", jobs))
         ids.append(home.json("publish")["id"])
     assert outcomes[0] == outcomes[1]
-    assert (outcomes[0]["accepted"], outcomes[0]["known"], outcomes[0]["set_aside"]) == (10_000, 1, 1)
+    accepted = 10_000 + len(traffic)
+    assert (outcomes[0]["accepted"], outcomes[0]["known"], outcomes[0]["set_aside"]) == (accepted, 1, 1)
     assert ids[0] == ids[1]
     names = [row["name"] for row in home.json("plugins")["plugins"]]
     home.run("rebuild", *names, "--jobs", "2")

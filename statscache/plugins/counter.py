@@ -52,7 +52,6 @@ class Counter(Plugin):
     def __init__(self, settings: dict[str, Any] | None = None) -> None:
         super().__init__(settings)
         self._checked: dict[Any, Counted] = {}
-        self._weighted = False
         self._names = self.dimensions if self.breakdown is None else (*self.dimensions, self.breakdown)
 
     @classmethod
@@ -83,7 +82,6 @@ class Counter(Plugin):
             name, amount = item
             if type(amount) is not int or not -_LARGEST < amount < _LARGEST:
                 raise YieldError(f"the amount of {name!r:.200} must be a whole number below 2^53; got {amount!r:.200}")
-            self._weighted = True
             digest, stored, _, part = self._checked.get(check_key(self._names, name)) or self._check_new(name)
             return digest, stored, amount, part
         name = check_key(self._names, item)
@@ -95,9 +93,8 @@ class Counter(Plugin):
         return checked
 
     def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
-        new = sums.of_messages(observations, self.tallied, weighted=self._weighted)
-        parts = None if self.breakdown is None else sums.of_parts(observations, weighted=self._weighted)
-        return self._add(state, new, parts)
+        parts = None if self.breakdown is None else sums.of_parts(observations)
+        return self._add(state, sums.of_messages(observations, self.tallied), parts)
 
     def merge_values(self, state: State, tally: Tally, answers: Answers) -> set[Dirty]:
         parts = None if self.breakdown is None else sums.parts_of_values(tally, answers)

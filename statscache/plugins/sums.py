@@ -59,14 +59,8 @@ class PartSums:
     days: Mapping[tuple[int, Part], int]
 
 
-def of_messages(observations: Sequence[Observation], width: int, *, weighted: bool) -> Sums:
-    """Return the sums of what was observed of messages, in buckets of `width` seconds.
-
-    Args:
-        observations: What `observe` yielded, checked.
-        width: Of the buckets.
-        weighted: Whether any amount is other than 1.
-    """
+def of_messages(observations: Sequence[Observation], width: int) -> Sums:
+    """Return the sums of what was observed of messages, in buckets of `width` seconds."""
     ordered = observations
     times = [row[0] for row in ordered]
     if times != sorted(times):
@@ -74,7 +68,7 @@ def of_messages(observations: Sequence[Observation], width: int, *, weighted: bo
         times.sort()
     counted: list[Counted] = [row[3] for row in ordered]
     digests = [item[0] for item in counted]
-    amounts = [item[2] for item in counted] if weighted else None
+    amounts = _amounts(counted)
     buckets: dict[int, Mapping[int, int]] = {}
     at = 0
     while at < len(times):
@@ -91,12 +85,12 @@ def of_messages(observations: Sequence[Observation], width: int, *, weighted: bo
     )
 
 
-def of_parts(observations: Sequence[Observation], *, weighted: bool) -> PartSums:
-    """Return the sums of what was observed of messages by part, with the same arguments as `of_messages`."""
+def of_parts(observations: Sequence[Observation]) -> PartSums:
+    """Return the sums of what was observed of messages, by part."""
     ordered = sorted(observations, key=itemgetter(0))
     times = [row[0] for row in ordered]
     parts = [(row[3][0], row[3][3]) for row in ordered]
-    amounts = [row[3][2] for row in ordered] if weighted else None
+    amounts = _amounts([row[3] for row in ordered])
     return PartSums(
         totals=_sum(parts, amounts),
         first=dict(zip(reversed(parts), reversed(times), strict=True)),
@@ -137,6 +131,12 @@ def parts_of_values(tally: Tally, answers: Answers) -> PartSums:
             totals[digest, name] += number * amount
             days[start, (digest, name)] += number * amount
     return PartSums(totals, first, days)
+
+
+def _amounts(counted: Sequence[Counted]) -> Sequence[int] | None:
+    """Return the amounts; None if all of them are 1, as nearly always, which is counted faster."""
+    amounts = [item[2] for item in counted]
+    return None if amounts.count(1) == len(amounts) else amounts
 
 
 def _sum(names: Sequence[Name], amounts: Sequence[int] | None) -> Mapping[Name, int]:
