@@ -113,6 +113,23 @@ def test_any_number_of_processes_gives_the_same_snapshot(database_url: str, tmp_
     home.run("db", "check")
 
 
+def test_what_is_configured_of_plugins_holds_in_every_process(tmp_path: Path) -> None:
+    """Settings that plugins share, people who are left out, and plugins that are off: two processes go by them too."""
+    ids = []
+    for jobs in ("1", "2"):
+        home = Home(tmp_path / f"with {jobs}")
+        home.configure('[plugins.shared]\nbots = ["user1"]\n[privacy]\nsuppressed = ["user2"]\n')
+        home.run("backfill", archive(home, messages(500)), "--jobs", jobs)
+        ids.append(home.json("publish")["id"])
+        assert not (home.public / "v1/plugins/volume-by-user/by/user2.json").exists()
+        assert (home.public / "v1/plugins/volume-by-user/by/user3.json").exists()
+    assert ids[0] == ids[1]
+    home.configure("[privacy]\npeople = false\n")
+    home.run("backfill", archive(home, messages(600), "more.gz"), "--jobs", "2")
+    home.run("publish")
+    assert not (home.public / "v1/plugins/volume-by-user").exists()
+
+
 def test_the_order_in_which_work_is_done_does_not_matter(installation: Installation, tmp_path: Path) -> None:
     """Any executor fits: what is done last is still committed in its turn."""
     (tmp_path / "archive").write_bytes(b"\n".join(messages(300)))

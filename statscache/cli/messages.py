@@ -14,9 +14,9 @@ from statscache import testing
 from statscache.cli.context import Context, as_json, passed, show_json
 from statscache.exceptions import SourceError
 from statscache.ingest import Outcome
-from statscache.plugins.registry import load
 from statscache.publish import Report
 from statscache.service import Installation, backfill, history, run
+from statscache.service.installation import load_plugins
 from statscache.service.parallel import Workers, working
 from statscache.snapshot import Snapshot
 from statscache.sources import archive
@@ -282,7 +282,8 @@ def rebuild(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: st
 def try_command(context: Context, plugin: str, file: Path) -> None:
     """Run PLUGIN on the messages in FILE, without a database, and print the documents that it makes."""
     config = context.config
-    found = load(("*",), config.plugins.settings, shared=config.plugins.shared).get(plugin)
+    every = config.plugins.model_copy(update={"enabled": ("*",)}), config.privacy.model_copy(update={"people": True})
+    found = load_plugins(*every).get(plugin)
     limits = {"max_line": config.bus.max_line, "max_lines": backfill.BATCH, "max_bytes": backfill.BATCH_BYTES}
     wrong: list[str] = []
 

@@ -1,10 +1,18 @@
 """One installation: its configuration, database and plugins, opened and checked."""
 
-from statscache.config import Config
+from statscache.config import Config, PluginsSection, PrivacySection
 from statscache.ingest import Ingest
 from statscache.plugins.registry import Registry, load
 from statscache.service.watchdog import Watchdog
 from statscache.store import Database
+
+
+def load_plugins(plugins: PluginsSection, privacy: PrivacySection) -> Registry:
+    """Load the plugins that a configuration enables, with all that it says of them, in whatever process."""
+    registry = load(plugins.enabled, plugins.settings, shared=plugins.shared, people=privacy.people)
+    for plugin in registry:
+        plugin.suppressed = frozenset(privacy.suppressed)
+    return registry
 
 
 class Installation:
@@ -30,11 +38,7 @@ class Installation:
         self.database = Database(config.database.url)
         self.database.prepare()
         plugins = config.plugins
-        self.registry: Registry = load(
-            plugins.enabled, plugins.settings, shared=plugins.shared, people=config.privacy.people
-        )
-        for plugin in self.registry:
-            plugin.suppressed = frozenset(config.privacy.suppressed)
+        self.registry: Registry = load_plugins(plugins, config.privacy)
         self.watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
         self.ingest = Ingest(
             self.database,

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from statscache import __version__
-from statscache.config import PluginsSection
+from statscache.config import PluginsSection, PrivacySection
 from statscache.exceptions import StatscacheError, WorkerError
 from statscache.ingest import Delivery, Ingest, catchup
 from statscache.ingest.batch import Batch, Preparer
 from statscache.ingest.catchup import Stretch
 from statscache.ingest.fold import Observed, Placed
 from statscache.plugins import Plugin
-from statscache.plugins.registry import Registry, load
-from statscache.service.installation import Installation
+from statscache.plugins.registry import Registry
+from statscache.service.installation import Installation, load_plugins
 from statscache.service.watchdog import Watchdog
 
 Done = TypeVar("Done")
@@ -40,12 +40,14 @@ class Order:
 
     Attributes:
         plugins: The section of the configuration, as JSON.
+        privacy: The same.
         environments: Those whose messages are accepted; empty for all.
         release: That of this process.
         versions: Name, version and settings of each plugin in this process.
     """
 
     plugins: str
+    privacy: str
     environments: tuple[str, ...]
     release: str
     versions: tuple[tuple[str, str], ...]
@@ -65,7 +67,11 @@ class Workers:
         self.ahead = ahead
         config = installation.config
         self._order = Order(
-            config.plugins.model_dump_json(), config.bus.environments, __version__, _versions(installation.registry)
+            config.plugins.model_dump_json(),
+            config.privacy.model_dump_json(),
+            config.bus.environments,
+            __version__,
+            _versions(installation.registry),
         )
 
     def prepare(self, delivery: Delivery, suspended: frozenset[str]) -> "Future[Batch]":
@@ -214,7 +220,7 @@ def _look(order: Order, plugin: str, stretch: Stretch) -> tuple[Observed, Placed
 def _load(order: Order) -> tuple[Registry, Preparer, Watchdog]:
     if getattr(_loaded, "order", None) != order:
         plugins = PluginsSection.model_validate_json(order.plugins)
-        registry = load(plugins.enabled, plugins.settings)
+        registry = load_plugins(plugins, PrivacySection.model_validate_json(order.privacy))
         if (__version__, _versions(registry)) != (order.release, order.versions):
             raise WorkerError(
                 f"a worker has statscache {__version__} with other plugins than this process with {order.release}:"
