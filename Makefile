@@ -30,6 +30,7 @@ test: test-venv ## Everything: set-up, lint, types, layering and all tests
 lint: test-venv ## Style (ruff) and the layering of the stages (import-linter)
 	@echo "== style (ruff)"
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 	@echo "== layering (import-linter)"
 	@$(BIN)/lint-imports --no-cache --no-logo
 

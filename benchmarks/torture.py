@@ -63,6 +63,7 @@ snapshots = 5
 grace_hours = 0
 """
 
+
 class TortureError(Exception):
     """Something differs from what an undisturbed run gives; the text says what."""
 

@@ -120,9 +120,7 @@ class Tree:
                 raise BrokenTree(f"object {name} is gone, and snapshot {identity} refers to it")
         return files
 
-    def _below(
-        self, directory: str, manifest: Mapping[str, Any], manifests: set[str]
-    ) -> Iterator[tuple[str, str]]:
+    def _below(self, directory: str, manifest: Mapping[str, Any], manifests: set[str]) -> Iterator[tuple[str, str]]:
         for name, entry in manifest["entries"].items():
             if entry["type"] == "file":
                 if entry["object"] not in self._good:

@@ -41,9 +41,7 @@ class Callback:
         """
         # The standard library's encoder writes NaN, which is the parser's to refuse.
         body = json.dumps(message.body).encode()
-        line = envelope(
-            message.topic, message.id, message._headers, body, self._installation.config.bus.max_line
-        )
+        line = envelope(message.topic, message.id, message._headers, body, self._installation.config.bus.max_line)
         ingest = self._installation.ingest
         try:
             ingest.take(Delivery(SOURCE, [line]))

@@ -88,9 +88,7 @@ class SpoolSection(Section):
 class DatagrepperSection(Section):
     """`[sources.datagrepper]`: history over HTTP."""
 
-    url: str = Field(
-        description="Address of the search, such as https://apps.fedoraproject.org/datagrepper/v2/search."
-    )
+    url: str = Field(description="Address of the search, such as https://apps.fedoraproject.org/datagrepper/v2/search.")
     start: Annotated[int, Field(ge=1)] | None = Field(
         None, description="When history begins: an ISO 8601 date or time (no zone means UTC)."
     )
@@ -324,9 +322,7 @@ class PublishSection(Section):
 class Config(BaseSettings):
     """Everything that can be configured, with its defaults: no file at all is a working configuration."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
     database: DatabaseSection = DatabaseSection()
     bus: BusSection = BusSection()

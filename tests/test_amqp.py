@@ -239,9 +239,7 @@ def test_a_database_that_is_away_acknowledges_nothing_and_recovers(
     assert broker.length() == 0
 
 
-def test_consumers_that_share_a_queue_come_to_what_one_does(
-    broker: RabbitMQ, shared_url: str, tmp_path: Path
-) -> None:
+def test_consumers_that_share_a_queue_come_to_what_one_does(broker: RabbitMQ, shared_url: str, tmp_path: Path) -> None:
     """Two at a time on one database, each with a part of the messages, give the snapshot of one."""
     messages = lines(0, 1_000)
     homes = [installed(broker, tmp_path / name, shared_url, "prefetch = 100") for name in ("one", "two")]
@@ -325,7 +323,7 @@ def test_a_body_cannot_change_the_rest_of_its_envelope() -> None:
     made = fedora_messaging.envelope(TOPIC, "1", {"sent-at": "2015-08-08T12:00:00"}, b'{"topic": "x"}', 1_000)
     message = parse(made)
     assert (message.topic, message.id, message.timestamp, message.body) == (TOPIC, "1", NOON, {"topic": "x"})
-    for body in (b'{}, "topic": "x"', b'{}}', b'{"a": NaN}', b"", b"\xff", b"[" * 10_000):
+    for body in (b'{}, "topic": "x"', b"{}}", b'{"a": NaN}', b"", b"\xff", b"[" * 10_000):
         made = fedora_messaging.envelope(TOPIC, "1", {"sent-at": "2015-08-08T12:00:00"}, body, 100_000)
         with pytest.raises(MalformedMessage):
             parse(made)

@@ -137,9 +137,7 @@ def test_killed_anywhere_each_snapshot_that_is_served_is_announced(
     told: list[int] = []
     deleting: list[int] = []
     site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, (), publish={"announce": {"relay": "tcp://127.0.0.1:1"}})
-    monkeypatch.setattr(
-        "statscache.publish.announce.announce", lambda snapshot, *_: told.append(snapshot.generation)
-    )
+    monkeypatch.setattr("statscache.publish.announce.announce", lambda snapshot, *_: told.append(snapshot.generation))
     delete = DirectoryTarget.delete
 
     def note(target: DirectoryTarget, paths: Any) -> None:

@@ -63,8 +63,7 @@ def read(site: Site, path: Path) -> Outcome:
 def test_a_truncated_archive_is_named_and_what_came_before_counts(site: Site, tmp_path: Path, form: str) -> None:
     """The error names the file; whole lines before the end count; the whole file, read again, completes them."""
     lines = [
-        line(f"s{number}", NOON + number, body={"noise": canonical.digest(b"%d" % number)})
-        for number in range(30_000)
+        line(f"s{number}", NOON + number, body={"noise": canonical.digest(b"%d" % number)}) for number in range(30_000)
     ]
     data = b"\n".join(lines) + b"\n"
     packed = gzip.compress(data, 1) if form == "gzip" else zstandard.ZstdCompressor().compress(data)
@@ -281,9 +280,7 @@ def test_what_the_database_refuses_is_bisected_to_the_poison(site: Site) -> None
     assert total(site) == 9
 
 
-def test_a_held_message_that_the_database_refuses_blocks_no_other(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_held_message_that_the_database_refuses_blocks_no_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """When they are due, the poison is set aside and the others count; nothing is held any longer."""
     future = 32503680000
     site.feed([line(f"f{number}", future + number, body={"buyer": "ralph", "thing": "hat"}) for number in range(9)])

@@ -77,8 +77,11 @@ class Hub:
         self.path = path  # In its directory the hub finds fedmsg.d, where there is one.
         self.process = subprocess.Popen(
             [sys.executable, "-c", HUB, endpoints, str(path), str(delay), str(limit), *more],
-            cwd=path.parent, env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=path.parent,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
@@ -103,9 +106,7 @@ def hubs() -> Iterator[list[Hub]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_all_arrive_in_order_and_a_signal_ends_the_hub_cleanly(
-    tmp_path: Path, hubs: list[Hub], number: int
-) -> None:
+def test_all_arrive_in_order_and_a_signal_ends_the_hub_cleanly(tmp_path: Path, hubs: list[Hub], number: int) -> None:
     """Every message arrives once, in order, byte for byte; the hub ends with status 0 and without a warning."""
     endpoint, lines = free_endpoint(), lines_of(5000)
     hubs.append(Hub(tmp_path / "taken", endpoint))
@@ -213,9 +214,7 @@ def test_an_error_behind_the_hub_ends_it_and_is_raised(tmp_path: Path, hubs: lis
     ("endpoint", "advice"),
     [("tcp://localhost:9940", "write 127.0.0.1"), ("tcp://127.0.0.1", "expected the form tcp://HOST:PORT")],
 )
-def test_an_endpoint_that_cannot_be_is_refused(
-    tmp_path: Path, hubs: list[Hub], endpoint: str, advice: str
-) -> None:
+def test_an_endpoint_that_cannot_be_is_refused(tmp_path: Path, hubs: list[Hub], endpoint: str, advice: str) -> None:
     """An endpoint that ZeroMQ refuses ends the hub with an error that says what is expected."""
     hubs.append(Hub(tmp_path / "taken", endpoint))
     _, log = hubs[0].process.communicate(timeout=30)
@@ -246,10 +245,16 @@ def test_a_publisher_keeps_its_pace() -> None:
 def test_plain_fedmsg_hub_finds_the_consumer_by_its_entry_point(tmp_path: Path) -> None:
     """`fedmsg-hub` with the consumer enabled commits every message that has arrived when SIGTERM ends it."""
     endpoint, lines, database = free_endpoint(), lines_of(500), tmp_path / "statscache.db"
-    write_fedmsg_configuration(tmp_path, {
-        "endpoints": {"demo": [endpoint]}, "validate_signatures": False, "zmq_enabled": True,
-        "zmq_publish_endpoints": "inproc://demo", "statscache.consumer.enabled": True,
-    })
+    write_fedmsg_configuration(
+        tmp_path,
+        {
+            "endpoints": {"demo": [endpoint]},
+            "validate_signatures": False,
+            "zmq_enabled": True,
+            "zmq_publish_endpoints": "inproc://demo",
+            "statscache.consumer.enabled": True,
+        },
+    )
     (tmp_path / "statscache.toml").write_text(f'[database]\nurl = "sqlite:///{database}"\n')
     hub = subprocess.Popen(
         [Path(sys.executable).parent / "fedmsg-hub"],
@@ -284,17 +289,27 @@ def test_plain_fedmsg_hub_fails_loudly_where_nothing_can_be_accepted(
 ) -> None:
     """At the start or with the first message, the hub ends by itself with exit status 1 and says why."""
     endpoint = free_endpoint()
-    write_fedmsg_configuration(tmp_path, {
-        "endpoints": {"demo": [endpoint]}, "validate_signatures": False, "zmq_enabled": True,
-        "zmq_publish_endpoints": "inproc://demo", "statscache.consumer.enabled": True,
-    })
+    write_fedmsg_configuration(
+        tmp_path,
+        {
+            "endpoints": {"demo": [endpoint]},
+            "validate_signatures": False,
+            "zmq_enabled": True,
+            "zmq_publish_endpoints": "inproc://demo",
+            "statscache.consumer.enabled": True,
+        },
+    )
     (tmp_path / "statscache.toml").write_text(configuration)
     publisher = threading.Thread(target=publish_on_bus, args=(lines_of(5), endpoint), daemon=True)
     if "hang" in configuration:
         publisher.start()
     done = subprocess.run(
         [Path(sys.executable).parent / "fedmsg-hub"],
-        cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
         env={**os.environ, "STATSCACHE_CONFIG": str(tmp_path / "statscache.toml")},
     )
     assert done.returncode == 1, done.stderr

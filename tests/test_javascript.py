@@ -107,9 +107,7 @@ def test_javascript_in_the_docs_runs(url: str, tmp_path: Path) -> None:
     module = (ROOT / "site" / "statscache.js").as_uri()
     program = program.replace("https://stats.example.org/assets/statscache.js", module)
     (tmp_path / "program.mjs").write_text(program.replace("https://stats.example.org/", url))
-    done = subprocess.run(
-        [node, tmp_path / "program.mjs"], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = subprocess.run([node, tmp_path / "program.mjs"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:2] == ["=Main 1", "Main 3"]
 

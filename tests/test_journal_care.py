@@ -176,9 +176,7 @@ def test_nothing_goes_that_a_plugin_or_the_quarantine_refers_to(database_url: st
     site.close()
 
 
-def test_a_plugin_that_is_rebuilt_later_counts_whole_days_only(
-    database_url: str, tmp_path: Path
-) -> None:
+def test_a_plugin_that_is_rebuilt_later_counts_whole_days_only(database_url: str, tmp_path: Path) -> None:
     """It ignores messages of days that the journal has lost in part, late ones too, and says from when it counts."""
     site = Site(database_url, tmp_path, (Sales, Buyers))
     site.feed([line("a", MIDNIGHT)])

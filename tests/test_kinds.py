@@ -440,9 +440,7 @@ class Author(Latest):
         ("x", {"a": "y" * 1_000_000}, "at most 1000000 are published"),
     ],
 )
-def test_what_cannot_be_published_is_told(
-    name: Any, content: Any, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_published_is_told(name: Any, content: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the plugin, what is wrong and the mend."""
     monkeypatch.setattr(Author, "yields", [(name, content)])
     with pytest.raises(DocumentError, match="plugin author: ") as caught:
@@ -460,7 +458,7 @@ def test_a_plugin_that_fails_to_document_keeps_its_last_good_output(
     site.feed([line("a", NOON, body={"thing": "hat"})])
     site.publish()
     before = {path: data for path, data in site.aliases().items() if path.startswith("v1/plugins/author/")}
-    assert before["v1/plugins/author/x.csv"] == b'a,b\r\n[2],1\r\n'
+    assert before["v1/plugins/author/x.csv"] == b"a,b\r\n[2],1\r\n"
     monkeypatch.setattr(Author, "yields", [("fine", {}), wrong])
     site.feed([line("b", NOON + 60, body={"thing": "pie"})])
     site.publish()
@@ -474,9 +472,7 @@ def test_a_plugin_that_fails_to_document_keeps_its_last_good_output(
     assert files == {"latest.json", "latest.csv", "fine.json"}, "what is yielded no more is gone"
 
 
-def test_a_layout_is_published_as_it_is(
-    publishing: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_layout_is_published_as_it_is(publishing: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
     """It has no header; when it changes it is published anew, and when it is gone its file is."""
     layout = {"schema": "mine", "groups": [1, None]}
     monkeypatch.setattr(Author, "layout", layout)

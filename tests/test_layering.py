@@ -31,9 +31,7 @@ def check(directory: Path) -> subprocess.CompletedProcess[str]:
     linter = Path(sys.executable).with_name("lint-imports")
     # It wraps lines at the terminal's width.
     wide = {"COLUMNS": "500"}
-    return subprocess.run(
-        [linter, "--no-cache"], cwd=directory, env=wide, capture_output=True, text=True, check=False
-    )
+    return subprocess.run([linter, "--no-cache"], cwd=directory, env=wide, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture

@@ -68,7 +68,7 @@ def test_the_rest_of_the_message_stays() -> None:
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-9, 9) | st.text("ralph-_ \n\"\\A", max_size=12) | st.just("ralph"),
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text('ralph-_ \n"\\A', max_size=12) | st.just("ralph"),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ralph_ ", max_size=6), inner, max_size=3),
     max_leaves=8,
 )

@@ -333,9 +333,7 @@ def test_force_repairs_damage_of_the_right_size(bucket: Bucket, tmp_path: Path, 
         data[-3] ^= 1
         stored = gzip.compress(data, mtime=0) if compressed else bytes(data)
         encoding = {"ContentEncoding": "gzip"} if compressed else {}
-        bucket.server.client.put_object(
-            Bucket=bucket.name, Key=key, Body=stored, Metadata=head["Metadata"], **encoding
-        )
+        bucket.server.client.put_object(Bucket=bucket.name, Key=key, Body=stored, Metadata=head["Metadata"], **encoding)
         proxy.requests.clear()
         site.publish(force=True)
         sent = {path for path in puts(proxy, bucket) if path.startswith("v1/objects/")}

@@ -68,9 +68,7 @@ class Count:
                 moment = datetime.strptime(label, PERIOD[resolution]).replace(tzinfo=UTC)
                 end = moment.timestamp() + 3600
                 if resolution == "1h":
-                    end = moment.replace(
-                        year=moment.year + moment.month // 12, month=moment.month % 12 + 1
-                    ).timestamp()
+                    end = moment.replace(year=moment.year + moment.month // 12, month=moment.month % 12 + 1).timestamp()
                 if end <= limit:
                     del periods[label]
         return dict(periods)
@@ -148,9 +146,7 @@ def compare(site: Site, count: dict[str, Count]) -> None:
         assert cells == [[cell(row[name]) for name in names] for row in expected]
         if cls.unbounded:
             documents = {
-                tuple(document["key"]): {
-                    name: document[name] for name in ("total", "first", "last", "days", "through")
-                }
+                tuple(document["key"]): {name: document[name] for name in ("total", "first", "last", "days", "through")}
                 for path, data in files.items()
                 if path.startswith(f"{root}/by/") and path.endswith(".json") and (document := json.loads(data))
             }

@@ -175,5 +175,3 @@ def _unreferenced(site: Site) -> set[str]:
         real = select(schema.dropped.c.object).where(schema.dropped.c.generation > 0)
         used |= {*connection.scalars(real)}
         return {*connection.scalars(select(schema.object_.c.name))} - used
-
-

@@ -84,8 +84,10 @@ def undisturbed(home: Home, archive: str, *coverage: str) -> str:
 def published(home: Home, number: int) -> bool:
     """Return whether a published snapshot counts so many messages."""
     path = home.public / "v1/plugins/volume/latest.json"
-    return path.exists() and home.document("v1/plugins/volume/latest.json")["rows"] != [] and (
-        home.document("v1/plugins/volume/latest.json")["rows"][0]["total"] == number
+    return (
+        path.exists()
+        and home.document("v1/plugins/volume/latest.json")["rows"] != []
+        and (home.document("v1/plugins/volume/latest.json")["rows"][0]["total"] == number)
     )
 
 

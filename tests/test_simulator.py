@@ -49,11 +49,7 @@ def test_windows_that_adjoin_hold_what_one_over_both_holds() -> None:
     """A window is a slice of the seed's traffic, wherever it is cut, inside an hour or at midnight."""
     cuts = [MONDAY - 5 * HOUR, MONDAY - 600, MONDAY, MONDAY + 1234, MONDAY + 7 * HOUR, MONDAY + 26 * HOUR]
     whole = list(simulate(Traffic(cuts[0], cuts[-1], per_day=3000)))
-    pieces = [
-        line
-        for start, end in pairwise(cuts)
-        for line in simulate(Traffic(start, end, per_day=3000))
-    ]
+    pieces = [line for start, end in pairwise(cuts) for line in simulate(Traffic(start, end, per_day=3000))]
     assert pieces == whole
 
 
@@ -93,8 +89,7 @@ def test_the_volume_the_sizes_and_the_world_are_as_announced() -> None:
 
 def test_days_have_a_rhythm_and_composes_and_images_every_day() -> None:
     """Afternoons are busier than nights and weekdays than Sundays; each day has its composes and images."""
-    week = [list(simulate(Traffic(MONDAY + day * DAY, MONDAY + (day + 1) * DAY,
-                                  per_day=3000))) for day in range(7)]
+    week = [list(simulate(Traffic(MONDAY + day * DAY, MONDAY + (day + 1) * DAY, per_day=3000))) for day in range(7)]
     assert len(week[1]) > 1.5 * len(week[6])
     hours = Counter(int(json.loads(line)["timestamp"]) % DAY // HOUR for line in week[1])
     assert hours[14] > 2 * hours[3]

@@ -202,9 +202,7 @@ def test_an_invalidation_is_due_until_it_is_done(
     made.close()
 
 
-def test_a_page_that_failed_is_no_upgrade(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_page_that_failed_is_no_upgrade(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is made when it can be, and caches are left alone."""
     invalidated: list[int] = []
     made = Site(database_url, tmp_path, KINDS)

@@ -89,9 +89,7 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
         raise click.exceptions.Exit(WANTING)
 
 
-def _show_status(
-    state: schemas.Health, age: int | None, places: Sequence[TargetRow], concerns: Sequence[str]
-) -> None:
+def _show_status(state: schemas.Health, age: int | None, places: Sequence[TargetRow], concerns: Sequence[str]) -> None:
     journal = state["journal"]
     through = "no message yet" if state["through"] is None else iso(state["through"])
     click.echo(f"through     {through}" + ("" if age is None else f"; last heard of {age:,} s ago"))

@@ -181,9 +181,7 @@ def _read(
     return failure + ("; --complete was not recorded" if complete else "")
 
 
-def _walk(
-    context: Context, installation: Installation, wanted: Sequence[Interval], jobs: int, whole: Outcome
-) -> str:
+def _walk(context: Context, installation: Installation, wanted: Sequence[Interval], jobs: int, whole: Outcome) -> str:
     """Take in the history of these intervals, and return what went wrong; empty if nothing did."""
     lost = 0
     seconds = sum(high - low for low, high in wanted)
@@ -292,9 +290,7 @@ def try_command(context: Context, plugin: str, file: Path) -> None:
             wrong.extend(reason for _, reason in chunk.oversize)
             yield from chunk.lines
 
-    trial = testing.try_plugin(
-        found, lines(), environments=config.bus.environments, budget=config.plugins.time_budget
-    )
+    trial = testing.try_plugin(found, lines(), environments=config.bus.environments, budget=config.plugins.time_budget)
     show_json(trial.documents)
     wrong += [str(failure) for failure in trial.failures]
     if trial.suspended:

@@ -57,6 +57,4 @@ def _agent_among(named: set[str], agent: str | None, body: dict[str, Any]) -> st
 
 def _named_packages(headers: dict[str, Any]) -> set[str]:
     # fedora_messaging_KIND_NAME: a name may hold underscores, a kind does not.
-    return {
-        package for key in headers if not key.startswith(_USER) for package in packages(key.split("_", 3)[-1])
-    }
+    return {package for key in headers if not key.startswith(_USER) for package in packages(key.split("_", 3)[-1])}

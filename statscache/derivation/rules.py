@@ -110,9 +110,7 @@ def _each(value: Any) -> list[Any]:
 def _in_fedora(body: dict[str, Any]) -> list[str]:
     """Return the Fedora packages that a project of the release monitor is mapped to."""
     mapped = [*list_at(body, "message", "packages"), *list_at(body, "packages")]
-    return packages(
-        [entry.get("package_name") for entry in mapped if text_at(entry, "distro").lower() == "fedora"]
-    )
+    return packages([entry.get("package_name") for entry in mapped if text_at(entry, "distro").lower() == "fedora"])
 
 
 def anitya(name: str, body: dict[str, Any]) -> Facts:
@@ -215,9 +213,7 @@ def mdapi(name: str, body: dict[str, Any]) -> Facts:
 
 def subject(name: str, body: dict[str, Any]) -> Facts:
     """A decision or waiver about builds."""
-    found = [
-        at(item, ("item",)) for item in list_at(body, "subject") if text_at(item, "type") == "koji_build"
-    ]
+    found = [at(item, ("item",)) for item in list_at(body, "subject") if text_at(item, "type") == "koji_build"]
     if body.get("subject_type") == "koji_build":
         found.append(body.get("subject_identifier"))
     return first(body.get("username")), (), built(found)

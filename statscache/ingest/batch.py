@@ -109,9 +109,7 @@ class Preparer:
     def prepare(self, delivery: Delivery) -> Batch:
         """Parse the lines of a delivery, and let every plugin observe what may be accepted."""
         batch = Batch(malformed=list(delivery.oversize))
-        batch.observed = {
-            plugin.name: Observed() for plugin in self._registry if plugin.name not in self._suspended
-        }
+        batch.observed = {plugin.name: Observed() for plugin in self._registry if plugin.name not in self._suspended}
         latest = int(time.time()) + TOLERANCE
         with self._watch.observing():
             for start in range(0, len(delivery.lines), SLICE):

@@ -288,9 +288,7 @@ def _attempt(state: State, merge: Callable[[], set[Dirty]], dirty: set[Dirty]) -
     return None
 
 
-def _set_aside(
-    connection: Connection, plugin: Plugin, failures: Sequence[tuple[int, str]], placed: Placed
-) -> int:
+def _set_aside(connection: Connection, plugin: Plugin, failures: Sequence[tuple[int, str]], placed: Placed) -> int:
     number = 0
     for index, reason in failures:
         place = placed.places[index]

@@ -150,9 +150,7 @@ class Ingest:
         placed = Placed(batch.records, places, delivery.source)
         outcome.failures = self._fold(connection, before, end, batch, placed)
         if outcome.known or outcome.foreign:
-            journal.count(
-                connection, known=outcome.known, conflicts=outcome.conflicts, foreign=outcome.foreign
-            )
+            journal.count(connection, known=outcome.known, conflicts=outcome.conflicts, foreign=outcome.foreign)
         return outcome
 
     def _keep(self, connection: Connection, source: str, batch: Batch) -> None:
@@ -187,9 +185,7 @@ class Ingest:
                 observed = batch.observed[plugin.name]
                 self._watch.note(plugin, f"what it made of {counted(observed.messages, 'message')}")
                 counting = placed.since(row.complete_from, batch.times)
-                failures += fold(
-                    connection, plugin, row, observed, counting, through=end.through, budget=self._budget
-                )
+                failures += fold(connection, plugin, row, observed, counting, through=end.through, budget=self._budget)
                 row.position = end.position
         positions.save(connection, list(locked.values()))
         return failures

@@ -216,9 +216,7 @@ class Counter(Plugin):
         found = standing.leaders(state, days, self._stored(part), limit, by_key=self.unbounded)
         return [{**self.record(stored), "value": value} for stored, value in found]
 
-    def newcomers(
-        self, state: State, days: int = 365, *, part: str | EllipsisType | None = ...
-    ) -> list[list[int]]:
+    def newcomers(self, state: State, days: int = 365, *, part: str | EllipsisType | None = ...) -> list[list[int]]:
         """Return `[start of the day, number of keys that were seen first on it]`, oldest first, for `documents`.
 
         Days without one are left out. A late message moves a key to an earlier day. It costs a pass over the keys.

@@ -52,9 +52,7 @@ def _belongs(path: str, there: Collection[str], files: Mapping[str, Entry], form
     base, _, form = path.rpartition(".")
     if form in siblings.FORMS:
         size = files[base].size if base in files else siblings.SMALLEST
-        return (
-            form in forms and base in there and siblings.worth_it(base, size) and _belongs(base, there, files, forms)
-        )
+        return form in forms and base in there and siblings.worth_it(base, size) and _belongs(base, there, files, forms)
     return path in files or path in _OUTSIDE or _name(path) is not None
 
 

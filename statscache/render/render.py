@@ -39,9 +39,7 @@ class Renderer:
         watch: Is told which plugin is at work.
     """
 
-    def __init__(
-        self, registry: Registry, pages: Pages, gate_share: float = 0.5, watch: Watch | None = None
-    ) -> None:
+    def __init__(self, registry: Registry, pages: Pages, gate_share: float = 0.5, watch: Watch | None = None) -> None:
         self._registry = registry
         self._gate_share = gate_share
         self._watch = watch or Watch()

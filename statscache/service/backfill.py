@@ -21,9 +21,7 @@ PREFIX = "archive:"
 """How the names of sources begin that are archives; they stay private, for they tell paths."""
 
 
-def backfill(
-    installation: Installation, path: Path, workers: Workers | None = None
-) -> Iterator[tuple[int, Outcome]]:
+def backfill(installation: Installation, path: Path, workers: Workers | None = None) -> Iterator[tuple[int, Outcome]]:
     """Accept what an archive holds, from where an earlier run on the same file was interrupted.
 
     Yields, after each batch, the bytes of the file that have been read so far, and what came of the batch.

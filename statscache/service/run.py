@@ -67,9 +67,7 @@ def _consume_fedmsg(
     consumer = Consumer(config, on_failure=stopping.set, on_progress=beat)
     consumer.start()
     try:
-        run_hub(
-            section.endpoints, consumer.offer, stopping, validate_signatures=section.validate_signatures
-        )
+        run_hub(section.endpoints, consumer.offer, stopping, validate_signatures=section.validate_signatures)
     finally:
         stopping.set()
         consumer.stop()

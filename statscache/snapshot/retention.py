@@ -50,8 +50,10 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
     # A rollback refers to the objects of the generation that it went back to.
     oldest = min((row.origin for row in kept), default=0)
     # An object that was dropped again later is still referred to by a snapshot before that.
-    last = select(dropped.c.object).group_by(dropped.c.object).having(
-        func.max(dropped.c.generation) <= oldest, func.max(dropped.c.dropped_at) <= int(grace_began)
+    last = (
+        select(dropped.c.object)
+        .group_by(dropped.c.object)
+        .having(func.max(dropped.c.generation) <= oldest, func.max(dropped.c.dropped_at) <= int(grace_began))
     )
     unused = last.where(
         ~exists().where(tree.c.object == dropped.c.object), ~exists().where(shard.c.object == dropped.c.object)

@@ -62,9 +62,7 @@ def read(path: Path, *, offset: int, max_line: int, max_lines: int, max_bytes: i
         raise SourceError(f"{path}: {error.strerror or error}") from error
 
 
-def _chunks(
-    path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: int, max_bytes: int
-) -> Iterator[Chunk]:
+def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: int, max_bytes: int) -> Iterator[Chunk]:
     lines: list[bytes] = []
     oversize: list[tuple[bytes, str]] = []
     size = 0

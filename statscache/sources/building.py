@@ -52,11 +52,18 @@ def copr_build(world: World, rng: Random, at: float) -> list[Event]:
         pid, worker = rng.randrange(1 << 22), f"rpm_build_worker:{build}-{chroot}"
         ip = f"2620:52:3:1:dead:beef:cafe:{rng.randrange(1 << 16):x}"
         common: dict[str, Any] = {
-            "build": build, "chroot": chroot, "copr": package, "ip": ip, "owner": owner, "pid": pid,
+            "build": build,
+            "chroot": chroot,
+            "copr": package,
+            "ip": ip,
+            "owner": owner,
+            "pid": pid,
             "pkg": package,
-            "user": user, "version": release, "who": worker,
+            "user": user,
+            "version": release,
+            "who": worker,
             "results_url": f"https://download.copr.fedorainfracloud.org/results/{owner}/{package}/{chroot}/"
-                           f"{build:08d}-{package}/",
+            f"{build:08d}-{package}/",
             "submitter_url": f"https://copr.fedorainfracloud.org/coprs/{owner}/{package}/build/{build}/",
             "buildroot": {"image": f"mock-{chroot}.qcow2", "instance": hexadecimal(rng, 32), "arch": arch},
         }
@@ -80,21 +87,40 @@ def _koji_task(
     done = new in ("CLOSED", "FAILED")
     logs = f"https://kojipkgs.fedoraproject.org/work/tasks/{task % 10000}/{task}"
     info = {
-        "arch": arch, "awaited": None, "channel_id": 1, "children": [],
+        "arch": arch,
+        "awaited": None,
+        "channel_id": 1,
+        "children": [],
         "completion_time": at if done else None,
-        "create_time": at - 40, "host_id": 1 + rng.randrange(300), "id": task, "label": None,
+        "create_time": at - 40,
+        "host_id": 1 + rng.randrange(300),
+        "id": task,
+        "label": None,
         "method": method,
-        "owner": 1 + rng.randrange(5000), "parent": None if method == "build" else task - 1, "priority": 20,
-        "request": [f"git+https://src.fedoraproject.org/rpms/{srpm}#{hexadecimal(rng, 40)}", "rawhide",
-                    {"skip_tag": method == "build" and owner == "koschei",
-                     "repo_id": rng.randrange(9_000_000)}],
-        "start_time": at - 30, "state": 2 if done else 1, "waiting": None,
+        "owner": 1 + rng.randrange(5000),
+        "parent": None if method == "build" else task - 1,
+        "priority": 20,
+        "request": [
+            f"git+https://src.fedoraproject.org/rpms/{srpm}#{hexadecimal(rng, 40)}",
+            "rawhide",
+            {"skip_tag": method == "build" and owner == "koschei", "repo_id": rng.randrange(9_000_000)},
+        ],
+        "start_time": at - 30,
+        "state": 2 if done else 1,
+        "waiting": None,
         "weight": 0.2 + rng.randrange(20) / 10,
         "files": {"build.log": f"{logs}/build.log", "root.log": f"{logs}/root.log"},
     }
     msg = {
-        "attribute": "state", "id": task, "info": info, "instance": "primary", "method": method, "new": new,
-        "old": old, "owner": owner, "srpm": srpm,
+        "attribute": "state",
+        "id": task,
+        "info": info,
+        "instance": "primary",
+        "method": method,
+        "new": new,
+        "old": old,
+        "owner": owner,
+        "srpm": srpm,
     }
     return Event(at, "org.fedoraproject.prod.buildsys.task.state.change", msg, "apache")
 
@@ -104,18 +130,30 @@ def _iso(time: float) -> str:
 
 
 def _commit(world: World, rng: Random, at: float, who: str, package: str, branch: str, release: str) -> Event:
-    msg = {"commit": {
-        "agent": who, "branch": branch, "date": int(at) - 300, "email": f"{who}@fedoraproject.org",
-        "message": f"Update to {release}\n\nResolves: rhbz#{2_000_000 + rng.randrange(500_000)}\n",
-        "name": who.capitalize(), "namespace": "rpms", "path": f"/srv/git/repositories/rpms/{package}.git",
-        "repo": package, "rev": hexadecimal(rng, 40), "seen": False, "summary": f"Update to {release}",
-        "stats": {
-            "files": {f"{package}.spec": {"additions": 9, "deletions": 4, "lines": 13},
-                      "sources": {"additions": 1, "deletions": 1, "lines": 2}},
-            "total": {"additions": 10, "deletions": 5, "files": 2, "lines": 15},
-        },
-        "username": who,
-    }}
+    msg = {
+        "commit": {
+            "agent": who,
+            "branch": branch,
+            "date": int(at) - 300,
+            "email": f"{who}@fedoraproject.org",
+            "message": f"Update to {release}\n\nResolves: rhbz#{2_000_000 + rng.randrange(500_000)}\n",
+            "name": who.capitalize(),
+            "namespace": "rpms",
+            "path": f"/srv/git/repositories/rpms/{package}.git",
+            "repo": package,
+            "rev": hexadecimal(rng, 40),
+            "seen": False,
+            "summary": f"Update to {release}",
+            "stats": {
+                "files": {
+                    f"{package}.spec": {"additions": 9, "deletions": 4, "lines": 13},
+                    "sources": {"additions": 1, "deletions": 1, "lines": 2},
+                },
+                "total": {"additions": 10, "deletions": 5, "files": 2, "lines": 15},
+            },
+            "username": who,
+        }
+    }
     return Event(at, "org.fedoraproject.prod.git.receive", msg, "gitolite3")
 
 
@@ -131,8 +169,15 @@ def koji_build(world: World, rng: Random, at: float) -> list[Event]:
     build, failed = 2_000_000 + rng.randrange(900_000), rng.random() < 0.08
     opened, closed = at + 30, at + 300 + rng.random() * 2400
     state: dict[str, Any] = {
-        "attribute": "state", "build_id": build, "epoch": None, "instance": "primary", "name": package,
-        "owner": owner, "release": release, "task_id": task, "version": number_of,
+        "attribute": "state",
+        "build_id": build,
+        "epoch": None,
+        "instance": "primary",
+        "name": package,
+        "owner": owner,
+        "release": release,
+        "task_id": task,
+        "version": number_of,
         "creation_time": _iso(opened + 5),
         "request": [f"git+https://src.fedoraproject.org/rpms/{package}#{hexadecimal(rng, 40)}", branch, {}],
     }
@@ -144,32 +189,54 @@ def koji_build(world: World, rng: Random, at: float) -> list[Event]:
     ]
     for arch in ARCHES[: 1 + rng.randrange(4)]:
         events.append(_koji_task(rng, opened + 60, task + 1, owner, srpm, "buildArch", "FREE", "OPEN", arch))
-        events.append(_koji_task(rng, closed - 60, task + 1, owner, srpm, "buildArch", "OPEN", "CLOSED",
-                                 arch))
+        events.append(_koji_task(rng, closed - 60, task + 1, owner, srpm, "buildArch", "OPEN", "CLOSED", arch))
     ending = "FAILED" if failed else "CLOSED"
     events.append(_koji_task(rng, closed, task, owner, srpm, "build", "OPEN", ending, "noarch"))
     ended = {**state, "completion_time": _iso(closed + 1), "old": 0, "new": 3 if failed else 1}
     events.append(Event(closed + 1, changed, ended, "apache"))
     if failed:
         return events
-    for delay, topic, tag in ((2, "tag", "signing-pending"), (60, "untag", "signing-pending"),
-                              (61, "tag", "updates-candidate")):
+    for delay, topic, tag in (
+        (2, "tag", "signing-pending"),
+        (60, "untag", "signing-pending"),
+        (61, "tag", "updates-candidate"),
+    ):
         msg = {
-            "build_id": build, "instance": "primary", "name": package, "owner": owner, "release": release,
-            "tag": f"{branch}-{tag}", "tag_id": rng.randrange(90_000),
+            "build_id": build,
+            "instance": "primary",
+            "name": package,
+            "owner": owner,
+            "release": release,
+            "tag": f"{branch}-{tag}",
+            "tag_id": rng.randrange(90_000),
             "user": "bodhi" if delay > 60 else owner,
             "version": number_of,
         }
         events.append(Event(closed + delay, f"org.fedoraproject.prod.buildsys.{topic}", msg, "apache"))
     sighash = hexadecimal(rng, 32)
     rpm = {
-        "attribute": "sighash", "instance": "primary", "new": sighash, "old": None, "user": "autopen",
-        "info": {"arch": "x86_64", "build_id": build, "buildroot_id": rng.randrange(60_000_000),
-                 "buildtime": int(closed), "epoch": None, "external_repo_id": 0,
-                 "external_repo_name": "INTERNAL",
-                 "id": rng.randrange(50_000_000), "name": package, "payloadhash": hexadecimal(rng, 32),
-                 "release": release, "sighash": sighash, "sigkey": hexadecimal(rng, 8),
-                 "size": rng.randrange(1 << 26), "version": number_of},
+        "attribute": "sighash",
+        "instance": "primary",
+        "new": sighash,
+        "old": None,
+        "user": "autopen",
+        "info": {
+            "arch": "x86_64",
+            "build_id": build,
+            "buildroot_id": rng.randrange(60_000_000),
+            "buildtime": int(closed),
+            "epoch": None,
+            "external_repo_id": 0,
+            "external_repo_name": "INTERNAL",
+            "id": rng.randrange(50_000_000),
+            "name": package,
+            "payloadhash": hexadecimal(rng, 32),
+            "release": release,
+            "sighash": sighash,
+            "sigkey": hexadecimal(rng, 8),
+            "size": rng.randrange(1 << 26),
+            "version": number_of,
+        },
     }
     events.append(Event(closed + 50, "org.fedoraproject.prod.buildsys.rpm.sign", rpm, "apache"))
     return events
@@ -182,14 +249,17 @@ def koschei_build(world: World, rng: Random, at: float) -> list[Event]:
     failed = rng.random() < 0.1
     events = [
         _koji_task(rng, at, task, "koschei", srpm, "build", "FREE", "OPEN", "noarch"),
-        _koji_task(rng, ended, task, "koschei", srpm, "build", "OPEN", "FAILED" if failed else "CLOSED",
-                   "noarch"),
+        _koji_task(rng, ended, task, "koschei", srpm, "build", "OPEN", "FAILED" if failed else "CLOSED", "noarch"),
     ]
     if rng.random() < 0.3:
         msg = {
-            "collection": "f46", "collection_name": "Fedora Rawhide", "groups": [],
+            "collection": "f46",
+            "collection_name": "Fedora Rawhide",
+            "groups": [],
             "koji_instance": "primary",
-            "name": package, "new": "failing" if failed else "ok", "old": "ok" if failed else "failing",
+            "name": package,
+            "new": "failing" if failed else "ok",
+            "old": "ok" if failed else "failing",
             "repo": "f46",
         }
         topic = "org.fedoraproject.prod.koschei.package.state.change"
@@ -200,7 +270,9 @@ def koschei_build(world: World, rng: Random, at: float) -> list[Event]:
 def koji_repo(world: World, rng: Random, at: float) -> list[Event]:
     """Koji regenerates the repository of a build tag."""
     msg = {
-        "instance": "primary", "repo_id": rng.randrange(9_000_000), "tag_id": rng.randrange(90_000),
+        "instance": "primary",
+        "repo_id": rng.randrange(9_000_000),
+        "tag_id": rng.randrange(90_000),
         "tag": f"{RELEASES[rng.randrange(5)][0]}-build",
     }
     return [
@@ -218,31 +290,65 @@ def bodhi_update(world: World, rng: Random, at: float) -> list[Event]:
     nvr = f"{package}-{version(rng)}-1.{'el' if epel else 'fc'}{number}"
     alias = f"FEDORA-{'EPEL-' if epel else ''}2026-{hexadecimal(rng, 10)}"
     release = {
-        "branch": branch, "dist_tag": branch, "id_prefix": "FEDORA-EPEL" if epel else "FEDORA",
+        "branch": branch,
+        "dist_tag": branch,
+        "id_prefix": "FEDORA-EPEL" if epel else "FEDORA",
         "locked": False,
-        "composed_by_bodhi": True, "candidate_tag": f"{branch}-updates-candidate", "state": "current",
-        "long_name": f"Fedora {'EPEL ' if epel else ''}{number}", "name": branch.upper(),
+        "composed_by_bodhi": True,
+        "candidate_tag": f"{branch}-updates-candidate",
+        "state": "current",
+        "long_name": f"Fedora {'EPEL ' if epel else ''}{number}",
+        "name": branch.upper(),
         "version": str(number),
-        "stable_tag": f"{branch}-updates", "testing_tag": f"{branch}-updates-testing", "eol": "2027-05-19",
+        "stable_tag": f"{branch}-updates",
+        "testing_tag": f"{branch}-updates-testing",
+        "eol": "2027-05-19",
     }
     update: dict[str, Any] = {
-        "alias": alias, "autokarma": True, "autotime": True, "bugs": [{
-            "bug_id": 2_000_000 + rng.randrange(500_000), "feedback": [], "parent": False, "security": False,
-            "title": f"{nvr} is available"}],
+        "alias": alias,
+        "autokarma": True,
+        "autotime": True,
+        "bugs": [
+            {
+                "bug_id": 2_000_000 + rng.randrange(500_000),
+                "feedback": [],
+                "parent": False,
+                "security": False,
+                "title": f"{nvr} is available",
+            }
+        ],
         "builds": [{"epoch": 0, "nvr": nvr, "signed": True, "type": "rpm", "release_id": number}],
-        "close_bugs": True, "comments": [], "critpath": False, "date_approved": None, "date_modified": None,
-        "date_pushed": None, "date_submitted": int(at), "display_name": "", "karma": 0, "locked": False,
+        "close_bugs": True,
+        "comments": [],
+        "critpath": False,
+        "date_approved": None,
+        "date_modified": None,
+        "date_pushed": None,
+        "date_submitted": int(at),
+        "display_name": "",
+        "karma": 0,
+        "locked": False,
         "meets_testing_requirements": False,
         "notes": f"Automatic update for {nvr}.\n\n##### **Changelog**\n\n"
         f"```\n* {package}: new upstream release, see the project's notes for what changed and why.\n```",
-        "pushed": False, "release": release, "request": "testing", "require_bugs": True,
+        "pushed": False,
+        "release": release,
+        "request": "testing",
+        "require_bugs": True,
         "require_testcases": False,
-        "severity": "unspecified", "stable_days": 7, "stable_karma": 3, "status": "pending",
+        "severity": "unspecified",
+        "stable_days": 7,
+        "stable_karma": 3,
+        "status": "pending",
         "submitter": submitter,
-        "suggest": "unspecified", "test_gating_status": "waiting", "title": nvr, "type": "bugfix",
-        "unstable_karma": -3, "updateid": alias, "url": f"https://bodhi.fedoraproject.org/updates/{alias}",
-        "user": {"email": None, "groups": [{"name": "packager"}], "id": rng.randrange(9000),
-                 "name": submitter},
+        "suggest": "unspecified",
+        "test_gating_status": "waiting",
+        "title": nvr,
+        "type": "bugfix",
+        "unstable_karma": -3,
+        "updateid": alias,
+        "url": f"https://bodhi.fedoraproject.org/updates/{alias}",
+        "user": {"email": None, "groups": [{"name": "packager"}], "id": rng.randrange(9000), "name": submitter},
         "version_hash": hexadecimal(rng, 40),
     }
     prefix = "org.fedoraproject.prod.bodhi."
@@ -251,15 +357,22 @@ def bodhi_update(world: World, rng: Random, at: float) -> list[Event]:
     for place, who in enumerate(commenters):
         time = at + place * (60 + rng.random() * 800)
         comment = {
-            "author": who, "bug_feedback": [], "id": rng.randrange(5_000_000),
+            "author": who,
+            "bug_feedback": [],
+            "id": rng.randrange(5_000_000),
             "karma": 0 if who == "bodhi" else 1,
-            "karma_critpath": 0, "testcase_feedback": [], "timestamp": int(time), "update_alias": alias,
-            "update_id": rng.randrange(900_000), "update_title": nvr, "user": {"id": 1, "name": who},
-            "text": f"This update has been submitted for testing by {submitter}." if who == "bodhi"
-                    else "Works for me, no regressions seen since yesterday.",
+            "karma_critpath": 0,
+            "testcase_feedback": [],
+            "timestamp": int(time),
+            "update_alias": alias,
+            "update_id": rng.randrange(900_000),
+            "update_title": nvr,
+            "user": {"id": 1, "name": who},
+            "text": f"This update has been submitted for testing by {submitter}."
+            if who == "bodhi"
+            else "Works for me, no regressions seen since yesterday.",
         }
-        slim = {key: update[key] for key in ("alias", "builds", "status", "release", "request", "title",
-                                             "user")}
+        slim = {key: update[key] for key in ("alias", "builds", "status", "release", "request", "title", "user")}
         msg = {"agent": who, "comment": {**comment, "update": slim}}
         events.append(Event(time, prefix + "update.comment", msg, "bodhi"))
     return events
@@ -270,38 +383,62 @@ def upstream_release(world: World, rng: Random, at: float) -> list[Event]:
     package = world.any_package(rng)
     new, old = version(rng), version(rng)
     project = {
-        "backend": "GitHub", "created_on": at - 90_000_000, "ecosystem": "pypi", "id": rng.randrange(400_000),
-        "homepage": f"https://{package.lower()}.example.org/", "name": package, "regex": None,
+        "backend": "GitHub",
+        "created_on": at - 90_000_000,
+        "ecosystem": "pypi",
+        "id": rng.randrange(400_000),
+        "homepage": f"https://{package.lower()}.example.org/",
+        "name": package,
+        "regex": None,
         "updated_on": int(at),
-        "version": new, "version_url": f"example/{package}", "versions": [new, old],
+        "version": new,
+        "version_url": f"example/{package}",
+        "versions": [new, old],
     }
     message = {
-        "agent": "anitya", "odd_change": False, "old_version": old, "project": project,
+        "agent": "anitya",
+        "odd_change": False,
+        "old_version": old,
+        "project": project,
         "upstream_version": new,
-        "packages": [{"distro": "Fedora", "package_name": package}], "versions": [new, old],
+        "packages": [{"distro": "Fedora", "package_name": package}],
+        "versions": [new, old],
     }
     topic = "org.release-monitoring.prod.anitya.project.version.update"
     trigger = {"topic": topic, "msg": {"project": {"name": package, "version": new}}, "timestamp": int(at)}
     bug = {"bug_id": 2_000_000 + rng.randrange(500_000), "component": package}
     return [
         Event(at, topic, {"distro": None, "message": message, "project": project}, "anitya"),
-        Event(at + 30, "org.fedoraproject.prod.hotness.update.bug.file",
-              {"bug": bug, "package": package, "trigger": trigger}, "hotness"),
+        Event(
+            at + 30,
+            "org.fedoraproject.prod.hotness.update.bug.file",
+            {"bug": bug, "package": package, "trigger": trigger},
+            "hotness",
+        ),
     ]
 
 
 def openqa_job(world: World, rng: Random, at: float) -> list[Event]:
     """OpenQA creates a job for an update and reports its result."""
     job = {
-        "ARCH": ARCHES[rng.randrange(2)], "BUILD": f"Update-FEDORA-2026-{hexadecimal(rng, 10)}",
-        "FLAVOR": "updates-server", "HDD_1": "disk_f45_server_3_x86_64.qcow2", "MACHINE": "64bit",
-        "TEST": ("base_selinux", "server_cockpit_default", "desktop_browser",
-                 "realmd_join")[rng.randrange(4)],
-        "id": 3_000_000 + rng.randrange(900_000), "remaining": rng.randrange(60), "group_id": 2,
+        "ARCH": ARCHES[rng.randrange(2)],
+        "BUILD": f"Update-FEDORA-2026-{hexadecimal(rng, 10)}",
+        "FLAVOR": "updates-server",
+        "HDD_1": "disk_f45_server_3_x86_64.qcow2",
+        "MACHINE": "64bit",
+        "TEST": ("base_selinux", "server_cockpit_default", "desktop_browser", "realmd_join")[rng.randrange(4)],
+        "id": 3_000_000 + rng.randrange(900_000),
+        "remaining": rng.randrange(60),
+        "group_id": 2,
     }
-    result = {**job, "result": "passed" if rng.random() < 0.93 else "failed", "newbuild": None,
-              "reason": None,
-              "bugref": None, "group_id": 2}
+    result = {
+        **job,
+        "result": "passed" if rng.random() < 0.93 else "failed",
+        "newbuild": None,
+        "reason": None,
+        "bugref": None,
+        "group_id": 2,
+    }
     return [
         Event(at, "org.fedoraproject.prod.openqa.job.create", job, "geekotest"),
         Event(at + 300 + rng.random() * 2700, "org.fedoraproject.prod.openqa.job.done", result, "geekotest"),

@@ -17,9 +17,7 @@ _HIGH_WATER_MARK = 10_000
 _MESSAGES_BETWEEN_LOOKS_AT_THE_CLOCK = 50
 
 
-def publish_on_bus(
-    lines: Iterable[bytes], endpoint: str, rate: float | None = None, *, patience: float = 60.0
-) -> int:
+def publish_on_bus(lines: Iterable[bytes], endpoint: str, rate: float | None = None, *, patience: float = 60.0) -> int:
     """Publish `lines` on `endpoint` once somebody has subscribed, and return how many there were.
 
     Args:

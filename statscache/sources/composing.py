@@ -15,8 +15,7 @@ _PREFIX = "org.fedoraproject.prod."
 
 def _old_compose(rng: Random, branch: str, at: float) -> list[Event]:
     """A compose as it was announced before pungi: its stages for each architecture."""
-    events = [Event(at, f"{_PREFIX}compose.{branch}.start", {"arch": "", "branch": branch, "log": "start"},
-                    "masher")]
+    events = [Event(at, f"{_PREFIX}compose.{branch}.start", {"arch": "", "branch": branch, "log": "start"}, "masher")]
     for place, stage in enumerate(("mash", "pungify", "rsync")):
         for arch in ("", "arm"):
             began = at + 300 + place * 3000 + rng.random() * 60
@@ -24,8 +23,9 @@ def _old_compose(rng: Random, branch: str, at: float) -> list[Event]:
                 msg = {"arch": arch, "branch": branch, "log": log}
                 events.append(Event(time, f"{_PREFIX}compose.{branch}.{stage}.{what}", msg, "masher"))
     events.append(
-        Event(at + 10_000, f"{_PREFIX}compose.{branch}.complete", {"arch": "", "branch": branch,
-                                                                   "log": "done"}, "masher")
+        Event(
+            at + 10_000, f"{_PREFIX}compose.{branch}.complete", {"arch": "", "branch": branch, "log": "done"}, "masher"
+        )
     )
     return events
 
@@ -38,15 +38,23 @@ def _compose(rng: Random, release: str, number: int, day: str, respin: int, at: 
     draw, ended = rng.random(), at + 9_000 + rng.random() * 7_200
     final = "DOOMED" if draw < 0.1 else "FINISHED_INCOMPLETE" if draw < 0.7 else "FINISHED"
     common = {
-        "compose_date": day, "compose_id": compose, "compose_label": None, "compose_path": location,
-        "compose_respin": respin, "compose_type": "nightly", "location": location,
+        "compose_date": day,
+        "compose_id": compose,
+        "compose_label": None,
+        "compose_path": location,
+        "compose_respin": respin,
+        "compose_type": "nightly",
+        "location": location,
         "release_is_layered": False,
-        "release_name": "Fedora", "release_short": "Fedora", "release_type": "ga",
+        "release_name": "Fedora",
+        "release_short": "Fedora",
+        "release_type": "ga",
         "release_version": release,
     }
     topic = f"{_PREFIX}pungi.compose.status.change"
-    events = [Event(time, topic, {**common, "status": status}, "root") for time, status in
-              ((at, "STARTED"), (ended, final))]
+    events = [
+        Event(time, topic, {**common, "status": status}, "root") for time, status in ((at, "STARTED"), (ended, final))
+    ]
     for place, phase in enumerate(_PHASES if final != "DOOMED" else _PHASES[:2]):
         began = at + 60 + place * 1_700
         for time, what in ((began, "start"), (began + 1_600, "stop")):
@@ -76,8 +84,12 @@ def _push(rng: Random, product: str, version: str, at: float) -> list[Event]:
             if what == "complete":
                 msg["success"] = not failed
             events.append(Event(began + delay + rng.random() * 20, f"{_PREFIX}bodhi.compose.{what}", msg, "bodhi"))
-        sync = {"bytes": f"{1 + rng.randrange(90)}.{rng.randrange(10)}G", "deleted": str(rng.randrange(9)),
-                "release": version, "repo": repository}
+        sync = {
+            "bytes": f"{1 + rng.randrange(90)}.{rng.randrange(10)}G",
+            "deleted": str(rng.randrange(9)),
+            "release": version,
+            "repo": repository,
+        }
         if not failed:
             topic = f"{_PREFIX}bodhi.updates.{product}.sync"
             events.append(Event(began + 3_500 + rng.random() * 90, topic, sync, "ftpsync"))

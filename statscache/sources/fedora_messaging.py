@@ -133,9 +133,7 @@ class Subscriber:
         self._thread: threading.Thread | None = None
         self.failure: BaseException | None = None
 
-    def start(
-        self, offer: Callable[[bytes], None], missed: Callable[[], None], on_failure: Callable[[], None]
-    ) -> None:
+    def start(self, offer: Callable[[bytes], None], missed: Callable[[], None], on_failure: Callable[[], None]) -> None:
         """Begin to take messages; a broker that does not answer is tried again until it does.
 
         Args:
@@ -162,9 +160,7 @@ class Subscriber:
         if self._thread is not None:
             self._thread.join()
 
-    def _run(
-        self, offer: Callable[[bytes], None], missed: Callable[[], None], on_failure: Callable[[], None]
-    ) -> None:
+    def _run(self, offer: Callable[[bytes], None], missed: Callable[[], None], on_failure: Callable[[], None]) -> None:
         try:
             while not self._cancelling.is_set():
                 try:

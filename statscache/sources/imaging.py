@@ -7,9 +7,22 @@ from statscache.sources.building import ARCHES, Event, hexadecimal
 
 _REGIONS = {
     "aws": (
-        "us-east-1", "us-east-2", "us-west-1", "us-west-2", "eu-central-1", "eu-west-1", "eu-west-2",
-        "eu-north-1", "ap-east-1", "ap-south-1", "ap-northeast-1", "ap-northeast-2", "ap-southeast-1",
-        "ap-southeast-2", "ca-central-1", "sa-east-1",
+        "us-east-1",
+        "us-east-2",
+        "us-west-1",
+        "us-west-2",
+        "eu-central-1",
+        "eu-west-1",
+        "eu-west-2",
+        "eu-north-1",
+        "ap-east-1",
+        "ap-south-1",
+        "ap-northeast-1",
+        "ap-northeast-2",
+        "ap-southeast-1",
+        "ap-southeast-2",
+        "ca-central-1",
+        "sa-east-1",
     ),
     "azure": ("eastus", "eastus2", "westus3", "westeurope", "northeurope", "southeastasia", "japaneast"),
     "gcp": ("us", "eu", "asia"),
@@ -41,16 +54,42 @@ def image_tasks(rng: Random, release: str, day: str, at: float) -> list[Event]:
         options = {"scratch": True, "release": f"{day}.n.0", **({} if form is None else {"format": form})}
         for time, old, new, children in ((began, "FREE", "OPEN", []), (ended, "OPEN", ending, made)):
             info = {
-                "arch": "noarch", "children": children, "create_time": began - 20, "host_id": 1 + rng.randrange(300),
-                "completion_time": time if children else None, "id": task, "label": None, "method": method,
-                "owner": "releng", "parent": None, "priority": 20, "start_time": began, "state": 1 + bool(children),
-                "request": [name, release, arches[0] if method == "appliance" else list(arches), release.lower(),
-                            f"{name.lower()}.ks", options],
-                "url": f"{_KOJI}/koji/taskinfo?taskID={task}", "waiting": None,
+                "arch": "noarch",
+                "children": children,
+                "create_time": began - 20,
+                "host_id": 1 + rng.randrange(300),
+                "completion_time": time if children else None,
+                "id": task,
+                "label": None,
+                "method": method,
+                "owner": "releng",
+                "parent": None,
+                "priority": 20,
+                "start_time": began,
+                "state": 1 + bool(children),
+                "request": [
+                    name,
+                    release,
+                    arches[0] if method == "appliance" else list(arches),
+                    release.lower(),
+                    f"{name.lower()}.ks",
+                    options,
+                ],
+                "url": f"{_KOJI}/koji/taskinfo?taskID={task}",
+                "waiting": None,
             }
             msg = {
-                "attribute": "state", "base_url": _KOJI, "files_base_url": _FILES, "id": task, "info": info,
-                "instance": "primary", "method": method, "new": new, "old": old, "owner": "releng", "srpm": name,
+                "attribute": "state",
+                "base_url": _KOJI,
+                "files_base_url": _FILES,
+                "id": task,
+                "info": info,
+                "instance": "primary",
+                "method": method,
+                "new": new,
+                "old": old,
+                "owner": "releng",
+                "srpm": name,
             }
             events.append(Event(time, f"{_PREFIX}buildsys.task.state.change", msg, "apache"))
     return events
@@ -59,7 +98,11 @@ def image_tasks(rng: Random, release: str, day: str, at: float) -> list[Event]:
 def _child(task: int, method: str, name: str, arch: str, day: str, form: str | None, failed: bool) -> dict[str, Any]:
     file = f"{name}-{day}.n.0.{arch}.{form or ('iso' if method == 'livemedia' else 'qcow2')}"
     return {
-        "arch": arch, "id": task, "label": arch, "method": _CHILDREN[method], "state": 5 if failed else 2,
+        "arch": arch,
+        "id": task,
+        "label": arch,
+        "method": _CHILDREN[method],
+        "state": 5 if failed else 2,
         "result": None if failed else {"arch": arch, "files": [file], "logs": ["root.log"], "task_id": task},
     }
 
@@ -77,7 +120,9 @@ def cloud_images(rng: Random, compose: str, release: str, number: int, at: float
     events = []
     for place, arch in enumerate(ARCHES[:2]):
         name = f"Fedora-Cloud-Base-AmazonEC2.{arch}-{compose.removeprefix('Fedora-')}"
-        url = f"https://kojipkgs.fedoraproject.org/compose/{release}/{compose}/compose/Cloud/{arch}/images/{name}.raw.xz"
+        url = (
+            f"https://kojipkgs.fedoraproject.org/compose/{release}/{compose}/compose/Cloud/{arch}/images/{name}.raw.xz"
+        )
         uploaded = at + place * 900
         regions = {region: f"ami-0{hexadecimal(rng, 16)}" for region in _REGIONS["aws"]}
         for position, (region, image) in enumerate(regions.items()):
@@ -87,14 +132,19 @@ def cloud_images(rng: Random, compose: str, release: str, number: int, at: float
             if position == 0:
                 test = "failed" if rng.random() < 0.1 else "completed"
                 for delay, topic, status in (
-                    (-110, "upload", "started"), (-5, "upload", "completed"),
-                    (5, "test", "started"), (500, "test", test),
+                    (-110, "upload", "started"),
+                    (-5, "upload", "completed"),
+                    (5, "test", "started"),
+                    (500, "test", test),
                 ):
                     msg = {**common, "destination": f"EC2 ({region})", "status": status}
                     events.append(Event(time + delay, f"{_PREFIX}fedimg.image.{topic}", msg, "fedimg"))
             events.append(Event(time, f"{_PREFIX}fedimg.image.publish", {**common, "destination": region}, "fedimg"))
         about: dict[str, Any] = {
-            "architecture": arch, "compose_id": compose, "release": number, "subvariant": "Cloud_Base",
+            "architecture": arch,
+            "compose_id": compose,
+            "release": number,
+            "subvariant": "Cloud_Base",
         }
         azure = f"Fedora-Cloud-{release.capitalize()}-{'x64' if arch == 'x86_64' else 'Arm64'}"
         version = f"{number}.{compose.rpartition('-')[2].partition('.')[0]}.0"
@@ -102,11 +152,14 @@ def cloud_images(rng: Random, compose: str, release: str, number: int, at: float
         published: dict[str, dict[str, Any]] = {
             "aws": {"image_name": name, "regions": regions},
             "azure": {
-                "image_definition_name": azure, "image_version_name": version, "regions": list(_REGIONS["azure"]),
+                "image_definition_name": azure,
+                "image_version_name": version,
+                "regions": list(_REGIONS["azure"]),
                 "image_resource_id": f"/CommunityGalleries/Fedora/Images/{azure}/Versions/{version}",
             },
             "gcp": {
-                "family": f"fedora-cloud-{release}", "image_name": google,
+                "family": f"fedora-cloud-{release}",
+                "image_name": google,
                 "image_url": f"https://www.googleapis.com/compute/v1/projects/fedora-cloud/global/images/{google}",
                 "storage_locations": list(_REGIONS["gcp"]),
             },
@@ -115,8 +168,12 @@ def cloud_images(rng: Random, compose: str, release: str, number: int, at: float
             topic = f"{_PREFIX}fedora_image_uploader.published.v1.{provider}.nightly.Cloud_Base.{arch}"
             events.append(Event(uploaded + 600 + 30 * delay, topic, {**about, **body}, "image-uploader"))
     container = {
-        "architectures": list(ARCHES), "compose_id": compose, "registries": ["quay.io/fedora"], "release": number,
-        "repository": "fedora", "tags": [str(number), release],
+        "architectures": list(ARCHES),
+        "compose_id": compose,
+        "registries": ["quay.io/fedora"],
+        "release": number,
+        "repository": "fedora",
+        "tags": [str(number), release],
     }
     topic = f"{_PREFIX}fedora_image_uploader.published.v1.container.nightly.Container_Base_Generic.multi"
     events.append(Event(at + 2_000, topic, container, "image-uploader"))

@@ -71,9 +71,7 @@ def save(connection: Connection, rows: Sequence[Position]) -> None:
         return
     moved = ("version", "position", "revision", "oldest", "newest", "failures", "suspended", "complete_from")
     statement = (
-        update(plugin)
-        .where(plugin.c.id == bindparam("row"))
-        .values({name: bindparam(f"new_{name}") for name in moved})
+        update(plugin).where(plugin.c.id == bindparam("row")).values({name: bindparam(f"new_{name}") for name in moved})
     )
     values = [{"row": row.id, **{f"new_{name}": getattr(row, name) for name in moved}} for row in rows]
     connection.execute(statement, values)

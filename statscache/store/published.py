@@ -82,9 +82,7 @@ def entry(connection: Connection, path: str) -> Entry | None:
     return entries(connection, path.rpartition("/")[0], [path.rpartition("/")[2]], subtree(path)).get(path)
 
 
-def entries(
-    connection: Connection, directory: str, names: Iterable[str] | None, part: str
-) -> dict[str, Entry]:
+def entries(connection: Connection, directory: str, names: Iterable[str] | None, part: str) -> dict[str, Entry]:
     """Return the entries of a directory in one subtree by path; only those of `names`, if given."""
     query = select(tree).where(tree.c.directory == location(part, directory))
     if names is not None:
