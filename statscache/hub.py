@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import config, service
 from statscache.exceptions import StatscacheError
+from statscache.service.repair import Repair
 from statscache.sources.fedmsg import BusConsumer, note_signals, stop_when
 
 _log = logging.getLogger(__name__)
@@ -41,11 +42,14 @@ class StatscacheConsumer(BusConsumer):
         if not self._initialized:
             return
         try:
-            self._service = service.Consumer(config.load(), on_failure=stopping.set)
+            settings = config.load()
+            self._service = service.Consumer(settings, on_failure=stopping.set)
             self._service.start()
         except (StatscacheError, SQLAlchemyError) as error:
             _log.critical("statscache cannot start: %s", error)
             raise SystemExit(f"statscache: {error}") from error
+        self._repair = Repair(settings)
+        self._repair.start()
         stop_when(stopping, hub)
         # The hub installs handlers after its consumers, and its own would stop it in the middle of an `offer`.
         reactor.callWhenRunning(note_signals, stopping)
@@ -57,6 +61,7 @@ class StatscacheConsumer(BusConsumer):
     def stop(self) -> None:
         """Hand over what has arrived, and return when it is committed."""
         super().stop()
+        self._repair.stop()
         try:
             self._service.stop()
         except RuntimeError as error:

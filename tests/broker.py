@@ -16,7 +16,7 @@ import orjson
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
-from s3_servers import free_ports
+from loopback import free_ports
 from servers import PATIENCE, Identity
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")

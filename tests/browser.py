@@ -3,9 +3,8 @@
 import functools
 import http.server
 import shutil
-import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from loopback import serving
 from npm import NODE_MODULES, require_npm
 from statscache.service import preview
 
@@ -48,15 +48,12 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@contextmanager
-def serving(directory: Path) -> Iterator[str]:
-    """Serve a published tree on loopback, and give its address."""
-    with _running(preview.server(directory, 0)) as url:
-        yield url
+def serving_tree(directory: Path) -> AbstractContextManager[str]:
+    """Serve a published tree, and give its address."""
+    return serving(preview.server(directory, 0))
 
 
-@contextmanager
-def serving_files(directory: Path) -> Iterator[str]:
+def serving_files(directory: Path) -> AbstractContextManager[str]:
     """Serve files as any static server does: somebody else's site."""
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -64,20 +61,7 @@ def serving_files(directory: Path) -> Iterator[str]:
             pass
 
     handler = functools.partial(Quiet, directory=str(directory))
-    with _running(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)) as url:
-        yield url
-
-
-@contextmanager
-def _running(server: http.server.ThreadingHTTPServer) -> Iterator[str]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    return serving(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
 
 
 class Visit:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import shutil
+import signal
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -21,6 +22,10 @@ IN_CI = bool(os.environ.get("CI"))
 # what a test imports or starts inherits it.
 os.environ["TZ"] = "Pacific/Auckland"
 time.tzset()
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and with them all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("dev", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # A gate must give one commit one answer; who searches for more sets HYPOTHESIS_PROFILE=search.

@@ -17,10 +17,10 @@ from urllib.error import HTTPError
 
 import pytest
 
+from loopback import free_ports
 from machine import Machine, missing
 from samples import NOON, line
 from statscache import __version__
-from web_servers import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSIBLE = ROOT / "ansible"
@@ -50,7 +50,7 @@ class Controller:
     def __init__(self, machine: Machine, directory: Path) -> None:
         self.machine = machine
         self.wheels = directory / "wheels"
-        self.web_port = free_port()
+        (self.web_port,) = free_ports(1)
         self._inventory = directory / "inventory.yml"
 
     def play(self, playbook: str, *arguments: str, release: str = __version__, **variables: Any) -> Play:

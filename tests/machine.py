@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from web_servers import free_port
+from loopback import free_ports
 
 PACKAGES = (
     "ca-certificates",
@@ -67,7 +67,7 @@ class Machine:
     def __init__(self, directory: Path) -> None:
         self.root = directory / "root"
         self.key = directory / "key"
-        self.port = free_port()
+        (self.port,) = free_ports(1)
 
     def __enter__(self) -> Self:
         included = f"--include={','.join(PACKAGES)}"

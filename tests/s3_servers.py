@@ -32,6 +32,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from loopback import free_ports
+
 KEY_ID = "AKIDOFTHETESTS"
 SECRET = "secret+of/the+tests"
 PATIENCE = 60.0  # seconds that a server may take to start
@@ -73,15 +75,6 @@ def client(service: str, endpoint: str, verify: str | None = None, **settings: A
     config = Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, **settings)
     session = Session(aws_access_key_id=KEY_ID, aws_secret_access_key=SECRET, region_name="us-east-1")
     return session.client(service, endpoint_url=endpoint, verify=verify, config=config)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return numbers of ports of the loopback that nobody listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [bound.getsockname()[1] for bound in sockets]
-    for bound in sockets:
-        bound.close()
-    return ports
 
 
 class Server:

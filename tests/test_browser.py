@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser
 
 import worlds
-from browser import SCHEMES, WIDTHS, Visit, chromium, serving
+from browser import SCHEMES, WIDTHS, Visit, chromium, serving_tree
 from npm import NODE_MODULES, require_npm
 
 __all__ = ["chromium"]
@@ -42,7 +42,7 @@ def sites(trees: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> I
     root = tmp_path_factory.mktemp("served")
     for name, tree in trees.items():
         (root / name).symlink_to(tree, target_is_directory=True)
-    with serving(root) as url:
+    with serving_tree(root) as url:
         yield url
 
 

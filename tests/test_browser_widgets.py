@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import worlds
-from browser import SCHEMES, WIDTHS, Visit, chromium, serving, serving_files
+from browser import SCHEMES, WIDTHS, Visit, chromium, serving_files, serving_tree
 from published import BUILD, EDIT, Site, line
 
 __all__ = ["chromium"]
@@ -66,7 +66,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @contextmanager
 def elsewhere(directory: Path, root: Path, body: str) -> Iterator[tuple[str, str]]:
     """Serve a page with elements, and from another origin the site; give the addresses of both."""
-    with serving(root) as url, serving_files(directory) as page:
+    with serving_tree(root) as url, serving_files(directory) as page:
         (directory / "index.html").write_text(
             PAGE.format(site=url, body=body, policy=POLICY.format(site=url)), encoding="utf-8"
         )

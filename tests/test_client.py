@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import orjson
 import pytest
@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conftest import ROOT
+from loopback import serving
 from published import BUILD, EDIT, Site, line
 from statscache import canonical, signatures, testing
 from statscache.client import (
@@ -55,7 +56,7 @@ class Server:
     """
 
     def __init__(self, root: Path) -> None:
-        """Start the server on loopback."""
+        """Bind to a port."""
         self.asked: list[tuple[str, int]] = []
         asked = self.asked
         server = preview.server(root, 0)
@@ -68,26 +69,14 @@ class Server:
                 super().send_response(code, message)
 
         server.RequestHandlerClass = partial(Counting, directory=str(root))
-        self._server = server
-        self.url = f"http://127.0.0.1:{server.server_port}/"
-        self._thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        self._thread.start()
+        self._serving = serving(server)
 
-    def close(self) -> None:
-        """Stop the server."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def __enter__(self) -> Self:
+        self.url = self._serving.__enter__()
+        return self
 
-
-@contextmanager
-def serving(root: Path) -> Iterator[Server]:
-    """Serve a tree."""
-    server = Server(root)
-    try:
-        yield server
-    finally:
-        server.close()
+    def __exit__(self, *_: object) -> None:
+        self._serving.__exit__(None, None, None)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +93,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def server(original: Site) -> Iterator[Server]:
     """A server of the site that nobody changes."""
-    with serving(original.root) as server:
+    with Server(original.root) as server:
         yield server
 
 
@@ -258,7 +247,7 @@ def test_a_cache_that_cannot_be_written_is_no_hindrance(original: Site, server: 
 
 def test_a_change_within_the_same_second_is_seen(site: Site) -> None:
     """A server that tells versions apart by whole seconds hides no change from a client."""
-    with serving(site.root) as server:
+    with Server(site.root) as server:
         client = Client(server.url)
         before = client.discover()
         times = (site.root / INDEX).stat().st_mtime
@@ -272,7 +261,7 @@ def test_a_change_within_the_same_second_is_seen(site: Site) -> None:
 
 def test_a_pinned_reader_stays_with_its_snapshot(site: Site) -> None:
     """What is published after `pin` is not seen, in no document; the client itself sees it."""
-    with serving(site.root) as server:
+    with Server(site.root) as server:
         client = Client(server.url)
         pinned = client.pin()
         before = site.json("v1/plugins/edits/latest.json"), site.json("v1/plugins/builds/by/owner-1.f42.json")
@@ -303,7 +292,7 @@ def test_no_reading_mixes_two_generations(site: Site) -> None:
             if builds - 4 != edits - 3:
                 failures.append(f"{builds} builds, {edits} edits")
 
-    with serving(site.root) as server:
+    with Server(site.root) as server:
         thread = threading.Thread(target=read, args=(server.url,))
         thread.start()
         for number in range(8):
@@ -507,14 +496,8 @@ def answering(*answers: tuple[int, dict[str, str], bytes]) -> Iterator[str]:
     """Serve a list of answers."""
     handler = type("Listed", (Answers,), {"answers": list(answers)})
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(server) as url:
+        yield url
 
 
 def test_what_fails_for_a_moment_is_tried_again(original: Site) -> None:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser
 
 import worlds
-from browser import Visit, chromium, serving, serving_files
+from browser import Visit, chromium, serving_files, serving_tree
 from conftest import ROOT
 from npm import NODE_MODULES, require_npm
 
@@ -37,7 +37,7 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(tree: Path) -> Iterator[str]:
     """The address of the site."""
-    with serving(tree) as url:
+    with serving_tree(tree) as url:
         yield url
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 import zmq
 
+from loopback import free_endpoint
 from statscache.exceptions import SourceError
 from statscache.sources.bus import publish_on_bus
 from statscache.sources.simulator import Traffic, simulate
@@ -41,13 +41,6 @@ with open(path, "wb", buffering=0) as out:
     consumer = run_hub(endpoints, offer, threading.Event(), validate_signatures=signed)
 print(consumer.received, consumer.malformed, consumer.rejected)
 """
-
-
-def free_endpoint() -> str:
-    """Return an endpoint on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
 
 
 def lines_of(number: int) -> list[bytes]:

@@ -12,6 +12,7 @@ import pytest
 
 from commands import Bus, Home, wait_for
 from history_server import Answer, Fault, HistoryServer, Query
+from loopback import free_endpoint
 from samples import NOON, Site
 from statscache.exceptions import ConfigurationError, SourceError
 from statscache.ingest import Outcome
@@ -21,7 +22,6 @@ from statscache.sources.simulator import Traffic, simulate
 from statscache.store import coverage
 from statscache.store.coverage import Interval
 from statscache_plugins.volume import Volume
-from test_fedmsg_bus import free_endpoint
 
 START, END = NOON, NOON + 6 * 3600
 

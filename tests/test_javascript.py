@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from conftest import ROOT
+from loopback import serving
 from npm import NODE_MODULES, require_npm
 from published import EDIT, Site, line
 from statscache import testing
@@ -63,12 +63,8 @@ def url(tmp_path: Path) -> Iterator[str]:
             super().do_GET()
 
     server.RequestHandlerClass = partial(Publishing, directory=str(site.root))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(server) as url:
+        yield url
     site.close()
 
 

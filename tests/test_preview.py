@@ -2,13 +2,13 @@
 
 import http.client
 import signal
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from commands import Home
+from loopback import serving
 from samples import Site, line
 from statscache.service import preview
 
@@ -30,12 +30,9 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def port(public: Path) -> Iterator[int]:
     """The port of a preview of the tree."""
-    with preview.server(public, 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = preview.server(public, 0)
+    with serving(server):
         yield server.server_port
-        server.shutdown()
-        thread.join()
 
 
 def get(port: int, path: str, method: str = "GET") -> Answer:

@@ -2,7 +2,6 @@
 
 import resource
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 
 from commands import PATIENCE, Bus, Home, configuration, install_plugins, wait_for
 from conftest import ROOT, Databases
+from loopback import free_endpoint
 from samples import NOON, Site, line
 from statscache.config import Config
 from statscache.exceptions import PublishError
@@ -59,9 +59,7 @@ def write(path: Path, messages: Sequence[bytes]) -> str:
 @pytest.fixture
 def endpoint() -> str:
     """An endpoint on loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+    return free_endpoint()
 
 
 @pytest.fixture

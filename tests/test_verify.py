@@ -3,7 +3,6 @@
 import gzip
 import os
 import shutil
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from click.testing import CliRunner
 
 from commands import Home
 from conftest import ROOT
+from loopback import serving
 from published import EDIT, Site, line
 from statscache import canonical
 from statscache.cli import cli
@@ -129,14 +129,8 @@ def served(root: Path, handler: type[SimpleHTTPRequestHandler] | None = None) ->
         server = preview.server(root, 0)
     else:
         server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(root)))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(server) as url:
+        yield url
 
 
 def test_a_sound_website_is_found_sound(original: Site) -> None:

@@ -11,14 +11,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from loopback import free_ports
+
 PATIENCE = 30.0  # seconds that a server may take to start or to stop
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-    return port
 
 
 class Server:
@@ -37,7 +32,7 @@ class Server:
         self.directory = Path(tempfile.mkdtemp(prefix=f"statscache-{self.program}-"))
         self.directory.chmod(0o755)
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         try:
             self.prepare()
             self.start()

@@ -30,7 +30,7 @@ def move(connection: Connection, delivery: Delivery, times: Sequence[int], accep
     now = int(time.time())
     heard = row.heard
     if delivery.connected is not None:
-        if heard is not None and heard < delivery.connected:
+        if heard is not None:
             coverage.record(connection, heard, delivery.connected, complete=False)
         until = min(now, median_low(times)) if times else delivery.connected
         heard = max(until, delivery.connected, heard or 0)

@@ -11,7 +11,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
 from statscache.service.installation import Installation
-from statscache.service.repair import Repair
 from statscache.wording import counted
 
 INBOX = 10_000
@@ -63,15 +62,13 @@ class Consumer:
         self._thread = threading.Thread(target=self._run, name="ingest")
         # What is kept for us was never missed.
         self._connected: int | None = 0 if keeps else None
-        self._repair = Repair(config)
         self.outcome = Outcome()
         self.failure: BaseException | None = None
 
     def start(self) -> None:
-        """Begin to accept; what the plugins are behind is caught up between batches, and history beside them."""
+        """Begin to accept; what the plugins are behind is caught up between batches."""
         self._installation.ingest.admit_due()
         self._thread.start()
-        self._repair.start()
 
     def offer(self, raw: bytes) -> None:
         """Take one message; block while the inbox is full.
@@ -103,7 +100,6 @@ class Consumer:
         """
         self._stopping.set()
         self._thread.join()
-        self._repair.stop()
         self._installation.close()
         if self.failure is not None:
             raise RuntimeError("the consumer has stopped after an error") from self.failure

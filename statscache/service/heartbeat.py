@@ -1,8 +1,8 @@
 """What the supervisor is told: that the service is ready, and that all its parts make progress.
 
 The protocol is sd_notify(3): datagrams to the socket that systemd names in the environment. Without a supervisor,
-nothing is told. Progress is work done, not a connection held: a part beats each time that it has gone round once, also
-where the bus is quiet. When one part no longer does, the watchdog of systemd starts the service anew.
+nothing is told. Progress is work done, not a connection held: a part beats each time that it goes round, also where
+the bus is quiet. When one part no longer does, the watchdog of systemd starts the service anew.
 """
 
 import os

@@ -245,11 +245,12 @@ class Publishing:
             seconds: From the beginning of one publication to that of the next.
             stopping: Set to end it.
             tell: Is told of each publication.
-            on_progress: Is called each time that it has gone round, also when it failed.
+            on_progress: Is called before each publication, whatever came of the one before.
         """
         self._interval = math.ceil(seconds)
         while True:
             started = time.monotonic()
+            on_progress()
             try:
                 tell(*self.publish())
             except PublishError as error:
@@ -257,7 +258,6 @@ class Publishing:
             except Exception:
                 # The database may be down for a while; a publisher that ended here would do so in silence.
                 _log.exception("publishing failed, and is tried again in %g s", seconds)
-            on_progress()
             if stopping.wait(max(0.0, seconds - (time.monotonic() - started))):
                 return
 

@@ -14,6 +14,7 @@ from statscache.service.consume import Consumer
 from statscache.service.heartbeat import Heartbeat, tell_stopping
 from statscache.service.installation import Installation
 from statscache.service.publishing import PATIENCE, Publishing
+from statscache.service.repair import Repair
 from statscache.service.spool import spooling
 from statscache.service.subscribe import subscribed
 from statscache.snapshot import Snapshot
@@ -46,6 +47,11 @@ def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | No
             sources.enter_context(subscribed(config, live.fedora_messaging, stopping, beat))
         if live.spool is not None:
             sources.enter_context(spooling(config, live.spool, stopping, partial(heart.beat, "spool")))
+        if live.fedmsg is not None or live.fedora_messaging is not None:
+            # Once for all buses: they bring the same messages.
+            repair = Repair(config)
+            sources.callback(repair.stop)
+            repair.start()
         try:
             if live.fedmsg is not None:
                 _consume_fedmsg(config, live.fedmsg, stopping, partial(heart.beat, "fedmsg"))
