@@ -19,13 +19,18 @@ from statscache.timeline import DAY, floor
 
 DATABASE = Path("statscache-demo.db")
 SITE = Path("public")
-RATE = 2_500
-"""Messages a second on the bus: a day of traffic takes well under a minute."""
+RATE = 1_500
+"""Messages a second on the bus: what one of two slow cores takes, so that the day takes half a minute."""
+
+CROWD = {"per_day": 40_000, "people": 400, "packages": 3_000}
+"""How much goes on, as the simulator takes it."""
 
 INTERVAL = 3
 """Seconds between two publications."""
 
-_PATIENCE = 60.0
+_PATIENCE = 120.0
+"""Seconds without any progress after which something must be wrong."""
+
 _MESSAGES_BETWEEN_LOOKS = 500
 
 _CONFIGURATION = """\
@@ -109,7 +114,7 @@ def demo(tell: Callable[[Progress], None]) -> Result:
     for path in Path().glob(f"{DATABASE}*"):
         path.unlink()
     day = floor(int(time.time()), DAY) - DAY
-    lines = list(simulate(Traffic(start=day, end=day + DAY)))
+    lines = list(simulate(Traffic(start=day, end=day + DAY, **CROWD)))
     before = _published().generation
     endpoint = f"tcp://127.0.0.1:{_free_port()}"
     with tempfile.TemporaryDirectory(prefix="statscache-") as directory:
@@ -159,12 +164,16 @@ def _told(
 
 def _wait(sent: int, service: "subprocess.Popen[bytes]", log: Path, tell: Callable[[Progress], None]) -> None:
     """Return when all that was sent is published."""
-    deadline = time.monotonic() + _PATIENCE
+    last, moved = None, time.monotonic()
     while (progress := _published(sent, sent)).counted < sent:
         _check(service, log)
         tell(progress)
-        if time.monotonic() > deadline:
-            raise DemoError(f"{progress.counted} of {sent} messages were published in the end:\n{_end_of(log)}")
+        if progress != last:
+            last, moved = progress, time.monotonic()
+        if time.monotonic() > moved + _PATIENCE:
+            raise DemoError(
+                f"{progress.counted} of {sent} messages were published, and none since {_PATIENCE:g} s:\n{_end_of(log)}"
+            )
         time.sleep(0.2)
     tell(progress)
 
