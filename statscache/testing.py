@@ -17,7 +17,8 @@ from sqlalchemy import Connection
 from statscache.exceptions import MalformedMessage, PluginError
 from statscache.ingest import Delivery, Ingest, Outcome
 from statscache.ingest.columns import shown
-from statscache.message import Message, parse
+from statscache.message import Message
+from statscache.parsing import parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch

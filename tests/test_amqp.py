@@ -21,7 +21,7 @@ from conftest import ROOT
 from samples import NOON, TOPIC, line
 from servers import PostgreSQL
 from statscache.exceptions import MalformedMessage
-from statscache.message import parse
+from statscache.parsing import parse
 from statscache.sources import fedora_messaging
 
 HEADERS = {"fedora_messaging_schema": "base.message", "fedora_messaging_severity": 20}

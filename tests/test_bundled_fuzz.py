@@ -12,7 +12,8 @@ import pytest
 from bundled import BUNDLED
 from samples import Site
 from statscache import testing
-from statscache.message import Message, parse
+from statscache.message import Message
+from statscache.parsing import parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.sources.simulator import Traffic, simulate

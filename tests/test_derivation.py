@@ -18,7 +18,8 @@ from statscache.derivation import derive, link, subtitle, values
 from statscache.derivation.table import TABLE, rule
 from statscache.derivation.text import MAX_SUBTITLE
 from statscache.derivation.values import MAX_NAME, packages, person
-from statscache.message import Message, parse
+from statscache.message import Message
+from statscache.parsing import parse
 
 UPDATE = {
     "user": {"name": "owner"},

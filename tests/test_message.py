@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from statscache import canonical
 from statscache.exceptions import MalformedMessage
-from statscache.message import MAX_DEPTH, MAX_ID, MAX_TOPIC, Message, parse
+from statscache.message import Message
+from statscache.parsing import MAX_DEPTH, MAX_ID, MAX_TOPIC, parse
 
 TOPIC = "org.fedoraproject.prod.buildsys.build.state.change"
 TIME = 1438992000

@@ -15,7 +15,8 @@ import pytest
 
 from statscache import resources
 from statscache.render.assets import MODULES
-from statscache.render.pages import Link, Pages, PluginView, SeriesView
+from statscache.render.pages import Pages
+from statscache.render.view import Link, PluginView, SeriesView
 from statscache.timeline import DAY, HOUR, parse_time
 
 THROUGH = parse_time("2015-08-08T14:02")

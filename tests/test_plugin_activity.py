@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from statscache import testing
-from statscache.message import parse
+from statscache.parsing import parse
 from statscache_plugins.activity import RecentActivity
 
 

@@ -2,7 +2,8 @@ from pathlib import Path
 from typing import Any
 
 from statscache import testing
-from statscache.message import Message, parse
+from statscache.message import Message
+from statscache.parsing import parse
 from statscache_plugins.badges import Badges, BadgesByBadge, BadgesByUser, NewestBadges
 
 DAY = 86400

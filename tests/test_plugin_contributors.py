@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from statscache import testing
-from statscache.message import Message, parse
+from statscache.message import Message
+from statscache.parsing import parse
 from statscache.plugins import Plugin
 from statscache.timeline import parse_time
 from statscache_plugins.contributors import Contributors, UniqueContributors, UniqueContributorsByCategory

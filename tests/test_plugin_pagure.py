@@ -4,7 +4,8 @@ from typing import Any
 import pytest
 
 from statscache import testing
-from statscache.message import Message, parse
+from statscache.message import Message
+from statscache.parsing import parse
 from statscache_plugins.pagure import (
     Pagure,
     PagureByEvent,

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from statscache import testing
-from statscache.message import parse
+from statscache.parsing import parse
 from statscache.timeline import parse_time
 from statscache_plugins.releases import TOPICS, built_for, current, named, release
 

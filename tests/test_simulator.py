@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 
 import pytest
 
-from statscache.message import parse
+from statscache.parsing import parse
 from statscache.sources.simulator import Traffic, simulate
 
 MONDAY = 1784505600

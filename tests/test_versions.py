@@ -19,7 +19,8 @@ from statscache.publish.directory import DirectoryTarget
 from statscache.publish.pointer import INDEX, STATUS
 from statscache.publish.target import File
 from statscache.render import pages
-from statscache.render.pages import Pages, PluginView
+from statscache.render.pages import Pages
+from statscache.render.view import PluginView
 from statscache.snapshot import manifest, tree
 from statscache.store import Database, coverage, locks, published, schema
 from statscache.store.published import Entry

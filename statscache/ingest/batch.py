@@ -18,7 +18,8 @@ from statscache.exceptions import MalformedMessage
 from statscache.ingest.columns import Columns, deriving
 from statscache.ingest.fold import Observed, observe, observe_columns
 from statscache.ingest.outcome import Delivery
-from statscache.message import Message, address, parse
+from statscache.message import Message, address
+from statscache.parsing import parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry, wants
 from statscache.plugins.tally import Value

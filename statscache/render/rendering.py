@@ -6,7 +6,7 @@ from typing import Any
 
 from statscache.plugins import Plugin
 from statscache.render.documents import Document
-from statscache.render.pages import PluginView
+from statscache.render.view import PluginView
 from statscache.store import published
 from statscache.store.positions import Position
 from statscache.store.published import Entry

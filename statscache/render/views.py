@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from statscache.plugins import Plugin
 from statscache.render import documents
-from statscache.render.pages import Link, PluginView, SeriesView
 from statscache.render.rendering import Rendered
+from statscache.render.view import Link, PluginView, SeriesView
 from statscache.store import published
 from statscache.store.published import Entry
 from statscache.timeline import DAY, HOUR, WEEK, Resolution

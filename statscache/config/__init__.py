@@ -1,0 +1,43 @@
+"""The configuration: a TOML file, overridden by `STATSCACHE_*` variables, checked as a whole before anything runs."""
+
+from statscache.config.loading import find, load
+from statscache.config.model import (
+    BusSection,
+    Config,
+    DatabaseSection,
+    JournalSection,
+    PluginsSection,
+    PrivacySection,
+)
+from statscache.config.publish import AnnounceSection, PublishSection, RetentionSection
+from statscache.config.sources import (
+    DatagrepperSection,
+    FedmsgSection,
+    FedoraMessagingSection,
+    SourcesSection,
+    SpoolSection,
+)
+from statscache.config.targets import AnyTarget, DirectoryTarget, RsyncTarget, S3Target
+
+__all__ = [
+    "AnnounceSection",
+    "AnyTarget",
+    "BusSection",
+    "Config",
+    "DatabaseSection",
+    "DatagrepperSection",
+    "DirectoryTarget",
+    "FedmsgSection",
+    "FedoraMessagingSection",
+    "JournalSection",
+    "PluginsSection",
+    "PrivacySection",
+    "PublishSection",
+    "RetentionSection",
+    "RsyncTarget",
+    "S3Target",
+    "SourcesSection",
+    "SpoolSection",
+    "find",
+    "load",
+]

@@ -1,0 +1,107 @@
+"""Finds, reads and checks the configuration; what is wrong with it is said all at once, and how to mend it."""
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_settings import SettingsError
+
+from statscache.config.model import PREFIX, Config
+from statscache.exceptions import ConfigurationError
+
+PATHS = (Path("statscache.toml"), Path("/etc/statscache/statscache.toml"))
+"""Where the configuration is looked for when neither `--config` nor `STATSCACHE_CONFIG` names it."""
+
+_OTHER_VARIABLES = {"STATSCACHE_CONFIG", "STATSCACHE_MESSAGES"}
+
+
+def find(path: Path | None = None) -> Path | None:
+    """Return the configuration's file: `path`, `STATSCACHE_CONFIG`, or the first of the usual places that exists."""
+    if path is not None:
+        return path
+    if named := os.environ.get("STATSCACHE_CONFIG"):
+        return Path(named)
+    return next((candidate for candidate in PATHS if candidate.is_file()), None)
+
+
+def load(path: Path | None = None) -> Config:
+    """Return the configuration.
+
+    Args:
+        path: The file; else the one that `find` finds, else defaults.
+
+    Raises:
+        ConfigurationError: The file cannot be read or is wrong; the text lists all its errors at once.
+    """
+    _check_variables()
+    file = find(path)
+    values: dict[str, Any] = {}
+    if file is not None:
+        try:
+            values = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ConfigurationError(f"cannot read the configuration {file}: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{file} is no TOML: {error}") from error
+    try:
+        return Config(**values)
+    except SettingsError as error:
+        # The library tells the field and the source; what was wrong with it, the error behind.
+        raise ConfigurationError(f"the environment cannot be used: {error}: {error.__cause__}") from error
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, file)) from error
+
+
+def _check_variables() -> None:
+    """Refuse variables of ours that name no section: a misspelt one would be ignored in silence."""
+    names = [name for name in sorted(os.environ) if name.startswith(PREFIX) and name not in _OTHER_VARIABLES]
+    unknown = [name for name in names if name.removeprefix(PREFIX).split("__")[0].lower() not in Config.model_fields]
+    if unknown:
+        message = (
+            f"the environment sets {', '.join(unknown)}, which is no setting: a section and its key are joined by two"
+            f" underscores, such as {PREFIX}PUBLISH__INTERVAL"
+        )
+        raise ConfigurationError(message)
+
+
+def _explain(error: ValidationError, file: Path | None) -> str:
+    number = "an error" if error.error_count() == 1 else f"{error.error_count()} errors"
+    lines = [f"the configuration {file or 'from the environment'} has {number}:"]
+    for problem in error.errors():
+        *tables, name = [str(part) for part in problem["loc"]]
+        where = f"[{'.'.join(tables)}] {name}" if tables else f"[{name}]"
+        reason = problem["msg"]
+        if problem["type"] == "extra_forbidden":
+            known = ", ".join(sorted(_known(Config, problem["loc"][:-1])))
+            reason = f"is unknown; known here are: {known}"
+        lines.append(f"  {where}: {reason}")
+    return "\n".join(lines)
+
+
+def _known(model: Any, location: tuple[int | str, ...]) -> Mapping[str, Any]:
+    choices = [model]
+    for part in location:
+        if isinstance(part, int):
+            continue
+        # Among several sections, the next part of the location is the `type` of the one that was chosen.
+        chosen = [choice for choice in choices if len(choices) > 1 and part == _type_of(choice)]
+        choices = chosen or [*_sections(_fields(choices[0])[part].annotation)]
+    return _fields(choices[0])
+
+
+def _fields(model: Any) -> Mapping[str, Any]:
+    return {field.serialization_alias or name: field for name, field in model.model_fields.items()}
+
+
+def _type_of(section: Any) -> str:
+    return str(get_args(section.model_fields["type"].annotation)[0])
+
+
+def _sections(annotation: Any) -> Iterator[Any]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)

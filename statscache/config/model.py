@@ -1,0 +1,102 @@
+"""The whole configuration, and those of its sections that are small."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from statscache.config.publish import PublishSection
+from statscache.config.section import Section
+from statscache.config.sources import SourcesSection
+
+PREFIX = "STATSCACHE_"
+"""How the names of environment variables begin that override the file."""
+
+
+class DatabaseSection(Section):
+    """`[database]`: where the state is kept."""
+
+    url: str = Field("sqlite:///statscache.db", description="SQLAlchemy URL of SQLite or PostgreSQL.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_supported(cls, url: str) -> str:
+        if not url.startswith(("sqlite://", "postgresql+psycopg://")):
+            raise ValueError("expected sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME")
+        return url
+
+
+class BusSection(Section):
+    """`[bus]`: which messages are ours."""
+
+    environments: tuple[str, ...] = Field(
+        ("prod",), description="Environments (third part of the topic) whose messages count; empty for all."
+    )
+    max_line: Annotated[int, Field(ge=1024)] = Field(
+        4 * 1024 * 1024, description="Bytes of the longest line that is taken for a message."
+    )
+    max_kept: Annotated[int, Field(ge=0)] = Field(
+        256 * 1024 * 1024,
+        description="Bytes of what is no message that are kept, the newest, and as many of messages of the future.",
+    )
+
+
+class JournalSection(Section):
+    """`[journal]`: the messages that were accepted."""
+
+    keep: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Days before the newest message for which messages are kept; for ever if not given."
+    )
+
+
+class PluginsSection(Section):
+    """`[plugins]`: which statistics are kept."""
+
+    enabled: tuple[str, ...] = Field(("*",), description="Patterns of the names of active plugins.")
+    time_budget: Annotated[float, Field(gt=0)] = Field(
+        30.0, description="Seconds that a plugin may take for one batch before it is suspended."
+    )
+    hang_timeout: Annotated[float, Field(gt=0)] = Field(
+        120.0, description="Seconds after which a plugin that does not return ends the process."
+    )
+    hang_note: Path = Field(
+        Path("statscache.hang"), description="File in which a process that is ended for a hang leaves word."
+    )
+    settings: dict[str, dict[str, Any]] = Field({}, description="A table of settings for each plugin, by name.")
+    shared: dict[str, Any] = Field({}, description="Settings that several plugins ask for by name, such as `bots`.")
+
+
+class PrivacySection(Section):
+    """`[privacy]`: what is said of people."""
+
+    people: bool = Field(True, description="Whether plugins about people are active.")
+    suppressed: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="Names of people who are left out; a change folds the journal anew."
+    )
+
+
+class Config(BaseSettings):
+    """Everything that can be configured, with its defaults: no file at all is a working configuration."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    database: DatabaseSection = DatabaseSection()
+    bus: BusSection = BusSection()
+    sources: SourcesSection = SourcesSection()
+    journal: JournalSection = JournalSection()
+    plugins: PluginsSection = PluginsSection()
+    privacy: PrivacySection = PrivacySection()
+    publish: PublishSection = PublishSection()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Let the environment override the file, whose values come as arguments."""
+        return env_settings, init_settings

@@ -1,0 +1,86 @@
+"""What the pages say of one plugin, as data."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+@dataclass(frozen=True)
+class Link:
+    """A published document: `path` relative to the site's root, its label, its size in bytes."""
+
+    path: str
+    label: str
+    size: int
+
+
+@dataclass(frozen=True)
+class SeriesView:
+    """One resolution's recent data over `[start, end)`, seconds since 1970 UTC, and links to all its periods.
+
+    `rows` are `[timestamp, *dimensions, value]`, sorted; an absent bucket is zero unless a gap touches it.
+    """
+
+    resolution: str
+    seconds: int
+    columns: tuple[str, ...]
+    rows: list[list[Any]]
+    start: int
+    end: int
+    complete_through: int
+    gaps: list[tuple[int, int]]
+    periods: tuple[Link, ...]
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is a plot of it."""
+        return self.start < self.end
+
+
+class Gap(NamedTuple):
+    """An interval without data, in seconds since 1970 UTC, rounded outward to buckets of the resolution."""
+
+    start: int
+    end: int
+    resolution: str
+
+
+@dataclass(frozen=True)
+class PluginView:
+    """All that the pages say of one plugin.
+
+    `topics` is empty when it counts every message; `latest` is the published document, None before the first;
+    `series` is finest first, and empty where there is none.
+    """
+
+    name: str
+    title: str
+    summary: str
+    definition: str
+    kind: str
+    unit: str
+    dimensions: tuple[str, ...]
+    topics: tuple[str, ...]
+    unbounded: bool
+    people: bool
+    state: str
+    last_event: int | None
+    through: int | None
+    latest: dict[str, Any] | None
+    series: tuple[SeriesView, ...]
+    links: tuple[Link, ...]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """What is known to be missing, newest first: as fine as the series that are shown tell it."""
+        found: list[Gap] = []
+        before = None
+        for series in self.series:
+            clipped = ((low, high if before is None else min(high, before)) for low, high in series.gaps)
+            found += [Gap(low, high, series.resolution) for low, high in clipped if low < high]
+            before = series.start
+        return sorted(found, key=lambda gap: -gap.start)
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of `latest`, none where it is missing."""
+        return list(self.latest["rows"]) if self.latest else []
