@@ -50,7 +50,7 @@ def headline(view: PluginView) -> Headline | None:
     name, when = window(view)
     if view.unbounded or (view.kind == "Distinct" and view.dimensions):
         label, value = ranked(view, name)[0]
-        return Headline(text.number(value), f"{view.unit} {when} by {label}, the most")
+        return Headline(text.number(value), f"{view.unit} {when} for {label}, the most")
     return Headline(text.number(sum(row[name] for row in rows)), f"{view.unit} {when}")
 
 

@@ -28,6 +28,9 @@ CROWD = {"per_day": 40_000, "people": 400, "packages": 3_000}
 INTERVAL = 3
 """Seconds between two publications."""
 
+_AFTER = 300
+"""Seconds of the next day that are simulated too: so the day is over by the clock of what is published."""
+
 _PATIENCE = 120.0
 """Seconds without any progress after which something must be wrong."""
 
@@ -100,7 +103,8 @@ class Result:
 def demo(tell: Callable[[Progress], None]) -> Result:
     """Publish the last finished UTC day of simulated traffic on a bus on loopback, while a real `run` consumes it.
 
-    The site is made in `public/` of the current directory, from a new database beside it.
+    The site is made in `public/` of the current directory, from a new database beside it. In the end it is published
+    as one that is due again in a day, when there is another day to simulate.
 
     Args:
         tell: Is told several times a second how far it is.
@@ -114,27 +118,19 @@ def demo(tell: Callable[[Progress], None]) -> Result:
     for path in Path().glob(f"{DATABASE}*"):
         path.unlink()
     day = floor(int(time.time()), DAY) - DAY
-    lines = list(simulate(Traffic(start=day, end=day + DAY, **CROWD)))
+    lines = list(simulate(Traffic(start=day, end=day + DAY + _AFTER, **CROWD)))
     before = _published().generation
     endpoint = f"tcp://127.0.0.1:{_free_port()}"
     with tempfile.TemporaryDirectory(prefix="statscache-") as directory:
-        file = Path(directory) / "statscache.toml"
-        note = Path(directory) / "hang"
-        file.write_text(
-            _CONFIGURATION.format(
-                database=DATABASE, endpoint=endpoint, interval=INTERVAL, site=SITE, note=note.as_posix()
-            )
-        )
         log = Path(directory) / "log"
-        with log.open("wb") as output:
-            command = [sys.executable, "-m", "statscache", "--config", str(file), "run"]
-            service = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        service = _start("run", Path(directory), endpoint, INTERVAL, log)
         try:
             sent = publish_on_bus(_told(lines, service, log, tell), endpoint, RATE, patience=_PATIENCE)
             _wait(sent, service, log, tell)
             service.terminate()
-            if service.wait(_PATIENCE):
-                raise DemoError(f"the service ended with status {service.returncode}:\n{_end_of(log)}")
+            _end(service, log)
+            service = _start("publish", Path(directory), endpoint, DAY, log)
+            _end(service, log)
         finally:
             service.kill()
             service.wait()
@@ -149,6 +145,26 @@ def demo(tell: Callable[[Progress], None]) -> Result:
         documents=sum(1 for path in SITE.rglob("*") if path.is_file() and "objects" not in path.parts),
         seconds=time.monotonic() - started,
     )
+
+
+def _start(command: str, directory: Path, endpoint: str, interval: int, log: Path) -> "subprocess.Popen[bytes]":
+    """Start a command of statscache that publishes every `interval` seconds, and writes to the log."""
+    file, note = directory / "statscache.toml", directory / "hang"
+    file.write_text(
+        _CONFIGURATION.format(database=DATABASE, endpoint=endpoint, interval=interval, site=SITE, note=note.as_posix())
+    )
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", "statscache", "--config", str(file), command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+        )
+
+
+def _end(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    if process.wait(_PATIENCE):
+        raise DemoError(f"the service ended with status {process.returncode}:\n{_end_of(log)}")
 
 
 def _told(
