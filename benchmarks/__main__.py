@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import folding, history, plugins, publishing, targets, traffic
+from benchmarks import folding, history, page, plugins, publishing, targets, traffic
 from benchmarks.result import Result, table
 
 QUICK = 100_000
@@ -37,6 +37,7 @@ def main(messages: int, quick: bool) -> None:
             ("backfill", lambda: history.measure(archive, directory)),
             ("plugins", lambda: plugins.measure(archive, directory)),
             ("rebuild", lambda: folding.measure(directory)),
+            ("page", lambda: page.measure(archive, directory)),
             ("publish", lambda: publishing.measure(directory)),
             ("targets", lambda: targets.measure(directory)),
         ]
