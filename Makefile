@@ -20,6 +20,7 @@ demo: runtime-venv ## The whole job on this machine: simulated traffic, a publis
 test: test-venv ## Everything: set-up, lint, types, layering and all tests
 	@bash .ci/debian --tests
 	@bash .ci/meta
+	@bash .ci/datagrepper
 	@bash .ci/npm
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory types
