@@ -45,6 +45,10 @@ class SchemaError(StatscacheError, RuntimeError):
     """The database's schema is not the one that this release works with."""
 
 
+class CopyRefused(StatscacheError, ValueError):
+    """A database cannot be copied there; nothing was."""
+
+
 class Implausible(StatscacheError, ValueError):
     """A plugin lost more rows than it may; it keeps its last documents until `publish --force`."""
 

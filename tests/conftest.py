@@ -95,9 +95,11 @@ class SQLiteDatabases:
 class PostgreSQLDatabases:
     """Makes PostgreSQL databases on one server."""
 
+    # Of all makers together: a server has one name for each database.
+    _numbers = itertools.count()
+
     def __init__(self, server: PostgreSQL) -> None:
         self._server = server
-        self._numbers = itertools.count()
 
     def create(self) -> str:
         """Return the URL of a new database."""

@@ -13,7 +13,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache import __version__
 from statscache.cli import care, journal, messages, site
 from statscache.cli.context import Context
-from statscache.exceptions import ConfigurationError, PublisherBusy, StatscacheError, UnknownPlugin, UnknownSnapshot
+from statscache.exceptions import (
+    ConfigurationError,
+    CopyRefused,
+    PublisherBusy,
+    StatscacheError,
+    UnknownPlugin,
+    UnknownSnapshot,
+)
 
 FAILED, MISUSED, REFUSED = 1, 2, 3
 
@@ -59,7 +66,7 @@ def main() -> None:
         sys.exit(MISUSED)
     except (ConfigurationError, UnknownPlugin, UnknownSnapshot) as error:
         _complain(error, MISUSED)
-    except PublisherBusy as error:
+    except (CopyRefused, PublisherBusy) as error:
         _complain(error, REFUSED)
     except StatscacheError as error:
         _complain(error, FAILED)

@@ -9,9 +9,10 @@ from statscache import schemas
 from statscache.cli.context import Context, as_json, passed, show_json, show_table
 from statscache.cli.verify import verify
 from statscache.config import find
-from statscache.plugins import Plugin
+from statscache.plugins import BaseModel, Plugin
 from statscache.service.health import health, progress_age
 from statscache.store import Database, invariants, quarantine, targets
+from statscache.store.copying import copy
 from statscache.store.migrations import upgrade
 from statscache.store.quarantine import SetAside
 from statscache.store.schema import REVISION
@@ -243,12 +244,32 @@ def upgrade_command(context: Context) -> None:
 def check_command(context: Context) -> None:
     """Check the invariants of the database; exit 3 if one does not hold."""
     with context.installation() as installation, installation.database.reading() as connection:
-        broken = invariants.broken(connection)
+        broken = list(invariants.broken(connection))
     for what in broken:
         click.echo(what)
     if broken:
         raise click.exceptions.Exit(WANTING)
     click.echo("all invariants hold")
+
+
+@db_group.command("copy")
+@click.argument("url")
+@passed
+def copy_command(context: Context, url: str) -> None:
+    """Copy everything into the empty database at URL, of whatever kind.
+
+    Stop what consumes and publishes before; then put URL into the configuration, and start it again. A password
+    need not stand in URL: PostgreSQL's PGPASSWORD and ~/.pgpass are heeded.
+    """
+    destination = Database(url)
+    rows = 0
+    with context.installation() as installation:
+        # Plugins are loaded by now, and with them the tables that they keep.
+        for table, number in copy(installation.database, destination, BaseModel.metadata.sorted_tables):
+            click.echo(f"{table}: {counted(number, 'row')}", err=True)
+            rows += number
+    destination.close()
+    click.echo(f"copied {counted(rows, 'row')}")
 
 
 def _cell(value: Any) -> str:
