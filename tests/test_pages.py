@@ -336,6 +336,21 @@ def test_the_headline_is_of_the_shortest_window_that_has_something(pages: Pages)
     assert "0 messages in all" in words(page(pages, silent))
 
 
+def test_the_headline_of_what_has_no_number_counts_its_rows(pages: Pages) -> None:
+    """By the plugin's unit, and in the singular by the row."""
+    assert "1 row " in words(page(pages, composes(state="done")))
+    two = replace(composes(), unit="composes", latest={"rows": [{"branch": "a"}, {"branch": "b"}]})
+    assert "2 composes " in words(page(pages, two))
+    assert "2 composes, the newest " in words(page(pages, replace(two, kind="Log")))
+    assert "2 rows " in words(page(pages, replace(two, kind="Table")))
+
+
+def test_code_in_a_definition_is_shown_as_code(pages: Pages) -> None:
+    """Between backticks; markup in it stays text."""
+    html = page(pages, plugin(definition="From `<START>` on, or not`"))
+    assert "<p>From <code>&lt;START&gt;</code> on, or not`</p>" in html
+
+
 def test_the_plot_is_told_in_words(pages: Pages) -> None:
     """Who cannot see it reads what it shows, gaps and unfinished included."""
     text = words(page(pages, plugin()))

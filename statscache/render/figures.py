@@ -18,6 +18,9 @@ _UNIQUES = {
     "last_week": "in the last full week",
     "last_month": "in the last full month",
 }
+_ROWS = {"Latest": "{unit}", "Log": "{unit}, the newest", "Span": "{unit}"}
+"""Of what the rows are that have no number."""
+
 _PLOT = charts.Frame(height=240, ticks=9)
 _SPARK = charts.Frame(height=56)
 
@@ -46,7 +49,8 @@ def headline(view: PluginView) -> Headline | None:
     if not rows:
         return None
     if view.kind not in ("Counter", "Distinct"):
-        return Headline(text.number(len(rows)), "row" if len(rows) == 1 else "rows")
+        shown = "row" if len(rows) == 1 else _ROWS.get(view.kind, "rows").format(unit=view.unit)
+        return Headline(text.number(len(rows)), shown)
     name, when = window(view)
     if view.unbounded or (view.kind == "Distinct" and view.dimensions):
         label, value = ranked(view, name)[0]

@@ -63,7 +63,7 @@ class Pages:
         )
         self._environment.filters |= {
             "clean": text.clean, "compact": text.compact, "machine_time": text.machine_time,
-            "number": text.number, "size": text.size, "when": text.when,
+            "number": text.number, "prose": text.prose, "size": text.size, "when": text.when,
         }  # fmt: skip
         self._environment.globals |= {
             "assets": self._assets.names,
