@@ -24,6 +24,7 @@ from statscache.publish import headers
 from statscache.schemas import Row
 from statscache.service.publishing import Publishing
 from statscache.store.schema import plugin
+from statscache_plugins.volume import Volume
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -157,7 +158,7 @@ class Divided(Counter):
         yield message.body["owner"], message.body.get("chroot")
 
 
-SITE = (Builds, NewestBuild, RecentBuilds, Edits, Owners, Builders, Divided)
+SITE = (Volume, Builds, NewestBuild, RecentBuilds, Edits, Owners, Builders, Divided)
 
 
 @pytest.fixture(scope="module")

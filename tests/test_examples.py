@@ -65,6 +65,29 @@ def test_the_examples_run(page: str, language: str, tree: Path, url: str) -> Non
     assert ("copr" if "category" in page else "total") in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(0, "img"), (1, "#chart rect"), (2, "statscache-count strong, statscache-series svg, statscache-table tbody")],
+    ids=["image", "chart", "widgets"],
+)
+def test_pages_of_getting_started_show_something(
+    number: int, shown: str, url: str, chromium: Browser, tmp_path: Path
+) -> None:
+    """Each page that the docs begin with works as it is shown, from another site."""
+    source = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
+    pages = re.findall(r"^```html\n(.*?)^```$", source, re.MULTILINE | re.DOTALL)
+    assert len(pages) == 3
+    (tmp_path / "index.html").write_text(pages[number].replace(ADDRESS, url))
+    # Browsers ask for it, of any site.
+    (tmp_path / "favicon.ico").touch()
+    with serving_files(tmp_path) as page, Visit(chromium, [page, url]) as visit:
+        visit.open(page)
+        for selector in shown.split(", "):
+            visit.page.locator(selector).first.wait_for()
+        assert visit.page.evaluate("[...document.images].every((image) => image.naturalWidth > 0)")
+        assert not visit.problems, visit.problems
+
+
 @pytest.mark.parametrize("name", ["d3", "vega-lite"])
 def test_charts_with_libraries_are_drawn(name: str, url: str, chromium: Browser, tmp_path: Path) -> None:
     """The example draws a chart of the site with the library that npm gives, and nothing goes wrong."""

@@ -20,7 +20,7 @@ from markdown_it.utils import EnvType, OptionsDict
 REPOSITORY = "https://github.com/fedora-infra/statscache/blob/main/"
 
 _SECTIONS = (
-    ("Use the statistics", ("tutorial", "statistics", "widgets", "client")),
+    ("Use the statistics", ("start", "tutorial", "statistics", "widgets", "client")),
     ("Reference", ("format", "verify")),
     ("Write a plugin", ("plugins",)),
     ("Operate", ("operations", "mirrors", "s3")),
