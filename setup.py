@@ -32,6 +32,7 @@ RUNTIME = [
     "markdown-it-py>=3",
     "moksha.hub>=1.5.17",
     "orjson>=3.11.9",
+    "prometheus-client>=0.20",
     "pydantic>=2.7",
     "pydantic-settings>=2.3",
     "pyzmq>=25",

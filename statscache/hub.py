@@ -58,6 +58,10 @@ class StatscacheConsumer(BusConsumer):
         """Take one message; block while the inbox is full."""
         self._service.offer(raw)
 
+    def reject(self) -> None:
+        """Take note of a message that was refused."""
+        self._service.reject()
+
     def stop(self) -> None:
         """Hand over what has arrived, and return when it is committed."""
         super().stop()

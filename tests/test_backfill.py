@@ -36,7 +36,7 @@ def test_history_is_no_sign_of_life(home: Home) -> None:
     (home.directory / "archive").write_bytes(archive(home, 1))
     home.run("backfill", "archive")
     done = home.run("status", "--max-age", "3600", status=3)
-    assert "nothing was ever heard" in done.stdout
+    assert "no live source was ever consumed" in done.stdout
 
 
 def test_one_is_no_plural(home: Home) -> None:

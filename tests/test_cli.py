@@ -106,7 +106,7 @@ def test_all_errors_of_a_configuration_are_told_at_once(call: Call) -> None:
             "[database] url: ",
             "[publish] interval: ",
             "[publish] speed: is unknown; known here are: ",
-            "[nonsense]: is unknown; known here are: bus, database, journal, plugins, privacy, publish, sources",
+            "[nonsense]: is unknown; known here are: bus, database, journal, metrics, ",
             "[plugins] time_budget: ",
         ):
             assert where in done.err
@@ -212,7 +212,7 @@ def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
     assert call("status").status == 0
     done = call("status", "--max-age", "5")
     assert done.status == 3
-    assert "wanting: nothing was ever heard; 5 s are allowed" in done.out
+    assert "wanting: no live source was ever consumed; 5 s are allowed" in done.out
     call("backfill", archive)
     item = json.loads(call("quarantine", "list", "--json").out)[0]
     assert call("quarantine", "retry") == Called(3, "0 of 1 now count; 1 stay set aside\n", "")

@@ -23,6 +23,8 @@ from statscache.plugins.registry import Problem, Registry
 from statscache.publish import headers
 from statscache.schemas import Row
 from statscache.service.publishing import Publishing
+from statscache.store import consumers
+from statscache.store.consumers import ConsumerRow
 from statscache.store.schema import plugin
 from statscache_plugins.volume import Volume
 
@@ -184,6 +186,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with installation.database.writing() as connection:
         # As if these had been added after old messages were removed.
         connection.execute(update(plugin).values(complete_from=testing.NOON))
+        consumers.add(connection, ConsumerRow("fedmsg", testing.NOON))
     with pytest.MonkeyPatch.context() as patch:
         # So that the status has something to say of every kind.
         patch.setattr("statscache.store.published.BUDGETS", {"latest": 10, "series": 10})

@@ -11,7 +11,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import __version__
-from statscache.cli import care, journal, messages, site
+from statscache.cli import care, journal, messages, site, status
 from statscache.cli.context import Context
 from statscache.exceptions import (
     ConfigurationError,
@@ -49,7 +49,7 @@ def cli(context: click.Context, file: Path | None, verbose: bool) -> None:
     context.obj = Context(file)
 
 
-for commands in (messages.COMMANDS, site.COMMANDS, care.COMMANDS, journal.COMMANDS):
+for commands in (messages.COMMANDS, site.COMMANDS, status.COMMANDS, care.COMMANDS, journal.COMMANDS):
     for command in commands:
         cli.add_command(command)
 

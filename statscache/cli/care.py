@@ -1,22 +1,20 @@
-"""Commands that look after an installation: `plugins`, `status`, `quarantine`, `verify`, `config`, `db`."""
+"""Commands that look after an installation: `plugins`, `quarantine`, `verify`, `config`, `db`."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from statscache import schemas
 from statscache.cli.context import Context, as_json, passed, show_json, show_table
 from statscache.cli.verify import verify
 from statscache.config import find
 from statscache.plugins import BaseModel, Plugin
-from statscache.service.health import health, progress_age
-from statscache.store import Database, invariants, quarantine, targets
+from statscache.service.health import health
+from statscache.store import Database, invariants, quarantine
 from statscache.store.copying import copy
 from statscache.store.migrations import upgrade
 from statscache.store.quarantine import SetAside
 from statscache.store.schema import REVISION
-from statscache.store.targets import TargetRow
 from statscache.timeline import iso
 from statscache.wording import counted
 
@@ -61,84 +59,6 @@ def _about(plugin: Plugin | type[Plugin], state: str) -> dict[str, Any]:
         "version": plugin.version,
         "state": state,
     }
-
-
-@click.command()
-@click.option("--max-age", type=click.FloatRange(min=0), metavar="SECONDS", help="Exit 3 if nothing came for longer.")
-@as_json
-@passed
-def status(context: Context, max_age: float | None, json_: bool) -> None:
-    """Tell how journal, sources and plugins fare; exit 3 if something is wanting."""
-    with context.installation() as installation, installation.database.reading() as connection:
-        names = [target.name for target in context.config.publish.targets]
-        state = health(connection, installation.registry, names)
-        age = progress_age(connection)
-        places = targets.listed(connection, names)
-    bad = [row for row in state["plugins"] if row["state"] in ("failed", "stale")]
-    concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
-    concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
-    concerns += [row.error for row in places if row.error]
-    if max_age is not None and (age is None or age > max_age):
-        heard = "nothing was ever heard" if age is None else f"nothing was heard for {age} s"
-        concerns.append(f"{heard}; {max_age:g} s are allowed")
-    if json_:
-        listed = [{name: getattr(row, name) for name in row.__slots__} for row in places]
-        show_json({**state, "age": age, "targets": listed, "concerns": concerns})
-    else:
-        _show_status(state, age, places, concerns)
-    if concerns:
-        raise click.exceptions.Exit(WANTING)
-
-
-def _show_status(state: schemas.Health, age: int | None, places: Sequence[TargetRow], concerns: Sequence[str]) -> None:
-    journal = state["journal"]
-    through = "no message yet" if state["through"] is None else iso(state["through"])
-    click.echo(f"through     {through}" + ("" if age is None else f"; last heard of {age:,} s ago"))
-    kept = journal["messages"] - journal["removed"]
-    each = journal["stored_bytes"] / kept if kept else 0
-    stored = f"{journal['stored_bytes']:,} bytes, {each:.0f} a message" if each else "empty"
-    removed = f", {journal['removed']:,} removed" if journal["removed"] else ""
-    held = f"{counted(kept, 'message')} in {counted(journal['segments'], 'segment')}"
-    click.echo(f"journal     {held} ({stored}){removed}")
-    click.echo(
-        f"besides     {journal['known']:,} known, {journal['conflicts']:,} conflicts, {journal['foreign']:,} foreign,"
-        f" {journal['held']:,} held, {journal['quarantined']:,} in quarantine"
-    )
-    if journal["discarded"]:
-        gone = counted(journal["discarded"], "thing")
-        click.echo(f"warning     {gone} that had been set aside first went for want of room ([bus] max_kept)")
-    for source in state["sources"]:
-        newest = "-" if source["newest"] is None else iso(source["newest"])
-        click.echo(f"source      {source['name']}: {source['accepted']:,} accepted, newest {newest}")
-    for place in places:
-        if place.published_at is not None:
-            click.echo(
-                f"target      {place.name}: generation {place.generation:,} at {iso(place.published_at)},"
-                f" {counted(place.requests, 'request')}, {counted(place.bytes, 'byte')},"
-                f" {place.milliseconds / 1000:.2f} s"
-            )
-    if state["held"]:
-        click.echo("held        an older snapshot is current until `statscache publish --resume`")
-    for document in state["oversize"]:
-        path, size, limit = document["path"], document["size"], document["limit"]
-        click.echo(f"oversize    {path}: {size:,} bytes; at most {limit:,} were meant")
-    for start, end in state["gaps"]:
-        click.echo(f"gap         {iso(start)} to {iso(end)} ({end - start:,} s)")
-    click.echo()
-    columns = ["plugin", "state", "behind", "set aside", "last event"]
-    rows = [
-        [
-            row["name"],
-            row["state"],
-            f"{row['behind']:,}",
-            f"{row['quarantined']:,}",
-            "-" if row["last_event"] is None else iso(row["last_event"]),
-        ]
-        for row in state["plugins"]
-    ]
-    show_table(columns, rows, frozenset({"behind", "set aside"}))
-    for concern in concerns:
-        click.echo(f"wanting: {concern}")
 
 
 @click.group("quarantine")
@@ -276,4 +196,4 @@ def _cell(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 
-COMMANDS = (plugins, status, quarantine_group, verify, config_group, db_group)
+COMMANDS = (plugins, quarantine_group, verify, config_group, db_group)

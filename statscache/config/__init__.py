@@ -6,6 +6,7 @@ from statscache.config.model import (
     Config,
     DatabaseSection,
     JournalSection,
+    MetricsSection,
     PluginsSection,
     PrivacySection,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "FedmsgSection",
     "FedoraMessagingSection",
     "JournalSection",
+    "MetricsSection",
     "PluginsSection",
     "PrivacySection",
     "PublishSection",

@@ -76,6 +76,18 @@ class PrivacySection(Section):
     )
 
 
+class MetricsSection(Section):
+    """`[metrics]`: numbers for Prometheus, shown by the processes that consume."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        None, description="Port at which they are shown over HTTP, at `/metrics`; none if not given."
+    )
+    address: str = Field("127.0.0.1", description="Address of this machine at which that port is open.")
+    textfile: Path | None = Field(
+        None, description="File, such as `statscache.prom`, into which they are written for node_exporter."
+    )
+
+
 class Config(BaseSettings):
     """Everything that can be configured, with its defaults: no file at all is a working configuration."""
 
@@ -88,6 +100,7 @@ class Config(BaseSettings):
     plugins: PluginsSection = PluginsSection()
     privacy: PrivacySection = PrivacySection()
     publish: PublishSection = PublishSection()
+    metrics: MetricsSection = MetricsSection()
 
     @classmethod
     def settings_customise_sources(

@@ -127,6 +127,18 @@ class SourceHealth(TypedDict):
 
 
 @documented
+class ConsumerHealth(TypedDict):
+    """How the consumers of a live source fare."""
+
+    name: str
+    """Of the source."""
+    worked_at: Time
+    """When one of them last went round, also where the bus is quiet."""
+    rejected: Count
+    """Messages that were refused for want of a valid signature."""
+
+
+@documented
 class PluginHealth(TypedDict):
     """How a plugin fares."""
 
@@ -188,6 +200,8 @@ class Health(TypedDict):
     """What was taken in."""
     sources: list[SourceHealth]
     """Live sources."""
+    consumers: list[ConsumerHealth]
+    """Those who consume the live sources, by name."""
     plugins: list[PluginHealth]
     """The plugins, by name."""
     problems: list[LoadProblem]
@@ -214,6 +228,8 @@ class Status(TypedDict):
     """What was taken in."""
     sources: list[SourceHealth]
     """Live sources."""
+    consumers: list[ConsumerHealth]
+    """Those who consume the live sources, by name."""
     plugins: list[PluginHealth]
     """The plugins, by name."""
     problems: list[LoadProblem]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
 from statscache.service.installation import Installation
+from statscache.service.progress import Progress
 from statscache.wording import counted
 
 INBOX = 10_000
@@ -53,6 +54,7 @@ class Consumer:
         keeps: bool = False,
     ) -> None:
         self._installation = Installation(config)
+        self._progress = Progress(self._installation.database, source)
         self._source = source
         self._on_failure = on_failure
         self._on_commit = on_commit
@@ -88,6 +90,10 @@ class Consumer:
             except queue.Full:
                 continue
 
+    def reject(self) -> None:
+        """Take note of a message that the source refused to hand over."""
+        self._progress.rejected()
+
     def missed(self) -> None:
         """Take note that what was sent before the next message is missing."""
         self._connected = int(time.time()) + 1
@@ -118,6 +124,7 @@ class Consumer:
                     self.outcome += self._installation.ingest.admit_due()
                     behind = self._installation.ingest.catch_up() and not self._stopping.is_set()
                     patience, pause = 0.0 if behind else BATCH_SECONDS, SHORTEST_PAUSE
+                    self._progress.tell()
                 except SQLAlchemyError as error:
                     if self._stopping.is_set() and pause >= LONGEST_PAUSE:
                         raise
@@ -125,6 +132,7 @@ class Consumer:
                     time.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
                 self._on_progress()
+            self._progress.tell(at_once=True)
         except BaseException as error:
             _log.critical("consuming ends", exc_info=True)
             self.failure = error
@@ -146,4 +154,6 @@ class Consumer:
         return lines
 
     def _accept(self, lines: list[bytes]) -> None:
+        started = time.monotonic()
         self.outcome += self._installation.ingest.take(Delivery(self._source, lines, connected=self._connected))
+        self._progress.accepted(time.monotonic() - started)

@@ -10,7 +10,7 @@ from statscache import schemas
 from statscache.plugins.registry import Registry
 from statscache.service.backfill import PREFIX
 from statscache.snapshot import record
-from statscache.store import coverage, journal, positions, quarantine, sources, targets
+from statscache.store import consumers, coverage, journal, positions, quarantine, sources, targets
 from statscache.store.positions import Position
 
 
@@ -62,6 +62,10 @@ def health(
             # The names of archives are paths of this machine.
             if not row.name.startswith(PREFIX)
         ],
+        "consumers": [
+            {"name": row.name, "worked_at": row.worked_at, "rejected": row.rejected}
+            for row in consumers.listed(connection)
+        ],
         "plugins": [
             {
                 "name": plugin.name,
@@ -104,7 +108,7 @@ def _plugin(row: Position | None, end: journal.Head, held_back: str, *, public: 
     return {"state": "stale" if held_back else "ok", "reason": held_back, "behind": 0, "last_event": row.newest}
 
 
-def progress_age(connection: Connection) -> int | None:
+def silence(connection: Connection) -> int | None:
     """Return the seconds since a live source last delivered; None if none ever did."""
     seen = [row.seen_at for row in sources.listed(connection) if row.heard is not None]
     return int(time.time()) - max(seen) if seen else None

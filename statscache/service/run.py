@@ -13,6 +13,7 @@ from statscache.publish import Report
 from statscache.service.consume import Consumer
 from statscache.service.heartbeat import Heartbeat, tell_stopping
 from statscache.service.installation import Installation
+from statscache.service.metrics import shown
 from statscache.service.publishing import PATIENCE, Publishing
 from statscache.service.repair import Repair
 from statscache.service.spool import spooling
@@ -39,22 +40,22 @@ def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | No
         ConfigurationError: No live source is configured.
         SourceError: A source cannot be used, or not be connected to.
     """
-    live = config.sources
-    heart = heartbeat or Heartbeat(_live(config))
-    with ExitStack() as sources:
-        if live.fedora_messaging is not None:
+    sections = config.sources
+    heart = heartbeat or Heartbeat(_required(config))
+    with shown(config), ExitStack() as sources:
+        if sections.fedora_messaging is not None:
             beat = partial(heart.beat, "fedora-messaging")
-            sources.enter_context(subscribed(config, live.fedora_messaging, stopping, beat))
-        if live.spool is not None:
-            sources.enter_context(spooling(config, live.spool, stopping, partial(heart.beat, "spool")))
-        if live.fedmsg is not None or live.fedora_messaging is not None:
+            sources.enter_context(subscribed(config, sections.fedora_messaging, stopping, beat))
+        if sections.spool is not None:
+            sources.enter_context(spooling(config, sections.spool, stopping, partial(heart.beat, "spool")))
+        if sections.fedmsg is not None or sections.fedora_messaging is not None:
             # Once for all buses: they bring the same messages.
             repair = Repair(config)
             sources.callback(repair.stop)
             repair.start()
         try:
-            if live.fedmsg is not None:
-                _consume_fedmsg(config, live.fedmsg, stopping, partial(heart.beat, "fedmsg"))
+            if sections.fedmsg is not None:
+                _consume_fedmsg(config, sections.fedmsg, stopping, partial(heart.beat, "fedmsg"))
             # A signal's handler sets the event, and must not find this thread inside it.
             while not stopping.is_set():
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -73,7 +74,13 @@ def _consume_fedmsg(
     consumer = Consumer(config, on_failure=stopping.set, on_progress=beat)
     consumer.start()
     try:
-        run_hub(section.endpoints, consumer.offer, stopping, validate_signatures=section.validate_signatures)
+        run_hub(
+            section.endpoints,
+            consumer.offer,
+            stopping,
+            validate_signatures=section.validate_signatures,
+            reject=consumer.reject,
+        )
     finally:
         stopping.set()
         consumer.stop()
@@ -88,7 +95,7 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
         SourceError: A source cannot be used, or not be connected to.
         PublishError: The last publication failed, or another publisher was at work for too long.
     """
-    heart = Heartbeat([*_live(config), "publish"])
+    heart = Heartbeat([*_required(config), "publish"])
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
     with closing(Installation(config)) as installation:
         publishing = Publishing(installation)
@@ -106,12 +113,19 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
         tell(*publishing.publish(patience=PATIENCE))
 
 
-def _live(config: Config) -> list[str]:
+def live(config: Config) -> list[str]:
+    """Return the names of the live sources that are configured."""
+    return [name for name, section in _sections(config).items() if section is not None]
+
+
+def _required(config: Config) -> list[str]:
     """Return the names of the live sources, of which there must be one."""
-    live = config.sources
-    sections = {"fedmsg": live.fedmsg, "fedora-messaging": live.fedora_messaging, "spool": live.spool}
-    names = [name for name, section in sections.items() if section is not None]
-    if not names:
-        tables = ", ".join(f"[sources.{name}]" for name in sections)
+    if not live(config):
+        tables = ", ".join(f"[sources.{name}]" for name in _sections(config))
         raise ConfigurationError(f"no live source is configured: add one of the sections {tables}")
-    return names
+    return live(config)
+
+
+def _sections(config: Config) -> dict[str, object]:
+    sources = config.sources
+    return {"fedmsg": sources.fedmsg, "fedora-messaging": sources.fedora_messaging, "spool": sources.spool}

@@ -13,6 +13,7 @@ from statscache.ingest import Outcome
 from statscache.service.backfill import backfill
 from statscache.service.consume import LONGEST_PAUSE, SHORTEST_PAUSE
 from statscache.service.installation import Installation
+from statscache.service.progress import Progress
 from statscache.sources.spool import Spool, Taken
 
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -55,6 +56,7 @@ class _Spooler:
         self, installation: Installation, spool: Spool, stopping: threading.Event, on_progress: Callable[[], None]
     ) -> None:
         self._installation = installation
+        self._progress = Progress(installation.database, "spool")
         self._spool = spool
         self._stopping = stopping
         self._on_progress = on_progress
@@ -83,6 +85,7 @@ class _Spooler:
 
     def _step(self) -> None:
         ingest = self._installation.ingest
+        self._progress.tell()
         ingest.admit_due()
         behind = ingest.catch_up()
         if (taken := self._spool.take()) is not None:
@@ -96,6 +99,7 @@ class _Spooler:
         try:
             for _, part in backfill(self._installation, taken.path):
                 outcome += part
+                self._progress.tell()
                 self._on_progress()
                 if self._stopping.is_set():
                     self._spool.release(taken)

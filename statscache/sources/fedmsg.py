@@ -107,6 +107,9 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
         """
         raise NotImplementedError(f"{type(self).__name__} must define offer(raw)")
 
+    def reject(self) -> None:
+        """Take note of a message whose signature was required and not valid; it is not handed over."""
+
     def consume(self, message: Any) -> None:
         """Hand `message` over, which is moksha's: with the text of the wire (ZeroMQ), or parsed (STOMP)."""
         body = message["body"] if isinstance(message, dict) else message.body
@@ -147,6 +150,7 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
 
     def _reject(self) -> None:
         self.rejected += 1
+        self.reject()
         # A wrong certificate fails every message of a busy bus: say so, but not for each.
         if self.rejected % 1000 == 1:
             _log.warning("messages without a valid signature so far: %d; they are not counted", self.rejected)
@@ -168,6 +172,7 @@ def run_hub(
     stopping: threading.Event,
     *,
     validate_signatures: bool = False,
+    reject: Callable[[], None] = lambda: None,
 ) -> BusConsumer:
     """Run the hub in the main thread until `stopping` is set, or by SIGTERM or SIGINT, which set it.
 
@@ -179,6 +184,7 @@ def run_hub(
         offer: Takes the bytes of one message; is called in this thread, and may block.
         stopping: Ends the hub within a fraction of a second.
         validate_signatures: With `endpoints`: refuse what is not signed as fedmsg.d demands.
+        reject: Is told, in this thread, of each message that is refused for its signature.
 
     Returns:
         The consumer, for its counts.
@@ -191,6 +197,9 @@ def run_hub(
     class Consumer(BusConsumer):
         def offer(self, raw: bytes) -> None:
             offer(raw)
+
+        def reject(self) -> None:
+            reject()
 
     config = _configuration(endpoints, validate_signatures)
     previous = note_signals(stopping)

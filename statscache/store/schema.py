@@ -103,6 +103,16 @@ source = Table(
     Column("seen_at", BigInteger, nullable=False),
 )
 
+consumer = Table(
+    "consumer",
+    metadata,
+    Column("name", CodePoints, primary_key=True),
+    Column("worked_at", BigInteger, nullable=False),
+    Column("batches", BigInteger, nullable=False),
+    Column("milliseconds", BigInteger, nullable=False),
+    Column("rejected", BigInteger, nullable=False),
+)
+
 coverage = Table(
     "coverage",
     metadata,

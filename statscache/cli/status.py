@@ -1,0 +1,154 @@
+"""The commands `status` and `metrics`: how the service fares, for people and for monitoring."""
+
+import time
+from collections.abc import Iterator, Sequence
+
+import click
+
+from statscache import schemas
+from statscache.cli.context import Context, as_json, passed, show_json, show_table
+from statscache.config import Config
+from statscache.service.health import health, silence
+from statscache.service.metrics import text
+from statscache.service.run import live
+from statscache.store import targets
+from statscache.store.targets import TargetRow
+from statscache.timeline import iso
+from statscache.wording import counted
+
+WANTING = 3
+
+
+@click.command()
+@click.option(
+    "--max-age",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Begin with a line for monitoring; exit 3 if a consumer or a publisher did nothing for longer.",
+)
+@as_json
+@passed
+def status(context: Context, max_age: float | None, json_: bool) -> None:
+    """Tell how journal, sources, plugins and targets fare; exit 3 if something is wanting."""
+    with context.installation() as installation, installation.database.reading() as connection:
+        names = [target.name for target in context.config.publish.targets]
+        state = health(connection, installation.registry, names)
+        silent = silence(connection)
+        places = targets.listed(connection, names)
+    bad = [row for row in state["plugins"] if row["state"] in ("failed", "stale")]
+    concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
+    concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
+    concerns += [row.error for row in places if row.error]
+    if max_age is not None:
+        concerns += _idle(context.config, state, places, max_age)
+    if json_:
+        listed = [{name: getattr(row, name) for name in row.__slots__} for row in places]
+        show_json({**state, "silent": silent, "targets": listed, "concerns": concerns})
+    else:
+        if max_age is not None:
+            click.echo(_summary(state, silent, concerns))
+        _show_status(state, silent, places, concerns)
+    if concerns:
+        raise click.exceptions.Exit(WANTING)
+
+
+def _idle(config: Config, state: schemas.Health, places: Sequence[TargetRow], max_age: float) -> Iterator[str]:
+    """Yield who did nothing for too long: progress counts, so a bus that is merely quiet alarms nobody."""
+    now = int(time.time())
+    worked = {row["name"]: row["worked_at"] for row in state["consumers"]}
+    sources = live(config) or list(worked)
+    if not sources:
+        yield f"no live source was ever consumed; {max_age:g} s are allowed"
+    for name in sources:
+        if name not in worked:
+            yield f"source {name}: nobody ever consumed it; {max_age:g} s are allowed"
+        elif (age := now - worked[name]) > max_age:
+            yield f"source {name}: its consumer did nothing for {age} s; {max_age:g} s are allowed"
+    for place in places:
+        if place.published_at is None:
+            yield f"target {place.name}: nothing was ever published there; {max_age:g} s are allowed"
+        elif (age := now - place.published_at) > max_age:
+            yield f"target {place.name}: nothing was published there for {age} s; {max_age:g} s are allowed"
+
+
+def _summary(state: schemas.Health, silent: int | None, concerns: Sequence[str]) -> str:
+    """Return one line as Nagios takes it: the verdict, and behind a bar the numbers that it may draw."""
+    through = "no message yet" if state["through"] is None else f"through {iso(state['through'])}"
+    # A bar in the text of an error would end it.
+    told = "; ".join(concerns).replace("|", "/").replace("\n", " ") or through
+    numbers = {
+        "messages": f"{state['journal']['messages']}c",
+        "silent": "U" if silent is None else f"{silent}s",
+        "behind": str(max((row["behind"] for row in state["plugins"]), default=0)),
+        "quarantined": str(state["journal"]["quarantined"] + sum(row["quarantined"] for row in state["plugins"])),
+        "missing": f"{sum(end - start for start, end in state['gaps'])}s",
+    }
+    verdict = "WANTING" if concerns else "OK"
+    return f"STATSCACHE {verdict}: {told} | " + " ".join(f"{name}={value}" for name, value in numbers.items())
+
+
+def _show_status(
+    state: schemas.Health, silent: int | None, places: Sequence[TargetRow], concerns: Sequence[str]
+) -> None:
+    journal = state["journal"]
+    through = "no message yet" if state["through"] is None else iso(state["through"])
+    click.echo(f"through     {through}" + ("" if silent is None else f"; last heard of {silent:,} s ago"))
+    kept = journal["messages"] - journal["removed"]
+    each = journal["stored_bytes"] / kept if kept else 0
+    stored = f"{journal['stored_bytes']:,} bytes, {each:.0f} a message" if each else "empty"
+    removed = f", {journal['removed']:,} removed" if journal["removed"] else ""
+    held = f"{counted(kept, 'message')} in {counted(journal['segments'], 'segment')}"
+    click.echo(f"journal     {held} ({stored}){removed}")
+    click.echo(
+        f"besides     {journal['known']:,} known, {journal['conflicts']:,} conflicts, {journal['foreign']:,} foreign,"
+        f" {journal['held']:,} held, {journal['quarantined']:,} in quarantine"
+    )
+    if journal["discarded"]:
+        gone = counted(journal["discarded"], "thing")
+        click.echo(f"warning     {gone} that had been set aside first went for want of room ([bus] max_kept)")
+    for source in state["sources"]:
+        newest = "-" if source["newest"] is None else iso(source["newest"])
+        click.echo(f"source      {source['name']}: {source['accepted']:,} accepted, newest {newest}")
+    for consumer in state["consumers"]:
+        refused = f", {consumer['rejected']:,} refused without a valid signature" if consumer["rejected"] else ""
+        click.echo(f"consumer    {consumer['name']}: at work at {iso(consumer['worked_at'])}{refused}")
+    for place in places:
+        if place.published_at is not None:
+            click.echo(
+                f"target      {place.name}: generation {place.generation:,} at {iso(place.published_at)},"
+                f" {counted(place.requests, 'request')}, {counted(place.bytes, 'byte')},"
+                f" {place.milliseconds / 1000:.2f} s"
+            )
+    if state["held"]:
+        click.echo("held        an older snapshot is current until `statscache publish --resume`")
+    for document in state["oversize"]:
+        path, size, limit = document["path"], document["size"], document["limit"]
+        click.echo(f"oversize    {path}: {size:,} bytes; at most {limit:,} were meant")
+    for start, end in state["gaps"]:
+        click.echo(f"gap         {iso(start)} to {iso(end)} ({end - start:,} s)")
+    click.echo()
+    columns = ["plugin", "state", "behind", "set aside", "last event"]
+    rows = [
+        [
+            row["name"],
+            row["state"],
+            f"{row['behind']:,}",
+            f"{row['quarantined']:,}",
+            "-" if row["last_event"] is None else iso(row["last_event"]),
+        ]
+        for row in state["plugins"]
+    ]
+    show_table(columns, rows, frozenset({"behind", "set aside"}))
+    for concern in concerns:
+        click.echo(f"wanting: {concern}")
+
+
+@click.command()
+@passed
+def metrics(context: Context) -> None:
+    """Print the numbers of `status` in the text format of Prometheus."""
+    with context.installation() as installation:
+        click.echo(text(installation), nl=False)
+
+
+COMMANDS = (status, metrics)

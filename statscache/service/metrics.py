@@ -1,0 +1,218 @@
+"""Metrics for Prometheus: what the database tells, so any process can show them, and a restart loses nothing.
+
+A process that consumes shows them at a port, or writes them into a file for the textfile collector of node_exporter.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server, write_to_textfile
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy.exc import SQLAlchemyError
+
+from statscache import __version__
+from statscache.config import Config
+from statscache.exceptions import ConfigurationError
+from statscache.service.health import health
+from statscache.service.installation import Installation
+from statscache.snapshot import record
+from statscache.store import consumers, targets
+
+SECONDS = 15.0
+"""Between two writings of the file."""
+
+_log = logging.getLogger(__name__)
+
+
+def text(installation: Installation) -> str:
+    """Return the metrics in Prometheus' text format."""
+    return generate_latest(_registry(installation)).decode()
+
+
+@contextmanager
+def shown(config: Config) -> Iterator[None]:
+    """Show the metrics in this context, as `[metrics]` says.
+
+    Raises:
+        ConfigurationError: The port cannot be listened at, or the file cannot be written.
+    """
+    section = config.metrics
+    if section.port is None and section.textfile is None:
+        yield
+        return
+    with closing(Installation(config)) as installation:
+        registry = _registry(installation)
+        with _listening(registry, section.address, section.port), _writing(registry, section.textfile):
+            yield
+
+
+@contextmanager
+def _listening(registry: CollectorRegistry, address: str, port: int | None) -> Iterator[None]:
+    if port is None:
+        yield
+        return
+    try:
+        server, thread = start_http_server(port, address, registry)
+    except OSError as error:
+        raise ConfigurationError(
+            f"[metrics] port: cannot listen at {address}:{port}: {error.strerror}; where several processes consume on"
+            " one machine, give each a port of its own by STATSCACHE_METRICS__PORT"
+        ) from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def _writing(registry: CollectorRegistry, path: Path | None) -> Iterator[None]:
+    if path is None:
+        yield
+        return
+    try:
+        write_to_textfile(str(path), registry)
+    except OSError as error:
+        raise ConfigurationError(f"[metrics] textfile: cannot write {path}: {error.strerror}") from error
+    over = threading.Event()
+
+    def repeat() -> None:
+        while not over.wait(SECONDS):
+            try:
+                write_to_textfile(str(path), registry)
+            except OSError as error:
+                _log.warning("cannot write the metrics: %s", error)
+
+    thread = threading.Thread(target=repeat, name="metrics")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _registry(installation: Installation) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(_FromDatabase(installation))
+    return registry
+
+
+class _FromDatabase(Collector):
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics; where the database does not answer, that it does not."""
+        yield _gauge("build_info", "The release that shows this.", [({"version": __version__}, 1)])
+        answers = True
+        try:
+            metrics = [*self._state()]
+        except SQLAlchemyError as error:
+            _log.warning("the database does not answer for metrics: %s", error)
+            answers, metrics = False, []
+        yield _gauge("database_up", "Whether the database answers.", [({}, answers)])
+        yield from metrics
+
+    def _state(self) -> Iterator[Metric]:
+        config = self._installation.config
+        names = [target.name for target in config.publish.targets]
+        with self._installation.database.reading() as connection:
+            state = health(connection, self._installation.registry, names)
+            at_work = consumers.listed(connection)
+            places = targets.listed(connection, names)
+            current = record.current(connection)
+        journal, plugins = state["journal"], state["plugins"]
+
+        yield _gauge("through_timestamp_seconds", "Time of the newest accepted message.", [({}, state["through"])])
+        yield _counter("messages_accepted", "Messages that are in the journal, or were.", [({}, journal["messages"])])
+        yield _counter("messages_known", "Copies of accepted messages.", [({}, journal["known"])])
+        yield _counter("messages_conflicting", "Copies that differed in content.", [({}, journal["conflicts"])])
+        yield _counter("messages_foreign", "Messages of other environments.", [({}, journal["foreign"])])
+        yield _counter("messages_removed", "Messages that the journal keeps no longer.", [({}, journal["removed"])])
+        yield _counter("discarded", "Set aside, and gone for want of room.", [({}, journal["discarded"])])
+        yield _gauge("held_messages", "Messages of the future that wait.", [({}, journal["held"])])
+        yield _gauge("quarantine_lines", "Lines that are no message and are set aside.", [({}, journal["quarantined"])])
+        yield _gauge("journal_segments", "Segments of the journal.", [({}, journal["segments"])])
+        yield _gauge("journal_bytes", "Bytes of the journal.", [({}, journal["bytes"])])
+        yield _gauge("journal_stored_bytes", "Bytes of the journal, compressed.", [({}, journal["stored_bytes"])])
+        yield _gauge("gaps", "Intervals that are known to be missing.", [({}, len(state["gaps"]))])
+        missing = sum(end - start for start, end in state["gaps"])
+        yield _gauge("missing_seconds", "Time that is known to be missing.", [({}, missing)])
+
+        sources = [({"source": row["name"]}, row) for row in state["sources"]]
+        yield _counter("source_messages", "Messages accepted.", [(of, row["accepted"]) for of, row in sources])
+        yield _gauge(
+            "source_delivered_timestamp_seconds",
+            "When it last delivered.",
+            [(of, row["seen_at"]) for of, row in sources],
+        )
+        workers = [({"source": row.name}, row) for row in at_work]
+        yield _gauge(
+            "consumer_worked_timestamp_seconds",
+            "When a consumer last went round, also where the bus is quiet.",
+            [(of, row.worked_at) for of, row in workers],
+        )
+        yield _counter(
+            "consumer_rejected", "Messages with no valid signature.", [(of, row.rejected) for of, row in workers]
+        )
+        batches = SummaryMetricFamily("statscache_batch_seconds", "From a batch to its commit.", labels=["source"])
+        for row in at_work:
+            batches.add_metric([row.name], row.batches, row.milliseconds / 1000)
+        yield batches
+
+        named = [({"plugin": row["name"]}, row) for row in plugins]
+        yield _gauge("plugin_ok", "Whether it is up to date.", [(of, row["state"] == "ok") for of, row in named])
+        yield _gauge("plugin_failed", "Whether it is suspended.", [(of, row["state"] == "failed") for of, row in named])
+        yield _gauge("plugin_stale", "Whether it is held back.", [(of, row["state"] == "stale") for of, row in named])
+        yield _gauge("plugin_behind_messages", "Not folded yet.", [(of, row["behind"]) for of, row in named])
+        yield _gauge("plugin_errors", "Messages set aside for it.", [(of, row["quarantined"]) for of, row in named])
+        yield _gauge("plugin_problems", "Plugins that could not be loaded.", [({}, len(state["problems"]))])
+
+        if current is not None:
+            yield _gauge("snapshot_generation", "Of the newest snapshot.", [({}, current.generation)])
+            yield _gauge("snapshot_bytes", "Of all its files.", [({}, current.size)])
+        yield _gauge("publishing_held", "Whether a rollback holds publishing.", [({}, state["held"])])
+        yield _gauge("oversize_documents", "Larger than they should be.", [({}, len(state["oversize"]))])
+        reached = [({"target": row.name}, row) for row in places]
+        published = [(of, row) for of, row in reached if row.published_at is not None]
+        yield _gauge(
+            "target_ok", "Whether the last attempt succeeded.", [(of, row.error is None) for of, row in reached]
+        )
+        for name, told, attribute, unit in (
+            ("target_published_timestamp_seconds", "When it was last published to.", "published_at", 1),
+            ("target_generation", "That it serves.", "generation", 1),
+            ("target_publish_seconds", "That the last publication took.", "milliseconds", 1000),
+            ("target_publish_bytes", "That the last publication sent.", "bytes", 1),
+            ("target_publish_requests", "Operations of the last publication.", "requests", 1),
+        ):
+            yield _gauge(name, told, [(of, getattr(row, attribute) / unit) for of, row in published])
+
+
+_Samples = Sequence[tuple[dict[str, str], Any]]
+"""Labels and value of each; what is not known is left out."""
+
+
+def _gauge(name: str, told: str, samples: _Samples) -> Metric:
+    return _filled(GaugeMetricFamily, name, told, samples)
+
+
+def _counter(name: str, told: str, samples: _Samples) -> Metric:
+    return _filled(CounterMetricFamily, name, told, samples)
+
+
+def _filled(
+    family: type[GaugeMetricFamily] | type[CounterMetricFamily], name: str, told: str, samples: _Samples
+) -> Metric:
+    labels = next((list(of) for of, _ in samples), [])
+    metric = family(f"statscache_{name}", told, labels=labels)
+    for of, value in samples:
+        if value is not None:
+            metric.add_metric(list(of.values()), float(value))
+    return metric

@@ -1,0 +1,171 @@
+"""Metrics and health of a real service on a real bus, as Prometheus and a monitoring system see them."""
+
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from commands import Bus, Home, configuration, install_plugins, wait_for
+from conftest import ROOT
+from loopback import free_endpoint, free_ports
+from samples import NOON, line
+from test_service import RAISES
+
+NO_MESSAGE = b'{"topic": "org.fedoraproject.prod.shop.sale", "timestamp": "never"}'
+
+Values = dict[tuple[str, str], float]
+"""Values by name and the value of the label, if there is one; without the common prefix."""
+
+
+def values(text: str) -> Values:
+    """Return what a text in Prometheus' format says."""
+    return {
+        (sample.name.removeprefix("statscache_"), next(iter(sample.labels.values()), "")): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def fetched(port: int) -> Values:
+    """Return what the service shows at a port."""
+    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+        assert answer.headers["Content-Type"].startswith("text/plain")
+        return values(answer.read().decode())
+
+
+def at_work(found: Values) -> float:
+    """Return when the consumer of the bus last went round."""
+    return found.get(("consumer_worked_timestamp_seconds", "fedmsg"), 0)
+
+
+def test_a_service_shows_its_numbers(tmp_path: Path) -> None:
+    """Over HTTP and in a file: messages, lag, errors, durations, gaps, sizes; a quiet bus is no dead consumer."""
+    home = Home(tmp_path / "home")
+    home.environment["PYTHONPATH"] = str(install_plugins(tmp_path / "extra", RAISES))
+    endpoint, (port,) = free_endpoint(), free_ports(1)
+    home.configure(configuration(endpoint, metrics={"port": port, "textfile": "statscache.prom"}))
+    messages = [line(f"{number}", NOON + number) for number in range(20)]
+    with Bus(endpoint) as bus, home.start("run") as service:
+        bus.send([*messages, messages[0], line("bad", NOON, body={"bad": 1}), NO_MESSAGE])
+        wait_for(lambda: published(home, 21), lambda: service.text)
+        wait_for(lambda: fetched(port)["messages_known_total", ""] == 1, lambda: service.text)
+        quiet = fetched(port)
+        wait_for(lambda: at_work(fetched(port)) > at_work(quiet), lambda: service.text)
+        home.run("status", "--max-age", "60")
+        found = fetched(port)
+        service.send(signal.SIGKILL)
+    delivered = ("source_delivered_timestamp_seconds", "fedmsg")
+    assert found[delivered] == quiet[delivered]
+    expected = {
+        ("database_up", ""): 1,
+        ("through_timestamp_seconds", ""): NOON + 19,
+        ("messages_accepted_total", ""): 21,
+        ("source_messages_total", "fedmsg"): 21,
+        ("quarantine_lines", ""): 1,
+        ("plugin_errors", "picky"): 1,
+        ("plugin_errors", "volume"): 0,
+        ("plugin_ok", "volume"): 1,
+        ("plugin_behind_messages", "volume"): 0,
+        ("gaps", ""): 0,
+        ("missing_seconds", ""): 0,
+        ("target_ok", "public"): 1,
+        ("publishing_held", ""): 0,
+        ("consumer_rejected_total", "fedmsg"): 0,
+    }
+    assert {key: found[key] for key in expected} == expected
+    for positive in (
+        ("batch_seconds_count", "fedmsg"),
+        ("batch_seconds_sum", "fedmsg"),
+        ("target_publish_seconds", "public"),
+        ("target_publish_bytes", "public"),
+        ("target_published_timestamp_seconds", "public"),
+        ("journal_stored_bytes", ""),
+        ("snapshot_generation", ""),
+    ):
+        assert found[positive] > 0, positive
+    assert values((home.directory / "statscache.prom").read_text()).keys() >= {("database_up", "")}
+    # The consumer is dead now, and only that.
+    dead = home.run("status", "--max-age", "0.5", status=None)
+    wait_for(lambda: home.run("status", "--max-age", "0.5", status=None).returncode == 3, lambda: dead)
+    done = home.run("status", "--max-age", "0.5", status=3)
+    verdict, numbers = done.stdout.splitlines()[0].split(" | ")
+    assert verdict.startswith("STATSCACHE WANTING: source fedmsg: its consumer did nothing for ")
+    assert "messages=21c" in numbers.split()
+    healthy = home.run("status", "--max-age", "1e9").stdout.splitlines()[0]
+    assert healthy.startswith("STATSCACHE OK: through 2015-08-08T12:00:19Z | ")
+
+
+def published(home: Home, number: int) -> bool:
+    """Return whether the status that is published knows so many messages."""
+    path = home.public / "v1/status.json"
+    return path.exists() and home.document("v1/status.json")["journal"]["messages"] == number
+
+
+def test_refused_messages_are_shown(tmp_path: Path) -> None:
+    """Whoever sends without a valid signature is counted, in `status` and in the metrics, and alarms by that."""
+    home = Home(tmp_path / "home")
+    endpoint = free_endpoint()
+    home.configure("[sources.fedmsg]\n")
+    (home.directory / "fedmsg.d").mkdir()
+    settings = {"endpoints": {"test": [endpoint]}, "validate_signatures": True}
+    (home.directory / "fedmsg.d" / "test.py").write_text(f"config = {settings!r}\n")
+    with Bus(endpoint) as bus, home.start("consume") as service:
+        bus.send([line(f"{number}", NOON + number) for number in range(7)])
+        service.await_log("messages without a valid signature so far")
+        service.end()
+    assert home.json("status")["consumers"][0]["rejected"] == 7
+    assert "7 refused without a valid signature" in home.run("status").stdout
+    assert values(home.run("metrics").stdout)["consumer_rejected_total", "fedmsg"] == 7
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    """Two consumers on one machine need two ports; the second says so, and ends with status 2. So does a bad file."""
+    home = Home(tmp_path / "home")
+    (port,) = free_ports(1)
+    home.configure(configuration(free_endpoint(), metrics={"port": port}))
+    with home.start("consume") as service:
+        wait_for(lambda: open_at(port), lambda: service.text)
+        done = home.run("consume", status=2)
+        service.end()
+    assert f"[metrics] port: cannot listen at 127.0.0.1:{port}: Address already in use" in done.stderr
+    home.configure(configuration(free_endpoint(), metrics={"textfile": "no/such/directory/x.prom"}))
+    assert "[metrics] textfile: cannot write no/such/directory/x.prom" in home.run("consume", status=2).stderr
+
+
+def open_at(port: int) -> bool:
+    """Return whether the metrics can be had."""
+    try:
+        return bool(fetched(port))
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What `statscache metrics` prints of a site that is published."""
+    home = Home(tmp_path_factory.mktemp("home"))
+    (home.directory / "archive").write_bytes(line("a"))
+    home.run("backfill", "archive")
+    home.run("publish")
+    return home.run("metrics").stdout
+
+
+def test_the_names_keep_to_the_conventions(printed: str) -> None:
+    """Prometheus' own tool has nothing to say of them: units, suffixes and texts are as they should be."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian: prometheus)")
+    done = subprocess.run([promtool, "check", "metrics"], input=printed, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_each_metric_is_documented(printed: str) -> None:
+    """The table of the operations guide has the name and the type of each, and no other."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    documented = re.findall(r"^\| `(statscache_\w+)` \| (\w+) \|", page, re.MULTILINE)
+    assert documented == re.findall(r"^# TYPE (\S+) (\w+)$", printed, re.MULTILINE)
