@@ -20,12 +20,27 @@ from commands import Home, Process, wait_for
 from conftest import ROOT
 from samples import NOON, TOPIC, line
 from servers import PostgreSQL
-from statscache.exceptions import MalformedMessage
+from statscache.exceptions import ConfigurationError, MalformedMessage
 from statscache.parsing import parse
 from statscache.sources import fedora_messaging
 
 HEADERS = {"fedora_messaging_schema": "base.message", "fedora_messaging_severity": 20}
 UNREADABLE = 'amqp_url = "amqps://:secret@127.0.0.1"\n[tls]\nca_cert = "no"\ncertfile = ""\nkeyfile = ""'
+
+
+def test_secrets_that_everybody_may_read_are_refused(tmp_path: Path) -> None:
+    """A password in the address of the broker, and a private key, with the mend; a closed file is taken."""
+    key = tmp_path / "key"
+    key.touch(0o640)
+    file = tmp_path / "bus.toml"
+    for url in ("amqp://me:hush@127.0.0.1/", "amqps://127.0.0.1/"):
+        file.write_text(f'amqp_url = "{url}"\n[tls]\nca_cert = ""\ncertfile = "cert"\nkeyfile = "{key}"\n')
+        file.chmod(0o640)
+        fedora_messaging.configuration(file)
+        refused = file if "hush" in url else key
+        refused.chmod(0o644)
+        with pytest.raises(ConfigurationError, match=f"{refused} holds a .* `chmod o= {refused}`"):
+            fedora_messaging.configuration(file)
 
 
 def lines(first: int, number: int) -> list[bytes]:
@@ -306,6 +321,7 @@ def test_a_configuration_that_cannot_be_used_is_said(
     home.configure(f'[sources.fedora-messaging]\nconfig = "{name}"\n')
     if content is not None:
         (home.directory / name).write_text(content)
+        (home.directory / name).chmod(0o640)
     done = home.run("consume", status=1)
     assert reason in done.stderr
     assert "secret" not in done.stderr

@@ -154,11 +154,31 @@ def test_the_environment_overrides_the_file(call: Call, monkeypatch: pytest.Monk
 
 def test_a_password_is_not_shown(call: Call) -> None:
     """`config show` leaves out the password of the database."""
-    Path("statscache.toml").write_text('[database]\nurl = "postgresql+psycopg://me:secret@127.0.0.1:1/x"\n')
+    file = Path("statscache.toml")
+    file.write_text('[database]\nurl = "postgresql+psycopg://me:secret@127.0.0.1:1/x"\n')
+    file.chmod(0o640)
     done = call("config", "show")
     assert done.status == 0
     assert "me:***@" in done.out
     assert "secret" not in done.out + call("status").err
+
+
+@pytest.mark.parametrize("url", ["postgresql+psycopg://me:hush@127.0.0.1:1/x", "postgresql+psycopg:///x?password=hush"])
+def test_a_password_that_everybody_may_read_is_refused(call: Call, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    """The text has the mend and not the password; in the environment, the file need not be closed."""
+    file = Path("statscache.toml")
+    file.write_text(f'[database]\nurl = "{url}"\n')
+    file.chmod(0o644)
+    done = call("config", "check")
+    assert done.status == 2
+    assert "statscache.toml holds a password, and everybody on this machine may read it: `chmod o= " in done.err
+    assert "hush" not in done.err
+    file.chmod(0o640)
+    assert call("config", "check").status == 0
+    file.write_text("")
+    file.chmod(0o644)
+    monkeypatch.setenv("STATSCACHE_DATABASE__URL", url)
+    assert call("config", "check").status == 0
 
 
 @pytest.mark.parametrize(

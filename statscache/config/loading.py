@@ -8,9 +8,11 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import SettingsError
+from sqlalchemy import make_url
 
 from statscache.config.model import PREFIX, Config
 from statscache.exceptions import ConfigurationError
+from statscache.permissions import refuse_open
 
 PATHS = (Path("statscache.toml"), Path("/etc/statscache/statscache.toml"))
 """Where the configuration is looked for when neither `--config` nor `STATSCACHE_CONFIG` names it."""
@@ -34,7 +36,8 @@ def load(path: Path | None = None) -> Config:
         path: The file; else the one that `find` finds, else defaults.
 
     Raises:
-        ConfigurationError: The file cannot be read or is wrong; the text lists all its errors at once.
+        ConfigurationError: The file cannot be read or is wrong; the text lists all its errors at once. Or it holds a
+            password, and everybody may read it.
     """
     _check_variables()
     file = find(path)
@@ -47,12 +50,21 @@ def load(path: Path | None = None) -> Config:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{file} is no TOML: {error}") from error
     try:
-        return Config(**values)
+        config = Config(**values)
     except SettingsError as error:
         # The library tells the field and the source; what was wrong with it, the error behind.
         raise ConfigurationError(f"the environment cannot be used: {error}: {error.__cause__}") from error
     except ValidationError as error:
         raise ConfigurationError(_explain(error, file)) from error
+    if file is not None and _has_password(values):
+        refuse_open(file, "a password")
+    return config
+
+
+def _has_password(values: Mapping[str, Any]) -> bool:
+    """Return whether the file itself, and not the environment, has the password of the database."""
+    url = make_url(values.get("database", {}).get("url", "sqlite://"))
+    return url.password is not None or "password" in url.query
 
 
 def _check_variables() -> None:

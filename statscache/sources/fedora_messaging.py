@@ -8,6 +8,7 @@ its configuration is used here, and the conversation with the broker is pika's, 
 """
 
 import logging
+import re
 import ssl
 import threading
 from collections import deque
@@ -21,10 +22,14 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 
 from statscache.exceptions import SourceError
+from statscache.permissions import refuse_open
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts to reach the broker; each is twice the one before."""
 
+_PASSWORD = re.compile(r"//[^/@]*:([^/@]+)@")
+# With it, a broker takes nobody who comes from another machine.
+_DEFAULT = "guest"
 _SECONDS_BETWEEN_LOOKS = 0.1
 _KEPT_OF_OVERSIZE = 65_536
 _NOT_FOUND = 404
@@ -61,6 +66,7 @@ def configuration(path: Path | None) -> dict[str, Any]:
 
     Raises:
         SourceError: fedora-messaging is not installed, or refuses the file.
+        ConfigurationError: Everybody may read the file, and it holds a password; or the private key that it names.
     """
     try:
         from fedora_messaging.config import LazyConfig
@@ -74,6 +80,11 @@ def configuration(path: Path | None) -> dict[str, Any]:
     except (ConfigurationException, OSError, UnicodeDecodeError) as error:
         said = getattr(error, "message", error)
         raise SourceError(f"fedora-messaging's configuration cannot be used: {said}") from error
+    # That it is no address at all is found out where it is used.
+    if path is not None and (found := _PASSWORD.search(str(loaded["amqp_url"]))) and found[1] != _DEFAULT:
+        refuse_open(path, "a password")
+    if (key := loaded["tls"]["keyfile"]) and Path(key).is_file():
+        refuse_open(Path(key), "a private key")
     return dict(loaded)
 
 
