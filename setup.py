@@ -65,6 +65,7 @@ TEST = [
     "ansible-core>=2.16",
     "ansible-lint>=24.9",
     "build>=1.2",
+    "cfn-lint>=1.10",
     "hypothesis>=6.100",
     "import-linter>=2.1,<3",
     "jsonschema>=4.21",

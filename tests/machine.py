@@ -1,12 +1,11 @@
 """A Debian machine for the tests of the deployment: its own files and processes, systemd first, reached by ssh.
 
-It is made by debootstrap and lives in namespaces of this machine, whose network it shares.
+It is made by debootstrap and lives in namespaces of this machine, whose network it shares. Its files are in memory.
+So all of it is gone when its first process is, which the kernel ends with whoever started it.
 """
 
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -15,116 +14,95 @@ from typing import Self
 
 from loopback import free_ports
 
-PACKAGES = (
-    "ca-certificates",
-    "nginx",
-    "openssh-server",
-    "postgresql",
-    "python3",
-    "python3-apt",
-    "python3-venv",
-    "rsync",
-    "sudo",
-    "systemd",
-    "systemd-sysv",
-)
-PATIENCE = 60.0  # seconds that it may take to boot
+# What an installed Debian has, and a minimal one lacks.
+PACKAGES = "ca-certificates,openssh-server,python3,python3-apt,systemd,systemd-sysv"
+PROGRAMS = ("debootstrap", "setpriv", "unshare", "ssh", "ssh-keygen")
+PATIENCE = 900.0  # seconds that it may take to install and to boot
 
-_BOOT = """
+_MAKE = """
 set -e
-mount --make-rprivate /
-# A root that is no mount of its own would keep systemd from making namespaces for its services.
-mount --bind "$1" "$1"
-cd "$1"
+root=$1 seed=$2 suite=$3 packages=$4
+mount -t tmpfs -o mode=755 tmpfs "$root"
+debootstrap --variant=minbase --include="$packages" "$suite" "$root"
+cp -a "$seed/." "$root"
+# Of the other machine's terminals and networks, none is its own to take.
+for unit in getty.target console-getty.service getty-static.service systemd-networkd.service; do
+    ln -sf /dev/null "$root/etc/systemd/system/$unit"
+done
+cd "$root"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount -t tmpfs tmpfs run
 mount -t cgroup2 cgroup2 sys/fs/cgroup
 pivot_root . mnt
 export container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin
-exec chroot . sh -c 'umount -l /mnt; exec /lib/systemd/systemd'
+exec chroot . sh -c 'umount -l /mnt; exec /lib/systemd/systemd' >/dev/null 2>&1
 """
 
 
 def missing() -> list[str]:
     """Return what this machine lacks to make another one; nothing if it can."""
-    lacking = [name for name in ("debootstrap", "unshare", "ssh", "ssh-keygen") if shutil.which(name) is None]
+    lacking = [name for name in PROGRAMS if shutil.which(name) is None]
     return lacking + ([] if os.geteuid() == 0 else ["root's rights"])
 
 
 class Machine:
-    """A Debian machine.
+    """A Debian machine, off at first.
 
     Args:
-        directory: Where its files go.
+        directory: Where what it starts from goes, and what was said while it was made.
 
     Attributes:
-        root: Its root directory, as this machine sees it.
+        seed: What is laid over its files before it boots.
         port: Where its ssh daemon listens on the loopback.
         key: The private key that opens it.
     """
 
     def __init__(self, directory: Path) -> None:
-        self.root = directory / "root"
         self.key = directory / "key"
+        self.seed = directory / "seed"
+        self._root = directory / "root"
+        self._log = directory / "log"
         (self.port,) = free_ports(1)
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
+        self._root.mkdir()
+        (self.seed / "root/.ssh").mkdir(mode=0o700, parents=True)
+        shutil.copy(f"{self.key}.pub", self.seed / "root/.ssh/authorized_keys")
+        daemon = self.seed / "etc/ssh/sshd_config.d/port.conf"
+        daemon.parent.mkdir(parents=True)
+        daemon.write_text(f"Port {self.port}\nListenAddress 127.0.0.1\n", encoding="ascii")
+        # The network is this machine's, and so are its names.
+        shutil.copy("/etc/resolv.conf", self.seed / "etc/resolv.conf")
 
     def __enter__(self) -> Self:
-        included = f"--include={','.join(PACKAGES)}"
-        _run(["debootstrap", "--variant=minbase", included, _suite(), str(self.root)])
-        _run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)])
-        keys = self.root / "root/.ssh"
-        keys.mkdir(mode=0o700, exist_ok=True)
-        shutil.copy(f"{self.key}.pub", keys / "authorized_keys")
-        (self.root / "etc/ssh/sshd_config.d/port.conf").write_text(
-            f"Port {self.port}\nListenAddress 127.0.0.1\n", encoding="ascii"
-        )
-        # The network is this machine's, and so are its names.
-        shutil.copy("/etc/resolv.conf", self.root / "etc/resolv.conf")
-        # Of another machine's terminals, none is ours to take.
-        for unit in ("getty.target", "console-getty.service", "getty-static.service", "systemd-networkd.service"):
-            masked = self.root / "etc/systemd/system" / unit
-            masked.unlink(missing_ok=True)
-            masked.symlink_to("/dev/null")
-        self.boot()
+        apart = ("--mount", "--pid", "--uts", "--ipc", "--cgroup", "--mount-proc", "--fork", "--kill-child")
+        made_of = (self._root, self.seed, _suite(), PACKAGES)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "unshare", *apart, "sh", "-c", _MAKE, "sh", *made_of],
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            self._await_boot()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.power_off()
-        shutil.rmtree(self.root, ignore_errors=True)
-
-    def boot(self) -> None:
-        """Start it, and return when its ssh daemon answers."""
-        apart = ("--mount", "--pid", "--uts", "--ipc", "--cgroup", "--fork")
-        self._process = subprocess.Popen(
-            ["env", "-i", "unshare", *apart, "sh", "-c", _BOOT, "sh", str(self.root)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        deadline = time.monotonic() + PATIENCE
-        while time.monotonic() < deadline:
-            with socket.socket() as connection:
-                if connection.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            if self._process.poll() is not None:
-                raise RuntimeError("the machine went off while it booted")
-            time.sleep(0.2)
-        raise RuntimeError(f"the machine has no ssh daemon after {PATIENCE} s")
-
-    def power_off(self) -> None:
-        """End its first process, and with it all others."""
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        for pid in children.read_text(encoding="ascii").split() if children.exists() else []:
-            os.kill(int(pid), signal.SIGKILL)
+        self._process.kill()
         self._process.wait()
 
-    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command there, as root, by ssh."""
+    def run(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of the shell there, as root, by ssh."""
         return subprocess.run(
-            ["ssh", *self.ssh_options(), "-p", str(self.port), "root@127.0.0.1", *command],
+            ["ssh", "-i", self.key, *self.ssh_options(), "-p", str(self.port), "root@127.0.0.1", command],
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=check,
@@ -134,13 +112,17 @@ class Machine:
     def ssh_options(self) -> list[str]:
         """Return what ssh has to be told: the host's key is new, and nobody else's business."""
         options = ("BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR")
-        return ["-i", str(self.key), *(part for option in options for part in ("-o", option))]
+        return [part for option in options for part in ("-o", option)]
+
+    def _await_boot(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while self.run("true", check=False).returncode != 0:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                said = self._log.read_text(encoding="utf-8", errors="replace")
+                raise RuntimeError(f"the machine did not boot:\n{said[-2000:]}")
+            time.sleep(0.5)
 
 
 def _suite() -> str:
     lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line).get("VERSION_CODENAME", "bookworm")
-
-
-def _run(command: list[str]) -> None:
-    subprocess.run(command, check=True, capture_output=True, text=True)

@@ -1,5 +1,6 @@
 import gzip
 import http.client
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,21 @@ from statscache.publish.headers import cache_control, content_type
 from web_servers import Nginx
 
 CONFIGURATION = Path(__file__).resolve().parent.parent / "docs" / "nginx.conf"
+
+POLICY = (
+    "default-src 'self'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data:",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'self'",
+)
+SECURITY = {
+    "X-Content-Type-Options": ["nosniff"],
+    "Referrer-Policy": ["strict-origin-when-cross-origin"],
+    "Content-Security-Policy": ["; ".join(POLICY)],
+}
 
 
 class Answer(NamedTuple):
@@ -33,9 +49,12 @@ class Web:
 
     def get(self, path: str, **headers: str) -> Answer:
         """Ask for a path, which is relative to the root of the site."""
-        self._connection.request(
-            "GET", f"/{path}", headers={key.replace("_", "-"): value for key, value in headers.items()}
-        )
+        return self.ask("GET", path, **headers)
+
+    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+        """Send any request."""
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        self._connection.request(method, f"/{path}", body, named)
         response = self._connection.getresponse()
         return Answer(response.status, response.headers, response.read())
 
@@ -81,6 +100,7 @@ def test_every_file_comes_with_its_headers(web: Web) -> None:
         assert answer.headers["Content-Type"] == content_type(path), path
         assert answer.headers.get_all("Cache-Control") == [cache_control(path)], path
         assert answer.headers.get_all("Access-Control-Allow-Origin") == ["*"], path
+        assert {name: answer.headers.get_all(name) for name in SECURITY} == SECURITY, path
         assert answer.headers["Content-Encoding"] is None, path
 
 
@@ -127,10 +147,18 @@ def test_an_unchanged_index_is_not_sent_again(web: Web, coding: str) -> None:
 
 
 def test_what_is_missing_is_404_and_not_cached_for_ever(web: Web) -> None:
-    """A file that is not there is 404, which any site may see, and which no cache takes for an object."""
-    for path in ("v1/none.json", "v1/objects/ab/abcd.json", "v1/plugins/none/latest.json"):
+    """A file that is not there is 404 as JSON, which any site may see, and which no cache takes for an object."""
+    for path in (
+        "v1/none.json",
+        "v1/objects/ab/abcd.json",
+        "v1/plugins/none/latest.csv",
+        "none.html",
+        "v1/",
+    ):
         answer = web.get(path)
-        assert answer.status == 404, path
+        assert (answer.status, json.loads(answer.body)["status"]) == (404, 404), path
+        assert answer.headers["Content-Type"] == "application/json; charset=utf-8", path
+        assert {name: answer.headers.get_all(name) for name in SECURITY} == SECURITY, path
         assert answer.headers["Access-Control-Allow-Origin"] == "*", path
         assert answer.headers["Cache-Control"] is None, path
 
@@ -143,8 +171,36 @@ def test_files_on_their_way_are_not_served(web: Web) -> None:
         file.parent.chmod(0o755)
         file.write_bytes(b"half")
         assert web.get(path).status == 404, path
+        for trick in (
+            f"/{path}",
+            f"./{path}",
+            f"v1/../{path}",
+            path.replace(".", "%2e"),
+            path.replace("/", "%2f"),
+            f"{path}?x=1",
+        ):
+            assert web.get(trick).status == 404, trick
         file.unlink()
     shutil.rmtree(web.root / ".statscache")
+
+
+def test_only_what_lies_in_the_root_is_served(web: Web) -> None:
+    """Neither a link nor a path leads out of the published tree."""
+    outside = web.root.parent / "outside.json"
+    outside.write_bytes(b"{}")
+    (web.root / "v1/link.json").symlink_to(outside)
+    (web.root / "v1/away").symlink_to(web.root.parent)
+    for path in ("v1/link.json", "v1/away/outside.json", "../outside.json", "v1/..%2f..%2foutside.json", "v1%00"):
+        assert web.get(path).status in (400, 404), path
+    (web.root / "v1/link.json").unlink()
+    (web.root / "v1/away").unlink()
+
+
+def test_what_asks_for_more_than_a_file_is_refused(web: Web) -> None:
+    """Only `GET` and `HEAD` are answered, and no body is taken."""
+    assert [web.ask(method, "v1/index.json").status for method in ("POST", "PUT", "DELETE", "TRACE")] == [405] * 4
+    assert web.ask("POST", "v1/index.json", b"x" * 2000).status == 413
+    assert web.ask("HEAD", "v1/index.json").status == 200
 
 
 def test_directories_have_their_pages(web: Web) -> None:
