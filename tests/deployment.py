@@ -270,7 +270,7 @@ def test_failing_upgrade_goes_back_and_the_next_keeps_all(deployed: Controller) 
     url = "postgresql+psycopg://statscache@127.0.0.1:5432/statscache"
     deployed.variables["statscache_config"]["database"] = {"url": url}
     assert deployed.play("deploy.yml").status == 0
-    _goes_back_from(deployed, BROKEN, __version__, "db, check")
+    _goes_back_from(deployed, BROKEN, __version__)
 
     before = deployed.statscache("journal export")
     play = deployed.play("upgrade.yml", release=NEXT)
@@ -313,7 +313,7 @@ def test_two_services_on_sqlite(deployed: Controller, tmp_path: Path) -> None:
     while (through := deployed.index()["through"]) != NOON + MESSAGES:
         assert time.monotonic() < deadline, through
         time.sleep(0.5)
-    _goes_back_from(deployed, BROKEN, NEXT, "db, check")
+    _goes_back_from(deployed, BROKEN, NEXT)
     assert run("systemctl is-active statscache-consume statscache-publish.timer").stdout == "active\nactive\n"
 
 
@@ -369,7 +369,7 @@ def test_cdn_is_made_once(tmp_path: Path) -> None:
         assert "statscache.example.org" in [bucket["Name"] for bucket in moto.client.list_buckets()["Buckets"]]
 
 
-def _goes_back_from(controller: Controller, release: str, before: str, failed: str) -> None:
+def _goes_back_from(controller: Controller, release: str, before: str) -> None:
     """Upgrade to a release that does not work, and see that nothing has changed."""
     run = controller.machine.run
     files = "cat /etc/statscache/* /etc/systemd/system/statscache*"
@@ -380,7 +380,7 @@ def _goes_back_from(controller: Controller, release: str, before: str, failed: s
     controller.variables["statscache_config"] = config
     assert play.status != 0
     assert f"Release {release} does not work here" in play.output
-    assert failed in play.output
+    assert "non-zero return code" not in play.output[play.output.index("does not work here") :]
     assert controller.statscache("--version").split()[-1] == before
     assert (controller.statscache("journal export"), controller.index()["snapshot"], run(files).stdout) == was
     assert controller.statscache("db check") == "all invariants hold\n"

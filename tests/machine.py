@@ -15,7 +15,7 @@ from typing import Self
 from loopback import free_ports
 
 # What an installed Debian has, and a minimal one lacks.
-PACKAGES = "ca-certificates,openssh-server,python3,python3-apt,systemd,systemd-sysv"
+PACKAGES = "ca-certificates,dbus,openssh-server,python3,python3-apt,systemd,systemd-sysv"
 PROGRAMS = ("debootstrap", "setpriv", "unshare", "ssh", "ssh-keygen")
 PATIENCE = 900.0  # seconds that it may take to install and to boot
 
