@@ -360,7 +360,7 @@ def test_cdn_is_made_once(tmp_path: Path) -> None:
             "LANG": "C.UTF-8",
         }
         for arguments, changed in ((["--check"], 0), ([], 1), ([], 0), (["--check"], 0)):
-            command = [BIN / "ansible-playbook", f"--inventory={inventory}", "deploy.yml", *arguments]
+            command = [str(BIN / "ansible-playbook"), f"--inventory={inventory}", "deploy.yml", *arguments]
             done = subprocess.run(
                 command, cwd=ANSIBLE, env=environment, capture_output=True, text=True, check=False, timeout=300
             )

@@ -53,7 +53,7 @@ def test_every_variable_of_a_role_is_described(role: str) -> None:
 def test_stack_is_one_that_cloudformation_knows() -> None:
     """cfn-lint finds no resource, property or value that does not exist."""
     # That the parameter may be empty is what W1030 is about; it is used only where it is not.
-    command = [BIN / "cfn-lint", "--ignore-checks", "W1030", "--template", STACK]
+    command = [str(BIN / "cfn-lint"), "--ignore-checks", "W1030", "--template", str(STACK)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

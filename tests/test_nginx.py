@@ -3,7 +3,7 @@ import http.client
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,12 +49,13 @@ class Web:
 
     def get(self, path: str, **headers: str) -> Answer:
         """Ask for a path, which is relative to the root of the site."""
-        return self.ask("GET", path, **headers)
+        return self.ask("GET", path, headers={key.replace("_", "-"): value for key, value in headers.items()})
 
-    def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
+    def ask(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
         """Send any request."""
-        named = {key.replace("_", "-"): value for key, value in headers.items()}
-        self._connection.request(method, f"/{path}", body, named)
+        self._connection.request(method, f"/{path}", body, headers or {})
         response = self._connection.getresponse()
         return Answer(response.status, response.headers, response.read())
 
