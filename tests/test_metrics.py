@@ -169,3 +169,31 @@ def test_each_metric_is_documented(printed: str) -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| `(statscache_\w+)` \| (\w+) \|", page, re.MULTILINE)
     assert documented == re.findall(r"^# TYPE (\S+) (\w+)$", printed, re.MULTILINE)
+
+
+def test_each_alarm_has_its_entry(printed: str) -> None:
+    """The runbook has a section for each rule and no other, and the rules ask for metrics that there are."""
+    page = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    (rules,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    alarms = re.findall(r"alert: (\w+)", rules)
+    assert alarms == re.findall(r"^## (Statscache\w+)$", page, re.MULTILINE)
+    names = set(re.findall(r"^# HELP (\S+)", printed, re.MULTILINE))
+    assert set(re.findall(r"\bstatscache_\w+", rules)) <= names
+    sections = re.split(r"^## ", page, flags=re.MULTILINE)
+    for section in sections:
+        if section.startswith("Statscache"):
+            assert all(f"**{part}:**" in section for part in ("Means", "See", "Do")), section[:40]
+
+
+def test_the_rules_are_taken_by_prometheus(tmp_path: Path) -> None:
+    """Its own tool reads them."""
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian: prometheus)")
+    page = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    (rules,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "rules.yml").write_text(rules)
+    done = subprocess.run(
+        [promtool, "check", "rules", "rules.yml"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done

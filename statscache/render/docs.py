@@ -23,7 +23,7 @@ _SECTIONS = (
     ("Use the statistics", ("start", "tutorial", "statistics", "widgets", "client")),
     ("Reference", ("format", "verify")),
     ("Write a plugin", ("plugins",)),
-    ("Operate", ("operations", "mirrors", "s3")),
+    ("Operate", ("operations", "runbook", "mirrors", "s3", "security")),
     ("How it works", ("architecture",)),
 )
 _DECISIONS = "Decisions"
