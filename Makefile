@@ -8,7 +8,7 @@ BIN := .venv/bin
 CODE := statscache .venv/names/statscache_plugins tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench torture deployment clean runtime-venv test-venv
+.PHONY: help demo test lint types bench torture deployment release lock clean runtime-venv test-venv
 
 help: ## Say what can be made
 	@echo "statscache: make TARGET, where TARGET is"
@@ -48,6 +48,14 @@ torture: test-venv ## Kill a real run again and again, and compare what it publi
 deployment: test-venv ## Deploy with ansible to a Debian machine that is made for it; needs root
 	@bash .ci/debian debootstrap openssh-client
 	@$(BIN)/python -m pytest tests/deployment.py $(ARGS)
+
+release: test-venv ## Build sdist and wheel of the last commit into dist/, the same bytes each time, and try them
+	@bash .ci/release
+
+lock: test-venv ## Write requirements.txt anew: the versions for deployment, with hashes
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --extra amqp --extra brotli --extra postgresql --extra signatures \
+		--output-file requirements.txt setup.py
 
 clean: ## Remove what make made here: the environment, caches, builds
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

