@@ -7,6 +7,9 @@ import orjson
 
 from statscache import canonical, derivation
 
+# A record without headers has one element less.
+_FIELDS = "id", "topic", "timestamp", "body", "headers"
+
 
 class Address(NamedTuple):
     """The parts of a topic that statistics ask for."""
@@ -123,6 +126,10 @@ class Message:
     def record(self) -> bytes:
         """Return the journal's line, without a newline: the array of `content` with the id before it."""
         return self._record
+
+    def envelope(self) -> bytes:
+        """Return the message as archives hold it, in the envelope of fedora-messaging."""
+        return orjson.dumps(dict(zip(_FIELDS, orjson.loads(self._record), strict=False)))
 
     @classmethod
     def from_record(cls, line: bytes) -> Self:

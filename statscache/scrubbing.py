@@ -5,8 +5,10 @@ makes it part of another name. In a header that names a person or package, what 
 the word.
 """
 
+import json
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -18,6 +20,13 @@ NOBODY = "_"
 """What stands for a person who is left out; derivation takes it for nobody."""
 
 _HEADER = re.compile(r"(fedora_messaging_[a-z]+_)(.*)", re.DOTALL)
+_WHERE_AND_WHEN = frozenset({"topic", "id", "msg_id"})
+"""Fields of an envelope by which a message is known; nobody's name."""
+
+
+def forms(name: str) -> frozenset[str]:
+    """Return the forms of a name that mean the same person: a letter with an accent can be one character or two."""
+    return frozenset(unicodedata.normalize(form, name.strip()) for form in ("NFC", "NFD"))
 
 
 def scrub(message: Message, names: frozenset[str]) -> Message:
@@ -25,23 +34,91 @@ def scrub(message: Message, names: frozenset[str]) -> Message:
 
     Topic, id and time stay, so that the message still counts where it counted.
     """
-    occurs, replace = _patterns(names)
     record = message.record()
-    if not occurs(record.decode()):
+    if not _within(names)(record.decode()):
         return message
+    replace = _replacing(names)
     id, topic, timestamp, body, *headers = orjson.loads(record)
     kept = {_header(key, replace): _scrubbed(value, replace) for key, value in headers[0].items()} if headers else None
     return Message(id, topic, timestamp, _scrubbed(body, replace), kept)
 
 
+def scrub_bytes(raw: bytes, names: frozenset[str]) -> bytes:
+    """Return what is no message, or not yet one, without these names; the same bytes where none occurs.
+
+    Of JSON, every text and key is scrubbed but topic and id; of anything else, what can be read as text.
+    """
+    text = raw.decode(errors="surrogateescape")
+    escaped = _escaped_words(names)
+    try:
+        value = json.loads(text)
+        scrubbed = _scrubbed_envelope(value, _replacing(names))
+        # Of a key that stands twice in an object, the parser drops the first.
+        if scrubbed == value and not escaped.search(text):
+            return raw
+        return json.dumps(scrubbed).encode()
+    except (ValueError, RecursionError):
+        return escaped.sub(NOBODY, text).encode(errors="surrogateescape")
+
+
+def occurs(text: str, names: frozenset[str]) -> bool:
+    """Return whether one of these names stands in a text as a whole word."""
+    return _words(names).search(text) is not None
+
+
+def texts(value: Any) -> Iterator[str]:
+    """Yield every text and key of a value of JSON."""
+    if type(value) is str:
+        yield value
+    elif type(value) is dict:
+        for key, inner in value.items():
+            yield key
+            yield from texts(inner)
+    elif type(value) is list:
+        for inner in value:
+            yield from texts(inner)
+
+
 @cache
-def _patterns(names: frozenset[str]) -> tuple[Callable[[str], object], Callable[[str], str]]:
-    """Return what finds any of the names in JSON, perhaps within a word, and what replaces them in text."""
+def _words(names: frozenset[str]) -> re.Pattern[str]:
+    return re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, _ordered(names)))})(?![\w-])", re.IGNORECASE)
+
+
+@cache
+def _within(names: frozenset[str]) -> Callable[[str], object]:
+    """Return what finds any of the names in a record, perhaps within a word."""
+    escaped = "|".join(re.escape(orjson.dumps(name).decode()[1:-1]) for name in _ordered(names))
+    return re.compile(escaped, re.IGNORECASE).search
+
+
+@cache
+def _escaped_words(names: frozenset[str]) -> re.Pattern[str]:
+    """Return what finds any of the names as a whole word in JSON whose characters may be escaped, and in text."""
+    written = ("".join(f"(?:{'|'.join(_characters(character))})" for character in name) for name in _ordered(names))
+    before = r"(?:(?<![\w-])|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{4}))"
+    return re.compile(rf"{before}(?:{'|'.join(written)})(?![\w-])", re.IGNORECASE)
+
+
+def _characters(character: str) -> Iterator[str]:
+    yield re.escape(character)
+    for cased in sorted({character, character.lower(), character.upper()}):
+        yield re.escape(json.dumps(cased)[1:-1])
+        yield "".join(rf"\\u{unit:04x}" for unit in _utf16(cased))
+
+
+def _utf16(text: str) -> Iterator[int]:
+    data = text.encode("utf-16-be", "surrogatepass")
+    return (int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
+
+
+def _ordered(names: frozenset[str]) -> list[str]:
     # Of two names that begin alike, the longer one is tried first.
-    ordered = sorted(names, key=lambda name: (-len(name), name))
-    escaped = "|".join(re.escape(orjson.dumps(name).decode()[1:-1]) for name in ordered)
-    words = re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, ordered))})(?![\w-])", re.IGNORECASE)
-    return re.compile(escaped, re.IGNORECASE).search, lambda text: words.sub(NOBODY, text)
+    return sorted(names, key=lambda name: (-len(name), name))
+
+
+def _replacing(names: frozenset[str]) -> Callable[[str], str]:
+    words = _words(names)
+    return lambda text: words.sub(NOBODY, text)
 
 
 def _header(key: str, replace: Callable[[str], str]) -> str:
@@ -49,8 +126,19 @@ def _header(key: str, replace: Callable[[str], str]) -> str:
     return matched[1] + replace(matched[2]) if matched else replace(key)
 
 
+def _scrubbed_envelope(value: Any, replace: Callable[[str], str]) -> Any:
+    if type(value) is not dict:
+        return _scrubbed(value, replace)
+    kept = {key: inner for key, inner in value.items() if key in _WHERE_AND_WHEN}
+    headers = value.get("headers")
+    if type(headers) is dict:
+        kept["headers"] = {_header(key, replace): _scrubbed(inner, replace) for key, inner in headers.items()}
+    rest = {key: inner for key, inner in value.items() if key not in kept}
+    scrubbed: dict[str, Any] = _scrubbed(rest, replace)
+    return scrubbed | kept
+
+
 def _scrubbed(value: Any, replace: Callable[[str], str]) -> Any:
-    # A message is nested at most 100 deep.
     if type(value) is str:
         return replace(value)
     if type(value) is dict:

@@ -26,6 +26,7 @@ from statscache.plugins.tally import Value
 from statscache.plugins.watch import Watch
 from statscache.scrubbing import scrub
 from statscache.store.journal import Identity
+from statscache.store.suppression import Suppression
 from statscache.timeline import DAY
 from statscache.wording import counted
 
@@ -54,6 +55,7 @@ class Batch:
         malformed: Bytes and reason of what is no message.
         held: Digest, due time and bytes of messages of the future.
         foreign: Number of messages of other environments and of our own.
+        rewrites: The journal's number of rewrites when it was known who was forgotten.
     """
 
     records: list[bytes] = field(default_factory=list)
@@ -64,6 +66,7 @@ class Batch:
     malformed: list[tuple[bytes, str]] = field(default_factory=list)
     held: list[tuple[int, int, bytes]] = field(default_factory=list)
     foreign: int = 0
+    rewrites: int = 0
 
 
 class _Route(NamedTuple):
@@ -80,6 +83,9 @@ class Preparer:
         registry: The plugins that observe.
         environments: Those whose messages are accepted; empty for all.
         watch: Is told what the plugins are doing.
+
+    Attributes:
+        suppression: Who was forgotten, and is left out of what may enter the database.
     """
 
     def __init__(self, registry: Registry, environments: Collection[str], watch: Watch) -> None:
@@ -93,6 +99,7 @@ class Preparer:
         self._wanted: dict[Plugin, list[tuple[int, Message]]] = {
             plugin: [] for plugin in registry if plugin not in self._columnar
         }
+        self.suppression = Suppression()
         self._routes: dict[str, _Route] = {}
         self._suspended: frozenset[str] = frozenset()
 
@@ -109,13 +116,16 @@ class Preparer:
 
     def prepare(self, delivery: Delivery) -> Batch:
         """Parse the lines of a delivery, and let every plugin observe what may be accepted."""
-        batch = Batch(malformed=list(delivery.oversize))
+        batch = Batch(malformed=list(delivery.oversize), rewrites=self.suppression.rewrites)
         batch.observed = {plugin.name: Observed() for plugin in self._registry if plugin.name not in self._suspended}
         latest = int(time.time()) + TOLERANCE
         with self._watch.observing():
             for start in range(0, len(delivery.lines), SLICE):
                 self._prepare_slice(batch, delivery.lines[start : start + SLICE], latest)
             self._observe_columns(batch)
+        if self.suppression:
+            forgotten = self.suppression.scrub_bytes
+            batch.malformed = [(forgotten(raw), forgotten(said.encode()).decode()) for raw, said in batch.malformed]
         return batch
 
     def _prepare_slice(self, batch: Batch, lines: Sequence[bytes], latest: int) -> None:
@@ -125,6 +135,7 @@ class Preparer:
         accepted: list[Message] = []
         digests: list[bytes] = []
         routes = self._routes
+        forgetting = bool(self.suppression)
         for raw in lines:
             try:
                 message = parse(raw)
@@ -136,12 +147,16 @@ class Preparer:
             if route.foreign:
                 batch.foreign += 1
             elif timestamp > latest:
-                held = raw.strip()
+                left = self.suppression.scrub(message) if forgetting else message
+                held = raw.strip() if left is message else left.envelope()
                 batch.held.append((canonical.digest64(held), timestamp - TOLERANCE, held))
             else:
+                # A copy is known by what was sent.
+                digests += xxh3_64_digest(message.id.encode()), xxh3_64_digest(message.record())
+                if forgetting:
+                    message = self.suppression.scrub(message)
                 for want in route.wanting:
                     want((index, message))
-                digests += xxh3_64_digest(message.id.encode()), xxh3_64_digest(message.record())
                 accepted.append(message)
                 index += 1
         self._keep(batch, accepted, digests)

@@ -75,6 +75,7 @@ class Stretch:
         records: Their lines.
         folded: Position of the plugin behind them.
         complete_from: Timestamp before which they do not count for this plugin; None if all do.
+        rewrites: The journal's number of rewrites when they were read.
     """
 
     after: int
@@ -82,6 +83,7 @@ class Stretch:
     records: Sequence[bytes]
     folded: int
     complete_from: int | None
+    rewrites: int
 
 
 def stretch(database: Database, plugin: Plugin, after: int | None = None) -> Stretch | None:
@@ -104,7 +106,7 @@ def stretch(database: Database, plugin: Plugin, after: int | None = None) -> Str
     places = [position for position, _ in read]
     # What was removed from the journal leaves holes.
     folded = places[-1] if len(places) == STEP else end.position
-    return Stretch(after, _dense(places), [line for _, line in read], folded, row.complete_from)
+    return Stretch(after, _dense(places), [line for _, line in read], folded, row.complete_from, end.rewrites)
 
 
 @collector.paused()
@@ -138,7 +140,8 @@ def commit(
         end = journal.lock(connection)
         _log.debug("transaction begins: %s catches up with %d messages", plugin.name, len(stretch.records))
         locked = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
-        if locked.position != stretch.after or not _may_fold(locked, plugin):
+        is_old = locked.position != stretch.after or end.rewrites != stretch.rewrites
+        if is_old or not _may_fold(locked, plugin):
             return locked.position < end.position
         with watch.working(plugin, f"what it made of {counted(observed.messages, 'message')}"):
             fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)

@@ -17,10 +17,11 @@ from statscache.ingest.upkeep import Upkeep
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
-from statscache.store import journal, positions, quarantine, sources
+from statscache.store import journal, positions, quarantine, sources, suppression
 from statscache.store.database import Database
 from statscache.store.journal import Head
 from statscache.store.quarantine import SetAside
+from statscache.store.suppression import Suppression
 from statscache.wording import counted
 
 KEPT = 256 * 1024 * 1024
@@ -69,6 +70,7 @@ class Ingest:
         """Make the database ready for these plugins: new ones start at the beginning, changed ones start anew."""
         with self.database.reading() as connection:
             rows = positions.load(connection)
+            self._preparer.suppression = suppression.load(connection)
         versions = {plugin.name: catchup.version_of(plugin) for plugin in self.registry}
         if all(name in rows and not catchup.is_behind(rows[name].version, ours) for name, ours in versions.items()):
             return
@@ -97,7 +99,8 @@ class Ingest:
         batch = self._preparer.prepare(delivery) if batch is None else batch
         try:
             with self.database.writing() as connection:
-                outcome = self._accept(connection, delivery, batch)
+                before, batch = self._lock(connection, delivery, batch)
+                outcome = self._accept(connection, before, delivery, batch)
                 # What was held says nothing of how the source fares.
                 if not delivery.held:
                     hearing.move(connection, delivery, batch.times, outcome.accepted)
@@ -130,8 +133,15 @@ class Ingest:
         with self.database.reading() as connection:
             return sources.load(connection, name)
 
-    def _accept(self, connection: Connection, delivery: Delivery, batch: Batch) -> Outcome:
+    def _lock(self, connection: Connection, delivery: Delivery, batch: Batch) -> tuple[Head, Batch]:
+        """Lock the journal, and return its end, and the batch without anybody who was forgotten in the meantime."""
         before = journal.lock(connection)
+        if before.rewrites != batch.rewrites:
+            self._preparer.suppression = suppression.load(connection)
+            batch = self._preparer.prepare(delivery)
+        return before, batch
+
+    def _accept(self, connection: Connection, before: Head, delivery: Delivery, batch: Batch) -> Outcome:
         _log.debug("transaction begins: %d messages of %s", len(batch.records), delivery.source)
         places, outcome = _place(connection, batch, before)
         outcome.read = len(delivery.lines)
@@ -250,6 +260,11 @@ class Ingest:
         """Names of the plugins that need not observe anything, as far as is known here."""
         return self._preparer.suspended
 
+    @property
+    def suppression(self) -> Suppression:
+        """Who was forgotten, as far as is known here."""
+        return self._preparer.suppression
+
     def _set_suspended(self, name: str, reason: str | None) -> None:
         with self.database.writing() as connection:
             row = positions.load(connection).get(name)
@@ -271,7 +286,9 @@ class Ingest:
             return False
         try:
             with self.database.writing() as connection:
-                self._accept(connection, Delivery(item.source, [raw]), batch)
+                delivery = Delivery(item.source, [raw])
+                before, batch = self._lock(connection, delivery, batch)
+                self._accept(connection, before, delivery, batch)
                 quarantine.drop(connection, (item.id,))
         except _UNAVAILABLE:
             raise

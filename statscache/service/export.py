@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import BinaryIO, cast
 from uuid import uuid4
 
-import orjson
 import zstandard
 
 from statscache.exceptions import ExportError
+from statscache.message import Message
 from statscache.service.installation import Installation
 from statscache.store import journal
 
-_FIELDS = "id", "topic", "timestamp", "body", "headers"
 _LEVEL = 6
 _MESSAGES_BETWEEN_WORDS = 10_000
 
@@ -33,8 +32,7 @@ def export(installation: Installation, out: BinaryIO, progress: Callable[[int, i
         end = journal.head(connection).position
         total = end - journal.removed(connection).messages
         for _, record in journal.read(connection, 0, end):
-            # A record without headers has one element less.
-            out.write(orjson.dumps(dict(zip(_FIELDS, orjson.loads(record), strict=False))) + b"\n")
+            out.write(Message.from_record(record).envelope() + b"\n")
             number += 1
             if number % _MESSAGES_BETWEEN_WORDS == 0:
                 progress(number, total)

@@ -27,6 +27,7 @@ from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.service.installation import Installation, load_plugins
 from statscache.service.watchdog import Watchdog
+from statscache.store.suppression import Suppression
 
 Done = TypeVar("Done")
 
@@ -74,9 +75,9 @@ class Workers:
             _versions(installation.registry),
         )
 
-    def prepare(self, delivery: Delivery, suspended: frozenset[str]) -> "Future[Batch]":
-        """Have a delivery parsed and observed by all plugins but the suspended ones."""
-        return self._executor.submit(_prepare, self._order, suspended, delivery)
+    def prepare(self, delivery: Delivery, ingest: Ingest) -> "Future[Batch]":
+        """Have a delivery parsed and observed as `ingest` would do it now."""
+        return self._executor.submit(_prepare, self._order, ingest.suspended, ingest.suppression, delivery)
 
     def look(self, plugin: str, stretch: Stretch) -> "Future[tuple[Observed, Placed]]":
         """Have a stretch of the journal observed by one plugin."""
@@ -126,7 +127,7 @@ def prepared(
         return
 
     def begin(item: tuple[int, Delivery]) -> "Future[Batch]":
-        return workers.prepare(item[1], ingest.suspended)
+        return workers.prepare(item[1], ingest)
 
     for (note, delivery), batch in _in_order(deliveries, begin, workers.ahead):
         yield note, delivery, batch
@@ -200,9 +201,10 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _prepare(order: Order, suspended: frozenset[str], delivery: Delivery) -> Batch:
+def _prepare(order: Order, suspended: frozenset[str], suppression: Suppression, delivery: Delivery) -> Batch:
     _, preparer, watchdog = _load(order)
     preparer.leave_out(suspended)
+    preparer.suppression = suppression
     try:
         return preparer.prepare(delivery)
     finally:

@@ -7,9 +7,10 @@ history and bus may disagree on the second, and so on the day, of one message.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 import zstandard
 from sqlalchemy import Connection, func, insert, select, update
@@ -19,6 +20,7 @@ from statscache.store.schema import journal, message_id, segment
 
 # Level 3 would save an eighth of the space, and take half as long again.
 _LEVEL = 1
+_HEAD = select(journal.c.head, journal.c.through, journal.c.rewrites)
 _insert_ids = Upsert(message_id)
 
 
@@ -28,10 +30,17 @@ Identity = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The end of the journal: number of its messages, and the timestamp of the newest accepted one."""
+    """The end of the journal.
+
+    Attributes:
+        position: Number of its messages.
+        through: Timestamp of the newest accepted one.
+        rewrites: Rises when somebody is forgotten: what was read before then is out of date.
+    """
 
     position: int
     through: int | None
+    rewrites: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,13 @@ class Removed:
     until: int | None
 
 
+class Segment(NamedTuple):
+    """Some messages in a row: the position of the first, and their records, joined by newlines."""
+
+    first: int
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Copies met so far, those of them that differed in content, and messages of foreign environments."""
@@ -58,14 +74,12 @@ class Counts:
 
 def head(connection: Connection) -> Head:
     """Return the end of the journal."""
-    row = connection.execute(select(journal.c.head, journal.c.through)).one()
-    return Head(row.head, row.through)
+    return Head(*connection.execute(_HEAD).one())
 
 
 def lock(connection: Connection) -> Head:
     """Return the end of the journal, and keep every other writer from moving it until the transaction ends."""
-    row = connection.execute(select(journal.c.head, journal.c.through).with_for_update()).one()
-    return Head(row.head, row.through)
+    return Head(*connection.execute(_HEAD.with_for_update()).one())
 
 
 def counts(connection: Connection) -> Counts:
@@ -119,7 +133,8 @@ def append(
     write(connection, first, len(records), min(times), max(times), b"\n".join(records))
     _insert_ids(connection, identities)
     newest = max(times)
-    moved = Head(end.position + len(records), newest if end.through is None else max(end.through, newest))
+    through = newest if end.through is None else max(end.through, newest)
+    moved = replace(end, position=end.position + len(records), through=through)
     connection.execute(update(journal).values(head=moved.position, through=moved.through))
     return moved
 
@@ -144,6 +159,20 @@ def read(connection: Connection, after: int, until: int) -> Iterator[tuple[int, 
 def record(connection: Connection, position: int) -> bytes | None:
     """Return the record of the message at `position`, or None if the journal does not hold it."""
     return next((line for _, line in read(connection, position - 1, position)), None)
+
+
+def segments(connection: Connection, first: int, last: int) -> list[Segment]:
+    """Return the segments that hold any of the messages from `first` to `last`, in order."""
+    query = select(segment).where(segment.c.first + segment.c.messages > first, segment.c.first <= last)
+    return [Segment(row.first, content(row.data)) for row in connection.execute(query.order_by(segment.c.first))]
+
+
+def rewrite(connection: Connection, changed: Segment) -> None:
+    """Store a segment whose messages say other than they did; the caller holds the lock."""
+    compressed = zstandard.ZstdCompressor(level=_LEVEL).compress(changed.data)
+    values = {"size": len(changed.data), "data": compressed}
+    connection.execute(update(segment).where(segment.c.first == changed.first).values(**values))
+    connection.execute(update(journal).values(rewrites=journal.c.rewrites + 1))
 
 
 def sizes(connection: Connection) -> tuple[int, int, int]:

@@ -4,6 +4,8 @@ Times are whole seconds since 1970 UTC. A `key` column holds 64 bits of a digest
 once, in the table `key`. `dirty` names what has to be rendered: a row is written in the transaction that changed the
 state, and goes when a render that saw this change has been committed. A `part` is empty where a counter does not divide
 its numbers. A `member` is 64 bits of the digest of a member's name, which stands nowhere.
+Who was forgotten is in `suppressed`, as a digest with the journal's `salt`; `rewrites` rises with each of them, and
+whenever what the journal holds becomes other than it was.
 """
 
 from sqlalchemy import (
@@ -46,6 +48,8 @@ journal = Table(
     Column("discarded", BigInteger, nullable=False, server_default="0"),
     Column("removed", BigInteger, nullable=False, server_default="0"),
     Column("removed_until", BigInteger),
+    Column("rewrites", BigInteger, nullable=False, server_default="0"),
+    Column("salt", LargeBinary),
 )
 
 segment = Table(
@@ -66,6 +70,12 @@ message_id = Table(
     Column("digest", BigInteger, primary_key=True, autoincrement=False),
     Column("content", BigInteger, nullable=False),
     sqlite_with_rowid=False,
+)
+
+suppressed = Table(
+    "suppressed",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
 )
 
 held = Table(

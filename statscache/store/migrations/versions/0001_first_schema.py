@@ -91,6 +91,8 @@ def upgrade() -> None:
         sa.Column("discarded", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("removed", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("removed_until", sa.BigInteger(), nullable=True),
+        sa.Column("rewrites", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("salt", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -242,6 +244,11 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("ix_span_plugin_moved", "span", ["plugin", "moved"], unique=False)
+    op.create_table(
+        "suppressed",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("digest"),
+    )
     op.create_table(
         "target",
         sa.Column("name", CODE_POINTS, nullable=False),
