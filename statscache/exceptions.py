@@ -69,5 +69,9 @@ class PublisherBusy(PublishError):
     """Another publisher is at work on this database."""
 
 
+class NameRefused(StatscacheError, ValueError):
+    """What is given as a person's name is none, or is a word that stands for other things too."""
+
+
 class DemoError(StatscacheError, RuntimeError):
     """The demo cannot be run here, or its service failed; the text says why."""

@@ -35,7 +35,7 @@ def scrub(message: Message, names: frozenset[str]) -> Message:
     Topic, id and time stay, so that the message still counts where it counted.
     """
     record = message.record()
-    if not _within(names)(record.decode()):
+    if not is_within(record, names):
         return message
     replace = _replacing(names)
     id, topic, timestamp, body, *headers = orjson.loads(record)
@@ -66,6 +66,13 @@ def occurs(text: str, names: frozenset[str]) -> bool:
     return _words(names).search(text) is not None
 
 
+def is_within(data: bytes, names: frozenset[str]) -> bool:
+    """Return whether one of these names stands in canonical JSON, perhaps within a word; many times as fast."""
+    ascii_only, needles = _needles(names)
+    lowered = data.lower() if ascii_only else data.decode().lower().encode()
+    return any(needle in lowered for needle in needles)
+
+
 def texts(value: Any) -> Iterator[str]:
     """Yield every text and key of a value of JSON."""
     if type(value) is str:
@@ -85,10 +92,9 @@ def _words(names: frozenset[str]) -> re.Pattern[str]:
 
 
 @cache
-def _within(names: frozenset[str]) -> Callable[[str], object]:
-    """Return what finds any of the names in a record, perhaps within a word."""
-    escaped = "|".join(re.escape(orjson.dumps(name).decode()[1:-1]) for name in _ordered(names))
-    return re.compile(escaped, re.IGNORECASE).search
+def _needles(names: frozenset[str]) -> tuple[bool, tuple[bytes, ...]]:
+    """Return whether all names are ASCII, and each as it stands in JSON, in small letters."""
+    return all(map(str.isascii, names)), tuple(orjson.dumps(name.lower())[1:-1] for name in names)
 
 
 @cache

@@ -11,11 +11,12 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import __version__
-from statscache.cli import care, journal, messages, site, status
+from statscache.cli import care, journal, messages, people, site, status
 from statscache.cli.context import Context
 from statscache.exceptions import (
     ConfigurationError,
     CopyRefused,
+    NameRefused,
     PublisherBusy,
     StatscacheError,
     UnknownPlugin,
@@ -49,9 +50,16 @@ def cli(context: click.Context, file: Path | None, verbose: bool) -> None:
     context.obj = Context(file)
 
 
-for commands in (messages.COMMANDS, site.COMMANDS, status.COMMANDS, care.COMMANDS, journal.COMMANDS):
-    for command in commands:
-        cli.add_command(command)
+_COMMANDS = (
+    *messages.COMMANDS,
+    *site.COMMANDS,
+    *status.COMMANDS,
+    *care.COMMANDS,
+    *people.COMMANDS,
+    *journal.COMMANDS,
+)
+for command in _COMMANDS:
+    cli.add_command(command)
 
 
 def main() -> None:
@@ -66,7 +74,7 @@ def main() -> None:
         sys.exit(MISUSED)
     except (ConfigurationError, UnknownPlugin, UnknownSnapshot) as error:
         _complain(error, MISUSED)
-    except (CopyRefused, PublisherBusy) as error:
+    except (CopyRefused, NameRefused, PublisherBusy) as error:
         _complain(error, REFUSED)
     except StatscacheError as error:
         _complain(error, FAILED)

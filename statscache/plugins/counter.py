@@ -5,11 +5,11 @@ only, filed by key, so that the document of one key is read without touching the
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import EllipsisType
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from statscache.exceptions import YieldError
 from statscache.plugins import buckets, by_key, keys, sums
@@ -25,6 +25,7 @@ from statscache.plugins.contract import (
 from statscache.plugins.refusal import is_dimension
 from statscache.plugins.sums import Counted, PartSums, Sums
 from statscache.plugins.tally import Answers, Tally
+from statscache.store.bulk import among
 from statscache.store.schema import bucket, key, key_day, key_part
 from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution, floor
 
@@ -146,6 +147,16 @@ class Counter(Plugin):
     def clear(self, connection: Connection, plugin: int) -> None:
         for table in (key, bucket, key_day, key_part):
             connection.execute(delete(table).where(table.c.plugin == plugin))
+
+    def take_out(self, state: State, digests: Collection[int]) -> tuple[int | None, int | None]:
+        """Remove keys, and return the timestamps of the oldest and the newest message that count for the others."""
+        connection, plugin = state.connection, state.plugin
+        for table in (key, bucket, key_day, key_part):
+            gone = among(connection, table.c.key, [*digests])
+            connection.execute(delete(table).where(table.c.plugin == plugin, gone))
+        left = select(func.min(key.c.first), func.max(key.c.last)).where(key.c.plugin == plugin)
+        oldest, newest = connection.execute(left).one()
+        return oldest, newest
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         yield from buckets.dump(connection, plugin, self.resolutions, through)

@@ -25,7 +25,7 @@ from statscache.render.pages import Pages
 from statscache.render.render import Renderer
 from statscache.service.health import health
 from statscache.service.installation import Installation
-from statscache.snapshot import Snapshot, build, record, retention, rollback
+from statscache.snapshot import Snapshot, build, purge, record, retention, rollback
 from statscache.store import locks, published, targets
 from statscache.store.targets import TargetRow
 
@@ -116,6 +116,41 @@ class Publishing:
             with database.writing() as connection:
                 snapshot = rollback(connection, identity, generation=_greatest(served))
             return snapshot, self._bring(self._publishers, snapshot, served, errors)
+
+    def forget(self, holds: purge.Holds, tell: Callable[[int, int], None]) -> tuple[purge.Purged, str]:
+        """Publish what is left when a person was forgotten, and remove at once what holds the name.
+
+        The caller holds the right to publish. A rollback is not held any longer.
+
+        Args:
+            holds: Returns whether bytes that are published hold the name.
+            tell: Is told how many objects of how many were looked at.
+
+        Returns:
+            What was purged, and why targets could not be brought up to date; empty if all were.
+        """
+        installation, errors = self._installation, dict[str, PublishError]()
+        database = installation.database
+        served = self._served(self._publishers, errors)
+        generation = _greatest(served)
+        snapshot, rendered = build(database, self._renderer, generation=generation, resume=True)
+        with database.reading() as connection:
+            names = purge.tainted(connection, holds, tell)
+        # What cannot be rendered would keep the documents that it had.
+        stuck = [each.about["name"] for each in rendered if each.state != "ok"]
+        stuck += [entry["name"] for entry in snapshot.summary["plugins"] if entry["state"] == "failed"]
+        with database.writing() as connection:
+            withdrawn = purge.withdraw(connection, sorted(set(stuck)), names)
+        if withdrawn:
+            snapshot, _ = build(database, self._renderer, generation=generation)
+        with database.writing() as connection:
+            purged = purge.purge(connection, snapshot, names, holds)
+            snapshot = record.current(connection) or snapshot
+        try:
+            self._bring(self._publishers, snapshot, served, errors)
+        except PublishError as error:
+            return purged, str(error)
+        return purged, ""
 
     def _publish(
         self,

@@ -78,6 +78,16 @@ def suspect(connection: Connection, objects: Sequence[str]) -> None:
     _suspect(connection, [(_BEFORE_ALL, name, now) for name in objects])
 
 
+def condemn(connection: Connection, objects: Sequence[str]) -> None:
+    """Take note of objects that must go at once, wherever they are; they are owed until every target has none."""
+    _suspect(connection, [(_BEFORE_ALL, name, 0) for name in objects])
+
+
+def owed(connection: Connection) -> int:
+    """Return the number of objects that had to go at once, and that some target may still have."""
+    return connection.scalar(select(func.count()).select_from(dropped).where(dropped.c.dropped_at == 0)) or 0
+
+
 def clear_suspects(connection: Connection) -> None:
     """Acquit the suspects to which the current tree refers."""
     used = exists().where(tree.c.object == dropped.c.object)

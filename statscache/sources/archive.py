@@ -2,10 +2,14 @@
 
 import gzip
 import io
+import os
+import shutil
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, cast
+from uuid import uuid4
 
 import zstandard
 
@@ -62,6 +66,56 @@ def read(path: Path, *, offset: int, max_line: int, max_lines: int, max_bytes: i
         raise SourceError(f"{path}: {error.strerror or error}") from error
 
 
+def rewrite(path: Path, change: Callable[[bytes], bytes]) -> int:
+    """Put other lines in the place of those of an archive, in its compression, and return how many changed.
+
+    A damaged archive of which lines change is left with what could be read of it.
+
+    Args:
+        path: The file.
+        change: Returns what is to stand for a line, without its newline.
+
+    Raises:
+        OSError: The file cannot be read or replaced; it is as it was.
+    """
+    unfinished = path.with_name(f".{uuid4().hex}")
+    changed = 0
+    try:
+        with path.open("rb", buffering=0) as file, unfinished.open("xb") as out:
+            with _compressing(file, out) as packed, _content(file) as content, suppress(*_DAMAGE):
+                while line := content.readline():
+                    ended = line.endswith(b"\n")
+                    said = line[:-1] if ended else line
+                    left = change(said)
+                    changed += left != said
+                    packed.write(left + b"\n" * ended)
+            out.flush()
+            os.fsync(out.fileno())
+        if changed:
+            about = path.stat()
+            shutil.copymode(path, unfinished)
+            with suppress(PermissionError):
+                os.chown(unfinished, about.st_uid, about.st_gid)
+            unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return changed
+
+
+@contextmanager
+def _compressing(file: io.FileIO, out: BinaryIO) -> Iterator[BinaryIO]:
+    """Give a stream that compresses into `out` as `file` is compressed."""
+    magic = _magic(file)
+    if magic.startswith(_GZIP):
+        with gzip.GzipFile(filename="", fileobj=out, mode="wb", mtime=0) as packed:
+            yield cast(BinaryIO, packed)
+    elif magic == _ZSTD:
+        with zstandard.ZstdCompressor().stream_writer(out, closefd=False) as packer:
+            yield packer
+    else:
+        yield out
+
+
 def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: int, max_bytes: int) -> Iterator[Chunk]:
     lines: list[bytes] = []
     oversize: list[tuple[bytes, str]] = []
@@ -93,14 +147,19 @@ def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: 
 
 
 def _content(file: io.FileIO) -> io.BufferedReader:
-    magic = file.read(4)
-    file.seek(0)
+    magic = _magic(file)
     if magic.startswith(_GZIP):
         # `read` would lose what it has when it meets the damage; `read1` gives it first.
         return io.BufferedReader(_Raw(gzip.GzipFile(fileobj=file).read1), _CHUNK)
     if magic == _ZSTD:
         return io.BufferedReader(_Raw(_Frames(file).read), _CHUNK)
     return io.BufferedReader(file, _CHUNK)
+
+
+def _magic(file: io.FileIO) -> bytes:
+    magic = file.read(4)
+    file.seek(0)
+    return magic
 
 
 class _Raw(io.RawIOBase):

@@ -13,16 +13,17 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain, count
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from watchdog.events import FileClosedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from statscache.exceptions import SourceError
+from statscache.sources import archive
 
 QUIET = 5.0
 """Seconds for which a file must not have changed when nobody saw that it was closed."""
@@ -131,6 +132,30 @@ class Spool:
         """Leave a file where it is, for whoever takes it next."""
         os.close(taken.descriptor)
 
+    def rewrite(self, change: Callable[[bytes], bytes]) -> tuple[int, list[str]]:
+        """Change lines of all files: of those that wait, that were read, and that could not be.
+
+        Args:
+            change: Returns what is to stand for a line.
+
+        Returns:
+            How many files changed, and the names of those that are being written or read, which stay as they are.
+        """
+        changed, busy = 0, []
+        with self._locked():
+            for directory in (self._path, self._taken, self._done, self._failed):
+                for path in sorted(directory.iterdir()):
+                    about = _look(path)
+                    if about is None or not stat.S_ISREG(about.st_mode) or path.name.startswith("."):
+                        continue
+                    is_written = directory == self._path and time.time() - about.st_mtime < QUIET
+                    with path.open("rb") as file:
+                        if is_written or (directory == self._taken and not _is_free(file)):
+                            busy.append(path.name)
+                        else:
+                            changed += archive.rewrite(path, change) > 0
+        return changed, busy
+
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Keep other processes from moving files in this context."""
@@ -204,6 +229,15 @@ def _look(path: Path) -> os.stat_result | None:
 
 def _state(about: os.stat_result) -> _State:
     return about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def _is_free(file: IO[bytes]) -> bool:
+    """Return whether nobody works on an open file; nobody does until it is closed."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 class _Handler(FileSystemEventHandler):

@@ -116,6 +116,19 @@ class Database:
             revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
             return revision
 
+    def wipe(self) -> bool:
+        """Leave nothing in the files of what was deleted; return whether that was possible.
+
+        SQLite overwrites what is deleted, but its write-ahead log has the pages as they were until it is cut off, which
+        must wait for those who read. PostgreSQL keeps dead rows until it needs their room: that is its own to care for.
+        """
+        if not self.is_sqlite:
+            return True
+        with self.engine.connect() as connection:
+            cursor = connection.connection.cursor()
+            busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
+
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()

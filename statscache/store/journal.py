@@ -161,6 +161,13 @@ def record(connection: Connection, position: int) -> bytes | None:
     return next((line for _, line in read(connection, position - 1, position)), None)
 
 
+def following(connection: Connection, after: int) -> Segment | None:
+    """Return the segment that holds the next message behind position `after`, or None if there is none."""
+    query = select(segment).where(segment.c.first + segment.c.messages > after + 1).order_by(segment.c.first).limit(1)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Segment(row.first, content(row.data))
+
+
 def segments(connection: Connection, first: int, last: int) -> list[Segment]:
     """Return the segments that hold any of the messages from `first` to `last`, in order."""
     query = select(segment).where(segment.c.first + segment.c.messages > first, segment.c.first <= last)

@@ -94,12 +94,14 @@ def entries(connection: Connection, directory: str, names: Iterable[str] | None,
     return {prefix + row.name: Entry(row.type, row.object, row.size) for row in rows}
 
 
-def below(connection: Connection, directory: str, part: str) -> list[str]:
-    """Return the paths of all files below a directory in one subtree, however deep."""
+def below(connection: Connection, directory: str, part: str, objects: Collection[str] | None = None) -> list[str]:
+    """Return the paths of all files below a directory in one subtree, however deep; only of these objects, if given."""
     here = location(part, directory)
     # All that begins so, by code point, and in the index: "0" is the character behind "/".
     deeper = (tree.c.directory > f"{here}/") & (tree.c.directory < f"{here}0")
     query = select(tree.c.directory, tree.c.name).where(tree.c.type == "file", (tree.c.directory == here) | deeper)
+    if objects is not None:
+        query = query.where(among(connection, tree.c.object, list(objects)))
     return [f"{row.directory.partition('/')[2]}/{row.name}" for row in connection.execute(query)]
 
 

@@ -1,0 +1,96 @@
+"""Commands about people: `forget`, `export-person`."""
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from statscache.cli.context import Context, as_json, passed, show_json
+from statscache.service.forgetting import Forgotten, Tell, forget
+from statscache.service.person import export
+from statscache.wording import counted
+
+VARIABLE = "GDPR_DELETE_USERNAME"
+"""The variable by which Fedora's removal procedure says who is to be forgotten."""
+
+_SECONDS_BETWEEN_LINES = 5.0
+
+_log = logging.getLogger("statscache")
+
+
+@click.command("forget")
+@click.argument("name", required=False)
+@click.option("--from-environment", is_flag=True, help=f"Take the name from {VARIABLE}.")
+@click.option("--where-involved", is_flag=True, help="Leave the word alone where no such person is involved.")
+@as_json
+@passed
+def forget_command(
+    context: Context, name: str | None, from_environment: bool, where_involved: bool, json_: bool
+) -> None:
+    """Remove the person NAME from all that is held and published, for good.
+
+    It may be run again at any time, and must be when it was interrupted. Exit status 1 says that something is still to
+    be done, 3 that the name is refused.
+    """
+    if from_environment == (name is not None):
+        raise click.UsageError("give NAME, or --from-environment")
+    wanted = os.environ.get(VARIABLE, "") if name is None else name
+    with context.installation() as installation, _telling(context) as tell:
+        done = forget(installation, wanted, tell, where_involved=where_involved)
+    if json_:
+        show_json({field: getattr(done, field) for field in done.__slots__})
+    else:
+        _show(done)
+    if done.owed:
+        raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _telling(context: Context) -> Iterator[Tell]:
+    spoken = time.monotonic()
+    with context.progress() as bar:
+        task = bar.add_task("", total=None, note="")
+
+        def tell(what: str, done: int, total: int) -> None:
+            nonlocal spoken
+            bar.update(task, description=what, completed=done, total=total or None)
+            if bar.disable and time.monotonic() - spoken >= _SECONDS_BETWEEN_LINES:
+                spoken = time.monotonic()
+                _log.info("%s: %.0f %%", what, 100 * done / max(total, 1))
+
+        yield tell
+
+
+def _show(done: Forgotten) -> None:
+    # The name is told nowhere: output is kept too.
+    click.echo(f"journal     {counted(done.messages, 'message')} changed")
+    click.echo(f"set aside   {done.held:,} held and {done.set_aside:,} in quarantine changed")
+    click.echo(f"spool       {counted(done.files, 'file')} changed")
+    click.echo(f"statistics  taken out of {_listed(done.taken_out)}; folded anew: {_listed(done.folded_anew)}")
+    click.echo(f"published   {counted(done.snapshots, 'snapshot')} and {counted(done.objects, 'object')} removed")
+    for path in done.left:
+        click.echo(f"left        {path} has the word, and is not made of messages")
+    for what in done.owed:
+        click.echo(f"owed        {what}")
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+@click.command("export-person")
+@click.argument("name")
+@passed
+def export_command(context: Context, name: str) -> None:
+    """Print all that is held of the person NAME, as JSON."""
+    with context.installation() as installation:
+        for part in export(installation, name):
+            sys.stdout.buffer.write(part)
+    sys.stdout.buffer.flush()
+
+
+COMMANDS = (forget_command, export_command)

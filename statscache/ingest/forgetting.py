@@ -1,0 +1,333 @@
+"""Taking a person out of the journal, of what was set aside, and of what plugins made of messages.
+
+The journal is searched first, without keeping anybody waiting. Then each segment that holds the name is rewritten in a
+transaction that also takes from each plugin what it had made of the messages as they were. So the state is always that
+of the journal as it is, wherever the work is interrupted, and doing it again completes it.
+"""
+
+from collections import Counter as Counts
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, MetaData, Table, delete, select
+from sqlalchemy.orm import Session
+
+from statscache import canonical
+from statscache.ingest import catchup
+from statscache.ingest.columns import shown
+from statscache.message import Message
+from statscache.plugins import Counter, Plugin, State, keys
+from statscache.plugins import Table as TablePlugin
+from statscache.plugins.registry import Registry, wants
+from statscache.scrubbing import forms, is_within, occurs, scrub, texts
+from statscache.store import journal, positions, schema, suppression
+from statscache.store.database import Database
+from statscache.store.journal import Segment
+from statscache.store.positions import Position
+
+_STATE = schema.key, schema.bucket, schema.key_day, schema.key_part, schema.member, schema.span, schema.entry
+
+
+@dataclass(slots=True)
+class Found:
+    """Where a name stands in the journal.
+
+    Attributes:
+        all: Messages that were looked at.
+        messages: Messages in whose body or headers it stands as a whole word.
+        involving: Those of them that involve a person of that name.
+        packages: Those of the others that are about a package of that name.
+        topics: Messages of whose topic it is a part.
+        places: Position of the first and the last of them in each segment.
+        end: Position of the last message that was looked at.
+    """
+
+    all: int = 0
+    messages: int = 0
+    involving: int = 0
+    packages: int = 0
+    topics: int = 0
+    places: list[tuple[int, int]] = field(default_factory=list)
+    end: int = 0
+
+
+class Forgetting:
+    """The work in one database.
+
+    Args:
+        database: The database.
+        registry: The active plugins.
+        name: Of the person.
+        where_involved: Whether to leave the word alone in messages that do not involve the person.
+
+    Attributes:
+        taken_out: Names of plugins from whose state keys were removed.
+        folded_anew: Names of plugins that are to fold the journal anew.
+    """
+
+    def __init__(self, database: Database, registry: Registry, name: str, *, where_involved: bool = False) -> None:
+        self._database = database
+        self._registry = registry
+        self._name = name
+        self._names = forms(name)
+        self._where_involved = where_involved
+        self.taken_out: set[str] = set()
+        self.folded_anew: set[str] = set()
+
+    def search(self, tell: Callable[[int, int], None], after: int = 0) -> Found:
+        """Return where the name stands in the journal behind position `after`.
+
+        `tell` is told how many messages of how many were read.
+        """
+        found = Found(end=after)
+        while True:
+            with self._database.reading() as connection:
+                segment, end = journal.following(connection, found.end), journal.head(connection).position
+            if segment is None:
+                return found
+            records = segment.data.split(b"\n")
+            found.end = segment.first + len(records) - 1
+            found.all += len(records)
+            if is_within(segment.data, self._names):
+                places = [segment.first + index for index, record in enumerate(records) if self._look(record, found)]
+                if places:
+                    found.places.append((places[0], places[-1]))
+            tell(found.end, end)
+
+    def _look(self, record: bytes, found: Found) -> bool:
+        """Take note of a message, and return whether it has to change."""
+        if not is_within(record, self._names):
+            return False
+        message = Message.from_record(record)
+        found.topics += any(occurs(part, self._names) for part in message.topic.split("."))
+        if self._without(message) is message:
+            return False
+        found.messages += 1
+        if self._involved(message):
+            found.involving += 1
+        else:
+            found.packages += any(occurs(package, self._names) for package in message.packages)
+        return True
+
+    def suppress(self) -> bool:
+        """Leave the person out of all messages from now on; return whether that is new."""
+        with self._database.writing() as connection:
+            journal.lock(connection)
+            return suppression.add(connection, self._name)
+
+    def rewrite(self, first: int, last: int) -> int:
+        """Take the person out of the messages from `first` to `last`, and out of what plugins made of them.
+
+        Returns:
+            The number of messages that changed.
+        """
+        with self._database.writing() as connection:
+            end = journal.lock(connection)
+            changed: dict[int, tuple[Message, Message]] = {}
+            for segment in journal.segments(connection, first, last):
+                records = segment.data.split(b"\n")
+                for index, record in enumerate(records):
+                    if is_within(record, self._names):
+                        message = Message.from_record(record)
+                        left = self._without(message)
+                        if left is not message:
+                            changed[segment.first + index] = message, left
+                            records[index] = left.record()
+                if (data := b"\n".join(records)) != segment.data:
+                    journal.rewrite(connection, Segment(segment.first, data))
+            locked = self._locked(connection)
+            for plugin in self._registry:
+                row = locked.get(plugin.name)
+                # State of another version is folded anew as soon as that one starts.
+                if row is not None and row.version == catchup.version_of(plugin):
+                    pairs = [pair for position, pair in changed.items() if position <= row.position]
+                    self._withdraw(connection, plugin, row, pairs, end.through)
+            return len(changed)
+
+    def _without(self, message: Message) -> Message:
+        """Return the message without the person; itself if nothing is to change."""
+        if self._where_involved and not self._involved(message):
+            return message
+        left = scrub(message, self._names)
+        return message if left.record() == message.record() else left
+
+    def _involved(self, message: Message) -> bool:
+        return any(occurs(user, self._names) for user in message.usernames)
+
+    def _locked(self, connection: Connection) -> dict[str, Position]:
+        return positions.lock(connection, [row.id for row in positions.load(connection).values()])
+
+    def _withdraw(
+        self,
+        connection: Connection,
+        plugin: Plugin,
+        row: Position,
+        pairs: Sequence[tuple[Message, Message]],
+        through: int | None,
+    ) -> None:
+        """Make the state of a plugin that of the messages as they are, given what they were."""
+        pairs = [pair for pair in pairs if wants(plugin, pair[0].name)]
+        if isinstance(plugin, TablePlugin):
+            if pairs:
+                self._forget_rows(connection, plugin, row)
+            return
+        gone: list[Any] = []
+        for before, after in pairs:
+            was, now = _yields(plugin, before), _yields(plugin, after)
+            # What was set aside counts for nothing.
+            if was is None or was == now:
+                continue
+            difference = None if now is None else Counts(was)
+            if difference is None or Counts(now or ()) - difference:
+                self._fold_anew(connection, plugin, row)
+                return
+            gone += difference - Counts(now or ())
+        if not gone:
+            return
+        if isinstance(plugin, Counter) and all(self._is_person(stored) for _, stored, *_ in gone):
+            self._take_out(connection, plugin, row, {digest for digest, *_ in gone}, through)
+        else:
+            self._fold_anew(connection, plugin, row)
+
+    def _is_person(self, stored: bytes) -> bool:
+        """Return whether a key, which then is the person's own, holds the name."""
+        return not self._where_involved and any(part and occurs(part, self._names) for part in keys.load(stored))
+
+    def _take_out(
+        self, connection: Connection, plugin: Counter, row: Position, digests: Collection[int], through: int | None
+    ) -> None:
+        row.oldest, row.newest = plugin.take_out(State(connection, row.id, through, row.newest), digests)
+        row.revision += 1
+        positions.save(connection, [row])
+        self._render_anew(connection, row)
+        self.taken_out.add(plugin.name)
+
+    def _fold_anew(self, connection: Connection, plugin: Plugin, row: Position) -> None:
+        suspended = row.suspended
+        catchup.reset(connection, plugin, row)
+        if suspended is not None:
+            row.suspended = suspended
+            positions.save(connection, [row])
+        self._render_anew(connection, row)
+        self.folded_anew.add(plugin.name)
+
+    def _render_anew(self, connection: Connection, row: Position) -> None:
+        # The gate takes it for another version, whatever becomes of the rows.
+        positions.save_rendered(connection, row, row.rendered_through, None)
+
+    def _forget_rows(self, connection: Connection, plugin: TablePlugin, row: Position) -> None:
+        """Have an author's rows forget the person; what cannot do so is folded anew."""
+        if plugin.people:
+            # A plugin is foreign code: whatever it raises, its rows must not keep the name.
+            try:
+                with (
+                    connection.begin_nested(),
+                    Session(connection, join_transaction_mode="create_savepoint") as session,
+                ):
+                    for name in sorted({*self._names, self._name.lower()}):
+                        plugin.forget(session, name)
+                    session.commit()
+                row.revision += 1
+                positions.save(connection, [row])
+                self._render_anew(connection, row)
+                self.taken_out.add(plugin.name)
+            except Exception:
+                self._fold_anew(connection, plugin, row)
+                return
+        if self._stands_in(connection, plugin.model.__table__):
+            self._fold_anew(connection, plugin, row)
+
+    def _stands_in(self, connection: Connection, table: Table) -> bool:
+        rows = connection.execute(select(table))
+        return any(occurs(text, self._names) for row in rows for text in _said(row._mapping.values()))
+
+    def search_state(self) -> list[str]:
+        """Take out of the state what no message of the journal explains any longer.
+
+        So it is where old messages were removed, and with plugins that are active no longer, whose state goes.
+
+        Returns:
+            Names of tables that hold the name, and that no active plugin answers for.
+        """
+        with self._database.writing() as connection:
+            through = journal.lock(connection).through
+            locked = self._locked(connection)
+            found, elsewhere = self._keys(connection), self._elsewhere(connection)
+            active = {plugin.name: plugin for plugin in self._registry}
+            for name, row in locked.items():
+                plugin = active.get(name)
+                if row.id not in found and row.id not in elsewhere:
+                    continue
+                if plugin is None:
+                    self._empty(connection, row)
+                elif self._where_involved and not plugin.people:
+                    # The word may be something else there, and what it was of the person has been taken out.
+                    continue
+                elif isinstance(plugin, Counter) and row.id not in elsewhere and not self._where_involved:
+                    self._take_out(connection, plugin, row, found[row.id], through)
+                else:
+                    self._fold_anew(connection, plugin, row)
+            tables = {plugin: plugin.model.__table__ for plugin in self._registry if isinstance(plugin, TablePlugin)}
+            for table_plugin, table in tables.items():
+                if table_plugin.name in locked and self._stands_in(connection, table):
+                    self._forget_rows(connection, table_plugin, locked[table_plugin.name])
+            return self._strange_tables(connection, {table.name for table in tables.values()})
+
+    def _keys(self, connection: Connection) -> dict[int, list[int]]:
+        """Return the digests of the keys that hold the name, by plugin."""
+        found: dict[int, list[int]] = {}
+        for plugin, digest, stored in connection.execute(
+            select(schema.key.c.plugin, schema.key.c.key, schema.key.c.dimensions)
+        ):
+            if any(part and occurs(part, self._names) for part in keys.load(stored)):
+                found.setdefault(plugin, []).append(digest)
+        return found
+
+    def _elsewhere(self, connection: Connection) -> set[int]:
+        """Return the plugins whose state holds the name elsewhere than in keys."""
+        parts = select(schema.key_part.c.plugin, schema.key_part.c.part)
+        found = {
+            plugin
+            for plugin, stored in connection.execute(parts)
+            if any(part and occurs(part, self._names) for part in keys.load(stored))
+        }
+        for table, column in ((schema.entry, schema.entry.c.value), (schema.span, schema.span.c.fields)):
+            for plugin, value in connection.execute(select(table.c.plugin, column)):
+                if is_within(value, self._names) and any(occurs(t, self._names) for t in texts(orjson.loads(value))):
+                    found.add(plugin)
+        spelt = {canonical.digest64(name.encode()) for form in self._names for name in (form, form.lower())}
+        members = select(schema.member.c.plugin).where(schema.member.c.member.in_(spelt)).distinct()
+        return found.union(connection.scalars(members))
+
+    def _empty(self, connection: Connection, row: Position) -> None:
+        for table in _STATE:
+            connection.execute(delete(table).where(table.c.plugin == row.id))
+        row.position, row.oldest, row.newest = 0, None, None
+        row.complete_from = journal.removed(connection).until
+        positions.save(connection, [row])
+        self._render_anew(connection, row)
+        self.folded_anew.add(row.name)
+
+    def _strange_tables(self, connection: Connection, known: Collection[str]) -> list[str]:
+        there = MetaData()
+        there.reflect(connection)
+        strange = there.tables.keys() - schema.metadata.tables.keys() - set(known) - {"alembic_version"}
+        return sorted(name for name in strange if self._stands_in(connection, there.tables[name]))
+
+
+def _yields(plugin: Plugin, message: Message) -> list[Any] | None:
+    """Return what a plugin yields of a message, checked; None if it raises."""
+    left = scrub(message, plugin.suppressed) if plugin.suppressed else message
+    # A plugin is foreign code, and what it raises sets the message aside.
+    try:
+        return [plugin.check(item) for item in plugin.observe(shown(plugin, left)) or ()]
+    except (Exception, SystemExit):
+        return None
+
+
+def _said(values: Collection[Any]) -> Iterator[str]:
+    """Yield the texts in values of columns."""
+    for value in values:
+        yield from texts(value)

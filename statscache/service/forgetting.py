@@ -1,0 +1,171 @@
+"""Forgetting a person: in the journal, in what was set aside, in the state, in files, and in all that is published.
+
+Every step can be done again without harm, and what was done is found to be done. So who was killed runs the same again.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from statscache.derivation.values import person
+from statscache.exceptions import NameRefused
+from statscache.ingest.forgetting import Forgetting, Found
+from statscache.scrubbing import forms, scrub_bytes
+from statscache.service.installation import Installation
+from statscache.service.publishing import PATIENCE, Publishing
+from statscache.service.traces import Traces
+from statscache.sources.spool import Spool
+from statscache.store import locks, waiting
+
+Tell = Callable[[str, int, int], None]
+"""Is told what is being done, and how much of how much of it is."""
+
+_RESERVED = {
+    *("topic", "msg", "msg_id", "id", "timestamp", "body", "headers", "sent-at"),
+    *("agent", "name", "owner", "user", "username", "users"),
+    *("org", "fedoraproject", "prod", "stg", "dev", "http", "https", "true", "false", "null"),
+}
+_COMMON = 100
+_COMMON_SHARE = 0.05
+_WAITS = 60.0
+_PAUSE = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Forgotten:
+    """What forgetting came to.
+
+    Attributes:
+        messages: Messages of the journal that were changed.
+        held: Messages of the future that were changed.
+        set_aside: Things in quarantine that were changed.
+        files: Files of the spool that were changed.
+        taken_out: Names of plugins from whose state keys were removed.
+        folded_anew: Names of plugins that have folded the journal anew.
+        snapshots: Snapshots that were deleted.
+        objects: Objects that were removed.
+        owed: What could not be done yet, each with the mend; the same command does it.
+        left: Published files that hold the word, though not of messages.
+    """
+
+    messages: int = 0
+    held: int = 0
+    set_aside: int = 0
+    files: int = 0
+    taken_out: list[str] = field(default_factory=list)
+    folded_anew: list[str] = field(default_factory=list)
+    snapshots: int = 0
+    objects: int = 0
+    owed: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+
+
+def forget(installation: Installation, name: str, tell: Tell, *, where_involved: bool = False) -> Forgotten:
+    """Forget a person, publish, and return what was done.
+
+    Args:
+        installation: The installation.
+        name: The person's account.
+        tell: Is told how the work goes.
+        where_involved: Whether to leave the word alone in messages that do not involve the person.
+
+    Raises:
+        NameRefused: It is no person's name, or a word for other things too; nothing was changed.
+        PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
+    """
+    name = checked(name, installation.config.bus.environments)
+    database, done = installation.database, Forgotten()
+    work = Forgetting(database, installation.registry, name, where_involved=where_involved)
+    found = work.search(lambda read, all_: tell("searching the journal", read, all_))
+    if not where_involved:
+        _refuse_word(found)
+    # A snapshot of another publisher, made in between, would tell which documents went.
+    with locks.publishing(database, PATIENCE):
+        work.suppress()
+        # What was accepted before that moment is in the journal now.
+        places = found.places + work.search(lambda *_: None, found.end).places
+        for number, (first, last) in enumerate(places, start=1):
+            done.messages += work.rewrite(first, last)
+            tell("rewriting the journal", number, len(places))
+        tables = work.search_state()
+        done.owed += [f"table {table} holds the name, and no active plugin has it: drop it" for table in tables]
+        with database.writing() as connection:
+            done.held = waiting.scrub_held(connection, forms(name))
+            done.set_aside = waiting.scrub_quarantine(connection, forms(name))
+        _rewrite_spool(installation, name, done)
+        _catch_up(installation, tell)
+        done.taken_out, done.folded_anew = sorted(work.taken_out - work.folded_anew), sorted(work.folded_anew)
+        publishing = Publishing(installation)
+        purged, failure = publishing.forget(
+            Traces(name), lambda at, all_: tell("searching what was published", at, all_)
+        )
+        done.snapshots, done.objects, done.left = purged.snapshots, purged.objects, purged.left
+        if failure:
+            done.owed.append(f"{failure}; the next publication removes there what is left")
+    if not _wiped(installation):
+        done.owed.append("the write-ahead log is in use, and keeps what was deleted: run the same again")
+    return done
+
+
+def checked(name: str, environments: Collection[str] = ()) -> str:
+    """Return the name of an account as it is looked for.
+
+    Raises:
+        NameRefused: It is none, or stands in every message.
+    """
+    name = name.strip()
+    if not name:
+        raise NameRefused("the name is empty: give that of an account")
+    if len(name) < 2 or not any(map(str.isalpha, name)) or person(name) != name:
+        raise NameRefused(
+            "this is no name of an account: expected two characters or more, with a letter, and no address"
+        )
+    if name.lower() in {*_RESERVED, *environments}:
+        raise NameRefused("this is a word of the messages' own form, and would take them apart")
+    return name
+
+
+def _refuse_word(found: Found) -> None:
+    others = found.messages - found.involving
+    common = found.messages > max(_COMMON, _COMMON_SHARE * found.all) and others > found.involving
+    if found.topics or found.packages or common:
+        raise NameRefused(
+            f"the name is a word too: {others:,} messages hold it and involve no such person, {found.packages:,} of"
+            f" them are about such a package, and {found.topics:,} have it in their topic; nothing was changed."
+            " `--where-involved` leaves these alone"
+        )
+
+
+def _rewrite_spool(installation: Installation, name: str, done: Forgotten) -> None:
+    section = installation.config.sources.spool
+    if section is None:
+        return
+    spool, deadline = Spool(section.path), time.monotonic() + _WAITS
+    while True:
+        changed, busy = spool.rewrite(lambda line: scrub_bytes(line, forms(name)))
+        done.files += changed
+        if not busy or time.monotonic() > deadline:
+            break
+        time.sleep(_PAUSE)
+    if busy:
+        done.owed.append(f"files of the spool that are being written or read: {len(busy)}; run the same again")
+
+
+def _catch_up(installation: Installation, tell: Tell) -> None:
+    most = 0
+    while installation.ingest.catch_up():
+        left = sum(number for _, number in installation.ingest.behind())
+        most = max(most, left)
+        tell("folding the journal", most - left, most)
+
+
+def _wiped(installation: Installation) -> bool:
+    deadline = time.monotonic() + _WAITS
+    while not installation.database.wipe():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+    return True

@@ -1,0 +1,113 @@
+"""What is held of a person, for the person: messages, what was set aside, state, and what is published."""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+import orjson
+import zstandard
+from sqlalchemy import Connection, select
+
+from statscache import canonical
+from statscache.message import Message
+from statscache.plugins import Table
+from statscache.scrubbing import forms, is_within, occurs, scrub, scrub_bytes, texts
+from statscache.service.forgetting import checked
+from statscache.service.installation import Installation
+from statscache.service.traces import Traces
+from statscache.snapshot import manifest, record
+from statscache.store import journal, positions, published
+from statscache.store.schema import held, quarantine
+
+
+def export(installation: Installation, name: str) -> Iterator[bytes]:
+    """Yield parts of a JSON document: all that is held in which the name stands.
+
+    Its fields are `messages` of the journal, `held` and `set_aside` as text, `state`, rows by plugin, and `published`,
+    paths of the current snapshot.
+
+    Raises:
+        NameRefused: It is no name of an account.
+    """
+    names = forms(checked(name))
+    with installation.database.reading() as connection:
+        yield from _list(b'{"messages":[', _messages(connection, names))
+        yield from _list(
+            b',"held":[', (_text(row.data) for row in connection.execute(select(held)) if _has(row.data, names))
+        )
+        yield from _list(b',"set_aside":[', _set_aside(connection, names))
+        yield b',"state":' + orjson.dumps(_state(installation, connection, names))
+        yield from _list(b',"published":[', _published(connection, Traces(name)))
+        yield b"}\n"
+
+
+def _list(before: bytes, items: Iterable[Any]) -> Iterator[bytes]:
+    yield before
+    for number, item in enumerate(items):
+        yield (b",\n" if number else b"\n") + (item if isinstance(item, bytes) else orjson.dumps(item))
+    yield b"]"
+
+
+def _messages(connection: Connection, names: frozenset[str]) -> Iterator[bytes]:
+    for _, line in journal.read(connection, 0, journal.head(connection).position):
+        if is_within(line, names):
+            message = Message.from_record(line)
+            if scrub(message, names).record() != line:
+                yield message.envelope()
+
+
+def _set_aside(connection: Connection, names: frozenset[str]) -> Iterator[dict[str, Any]]:
+    for row in connection.execute(select(quarantine)):
+        data = None if row.data is None else zstandard.ZstdDecompressor().decompress(row.data)
+        if _has(row.reason.encode(), names) or (data is not None and _has(data, names)):
+            yield {"reason": row.reason, "source": row.source, "data": None if data is None else _text(data)}
+
+
+def _state(installation: Installation, connection: Connection, names: frozenset[str]) -> dict[str, list[Any]]:
+    rows, through = positions.load(connection), journal.head(connection).through
+    members = {canonical.digest64(name.encode()) for form in names for name in (form, form.lower())}
+    found: dict[str, list[Any]] = {}
+    for plugin in installation.registry:
+        if plugin.name not in rows:
+            continue
+        if isinstance(plugin, Table):
+            table = plugin.model.__table__
+            dumped: Iterable[Any] = (tuple(row) for row in connection.execute(select(table)))
+        else:
+            dumped = plugin.dump(connection, rows[plugin.name].id, through)
+        shown = (_shown(row) for row in dumped)
+        mine = [row for row in shown if (row[0] == "member" and row[-1] in members) or _stands_in(row, names)]
+        if mine:
+            found[plugin.name] = mine
+    return found
+
+
+def _stands_in(value: Any, names: frozenset[str]) -> bool:
+    return any(occurs(text, names) for text in texts(value))
+
+
+def _shown(value: Any) -> Any:
+    """Return a value of a row of state as JSON can say it; bytes are text, and mostly JSON."""
+    if isinstance(value, tuple | list):
+        return [_shown(part) for part in value]
+    if isinstance(value, bytes):
+        return _text(value)
+    return value if isinstance(value, bool | int | float | dict) or value is None else str(value)
+
+
+def _published(connection: Connection, traces: Traces) -> Iterator[str]:
+    current = record.current(connection)
+    if current is None:
+        return
+    load = partial(published.load, connection)
+    for path, entry in sorted(manifest.files(load, current.manifest).items()):
+        if traces(path.encode()) or traces(load(entry.object)):
+            yield path
+
+
+def _has(data: bytes, names: frozenset[str]) -> bool:
+    return scrub_bytes(data, names) != data
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="backslashreplace")

@@ -1,0 +1,38 @@
+"""Where a name stands in what is published: in text, and in paths, in all the ways in which these are written."""
+
+import html
+import re
+from urllib.parse import quote
+
+import orjson
+
+from statscache.plugins import keys
+from statscache.scrubbing import forms
+
+
+class Traces:
+    """Finds a name as a whole word in published bytes.
+
+    It finds rather too much than too little: what is found and still in use is kept.
+
+    Args:
+        name: Of the person.
+    """
+
+    def __init__(self, name: str) -> None:
+        spelt = {each for form in forms(name) for each in (form, form.lower(), form.upper(), form.capitalize())}
+        written = {way.lower() for each in spelt for way in _ways(each)}
+        self._written = tuple(sorted(written, key=lambda way: (-len(way), way)))
+        # In a path, what is no small letter or digit is its bytes, and a calendar has the year behind the name.
+        before = r"(?:(?<![\w-])|(?<=_[0-9a-f]{2})|(?<=%[0-9a-f]{2})|(?<=\\[bfnrt]))"
+        after = r"(?:(?![\w-])|(?=_[0-9a-f]{2})|(?=-\d{4}\.svg))"
+        self._words = re.compile(f"{before}(?:{'|'.join(map(re.escape, self._written))}){after}")
+
+    def __call__(self, data: bytes) -> bool:
+        """Return whether the name stands in these bytes."""
+        text = data.decode(errors="replace").lower()
+        return any(way in text for way in self._written) and self._words.search(text) is not None
+
+
+def _ways(name: str) -> set[str]:
+    return {name, keys.path((name,)), quote(name, safe=""), html.escape(name), orjson.dumps(name).decode()[1:-1]}

@@ -1,0 +1,122 @@
+"""Purging: what holds a person's name goes from the published past at once, without grace, and so do its snapshots."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, delete, select
+
+from statscache.snapshot import manifest, record, retention, tree
+from statscache.snapshot.manifest import Load
+from statscache.snapshot.record import Snapshot
+from statscache.store import published, targets
+from statscache.store.bulk import among
+from statscache.store.schema import dropped, object_, snapshot
+
+Holds = Callable[[bytes], bool]
+"""Returns whether bytes hold the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What was purged.
+
+    Attributes:
+        snapshots: Number of snapshots that referred to what held the name.
+        objects: Number of objects that went.
+        left: Paths of files that hold the word still, as what is not made of messages may.
+    """
+
+    snapshots: int
+    objects: int
+    left: list[str]
+
+
+def tainted(connection: Connection, holds: Holds, tell: Callable[[int, int], None]) -> set[str]:
+    """Return the names of the objects that hold the name; `tell` is told how many of how many were looked at."""
+    names = list(connection.scalars(select(object_.c.name)))
+    found = set()
+    for number, name in enumerate(names, start=1):
+        if holds(published.load(connection, name)):
+            found.add(name)
+        tell(number, len(names))
+    return found
+
+
+def withdraw(connection: Connection, plugins: Collection[str], names: Collection[str]) -> int:
+    """Take files of plugins that cannot be rendered out of the tree, where their bytes are one of these objects.
+
+    Returns:
+        How many there were.
+    """
+    gone = [
+        path
+        for plugin in plugins
+        for directory in (f"v1/plugins/{plugin}", f"plugins/{plugin}")
+        for part in ("data", "site")
+        for path in published.below(connection, directory, part, names)
+    ]
+    if gone:
+        changes = tree.apply(connection, {}, gone)
+        retention.suspect(connection, sorted(changes.dropped))
+    return len(gone)
+
+
+def purge(connection: Connection, current: Snapshot, names: Collection[str], holds: Holds) -> Purged:
+    """Remove objects and the snapshots that refer to them, but what the current one is made of.
+
+    What targets still have of them is removed by each publication until all targets are rid of it.
+
+    Args:
+        connection: A writing connection.
+        current: The current snapshot, made after the person was forgotten.
+        names: Of the objects that hold the name.
+        holds: Returns whether bytes hold it.
+    """
+    load = partial(published.load, connection)
+    whole = manifest.difference(load, None, current.manifest)
+    used = whole.manifests.union(entry.object for entry in whole.changed.values())
+    walk = _Walk(load, set(names) - used)
+    rows = connection.execute(select(snapshot.c.generation, snapshot.c.manifest)).all()
+    gone = [row.generation for row in rows if row.generation != current.generation and walk.refers(row.manifest)]
+    connection.execute(delete(snapshot).where(among(connection, snapshot.c.generation, gone)))
+    # Manifests that lead there have the name in a path, perhaps spelt in a way that nobody looked for.
+    objects = sorted(walk.tainted - used)
+    if objects:
+        connection.execute(delete(object_).where(among(connection, object_.c.name, objects)))
+        connection.execute(delete(dropped).where(among(connection, dropped.c.object, objects)))
+        retention.condemn(connection, objects)
+        targets.invalidate(connection)
+    for row in record.listed(connection, [row.generation for row in rows]):
+        summary = {**row.summary, "changes": _unlisted(row.summary["changes"], holds)}
+        if summary != row.summary:
+            record.update_summary(connection, replace(row, summary=summary))
+    left = [path for path, entry in whole.changed.items() if entry.object in names]
+    return Purged(len(gone), len(objects), sorted(left))
+
+
+class _Walk:
+    """Finds manifests that lead to any of some objects, and remembers what it has found."""
+
+    def __init__(self, load: Load, tainted: set[str]) -> None:
+        self._load = load
+        self._clean: set[str] = set()
+        self.tainted = tainted
+
+    def refers(self, name: str) -> bool:
+        """Return whether a manifest leads to any of the objects, or is one; it counts as one of them then."""
+        if name in self.tainted or name in self._clean:
+            return name in self.tainted
+        entries = manifest.loads(self._load(name)).values()
+        # Each is looked at, so that all manifests are found.
+        found = [self.refers(entry.object) for entry in entries if entry.type != "file"]
+        found += [entry.object in self.tainted for entry in entries]
+        (self.tainted if any(found) else self._clean).add(name)
+        return any(found)
+
+
+def _unlisted(changes: dict[str, Any], holds: Holds) -> dict[str, Any]:
+    """Return a list of changes without the paths that hold the name."""
+    kinds = ("added", "changed", "removed")
+    return changes | {kind: [path for path in changes[kind] if not holds(path.encode())] for kind in kinds}
