@@ -61,7 +61,7 @@ class KarmaGiven(KarmaReceived):
     def observe(self, message: Message) -> tuple[tuple[tuple[str, str], int], ...]:
         giver, points = message.agent, _points(message)
         # Who was given it may have been forgotten since, which leaves `_`.
-        is_given = _recipient(message) or fields.text(message.body, "recipient") == "_"
+        is_given = _recipient(message) or fields.value(message.body, "recipient") == "_"
         return (((giver, _cycle(message)), points),) if giver and is_given and points else ()
 
 

@@ -127,10 +127,6 @@ class Message:
         """Return the journal's line, without a newline: the array of `content` with the id before it."""
         return self._record
 
-    def envelope(self) -> bytes:
-        """Return the message as archives hold it, in the envelope of fedora-messaging."""
-        return orjson.dumps(dict(zip(_FIELDS, orjson.loads(self._record), strict=False)))
-
     @classmethod
     def from_record(cls, line: bytes) -> Self:
         """Return the message of which `line` is the record.
@@ -144,6 +140,11 @@ class Message:
     def _derive(self) -> derivation.Derived:
         derived = self._derived = derivation.derive(self.name, self.body, self.headers)
         return derived
+
+
+def envelope(record: bytes) -> bytes:
+    """Return the message of a record as archives hold it, in the envelope of fedora-messaging."""
+    return orjson.dumps(dict(zip(_FIELDS, orjson.loads(record), strict=False)))
 
 
 EXCERPTS = ("topic", "name", "category", "environment", "agent", "usernames", "packages")

@@ -135,13 +135,14 @@ def _header(key: str, replace: Callable[[str], str]) -> str:
 def _scrubbed_envelope(value: Any, replace: Callable[[str], str]) -> Any:
     if type(value) is not dict:
         return _scrubbed(value, replace)
-    kept = {key: inner for key, inner in value.items() if key in _WHERE_AND_WHEN}
-    headers = value.get("headers")
-    if type(headers) is dict:
-        kept["headers"] = {_header(key, replace): _scrubbed(inner, replace) for key, inner in headers.items()}
-    rest = {key: inner for key, inner in value.items() if key not in kept}
-    scrubbed: dict[str, Any] = _scrubbed(rest, replace)
-    return scrubbed | kept
+    scrubbed = {}
+    for key, inner in value.items():
+        if key == "headers" and type(inner) is dict:
+            inner = {_header(name, replace): _scrubbed(said, replace) for name, said in inner.items()}
+        elif key not in _WHERE_AND_WHEN:
+            inner = _scrubbed(inner, replace)
+        scrubbed[replace(key)] = inner
+    return scrubbed
 
 
 def _scrubbed(value: Any, replace: Callable[[str], str]) -> Any:

@@ -161,7 +161,7 @@ def test_a_worker_of_another_release_is_refused(installation: Installation, monk
     with ThreadPoolExecutor(1) as threads:
         workers = Workers(threads, 1, installation)
         monkeypatch.setattr(parallel, "__version__", "0.0")
-        work = workers.prepare(Delivery("x", [line("a", NOON)]), frozenset())
+        work = workers.prepare(Delivery("x", [line("a", NOON)]), installation.ingest)
         with pytest.raises(WorkerError, match="install the same there"):
             work.result()
 

@@ -1,19 +1,26 @@
 """People: documents about them are one switch, and who is on the list is left out of everything."""
 
+import re
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bundled import BUNDLED
 from commands import Home
 from samples import NOON, Buyers, Sales, Site, line
 from statscache import testing
+from statscache.derivation.values import without_addresses
+from statscache.parsing import parse
 from statscache.plugins import Log, Message
 from statscache.plugins.registry import Problem, Registry, load
 from statscache.scrubbing import scrub
+from statscache.sources.simulator import Traffic, simulate
 from statscache_plugins.volume import Volume, VolumeByUser
 
 NAMES = frozenset({"ralph", "ralph-bot", 'o"dd', "jürgen", "a.b"})
@@ -139,6 +146,63 @@ def test_a_list_of_names_leaves_people_out_and_counts_the_message(database_url: 
     again.catch_up()
     assert len(holds(again, "ralph")) > 5
     again.close()
+
+
+ADDRESSES = (
+    "eve@mail.example",
+    "http://192.0.2.7/eve@mail.example",
+    "of 192.0.2.7. or [2001:db8::7], <eve@mail.example>",
+)
+
+
+def hostile(value: Any, address: str, *, instead: bool) -> Any:
+    """Return a value of JSON with an address instead of each text, or behind it."""
+    if isinstance(value, dict):
+        return {key: hostile(inner, address, instead=instead) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [hostile(inner, address, instead=instead) for inner in value]
+    if isinstance(value, str):
+        return address if instead else f"{value} {address}"
+    return value
+
+
+def test_no_address_is_published(messages_path: Path, tmp_path: Path) -> None:
+    """Of mail or of the net, whatever the bus says where; real, simulated, and hostile messages."""
+    site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, BUNDLED, bus={"environments": ()})
+    real = messages_path.read_bytes().splitlines()
+    site.feed(real)
+    site.feed(islice(simulate(Traffic(NOON, NOON + 6 * 3600, seed=7)), 2_000))
+    for number, address in enumerate(ADDRESSES):
+        for instead in (True, False):
+            lines = []
+            for at, raw in enumerate(real):
+                message = parse(raw)
+                body = hostile(message.body, address, instead=instead)
+                one = {"id": f"{number}-{instead}-{at}", "topic": message.topic, "timestamp": message.timestamp + 86400}
+                lines.append(orjson.dumps({**one, "body": body}))
+            site.feed(lines)
+    site.publish()
+    addresses = re.compile(rb"192\.0\.2\.7|2001:db8::7|mail\.example|[\w.+-]+@[\w-]+\.[\w.-]+")
+    files = {path: data for path, data in site.aliases().items() if not path.startswith(("docs/", "examples/"))}
+    assert len(files) > 500
+    found = {path: set(addresses.findall(data + path.encode())) for path, data in files.items()}
+    assert {path: names for path, names in found.items() if names} == {}
+    site.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("me@example.org, <you@example.org>!", "_, <_>!"),
+        ("from 10.0.0.1. or 10.0.0.1:80", "from _. or _:80"),
+        ("at ::1 and fe80::1, std::string, 12:30:45", "at _ and _, std::string, 12:30:45"),
+        ("foo-1.2.3.4-1.fc22, 1.2.3.4.5, v1.2.3.4, 999.1.1.1", "foo-1.2.3.4-1.fc22, 1.2.3.4.5, v1.2.3.4, 999.1.1.1"),
+        ("@group and @ann:fedora.im, a@b", "@group and @ann:fedora.im, a@b"),
+    ],
+)
+def test_addresses_are_masked_in_text(text: str, left: str) -> None:
+    """Versions, times and names that look alike are left alone."""
+    assert without_addresses(text) == left
 
 
 def test_plugins_about_people_can_be_turned_off(database_url: str, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from statscache.exceptions import ConfigurationError, PublishError
 from statscache.publish import cloudfront, headers, pointer, retrying
 from statscache.publish.s3 import S3Target
 from statscache.publish.target import File
+from statscache.service.forgetting import forget
 
 pytestmark = pytest.mark.slow
 
@@ -362,6 +363,29 @@ def test_a_bucket_is_swept_of_what_another_database_published(bucket: Bucket, tm
     assert {"robots.txt", "site/robots.txt"} < held
     assert follow(bucket.tree(tmp_path / "copy")) == follow(site.public)
     site.close()
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_what_holds_a_forgotten_name_leaves_the_bucket_at_once(
+    moto_bucket: Bucket, tmp_path: Path, compressed: bool
+) -> None:
+    """Neither a path nor a byte of any object has it, those of retained snapshots included, without a grace."""
+    site = new_site(tmp_path, moto_bucket.section(gzip=compressed))
+    for number in range(3):
+        site.feed([line(f"z{number}", NOON + number, body={"buyer": "zaphod", "thing": "hat"})])
+        site.publish()
+    assert holding(moto_bucket.tree(tmp_path / "before"), b"zaphod")
+    done = forget(site.installation, "zaphod", lambda *_: None)
+    assert (done.messages, done.owed) == (3, [])
+    assert holding(moto_bucket.tree(tmp_path / "after"), b"zaphod") == []
+    assert_right(moto_bucket, site, tmp_path / "again")
+    site.close()
+
+
+def holding(tree: Path, name: bytes) -> list[str]:
+    """Return the paths of a tree that hold a name, or whose files do."""
+    files = {path.relative_to(tree).as_posix(): path.read_bytes() for path in tree.rglob("*") if path.is_file()}
+    return [path for path, data in files.items() if name in data or name.decode() in path]
 
 
 def test_a_change_of_encoding_takes_effect_when_forced(bucket: Bucket, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from statscache.config import Config
 from statscache.service.health import health, silence
 from statscache.service.metrics import text
 from statscache.service.run import live
+from statscache.snapshot import retention
 from statscache.store import targets
 from statscache.store.targets import TargetRow
 from statscache.timeline import iso
@@ -35,10 +36,13 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
         state = health(connection, installation.registry, names)
         silent = silence(connection)
         places = targets.listed(connection, names)
+        owed = retention.owed(connection)
     bad = [row for row in state["plugins"] if row["state"] in ("failed", "stale")]
     concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
     concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
     concerns += [row.error for row in places if row.error]
+    if owed:
+        concerns.append(f"{counted(owed, 'object')} of people who were forgotten may be at a target still: publish")
     if max_age is not None:
         concerns += _idle(context.config, state, places, max_age)
     if json_:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from statscache.derivation.values import at, paths, text_at
+from statscache.derivation.values import at, paths, text_at, without_addresses
 
 MAX_SUBTITLE = 200
 """Characters of the longest subtitle."""
@@ -116,7 +116,7 @@ def _several(names: tuple[str, ...]) -> str:
 
 
 def _one_line(text: str) -> str:
-    words = " ".join(text[: 4 * MAX_SUBTITLE].split())
+    words = without_addresses(" ".join(text[: 4 * MAX_SUBTITLE].split()))
     line = "".join(character for character in words if character.isprintable())
     return line if len(line) <= MAX_SUBTITLE else line[: MAX_SUBTITLE - 1] + "…"
 
@@ -138,16 +138,21 @@ def link(name: str, body: dict[str, Any]) -> str | None:
             base, places = _PAGES[start]
             for path in places:
                 found = at(body, path)
-                if type(found) in (int, str) and 0 < len(str(found)) <= MAX_URL // 10:
-                    return base + quote(str(found), safe="")
+                named = str(found) if type(found) in (int, str) else ""
+                if 0 < len(named) <= MAX_URL // 10 and without_addresses(named) == named:
+                    return base + quote(named, safe="")
     return None
 
 
 def is_url(text: str) -> bool:
-    """Tell whether `text` is an http or https URL that is safe as the target of a link, whoever wrote it."""
+    """Tell whether `text` is an http or https URL that is safe as the target of a link, whoever wrote it.
+
+    One with an address of mail or a bare one of the net in it is not, for it is shown to everybody.
+    """
     return (
         text.startswith(("https://", "http://"))
         and len(text) <= MAX_URL
         and text.isprintable()
         and not any(mark in text for mark in " \"'<>`\\{}|^")
+        and without_addresses(text) == text
     )

@@ -24,7 +24,23 @@ _ACCOUNT = (
     re.compile(r"([^/@:\s]+)@fedoraproject\.org", re.ASCII),
     re.compile(r"@([^/@:\s]+):fedora\.im", re.ASCII),
 )
+_MAIL = re.compile(r"[^\s@<>()\"',;]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+_NET = re.compile(
+    r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?!\.?[\w-])|(?<![\w:.])(?=[\da-fA-F:]*:[\da-fA-F]*:)[\da-fA-F:.]+"
+)
 _PERSON_KEYS = ("username", "name", "nickname", "login")
+
+
+def without_addresses(text: str) -> str:
+    """Return a text with `_` for each address of mail or of the net, which are not for everybody's eyes."""
+    if "@" in text:
+        text = _MAIL.sub("_", text)
+    return _NET.sub(_masked, text) if "." in text or ":" in text else text
+
+
+def _masked(found: re.Match[str]) -> str:
+    address = found[0].rstrip(".")
+    return "_" if _is_host(address) else found[0]
 
 
 def paths(text: str) -> tuple[Path, ...]:
@@ -82,7 +98,7 @@ def _person(text: str) -> str | None:
             break
     if len(name) > MAX_NAME or "@" in name or "://" in name or not name.isprintable() or name.lower() in _NOBODY:
         return None
-    return None if _is_host(name) else name
+    return None if _is_host(name) or without_addresses(name) != name else name
 
 
 def _is_host(name: str) -> bool:
@@ -130,7 +146,8 @@ def packages(value: Any) -> list[str]:
     """
     if type(value) is str:
         name = value.strip()
-        return [name] if name and name != "_" and len(name) <= MAX_NAME and name.isprintable() else []
+        is_name = name and name != "_" and len(name) <= MAX_NAME and name.isprintable()
+        return [name] if is_name and without_addresses(name) == name else []
     if value is None:
         return []
     if type(value) is dict:

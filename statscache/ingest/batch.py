@@ -18,7 +18,7 @@ from statscache.exceptions import MalformedMessage
 from statscache.ingest.columns import Columns, deriving
 from statscache.ingest.fold import Observed, observe, observe_columns
 from statscache.ingest.outcome import Delivery
-from statscache.message import Message, address
+from statscache.message import Message, address, envelope
 from statscache.parsing import parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry, wants
@@ -148,7 +148,7 @@ class Preparer:
                 batch.foreign += 1
             elif timestamp > latest:
                 left = self.suppression.scrub(message) if forgetting else message
-                held = raw.strip() if left is message else left.envelope()
+                held = raw.strip() if left is message else envelope(left.record())
                 batch.held.append((canonical.digest64(held), timestamp - TOLERANCE, held))
             else:
                 # A copy is known by what was sent.

@@ -146,9 +146,13 @@ class Forgetting:
                     self._withdraw(connection, plugin, row, pairs, end.through)
             return len(changed)
 
+    def leaves_alone(self, message: Message) -> bool:
+        """Return whether the name is to stay in a message, being a word for something else there."""
+        return self._where_involved and not self._involved(message)
+
     def _without(self, message: Message) -> Message:
         """Return the message without the person; itself if nothing is to change."""
-        if self._where_involved and not self._involved(message):
+        if self.leaves_alone(message):
             return message
         left = scrub(message, self._names)
         return message if left.record() == message.record() else left
@@ -246,7 +250,7 @@ class Forgetting:
     def search_state(self) -> list[str]:
         """Take out of the state what no message of the journal explains any longer.
 
-        So it is where old messages were removed, and with plugins that are active no longer, whose state goes.
+        So it is where old messages were removed, and with plugins that are not active here, whose state goes.
 
         Returns:
             Names of tables that hold the name, and that no active plugin answers for.
@@ -260,7 +264,7 @@ class Forgetting:
                 plugin = active.get(name)
                 if row.id not in found and row.id not in elsewhere:
                     continue
-                if plugin is None:
+                if plugin is None or row.version != catchup.version_of(plugin):
                     self._empty(connection, row)
                 elif self._where_involved and not plugin.people:
                     # The word may be something else there, and what it was of the person has been taken out.

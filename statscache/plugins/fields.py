@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from statscache.derivation.text import is_url
+from statscache.derivation.values import without_addresses
 
 LONGEST = 500
 """Characters of the longest text that `text` and `texts` return."""
@@ -22,9 +23,12 @@ def value(found: Any, *path: str) -> Any:
 
 
 def text(found: Any, *path: str) -> str | None:
-    """Return the text at `path`; None if there is none, or if it is empty or longer than `LONGEST` characters."""
+    """Return the text at `path`; None if there is none, or if it is empty or longer than `LONGEST` characters.
+
+    `_` stands in it for each address of mail or of the net.
+    """
     found = value(found, *path)
-    return found if _is_text(found) else None
+    return without_addresses(found) if _is_text(found) else None
 
 
 def number(found: Any, *path: str) -> int | None:
@@ -43,7 +47,7 @@ def items(found: Any, *path: str) -> list[Any]:
 
 def texts(found: Any, *path: str) -> list[str]:
     """Return what `text` would return of each item of the list at `path`; whatever else is in it is left out."""
-    return [item for item in items(found, *path) if _is_text(item)]
+    return [without_addresses(item) for item in items(found, *path) if _is_text(item)]
 
 
 def entries(found: Any, *path: str) -> list[tuple[str, str]]:
@@ -52,7 +56,10 @@ def entries(found: Any, *path: str) -> list[tuple[str, str]]:
     The order in which a sender wrote them means nothing, and the journal does not keep it.
     """
     found = value(found, *path)
-    return sorted(entry for entry in found.items() if all(map(_is_text, entry))) if isinstance(found, Mapping) else []
+    if not isinstance(found, Mapping):
+        return []
+    named = (entry for entry in found.items() if all(map(_is_text, entry)))
+    return sorted((without_addresses(key), without_addresses(said)) for key, said in named)
 
 
 def url(found: Any, *path: str) -> str | None:

@@ -11,7 +11,7 @@ from uuid import uuid4
 import zstandard
 
 from statscache.exceptions import ExportError
-from statscache.message import Message
+from statscache.message import envelope
 from statscache.service.installation import Installation
 from statscache.store import journal
 
@@ -32,7 +32,7 @@ def export(installation: Installation, out: BinaryIO, progress: Callable[[int, i
         end = journal.head(connection).position
         total = end - journal.removed(connection).messages
         for _, record in journal.read(connection, 0, end):
-            out.write(Message.from_record(record).envelope() + b"\n")
+            out.write(envelope(record) + b"\n")
             number += 1
             if number % _MESSAGES_BETWEEN_WORDS == 0:
                 progress(number, total)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from statscache.derivation.values import person
 from statscache.exceptions import NameRefused
 from statscache.ingest.forgetting import Forgetting, Found
-from statscache.scrubbing import forms, scrub_bytes
+from statscache.scrubbing import forms
 from statscache.service.installation import Installation
 from statscache.service.publishing import PATIENCE, Publishing
 from statscache.service.traces import Traces
@@ -93,16 +93,20 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
         tables = work.search_state()
         done.owed += [f"table {table} holds the name, and no active plugin has it: drop it" for table in tables]
         with database.writing() as connection:
-            done.held = waiting.scrub_held(connection, forms(name))
+            done.held = waiting.scrub_held(connection, work.leaves_alone, forms(name))
             done.set_aside = waiting.scrub_quarantine(connection, forms(name))
-        _rewrite_spool(installation, name, done)
+        done.files = _rewrite_spool(
+            installation, lambda line: waiting.scrub_line(line, work.leaves_alone, forms(name)), done
+        )
         _catch_up(installation, tell)
         done.taken_out, done.folded_anew = sorted(work.taken_out - work.folded_anew), sorted(work.folded_anew)
         publishing = Publishing(installation)
         purged, failure = publishing.forget(
             Traces(name), lambda at, all_: tell("searching what was published", at, all_)
         )
-        done.snapshots, done.objects, done.left = purged.snapshots, purged.objects, purged.left
+        done.snapshots, done.objects = purged.snapshots, purged.objects
+        # A word that was left alone stands in many files.
+        done.left = [] if where_involved else purged.left
         if failure:
             done.owed.append(f"{failure}; the next publication removes there what is left")
     if not _wiped(installation):
@@ -139,19 +143,21 @@ def _refuse_word(found: Found) -> None:
         )
 
 
-def _rewrite_spool(installation: Installation, name: str, done: Forgotten) -> None:
-    section = installation.config.sources.spool
+def _rewrite_spool(installation: Installation, change: Callable[[bytes], bytes], done: Forgotten) -> int:
+    """Rewrite the lines of all files of the spool, and return how many files changed."""
+    section, files = installation.config.sources.spool, 0
     if section is None:
-        return
+        return 0
     spool, deadline = Spool(section.path), time.monotonic() + _WAITS
     while True:
-        changed, busy = spool.rewrite(lambda line: scrub_bytes(line, forms(name)))
-        done.files += changed
+        changed, busy = spool.rewrite(change)
+        files += changed
         if not busy or time.monotonic() > deadline:
             break
         time.sleep(_PAUSE)
     if busy:
         done.owed.append(f"files of the spool that are being written or read: {len(busy)}; run the same again")
+    return files
 
 
 def _catch_up(installation: Installation, tell: Tell) -> None:

@@ -9,7 +9,7 @@ import zstandard
 from sqlalchemy import Connection, select
 
 from statscache import canonical
-from statscache.message import Message
+from statscache.message import Message, envelope
 from statscache.plugins import Table
 from statscache.scrubbing import forms, is_within, occurs, scrub, scrub_bytes, texts
 from statscache.service.forgetting import checked
@@ -53,7 +53,7 @@ def _messages(connection: Connection, names: frozenset[str]) -> Iterator[bytes]:
         if is_within(line, names):
             message = Message.from_record(line)
             if scrub(message, names).record() != line:
-                yield message.envelope()
+                yield envelope(line)
 
 
 def _set_aside(connection: Connection, names: frozenset[str]) -> Iterator[dict[str, Any]]:

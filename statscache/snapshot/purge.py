@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from statscache.snapshot import manifest, record, retention, tree
 from statscache.snapshot.manifest import Load
@@ -35,12 +35,12 @@ class Purged:
 
 def tainted(connection: Connection, holds: Holds, tell: Callable[[int, int], None]) -> set[str]:
     """Return the names of the objects that hold the name; `tell` is told how many of how many were looked at."""
-    names = list(connection.scalars(select(object_.c.name)))
+    total = connection.scalar(select(func.count()).select_from(object_)) or 0
     found = set()
-    for number, name in enumerate(names, start=1):
-        if holds(published.load(connection, name)):
+    for number, (name, data) in enumerate(published.every(connection), start=1):
+        if holds(data):
             found.add(name)
-        tell(number, len(names))
+        tell(number, total)
     return found
 
 

@@ -4,7 +4,7 @@ A *directory* is a path relative to a subtree, `""` for the subtree itself; the 
 object's name is the SHA-256 of its bytes and the extension of the file, which decides its content type.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -69,6 +69,13 @@ def load(connection: Connection, name: str) -> bytes:
     if data is None:
         raise KeyError(name)
     return zstandard.ZstdDecompressor().decompress(data)
+
+
+def every(connection: Connection) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of every object, with flat memory."""
+    query = select(object_.c.name, object_.c.data).execution_options(yield_per=100)
+    for row in connection.execute(query):
+        yield row.name, zstandard.ZstdDecompressor().decompress(row.data)
 
 
 def unknown(connection: Connection, names: Collection[str]) -> set[str]:

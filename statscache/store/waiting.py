@@ -1,36 +1,46 @@
 """A person's name taken out of what was held back and set aside, bytes that are no part of the journal yet."""
 
+from collections.abc import Callable
+
 import zstandard
 from sqlalchemy import Connection, delete, select, update
 
 from statscache import canonical
 from statscache.exceptions import MalformedMessage
-from statscache.message import parse
+from statscache.message import Message, envelope
+from statscache.parsing import parse
 from statscache.scrubbing import scrub, scrub_bytes
 from statscache.store import sources
 from statscache.store.schema import held, quarantine
 
+LeavesAlone = Callable[[Message], bool]
+"""Returns whether the name is to stay in a message, being a word for something else there."""
 
-def scrub_held(connection: Connection, names: frozenset[str]) -> int:
-    """Take names out of messages of the future; return how many changed. They keep the ids that they came with."""
+
+def scrub_held(connection: Connection, leaves_alone: LeavesAlone, names: frozenset[str]) -> int:
+    """Take a person out of messages of the future; return how many changed. They keep the ids that they came with."""
     changed = 0
     for row in connection.execute(select(held)).all():
-        left = _without(row.data, names)
-        if left != row.data:
-            changed += 1
-            sources.release(connection, [row.digest])
-            sources.hold(connection, [(canonical.digest64(left), row.due, row.source, left)])
+        if scrub_line(row.data, leaves_alone, names) == row.data:
+            continue
+        changed += 1
+        # The id of a message that came without one is made of what it says.
+        left = envelope(scrub(parse(row.data), names).record())
+        sources.release(connection, [row.digest])
+        sources.hold(connection, [(canonical.digest64(left), row.due, row.source, left)])
     return changed
 
 
-def _without(raw: bytes, names: frozenset[str]) -> bytes:
+def scrub_line(raw: bytes, leaves_alone: LeavesAlone, names: frozenset[str]) -> bytes:
+    """Return a line of an archive without a person; itself if nothing is to change."""
+    left = scrub_bytes(raw, names)
+    if left == raw:
+        return raw
     try:
         message = parse(raw)
     except MalformedMessage:
-        return scrub_bytes(raw, names)
-    if scrub_bytes(raw, names) == raw:
-        return raw
-    return scrub(message, names).envelope()
+        return left
+    return raw if leaves_alone(message) else left
 
 
 def scrub_quarantine(connection: Connection, names: frozenset[str]) -> int:
