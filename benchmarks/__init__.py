@@ -1,1 +1,7 @@
 """What the project promises about its cost and its endurance, measured: `make bench` and `make torture`."""
+
+import sys
+from pathlib import Path
+
+# The servers are those of the tests.
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))

@@ -13,6 +13,7 @@ class Result:
         value: The number.
         unit: Of the number; `x` where it is a ratio.
         most: The greatest value that is promised; None where nothing is.
+        least: The least value that is promised, likewise.
         note: What the number is made of.
     """
 
@@ -20,22 +21,30 @@ class Result:
     value: float
     unit: str = "x"
     most: float | None = None
+    least: float | None = None
     note: str = ""
 
     @property
     def verdict(self) -> str:
         """Whether the promise is kept; `-` where nothing is promised."""
-        if self.most is None:
+        if self.most is None and self.least is None:
             return "-"
-        return "met" if self.value <= self.most else "MISSED"
+        met = (self.most is None or self.value <= self.most) and (self.least is None or self.value >= self.least)
+        return "met" if met else "MISSED"
+
+    @property
+    def promise(self) -> str:
+        """What is promised, for a person; `-` where nothing is."""
+        if self.least is not None:
+            return f">= {self.least:g} {self.unit}"
+        return "-" if self.most is None else f"<= {self.most:g} {self.unit}"
 
 
 def table(results: Sequence[Result]) -> str:
     """Return the results as lines of aligned columns."""
-    rows = [("", "measured", "at most", "", "")]
+    rows = [("", "measured", "promised", "", "")]
     for result in results:
-        most = "-" if result.most is None else f"{result.most:g} {result.unit}"
-        rows.append((result.what, f"{result.value:.2f} {result.unit}", most, result.verdict, result.note))
+        rows.append((result.what, f"{result.value:.2f} {result.unit}", result.promise, result.verdict, result.note))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     lines = []
     for what, *middle, note in rows:

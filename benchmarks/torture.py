@@ -1,21 +1,20 @@
 """Torture: kill a real `statscache run` again and again, complete it from an archive, and compare what it publishes.
 
     python -m benchmarks.torture [--kills 50] [--seed N] [--database URL]...
+    python -m benchmarks.torture --outages SECONDS [--seed N]
 
 Simulated traffic flows on a real fedmsg bus that outlives every kill; what passes while nobody listens is lost, as in
 life. Each kill is a SIGKILL, aimed at a line of the service's own log; where it hit is told by the last lines that the
 killed process had written. After each kill a reader follows the published pointer. In the end the database is completed
 from an archive of all that was sent, and must publish the snapshot that the archive alone gives in an empty database.
 
+With `--outages`, the servers around it fail too: see `benchmarks.outages`.
+
 Exit status: 0 if so, 1 on any difference, 2 for wrong usage.
 """
 
-import os
 import random
-import select
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -29,8 +28,11 @@ from pathlib import Path
 import click
 import orjson
 
-from benchmarks.kills import AIMS, EXPECTED_TROUBLE, Aim, Log
-from benchmarks.tree import BrokenTree, Tree
+from benchmarks import outages
+from benchmarks.kills import AIMS, Aim, Log
+from benchmarks.tortured import Installation, TortureError
+from benchmarks.tree import BrokenTree
+from servers import PostgreSQL
 from statscache.sources.bus import publish_on_bus
 from statscache.sources.simulator import Traffic, simulate
 
@@ -42,30 +44,6 @@ RATE = 400.0
 
 PER_DAY = 15_000
 """Messages of a simulated day, so that a second on the bus is 40 simulated minutes, and buckets of all widths end."""
-
-PATIENCE = 60.0
-"""Seconds in which the service must come to where it is to be killed."""
-
-_CONFIGURATION = """\
-[database]
-url = "{url}"
-
-[sources.fedmsg]
-endpoints = ["{endpoint}"]
-
-[publish]
-interval = 1
-title = "torture"
-
-# Little is kept, so that kills meet deletions too.
-[publish.retention]
-snapshots = 5
-grace_hours = 0
-"""
-
-
-class TortureError(Exception):
-    """Something differs from what an undisturbed run gives; the text says what."""
 
 
 class Bus(threading.Thread):
@@ -115,115 +93,6 @@ class Bus(threading.Thread):
                 yield line
 
 
-class Installation:
-    """A directory with a configuration, in which commands are run."""
-
-    def __init__(self, directory: Path, url: str, endpoint: str) -> None:
-        self.directory = directory
-        self.tree = Tree(directory / "public")
-        directory.mkdir()
-        (directory / "statscache.toml").write_text(_CONFIGURATION.format(url=url, endpoint=endpoint))
-
-    def do(self, *arguments: str, **environment: str) -> bytes:
-        """Run a command to its end, with these variables in its environment, and return its output.
-
-        Raises:
-            TortureError: It failed.
-        """
-        for _ in range(10):
-            done = subprocess.run(
-                self._command(arguments),
-                cwd=self.directory,
-                env={**os.environ, **environment},
-                capture_output=True,
-                check=False,
-            )
-            if EXPECTED_TROUBLE not in done.stderr:
-                break
-            time.sleep(1)
-        if done.returncode:
-            said = (done.stdout + done.stderr).decode(errors="replace")
-            raise TortureError(f"statscache {' '.join(arguments)} ended with status {done.returncode}:\n{said}")
-        return done.stdout
-
-    def kill(self, arguments: Sequence[str], aim: Aim, rng: random.Random) -> Log:
-        """Run a command and kill it where it is aimed at; return what it had written.
-
-        Raises:
-            TortureError: It ended by itself.
-        """
-        # The time zone of a process is nobody's business.
-        zone = rng.choice(["UTC", "Pacific/Auckland", "America/St_Johns"])
-        process = subprocess.Popen(
-            self._command(["-v", *arguments]),
-            cwd=self.directory,
-            env={**os.environ, "TZ": zone},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stderr is not None
-        with process.stderr as pipe:
-            text = b""
-            deadline = time.monotonic() + PATIENCE
-            while not aim.is_reached(text):
-                left = deadline - time.monotonic()
-                if left <= 0 or not select.select([pipe], [], [], left)[0]:
-                    break
-                if not (chunk := os.read(pipe.fileno(), 65536)):
-                    break
-                text += chunk
-            time.sleep(rng.uniform(0, aim.delay))
-            process.kill()
-            text += pipe.read()
-        status = process.wait()
-        if status != -signal.SIGKILL or not aim.is_reached(text):
-            did = f"ended by itself with status {status}" if status != -signal.SIGKILL else "did not get on"
-            end = b"\n".join(text.splitlines()[-20:]).decode(errors="replace")
-            raise TortureError(f"statscache {' '.join(arguments)} {did}, before {aim.text.decode()!r}:\n{end}")
-        return Log(text)
-
-    def complete(self, bus: Bus) -> str:
-        """Complete from the archive of the bus, publish, and return the id of the snapshot."""
-        self.do("backfill", *bus.history)
-        return str(orjson.loads(self.do("publish", "--json"))["id"])
-
-    def check(self, identity: str, sent: int) -> None:
-        """Check everything that can be checked of one installation.
-
-        Args:
-            identity: The snapshot that is published.
-            sent: How many messages there were.
-
-        Raises:
-            TortureError: Something is wrong with the database.
-            BrokenTree: Something is wrong with what is published.
-        """
-        forced = str(orjson.loads(self.do("publish", "--force", "--json"))["id"])
-        if forced != identity:
-            raise TortureError(f"publish --force gives snapshot {forced}, and incremental rendering gave {identity}")
-        self.do("verify", "--journal")
-        self.do("db", "check")
-        state = orjson.loads(self.do("status", "--json"))
-        if state["journal"]["messages"] != sent or state["gaps"]:
-            raise TortureError(f"{sent} messages were sent, and status says {state['journal']}, gaps {state['gaps']}")
-        self._check_plugins()
-        self.tree.check()
-        # Where one snapshot is retained, nothing may be left of the others, nor of those that were never finished.
-        self.do("publish", STATSCACHE_PUBLISH__RETENTION__SNAPSHOTS="1")
-        self.tree.check_whole()
-
-    def _check_plugins(self) -> None:
-        installed = {row["name"] for row in orjson.loads(self.do("plugins", "--json"))["plugins"]}
-        published = {row["name"]: row for row in self.tree.index()["plugins"]}
-        if missing := sorted(installed - published.keys()):
-            raise TortureError(f"these plugins took no part: {', '.join(missing)}")
-        if lame := sorted(name for name, row in published.items() if row["state"] != "ok"):
-            raise TortureError(f"these plugins are not ok: {', '.join(lame)}")
-
-    def _command(self, arguments: Sequence[str]) -> list[str]:
-        return [sys.executable, "-m", "statscache", *arguments]
-
-
 def torture(directory: Path, url: str, kills: int, seed: int) -> list[str]:
     """Torture an installation on the empty database `url`, and return what is to be said of it, line by line.
 
@@ -248,7 +117,7 @@ def torture(directory: Path, url: str, kills: int, seed: int) -> list[str]:
     for _ in range(2):
         logs.append(tortured.kill(["backfill", *bus.history], Aim(b"transaction begins", 0.05, warm=False), rng))
     said = _summary(logs, kills, bus)
-    ended, expected = tortured.complete(bus), undisturbed.complete(bus)
+    ended, expected = tortured.complete(bus.history), undisturbed.complete(bus.history)
     if ended != expected:
         differing = "\n  ".join(tortured.tree.differences(undisturbed.tree))
         raise TortureError(f"the end is snapshot {ended}, undisturbed {expected}; these differ:\n  {differing}")
@@ -292,10 +161,17 @@ def _kind(url: str) -> str:
     metavar="URL",
     help="An empty database, by its SQLAlchemy URL; may be repeated. Default: SQLite, and PostgreSQL if installed.",
 )
-def main(kills: int, seed: int, urls: Sequence[str]) -> None:
+@click.option("--outages", "seconds", type=click.IntRange(1), help="Let all servers fail instead, for so many seconds.")
+def main(kills: int, seed: int, urls: Sequence[str], seconds: int | None) -> None:
     """Kill a real run again and again, and compare what it publishes in the end with an undisturbed run."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="statscache-torture-")))
+        if seconds is not None:
+            try:
+                click.echo("\n".join(outages.torture(directory, seconds, seed)))
+            except (TortureError, BrokenTree) as error:
+                raise click.ClickException(str(error)) from error
+            return
         databases = list(urls or _databases(stack))
         # Each waits most of its time, so they share the machine well.
         pool = stack.enter_context(ThreadPoolExecutor(len(databases)))
@@ -315,9 +191,6 @@ def main(kills: int, seed: int, urls: Sequence[str]) -> None:
 
 def _databases(stack: ExitStack) -> Iterator[str]:
     yield "sqlite:///statscache.db"
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-    from servers import PostgreSQL
-
     programs = PostgreSQL.find()
     if programs is None:
         click.echo("PostgreSQL is not installed, and is left out", err=True)

@@ -61,7 +61,8 @@ class PostgreSQL:
             shutil.chown(self._directory, self._user)
         self._log = self._directory / "log"
         try:
-            self._start()
+            self._initialize()
+            self.start()
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -70,15 +71,19 @@ class PostgreSQL:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.stop()
+        shutil.rmtree(self._directory, ignore_errors=True)
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Ends the server and all connections: properly, or by SIGQUIT as if it had crashed."""
         if self._process is not None:
-            # A fast shutdown, which ends open connections.
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(number)
             try:
                 self._process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        shutil.rmtree(self._directory, ignore_errors=True)
+            self._process = None
 
     def url(self, database: str) -> str:
         """The SQLAlchemy URL of a database on this server."""
@@ -91,11 +96,10 @@ class PostgreSQL:
         ) as connection:
             connection.execute(statement.encode())
 
-    def _start(self) -> None:
-        data = self._directory / "data"
+    def _initialize(self) -> None:
         self._run(
             "initdb",
-            f"--pgdata={data}",
+            f"--pgdata={self._directory / 'data'}",
             f"--username={self._user}",
             "--auth=trust",
             "--no-sync",
@@ -104,17 +108,19 @@ class PostgreSQL:
             "--locale-provider=icu",
             "--icu-locale=en-US",
         )
+
+    def start(self) -> None:
+        """Starts the server on its data, and returns when it answers."""
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self._directory),
             "timezone": "Pacific/Auckland",
             "fsync": "off",
-            "synchronous_commit": "off",
             "full_page_writes": "off",
             "autovacuum": "off",
             "max_connections": "60",
         }
-        command = [str(self._programs / "postgres"), "-D", str(data)]
+        command = [str(self._programs / "postgres"), "-D", str(self._directory / "data")]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
         with self._log.open("ab") as log:

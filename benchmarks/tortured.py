@@ -1,0 +1,158 @@
+"""An installation that is tortured: a directory of its own, in which commands are run and killed."""
+
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import orjson
+
+from benchmarks.kills import EXPECTED_TROUBLE, Aim, Log
+from benchmarks.tree import Tree
+
+PATIENCE = 300.0
+"""Seconds in which the service must come to where it is to be killed."""
+
+_CONFIGURATION = """\
+[database]
+url = "{url}"
+
+[sources.fedmsg]
+endpoints = ["{endpoint}"]
+
+[publish]
+interval = 1
+title = "torture"
+
+# Little is kept, so that kills meet deletions too.
+[publish.retention]
+snapshots = 5
+grace_hours = 0
+
+{more}
+"""
+
+
+class TortureError(Exception):
+    """Something differs from what an undisturbed run gives; the text says what."""
+
+
+class Installation:
+    """A directory with a configuration, in which commands are run.
+
+    Args:
+        directory: Where, which is made.
+        url: The SQLAlchemy URL of its database.
+        endpoint: The fedmsg bus that it consumes.
+        more: More sections of its configuration.
+    """
+
+    def __init__(self, directory: Path, url: str, endpoint: str, more: str = "") -> None:
+        self.directory = directory
+        self.tree = Tree(directory / "public")
+        directory.mkdir()
+        (directory / "statscache.toml").write_text(_CONFIGURATION.format(url=url, endpoint=endpoint, more=more))
+
+    def do(self, *arguments: str, **environment: str) -> bytes:
+        """Run a command to its end, with these variables in its environment, and return its output.
+
+        Raises:
+            TortureError: It failed.
+        """
+        for _ in range(10):
+            done = subprocess.run(
+                self._command(arguments),
+                cwd=self.directory,
+                env={**os.environ, **environment},
+                capture_output=True,
+                check=False,
+            )
+            if EXPECTED_TROUBLE not in done.stderr:
+                break
+            time.sleep(1)
+        if done.returncode:
+            said = (done.stdout + done.stderr).decode(errors="replace")
+            raise TortureError(f"statscache {' '.join(arguments)} ended with status {done.returncode}:\n{said}")
+        return done.stdout
+
+    def kill(self, arguments: Sequence[str], aim: Aim, rng: random.Random) -> Log:
+        """Run a command and kill it where it is aimed at; return what it had written.
+
+        Raises:
+            TortureError: It ended by itself.
+        """
+        # The time zone of a process is nobody's business.
+        zone = rng.choice(["UTC", "Pacific/Auckland", "America/St_Johns"])
+        process = subprocess.Popen(
+            self._command(["-v", *arguments]),
+            cwd=self.directory,
+            env={**os.environ, "TZ": zone},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stderr is not None
+        with process.stderr as pipe:
+            text = b""
+            deadline = time.monotonic() + PATIENCE
+            while not aim.is_reached(text):
+                left = deadline - time.monotonic()
+                if left <= 0 or not select.select([pipe], [], [], left)[0]:
+                    break
+                if not (chunk := os.read(pipe.fileno(), 65536)):
+                    break
+                text += chunk
+            time.sleep(rng.uniform(0, aim.delay))
+            process.kill()
+            text += pipe.read()
+        status = process.wait()
+        if status != -signal.SIGKILL or not aim.is_reached(text):
+            did = f"ended by itself with status {status}" if status != -signal.SIGKILL else "did not get on"
+            end = b"\n".join(text.splitlines()[-20:]).decode(errors="replace")
+            raise TortureError(f"statscache {' '.join(arguments)} {did}, before {aim.text.decode()!r}:\n{end}")
+        return Log(text)
+
+    def complete(self, history: Sequence[str]) -> str:
+        """Complete by `backfill` with these arguments, publish, and return the id of the snapshot."""
+        self.do("backfill", *history)
+        return str(orjson.loads(self.do("publish", "--json"))["id"])
+
+    def check(self, identity: str, sent: int) -> None:
+        """Check everything that can be checked of one installation.
+
+        Args:
+            identity: The snapshot that is published.
+            sent: How many messages there were.
+
+        Raises:
+            TortureError: Something is wrong with the database.
+            BrokenTree: Something is wrong with what is published.
+        """
+        forced = str(orjson.loads(self.do("publish", "--force", "--json"))["id"])
+        if forced != identity:
+            raise TortureError(f"publish --force gives snapshot {forced}, and incremental rendering gave {identity}")
+        self.do("verify", "--journal")
+        self.do("db", "check")
+        state = orjson.loads(self.do("status", "--json"))
+        if state["journal"]["messages"] != sent or state["gaps"]:
+            raise TortureError(f"{sent} messages were sent, and status says {state['journal']}, gaps {state['gaps']}")
+        self._check_plugins()
+        self.tree.check()
+        # Where one snapshot is retained, nothing may be left of the others, nor of those that were never finished.
+        self.do("publish", STATSCACHE_PUBLISH__RETENTION__SNAPSHOTS="1")
+        self.tree.check_whole()
+
+    def _check_plugins(self) -> None:
+        installed = {row["name"] for row in orjson.loads(self.do("plugins", "--json"))["plugins"]}
+        published = {row["name"]: row for row in self.tree.index()["plugins"]}
+        if missing := sorted(installed - published.keys()):
+            raise TortureError(f"these plugins took no part: {', '.join(missing)}")
+        if lame := sorted(name for name, row in published.items() if row["state"] != "ok"):
+            raise TortureError(f"these plugins are not ok: {', '.join(lame)}")
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        return [sys.executable, "-m", "statscache", *arguments]
