@@ -21,10 +21,10 @@ from statscache.sources.bus import publish_on_bus
 RATE = 100
 """Messages a second."""
 
-SECONDS = 120
+SECONDS = 60
 """For so long."""
 
-_WARM_UP = 20
+_WARM_UP = 15
 """Seconds at the start that do not count: the first publication makes the whole site."""
 
 _CONFIGURATION = '[sources.fedmsg]\nendpoints = ["{endpoint}"]\n[publish]\ninterval = 1\n'

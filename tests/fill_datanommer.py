@@ -28,11 +28,11 @@ def fill(url: str) -> None:
             datanommer.Message.create(
                 **row, timestamp=sent.replace(tzinfo=None), headers=None, users=["somebody"], packages=["something"]
             )
-            datanommer.session.commit()
         else:
             headers = {**envelope["headers"], "sent-at": sent.isoformat()}
             properties = BasicProperties(headers=headers, message_id=envelope["id"])
             datanommer.add(Message(topic=envelope["topic"], body=envelope["body"], properties=properties))
+    datanommer.session.commit()
 
 
 if __name__ == "__main__":

@@ -97,6 +97,8 @@ def test_all_of_a_history_comes_and_is_complete(
         assert outcome.accepted == len(messages)
         assert outcome.set_aside == 0
         assert all(query["start"] > 0 for query in server.queries)
+        # No deep page is asked for, each of which would cost more than the one before.
+        assert {query["page"] for query in server.queries} == {1}
         assert server.busiest <= jobs
         asked = len(server.queries)
         assert walk.go().read == 0

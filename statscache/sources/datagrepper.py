@@ -5,13 +5,16 @@ What is to be known of the server:
 - A window is inclusive at both ends, and times behind it have fractions, which it cuts off. So windows share their
   ends: `[start, end]` and `[end, later]` lose nothing between them, and what both hold is a copy.
 - It answers in pages of at most 100 rows. Rows of one time have no fixed order, and rows with old times come late, so
-  pages may repeat a row and leave out another. What arrived is therefore counted, by distinct rows, against `total`.
+  deeper pages may repeat a row and leave out another, and each costs more than the one before. So a page is followed by
+  the first page from its last second on, and deeper pages are read only where that does not add up. What arrived is
+  counted against `total`.
 - A start of 0 is taken for none, and means everything.
 """
 
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from itertools import cycle
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -125,6 +128,34 @@ class Datagrepper:
         yield from self._parts(middle, end, patience)
 
     def _window(self, start: int, end: int) -> list[bytes]:
+        rows = self._by_time(start, end)
+        return self._by_page(start, end) if rows is None else [json.dumps(row).encode() for row in rows]
+
+    def _by_time(self, start: int, end: int) -> list[dict[str, Any]] | None:
+        """Return the rows of a window, of which only first pages are read; None if they do not add up.
+
+        A page holds all rows that are older than its last one. So the next page begins with the second of that, and
+        neither the order within a second nor the depth of pages matters.
+        """
+        found: list[dict[str, Any]] = []
+        since = start
+        while True:
+            total, rows = self._page(since, end, 1, "asc")
+            if total > MOST and end - start > 1:
+                raise _TooLarge
+            if len(rows) == total:
+                break
+            seconds = [_second(row) for row in rows]
+            last = max(seconds, default=0)
+            if not since < last <= end:
+                return None
+            found += (row for row, second in zip(rows, seconds, strict=True) if second < last)
+            since = last
+        found += rows
+        # A row that came late may be of a time that was read already. Rows that look alike are what the server has.
+        return found if since == start or self._page(start, end, 1, "asc").total == len(found) else None
+
+    def _by_page(self, start: int, end: int) -> list[bytes]:
         found: dict[object, bytes] = {}
         before = -1
         # Pages that repeat rows and leave out others make up for each other, as long as each reading brings something.
@@ -132,11 +163,6 @@ class Datagrepper:
             page = 1
             while True:
                 total, rows = self._page(start, end, page, order)
-                if total > MOST and end - start > 1:
-                    raise _TooLarge
-                if page == 1 and len(rows) == total:
-                    # Nothing can have shifted; rows that look alike are what the server has.
-                    return [json.dumps(row).encode() for row in rows]
                 for row in rows:
                     line = json.dumps(row).encode()
                     found.setdefault(_identity(row) or line, line)
@@ -186,6 +212,18 @@ def _parsed(data: bytes) -> _Page:
     if type(total) is not int or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise _Failed("JSON, but no page of rows: expected raw_messages and total")
     return _Page(total, rows)
+
+
+def _second(row: dict[str, Any]) -> int:
+    """Return the time of a row, in either shape, in whole seconds since 1970 UTC; 0 if it has none."""
+    timestamp, headers = row.get("timestamp"), row.get("headers")
+    try:
+        if timestamp is not None:
+            return int(timestamp)
+        sent = datetime.fromisoformat(headers["sent-at"] if isinstance(headers, dict) else "")
+        return int((sent if sent.tzinfo else sent.replace(tzinfo=UTC)).timestamp())
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return 0
 
 
 def _identity(row: dict[str, Any]) -> object:
