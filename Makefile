@@ -39,7 +39,7 @@ types: test-venv ## Types (mypy, strict)
 	@echo "== types (mypy)"
 	@$(BIN)/mypy $(CODE)
 
-bench: test-venv ## Speed and memory, as ratios
+bench: test-venv ## Speed and memory, as ratios; ARGS chooses sections
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 torture: test-venv ## Kill a real run again and again, and compare what it publishes in the end

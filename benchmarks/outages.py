@@ -137,7 +137,7 @@ class Service:
     """A `statscache run` that is started again whenever it has ended, as by a supervisor.
 
     Attributes:
-        ends: How often it ended by itself, with which status, which it should not.
+        ends: The statuses with which it ended by itself, as it does where it starts while the database is down.
     """
 
     def __init__(self, installation: Installation) -> None:
@@ -260,7 +260,7 @@ def torture(directory: Path, seconds: float, seed: int) -> list[str]:
         return [
             f"{sum(events.values())} outages in {seconds:.0f} s:",
             *(f"  {number:4} {event}" for event, number in events.most_common()),
-            f"the service ended by itself {len(service.ends)} times",
+            f"the service ended by itself {len(service.ends)} times, with status {sorted({*service.ends})}",
             f"{buses.sent:,} messages were sent, and {heard:,} of them were heard or repaired before the end",
             _compare(directory, tortured, buses),
         ]
