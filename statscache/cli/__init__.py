@@ -3,7 +3,6 @@
 Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 refused or found wanting.
 """
 
-import logging
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import __version__
-from statscache.cli import care, journal, messages, people, site, status
+from statscache.cli import care, journal, logs, messages, people, site, status
 from statscache.cli.context import Context
 from statscache.exceptions import (
     ConfigurationError,
@@ -29,24 +28,15 @@ FAILED, MISUSED, REFUSED = 1, 2, 3
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration, a TOML file.")
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens in detail.")
+@click.option("--log-json", is_flag=True, help="Log each event as a JSON object.")
 @click.version_option(__version__, message="statscache %(version)s")
 @click.pass_context
-def cli(context: click.Context, file: Path | None, verbose: bool) -> None:
+def cli(context: click.Context, file: Path | None, verbose: bool, log_json: bool) -> None:
     """Keep statistics of a message bus up to date, and publish them as static files.
 
     Without a configuration, everything works on statscache.db and public/ in the current directory.
     """
-    logging.basicConfig(
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)-8s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    for noisy in ("alembic", "moksha", "fedmsg", "watchdog", "botocore"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
-    # It tells each failure in six lines and a traceback; the source tells it in one.
-    logging.getLogger("pika").setLevel(logging.CRITICAL)
-    # It warns of each try; what comes of the last one is our error.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    logs.set_up(verbose=verbose, json=log_json)
     context.obj = Context(file)
 
 

@@ -1,6 +1,7 @@
 """A preview of the published tree on loopback, with the headers that a web server is to send."""
 
 from functools import partial
+from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from os import PathLike
@@ -53,11 +54,14 @@ def server(directory: Path, port: int, attempts: Attempts | None = None) -> Thre
 
 
 class _Handler(SimpleHTTPRequestHandler):
+    # As nginx answers with the documented configuration.
+    error_content_type = "application/json; charset=utf-8"
+    error_message_format = '{"error":"%(message)s","status":%(code)d}\n'
     _found = True
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         self._found = False
-        super().send_error(code, message, explain)
+        super().send_error(code, "there is no such file" if code == HTTPStatus.NOT_FOUND else message, explain)
 
     def guess_type(self, path: str | PathLike[str]) -> str:
         return headers.content_type(str(path))

@@ -1,0 +1,77 @@
+"""How the command logs: a line for each event, as text or as JSON, and no flood of lines that say the same."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+
+import orjson
+
+MOST = 100
+"""Lines of one kind in one period."""
+
+PERIOD = 60.0
+"""Seconds."""
+
+_KINDS = 1_000
+
+
+class Bounded(logging.Filter):
+    """Lets pass so many lines of one kind in a period; the first of the next one tells how many were left out.
+
+    Of one kind are lines of one logger that differ in their values only. Details, which are asked for, all pass.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._kinds: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is to be written."""
+        if record.levelno < logging.INFO:
+            return True
+        kind = record.name, str(record.msg)
+        if kind not in self._kinds and len(self._kinds) >= _KINDS:
+            self._kinds.clear()
+        began, number = self._kinds.get(kind, (record.created, 0))
+        if record.created - began >= PERIOD:
+            if number > MOST:
+                record.msg = f"{record.msg} ({number - MOST} more like it were left out)"
+            began, number = record.created, 0
+        self._kinds[kind] = began, number + 1
+        return number < MOST
+
+
+class AsJSON(logging.Formatter):
+    """Makes a JSON object of each event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the event as one line."""
+        event = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            event["exception"] = self.formatException(record.exc_info)
+        # What a plugin raised may hold what is no text.
+        return orjson.dumps({name: value.encode(errors="replace").decode() for name, value in event.items()}).decode()
+
+
+def set_up(*, verbose: bool, json: bool) -> None:
+    """Log to standard error.
+
+    Args:
+        verbose: Whether details are asked for.
+        json: Whether each line is to be a JSON object.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Bounded())
+    handler.setFormatter(AsJSON() if json else logging.Formatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
+    for noisy in ("alembic", "moksha", "fedmsg", "watchdog", "botocore"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It tells each failure in six lines and a traceback; the source tells it in one.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
+    # It warns of each try; what comes of the last one is our error.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
