@@ -451,6 +451,60 @@ def test_what_is_no_index_is_refused(site: Site, data: bytes) -> None:
         Client(site.root.as_uri()).discover()
 
 
+def broken(document: Any) -> Iterator[Any]:
+    """Yield the document again and again, with each of its fields left out once, and of another type once."""
+    for where in (document, *(value[0] for value in document.values() if isinstance(value, list) and value)):
+        for field in list(where) if isinstance(where, dict) else []:
+            kept = where.pop(field)
+            yield document
+            for other in (None, [1], {"a": 1}, "x", -1):
+                where[field] = other
+                yield document
+            where[field] = kept
+        for at in range(len(where)) if isinstance(where, list) else []:
+            kept = where[at]
+            where[at] = {}
+            yield document
+            where[at] = kept
+
+
+@pytest.mark.filterwarnings("ignore::statscache.client.Late")
+@pytest.mark.parametrize("name", ["index", "reference", "series/1d/index", "series/1d/2015"])
+def test_what_breaks_the_format_is_damaged(site: Site, name: str) -> None:
+    """A field that is missing or of another type is an error of the client's own, or is not needed."""
+    index = site.json(INDEX)
+    edits = next(plugin for plugin in index["plugins"] if plugin["name"] == "edits")
+    index["plugins"] = [edits]
+    listed = site.json("v1/plugins/edits/series/1d/index.json")
+    client = partial(Client, site.root.as_uri())
+    reference = next(one for one in edits["documents"] if one["path"] == "v1/plugins/edits/series/1d/index.json")
+
+    def publish(value: Any, data: bytes) -> None:
+        name = f"{canonical.digest(data)}.json"
+        path = site.root / "v1/objects" / name[:2] / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        value.update(object=name, size=len(data))
+
+    wrong = 0
+    document = {
+        "index": index, "reference": edits,
+        "series/1d/index": listed, "series/1d/2015": site.json("v1/plugins/edits/series/1d/2015.json"),
+    }[name]  # fmt: skip
+    for _ in broken(document):
+        if name == "series/1d/2015":
+            publish(listed["periods"][0], canonical.dumps(document))
+        if name.startswith("series"):
+            publish(reference, canonical.dumps(listed))
+        (site.root / INDEX).write_bytes(canonical.dumps(index))
+        try:
+            client().series("edits", "1d", testing.NOON, testing.NOON + DAY)
+            client().latest("edits")
+        except (Damaged, NotPublished):
+            wrong += 1
+    assert wrong > 5
+
+
 @pytest.mark.parametrize("name", ["../../../etc/passwd", "a" * 64 + ".json/../../..", "A" * 64 + ".json"])
 def test_names_that_lead_elsewhere_are_refused(site: Site, name: str) -> None:
     """The name of an object that is none is not asked for."""

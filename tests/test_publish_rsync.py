@@ -226,6 +226,15 @@ def test_what_lies_there_is_listed(place: Place) -> None:
     target.close()
 
 
+def test_a_name_in_a_listing_is_one_path(place: Place) -> None:
+    """Whoever can write there gives a file no name whose end is the path of another, on this machine even."""
+    names = [f"v1/{separator}/etc/passwd" for separator in "\u2028\u2029\u0085"]
+    for name in names:
+        (place.root / name).parent.mkdir(parents=True)
+        (place.root / name).write_bytes(b"")
+    assert sorted(place.target().files(("v1",))) == sorted(names)
+
+
 def test_what_is_refused_is_not_asked_again(daemon: RsyncDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that is not there is not there a second later."""
     monkeypatch.setattr("statscache.publish.retrying.PAUSES", (0.0, 0.0))

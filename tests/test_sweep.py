@@ -5,12 +5,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import update
 
 from samples import NOON, Buyers, Line, Prices, Sales, Site, follow, line, published_files
 from statscache.publish import pointer
+from statscache.snapshot import manifest
 from statscache.store import schema
+from statscache.store.published import Entry, object_name, object_path
 from test_crashes import Killed, Steps, target_operations
 
 
@@ -217,4 +220,34 @@ def test_siblings_that_stand_alone_go_with_a_sweep(tmp_path: Path) -> None:
     alone.write_bytes(gzip.compress(b"{}\n"))
     site.publish(force=True)
     assert not alone.exists()
+    site.close()
+
+
+@pytest.mark.parametrize("kind", ["directory", "rsync"])
+def test_the_manifests_of_a_target_are_not_believed(tmp_path: Path, kind: str) -> None:
+    """Whoever can write there names no file elsewhere that is then deleted, and keeps no publication from its end."""
+    place = {"path": tmp_path / "public"} if kind == "directory" else {"destination": str(tmp_path / "public")}
+    site = new_site(tmp_path, targets=({"name": "public", "type": kind, **place},))
+    site.feed([sale(0)])
+    site.publish()
+    precious = tmp_path / "precious"
+    precious.write_text("of the machine that publishes")
+
+    def planted(entries: dict[str, Entry], name: str | None = None) -> str:
+        data = manifest.dumps(entries.items())
+        name = name or object_name("manifest.json", data)
+        path = site.public / object_path(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(data)
+        return name
+
+    names = [f"{'../' * 20}{str(precious)[1:]}", str(precious)]
+    elsewhere = planted({name: Entry("file", planted({}), 9) for name in names})
+    endless = planted({"x": Entry("tree", f"{'b' * 64}.json", 9)}, f"{'b' * 64}.json")
+    for root in (planted({"data": Entry("subtree", elsewhere, 9)}), endless, "../../../etc/passwd"):
+        index = {**site.document(pointer.INDEX), "snapshot": root.removesuffix(".json")}
+        (site.public / pointer.INDEX).write_bytes(orjson.dumps(index))
+        site.publish()
+        assert follow(site.public).items() <= published_files(site.public).items()
+        assert precious.exists()
     site.close()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from statscache.client import shapes
 from statscache.client.fetching import Damaged, Fetcher
 from statscache.exceptions import StatscacheError
 from statscache.timeline import RESOLUTIONS
@@ -80,6 +81,8 @@ class Pinned:
         about = self._plugin(plugin)
         first, last = _seconds(start), _seconds(end)
         listed = cast("SeriesIndex", self._document(plugin, f"series/{resolution}/index"))
+        shapes.check(f"series/{resolution}/index.json of {plugin}", [listed], shapes.SERIES_INDEX)
+        shapes.check(f"series/{resolution}/index.json of {plugin}", listed["periods"], shapes.PERIOD)
         buckets = RESOLUTIONS[resolution]
         first, last = buckets.floor(first), buckets.ceil(last)
         rows: list[list[Any]] = []
@@ -89,6 +92,9 @@ class Pinned:
             if period["end"] <= first or period["start"] >= last:
                 continue
             part = self._json("series", period["object"], period["size"])
+            shapes.check(period["path"], [part], shapes.SERIES)
+            shapes.check_rows(period["path"], part["rows"], len(part["columns"]))
+            shapes.check_rows(period["path"], part["gaps"], 2, times=2)
             if columns and tuple(part["columns"]) != columns:
                 raise Damaged(f"{period['path']} has the columns {part['columns']}; others have {list(columns)}")
             columns = tuple(part["columns"])

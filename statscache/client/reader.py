@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from statscache import signatures
+from statscache.client import shapes
 from statscache.client.caches import Cache, DirectoryCache, MemoryCache
 from statscache.client.fetching import Damaged, Fetcher, Missing
 from statscache.client.pinned import Pinned, Span, parsed
@@ -170,8 +171,8 @@ def _checked_index(data: bytes) -> "Index":
     index = parsed(data, INDEX)
     if index.get("schema") != "statscache/index/1":
         raise Damaged(f"{INDEX} has the schema {index.get('schema')!r:.100}; this reads statscache/index/1")
-    kinds = {"generation": int, "snapshot": str, "generated_at": int, "expires_at": int, "signatures": list}
-    wrong = [name for name, kind in kinds.items() if not isinstance(index.get(name), kind)]
-    if wrong or not isinstance(index.get("plugins"), list):
-        raise Damaged(f"{INDEX} lacks what every index has: {', '.join(wrong) or 'plugins'}")
+    shapes.check(INDEX, [index], shapes.INDEX)
+    shapes.check(INDEX, index["plugins"], shapes.PLUGIN)
+    for plugin in index["plugins"]:
+        shapes.check(INDEX, plugin["documents"], shapes.REFERENCE)
     return cast("Index", index)

@@ -11,7 +11,6 @@ from statscache.publish import pointer
 from statscache.publish.target import Target
 from statscache.snapshot import Snapshot, manifest
 from statscache.snapshot.manifest import Difference, Load
-from statscache.store.published import object_path
 
 _LARGEST_GENERATION = 2**53
 """Beyond it JavaScript cannot count; whoever can write to a target must not stop the publication to all others."""
@@ -118,44 +117,34 @@ def needs_sweep(target: Target, publication: Publication, held: Sequence[str]) -
     return not set(target.siblings_of(pointer.INDEX)) <= set(target.siblings)
 
 
-def difference(target: Target, publication: Publication, current: str | None, parts: Sequence[str]) -> Difference:
+def difference(publication: Publication, current: str | None, parts: Sequence[str]) -> Difference:
     """Return what may differ between what the target holds and the snapshot.
 
     Only of the snapshot that its pointer names is it certain that the target holds all objects. Of those that were
-    left in parts, any file may lie at its readable path.
+    left in parts, any file may lie at its readable path. Of one that is not in the database nothing is certain: its
+    manifests are those of the target, and whoever can write there must not say which files are deleted.
 
     Args:
-        target: The target.
         publication: What is to be published.
-        current: Id of the snapshot that it serves; None if none.
+        current: Id of the snapshot that the target serves; None if none.
         parts: Ids of those that it may hold in parts.
     """
-    plan = _between(target, publication, None if publication.force else current)
+    plan = _between(publication, None if publication.force else current)
     if publication.force and current is not None:
-        plan.removed |= _between(target, publication, current).removed
+        plan.removed |= _between(publication, current).removed
     for identity in parts:
         if identity != current:
-            found = _between(target, publication, identity)
+            found = _between(publication, identity)
             plan.changed |= found.changed
             plan.removed |= found.removed
     return plan
 
 
-def _between(target: Target, publication: Publication, identity: str | None) -> Difference:
-    def load(name: str) -> bytes:
-        # Another machine's snapshot is not in this database, but its manifests are where it was published.
-        try:
-            return publication.load(name)
-        except KeyError:
-            data = target.read(object_path(name))
-            if data is None:
-                raise
-            return data
-
+def _between(publication: Publication, identity: str | None) -> Difference:
+    old = None if identity is None else f"{identity}.json"
     new = publication.snapshot.manifest
-    if identity is not None:
-        try:
-            return manifest.difference(load, f"{identity}.json", new)
-        except (KeyError, ValueError, TypeError):
-            _log.warning("target %s holds a snapshot that is not known: all is compared", target.name)
-    return manifest.difference(load, None, new)
+    try:
+        return manifest.difference(publication.load, old, new)
+    except KeyError:
+        _log.warning("snapshot %.64s is not in this database: all is compared", identity)
+        return manifest.difference(publication.load, None, new)

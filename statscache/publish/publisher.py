@@ -147,7 +147,7 @@ class Publisher:
         pending = plan.pending(target)
         # Until the end, the files may be those of any of these snapshots.
         held = list(dict.fromkeys([*([before.snapshot] if before.snapshot else []), *pending]))
-        needed = plan.difference(target, publication, before.snapshot, pending)
+        needed = plan.difference(publication, before.snapshot, pending)
         brought.removed, brought.sweeps = sorted(needed.removed), plan.needs_sweep(target, publication, held)
         if needed.changed or needed.removed or brought.sweeps:
             mixed = orjson.dumps({"snapshots": list(dict.fromkeys([*held, snapshot.id]))})

@@ -190,7 +190,8 @@ class RsyncTarget(Target):
         if run.status == _PARTIAL and _NO_ROOT.search(run.said):
             return []
         self._check(run)
-        return [path for path in run.told.splitlines() if not path.endswith("/")]
+        # rsync writes control characters as numbers, but no other character at which `splitlines` would split.
+        return [path for path in run.told.split("\n") if path and not path.endswith("/")]
 
     def _rsync(self, *arguments: str, listed: Sequence[str] = ()) -> _Run:
         if shutil.which("rsync") is None:
