@@ -13,10 +13,12 @@ from typing import NamedTuple
 import pytest
 
 from commands import Home
-from samples import NOON, line
+from samples import NOON, Sales, line
 from statscache import cli
+from statscache.plugins.registry import Registry
 from statscache.service import demo
 from statscache.sources.simulator import simulate
+from test_tables import Volume as Hourly
 
 
 class Called(NamedTuple):
@@ -254,6 +256,21 @@ def test_verify_journal_and_db_check_find_what_was_tampered_with(call: Call, arc
     done = call("db", "check")
     assert done.status == 3
     assert "the days of a key do not add up to its total" in done.out
+
+
+def test_verify_journal_says_what_it_does_not_compare(
+    call: Call, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that a plugin keeps by rules of its own are named, so that nobody takes them for checked."""
+    monkeypatch.setattr("statscache.service.installation.load", lambda *_, **__: Registry([Hourly(), Sales()]))
+    call("backfill", archive)
+    done = call("verify", "--journal")
+    assert done.status == 0
+    assert "hourly-volume: not compared: it keeps rows by rules of its own" in done.out
+    assert "sales: agrees, " in done.out
+    found = json.loads(call("verify", "--journal", "--json").out)
+    assert [plugin["name"] for plugin in found["plugins"]] == ["sales"]
+    assert [plugin["name"] for plugin in found["skipped"]] == ["hourly-volume"]
 
 
 def test_rebuild_and_try_agree_with_what_was_folded(call: Call, archive: Path) -> None:

@@ -153,6 +153,31 @@ def test_files_are_readable_whatever_the_umask(tmp_path: Path) -> None:
     assert (tmp_path / "w/v1/a.json").stat().st_mode & 0o777 == 0o644
 
 
+def test_what_readers_have_is_replaced_by_what_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pointer that got its name before its bytes were on the disk could be empty after the loss of power."""
+    synced: set[int] = set()
+    replaced: dict[str, bool] = {}
+    sync, replace = os.fsync, Path.replace
+
+    def noted_sync(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    def noted_replace(source: Path, path: Path) -> Path:
+        replaced[path.relative_to(tmp_path).as_posix()] = source.stat().st_ino in synced
+        return replace(source, path)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(Path, "replace", noted_replace)
+    target = DirectoryTarget("web", tmp_path)
+    name = "v1/objects/ab/ab.json"
+    target.write([File(name, b"1\n")])
+    target.barrier()
+    target.write([File("v1/a.json", b"1\n", name), File("v1/index.json", b"2\n")])
+    target.barrier()
+    assert replaced == {name: False, "v1/a.json": True, "v1/index.json": True}
+
+
 def test_deleting_leaves_no_empty_directories(tmp_path: Path) -> None:
     """And what is not there is no error."""
     target = DirectoryTarget("web", tmp_path)

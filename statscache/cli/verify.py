@@ -7,7 +7,7 @@ import click
 
 from statscache import signatures
 from statscache.cli.context import Context, as_json, passed, show_json
-from statscache.service.recount import recount
+from statscache.service.recount import Recount, recount
 from statscache.verify import Report, Weight
 from statscache.verify import place as place_of
 from statscache.verify import verify as verify_place
@@ -112,21 +112,22 @@ def _verify_journal(context: Context, json_: bool) -> bool:
         for result in recount(installation):
             found.append(result)
             if not json_:
-                verdict = "differs" if result.differences else "agrees"
-                click.echo(f"{result.name}: {verdict}, {result.compared:,} rows of {result.messages:,} messages")
+                click.echo(f"{result.name}: {_verdict(result)}")
                 for stored, recounted in result.differences:
                     click.echo(f"  stored {stored}, recounted {recounted}")
-        skipped = sorted({plugin.name for plugin in installation.registry} - {result.name for result in found})
     if json_:
-        show_json(
-            {
-                "plugins": [
-                    {"name": r.name, "messages": r.messages, "rows": r.compared, "agrees": not r.differences}
-                    for r in found
-                ],
-                "skipped": skipped,
-            }
-        )
-    elif skipped:
-        click.echo(f"not compared, for they are behind, suspended, or older than the journal: {', '.join(skipped)}")
+        compared = [
+            {"name": one.name, "messages": one.messages, "rows": one.compared, "agrees": not one.differences}
+            for one in found
+            if not one.skipped
+        ]
+        skipped = [{"name": one.name, "reason": one.skipped} for one in found if one.skipped]
+        show_json({"plugins": compared, "skipped": skipped})
     return not any(result.differences for result in found)
+
+
+def _verdict(result: Recount) -> str:
+    if result.skipped:
+        return f"not compared: {result.skipped}"
+    verdict = "differs" if result.differences else "agrees"
+    return f"{verdict}, {result.compared:,} rows of {result.messages:,} messages"

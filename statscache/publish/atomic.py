@@ -18,13 +18,14 @@ def make_directory(path: Path, root: Path) -> None:
             directory.chmod(_DIRECTORY_MODE)
 
 
-def write(path: Path, data: bytes, temporary: Path) -> None:
+def write(path: Path, data: bytes, temporary: Path, *, synced: bool = False) -> None:
     """Put `data` in place of the file at `path`.
 
     Args:
         path: The file; its directory exists.
         data: Its new bytes.
         temporary: A directory on the same file system, for the bytes until they are whole.
+        synced: Whether they are on the disk before they have the name: else the loss of power can leave less of them.
     """
     unfinished = temporary / uuid4().hex
     try:
@@ -32,6 +33,9 @@ def write(path: Path, data: bytes, temporary: Path) -> None:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), _MODE)
             file.write(data)
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         unfinished.replace(path)
     except BaseException:
         with suppress(FileNotFoundError):

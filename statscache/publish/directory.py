@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from statscache.publish import atomic, siblings
+from statscache.publish import atomic, headers, siblings
 from statscache.publish.target import File, Target
 
 _SYNC_ONE_BY_ONE = 64
@@ -64,7 +64,8 @@ class DirectoryTarget(Target):
             atomic.make_directory(path.parent, self._root)
             linked = file.object is not None and atomic.link(self._root / file.object, path, self._temporary)
             if not linked:
-                atomic.write(path, file.data, self._temporary)
+                # Nobody reads an object before the next barrier; all else takes the place of what readers have now.
+                atomic.write(path, file.data, self._temporary, synced=not file.path.startswith(headers.OBJECTS))
             self._written.append(path)
 
     def delete(self, paths: Iterable[str]) -> None:
