@@ -4,6 +4,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from unittest.mock import patch
 
 from benchmarks.installed import install
 from benchmarks.result import Result
-from statscache.ingest import Delivery, Outcome, fold
-from statscache.plugins import Plugin
+from statscache.ingest import Delivery, Outcome, fold, observing
+from statscache.plugins import Message, Plugin
 from statscache.service.backfill import BATCH
 
 MESSAGES = 100_000
@@ -55,9 +56,14 @@ def _instruments(seconds: dict[tuple[str, str], float]) -> Iterator[None]:
 
         return run
 
+    def observer(plugin: Plugin, observed: observing.Observed) -> Callable[[int, Message], None]:
+        look = timed(lambda _, index, message: inner(index, message), "observe", 0)
+        inner = observing.observer(plugin, observed)
+        return partial(look, plugin)
+
     with (
-        patch("statscache.ingest.batch.observe", timed(fold.observe, "observe", 0)),
-        patch("statscache.ingest.batch.observe_columns", timed(fold.observe_columns, "observe", 0)),
+        patch("statscache.ingest.batch.observer", observer),
+        patch("statscache.ingest.batch.observe_columns", timed(observing.observe_columns, "observe", 0)),
         patch("statscache.ingest.ingest.fold", timed(fold.fold, "fold", 1)),
     ):
         yield

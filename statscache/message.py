@@ -47,9 +47,14 @@ class Message:
         body: What the message says; `{}` where the sender sent no object. Old messages may carry text, a list or null;
             `content` and `record` hold what was sent.
         headers: The sender's headers that name people and packages; others are not kept.
+        category: The topic's fourth part, such as `buildsys` (`VirtualTopic.*`: third); None for a short topic.
+        environment: The topic's third part, such as `prod`; None for a topic of fewer and for `VirtualTopic.*`.
+        name: The topic without prefix and environment, such as `buildsys.build.state.change`.
     """
 
-    __slots__ = ("_derived", "_record", "body", "headers", "id", "timestamp", "topic")
+    __slots__ = (
+        *("_derived", "_record", "body", "category", "environment", "headers", "id", "name", "timestamp", "topic"),
+    )
 
     def __init__(
         self,
@@ -63,6 +68,7 @@ class Message:
         """Make a message from values that keep the rules of `parse`, with its record if known; nothing is checked."""
         self.id = id
         self.topic = topic
+        self.category, self.environment, self.name = address(topic)
         self.timestamp = timestamp
         self.body: dict[str, Any] = body if type(body) is dict else {}
         self.headers: dict[str, Any] = headers or {}
@@ -72,21 +78,6 @@ class Message:
     def __repr__(self) -> str:
         """Return what identifies the message to a person who debugs."""
         return f"<Message {self.id} {self.topic} at {self.timestamp}>"
-
-    @property
-    def category(self) -> str | None:
-        """The topic's fourth part, such as `buildsys` (`VirtualTopic.*`: third); None for a short topic."""
-        return address(self.topic).category
-
-    @property
-    def environment(self) -> str | None:
-        """The topic's third part, such as `prod`; None for a topic of fewer and for `VirtualTopic.*`."""
-        return address(self.topic).environment
-
-    @property
-    def name(self) -> str:
-        """The topic without prefix and environment, such as `buildsys.build.state.change`."""
-        return address(self.topic).name
 
     @property
     def derived(self) -> derivation.Derived:

@@ -5,7 +5,7 @@ same rendering. So what a test sees here is what readers get.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -162,24 +162,24 @@ class _Untouched(Watch):
 
     def __init__(self) -> None:
         self.failures: list[Failure] = []
-        self._messages: list[tuple[Message, bytes]] = []
+        self._message: Message | None = None
 
     @contextmanager
     def observing(self) -> Iterator[None]:
         yield
         self._compare()
 
-    def begin(self, plugin: Plugin, messages: Sequence[tuple[int, Message]]) -> None:
+    def begin(self, plugin: Plugin, message: Message) -> None:
         self._compare()
-        self._messages = [(message, message.record()) for _, message in messages]
+        self._message = message
 
     def _compare(self) -> None:
-        for message, record in self._messages:
-            sent = Message.from_record(record)
+        message, self._message = self._message, None
+        if message is not None:
+            sent = Message.from_record(message.record())
             if (message.body, message.headers) != (sent.body, sent.headers):
                 reason = "observe changed the message, which all plugins share: copy what is to be changed"
-                self.failures.append(Failure(reason, record, sent))
-        self._messages = []
+                self.failures.append(Failure(reason, message.record(), sent))
 
 
 def _render(connection: Connection, plugin: Plugin, row: positions.Position) -> dict[str, bytes]:

@@ -136,7 +136,7 @@ def test_the_order_in_which_work_is_done_does_not_matter(installation: Installat
     seen: list[int] = []
     outcome = Outcome()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backfill, "BATCH", 101)
+        patch.setattr(backfill, "SHARE", 101)
         workers = Workers(Backwards(), 2, installation)
         for consumed, part in backfill.backfill(installation, tmp_path / "archive", workers):
             seen.append(consumed)

@@ -216,7 +216,7 @@ def test_killed_in_the_middle_of_a_file_it_is_carried_on_with(tmp_path: Path) ->
     home.configure('[sources.spool]\npath = "spool"\n')
     directory = home.directory / "spool"
     directory.mkdir()
-    (directory / "history.gz").write_bytes(gzip.compress(archive(0, 40_000)))
+    (directory / "history.gz").write_bytes(gzip.compress(archive(0, 4 * BATCH)))
     for kill in (signal.SIGKILL, signal.SIGTERM):
         with home.start("consume") as service:
             service.await_log(f"transaction has committed: {BATCH} new messages")
@@ -227,7 +227,7 @@ def test_killed_in_the_middle_of_a_file_it_is_carried_on_with(tmp_path: Path) ->
         status, log = service.end()
     assert status == 0, log
     assert log.count(f"transaction has committed: {BATCH}") < 5
-    assert home.json("status")["journal"]["messages"] == 40_000
+    assert home.json("status")["journal"]["messages"] == 4 * BATCH
     assert home.json("status")["journal"]["known"] == 0
 
 

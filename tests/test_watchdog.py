@@ -92,7 +92,7 @@ def test_a_plugin_that_hangs_is_suspended_by_the_next_process_and_the_others_go_
     home.run("backfill", archive, status=None)
     done = home.run("backfill", archive)
     assert done.stdout.startswith("40 read, 40 accepted")
-    assert f"plugin {hang} is suspended: it did not return within 2 s, at work on 40 messages from 0" in done.stderr
+    assert f"plugin {hang} is suspended: it did not return within 2 s, at work on message poison" in done.stderr
     state = home.json("status", status=3)
     states = {row["name"]: row["state"] for row in state["plugins"]}
     assert states.pop(hang) == "failed"

@@ -5,6 +5,8 @@ sender's own classes wrote them; where they name nobody, or no package, the tabl
 body.
 """
 
+from collections.abc import Collection
+from functools import lru_cache
 from typing import Any
 
 from statscache.derivation.table import rule
@@ -34,12 +36,20 @@ def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
         concerned = _named_packages(headers) or concerned
     if agent is not None and agent not in involved:
         involved = (agent, *involved)
-    # Most messages involve one person and concern one package at most, which needs no sorting.
-    return (
-        agent,
-        tuple(involved) if len(involved) < 2 else tuple(sorted(set(involved))),
-        tuple(concerned) if len(concerned) < 2 else tuple(sorted(set(concerned))),
-    )
+    return agent, _sorted(involved), _sorted(concerned)
+
+
+def _sorted(names: Collection[str]) -> tuple[str, ...]:
+    # Most messages involve one person and concern one package at most. The same name is then the same tuple, so that
+    # statistics that count how often each occurs stay in the processor's cache.
+    if len(names) == 1:
+        return _alone(*names)
+    return tuple(sorted(set(names))) if names else ()
+
+
+@lru_cache(maxsize=16_384)
+def _alone(name: str) -> tuple[str]:
+    return (name,)
 
 
 def _agent_among(named: set[str], agent: str | None, body: dict[str, Any]) -> str | None:

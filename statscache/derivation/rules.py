@@ -8,7 +8,19 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any
 
-from statscache.derivation.values import Path, at, built, dict_at, first, list_at, packages, paths, people, text_at
+from statscache.derivation.values import (
+    Path,
+    at,
+    built,
+    dict_at,
+    first,
+    list_at,
+    packages,
+    paths,
+    people,
+    person,
+    text_at,
+)
 
 Facts = tuple[str | None, Collection[str], Collection[str]]
 """What a rule found: who acted; names of those involved; names of packages."""
@@ -35,7 +47,9 @@ def fields(*, actor: str = "", people_at: str = "", packages_at: str = "", build
     def rule(name: str, body: dict[str, Any]) -> Facts:
         agent: str | None = None
         for key, rest in actors:
-            agent = first(at(body.get(key), rest) if rest else body.get(key))
+            found = at(body.get(key), rest) if rest else body.get(key)
+            # Nearly always a name stands there, or nothing.
+            agent = person(found) if type(found) is str else first(found) if found is not None else None
             if agent is not None:
                 break
         if only_actors:

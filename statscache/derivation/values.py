@@ -145,15 +145,21 @@ def packages(value: Any) -> list[str]:
     Containers, flatpaks and modules are packages too, as they are in the headers of fedora-messaging.
     """
     if type(value) is str:
-        name = value.strip()
-        is_name = name and name != "_" and len(name) <= MAX_NAME and name.isprintable()
-        return [name] if is_name and without_addresses(name) == name else []
+        name = _package(value) if len(value) <= _LONGEST_TEXT else None
+        return [] if name is None else [name]
     if value is None:
         return []
     if type(value) is dict:
         named = value.get("name")
         return packages(named) if type(named) is str else []
     return [name for item in _flat(value) for name in packages(item)]
+
+
+@lru_cache(maxsize=8192)
+def _package(text: str) -> str | None:
+    name = text.strip()
+    is_name = name and name != "_" and len(name) <= MAX_NAME and name.isprintable()
+    return name if is_name and without_addresses(name) == name else None
 
 
 def built(value: Any) -> list[str]:

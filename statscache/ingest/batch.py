@@ -1,11 +1,11 @@
 """The first half of acceptance, which needs no database: parse, sort out, observe.
 
-This is the hot path. A delivery is worked off in small slices, so that the parsed messages of a slice are still in the
-processor's cache when the plugins look at them; what outlives a slice are records, identities and yields.
+This is the hot path. All is done with a message before the next one is parsed, while its body is in the processor's
+cache; what outlives it are its record, which is packed slice by slice, its identity and what was made of it.
 """
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from struct import unpack
@@ -16,7 +16,7 @@ from xxhash import xxh3_64_digest
 from statscache import canonical
 from statscache.exceptions import MalformedMessage
 from statscache.ingest.columns import Columns, deriving
-from statscache.ingest.fold import Observed, observe, observe_columns
+from statscache.ingest.observing import Observed, observe_columns, observer
 from statscache.ingest.outcome import Delivery
 from statscache.message import Message, address, envelope
 from statscache.parsing import parse
@@ -26,6 +26,7 @@ from statscache.plugins.tally import Value
 from statscache.plugins.watch import Watch
 from statscache.scrubbing import scrub
 from statscache.store.journal import Identity
+from statscache.store.records import Records
 from statscache.store.suppression import Suppression
 from statscache.timeline import DAY
 from statscache.wording import counted
@@ -37,7 +38,7 @@ OWN_CATEGORY = "statscache"
 """The category of what statscache announces itself, which is never counted."""
 
 SLICE = 64
-"""Messages that are parsed and observed together."""
+"""Messages whose records are packed together."""
 
 _CACHED_ROUTES = 50_000
 
@@ -49,7 +50,6 @@ class Batch:
     Attributes:
         records: The journal's lines of what may enter it, in order of delivery.
         identities: Of the same messages.
-        times: Their timestamps.
         columns: The same messages by the attributes on which plugins depend.
         observed: What each plugin made of them, by index into `records`.
         malformed: Bytes and reason of what is no message.
@@ -58,9 +58,8 @@ class Batch:
         rewrites: The journal's number of rewrites when it was known who was forgotten.
     """
 
-    records: list[bytes] = field(default_factory=list)
+    records: Records = field(default_factory=Records)
     identities: list[Identity] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
     columns: Columns = field(default_factory=Columns)
     observed: dict[str, Observed] = field(default_factory=dict)
     malformed: list[tuple[bytes, str]] = field(default_factory=list)
@@ -73,7 +72,7 @@ class _Route(NamedTuple):
     """What a topic decides: whether its messages are foreign, and which plugins want them."""
 
     foreign: bool
-    wanting: tuple[Callable[[tuple[int, Message]], None], ...]
+    wanting: tuple[Plugin, ...]
 
 
 class Preparer:
@@ -96,9 +95,6 @@ class Preparer:
         self._known: dict[Plugin, dict[Value, list[Any]]] = {plugin: {} for plugin in self._columnar}
         self._deriving = any(deriving(plugin.depends_on or ()) for plugin in registry)
         self._suppressed = frozenset().union(*(plugin.suppressed for plugin in registry))
-        self._wanted: dict[Plugin, list[tuple[int, Message]]] = {
-            plugin: [] for plugin in registry if plugin not in self._columnar
-        }
         self.suppression = Suppression()
         self._routes: dict[str, _Route] = {}
         self._suspended: frozenset[str] = frozenset()
@@ -118,23 +114,29 @@ class Preparer:
         """Parse the lines of a delivery, and let every plugin observe what may be accepted."""
         batch = Batch(malformed=list(delivery.oversize), rewrites=self.suppression.rewrites)
         batch.observed = {plugin.name: Observed() for plugin in self._registry if plugin.name not in self._suspended}
+        looks = {
+            plugin: observer(plugin, batch.observed[plugin.name])
+            for plugin in self._registry
+            if plugin not in self._columnar and plugin.name in batch.observed
+        }
         latest = int(time.time()) + TOLERANCE
         with self._watch.observing():
             for start in range(0, len(delivery.lines), SLICE):
-                self._prepare_slice(batch, delivery.lines[start : start + SLICE], latest)
+                self._prepare_slice(batch, looks, delivery.lines[start : start + SLICE], latest)
             self._observe_columns(batch)
         if self.suppression:
             forgotten = self.suppression.scrub_bytes
             batch.malformed = [(forgotten(raw), forgotten(said.encode()).decode()) for raw, said in batch.malformed]
         return batch
 
-    def _prepare_slice(self, batch: Batch, lines: Sequence[bytes], latest: int) -> None:
-        index = len(batch.records)
-        for messages in self._wanted.values():
-            messages.clear()
-        accepted: list[Message] = []
+    def _prepare_slice(
+        self, batch: Batch, looks: Mapping[Plugin, Callable[[int, Message], None]], lines: Sequence[bytes], latest: int
+    ) -> None:
+        routes, suppressed, deriving, begin = self._routes, self._suppressed, self._deriving, self._watch.begin
+        columns = batch.columns
+        index = first = len(columns.times)
+        records: list[bytes] = []
         digests: list[bytes] = []
-        routes = self._routes
         forgetting = bool(self.suppression)
         for raw in lines:
             try:
@@ -142,8 +144,8 @@ class Preparer:
             except MalformedMessage as error:
                 batch.malformed.append((raw.strip(), str(error)))
                 continue
-            timestamp = message.timestamp
-            route = routes.get(message.topic) or self._route(message.topic)
+            timestamp, topic = message.timestamp, message.topic
+            route = routes.get(topic) or self._route(topic)
             if route.foreign:
                 batch.foreign += 1
             elif timestamp > latest:
@@ -155,29 +157,21 @@ class Preparer:
                 digests += xxh3_64_digest(message.id.encode()), xxh3_64_digest(message.record())
                 if forgetting:
                     message = self.suppression.scrub(message)
-                for want in route.wanting:
-                    want((index, message))
-                accepted.append(message)
+                records.append(message.record())
+                columns.times.append(timestamp)
+                columns.topics.append(topic)
+                if suppressed:
+                    message = scrub(message, suppressed)
+                if deriving:
+                    columns.derived.append(message.derived)
+                for plugin in route.wanting:
+                    begin(plugin, message)
+                    looks[plugin](index, message)
                 index += 1
-        self._keep(batch, accepted, digests)
-        for plugin, messages in self._wanted.items():
-            if messages:
-                self._watch.begin(plugin, messages)
-                observe(plugin, messages, batch.observed[plugin.name])
-
-    def _keep(self, batch: Batch, accepted: Sequence[Message], digests: Sequence[bytes]) -> None:
-        """Add to the batch what outlives the slice of these messages; `digests` are of id and record of each."""
-        times = [message.timestamp for message in accepted]
+        batch.records.extend(records)
         halves = unpack(f">{len(digests)}q", b"".join(digests))
-        batch.identities += zip([time // DAY for time in times], halves[::2], halves[1::2], strict=True)
-        batch.records += [message.record() for message in accepted]
-        batch.times += times
-        batch.columns.times += times
-        batch.columns.topics += [message.topic for message in accepted]
-        if self._deriving:
-            names = self._suppressed
-            shown = [scrub(message, names) for message in accepted] if names else accepted
-            batch.columns.derived += [message.derived for message in shown]
+        days = [time // DAY for time in columns.times[first:]]
+        batch.identities += zip(days, halves[::2], halves[1::2], strict=True)
 
     def _observe_columns(self, batch: Batch) -> None:
         """Let the plugins that declare on which attributes they depend observe what occurs in the batch."""
@@ -197,9 +191,9 @@ class Preparer:
         category, environment, name = address(topic)
         ours = environment is None or not self._environments or environment in self._environments
         wanting = tuple(
-            self._wanted[plugin].append
+            plugin
             for plugin in self._registry.interested(name)
-            if plugin in self._wanted and plugin.name not in self._suspended
+            if plugin not in self._columnar and plugin.name not in self._suspended
         )
         route = _Route(not ours or category == OWN_CATEGORY, wanting)
         self._routes[topic] = route

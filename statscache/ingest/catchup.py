@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from statscache import canonical
 from statscache.ingest import collector
-from statscache.ingest.fold import Observed, Placed, fold, observe
+from statscache.ingest.fold import Placed, fold
+from statscache.ingest.observing import Observed, observe
 from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
@@ -118,7 +119,7 @@ def look(plugin: Plugin, stretch: Stretch, watch: Watch) -> tuple[Observed, Plac
     observed = Observed()
     if wanted:
         with watch.observing():
-            watch.begin(plugin, wanted)
+            watch.note(plugin, f"{counted(len(wanted), 'message')} from {wanted[0][1].id}")
             observe(plugin, wanted, observed)
     placed = Placed(stretch.records, stretch.places, "journal")
     return observed, placed.since(stretch.complete_from, [message.timestamp for message in messages])

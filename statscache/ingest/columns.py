@@ -33,7 +33,8 @@ class Columns:
         self.topics: list[str] = []
         self.derived: list[Derived] = []
         self._values: dict[tuple[str, ...], Sequence[Value]] = {}
-        self._tallies: dict[tuple[tuple[str, ...], int], tuple[object, Tally]] = {}
+        self._tallies: dict[tuple[tuple[str, ...], int], Tally] = {}
+        self._counting: tuple[object, Sequence[int] | None] = (None, None)
 
     @classmethod
     def of(cls, messages: Iterable[tuple[int, Message]], *, deriving: bool) -> "Columns":
@@ -78,15 +79,24 @@ class Columns:
     def tally(self, attributes: tuple[str, ...], width: int, places: Sequence[int | None]) -> Tally:
         """Return the tally of those messages that have a place, by their value, in buckets of `width` seconds."""
         # Most plugins count the same messages; one that was built when older ones were gone may not.
-        of, found = self._tallies.get((attributes, width), (None, None))
-        if found is None or of is not places:
+        if self._counting[0] is not places:
+            self._counting = places, self._oldest_first(places)
+            self._tallies.clear()
+        found = self._tallies.get((attributes, width))
+        if found is None:
             values, times = self.values(attributes), self.times
-            if not isinstance(places, range):
-                new = [at for at, index in enumerate(self.indices) if places[index] is not None]
-                values, times = [values[at] for at in new], [times[at] for at in new]
-            found = tally(values, times, width)
-            self._tallies[attributes, width] = places, found
+            if (order := self._counting[1]) is not None:
+                values, times = [values[at] for at in order], [times[at] for at in order]
+            found = self._tallies[attributes, width] = tally(values, times, width)
         return found
+
+    def _oldest_first(self, places: Sequence[int | None]) -> Sequence[int] | None:
+        """Return where the messages that have a place stand here, the oldest first; None if all stand so already."""
+        whole = isinstance(places, range)
+        if whole and self.times == sorted(self.times):
+            return None
+        new = [at for at, index in enumerate(self.indices) if whole or places[index] is not None]
+        return sorted(new, key=self.times.__getitem__)
 
 
 def deriving(attributes: tuple[str, ...]) -> bool:

@@ -1,65 +1,36 @@
-"""Folding: what a plugin makes of messages, and how that is merged into its state.
+"""Folding: how what plugins made of messages is merged into their state.
 
-`observe` needs no database and runs before the transaction begins. `fold` merges in a savepoint of its own; what the
-database refuses is halved until the poison is alone, and that one message is set aside for that plugin.
+Each plugin merges in a savepoint of its own; what the database refuses is halved until the poison is alone, and that
+one message is set aside for that plugin.
 """
 
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import takewhile
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from statscache.ingest.columns import Columns, deriving, excerpt
+from statscache.ingest.observing import Observed, observer, said
 from statscache.message import Message
 from statscache.plugins import Plugin, State
-from statscache.plugins.contract import Dirty, Observation
-from statscache.plugins.tally import Value
+from statscache.plugins.contract import Dirty, Observation, Tallying
 from statscache.scrubbing import scrub
 from statscache.store import positions, quarantine
 from statscache.store.positions import Position
+from statscache.store.records import Records
 
 MAX_FAILURES = 1_000
 """Messages in a row on which a plugin may raise before it is suspended."""
 
-_KNOWN_VALUES = 8_000
-_KNOWN_LENGTH = 300
-
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Observed:
-    """What one plugin made of a sequence of messages.
-
-    Attributes:
-        observations: What the plugin yielded, in order; those of one message stand together.
-        columns: The messages, where it declares on what it depends, or where the newest are all that matter.
-        answers: What it yields of each message that has a value, where it declares on what it depends.
-        failures: Index of the message and the error, where the plugin raised.
-        trailing_failures: How many of the last messages it raised on, one after the other.
-        messages: How many messages it was given.
-        seconds: Wall-clock time that it took.
-    """
-
-    observations: list[Observation] = field(default_factory=list)
-    columns: Columns = field(default_factory=Columns)
-    answers: dict[Value, list[Any]] = field(default_factory=dict)
-    failures: list[tuple[int, str]] = field(default_factory=list)
-    trailing_failures: int = 0
-    messages: int = 0
-    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Placed:
     """Messages with their places in the journal: `places[index]` is None for a copy, which does not count."""
 
-    records: Sequence[bytes]
+    records: Sequence[bytes] | Records
     places: Sequence[int | None]
     source: str
 
@@ -81,102 +52,19 @@ class Placed:
         return replace(self, places=places)
 
 
-def observe(plugin: Plugin, messages: Sequence[tuple[int, Message]], observed: Observed) -> None:
-    """Let a plugin observe messages, given with their index, and add what it yields to `observed`.
-
-    People who are left out are not in what it is shown. The yields of one message count together or not at all.
-    """
-    if plugin.suppressed:
-        messages = [(index, scrub(message, plugin.suppressed)) for index, message in messages]
-    if plugin.depends_on is not None or plugin.newest is not None:
-        observe_columns(plugin, Columns.of(messages, deriving=deriving(plugin.depends_on or ())), observed, {})
-    else:
-        _observe_each(plugin, messages, observed)
-
-
-def _observe_each(plugin: Plugin, messages: Iterable[tuple[int, Message]], observed: Observed) -> None:
-    observations = observed.observations
-    append = observations.append
-    check = plugin.check
-    observe_one = plugin.observe
-    number = 0
-    trailing = observed.trailing_failures
-    started = time.perf_counter()
-    for index, message in messages:
-        number += 1
-        # A plugin is foreign code: whatever it raises sets this one message aside.
-        try:
-            for item in observe_one(message) or ():
-                append((message.timestamp, message.id, index, check(item)))
-            trailing = 0
-        except (Exception, SystemExit) as error:
-            while observations and observations[-1][2] == index:
-                observations.pop()
-            observed.failures.append((index, _said(error)))
-            trailing += 1
-    observed.seconds += time.perf_counter() - started
-    observed.messages += number
-    observed.trailing_failures = trailing
-
-
-def observe_columns(plugin: Plugin, columns: Columns, observed: Observed, known: dict[Value, list[Any]]) -> None:
-    """Let a plugin that declares on which attributes it depends observe each value once, of messages given as columns.
-
-    Where it raises, it raises on all messages that have the value. Of what the newest are all that matter, nothing is
-    observed before it is known what counts.
-
-    Args:
-        plugin: The plugin.
-        columns: The messages.
-        observed: What it makes of them.
-        known: What it yielded of values before, to which new ones are added.
-    """
-    observed.columns = columns
-    if plugin.depends_on is None:
-        return
-    values = columns.values(plugin.depends_on)
-    distinct = [*dict.fromkeys(values)]
-    answers = dict(zip(distinct, map(known.get, distinct), strict=True))
-    observed.answers = {value: items for value, items in answers.items() if items is not None}
-    raised: dict[Value, str] = {}
-    started = time.perf_counter()
-    for value in [value for value, items in answers.items() if items is None]:
-        # A plugin is foreign code: whatever it raises sets the messages that have this value aside.
-        try:
-            items = plugin.observe(excerpt(plugin.depends_on, value)) or ()
-            checked = observed.answers[value] = [plugin.check(item) for item in items]
-        except (Exception, SystemExit) as error:
-            raised[value] = _said(error)
-            continue
-        if len(known) >= _KNOWN_VALUES:
-            known.clear()
-        # What is remembered must be short: the bus decides how many people a message names.
-        if len(repr(value)) <= _KNOWN_LENGTH:
-            known[value] = checked
-    observed.seconds += time.perf_counter() - started
-    observed.messages += len(values)
-    if raised:
-        places = zip(columns.indices, values, strict=True)
-        observed.failures.extend((index, raised[value]) for index, value in places if value in raised)
-        observed.trailing_failures = sum(1 for _ in takewhile(raised.__contains__, reversed(values)))
-
-
 def _observe_newest(plugin: Plugin, most: int, observed: Observed, placed: Placed) -> None:
     """Let a plugin observe the newest messages that count, until it has yielded as much as can matter."""
-
-    def newest() -> Iterator[tuple[int, Message]]:
-        times, indices = observed.columns.times, observed.columns.indices
-        last = 0
-        for at in sorted(range(len(times)), key=times.__getitem__, reverse=True):
-            # Which of several messages of one second is the newest is for the plugin's merge to say.
-            if len(observed.observations) >= most and times[at] < last:
-                return
-            last = times[at]
-            if placed.places[indices[at]] is not None:
-                message = Message.from_record(placed.records[indices[at]])
-                yield indices[at], scrub(message, plugin.suppressed) if plugin.suppressed else message
-
-    _observe_each(plugin, newest(), observed)
+    look = observer(plugin, observed)
+    times, indices = observed.columns.times, observed.columns.indices
+    last = 0
+    for at in sorted(range(len(times)), key=times.__getitem__, reverse=True):
+        # Which of several messages of one second is the newest is for the plugin's merge to say.
+        if len(observed.observations) >= most and times[at] < last:
+            return
+        last = times[at]
+        if placed.places[indices[at]] is not None:
+            message = Message.from_record(placed.records[indices[at]])
+            look(indices[at], scrub(message, plugin.suppressed) if plugin.suppressed else message)
 
 
 def fold(
@@ -209,7 +97,7 @@ def fold(
     state = State(connection, row.id, through, row.newest)
     dirty: set[Dirty] = set()
     refused: dict[int, str] = {}
-    if plugin.depends_on is not None:
+    if isinstance(plugin, Tallying) and plugin.depends_on is not None:
         times = _merge_values(plugin, plugin.depends_on, state, observed, placed, dirty, refused)
     else:
         new: Sequence[Observation] = observed.observations
@@ -247,7 +135,7 @@ def _merge(
 
 
 def _merge_values(
-    plugin: Plugin,
+    plugin: Tallying,
     attributes: tuple[str, ...],
     state: State,
     observed: Observed,
@@ -284,7 +172,7 @@ def _attempt(state: State, merge: Callable[[], set[Dirty]], dirty: set[Dirty]) -
         raise
     except (Exception, SystemExit) as error:
         savepoint.rollback()
-        return _said(error)
+        return said(error)
     return None
 
 
@@ -313,11 +201,3 @@ def _judge(plugin: Plugin, row: Position, observed: Observed, failures: int, bud
             row.suspended,
             plugin.name,
         )
-
-
-def _said(error: BaseException) -> str:
-    # What a plugin raises is its own class, whose text is foreign code too.
-    try:
-        return f"{type(error).__name__}: {error}"
-    except Exception:
-        return type(error).__name__

@@ -21,6 +21,7 @@ from statscache.store import journal, positions, quarantine, sources, suppressio
 from statscache.store.database import Database
 from statscache.store.journal import Head
 from statscache.store.quarantine import SetAside
+from statscache.store.records import Records
 from statscache.store.suppression import Suppression
 from statscache.wording import counted
 
@@ -103,7 +104,7 @@ class Ingest:
                 outcome = self._accept(connection, before, delivery, batch)
                 # What was held says nothing of how the source fares.
                 if not delivery.held:
-                    hearing.move(connection, delivery, batch.times, outcome.accepted)
+                    hearing.move(connection, delivery, batch.columns.times, outcome.accepted)
             _log.debug("transaction has committed: %d new messages", outcome.accepted)
             return outcome
         except _UNAVAILABLE:
@@ -150,10 +151,10 @@ class Ingest:
         outcome.foreign, outcome.held, outcome.set_aside = batch.foreign, len(batch.held), len(batch.malformed)
         end = before
         if outcome.accepted:
-            records, identities, times = batch.records, batch.identities, batch.times
+            records, identities, times = batch.records, batch.identities, batch.columns.times
             if outcome.known:
                 new = [place is not None for place in places]
-                records = list(compress(records, new))
+                records = Records(records[index] for index, place in enumerate(places) if place is not None)
                 identities = list(compress(identities, new))
                 times = list(compress(times, new))
             end = journal.append(connection, before, records, identities, times)
@@ -194,7 +195,7 @@ class Ingest:
                     continue
                 observed = batch.observed[plugin.name]
                 self._watch.note(plugin, f"what it made of {counted(observed.messages, 'message')}")
-                counting = placed.since(row.complete_from, batch.times)
+                counting = placed.since(row.complete_from, batch.columns.times)
                 failures += fold(connection, plugin, row, observed, counting, through=end.through, budget=self._budget)
                 row.position = end.position
         positions.save(connection, list(locked.values()))

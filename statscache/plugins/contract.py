@@ -16,7 +16,7 @@ from typing import Any, ClassVar, NamedTuple
 from sqlalchemy import Connection
 
 from statscache.exceptions import PluginError, YieldError
-from statscache.message import Message
+from statscache.message import EXCERPTS, Message
 from statscache.plugins import refusal
 from statscache.plugins.keys import Key
 from statscache.plugins.keys import load as load_key
@@ -184,7 +184,8 @@ class Plugin(ABC):
     @classmethod
     def faults(cls) -> Iterator[str]:
         """Yield what is wrong with a class of this kind, and the mend."""
-        return iter(())
+        if cls.depends_on is not None:
+            yield f"`depends_on` is for Counter and Distinct, and it is a {cls.kind}; leave it out"
 
     @abstractmethod
     def check(self, item: Any) -> Any:
@@ -200,15 +201,6 @@ class Plugin(ABC):
 
         The yields of one message stand together, in order.
         """
-
-    @property
-    def tallied(self) -> int:
-        """The width in seconds of the buckets in which `merge_values` wants messages counted, of kinds that have it."""
-        raise NotImplementedError
-
-    def merge_values(self, state: State, tally: Tally, answers: Answers) -> set[Dirty]:
-        """Merge what was observed of messages by their value, where `depends_on` is declared; as `merge` would."""
-        raise NotImplementedError
 
     @property
     def newest(self) -> int | None:
@@ -242,6 +234,26 @@ class Plugin(ABC):
     def all_keys(self, state: State) -> list[int]:
         """Return the digests of all keys that have a document of their own."""
         return []
+
+
+class Tallying(Plugin):
+    """The base of kinds that can also merge how often a yield occurred, so that `depends_on` may be declared."""
+
+    kind = "Tallying"
+
+    @classmethod
+    def faults(cls) -> Iterator[str]:
+        if cls.depends_on is not None and not (type(cls.depends_on) is tuple and set(cls.depends_on) <= {*EXCERPTS}):
+            yield f"`depends_on` is {cls.depends_on!r}; give a tuple of names, each one of {', '.join(EXCERPTS)}"
+
+    @property
+    @abstractmethod
+    def tallied(self) -> int:
+        """The width in seconds of the buckets in which `merge_values` wants messages counted."""
+
+    @abstractmethod
+    def merge_values(self, state: State, tally: Tally, answers: Answers) -> set[Dirty]:
+        """Merge what was observed of messages by their value, and return which documents that concerns; see `merge`."""
 
 
 def check_key(dimensions: tuple[str, ...], key: Any) -> Key:

@@ -18,8 +18,8 @@ from statscache.plugins.contract import (
     Dirty,
     KeyDocument,
     Observation,
-    Plugin,
     State,
+    Tallying,
     check_key,
 )
 from statscache.plugins.refusal import is_dimension
@@ -36,7 +36,7 @@ _LARGEST = 2**53
 _CACHED_KEYS = 100_000
 
 
-class Counter(Plugin):
+class Counter(Tallying):
     """Counts by key: `observe` yields a key, or a key and a whole amount, such as `(("copr",), 3)`.
 
     Published are totals and trailing windows in `latest`, and series by minute (kept 2 days), hour (kept 90 days) and
@@ -57,6 +57,7 @@ class Counter(Plugin):
 
     @classmethod
     def faults(cls) -> Iterator[str]:
+        yield from super().faults()
         if cls.breakdown is None:
             return
         if not is_dimension(cls.breakdown) or cls.breakdown in cls.dimensions:

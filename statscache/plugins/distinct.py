@@ -14,7 +14,7 @@ from sqlalchemy import Connection, delete, select
 from statscache import canonical
 from statscache.exceptions import YieldError
 from statscache.plugins import buckets, keys
-from statscache.plugins.contract import Dirty, Observation, Plugin, State, check_key
+from statscache.plugins.contract import Dirty, Observation, State, Tallying, check_key
 from statscache.plugins.tally import Answers, Tally
 from statscache.store.bulk import insert_new
 from statscache.store.schema import bucket, key, member
@@ -30,7 +30,7 @@ Seen = tuple[int, int, int]
 """When a member was seen in seconds since 1970 UTC, the digest of the key, and that of the member."""
 
 
-class Distinct(Plugin):
+class Distinct(Tallying):
     """Counts different members by key: `observe` yields a key and a member, such as `(("git",), "ralph")`.
 
     Published are exact uniques by day, ISO week and month, and those of the last whole one of each in `latest`. All
@@ -46,6 +46,7 @@ class Distinct(Plugin):
 
     @classmethod
     def faults(cls) -> Iterator[str]:
+        yield from super().faults()
         if cls.unbounded:
             yield "`unbounded` is for counters; members may be many, but the keys of a Distinct are few"
 
@@ -100,7 +101,12 @@ class Distinct(Plugin):
                 first[digest] = min(first.get(digest, oldest), oldest)
                 last[digest] = max(last.get(digest, newest), newest)
         # Which day it was is all that a set needs to know.
-        seen = [(start, met[0], met[2]) for value, start in tally.counts for met in answers.get(value, ())]
+        seen = [
+            (start, met[0], met[2])
+            for start, counts in tally.counts.items()
+            for value in counts
+            for met in answers.get(value, ())
+        ]
         return self._add(state, seen, stored, first, last)
 
     @property

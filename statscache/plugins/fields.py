@@ -3,7 +3,6 @@
 Nothing here raises: what is missing, or of another type than its sender promised, is None, or an empty list.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from statscache.derivation.text import is_url
@@ -16,7 +15,7 @@ LONGEST = 500
 def value(found: Any, *path: str) -> Any:
     """Return what stands at `path`, one key of an object for each part; None if there is nothing."""
     for part in path:
-        if not isinstance(found, Mapping):
+        if not isinstance(found, dict):
             return None
         found = found.get(part)
     return found
@@ -56,7 +55,7 @@ def entries(found: Any, *path: str) -> list[tuple[str, str]]:
     The order in which a sender wrote them means nothing, and the journal does not keep it.
     """
     found = value(found, *path)
-    if not isinstance(found, Mapping):
+    if not isinstance(found, dict):
         return []
     named = (entry for entry in found.items() if all(map(_is_text, entry)))
     return sorted((without_addresses(key), without_addresses(said)) for key, said in named)

@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from statscache.message import EXCERPTS
-
 if TYPE_CHECKING:
     from statscache.plugins.contract import Plugin
 
@@ -55,6 +53,8 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
         yield "the docstring is missing; its first line is the summary that people read"
     if not isinstance(getattr(cls, "kind", None), str):
         yield "it derives from Plugin itself; derive from a kind, such as Counter, Latest or Log"
+    else:
+        yield from cls.faults()
     if not _are_dimensions(cls.dimensions):
         yield f"`dimensions` is {cls.dimensions!r}; give a tuple of names in lowercase, none of {sorted(_TAKEN)}"
     elif len(set(cls.dimensions)) != len(cls.dimensions):
@@ -63,17 +63,12 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
         yield f"`topics` is {cls.topics!r}; give a tuple of patterns such as 'buildsys.build.state.change' or 'bodhi.#'"
     if type(cls.version) is not int or cls.version < 1:
         yield f"`version` is {cls.version!r}; give a whole number from 1"
-    if cls.depends_on is not None and "tallied" not in vars(_kind(cls)):
-        yield f"`depends_on` is for Counter and Distinct, and it is a {cls.kind}; leave it out"
-    if cls.depends_on is not None and not (type(cls.depends_on) is tuple and set(cls.depends_on) <= {*EXCERPTS}):
-        yield f"`depends_on` is {cls.depends_on!r}; give a tuple of names, each one of {', '.join(EXCERPTS)}"
     if type(cls.shared) is not tuple or not all(isinstance(name, str) for name in cls.shared):
         yield f"`shared` is {cls.shared!r}; give a tuple of names of settings, such as ('bots',)"
     if cls.unbounded and not cls.dimensions:
         yield "`unbounded` needs at least one dimension"
     if type(cls.clocks) is not tuple or any(type(width) is not int or width < 1 for width in cls.clocks):
         yield f"`clocks` is {cls.clocks!r}; give a tuple of seconds, such as (86400,)"
-    yield from cls.faults()
     if getattr(cls.observe, "__isabstractmethod__", False):
         yield "`observe(self, message)` is missing"
     taken = sorted(_FRAMEWORK & vars(cls).keys())
@@ -87,8 +82,3 @@ def _are_dimensions(dimensions: object) -> bool:
 
 def _is_pattern(topic: object) -> bool:
     return isinstance(topic, str) and bool(_TOPIC.fullmatch(topic)) and "#" not in topic.removesuffix("#")
-
-
-def _kind(cls: "type[Plugin]") -> type:
-    """Return the class that is the kind of a plugin class; the class itself where it has none."""
-    return next((base for base in cls.__mro__ if "kind" in vars(base)), cls)

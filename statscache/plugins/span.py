@@ -64,6 +64,7 @@ class Span(Plugin):
 
     @classmethod
     def faults(cls) -> Iterator[str]:
+        yield from super().faults()
         if cls.unbounded:
             yield "`unbounded` is for counters; a Span publishes the `shown` spans that moved last"
         if type(cls.shown) is not int or cls.shown < 1:

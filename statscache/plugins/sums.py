@@ -111,10 +111,12 @@ def of_values(tally: Tally, answers: Answers) -> Sums:
             stored[digest] = name
             first[digest] = min(oldest, first.get(digest, oldest))
             last[digest] = max(newest, last.get(digest, newest))
-    for (value, start), number in tally.counts.items():
-        for digest, _, amount, _ in answers.get(value, ()):
-            buckets[start][digest] += number * amount
-            totals[digest] += number * amount
+    for start, counts in tally.counts.items():
+        of = buckets[start]
+        for value, number in counts.items():
+            for digest, _, amount, _ in answers.get(value, ()):
+                of[digest] += number * amount
+                totals[digest] += number * amount
     return Sums(stored, totals, first, last, buckets)
 
 
@@ -125,11 +127,14 @@ def parts_of_values(tally: Tally, answers: Answers) -> PartSums:
     days: dict[tuple[int, Part], int] = defaultdict(int)
     for value, oldest in tally.first.items():
         for digest, _, _, name in answers.get(value, ()):
-            first[digest, name] = min(oldest, first.get((digest, name), oldest))
-    for (value, start), number in tally.counts.items():
-        for digest, _, amount, name in answers.get(value, ()):
-            totals[digest, name] += number * amount
-            days[start, (digest, name)] += number * amount
+            part = digest, name
+            first[part] = min(oldest, first.get(part, oldest))
+    for start, counts in tally.counts.items():
+        for value, number in counts.items():
+            for digest, _, amount, name in answers.get(value, ()):
+                part = digest, name
+                totals[part] += number * amount
+                days[start, part] += number * amount
     return PartSums(totals, first, days)
 
 

@@ -6,6 +6,7 @@ move together or not at all, whatever rolls the transaction back, and however ma
 """
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -78,21 +79,22 @@ class Table(Plugin):
         """Return the model, for a class that declares none; it is asked once."""
         raise NotImplementedError(f"plugin class {type(self).__qualname__} has no `model`; derive one from BaseModel")
 
+    @abstractmethod
     def process(self, message: dict[str, Any]) -> None:
         """Look at a message: a dict with `topic`, `msg`, `timestamp`, `msg_id`, and what is derived in `meta`."""
-        raise NotImplementedError(f"plugin class {type(self).__qualname__} has no `process(self, message)`")
 
+    @abstractmethod
     def update(self, session: Session) -> None:
         """Write what came of the messages that were processed since the last update; a commit only flushes."""
-        raise NotImplementedError(f"plugin class {type(self).__qualname__} has no `update(self, session)`")
 
     def forget(self, session: Session, name: str) -> None:
         """Remove a person from the rows; a plugin with `people = True` must have it."""
 
     @classmethod
     def faults(cls) -> Iterator[str]:
+        yield from super().faults()
         for name in ("process", "update"):
-            if getattr(cls, name) is getattr(Table, name):
+            if getattr(getattr(cls, name), "__isabstractmethod__", False):
                 yield f"`{name}` is missing"
         if cls.model is None and cls.make_model is Table.make_model:
             yield "`model` is missing; derive one from BaseModel, such as `class Model(BaseModel)`"

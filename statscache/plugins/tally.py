@@ -4,9 +4,12 @@ One tally serves all statistics of a batch that depend on the same attributes, a
 which loop in C.
 """
 
+from bisect import bisect_left
 from collections import Counter as Counts
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from statscache.timeline import floor
 
 Value = Hashable
 """What a message has of the attributes on which a statistic depends: one attribute's value, or a tuple of several."""
@@ -19,24 +22,27 @@ class Tally(NamedTuple):
     """Some messages by their value.
 
     Attributes:
-        counts: How many messages have a value and were sent in the bucket that begins at a time.
+        counts: How many messages of a bucket have a value, by the bucket's start.
         first: Timestamp of the oldest message of each value.
         last: Timestamp of the newest.
     """
 
-    counts: Mapping[tuple[Any, int], int]
+    counts: Mapping[int, Mapping[Any, int]]
     first: Mapping[Any, int]
     last: Mapping[Any, int]
 
 
 def tally(values: Sequence[Value], times: Sequence[int], width: int) -> Tally:
-    """Return the tally of messages that have these values and timestamps, in buckets of `width` seconds."""
-    if times != sorted(times):
-        order = sorted(range(len(times)), key=times.__getitem__)
-        values, times = [values[index] for index in order], [times[index] for index in order]
-    starts = [time - time % width for time in times]
+    """Return the tally of messages of these values and timestamps, oldest first, in buckets of `width` seconds."""
+    counts: dict[int, Mapping[Any, int]] = {}
+    at = 0
+    while at < len(times):
+        start = floor(times[at], width)
+        end = bisect_left(times, start + width, at)
+        counts[start] = Counts(values[at:end])
+        at = end
     return Tally(
-        counts=Counts(zip(values, starts, strict=True)),
+        counts=counts,
         first=dict(zip(reversed(values), reversed(times), strict=True)),
         last=dict(zip(values, times, strict=True)),
     )

@@ -1,6 +1,6 @@
 """Who is told what the plugins are doing, so that a hang can be laid at the right door."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from statscache.message import Message
@@ -14,8 +14,8 @@ class Watch:
         """Return a context in which plugins are at work, and which ends if they return."""
         return nullcontext()
 
-    def begin(self, plugin: Plugin, messages: Sequence[tuple[int, Message]]) -> None:
-        """Take note that a plugin begins to observe these messages."""
+    def begin(self, plugin: Plugin, message: Message) -> None:
+        """Take note that a plugin begins to observe this message; there are many."""
 
     def note(self, plugin: Plugin, what: str) -> None:
         """Take note that a plugin begins with something else, such as `its documents`."""

@@ -11,11 +11,14 @@ from statscache.service.parallel import Workers, caught_up, prepared
 from statscache.sources import archive
 from statscache.store import coverage, journal, sources
 
-BATCH = 7_000
+BATCH = 16_000
 """Lines that are accepted in one transaction at most."""
 
-BATCH_BYTES = 7 * 1024 * 1024
+BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of lines at which a transaction ends."""
+
+SHARE = 5_000
+"""Lines that a worker is given at a time at most, and that are accepted in one transaction; several are at work."""
 
 PREFIX = "archive:"
 """How the names of sources begin that are archives; they stay private, for they tell paths."""
@@ -42,7 +45,7 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
         path,
         offset=row.offset if row else 0,
         max_line=installation.config.bus.max_line,
-        max_lines=BATCH,
+        max_lines=BATCH if workers is None else SHARE,
         max_bytes=BATCH_BYTES,
     )
     deliveries = (

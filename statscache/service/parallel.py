@@ -22,7 +22,8 @@ from statscache.exceptions import StatscacheError, WorkerError
 from statscache.ingest import Delivery, Ingest, catchup
 from statscache.ingest.batch import Batch, Preparer
 from statscache.ingest.catchup import Stretch
-from statscache.ingest.fold import Observed, Placed
+from statscache.ingest.fold import Placed
+from statscache.ingest.observing import Observed
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.service.installation import Installation, load_plugins
@@ -77,11 +78,17 @@ class Workers:
 
     def prepare(self, delivery: Delivery, ingest: Ingest) -> "Future[Batch]":
         """Have a delivery parsed and observed as `ingest` would do it now."""
-        return self._executor.submit(_prepare, self._order, ingest.suspended, ingest.suppression, delivery)
+        return self._submit(_prepare, self._order, ingest.suspended, ingest.suppression, delivery)
 
     def look(self, plugin: str, stretch: Stretch) -> "Future[tuple[Observed, Placed]]":
         """Have a stretch of the journal observed by one plugin."""
-        return self._executor.submit(_look, self._order, plugin, stretch)
+        return self._submit(_look, self._order, plugin, stretch)
+
+    def _submit(self, work: Callable[..., Done], *arguments: object) -> "Future[Done]":
+        try:
+            return self._executor.submit(work, *arguments)
+        except Exception as error:
+            raise _failed(error) from error
 
 
 @contextmanager
@@ -183,9 +190,12 @@ def _result(future: "Future[Done]") -> Done:
     except StatscacheError:
         raise
     except Exception as error:
-        # Whatever an executor raises when a worker has died.
-        message = f"a worker failed or has died ({type(error).__name__}: {error}); run the same again to carry on"
-        raise WorkerError(message) from error
+        raise _failed(error) from error
+
+
+def _failed(error: Exception) -> WorkerError:
+    """Return what is said of whatever an executor raises when a worker has died."""
+    return WorkerError(f"a worker failed or has died ({type(error).__name__}: {error}); run the same again to carry on")
 
 
 def _begin() -> None:

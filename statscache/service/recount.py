@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
 
-from statscache.ingest.fold import Observed, Placed, fold, observe
+from statscache.ingest.fold import Placed, fold
+from statscache.ingest.observing import Observed, observe
 from statscache.message import Message
 from statscache.plugins import Plugin, Table
 from statscache.plugins.registry import Registry

@@ -14,7 +14,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import itemgetter
 from pathlib import Path
@@ -24,7 +24,6 @@ from statscache.ingest import Ingest
 from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.watch import Watch
-from statscache.wording import counted
 
 _SIZE = 4096
 """Bytes of the note, before the traceback."""
@@ -100,12 +99,15 @@ class Watchdog(Watch):
         with _timer.running(self._timeout, self._descriptor):
             yield
 
-    def begin(self, plugin: Plugin, messages: Sequence[tuple[int, Message]]) -> None:
-        self.note(plugin, f"{counted(len(messages), 'message')} from {messages[0][1].id:.200}")
+    def begin(self, plugin: Plugin, message: Message) -> None:
+        assert self._map is not None
+        note = f"{plugin.name}\nmessage {message.id}\0".encode()
+        self._map[: len(note)] = note
 
     def note(self, plugin: Plugin, what: str) -> None:
         assert self._map is not None
-        self._map[:] = f"{plugin.name}\n{what}".encode()[:_SIZE].ljust(_SIZE, b"\0")
+        note = f"{plugin.name}\n{what:.1000}\0".encode()
+        self._map[: len(note)] = note
 
     def close(self) -> None:
         """Remove the file of this process; it ends in peace."""
@@ -148,5 +150,5 @@ def _left(path: Path) -> tuple[str, str, bytes] | None:
         except BlockingIOError:
             return None
         note, traceback = file.read(_SIZE), file.read()
-    name, _, what = note.rstrip(b"\0").decode(errors="replace").partition("\n")
+    name, _, what = note.partition(b"\0")[0].decode(errors="replace").partition("\n")
     return name, what, traceback

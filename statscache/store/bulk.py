@@ -6,6 +6,8 @@ of magnitude faster there than a statement for each row.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -81,15 +83,21 @@ class Upsert:
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Insert those of `rows` whose primary key is not there yet, and return these; all columns are integers."""
+    """Insert those of `rows` whose primary key is not there yet, and return these.
+
+    All columns are integers, and rows stand together that differ in the last column only.
+    """
     if not rows:
         return []
     statement = _inserting_new(table, connection.dialect.name)
     if connection.dialect.name == "postgresql":
-        parameters: tuple[Any, ...] = tuple(list(column) for column in zip(*rows, strict=True))
-    else:
-        parameters = (orjson.dumps(rows).decode(),)
-    return [tuple(row) for row in connection.exec_driver_sql(statement, parameters)]
+        columns = tuple(list(column) for column in zip(*rows, strict=True))
+        return [tuple(row) for row in connection.exec_driver_sql(statement, columns)]
+    new: list[tuple[int, ...]] = []
+    for first, alike in groupby(rows, key=itemgetter(slice(-1))):
+        last = orjson.dumps([row[-1] for row in alike]).decode()
+        new += map(tuple, connection.exec_driver_sql(statement, (*first, last)))
+    return new
 
 
 @cache
@@ -98,9 +106,9 @@ def _inserting_new(table: Table, dialect: str) -> str:
     if dialect == "postgresql":
         source = f"SELECT * FROM unnest({', '.join(f'%s::{_array_type(column)}' for column in table.columns)})"
     else:
-        fields = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(table.columns)))
+        first = "?, " * (len(table.columns) - 1)
         # Without a WHERE, SQLite would take ON for part of a join.
-        source = f"SELECT {fields} FROM json_each(?) WHERE true"
+        source = f"SELECT {first}value FROM json_each(?) WHERE true"
     return f"INSERT INTO {table.name} ({names}) {source} ON CONFLICT DO NOTHING RETURNING {names}"
 
 
