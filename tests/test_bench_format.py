@@ -14,13 +14,19 @@ def test_a_promise_is_kept_up_to_its_limit(value: float, verdict: str) -> None:
     assert Result("backfill", value, most=8).verdict == verdict
 
 
+@pytest.mark.parametrize(("value", "verdict"), [(1.3, "MISSED"), (1.4, "met")])
+def test_a_promise_is_kept_from_its_limit_on(value: float, verdict: str) -> None:
+    """The other limit is within the promise too."""
+    assert Result("jobs", value, least=1.4).verdict == verdict
+
+
 def test_the_table_aligns_its_columns() -> None:
     """Each result is a line; what is not promised has no verdict; notes come last."""
     lines = table([Result("speed", 12.345, most=8, note="so many"), Result("memory", 1.5, "MB")]).splitlines()
     assert lines == [
-        "        measured  at most",
-        "speed    12.35 x      8 x  MISSED  so many",
-        "memory   1.50 MB        -       -",
+        "        measured  promised",
+        "speed    12.35 x    <= 8 x  MISSED  so many",
+        "memory   1.50 MB         -       -",
     ]
 
 
