@@ -14,6 +14,7 @@ CONTENT_TYPES = {
     "js": "text/javascript; charset=utf-8",
     "json": "application/json; charset=utf-8",
     "sh": "text/plain; charset=utf-8",
+    "sql": "text/plain; charset=utf-8",
     "svg": "image/svg+xml; charset=utf-8",
     "toml": "text/plain; charset=utf-8",
     "ts": "text/plain; charset=utf-8",

@@ -72,7 +72,7 @@ class Docs:
         self.files = {
             path.relative_to(directory).as_posix(): path.read_bytes()
             for path in sorted(directory.rglob("*"))
-            if path.is_file() and path.suffix in (".conf", ".sh", ".toml")
+            if path.is_file() and path.suffix in (".conf", ".sh", ".sql", ".toml")
         }
 
     def __iter__(self) -> Iterator[Page]:
