@@ -1,18 +1,21 @@
 """The examples that pages show are programs that run, as they are shown, against the site that shows them."""
 
 import html
+import itertools
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Route, expect
 
 import worlds
-from browser import Visit, chromium, serving_files, serving_tree
+from browser import SCHEMES, WIDTHS, Visit, chromium, serving_files, serving_tree
 from conftest import ROOT
 from npm import NODE_MODULES, require_npm
 
@@ -86,6 +89,70 @@ def test_pages_of_getting_started_show_something(
             visit.page.locator(selector).first.wait_for()
         assert visit.page.evaluate("[...document.images].every((image) => image.naturalWidth > 0)")
         assert not visit.problems, visit.problems
+
+
+def test_the_dashboard_leads_to_a_group_and_stays_as_it_is_read(tree: Path, url: str, chromium: Browser) -> None:
+    """An address names a group; while nothing changes, what is open and the focus stay, and nothing is overdue."""
+    path = tree / "v1" / "index.json"
+    index = orjson.loads(path.read_bytes())
+    made = index["generated_at"]
+    with Visit(chromium, [url]) as visit:
+        visit.page.clock.install(time=made)
+        visit.open(f"{url}examples/dashboard/index.html#cloud")
+        expect(visit.page.locator("#cloud h2")).to_be_in_viewport()
+        regions = visit.page.locator("#cloud details").first
+        regions.locator("summary").press("Enter")
+        # On a quiet bus, the index is renewed, and names the same snapshot.
+        path.write_bytes(orjson.dumps(index | {"generated_at": made + 600, "expires_at": index["expires_at"] + 600}))
+        visit.page.clock.run_for(600_000)
+        expect(visit.page.locator("#cloud time").first).to_contain_text("ago")
+        visit.settle()
+        assert "overdue" not in visit.page.locator("#age").inner_text()
+        expect(regions).to_have_attribute("open", "")
+        expect(regions.locator("summary")).to_be_focused()
+        assert not visit.problems, visit.problems
+
+
+def defaced(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with hostile text wherever the bus controls it."""
+    texts = itertools.cycle(text[:2_000] for text in worlds.HOSTILE)
+
+    def deface(value: Any) -> Any:
+        if isinstance(value, list):
+            return [deface(one) for one in value]
+        if isinstance(value, dict):
+            regions = {next(texts): deface(one) for one in value.get("regions", {}).values()}
+            return {name: regions if name == "regions" else deface(one) for name, one in value.items()}
+        return next(texts) if isinstance(value, str) else value
+
+    groups = [{**group, "items": deface(group["items"])} for group in document.get("groups", ())]
+    return {**document, "rows": deface(document.get("rows", [])), "groups": groups}
+
+
+@pytest.mark.parametrize("page", ["dashboard", "profile", "leaderboards", "wall"])
+def test_hostile_text_stays_text_in_the_examples(page: str, url: str, chromium: Browser) -> None:
+    """At every width, light and dark: nothing is executed, refused or too wide, and links lead to the web only."""
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        is_ours = route.request.url.endswith("/layout.json") or response.status != 200
+        body = response.body() if is_ours else orjson.dumps(defaced(orjson.loads(response.body())))
+        route.fulfill(response=response, body=body)
+
+    with Visit(chromium, [url]) as visit:
+        visit.page.route("**/v1/plugins/**", answer)
+        visit.open(f"{url}examples/{page}/index.html")
+        shown = (
+            "[...document.querySelectorAll('body, [plugin]')].map((one) => (one.shadowRoot ?? one).textContent).join()"
+        )
+        assert "alert(1)" in visit.page.evaluate(shown)
+        for width, scheme in itertools.product(WIDTHS, SCHEMES):
+            visit.look(width, scheme)
+        schemes = visit.page.evaluate("[...document.links].map((link) => link.protocol)")
+        assert set(schemes) <= {"http:", "https:"}
+        # A person of that name has no document.
+        problems = [problem for problem in visit.problems if "/by/" not in problem and "status of 404" not in problem]
+        assert not problems, problems
 
 
 @pytest.mark.parametrize("name", ["d3", "vega-lite"])

@@ -59,7 +59,13 @@ function card(layout, group, item) {
   return h("article", { class: "card" }, h("h3", {}, title), ...content);
 }
 
+const nameOf = (details) => details.closest("section").id + details.closest(".card").querySelector("h3").textContent;
+const reachable = () => [...document.querySelectorAll("#groups a, #dashboard a, #dashboard summary")];
+
 function draw({ index, dashboard, layout }) {
+  const isFirst = !$("dashboard").hasChildNodes();
+  const opened = new Set([...document.querySelectorAll("#dashboard details[open]")].map(nameOf));
+  const focused = reachable().indexOf(document.activeElement);
   const known = new Map(layout.groups.map((group) => [group.id, group]));
   const sections = dashboard.groups
     .filter((group) => group.items.length)
@@ -68,12 +74,15 @@ function draw({ index, dashboard, layout }) {
       const rest = omitted ? h("p", {}, `and ${omitted} more, which are older`) : null;
       return h("section", { id, "aria-labelledby": `${id}-title` }, h("h2", { id: `${id}-title` }, h("a", { href: `#${id}` }, group.title)), h("div", { class: "cards" }, ...items.map((item) => card(layout, group, item))), rest);
     });
-  const open = location.hash;
   $("dashboard").replaceChildren(...sections);
   $("groups").replaceChildren(...sections.map((section) => h("a", { href: `#${section.id}` }, section.querySelector("h2").textContent)));
   $("age").replaceChildren("Data through ", index.through === null ? "nothing yet" : moment(index.through), isLate(index) ? ". This is overdue: nothing was published lately." : ".");
   filter();
-  if (!drawn && open) document.querySelector(open.replace(/[^#\w-]/g, ""))?.scrollIntoView();
+  // Who reads finds what was open, and the focus, as it was.
+  for (const details of document.querySelectorAll("#dashboard details")) details.open = opened.has(nameOf(details));
+  reachable()[focused]?.focus({ preventScroll: true });
+  // The section that the address names was not there when the page was opened.
+  if (isFirst) document.getElementById(location.hash.slice(1))?.scrollIntoView();
 }
 
 function filter() {
@@ -87,6 +96,10 @@ function filter() {
 
 $("filter").addEventListener("input", filter);
 
+const failed = (error) => {
+  $("age").textContent = drawn ? `${error.message}. What is shown is older.` : `Nothing to show: ${error.message}.`;
+};
+
 client.watch(
   async (index, changed) => {
     const mine = changed.some((path) => path.startsWith(`v1/plugins/${PLUGIN}/`));
@@ -95,7 +108,15 @@ client.watch(
     drawn.index = index;
     draw(drawn);
   },
-  { onerror: (error) => ($("age").textContent = drawn ? `${error.message}. What is shown is older.` : `Nothing to show: ${error.message}.`) },
+  { onerror: failed },
 );
-// Times that are told as ages age.
-setInterval(() => drawn?.index && draw(drawn), 60_000);
+// Times that are told as ages age, and the index is renewed though no snapshot is new, or else it is late.
+setInterval(async () => {
+  if (!drawn || document.hidden) return;
+  try {
+    drawn.index = await client.discover();
+    draw(drawn);
+  } catch (error) {
+    failed(error);
+  }
+}, 60_000);
