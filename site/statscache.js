@@ -86,6 +86,7 @@ class Reader {
 /** Reads what is current, one readable path at a time. */
 export class Client extends Reader {
   #known = new Map();
+  #asked = new Map();
   #timeout;
   #newest = null;
 
@@ -142,7 +143,13 @@ export class Client extends Reader {
     return document;
   }
 
-  async _optional(path) {
+  /** What several ask for at the same time is fetched once. */
+  _optional(path) {
+    if (!this.#asked.has(path)) this.#asked.set(path, this.#read(path).finally(() => this.#asked.delete(path)));
+    return this.#asked.get(path);
+  }
+
+  async #read(path) {
     // A browser keeps what it fetched and asks for changes only; elsewhere that is done here. In a browser these
     // headers would make the request one that the server must allow beforehand.
     const known = hasNoCache ? this.#known.get(path) : undefined;

@@ -51,6 +51,14 @@ test("a key that never occurred is null, and what is not published is an error t
   await assert.rejects(client.series("edits", "../1h", 0, 1), TypeError);
 });
 
+test("what is asked for several times at once is fetched once", async () => {
+  const client = new Client(SITE);
+  await Promise.all([client.discover(), client.discover(), client.latest("edits"), client.latest("edits")]);
+  assert.deepEqual(paths().sort(), ["v1/index.json", "v1/plugins/edits/latest.json"]);
+  await client.discover();
+  assert.equal(asked.length, 3);
+});
+
 test("keys are encoded as the format says", async () => {
   const cases = JSON.parse(process.env.STATSCACHE_KEYS);
   assert.ok(cases.length > 5);
