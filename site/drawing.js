@@ -71,11 +71,15 @@ export function levels(low, high) {
   return all;
 }
 
-/** The greatest of the lines by their sum, and the rest as one. */
-export function fewest(lines) {
-  const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
+const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
+
+/** Several values of a statistic as one: their sum. Uniques of several days or keys never add up: of them the greatest. */
+export const together = (about, values) => (about.kind === "Distinct" ? Math.max(0, ...values) : sum(values));
+
+/** The greatest of the lines by their total, and the rest as one where they add up. */
+export function fewest(about, lines) {
   const ranked = lines.map((line) => ({ total: sum(line.values), ...line })).sort((a, b) => b.total - a.total);
-  if (ranked.length <= MOST_LINES) return ranked;
+  if (ranked.length <= MOST_LINES || about.kind === "Distinct") return ranked.slice(0, MOST_LINES);
   const rest = ranked.slice(MOST_LINES - 1);
   const values = rest[0].values.map((_, at) => (rest[0].values[at] === null ? null : sum(rest.map((line) => line.values[at]))));
   return [...ranked.slice(0, MOST_LINES - 1), { label: `other (${rest.length})`, values, total: sum(rest.map((line) => line.total)) }];

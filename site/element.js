@@ -57,6 +57,8 @@ figcaption strong { font-weight: 600; }
 @container (max-width: 30rem) { .weekdays { display: none; } .calendar { grid-template-columns: 1fr; } .calendar .ticks { grid-column: 1; } }
 .cell { fill: var(--empty); }
 .cell.level { fill: var(--c1); }
+.missing { fill: none; stroke: var(--quiet); stroke-dasharray: 2 2; }
+.later { fill-opacity: .4; }
 .l1 { fill-opacity: .3; } .l2 { fill-opacity: .5; } .l3 { fill-opacity: .75; } .l4 { fill-opacity: 1; }
 .l1, .l2, .l3, .l4 { stroke: var(--c1); stroke-width: .5; }
 button { padding: 0 .5em; border: 1px solid var(--rule); border-radius: 4px; background: none; color: inherit; font: inherit; cursor: pointer; }

@@ -9,14 +9,14 @@ import { NotPublished } from "./statscache.js";
 import { StatscacheElement } from "./element.js";
 import * as d from "./drawing.js";
 
-const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all" };
+const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all", last_day: "in the last full day", last_week: "in the last full week", last_month: "in the last full month" };
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
 const LENGTHS = { last_7d: 7 * d.DAY, last_30d: 30 * d.DAY };
 
 /** One number: of a statistic, or of one key of it. */
 class Count extends StatscacheElement {
   async draw(client, index, about) {
-    const name = this.getAttribute("window") ?? (about.unbounded ? "total" : "last_24h");
+    const name = this.getAttribute("window") ?? (about.unbounded ? "total" : about.kind === "Distinct" ? "last_day" : "last_24h");
     if (!Object.hasOwn(WINDOWS, name)) throw new TypeError(`window is one of ${Object.keys(WINDOWS).join(", ")}`);
     const value = await this.#value(client, index, about, name);
     const caption = this.getAttribute("label") ?? `${about.unit} ${WINDOWS[name]}`;
@@ -33,10 +33,12 @@ class Count extends StatscacheElement {
       const days = Object.values(found.days).flat();
       return days.reduce((sum, [time, value]) => sum + (time >= end - LENGTHS[name] && time < end ? value : 0), 0);
     }
+    if (about.unbounded) throw new TypeError("of this statistic only the greatest keys are listed: it needs an attribute key");
     this.need(about, "latest.json");
     const { rows } = await client.latest(about.name);
     const wanted = key ? rows.filter((row) => about.dimensions.every((dimension, at) => row[dimension] === key[at])) : rows;
     if (wanted.length && !wanted.some((row) => Number.isFinite(row[name]))) throw new TypeError(`its rows have no field ${name}`);
+    if (about.kind === "Distinct" && wanted.length > 1) throw new TypeError("uniques of several keys do not add up: it needs an attribute key");
     return wanted.reduce((sum, row) => sum + row[name], 0);
   }
 }
@@ -46,12 +48,14 @@ class Activity extends StatscacheElement {
   async draw(client, index, about) {
     const { key } = this;
     if (!key) throw new TypeError("it needs an attribute key, such as the name of a person");
+    if (!about.unbounded) throw new NotPublished(`${about.name} publishes no documents of its keys`);
     const weeks = this.number("weeks", 52, 1, 520);
     const found = await client.key(about.name, ...key);
     const last = d.monday(index.through ?? 0);
     const starts = Array.from({ length: weeks }, (_, at) => last - (weeks - 1 - at) * 7 * d.DAY);
     const parts = found?.parts?.length ? found.parts : found ? [{ days: found.days }] : [];
     const lines = d.fewest(
+      about,
       parts.map((part) => {
         const values = starts.map(() => 0);
         for (const [time, value] of Object.values(part.days).flat()) {
@@ -91,6 +95,8 @@ class Activity extends StatscacheElement {
   }
 }
 
+const amountOf = (about, value, span) => `${d.number(value)} ${about.unit} in ${about.kind === "Distinct" ? "the busiest bucket of " : ""}${span}`;
+
 /** A year of days, of one key or of a whole statistic. */
 class Calendar extends StatscacheElement {
   #chosen = null;
@@ -99,22 +105,25 @@ class Calendar extends StatscacheElement {
     const newest = d.year(index.through ?? 0);
     const shown = this.#chosen ?? this.number("year", newest, 1970, 9999);
     const [start, end] = [d.startOf(shown), d.startOf(shown + 1)];
-    const { days, oldest } = await this.#days(client, about, shown, start, end);
-    const total = [...days.values()].reduce((sum, value) => sum + value, 0);
-    const title = `${this.key ? `${about.title}, ${d.label(this.key)}` : about.title}: ${d.number(total)} ${about.unit} in ${shown}`;
+    const { days, gaps, oldest } = await this.#days(client, about, shown, start, end);
+    const amount = amountOf(about, d.together(about, [...days.values()]), shown);
+    const title = `${this.key ? `${about.title}, ${d.label(this.key)}` : about.title}: ${amount}`;
+    const missing = (time) => gaps.some(([low, high]) => time >= low && time < high);
+    for (let time = start; time < end; time += d.DAY) if (missing(time)) days.set(time, null);
     const first = d.monday(start);
     const columns = (d.monday(end - 1) - first) / (7 * d.DAY) + 1;
-    const busy = [...days.values()].sort((a, b) => a - b);
+    const busy = [...days.values()].filter((value) => value !== null).sort((a, b) => a - b);
     // Quarters of the busy days, so that one extreme day does not make the others pale.
     const quarters = [0.25, 0.5, 0.75].map((share) => busy[Math.max(0, Math.floor(busy.length * share) - 1)]);
     const cells = d.svg("svg", { viewBox: `0 0 ${columns * 12} ${7 * 12}`, role: "img", "aria-label": title });
     const ticks = d.element("div", { class: "ticks flush", "aria-hidden": "true" });
     for (let time = start; time < end; time += d.DAY) {
       const at = (time - first) / d.DAY;
-      const value = days.get(time) ?? 0;
+      const value = days.has(time) ? days.get(time) : 0;
+      const isLater = time > (index.through ?? 0);
       const level = value ? 1 + quarters.filter((limit) => value > limit).length : 0;
-      const box = { class: level ? `cell level l${level}` : "cell", x: Math.floor(at / 7) * 12 + 1, y: (at % 7) * 12 + 1, width: 10, height: 10, rx: 2 };
-      cells.append(d.svg("rect", box, d.svg("title", {}, `${d.day(time)}: ${d.number(value)} ${about.unit}`)));
+      const box = { class: level ? `cell level l${level}` : value === null ? "cell missing" : isLater ? "cell later" : "cell", x: Math.floor(at / 7) * 12 + 1, y: (at % 7) * 12 + 1, width: 10, height: 10, rx: 2 };
+      cells.append(d.svg("rect", box, d.svg("title", {}, `${d.day(time)}: ${value === null ? "unknown" : isLater ? "not yet" : `${d.number(value)} ${about.unit}`}`)));
       if (d.day(time).endsWith("-01")) {
         const name = d.element("span", {}, d.month(time));
         name.style.left = `${(Math.floor(at / 7) / columns) * 100}%`;
@@ -130,9 +139,9 @@ class Calendar extends StatscacheElement {
       });
       return button;
     };
-    const caption = this.caption(about, `${d.number(total)} ${about.unit} in ${shown}`);
+    const caption = this.caption(about, amount);
     caption.append(turn("Previous", -1, shown > oldest), turn("Next", 1, shown < newest));
-    const rows = [...days].sort(([a], [b]) => b - a).map(([time, value]) => [d.day(time), value]);
+    const rows = [...days].sort(([a], [b]) => b - a).map(([time, value]) => [d.day(time), value ?? "unknown"]);
     return [
       d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, cells)),
       d.asTable(title, ["Day", about.unit], rows),
@@ -140,15 +149,17 @@ class Calendar extends StatscacheElement {
   }
 
   async #days(client, about, shown, start, end) {
-    if (this.key) {
-      const found = await client.key(about.name, ...this.key);
-      return { days: new Map(found?.days[shown] ?? []), oldest: found ? d.year(found.first) : shown };
+    const { key } = this;
+    if (key && about.unbounded) {
+      const found = await client.key(about.name, ...key);
+      return { days: new Map(found?.days[shown] ?? []), gaps: [], oldest: found ? d.year(found.first) : shown };
     }
     this.need(about, "series/1d/index.json");
     const span = await client.series(about.name, "1d", start, end);
     const days = new Map();
-    for (const row of span.rows) days.set(row[0], (days.get(row[0]) ?? 0) + row.at(-1));
-    return { days, oldest: d.year(span.since ?? start) };
+    const rows = span.rows.filter(([, ...rest]) => !key || key.every((part, at) => part === rest[at]));
+    for (const row of rows) days.set(row[0], d.together(about, [days.get(row[0]) ?? 0, row.at(-1)]));
+    return { days, gaps: span.gaps, oldest: d.year(span.since ?? start) };
   }
 }
 
@@ -170,12 +181,12 @@ class Series extends StatscacheElement {
     }
     const wanted = this.key ? [d.label(this.key)] : by.size ? [...by.keys()] : [""];
     const values = (name) => buckets.map((time) => (missing(time) ? null : by.get(name)?.get(time) ?? 0));
-    // What was counted around a gap is in the sum, though the line breaks there.
-    const sum = (name) => [...(by.get(name)?.values() ?? [])].reduce((total, value) => total + value, 0);
-    const lines = d.fewest(wanted.map((name) => ({ label: name || about.unit, values: values(name), total: sum(name) })));
+    // What was counted around a gap is in the total, though the line breaks there.
+    const total = (name) => d.together(about, [...(by.get(name)?.values() ?? [])]);
+    const lines = d.fewest(about, wanted.map((name) => ({ label: name || about.unit, values: values(name), total: total(name) })));
     const known = lines.flatMap((line) => line.values).filter((value) => value !== null);
-    const total = lines.reduce((sum, line) => sum + line.total, 0);
-    const title = `${about.title}: ${d.number(total)} ${about.unit} in ${days} days to ${d.minute(through)}`;
+    const amount = amountOf(about, d.together(about, lines.map((line) => line.total)), `${days} ${days === 1 ? "day" : "days"}`);
+    const title = `${about.title}: ${amount} to ${d.minute(through)}`;
     const x = (at) => (((at + 0.5) * 1000) / buckets.length).toFixed(1);
     const plot = d.plot({
       title,
@@ -192,7 +203,7 @@ class Series extends StatscacheElement {
     const rows = buckets.map((time, at) => [(resolution.endsWith("d") ? d.day : d.minute)(time), ...lines.map((line) => line.values[at] ?? "unknown")]);
     const shown = rows.filter((row) => row.slice(1).some((value) => value !== 0)).reverse();
     return [
-      d.element("figure", {}, this.caption(about, `${d.number(total)} ${about.unit} in ${days} ${days === 1 ? "day" : "days"}`), plot, lines.length > 1 ? d.legend(lines) : null),
+      d.element("figure", {}, this.caption(about, amount), plot, lines.length > 1 ? d.legend(lines) : null),
       d.asTable(title, ["Start (UTC)", ...lines.map((line) => line.label)], shown.slice(0, 400)),
     ];
   }
@@ -279,10 +290,12 @@ class Table extends StatscacheElement {
   }
 }
 
+const { compare: inOrder } = new Intl.Collator("en", { numeric: true });
+
 function compare(a, b) {
   if (typeof a === "number" && typeof b === "number") return a - b;
   const [x, y] = [a, b].map((value) => (value === null || value === undefined ? "" : String(value)));
-  return x < y ? -1 : x > y ? 1 : 0;
+  return inOrder(x, y);
 }
 
 function cell(value, column) {

@@ -132,19 +132,65 @@ def test_elements_show_what_is_published(site: Site, chromium: Browser, tmp_path
         assert calendar.locator("tbody tr").inner_text().split() == ["2015-08-09", "1"]
 
 
-def test_a_gap_is_unknown_in_plot_and_table(chromium: Browser, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a site of a few days, with a gap."""
+    return worlds.demo(tmp_path_factory.mktemp("busy"))
+
+
+def test_a_gap_is_unknown_in_plot_and_table(busy: Path, chromium: Browser, tmp_path: Path) -> None:
     """Where data are missing, the line breaks, and the table says that they are unknown."""
-    root = worlds.demo(tmp_path)
-    directory = tmp_path / "elsewhere"
-    directory.mkdir()
     body = '<statscache-series plugin="volume"></statscache-series>'
-    with elsewhere(directory, root, body) as (page, url), Visit(chromium, [page, url]) as visit:
+    with elsewhere(tmp_path, busy, body) as (page, url), Visit(chromium, [page, url]) as visit:
         visit.open(page)
         assert visit.page.locator("rect.gap").count() == 5
         visit.page.locator("summary").click()
         rows = visit.page.locator("tbody tr").all_inner_texts()
         assert [row.split()[-1] for row in rows if row.startswith("2015-08-09 0")][-5:] == ["unknown"] * 5
         assert visit.page.locator("path.growing").count() == 1
+        assert not visit.problems
+
+
+def test_a_calendar_tells_zero_from_unknown_and_from_what_is_to_come(
+    busy: Path, chromium: Browser, tmp_path: Path
+) -> None:
+    """A day of which data are missing is unknown, in its cell and in the table; a day after the data is not yet."""
+    body = '<statscache-calendar plugin="volume"></statscache-calendar>'
+    with elsewhere(tmp_path, busy, body) as (page, url), Visit(chromium, [page, url]) as visit:
+        visit.open(page)
+        titles = visit.page.locator("rect title").all_text_contents()
+        days = dict(title.split(": ") for title in titles)
+        assert days["2015-08-09"] == "unknown"
+        assert re.fullmatch(r"[\d,]+ messages", days["2015-08-08"])
+        assert days["2015-01-01"] == "0 messages"
+        assert days["2015-12-31"] == "not yet"
+        visit.page.locator("summary").click()
+        assert "2015-08-09 unknown" in [
+            " ".join(row.split()) for row in visit.page.locator("tbody tr").all_inner_texts()
+        ]
+        assert not visit.problems
+
+
+def test_uniques_never_add_up(busy: Path, chromium: Browser, tmp_path: Path) -> None:
+    """Of several days the greatest is told, not their sum; those of several keys are not made one number."""
+    body = """
+    <statscache-count plugin="unique-contributors"></statscache-count>
+    <statscache-series plugin="unique-contributors" resolution="1d" days="3"></statscache-series>
+    <statscache-calendar plugin="unique-contributors"></statscache-calendar>
+    <statscache-count plugin="unique-contributors-by-category"></statscache-count>
+    <statscache-series plugin="unique-contributors-by-category" resolution="1d" days="3"></statscache-series>
+    """
+    days = orjson.loads((busy / "v1/plugins/unique-contributors/series/1d/2015.json").read_bytes())["rows"]
+    newest = orjson.loads((busy / "v1/plugins/unique-contributors/latest.json").read_bytes())["rows"][0]["last_day"]
+    most = max(value for _, value in days)
+    with elsewhere(tmp_path, busy, body) as (page, url), Visit(chromium, [page, url]) as visit:
+        visit.open(page)
+        count, series, calendar, by_category, several = texts(visit.page)
+        assert f"{newest}people in the last full day" in count
+        assert f"{most} people in the busiest bucket of 3 days" in series
+        assert f"{most} people in the busiest bucket of 2015" in calendar
+        assert "do not add up" in by_category
+        assert "other (" not in several
         assert not visit.problems
 
 
@@ -182,6 +228,8 @@ def test_an_element_that_has_nothing_to_show_says_why(site: Site, chromium: Brow
     <statscache-table plugin="edits" list="nothing"></statscache-table>
     <statscache-series plugin="newest-build"></statscache-series>
     <statscache-table plugin="edits" document="nothing"></statscache-table>
+    <statscache-count plugin="builds"></statscache-count>
+    <statscache-activity plugin="edits" key="Main"></statscache-activity>
     """
     with visiting(chromium, tmp_path, site, body) as page:
         shown = texts(page)
@@ -192,6 +240,8 @@ def test_an_element_that_has_nothing_to_show_says_why(site: Site, chromium: Brow
         assert 'has no list "nothing"' in shown[4]
         assert "newest-build has no series/1h/index.json; it has: latest.json" in shown[5]
         assert "edits has no nothing.json; it has: badge.json" in shown[6]
+        assert "only the greatest keys are listed" in shown[7]
+        assert "edits publishes no documents of its keys" in shown[8]
 
 
 def test_a_key_that_never_occurred_is_zero(site: Site, chromium: Browser, tmp_path: Path) -> None:
@@ -206,6 +256,14 @@ def test_a_key_that_never_occurred_is_zero(site: Site, chromium: Browser, tmp_pa
         assert count.startswith("0")
         assert re.search(r"0 \w+ in 52 weeks", activity)
         assert all("404" in problem for problem in visit.problems)
+
+
+def test_a_calendar_of_a_key_is_read_from_where_the_key_is(site: Site, chromium: Browser, tmp_path: Path) -> None:
+    """From the series, where keys have no document of their own."""
+    body = '<statscache-calendar plugin="edits" key="Main"></statscache-calendar>'
+    with visiting(chromium, tmp_path, site, body) as page:
+        (text,) = texts(page)
+        assert re.search(r"2 \w+ in 2015", text)
 
 
 def test_a_table_is_sorted_by_keyboard(site: Site, chromium: Browser, tmp_path: Path) -> None:
@@ -237,8 +295,8 @@ def test_elements_follow_what_is_published(chromium: Browser, tmp_path: Path) ->
         site.publish()
         visit.page.clock.run_for(61_000)
         expect(visit.page.locator("strong")).to_have_text("4")
-        visit.page.evaluate("document.querySelector('statscache-count').setAttribute('plugin', 'builds')")
-        expect(visit.page.locator("strong")).to_have_text("5")
+        visit.page.evaluate("document.querySelector('statscache-count').setAttribute('key', 'Main')")
+        expect(visit.page.locator("strong")).to_have_text("3")
         visit.settle()
         visit.page.evaluate("document.querySelector('statscache-count').remove()")
         asked: list[Any] = []
