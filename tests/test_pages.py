@@ -345,6 +345,20 @@ def test_the_headline_of_what_has_no_number_counts_its_rows(pages: Pages) -> Non
     assert "2 rows " in words(page(pages, replace(two, kind="Table")))
 
 
+def test_a_trend_compares_two_windows_that_are_known(pages: Pages) -> None:
+    """A card tells how the day compares with the one before; where data are missing, or begin later, it does not."""
+    end = THROUGH // HOUR * HOUR
+    hours = [[end - at * HOUR, 10 if at > 24 else 7] for at in range(49, -1, -1)]
+    two = replace(series(), rows=hours, start=end - 49 * HOUR, end=end + HOUR, complete_through=end, gaps=[])
+
+    def card(known: SeriesView) -> str:
+        return words(dict(pages.index([plugin(series=(known,))], THROUGH))["index.html"].decode())
+
+    assert "in the last 24 full hours \u221230% on the 24 hours before" in card(two)
+    assert "before" not in card(replace(two, gaps=[(end - 30 * HOUR, end - 29 * HOUR)]))
+    assert "before" not in card(replace(two, start=end - 47 * HOUR))
+
+
 def test_code_in_a_definition_is_shown_as_code(pages: Pages) -> None:
     """Between backticks; markup in it stays text."""
     html = page(pages, plugin(definition="From `<START>` on, or not`"))

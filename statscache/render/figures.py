@@ -6,6 +6,7 @@ from typing import Any
 
 from statscache.render import charts, text
 from statscache.render.view import PluginView, SeriesView
+from statscache.timeline import DAY, floor
 
 _WINDOWS = {
     "last_24h": "in the last 24 full hours",
@@ -13,6 +14,13 @@ _WINDOWS = {
     "last_30d": "in the last 30 full days",
     "total": "in all",
 }
+_BEFORE = {
+    "last_24h": ("1h", DAY, "24 hours"),
+    "last_7d": ("1d", 7 * DAY, "7 days"),
+    "last_30d": ("1d", 30 * DAY, "30 days"),
+}
+"""Of windows: the resolution that tells the one before, their length in seconds and in words."""
+
 _UNIQUES = {
     "last_day": "in the last full day",
     "last_week": "in the last full week",
@@ -65,6 +73,27 @@ def window(view: PluginView) -> tuple[str, str]:
     counted = (name for name in windows if any(row.get(name) for row in view.rows))
     name = longest if view.unbounded else next(counted, longest)
     return name, windows[name]
+
+
+def trend(view: PluginView) -> str:
+    """Return how the headline's window compares with the one before; empty where not all of both is known."""
+    name, _ = window(view)
+    if view.kind != "Counter" or view.unbounded or view.through is None or name not in _BEFORE:
+        return ""
+    resolution, length, words = _BEFORE[name]
+    series = next((series for series in view.series if series.resolution == resolution), None)
+    if series is None:
+        return ""
+    end = floor(view.through, series.seconds)
+    middle, start = end - length, end - 2 * length
+    if start < series.start or any(low < end and high > start for low, high in series.gaps):
+        return ""
+    before = sum(row[-1] for row in series.rows if start <= row[0] < middle)
+    now = sum(row[-1] for row in series.rows if middle <= row[0] < end)
+    if before <= 0:
+        return ""
+    change = f"{round(100 * (now - before) / before):+,}%".replace("-", "\u2212")
+    return f"{change} on the {words} before"
 
 
 def ranked(view: PluginView, column: str) -> list[tuple[str, int]]:

@@ -148,13 +148,14 @@ class Pages:
 
 
 def _card(view: PluginView) -> Mapping[str, Any]:
-    """Return what the card of a plugin shows: headline, small plot, and the newest values of a few rows."""
+    """Return what the card of a plugin shows: headline, trend, small plot, and the newest values of a few rows."""
     plot = figures.main(figures.plots(view))
     window, when = figures.window(view)
     numbers = view.kind in ("Counter", "Distinct")
     return {
         "view": view,
         "headline": figures.headline(view),
+        "trend": figures.trend(view),
         "state": _STATES.get(view.state),
         "plot": plot,
         "spark": figures.sparkline(view, plot.series) if plot else None,
