@@ -68,9 +68,11 @@ function showStatus(section, status, index) {
   const { journal } = status;
   const fact = (name, ...value) => element("div", {}, element("dt", {}, name), element("dd", {}, ...value));
   const part = (title, ...content) => [element("h2", {}, title), ...content];
+  const reachable = () => [...section.querySelectorAll("a, [tabindex]")];
+  const focused = reachable().indexOf(document.activeElement);
   const behind = (plugin) => element("a", { href: `${client.base}plugins/${plugin.name}/index.html` }, plugin.name);
   section.replaceChildren(
-    element("p", { class: troubles.length ? "state-note" : "verdict" }, troubles.length ? `Look closer: ${troubles.join("; ")}.` : "Everything keeps up."),
+    element("p", { class: troubles.length ? "state-note" : "verdict", role: "status" }, troubles.length ? `Look closer: ${troubles.join("; ")}.` : "Everything keeps up."),
     element(
       "dl",
       { class: "facts" },
@@ -104,14 +106,13 @@ function showStatus(section, status, index) {
     ),
     element("p", { class: "note" }, "From ", element("a", { href: `${client.base}v1/status.json` }, element("code", {}, "v1/status.json")), ", read anew each minute."),
   );
+  reachable()[focused]?.focus({ preventScroll: true });
 }
 
 const changes = document.querySelector("[data-changes]");
 const health = document.querySelector("[data-status]");
 
-client.watch(async () => {
-  if (changes) showChanges(changes, await read("v1/changes.json"));
-});
+if (changes) client.watch(async () => showChanges(changes, await read("v1/changes.json")));
 if (health) {
   const look = async () => {
     try {

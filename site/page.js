@@ -108,10 +108,12 @@
     return cell.dataset.sort && Number.isFinite(Number(text)) ? Number(text) : text;
   };
 
+  const { compare: inOrder } = new Intl.Collator("en", { numeric: true });
+
   const compare = (a, b) => {
     if (typeof a === "number" && typeof b === "number") return a - b;
     if (typeof a !== typeof b) return typeof a === "number" ? 1 : -1;
-    return a < b ? -1 : a > b ? 1 : 0;
+    return inOrder(a, b);
   };
 
   const addSorting = () => {

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import orjson
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 import worlds
 from browser import SCHEMES, WIDTHS, Visit, chromium, serving_tree
@@ -108,6 +108,48 @@ def test_without_script_everything_is_there(sites: str, trees: dict[str, Path], 
             assert not without.problems, (path, without.problems)
 
 
+def test_scripts_search_sort_and_copy(sites: str, chromium: Browser) -> None:
+    """Cards are found by name; a table is sorted by numbers and by text; an address is copied in whole."""
+    with Visit(chromium, [f"{sites}demo/"]) as visit:
+        visit.open(f"{sites}demo/index.html")
+        search, cards = visit.page.get_by_role("searchbox"), visit.page.locator(".card:visible h3")
+        search.fill("category VOLUME")
+        assert cards.all_inner_texts() == ["Messages by category"]
+        search.fill("nothing like it")
+        expect(visit.page.get_by_text("No statistic has that in its name.")).to_be_visible()
+        search.fill("")
+        expect(visit.page.get_by_text("No statistic has that in its name.")).to_be_hidden()
+        visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        visit.open(f"{sites}demo/plugins/volume-by-category/index.html")
+        visit.page.get_by_role("button", name="latest.csv").click()
+        expect(visit.page.get_by_text("Copied")).to_be_visible()
+        copied = visit.page.evaluate("navigator.clipboard.readText()")
+        assert copied == f"{sites}demo/v1/plugins/volume-by-category/latest.csv"
+        for column, (name, first) in enumerate((("Category", "ascending"), ("Total", "descending"))):
+            visit.page.get_by_role("columnheader", name=name).get_by_role("button").click()
+            expect(visit.page.get_by_role("columnheader", name=name)).to_have_attribute("aria-sort", first)
+            shown = visit.page.locator(f"tbody td:nth-child({column + 1})").all_inner_texts()
+            values: list[Any] = [int(text.replace(",", "")) for text in shown] if column else shown
+            assert values == sorted(values, reverse=first == "descending")
+        assert not visit.problems, visit.problems
+
+
+def test_the_status_is_renewed_where_it_is_read(sites: str, chromium: Browser) -> None:
+    """Each minute the numbers are read anew; the focus stays, and nothing but the verdict is announced."""
+    with Visit(chromium, [f"{sites}demo/"]) as visit:
+        visit.page.clock.install()
+        visit.open(f"{sites}demo/status/index.html")
+        link = visit.page.get_by_role("link", name="volume-by-category", exact=True)
+        link.focus()
+        first = link.element_handle()
+        visit.page.clock.run_for(61_000)
+        visit.page.wait_for_function("(first) => !first.isConnected", arg=first)
+        expect(link).to_be_focused()
+        spoken = "[...document.querySelectorAll('main [role=status]:not([hidden]), main [aria-live]')]"
+        assert visit.page.evaluate(f"{spoken}.every((one) => one.localName === 'p')")
+        assert not visit.problems, visit.problems
+
+
 class References(HTMLParser):
     """Collects what a page refers to, and its fragments."""
 
@@ -142,6 +184,16 @@ def test_every_internal_link_resolves(name: str, trees: dict[str, Path]) -> None
             assert (tree / at).is_file(), (path, target)
             if parts.fragment:
                 assert unquote(parts.fragment) in found[at].fragments, (path, target)
+
+
+def test_each_file_is_named_on_the_page_of_its_plugin(trees: dict[str, Path]) -> None:
+    """All documents, tables and plots, but for those of single keys, and the plot that is one of the others."""
+    tree = trees["demo"]
+    for page in tree.glob("plugins/*/index.html"):
+        named = {posixpath.normpath(f"plugins/x/{target}") for target in References(page.read_text()).targets}
+        files = {path.relative_to(tree).as_posix() for path in tree.glob(f"v1/plugins/{page.parent.name}/**/*.*")}
+        unnamed = {path for path in files - named if "/by/" not in path and path.endswith((".json", ".csv", ".svg"))}
+        assert {posixpath.basename(path) for path in unnamed} <= {"chart.svg"}
 
 
 def test_pages_are_valid_html(trees: dict[str, Path], tmp_path: Path) -> None:

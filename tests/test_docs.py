@@ -21,6 +21,7 @@ from statscache.message import Message
 from statscache.plugins import Counter, Distinct, Latest, Log, Plugin, Span, keys, registry
 from statscache.plugins.registry import Problem, Registry
 from statscache.publish import headers
+from statscache.render.docs import Docs
 from statscache.schemas import Row
 from statscache.service.publishing import Publishing
 from statscache.store import consumers
@@ -567,3 +568,10 @@ def test_every_bundled_plugin_is_described() -> None:
     assert names <= set(re.findall(r"`([a-z0-9-]+)`", page))
     listed = {name for cell, *_ in rows(page, "plugin") for name in re.findall(r"`([a-z0-9-]+)`", cell)}
     assert listed <= names
+
+
+def test_each_page_has_its_place_in_the_site() -> None:
+    """No page stands where those land that no section names."""
+    sections = {section.title: [page.name for page in section.pages] for section in Docs(DOCS).sections}
+    assert sections["How it works"] == ["architecture"]
+    assert sections["Reference"] == ["format", "verify"]

@@ -20,10 +20,10 @@ from markdown_it.utils import EnvType, OptionsDict
 REPOSITORY = "https://github.com/fedora-infra/statscache/blob/main/"
 
 _SECTIONS = (
-    ("Use the statistics", ("start", "tutorial", "statistics", "widgets", "client")),
+    ("Use the statistics", ("start", "tutorial", "statistics", "release-engineering", "widgets", "client")),
     ("Reference", ("format", "verify")),
     ("Write a plugin", ("plugins",)),
-    ("Operate", ("operations", "runbook", "mirrors", "s3", "security")),
+    ("Operate", ("operations", "runbook", "mirrors", "s3", "security", "privacy")),
     ("How it works", ("architecture",)),
 )
 _DECISIONS = "Decisions"

@@ -32,7 +32,7 @@ _CODE = re.compile("`([^`]+)`")
 class Cell:
     """One value of a table: `form` is `number`, `time`, `link`, `data`, `text`, `unknown` or `absent`.
 
-    `sort` is what a sorting script compares; `href` is set for links only.
+    `sort` is what a sorting script compares in numbers and times; `href` is set for links and times.
     """
 
     form: str
@@ -103,7 +103,7 @@ def cell(value: object, *, column: str = "") -> Cell:
         case None:
             return Cell("unknown", UNKNOWN)
         case bool():
-            return Cell("text", "yes" if value else "no", sort=str(int(value)))
+            return Cell("text", "yes" if value else "no")
         case int() if column in MOMENTS and is_moment(value):
             return Cell("time", when(value), sort=str(value), href=machine_time(value))
         case int() | float():
@@ -111,10 +111,9 @@ def cell(value: object, *, column: str = "") -> Cell:
         case str():
             text = clean(value)
             form, href = ("link", value) if _is_web_address(value) else ("text", "")
-            return Cell(form, text, sort=text.casefold(), href=href)
+            return Cell(form, text, href=href)
         case _:
-            text = clean(canonical.identity(value).decode())
-            return Cell("data", text, sort=text)
+            return Cell("data", clean(canonical.identity(value).decode()))
 
 
 def columns(rows: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> list[str]:

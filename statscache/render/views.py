@@ -109,7 +109,11 @@ class _Documents:
             end=end,
             complete_through=index["complete_through"],
             gaps=[(low, high) for part in parts for low, high in part["gaps"] if high > start and low < end],
-            periods=tuple(self._link(period["path"], period["period"]) for period in reversed(index["periods"])),
+            periods=tuple(
+                self._link(path, period["period"])
+                for period in reversed(index["periods"])
+                for path in (period["path"], period["csv"]["path"])
+            ),
         )
 
     def _load(self, path: str) -> dict[str, Any] | None:
