@@ -267,6 +267,29 @@ def test_a_window_that_cannot_be_had_is_a_small_gap_and_the_rest_goes_on(
     walk.site.close()
 
 
+def test_hours_that_cannot_be_had_do_not_keep_what_follows_from_coming(
+    database: str, tmp_path: Path, messages: list[dict[str, Any]]
+) -> None:
+    """However many windows of them fail in a row, they are a gap, as long as the server answers for another time."""
+    bad = START + 3_600, START + 4 * 3_600
+
+    def damaged(query: Query, answer: Answer) -> None:
+        if query["start"] < bad[1] and query["end"] >= bad[0]:
+            answer.status, answer.body = 500, b"boom"
+
+    with HistoryServer(messages, damaged) as server:
+        walk = Walk(database, tmp_path, server)
+        walk.go()
+        ((start, end),) = walk.gaps
+        assert bad[0] - 3_600 < start <= bad[0]
+        assert bad[1] <= end < bad[1] + 3_600
+        assert walk.incomplete == walk.gaps
+        server.fault = None
+        walk.go(only_gaps=True)
+        assert (walk.total, walk.gaps) == (len(messages), [])
+    walk.site.close()
+
+
 def test_a_server_that_is_away_ends_the_walk_and_it_goes_on_from_there(
     database: str, tmp_path: Path, messages: list[dict[str, Any]]
 ) -> None:

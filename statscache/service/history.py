@@ -2,7 +2,7 @@
 
 Progress is coverage: what is known to be complete is not asked for again, so a walk that was killed goes on where it
 was, whoever starts it. A window that cannot be had becomes a gap, and the rest goes on; where several in a row cannot
-be had, it is the server, and the walk ends.
+be had, nor the last second, it is the server, and the walk ends.
 """
 
 import threading
@@ -34,7 +34,7 @@ TARGET = 3_000
 _FIRST_WIDTH, _LARGEST_WIDTH = HOUR, 7 * DAY
 _LOOK = 0.2
 _FAILURES = 3
-"""Windows in a row that cannot be had, after which the server is taken to be away."""
+"""Windows in a row that cannot be had, after which it is found out whether the server is away."""
 
 
 class Step(NamedTuple):
@@ -160,10 +160,20 @@ def walk(
                 if all(part.error for part in parts):
                     failed += parts
                     failures += 1
-                    if failures == _FAILURES:
+                    if failures < _FAILURES:
+                        continue
+                    # What was given out is as likely to fail, and need not be waited for.
+                    _drop(waiting)
+                    windows.return_to(at)
+                    last = wanted[-1][1]
+                    if not (probe := _result(pool.submit(source.fetch, last - 1, last), stopping)):
+                        return
+                    if probe[0].error:
                         raise SourceError(
                             f"{server.url} does not answer: {failed[0].error}; run again to go on from where it stopped"
                         )
+                    yield Step(at, Outcome(), _lose(installation, failed))
+                    failed, failures = [], 0
                     continue
                 windows.learn(at - start, sum(len(part.lines) for part in parts))
                 failed += [part for part in parts if part.error]
