@@ -16,6 +16,7 @@ import orjson
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
 
+from authority import Authority
 from loopback import free_ports
 from servers import PATIENCE, Identity
 
@@ -24,12 +25,25 @@ PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 
 QUEUE = "statscache"
 
+_CONFIGURATION = """\
+listeners.ssl.1 = 127.0.0.1:{port}
+ssl_options.cacertfile = {authority.certificate}
+ssl_options.certfile = {authority.chain}
+ssl_options.keyfile = {authority.key}
+ssl_options.verify = verify_peer
+auth_mechanisms.1 = PLAIN
+auth_mechanisms.2 = EXTERNAL
+ssl_cert_login_from = common_name
+"""
+
 
 class RabbitMQ:
     """A broker that can be killed and started again on the same data.
 
     Attributes:
         url: Where it is reached.
+        tls_address: Where it is reached by TLS.
+        authority: Vouches for the server, and for a client with the name of the server's first user.
     """
 
     def __init__(self) -> None:
@@ -41,16 +55,22 @@ class RabbitMQ:
             self._identity = {"user": "rabbitmq", "group": "rabbitmq", "extra_groups": []}
             shutil.chown(self.directory, "rabbitmq")
         self.directory.chmod(0o755)
-        port, distribution, names = free_ports(3)
+        port, tls_port, distribution, names = free_ports(4)
         self.url = f"amqp://guest:guest@127.0.0.1:{port}/%2F?heartbeat=30"
+        self.tls_address = f"127.0.0.1:{tls_port}/%2F"
+        self.authority = Authority(self.directory, client="guest")
+        if self._identity:
+            shutil.chown(self.authority.key, "rabbitmq")
+        (self.directory / "plugins").write_text("[rabbitmq_auth_mechanism_ssl].\n")
+        (self.directory / "rabbitmq.conf").write_text(_CONFIGURATION.format(port=tls_port, authority=self.authority))
         self._environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.directory),
             "LANG": "C.UTF-8",
             # Else the machine's configuration would be read.
             "RABBITMQ_CONF_ENV_FILE": str(self.directory / "no-environment"),
-            "RABBITMQ_CONFIG_FILE": str(self.directory / "no-configuration"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "no-plugins"),
+            "RABBITMQ_CONFIG_FILE": str(self.directory / "rabbitmq.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "plugins"),
             "RABBITMQ_MNESIA_BASE": str(self.directory / "data"),
             "RABBITMQ_LOG_BASE": str(self.directory / "log"),
             "RABBITMQ_PID_FILE": str(self.directory / "pid"),

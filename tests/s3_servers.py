@@ -13,11 +13,9 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from enum import Enum, auto
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from ipaddress import ip_address
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -26,48 +24,13 @@ from urllib.parse import urlsplit
 from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 
+from authority import Authority
 from loopback import free_ports
 
 KEY_ID = "AKIDOFTHETESTS"
 SECRET = "secret+of/the+tests"
 PATIENCE = 60.0  # seconds that a server may take to start
-
-
-class Authority:
-    """An authority of the tests' own, and a certificate that it gave to the loopback.
-
-    Attributes:
-        certificate: The authority's own certificate, by which clients know it.
-        key: Private key of the server.
-        chain: Certificate of the server.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self.certificate, self.key, self.chain = (directory / f"{name}.pem" for name in ("ca", "key", "server"))
-        ours, theirs = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "an authority")])
-        now = datetime.now(UTC)
-
-        def signed(subject: x509.Name, key: ec.EllipticCurvePrivateKey, *extensions: x509.ExtensionType) -> bytes:
-            builder = x509.CertificateBuilder(name, subject, key.public_key(), x509.random_serial_number())
-            builder = builder.not_valid_before(now - timedelta(hours=1)).not_valid_after(now + timedelta(days=1))
-            builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(ours.public_key())
-            builder = builder.add_extension(issuer, critical=False)
-            for extension in extensions:
-                builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
-            return builder.sign(ours, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-        self.certificate.write_bytes(signed(name, ours, x509.BasicConstraints(ca=True, path_length=0)))
-        loopback = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-        self.chain.write_bytes(signed(x509.Name([]), theirs, loopback))
-        self.key.write_bytes(theirs.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
 def client(service: str, endpoint: str, verify: str | None = None, **settings: Any) -> Any:

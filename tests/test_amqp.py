@@ -1,8 +1,10 @@
 """The live AMQP bus: a real RabbitMQ, which is killed and started again, and real processes that consume it."""
 
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
@@ -15,8 +17,9 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError
 
+from authority import Authority
 from broker import PROGRAM, QUEUE, RabbitMQ
-from commands import Home, Process, wait_for
+from commands import PATIENCE, Home, Process, wait_for
 from conftest import ROOT
 from samples import NOON, TOPIC, line
 from servers import PostgreSQL
@@ -154,6 +157,36 @@ def test_what_fedora_messaging_publishes_is_counted_and_acknowledged(
     assert home.json("publish")["id"] == undisturbed(home, tmp_path, messages)
 
 
+@pytest.mark.parametrize(
+    ("password", "trusted", "certified", "said"),
+    [
+        ("guest", True, False, "is heard"),
+        ("guest", False, False, "certificate verify failed"),
+        ("wrong", True, False, "ACCESS_REFUSED"),
+        ("wrong", True, True, "is heard"),
+    ],
+    ids=["password", "unknown authority", "wrong password", "certificate"],
+)
+def test_a_broker_is_reached_by_tls(
+    home: Home, broker: RabbitMQ, tmp_path: Path, password: str, trusted: bool, certified: bool, said: str
+) -> None:
+    """It has to show a certificate of the right authority, and the service a password or a certificate of its own."""
+    ours = broker.authority
+    tls = f'[tls]\nca_cert = "{ours.certificate if trusted else Authority(tmp_path).certificate}"\n'
+    if certified:
+        tls += f'certfile = "{ours.client_chain}"\nkeyfile = "{ours.client_key}"\n'
+    bus = home.directory / "bus.toml"
+    bus.chmod(0o640)
+    bus.write_text(bus.read_text().replace(broker.url, f"amqps://guest:{password}@{broker.tls_address}") + tls)
+    broker.publish(lines(0, 1))
+    with home.start("consume") as service:
+        service.await_log(said)
+        if said == "is heard":
+            await_accepted(home, 1, service)
+        end(service)
+    assert broker.length() == (said != "is heard")
+
+
 def test_a_broker_that_dies_and_comes_back_is_heard_again(home: Home, broker: RabbitMQ) -> None:
     """What it delivers twice counts once, and what came while it was away from the consumer is not lost."""
     with home.start("consume") as service:
@@ -167,6 +200,40 @@ def test_a_broker_that_dies_and_comes_back_is_heard_again(home: Home, broker: Ra
         end(service)
     assert broker.length() == 0
     assert home.json("status")["gaps"] == []
+
+
+@pytest.mark.parametrize("url", ["amqp://{silent}/", "amqps://{silent}/", "amqp://nobody.invalid/"])
+def test_a_broker_that_cannot_be_talked_to_is_tried_again(tmp_path: Path, url: str) -> None:
+    """Silence, in TLS or without, and a name that nobody knows are no reason to end: it may be there in a while."""
+    home = Home(tmp_path / "home")
+    home.configure('[sources.fedora-messaging]\nconfig = "bus.toml"\n')
+    with socket.create_server(("127.0.0.1", 0)) as silent, home.start("consume") as service:
+        address = url.format(silent=f"127.0.0.1:{silent.getsockname()[1]}")
+        (home.directory / "bus.toml").write_text(f'amqp_url = "{address}?stack_timeout=1"\n')
+        service.await_log("it is tried again", 2)
+        end(service)
+
+
+def test_it_can_be_left_while_neither_broker_nor_database_answers(
+    home: Home, broker: RabbitMQ, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What came on a connection that is lost, and cannot be committed, keeps nobody from ending."""
+    taken: list[bytes] = []
+    settings = fedora_messaging.configuration(home.directory / "bus.toml")
+    subscriber = fedora_messaging.Subscriber(settings, prefetch=10, max_line=1_000)
+    subscriber.start(taken.append, lambda: None, lambda: None)
+    try:
+        broker.publish(lines(0, 1))
+        wait_for(lambda: taken, lambda: caplog.text)
+        broker.kill()
+        wait_for(lambda: "it is tried again" in caplog.text, lambda: caplog.text)
+        cancelling = threading.Thread(target=subscriber.cancel, daemon=True)
+        cancelling.start()
+        cancelling.join(PATIENCE)
+        assert not cancelling.is_alive()
+    finally:
+        subscriber.close()
+        broker.start()
 
 
 def test_a_killed_consumer_acknowledges_nothing_that_is_not_committed(
@@ -309,6 +376,7 @@ def test_the_callback_accepts_each_message_before_it_is_acknowledged(
         ("missing.toml", None, "there is no file missing.toml"),
         ("bus.toml", "amqp_url = 5", "amqp_url or tls cannot be used"),
         ("bus.toml", UNREADABLE, "tls cannot be used"),
+        ("bus.toml", "tls = 5", "configuration cannot be used"),
         ("bus.toml", "nonsense = 1", "Unknown configuration key"),
         ("bus.toml", "= 1", "Failed to parse"),
     ],

@@ -20,6 +20,7 @@ import orjson
 import pika
 import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from statscache.exceptions import SourceError
 from statscache.permissions import refuse_open
@@ -27,6 +28,8 @@ from statscache.permissions import refuse_open
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts to reach the broker; each is twice the one before."""
 
+# Why a broker cannot be talked to, in the words of pika, of the resolver, of TLS, and of this module.
+_UNREACHABLE = (pika.exceptions.AMQPError, AMQPConnectorException, OSError, SourceError)
 _PASSWORD = re.compile(r"//[^/@]*:([^/@]+)@")
 # With it, a broker takes nobody who comes from another machine.
 _DEFAULT = "guest"
@@ -69,15 +72,17 @@ def configuration(path: Path | None) -> dict[str, Any]:
         ConfigurationError: Everybody may read the file, and it holds a password; or the private key that it names.
     """
     try:
-        from fedora_messaging.config import LazyConfig
+        from fedora_messaging.config import DEFAULTS, LazyConfig
         from fedora_messaging.exceptions import ConfigurationException
     except ImportError as error:
         raise SourceError(f"[sources.fedora-messaging] needs statscache[amqp]: {error}") from error
     if path is not None and not path.is_file():
         raise SourceError(f"[sources.fedora-messaging] config: there is no file {path}")
     try:
-        loaded = LazyConfig().load_config(None if path is None else str(path))
-    except (ConfigurationException, OSError, UnicodeDecodeError) as error:
+        loaded = dict(LazyConfig().load_config(None if path is None else str(path)))
+        # The library takes a table as it is, and then misses what a file leaves out, as it must: TOML has no null.
+        loaded["tls"] = {**DEFAULTS["tls"], **loaded["tls"]}
+    except (ConfigurationException, OSError, TypeError, UnicodeDecodeError) as error:
         said = getattr(error, "message", error)
         raise SourceError(f"fedora-messaging's configuration cannot be used: {said}") from error
     # That it is no address at all is found out where it is used.
@@ -85,7 +90,7 @@ def configuration(path: Path | None) -> dict[str, Any]:
         refuse_open(path, "a password")
     if (key := loaded["tls"]["keyfile"]) and Path(key).is_file():
         refuse_open(Path(key), "a private key")
-    return dict(loaded)
+    return loaded
 
 
 def envelope(topic: str, id: str | None, headers: Mapping[Any, Any] | None, body: bytes, max_line: int) -> bytes:
@@ -176,7 +181,7 @@ class Subscriber:
             while not self._cancelling.is_set():
                 try:
                     self._converse(offer, missed)
-                except (pika.exceptions.AMQPError, SourceError) as error:
+                except _UNREACHABLE as error:
                     said = str(error) or repr(error)
                     _log.error("the broker at %s: %s; it is tried again in %g s", self._where, said, self._pause)
                     self._await_commits()
@@ -228,9 +233,9 @@ class Subscriber:
 
     def _await_commits(self) -> None:
         """Return when all is committed that came on a lost connection: while the database is down, take no more."""
-        while self._waiting and not self._closing.is_set():
+        while self._waiting and not self._cancelling.is_set():
             self._acknowledge(None)
-            self._closing.wait(_SECONDS_BETWEEN_LOOKS)
+            self._cancelling.wait(_SECONDS_BETWEEN_LOOKS)
 
 
 def _line(topic: str | bytes, properties: pika.BasicProperties, body: bytes, max_line: int) -> bytes:
