@@ -26,7 +26,8 @@ test: test-venv ## Everything: set-up, lint, types, layering and all tests
 	@$(MAKE) --no-print-directory types
 	@echo "== all tests (pytest)"
 	@# Three at a time on two cores: much of what is tested waits for a server. A file's tests share what it set up.
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	@# In the order of the files, for those with the fewest tests are the longest, and would begin last.
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: test-venv ## Style (ruff) and the layering of the stages (import-linter)
 	@echo "== style (ruff)"
