@@ -17,12 +17,16 @@ from playwright.sync_api import (
     Page,
     Request,
     Response,
+    expect,
     sync_playwright,
 )
 
 from loopback import serving
 from npm import NODE_MODULES, require_npm
 from statscache.service import preview
+
+# A busy machine may take its time.
+expect.set_options(timeout=30_000)
 
 WIDTHS = (360, 768, 1440)
 SCHEMES = ("light", "dark")

@@ -13,12 +13,12 @@ from typing import NamedTuple
 import pytest
 
 from commands import Home
+from first_plugins import Volume
 from samples import NOON, Sales, line
 from statscache import cli
 from statscache.plugins.registry import Registry
 from statscache.service import demo
 from statscache.sources.simulator import simulate
-from test_tables import Volume as Hourly
 
 
 class Called(NamedTuple):
@@ -262,7 +262,7 @@ def test_verify_journal_says_what_it_does_not_compare(
     call: Call, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows that a plugin keeps by rules of its own are named, so that nobody takes them for checked."""
-    monkeypatch.setattr("statscache.service.installation.load", lambda *_, **__: Registry([Hourly(), Sales()]))
+    monkeypatch.setattr("statscache.service.installation.load", lambda *_, **__: Registry([Volume(), Sales()]))
     call("backfill", archive)
     done = call("verify", "--journal")
     assert done.status == 0
