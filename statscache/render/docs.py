@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -103,6 +104,8 @@ class _Renderer(RendererHTML):
         return super().code_block(tokens, index, options, env).replace("<pre>", '<pre tabindex="0">', 1)
 
 
+# `serve --watch` renders anew after each change, of which few are of these pages.
+@lru_cache(maxsize=128)
 def _page(name: str, source: str) -> Page:
     markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
     tokens = markdown.parse(source)
