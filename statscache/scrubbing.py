@@ -29,6 +29,11 @@ def forms(name: str) -> frozenset[str]:
     return frozenset(unicodedata.normalize(form, name.strip()) for form in ("NFC", "NFD"))
 
 
+def spellings(names: frozenset[str]) -> set[str]:
+    """Return the names in the ways in which their letters are mostly written: as given, small, capital, and titled."""
+    return {each for name in names for each in (name, name.lower(), name.upper(), name.capitalize())}
+
+
 def scrub(message: Message, names: frozenset[str]) -> Message:
     """Return the message without these names in its body and headers, keys included; itself where none occurs.
 

@@ -14,14 +14,14 @@ import orjson
 from sqlalchemy import Connection, MetaData, Table, delete, select
 from sqlalchemy.orm import Session
 
-from statscache import canonical
 from statscache.ingest import catchup
 from statscache.ingest.columns import shown
 from statscache.message import Message
 from statscache.plugins import Counter, Plugin, State, keys
 from statscache.plugins import Table as TablePlugin
+from statscache.plugins.distinct import member_digest
 from statscache.plugins.registry import Registry, wants
-from statscache.scrubbing import forms, is_within, occurs, scrub, texts
+from statscache.scrubbing import forms, is_within, occurs, scrub, spellings, texts
 from statscache.store import journal, positions, schema, suppression
 from statscache.store.database import Database
 from statscache.store.journal import Segment
@@ -301,8 +301,8 @@ class Forgetting:
             for plugin, value in connection.execute(select(table.c.plugin, column)):
                 if is_within(value, self._names) and any(occurs(t, self._names) for t in texts(orjson.loads(value))):
                     found.add(plugin)
-        spelt = {canonical.digest64(name.encode()) for form in self._names for name in (form, form.lower())}
-        members = select(schema.member.c.plugin).where(schema.member.c.member.in_(spelt)).distinct()
+        digests = [member_digest(name) for name in spellings(self._names)]
+        members = select(schema.member.c.plugin).where(schema.member.c.member.in_(digests)).distinct()
         return found.union(connection.scalars(members))
 
     def _empty(self, connection: Connection, row: Position) -> None:

@@ -71,7 +71,7 @@ class Distinct(Tallying):
         if type(item[1]) is not str:
             raise YieldError(f"the member of {name!r:.200} must be a string; got {item[1]!r:.200}")
         try:
-            which = canonical.digest64(item[1].encode())
+            which = member_digest(item[1])
         except UnicodeEncodeError as error:
             raise YieldError(f"the member of {name!r:.200} holds a lone surrogate") from error
         if len(self._checked) >= _CACHED_MEMBERS:
@@ -172,6 +172,15 @@ class Distinct(Tallying):
 
     def bucket_starts(self, state: State, resolution: Resolution) -> list[int]:
         return buckets.starts(state, resolution)
+
+
+def member_digest(name: str) -> int:
+    """Return the digest by which a member is kept.
+
+    Raises:
+        UnicodeEncodeError: The name holds a lone surrogate.
+    """
+    return canonical.digest64(name.encode())
 
 
 def _new_in(state: State, resolution: Resolution, seen: Iterable[Seen]) -> list[Seen]:

@@ -77,7 +77,7 @@ class Table(Plugin):
 
     def make_model(self) -> Any:
         """Return the model, for a class that declares none; it is asked once."""
-        raise NotImplementedError(f"plugin class {type(self).__qualname__} has no `model`; derive one from BaseModel")
+        raise PluginError(f"plugin class {type(self).__qualname__} has no `model`; derive one from BaseModel")
 
     @abstractmethod
     def process(self, message: dict[str, Any]) -> None:

@@ -8,10 +8,10 @@ import orjson
 import zstandard
 from sqlalchemy import Connection, select
 
-from statscache import canonical
 from statscache.message import Message, envelope
 from statscache.plugins import Table
-from statscache.scrubbing import forms, is_within, occurs, scrub, scrub_bytes, texts
+from statscache.plugins.distinct import member_digest
+from statscache.scrubbing import forms, is_within, occurs, scrub, scrub_bytes, spellings, texts
 from statscache.service.forgetting import checked
 from statscache.service.installation import Installation
 from statscache.service.traces import Traces
@@ -65,7 +65,7 @@ def _set_aside(connection: Connection, names: frozenset[str]) -> Iterator[dict[s
 
 def _state(installation: Installation, connection: Connection, names: frozenset[str]) -> dict[str, list[Any]]:
     rows, through = positions.load(connection), journal.head(connection).through
-    members = {canonical.digest64(name.encode()) for form in names for name in (form, form.lower())}
+    members = {*map(member_digest, spellings(names))}
     found: dict[str, list[Any]] = {}
     for plugin in installation.registry:
         if plugin.name not in rows:

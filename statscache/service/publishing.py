@@ -166,7 +166,8 @@ class Publishing:
         installation.ingest.admit_due()
         served = self._served(publishers, errors)
         generation = _greatest(served)
-        snapshot, _ = build(installation.database, renderer, generation=generation, force=force, resume=resume)
+        # What was rendered is in the database now, and must not take memory while it is brought to the targets.
+        snapshot = build(installation.database, renderer, generation=generation, force=force, resume=resume)[0]
         return snapshot, self._bring(publishers, snapshot, served, errors, force=force, announces=announces)
 
     def _served(self, publishers: Mapping[str, Publisher], errors: dict[str, PublishError]) -> dict[str, Served]:

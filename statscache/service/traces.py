@@ -7,7 +7,7 @@ from urllib.parse import quote
 import orjson
 
 from statscache.plugins import keys
-from statscache.scrubbing import forms
+from statscache.scrubbing import forms, spellings
 
 
 class Traces:
@@ -20,8 +20,7 @@ class Traces:
     """
 
     def __init__(self, name: str) -> None:
-        spelt = {each for form in forms(name) for each in (form, form.lower(), form.upper(), form.capitalize())}
-        written = {way.lower() for each in spelt for way in _ways(each)}
+        written = {way.lower() for each in spellings(forms(name)) for way in _ways(each)}
         self._written = tuple(sorted(written, key=lambda way: (-len(way), way)))
         # In a path, what is no small letter or digit is its bytes, and a calendar has the year behind the name.
         before = r"(?:(?<![\w-])|(?<=_[0-9a-f]{2})|(?<=%[0-9a-f]{2})|(?<=\\[bfnrt]))"
