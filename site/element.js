@@ -130,7 +130,7 @@ export class StatscacheElement extends HTMLElement {
 
   connectedCallback() {
     this.#site = Site.of(this.getAttribute("site"));
-    if (!this.#shown) this.#show(d.element("p", { class: "quiet" }, "Loading…"));
+    if (!this.#shown) this.#show(d.element("p", { class: "quiet", "aria-busy": "true" }, "Loading…"));
     this.refresh();
     this.#site.join(this);
   }

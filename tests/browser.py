@@ -107,11 +107,12 @@ class Visit:
         self.settle()
 
     def settle(self) -> None:
-        """Wait until nothing that was asked for is under way."""
+        """Wait until nothing that was asked for is under way, and every element shows something."""
         quiet = 0
         while quiet < 3:
             self.page.wait_for_timeout(10)
             quiet = 0 if self._pending else quiet + 1
+        expect(self.page.locator("[aria-busy=true]")).to_have_count(0)
 
     def look(self, width: int, scheme: Any) -> None:
         """Look at the page at a width and in a colour scheme; what overflows is a problem."""
