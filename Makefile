@@ -8,7 +8,7 @@ BIN := .venv/bin
 CODE := statscache .venv/names/statscache_plugins tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench torture deployment release lock clean runtime-venv test-venv
+.PHONY: help demo test lint types bench torture kills deployment release lock clean runtime-venv test-venv
 
 help: ## Say what can be made
 	@echo "statscache: make TARGET, where TARGET is"
@@ -45,6 +45,9 @@ bench: test-venv ## Speed and memory, as ratios; ARGS chooses sections
 
 torture: test-venv ## Kill a real run again and again, and compare what it publishes in the end
 	@$(BIN)/python -m benchmarks.torture $(ARGS)
+
+kills: test-venv ## Kill at every operation, where the tests kill at each third
+	@KILL_EVERYWHERE=1 $(BIN)/python -m pytest -n 3 --dist loadfile $$(grep -l STRIDE tests/test_*.py) $(ARGS)
 
 deployment: test-venv ## Deploy with ansible to a Debian machine that is made for it; needs root
 	@bash .ci/debian debootstrap openssh-client

@@ -10,11 +10,11 @@ import orjson
 import pytest
 import zmq
 
+from kills import STRIDE, Killed, Steps, target_operations
 from samples import NOON, Site, line
 from statscache.exceptions import PublishError
 from statscache.publish import pointer
 from statscache.publish.directory import DirectoryTarget
-from test_crashes import Killed, Steps, target_operations
 
 
 class Relay:
@@ -162,7 +162,7 @@ def test_killed_anywhere_each_snapshot_that_is_served_is_announced(
             assert not served or served in told
         else:
             break
-        at += 1
+        at += STRIDE
     assert at > 10
     assert deleting
     assert all(generation in told for generation in deleting)

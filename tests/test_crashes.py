@@ -1,84 +1,16 @@
 """Killed between any two operations, and started again: nothing is lost, nothing counts twice, no reader is misled."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-from sqlalchemy import event
-
+from kills import STRIDE, Killed, Steps, target_operations, writes
 from samples import NOON, Buyers, Prices, Receipts, Sales, Site, follow, line
 from statscache.publish.directory import DirectoryTarget
 from statscache.publish.target import File
-from statscache.store import Database, coverage, journal
+from statscache.store import coverage, journal
 
 PLUGINS = (Buyers, Prices)
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing catches it."""
-
-
-class Steps:
-    """Counts operations, and kills before the one that is due."""
-
-    def __init__(self, at: int | None = None) -> None:
-        self.at = at
-        self.number = 0
-
-    def step(self) -> None:
-        """Take note of one operation, or die before it."""
-        if self.number == self.at:
-            raise Killed
-        self.number += 1
-
-
-@contextmanager
-def writes(database: Database, steps: Steps) -> Iterator[None]:
-    """Every statement that changes anything is a step, and so is every commit."""
-
-    def before_statement(*arguments: Any) -> None:
-        if not arguments[2].lstrip().startswith("SELECT"):
-            steps.step()
-
-    def before_commit(_: object) -> None:
-        steps.step()
-
-    event.listen(database.engine, "before_cursor_execute", before_statement)
-    event.listen(database.engine, "commit", before_commit)
-    try:
-        yield
-    finally:
-        event.remove(database.engine, "before_cursor_execute", before_statement)
-        event.remove(database.engine, "commit", before_commit)
-
-
-@contextmanager
-def target_operations(steps: Steps) -> Iterator[None]:
-    """Every file that a directory target reads, probes, writes or deletes is a step, and so is every barrier."""
-
-    def each(method: Callable[..., Any]) -> Callable[..., Any]:
-        def one_by_one(target: DirectoryTarget, items: Any) -> Any:
-            for item in items:
-                steps.step()
-                method(target, [item])
-            steps.step()
-
-        return one_by_one
-
-    def whole(method: Callable[..., Any]) -> Callable[..., Any]:
-        def stepped(target: DirectoryTarget, *arguments: Any) -> Any:
-            steps.step()
-            return method(target, *arguments)
-
-        return stepped
-
-    wrappers = {"read": whole, "holds": whole, "write": each, "delete": each, "barrier": whole}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, wrapper in wrappers.items():
-            patch.setattr(DirectoryTarget, name, wrapper(getattr(DirectoryTarget, name)))
-        yield
 
 
 def sale(number: int) -> bytes:
@@ -133,8 +65,8 @@ def test_catching_up_killed_before_any_write_goes_on_where_it_was(database_url: 
     site.close()
 
 
-def killed_publishing(site: Site, interrupted: Callable[[Steps], Any]) -> int:
-    """Kill one publication before each of its operations; return how many there were.
+def killed_publishing(site: Site, interrupted: Callable[[Steps], Any]) -> tuple[int, int]:
+    """Kill one publication after the other at an operation; return how many operations one has, and the sales made.
 
     After each, a reader of the pointer finds a whole snapshot. Every other time the next publication is killed too.
     """
@@ -155,10 +87,10 @@ def killed_publishing(site: Site, interrupted: Callable[[Steps], Any]) -> int:
                 assert follow(site.public) == site.aliases()
         else:
             break
-        at += 1
+        at += STRIDE
     assert site.publish().id == site.publish(force=True).id
     assert follow(site.public) == site.aliases() == site.tree()
-    return at
+    return at, number + 1
 
 
 def compare_with_undisturbed(site: Site, url: str, directory: Path, sales: int) -> None:
@@ -173,9 +105,9 @@ def compare_with_undisturbed(site: Site, url: str, directory: Path, sales: int) 
 def test_a_publication_killed_at_any_operation_of_the_target_misleads_no_reader(tmp_path: Path) -> None:
     """Between any two operations on the target, the pointer leads to a whole snapshot; the next run carries on."""
     site = Site(f"sqlite:///{tmp_path}/killed.db", tmp_path, PLUGINS)
-    killed = killed_publishing(site, target_operations)
-    assert killed > 40, "hardly anything was interrupted"
-    compare_with_undisturbed(site, f"sqlite:///{tmp_path}/plain.db", tmp_path / "plain", killed + 2)
+    operations, sales = killed_publishing(site, target_operations)
+    assert operations > 40, "hardly anything was interrupted"
+    compare_with_undisturbed(site, f"sqlite:///{tmp_path}/plain.db", tmp_path / "plain", sales)
     site.close()
 
 
@@ -192,7 +124,7 @@ def test_a_publication_that_is_killed_and_overtaken_leaves_no_file_behind(tmp_pa
             with target_operations(Steps(at)):
                 site.publish()
         except Killed:
-            at += 1
+            at += STRIDE
         else:
             break
         record(site, *gap, complete=True)
@@ -211,9 +143,9 @@ def record(site: Site, start: int, end: int, *, complete: bool) -> None:
 def test_a_publication_killed_before_any_write_misleads_no_reader(database_url: str, tmp_path: Path) -> None:
     """Between any two writes to the database, too; and what was marked is rendered by the next run."""
     site = Site(database_url, tmp_path, PLUGINS)
-    killed = killed_publishing(site, lambda steps: writes(site.database, steps))
-    assert killed > 40, "hardly anything was interrupted"
-    compare_with_undisturbed(site, f"sqlite:///{tmp_path}/plain.db", tmp_path / "plain", killed + 2)
+    operations, sales = killed_publishing(site, lambda steps: writes(site.database, steps))
+    assert operations > 40, "hardly anything was interrupted"
+    compare_with_undisturbed(site, f"sqlite:///{tmp_path}/plain.db", tmp_path / "plain", sales)
     site.close()
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 import zstandard
 
 from commands import Home
+from kills import STRIDE, Killed, Steps, target_operations, writes
 from samples import ALL, NOON, Site, fresh_site, line
 from statscache.exceptions import NameRefused
 from statscache.ingest import Delivery, catchup
@@ -26,7 +27,6 @@ from statscache.service.recount import recount
 from statscache.service.traces import Traces
 from statscache.snapshot import retention
 from statscache.store import Database, journal, positions, suppression
-from test_crashes import Killed, Steps, target_operations, writes
 
 NAME = "zaphod"
 THEN = datetime(2015, 8, 8, 12)  # noqa: DTZ001 - the column has no zone
@@ -368,7 +368,7 @@ def test_a_target_that_is_away_is_cleaned_later(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("operations", ["database", "target"])
 def test_who_is_killed_runs_the_same_again(operations: str, tmp_path: Path) -> None:
-    """Killed before any operation, the state is that of the journal; run again, nothing holds the name."""
+    """Killed before operations all along, the state is that of the journal; run again, nothing holds the name."""
     plugins: tuple[type[Plugin], ...] = (*(cls for cls in ALL if cls.name in ("acts", "volume", "customers")), Quotes)
     start = tmp_path / "start"
     start.mkdir()
@@ -380,7 +380,7 @@ def test_who_is_killed_runs_the_same_again(operations: str, tmp_path: Path) -> N
     site.database.wipe()
     site.close()
     # Each takes seconds, so not every one of the hundreds is killed before.
-    at, killed, stride = 0, 0, 59 if operations == "database" else 97
+    at = killed = 0
     while True:
         work = tmp_path / "work"
         shutil.rmtree(work, ignore_errors=True)
@@ -398,7 +398,7 @@ def test_who_is_killed_runs_the_same_again(operations: str, tmp_path: Path) -> N
             assert traces(site) == [], f"killed before operation {at}"
             assert is_recounted(site)
             site.close()
-            at += stride
+            at += 30 * STRIDE
             continue
         assert traces(site) == []
         site.close()

@@ -9,12 +9,12 @@ import orjson
 import pytest
 from sqlalchemy import update
 
+from kills import Killed, Steps, target_operations
 from samples import NOON, Buyers, Line, Prices, Sales, Site, follow, line, published_files
 from statscache.publish import pointer
 from statscache.snapshot import manifest
 from statscache.store import schema
 from statscache.store.published import Entry, object_name, object_path
-from test_crashes import Killed, Steps, target_operations
 
 
 def sale(number: int, buyer: str = "ann") -> Line:

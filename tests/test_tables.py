@@ -12,11 +12,11 @@ import pytest
 import sqlalchemy as sa
 
 from first_plugins import Popularity, Volume
+from kills import Killed, Steps, writes
 from samples import NOON, Buyers, Site, line
 from statscache.exceptions import PluginError
 from statscache.plugins import BaseModel, BasePlugin, CategorizedModel
 from statscache.store import quarantine
-from test_crashes import Killed, Steps, writes
 
 HOUR = 3600
 

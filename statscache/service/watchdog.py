@@ -3,8 +3,9 @@
 The timer is `faulthandler`'s: a thread of C that needs no interpreter lock, so that even a regular expression that runs
 wild is caught. It writes the traceback behind a note, kept up to date through a memory map, of the plugin that was at
 work. As it reads the frames of threads that run on meanwhile, it may, rarely, end by a segmentation fault; the first
-line of the traceback is written by then, and that is enough to suspend the plugin. Each watchdog has a file of its own for that, which it locks: one that is not locked was left by a process that is
-dead. Whoever supervises the process starts it again.
+line of the traceback is written by then, and that is enough to suspend the plugin. Each watchdog has a file of its own
+for that, which it locks: one that is not locked was left by a process that is dead. Whoever supervises the process
+starts it again.
 """
 
 import faulthandler

@@ -1,0 +1,80 @@
+"""Killed at an operation: what stands for SIGKILL in the tests, and where it strikes."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from statscache.publish.directory import DirectoryTarget
+from statscache.store import Database
+
+STRIDE = 1 if os.environ.get("KILL_EVERYWHERE") else 3
+"""How far the operations lie apart at which something is killed; `make kills` takes them all."""
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing catches it."""
+
+
+class Steps:
+    """Counts operations, and kills before the one that is due."""
+
+    def __init__(self, at: int | None = None) -> None:
+        self.at = at
+        self.number = 0
+
+    def step(self) -> None:
+        """Take note of one operation, or die before it."""
+        if self.number == self.at:
+            raise Killed
+        self.number += 1
+
+
+@contextmanager
+def writes(database: Database, steps: Steps) -> Iterator[None]:
+    """Every statement that changes anything is a step, and so is every commit."""
+
+    def before_statement(*arguments: Any) -> None:
+        if not arguments[2].lstrip().startswith("SELECT"):
+            steps.step()
+
+    def before_commit(_: object) -> None:
+        steps.step()
+
+    event.listen(database.engine, "before_cursor_execute", before_statement)
+    event.listen(database.engine, "commit", before_commit)
+    try:
+        yield
+    finally:
+        event.remove(database.engine, "before_cursor_execute", before_statement)
+        event.remove(database.engine, "commit", before_commit)
+
+
+@contextmanager
+def target_operations(steps: Steps) -> Iterator[None]:
+    """Every file that a directory target reads, probes, writes or deletes is a step, and so is every barrier."""
+
+    def each(method: Callable[..., Any]) -> Callable[..., Any]:
+        def one_by_one(target: DirectoryTarget, items: Any) -> Any:
+            for item in items:
+                steps.step()
+                method(target, [item])
+            steps.step()
+
+        return one_by_one
+
+    def whole(method: Callable[..., Any]) -> Callable[..., Any]:
+        def stepped(target: DirectoryTarget, *arguments: Any) -> Any:
+            steps.step()
+            return method(target, *arguments)
+
+        return stepped
+
+    wrappers = {"read": whole, "holds": whole, "write": each, "delete": each, "barrier": whole}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, wrapper in wrappers.items():
+            patch.setattr(DirectoryTarget, name, wrapper(getattr(DirectoryTarget, name)))
+        yield
