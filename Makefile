@@ -4,6 +4,8 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 export PYTHON
+# Compiled modules are kept: the tests start hundreds of commands.
+unexport PYTHONDONTWRITEBYTECODE
 BIN := .venv/bin
 CODE := statscache .venv/names/statscache_plugins tests benchmarks
 

@@ -12,7 +12,6 @@ from statscache.plugins import BaseModel, Plugin
 from statscache.service.health import health
 from statscache.store import Database, invariants, quarantine
 from statscache.store.copying import copy
-from statscache.store.migrations import upgrade
 from statscache.store.quarantine import SetAside
 from statscache.store.schema import REVISION
 from statscache.timeline import iso
@@ -154,7 +153,7 @@ def upgrade_command(context: Context) -> None:
     before = database.revision()
     if before is not None and before > REVISION:
         database.prepare()
-    upgrade(database.engine)
+    database.upgrade()
     database.close()
     click.echo(f"the database has schema {REVISION}" + (", as before" if before == REVISION else ""))
 

@@ -93,9 +93,7 @@ class Database:
         try:
             revision = self.revision()
             if revision is None:
-                from statscache.store.migrations import upgrade
-
-                upgrade(self.engine)
+                self.upgrade()
                 return
         except SQLAlchemyError as error:
             where = self.engine.url.render_as_string(hide_password=True)
@@ -107,6 +105,13 @@ class Database:
             mend = "install the release that made it" if newer else "run `statscache db upgrade`"
             message = f"the database has schema {revision}, this release works with {schema.REVISION}: {mend}"
             raise SchemaError(message)
+
+    def upgrade(self) -> None:
+        """Bring the database to the newest schema."""
+        # Alembic takes a fifth of a command's start, and hardly any command needs it.
+        from statscache.store.migrations import upgrade
+
+        upgrade(self.engine)
 
     def revision(self) -> str | None:
         """Return the schema's revision, or None if the database is empty."""
