@@ -80,12 +80,11 @@ def _by_fedimg(message: Message) -> list[Image]:
         fields.text(body, "compose") or fields.text(body, "compose", "compose_id") or fields.text(body, "compose_id")
     )
     identity = fields.text(body, "extra", "id")
-    architecture = _ARCHITECTURE.search(name)
-    flavour, version = _flavour(name.replace(architecture[0], "") if architecture else name)
+    architecture, flavour, version = _words(name)
     return [
         Image(
             release_of(compose) or named(f"fedora-{version}"),
-            architecture and architecture[1],
+            architecture,
             flavour,
             provider,
             region,
@@ -98,13 +97,15 @@ def _by_fedimg(message: Message) -> list[Image]:
     ]
 
 
-def _flavour(name: str) -> tuple[str | None, str | None]:
-    """Return flavour and version in the name of an image, such as `Fedora-Cloud-Base-27-1.6`."""
-    words = name.lower().split("-")[1:]
+def _words(name: str) -> tuple[str | None, str | None, str | None]:
+    """Return architecture, flavour and version in the name of an image, such as `Fedora-Cloud-Base-27-1.6.x86_64`."""
+    match = _ARCHITECTURE.search(name)
+    architecture = match and match[1]
+    words = (name.replace(match[0], "") if match else name).lower().split("-")[1:]
     for place, word in enumerate(words):
         if word[:1].isdigit() or word in ("rawhide", "branched", "eln"):
-            return "-".join(part for part in words[:place] if part != "amazonec2") or None, word
-    return None, None
+            return architecture, "-".join(part for part in words[:place] if part != "amazonec2") or None, word
+    return architecture, None, None
 
 
 def _by_uploader(message: Message) -> list[Image]:
@@ -113,7 +114,9 @@ def _by_uploader(message: Message) -> list[Image]:
     compose, number = fields.text(body, "compose_id"), fields.number(body, "release")
     release = release_of(compose) or (None if number is None else named(f"fedora-{number}"))
     flavour = fields.text(body, "subvariant") or fields.text(body, "repository")
-    flavour = None if flavour is None else flavour.lower().replace("_", "-")
+    # The first messages, of 2024, had neither.
+    named_after = fields.text(body, "image_name") or fields.text(body, "image_definition_name")
+    flavour = flavour.lower().replace("_", "-") if flavour else _words(named_after or "")[1]
     architectures: Sequence[str | None] = fields.texts(body, "architectures") or [fields.text(body, "architecture")]
     return [
         Image(release, architecture, flavour, provider, region, PUBLIC, identity, name, compose, link)
@@ -183,6 +186,8 @@ def _launchable(
 ) -> dict[str, Any]:
     release, architecture, flavour, provider, name = image
     newest = [*regions.values()]
+    # Every compose of a container has the same name.
+    _, time, last = max(newest, key=itemgetter(1))
     identities = {value["id"] for _, _, value in newest}
     shared = identities.pop() if len(identities) == 1 and len(regions) > 1 else None
     return {
@@ -191,8 +196,8 @@ def _launchable(
         "flavour": flavour,
         "provider": provider,
         "image": name,
-        "compose": newest[0][2]["compose"],
-        "timestamp": max(time for _, time, _ in newest),
+        "compose": last["compose"],
+        "timestamp": time,
         "public": all(public for public, _, _ in newest),
         "test": test and test[1],
         "id": shared,
@@ -212,6 +217,7 @@ class CloudImages(Latest):
     unit = "images"
     dimensions = ("release", "architecture", "flavour", "provider", "region", "stage")
     topics = TOPICS
+    version = 2
 
     def observe(self, message: Message) -> list[tuple[Place, dict[str, Any]]]:
         return [

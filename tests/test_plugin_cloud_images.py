@@ -192,6 +192,31 @@ def test_every_provider_of_the_uploader_is_known() -> None:
     }
 
 
+def test_the_first_messages_of_the_uploader_say_the_flavour_in_the_name() -> None:
+    """Those of 2024 had no subvariant and no release; the next image takes their place."""
+    missing: dict[str, Any] = {"subvariant": None, "release": None, "compose_id": "Fedora-41-20240911.0"}
+    name = "Fedora-Cloud-Base-AmazonEC2.x86_64-41-Prerelease-1.2"
+    amazon = uploaded("aws", image_name=name, regions={"us-east-1": "ami-1"}, **missing)
+    azure = uploaded("azure", **AZURE, **missing)
+    found = {(image.release, image.flavour) for message in (amazon, azure) for image in images(message)}
+    assert found == {("f41", "cloud-base"), ("f41", "cloud")}
+    later = uploaded("aws", NOON + 60, image_name="new", regions={"us-east-1": "ami-2"})
+    (image,) = testing.run(CloudImages, [amazon, later])["images.json"]["images"]
+    assert image["image"] == "new"
+
+
+def test_a_container_is_of_the_compose_that_was_published_last() -> None:
+    """Every compose has the same name: that of repository and tag."""
+
+    def container(compose: str, registry: str, timestamp: int) -> Any:
+        place = {"repository": "fedora", "tags": ["41", "latest"], "registries": [registry]}
+        return uploaded("container", timestamp, compose_id=f"Fedora-41-{compose}.0", **place)
+
+    messages = [container("20240912", "a.example.org", NOON), container("20240913", "b.example.org", NOON + 60)]
+    (image,) = testing.run(CloudImages, messages)["images.json"]["images"]
+    assert (image["compose"], image["timestamp"]) == ("Fedora-41-20240913.0", NOON + 60)
+
+
 def test_a_link_holds_what_the_bus_says_only_in_quotes() -> None:
     """No id leads a link to another place."""
     message = uploaded("aws", image_name="a", regions={"us-east-1&x=/": "ami-1#'\"<b>"})
