@@ -28,7 +28,7 @@ def events(message: Message) -> list[Event]:
             return []
         release = f"f{version}" if product == "fedora" else f"{product}{version}"
         return [Event(repository, "done", release=release, step="mirror")]
-    verb = message.name.split(".", 2)[2]
+    verb = ".".join(message.name.split(".")[2:])
     status = status_of(verb)
     if status is None:
         return []
@@ -55,9 +55,9 @@ class UpdatePushes(Latest):
     name = "update-pushes"
     title = "Pushes of updates"
     definition = (
-        "A push is shown when Bodhi has composed a repository (`compose`), when its files were copied to the"
-        " master mirror (`mirror`), and when Bodhi has seen them there (`sync`). Of each repository the last push that"
-        " was done and the last that failed are shown."
+        "A push is shown when the files of a repository were copied to the master mirror (`mirror`), when Bodhi has"
+        " seen them there (`sync`), and when Bodhi is through with all of it (`compose`), be it done or failed. Of each"
+        " repository the last push that was done and the last that failed are shown."
     )
     unit = "pushes"
     dimensions = ("release", "repository", "step", "state")

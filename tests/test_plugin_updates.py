@@ -58,6 +58,7 @@ def test_repositories_are_named_by_release_whoever_names_them(
 @pytest.mark.parametrize(
     ("topic", "body"),
     [
+        ("bodhi.compose", {"repo": "f45-updates"}),
         ("bodhi.compose.start", {"agent": "releng"}),
         ("bodhi.compose.composing", {"repo": ["f45-updates"]}),
         ("bodhi.compose.wat", {"repo": "f45-updates"}),
