@@ -12,6 +12,9 @@ from statscache_plugins.events import BEGUN, SUCCESSES, size
 BYTES = 29_000
 """What the items of the document may take, so that the whole document is below 30 kB."""
 
+# What one item may take: several times what a compose of twenty phases does. One that goes mad costs its place alone.
+_LARGEST = 8_000
+
 COLUMNS = ("step", "status", "start", "stop", "last_done", "run", "link")
 """What the arrays of `steps` hold."""
 
@@ -172,7 +175,7 @@ def groups(values: Sequence[Value], layout: Sequence[Mapping[str, Any]]) -> list
     """Return the groups of the layout with their items, newest first, as far as they fit into `BYTES`.
 
     A run or image is in the first group that it matches. Where not all fit, the groups take turns, and `omitted` says
-    how many older items of a group were left out.
+    how many items of a group were left out: older ones, and any that alone would take more than `_LARGEST` bytes.
     """
     by_group: list[list[Run]] = [[] for _ in layout]
     found: list[list[dict[str, Any]]] = [[] for _ in layout]
@@ -250,9 +253,10 @@ def _fitting(found: Sequence[Sequence[dict[str, Any]]]) -> list[list[dict[str, A
     left = BYTES
     for turn in zip_longest(*found):
         for place, item in enumerate(turn):
-            if item is None:
+            taken = 0 if item is None else size(item)
+            if item is None or taken > _LARGEST:
                 continue
-            left -= size(item)
+            left -= taken
             if left < 0:
                 return kept
             kept[place].append(item)

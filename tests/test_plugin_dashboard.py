@@ -347,6 +347,18 @@ def test_hostile_text_does_not_break_the_bound() -> None:
     assert [group["id"] for group in document["groups"] if group["items"]] == ["rawhide", "updates"]
 
 
+def test_a_compose_with_too_many_steps_costs_its_own_place_alone() -> None:
+    """What would fill the whole document is left out, and everything else is there."""
+    steps = [
+        sent("pungi.compose.phase.start", NOON + number, compose_id=RUN.format(0), phase_name=f"{number:0400}")
+        for number in range(100)
+    ]
+    data, document = published([*steps, old("start", NOON), sent("bodhi.compose.composing", repo="f45-updates")])
+    assert len(data) < 30_000
+    shown = {group["id"]: (len(group["items"]), group["omitted"]) for group in document["groups"]}
+    assert (shown["rawhide"], shown["updates-fedora"]) == ((1, 1), (1, 0))
+
+
 def test_real_messages_draw_a_dashboard(messages_path: Path) -> None:
     """What was really sent: composes by branch and by pungi, pushes, images in regions."""
     shown = groups(messages_path.read_bytes().splitlines())

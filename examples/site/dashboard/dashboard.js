@@ -71,7 +71,7 @@ function draw({ index, dashboard, layout }) {
     .filter((group) => group.items.length)
     .map(({ id, items, omitted }) => {
       const group = known.get(id) ?? { title: id };
-      const rest = omitted ? h("p", {}, `and ${omitted} more, which are older`) : null;
+      const rest = omitted ? h("p", {}, `and ${omitted} more, for which there is no room`) : null;
       return h("section", { id, "aria-labelledby": `${id}-title` }, h("h2", { id: `${id}-title` }, h("a", { href: `#${id}` }, group.title)), h("div", { class: "cards" }, ...items.map((item) => card(layout, group, item))), rest);
     });
   $("dashboard").replaceChildren(...sections);
