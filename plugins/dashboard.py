@@ -5,7 +5,7 @@ from typing import Any
 
 from statscache.plugins import Log, Message, State
 from statscache_plugins import board, cloud_images, composes, images, updates
-from statscache_plugins.events import LAYOUT, newest_rows
+from statscache_plugins.events import LAYOUT, Event, newest_rows
 
 _AREAS = {
     "compose": ("compose", composes.events),
@@ -30,6 +30,7 @@ class ReleaseDashboard(Log):
     topics = (*composes.TOPICS, *updates.TOPICS, *images.TOPICS, *cloud_images.TOPICS)
     # Enough to find the begin of a run behind those of the next ones.
     entries = 4
+    version = 2
     layout = LAYOUT
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
@@ -38,7 +39,7 @@ class ReleaseDashboard(Log):
             return [
                 (
                     (area, event.component, event.release, event.architecture, event.step, None, event.status),
-                    {"run": event.run, "link": event.link},
+                    {"run": event.run, "link": _link(area, message, event)},
                 )
                 for event in events(message)
             ]
@@ -62,6 +63,11 @@ class ReleaseDashboard(Log):
         values = [*self.values(state)]
         yield "latest", {"rows": newest_rows(board.rows(values))}
         yield "dashboard", {"columns": board.COLUMNS, "groups": board.groups(values, LAYOUT["groups"])}
+
+
+def _link(area: str, message: Message, event: Event) -> str | None:
+    """Return where an image that was made can be had; else where there is more to see."""
+    return (images.download(message, event) if area == "image" else None) or event.link
 
 
 PLUGINS = (ReleaseDashboard,)

@@ -13,6 +13,9 @@ TOPICS = ("buildsys.task.state.change",)
 
 METHODS = frozenset({"appliance", "image", "livecd", "livemedia"})
 
+# States of koji's tasks by number.
+_FAILURES: dict[int | None, str] = {3: "canceled", 5: "failed"}
+
 _OWNERS = frozenset(LAYOUT["image_owners"])
 _FILES = "https://kojipkgs.fedoraproject.org/work"
 _PAGE = "https://koji.fedoraproject.org/koji/taskinfo?taskID="
@@ -34,8 +37,8 @@ def events(message: Message) -> list[Event]:
     # The request is name, version, one architecture or several, target, and more that differs by method.
     request = fields.items(body, "info", "request")
     name, version, architectures, target, *_ = [*request, None, None, None, None]
-    name = name if isinstance(name, str) and name else fields.text(body, "srpm")
-    if status is None or name is None or len(name) > fields.LONGEST:
+    name = fields.text(name) or fields.text(body, "srpm")
+    if status is None or name is None:
         return []
     form = fields.text(request[-1], "format") if request else None
     task = fields.number(body, "id")
@@ -47,21 +50,42 @@ def events(message: Message) -> list[Event]:
         run=None if task is None else str(task),
         link=fields.url(body, "info", "url") or (None if task is None or not _primary(body) else f"{_PAGE}{task}"),
     )
-    return [event._replace(architecture=architecture) for architecture in _architectures(architectures, name)]
+    return [
+        event._replace(architecture=architecture, status=_status(status, _maker(body, architecture)))
+        for architecture in _architectures(architectures, name)
+    ]
 
 
-def download(message: Message, architecture: str | None) -> str | None:
-    """Return where an image of this architecture can be had: its file, or the directory if that holds several."""
+def download(message: Message, event: Event) -> str | None:
+    """Return where the image of one of a message's `events` can be had: its file, or the directory of several.
+
+    It is None if the image was not made, or if the message does not say which task made it.
+    """
+    if event.status != "done":
+        return None
     base = fields.url(message.body, "files_base_url") or (_FILES if _primary(message.body) else None)
-    info = fields.value(message.body, "info")
-    # A task that has children, perhaps one for each architecture, has them make the files.
-    children = fields.items(info, "children")
-    tasks = [child for child in children if fields.text(child, "arch") == architecture] or children or [info]
-    number = fields.number(tasks[-1], "id")
+    maker = _maker(message.body, event.architecture)
+    number = fields.number(maker, "id")
     if base is None or number is None or number < 0:
         return None
-    files = fields.texts(tasks[-1], "result", "files")
+    files = fields.texts(maker, "result", "files")
     return f"{base}/tasks/{number % 10_000}/{number}/{quote(files[0].rpartition('/')[2]) if len(files) == 1 else ''}"
+
+
+def _maker(body: dict[str, Any], architecture: str | None) -> Any:
+    """Return the task that makes the image of this architecture; None if the message does not say which does."""
+    info = fields.value(body, "info")
+    # A task that has children, perhaps one for each architecture, has them make the files.
+    children = fields.items(info, "children")
+    makers = [child for child in children if fields.text(child, "arch") == architecture]
+    if not makers and len(children) < 2:
+        makers = children or [info]
+    return makers[-1] if makers else None
+
+
+def _status(status: str, maker: Any) -> str:
+    # A task is done although the one for an optional architecture is not.
+    return _FAILURES.get(fields.number(maker, "state"), status) if status == "done" else status
 
 
 def _primary(body: dict[str, Any]) -> bool:
@@ -75,10 +99,9 @@ def _release(said: Any) -> str | None:
 
 
 def _architectures(said: Any, name: str) -> list[str | None]:
-    if isinstance(said, str) and 0 < len(said) <= fields.LONGEST:
-        return [said]
-    several = fields.texts({"of": said}, "of")[:_MOST_ARCHITECTURES]
-    if several:
+    if one := fields.text(said):
+        return [one]
+    if several := fields.texts(said)[:_MOST_ARCHITECTURES]:
         return [*dict.fromkeys(several)]
     match = _ARCHITECTURE.fullmatch(name)
     return [match and match[1]]
@@ -96,6 +119,7 @@ class ImageTasks(Latest):
     unit = "tasks"
     dimensions = ("image", "release", "architecture", "method", "state")
     topics = TOPICS
+    version = 2
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
         return [
@@ -104,7 +128,7 @@ class ImageTasks(Latest):
                 {
                     "task": event.run,
                     "link": event.link,
-                    "download": download(message, event.architecture) if event.status == "done" else None,
+                    "download": download(message, event),
                 },
             )
             for event in events(message)

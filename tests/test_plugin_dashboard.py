@@ -359,6 +359,16 @@ def test_a_compose_with_too_many_steps_costs_its_own_place_alone() -> None:
     assert (shown["rawhide"], shown["updates-fedora"]) == ((1, 1), (1, 0))
 
 
+def test_an_image_that_was_made_is_linked_to_where_it_can_be_had() -> None:
+    """One that failed, or is being made, is linked to the page of its task."""
+    page = "https://koji.fedoraproject.org/koji/taskinfo?taskID=70012"
+    made = "https://kojipkgs.fedoraproject.org/work/tasks/12/70012/a.iso"
+    for new, link in (("OPEN", page), ("FAILED", page), ("CLOSED", made)):
+        info = {"id": 70012, "request": ["F", "45", "x86_64", "f45"], "result": {"files": ["a.iso"]}}
+        body: dict[str, Any] = {"id": 70012, "new": new, "owner": "releng", "method": "livemedia", "info": info}
+        assert only_step([sent("buildsys.task.state.change", **body)])[LINK] == link
+
+
 def test_real_messages_draw_a_dashboard(messages_path: Path) -> None:
     """What was really sent: composes by branch and by pungi, pushes, images in regions."""
     shown = groups(messages_path.read_bytes().splitlines())

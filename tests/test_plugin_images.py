@@ -84,14 +84,32 @@ def test_the_file_is_linked_where_the_message_names_it() -> None:
     children = [
         {"id": 70012, "arch": "x86_64", "result": {"files": ["a b.iso"], "logs": ["root.log"]}},
         {"id": 70013, "arch": "aarch64", "result": {"files": ["a.iso", "a.iso.sum"]}},
+        {"id": 70014, "arch": "noarch", "label": "tag", "result": None},
     ]
     request = ["F", "45", ["x86_64", "aarch64", "s390x"], "f45", {"scratch": True}]
     made = task(files_base_url="https://files.example.org/work", info={"children": children, "request": request})
     assert {row["architecture"]: row["download"] for row in rows(made)} == {
         "x86_64": "https://files.example.org/work/tasks/12/70012/a%20b.iso",
         "aarch64": "https://files.example.org/work/tasks/13/70013/",
-        "s390x": "https://files.example.org/work/tasks/13/70013/",
+        # No other architecture's files are given for those of one that nothing was made for.
+        "s390x": None,
     }
+
+
+@pytest.mark.parametrize(("number", "state"), [(2, "done"), (3, "canceled"), (5, "failed"), ("5", "done")])
+def test_an_optional_architecture_fails_alone(number: Any, state: str) -> None:
+    """The task is done without it, which the child that should have made it says."""
+    children = [{"id": 70012, "arch": "x86_64", "state": 2}, {"id": 70013, "arch": "aarch64", "state": number}]
+    found = rows(task(info={"children": children, "request": ["F", "45", ["x86_64", "aarch64"], "f45", {}]}))
+    assert {row["architecture"]: row["state"] for row in found} == {"x86_64": "done", "aarch64": state}
+    assert all((row["download"] is not None) == (row["state"] == "done") for row in found)
+
+
+def test_no_address_is_a_name_or_an_architecture() -> None:
+    """Addresses of mail and of the net are not published, in whatever field of the request they stand."""
+    found = rows(task(info={"request": ["joe@example.org", "45", ["192.0.2.7"]]}))
+    found += rows(task(info={"request": ["F joe@example.org", "45", "joe@example.org"]}))
+    assert [(row["image"], row["architecture"]) for row in found] == [("_", "_"), ("F _", "_")]
 
 
 @pytest.mark.parametrize("changes", [{"instance": "arm"}, {"id": "x", "info": {"id": None}}])
