@@ -11,11 +11,14 @@ _DIRECTORY_MODE = 0o755
 
 def make_directory(path: Path, root: Path) -> None:
     """Make a directory and those above it up to `root`, open to readers whatever the process's mask says."""
-    missing = [path, *path.parents]
-    for directory in reversed(missing[: missing.index(root) + 1]):
-        with suppress(FileExistsError):
-            directory.mkdir(parents=directory == root)
-            directory.chmod(_DIRECTORY_MODE)
+    try:
+        path.mkdir(parents=path == root)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        make_directory(path.parent, root)
+        path.mkdir(exist_ok=True)
+    path.chmod(_DIRECTORY_MODE)
 
 
 def write(path: Path, data: bytes, temporary: Path, *, synced: bool = False) -> None:

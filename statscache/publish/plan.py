@@ -1,7 +1,7 @@
 """What a target holds, as it says itself, and what leads from there to a snapshot."""
 
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -29,6 +29,7 @@ class Publication:
         health: Content of `status.json`.
         interval: Seconds until the next publication is due.
         load: Returns the bytes of an object; raises `KeyError` for one that is not in the database.
+        load_all: Returns the bytes of objects by name, as `load` does.
         is_known: Returns whether the database remembers the snapshot of an id.
         unknown: Returns those names of objects that are not in the database.
         sign: Signs the pointer; None leaves it unsigned.
@@ -41,6 +42,7 @@ class Publication:
     health: schemas.Health
     interval: int
     load: Load
+    load_all: Callable[[Collection[str]], Mapping[str, bytes]]
     is_known: Callable[[str], bool]
     unknown: Callable[[Collection[str]], set[str]]
     sign: pointer.Sign | None = None

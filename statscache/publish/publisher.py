@@ -21,7 +21,7 @@ from statscache.publish import plan, pointer, siblings, sweep
 from statscache.publish.plan import Publication, Served
 from statscache.publish.retrying import Retrying
 from statscache.publish.target import File, Target
-from statscache.snapshot.manifest import Difference, Load
+from statscache.snapshot.manifest import Difference
 from statscache.store.published import Entry, object_path
 
 _AT_ONCE = 500
@@ -156,7 +156,8 @@ class Publisher:
         self._send_objects(report, publication, needed)
         target.barrier()
         self._begin("readable paths")
-        self._write(report, _aliases(publication.load, needed.changed))
+        for paths in _chunks(sorted(needed.changed)):
+            self._write(report, _aliases(publication, {path: needed.changed[path] for path in paths}))
         target.barrier()
         self._begin("status and changes")
         now = int(time.time())
@@ -193,16 +194,16 @@ class Publisher:
         _log.debug("publishing: %s of %s", step, self._target.name)
 
     def _send_objects(self, report: Report, publication: Publication, needed: Difference) -> None:
-        load, snapshot = publication.load, publication.snapshot
         sizes = {entry.object: entry.size for entry in needed.changed.values()}
         for names in _chunks(sorted(sizes)):
             missing = [name for name in names if not self._holds(publication, name, sizes[name])]
-            report.objects += self._write(report, [File(object_path(name), load(name)) for name in missing])
+            report.objects += self._write(report, _objects(publication, missing))
         for names in _chunks(sorted(needed.manifests)):
-            report.objects += self._write(report, [File(object_path(name), load(name)) for name in names])
+            report.objects += self._write(report, _objects(publication, names))
         if needed.manifests:
-            path = pointer.manifest_path(snapshot.id)
-            self._write(report, [File(path, load(snapshot.manifest), object_path(snapshot.manifest))])
+            name = publication.snapshot.manifest
+            path = pointer.manifest_path(publication.snapshot.id)
+            self._write(report, [File(path, publication.load(name), object_path(name))])
 
     def _holds(self, publication: Publication, name: str, size: int) -> bool:
         """Return whether the target has an object; where nothing is taken for granted, by its bytes and siblings."""
@@ -267,9 +268,13 @@ class Publisher:
             raise PublishError(f"{late}: does the cache keep it longer than {self._target.max_age} s?")
 
 
-def _aliases(load: Load, changed: Mapping[str, Entry]) -> Iterator[File]:
-    for path, entry in sorted(changed.items()):
-        yield File(path, load(entry.object), object_path(entry.object))
+def _objects(publication: Publication, names: Sequence[str]) -> list[File]:
+    return [File(object_path(name), data) for name, data in publication.load_all(names).items()]
+
+
+def _aliases(publication: Publication, changed: Mapping[str, Entry]) -> list[File]:
+    data = publication.load_all({entry.object for entry in changed.values()})
+    return [File(path, data[entry.object], object_path(entry.object)) for path, entry in changed.items()]
 
 
 def _chunks(items: Iterable[_T]) -> Iterator[list[_T]]:

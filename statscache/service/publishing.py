@@ -206,6 +206,7 @@ class Publishing:
                 health=health(connection, self._installation.registry, self._places(), public=True),
                 interval=self._interval,
                 load=partial(published.load, connection),
+                load_all=partial(published.load_all, connection),
                 is_known=partial(record.is_known, connection),
                 unknown=partial(published.unknown, connection),
                 sign=partial(signing.sign, self._keys) if self._keys else None,

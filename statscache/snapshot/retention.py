@@ -50,13 +50,18 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
     # A rollback refers to the objects of the generation that it went back to.
     oldest = min((row.origin for row in kept), default=0)
     # An object that was dropped again later is still referred to by a snapshot before that.
-    last = (
+    again = dropped.alias()
+    later = (again.c.generation > oldest) | (again.c.dropped_at > int(grace_began))
+    unused = (
         select(dropped.c.object)
-        .group_by(dropped.c.object)
-        .having(func.max(dropped.c.generation) <= oldest, func.max(dropped.c.dropped_at) <= int(grace_began))
-    )
-    unused = last.where(
-        ~exists().where(tree.c.object == dropped.c.object), ~exists().where(shard.c.object == dropped.c.object)
+        .distinct()
+        .where(
+            dropped.c.generation <= oldest,
+            dropped.c.dropped_at <= int(grace_began),
+            ~exists().where(again.c.object == dropped.c.object, later),
+            ~exists().where(tree.c.object == dropped.c.object),
+            ~exists().where(shard.c.object == dropped.c.object),
+        )
     )
     objects = set(connection.scalars(unused)) - {row.manifest for row in kept}
     return Garbage(tuple(row.generation for row in rows if row.generation not in stays), tuple(sorted(objects)))

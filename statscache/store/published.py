@@ -71,6 +71,19 @@ def load(connection: Connection, name: str) -> bytes:
     return zstandard.ZstdDecompressor().decompress(data)
 
 
+def load_all(connection: Connection, names: Collection[str]) -> dict[str, bytes]:
+    """Return the bytes of objects by name, at once.
+
+    Raises:
+        KeyError: There is no object of one of the names.
+    """
+    wanted = among(connection, object_.c.name, list(names))
+    decompressor = zstandard.ZstdDecompressor()
+    rows = connection.execute(select(object_.c.name, object_.c.data).where(wanted))
+    found = {name: decompressor.decompress(data) for name, data in rows}
+    return {name: found[name] for name in names}
+
+
 def every(connection: Connection) -> Iterator[tuple[str, bytes]]:
     """Yield name and bytes of every object, with flat memory."""
     query = select(object_.c.name, object_.c.data).execution_options(yield_per=100)

@@ -310,6 +310,6 @@ dropped = Table(
     "dropped",
     metadata,
     Column("generation", BigInteger, primary_key=True, autoincrement=False),
-    Column("object", CodePoints, primary_key=True),
+    Column("object", CodePoints, primary_key=True, index=True),
     Column("dropped_at", BigInteger, nullable=False),
 )

@@ -79,6 +79,7 @@ def upgrade() -> None:
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("digest"),
     )
+    op.create_index(op.f("ix_dropped_object"), "dropped", ["object"], unique=False)
     op.create_index(op.f("ix_held_due"), "held", ["due"], unique=False)
     op.create_table(
         "journal",
