@@ -8,6 +8,7 @@ why no plotting library draws them.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from itertools import groupby
 from math import ceil, floor, log10
 from typing import Any
@@ -176,8 +177,12 @@ def curves(
     )
 
 
+@lru_cache(maxsize=256)
 def draw(data: Curves, frame: Frame) -> Figure:
-    """Return the curves as a figure of the frame's size; points stand at the middle of their bucket."""
+    """Return the curves as a figure of the frame's size; points stand at the middle of their bucket.
+
+    Figures are kept: of all that a site shows, little changes from one publication of a process to the next.
+    """
     known = [value for curve in data.curves for value in curve.values if value is not None]
     levels = _levels(min([0, *known]), max([1, *known]))
     low, high = levels[0], levels[-1]

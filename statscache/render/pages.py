@@ -10,7 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
+from jinja2.bccache import Bucket
 
 from statscache import __version__, canonical
 from statscache.render import charts, figures, text
@@ -38,6 +39,23 @@ _STATES = {
 _RESOLUTIONS = {"1m": "by minute", "1h": "by hour", "1d": "by day", "1w": "by week", "1mo": "by month"}
 
 
+class _Compiled(BytecodeCache):
+    """Keeps compiled templates in memory, for pages that a process prepares anew; jinja2 sees what is stale."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if data := self._kept.get(bucket.key):
+            bucket.bytecode_from_string(data)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._kept[bucket.key] = bucket.bytecode_to_string()
+
+
+_compiled = _Compiled()
+
+
 class Pages:
     """Renders the site from templates and static files.
 
@@ -60,6 +78,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
+            bytecode_cache=_compiled,
         )
         self._environment.filters |= {
             "clean": text.clean, "compact": text.compact, "machine_time": text.machine_time,
