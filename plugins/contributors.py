@@ -39,6 +39,9 @@ class Contributors(Counter):
         yield from super().documents(state)
         yield "leaders-30d", {"rows": self.leaders(state, days=30)}
         yield "newcomers", {"rows": [{"timestamp": day, "value": people} for day, people in self.newcomers(state)]}
+        rows = self.newcomers_by_part(state, days=90)
+        columns = ("timestamp", "category", "value")
+        yield "newcomers-by-category", {"rows": [dict(zip(columns, row, strict=True)) for row in rows]}
 
 
 class UniqueContributors(Distinct):

@@ -232,6 +232,7 @@ class Board(Baskets):
         yield "two-days", {"rows": self.leaders(state, days=2)}
         yield "hats", {"rows": self.leaders(state, part="hat"), "recent": self.leaders(state, days=1, part="hat")}
         yield "new", {"all": self.newcomers(state, days=3), "hats": self.newcomers(state, part="hat")}
+        yield "parts", {"rows": self.newcomers_by_part(state, days=1)}
 
 
 class Simple(Counter):
@@ -284,6 +285,7 @@ def test_queries_by_part() -> None:
     ]  # fmt: skip
     assert [(row["buyer"], row["value"]) for row in documents["hats.json"]["recent"]] == [("bob", 4), ("cid", 1)]
     assert documents["new.json"]["hats"] == [[MIDNIGHT - 3 * DAY, 1], [MIDNIGHT - 2 * DAY, 1], [MIDNIGHT - DAY, 2]]
+    assert documents["parts.json"]["rows"] == [[MIDNIGHT - DAY, "hat", 2], [MIDNIGHT - DAY, "pie", 1]]
 
 
 def test_a_part_of_what_is_not_divided_is_an_error(publishing: Callable[..., Site]) -> None:
@@ -293,6 +295,15 @@ def test_a_part_of_what_is_not_divided_is_an_error(publishing: Callable[..., Sit
         pytest.raises(ValueError, match="plugin simple was asked for the part 'hat', but declares no `breakdown`"),
     ):
         Simple().leaders(State(connection, 1, NOON), part="hat")
+
+
+def test_newcomers_by_part_of_what_is_not_divided_are_an_error(publishing: Callable[..., Site]) -> None:
+    """They have no part to be in."""
+    with (
+        publishing(Simple).database.reading() as connection,
+        pytest.raises(ValueError, match="plugin simple was asked for newcomers by part, but declares no `breakdown`"),
+    ):
+        Simple().newcomers_by_part(State(connection, 1, NOON))
 
 
 def test_a_window_that_moved_renders_and_passes_the_gate(publishing: Callable[..., Site]) -> None:

@@ -99,6 +99,16 @@ def test_newcomers_are_counted_on_the_day_on_which_they_were_first_seen() -> Non
     assert rows == [{"timestamp": MONDAY + DAY, "value": 1}, {"timestamp": MONDAY + 2 * DAY, "value": 1}]
 
 
+def test_who_begins_in_another_category_is_new_there() -> None:
+    """A person counts once in each category, on the day of the first act in it."""
+    messages = [act("ralph", day=1), act("ralph", "git", 2), act("toshio", "git", 2, number=1), act("adam", day=4)]
+    rows = testing.run(Contributors, messages)["newcomers-by-category.json"]["rows"]
+    assert rows == [
+        {"timestamp": MONDAY + DAY, "category": "wiki", "value": 1},
+        {"timestamp": MONDAY + 2 * DAY, "category": "git", "value": 2},
+    ]
+
+
 def test_uniques_are_of_the_day_the_week_and_the_month() -> None:
     """A person who acts on two days is one of the week, which begins on Monday, and one of each of two months."""
     messages = [

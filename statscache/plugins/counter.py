@@ -240,6 +240,18 @@ class Counter(Tallying):
         """
         return standing.newcomers(state, days, self._stored(part))
 
+    def newcomers_by_part(self, state: State, days: int = 365) -> list[tuple[int, str | None, int]]:
+        """Return day, part of the breakdown, and number of keys that were first seen in it that day, in that order.
+
+        Of all parts at once, as `newcomers` of one.
+
+        Raises:
+            ValueError: The plugin does not divide its numbers.
+        """
+        if self.breakdown is None:
+            raise ValueError(f"plugin {self.name} was asked for newcomers by part, but declares no `breakdown`")
+        return [(day, keys.load(part)[0], number) for day, part, number in standing.newcomers_by_part(state, days)]
+
     def _stored(self, part: str | EllipsisType | None) -> bytes | None:
         """Return a part as it is stored, None where all are meant.
 

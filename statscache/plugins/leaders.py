@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Label, Select, Table, func, select
 
 from statscache.plugins.contract import State
 from statscache.store.schema import bucket, key, key_day, key_part
@@ -33,15 +33,27 @@ def newcomers(state: State, days: int, part: bytes | None) -> list[list[int]]:
     """Return `[start of the day, number of keys that were seen first on it]`, oldest first; see `leaders`."""
     if state.through is None:
         return []
-    table = key if part is None else key_part
-    day = (table.c.first - table.c.first % DAY).label("day")
-    end = floor(state.through, DAY)
-    query = select(day, func.count()).where(
-        table.c.plugin == state.plugin, table.c.first >= end - days * DAY, table.c.first < end
-    )
+    day, query = _first_seen(key if part is None else key_part, state.plugin, state.through, days)
     if part is not None:
         query = query.where(key_part.c.part == part)
     return [[start, number] for start, number in state.connection.execute(query.group_by(day).order_by(day))]
+
+
+def newcomers_by_part(state: State, days: int) -> list[tuple[int, bytes, int]]:
+    """Return start of the day, part, and number of keys that were seen first in the part on it, in that order."""
+    if state.through is None:
+        return []
+    day, query = _first_seen(key_part, state.plugin, state.through, days)
+    query = query.add_columns(key_part.c.part).group_by(day, key_part.c.part).order_by(day, key_part.c.part)
+    return [(start, part, number) for start, number, part in state.connection.execute(query)]
+
+
+def _first_seen(table: Table, plugin: int, through: int, days: int) -> tuple[Label[int], Select[Any]]:
+    """Return the day, and the query for it and for the number of rows that begin on it."""
+    day = (table.c.first - table.c.first % DAY).label("day")
+    end = floor(through, DAY)
+    begins = table.c.first >= end - days * DAY, table.c.first < end
+    return day, select(day, func.count()).where(table.c.plugin == plugin, *begins)
 
 
 def _all_time(state: State, part: bytes | None) -> Select[Any]:
