@@ -3,12 +3,14 @@
 It takes minutes and root's rights, so it is a target of its own: `make deployment`. The tests are steps of one story.
 """
 
+import hashlib
 import html
 import json
 import os
 import re
 import shlex
 import shutil
+import ssl
 import subprocess
 import sys
 import time
@@ -70,6 +72,7 @@ class Controller:
         self.variables: dict[str, Any] = {
             # The wheels are on the machine already: whether an index can be reached is not what is tested.
             "statscache_pip_arguments": "--no-index --find-links /srv/wheels",
+            "statscache_requirements": str(directory / "requirements.txt"),
             "statscache_config": {
                 "sources": {"fedmsg": {"endpoints": ["tcp://127.0.0.1:9"]}},
                 "publish": {
@@ -154,6 +157,7 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]
         pytest.skip(f"no Debian machine can be made here for want of {', '.join(lacking)}")
     directory = tmp_path_factory.mktemp("deployment")
     _build(f"{ROOT}[postgresql,brotli]", directory)
+    _lock(directory)
     for release in (NEXT, BROKEN):
         source = directory / release
         shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(".*", "build", "public", "*.egg-info"))
@@ -240,6 +244,46 @@ def test_site_is_served(deployed: Controller) -> None:
     status, headers, body = deployed.get("v1/nothing.json")
     assert (status, headers["Content-Type"]) == (404, "application/json; charset=utf-8")
     assert json.loads(body)["status"] == 404
+
+
+def test_requirements_are_those_of_the_lock_file(deployed: Controller) -> None:
+    """What a locked version would not be is not installed: a digest that is another one stops the play."""
+    lock = Path(deployed.variables["statscache_requirements"])
+    sound = lock.read_text("ascii")
+    installed = deployed.machine.run(f"/opt/statscache/{__version__}/bin/pip freeze --all").stdout.lower()
+    for requirement in sound.splitlines():
+        assert requirement.split()[0].lower().replace("_", "-") in installed.replace("_", "-")
+    lock.write_text(re.sub(r"sha256:\w{8}", "sha256:00000000", sound), encoding="ascii")
+    play = deployed.play("upgrade.yml", release=NEXT)
+    lock.write_text(sound, encoding="ascii")
+    assert "DO NOT MATCH THE HASHES" in play.output
+    assert deployed.statscache("--version").split()[-1] == __version__
+    assert deployed.play("deploy.yml").status == 0
+
+
+def test_site_is_served_by_tls(deployed: Controller) -> None:
+    """With a certificate, nginx speaks TLS and says that it always will, on whatever it answers."""
+    before = {name: deployed.variables[name] for name in deployed.variables if name.startswith("web_")}
+    subject = "-subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    key, certificate = "/etc/ssl/private/site.key", "/etc/ssl/certs/site.pem"
+    deployed.machine.run(f"openssl req -x509 -newkey rsa:2048 -nodes -keyout {key} -out {certificate} {subject}")
+    deployed.variables |= {
+        "web_listen": [f"127.0.0.1:{deployed.web_port} ssl"],
+        "web_certificate": certificate,
+        "web_certificate_key": key,
+    }
+    assert deployed.play("deploy.yml").status == 0
+    trusted = ssl.create_default_context(cadata=deployed.machine.run(f"cat {certificate}").stdout)
+    for path in ("v1/index.json", "index.html"):
+        url = f"https://localhost:{deployed.web_port}/{path}"
+        with urllib.request.urlopen(url, context=trusted, timeout=10) as answer:
+            assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+            assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    for name in ("web_certificate", "web_certificate_key"):
+        del deployed.variables[name]
+    deployed.variables |= before
+    assert deployed.play("deploy.yml").status == 0
+    assert deployed.get("v1/index.json")[0] == 200
 
 
 def test_secrets_are_known_to_the_service_alone(deployed: Controller) -> None:
@@ -417,6 +461,16 @@ def _main_process(controller: Controller, unit: str) -> int:
 def _build(source: str, directory: Path, *arguments: str) -> None:
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--use-pep517", *arguments]
     subprocess.run([*command, f"--wheel-dir={directory}/wheels", source], check=True, capture_output=True, text=True)
+
+
+def _lock(directory: Path) -> None:
+    """Write the requirements of what was built, but for statscache itself, with the digests of the wheels."""
+    lines = []
+    for wheel in sorted((directory / "wheels").glob("*.whl")):
+        name, release, _ = wheel.name.split("-", 2)
+        if name != "statscache":
+            lines.append(f"{name}=={release} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
+    (directory / "requirements.txt").write_text("".join(lines), encoding="ascii")
 
 
 def _wheel(directory: Path, release: str) -> Path:
