@@ -17,7 +17,7 @@ BATCH = 16_000
 BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of lines at which a transaction ends."""
 
-SHARE = 5_000
+SHARE = 10_000
 """Lines that a worker is given at a time at most, and that are accepted in one transaction; several are at work."""
 
 PREFIX = "archive:"

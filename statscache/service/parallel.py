@@ -113,7 +113,7 @@ def working(installation: Installation, jobs: int, scheduler: str | None = None)
         context = multiprocessing.get_context("spawn")
         executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin)
         try:
-            yield Workers(executor, 2 * jobs, installation)
+            yield Workers(executor, jobs + 1, installation)
         finally:
             executor.shutdown(cancel_futures=True)
 

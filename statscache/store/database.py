@@ -18,7 +18,7 @@ _PRAGMAS = (
     "synchronous = FULL",
     # What is forgotten leaves no trace in free pages.
     "secure_delete = ON",
-    "cache_size = -32768",
+    "cache_size = -16384",
     "busy_timeout = 60000",
 )
 
