@@ -82,6 +82,9 @@ td a { color: var(--accent); }
 time { white-space: nowrap; }
 `);
 
+/** Milliseconds that a timer can wait, about 24 days. */
+const MOST_PATIENCE = 2 ** 31 - 1;
+
 /** One client for each site, whose index one watch asks for, for all elements of the page. */
 class Site {
   static #all = new Map();
@@ -122,6 +125,7 @@ export class StatscacheElement extends HTMLElement {
   #site;
   #asked = 0;
   #shown = false;
+  #due;
 
   constructor() {
     super();
@@ -136,6 +140,7 @@ export class StatscacheElement extends HTMLElement {
   }
 
   disconnectedCallback() {
+    clearTimeout(this.#due);
     this.#site.leave(this);
     this.#site = undefined;
   }
@@ -167,9 +172,18 @@ export class StatscacheElement extends HTMLElement {
       if (asked !== this.#asked) return;
       this.#shown = true;
       this.#show(...drawn, this.#note(client, index, about));
+      clearTimeout(this.#due);
+      const left = index.expires_at * 1000 - Date.now();
+      if (left > 0) this.#due = setTimeout(() => this.#overdue(client, index, about), Math.min(left + 1000, MOST_PATIENCE));
     } catch (error) {
       if (asked === this.#asked) this.failed(error);
     }
+  }
+
+  /** Says that what is shown is old, also where nothing newer can be reached. */
+  #overdue(client, index, about) {
+    this.shadowRoot.querySelector(".note")?.replaceWith(this.#note(client, index, about));
+    this.refresh();
   }
 
   /** Says what is wrong, unless there are older numbers to look at. */

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +305,25 @@ def test_elements_follow_what_is_published(chromium: Browser, tmp_path: Path) ->
         visit.page.clock.run_for(130_000)
         visit.settle()
         assert asked == []
+        assert not visit.problems
+    site.close()
+
+
+def test_an_element_says_when_nothing_comes_any_longer(chromium: Browser, tmp_path: Path) -> None:
+    """It was drawn in time, and is overdue three intervals later, without a reload."""
+    site = Site(tmp_path)
+    site.start()
+    directory = tmp_path / "elsewhere"
+    directory.mkdir()
+    body = '<statscache-count plugin="edits" window="total"></statscache-count>'
+    with elsewhere(directory, site.root, body) as (page, url), Visit(chromium, [page, url]) as visit:
+        made = orjson.loads((site.root / "v1/index.json").read_bytes())["generated_at"]
+        visit.page.clock.install(time=datetime.fromtimestamp(made, UTC))
+        visit.open(page)
+        assert "overdue" not in texts(visit.page)[0]
+        visit.page.clock.run_for(4 * 60_000)
+        expect(visit.page.locator(".note")).to_contain_text("overdue")
+        assert visit.page.locator("strong").inner_text() == "3"
         assert not visit.problems
     site.close()
 
