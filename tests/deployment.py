@@ -250,9 +250,8 @@ def test_requirements_are_those_of_the_lock_file(deployed: Controller) -> None:
     """What a locked version would not be is not installed: a digest that is another one stops the play."""
     lock = Path(deployed.variables["statscache_requirements"])
     sound = lock.read_text("ascii")
-    installed = deployed.machine.run(f"/opt/statscache/{__version__}/bin/pip freeze --all").stdout.lower()
-    for requirement in sound.splitlines():
-        assert requirement.split()[0].lower().replace("_", "-") in installed.replace("_", "-")
+    frozen = deployed.machine.run(f"/opt/statscache/{__version__}/bin/pip freeze --all").stdout
+    assert {_same_name(row.split()[0]) for row in sound.splitlines()} <= {*map(_same_name, frozen.splitlines())}
     lock.write_text(re.sub(r"sha256:\w{8}", "sha256:00000000", sound), encoding="ascii")
     play = deployed.play("upgrade.yml", release=NEXT)
     lock.write_text(sound, encoding="ascii")
@@ -471,6 +470,12 @@ def _lock(directory: Path) -> None:
         if name != "statscache":
             lines.append(f"{name}=={release} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n")
     (directory / "requirements.txt").write_text("".join(lines), encoding="ascii")
+
+
+def _same_name(requirement: str) -> str:
+    """Return a requirement with the name of its distribution as indexes compare it (PEP 503)."""
+    name, _, release = requirement.partition("==")
+    return f"{re.sub('[-_.]+', '-', name).lower()}=={release}"
 
 
 def _wheel(directory: Path, release: str) -> Path:
