@@ -3,11 +3,13 @@
 A contributor is who *acted*: somebody else's comment on my update is theirs, not mine.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from statscache.plugins import Counter, Distinct, Message, State
 from statscache_plugins.agents import with_bots
+
+_DAY = 86_400
 
 
 class Contributors(Counter):
@@ -38,10 +40,22 @@ class Contributors(Counter):
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from super().documents(state)
         yield "leaders-30d", {"rows": self.leaders(state, days=30)}
-        yield "newcomers", {"rows": [{"timestamp": day, "value": people} for day, people in self.newcomers(state)]}
-        rows = self.newcomers_by_part(state, days=90)
-        columns = ("timestamp", "category", "value")
-        yield "newcomers-by-category", {"rows": [dict(zip(columns, row, strict=True)) for row in rows]}
+        new = {day: people for day, people in self.newcomers(state)}  # noqa: C416 - the pairs are lists
+        yield "newcomers", {"rows": [{"timestamp": day, "value": new.get(day, 0)} for day in _days(new, state)]}
+        by_category = {(day, category): people for day, category, people in self.newcomers_by_part(state, days=90)}
+        categories = sorted({category for _, category in by_category}, key=lambda name: (name is not None, name))
+        rows = [
+            {"timestamp": day, "category": category, "value": by_category.get((day, category), 0)}
+            for day in _days((day for day, _ in by_category), state)
+            for category in categories
+        ]
+        yield "newcomers-by-category", {"rows": rows}
+
+
+def _days(begun: Iterable[int], state: State) -> range:
+    """Return the days from the first of these to the last whole one; without holes, late messages take no row away."""
+    through = state.through or 0
+    return range(min(begun, default=through), through - through % _DAY, _DAY)
 
 
 class UniqueContributors(Distinct):

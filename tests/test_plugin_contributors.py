@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from samples import Site, line
 from statscache import testing
 from statscache.message import Message
 from statscache.parsing import parse
@@ -94,19 +95,41 @@ def test_newcomers_are_counted_on_the_day_on_which_they_were_first_seen() -> Non
     """Also when an earlier message arrives late; the unfinished day is not there yet."""
     messages = [act("ralph", day=2), act("toshio", day=2, number=1), act("ralph", day=3), act("adam", day=4)]
     rows = testing.run(Contributors, messages)["newcomers.json"]["rows"]
-    assert rows == [{"timestamp": MONDAY + 2 * DAY, "value": 2}]
+    assert rows == [{"timestamp": MONDAY + 2 * DAY, "value": 2}, {"timestamp": MONDAY + 3 * DAY, "value": 0}]
     rows = testing.run(Contributors, [*messages, act("ralph", day=1)])["newcomers.json"]["rows"]
-    assert rows == [{"timestamp": MONDAY + DAY, "value": 1}, {"timestamp": MONDAY + 2 * DAY, "value": 1}]
+    assert [row["value"] for row in rows] == [1, 1, 0]
 
 
 def test_who_begins_in_another_category_is_new_there() -> None:
     """A person counts once in each category, on the day of the first act in it."""
     messages = [act("ralph", day=1), act("ralph", "git", 2), act("toshio", "git", 2, number=1), act("adam", day=4)]
     rows = testing.run(Contributors, messages)["newcomers-by-category.json"]["rows"]
-    assert rows == [
+    assert rows[:2] == [
+        {"timestamp": MONDAY + DAY, "category": "git", "value": 0},
         {"timestamp": MONDAY + DAY, "category": "wiki", "value": 1},
-        {"timestamp": MONDAY + 2 * DAY, "category": "git", "value": 2},
     ]
+    assert [row["value"] for row in rows[2:]] == [2, 0, 0, 0]
+
+
+def test_history_that_comes_late_is_not_held_back(tmp_path: Path) -> None:
+    """When all turn out to have begun on one day, the others have no newcomers left, and are rows all the same."""
+    site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, (Contributors,))
+    for first in (True, False):
+        site.feed(
+            line(
+                f"{first}-{n}",
+                MONDAY + n * DAY * first + n,
+                "org.fedoraproject.prod.wiki.article.edit",
+                {"user": f"p{n}"},
+            )
+            for n in range(1, 11)
+        )
+        site.publish()
+    (plugin,) = site.document("v1/index.json")["plugins"]
+    assert plugin["state"] == "ok"
+    rows = site.document("v1/plugins/contributors/newcomers.json")["rows"]
+    assert [row["value"] for row in rows] == [10, *[0] * 9]  # ten days, the last of them unfinished
+    site.close()
 
 
 def test_uniques_are_of_the_day_the_week_and_the_month() -> None:
