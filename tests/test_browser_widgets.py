@@ -281,16 +281,26 @@ def test_a_table_is_sorted_by_keyboard(site: Site, chromium: Browser, tmp_path: 
         assert page.evaluate("document.activeElement.shadowRoot.activeElement.textContent") == "page"
 
 
-def test_elements_follow_what_is_published(chromium: Browser, tmp_path: Path) -> None:
-    """A new snapshot shows without a reload, an attribute at once; an element that was removed asks for nothing."""
+@contextmanager
+def watching(chromium: Browser, tmp_path: Path) -> Iterator[tuple[Site, Visit]]:
+    """Visit an element of a site of its own, by a clock that the test moves; nothing may go wrong on the page."""
     site = Site(tmp_path)
     site.start()
     directory = tmp_path / "elsewhere"
     directory.mkdir()
     body = '<statscache-count plugin="edits" window="total"></statscache-count>'
     with elsewhere(directory, site.root, body) as (page, url), Visit(chromium, [page, url]) as visit:
-        visit.page.clock.install()
+        made = orjson.loads((site.root / "v1/index.json").read_bytes())["generated_at"]
+        visit.page.clock.install(time=datetime.fromtimestamp(made, UTC))
         visit.open(page)
+        yield site, visit
+        assert not visit.problems
+    site.close()
+
+
+def test_elements_follow_what_is_published(chromium: Browser, tmp_path: Path) -> None:
+    """A new snapshot shows without a reload, an attribute at once; an element that was removed asks for nothing."""
+    with watching(chromium, tmp_path) as (site, visit):
         assert visit.page.locator("strong").inner_text() == "3"
         site.take(line(EDIT, {"title": "Main"}, 100_000), line(BUILD, {"owner": "Ralph.B"}, 100_001))
         site.publish()
@@ -305,27 +315,15 @@ def test_elements_follow_what_is_published(chromium: Browser, tmp_path: Path) ->
         visit.page.clock.run_for(130_000)
         visit.settle()
         assert asked == []
-        assert not visit.problems
-    site.close()
 
 
 def test_an_element_says_when_nothing_comes_any_longer(chromium: Browser, tmp_path: Path) -> None:
     """It was drawn in time, and is overdue three intervals later, without a reload."""
-    site = Site(tmp_path)
-    site.start()
-    directory = tmp_path / "elsewhere"
-    directory.mkdir()
-    body = '<statscache-count plugin="edits" window="total"></statscache-count>'
-    with elsewhere(directory, site.root, body) as (page, url), Visit(chromium, [page, url]) as visit:
-        made = orjson.loads((site.root / "v1/index.json").read_bytes())["generated_at"]
-        visit.page.clock.install(time=datetime.fromtimestamp(made, UTC))
-        visit.open(page)
+    with watching(chromium, tmp_path) as (_, visit):
         assert "overdue" not in texts(visit.page)[0]
         visit.page.clock.run_for(4 * 60_000)
         expect(visit.page.locator(".note")).to_contain_text("overdue")
         assert visit.page.locator("strong").inner_text() == "3"
-        assert not visit.problems
-    site.close()
 
 
 def test_colours_are_those_of_the_page(site: Site, chromium: Browser, tmp_path: Path) -> None:
