@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from benchmarks.installed import install
 from benchmarks.result import Result
-from statscache.ingest import Delivery, Outcome, fold, observing
+from statscache.ingest import Delivery, Outcome, combining, fold, observing
 from statscache.plugins import Message, Plugin
 from statscache.service.backfill import BATCH
 
@@ -64,6 +64,7 @@ def _instruments(seconds: dict[tuple[str, str], float]) -> Iterator[None]:
     with (
         patch("statscache.ingest.batch.observer", observer),
         patch("statscache.ingest.batch.observe_columns", timed(observing.observe_columns, "observe", 0)),
+        patch("statscache.ingest.addition.combine", timed(combining.combine, "fold", 0)),
         patch("statscache.ingest.ingest.fold", timed(fold.fold, "fold", 1)),
     ):
         yield

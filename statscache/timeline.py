@@ -113,6 +113,10 @@ class Resolution:
         start, end = self.periods(self.floor(timestamp))
         return Period(start, end, datetime.fromtimestamp(start, UTC).strftime(self.label))
 
+    def period_start(self, bucket: int) -> int:
+        """Return the start of the period whose file holds the bucket that starts at `bucket`."""
+        return self.periods(bucket)[0]
+
     def periods_of(self, start: int, end: int) -> Iterator["Period"]:
         """Yield the periods that `[start, end)` touches, oldest first."""
         while start < end:

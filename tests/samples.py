@@ -1,6 +1,7 @@
 """What the tests build their worlds of: messages, plugins of every kind, installations, and a reader of a tree."""
 
 import gzip
+import pickle
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property, partial
@@ -14,8 +15,11 @@ from sqlalchemy import delete, insert
 from statscache import canonical, resources
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
+from statscache.ingest.addition import add_up
+from statscache.ingest.batch import Preparer
 from statscache.plugins import Counter, Distinct, Latest, Log, Message, Plugin, Span, State
 from statscache.plugins.registry import Registry
+from statscache.plugins.watch import Watch
 from statscache.publish import Report
 from statscache.render.pages import Pages
 from statscache.render.render import Renderer
@@ -277,6 +281,15 @@ class Site:
     def feed(self, lines: Iterable[Line], source: str = "test", *, connected: int | None = None) -> Outcome:
         """Accept lines as one delivery."""
         return self.ingest.take(Delivery(source, [*lines], connected=connected))
+
+    def feed_prepared(self, lines: Iterable[Line], source: str = "test") -> Outcome:
+        """Accept lines as one delivery that another process has prepared, which knows nothing of the journal."""
+        delivery = Delivery(source, [*lines])
+        preparer = Preparer(self.installation.registry, ("prod",), Watch())
+        preparer.suppression = self.ingest.suppression
+        plugins, complete_from = self.installation.registry, self.ingest.complete_from
+        addition = add_up(preparer.prepare(delivery), {}, plugins, complete_from, Watch()).sent()
+        return self.ingest.take(delivery, pickle.loads(pickle.dumps(addition)))
 
     def catch_up(self) -> None:
         """Fold the journal into every plugin that is behind."""

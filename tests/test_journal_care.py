@@ -113,10 +113,10 @@ def test_each_message_is_stored_anew_a_few_times_only(site: Site, monkeypatch: p
     stored = 0
     write = journal.write
 
-    def counting(connection: Any, first: int, number: int, *rest: Any) -> None:
+    def counting(connection: Any, first: int, packed: journal.Packed) -> None:
         nonlocal stored
-        stored += number
-        write(connection, first, number, *rest)
+        stored += packed.messages
+        write(connection, first, packed)
 
     monkeypatch.setattr(journal, "write", counting)
     monkeypatch.setattr(compaction, "MERGE_AT", 4)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
@@ -14,14 +15,17 @@ import orjson
 import pytest
 
 from commands import Home, install_plugins, wait_for
-from samples import NOON, line
+from samples import ALL, KINDS, NOON, Site, fresh_site, line
 from statscache.config import Config, DatabaseSection
 from statscache.exceptions import SourceError, WorkerError
 from statscache.ingest import Delivery, Outcome
+from statscache.plugins import Counter, Message
 from statscache.service import Installation, backfill, parallel
 from statscache.service.parallel import Workers, working
 from statscache.sources.simulator import Traffic, simulate
-from statscache.store import journal
+from statscache.store import compaction, journal, quarantine
+from statscache.timeline import DAY
+from statscache_plugins.volume import Volume
 
 DEADLY = """
 import os, signal
@@ -65,6 +69,30 @@ def build(number: int) -> bytes:
     times = {"creation_time": "2026-08-01T00:00:00+00:00", "completion_time": f"2026-08-01T00:{number:02}:00+00:00"}
     body = {"name": "kernel", "instance": "primary", "new": 1, "release": "1.fc45", **times}
     return line(f"build{number}", NOON + number, "org.fedoraproject.prod.buildsys.build.state.change", body)
+
+
+def sale(number: int, amount: int = 1, later: int = 0) -> bytes:
+    """Return a message that all sample plugins count."""
+    body = {"buyer": f"user{number % 3}", "thing": "hat", "amount": amount}
+    return line(f"s{number}", NOON + number + later, body=body, users=[f"user{number % 5}"])
+
+
+NEW = [*map(sale, range(20))]
+FOREIGN = [b"no message", line("f", NOON, topic="org.fedoraproject.stg.a.b"), line("soon", time.time() + 10_000)]
+
+
+class Picky(Counter):
+    """Raises on some messages."""
+
+    name = "picky"
+    title = "Picky"
+    dimensions = ("id",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Raise on each third."""
+        if int(message.id[1:]) % 3 == 0:
+            raise ValueError(message.id)
+        yield (message.id,)
 
 
 class Backwards(Executor):
@@ -111,6 +139,68 @@ def test_any_number_of_processes_gives_the_same_snapshot(database_url: str, tmp_
     home.run("rebuild", *names, "--jobs", "2")
     assert home.json("publish", "--force")["id"] == ids[0]
     home.run("db", "check")
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "holds"),
+    [
+        pytest.param([NEW, [sale(20)]], True, id="all is new"),
+        pytest.param(
+            [[*NEW, sale(3), sale(4, amount=9), sale(5, later=DAY), sale(6, later=2 * DAY)]], True, id="copies"
+        ),
+        pytest.param([NEW, [*map(sale, range(19)), sale(19, 9)]], True, id="all is known"),
+        pytest.param([NEW, [sale(18), sale(19, 9), sale(20)]], False, id="some is known"),
+        pytest.param([NEW, [sale(0, later=DAY), sale(1, later=2 * DAY)]], False, id="known on another day"),
+        pytest.param([[*reversed(NEW)], [sale(21), sale(20)]], True, id="newest first"),
+        pytest.param([[*NEW, *FOREIGN], FOREIGN, []], True, id="nothing of ours"),
+        pytest.param(
+            [[sale(1), *(sale(2 + 3 * number, amount=2**53 - 1) for number in range(1025))]],
+            False,
+            id="refused",
+        ),
+    ],
+)
+def test_it_makes_no_difference_who_prepared_a_delivery(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deliveries: list[list[bytes]], holds: bool
+) -> None:
+    """What another process made of it is taken where it holds, and made anew where it does not."""
+    here = fresh_site(database_url, tmp_path / "here", (*ALL, Picky))
+    expected = [here.feed(lines) for lines in deliveries], here.state(), set_aside(here)
+    here.close()
+    elsewhere = fresh_site(database_url, tmp_path / "elsewhere", (*ALL, Picky))
+    if holds:
+        monkeypatch.setattr(elsewhere.ingest._preparer, "prepare", None)
+    outcomes = [elsewhere.feed_prepared(lines) for lines in deliveries]
+    assert (outcomes, elsewhere.state(), set_aside(elsewhere)) == expected
+    elsewhere.close()
+
+
+def set_aside(site: Site) -> list[tuple[object, ...]]:
+    """Return what is in quarantine, and the beginning of the reason."""
+    with site.database.reading() as connection:
+        found = quarantine.listed(connection)
+    return [(item.plugin, item.position, item.reason[:30], item.source, item.size) for item in found]
+
+
+def test_the_days_that_a_plugin_counts_hold_for_whoever_prepares(database_url: str, tmp_path: Path) -> None:
+    """What was sent before a plugin's beginning does not count for it, also where a worker could not know that."""
+    states = []
+    for name in ("here", "elsewhere"):
+        site = fresh_site(database_url, tmp_path / name, (*KINDS, Volume))
+        feed = site.feed if name == "here" else site.feed_prepared
+        feed([sale(0)])
+        feed([sale(1), sale(2, later=2 * DAY)])
+        feed([sale(3, later=5 * DAY)])
+        plugins = [plugin.name for plugin in site.installation.registry]
+        assert compaction.remove_old(site.database, plugins, 4) == 1
+        site.ingest.rebuild(["sales"])
+        site.catch_up()
+        feed([sale(4), sale(5, later=DAY)])
+        feed([sale(6), sale(7, later=DAY)])
+        states.append(site.state())
+        site.close()
+    assert states[0] == states[1]
+    assert [sum(row[2] for row in states[0][name] if row[0] == "key") for name in ("sales", "volume")] == [4, 8]
 
 
 def test_what_is_configured_of_plugins_holds_in_every_process(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from statscache import canonical
 from statscache.ingest import collector
-from statscache.ingest.fold import Placed, fold
+from statscache.ingest.combining import Combined, Placed, combine
+from statscache.ingest.fold import Unresolved, fold
 from statscache.ingest.observing import Observed, observe
 from statscache.message import Message
 from statscache.plugins import Plugin
@@ -111,43 +112,51 @@ def stretch(database: Database, plugin: Plugin, after: int | None = None) -> Str
 
 
 @collector.paused()
-def look(plugin: Plugin, stretch: Stretch, watch: Watch) -> tuple[Observed, Placed]:
-    """Let a plugin observe a stretch of the journal; needs no database, so any process can do it."""
+def look(plugin: Plugin, stretch: Stretch, watch: Watch) -> Combined:
+    """Let a plugin observe a stretch of the journal, and sum it up; needs no database, so any process can do it."""
     messages = [Message.from_record(line) for line in stretch.records]
     interested = Registry([plugin]).interested
     wanted = [pair for pair in enumerate(messages) if interested(pair[1].name)]
     observed = Observed()
-    if wanted:
-        with watch.observing():
+    times = [message.timestamp for message in messages]
+    placed = Placed(stretch.records, stretch.places).since(stretch.complete_from, times)
+    with watch.observing():
+        if wanted:
             watch.note(plugin, f"{counted(len(wanted), 'message')} from {wanted[0][1].id}")
             observe(plugin, wanted, observed)
-    placed = Placed(stretch.records, stretch.places, "journal")
-    return observed, placed.since(stretch.complete_from, [message.timestamp for message in messages])
+        watch.note(plugin, f"what it made of {counted(observed.messages, 'message')}")
+        return combine(plugin, observed, placed)
 
 
 @collector.paused()
 def commit(
-    database: Database,
-    plugin: Plugin,
-    stretch: Stretch,
-    observed: Observed,
-    placed: Placed,
-    budget: float,
-    watch: Watch,
+    database: Database, plugin: Plugin, stretch: Stretch, combined: Combined, budget: float, watch: Watch
 ) -> bool:
-    """Fold what a plugin observed of a stretch; return whether it is behind the journal's end, and may go on."""
-    with database.writing() as connection:
-        # The journal's lock makes the last step end at its very end, however fast others append.
-        end = journal.lock(connection)
-        _log.debug("transaction begins: %s catches up with %d messages", plugin.name, len(stretch.records))
-        locked = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
-        is_old = locked.position != stretch.after or end.rewrites != stretch.rewrites
-        if is_old or not _may_fold(locked, plugin):
-            return locked.position < end.position
-        with watch.working(plugin, f"what it made of {counted(observed.messages, 'message')}"):
-            fold(connection, plugin, locked, observed, placed, through=end.through, budget=budget)
-        locked.position = stretch.folded
-        positions.save(connection, [locked])
+    """Fold what a plugin made of a stretch; return whether it is behind the journal's end, and may go on."""
+    try:
+        with database.writing() as connection:
+            # The journal's lock makes the last step end at its very end, however fast others append.
+            end = journal.lock(connection)
+            _log.debug("transaction begins: %s catches up with %d messages", plugin.name, len(stretch.records))
+            locked = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
+            is_old = locked.position != stretch.after or end.rewrites != stretch.rewrites
+            if is_old or not _may_fold(locked, plugin):
+                return locked.position < end.position
+            with watch.working(plugin, f"what it made of {counted(combined.messages, 'message')}"):
+                fold(
+                    connection,
+                    plugin,
+                    locked,
+                    combined,
+                    places=stretch.places,
+                    source="journal",
+                    through=end.through,
+                    budget=budget,
+                )
+            locked.position = stretch.folded
+            positions.save(connection, [locked])
+    except Unresolved:
+        return commit(database, plugin, stretch, look(plugin, stretch, watch), budget, watch)
     _log.debug("transaction has committed: %s has folded %d", plugin.name, locked.position)
     return locked.position < end.position and locked.suspended is None
 
@@ -156,8 +165,7 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
     """Fold the next messages of the journal into a plugin that is behind; return whether it still is."""
     if (ahead := stretch(database, plugin)) is None:
         return False
-    observed, placed = look(plugin, ahead, watch)
-    return commit(database, plugin, ahead, observed, placed, budget, watch)
+    return commit(database, plugin, ahead, look(plugin, ahead, watch), budget, watch)
 
 
 def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, watch: Watch) -> bool:
@@ -180,9 +188,18 @@ def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, wat
             if observed.failures:
                 return False
             quarantine.drop(connection, (item.id,))
-            placed = Placed([record], [item.position], item.source)
-            placed = placed.since(row.complete_from, [message.timestamp])
-            failed = fold(connection, plugin, row, observed, placed, through=end.through, budget=budget)
+            places = [item.position]
+            placed = Placed([record], places).since(row.complete_from, [message.timestamp])
+            failed = fold(
+                connection,
+                plugin,
+                row,
+                combine(plugin, observed, placed),
+                places=places,
+                source=item.source,
+                through=end.through,
+                budget=budget,
+            )
         # An old message says nothing of how the plugin fares with those that come now.
         row.failures = failures
         positions.save(connection, [row])

@@ -2,7 +2,7 @@
 
 import logging
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate, compress
 
@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from statscache.ingest import catchup, collector, hearing
+from statscache.ingest.addition import Addition, add_up
 from statscache.ingest.batch import Batch, Preparer
-from statscache.ingest.fold import Placed, fold
+from statscache.ingest.fold import Unresolved, fold
 from statscache.ingest.outcome import Delivery, Outcome
 from statscache.ingest.upkeep import Upkeep
 from statscache.plugins import Plugin
@@ -21,7 +22,6 @@ from statscache.store import journal, positions, quarantine, sources, suppressio
 from statscache.store.database import Database
 from statscache.store.journal import Head
 from statscache.store.quarantine import SetAside
-from statscache.store.records import Records
 from statscache.store.suppression import Suppression
 from statscache.wording import counted
 
@@ -30,6 +30,9 @@ KEPT = 256 * 1024 * 1024
 
 _UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
 """What a database raises that does not answer, through no fault of the data."""
+
+Rows = Mapping[str, positions.Position]
+"""The rows of all plugins, by name."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,12 +68,13 @@ class Ingest:
         self._kept = kept
         self._watch = watch or Watch()
         self._preparer = Preparer(registry, environments, self._watch)
+        self._complete_from: Mapping[str, int] = {}
         self._upkeep = Upkeep(database, [plugin.name for plugin in registry], keep)
 
     def start(self) -> None:
         """Make the database ready for these plugins: new ones start at the beginning, changed ones start anew."""
         with self.database.reading() as connection:
-            rows = positions.load(connection)
+            rows = self._rows(connection)
             self._preparer.suppression = suppression.load(connection)
         versions = {plugin.name: catchup.version_of(plugin) for plugin in self.registry}
         if all(name in rows and not catchup.is_behind(rows[name].version, ours) for name, ours in versions.items()):
@@ -86,27 +90,35 @@ class Ingest:
                 elif catchup.is_behind(row.version, version):
                     _log.info("plugin %s has changed: it is folded anew from the journal", plugin.name)
                     catchup.reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])
+            self._rows(connection)
 
     @collector.paused()
-    def take(self, delivery: Delivery, batch: Batch | None = None) -> Outcome:
+    def take(self, delivery: Delivery, addition: Addition | None = None) -> Outcome:
         """Accept a delivery in one transaction; when this returns, it is on disk.
 
         A delivery that the database refuses is halved until the poison is alone, which goes into quarantine.
 
         Args:
             delivery: What a source has delivered.
-            batch: What a preparer has made of it, if one did already.
+            addition: What another process has made of it, if one did; where that does not hold, it is made anew.
         """
-        batch = self._preparer.prepare(delivery) if batch is None else batch
+        made: Addition | Batch = self._preparer.prepare(delivery) if addition is None else addition
         try:
             with self.database.writing() as connection:
-                before, batch = self._lock(connection, delivery, batch)
-                outcome = self._accept(connection, before, delivery, batch)
+                before = journal.lock(connection)
+                rows = self._rows(connection)
+                if isinstance(made, Batch):
+                    addition = self._add_up(connection, before, rows, delivery, made)
+                else:
+                    addition = self._confirm(connection, before, made)
+                outcome = self._accept(connection, before, rows, delivery, addition)
                 # What was held says nothing of how the source fares.
                 if not delivery.held:
-                    hearing.move(connection, delivery, batch.columns.times, outcome.accepted)
+                    hearing.move(connection, delivery, addition.times, outcome.accepted)
             _log.debug("transaction has committed: %d new messages", outcome.accepted)
             return outcome
+        except Unresolved:
+            return self.take(delivery)
         except _UNAVAILABLE:
             raise
         except Exception as error:
@@ -134,77 +146,105 @@ class Ingest:
         with self.database.reading() as connection:
             return sources.load(connection, name)
 
-    def _lock(self, connection: Connection, delivery: Delivery, batch: Batch) -> tuple[Head, Batch]:
-        """Lock the journal, and return its end, and the batch without anybody who was forgotten in the meantime."""
-        before = journal.lock(connection)
+    def _add_up(self, connection: Connection, before: Head, rows: Rows, delivery: Delivery, batch: Batch) -> Addition:
+        """Make of a batch all that can be made before its rows are written, without anybody who was forgotten since."""
         if before.rewrites != batch.rewrites:
             self._preparer.suppression = suppression.load(connection)
             batch = self._preparer.prepare(delivery)
-        return before, batch
+        known = journal.find(connection, batch.identities)
+        plugins = [plugin for plugin in self.registry if _keeps_up(rows.get(plugin.name), plugin, before)]
+        return add_up(batch, known, plugins, self._complete_from, self._watch)
 
-    def _accept(self, connection: Connection, before: Head, delivery: Delivery, batch: Batch) -> Outcome:
-        _log.debug("transaction begins: %d messages of %s", len(batch.records), delivery.source)
-        places, outcome = _place(connection, batch, before)
-        outcome.read = len(delivery.lines)
+    def _confirm(self, connection: Connection, before: Head, addition: Addition) -> Addition:
+        """Return what another process has made, if it holds.
+
+        Raises:
+            Unresolved: It does not.
+        """
+        if (addition.rewrites, addition.complete_from) != (before.rewrites, self._complete_from):
+            raise Unresolved
+        known = journal.find(connection, addition.identities)
+        # History that is read once more is known as a whole, mostly.
+        confirmed = addition.without_new(known) if known else addition
+        if confirmed is None:
+            raise Unresolved
+        return confirmed
+
+    def _accept(
+        self, connection: Connection, before: Head, rows: Rows, delivery: Delivery, addition: Addition
+    ) -> Outcome:
+        _log.debug("transaction begins: %d messages of %s", len(addition.times), delivery.source)
+        outcome = Outcome(
+            read=len(delivery.lines),
+            accepted=addition.accepted,
+            known=addition.known,
+            conflicts=addition.conflicts,
+            foreign=addition.foreign,
+        )
         sources.release(connection, delivery.held)
-        self._keep(connection, delivery.source, batch)
-        outcome.foreign, outcome.held, outcome.set_aside = batch.foreign, len(batch.held), len(batch.malformed)
+        self._keep(connection, delivery.source, addition)
+        outcome.held, outcome.set_aside = len(addition.held), len(addition.malformed)
         end = before
-        if outcome.accepted:
-            records, identities, times = batch.records, batch.identities, batch.columns.times
-            if outcome.known:
-                new = [place is not None for place in places]
-                records = Records(records[index] for index, place in enumerate(places) if place is not None)
-                identities = list(compress(identities, new))
-                times = list(compress(times, new))
-            end = journal.append(connection, before, records, identities, times)
-        placed = Placed(batch.records, places, delivery.source)
-        outcome.failures = self._fold(connection, before, end, batch, placed)
+        if addition.segments:
+            new = compress(addition.identities, (place is not None for place in addition.places))
+            end = journal.append(connection, before, addition.segments, [*new])
+        outcome.failures = self._fold(connection, before, end, rows, addition, delivery.source)
         if outcome.known or outcome.foreign:
             journal.count(connection, known=outcome.known, conflicts=outcome.conflicts, foreign=outcome.foreign)
         return outcome
 
-    def _keep(self, connection: Connection, source: str, batch: Batch) -> None:
+    def _keep(self, connection: Connection, source: str, addition: Addition) -> None:
         """Keep what is no message, and messages of the future, which are no message to us once these are too many."""
-        if batch.held:
+        if addition.held:
             room = self._kept - sources.bytes_held(connection)
-            sizes = accumulate(len(raw) for _, _, raw in batch.held)
+            sizes = accumulate(len(raw) for _, _, raw in addition.held)
             fitting = bisect_right([*sizes], room)
             reason = f"of the future, of which {self._kept} bytes are held already ([bus] max_kept)"
-            batch.malformed += [(raw, reason) for _, _, raw in batch.held[fitting:]]
-            del batch.held[fitting:]
-            sources.hold(connection, [(digest, due, source, raw) for digest, due, raw in batch.held])
-        for raw, reason in batch.malformed:
+            addition.malformed += [(raw, reason) for _, _, raw in addition.held[fitting:]]
+            del addition.held[fitting:]
+            sources.hold(connection, [(digest, due, source, raw) for digest, due, raw in addition.held])
+        for raw, reason in addition.malformed:
             quarantine.keep_bytes(connection, raw, reason, source)
-        if batch.malformed and (gone := quarantine.discard(connection, self._kept)):
+        if addition.malformed and (gone := quarantine.discard(connection, self._kept)):
             _log.warning("%d of what was set aside first is kept no longer ([bus] max_kept)", gone)
 
-    def _fold(self, connection: Connection, before: Head, end: Head, batch: Batch, placed: Placed) -> int:
-        rows = self._rows(connection)
+    def _fold(
+        self, connection: Connection, before: Head, end: Head, rows: Rows, addition: Addition, source: str
+    ) -> int:
         current = [
             rows[plugin.name]
             for plugin in self.registry
-            if plugin.name in batch.observed and _keeps_up(rows.get(plugin.name), plugin, before)
+            if plugin.name in addition.combined and _keeps_up(rows.get(plugin.name), plugin, before)
         ]
         locked = positions.lock(connection, [row.id for row in current])
+        places = [place and before.position + place for place in addition.places]
         failures = 0
         with self._watch.observing():
             for plugin in self.registry:
                 row = locked.get(plugin.name)
                 if row is None:
                     continue
-                observed = batch.observed[plugin.name]
-                self._watch.note(plugin, f"what it made of {counted(observed.messages, 'message')}")
-                counting = placed.since(row.complete_from, batch.columns.times)
-                failures += fold(connection, plugin, row, observed, counting, through=end.through, budget=self._budget)
+                combined = addition.combined[plugin.name]
+                self._watch.note(plugin, f"what it made of {counted(combined.messages, 'message')}")
+                failures += fold(
+                    connection,
+                    plugin,
+                    row,
+                    combined,
+                    places=places,
+                    source=source,
+                    through=end.through,
+                    budget=self._budget,
+                )
                 row.position = end.position
         positions.save(connection, list(locked.values()))
         return failures
 
-    def _rows(self, connection: Connection) -> dict[str, positions.Position]:
+    def _rows(self, connection: Connection) -> Rows:
         """Return the rows of all plugins; those that are suspended, here or by another process, observe no more."""
         rows = positions.load(connection)
         self._preparer.leave_out(frozenset(name for name, row in rows.items() if row.suspended is not None))
+        self._complete_from = {name: row.complete_from for name, row in rows.items() if row.complete_from is not None}
         return rows
 
     def catch_up(self) -> bool:
@@ -266,6 +306,11 @@ class Ingest:
         """Who was forgotten, as far as is known here."""
         return self._preparer.suppression
 
+    @property
+    def complete_from(self) -> Mapping[str, int]:
+        """Timestamps before which messages do not count for a plugin, by its name, as far as is known here."""
+        return self._complete_from
+
     def _set_suspended(self, name: str, reason: str | None) -> None:
         with self.database.writing() as connection:
             row = positions.load(connection).get(name)
@@ -288,8 +333,10 @@ class Ingest:
         try:
             with self.database.writing() as connection:
                 delivery = Delivery(item.source, [raw])
-                before, batch = self._lock(connection, delivery, batch)
-                self._accept(connection, before, delivery, batch)
+                before = journal.lock(connection)
+                rows = self._rows(connection)
+                addition = self._add_up(connection, before, rows, delivery, batch)
+                self._accept(connection, before, rows, delivery, addition)
                 quarantine.drop(connection, (item.id,))
         except _UNAVAILABLE:
             raise
@@ -318,27 +365,3 @@ def _keeps_up(row: positions.Position | None, plugin: Plugin, before: Head) -> b
         and row.position == before.position
         and row.version == catchup.version_of(plugin)
     )
-
-
-def _place(connection: Connection, batch: Batch, end: Head) -> tuple[Sequence[int | None], Outcome]:
-    """Give each new message its place behind `end`; a copy, of the journal or of this batch, has none."""
-    outcome = Outcome(accepted=len(batch.identities))
-    known = journal.find(connection, batch.identities)
-    if not known and len({digest for _, digest, _ in batch.identities}) == len(batch.identities):
-        return range(end.position + 1, end.position + 1 + len(batch.identities)), outcome
-    places: list[int | None] = []
-    place = end.position
-    for identity in batch.identities:
-        day, digest, content = identity
-        same = known.setdefault(digest, [])
-        original = next((other for other in same if abs(other[0] - day) <= 1), None)
-        if original is None:
-            place += 1
-            places.append(place)
-            same.append(identity)
-        else:
-            places.append(None)
-            outcome.known += 1
-            outcome.conflicts += original[2] != content
-    outcome.accepted = place - end.position
-    return places, outcome

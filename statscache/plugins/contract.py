@@ -195,12 +195,16 @@ class Plugin(ABC):
             YieldError: It is nothing that this kind can count.
         """
 
-    @abstractmethod
-    def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
-        """Merge new observations into the stored state, and return which documents that concerns.
+    def combine(self, observations: Sequence[Observation]) -> Any:
+        """Return what `merge` takes of new observations: summed up as far as that needs no database.
 
-        The yields of one message stand together, in order.
+        The yields of one message stand together, in order. Another process may do it, so what is returned is pickled.
         """
+        return observations
+
+    @abstractmethod
+    def merge(self, state: State, combined: Any) -> set[Dirty]:
+        """Merge what `combine` returned into the stored state, and return which documents that concerns."""
 
     @property
     def newest(self) -> int | None:
@@ -237,7 +241,7 @@ class Plugin(ABC):
 
 
 class Tallying(Plugin):
-    """The base of kinds that can also merge how often a yield occurred, so that `depends_on` may be declared."""
+    """The base of kinds that can also combine how often a yield occurred, so that `depends_on` may be declared."""
 
     kind = "Tallying"
 
@@ -249,11 +253,11 @@ class Tallying(Plugin):
     @property
     @abstractmethod
     def tallied(self) -> int:
-        """The width in seconds of the buckets in which `merge_values` wants messages counted."""
+        """The width in seconds of the buckets in which `combine_values` wants messages counted."""
 
     @abstractmethod
-    def merge_values(self, state: State, tally: Tally, answers: Answers) -> set[Dirty]:
-        """Merge what was observed of messages by their value, and return which documents that concerns; see `merge`."""
+    def combine_values(self, tally: Tally, answers: Answers) -> Any:
+        """Return what `merge` takes of what was observed of messages by their value; see `combine`."""
 
 
 def check_key(dimensions: tuple[str, ...], key: Any) -> Key:

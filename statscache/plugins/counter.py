@@ -23,7 +23,7 @@ from statscache.plugins.contract import (
     check_key,
 )
 from statscache.plugins.refusal import is_dimension
-from statscache.plugins.sums import Counted, PartSums, Sums
+from statscache.plugins.sums import Counted, Sums
 from statscache.plugins.tally import Answers, Tally
 from statscache.store.bulk import among
 from statscache.store.schema import bucket, key, key_day, key_part
@@ -94,20 +94,18 @@ class Counter(Tallying):
         checked = self._checked[name] = keys.digest(whole), keys.stored(whole), 1, keys.stored(name[divided:])
         return checked
 
-    def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
-        parts = None if self.breakdown is None else sums.of_parts(observations)
-        return self._add(state, sums.of_messages(observations, self.tallied), parts)
+    def combine(self, observations: Sequence[Observation]) -> Sums:
+        return sums.of_messages(observations, self.tallied, divided=self.breakdown is not None)
 
-    def merge_values(self, state: State, tally: Tally, answers: Answers) -> set[Dirty]:
-        parts = None if self.breakdown is None else sums.parts_of_values(tally, answers)
-        return self._add(state, sums.of_values(tally, answers), parts)
+    def combine_values(self, tally: Tally, answers: Answers) -> Sums:
+        return sums.of_values(tally, answers, divided=self.breakdown is not None)
 
     @property
     def tallied(self) -> int:
         return DAY if self.unbounded else self.resolutions[0].width
 
-    def _add(self, state: State, new: Sums, parts: PartSums | None) -> set[Dirty]:
-        connection, plugin = state.connection, state.plugin
+    def merge(self, state: State, combined: Sums) -> set[Dirty]:
+        connection, plugin, new = state.connection, state.plugin, combined
         buckets.add_keys(
             connection,
             [
@@ -117,13 +115,13 @@ class Counter(Tallying):
         )
         if not self.unbounded:
             return self._add_buckets(state, new.buckets)
-        if parts is None:
+        if new.parts is None:
             days = new.buckets.items()
             rows = [(plugin, digest, at, by_key.UNDIVIDED, value) for at, of in days for digest, value in of.items()]
         else:
-            rows = [(plugin, digest, at, part, value) for (at, (digest, part)), value in parts.days.items()]
-            totals = parts.totals.items()
-            by_key.add_parts(connection, [(plugin, *which, total, parts.first[which]) for which, total in totals])
+            rows = [(plugin, digest, at, part, value) for (at, (digest, part)), value in new.parts.days.items()]
+            totals = new.parts.totals.items()
+            by_key.add_parts(connection, [(plugin, *which, total, new.parts.first[which]) for which, total in totals])
         by_key.add_days(connection, rows)
         return {Dirty("latest"), *(Dirty("key", digest) for digest in new.totals)}
 
@@ -141,7 +139,7 @@ class Counter(Tallying):
             rows = [(state.plugin, width, start, digest, value) for (start, digest), value in rolled.items()]
             buckets.add(state.connection, rows)
             starts = {start for start, _ in rolled}
-            dirty |= {Dirty(resolution.name, resolution.period(start).start) for start in starts}
+            dirty |= {Dirty(resolution.name, resolution.period_start(start)) for start in starts}
             buckets.drop_expired(state, resolution)
         return dirty
 

@@ -7,6 +7,7 @@ when a member is new in it. What is new in no day is new in no week and no month
 
 from collections import Counter as Counts
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, delete, select
@@ -27,7 +28,27 @@ Met = tuple[int, bytes, int]
 """One yield: the digest of its key, the key as it is stored, and the digest of the member."""
 
 Seen = tuple[int, int, int]
-"""When a member was seen in seconds since 1970 UTC, the digest of the key, and that of the member."""
+"""The start of the day on which a member was seen, the digest of the key, and that of the member."""
+
+MemberRow = tuple[int, ...]
+"""Plugin, width and start of a bucket, digest of the key, and digest of a member that is new in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """Which members were seen; keys are known by their digests.
+
+    Attributes:
+        seen: The members of each key by day, each once, sorted.
+        stored: Each key as it is stored.
+        first: Timestamp of the oldest message of each key.
+        last: Timestamp of the newest.
+    """
+
+    seen: Sequence[Seen]
+    stored: Mapping[int, bytes]
+    first: Mapping[int, int]
+    last: Mapping[int, int]
 
 
 class Distinct(Tallying):
@@ -79,69 +100,63 @@ class Distinct(Tallying):
         checked = self._checked[item] = keys.digest(name), keys.stored(name), which
         return checked
 
-    def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
+    def combine(self, observations: Sequence[Observation]) -> Sightings:
+        stored: dict[int, bytes] = {}
         first: dict[int, int] = {}
         last: dict[int, int] = {}
-        stored: dict[int, bytes] = {}
         for timestamp, _, _, (digest, name, _) in observations:
             stored[digest] = name
             first[digest] = min(first.get(digest, timestamp), timestamp)
             last[digest] = max(last.get(digest, timestamp), timestamp)
-        seen = [(timestamp, met[0], met[2]) for timestamp, _, _, met in observations]
-        return self._add(state, seen, stored, first, last)
+        seen = {(DAILY.floor(timestamp), met[0], met[2]) for timestamp, _, _, met in observations}
+        return Sightings(sorted(seen), stored, first, last)
 
-    def merge_values(self, state: State, tally: Tally, answers: Answers) -> set[Dirty]:
+    def combine_values(self, tally: Tally, answers: Answers) -> Sightings:
+        stored: dict[int, bytes] = {}
         first: dict[int, int] = {}
         last: dict[int, int] = {}
-        stored: dict[int, bytes] = {}
         for value, oldest in tally.first.items():
             newest = tally.last[value]
             for digest, name, _ in answers.get(value, ()):
                 stored[digest] = name
                 first[digest] = min(first.get(digest, oldest), oldest)
                 last[digest] = max(last.get(digest, newest), newest)
-        # Which day it was is all that a set needs to know.
-        seen = [
+        seen = {
             (start, met[0], met[2])
             for start, counts in tally.counts.items()
             for value in counts
             for met in answers.get(value, ())
-        ]
-        return self._add(state, seen, stored, first, last)
+        }
+        return Sightings(sorted(seen), stored, first, last)
 
     @property
     def tallied(self) -> int:
         return DAY
 
-    def _add(
-        self,
-        state: State,
-        seen: Iterable[Seen],
-        stored: Mapping[int, bytes],
-        first: Mapping[int, int],
-        last: Mapping[int, int],
-    ) -> set[Dirty]:
-        connection, plugin = state.connection, state.plugin
-        new = _new_in(state, DAILY, seen)
-        days = Counts(digest for _, digest, _ in new)
-        buckets.add_keys(
-            connection,
-            [(plugin, digest, name, days[digest], first[digest], last[digest]) for digest, name in stored.items()],
-        )
+    def merge(self, state: State, combined: Sightings) -> set[Dirty]:
+        connection, plugin, first, last = state.connection, state.plugin, combined.first, combined.last
+        new = insert_new(connection, member, [(plugin, DAY, *seen) for seen in combined.seen])
+        days = Counts(digest for _, _, _, digest, _ in new)
+        stored = combined.stored.items()
+        rows = [(plugin, digest, name, days[digest], first[digest], last[digest]) for digest, name in stored]
+        buckets.add_keys(connection, rows)
         # The documents of the newest message's day, week and month tell its time, also where no number changed.
         newest = max(last.values())
         moved = newest if state.newest is None or newest > state.newest else None
-        return {Dirty("latest")}.union(
-            (Dirty(each.name, each.period(moved).start) for each in self.resolutions if moved is not None),
-            self._count(state, DAILY, new),
-            *(self._count(state, resolution, _new_in(state, resolution, new)) for resolution in (WEEKLY, MONTHLY)),
-        )
+        dirty = {Dirty("latest")}
+        if moved is not None:
+            dirty |= {Dirty(each.name, each.period(moved).start) for each in self.resolutions}
+        dirty |= self._count(state, DAILY, new)
+        for resolution in (WEEKLY, MONTHLY):
+            starts = {day: resolution.floor(day) for day in {row[2] for row in new}}
+            seen = sorted({(plugin, resolution.width, starts[row[2]], *row[3:]) for row in new})
+            dirty |= self._count(state, resolution, insert_new(connection, member, seen))
+        return dirty
 
-    def _count(self, state: State, resolution: Resolution, new: Iterable[Seen]) -> set[Dirty]:
-        counts = Counts((start, digest) for start, digest, _ in new)
-        rows = [(state.plugin, resolution.width, start, digest, number) for (start, digest), number in counts.items()]
-        buckets.add(state.connection, rows)
-        return {Dirty(resolution.name, resolution.period(start).start) for start, _ in counts}
+    def _count(self, state: State, resolution: Resolution, new: Iterable[MemberRow]) -> set[Dirty]:
+        counts = Counts(row[:4] for row in new)
+        buckets.add(state.connection, [(*row, number) for row, number in counts.items()])
+        return {Dirty(resolution.name, resolution.period_start(start)) for start in {row[2] for row in counts}}
 
     def clear(self, connection: Connection, plugin: int) -> None:
         for table in (key, bucket, member):
@@ -181,9 +196,3 @@ def member_digest(name: str) -> int:
         UnicodeEncodeError: The name holds a lone surrogate.
     """
     return canonical.digest64(name.encode())
-
-
-def _new_in(state: State, resolution: Resolution, seen: Iterable[Seen]) -> list[Seen]:
-    """Keep the members that were seen, and return those that are new in their bucket, with its start as time."""
-    rows = {(state.plugin, resolution.width, resolution.floor(time), digest, which) for time, digest, which in seen}
-    return [(start, digest, which) for _, _, start, digest, which in insert_new(state.connection, member, sorted(rows))]

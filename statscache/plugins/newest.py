@@ -23,6 +23,9 @@ from statscache.store.schema import entry, key
 
 _LARGEST_VALUE = 4_096
 
+Entries = dict[Key, list[tuple[int, bytes, int, bytes]]]
+"""The newest entries of each key: timestamp, id of the message, index of the yield, and fields as JSON."""
+
 _add_keys = Upsert(key)
 _add_entries = Upsert(entry)
 
@@ -72,19 +75,19 @@ class _Newest(Plugin):
         name = check_key(self.dimensions, item[0])
         return name, check_fields(name, item[1], {*self.dimensions, "timestamp"})
 
-    def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
-        entries: dict[Key, list[tuple[int, bytes, int, bytes]]] = {}
+    def combine(self, observations: Sequence[Observation]) -> Entries:
+        entries: Entries = {}
         for _, yields in groupby(observations, key=itemgetter(2)):
             for index, (timestamp, message, _, (name, value)) in enumerate(yields):
                 entries.setdefault(name, []).append((timestamp, message.encode(), index, value))
-        _add_keys(state.connection, [(state.plugin, keys.digest(name), keys.stored(name), 0, 0, 0) for name in entries])
-        newest = [
-            (state.plugin, keys.digest(name), *row)
-            for name, rows in entries.items()
-            for row in nlargest(self.kept, rows, key=lambda row: row[:3])
-        ]
-        _add_entries(state.connection, newest)
-        self._trim(state, [keys.digest(name) for name in entries])
+        return {name: nlargest(self.kept, rows, key=lambda row: row[:3]) for name, rows in entries.items()}
+
+    def merge(self, state: State, combined: Entries) -> set[Dirty]:
+        connection, plugin = state.connection, state.plugin
+        digests = {name: keys.digest(name) for name in combined}
+        _add_keys(connection, [(plugin, digest, keys.stored(name), 0, 0, 0) for name, digest in digests.items()])
+        _add_entries(connection, [(plugin, digests[name], *row) for name, rows in combined.items() for row in rows])
+        self._trim(state, [*digests.values()])
         return {Dirty("latest")}
 
     def _trim(self, state: State, digests: list[int]) -> None:

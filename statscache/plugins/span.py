@@ -20,7 +20,13 @@ from statscache.plugins.newest import check_fields
 from statscache.store.bulk import Upsert
 from statscache.store.schema import key, span
 
-_NO_FIELDS = (-1, b"", 0, b"{}")
+Entry = tuple[int, bytes, int, bytes]
+"""Timestamp, id of the message, index of the yield, and fields as JSON."""
+
+Moves = tuple[int | None, int | None, Entry]
+"""The earliest start of a key, its latest stop, and its newest fields."""
+
+_NO_FIELDS: Entry = (-1, b"", 0, b"{}")
 """Timestamp, message, index and value where no yield had fields: older than any that has."""
 
 _add_keys = Upsert(key)
@@ -81,10 +87,10 @@ class Span(Plugin):
         fields = check_fields(name, item[2], taken) if len(item) == 3 else None
         return name, item[1] == "start", fields
 
-    def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
+    def combine(self, observations: Sequence[Observation]) -> dict[Key, Moves]:
         starts: dict[Key, int] = {}
         stops: dict[Key, int] = {}
-        newest: dict[Key, tuple[int, bytes, int, bytes]] = {}
+        newest: dict[Key, Entry] = {}
         for _, yields in groupby(observations, key=itemgetter(2)):
             for index, (timestamp, message, _, (name, is_start, fields)) in enumerate(yields):
                 if is_start:
@@ -95,13 +101,16 @@ class Span(Plugin):
                     entry = timestamp, message.encode(), index, fields
                     newest[name] = max(newest.get(name, _NO_FIELDS), entry)
         names = starts.keys() | stops.keys()
-        _add_keys(state.connection, [(state.plugin, keys.digest(name), keys.stored(name), 0, 0, 0) for name in names])
+        return {name: (starts.get(name), stops.get(name), newest.get(name, _NO_FIELDS)) for name in names}
+
+    def merge(self, state: State, combined: dict[Key, Moves]) -> set[Dirty]:
+        connection, plugin = state.connection, state.plugin
+        _add_keys(connection, [(plugin, keys.digest(name), keys.stored(name), 0, 0, 0) for name in combined])
         rows = []
-        for name in names:
-            start, stop = starts.get(name), stops.get(name)
+        for name, (start, stop, newest) in combined.items():
             moved = max(time for time in (start, stop) if time is not None)
-            rows.append((state.plugin, keys.digest(name), start, stop, moved, *newest.get(name, _NO_FIELDS)))
-        _add_spans[state.connection.dialect.name](state.connection, rows)
+            rows.append((plugin, keys.digest(name), start, stop, moved, *newest))
+        _add_spans[connection.dialect.name](connection, rows)
         return {Dirty("latest")}
 
     def clear(self, connection: Connection, plugin: int) -> None:

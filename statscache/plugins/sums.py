@@ -26,27 +26,8 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
-    """Sums of amounts; keys are known by their digests.
-
-    Attributes:
-        stored: Each key as it is stored.
-        totals: The sum of each key.
-        first: Timestamp of the oldest message that counted for each key.
-        last: Timestamp of the newest.
-        buckets: The sums of the keys in each bucket, by the bucket's start.
-    """
-
-    stored: Mapping[int, bytes]
-    totals: Mapping[int, int]
-    first: Mapping[int, int]
-    last: Mapping[int, int]
-    buckets: Mapping[int, Mapping[int, int]]
-
-
-@dataclass(frozen=True, slots=True)
 class PartSums:
-    """The same for the parts of keys, of a counter that divides its numbers.
+    """Sums of amounts of the parts of keys, of a counter that divides its numbers.
 
     Attributes:
         totals: The sum of each part.
@@ -59,8 +40,29 @@ class PartSums:
     days: Mapping[tuple[int, Part], int]
 
 
-def of_messages(observations: Sequence[Observation], width: int) -> Sums:
-    """Return the sums of what was observed of messages, in buckets of `width` seconds."""
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums of amounts; keys are known by their digests.
+
+    Attributes:
+        stored: Each key as it is stored.
+        totals: The sum of each key.
+        first: Timestamp of the oldest message that counted for each key.
+        last: Timestamp of the newest.
+        buckets: The sums of the keys in each bucket, by the bucket's start.
+        parts: The sums of their parts; None where numbers are not divided.
+    """
+
+    stored: Mapping[int, bytes]
+    totals: Mapping[int, int]
+    first: Mapping[int, int]
+    last: Mapping[int, int]
+    buckets: Mapping[int, Mapping[int, int]]
+    parts: PartSums | None
+
+
+def of_messages(observations: Sequence[Observation], width: int, *, divided: bool) -> Sums:
+    """Return the sums of what was observed of messages, in buckets of `width` seconds, perhaps by part too."""
     ordered = observations
     times = [row[0] for row in ordered]
     if times != sorted(times):
@@ -82,12 +84,11 @@ def of_messages(observations: Sequence[Observation], width: int) -> Sums:
         first=dict(zip(reversed(digests), reversed(times), strict=True)),
         last=dict(zip(digests, times, strict=True)),
         buckets=buckets,
+        parts=_parts_of_messages(ordered) if divided else None,
     )
 
 
-def of_parts(observations: Sequence[Observation]) -> PartSums:
-    """Return the sums of what was observed of messages, by part."""
-    ordered = sorted(observations, key=itemgetter(0))
+def _parts_of_messages(ordered: Sequence[Observation]) -> PartSums:
     times = [row[0] for row in ordered]
     parts = [(row[3][0], row[3][3]) for row in ordered]
     amounts = _amounts([row[3] for row in ordered])
@@ -98,13 +99,16 @@ def of_parts(observations: Sequence[Observation]) -> PartSums:
     )
 
 
-def of_values(tally: Tally, answers: Answers) -> Sums:
-    """Return the sums of what was observed of messages by their value, in the buckets of the tally."""
+def of_values(tally: Tally, answers: Answers, *, divided: bool) -> Sums:
+    """Return the sums of what was observed of messages by their value, in the buckets of the tally.
+
+    These are days if the sums are wanted by part too.
+    """
     stored: dict[int, bytes] = {}
     totals: dict[int, int] = defaultdict(int)
     first: dict[int, int] = {}
     last: dict[int, int] = {}
-    buckets: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    buckets: dict[int, dict[int, int]] = {}
     for value, oldest in tally.first.items():
         newest = tally.last[value]
         for digest, name, *_ in answers.get(value, ()):
@@ -112,16 +116,15 @@ def of_values(tally: Tally, answers: Answers) -> Sums:
             first[digest] = min(oldest, first.get(digest, oldest))
             last[digest] = max(newest, last.get(digest, newest))
     for start, counts in tally.counts.items():
-        of = buckets[start]
+        of = buckets[start] = defaultdict(int)
         for value, number in counts.items():
             for digest, _, amount, _ in answers.get(value, ()):
                 of[digest] += number * amount
                 totals[digest] += number * amount
-    return Sums(stored, totals, first, last, buckets)
+    return Sums(stored, totals, first, last, buckets, _parts_of_values(tally, answers) if divided else None)
 
 
-def parts_of_values(tally: Tally, answers: Answers) -> PartSums:
-    """Return the sums by part of what was observed of messages by their value; the buckets of the tally are days."""
+def _parts_of_values(tally: Tally, answers: Answers) -> PartSums:
     totals: dict[Part, int] = defaultdict(int)
     first: dict[Part, int] = {}
     days: dict[tuple[int, Part], int] = defaultdict(int)

@@ -111,10 +111,10 @@ class Table(Plugin):
     def check(self, item: Any) -> Any:
         return item
 
-    def merge(self, state: State, observations: Sequence[Observation]) -> set[Dirty]:
+    def merge(self, state: State, combined: Sequence[Observation]) -> set[Dirty]:
         worker = type(self)(self.settings)
         try:
-            for _, _, _, message in observations:
+            for _, _, _, message in combined:
                 worker.process(_as_first(message))
             # A commit of the author's ends a savepoint; what is written stays part of the batch's transaction.
             with Session(state.connection, join_transaction_mode="create_savepoint") as session:

@@ -17,7 +17,7 @@ BATCH = 16_000
 BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of lines at which a transaction ends."""
 
-SHARE = 10_000
+SHARE = 13_000
 """Lines that a worker is given at a time at most, and that are accepted in one transaction; several are at work."""
 
 PREFIX = "archive:"
@@ -52,8 +52,8 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
         (chunk.consumed, Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize)) for chunk in chunks
     )
     try:
-        for consumed, delivery, batch in prepared(deliveries, installation.ingest, workers):
-            yield consumed, installation.ingest.take(delivery, batch)
+        for consumed, delivery, addition in prepared(deliveries, installation.ingest, workers):
+            yield consumed, installation.ingest.take(delivery, addition)
     except SourceError:
         # There is nothing more to read in it, and what replaces it is another file.
         _forget(installation, name)

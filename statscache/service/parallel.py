@@ -10,20 +10,20 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from statscache import __version__
 from statscache.config import PluginsSection, PrivacySection
 from statscache.exceptions import StatscacheError, WorkerError
-from statscache.ingest import Delivery, Ingest, catchup
-from statscache.ingest.batch import Batch, Preparer
+from statscache.ingest import Delivery, Ingest, catchup, collector
+from statscache.ingest.addition import Addition, add_up
+from statscache.ingest.batch import Preparer
 from statscache.ingest.catchup import Stretch
-from statscache.ingest.fold import Placed
-from statscache.ingest.observing import Observed
+from statscache.ingest.combining import Combined
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.service.installation import Installation, load_plugins
@@ -76,12 +76,13 @@ class Workers:
             _versions(installation.registry),
         )
 
-    def prepare(self, delivery: Delivery, ingest: Ingest) -> "Future[Batch]":
-        """Have a delivery parsed and observed as `ingest` would do it now."""
-        return self._submit(_prepare, self._order, ingest.suspended, ingest.suppression, delivery)
+    def prepare(self, delivery: Delivery, ingest: Ingest) -> "Future[Addition]":
+        """Have a delivery parsed, observed and summed up as `ingest` would, if nothing of it is in the journal."""
+        known = ingest.suspended, ingest.suppression, ingest.complete_from
+        return self._submit(_prepare, self._order, *known, delivery)
 
-    def look(self, plugin: str, stretch: Stretch) -> "Future[tuple[Observed, Placed]]":
-        """Have a stretch of the journal observed by one plugin."""
+    def look(self, plugin: str, stretch: Stretch) -> "Future[Combined]":
+        """Have a stretch of the journal observed and summed up by one plugin."""
         return self._submit(_look, self._order, plugin, stretch)
 
     def _submit(self, work: Callable[..., Done], *arguments: object) -> "Future[Done]":
@@ -120,7 +121,7 @@ def working(installation: Installation, jobs: int, scheduler: str | None = None)
 
 def prepared(
     deliveries: Iterable[tuple[int, Delivery]], ingest: Ingest, workers: Workers | None
-) -> Iterator[tuple[int, Delivery, Batch | None]]:
+) -> Iterator[tuple[int, Delivery, Addition | None]]:
     """Yield each delivery, with what came with it, and with what workers have made of it, in the same order.
 
     An error of the source is raised when all that came before it has been yielded.
@@ -133,11 +134,11 @@ def prepared(
             yield note, delivery, None
         return
 
-    def begin(item: tuple[int, Delivery]) -> "Future[Batch]":
+    def begin(item: tuple[int, Delivery]) -> "Future[Addition]":
         return workers.prepare(item[1], ingest)
 
-    for (note, delivery), batch in _in_order(deliveries, begin, workers.ahead):
-        yield note, delivery, batch
+    for (note, delivery), addition in _in_order(deliveries, begin, workers.ahead):
+        yield note, delivery, addition
 
 
 def caught_up(installation: Installation, workers: Workers) -> Iterator[None]:
@@ -155,11 +156,11 @@ def caught_up(installation: Installation, workers: Workers) -> Iterator[None]:
                 yield stretch
                 after = stretch.folded
 
-        def begin(stretch: Stretch, name: str = plugin.name) -> "Future[tuple[Observed, Placed]]":
+        def begin(stretch: Stretch, name: str = plugin.name) -> "Future[Combined]":
             return workers.look(name, stretch)
 
-        for stretch, (observed, placed) in _in_order(stretches(), begin, workers.ahead):
-            catchup.commit(database, plugin, stretch, observed, placed, budget, installation.watchdog)
+        for stretch, combined in _in_order(stretches(), begin, workers.ahead):
+            catchup.commit(database, plugin, stretch, combined, budget, installation.watchdog)
             yield
 
 
@@ -211,20 +212,27 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-def _prepare(order: Order, suspended: frozenset[str], suppression: Suppression, delivery: Delivery) -> Batch:
-    _, preparer, watchdog = _load(order)
+@collector.paused()
+def _prepare(
+    order: Order,
+    suspended: frozenset[str],
+    suppression: Suppression,
+    complete_from: Mapping[str, int],
+    delivery: Delivery,
+) -> Addition:
+    registry, preparer, watchdog = _load(order)
     preparer.leave_out(suspended)
     preparer.suppression = suppression
     try:
-        return preparer.prepare(delivery)
+        return add_up(preparer.prepare(delivery), {}, registry, complete_from, watchdog).sent()
     finally:
         watchdog.close()
 
 
-def _look(order: Order, plugin: str, stretch: Stretch) -> tuple[Observed, Placed]:
+def _look(order: Order, plugin: str, stretch: Stretch) -> Combined:
     registry, _, watchdog = _load(order)
     try:
-        return catchup.look(registry.get(plugin), stretch, watchdog)
+        return replace(catchup.look(registry.get(plugin), stretch, watchdog), parts=None)
     finally:
         watchdog.close()
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
 
-from statscache.ingest.fold import Placed, fold
+from statscache.ingest.combining import Placed, combine
+from statscache.ingest.fold import fold
 from statscache.ingest.observing import Observed, observe
 from statscache.message import Message
 from statscache.plugins import Plugin, Table
@@ -80,11 +81,21 @@ def _fold(
         messages = [Message.from_record(line) for line in lines]
         observed = Observed()
         observe(plugin, [pair for pair in enumerate(messages) if interested(pair[1].name)], observed)
-        placed = Placed(lines, range(at + 1, at + 1 + len(lines)), "journal")
-        placed = placed.since(complete_from, [message.timestamp for message in messages])
+        places = range(at + 1, at + 1 + len(lines))
+        placed = Placed(lines, places).since(complete_from, [message.timestamp for message in messages])
+        combined = combine(plugin, observed, placed)
         with scratch.writing() as connection:
             row = positions.load(connection)[plugin.name]
-            fold(connection, plugin, row, observed, placed, through=through, budget=float("inf"))
+            fold(
+                connection,
+                plugin,
+                row,
+                combined,
+                places=places,
+                source="journal",
+                through=through,
+                budget=float("inf"),
+            )
             positions.save(connection, [row])
         at += len(lines)
     with scratch.reading() as connection:

@@ -128,15 +128,14 @@ def _merge(connection: Connection, run: Sequence[_Segment]) -> None:
     if [(row.first, row.messages) for row in rows] != [(item.first, item.messages) for item in run]:
         return
     connection.execute(delete(segment).where(ours))
-    journal.write(
-        connection,
-        run[0].first,
+    merged = journal.compress(
+        b"\n".join(journal.content(row.data) for row in rows),
         sum(row.messages for row in rows),
         min(row.oldest for row in rows),
         max(row.newest for row in rows),
-        b"\n".join(journal.content(row.data) for row in rows),
         _LEVEL,
     )
+    journal.write(connection, run[0].first, merged)
 
 
 def _old(connection: Connection, plugins: Sequence[str], keep: int) -> Select[int, int, int]:

@@ -66,6 +66,24 @@ class Segment(NamedTuple):
     data: bytes
 
 
+class Packed(NamedTuple):
+    """Messages in a row as a segment stores them, wherever in the journal they come to stand.
+
+    Attributes:
+        messages: How many they are.
+        oldest: Their smallest timestamp.
+        newest: Their greatest timestamp.
+        size: Bytes of their records, joined by newlines.
+        data: These, compressed.
+    """
+
+    messages: int
+    oldest: int
+    newest: int
+    size: int
+    data: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Copies met so far, those of them that differed in content, and messages of foreign environments."""
@@ -120,27 +138,36 @@ def find(connection: Connection, wanted: Iterable[Identity]) -> dict[int, list[I
     return {digest: sorted(same) for digest, same in found.items()}
 
 
-def append(
-    connection: Connection, end: Head, records: Records, identities: Sequence[Identity], times: Sequence[int]
-) -> Head:
-    """Append messages behind `end`, in one segment or several, and return the new end; the caller holds the lock.
+def pack(records: Records, times: Sequence[int]) -> list[Packed]:
+    """Return messages as segments, compressed; there may be many.
+
+    Args:
+        records: Their lines.
+        times: Their timestamps.
+    """
+    return [
+        compress(data, stop - start, min(times[start:stop]), max(times[start:stop]))
+        for start, stop, data in records.pieces(_SEGMENT, _SEGMENT_BYTES)
+    ]
+
+
+def append(connection: Connection, end: Head, segments: Sequence[Packed], identities: Sequence[Identity]) -> Head:
+    """Append messages behind `end`, and return the new end; the caller holds the lock.
 
     Args:
         connection: The transaction that accepts them.
         end: What `lock` returned.
-        records: Their lines.
+        segments: What `pack` made of them.
         identities: Of the same messages.
-        times: Their timestamps.
     """
-    for start, stop, data in records.pieces(_SEGMENT, _SEGMENT_BYTES):
-        sent = times[start:stop]
-        write(connection, end.position + 1 + start, stop - start, min(sent), max(sent), data)
+    position, through = end.position, end.through
+    for packed in segments:
+        write(connection, position + 1, packed)
+        position += packed.messages
+        through = packed.newest if through is None else max(through, packed.newest)
     _insert_ids(connection, identities)
-    newest = max(times)
-    through = newest if end.through is None else max(end.through, newest)
-    moved = replace(end, position=end.position + len(records), through=through)
-    connection.execute(update(journal).values(head=moved.position, through=moved.through))
-    return moved
+    connection.execute(update(journal).values(head=position, through=through))
+    return replace(end, position=position, through=through)
 
 
 def read(connection: Connection, after: int, until: int) -> Iterator[tuple[int, bytes]]:
@@ -193,29 +220,28 @@ def sizes(connection: Connection) -> tuple[int, int, int]:
     return row[0], int(row[1] or 0), int(row[2] or 0)
 
 
-def write(
-    connection: Connection,
-    first: int,
-    number: int,
-    oldest: int,
-    newest: int,
-    data: bytes | memoryview,
-    level: int = _LEVEL,
-) -> None:
-    """Store a segment.
+def compress(data: bytes | memoryview, messages: int, oldest: int, newest: int, level: int = _LEVEL) -> Packed:
+    """Return messages as one segment.
 
     Args:
-        connection: The transaction; it holds the journal's lock.
-        first: Position of its first message.
-        number: Of its messages, which have the positions that follow.
+        data: Their records, joined by newlines.
+        messages: How many they are.
         oldest: Their smallest timestamp.
         newest: Their greatest timestamp.
-        data: Their records, joined by newlines.
         level: Of compression.
     """
-    compressed = zstandard.ZstdCompressor(level=level).compress(data)
-    values = {"messages": number, "oldest": oldest, "newest": newest, "size": len(data), "data": compressed}
-    connection.execute(insert(segment).values(first=first, **values))
+    return Packed(messages, oldest, newest, len(data), zstandard.ZstdCompressor(level=level).compress(data))
+
+
+def write(connection: Connection, first: int, packed: Packed) -> None:
+    """Store a segment; the caller holds the lock.
+
+    Args:
+        connection: The transaction.
+        first: Position of its first message; the others follow.
+        packed: The messages.
+    """
+    connection.execute(insert(segment).values(first=first, **packed._asdict()))
 
 
 def content(compressed: bytes) -> bytes:
