@@ -66,7 +66,9 @@ class DirectoryTarget(Target):
             if not linked:
                 # Nobody reads an object before the next barrier; all else takes the place of what readers have now.
                 atomic.write(path, file.data, self._temporary, synced=not file.path.startswith(headers.OBJECTS))
-            self._written.append(path)
+            # Of more, none need be known: they are synced all at once.
+            if len(self._written) <= _SYNC_ONE_BY_ONE:
+                self._written.append(path)
 
     def delete(self, paths: Iterable[str]) -> None:
         for name in paths:
