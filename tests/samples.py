@@ -15,8 +15,8 @@ from sqlalchemy import delete, insert
 from statscache import canonical, resources
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
-from statscache.ingest.addition import add_up
-from statscache.ingest.batch import Preparer
+from statscache.ingest.addition import Addition, add_up
+from statscache.ingest.batch import Batch, Preparer
 from statscache.plugins import Counter, Distinct, Latest, Log, Message, Plugin, Span, State
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
@@ -283,13 +283,16 @@ class Site:
         return self.ingest.take(Delivery(source, [*lines], connected=connected))
 
     def feed_prepared(self, lines: Iterable[Line], source: str = "test") -> Outcome:
-        """Accept lines as one delivery that another process has prepared, which knows nothing of the journal."""
+        """Accept lines as one delivery that another process has prepared, which cannot look into the database."""
         delivery = Delivery(source, [*lines])
         preparer = Preparer(self.installation.registry, ("prod",), Watch())
         preparer.suppression = self.ingest.suppression
-        plugins, complete_from = self.installation.registry, self.ingest.complete_from
-        addition = add_up(preparer.prepare(delivery), {}, plugins, complete_from, Watch()).sent()
-        return self.ingest.take(delivery, pickle.loads(pickle.dumps(addition)))
+        batch = preparer.prepare(delivery)
+        made: Batch | Addition = batch
+        if self.ingest.sums_hold:
+            plugins, complete_from = self.installation.registry, self.ingest.complete_from
+            made = add_up(batch, {}, plugins, complete_from, Watch()).sent()
+        return self.ingest.take(delivery, pickle.loads(pickle.dumps(made)))
 
     def catch_up(self) -> None:
         """Fold the journal into every plugin that is behind."""

@@ -8,8 +8,10 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -18,12 +20,12 @@ from commands import Home, install_plugins, wait_for
 from samples import ALL, KINDS, NOON, Site, fresh_site, line
 from statscache.config import Config, DatabaseSection
 from statscache.exceptions import SourceError, WorkerError
-from statscache.ingest import Delivery, Outcome
+from statscache.ingest import Delivery, Outcome, fold
 from statscache.plugins import Counter, Message
 from statscache.service import Installation, backfill, parallel
 from statscache.service.parallel import Workers, working
 from statscache.sources.simulator import Traffic, simulate
-from statscache.store import compaction, journal, quarantine
+from statscache.store import compaction, journal, positions, quarantine
 from statscache.timeline import DAY
 from statscache_plugins.volume import Volume
 
@@ -78,6 +80,8 @@ def sale(number: int, amount: int = 1, later: int = 0) -> bytes:
 
 
 NEW = [*map(sale, range(20))]
+RAISING = [sale(3 * number) for number in range(8)]
+RAISING_MORE = [sale(3 * number) for number in range(20, 26)]
 FOREIGN = [b"no message", line("f", NOON, topic="org.fedoraproject.stg.a.b"), line("soon", time.time() + 10_000)]
 
 
@@ -142,37 +146,42 @@ def test_any_number_of_processes_gives_the_same_snapshot(database_url: str, tmp_
 
 
 @pytest.mark.parametrize(
-    ("deliveries", "holds"),
+    ("deliveries", "anew"),
     [
-        pytest.param([NEW, [sale(20)]], True, id="all is new"),
-        pytest.param(
-            [[*NEW, sale(3), sale(4, amount=9), sale(5, later=DAY), sale(6, later=2 * DAY)]], True, id="copies"
-        ),
-        pytest.param([NEW, [*map(sale, range(19)), sale(19, 9)]], True, id="all is known"),
-        pytest.param([NEW, [sale(18), sale(19, 9), sale(20)]], False, id="some is known"),
-        pytest.param([NEW, [sale(0, later=DAY), sale(1, later=2 * DAY)]], False, id="known on another day"),
-        pytest.param([[*reversed(NEW)], [sale(21), sale(20)]], True, id="newest first"),
-        pytest.param([[*NEW, *FOREIGN], FOREIGN, []], True, id="nothing of ours"),
-        pytest.param(
-            [[sale(1), *(sale(2 + 3 * number, amount=2**53 - 1) for number in range(1025))]],
-            False,
-            id="refused",
-        ),
+        pytest.param([NEW, [sale(20)]], 0, id="all is new"),
+        pytest.param([[*NEW, sale(3), sale(4, 9), sale(5, later=DAY), sale(6, later=2 * DAY)]], 0, id="copies"),
+        pytest.param([NEW, [*map(sale, range(19)), sale(19, 9)], [sale(20)]], 0, id="all is known"),
+        pytest.param([NEW, [sale(18), sale(19, 9), sale(20)]], 1, id="some is known"),
+        pytest.param([NEW, *([sale(n), sale(n + 5)] for n in range(15, 30)), [sale(40)]], 1, id="always some is known"),
+        pytest.param([NEW, [sale(0, later=DAY), sale(1, later=2 * DAY)]], 1, id="known on another day"),
+        pytest.param([[*reversed(NEW)], [sale(21), sale(20)]], 0, id="newest first"),
+        pytest.param([[*NEW, *FOREIGN], FOREIGN, []], 0, id="nothing of ours"),
+        pytest.param([[sale(1), *(sale(2 + 3 * n, 2**53 - 1) for n in range(1025))], [sale(4000)]], 1, id="refused"),
+        pytest.param([NEW[1:3], RAISING, NEW[1:3], RAISING_MORE, [sale(100)]], 0, id="raised, as long ago"),
     ],
 )
 def test_it_makes_no_difference_who_prepared_a_delivery(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deliveries: list[list[bytes]], holds: bool
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deliveries: list[list[bytes]], anew: int
 ) -> None:
     """What another process made of it is taken where it holds, and made anew where it does not."""
+    monkeypatch.setattr(fold, "MAX_FAILURES", 12)
     here = fresh_site(database_url, tmp_path / "here", (*ALL, Picky))
-    expected = [here.feed(lines) for lines in deliveries], here.state(), set_aside(here)
+    expected = [here.feed(lines) for lines in deliveries], here.state(), rows(here), set_aside(here)
     here.close()
     elsewhere = fresh_site(database_url, tmp_path / "elsewhere", (*ALL, Picky))
-    if holds:
-        monkeypatch.setattr(elsewhere.ingest._preparer, "prepare", None)
+    preparer = elsewhere.ingest._preparer
+    prepare = Mock(wraps=preparer.prepare)
+    monkeypatch.setattr(preparer, "prepare", prepare)
     outcomes = [elsewhere.feed_prepared(lines) for lines in deliveries]
-    assert (outcomes, elsewhere.state(), set_aside(elsewhere)) == expected
+    assert (outcomes, elsewhere.state(), rows(elsewhere), set_aside(elsewhere)) == expected
+    assert prepare.call_count == anew
     elsewhere.close()
+
+
+def rows(site: Site) -> dict[str, dict[str, object]]:
+    """Return what the database says of each plugin, but for its number."""
+    with site.database.reading() as connection:
+        return {name: asdict(row) | {"id": 0} for name, row in positions.load(connection).items()}
 
 
 def set_aside(site: Site) -> list[tuple[object, ...]]:

@@ -89,7 +89,8 @@ def add_up(
     placed = Placed(batch.records, places)
     combined = {}
     with watch.observing():
-        for plugin in plugins:
+        # What is known as a whole says nothing new, of the plugins neither.
+        for plugin in plugins if any(place is not None for place in places) else ():
             if (observed := batch.observed.get(plugin.name)) is not None:
                 watch.note(plugin, f"what it made of {counted(observed.messages, 'message')}")
                 counting = placed.since(complete_from.get(plugin.name), times)

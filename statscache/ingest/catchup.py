@@ -139,7 +139,8 @@ def commit(
             end = journal.lock(connection)
             _log.debug("transaction begins: %s catches up with %d messages", plugin.name, len(stretch.records))
             locked = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
-            is_old = locked.position != stretch.after or end.rewrites != stretch.rewrites
+            now = locked.position, locked.complete_from, end.rewrites
+            is_old = now != (stretch.after, stretch.complete_from, stretch.rewrites)
             if is_old or not _may_fold(locked, plugin):
                 return locked.position < end.position
             with watch.working(plugin, f"what it made of {counted(combined.messages, 'message')}"):
@@ -155,10 +156,11 @@ def commit(
                 )
             locked.position = stretch.folded
             positions.save(connection, [locked])
+        _log.debug("transaction has committed: %s has folded %d", plugin.name, locked.position)
+        return locked.position < end.position and locked.suspended is None
     except Unresolved:
-        return commit(database, plugin, stretch, look(plugin, stretch, watch), budget, watch)
-    _log.debug("transaction has committed: %s has folded %d", plugin.name, locked.position)
-    return locked.position < end.position and locked.suspended is None
+        pass
+    return commit(database, plugin, stretch, look(plugin, stretch, watch), budget, watch)
 
 
 def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> bool:

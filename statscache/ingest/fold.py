@@ -6,6 +6,7 @@ one message is set aside for that plugin.
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
@@ -24,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class Unresolved(Exception):
-    """Something was refused of what another process has made, and only who makes it anew can tell what."""
+    """What another process has summed up does not hold, or is refused in part; it has to be made anew."""
 
 
 def fold(
@@ -45,7 +46,7 @@ def fold(
         plugin: The plugin.
         row: Its row, which the caller saves.
         combined: What it made of the messages.
-        places: Those of the messages in the journal; None for a copy.
+        places: Those of the messages in the journal; None for a copy. A message may have one and not count.
         source: Whose messages they are.
         through: The journal's, with these messages in it.
         budget: Seconds that the plugin may take for them before it is suspended.
@@ -60,17 +61,17 @@ def fold(
     state = State(connection, row.id, through, row.newest)
     dirty: set[Dirty] = set()
     oldest, newest = combined.oldest, combined.newest
-    if combined.error is not None or (
-        oldest is not None and _attempt(state, lambda: plugin.merge(state, combined.value), dirty) is not None
-    ):
+    error = combined.error
+    if error is None and oldest is not None:
+        error = _attempt(state, lambda: plugin.merge(state, combined.value), dirty)
+    if error is not None:
         if combined.parts is None:
             raise Unresolved
-        # Message by message, the poison can be told from the rest.
         refused: dict[int, str] = {}
-        times = _merge(plugin, state, singly(plugin, *combined.parts), dirty, refused)
+        times = _bisect(plugin, state, singly(plugin, *combined.parts), error, dirty, refused)
         oldest, newest = min(times, default=None), max(times, default=None)
         records = combined.parts[1].records
-        failures = failures + [Failure(index, len(records[index]), said) for index, said in refused.items()]
+        failures = failures + [Failure(index, len(records[index]), reason) for index, reason in refused.items()]
     for failure in failures:
         place = places[failure.index]
         assert place is not None
@@ -85,22 +86,32 @@ def fold(
     return len(failures)
 
 
-def _merge(
-    plugin: Plugin, state: State, new: Sequence[Observation], dirty: set[Dirty], refused: dict[int, str]
+def _bisect(
+    plugin: Plugin,
+    state: State,
+    new: Sequence[Observation],
+    error: str,
+    dirty: set[Dirty],
+    refused: dict[int, str],
 ) -> list[int]:
-    """Merge what was observed, and return the times of what was not refused."""
-    if not new:
-        return []
-    error = _attempt(state, lambda: plugin.merge(state, plugin.combine(new)), dirty)
-    if error is None:
-        return [item[0] for item in new]
+    """Merge what is not to blame for the error that all of it came to, and return the times of that."""
     indices = sorted({item[2] for item in new})
     if len(indices) == 1:
         refused[indices[0]] = error
         return []
     middle = indices[len(indices) // 2]
-    times = _merge(plugin, state, [item for item in new if item[2] < middle], dirty, refused)
-    return times + _merge(plugin, state, [item for item in new if item[2] >= middle], dirty, refused)
+    times: list[int] = []
+    for half in ([item for item in new if item[2] < middle], [item for item in new if item[2] >= middle]):
+        said_of_half = _attempt(state, partial(_merge, plugin, state, half), dirty)
+        if said_of_half is None:
+            times += [item[0] for item in half]
+        else:
+            times += _bisect(plugin, state, half, said_of_half, dirty, refused)
+    return times
+
+
+def _merge(plugin: Plugin, state: State, new: Sequence[Observation]) -> set[Dirty]:
+    return plugin.merge(state, plugin.combine(new))
 
 
 def _attempt(state: State, merge: Callable[[], set[Dirty]], dirty: set[Dirty]) -> str | None:

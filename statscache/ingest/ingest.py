@@ -50,6 +50,10 @@ class Ingest:
         watch: Is told what the plugins are doing.
         kept: Bytes of what is no message that are kept, and as many of messages of the future.
         keep: Days for which the journal is kept; None for ever.
+
+    Attributes:
+        sums_hold: Whether what another process summed up of the last delivery held, so that it had better do so again;
+            else it had better send all that plugins observed.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class Ingest:
         self._watch = watch or Watch()
         self._preparer = Preparer(registry, environments, self._watch)
         self._complete_from: Mapping[str, int] = {}
+        self.sums_hold = True
         self._upkeep = Upkeep(database, [plugin.name for plugin in registry], keep)
 
     def start(self) -> None:
@@ -93,16 +98,17 @@ class Ingest:
             self._rows(connection)
 
     @collector.paused()
-    def take(self, delivery: Delivery, addition: Addition | None = None) -> Outcome:
+    def take(self, delivery: Delivery, made: Addition | Batch | None = None) -> Outcome:
         """Accept a delivery in one transaction; when this returns, it is on disk.
 
         A delivery that the database refuses is halved until the poison is alone, which goes into quarantine.
 
         Args:
             delivery: What a source has delivered.
-            addition: What another process has made of it, if one did; where that does not hold, it is made anew.
+            made: What another process has made of it, if one did; where that does not hold, it is made anew.
         """
-        made: Addition | Batch = self._preparer.prepare(delivery) if addition is None else addition
+        elsewhere = made is not None
+        made = self._preparer.prepare(delivery) if made is None else made
         try:
             with self.database.writing() as connection:
                 before = journal.lock(connection)
@@ -116,9 +122,12 @@ class Ingest:
                 if not delivery.held:
                     hearing.move(connection, delivery, addition.times, outcome.accepted)
             _log.debug("transaction has committed: %d new messages", outcome.accepted)
+            if elsewhere:
+                would_hold = not outcome.failures and not (outcome.known and outcome.accepted)
+                self.sums_hold = isinstance(made, Addition) or would_hold
             return outcome
         except Unresolved:
-            return self.take(delivery)
+            self.sums_hold = False
         except _UNAVAILABLE:
             raise
         except Exception as error:
@@ -131,6 +140,7 @@ class Ingest:
             outcome = self.take(replace(delivery, lines=(), oversize=[*delivery.oversize, refused]))
             outcome.read += 1
             return outcome
+        return self.take(delivery)
 
     def _take_halves(self, delivery: Delivery) -> Outcome:
         middle = len(delivery.lines) // 2
@@ -156,7 +166,7 @@ class Ingest:
         return add_up(batch, known, plugins, self._complete_from, self._watch)
 
     def _confirm(self, connection: Connection, before: Head, addition: Addition) -> Addition:
-        """Return what another process has made, if it holds.
+        """Return what another process has made, if it holds; nothing is new in it if the journal knows it as a whole.
 
         Raises:
             Unresolved: It does not.
@@ -188,7 +198,7 @@ class Ingest:
         if addition.segments:
             new = compress(addition.identities, (place is not None for place in addition.places))
             end = journal.append(connection, before, addition.segments, [*new])
-        outcome.failures = self._fold(connection, before, end, rows, addition, delivery.source)
+            outcome.failures = self._fold(connection, before, end, rows, addition, delivery.source)
         if outcome.known or outcome.foreign:
             journal.count(connection, known=outcome.known, conflicts=outcome.conflicts, foreign=outcome.foreign)
         return outcome
@@ -211,6 +221,7 @@ class Ingest:
     def _fold(
         self, connection: Connection, before: Head, end: Head, rows: Rows, addition: Addition, source: str
     ) -> int:
+        # Another process may have summed up for plugins that do not keep up.
         current = [
             rows[plugin.name]
             for plugin in self.registry

@@ -189,7 +189,7 @@ class Plugin(ABC):
 
     @abstractmethod
     def check(self, item: Any) -> Any:
-        """Return what `observe` yielded in the form that `merge` takes.
+        """Return what `observe` yielded in the form that `combine` takes.
 
         Raises:
             YieldError: It is nothing that this kind can count.

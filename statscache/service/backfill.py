@@ -32,7 +32,7 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
     Args:
         installation: The installation.
         path: An NDJSON file, plain, gzip or zstd.
-        workers: Who parses and observes; this process if nobody else does.
+        workers: Who parses, observes and sums up; this process if nobody else does.
 
     Raises:
         SourceError: The file cannot be read, or is damaged; what came before was accepted.
@@ -52,8 +52,8 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
         (chunk.consumed, Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize)) for chunk in chunks
     )
     try:
-        for consumed, delivery, addition in prepared(deliveries, installation.ingest, workers):
-            yield consumed, installation.ingest.take(delivery, addition)
+        for consumed, delivery, made in prepared(deliveries, installation.ingest, workers):
+            yield consumed, installation.ingest.take(delivery, made)
     except SourceError:
         # There is nothing more to read in it, and what replaces it is another file.
         _forget(installation, name)
@@ -83,7 +83,7 @@ def catch_up(
     Args:
         installation: The installation.
         tell: Is told after each step which plugins are behind, and by how many messages.
-        workers: Who parses and observes; this process if nobody else does.
+        workers: Who parses, observes and sums up; this process if nobody else does.
 
     Raises:
         WorkerError: The workers failed; what they had done was folded.

@@ -1,8 +1,9 @@
-"""Parallel work: other processes parse and let plugins observe, and this one commits, in order.
+"""Parallel work: other processes parse, let plugins observe and sum up what they made, and this one commits, in order.
 
-What they make of messages depends on nothing but the messages, and is merged in the same order and the same
-transactions as if one process did it all. So the bytes are the same, whatever the number of workers, and a worker that
-dies takes nothing with it that was committed.
+They cannot look into the database, and take all messages for new. `Ingest.take` looks whether that holds, and makes
+anew what does not; for a while, they then send all that was observed, and this process sums up what counts. All is
+merged in the same order and the same transactions as if one process did it. So the bytes are the same, whatever the
+number of workers, and a worker that dies takes nothing with it that was committed.
 """
 
 import multiprocessing
@@ -21,7 +22,7 @@ from statscache.config import PluginsSection, PrivacySection
 from statscache.exceptions import StatscacheError, WorkerError
 from statscache.ingest import Delivery, Ingest, catchup, collector
 from statscache.ingest.addition import Addition, add_up
-from statscache.ingest.batch import Preparer
+from statscache.ingest.batch import Batch, Preparer
 from statscache.ingest.catchup import Stretch
 from statscache.ingest.combining import Combined
 from statscache.plugins import Plugin
@@ -76,10 +77,16 @@ class Workers:
             _versions(installation.registry),
         )
 
-    def prepare(self, delivery: Delivery, ingest: Ingest) -> "Future[Addition]":
-        """Have a delivery parsed, observed and summed up as `ingest` would, if nothing of it is in the journal."""
-        known = ingest.suspended, ingest.suppression, ingest.complete_from
-        return self._submit(_prepare, self._order, *known, delivery)
+    def prepare(self, delivery: Delivery, ingest: Ingest) -> "Future[Addition | Batch]":
+        """Have a delivery parsed and observed as `ingest` would, and summed up too if it thinks that this will hold."""
+        return self._submit(
+            _prepare,
+            self._order,
+            ingest.suspended,
+            ingest.suppression,
+            ingest.complete_from if ingest.sums_hold else None,
+            delivery,
+        )
 
     def look(self, plugin: str, stretch: Stretch) -> "Future[Combined]":
         """Have a stretch of the journal observed and summed up by one plugin."""
@@ -121,7 +128,7 @@ def working(installation: Installation, jobs: int, scheduler: str | None = None)
 
 def prepared(
     deliveries: Iterable[tuple[int, Delivery]], ingest: Ingest, workers: Workers | None
-) -> Iterator[tuple[int, Delivery, Addition | None]]:
+) -> Iterator[tuple[int, Delivery, Addition | Batch | None]]:
     """Yield each delivery, with what came with it, and with what workers have made of it, in the same order.
 
     An error of the source is raised when all that came before it has been yielded.
@@ -134,11 +141,11 @@ def prepared(
             yield note, delivery, None
         return
 
-    def begin(item: tuple[int, Delivery]) -> "Future[Addition]":
+    def begin(item: tuple[int, Delivery]) -> "Future[Addition | Batch]":
         return workers.prepare(item[1], ingest)
 
-    for (note, delivery), addition in _in_order(deliveries, begin, workers.ahead):
-        yield note, delivery, addition
+    for (note, delivery), made in _in_order(deliveries, begin, workers.ahead):
+        yield note, delivery, made
 
 
 def caught_up(installation: Installation, workers: Workers) -> Iterator[None]:
@@ -217,14 +224,15 @@ def _prepare(
     order: Order,
     suspended: frozenset[str],
     suppression: Suppression,
-    complete_from: Mapping[str, int],
+    complete_from: Mapping[str, int] | None,
     delivery: Delivery,
-) -> Addition:
+) -> Addition | Batch:
     registry, preparer, watchdog = _load(order)
     preparer.leave_out(suspended)
     preparer.suppression = suppression
     try:
-        return add_up(preparer.prepare(delivery), {}, registry, complete_from, watchdog).sent()
+        batch = preparer.prepare(delivery)
+        return batch if complete_from is None else add_up(batch, {}, registry, complete_from, watchdog).sent()
     finally:
         watchdog.close()
 
