@@ -32,7 +32,7 @@ title = "torture"
 # Little is kept, so that kills meet deletions too.
 [publish.retention]
 snapshots = 5
-grace_hours = 0
+grace_hours = {grace}
 
 {more}
 """
@@ -50,13 +50,19 @@ class Installation:
         url: The SQLAlchemy URL of its database.
         endpoint: The fedmsg bus that it consumes.
         more: More sections of its configuration.
+        grace: Hours for which a reader may follow what was current; who reads while nobody publishes needs none.
     """
 
-    def __init__(self, directory: Path, url: str, endpoint: str, more: str = "") -> None:
+    def __init__(self, directory: Path, url: str, endpoint: str, more: str = "", grace: float = 0) -> None:
         self.directory = directory
         self.tree = Tree(directory / "public")
+        self._given = {"url": url, "endpoint": endpoint, "more": more}
         directory.mkdir()
-        (directory / "statscache.toml").write_text(_CONFIGURATION.format(url=url, endpoint=endpoint, more=more))
+        self.allow(grace)
+
+    def allow(self, grace: float) -> None:
+        """Let a reader follow for so many hours what was current."""
+        (self.directory / "statscache.toml").write_text(_CONFIGURATION.format(**self._given, grace=grace))
 
     def do(self, *arguments: str, **environment: str) -> bytes:
         """Run a command to its end, with these variables in its environment, and return its output.
