@@ -96,8 +96,8 @@ def _bisect(
 ) -> list[int]:
     """Merge what is not to blame for the error that all of it came to, and return the times of that."""
     indices = sorted({item[2] for item in new})
-    if len(indices) == 1:
-        refused[indices[0]] = error
+    if len(indices) < 2:
+        refused.update(dict.fromkeys(indices, error))
         return []
     middle = indices[len(indices) // 2]
     times: list[int] = []

@@ -105,25 +105,27 @@ class Counter(Tallying):
         return DAY if self.unbounded else self.resolutions[0].width
 
     def merge(self, state: State, combined: Sums) -> set[Dirty]:
-        connection, plugin, new = state.connection, state.plugin, combined
+        connection, plugin = state.connection, state.plugin
         buckets.add_keys(
             connection,
             [
-                (plugin, digest, new.stored[digest], total, new.first[digest], new.last[digest])
-                for digest, total in new.totals.items()
+                (plugin, digest, combined.stored[digest], total, combined.first[digest], combined.last[digest])
+                for digest, total in combined.totals.items()
             ],
         )
         if not self.unbounded:
-            return self._add_buckets(state, new.buckets)
-        if new.parts is None:
-            days = new.buckets.items()
+            return self._add_buckets(state, combined.buckets)
+        if combined.parts is None:
+            days = combined.buckets.items()
             rows = [(plugin, digest, at, by_key.UNDIVIDED, value) for at, of in days for digest, value in of.items()]
         else:
-            rows = [(plugin, digest, at, part, value) for (at, (digest, part)), value in new.parts.days.items()]
-            totals = new.parts.totals.items()
-            by_key.add_parts(connection, [(plugin, *which, total, new.parts.first[which]) for which, total in totals])
+            rows = [(plugin, digest, at, part, value) for (at, (digest, part)), value in combined.parts.days.items()]
+            totals = combined.parts.totals.items()
+            by_key.add_parts(
+                connection, [(plugin, *which, total, combined.parts.first[which]) for which, total in totals]
+            )
         by_key.add_days(connection, rows)
-        return {Dirty("latest"), *(Dirty("key", digest) for digest in new.totals)}
+        return {Dirty("latest"), *(Dirty("key", digest) for digest in combined.totals)}
 
     def _add_buckets(self, state: State, new: Mapping[int, Mapping[int, int]]) -> set[Dirty]:
         dirty = {Dirty("latest")}
