@@ -83,9 +83,10 @@ def test_rows_are_updated_over_batches(site: Site) -> None:
     """What one batch wrote, the next one finds and adds to, in this process and in another."""
     site.feed([named(number) for number in range(3)])
     site.feed([named(number) for number in range(5)])
-    site = site.reopened()
-    site.feed([named(number) for number in range(5, 8)])
-    assert volumes(site) == {NOON: 6, NOON + HOUR: 2}
+    again = site.reopened()
+    again.feed([named(number) for number in range(5, 8)])
+    assert volumes(again) == {NOON: 6, NOON + HOUR: 2}
+    again.close()
 
 
 def test_killed_anywhere_the_rows_lose_nothing(site: Site) -> None:
