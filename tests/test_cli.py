@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,12 +13,13 @@ from typing import NamedTuple
 
 import pytest
 
-from commands import Home
+from commands import BRAKE, Home, install_plugins
 from first_plugins import Volume
 from samples import NOON, Sales, line
 from statscache import cli
 from statscache.plugins.registry import Registry
 from statscache.service import demo
+from statscache.service.backfill import BATCH
 from statscache.sources.simulator import simulate
 
 
@@ -308,15 +310,17 @@ def test_a_reader_who_has_seen_enough_is_no_error_to_talk_about(tmp_path: Path) 
 
 def test_a_killed_backfill_carries_on_and_counts_everything_once(tmp_path: Path) -> None:
     """Killed in its second transaction, the next run reads only the rest, and the sums are right."""
-    home = Home(tmp_path / "home")
+    home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", BRAKE)))
     archive = home.directory / "archive"
     archive.write_bytes(b"".join(line(f"{number:x}", NOON + number) + b"\n" for number in range(20_000)))
+    brake = home.directory / "brake"
+    brake.touch()
     with home.start("backfill", "archive") as first:
-        first.await_log("transaction has committed")
         first.await_log("transaction begins", 2)
-        first.end(9)  # type: ignore[arg-type]
+        first.end(signal.SIGKILL)
+    brake.unlink()
     done = home.json("backfill", "archive")
-    assert 0 < done["read"] < 20_000
+    assert done["read"] == 20_000 - BATCH
     assert home.json("status")["journal"]["messages"] == 20_000
     home.run("verify", "--journal")
 

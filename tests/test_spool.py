@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from commands import Home, wait_for
+from commands import BRAKE, Home, install_plugins, wait_for
 from samples import NOON, line
 from statscache.config import Config, DatabaseSection, SpoolSection
 from statscache.exceptions import SourceError
@@ -212,15 +212,19 @@ def test_two_processes_read_each_file_once(watched: Watched) -> None:
 
 def test_killed_in_the_middle_of_a_file_it_is_carried_on_with(tmp_path: Path) -> None:
     """The file that was at work is read from where the last commit was; nothing is lost or counted twice."""
-    home = Home(tmp_path / "home")
+    home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", BRAKE)))
     home.configure('[sources.spool]\npath = "spool"\n')
     directory = home.directory / "spool"
     directory.mkdir()
     (directory / "history.gz").write_bytes(gzip.compress(archive(0, 4 * BATCH)))
+    brake = home.directory / "brake"
     for kill in (signal.SIGKILL, signal.SIGTERM):
+        brake.touch()
         with home.start("consume") as service:
-            service.await_log(f"transaction has committed: {BATCH} new messages")
-            service.end(kill)
+            service.await_log(f"transaction begins: {BATCH} messages", 2)
+            service.send(kill)
+            brake.unlink()
+            service.end(None)
         assert (directory / "taken/history.gz").exists()
     with home.start("consume") as service:
         wait_for(lambda: (directory / "done/history.gz").exists(), lambda: service.text)
