@@ -14,15 +14,15 @@ Exit status: 0 if so, 1 on any difference, 2 for wrong usage.
 """
 
 import random
+import shutil
 import socket
-import sys
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import click
@@ -165,7 +165,7 @@ def _kind(url: str) -> str:
 def main(kills: int, seed: int, urls: Sequence[str], seconds: int | None) -> None:
     """Kill a real run again and again, and compare what it publishes in the end with an undisturbed run."""
     with ExitStack() as stack:
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="statscache-torture-")))
+        directory = stack.enter_context(_workplace())
         if seconds is not None:
             try:
                 click.echo("\n".join(outages.torture(directory, seconds, seed)))
@@ -179,14 +179,29 @@ def main(kills: int, seed: int, urls: Sequence[str], seconds: int | None) -> Non
         for number, url in enumerate(databases):
             (place := directory / str(number)).mkdir()
             runs[url] = pool.submit(torture, place, url, kills, seed)
-        failed = False
+        failures = []
         for url, run in runs.items():
             try:
                 click.echo("\n".join(run.result()))
             except (TortureError, BrokenTree) as error:
-                click.echo(f"{_kind(url)}: {error}", err=True)
-                failed = True
-    sys.exit(failed)
+                failures.append(f"{_kind(url)}: {error}")
+        if failures:
+            raise click.ClickException("\n".join(failures))
+
+
+@contextmanager
+def _workplace() -> Iterator[Path]:
+    """A directory that is gone in the end, unless something was found: then trees and logs are kept for a look."""
+    directory = Path(tempfile.mkdtemp(prefix="statscache-torture-"))
+    try:
+        yield directory
+    except click.ClickException:
+        click.echo(f"trees and logs are kept in {directory}", err=True)
+        raise
+    except BaseException:
+        shutil.rmtree(directory)
+        raise
+    shutil.rmtree(directory)
 
 
 def _databases(stack: ExitStack) -> Iterator[str]:
