@@ -179,7 +179,7 @@ def forgotten(site: Site, name: str = NAME, **options: Any) -> Forgotten:
 
 def is_recounted(site: Site) -> bool:
     """Return whether the state is what the journal gives; of each plugin."""
-    found = [*recount(site.installation)]
+    found = [*recount(site.installation, lambda *_: None)]
     assert {one.name for one in found} == {plugin.name for plugin in site.installation.registry}
     return not [one for one in found if one.differences]
 

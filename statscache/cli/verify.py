@@ -108,8 +108,13 @@ def _show_json(report: Report) -> None:
 
 def _verify_journal(context: Context, json_: bool) -> bool:
     found = []
-    with context.installation() as installation:
-        for result in recount(installation):
+    with context.installation() as installation, context.progress() as bar:
+        task = bar.add_task("folding the journal", total=None, note="")
+
+        def tell(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, note=f"{done:,} of {counted(total, 'message')}")
+
+        for result in recount(installation, tell):
             found.append(result)
             if not json_:
                 click.echo(f"{result.name}: {_verdict(result)}")

@@ -1,7 +1,8 @@
 """The state against a recount: plugins fold the whole journal once more, beside, and must come to the same."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -14,6 +15,7 @@ from statscache.plugins import Plugin, Table
 from statscache.plugins.registry import Registry
 from statscache.service.installation import Installation
 from statscache.store import Database, journal, positions
+from statscache.store.journal import Head, Removed
 from statscache.store.positions import Position
 
 _STEP = 10_000
@@ -39,67 +41,87 @@ class Recount:
     differences: list[tuple[object, object]] = field(default_factory=list)
 
 
-def recount(installation: Installation) -> Iterator[Recount]:
-    """Yield what the recount of each plugin found."""
-    with installation.database.reading() as connection:
+def recount(installation: Installation, tell: Callable[[int, int], None]) -> Iterator[Recount]:
+    """Yield what the recount of each plugin found.
+
+    Args:
+        installation: Whose state is compared with its journal.
+        tell: Is told how many messages of how many were folded anew.
+    """
+    with ExitStack() as stack:
+        connection = stack.enter_context(installation.database.reading())
         rows = positions.load(connection)
-        end = journal.head(connection)
-        removed = journal.removed(connection)
-        for plugin in installation.registry:
-            row = rows.get(plugin.name)
-            if isinstance(plugin, Table):
-                yield Recount(plugin.name, "it keeps rows by rules of its own, which may depend on more than messages")
-                continue
-            if row is None or row.position != end.position:
-                yield Recount(plugin.name, "it has not folded the whole journal")
-                continue
-            if (row.complete_from or 0) < (removed.until or 0):
-                yield Recount(plugin.name, "it counted messages that the journal keeps no longer")
-                continue
-            with tempfile.TemporaryDirectory(prefix="statscache-") as directory:
-                scratch = Database(f"sqlite:///{Path(directory) / 'recount.db'}")
-                scratch.prepare()
-                records = (record for _, record in journal.read(connection, 0, end.position))
-                fresh = _fold(scratch, plugin, records, end.through, row.complete_from)
-                with scratch.reading() as recounted:
-                    stored = plugin.dump(connection, row.id, end.through)
-                    again = plugin.dump(recounted, fresh.id, end.through)
-                    yield _compare(plugin.name, end.position - removed.messages, stored, again)
-                scratch.close()
+        end, removed = journal.head(connection), journal.removed(connection)
+        excused = {plugin: _excuse(plugin, rows.get(plugin.name), end, removed) for plugin in installation.registry}
+        since = {plugin: rows[plugin.name].complete_from for plugin, excuse in excused.items() if not excuse}
+        total = end.position - removed.messages
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="statscache-"))
+        scratch = stack.enter_context(closing(Database(f"sqlite:///{Path(directory) / 'recount.db'}")))
+        scratch.prepare()
+        records = (record for _, record in journal.read(connection, 0, end.position))
+        for folded in _fold(scratch, since, records if since else iter(()), end.through):
+            tell(folded, total)
+        with scratch.reading() as recounted:
+            fresh = positions.load(recounted)
+            for plugin, excuse in excused.items():
+                if excuse:
+                    yield Recount(plugin.name, excuse)
+                    continue
+                stored = plugin.dump(connection, rows[plugin.name].id, end.through)
+                again = plugin.dump(recounted, fresh[plugin.name].id, end.through)
+                yield _compare(plugin.name, total, stored, again)
+
+
+def _excuse(plugin: Plugin, row: Position | None, end: Head, removed: Removed) -> str:
+    """Say why a plugin cannot be compared; nothing if it can."""
+    if isinstance(plugin, Table):
+        return "it keeps rows by rules of its own, which may depend on more than messages"
+    if row is None or row.position != end.position:
+        return "it has not folded the whole journal"
+    if (row.complete_from or 0) < (removed.until or 0):
+        return "it counted messages that the journal keeps no longer"
+    return ""
 
 
 def _fold(
-    scratch: Database, plugin: Plugin, records: Iterator[bytes], through: int | None, complete_from: int | None
-) -> Position:
-    """Fold all records into a plugin's state in an empty database, and return its row there."""
-    interested = Registry([plugin]).interested
+    scratch: Database, since: Mapping[Plugin, int | None], records: Iterator[bytes], through: int | None
+) -> Iterator[int]:
+    """Fold all records into the state of plugins in an empty database, and yield how many are folded by now.
+
+    Args:
+        scratch: The empty database.
+        since: The plugins, each with the timestamp before which messages do not count for it.
+        records: The records.
+        through: Timestamp of the newest.
+    """
+    interested = {plugin: Registry([plugin]).interested for plugin in since}
     with scratch.writing() as connection:
-        positions.register(connection, plugin.name, "recount")
-        plugin.clear(connection, positions.load(connection)[plugin.name].id)
+        for plugin in since:
+            positions.register(connection, plugin.name, "recount")
+            plugin.clear(connection, positions.load(connection)[plugin.name].id)
     at = 0
     while lines := list(islice(records, _STEP)):
-        messages = [Message.from_record(line) for line in lines]
-        observed = Observed()
-        observe(plugin, [pair for pair in enumerate(messages) if interested(pair[1].name)], observed)
+        messages = [*enumerate(map(Message.from_record, lines))]
         places = range(at + 1, at + 1 + len(lines))
-        placed = Placed(lines, places).since(complete_from, [message.timestamp for message in messages])
-        combined = combine(plugin, observed, placed)
+        placed, times = Placed(lines, places), [message.timestamp for _, message in messages]
         with scratch.writing() as connection:
-            row = positions.load(connection)[plugin.name]
-            fold(
-                connection,
-                plugin,
-                row,
-                combined,
-                places=places,
-                source="journal",
-                through=through,
-                budget=float("inf"),
-            )
-            positions.save(connection, [row])
+            rows = positions.load(connection)
+            for plugin, complete_from in since.items():
+                observed = Observed()
+                observe(plugin, [pair for pair in messages if interested[plugin](pair[1].name)], observed)
+                fold(
+                    connection,
+                    plugin,
+                    rows[plugin.name],
+                    combine(plugin, observed, placed.since(complete_from, times)),
+                    places=places,
+                    source="journal",
+                    through=through,
+                    budget=float("inf"),
+                )
+            positions.save(connection, [*rows.values()])
         at += len(lines)
-    with scratch.reading() as connection:
-        return positions.load(connection)[plugin.name]
+        yield at
 
 
 def _compare(
