@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from authority import Authority
 from broker import PROGRAM, QUEUE, RabbitMQ
-from commands import PATIENCE, Home, Process, wait_for
+from commands import BRAKE, PATIENCE, Home, Process, install_plugins, wait_for
 from conftest import ROOT
 from samples import NOON, TOPIC, line
 from servers import PostgreSQL
@@ -120,9 +120,9 @@ def await_accepted(home: Home, number: int, service: Process) -> None:
     wait_for(lambda: accepted(home) == number, lambda: f"{accepted(home)} of {number} accepted\n{service.text}")
 
 
-def end(service: Process) -> None:
+def end(service: Process, number: signal.Signals | None = signal.SIGTERM) -> None:
     """End a service, which must have nothing to complain of."""
-    status, log = service.end()
+    status, log = service.end(number)
     assert status == 0, log
     assert "Traceback" not in log
 
@@ -260,10 +260,14 @@ def test_on_sigterm_what_was_taken_is_committed_and_the_rest_stays_in_the_queue(
 ) -> None:
     """Journal and queue are the whole, without overlap: nothing is left half."""
     home = installed(broker, tmp_path / "home", f"sqlite:///{tmp_path}/statscache.db", "prefetch = 100")
+    home.environment["PYTHONPATH"] = str(install_plugins(tmp_path / "extra", BRAKE))
+    (brake := home.directory / "brake").touch()
     broker.publish(lines(0, 10_000))
     with home.start("consume") as service:
-        service.await_log("transaction begins")
-        end(service)
+        service.await_log("transaction begins", 2)
+        service.send(signal.SIGTERM)
+        brake.unlink()
+        end(service, None)
     assert 0 < accepted(home) < 10_000
     assert accepted(home) + broker.length() == 10_000
 
