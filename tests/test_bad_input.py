@@ -3,6 +3,7 @@
 import gzip
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -437,6 +438,39 @@ def test_a_retry_says_nothing_of_how_a_plugin_fares(
         patch.setattr(Picky, "version", 2)
         assert not site.ingest.retry(second)
     assert site.ingest.retry(second)
+    assert total(site, "picky") == 4
+    site.close()
+
+
+def test_what_was_seen_to_meanwhile_is_settled_and_counts_once(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who lists first and retries later folds nothing that was retried, dropped or folded anew in between."""
+    site = Site(database_url, tmp_path, (Picky,))
+    site.feed([line("retried", body={"bad": True}), line("dropped", body={"bad": True}), b"[]"])
+    no_message, retried, dropped = set_aside(site)
+    with site.database.writing() as connection:
+        assert quarantine.drop(connection, (dropped.id, no_message.id)) == 2
+    monkeypatch.setattr(Picky, "broken", False)
+    assert [site.ingest.retry(item) for item in (retried, retried, dropped, no_message)] == [True] * 4
+    assert total(site, "picky") == 2
+    monkeypatch.setattr(Picky, "broken", True)
+    site.ingest.rebuild(["picky"])
+    site.catch_up()
+    stale, _ = set_aside(site)
+    monkeypatch.setattr(Picky, "broken", False)
+    site.ingest.rebuild(["picky"])
+    assert site.ingest.retry(stale)
+    site.catch_up()
+    assert site.ingest.retry(stale)
+    assert total(site, "picky") == 4
+    # Numbers may be given again, and what has one now may be another message.
+    monkeypatch.setattr(Picky, "broken", True)
+    site.feed([line("another", body={"bad": True})])
+    (another,) = set_aside(site)
+    monkeypatch.setattr(Picky, "broken", False)
+    assert site.ingest.retry(replace(stale, id=another.id))
+    assert set_aside(site) == [another]
     assert total(site, "picky") == 4
     site.close()
 

@@ -239,7 +239,7 @@ def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
     assert "wanting: no live source was ever consumed; 5 s are allowed" in done.out
     call("backfill", archive)
     item = json.loads(call("quarantine", "list", "--json").out)[0]
-    assert call("quarantine", "retry") == Called(3, "0 of 1 now count; 1 stay set aside\n", "")
+    assert call("quarantine", "retry") == Called(3, "0 of 1 are settled; 1 stay set aside\n", "")
     assert call("quarantine", "drop", str(item["id"])) == Called(0, "dropped 1\n", "")
     assert call("quarantine", "list").out == "nothing is set aside\n"
 

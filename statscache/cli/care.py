@@ -95,7 +95,7 @@ def retry(context: Context, ids: tuple[int, ...]) -> None:
         with installation.database.reading() as connection:
             items = _known(quarantine.listed(connection, ids), ids)
         done = [installation.ingest.retry(item) for item in items]
-    click.echo(f"{sum(done):,} of {len(items):,} now count; {len(items) - sum(done):,} stay set aside")
+    click.echo(f"{sum(done):,} of {len(items):,} are settled; {len(items) - sum(done):,} stay set aside")
     if not all(done):
         raise click.exceptions.Exit(WANTING)
 

@@ -171,14 +171,18 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
 
 
 def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, watch: Watch) -> bool:
-    """Let a plugin try again a message that was set aside for it; return whether it now counts.
+    """Let a plugin try again a message that was set aside for it; return whether that is settled.
 
-    One that is suspended, or whose state is of another release, folds nothing, and so tries nothing again.
+    It is if the message counts now, and also if it is set aside no longer: then somebody else has seen to it.
+    A plugin that is suspended, or whose state is of another release, folds nothing, and so tries nothing again.
     """
     assert item.position is not None
     with database.writing() as connection:
         end = journal.lock(connection)
         row = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
+        number = quarantine.find(connection, plugin.name, item.position)
+        if number is None:
+            return True
         record = journal.record(connection, item.position)
         if record is None or item.position > row.position or not _may_fold(row, plugin):
             return False
@@ -189,7 +193,7 @@ def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, wat
             observe(plugin, [(0, message)], observed)
             if observed.failures:
                 return False
-            quarantine.drop(connection, (item.id,))
+            quarantine.drop(connection, (number,))
             places = [item.position]
             placed = Placed([record], places).since(row.complete_from, [message.timestamp])
             failed = fold(

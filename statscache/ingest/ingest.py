@@ -332,14 +332,16 @@ class Ingest:
                 self._rows(connection)
 
     def retry(self, item: SetAside) -> bool:
-        """Try again what was set aside; return whether it is in the statistics now."""
+        """Try again what was set aside; return whether that is settled: it counts now, or is set aside no longer."""
         if item.position is not None:
             plugin = self.registry.get(item.plugin)
             return catchup.retry(self.database, plugin, item, self._budget, self._watch)
         with self.database.reading() as connection:
             raw = quarantine.load(connection, item)
-        batch = self._preparer.prepare(Delivery(item.source, [raw] if raw is not None else []))
-        if raw is None or batch.malformed:
+        if raw is None:
+            return True
+        batch = self._preparer.prepare(Delivery(item.source, [raw]))
+        if batch.malformed:
             return False
         try:
             with self.database.writing() as connection:

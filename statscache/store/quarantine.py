@@ -60,9 +60,18 @@ def listed(connection: Connection, ids: tuple[int, ...] = ()) -> list[SetAside]:
     return [SetAside(**row._mapping) for row in connection.execute(query)]
 
 
+def find(connection: Connection, plugin: str, position: int) -> int | None:
+    """Return the number under which a message of the journal is set aside for a plugin now, or None if it is not."""
+    # A message of the journal has its position for a digest, and the digest has an index.
+    ours = quarantine.c.plugin == plugin, quarantine.c.digest == position
+    number: int | None = connection.scalar(select(quarantine.c.id).where(*ours))
+    return number
+
+
 def load(connection: Connection, item: SetAside) -> bytes | None:
-    """Return the bytes of what is no message; None for a message of the journal."""
-    data = connection.scalar(select(quarantine.c.data).where(quarantine.c.id == item.id))
+    """Return the bytes of what is no message; None for a message of the journal, or what is set aside no longer."""
+    ours = quarantine.c.id == item.id, quarantine.c.plugin == item.plugin
+    data = connection.scalar(select(quarantine.c.data).where(*ours))
     return None if data is None else zstandard.ZstdDecompressor().decompress(data)
 
 
