@@ -27,6 +27,8 @@ class Answer:
     """Bytes that are announced, and not sent."""
     delay: float = 0.0
     """Seconds before it is sent."""
+    drip: float = 0.0
+    """Seconds after each byte of it, where they are sent one by one."""
 
 
 Query = dict[str, int]
@@ -105,7 +107,10 @@ class HistoryServer:
             for name, value in answer.headers.items():
                 handler.send_header(name, value)
             handler.end_headers()
-            handler.wfile.write(answer.body[: len(answer.body) - answer.cut])
+            for byte in answer.body if answer.drip else b"":
+                handler.wfile.write(bytes([byte]))
+                time.sleep(answer.drip)
+            handler.wfile.write(b"" if answer.drip else answer.body[: len(answer.body) - answer.cut])
             if answer.cut:
                 handler.close_connection = True
         except (BrokenPipeError, ConnectionResetError):

@@ -1,9 +1,10 @@
 """History from datagrepper, over HTTP from a server that misbehaves: what comes, what is complete, what is missing."""
 
+import gzip
 import random
 import threading
 import time
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from samples import NOON, Site
 from statscache.exceptions import ConfigurationError, SourceError
 from statscache.ingest import Outcome
 from statscache.service import history
+from statscache.service.repair import Repair
 from statscache.sources import datagrepper
 from statscache.sources.simulator import Traffic, simulate
 from statscache.store import coverage
@@ -175,6 +177,8 @@ FAULTS: dict[str, Fault] = {
     "500": failing(500, 0.3),
     "502": failing(502, 0.3),
     "429 with Retry-After": failing(429, 0.3, **{"Retry-After": "0"}),
+    "429 with a Retry-After in the year 99999": failing(429, 0.3, **{"Retry-After": "Thu, 01 Jan 99999 00:00:00 GMT"}),
+    "429 with a Retry-After of 5,000 digits": failing(429, 0.3, **{"Retry-After": "9" * 5_000}),
     "HTML with status 200": failing(200, 0.3),
     "connections that break": cutting(announced=True),
     "truncated JSON": cutting(announced=False),
@@ -239,6 +243,70 @@ def test_rows_of_one_second_that_pages_tear_apart_all_come(database: str, tmp_pa
             walk.go()
         assert walk.total == 150
     walk.site.close()
+
+
+def silent(_query: Query, answer: Answer) -> None:
+    """Say nothing for longer than is waited for."""
+    answer.delay = 1.5
+
+
+def dripping(_query: Query, answer: Answer) -> None:
+    """Never be silent for long, nor come to an end soon."""
+    answer.body, answer.drip = b" " * 300, 0.1
+
+
+_NUMBERS = count()
+
+
+def endless(query: Query, answer: Answer) -> None:
+    """Have ever more rows, whatever is asked for."""
+    rows = [row(f"m{next(_NUMBERS)}", query["end"]) for _ in range(100)]
+    answer.body = orjson.dumps({"raw_messages": rows, "total": 10**12})
+
+
+@pytest.mark.parametrize("fault", [silent, dripping, endless])
+def test_repair_ends_soon_whatever_the_server_does(database: str, tmp_path: Path, fault: Fault) -> None:
+    """It waits no longer than the server may be silent, and asks for nothing more."""
+    with HistoryServer([], fault) as server:
+        walk = Walk(database, tmp_path, server, timeout=1.0)
+        repair = Repair(walk.site.installation.config)
+        repair.start()
+        wait_for(lambda: len(server.queries) > 0, lambda: "nothing was asked for")
+        asked = time.monotonic()
+        repair.stop()
+        assert time.monotonic() - asked < 2.5
+        assert fault is endless or len(server.queries) == 1
+    walk.site.close()
+
+
+def large(_query: Query, answer: Answer) -> None:
+    """Send more than is read."""
+    answer.body = b" " * 100_001
+
+
+def compressed(_query: Query, answer: Answer) -> None:
+    """Compress what nobody wants compressed."""
+    answer.body, answer.headers = gzip.compress(b" " * 10_000_000), {"Content-Encoding": "gzip"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (large, "a page has more than 100,000 bytes"),
+        (compressed, "in the encoding gzip, for which nobody asked"),
+        (dripping, "an answer takes longer than 1 s"),
+        (endless, "1,000,000,000,000 rows; at most 10,000 are read at once"),
+    ],
+)
+def test_what_is_read_is_bounded(monkeypatch: pytest.MonkeyPatch, fault: Fault, error: str) -> None:
+    """A page has so many bytes and seconds at most, and a second so many rows; beyond that it cannot be had."""
+    monkeypatch.setattr(datagrepper, "LARGEST", 100_000)
+    monkeypatch.setattr(datagrepper, "_SILENCES", 0.5)
+    monkeypatch.setattr(datagrepper, "_ATTEMPTS", 2)
+    with HistoryServer([], fault) as server:
+        [part] = datagrepper.Datagrepper(server.url, 2.0, threading.Event()).fetch(START, START + 1)
+        assert error in str(part.error)
+        assert len(server.queries) <= 4
 
 
 def poisoned(query: Query, answer: Answer) -> None:

@@ -13,11 +13,13 @@ What is to be known of the server:
 
 import json
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Any, NamedTuple
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urljoin
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -30,11 +32,22 @@ ROWS = 100
 """Rows of a page: the most that the server gives."""
 
 MOST = 10_000
-"""Rows beyond which a window is split before it is read: deep pages cost several times the first."""
+"""Rows beyond which a window is split before it is read, for deep pages cost several times the first; of one second
+no more are read."""
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes of the largest page that is read."""
 
 _ATTEMPTS = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 300.0
-_REDIRECTS = Retry(3, connect=0, read=0, status=0, other=0, raise_on_redirect=False, respect_retry_after_header=False)
+_REDIRECTS = 3
+_READINGS = 16
+"""Times that the pages of a window are read at most, to make up for each other."""
+
+_PIECE = 65_536
+_SILENCES = 10
+"""Times the seconds of the longest silence that an answer may take."""
+
 _PATIENCE = 8
 """Failures in a row after which a window is split no further."""
 
@@ -68,17 +81,22 @@ class _TooLarge(Exception):
     """A window has more rows than are read at once."""
 
 
+class _Stopped(Exception):
+    """Nothing more is to be asked for."""
+
+
 class Datagrepper:
     """One datagrepper server; safe to share between threads.
 
     Args:
         url: Address of its search, such as `https://apps.fedoraproject.org/datagrepper/raw`.
         timeout: Seconds for which the server may be silent.
-        stopping: Ends waiting for a server that is to be asked again.
+        stopping: Ends what is under way, at the latest when the server sends something or was silent for that long.
     """
 
     def __init__(self, url: str, timeout: float, stopping: threading.Event) -> None:
         self._url = url
+        self._longest = timeout * _SILENCES
         self._stopping = stopping
         self._pool = urllib3.PoolManager(
             maxsize=16,
@@ -90,7 +108,8 @@ class Datagrepper:
         """Return what the server has of `[start, end)`, in parts that follow each other, oldest first.
 
         A window that is too large, fails, or does not add up, is halved, down to one second, so that what cannot be
-        had is as little as possible. The parts end before `end` where they have `MOST` rows by then.
+        had is as little as possible. The parts end before `end` where they have `MOST` rows by then, or where there is
+        to be an end.
 
         Args:
             start: Seconds since 1970 UTC, at least 1.
@@ -101,11 +120,12 @@ class Datagrepper:
         """
         parts: list[Part] = []
         rows = 0
-        for part in self._parts(start, end, [_PATIENCE]):
-            parts.append(part)
-            rows += len(part.lines)
-            if rows >= MOST:
-                break
+        with suppress(_Stopped):
+            for part in self._parts(start, end, [_PATIENCE]):
+                parts.append(part)
+                rows += len(part.lines)
+                if rows >= MOST:
+                    break
         return parts
 
     def _parts(self, start: int, end: int, patience: list[int]) -> Iterator[Part]:
@@ -150,6 +170,8 @@ class Datagrepper:
             if not since < last <= end:
                 return None
             found += (row for row, second in zip(rows, seconds, strict=True) if second < last)
+            if len(found) > MOST:
+                raise _Failed(f"more rows came than the {total:,} that it says there are")
             since = last
         found += rows
         # A row that came late may be of a time that was read already. Rows that look alike are what the server has.
@@ -159,10 +181,12 @@ class Datagrepper:
         found: dict[object, bytes] = {}
         before = -1
         # Pages that repeat rows and leave out others make up for each other, as long as each reading brings something.
-        for order in cycle(("asc", "desc")):
+        for order in islice(cycle(("asc", "desc")), _READINGS):
             page = 1
             while True:
                 total, rows = self._page(start, end, page, order)
+                if total > MOST:
+                    raise _Failed(f"{total:,} rows; at most {MOST:,} are read at once")
                 for row in rows:
                     line = json.dumps(row).encode()
                     found.setdefault(_identity(row) or line, line)
@@ -181,24 +205,66 @@ class Datagrepper:
         url = f"{self._url}?{urlencode(query)}"
         pause = _FIRST_PAUSE
         for attempt in range(1, _ATTEMPTS + 1):
-            wait: float | None = None
+            if self._stopping.is_set():
+                raise _Stopped
+            wait = 0.0
             try:
-                response = self._pool.request("GET", url, retries=_REDIRECTS)
-                if response.status == 200:
-                    return _parsed(response.data)
-                if response.status < 500 and response.status not in (408, 429):
-                    raise SourceError(
-                        f"{self._url} refuses to be searched, with status {response.status}:"
-                        " check [sources.datagrepper] url"
-                    )
-                reason: object = f"status {response.status}"
-                wait = Retry().get_retry_after(response)
+                with self._answer(url) as response:
+                    if response.status == 200:
+                        return _parsed(self._body(response))
+                    if response.status < 500 and response.status not in (408, 429):
+                        raise SourceError(
+                            f"{self._url} refuses to be searched, with status {response.status}:"
+                            " check [sources.datagrepper] url"
+                        )
+                    reason: object = f"status {response.status}"
+                    wait = _asked_to_wait(response)
             except (HTTPError, _Failed) as error:
                 reason = error
-            if attempt < _ATTEMPTS and self._stopping.wait(min(max(wait or 0.0, pause), _LONGEST_PAUSE)):
-                break
+            if attempt < _ATTEMPTS:
+                self._stopping.wait(min(max(wait, pause), _LONGEST_PAUSE))
             pause *= 2
         raise _Failed(str(reason))
+
+    def _answer(self, url: str) -> urllib3.BaseHTTPResponse:
+        """Return the answer from where redirects lead; its body is not read yet."""
+        for left in reversed(range(1 + _REDIRECTS)):
+            # What `urllib3` follows by itself, it reads to the end first, however long that takes.
+            response = self._pool.request("GET", url, retries=False, redirect=False, preload_content=False)
+            location = response.get_redirect_location()
+            if not location or not left:
+                break
+            response.close()
+            try:
+                url = urljoin(url, location)
+            except ValueError as error:
+                raise _Failed(f"a redirect to {location!r:.100}, which is no address") from error
+        return response
+
+    def _body(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """Return the body of an answer, which is bounded in bytes and in time."""
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if encoding != "identity":
+            raise _Failed(f"it is sent in the encoding {encoding:.100}, for which nobody asked")
+        deadline = time.monotonic() + self._longest
+        body = bytearray()
+        while piece := response.read1(_PIECE, decode_content=False):
+            body += piece
+            if self._stopping.is_set():
+                raise _Stopped
+            if len(body) > LARGEST:
+                raise _Failed(f"a page has more than {LARGEST:,} bytes")
+            if time.monotonic() > deadline:
+                raise _Failed(f"an answer takes longer than {self._longest:.0f} s")
+        return bytes(body)
+
+
+def _asked_to_wait(response: urllib3.BaseHTTPResponse) -> float:
+    """Return for how many seconds the server asks to wait; 0 where it does not, or not so that it can be read."""
+    try:
+        return Retry().get_retry_after(response) or 0.0
+    except (HTTPError, ValueError, OverflowError):
+        return 0.0
 
 
 def _parsed(data: bytes) -> _Page:
