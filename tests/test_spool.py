@@ -3,8 +3,10 @@
 import gzip
 import os
 import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from statscache.exceptions import SourceError
 from statscache.service.backfill import BATCH
 from statscache.service.spool import spooling
 from statscache.sources import spool as spools
-from statscache.sources.spool import Spool
+from statscache.sources.spool import Spool, Taken
 from statscache.store import Database, journal
 
 
@@ -51,6 +53,10 @@ class Watched:
     def listing(self, name: str) -> list[str]:
         """Return the names in one of the directories."""
         return sorted(os.listdir(self.path / name))
+
+    def reason(self, name: str) -> str:
+        """Return the text of a file that says why another was refused."""
+        return (self.path / "failed" / name).read_text(encoding="utf-8")
 
     def accepted(self) -> int:
         """Return how many messages are in the journal."""
@@ -96,7 +102,7 @@ def test_a_file_that_cannot_be_read_goes_to_failed_with_the_reason(watched: Watc
         watched.drop("whole", archive(0, 20_001))
         watched.await_listing("done", ["whole"])
         watched.await_listing("failed", ["cut.gz", "cut.gz.reason"])
-    assert "truncated or damaged" in (watched.path / "failed/cut.gz.reason").read_text()
+    assert "truncated or damaged" in watched.reason("cut.gz.reason")
     assert watched.accepted() == 20_001
 
 
@@ -157,12 +163,13 @@ def test_hostile_names_are_names(watched: Watched, name: bytes) -> None:
         watched.drop(name, gzip.compress(archive(0, 1))[:-9])
         wait_for(lambda: len(watched.listing("failed")) == 2, lambda: "not failed")
     assert watched.accepted() == 1
+    assert len(watched.reason(max(watched.listing("failed"), key=len)).splitlines()) == 1
     assert watched.listing("") == ["done", "failed", "taken"]
     assert name.startswith(os.fsencode(watched.listing("done")[0]))
 
 
 def test_what_is_no_file_is_refused_and_what_it_points_to_is_not_read(watched: Watched) -> None:
-    """A link out of the directory, a pipe and the like go to failed; a directory and a name with a dot stay."""
+    """Of a link, the reason alone is kept; a pipe and the like go to failed; a directory and a name with a dot stay."""
     secret = watched.path.with_name("secret")
     secret.write_bytes(archive(0, 10))
     (watched.path / "link").symlink_to(secret)
@@ -171,12 +178,42 @@ def test_what_is_no_file_is_refused_and_what_it_points_to_is_not_read(watched: W
     (watched.path / "directory").mkdir()
     watched.drop(".unfinished", archive(0, 1))
     with watched.service():
-        names = [name + end for name in ("dangling", "link", "pipe") for end in ("", ".reason")]
-        watched.await_listing("failed", names)
-    assert "symbolic link" in (watched.path / "failed/link.reason").read_text()
+        watched.await_listing("failed", ["dangling.reason", "link.reason", "pipe", "pipe.reason"])
+    assert f"a symbolic link to '{secret}'" in watched.reason("link.reason")
     assert secret.exists()
     assert watched.accepted() == 0
     assert watched.listing("") == [".unfinished", "directory", "done", "failed", "taken"]
+
+
+def test_a_reason_is_written_over_nothing(watched: Watched) -> None:
+    """Whatever lies where a reason would go, an archive or a link to a file of the service's, stays as it was."""
+    secret, absent = watched.path.with_name("secret"), watched.path.with_name("absent")
+    secret.write_bytes(b"precious")
+    damaged = gzip.compress(archive(0, 1))[:-9]
+    with watched.service():
+        (watched.path / "link.reason").symlink_to(secret)
+        watched.drop("archive.reason", damaged)
+        failed = ["archive.reason", "archive.reason.reason", "link.reason.reason"]
+        watched.await_listing("failed", failed)
+        # As an earlier release has left them.
+        (watched.path / "failed/pipe.reason").symlink_to(absent)
+        for name in ("link", "pipe"):
+            os.mkfifo(watched.path / name)
+        watched.drop("archive", damaged)
+        failed += ["archive.2", "archive.2.reason", "link", "link.reason", "pipe.2", "pipe.2.reason", "pipe.reason"]
+        watched.await_listing("failed", sorted(failed))
+    assert (watched.path / "failed/archive.reason").read_bytes() == damaged
+    assert secret.read_bytes() == b"precious"
+    assert not absent.exists()
+
+
+def test_where_a_link_points_to_is_told_in_one_line(watched: Watched) -> None:
+    """Neither name nor target can make a reason look as if it said something else."""
+    (watched.path / "new\nline").symlink_to("two\nlines \u202e\udcff")
+    with watched.service():
+        watched.await_listing("failed", ["new\nline.reason"])
+    said = r"it is a symbolic link to 'two\nlines \u202e\udcff': put a copy of the archive here"
+    assert watched.reason("new\nline.reason") == f"{said}\n"
 
 
 def test_a_name_that_comes_again_replaces_nothing(watched: Watched) -> None:
@@ -241,3 +278,91 @@ def test_a_directory_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     for name in ("missing", "file"):
         with pytest.raises(SourceError, match=rf"\[sources.spool\] path: .*{name} is no directory"):
             Spool(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["done", "failed", "taken"])
+def test_files_go_nowhere_else(watched: Watched, name: str) -> None:
+    """Where a link or a file stands for one of the three directories, the start ends with what is to be done."""
+    place, elsewhere = watched.path / name, watched.path.with_name("elsewhere")
+    elsewhere.mkdir()
+    for target, kind in ((elsewhere, "a symbolic link"), ("/nowhere", "a symbolic link"), (None, "no directory")):
+        place.touch() if target is None else place.symlink_to(target)
+        with pytest.raises(SourceError, match=rf"spool/{name} is {kind}: put a directory in its place"):
+            Spool(watched.path)
+        place.unlink()
+    Spool(watched.path)
+
+
+def test_directories_on_another_filesystem_are_refused(watched: Watched) -> None:
+    """Files cannot be moved there, which is said at the start, not when the first was read."""
+    (watched.path / "done").mkdir()
+    start = "import pathlib, sys; from statscache.sources.spool import Spool; Spool(pathlib.Path(sys.argv[1]))"
+    mount = 'mount -t tmpfs tmpfs "$2/done" || exit 77; exec "$0" -c "$1" "$2"'
+    tried = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, sys.executable, start, watched.path],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if tried.returncode == 77 or "unshare" in tried.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert "spool/done is on another filesystem: put a directory on that of the spool in its place" in tried.stderr
+
+
+def test_what_could_not_be_moved_is_taken_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is let go of, so that it is moved when it can be, and no file stays open."""
+    monkeypatch.setattr(spools, "QUIET", 0.0)
+    spool = Spool(watched.path)
+    watched.drop("file", archive(0, 1))
+    held = len(os.listdir("/proc/self/fd"))
+    moves: list[tuple[str, Callable[[Taken], None]]] = [
+        ("done", spool.finish),
+        ("failed", lambda taken: spool.fail(taken, "it is damaged")),
+    ]
+    for name, move in moves:
+        taken = spool.take()
+        assert taken is not None
+        (watched.path / name).rmdir()
+        with pytest.raises(FileNotFoundError, match=f"spool/{name} is missing: make it anew"):
+            move(taken)
+        assert len(os.listdir("/proc/self/fd")) == held
+        (watched.path / name).mkdir()
+    taken = spool.take()
+    assert taken is not None
+    spool.fail(taken, "it is damaged")
+    assert watched.listing("failed") == ["file", "file.reason"]
+
+
+def test_a_reason_without_its_file_does_not_stay(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a file cannot be moved, what was written beside its new place is removed; the next try writes it again."""
+    monkeypatch.setattr(spools, "QUIET", 0.0)
+    spool = Spool(watched.path)
+    watched.drop("file", archive(0, 1))
+    taken = spool.take()
+    assert taken is not None
+    taken.path.rename(watched.path / "file")
+    with pytest.raises(FileNotFoundError):
+        spool.fail(taken, "it is damaged")
+    assert watched.listing("failed") == []
+
+
+@pytest.mark.parametrize("stands_in", [False, True], ids=["missing", "link"])
+def test_the_spool_waits_for_its_directories(
+    watched: Watched, caplog: pytest.LogCaptureFixture, stands_in: bool
+) -> None:
+    """While one is missing, or a link stands for it, nothing is taken, the link neither; then it is carried on with."""
+    done, elsewhere = watched.path / "done", watched.path.with_name("elsewhere")
+    elsewhere.mkdir()
+    with watched.service():
+        watched.await_listing("done", [])
+        done.rmdir()
+        if stands_in:
+            done.symlink_to(elsewhere)
+        watched.drop("file", archive(0, 1))
+        wait_for(lambda: "the spool waits" in caplog.text, lambda: caplog.text)
+        assert watched.listing("taken") == watched.listing("failed") == os.listdir(elsewhere) == []
+        if stands_in:
+            done.unlink()
+        done.mkdir()
+        watched.await_listing("done", ["file"])
+    assert watched.accepted() == 1

@@ -2,6 +2,7 @@
 
 Beside the dropped files there are three directories. A file that is taken is moved to `taken/`, where its writer no
 longer looks; what was read to its end goes to `done/`, and what could not, to `failed/`, with the reason beside it.
+Whoever may drop files chooses their names, and what links point to: nothing is written over or through what is there.
 Several processes may watch one spool. A file in `taken/` that no process has locked was left by one that is dead, and
 is taken again.
 """
@@ -14,7 +15,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -28,6 +29,7 @@ from statscache.sources import archive
 QUIET = 5.0
 """Seconds for which a file must not have changed when nobody saw that it was closed."""
 
+_DIRECTORIES = ("taken", "done", "failed")
 _REASON = ".reason"
 # So many bytes leave room for what is appended: a name has at most 255.
 _LONGEST_NAME = 230
@@ -63,20 +65,20 @@ class Spool:
         path: The directory.
 
     Raises:
-        SourceError: It is none, or cannot be written.
+        SourceError: It is none, or cannot be written, or files cannot be moved to the three directories in it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._taken, self._done, self._failed = (path / name for name in ("taken", "done", "failed"))
+        self._taken, self._done, self._failed = (path / name for name in _DIRECTORIES)
         try:
             # Where a file is at work, nobody else may exchange it.
             for directory, mode in ((self._taken, 0o700), (self._done, 0o777), (self._failed, 0o777)):
-                directory.mkdir(mode, exist_ok=True)
-                if not os.access(directory, os.W_OK | os.X_OK):
-                    raise PermissionError(errno.EACCES, f"{directory} cannot be written")
+                with suppress(FileExistsError):
+                    directory.mkdir(mode)
+            self._check()
         except OSError as error:
-            message = f"[sources.spool] path: {path} is no directory that can be written: {error.strerror}"
+            message = f"[sources.spool] path: {path} is no directory that can be used: {error.strerror}"
             raise SourceError(message) from error
         # How files were when they were closed, and since when they have been as they are.
         self._closed: dict[str, _State] = {}
@@ -96,7 +98,11 @@ class Spool:
             observer.join()
 
     def take(self) -> Taken | None:
-        """Return a file that is whole, to be finished, failed or released; None if there is none now."""
+        """Return a file that is whole, to be finished, failed or released; None if there is none now.
+
+        Raises:
+            OSError: One of the three directories cannot be used; the text says how to mend it.
+        """
         with self._locked():
             for path in sorted(self._taken.iterdir()):
                 if (taken := self._open(path)) is not None:
@@ -116,17 +122,29 @@ class Spool:
         return None
 
     def finish(self, taken: Taken) -> None:
-        """Move a file to `done/`; it was read to its end."""
-        with self._locked():
-            taken.path.rename(_free(self._done, taken.path.name))
-        os.close(taken.descriptor)
+        """Move a file to `done/`; it was read to its end.
+
+        Raises:
+            OSError: It cannot be moved, and is released.
+        """
+        try:
+            with self._locked():
+                taken.path.rename(_free(self._done, taken.path.name))
+        finally:
+            os.close(taken.descriptor)
         _log.info("%r is done", taken.path.name)
 
     def fail(self, taken: Taken, reason: str) -> None:
-        """Move a file to `failed/`, with the reason beside it."""
-        with self._locked():
-            self._set_aside(taken.path, reason)
-        os.close(taken.descriptor)
+        """Move a file to `failed/`, with the reason beside it.
+
+        Raises:
+            OSError: It cannot be moved, and is released.
+        """
+        try:
+            with self._locked():
+                self._set_aside(taken.path, reason)
+        finally:
+            os.close(taken.descriptor)
 
     def release(self, taken: Taken) -> None:
         """Leave a file where it is, for whoever takes it next."""
@@ -162,15 +180,34 @@ class Spool:
         descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            self._check()
             yield
         finally:
             os.close(descriptor)
+
+    def _check(self) -> None:
+        """Raise OSError unless files can be moved to the three directories, and would go nowhere else."""
+        device = self._path.stat().st_dev
+        for directory in (self._taken, self._done, self._failed):
+            if (about := _look(directory)) is None:
+                raise FileNotFoundError(errno.ENOENT, f"{directory} is missing: make it anew")
+            if not stat.S_ISDIR(about.st_mode):
+                kind = _KINDS.get(stat.S_IFMT(about.st_mode), "no directory")
+                raise NotADirectoryError(errno.ENOTDIR, f"{directory} is {kind}: put a directory in its place")
+            if about.st_dev != device:
+                mend = "put a directory on that of the spool in its place"
+                raise OSError(errno.EXDEV, f"{directory} is on another filesystem: {mend}")
+            if not os.access(directory, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, f"{directory} cannot be written")
 
     def _open(self, path: Path) -> Taken | None:
         """Return a file of `taken/`, locked; None if another process works on it, or it is set aside here."""
         kind = stat.S_IFMT(path.lstat().st_mode)
         if kind != stat.S_IFREG:
-            self._set_aside(path, f"it is {_KINDS.get(kind, 'no file')}: put a copy of the archive here")
+            what = _KINDS.get(kind, "no file")
+            if kind == stat.S_IFLNK:
+                what += f" to {os.readlink(path)!r}"
+            self._set_aside(path, f"it is {what}: put a copy of the archive here")
             return None
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -185,13 +222,24 @@ class Spool:
         return Taken(path, descriptor)
 
     def _set_aside(self, path: Path, reason: str) -> None:
-        target = _free(self._failed, path.name)
-        # Before the file, so that it never lies there without.
-        target.with_name(target.name + _REASON).write_text(f"{reason}\n", encoding="utf-8", errors="backslashreplace")
-        path.rename(target)
-        # A name that is no text is quoted in the reason, and has to be told all the same.
-        told = reason.encode(errors="backslashreplace").decode()
-        _log.error("%r is in %s/: %s", target.name, self._failed, told)
+        target = _free(self._failed, path.name, _REASON)
+        beside = target.with_name(target.name + _REASON)
+        # Names may be quoted in it; they make no lines of their own, neither there nor in the log.
+        told = "".join(character if character.isprintable() else repr(character)[1:-1] for character in reason)
+        # Before the file, so that it never lies there without. What is created exclusively is no link's target.
+        with beside.open("x", encoding="utf-8") as file:
+            try:
+                file.write(f"{told}\n")
+                file.flush()
+                if path.is_symlink():
+                    # It would lead out of here whoever opens it.
+                    path.unlink()
+                else:
+                    path.rename(target)
+            except OSError:
+                beside.unlink()
+                raise
+        _log.error("%r is refused, see %r in %s/: %s", path.name, beside.name, self._failed, told)
 
     def _whole(self) -> list[str]:
         """Return the names of dropped files that were closed, or have not changed for a while, oldest first."""
@@ -200,7 +248,9 @@ class Spool:
         there: dict[str, tuple[_State, float]] = {}
         for name in os.listdir(self._path):
             # Programs that copy files begin the names of unfinished ones with a dot.
-            if name.startswith(".") or (about := _look(self._path / name)) is None or stat.S_ISDIR(about.st_mode):
+            if name.startswith(".") or name in _DIRECTORIES:
+                continue
+            if (about := _look(self._path / name)) is None or stat.S_ISDIR(about.st_mode):
                 continue
             state = _state(about)
             before = self._seen.get(name)
@@ -261,8 +311,9 @@ class _Handler(FileSystemEventHandler):
             self._changed.set()
 
 
-def _free(directory: Path, name: str) -> Path:
-    """Return where in a directory a file of this name can go without replacing another."""
+def _free(directory: Path, name: str, beside: str = "") -> Path:
+    """Return where in a directory a file of this name can go, and what is `beside` it, without replacing another."""
     name = os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])
     names = chain([name], (f"{name}.{number}" for number in count(2)))
-    return next(path for path in map(directory.joinpath, names) if not os.path.lexists(path))
+    free = (name for name in names if not any(os.path.lexists(directory / (name + end)) for end in ("", beside)))
+    return directory / next(free)
