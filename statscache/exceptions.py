@@ -37,6 +37,10 @@ class ExportError(StatscacheError, OSError):
     """An archive could not be written; what was at its place is still there."""
 
 
+class ExportRefused(StatscacheError, ValueError):
+    """An archive would replace the database, or a file that is no archive; nothing was written."""
+
+
 class WorkerError(StatscacheError, RuntimeError):
     """Work that was given to other processes failed; what was committed stays."""
 

@@ -191,6 +191,22 @@ def test_the_command_copies_and_refuses(tmp_path: Path) -> None:
     assert home.run("db", "upgrade").stdout == "the database has schema 0001, as before\n"
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true", "sqlite:///file:x?mode=memory&uri=true"],
+)
+def test_a_database_in_memory_is_refused(tmp_path: Path, url: str) -> None:
+    """All would be gone when the command ends: neither a configuration nor `db copy` may name one."""
+    home = Home(tmp_path / "home")
+    done = home.run("db", "copy", url, status=2)
+    assert "give sqlite:///FILE" in done.stderr
+    home.environment["STATSCACHE_DATABASE__URL"] = url
+    for command in (["config", "check"], ["status"]):
+        done = home.run(*command, status=2)
+        assert "[database] url: " in done.stderr
+        assert "give sqlite:///FILE" in done.stderr
+
+
 def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
     """`db upgrade` says that the release which made it is needed, and changes nothing."""
     home = Home(tmp_path / "home")

@@ -253,6 +253,25 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) 
     home.run("journal", "export", ".", status=2)
 
 
+def test_an_export_replaces_archives_only(tmp_path: Path) -> None:
+    """The database, under whatever name, and any file that is no archive are left as they are, with status 3."""
+    home = Home(tmp_path / "home")
+    (home.directory / "archive").write_bytes(line("a", NOON))
+    home.run("backfill", "archive")
+    (home.directory / "soft").symlink_to("statscache.db")
+    (home.directory / "hard").hardlink_to(home.directory / "statscache.db")
+    (home.directory / "settings.toml").write_text("[publish]\n")
+    (home.directory / "backup.db").write_bytes(b"SQLite format 3\0")
+    before = {path.name: path.read_bytes() for path in home.directory.iterdir()}
+    for name in ("statscache.db", "statscache.db-wal", "soft", "hard", "settings.toml", "backup.db"):
+        done = home.run("journal", "export", name, status=3)
+        assert done.stderr.startswith(f"statscache: {name} ")
+        assert "nothing was written: " in done.stderr
+    assert {path.name: path.read_bytes() for path in home.directory.iterdir()} == before
+    assert "1 message " in home.run("status").stdout
+    assert home.run("journal", "export", "archive").stdout == "1 messages in archive\n"
+
+
 def test_old_messages_go_by_themselves_where_it_is_configured(tmp_path: Path) -> None:
     """`[journal] keep` is heeded by a backfill as by the live service, and `status` tells what is left."""
     home = Home(tmp_path / "home")

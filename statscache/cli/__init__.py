@@ -15,6 +15,7 @@ from statscache.cli.context import Context
 from statscache.exceptions import (
     ConfigurationError,
     CopyRefused,
+    ExportRefused,
     NameRefused,
     PublisherBusy,
     StatscacheError,
@@ -64,7 +65,7 @@ def main() -> None:
         sys.exit(MISUSED)
     except (ConfigurationError, UnknownPlugin, UnknownSnapshot) as error:
         _complain(error, MISUSED)
-    except (CopyRefused, NameRefused, PublisherBusy) as error:
+    except (CopyRefused, ExportRefused, NameRefused, PublisherBusy) as error:
         _complain(error, REFUSED)
     except StatscacheError as error:
         _complain(error, FAILED)

@@ -7,7 +7,7 @@ import click
 
 from statscache.cli.context import Context, as_json, passed, show_json, show_table
 from statscache.cli.verify import verify
-from statscache.config import find
+from statscache.config import check_database, find
 from statscache.plugins import BaseModel, Plugin
 from statscache.service.health import health
 from statscache.store import Database, invariants, quarantine
@@ -171,8 +171,15 @@ def check_command(context: Context) -> None:
     click.echo("all invariants hold")
 
 
+def _checked(_context: click.Context, _parameter: click.Parameter, url: str) -> str:
+    try:
+        return check_database(url)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @db_group.command("copy")
-@click.argument("url")
+@click.argument("url", callback=_checked)
 @passed
 def copy_command(context: Context, url: str) -> None:
     """Copy everything into the empty database at URL, of whatever kind.

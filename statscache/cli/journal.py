@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from statscache.cli.context import Context, passed
-from statscache.service.export import export, replacing
+from statscache.service.export import export, refuse_others, replacing
 
 
 @click.group("journal")
@@ -20,7 +20,8 @@ def journal_group() -> None:
 def export_command(context: Context, file: Path | None) -> None:
     """Write the journal as an archive to FILE, or to standard output.
 
-    FILE is compressed if its name ends in .gz or .zst. What was there stays until the new one is whole.
+    FILE is compressed if its name ends in .gz or .zst. An archive that was there stays until the new
+    one is whole; another file is not replaced.
     """
     if file is not None and file.exists() and not file.is_file():
         raise click.UsageError(f"{file} is no file; leave it out to write to standard output")
@@ -33,6 +34,7 @@ def export_command(context: Context, file: Path | None) -> None:
         if file is None:
             export(installation, sys.stdout.buffer, progress)
             return
+        refuse_others(installation, file)
         with replacing(file) as out:
             number = export(installation, out, progress)
     click.echo(f"{number:,} messages in {file}")

@@ -9,6 +9,7 @@ from statscache.config.model import (
     MetricsSection,
     PluginsSection,
     PrivacySection,
+    check_database,
 )
 from statscache.config.publish import AnnounceSection, PublishSection, RetentionSection
 from statscache.config.sources import (
@@ -40,6 +41,7 @@ __all__ = [
     "S3Target",
     "SourcesSection",
     "SpoolSection",
+    "check_database",
     "find",
     "load",
 ]

@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from statscache.config.publish import PublishSection
 from statscache.config.section import Section
@@ -12,6 +14,28 @@ from statscache.config.sources import SourcesSection
 
 PREFIX = "STATSCACHE_"
 """How the names of environment variables begin that override the file."""
+
+
+_DATABASES = "expected sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME"
+
+
+def check_database(url: str) -> str:
+    """Return the URL of a database, if statscache can use it and its rows stay when the process ends.
+
+    Raises:
+        ValueError: It is of another kind, or in memory.
+    """
+    if not url.startswith(("sqlite://", "postgresql+psycopg://")):
+        raise ValueError(_DATABASES)
+    try:
+        parts = make_url(url)
+    except ArgumentError as error:
+        raise ValueError(f"{error}; {_DATABASES}") from error
+    if parts.get_backend_name() == "sqlite":
+        file = parts.database or ""
+        if file in ("", "file:") or ":memory:" in file or parts.query.get("mode") == "memory":
+            raise ValueError("this database would be in memory, and gone when the command ends; give sqlite:///FILE")
+    return url
 
 
 class DatabaseSection(Section):
@@ -22,9 +46,7 @@ class DatabaseSection(Section):
     @field_validator("url")
     @classmethod
     def _is_supported(cls, url: str) -> str:
-        if not url.startswith(("sqlite://", "postgresql+psycopg://")):
-            raise ValueError("expected sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME")
-        return url
+        return check_database(url)
 
 
 class BusSection(Section):

@@ -10,9 +10,10 @@ from uuid import uuid4
 
 import zstandard
 
-from statscache.exceptions import ExportError
+from statscache.exceptions import ExportError, ExportRefused
 from statscache.message import envelope
 from statscache.service.installation import Installation
+from statscache.sources import archive
 from statscache.store import journal
 
 _LEVEL = 6
@@ -37,6 +38,28 @@ def export(installation: Installation, out: BinaryIO, progress: Callable[[int, i
             if number % _MESSAGES_BETWEEN_WORDS == 0:
                 progress(number, total)
     return number
+
+
+def refuse_others(installation: Installation, path: Path) -> None:
+    """Refuse a path at which there is something that an archive must not replace.
+
+    Raises:
+        ExportError: What is there cannot be read.
+        ExportRefused: The path is that of the database, or of a file that is no archive.
+    """
+    files = installation.database.files
+    if any(path.resolve() == file.resolve() or _is_same(path, file) for file in files):
+        raise ExportRefused(f"{path} belongs to the database; nothing was written: give another name")
+    try:
+        refused = path.exists() and not archive.is_archive(path)
+    except OSError as error:
+        raise ExportError(f"cannot tell whether {path} is an archive: {error.strerror}") from error
+    if refused:
+        raise ExportRefused(f"{path} is there, and is no archive; nothing was written: remove it, or give another name")
+
+
+def _is_same(path: Path, file: Path) -> bool:
+    return path.exists() and file.exists() and path.samefile(file)
 
 
 @contextmanager

@@ -66,6 +66,17 @@ def read(path: Path, *, offset: int, max_line: int, max_lines: int, max_bytes: i
         raise SourceError(f"{path}: {error.strerror or error}") from error
 
 
+def is_archive(path: Path) -> bool:
+    """Return whether a file is empty, or begins as an archive does.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        magic = file.read(4)
+    return not magic.strip() or magic.lstrip().startswith((_GZIP, b"{")) or magic == _ZSTD
+
+
 def rewrite(path: Path, change: Callable[[bytes], bytes]) -> int:
     """Put other lines in the place of those of an archive, in its compression, and return how many changed.
 

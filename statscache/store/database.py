@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, inspect, text
@@ -133,6 +134,15 @@ class Database:
             cursor = connection.connection.cursor()
             busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             return not busy
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files of an SQLite database, of which those may be missing that are not in use; none of another kind."""
+        if not self.is_sqlite:
+            return ()
+        with self.engine.connect() as connection:
+            _, _, name = connection.exec_driver_sql("PRAGMA database_list").one()
+        return tuple(Path(f"{name}{ending}") for ending in ("", "-wal", "-shm", "-journal", ".publishing"))
 
     def close(self) -> None:
         """Close all connections."""
