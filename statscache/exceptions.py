@@ -37,6 +37,10 @@ class ExportError(StatscacheError, OSError):
     """An archive could not be written; what was at its place is still there."""
 
 
+class OutputError(StatscacheError, OSError):
+    """Standard output cannot be written to."""
+
+
 class ExportRefused(StatscacheError, ValueError):
     """An archive would replace the database, or a file that is no archive; nothing was written."""
 

@@ -244,6 +244,25 @@ def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
     assert call("quarantine", "list").out == "nothing is set aside\n"
 
 
+def test_a_database_that_cannot_be_used_alarms_monitoring(call: Call) -> None:
+    """With `--max-age`, it is told in the line for monitoring, with status 3; else on standard error, with status 1."""
+    Path("statscache.db").write_bytes(b"no database, and longer than the header of one" * 10)
+    done = call("status", "--max-age", "60")
+    assert (done.status, done.err, done.out.count("\n")) == (3, "", 1)
+    assert done.out.startswith("STATSCACHE WANTING: cannot open the database sqlite:///statscache.db: ")
+    (concern,) = json.loads(call("status", "--max-age", "60", "--json").out)["concerns"]
+    assert concern in done.out
+    assert call("status").status == 1
+    Path("statscache.db").unlink()
+    call("status")
+    with sqlite3.connect("statscache.db") as connection:
+        connection.execute("DROP TABLE target")
+    connection.close()
+    done = call("status", "--max-age", "60")
+    assert (done.status, done.err, done.out.count("\n")) == (3, "", 1)
+    assert done.out.startswith("STATSCACHE WANTING: the database failed: ")
+
+
 def test_verify_journal_and_db_check_find_what_was_tampered_with(call: Call, archive: Path) -> None:
     """A count that is not what the journal gives is found by both, with status 3."""
     call("backfill", archive)
@@ -306,6 +325,25 @@ def test_a_reader_who_has_seen_enough_is_no_error_to_talk_about(tmp_path: Path) 
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "command", [("--help",), ("status",), ("plugins",), ("config", "show"), ("metrics",), ("journal", "export")]
+)
+def test_output_that_cannot_be_written_is_told_in_one_line(
+    tmp_path: Path, archive: Path, command: tuple[str, ...]
+) -> None:
+    """Where the disk behind standard output is full, a command says so, and its status is 1."""
+    home = Home(tmp_path / "home")
+    if command[0] == "journal":
+        home.run("backfill", archive)
+    with open("/dev/full", "wb") as full:
+        arguments = [sys.executable, "-m", "statscache", *command]
+        done = subprocess.run(
+            arguments, cwd=home.directory, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.stderr == "statscache: cannot write to standard output: No space left on device\n"
+    assert done.returncode == 1
 
 
 def test_a_killed_backfill_carries_on_and_counts_everything_once(tmp_path: Path) -> None:

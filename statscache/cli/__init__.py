@@ -11,7 +11,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import __version__
 from statscache.cli import care, journal, logs, messages, people, site, status
-from statscache.cli.context import Context
+from statscache.cli.context import Context, database_failed
+from statscache.cli.output import guarded
 from statscache.exceptions import (
     ConfigurationError,
     CopyRefused,
@@ -56,8 +57,10 @@ for command in _COMMANDS:
 def main() -> None:
     """Run the command line and exit."""
     try:
-        # It returns the status of `click.exceptions.Exit` instead of raising it.
-        sys.exit(cli.main(prog_name="statscache", standalone_mode=False))
+        with guarded():
+            # It returns the status of `click.exceptions.Exit` instead of raising it.
+            status = cli.main(prog_name="statscache", standalone_mode=False)
+        sys.exit(status)
     except click.exceptions.Abort:
         _complain("interrupted", FAILED)
     except click.ClickException as error:
@@ -70,10 +73,9 @@ def main() -> None:
     except StatscacheError as error:
         _complain(error, FAILED)
     except SQLAlchemyError as error:
-        _complain(f"the database failed: {getattr(error, 'orig', None) or error}", FAILED)
+        _complain(database_failed(error), FAILED)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
-        sys.stderr.close()
         sys.exit(FAILED)
 
 

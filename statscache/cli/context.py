@@ -11,6 +11,7 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import config
 from statscache.config import Config
@@ -69,6 +70,11 @@ class Context:
 
 
 passed = click.make_pass_decorator(Context)
+
+
+def database_failed(error: SQLAlchemyError) -> str:
+    """Return what is said of a database that does not answer."""
+    return f"the database failed: {getattr(error, 'orig', None) or error}"
 
 
 def show_json(value: Any) -> None:

@@ -4,10 +4,12 @@ import time
 from collections.abc import Iterator, Sequence
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import schemas
-from statscache.cli.context import Context, as_json, passed, show_json, show_table
+from statscache.cli.context import Context, as_json, database_failed, passed, show_json, show_table
 from statscache.config import Config
+from statscache.exceptions import SchemaError
 from statscache.service.health import health, silence
 from statscache.service.metrics import text
 from statscache.service.run import live
@@ -31,12 +33,22 @@ WANTING = 3
 @passed
 def status(context: Context, max_age: float | None, json_: bool) -> None:
     """Tell how journal, sources, plugins and targets fare; exit 3 if something is wanting."""
-    with context.installation() as installation, installation.database.reading() as connection:
-        names = [target.name for target in context.config.publish.targets]
-        state = health(connection, installation.registry, names)
-        silent = silence(connection)
-        places = targets.listed(connection, names)
-        owed = retention.owed(connection)
+    try:
+        with context.installation() as installation, installation.database.reading() as connection:
+            names = [target.name for target in context.config.publish.targets]
+            state = health(connection, installation.registry, names)
+            silent = silence(connection)
+            places = targets.listed(connection, names)
+            owed = retention.owed(connection)
+    except (SchemaError, SQLAlchemyError) as error:
+        if max_age is None:
+            raise
+        concern = database_failed(error) if isinstance(error, SQLAlchemyError) else str(error)
+        if json_:
+            show_json({"concerns": [concern]})
+        else:
+            click.echo(_verdict([concern], ""))
+        raise click.exceptions.Exit(WANTING) from error
     bad = [row for row in state["plugins"] if row["state"] in ("failed", "stale")]
     concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
     concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
@@ -78,8 +90,6 @@ def _idle(config: Config, state: schemas.Health, places: Sequence[TargetRow], ma
 def _summary(state: schemas.Health, silent: int | None, concerns: Sequence[str]) -> str:
     """Return one line as Nagios takes it: the verdict, and behind a bar the numbers that it may draw."""
     through = "no message yet" if state["through"] is None else f"through {iso(state['through'])}"
-    # A bar in the text of an error would end it.
-    told = "; ".join(concerns).replace("|", "/").replace("\n", " ") or through
     numbers = {
         "messages": f"{state['journal']['messages']}c",
         "silent": "U" if silent is None else f"{silent}s",
@@ -87,8 +97,13 @@ def _summary(state: schemas.Health, silent: int | None, concerns: Sequence[str])
         "quarantined": str(state["journal"]["quarantined"] + sum(row["quarantined"] for row in state["plugins"])),
         "missing": f"{sum(end - start for start, end in state['gaps'])}s",
     }
-    verdict = "WANTING" if concerns else "OK"
-    return f"STATSCACHE {verdict}: {told} | " + " ".join(f"{name}={value}" for name, value in numbers.items())
+    return f"{_verdict(concerns, through)} | " + " ".join(f"{name}={value}" for name, value in numbers.items())
+
+
+def _verdict(concerns: Sequence[str], fine: str) -> str:
+    # A bar in the text of an error would end it.
+    told = "; ".join(concerns).replace("|", "/").replace("\n", " ")
+    return f"STATSCACHE WANTING: {told}" if concerns else f"STATSCACHE OK: {fine}"
 
 
 def _show_status(

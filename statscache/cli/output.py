@@ -1,0 +1,47 @@
+"""Standard output that cannot be written to: the disk behind it is full, or its reader has gone."""
+
+import io
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+
+from typing_extensions import Buffer
+
+from statscache.exceptions import OutputError
+
+
+@contextmanager
+def guarded() -> Iterator[None]:
+    """Tell failures of standard output from those of other files, and flush it at the end.
+
+    Raises:
+        BrokenPipeError: Whoever read it has seen enough.
+        OutputError: It cannot be written to.
+    """
+    plain = sys.__stdout__
+    if plain is None or plain is not sys.stdout:
+        yield
+        return
+    buffered = io.BufferedWriter(_Output(plain.fileno(), "w", closefd=False))
+    out = io.TextIOWrapper(buffered, plain.encoding, plain.errors, line_buffering=plain.line_buffering)
+    with redirect_stdout(out):
+        try:
+            yield
+        finally:
+            out.flush()
+
+
+class _Output(io.FileIO):
+    _failed = False
+
+    def write(self, data: Buffer) -> int:
+        # What is left in buffers after a failure has nowhere to go, and is not to fail again when they are closed.
+        if self._failed:
+            return memoryview(data).nbytes
+        try:
+            return super().write(data)
+        except OSError as error:
+            self._failed = True
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise OutputError(f"cannot write to standard output: {error.strerror}") from error
