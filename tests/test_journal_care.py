@@ -12,7 +12,8 @@ from sqlalchemy import select
 
 from commands import Home
 from conftest import Databases
-from samples import NOON, Buyers, Sales, Site, line
+from samples import NOON, Buyers, Prices, Sales, Site, line
+from statscache.ingest import catchup
 from statscache.ingest.upkeep import Upkeep
 from statscache.message import Message
 from statscache.plugins import Counter
@@ -203,6 +204,73 @@ def test_a_plugin_that_is_rebuilt_later_counts_whole_days_only(database_url: str
         assert list(invariants.broken(connection)) == []
         assert positions.load(connection)["sales"].position == 6
     site.close()
+
+
+def complete_from(site: Site, name: str) -> tuple[str, int | None]:
+    """Return the state of a plugin and from when on it says that it counts."""
+    (row,) = (row for row in site.document("v1/index.json")["plugins"] if row["name"] == name)
+    return row["state"], row["complete_from"]
+
+
+def test_a_plugin_that_was_disabled_meanwhile_begins_anew(database_url: str, tmp_path: Path) -> None:
+    """What it had counted before messages went that it never folded is no whole; one that had folded them goes on."""
+    site = Site(database_url, tmp_path, (Sales, Buyers, Prices))
+    site.feed([line("a", MIDNIGHT)])
+    site.publish()
+    site = site.reopened((Sales, Prices))
+    site.feed([line("b", MIDNIGHT + 5)])
+    site = site.reopened((Sales,))
+    site.feed([line("c", MIDNIGHT + DAY), line("d", MIDNIGHT + 9 * DAY)])
+    assert compaction.remove_old(site.database, ["sales"], 1) == 2
+    site.publish()
+    site = site.reopened((Sales, Buyers, Prices))
+    site.publish()
+    assert complete_from(site, "buyers") == ("rebuilding", None)
+    site.catch_up()
+    site.publish()
+    assert [complete_from(site, name) for name in ("buyers", "prices")] == [("ok", MIDNIGHT + DAY), ("ok", None)]
+    assert (total(site), total(site, "buyers")) == (4, 2)
+    found = {result.name: result for result in recount(site.installation, lambda *_: None)}
+    assert (found["buyers"].skipped, found["buyers"].differences) == ("", [])
+    with site.database.reading() as connection:
+        assert list(invariants.broken(connection)) == []
+    site.close()
+
+
+def test_a_plugin_that_another_process_folds_meanwhile_begins_anew(database_url: str, tmp_path: Path) -> None:
+    """What was removed under it is not skipped in silence, also where it was just being folded, or suspended."""
+    old = Site(database_url, tmp_path / "old", (Sales,))
+    old.feed([line("a", MIDNIGHT)])
+    old.feed([line("b", MIDNIGHT + DAY)])
+    old.feed([line("d", MIDNIGHT + 9 * DAY)])
+    new = Site(database_url, tmp_path / "new", (Sales, Buyers))
+    buyers, watch = new.installation.registry.get("buyers"), new.installation.watchdog
+    ahead = catchup.stretch(new.database, buyers)
+    assert ahead is not None
+    assert compaction.remove_old(old.database, ["sales"], 1) == 2
+    catchup.commit(new.database, buyers, ahead, catchup.look(buyers, ahead, watch), 30.0, watch)
+    new.publish()
+    assert complete_from(new, "buyers") == ("rebuilding", None)
+    new.catch_up()
+    new.publish()
+    assert complete_from(new, "buyers") == ("ok", MIDNIGHT + 2 * DAY)
+    assert (total(new), total(new, "buyers")) == (3, 1)
+    # Once more, with documents that are published already, and that lose most of their rows.
+    new.ingest.suspend("buyers", "a test")
+    old.feed([line(f"e{number}", MIDNIGHT + 19 * DAY) for number in range(9)])
+    old.feed([line("f", MIDNIGHT + 29 * DAY)])
+    assert compaction.remove_old(old.database, ["sales"], 1) == 10
+    new.catch_up()
+    new.publish()
+    assert complete_from(new, "buyers") == ("failed", MIDNIGHT + 2 * DAY)
+    assert total(new, "buyers") == 1
+    new.ingest.resume("buyers")
+    new.catch_up()
+    new.publish()
+    assert complete_from(new, "buyers") == ("ok", MIDNIGHT + 20 * DAY)
+    assert (total(new), total(new, "buyers")) == (13, 1)
+    new.close()
+    old.close()
 
 
 def test_a_release_that_counts_differently_begins_where_the_journal_does(database_url: str, tmp_path: Path) -> None:

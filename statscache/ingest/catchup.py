@@ -40,6 +40,7 @@ def version_of(plugin: Plugin) -> str:
 
 def is_behind(stored: str, ours: str) -> bool:
     """Return whether state of version `stored` has to be folded anew for `ours`; never by an older release."""
+    stored = stored.removesuffix(positions.MISSED)
     return stored != ours and int(stored.split()[0]) <= int(ours.split()[0])
 
 
@@ -91,6 +92,8 @@ class Stretch:
 def stretch(database: Database, plugin: Plugin, after: int | None = None) -> Stretch | None:
     """Return what a plugin has to fold next, or None if there is nothing, or it may not.
 
+    One that has missed messages is put back to the beginning of the journal first.
+
     Args:
         database: Whose journal.
         plugin: The plugin.
@@ -98,17 +101,12 @@ def stretch(database: Database, plugin: Plugin, after: int | None = None) -> Str
     """
     with database.reading() as connection:
         row = positions.load(connection).get(plugin.name)
-        end = journal.head(connection)
-        if row is None or not _may_fold(row, plugin):
-            return None
-        after = row.position if after is None else after
-        if after >= end.position:
-            return None
-        read = [*islice(journal.read(connection, after, end.position), STEP)]
-    places = [position for position, _ in read]
-    # What was removed from the journal leaves holes.
-    folded = places[-1] if len(places) == STEP else end.position
-    return Stretch(after, _dense(places), [line for _, line in read], folded, row.complete_from, end.rewrites)
+        if row is not None and _may_fold(row, plugin):
+            return _read(connection, row, row.position if after is None else after)
+    if row is None or after is not None or not _has_missed(row, plugin):
+        return None
+    _begin_anew(database, plugin)
+    return stretch(database, plugin)
 
 
 @collector.paused()
@@ -212,6 +210,29 @@ def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, wat
         return failed == 0
 
 
+def _read(connection: Connection, row: Position, after: int) -> Stretch | None:
+    end = journal.head(connection)
+    if after >= end.position:
+        return None
+    read = [*islice(journal.read(connection, after, end.position), STEP)]
+    places = [position for position, _ in read]
+    # What was removed from the journal leaves holes.
+    folded = places[-1] if len(places) == STEP else end.position
+    return Stretch(after, _dense(places), [line for _, line in read], folded, row.complete_from, end.rewrites)
+
+
+def _begin_anew(database: Database, plugin: Plugin) -> None:
+    with database.writing() as connection:
+        journal.lock(connection)
+        row = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
+        # Another process may have been faster.
+        if _has_missed(row, plugin):
+            _log.info("plugin %s is folded anew: the journal has lost messages that it had not folded", plugin.name)
+            reset(connection, plugin, row)
+            # The gate takes it for another version: that it counts less is explained.
+            positions.save_rendered(connection, row, row.rendered_through, None)
+
+
 def _dense(places: Sequence[int]) -> Sequence[int]:
     """Return the same places, as a range if they have no holes."""
     whole = range(places[0], places[-1] + 1) if places else range(0)
@@ -228,6 +249,10 @@ def _clear(connection: Connection, plugin: Plugin, row: Position) -> None:
             raise
         mend = f"mend it, then `statscache rebuild {plugin.name}`"
         row.suspended = f"its state could not be made empty: {type(error).__name__}: {error!s:.300}; {mend}"
+
+
+def _has_missed(row: Position, plugin: Plugin) -> bool:
+    return row.suspended is None and row.version == version_of(plugin) + positions.MISSED
 
 
 def _may_fold(row: Position, plugin: Plugin) -> bool:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, Select, delete, exists, func, select, update
 
-from statscache.store import journal
+from statscache.store import journal, positions
 from statscache.store.database import Database
 from statscache.store.schema import journal as journal_table
 from statscache.store.schema import plugin, quarantine, segment
@@ -63,7 +63,8 @@ def remove_old(database: Database, plugins: Sequence[str], keep: int) -> int:
     """Remove segments that nobody needs, and return the number of their messages.
 
     A segment goes when its newest message is older than the UTC day of `through` minus `keep`, each of `plugins` has
-    folded it, and nothing that was set aside refers to it. The identities of its messages stay.
+    folded it, and nothing that was set aside refers to it. The identities of its messages stay. Any other plugin that
+    has not folded it has missed it, and begins anew when it folds.
 
     Args:
         database: The database.
@@ -76,9 +77,13 @@ def remove_old(database: Database, plugins: Sequence[str], keep: int) -> int:
     with database.writing() as connection:
         journal.lock(connection)
         old = _old(connection, plugins, keep).subquery()
-        number, newest = connection.execute(select(func.sum(old.c.messages), func.max(old.c.newest))).one()
+        last = func.max(old.c.first + old.c.messages - 1)
+        number, newest, position = connection.execute(
+            select(func.sum(old.c.messages), func.max(old.c.newest), last)
+        ).one()
         if newest is None:
             return 0
+        positions.miss(connection, position)
         connection.execute(delete(segment).where(segment.c.first.in_(select(old.c.first))))
         until = max((newest // DAY + 1) * DAY, journal.removed(connection).until or 0)
         connection.execute(

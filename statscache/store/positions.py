@@ -11,6 +11,12 @@ from statscache.store.schema import dirty, plugin
 EVERYTHING = "*"
 """The dirty document that stands for all documents of a plugin."""
 
+MISSED = " missed"
+"""What stands behind the version of a plugin that has not folded what is in the journal no longer.
+
+So nobody goes on with its state, whose version it is not; it has to be folded anew.
+"""
+
 _mark = Upsert(dirty, lambda table, new: {"revision": new.revision})
 
 
@@ -21,7 +27,7 @@ class Position:
     Attributes:
         id: The number by which other tables refer to the plugin.
         name: The plugin.
-        version: The version and settings with which the state was folded.
+        version: The version and settings with which the state was folded, and `MISSED` if it is of no use.
         position: Number of the last message of the journal that was folded.
         revision: Rises with each change of the state; a dirty document carries that of its last change.
         oldest: Timestamp of the oldest message that counted; None before the first.
@@ -75,6 +81,18 @@ def save(connection: Connection, rows: Sequence[Position]) -> None:
     )
     values = [{"row": row.id, **{f"new_{name}": getattr(row, name) for name in moved}} for row in rows]
     connection.execute(statement, values)
+
+
+def miss(connection: Connection, position: int) -> None:
+    """Note which plugins have not folded all messages up to `position`, some of which go; the caller holds the journal.
+
+    No plugin's position moves meanwhile.
+    """
+    behind = plugin.c.position < position, ~plugin.c.version.endswith(MISSED)
+    rows = lock(connection, [*connection.scalars(select(plugin.c.id).where(*behind))]).values()
+    for row in rows:
+        row.version += MISSED
+    save(connection, [*rows])
 
 
 def save_rendered(connection: Connection, row: Position, through: int | None, rendered_with: str | None) -> None:
