@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+import urllib3
 
 from commands import Bus, Home, wait_for
 from history_server import Answer, Fault, HistoryServer, Query
@@ -309,24 +310,27 @@ def test_what_is_read_is_bounded(monkeypatch: pytest.MonkeyPatch, fault: Fault, 
         assert len(server.queries) <= 4
 
 
-def poisoned(query: Query, answer: Answer) -> None:
-    """Fail wherever a certain second is asked for."""
-    if query["start"] <= START + 7_000 <= query["end"]:
-        answer.status, answer.body = 500, b"boom"
+def damaged(first: int, last: int) -> Fault:
+    """Return a fault that fails wherever one of these seconds is asked for."""
+
+    def fault(query: Query, answer: Answer) -> None:
+        if query["start"] <= last and query["end"] >= first:
+            answer.status, answer.body = 500, b"boom"
+
+    return fault
 
 
-def test_a_window_that_cannot_be_had_is_a_small_gap_and_the_rest_goes_on(
-    database: str, tmp_path: Path, messages: list[dict[str, Any]]
+@pytest.mark.parametrize("second", [START + 1, START + 7_000])
+def test_a_second_that_cannot_be_had_is_a_small_gap_and_the_rest_goes_on(
+    database: str, tmp_path: Path, messages: list[dict[str, Any]], second: int
 ) -> None:
     """It is narrowed down, recorded and told; when the server is mended, `--gaps` asks for it, and for nothing else."""
-    with HistoryServer(messages, poisoned) as server:
+    with HistoryServer(messages, damaged(second, second)) as server:
         walk = Walk(database, tmp_path, server)
         walk.go()
-        ((start, end),) = walk.gaps
-        assert start <= START + 7_000 <= end
-        assert end - start < 120
-        assert walk.incomplete == walk.gaps
-        assert all("status 500" in str(part.error) or "several times" in str(part.error) for part in walk.lost)
+        start, end = second - 1, second + 1
+        assert walk.incomplete == walk.gaps == [(start, end)]
+        assert all("status 500" in str(part.error) for part in walk.lost)
         server.fault = None
         server.queries.clear()
         walk.go(only_gaps=True)
@@ -340,12 +344,7 @@ def test_hours_that_cannot_be_had_do_not_keep_what_follows_from_coming(
 ) -> None:
     """However many windows of them fail in a row, they are a gap, as long as the server answers for another time."""
     bad = START + 3_600, START + 4 * 3_600
-
-    def damaged(query: Query, answer: Answer) -> None:
-        if query["start"] < bad[1] and query["end"] >= bad[0]:
-            answer.status, answer.body = 500, b"boom"
-
-    with HistoryServer(messages, damaged) as server:
+    with HistoryServer(messages, damaged(bad[0], bad[1] - 1)) as server:
         walk = Walk(database, tmp_path, server)
         walk.go()
         ((start, end),) = walk.gaps
@@ -355,6 +354,62 @@ def test_hours_that_cannot_be_had_do_not_keep_what_follows_from_coming(
         server.fault = None
         walk.go(only_gaps=True)
         assert (walk.total, walk.gaps) == (len(messages), [])
+    walk.site.close()
+
+
+def test_a_stretch_that_cannot_be_had_takes_little_of_its_window_along(
+    database: str, tmp_path: Path, messages: list[dict[str, Any]]
+) -> None:
+    """What follows in the same window is asked for, as long as the server answers for its end."""
+    with HistoryServer(messages, damaged(START + 10, START + 1_000)) as server:
+        walk = Walk(database, tmp_path, server)
+        walk.go(jobs=1)
+        assert walk.gaps[0][0] < START + 10
+        assert walk.gaps[-1][1] == START + 1_001
+        assert len(server.queries) < 500
+    walk.site.close()
+
+
+def test_a_window_is_given_up_soon_where_the_server_is_away() -> None:
+    """Few requests tell that it is, however large the window; all of it is missing."""
+    with HistoryServer([], failing(503, 1)) as server:
+        parts = datagrepper.Datagrepper(server.url, 1.0, threading.Event()).fetch(START, START + 7 * 86_400)
+        assert (parts[0].start, parts[-1].end) == (START, START + 7 * 86_400)
+        assert all(part.error for part in parts)
+        assert len(server.queries) <= 50
+
+
+@pytest.mark.parametrize("version", ["raw", "v2/search"])
+def test_rows_of_another_time_than_was_asked_for_complete_nothing(
+    database: str, tmp_path: Path, messages: list[dict[str, Any]], version: str
+) -> None:
+    """A cache that answers whatever is asked with what it has, is no server of history."""
+    with HistoryServer([row("old", START - 30 * 86_400)]) as old:
+        url = f"{old.url.removesuffix('raw')}{version}?start={START - 31 * 86_400}&end={START}&page=1"
+        kept = urllib3.request("GET", f"{url}&rows_per_page=100&order=asc").data
+
+    def cached(_query: Query, answer: Answer) -> None:
+        answer.body = kept
+
+    with HistoryServer(messages, cached) as server:
+        walk = Walk(database, tmp_path, server)
+        with pytest.raises(SourceError, match=r"a row of the second 143\d+ came, where \d+ to \d+ was asked for"):
+            walk.go()
+        assert (walk.total, walk.incomplete) == (0, [(START, END)])
+    walk.site.close()
+
+
+def test_an_integer_that_python_does_not_read_costs_no_more_than_its_row(database: str, tmp_path: Path) -> None:
+    """It is set aside, as those are that it reads, and its window is complete."""
+
+    def lengthened(_query: Query, answer: Answer) -> None:
+        answer.body = answer.body.replace(b'"long"', b"9" * 5_000)
+
+    with HistoryServer([row("good", START + 5), {**row("bad", START + 6), "msg": {"n": "long"}}], lengthened) as server:
+        walk = Walk(database, tmp_path, server)
+        outcome = walk.go()
+        assert (outcome.accepted, outcome.set_aside) == (1, 1)
+        assert walk.incomplete == []
     walk.site.close()
 
 

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import cycle, islice
 from typing import Any, NamedTuple
@@ -49,7 +50,7 @@ _SILENCES = 10
 """Times the seconds of the longest silence that an answer may take."""
 
 _PATIENCE = 8
-"""Failures in a row after which a window is split no further."""
+"""Failures in a row after which a window is split no further, unless its last second can be had."""
 
 
 class Part(NamedTuple):
@@ -71,6 +72,21 @@ class Part(NamedTuple):
 class _Page(NamedTuple):
     total: int
     rows: list[dict[str, Any]]
+
+
+@dataclass
+class _Patience:
+    """How failures are taken while one window is fetched.
+
+    Attributes:
+        end: Its end, in seconds since 1970 UTC.
+        left: Failures in a row that are still put up with.
+        answers: Whether the server answers for its last second; None until that matters.
+    """
+
+    end: int
+    left: int = _PATIENCE
+    answers: bool | None = None
 
 
 class _Failed(Exception):
@@ -121,31 +137,51 @@ class Datagrepper:
         parts: list[Part] = []
         rows = 0
         with suppress(_Stopped):
-            for part in self._parts(start, end, [_PATIENCE]):
+            for part in self._parts(start, end, _Patience(end)):
                 parts.append(part)
                 rows += len(part.lines)
                 if rows >= MOST:
                     break
         return parts
 
-    def _parts(self, start: int, end: int, patience: list[int]) -> Iterator[Part]:
-        error: str | None = "the server failed several times before it"
-        if patience[0] > 0:
-            try:
-                yield Part(start, end, self._window(start, end))
-                patience[0] = _PATIENCE
-                return
-            except _TooLarge:
-                error = None
-            except _Failed as failed:
-                patience[0] -= 1
-                error = str(failed)
-        if error is not None and (end - start == 1 or patience[0] <= 0):
-            yield Part(start, end, [], error)
+    def _parts(self, start: int, end: int, patience: _Patience) -> Iterator[Part]:
+        if patience.answers is False:
+            yield Part(start, end, [], "the server failed several times before it")
             return
+        try:
+            yield Part(start, end, self._window(start, end))
+            patience.left = _PATIENCE
+            return
+        except _TooLarge:
+            pass
+        except _Failed as failed:
+            patience.left -= 1
+            if end - start == 1 or not self._is_worth_halving(end, patience):
+                yield Part(start, end, [], str(failed))
+                return
         middle = (start + end) // 2
         yield from self._parts(start, middle, patience)
         yield from self._parts(middle, end, patience)
+
+    def _is_worth_halving(self, end: int, patience: _Patience) -> bool:
+        """Return whether a window that failed, and ends there, may have parts that do not."""
+        if patience.left > 0:
+            return True
+        if self._answers(end):
+            patience.left = _PATIENCE
+            return True
+        # All of it is damaged, or the server is away. What follows is asked for only where it is not away.
+        if patience.answers is None:
+            patience.answers = end < patience.end and self._answers(patience.end)
+        return False
+
+    def _answers(self, end: int) -> bool:
+        """Return whether the server answers for the last second before `end`."""
+        try:
+            self._page(end - 1, end, 1, "asc")
+        except _Failed:
+            return False
+        return True
 
     def _window(self, start: int, end: int) -> list[bytes]:
         rows = self._by_time(start, end)
@@ -211,7 +247,9 @@ class Datagrepper:
             try:
                 with self._answer(url) as response:
                     if response.status == 200:
-                        return _parsed(self._body(response))
+                        found = _parsed(self._body(response))
+                        _check(found.rows, start, end)
+                        return found
                     if response.status < 500 and response.status not in (408, 429):
                         raise SourceError(
                             f"{self._url} refuses to be searched, with status {response.status}:"
@@ -268,9 +306,9 @@ def _asked_to_wait(response: urllib3.BaseHTTPResponse) -> float:
 
 
 def _parsed(data: bytes) -> _Page:
-    # The standard library's parser keeps NaN and long integers as they are, which are the one parser's to refuse.
+    # The standard library's parser keeps NaN and long integers, which are the one parser's to refuse, row by row.
     try:
-        answer = json.loads(data)
+        answer = json.loads(data, parse_int=_integer)
     except (ValueError, RecursionError) as error:
         raise _Failed(f"no JSON: {error}") from error
     rows = answer.get("raw_messages") if isinstance(answer, dict) else None
@@ -278,6 +316,26 @@ def _parsed(data: bytes) -> _Page:
     if type(total) is not int or not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise _Failed("JSON, but no page of rows: expected raw_messages and total")
     return _Page(total, rows)
+
+
+def _integer(digits: str) -> int | float:
+    """Return a whole number; infinity, which is no JSON, for one of more digits than Python reads."""
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)
+
+
+def _check(rows: list[dict[str, Any]], start: int, end: int) -> None:
+    """Refuse rows that nobody asked for: who sends them does not know what is complete.
+
+    Raises:
+        _Failed: A row has a time before `start` or after `end`.
+    """
+    for row in rows:
+        second = _second(row)
+        if second and not start <= second <= end:
+            raise _Failed(f"a row of the second {second} came, where {start} to {end} was asked for")
 
 
 def _second(row: dict[str, Any]) -> int:
