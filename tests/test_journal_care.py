@@ -289,6 +289,30 @@ def test_a_release_that_counts_differently_begins_where_the_journal_does(databas
     mended.close()
 
 
+def test_large_messages_are_folded_a_few_at_a_time(site: Site) -> None:
+    """Memory is flat whatever the size of messages: a step of a catch-up, and of a recount, ends at so many bytes."""
+    body = {"thing": "x" * 100_000}
+    site.feed([line(f"{number:x}", NOON + number, body=body) for number in range(200)])
+    site.feed([line(f"{number:x}", NOON + number, body=body) for number in range(200, 400)])
+    site.ingest.rebuild(["buyers"])
+    plugin = site.installation.registry.get("buyers")
+    after, sizes = 0, []
+    while (ahead := catchup.stretch(site.database, plugin, after)) is not None:
+        assert (ahead.after, ahead.folded) == (after, after + len(ahead.records))
+        sizes.append(sum(map(len, ahead.records)))
+        after = ahead.folded
+    assert after == 400
+    assert max(sizes) < 2**24 + 101_000
+    site.catch_up()
+    site.publish()
+    assert total(site, "buyers") == 400
+    told: list[int] = []
+    found = [*recount(site.installation, lambda done, _: told.append(done))]
+    assert len(told) == len(sizes) == 3
+    assert told[-1] == 400
+    assert not any(result.differences for result in found)
+
+
 def test_an_export_backfills_to_the_same_data(database_url: str, tmp_path: Path) -> None:
     """Whatever the form of the archive, an installation that takes it in publishes the same snapshot."""
     home = Home(tmp_path / "home", STATSCACHE_DATABASE__URL=database_url)

@@ -1,9 +1,8 @@
 """A plugin that is behind the journal's end catches up from the journal; nobody asks the archive again."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -24,7 +23,10 @@ from statscache.store.quarantine import SetAside
 from statscache.wording import counted
 
 STEP = 10_000
-"""Messages that are folded in one transaction."""
+"""Messages that are folded in one transaction at most."""
+
+STEP_BYTES = 16 * 1024 * 1024
+"""Bytes of messages at which a transaction ends."""
 
 _log = logging.getLogger(__name__)
 
@@ -87,6 +89,18 @@ class Stretch:
     folded: int
     complete_from: int | None
     rewrites: int
+
+
+def portion(read: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """Return the next messages of those that are read of the journal, as many as are folded in one transaction."""
+    taken: list[tuple[int, bytes]] = []
+    size = 0
+    for place, record in read:
+        taken.append((place, record))
+        size += len(record)
+        if len(taken) >= STEP or size >= STEP_BYTES:
+            break
+    return taken
 
 
 def stretch(database: Database, plugin: Plugin, after: int | None = None) -> Stretch | None:
@@ -214,10 +228,10 @@ def _read(connection: Connection, row: Position, after: int) -> Stretch | None:
     end = journal.head(connection)
     if after >= end.position:
         return None
-    read = [*islice(journal.read(connection, after, end.position), STEP)]
+    read = portion(journal.read(connection, after, end.position))
     places = [position for position, _ in read]
-    # What was removed from the journal leaves holes.
-    folded = places[-1] if len(places) == STEP else end.position
+    # What was removed from the journal leaves holes, also at its end.
+    folded = places[-1] if places else end.position
     return Stretch(after, _dense(places), [line for _, line in read], folded, row.complete_from, end.rewrites)
 
 

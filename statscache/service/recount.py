@@ -4,9 +4,10 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
-from itertools import islice, zip_longest
+from itertools import zip_longest
 from pathlib import Path
 
+from statscache.ingest import catchup
 from statscache.ingest.combining import Placed, combine
 from statscache.ingest.fold import fold
 from statscache.ingest.observing import Observed, observe
@@ -18,7 +19,6 @@ from statscache.store import Database, journal, positions
 from statscache.store.journal import Head, Removed
 from statscache.store.positions import Position
 
-_STEP = 10_000
 _SHOWN = 5
 
 
@@ -58,8 +58,8 @@ def recount(installation: Installation, tell: Callable[[int, int], None]) -> Ite
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="statscache-"))
         scratch = stack.enter_context(closing(Database(f"sqlite:///{Path(directory) / 'recount.db'}")))
         scratch.prepare()
-        records = (record for _, record in journal.read(connection, 0, end.position))
-        for folded in _fold(scratch, since, records if since else iter(()), end.through):
+        read = journal.read(connection, 0, end.position)
+        for folded in _fold(scratch, since, read if since else iter(()), end.through):
             tell(folded, total)
         with scratch.reading() as recounted:
             fresh = positions.load(recounted)
@@ -84,14 +84,14 @@ def _excuse(plugin: Plugin, row: Position | None, end: Head, removed: Removed) -
 
 
 def _fold(
-    scratch: Database, since: Mapping[Plugin, int | None], records: Iterator[bytes], through: int | None
+    scratch: Database, since: Mapping[Plugin, int | None], read: Iterator[tuple[int, bytes]], through: int | None
 ) -> Iterator[int]:
-    """Fold all records into the state of plugins in an empty database, and yield how many are folded by now.
+    """Fold all messages into the state of plugins in an empty database, and yield how many are folded by now.
 
     Args:
         scratch: The empty database.
         since: The plugins, each with the timestamp before which messages do not count for it.
-        records: The records.
+        read: The messages, as they are read of the journal.
         through: Timestamp of the newest.
     """
     interested = {plugin: Registry([plugin]).interested for plugin in since}
@@ -100,7 +100,8 @@ def _fold(
             positions.register(connection, plugin.name, "recount")
             plugin.clear(connection, positions.load(connection)[plugin.name].id)
     at = 0
-    while lines := list(islice(records, _STEP)):
+    while portion := catchup.portion(read):
+        lines = [line for _, line in portion]
         messages = [*enumerate(map(Message.from_record, lines))]
         places = range(at + 1, at + 1 + len(lines))
         placed, times = Placed(lines, places), [message.timestamp for _, message in messages]
