@@ -28,6 +28,7 @@ class Contributors(Counter):
     shared = ("bots",)
     people = True
     unbounded = True
+    takes = ()
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(with_bots(settings))
@@ -70,6 +71,7 @@ class UniqueContributors(Distinct):
     unit = "people"
     depends_on = ("agent",)
     shared = ("bots",)
+    takes = ()
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(with_bots(settings))
@@ -93,6 +95,7 @@ class UniqueContributorsByCategory(Distinct):
     dimensions = ("category",)
     depends_on = ("agent", "category")
     shared = ("bots",)
+    takes = ()
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(with_bots(settings))

@@ -25,6 +25,7 @@ class KarmaReceived(Counter):
     unbounded = True
     # Which cycle is the current one changes at the end of a day.
     clocks = (86400,)
+    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str, str], int], ...]:
         recipient, points = _recipient(message), _points(message)
@@ -57,6 +58,7 @@ class KarmaGiven(KarmaReceived):
         " away for each --, in the release cycle that the message names, else in that of the newest Fedora release at"
         " the time. What people give themselves does not count."
     )
+    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str, str], int], ...]:
         giver, points = message.agent, _points(message)

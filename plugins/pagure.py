@@ -22,6 +22,7 @@ class Pagure(Counter):
     unit = "events"
     topics = _TOPICS
     depends_on = ()
+    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[()]]:
         return ((),)
@@ -37,6 +38,7 @@ class PagureByEvent(Counter):
     dimensions = ("event",)
     topics = _TOPICS
     depends_on = ("name",)
+    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str]]:
         return ((_event(message),),)
@@ -55,6 +57,7 @@ class PagureByProject(Counter):
     dimensions = ("project",)
     topics = _TOPICS
     unbounded = True
+    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         project = _project(message.body)
@@ -77,6 +80,7 @@ class PagureByUser(Counter):
     shared = ("bots",)
     people = True
     unbounded = True
+    takes = ()
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(with_bots(settings))
@@ -99,6 +103,7 @@ class PullRequests(Counter):
     unit = "pull requests"
     dimensions = ("outcome",)
     topics = ("pagure.pull-request.new", _CLOSED)
+    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str]]:
         if message.name != _CLOSED:
@@ -118,6 +123,7 @@ class PullRequestsByTimeToMerge(Counter):
     unit = "pull requests"
     dimensions = ("within",)
     topics = (_CLOSED,)
+    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         seconds = _seconds_to_merge(message)
@@ -137,6 +143,7 @@ class SecondsToMerge(Counter):
     )
     unit = "seconds"
     topics = (_CLOSED,)
+    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[tuple[()], int], ...]:
         seconds = _seconds_to_merge(message)

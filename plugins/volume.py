@@ -18,6 +18,7 @@ class Volume(Counter):
     title = "Messages"
     definition = "One is counted for each message that is accepted from the bus, whatever it says."
     depends_on = ()
+    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[()]]:
         return ((),)
@@ -34,6 +35,7 @@ class VolumeByCategory(Counter):
     )
     dimensions = ("category",)
     depends_on = ("category",)
+    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str | None]]:
         return ((message.category,),)
@@ -48,6 +50,7 @@ class VolumeByTopic(Counter):
     dimensions = ("topic",)
     depends_on = ("topic",)
     unbounded = True
+    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str]]:
         return ((message.topic,),)
@@ -66,6 +69,7 @@ class VolumeByUser(Counter):
     depends_on = ("usernames",)
     people = True
     unbounded = True
+    takes = ()
 
     def observe(self, message: Message) -> list[tuple[str]]:
         return [(user,) for user in message.usernames]
@@ -83,6 +87,7 @@ class VolumeByPackage(Counter):
     dimensions = ("package",)
     depends_on = ("packages",)
     unbounded = True
+    takes = ()
 
     def observe(self, message: Message) -> list[tuple[str]]:
         return [(package,) for package in message.packages]
@@ -100,6 +105,7 @@ class VolumeByRelease(Counter):
     )
     dimensions = ("release",)
     topics = TOPICS
+    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         found = release(message)
@@ -120,6 +126,7 @@ class VolumeByAgent(Counter):
     shared = ("bots",)
     people = True
     unbounded = True
+    takes = ()
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(with_bots(settings))
@@ -145,6 +152,7 @@ class VolumeByKindOfAgent(Counter):
     dimensions = ("kind",)
     depends_on = ("agent",)
     shared = ("bots",)
+    takes = ()
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(with_bots(settings))

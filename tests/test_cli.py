@@ -118,6 +118,26 @@ def test_all_errors_of_a_configuration_are_told_at_once(call: Call) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('enabled = ["volum"]', "[plugins] enabled: 'volum' fits no installed plugin; installed are: "),
+        ("settings.volum = {}", "[plugins.settings.volum]: there is no such plugin; installed are: "),
+        ("settings.volume-by-category.limt = 3", "[plugins.settings.volume-by-category] limt: is unknown; known here"),
+    ],
+)
+def test_a_configuration_that_does_not_fit_the_plugins_is_refused(call: Call, text: str, reason: str) -> None:
+    """A misspelt name takes down no site, and no statistic is counted anew."""
+    assert call("publish").status == 0
+    published = Path("public/v1/index.json").read_bytes()
+    Path("statscache.toml").write_text(f"[plugins]\n{text}\n")
+    for command in (("config", "check"), ("status",), ("publish",)):
+        done = call(*command)
+        assert (done.status, done.out) == (2, "")
+        assert reason in done.err
+    assert Path("public/v1/index.json").read_bytes() == published
+
+
+@pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
         ("missing.toml", None, "cannot read the configuration missing.toml: No such file or directory"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from statscache.exceptions import PluginError, UnknownPlugin
+from statscache.exceptions import ConfigurationError, PluginError, UnknownPlugin
 from statscache.plugins import Counter, Latest, Plugin, registry
 from statscache_plugins.volume import Volume
 
@@ -151,11 +151,14 @@ def test_patterns_choose_and_settings_reach_the_plugin(install: Callable[..., No
     def refuse(self: Any, settings: Any = None) -> None:
         raise ValueError(f"colour {settings['colour']} is unknown")
 
-    install(a=lambda: [Volume, define(name="builds-by-owner"), define(name="picky", __init__=refuse)])
+    install(
+        a=lambda: [define(name=name) for name in ("volume", "builds-by-owner")],
+        b=lambda: define(name="picky", __init__=refuse),
+    )
     assert [plugin.name for plugin in registry.load(["builds-*"])] == ["builds-by-owner"]
     loaded = registry.load(["*"], {"volume": {"a": 1}, "picky": {"colour": "red"}})
     assert loaded.get("volume").settings == {"a": 1}
-    assert [problem.reason for problem in loaded.problems] == ["shop.a:PLUGINS: ValueError: colour red is unknown"]
+    assert [problem.reason for problem in loaded.problems] == ["shop.b:PLUGINS: ValueError: colour red is unknown"]
 
 
 def test_shared_settings_reach_who_asks_and_give_way_to_its_own(install: Callable[..., None]) -> None:
@@ -173,6 +176,30 @@ def test_shared_settings_reach_who_asks_and_give_way_to_its_own(install: Callabl
         "asks-for-nothing": {},
         "has-its-own": {"bots": ["koschei"], "colour": "red"},
     }
+
+
+def test_names_that_fit_no_installed_plugin_are_refused_all_at_once(install: Callable[..., None]) -> None:
+    """So is a setting that a plugin does not know, if it says which it knows; of others, any is taken."""
+    install(a=lambda: [define(name="volume"), define(name="knows", takes=("colour",), shared=("bots",))])
+    known: dict[str, dict[str, Any]] = {"volume": {"any": 1}, "knows": {"colour": "red", "bots": []}}
+    assert len(registry.load(["*", "know*"], known, shared={"bots": []})) == 2
+    with pytest.raises(ConfigurationError) as refused:
+        registry.load(["vol*", "volum"], {"volumes": {}, "knows": {"color": 1}}, shared={"bot": []})
+    assert str(refused.value).splitlines() == [
+        "the configuration does not fit the installed plugins:",
+        "  [plugins.settings.knows] color: is unknown; known here are: bots, colour",
+        "  [plugins] enabled: 'volum' fits no installed plugin; installed are: knows, volume",
+        "  [plugins.settings.volumes]: there is no such plugin; installed are: knows, volume",
+        "  [plugins.shared] bot: no installed plugin asks for it",
+    ]
+
+
+def test_what_may_be_in_an_entry_point_that_failed_is_a_problem_only(install: Callable[..., None]) -> None:
+    """A plugin that cannot be loaded does not stop the others, also where the configuration names it."""
+    install(broken=fail, good=lambda: Volume)
+    loaded = registry.load(["volume", "gone"], {"gone": {}})
+    assert [plugin.name for plugin in loaded] == ["volume"]
+    assert [problem.name for problem in loaded.problems] == ["broken", "gone"]
 
 
 def test_a_plugin_that_is_not_active_is_unknown() -> None:

@@ -10,6 +10,7 @@ from statscache.cli.verify import verify
 from statscache.config import check_database, find
 from statscache.plugins import BaseModel, Plugin
 from statscache.service.health import health
+from statscache.service.installation import load_plugins
 from statscache.store import Database, invariants, quarantine
 from statscache.store.copying import copy
 from statscache.store.quarantine import SetAside
@@ -127,7 +128,8 @@ def config_group() -> None:
 @passed
 def check(context: Context) -> None:
     """Check the configuration, with all its errors at once."""
-    context.load()
+    config = context.load()
+    context.warn(load_plugins(config.plugins, config.privacy))
     click.echo(f"{find(context.file) or 'the built-in configuration'} is in order")
 
 

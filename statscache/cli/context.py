@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import config
 from statscache.config import Config
+from statscache.plugins.registry import Registry
 from statscache.service import Installation
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
@@ -49,11 +50,15 @@ class Context:
         """Give the installation, and close it at the end."""
         installation = Installation(self.config)
         try:
-            for problem in installation.registry.problems:
-                self.errors.print(f"[yellow]plugin {problem.name} is not active:[/] {problem.reason}", highlight=False)
+            self.warn(installation.registry)
             yield installation
         finally:
             installation.close()
+
+    def warn(self, registry: Registry) -> None:
+        """Tell of plugins that are not active, because something is wrong with them."""
+        for problem in registry.problems:
+            self.errors.print(f"[yellow]plugin {problem.name} is not active:[/] {problem.reason}", highlight=False)
 
     def progress(self) -> Progress:
         """Return a bar on a terminal; elsewhere it shows nothing, and the caller prints lines."""

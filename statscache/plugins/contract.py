@@ -96,6 +96,8 @@ class Plugin(ABC):
         topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
             dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
         version: Raise it when `observe` changes its mind: the statistic is then folded anew from the journal.
+        takes: Names of the settings that its table `[plugins.settings.NAME]` may have, besides those in `shared`; any
+            other is an error of the configuration. None: any are taken.
         shared: Names of the settings that it takes from `[plugins.shared]` where its own table does not have them.
         people: Whether keys are people, or documents name them: such a plugin is off where these are not wanted.
         unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
@@ -114,6 +116,7 @@ class Plugin(ABC):
     dimensions: ClassVar[tuple[str, ...]] = ()
     topics: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
+    takes: ClassVar[tuple[str, ...] | None] = None
     shared: ClassVar[tuple[str, ...]] = ()
     people: ClassVar[bool] = False
     unbounded: ClassVar[bool] = False

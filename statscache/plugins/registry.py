@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from statscache.exceptions import UnknownPlugin
+from statscache.exceptions import ConfigurationError, UnknownPlugin
 from statscache.plugins.contract import Plugin
 
 GROUP = "statscache.plugin"
@@ -92,15 +92,20 @@ def load(
         settings: A table of settings for each plugin, by name.
         shared: Settings for each plugin that asks for them, where its own table does not have them.
         people: Whether plugins about people are wanted; else these are turned off.
+
+    Raises:
+        ConfigurationError: A pattern or a table is of no installed plugin, or a plugin does not know a setting.
     """
     classes: dict[str, tuple[type[Plugin], EntryPoint]] = {}
     problems: list[Problem] = []
+    broken = False
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
         # An entry point is foreign code: whatever it raises is its own problem alone.
         try:
             found = [*_classes(point)]
         except Exception as error:
             problems.append(Problem(point.name, f"{point.value}: {type(error).__name__}: {error}"))
+            broken = True
             continue
         for cls in found:
             other = classes.get(cls.name)
@@ -109,6 +114,16 @@ def load(
                 problems.append(Problem(cls.name, reason))
                 continue
             classes[cls.name] = (cls, point)
+    installed = {name: cls for name, (cls, _) in classes.items()}
+    wrong = [*_unknown_settings(installed, settings or {})]
+    missing = dict(_missing(installed, enabled, settings or {}, shared or {}))
+    if broken:
+        # Whether what is missing is in what failed to load cannot be told, and the other plugins run.
+        problems += [Problem(name, reason) for name, reason in missing.items()]
+    else:
+        wrong += missing.values()
+    if wrong:
+        raise ConfigurationError("\n  ".join(["the configuration does not fit the installed plugins:", *wrong]))
     plugins: list[Plugin] = []
     turned_off: list[type[Plugin]] = []
     for name, (cls, point) in classes.items():
@@ -123,6 +138,40 @@ def load(
         except Exception as error:
             problems.append(Problem(name, f"{point.value}: {type(error).__name__}: {error}"))
     return Registry(plugins, problems, turned_off)
+
+
+def _missing(
+    installed: Mapping[str, type[Plugin]],
+    enabled: Sequence[str],
+    settings: Mapping[str, Mapping[str, Any]],
+    shared: Mapping[str, Any],
+) -> Iterator[tuple[str, str]]:
+    """Yield what is meant for no installed plugin, and what is said of it."""
+    names = f"installed are: {', '.join(sorted(installed)) or 'none'}"
+    for pattern in enabled:
+        if pattern != "*" and not any(fnmatch.fnmatchcase(name, pattern) for name in installed):
+            yield pattern, f"[plugins] enabled: {pattern!r} fits no installed plugin; {names}"
+    for name in settings:
+        if name not in installed:
+            yield name, f"[plugins.settings.{name}]: there is no such plugin; {names}"
+    asked = {key for cls in installed.values() for key in cls.shared}
+    for key in shared:
+        if key not in asked:
+            yield key, f"[plugins.shared] {key}: no installed plugin asks for it"
+
+
+def _unknown_settings(
+    installed: Mapping[str, type[Plugin]], settings: Mapping[str, Mapping[str, Any]]
+) -> Iterator[str]:
+    for name, table in settings.items():
+        takes = installed[name].takes if name in installed else None
+        if takes is None:
+            continue
+        known = {*takes, *installed[name].shared}
+        told = ", ".join(sorted(known)) or "none"
+        for key in table:
+            if key not in known:
+                yield f"[plugins.settings.{name}] {key}: is unknown; known here are: {told}"
 
 
 def _classes(point: EntryPoint) -> Iterator[type[Plugin]]:

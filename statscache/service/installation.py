@@ -8,7 +8,11 @@ from statscache.store import Database
 
 
 def load_plugins(plugins: PluginsSection, privacy: PrivacySection) -> Registry:
-    """Load the plugins that a configuration enables, with all that it says of them, in whatever process."""
+    """Load the plugins that a configuration enables, with all that it says of them, in whatever process.
+
+    Raises:
+        ConfigurationError: The configuration does not fit the installed plugins.
+    """
     registry = load(plugins.enabled, plugins.settings, shared=plugins.shared, people=privacy.people)
     for plugin in registry:
         plugin.suppressed = frozenset(privacy.suppressed)
@@ -29,16 +33,16 @@ class Installation:
         ingest: The door of the database, with every plugin registered there.
 
     Raises:
-        ConfigurationError: The database's URL is wrong.
+        ConfigurationError: The database's URL is wrong, or the configuration does not fit the installed plugins.
         SchemaError: The database cannot be opened, or has another release's schema.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.database = Database(config.database.url)
-        self.database.prepare()
         plugins = config.plugins
         self.registry: Registry = load_plugins(plugins, config.privacy)
+        self.database = Database(config.database.url)
+        self.database.prepare()
         self.watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
         self.ingest = Ingest(
             self.database,
