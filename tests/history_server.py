@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
@@ -108,7 +109,7 @@ class HistoryServer:
             self.fault(query, answer)
         time.sleep(answer.delay)
         try:
-            handler.send_response(answer.status)
+            handler.send_response_only(answer.status)
             handler.send_header("Content-Length", str(len(answer.body)))
             for name, value in answer.headers.items():
                 handler.send_header(name, value)
@@ -137,7 +138,8 @@ class HistoryServer:
         rows = [shape(message) for message in found[size * (page - 1) : size * page]]
         pages = -(-len(found) // size)
         body = {"raw_messages": rows, "total": len(found), "pages": pages, "count": len(rows), "arguments": {}}
-        return Answer(200, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json", "Date": formatdate(usegmt=True)}
+        return Answer(200, json.dumps(body).encode(), headers)
 
 
 def _v1(message: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import gzip
 import random
 import threading
 import time
+from email.utils import formatdate
 from itertools import count, islice
 from pathlib import Path
 from typing import Any
@@ -438,6 +439,40 @@ def test_a_server_that_is_away_ends_the_walk_and_it_goes_on_from_there(
     walk.site.close()
 
 
+@pytest.mark.parametrize("answered", [0, 1])
+def test_a_server_that_is_away_makes_no_gap_of_what_the_bus_brought(
+    database: str, tmp_path: Path, answered: int
+) -> None:
+    """However little is asked for, and wherever in a window it goes away: what was heard is not called missing."""
+
+    def away(query: Query, answer: Answer) -> None:
+        if query["end"] - query["start"] > 1_000 or len(server.queries) > datagrepper._ATTEMPTS + answered:
+            answer.status, answer.body = 503, b""
+
+    with HistoryServer([], away) as server:
+        walk = Walk(database, tmp_path, server)
+        walk.site.feed([orjson.dumps(row("heard", END - 1_800))], "fedmsg", connected=END - 2_000)
+        wanted = [(END - 1_800, END)]
+        with pytest.raises(SourceError, match=r"does not answer: .*status 503"):
+            [*history.walk(walk.site.installation, wanted, jobs=1, stopping=threading.Event())]
+        assert walk.gaps == []
+        server.fault = None
+        walk.go()
+        assert (walk.gaps, walk.incomplete) == ([], [])
+    walk.site.close()
+
+
+def test_the_last_second_that_is_asked_for_may_be_the_bad_one(
+    database: str, tmp_path: Path, messages: list[dict[str, Any]]
+) -> None:
+    """It is a gap like any other, for the server answers for the present."""
+    with HistoryServer(messages, damaged(END, END)) as server:
+        walk = Walk(database, tmp_path, server)
+        walk.go()
+        assert walk.gaps == [(END - 1, END)]
+    walk.site.close()
+
+
 def test_an_address_that_is_none_is_said_at_once(database: str, tmp_path: Path) -> None:
     """A request that is refused as such is not tried again."""
     with HistoryServer([], failing(404, 1)) as server:
@@ -491,6 +526,34 @@ def test_what_is_young_is_fetched_and_not_called_complete(
     walk.site.close()
 
 
+@pytest.mark.parametrize(
+    ("date", "now"),
+    [
+        (formatdate(END + 60, usegmt=True), END + 60),
+        (formatdate(END + 30 * 86_400, usegmt=True), END + 86_400),
+        ("Thu, 01 Jan 99999 00:00:00 GMT", END + 86_400),
+        ("soon", END + 86_400),
+        ("", END + 86_400),
+    ],
+)
+def test_a_clock_that_is_fast_calls_nothing_complete_that_is_to_come(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, date: str, now: int
+) -> None:
+    """The server's clock has a say in what is past, where it tells; the earlier of the two holds."""
+    monkeypatch.setattr("time.time", lambda: END + 86_400.0)
+
+    def dated(_query: Query, answer: Answer) -> None:
+        answer.headers["Date"] = date
+
+    with HistoryServer([row("m", START)], dated) as server:
+        walk = Walk(database, tmp_path, server)
+        wanted = history.wanted(walk.site.installation, None, None, only_gaps=False)
+        assert [*history.walk(walk.site.installation, wanted, jobs=1, stopping=threading.Event())]
+        with walk.site.database.reading() as connection:
+            assert coverage.missing(connection, START, END + 86_400) == [(now - history.SETTLED, END + 86_400)]
+    walk.site.close()
+
+
 def test_bad_rows_are_set_aside_and_keep_nothing_up(database: str, tmp_path: Path) -> None:
     """NaN, long integers, lone surrogates and long rows are refused one by one, as they are from the bus."""
     good = row("good", START + 5)
@@ -520,7 +583,12 @@ def test_the_command_tells_what_came_and_what_is_missing(tmp_path: Path, message
     """It ends with status 1 where something is missing, `status` lists the gap, and `--gaps` mends that and no more."""
     home = Home(tmp_path / "home")
     second = int(messages[500]["timestamp"])
-    with HistoryServer(messages, failing(200, 1)) as server:
+
+    def proxied(query: Query, answer: Answer) -> None:
+        if query["start"] <= second <= query["end"]:
+            answer.body = b"<html><h1>Proxy Error</h1></html>"
+
+    with HistoryServer(messages, proxied) as server:
         home.configure(f'[sources.datagrepper]\nurl = "{server.url}"\nstart = 2015-08-08T12:00:00Z\n')
         done = home.run("backfill", "--start", str(second), "--end", str(second + 1), status=1)
         assert done.stdout.startswith("0 read, 0 accepted")

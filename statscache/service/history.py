@@ -1,8 +1,8 @@
 """History from a server: window after window is fetched, several at a time, and accepted in order, oldest first.
 
 Progress is coverage: what is known to be complete is not asked for again, so a walk that was killed goes on where it
-was, whoever starts it. A window that cannot be had becomes a gap, and the rest goes on; where several in a row cannot
-be had, nor the last second, it is the server, and the walk ends.
+was, whoever starts it. A window that cannot be had becomes a gap, and the rest goes on; where nothing was had behind
+it, nor can the present second be, it is the server, and the walk ends.
 """
 
 import threading
@@ -157,32 +157,29 @@ def walk(
                     # What is fetched behind it is too wide as well.
                     _drop(waiting)
                     windows.return_to(at)
-                if all(part.error for part in parts):
-                    failed += parts
-                    failures += 1
-                    if failures < _FAILURES:
-                        continue
-                    # What was given out is as likely to fail, and need not be waited for.
-                    _drop(waiting)
-                    windows.return_to(at)
-                    last = wanted[-1][1]
-                    if not (probe := _result(pool.submit(source.fetch, last - 1, last), stopping)):
-                        return
-                    if probe[0].error:
-                        raise SourceError(
-                            f"{server.url} does not answer: {failed[0].error}; run again to go on from where it stopped"
-                        )
-                    yield Step(at, Outcome(), _lose(installation, failed))
-                    failed, failures = [], 0
-                    continue
-                windows.learn(at - start, sum(len(part.lines) for part in parts))
-                failed += [part for part in parts if part.error]
                 outcome = Outcome()
+                lost: list[Part] = []
                 for part in parts:
-                    outcome += _accept(installation, part, settled)
-                yield Step(at, outcome, _lose(installation, failed))
+                    if part.error:
+                        failed.append(part)
+                    else:
+                        outcome += _accept(installation, part, settled)
+                        lost, failed = lost + failed, []
+                        failures = 0
+                if not all(part.error for part in parts):
+                    windows.learn(at - start, sum(len(part.lines) for part in parts))
+                    yield Step(at, outcome, _lose(installation, lost))
+                failures += bool(failed)
+                if failures < _FAILURES:
+                    continue
+                # What was given out is as likely to fail, and need not be waited for.
+                _drop(waiting)
+                windows.return_to(at)
+                if not _is_there(source, server.url, failed, pool, stopping):
+                    return
+                yield Step(at, Outcome(), _lose(installation, failed))
                 failed, failures = [], 0
-            if failed:
+            if failed and _is_there(source, server.url, failed, pool, stopping):
                 yield Step(failed[-1].end, Outcome(), _lose(installation, failed))
         finally:
             halt.set()
@@ -197,6 +194,24 @@ def _result(future: Future[list[Part]], stopping: threading.Event) -> list[Part]
         except TimeoutError:
             continue
     return []
+
+
+def _is_there(
+    source: Datagrepper, url: str, failed: list[Part], pool: ThreadPoolExecutor, stopping: threading.Event
+) -> bool:
+    """Return whether the server answers for the present second, so that what failed is missing there.
+
+    Returns:
+        False where `stopping` is set first.
+
+    Raises:
+        SourceError: It does not.
+    """
+    now = int(time.time())
+    probe = _result(pool.submit(source.fetch, now - 1, now), stopping)
+    if any(part.error for part in probe):
+        raise SourceError(f"{url} does not answer: {failed[0].error}; run again to go on from where it stopped")
+    return bool(probe)
 
 
 def _drop(waiting: deque[tuple[Interval, int, Future[list[Part]]]]) -> None:
@@ -216,8 +231,10 @@ def _accept(installation: Installation, part: Part, settled: int) -> Outcome:
         ]
         fitting = [line for line in lines if len(line) <= most] if long else lines
         outcome += installation.ingest.take(Delivery(NAME, fitting, oversize=long))
-    if not part.error:
-        complete(installation, part.start, min(part.end, settled))
+    # This machine's clock may be fast, and what it takes for the past be still to come.
+    if part.clock is not None:
+        settled = min(settled, part.clock - SETTLED)
+    complete(installation, part.start, min(part.end, settled))
     return outcome
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from itertools import cycle, islice
 from typing import Any, NamedTuple
 from urllib.parse import urlencode, urljoin
@@ -61,12 +62,14 @@ class Part(NamedTuple):
         end: Its end.
         lines: Its messages, one JSON document each; one that was sent at the very end may be among them.
         error: Why it could not be had; None if it was, whole.
+        clock: What the server's clock showed when they came, likewise; None where it does not tell.
     """
 
     start: int
     end: int
     lines: list[bytes]
     error: str | None = None
+    clock: int | None = None
 
 
 class _Page(NamedTuple):
@@ -114,6 +117,7 @@ class Datagrepper:
         self._url = url
         self._longest = timeout * _SILENCES
         self._stopping = stopping
+        self._clock: int | None = None
         self._pool = urllib3.PoolManager(
             maxsize=16,
             timeout=Timeout(connect=min(timeout, 10.0), read=timeout),
@@ -149,7 +153,7 @@ class Datagrepper:
             yield Part(start, end, [], "the server failed several times before it")
             return
         try:
-            yield Part(start, end, self._window(start, end))
+            yield Part(start, end, self._window(start, end), clock=self._clock)
             patience.left = _PATIENCE
             return
         except _TooLarge:
@@ -249,6 +253,7 @@ class Datagrepper:
                     if response.status == 200:
                         found = _parsed(self._body(response))
                         _check(found.rows, start, end)
+                        self._clock = _clock(response)
                         return found
                     if response.status < 500 and response.status not in (408, 429):
                         raise SourceError(
@@ -303,6 +308,14 @@ def _asked_to_wait(response: urllib3.BaseHTTPResponse) -> float:
         return Retry().get_retry_after(response) or 0.0
     except (HTTPError, ValueError, OverflowError):
         return 0.0
+
+
+def _clock(response: urllib3.BaseHTTPResponse) -> int | None:
+    """Return what the server's clock shows, in seconds since 1970 UTC; None where it does not tell."""
+    try:
+        return int(parsedate_to_datetime(response.headers.get("Date", "")).timestamp())
+    except (ValueError, OverflowError):
+        return None
 
 
 def _parsed(data: bytes) -> _Page:
