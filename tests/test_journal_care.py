@@ -18,7 +18,7 @@ from statscache.ingest.upkeep import Upkeep
 from statscache.message import Message
 from statscache.plugins import Counter
 from statscache.service.recount import recount
-from statscache.store import compaction, invariants, journal, positions, schema
+from statscache.store import compaction, invariants, journal, positions, quarantine, schema
 
 DAY = 86_400
 MIDNIGHT = NOON - 43_200
@@ -311,6 +311,51 @@ def test_large_messages_are_folded_a_few_at_a_time(site: Site) -> None:
     assert len(told) == len(sizes) == 3
     assert told[-1] == 400
     assert not any(result.differences for result in found)
+
+
+def test_a_recount_leaves_out_what_is_set_aside(database_url: str, tmp_path: Path) -> None:
+    """Of a plugin that raised, was mended and has not retried yet, the state is right, and so it is afterwards."""
+    site = Site(database_url, tmp_path, (Sales, Picky))
+    site.feed([line("a", NOON), line("b", NOON + 1, body={"bad": True}), line("c", NOON + 2)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Picky, "observe", lambda _, message: [(message.topic,)])
+        for _ in ("before", "after"):
+            found = [*recount(site.installation, lambda *_: None)]
+            assert [(result.name, result.skipped, result.differences) for result in found] == [
+                ("picky", "", []),
+                ("sales", "", []),
+            ]
+            with site.database.reading() as connection:
+                assert all(site.ingest.retry(item) for item in quarantine.listed(connection))
+        site.publish()
+        assert total(site, "picky") == 3
+    site.close()
+
+
+def test_a_recount_passes_over_the_state_of_another_release(database_url: str, tmp_path: Path) -> None:
+    """It says so: a release that counts differently would come to something else, rightly."""
+    site = Site(database_url, tmp_path, (Mended,))
+    site.feed([line("a", NOON)])
+    site = site.reopened((Sales,))
+    (found,) = recount(site.installation, lambda *_: None)
+    assert (found.skipped, found.differences) == ("its state is of another release, or of other settings", [])
+    site.close()
+
+
+def test_plugins_are_watched_while_they_are_recounted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever hangs there ends the process, and is known by name, as everywhere."""
+    site.feed([line("a", NOON)])
+    noted: list[str] = []
+    observed: list[str] = []
+
+    def observe(_: Sales, message: Message) -> Iterator[Any]:
+        observed.append(f"{noted[-1]}, {message.id}")
+        yield None, None
+
+    monkeypatch.setattr(site.installation.watchdog, "note", lambda plugin, what: noted.append(f"{plugin.name}: {what}"))
+    monkeypatch.setattr(Sales, "observe", observe)
+    assert [*recount(site.installation, lambda *_: None)]
+    assert observed == ["sales: a recount of 1 message from position 1, a"]
 
 
 def test_an_export_backfills_to_the_same_data(database_url: str, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
+from typing import NamedTuple
 
 from statscache.ingest import catchup
 from statscache.ingest.combining import Placed, combine
@@ -14,10 +15,12 @@ from statscache.ingest.observing import Observed, observe
 from statscache.message import Message
 from statscache.plugins import Plugin, Table
 from statscache.plugins.registry import Registry
+from statscache.plugins.watch import Watch
 from statscache.service.installation import Installation
-from statscache.store import Database, journal, positions
+from statscache.store import Database, journal, positions, quarantine
 from statscache.store.journal import Head, Removed
 from statscache.store.positions import Position
+from statscache.wording import counted
 
 _SHOWN = 5
 
@@ -41,6 +44,13 @@ class Recount:
     differences: list[tuple[object, object]] = field(default_factory=list)
 
 
+class _Share(NamedTuple):
+    """What of the journal counts for a plugin: what is not older than a timestamp, and not set aside for it."""
+
+    complete_from: int | None
+    set_aside: frozenset[int]
+
+
 def recount(installation: Installation, tell: Callable[[int, int], None]) -> Iterator[Recount]:
     """Yield what the recount of each plugin found.
 
@@ -53,13 +63,17 @@ def recount(installation: Installation, tell: Callable[[int, int], None]) -> Ite
         rows = positions.load(connection)
         end, removed = journal.head(connection), journal.removed(connection)
         excused = {plugin: _excuse(plugin, rows.get(plugin.name), end, removed) for plugin in installation.registry}
-        since = {plugin: rows[plugin.name].complete_from for plugin, excuse in excused.items() if not excuse}
+        shares = {
+            plugin: _Share(rows[plugin.name].complete_from, quarantine.places(connection, plugin.name))
+            for plugin, excuse in excused.items()
+            if not excuse
+        }
         total = end.position - removed.messages
         directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="statscache-"))
         scratch = stack.enter_context(closing(Database(f"sqlite:///{Path(directory) / 'recount.db'}")))
         scratch.prepare()
-        read = journal.read(connection, 0, end.position)
-        for folded in _fold(scratch, since, read if since else iter(()), end.through):
+        read = journal.read(connection, 0, end.position) if shares else iter(())
+        for folded in _fold(scratch, shares, read, end.through, installation.watchdog):
             tell(folded, total)
         with scratch.reading() as recounted:
             fresh = positions.load(recounted)
@@ -78,25 +92,32 @@ def _excuse(plugin: Plugin, row: Position | None, end: Head, removed: Removed) -
         return "it keeps rows by rules of its own, which may depend on more than messages"
     if row is None or row.position != end.position:
         return "it has not folded the whole journal"
+    if row.version != catchup.version_of(plugin):
+        return "its state is of another release, or of other settings"
     if (row.complete_from or 0) < (removed.until or 0):
         return "it counted messages that the journal keeps no longer"
     return ""
 
 
 def _fold(
-    scratch: Database, since: Mapping[Plugin, int | None], read: Iterator[tuple[int, bytes]], through: int | None
+    scratch: Database,
+    shares: Mapping[Plugin, _Share],
+    read: Iterator[tuple[int, bytes]],
+    through: int | None,
+    watch: Watch,
 ) -> Iterator[int]:
     """Fold all messages into the state of plugins in an empty database, and yield how many are folded by now.
 
     Args:
         scratch: The empty database.
-        since: The plugins, each with the timestamp before which messages do not count for it.
+        shares: The plugins, each with what counts for it.
         read: The messages, as they are read of the journal.
         through: Timestamp of the newest.
+        watch: Is told which plugin is at work.
     """
-    interested = {plugin: Registry([plugin]).interested for plugin in since}
+    interested = {plugin: Registry([plugin]).interested for plugin in shares}
     with scratch.writing() as connection:
-        for plugin in since:
+        for plugin in shares:
             positions.register(connection, plugin.name, "recount")
             plugin.clear(connection, positions.load(connection)[plugin.name].id)
     at = 0
@@ -107,19 +128,26 @@ def _fold(
         placed, times = Placed(lines, places), [message.timestamp for _, message in messages]
         with scratch.writing() as connection:
             rows = positions.load(connection)
-            for plugin, complete_from in since.items():
+            for plugin, (complete_from, set_aside) in shares.items():
+                wanted = [
+                    (index, message)
+                    for index, message in messages
+                    if interested[plugin](message.name) and portion[index][0] not in set_aside
+                ]
                 observed = Observed()
-                observe(plugin, [pair for pair in messages if interested[plugin](pair[1].name)], observed)
-                fold(
-                    connection,
-                    plugin,
-                    rows[plugin.name],
-                    combine(plugin, observed, placed.since(complete_from, times)),
-                    places=places,
-                    source="journal",
-                    through=through,
-                    budget=float("inf"),
-                )
+                about = f"a recount of {counted(len(wanted), 'message')} from position {portion[0][0]}"
+                with watch.working(plugin, about):
+                    observe(plugin, wanted, observed)
+                    fold(
+                        connection,
+                        plugin,
+                        rows[plugin.name],
+                        combine(plugin, observed, placed.since(complete_from, times)),
+                        places=places,
+                        source="journal",
+                        through=through,
+                        budget=float("inf"),
+                    )
             positions.save(connection, [*rows.values()])
         at += len(lines)
         yield at

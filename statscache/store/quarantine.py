@@ -68,6 +68,12 @@ def find(connection: Connection, plugin: str, position: int) -> int | None:
     return number
 
 
+def places(connection: Connection, plugin: str) -> frozenset[int]:
+    """Return the positions of the messages of the journal that are set aside for a plugin."""
+    query = select(quarantine.c.position).where(quarantine.c.plugin == plugin)
+    return frozenset(connection.scalars(query))
+
+
 def load(connection: Connection, item: SetAside) -> bytes | None:
     """Return the bytes of what is no message; None for a message of the journal, or what is set aside no longer."""
     ours = quarantine.c.id == item.id, quarantine.c.plugin == item.plugin
