@@ -37,6 +37,10 @@ class ExportError(StatscacheError, OSError):
     """An archive could not be written; what was at its place is still there."""
 
 
+class DamagedArchive(SourceError):
+    """An archive ends in the middle of its compression, or is damaged; what came before it can be had."""
+
+
 class OutputError(StatscacheError, OSError):
     """Standard output cannot be written to."""
 

@@ -1,6 +1,7 @@
 """Bad input: each kind gets its clear outcome on both databases, and the rest goes through."""
 
 import gzip
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -119,6 +120,14 @@ def test_a_directory_is_refused_with_the_mend(site: Site, tmp_path: Path) -> Non
     """A directory is no archive."""
     with pytest.raises(SourceError, match="is a directory; name the files in it"):
         read(site, tmp_path)
+
+
+def test_a_pipe_is_refused_with_the_mend(site: Site, tmp_path: Path) -> None:
+    """Whoever writes to it is not waited for."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("-")):
+        with pytest.raises(SourceError, match=f"^{path}: a pipe cannot be read, .*; write it to a file"):
+            read(site, path)
 
 
 def test_a_missing_file_is_named(site: Site, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The command line: what it prints and where, how it ends, and what it says of every mistake."""
 
+import gzip
 import json
 import os
 import signal
@@ -251,6 +252,25 @@ def test_files_that_cannot_be_read_do_not_stop_the_others(call: Call, archive: P
         assert reason in done.err
 
 
+def test_what_is_said_of_a_damaged_archive_is_true(call: Call, archive: Path) -> None:
+    """A backfill has taken what came before the damage; `try` has taken nothing."""
+    Path("cut.gz").write_bytes(gzip.compress(archive.read_bytes())[:-8])
+    done = call("backfill", "cut.gz")
+    assert (done.status, done.out[:22]) == (1, "22 read, 20 accepted, ")
+    assert done.err.endswith("; what could be read was taken. Get it anew and run again\n")
+    done = call("try", "volume", "cut.gz")
+    assert (done.status, done.out) == (1, "")
+    assert done.err.startswith("statscache: cut.gz is truncated or damaged: ")
+    assert "taken" not in done.err
+
+
+def test_the_topics_of_one_plugin_widen_the_row_of_no_other(call: Call) -> None:
+    """Of the table of plugins they are the last column."""
+    header, *rows = call("plugins").out.splitlines()
+    assert header.split()[-2:] == ["title", "topics"]
+    assert min(map(len, rows)) < max(map(len, rows)) / 2
+
+
 def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
     """`status --max-age`, and a retry that fails."""
     assert call("status").status == 0
@@ -452,6 +472,10 @@ def test_numbers_and_their_words_agree(call: Call, archive: Path) -> None:
     assert "20 messages in 1 segment (" in call("status").out
     assert "1 retained snapshot: no faults" in call("verify", "public").out
     assert " 1 requests" not in call("publish").out
+    Path("statscache.db").unlink()
+    Path("one").write_bytes(line("one", NOON))
+    call("backfill", "one")
+    assert "volume: agrees, 4 rows of 1 message\n" in call("verify", "--journal").out
 
 
 @pytest.mark.parametrize("option", ["--force", "--resume"])

@@ -370,6 +370,8 @@ def test_an_export_backfills_to_the_same_data(database_url: str, tmp_path: Path)
     home.run("backfill", "archive")
     expected = home.json("publish")["id"]
     written = [home.run("journal", "export").stdout.encode()]
+    assert home.run("journal", "export", "-").stdout.encode() == written[0]
+    assert not (home.directory / "-").exists()
     for name in ("out", "out.gz", "out.zst"):
         assert home.run("journal", "export", name).stdout == f"51 messages in {name}\n"
         other = Home(tmp_path / f"from {name}")
@@ -406,7 +408,7 @@ def test_an_export_replaces_archives_only(tmp_path: Path) -> None:
         assert "nothing was written: " in done.stderr
     assert {path.name: path.read_bytes() for path in home.directory.iterdir()} == before
     assert "1 message " in home.run("status").stdout
-    assert home.run("journal", "export", "archive").stdout == "1 messages in archive\n"
+    assert home.run("journal", "export", "archive").stdout == "1 message in archive\n"
 
 
 def test_old_messages_go_by_themselves_where_it_is_configured(tmp_path: Path) -> None:

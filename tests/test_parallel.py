@@ -288,19 +288,24 @@ def test_a_worker_that_is_killed_loses_nothing(tmp_path: Path) -> None:
     assert again["read"] < 45_000
 
 
-def test_ctrl_c_ends_all_processes_and_loses_nothing(tmp_path: Path) -> None:
-    """As at a terminal, all processes get the signal; none is left, and the next run carries on."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_all_processes_and_loses_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, which all processes get as at a terminal, or SIGTERM: none is left, and the next run carries on."""
     home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", BRAKE)))
     name = archive(home, messages(60_000))
     brake = home.directory / "brake"
     brake.touch()
     with home.start("backfill", name, "--jobs", "2", start_new_session=True) as service:
         service.await_log("transaction begins", 2)
-        os.killpg(service.process_id, signal.SIGINT)
+        if number == signal.SIGINT:
+            os.killpg(service.process_id, number)
+        else:
+            service.send(number)
         status, log = service.end(None)
         assert status == 1
         assert log.rstrip().endswith("statscache: interrupted")
         assert "Traceback" not in log
+        assert "Warning" not in log
         wait_for(lambda: not group(service.process_id), lambda: f"left: {group(service.process_id)}")
     brake.unlink()
     before = home.json("status")["journal"]["messages"]

@@ -42,7 +42,7 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
     if json_:
         show_json({"plugins": listed, "problems": problems})
         return
-    columns = ["name", "kind", "state", "dimensions", "topics", "title"]
+    columns = ["name", "kind", "state", "dimensions", "title", "topics"]
     rows = [[_cell(row[column]) or ("all" if column == "topics" else "-") for column in columns] for row in listed]
     show_table(columns, rows)
 

@@ -7,6 +7,7 @@ import click
 
 from statscache.cli.context import Context, passed
 from statscache.service.export import export, refuse_others, replacing
+from statscache.wording import counted
 
 
 @click.group("journal")
@@ -18,11 +19,13 @@ def journal_group() -> None:
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @passed
 def export_command(context: Context, file: Path | None) -> None:
-    """Write the journal as an archive to FILE, or to standard output.
+    """Write the journal as an archive to FILE, or without it, or with -, to standard output.
 
     FILE is compressed if its name ends in .gz or .zst. An archive that was there stays until the new
     one is whole; another file is not replaced.
     """
+    if file == Path("-"):
+        file = None
     if file is not None and file.exists() and not file.is_file():
         raise click.UsageError(f"{file} is no file; leave it out to write to standard output")
     with context.installation() as installation, context.progress() as bar:
@@ -37,7 +40,7 @@ def export_command(context: Context, file: Path | None) -> None:
         refuse_others(installation, file)
         with replacing(file) as out:
             number = export(installation, out, progress)
-    click.echo(f"{number:,} messages in {file}")
+    click.echo(f"{counted(number, 'message')} in {file}")
 
 
 COMMANDS = (journal_group,)

@@ -12,7 +12,7 @@ import click
 
 from statscache import testing
 from statscache.cli.context import Context, as_json, passed, show_json
-from statscache.exceptions import SourceError
+from statscache.exceptions import DamagedArchive, SourceError
 from statscache.ingest import Outcome
 from statscache.publish import Report
 from statscache.service import Installation, backfill, history, run
@@ -64,6 +64,11 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     return stopping
+
+
+def end_as_interrupted() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that it ends its workers first."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def tell(snapshot: Snapshot, reports: Sequence[Report]) -> None:
@@ -135,6 +140,7 @@ def backfill_command(
         raise click.UsageError(f"history from datagrepper is fetched here, and at most {_WINDOWS} windows at a time")
     if start is not None and end is not None and start >= end:
         raise click.UsageError("--start must be before --end")
+    end_as_interrupted()
     whole = Outcome()
     with context.installation() as installation:
         if files:
@@ -168,9 +174,11 @@ def _read(
                     whole += outcome
                     told(consumed, outcome.read)
         except SourceError as error:
-            if len(files) > 1:
-                click.echo(f"statscache: {error}", err=True)
             failure = str(error)
+            if isinstance(error, DamagedArchive):
+                failure += ". Get it anew and run again"
+            if len(files) > 1:
+                click.echo(f"statscache: {failure}", err=True)
             unread += 1
     if complete and not unread:
         backfill.complete(installation, *complete)
@@ -267,6 +275,7 @@ def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
 @passed
 def rebuild(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: str | None) -> None:
     """Fold the journal anew into PLUGINS; what they published stays up until they have caught up."""
+    end_as_interrupted()
     with context.installation() as installation, working(installation, jobs, scheduler) as workers:
         installation.ingest.rebuild(plugins)
         _catch_up(context, installation, workers)

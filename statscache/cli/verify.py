@@ -135,4 +135,4 @@ def _verdict(result: Recount) -> str:
     if result.skipped:
         return f"not compared: {result.skipped}"
     verdict = "differs" if result.differences else "agrees"
-    return f"{verdict}, {result.compared:,} rows of {result.messages:,} messages"
+    return f"{verdict}, {counted(result.compared, 'row')} of {counted(result.messages, 'message')}"

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from statscache.exceptions import SourceError
+from statscache.exceptions import DamagedArchive, SourceError
 from statscache.ingest import Delivery, Outcome
 from statscache.service.installation import Installation
 from statscache.service.parallel import Workers, caught_up, prepared
@@ -35,7 +35,8 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
         workers: Who parses, observes and sums up; this process if nobody else does.
 
     Raises:
-        SourceError: The file cannot be read, or is damaged; what came before was accepted.
+        DamagedArchive: The file is damaged; what came before was accepted.
+        SourceError: It cannot be read.
         WorkerError: The workers failed; what came before was accepted.
     """
     name = _name(path)
@@ -54,9 +55,11 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
     try:
         for consumed, delivery, made in prepared(deliveries, installation.ingest, workers):
             yield consumed, installation.ingest.take(delivery, made)
-    except SourceError:
+    except SourceError as error:
         # There is nothing more to read in it, and what replaces it is another file.
         _forget(installation, name)
+        if isinstance(error, DamagedArchive):
+            raise DamagedArchive(f"{error}; what could be read was taken") from error
         raise
     _forget(installation, name)
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import zstandard
 
-from statscache.exceptions import SourceError
+from statscache.exceptions import DamagedArchive, SourceError
 
 _CHUNK = 1 << 20
 _KEPT_OF_OVERSIZE = 65_536
@@ -51,17 +51,23 @@ def read(path: Path, *, offset: int, max_line: int, max_lines: int, max_bytes: i
         max_bytes: Bytes at which a chunk ends, beyond which it goes by one line at most.
 
     Raises:
-        SourceError: The file cannot be read, or ends in the middle of its compression; what came before it was
-            yielded.
+        DamagedArchive: It is damaged, or ends in the middle of its compression; what came before was yielded.
+        SourceError: The file cannot be read.
     """
+    if path.is_fifo() or path.is_socket() or (path == Path("-") and not path.exists()):
+        mend = "write it to a file, and give that"
+        raise SourceError(
+            f"{path}: a pipe cannot be read, for nobody could carry on where an interrupted run was; {mend}"
+        )
     try:
         with path.open("rb", buffering=0) as file:
             yield from _chunks(path, file, offset, max_line, max_lines, max_bytes)
     except IsADirectoryError as error:
         raise SourceError(f"{path} is a directory; name the files in it") from error
     except _DAMAGE as error:
-        message = f"{path} is truncated or damaged: {error}; what could be read was taken. Get it anew and run again"
-        raise SourceError(message) from error
+        raise DamagedArchive(f"{path} is truncated or damaged: {error}") from error
+    except SourceError:
+        raise
     except OSError as error:
         raise SourceError(f"{path}: {error.strerror or error}") from error
 
