@@ -356,6 +356,28 @@ def test_a_queue_that_had_to_be_made_anew_leaves_a_gap(broker: RabbitMQ, tmp_pat
         broker.drop()
 
 
+def test_a_queue_that_was_made_and_could_not_be_bound_kept_nothing(broker: RabbitMQ, tmp_path: Path) -> None:
+    """What is sent before its bindings are mended is missing, and said to be, before another message comes."""
+    home = installed(broker, tmp_path / "home", f"sqlite:///{tmp_path}/statscache.db")
+    with home.start("consume") as service:
+        service.await_log("is heard")
+        broker.publish(lines(0, 1))
+        await_accepted(home, 1, service)
+        end(service)
+    broker.drop()
+    bus = home.directory / "bus.toml"
+    right = bus.read_text()
+    bus.write_text(f'{right}[[bindings]]\nqueue = "{QUEUE}"\nexchange = "typo"\nrouting_keys = ["#"]\n')
+    with home.start("consume") as service:
+        service.await_log("no exchange 'typo'")
+        end(service)
+    bus.write_text(right)
+    with home.start("consume") as service:
+        service.await_log("is heard")
+        wait_for(lambda: len(home.json("status")["gaps"]) == 1, lambda: service.text)
+        end(service)
+
+
 def test_the_callback_accepts_each_message_before_it_is_acknowledged(
     home: Home, broker: RabbitMQ, tmp_path: Path
 ) -> None:

@@ -72,6 +72,20 @@ def test_a_live_source_that_was_away_leaves_a_gap(database_url: str, tmp_path: P
     site.close()
 
 
+def test_a_clock_that_was_fast_hides_no_gap(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it said before it was set back counts no longer; how far everything has come, messages say."""
+    site = Site(database_url, tmp_path, (Sales,))
+    fast, right = NOON + 86_400, NOON + 60
+    monkeypatch.setattr("time.time", lambda: float(fast))
+    site.feed([line("1", NOON)], "fedmsg", connected=fast + 1)
+    monkeypatch.setattr("time.time", lambda: float(right))
+    site.feed([line("2", right)], "fedmsg", connected=fast + 1)
+    monkeypatch.setattr("time.time", lambda: NOON + 36_000.0)
+    site.feed([line("3", NOON + 36_000)], "fedmsg", connected=NOON + 36_000)
+    assert gaps(site) == [(NOON, NOON + 36_000)]
+    site.close()
+
+
 LEFT, BACK = NOON, NOON + 600
 """When a service goes away and is connected again."""
 
@@ -130,6 +144,7 @@ def test_a_bus_that_is_behind_leaves_a_gap_from_what_was_last_taken(
     site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, (Sales,))
     monkeypatch.setattr(time, "time", lambda: float(NOON + 900))
     site.feed([line("1", NOON + 1), line("2", NOON), line("fast", NOON + 1100)], "fedmsg", connected=NOON)
+    monkeypatch.setattr(time, "time", lambda: float(NOON + 1500))
     site.feed([line("3", NOON + 1500)], "fedmsg", connected=NOON + 1000)
     assert gaps(site) == [(NOON + 1, NOON + 1000)]
     site.close()

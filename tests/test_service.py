@@ -21,8 +21,8 @@ from statscache.config import Config
 from statscache.exceptions import PublishError
 from statscache.publish import Publisher
 from statscache.service import Consumer
+from statscache.store import coverage, journal, locks, positions
 from statscache.store import database as store
-from statscache.store import journal, locks, positions
 
 RAISES = """
 from statscache.plugins import Counter
@@ -354,6 +354,40 @@ def test_messages_wait_for_a_database_that_is_locked(
     holder.close()
     consumer.stop()
     assert (consumer.outcome.read, consumer.outcome.accepted) == (100, 100)
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_clock_that_is_set_while_we_hear_hides_no_gap(
+    keeps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The gap is on disk before another message comes; a source that keeps what is sent leaves none."""
+    monkeypatch.chdir(tmp_path)
+    late, left = 0.0, time.time()
+    monkeypatch.setattr("time.time", lambda clock=time.time: clock() + late)
+
+    def listen(id: str) -> Consumer:
+        consumer = Consumer(Config(), keeps=keeps)
+        consumer.start()
+        consumer.offer(line(id, int(left - 7_200)))
+        wait_for(lambda: consumer.outcome.read == 1, lambda: caplog.text)
+        return consumer
+
+    def gaps() -> list[tuple[int, int]]:
+        database = store.Database("sqlite:///statscache.db")
+        with database.reading() as connection:
+            found = coverage.gaps(connection)
+        database.close()
+        return found
+
+    listen("1").stop()
+    # The machine was away for three hours, and its clock is an hour behind when it starts, until it is set.
+    late = -3_600.0
+    consumer = listen("2")
+    late = 10_800.0
+    wait_for(lambda: "the clock was set by +14400 s" in caplog.text, lambda: caplog.text)
+    wait_for(lambda: keeps or gaps()[-1][1] >= left + 10_800, lambda: str(gaps()))
+    consumer.stop()
+    assert [low <= left for low, _ in gaps()] == ([] if keeps else [True])
 
 
 def test_a_consumer_that_failed_ends_the_service_on_a_quiet_bus(

@@ -16,6 +16,9 @@ from statscache.ingest.outcome import Delivery
 from statscache.store import coverage, sources
 from statscache.store.sources import SourceRow
 
+_ASTRAY = 10
+"""Seconds by which our clock may say that the future was heard, before we take it that it was set back."""
+
 
 def move(connection: Connection, delivery: Delivery, times: Sequence[int], accepted: int) -> None:
     """Move the source of a delivery, and record the gap before it if it leaves one.
@@ -30,10 +33,14 @@ def move(connection: Connection, delivery: Delivery, times: Sequence[int], accep
     now = int(time.time())
     heard = row.heard
     if delivery.connected is not None:
+        connected = min(delivery.connected, now + 1)
         if heard is not None:
-            coverage.record(connection, heard, delivery.connected, complete=False)
-        until = min(now, median_low(times)) if times else delivery.connected
-        heard = max(until, delivery.connected, heard or 0)
+            if heard > now + _ASTRAY:
+                # What the clock said before it was set back is worth nothing; messages say at least something.
+                heard = min(now, row.newest or now)
+            coverage.record(connection, heard, connected, complete=False)
+        until = min(now, median_low(times)) if times else connected
+        heard = max(until, connected, heard or 0)
     newest = max(times, default=row.newest)
     moved = replace(
         row,

@@ -26,6 +26,10 @@ BATCH_BYTES = 8 * 1024 * 1024
 BATCH_SECONDS = 1.0
 """Seconds that the first message of a batch waits for others."""
 
+CLOCK_STEP = 10.0
+"""Seconds by which this machine's clock may be set, or by which the machine may sleep, before a live source is taken to
+be heard anew."""
+
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts while the database is down; each is twice the one before."""
 
@@ -64,6 +68,8 @@ class Consumer:
         self._thread = threading.Thread(target=self._run, name="ingest")
         # What is kept for us was never missed.
         self._connected: int | None = 0 if keeps else None
+        self._misses = self._noted = 0
+        self._lead = _lead()
         self.outcome = Outcome()
         self.failure: BaseException | None = None
 
@@ -95,8 +101,9 @@ class Consumer:
         self._progress.rejected()
 
     def missed(self) -> None:
-        """Take note that what was sent before the next message is missing."""
+        """Take note that what was sent until now and did not come is missing."""
         self._connected = int(time.time()) + 1
+        self._misses += 1
 
     def stop(self) -> None:
         """Accept what is in the inbox, and return when it is committed.
@@ -114,11 +121,15 @@ class Consumer:
         lines: list[bytes] = []
         patience, pause = 0.0, SHORTEST_PAUSE
         try:
-            while lines or not (self._stopping.is_set() and self._inbox.empty()):
+            while lines or self._noted < self._misses or not (self._stopping.is_set() and self._inbox.empty()):
                 lines = lines or self._gather(patience)
+                self._look_at_clock()
                 try:
-                    if lines:
+                    # A gap is on disk before the next message comes, for until then we may be gone.
+                    if lines or self._noted < self._misses:
+                        misses = self._misses
                         self._accept(lines)
+                        self._noted = misses
                         self._on_commit(len(lines))
                         lines = []
                     self.outcome += self._installation.ingest.admit_due()
@@ -137,6 +148,17 @@ class Consumer:
             _log.critical("consuming ends", exc_info=True)
             self.failure = error
             self._on_failure()
+
+    def _look_at_clock(self) -> None:
+        """Begin to hear anew if the clock was set: the time since when we hear was told by another clock."""
+        step = _lead() - self._lead
+        if abs(step) < CLOCK_STEP:
+            return
+        _log.warning("the clock was set by %+.0f s, or the machine slept", step)
+        self._lead += step
+        # A source that keeps what is sent has nothing to hear anew, nor has one that was not heard yet.
+        if self._connected:
+            self.missed()
 
     def _gather(self, patience: float) -> list[bytes]:
         """Return the messages that come within `patience` seconds, or as soon as a batch is full."""
@@ -157,3 +179,8 @@ class Consumer:
         started = time.monotonic()
         self.outcome += self._installation.ingest.take(Delivery(self._source, lines, connected=self._connected))
         self._progress.accepted(time.monotonic() - started)
+
+
+def _lead() -> float:
+    """Return by how many seconds the clock that can be set leads the one that cannot."""
+    return time.time() - time.monotonic()

@@ -13,6 +13,7 @@ import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -274,24 +275,35 @@ def _parameters(settings: Mapping[str, Any]) -> pika.URLParameters:
 def _declare(connection: Any, settings: Mapping[str, Any], missed: Callable[[], None]) -> list[str]:
     """Make the queues that are not there, bind all, and return their names.
 
+    What was made and cannot be bound is removed again: found next time, it would be taken for one that kept messages.
+
     Raises:
         SourceError: A queue is not there, and must not be made.
     """
     names: dict[str, str] = {}
-    for name, arguments in settings["queues"].items():
-        names[name] = name
-        if name and _exists(connection, name):
-            continue
-        if settings["passive_declares"]:
-            raise SourceError(f"there is no queue {name!r}, and passive_declares forbids to make it")
+    made: list[str] = []
+    try:
+        for name, arguments in settings["queues"].items():
+            names[name] = name
+            if name and _exists(connection, name):
+                continue
+            if settings["passive_declares"]:
+                raise SourceError(f"there is no queue {name!r}, and passive_declares forbids to make it")
+            with connection.channel() as channel:
+                names[name] = channel.queue_declare(name, **arguments).method.queue
+            made.append(names[name])
         with connection.channel() as channel:
-            names[name] = channel.queue_declare(name, **arguments).method.queue
+            for binding in settings["bindings"]:
+                for key in binding["routing_keys"]:
+                    queue = binding.get("queue", "")
+                    channel.queue_bind(names.get(queue, queue), binding["exchange"], key, binding.get("arguments"))
+    except BaseException:
+        for name in made:
+            with suppress(*_UNREACHABLE), connection.channel() as channel:
+                channel.queue_delete(name)
+        raise
+    if made:
         missed()
-    with connection.channel() as channel:
-        for binding in settings["bindings"]:
-            for key in binding["routing_keys"]:
-                queue = binding.get("queue", "")
-                channel.queue_bind(names.get(queue, queue), binding["exchange"], key, binding.get("arguments"))
     return list(names.values())
 
 
