@@ -438,6 +438,18 @@ def test_a_name_that_is_a_word_is_forgotten_where_such_a_person_is_involved(tmp_
     site.close()
 
 
+def test_a_package_that_no_word_of_a_message_names_is_one_too(tmp_path: Path) -> None:
+    """It would be derived from the message again, so its name is refused; nothing is changed."""
+    site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, PLUGINS)
+    site.feed([line("a", NOON, "org.fedoraproject.prod.kerneltest.release.edit", {"release": {"releasenum": 20}})])
+    before = site.publish().id
+    with pytest.raises(NameRefused, match="1 are about such a package"):
+        forgotten(site, "kernel")
+    assert site.publish().id == before
+    assert is_recounted(site)
+    site.close()
+
+
 def test_names_compare_in_any_case_and_form(database_url: str, tmp_path: Path) -> None:
     """Small and capital letters, and an accent that is a character of its own, make no other person."""
     site = Site(database_url, tmp_path, PLUGINS)

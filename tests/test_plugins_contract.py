@@ -48,6 +48,7 @@ def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
         ({"version": "2"}, "`version` is '2'"),
         ({"version": True}, "`version` is True"),
         ({"shared": "bots"}, "`shared` is 'bots'; give a tuple of names of settings"),
+        ({"takes": "limit"}, "`takes` is 'limit'; give a tuple of names of settings"),
         ({"unbounded": True, "dimensions": ()}, "`unbounded` needs at least one dimension"),
         ({"observe": ...}, "`observe(self, message)` is missing"),
         ({"merge": lambda *_: set()}, "it overrides merge, which the framework owns"),

@@ -249,15 +249,7 @@ def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
     if json_:
         show_json({name: getattr(outcome, name) for name in outcome.__slots__})
         return
-    parts = [
-        f"{outcome.read:,} read",
-        f"{outcome.accepted:,} accepted",
-        f"{outcome.known:,} known" + (f" ({outcome.conflicts:,} of them differ)" if outcome.conflicts else ""),
-        f"{outcome.foreign:,} foreign",
-        f"{outcome.held:,} held",
-        f"{outcome.set_aside:,} set aside",
-    ]
-    click.echo(", ".join(parts))
+    click.echo(outcome)
     if outcome.foreign:
         environments = ", ".join(installation.config.bus.environments)
         click.echo(f"foreign: of other environments than {environments} ([bus] environments)")

@@ -63,6 +63,11 @@ def _show(snapshot: Snapshot, reports: Sequence[Report], json_: bool, written: s
         fields = {name: getattr(snapshot, name) for name in ("generation", "id", "parent", "through")}
         show_json({**fields, "targets": [{name: getattr(row, name) for name in row.__slots__} for row in reports]})
         return
+
+    def cost(report: Report) -> str:
+        # What is not written costs nothing.
+        return f", {counted(report.requests, 'request')}, {report.seconds:.2f} s" if written == "written" else ""
+
     through = iso(snapshot.through) if snapshot.through is not None else "no message yet"
     click.echo(f"generation {snapshot.generation}, snapshot {snapshot.id}, through {through}")
     if snapshot.is_rollback:
@@ -70,8 +75,7 @@ def _show(snapshot: Snapshot, reports: Sequence[Report], json_: bool, written: s
     for report in reports:
         click.echo(
             f"{report.target}: {counted(report.files, 'file')} {written}, {report.objects:,} of them objects,"
-            f" {report.deleted:,} deleted, {counted(report.bytes, 'byte')}, {counted(report.requests, 'request')},"
-            f" {report.seconds:.2f} s"
+            f" {report.deleted:,} deleted, {counted(report.bytes, 'byte')}{cost(report)}"
         )
 
 

@@ -38,7 +38,7 @@ class Found:
         all: Messages that were looked at.
         messages: Messages in whose body or headers it stands as a whole word.
         involving: Those of them that involve a person of that name.
-        packages: Those of the others that are about a package of that name.
+        packages: Messages that involve no such person and are about a package of that name.
         topics: Messages of whose topic it is a part.
         places: Position of the first and the last of them in each segment.
         end: Position of the last message that was looked at.
@@ -102,14 +102,13 @@ class Forgetting:
             return False
         message = Message.from_record(record)
         found.topics += any(occurs(part, self._names) for part in message.topic.split("."))
-        if self._without(message) is message:
-            return False
-        found.messages += 1
-        if self._involved(message):
-            found.involving += 1
-        else:
-            found.packages += any(occurs(package, self._names) for package in message.packages)
-        return True
+        changes = self._without(message) is not message
+        involving = self._involved(message)
+        found.messages += changes
+        found.involving += changes and involving
+        # What no word of a message says is derived from it all the same, again and again.
+        found.packages += not involving and any(occurs(package, self._names) for package in message.packages)
+        return changes
 
     def suppress(self) -> bool:
         """Leave the person out of all messages from now on; return whether that is new."""

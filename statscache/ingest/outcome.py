@@ -55,3 +55,10 @@ class Outcome:
         for field in fields(self):
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
         return self
+
+    def __str__(self) -> str:
+        known = f"{self.known:,} known" + (f" ({self.conflicts:,} of them differ)" if self.conflicts else "")
+        return (
+            f"{self.read:,} read, {self.accepted:,} accepted, {known},"
+            f" {self.foreign:,} foreign, {self.held:,} held, {self.set_aside:,} set aside"
+        )

@@ -66,6 +66,9 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
         yield f"`version` is {cls.version!r}; give a whole number from 1"
     if type(cls.shared) is not tuple or not all(isinstance(name, str) for name in cls.shared):
         yield f"`shared` is {cls.shared!r}; give a tuple of names of settings, such as ('bots',)"
+    takes = () if cls.takes is None else cls.takes
+    if type(takes) is not tuple or not all(isinstance(name, str) for name in takes):
+        yield f"`takes` is {cls.takes!r}; give a tuple of names of settings, such as ('limit',), or None for any"
     if cls.unbounded and not cls.dimensions:
         yield "`unbounded` needs at least one dimension"
     if type(cls.clocks) is not tuple or any(type(width) is not int or width < 1 for width in cls.clocks):

@@ -137,8 +137,8 @@ def _refuse_word(found: Found) -> None:
     common = found.messages > max(_COMMON, _COMMON_SHARE * found.all) and others > found.involving
     if found.topics or found.packages or common:
         raise NameRefused(
-            f"the name is a word too: {others:,} messages hold it and involve no such person, {found.packages:,} of"
-            f" them are about such a package, and {found.topics:,} have it in their topic; nothing was changed."
+            f"the name is a word too: {others:,} messages hold it and involve no such person, {found.packages:,} are"
+            f" about such a package, and {found.topics:,} have it in their topic; nothing was changed."
             " `--where-involved` leaves these alone"
         )
 

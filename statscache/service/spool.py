@@ -105,7 +105,8 @@ class _Spooler:
                     self._spool.release(taken)
                     return
         except SourceError as error:
-            self._spool.fail(taken, str(error))
+            # By the time that somebody reads it, the file is elsewhere.
+            self._spool.fail(taken, str(error).replace(str(taken.path), taken.path.name))
         except BaseException:
             self._spool.release(taken)
             raise
