@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import re
 import threading
 import time
 from email.utils import formatdate
@@ -192,14 +193,16 @@ FAULTS: dict[str, Fault] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_fails_now_and_then_is_asked_for_again(
-    database: str, tmp_path: Path, messages: list[dict[str, Any]], fault: str
+    database: str, tmp_path: Path, messages: list[dict[str, Any]], fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the end everything is there, nothing is called missing, and nothing was set aside."""
+    """In the end everything is there, nothing is called missing, and nothing was set aside; what failed is told."""
     with HistoryServer(messages, FAULTS[fault]) as server:
         walk = Walk(database, tmp_path, server, timeout=1.0)
         outcome = walk.go(jobs=4)
         assert (walk.total, walk.gaps, walk.incomplete) == (len(messages), [], [])
         assert outcome.set_aside == 0
+    if status := re.match(r"\d+", fault):
+        assert f"{server.url}: status {status[0]}; it is asked again in" in caplog.text
     walk.site.close()
 
 

@@ -12,6 +12,7 @@ What is to be known of the server:
 """
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -52,6 +53,8 @@ _SILENCES = 10
 
 _PATIENCE = 8
 """Failures in a row after which a window is split no further, unless its last second can be had."""
+
+_log = logging.getLogger(__name__)
 
 
 class Part(NamedTuple):
@@ -265,7 +268,9 @@ class Datagrepper:
             except (HTTPError, _Failed) as error:
                 reason = error
             if attempt < _ATTEMPTS:
-                self._stopping.wait(min(max(wait, pause), _LONGEST_PAUSE))
+                wait = min(max(wait, pause), _LONGEST_PAUSE)
+                _log.warning("%s: %s; it is asked again in %.1f s", self._url, reason, wait)
+                self._stopping.wait(wait)
             pause *= 2
         raise _Failed(str(reason))
 
