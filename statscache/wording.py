@@ -1,6 +1,11 @@
-"""Numbers as they are said to people."""
+"""Numbers, and texts of others, as they are said to people."""
 
 
 def counted(number: int, noun: str) -> str:
     """Return a number with what it counts, such as `1 message` or `2,000 messages`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def printable(text: str) -> str:
+    """Return a text of others with control characters escaped: it makes no lines, and does nothing to a terminal."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

@@ -47,7 +47,7 @@ def publish(
     with context.installation() as installation:
         publishing = Publishing(installation, targets)
         if dry_run:
-            _show(*publishing.rehearse(), json_, "would be written")
+            _show(*publishing.rehearse(), json_, rehearsed=True)
             return
         if every is not None:
             publishing.publish_every(every, stop_on_signals(), tell)
@@ -58,24 +58,22 @@ def publish(
     _show(snapshot, reports, json_)
 
 
-def _show(snapshot: Snapshot, reports: Sequence[Report], json_: bool, written: str = "written") -> None:
+def _show(snapshot: Snapshot, reports: Sequence[Report], json_: bool, *, rehearsed: bool = False) -> None:
     if json_:
         fields = {name: getattr(snapshot, name) for name in ("generation", "id", "parent", "through")}
         show_json({**fields, "targets": [{name: getattr(row, name) for name in row.__slots__} for row in reports]})
         return
-
-    def cost(report: Report) -> str:
-        # What is not written costs nothing.
-        return f", {counted(report.requests, 'request')}, {report.seconds:.2f} s" if written == "written" else ""
-
     through = iso(snapshot.through) if snapshot.through is not None else "no message yet"
     click.echo(f"generation {snapshot.generation}, snapshot {snapshot.id}, through {through}")
     if snapshot.is_rollback:
         click.echo(f"publishing is held at the tree of generation {snapshot.origin}: `statscache publish --resume`")
+    written = "would be written" if rehearsed else "written"
     for report in reports:
+        # What is not written costs nothing.
+        cost = "" if rehearsed else f", {counted(report.requests, 'request')}, {report.seconds:.2f} s"
         click.echo(
             f"{report.target}: {counted(report.files, 'file')} {written}, {report.objects:,} of them objects,"
-            f" {report.deleted:,} deleted, {counted(report.bytes, 'byte')}{cost(report)}"
+            f" {report.deleted:,} deleted, {counted(report.bytes, 'byte')}{cost}"
         )
 
 

@@ -11,7 +11,7 @@ from statscache.service.recount import Recount, recount
 from statscache.verify import Report, Weight
 from statscache.verify import place as place_of
 from statscache.verify import verify as verify_place
-from statscache.wording import counted
+from statscache.wording import counted, printable
 
 WANTING = 3
 
@@ -68,7 +68,7 @@ def _verify_tree(context: Context, place: str, keys: tuple[Path, ...], json_: bo
 def _show(report: Report) -> None:
     for finding in report.findings:
         others = f" (and {finding.others:,} more)" if finding.others else ""
-        click.echo(f"{_HEADINGS[finding.weight]}: {_printable(finding.path)}{others}: {_printable(finding.problem)}")
+        click.echo(f"{_HEADINGS[finding.weight]}: {printable(finding.path)}{others}: {printable(finding.problem)}")
     if report.snapshot is None:
         click.echo(f"{report.place}: nothing could be verified")
         return
@@ -78,11 +78,6 @@ def _show(report: Report) -> None:
     click.echo(f"{seen}, {counted(report.snapshots, 'retained snapshot')}: {faults}")
     if report.signed_by:
         click.echo(f"signed by {', '.join(report.signed_by)}")
-
-
-def _printable(text: str) -> str:
-    # A hostile tree must not reach the terminal with control characters.
-    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)
 
 
 def _show_json(report: Report) -> None:

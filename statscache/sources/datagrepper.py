@@ -120,6 +120,7 @@ class Datagrepper:
         self._url = url
         self._longest = timeout * _SILENCES
         self._stopping = stopping
+        # As the last answer told it, to whichever thread: they differ by seconds.
         self._clock: int | None = None
         self._pool = urllib3.PoolManager(
             maxsize=16,

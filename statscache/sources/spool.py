@@ -25,6 +25,7 @@ from watchdog.observers import Observer
 
 from statscache.exceptions import SourceError
 from statscache.sources import archive
+from statscache.wording import printable
 
 QUIET = 5.0
 """Seconds for which a file must not have changed when nobody saw that it was closed."""
@@ -225,7 +226,7 @@ class Spool:
         target = _free(self._failed, path.name, _REASON)
         beside = target.with_name(target.name + _REASON)
         # Names may be quoted in it; they make no lines of their own, neither there nor in the log.
-        told = "".join(character if character.isprintable() else repr(character)[1:-1] for character in reason)
+        told = printable(reason)
         # Before the file, so that it never lies there without. What is created exclusively is no link's target.
         with beside.open("x", encoding="utf-8") as file:
             try:
