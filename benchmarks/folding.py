@@ -14,8 +14,8 @@ def measure(directory: Path) -> list[Result]:
     """Rebuild one plugin in the installation that an earlier section left in `directory`."""
     installation = install(directory)
     wall = time.perf_counter()
-    installation.ingest.rebuild([PLUGIN])
-    [(_, messages)] = installation.ingest.behind()
+    installation.ingest.plugins.rebuild([PLUGIN])
+    [(_, messages)] = installation.ingest.plugins.behind()
     while installation.ingest.catch_up():
         pass
     wall = time.perf_counter() - wall

@@ -395,7 +395,7 @@ def test_a_plugin_that_raises_loses_nothing_and_disturbs_nobody(database_url: st
         assert all(site.ingest.retry(item) for item in items)
         assert total(site, "picky") == 18
         undisturbed = site.state()["picky"]
-        site.ingest.rebuild(["picky"])
+        site.ingest.plugins.rebuild(["picky"])
         site.catch_up()
         assert site.state()["picky"] == undisturbed
     assert set_aside(site) == []
@@ -464,11 +464,11 @@ def test_what_was_seen_to_meanwhile_is_settled_and_counts_once(
     assert [site.ingest.retry(item) for item in (retried, retried, dropped, no_message)] == [True] * 4
     assert total(site, "picky") == 2
     monkeypatch.setattr(Picky, "broken", True)
-    site.ingest.rebuild(["picky"])
+    site.ingest.plugins.rebuild(["picky"])
     site.catch_up()
     stale, _ = set_aside(site)
     monkeypatch.setattr(Picky, "broken", False)
-    site.ingest.rebuild(["picky"])
+    site.ingest.plugins.rebuild(["picky"])
     assert site.ingest.retry(stale)
     site.catch_up()
     assert site.ingest.retry(stale)

@@ -134,7 +134,7 @@ def test_what_was_set_aside_counts_after_the_mend(
     assert all(site.ingest.retry(item) for item in items)
     retried = site.state()[plugin.name]
     assert retried
-    site.ingest.rebuild([plugin.name])
+    site.ingest.plugins.rebuild([plugin.name])
     site.catch_up()
     assert site.state()[plugin.name] == retried
     site.close()
@@ -155,7 +155,7 @@ def test_order_and_batches_make_no_difference(samples: list[Sample], tmp_path: P
         trees.append({path: data for path, data in site.tree().items() if path.startswith("v1/plugins/")})
         # The journal holds the keys of objects sorted, and the bus sends them in any order.
         state = site.state()
-        site.ingest.rebuild([plugin.name for plugin in BUNDLED])
+        site.ingest.plugins.rebuild([plugin.name for plugin in BUNDLED])
         site.catch_up()
         assert site.state() == state
         site.close()

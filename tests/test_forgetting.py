@@ -241,12 +241,12 @@ def test_who_worked_before_does_not_bring_the_name_back(database_url: str, tmp_p
     batch = late.ingest._preparer.prepare(delivery)
     addition = add_up(batch, {}, late.installation.registry, {}, late.installation.watchdog).sent()
     plugin = late.installation.registry.get("acts")
-    late.ingest.rebuild(["acts"])
+    late.ingest.plugins.rebuild(["acts"])
     stretch = catchup.stretch(late.database, plugin)
     assert stretch is not None
     looked = catchup.look(plugin, stretch, late.installation.watchdog)
     forgotten(site)
-    late.ingest.rebuild(["acts"])
+    late.ingest.plugins.rebuild(["acts"])
     assert catchup.commit(late.database, plugin, stretch, looked, 30.0, late.installation.watchdog)
     assert late.ingest.take(delivery, addition).accepted == 1
     assert late.ingest.take(Delivery("late", [sale(41), b"nor one of zaphod"])).accepted == 1

@@ -53,12 +53,12 @@ def test_a_plugin_added_later_fills_itself_while_messages_go_on(database_url: st
     site.feed([sale(number) for number in range(5)])
     sales = site.state()["sales"]
     site = site.reopened((Sales, Buyers))
-    assert site.ingest.behind() == [("buyers", 5)]
+    assert site.ingest.plugins.behind() == [("buyers", 5)]
     assert site.state()["sales"] == sales
     site.feed([sale(5)])
-    assert site.ingest.behind() == [("buyers", 6)]
+    assert site.ingest.plugins.behind() == [("buyers", 6)]
     site.catch_up()
-    assert site.ingest.behind() == []
+    assert site.ingest.plugins.behind() == []
     assert sum(row[2] for row in site.state()["buyers"] if row[0] == "key") == 6
     site.close()
 
@@ -95,7 +95,7 @@ def test_rebuilding_gives_the_same_state_and_snapshot(database_url: str, tmp_pat
     for at in range(0, 30, 5):
         site.feed([sale(number) for number in range(at, at + 5)])
     state, snapshot, tree = site.state(), site.build(), site.tree()
-    site.ingest.rebuild(["sales", "prices"])
+    site.ingest.plugins.rebuild(["sales", "prices"])
     documents = {path: data for path, data in tree.items() if path.startswith("v1/")}
     site.build()
     assert {path: data for path, data in site.tree().items() if path.startswith("v1/")} == documents
@@ -103,7 +103,7 @@ def test_rebuilding_gives_the_same_state_and_snapshot(database_url: str, tmp_pat
     assert site.state() == state
     assert site.build().id == snapshot.id
     with pytest.raises(UnknownPlugin, match="no active plugin is named 'nope'"):
-        site.ingest.rebuild(["sales", "nope"])
+        site.ingest.plugins.rebuild(["sales", "nope"])
     assert site.state() == state
     site.close()
 

@@ -184,7 +184,7 @@ def test_a_plugin_that_is_rebuilt_later_counts_whole_days_only(database_url: str
     site.feed([line("b", MIDNIGHT + 5), line("c", MIDNIGHT + 2 * DAY)])
     site.feed([line("d", MIDNIGHT + 5 * DAY)])
     assert compaction.remove_old(site.database, ["sales", "buyers"], 4) == 1
-    site.ingest.rebuild(["sales"])
+    site.ingest.plugins.rebuild(["sales"])
     while site.ingest.catch_up():
         pass
     site.feed([line("late", MIDNIGHT + 9), line("e", MIDNIGHT + DAY)])
@@ -294,7 +294,7 @@ def test_large_messages_are_folded_a_few_at_a_time(site: Site) -> None:
     body = {"thing": "x" * 100_000}
     site.feed([line(f"{number:x}", NOON + number, body=body) for number in range(200)])
     site.feed([line(f"{number:x}", NOON + number, body=body) for number in range(200, 400)])
-    site.ingest.rebuild(["buyers"])
+    site.ingest.plugins.rebuild(["buyers"])
     plugin = site.installation.registry.get("buyers")
     after, sizes = 0, []
     while (ahead := catchup.stretch(site.database, plugin, after)) is not None:

@@ -202,7 +202,7 @@ def test_the_days_that_a_plugin_counts_hold_for_whoever_prepares(database_url: s
         feed([sale(3, later=5 * DAY)])
         plugins = [plugin.name for plugin in site.installation.registry]
         assert compaction.remove_old(site.database, plugins, 4) == 1
-        site.ingest.rebuild(["sales"])
+        site.ingest.plugins.rebuild(["sales"])
         site.catch_up()
         feed([sale(4), sale(5, later=DAY)])
         feed([sale(6), sale(7, later=DAY)])

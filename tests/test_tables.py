@@ -139,7 +139,7 @@ def test_a_rebuild_makes_the_rows_anew(site: Site) -> None:
     site.feed([named(0, "ralph"), named(1, "ralph")])
     with site.database.writing() as connection:
         connection.execute(sa.text("UPDATE data_mentions SET username = 'nobody'"))
-    site.ingest.rebuild(["popularity"])
+    site.ingest.plugins.rebuild(["popularity"])
     site.catch_up()
     assert counts(site) == [("ralph", 1), ("ralph", 2)]
 

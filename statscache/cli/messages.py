@@ -228,7 +228,7 @@ def _telling(context: Context, name: str, total: int) -> Iterator[Callable[[int,
 
 
 def _catch_up(context: Context, installation: Installation, workers: Workers | None = None) -> None:
-    total = sum(number for _, number in installation.ingest.behind())
+    total = sum(number for _, number in installation.ingest.plugins.behind())
     spoken = time.monotonic()
     with context.progress() as bar:
         task = bar.add_task("folding the journal", total=total or None, note="")
@@ -269,7 +269,7 @@ def rebuild(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: st
     """Fold the journal anew into PLUGINS; what they published stays up until they have caught up."""
     end_as_interrupted()
     with context.installation() as installation, working(installation, jobs, scheduler) as workers:
-        installation.ingest.rebuild(plugins)
+        installation.ingest.plugins.rebuild(plugins)
         _catch_up(context, installation, workers)
     click.echo(f"rebuilt {', '.join(plugins)}")
 

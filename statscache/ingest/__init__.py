@@ -1,6 +1,6 @@
-"""From bytes to statistics: parse, accept each message exactly once into the journal, fold it into each plugin."""
+"""From bytes to statistics: prepare, reduce, accept, fold; `ingest.Ingest` is the entrance."""
 
 from statscache.ingest.ingest import Ingest
-from statscache.ingest.outcome import Delivery, Outcome
+from statscache.ingest.delivery import Delivery, Outcome
 
 __all__ = ["Delivery", "Ingest", "Outcome"]

@@ -1,117 +1,128 @@
-"""Messages as columns: what statistics ask that declare on which attributes of a message they depend.
+"""The messages of a batch by column: the attributes that `depends_on` may name, each value numbered.
 
-Such a statistic is asked once for each value that occurs in a batch, and is shown nothing else; how often each value
-occurs is counted for all of them together.
+A statistic that depends on a few attributes is asked once for each value that occurs in a batch. What it counts then
+follows from arrays of numbers, without a step of Python for each message.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from operator import itemgetter
-from typing import Any
+from array import array
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from statscache.derivation import Derived
 from statscache.message import Address, Excerpt, Message, address
 from statscache.plugins import Plugin
-from statscache.plugins.tally import Tally, Value, tally
 
-_DERIVED = {"agent": 0, "usernames": 1, "packages": 2}
+Value = Hashable
+"""What a message has of the attributes that a statistic depends on: the value of one, or a tuple of several."""
+
+_DERIVED = "agent", "usernames", "packages"
 _PARTS = Address._fields
 
 
-class Columns:
-    """Some messages of a batch, attribute by attribute.
+class Column(NamedTuple):
+    """Some attributes of all messages of a batch.
 
     Attributes:
-        indices: Where in the batch each message is.
-        times: Their timestamps.
-        topics: Their topics.
-        derived: What is derived of them; empty where nobody asks for that.
+        codes: Index into `values`, for each message.
+        values: The values that occur, each once.
     """
 
+    codes: np.ndarray
+    values: Sequence[Value]
+
+
+class _Numbering(dict[Value, int]):
+    """Numbers values in the order in which they are first asked for."""
+
+    def __missing__(self, value: Value) -> int:
+        number = self[value] = len(self)
+        return number
+
+
+class Columns:
+    """The messages of a batch, attribute by attribute, in order of delivery."""
+
     def __init__(self) -> None:
-        self.indices: Sequence[int] = range(0)
-        self.times: list[int] = []
-        self.topics: list[str] = []
-        self.derived: list[Derived] = []
-        self._values: dict[tuple[str, ...], Sequence[Value]] = {}
-        self._tallies: dict[tuple[tuple[str, ...], int], Tally] = {}
-        self._counting: tuple[object, Sequence[int] | None] = (None, None)
+        self._times = array("q")
+        self._codes = {name: array("i") for name in ("topic", *_DERIVED)}
+        self._numbers = {name: _Numbering() for name in self._codes}
+        self._columns: dict[tuple[str, ...], Column] = {}
 
-    @classmethod
-    def of(cls, messages: Iterable[tuple[int, Message]], *, deriving: bool) -> "Columns":
-        """Return the columns of messages, given with their index."""
-        pairs = [*messages]
-        columns = cls()
-        columns.indices = [index for index, _ in pairs]
-        columns.times = [message.timestamp for _, message in pairs]
-        columns.topics = [message.topic for _, message in pairs]
-        if deriving:
-            columns.derived = [message.derived for _, message in pairs]
-        return columns
+    def extend(self, times: Sequence[int], topics: Sequence[str], derived: Sequence[Derived]) -> None:
+        """Add messages.
 
-    def only(self, wanted: Callable[[str], bool]) -> "Columns":
-        """Return the columns of those messages of whose topics, without prefix and environment, `wanted` is true."""
-        topics = {topic for topic in set(self.topics) if wanted(address(topic).name)}
-        chosen = [place for place, topic in enumerate(self.topics) if topic in topics]
-        columns = Columns()
-        columns.indices = [self.indices[place] for place in chosen]
-        columns.times = [self.times[place] for place in chosen]
-        columns.topics = [self.topics[place] for place in chosen]
-        columns.derived = [self.derived[place] for place in chosen] if self.derived else []
-        return columns
+        Args:
+            times: Their timestamps.
+            topics: Their topics.
+            derived: What is derived from them; empty if no statistic asks for it.
+        """
+        self._times.extend(times)
+        self._number("topic", topics)
+        for name, values in zip(_DERIVED, zip(*derived, strict=True), strict=False):
+            self._number(name, values)
 
-    def values(self, attributes: tuple[str, ...]) -> Sequence[Value]:
-        """Return the value of each message: of one attribute its own, of several a tuple."""
-        found = self._values.get(attributes)
+    def _number(self, name: str, values: Sequence[Value]) -> None:
+        self._codes[name].extend(map(self._numbers[name].__getitem__, values))
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    @property
+    def times(self) -> np.ndarray:
+        """Timestamps of the messages."""
+        return np.array(self._times, np.int64)
+
+    def of(self, attributes: tuple[str, ...]) -> Column:
+        """Return the value that each message has of these attributes."""
+        found = self._columns.get(attributes)
         if found is None:
-            columns = [self._column(name) for name in attributes]
-            several = [*zip(*columns, strict=True)] if columns else [()] * len(self.times)
-            found = self._values[attributes] = columns[0] if len(columns) == 1 else several
+            found = self._columns[attributes] = self._joined([self._one(name) for name in attributes])
         return found
 
-    def _column(self, name: str) -> Sequence[Value]:
-        if name in _DERIVED:
-            return [*map(itemgetter(_DERIVED[name]), self.derived)]
+    def wanted(self, wants: Callable[[str], bool]) -> np.ndarray:
+        """Return the indices of the messages whose topic, without prefix and environment, is wanted."""
+        topics = self.of(("topic",))
+        return np.flatnonzero(np.array([wants(address(topic).name) for topic in topics.values], bool)[topics.codes])
+
+    def _one(self, name: str) -> Column:
         if name in _PARTS:
-            parts = {topic: getattr(address(topic), name) for topic in set(self.topics)}
-            return [*map(parts.__getitem__, self.topics)]
-        return self.topics
+            topics = self.of(("topic",))
+            numbers = _Numbering()
+            codes = [numbers[getattr(address(topic), name)] for topic in topics.values]
+            return Column(np.array(codes, np.int64)[topics.codes], [*numbers])
+        return Column(np.array(self._codes[name], np.int64), [*self._numbers[name]])
 
-    def tally(self, attributes: tuple[str, ...], width: int, places: Sequence[int | None]) -> Tally:
-        """Return the tally of those messages that have a place, by their value, in buckets of `width` seconds."""
-        # Most plugins count the same messages; one that was built when older ones were gone may not.
-        if self._counting[0] is not places:
-            self._counting = places, self._oldest_first(places)
-            self._tallies.clear()
-        found = self._tallies.get((attributes, width))
-        if found is None:
-            values, times = self.values(attributes), self.times
-            if (order := self._counting[1]) is not None:
-                values, times = [values[at] for at in order], [times[at] for at in order]
-            found = self._tallies[attributes, width] = tally(values, times, width)
-        return found
-
-    def _oldest_first(self, places: Sequence[int | None]) -> Sequence[int] | None:
-        """Return where the messages that have a place stand here, the oldest first; None if all stand so already."""
-        whole = isinstance(places, range)
-        if whole and self.times == sorted(self.times):
-            return None
-        new = [at for at, index in enumerate(self.indices) if whole or places[index] is not None]
-        return sorted(new, key=self.times.__getitem__)
+    def _joined(self, columns: Sequence[Column]) -> Column:
+        """Return several columns as one, whose values are tuples; one column as it is."""
+        if len(columns) == 1:
+            return columns[0]
+        codes = np.zeros(len(self), np.int64)
+        for column in columns:
+            codes = codes * len(column.values) + column.codes
+        found, codes = np.unique(codes, return_inverse=True)
+        parts: list[list[Value]] = []
+        for column in reversed(columns):
+            found, which = np.divmod(found, max(len(column.values), 1))
+            parts.append([column.values[at] for at in which.tolist()])
+        values = [*zip(*reversed(parts), strict=True)] if parts else [()] * len(found)
+        return Column(codes, values)
 
 
-def deriving(attributes: tuple[str, ...]) -> bool:
-    """Return whether any of these attributes is derived from the body."""
-    return not _DERIVED.keys().isdisjoint(attributes)
+def derives(attributes: Sequence[str]) -> bool:
+    """Return True if one of these attributes is derived from the body."""
+    return not set(_DERIVED).isdisjoint(attributes)
 
 
 def excerpt(attributes: tuple[str, ...], value: Value) -> Message:
-    """Return what is shown to a plugin that depends on these attributes, of the messages that have this value."""
+    """Return the message that a plugin with these attributes in `depends_on` sees, for all that have this value."""
     several: Any = value
     return Excerpt(dict(zip(attributes, (value,) if len(attributes) == 1 else several, strict=True)))
 
 
 def shown(plugin: Plugin, message: Message) -> Message:
-    """Return what a plugin is shown of a message: an excerpt, or all of it."""
+    """Return what a plugin sees of a message: an excerpt, or all of it."""
     if plugin.depends_on is None:
         return message
     values = [getattr(message, name) for name in plugin.depends_on]

@@ -1,22 +1,25 @@
-"""Folding: how what plugins made of messages is merged into their state.
+"""Last stage: what a plugin made of messages is merged into its state.
 
-Each plugin merges in a savepoint of its own; what the database refuses is halved until the poison is alone, and that
-one message is set aside for that plugin.
+Each plugin merges in a savepoint of its own. Yields that the database refuses are halved until the message to blame is
+alone, which is set aside for that plugin.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import numpy as np
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from statscache.ingest.combining import Combined, Failure, singly
-from statscache.ingest.observing import said
-from statscache.plugins import Plugin, State
-from statscache.plugins.contract import Dirty, Observation
+from statscache.ingest.observe import describe
+from statscache.ingest.reduce import Failure, PluginResult
+from statscache.kinds.base import Dirty, State
+from statscache.kinds.yields import Yields
+from statscache.plugins import Plugin
 from statscache.store import positions, quarantine
 from statscache.store.positions import Position
+from statscache.store.records import Records
 
 MAX_FAILURES = 1_000
 """Messages in a row on which a plugin may raise before it is suspended."""
@@ -24,125 +27,130 @@ MAX_FAILURES = 1_000
 _log = logging.getLogger(__name__)
 
 
-class Unresolved(Exception):
-    """What another process has summed up does not hold, or is refused in part; it has to be made anew."""
-
-
 def fold(
     connection: Connection,
     plugin: Plugin,
     row: Position,
-    combined: Combined,
+    result: PluginResult,
     *,
-    places: Sequence[int | None],
+    places: Sequence[int] | np.ndarray,
+    records: Sequence[bytes] | Records,
     source: str,
     through: int | None,
     budget: float,
 ) -> int:
-    """Merge what a plugin made of messages into its state, and move everything in `row` but its position.
+    """Merge what a plugin made of messages into its state, and move everything in `row` except its position.
 
     Args:
-        connection: The transaction; it holds the lock on `row`.
+        connection: The transaction, which holds the lock on `row`.
         plugin: The plugin.
         row: Its row, which the caller saves.
-        combined: What it made of the messages.
-        places: Those of the messages in the journal; None for a copy. A message may have one and not count.
+        result: What it made of the messages.
+        places: Positions of the messages in the journal.
+        records: Records of the messages.
         source: Whose messages they are.
         through: The journal's, with these messages in it.
         budget: Seconds that the plugin may take for them before it is suspended.
 
     Returns:
         The number of messages that were set aside for this plugin.
-
-    Raises:
-        Unresolved: The database refused a part, and all was made by another process; the transaction must not commit.
     """
-    failures = combined.failures
-    state = State(connection, row.id, through, row.newest)
-    dirty: set[Dirty] = set()
-    oldest, newest = combined.oldest, combined.newest
-    error = combined.error
-    if error is None and oldest is not None:
-        error = _attempt(state, lambda: plugin.merge(state, combined.value), dirty)
-    if error is not None:
-        if combined.parts is None:
-            raise Unresolved
-        refused: dict[int, str] = {}
-        times = _bisect(plugin, state, singly(plugin, *combined.parts), error, dirty, refused)
-        oldest, newest = min(times, default=None), max(times, default=None)
-        records = combined.parts[1].records
-        failures = failures + [Failure(index, len(records[index]), reason) for index, reason in refused.items()]
-    for failure in failures:
-        place = places[failure.index]
-        assert place is not None
+    merging = _Merging(plugin, State(connection, row.id, through, row.newest))
+    merging.merge(result)
+    refused = [Failure(index, len(records[index]), reason) for index, reason in merging.refused.items()]
+    for failure in (*result.failures, *refused):
+        place = int(places[failure.index])
         quarantine.keep_message(connection, plugin.name, place, failure.reason, source, failure.size)
-    if dirty or len(failures) > len(combined.failures):
+    if merging.dirty or refused:
         row.revision += 1
-        positions.mark(connection, row, dirty)
-    if oldest is not None and newest is not None:
-        row.oldest = oldest if row.oldest is None else min(row.oldest, oldest)
-        row.newest = newest if row.newest is None else max(row.newest, newest)
-    _judge(plugin, row, combined, budget)
-    return len(failures)
+        positions.mark(connection, row, merging.dirty)
+    if merging.oldest is not None and merging.newest is not None:
+        row.oldest = merging.oldest if row.oldest is None else min(row.oldest, merging.oldest)
+        row.newest = merging.newest if row.newest is None else max(row.newest, merging.newest)
+    _judge(plugin, row, result, budget)
+    return len(result.failures) + len(refused)
 
 
-def _bisect(
-    plugin: Plugin,
-    state: State,
-    new: Sequence[Observation],
-    error: str,
-    dirty: set[Dirty],
-    refused: dict[int, str],
-) -> list[int]:
-    """Merge what is not to blame for the error that all of it came to, and return the times of that."""
-    indices = sorted({item[2] for item in new})
-    if len(indices) < 2:
-        refused.update(dict.fromkeys(indices, error))
-        return []
-    middle = indices[len(indices) // 2]
-    times: list[int] = []
-    for half in ([item for item in new if item[2] < middle], [item for item in new if item[2] >= middle]):
-        said_of_half = _attempt(state, partial(_merge, plugin, state, half), dirty)
-        if said_of_half is None:
-            times += [item[0] for item in half]
+class _Merging:
+    """The merge of one plugin's yields, and what followed from it.
+
+    Attributes:
+        dirty: Documents that changed.
+        oldest: Timestamp of the oldest message of which a yield was merged; None before the first.
+        newest: Timestamp of the newest one.
+        refused: The error of each message that was left out, by its index.
+    """
+
+    def __init__(self, plugin: Plugin, state: State) -> None:
+        self._plugin = plugin
+        self._state = state
+        self.dirty: set[Dirty] = set()
+        self.oldest: int | None = None
+        self.newest: int | None = None
+        self.refused: dict[int, str] = {}
+
+    def merge(self, result: PluginResult) -> None:
+        """Merge all that counts; if the database refuses it, all but the messages that are to blame."""
+        if not len(result.yields):
+            return
+        error = result.error
+        if error is None:
+            error = self._attempt(lambda: self._plugin.kind.merge(self._state, result.reduced))
+        if error is None:
+            self._count(result.yields)
         else:
-            times += _bisect(plugin, state, half, said_of_half, dirty, refused)
-    return times
+            self._bisect(result.yields, error)
+
+    def _bisect(self, yields: Yields, error: str) -> None:
+        indices = np.unique(yields.messages)
+        if len(indices) < 2:
+            self.refused |= dict.fromkeys(indices.tolist(), error)
+            return
+        middle = indices[len(indices) // 2]
+        for chosen in (yields.messages < middle, yields.messages >= middle):
+            half = yields.only(chosen)
+            error_of_half = self._attempt(partial(self._merge_yields, half))
+            if error_of_half is None:
+                self._count(half)
+            else:
+                self._bisect(half, error_of_half)
+
+    def _merge_yields(self, yields: Yields) -> set[Dirty]:
+        kind = self._plugin.kind
+        return kind.merge(self._state, kind.reduce(yields))
+
+    def _attempt(self, merge: Callable[[], set[Dirty]]) -> str | None:
+        """Merge in a savepoint, and return the error; then nothing was merged."""
+        savepoint = self._state.connection.begin_nested()
+        # A kind may be foreign code. A database that is down is not the fault of the data.
+        try:
+            self.dirty |= merge()
+            savepoint.commit()
+        except (OperationalError, InterfaceError, InternalError):
+            raise
+        except (Exception, SystemExit) as error:
+            savepoint.rollback()
+            return describe(error)
+        return None
+
+    def _count(self, yields: Yields) -> None:
+        oldest, newest = int(yields.times.min()), int(yields.times.max())
+        self.oldest = oldest if self.oldest is None else min(self.oldest, oldest)
+        self.newest = newest if self.newest is None else max(self.newest, newest)
 
 
-def _merge(plugin: Plugin, state: State, new: Sequence[Observation]) -> set[Dirty]:
-    return plugin.merge(state, plugin.combine(new))
-
-
-def _attempt(state: State, merge: Callable[[], set[Dirty]], dirty: set[Dirty]) -> str | None:
-    """Merge in a savepoint, and return what went wrong; nothing is merged then."""
-    savepoint = state.connection.begin_nested()
-    # A merge is foreign code where a plugin brings its own; a database that is down is no fault of the data.
-    try:
-        dirty |= merge()
-        savepoint.commit()
-    except (OperationalError, InterfaceError, InternalError):
-        raise
-    except (Exception, SystemExit) as error:
-        savepoint.rollback()
-        return said(error)
-    return None
-
-
-def _judge(plugin: Plugin, row: Position, combined: Combined, budget: float) -> None:
+def _judge(plugin: Plugin, row: Position, result: PluginResult, budget: float) -> None:
     # A replay of messages on which the plugin raised long ago says nothing new against it.
-    failures = min(combined.trailing_failures, len(combined.failures))
-    all_failed = combined.trailing_failures == combined.messages
+    failures = min(result.trailing_failures, len(result.failures))
+    all_failed = result.trailing_failures == result.messages
     row.failures = failures + (row.failures if all_failed else 0)
     if row.failures >= MAX_FAILURES:
-        last = combined.failures[-1].reason
+        last = result.failures[-1].reason
         row.suspended = f"it raised on {row.failures} messages in a row, at last {last:.300}"
-    elif combined.seconds > budget:
-        row.suspended = f"it took {combined.seconds:.1f} s for one batch; {budget:g} s are allowed"
+    elif result.seconds > budget:
+        row.suspended = f"it took {result.seconds:.1f} s for one batch; {budget:g} s are allowed"
     if row.suspended:
+        name = plugin.name
         _log.error(
-            "plugin %s is suspended: %s; mend it, then `statscache plugins --resume %s`",
-            plugin.name,
-            row.suspended,
-            plugin.name,
+            "plugin %s is suspended: %s; fix it, then run `statscache plugins --resume %s`", name, row.suspended, name
         )

@@ -1,59 +1,73 @@
-"""The door of the database: deliveries go in, exactly once, and every plugin keeps up with the journal."""
+"""Ingest: a delivery is accepted exactly once, and every plugin keeps up with the journal.
+
+A message goes one way: `prepare` parses it and lets plugins observe it, `reduce` sums up what they yielded, `accept`
+writes it to the journal, `fold` merges the sums. The last three are one transaction.
+"""
 
 import logging
-from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from itertools import accumulate, compress
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from statscache.ingest import catchup, collector, hearing
-from statscache.ingest.addition import Addition, add_up
-from statscache.ingest.batch import Batch, Preparer
-from statscache.ingest.fold import Unresolved, fold
-from statscache.ingest.outcome import Delivery, Outcome
-from statscache.ingest.upkeep import Upkeep
+from statscache.ingest import catchup, source_progress
+from statscache.ingest.accept import accept, places
+from statscache.ingest.delivery import Delivery, Outcome
+from statscache.ingest.fold import fold
+from statscache.ingest.lifecycle import Lifecycle, may_fold
+from statscache.ingest.maintenance import JournalMaintenance
+from statscache.ingest.prepare import Batch, Preparer, gc_paused
+from statscache.ingest.reduce import Reduction, reduce
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
 from statscache.store import journal, positions, quarantine, sources, suppression
 from statscache.store.database import Database
 from statscache.store.journal import Head
+from statscache.store.positions import Position
 from statscache.store.quarantine import SetAside
 from statscache.store.suppression import Suppression
 from statscache.wording import counted
 
-KEPT = 256 * 1024 * 1024
-"""Bytes of what is no message, and of messages of the future, that are kept if nothing else is configured."""
+MAX_KEPT = 256 * 1024 * 1024
+"""Default quota in bytes for malformed lines, and again for messages of the future."""
 
 _UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
 """What a database raises that does not answer, through no fault of the data."""
 
-Rows = Mapping[str, positions.Position]
-"""The rows of all plugins, by name."""
-
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerContext:
+    """What another process has to know to prepare a delivery as this one would.
+
+    Attributes:
+        suspended: Names of the plugins that see no messages.
+        suppression: The people who were forgotten.
+    """
+
+    suspended: frozenset[str]
+    suppression: Suppression
 
 
 class Ingest:
     """Accepts deliveries into the journal of one database and folds them into the plugins' state.
 
-    Several processes may each have one on the same database; safe for one thread at a time.
+    Several processes may each have one on the same database. It is safe for one thread at a time.
 
     Args:
-        database: Where to.
+        database: The database.
         registry: The plugins that fold.
         environments: Those whose messages are accepted; empty for all.
         budget: Seconds that a plugin may take for one batch before it is suspended.
         watch: Is told what the plugins are doing.
-        kept: Bytes of what is no message that are kept, and as many of messages of the future.
+        max_kept: Quota in bytes for malformed lines, and again for messages of the future.
         keep: Days for which the journal is kept; None for ever.
 
     Attributes:
-        sums_hold: Whether what another process summed up of the last delivery held, so that it had better do so again;
-            else it had better send all that plugins observed.
+        plugins: When each plugin begins, begins again and pauses.
     """
 
     def __init__(
@@ -63,71 +77,48 @@ class Ingest:
         environments: Collection[str] = ("prod",),
         budget: float = 30.0,
         watch: Watch | None = None,
-        kept: int = KEPT,
+        max_kept: int = MAX_KEPT,
         keep: int | None = None,
     ) -> None:
         self.database = database
         self.registry = registry
+        self.plugins = Lifecycle(database, registry)
         self._budget = budget
-        self._kept = kept
+        self._max_kept = max_kept
         self._watch = watch or Watch()
         self._preparer = Preparer(registry, environments, self._watch)
-        self._complete_from: Mapping[str, int] = {}
-        self.sums_hold = True
-        self._upkeep = Upkeep(database, [plugin.name for plugin in registry], keep)
+        self._maintenance = JournalMaintenance(database, [plugin.name for plugin in registry], keep)
 
     def start(self) -> None:
-        """Make the database ready for these plugins: new ones start at the beginning, changed ones start anew."""
+        """Make the database ready for these plugins: new ones start at the beginning, changed ones are rebuilt."""
         with self.database.reading() as connection:
-            rows = self._rows(connection)
             self._preparer.suppression = suppression.load(connection)
-        versions = {plugin.name: catchup.version_of(plugin) for plugin in self.registry}
-        if all(name in rows and not catchup.is_behind(rows[name].version, ours) for name, ours in versions.items()):
-            return
-        with self.database.writing() as connection:
-            journal.lock(connection)
-            rows = self._rows(connection)
-            for plugin in self.registry:
-                row = rows.get(plugin.name)
-                version = catchup.version_of(plugin)
-                if row is None:
-                    catchup.register(connection, plugin)
-                elif catchup.is_behind(row.version, version):
-                    _log.info("plugin %s has changed: it is folded anew from the journal", plugin.name)
-                    catchup.reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])
-            self._rows(connection)
+        self.plugins.start()
+        self._preparer.leave_out(self.plugins.suspended)
 
-    @collector.paused()
-    def take(self, delivery: Delivery, made: Addition | Batch | None = None) -> Outcome:
+    def worker_context(self) -> WorkerContext:
+        """Return what another process has to know to prepare a delivery as this one would, for now."""
+        return WorkerContext(self.plugins.suspended, self._preparer.suppression)
+
+    @gc_paused()
+    def take(self, delivery: Delivery, prepared: Batch | None = None) -> Outcome:
         """Accept a delivery in one transaction; when this returns, it is on disk.
 
-        A delivery that the database refuses is halved until the poison is alone, which goes into quarantine.
+        If the database refuses a delivery, it is halved until the line to blame is alone, which is quarantined.
 
         Args:
-            delivery: What a source has delivered.
-            made: What another process has made of it, if one did; where that does not hold, it is made anew.
+            delivery: What a source delivered.
+            prepared: The batch that another process made of it, if one did.
         """
-        elsewhere = made is not None
-        made = self._preparer.prepare(delivery) if made is None else made
+        batch = self._preparer.prepare(delivery) if prepared is None else prepared
         try:
             with self.database.writing() as connection:
-                before = journal.lock(connection)
-                rows = self._rows(connection)
-                if isinstance(made, Batch):
-                    addition = self._add_up(connection, before, rows, delivery, made)
-                else:
-                    addition = self._confirm(connection, before, made)
-                outcome = self._accept(connection, before, rows, delivery, addition)
-                # What was held says nothing of how the source fares.
+                outcome = self._write(connection, delivery, batch)
+                # Lines that were held say nothing about how the source fares.
                 if not delivery.held:
-                    hearing.move(connection, delivery, addition.times, outcome.accepted)
+                    source_progress.move(connection, delivery, batch.times.tolist(), outcome.accepted)
             _log.debug("transaction has committed: %d new messages", outcome.accepted)
-            if elsewhere:
-                would_hold = not outcome.failures and not (outcome.known and outcome.accepted)
-                self.sums_hold = isinstance(made, Addition) or would_hold
             return outcome
-        except Unresolved:
-            self.sums_hold = False
         except _UNAVAILABLE:
             raise
         except Exception as error:
@@ -135,226 +126,123 @@ class Ingest:
                 return self._take_halves(delivery)
             if not delivery.lines:
                 raise
-            _log.exception("the database refused a message, which is set aside")
+            _log.exception("the database refused a message, which is quarantined")
             refused = (delivery.lines[0], f"the database refused it: {type(error).__name__}: {error}")
-            outcome = self.take(replace(delivery, lines=(), oversize=[*delivery.oversize, refused]))
-            outcome.read += 1
-            return outcome
-        return self.take(delivery)
+        outcome = self.take(replace(delivery, lines=(), oversize=[*delivery.oversize, refused]))
+        outcome.read += 1
+        return outcome
 
     def _take_halves(self, delivery: Delivery) -> Outcome:
         middle = len(delivery.lines) // 2
+        with self.database.reading() as connection:
+            row = sources.load(connection, delivery.source)
         # What was read is complete only with the second half.
-        row = self._source(delivery.source)
         offset = row.offset if row else 0
         lines, held = delivery.lines, delivery.held
         outcome = self.take(replace(delivery, lines=lines[:middle], held=held[:middle], offset=offset, oversize=()))
         outcome += self.take(replace(delivery, lines=lines[middle:], held=held[middle:]))
         return outcome
 
-    def _source(self, name: str) -> sources.SourceRow | None:
-        with self.database.reading() as connection:
-            return sources.load(connection, name)
-
-    def _add_up(self, connection: Connection, before: Head, rows: Rows, delivery: Delivery, batch: Batch) -> Addition:
-        """Make of a batch all that can be made before its rows are written, without anybody who was forgotten since."""
+    def _write(self, connection: Connection, delivery: Delivery, batch: Batch) -> Outcome:
+        _log.debug("transaction begins: %d messages of %s", len(batch.times), delivery.source)
+        before = journal.lock(connection)
+        rows = self._load(connection)
         if before.rewrites != batch.rewrites:
+            # Somebody was forgotten since: without them, the messages are others.
             self._preparer.suppression = suppression.load(connection)
             batch = self._preparer.prepare(delivery)
+        current = [plugin for plugin in self.registry if _is_current(rows.get(plugin.name), plugin, before)]
         known = journal.find(connection, batch.identities)
-        plugins = [plugin for plugin in self.registry if _keeps_up(rows.get(plugin.name), plugin, before)]
-        return add_up(batch, known, plugins, self._complete_from, self._watch)
-
-    def _confirm(self, connection: Connection, before: Head, addition: Addition) -> Addition:
-        """Return what another process has made, if it holds; nothing is new in it if the journal knows it as a whole.
-
-        Raises:
-            Unresolved: It does not.
-        """
-        if (addition.rewrites, addition.complete_from) != (before.rewrites, self._complete_from):
-            raise Unresolved
-        known = journal.find(connection, addition.identities)
-        # History that is read once more is known as a whole, mostly.
-        confirmed = addition.without_new(known) if known else addition
-        if confirmed is None:
-            raise Unresolved
-        return confirmed
-
-    def _accept(
-        self, connection: Connection, before: Head, rows: Rows, delivery: Delivery, addition: Addition
-    ) -> Outcome:
-        _log.debug("transaction begins: %d messages of %s", len(addition.times), delivery.source)
-        outcome = Outcome(
-            read=len(delivery.lines),
-            accepted=addition.accepted,
-            known=addition.known,
-            conflicts=addition.conflicts,
-            foreign=addition.foreign,
-        )
-        sources.release(connection, delivery.held)
-        self._keep(connection, delivery.source, addition)
-        outcome.held, outcome.set_aside = len(addition.held), len(addition.malformed)
-        end = before
-        if addition.segments:
-            new = compress(addition.identities, (place is not None for place in addition.places))
-            end = journal.append(connection, before, addition.segments, [*new])
-            outcome.failures = self._fold(connection, before, end, rows, addition, delivery.source)
-        if outcome.known or outcome.foreign:
-            journal.count(connection, known=outcome.known, conflicts=outcome.conflicts, foreign=outcome.foreign)
+        reduction = reduce(batch, known, current, self.plugins.complete_from, self._watch)
+        end, outcome = accept(connection, before, delivery, batch, reduction, self._max_kept)
+        if outcome.accepted:
+            outcome.failures = self._fold(connection, before, end, rows, batch, reduction, delivery.source)
         return outcome
 
-    def _keep(self, connection: Connection, source: str, addition: Addition) -> None:
-        """Keep what is no message, and messages of the future, which are no message to us once these are too many."""
-        if addition.held:
-            room = self._kept - sources.bytes_held(connection)
-            sizes = accumulate(len(raw) for _, _, raw in addition.held)
-            fitting = bisect_right([*sizes], room)
-            reason = f"of the future, of which {self._kept} bytes are held already ([bus] max_kept)"
-            addition.malformed += [(raw, reason) for _, _, raw in addition.held[fitting:]]
-            del addition.held[fitting:]
-            sources.hold(connection, [(digest, due, source, raw) for digest, due, raw in addition.held])
-        for raw, reason in addition.malformed:
-            quarantine.keep_bytes(connection, raw, reason, source)
-        if addition.malformed and (gone := quarantine.discard(connection, self._kept)):
-            _log.warning("%d of what was set aside first is kept no longer ([bus] max_kept)", gone)
-
     def _fold(
-        self, connection: Connection, before: Head, end: Head, rows: Rows, addition: Addition, source: str
+        self,
+        connection: Connection,
+        before: Head,
+        end: Head,
+        rows: Mapping[str, Position],
+        batch: Batch,
+        reduction: Reduction,
+        source: str,
     ) -> int:
-        # Another process may have summed up for plugins that do not keep up.
-        current = [
-            rows[plugin.name]
-            for plugin in self.registry
-            if plugin.name in addition.combined and _keeps_up(rows.get(plugin.name), plugin, before)
-        ]
-        locked = positions.lock(connection, [row.id for row in current])
-        places = [place and before.position + place for place in addition.places]
+        locked = positions.lock(connection, [rows[name].id for name in reduction.results])
+        numbers = places(before, reduction.new)
         failures = 0
         with self._watch.observing():
-            for plugin in self.registry:
-                row = locked.get(plugin.name)
-                if row is None:
-                    continue
-                combined = addition.combined[plugin.name]
-                self._watch.note(plugin, f"what it made of {counted(combined.messages, 'message')}")
+            for name, result in reduction.results.items():
+                plugin, row = self.registry.get(name), locked[name]
+                self._watch.note(plugin, f"its yields of {counted(result.messages, 'message')}")
                 failures += fold(
                     connection,
                     plugin,
                     row,
-                    combined,
-                    places=places,
+                    result,
+                    places=numbers,
+                    records=batch.records,
                     source=source,
                     through=end.through,
                     budget=self._budget,
                 )
                 row.position = end.position
-        positions.save(connection, list(locked.values()))
+        positions.save(connection, [*locked.values()])
         return failures
 
-    def _rows(self, connection: Connection) -> Rows:
-        """Return the rows of all plugins; those that are suspended, here or by another process, observe no more."""
-        rows = positions.load(connection)
-        self._preparer.leave_out(frozenset(name for name, row in rows.items() if row.suspended is not None))
-        self._complete_from = {name: row.complete_from for name, row in rows.items() if row.complete_from is not None}
+    def _load(self, connection: Connection) -> Mapping[str, Position]:
+        """Return the rows of all plugins; those that are suspended, by whatever process, see no more messages."""
+        rows = self.plugins.load(connection)
+        self._preparer.leave_out(self.plugins.suspended)
         return rows
 
     def catch_up(self) -> bool:
-        """Fold one step of the journal into each plugin that is behind; return whether any still is.
+        """Fold one step of the journal into each plugin that is behind; return True if any still is.
 
-        When none is, the journal is taken care of: small segments are merged, and those of old days go.
+        When none is, small segments of the journal are merged, and old ones are removed.
         """
         behind = False
         for plugin in self.registry:
             behind |= catchup.step(self.database, plugin, self._budget, self._watch)
         if not behind:
-            self._upkeep.step()
+            self._maintenance.step()
         return behind
-
-    def behind(self) -> list[tuple[str, int]]:
-        """Return which plugins are behind the journal's end, and by how many messages."""
-        with self.database.reading() as connection:
-            end = journal.head(connection).position
-            rows = positions.load(connection)
-        return [
-            (plugin.name, end - rows[plugin.name].position)
-            for plugin in self.registry
-            if plugin.name in rows and rows[plugin.name].position < end and not rows[plugin.name].suspended
-        ]
-
-    def rebuild(self, names: Sequence[str]) -> None:
-        """Put plugins back to the beginning of the journal; `catch_up` then folds it anew.
-
-        Raises:
-            UnknownPlugin: One of the names is no active plugin; nothing was changed.
-        """
-        plugins = [self.registry.get(name) for name in names]
-        with self.database.writing() as connection:
-            journal.lock(connection)
-            rows = positions.load(connection)
-            for plugin in plugins:
-                row = positions.lock(connection, [rows[plugin.name].id])[plugin.name]
-                catchup.reset(connection, plugin, row)
 
     def suspend(self, name: str, reason: str) -> None:
         """Keep a plugin from folding until it is resumed."""
-        self._set_suspended(name, reason)
+        self.plugins.suspend(name, reason)
+        self._preparer.leave_out(self.plugins.suspended)
 
     def resume(self, name: str) -> None:
         """Let a suspended plugin fold again; it catches up from where it stopped.
 
         Raises:
-            UnknownPlugin: No active plugin is named so.
+            UnknownPlugin: There is no active plugin of this name.
         """
-        self._set_suspended(self.registry.get(name).name, None)
-
-    @property
-    def suspended(self) -> frozenset[str]:
-        """Names of the plugins that need not observe anything, as far as is known here."""
-        return self._preparer.suspended
-
-    @property
-    def suppression(self) -> Suppression:
-        """Who was forgotten, as far as is known here."""
-        return self._preparer.suppression
-
-    @property
-    def complete_from(self) -> Mapping[str, int]:
-        """Timestamps before which messages do not count for a plugin, by its name, as far as is known here."""
-        return self._complete_from
-
-    def _set_suspended(self, name: str, reason: str | None) -> None:
-        with self.database.writing() as connection:
-            row = positions.load(connection).get(name)
-            if row is not None:
-                locked = positions.lock(connection, [row.id])[name]
-                locked.suspended, locked.failures = reason, 0
-                positions.save(connection, [locked])
-                self._rows(connection)
+        self.plugins.suspend(self.registry.get(name).name, None)
+        self._preparer.leave_out(self.plugins.suspended)
 
     def retry(self, item: SetAside) -> bool:
-        """Try again what was set aside; return whether that is settled: it counts now, or is set aside no longer."""
+        """Try again what was set aside; return True if that is settled: it counts now, or is no longer set aside."""
         if item.position is not None:
-            plugin = self.registry.get(item.plugin)
-            return catchup.retry(self.database, plugin, item, self._budget, self._watch)
+            return catchup.retry(self.database, self.registry.get(item.plugin), item, self._budget, self._watch)
         with self.database.reading() as connection:
             raw = quarantine.load(connection, item)
         if raw is None:
             return True
-        batch = self._preparer.prepare(Delivery(item.source, [raw]))
+        delivery = Delivery(item.source, [raw])
+        batch = self._preparer.prepare(delivery)
         if batch.malformed:
             return False
         try:
             with self.database.writing() as connection:
-                delivery = Delivery(item.source, [raw])
-                before = journal.lock(connection)
-                rows = self._rows(connection)
-                addition = self._add_up(connection, before, rows, delivery, batch)
-                self._accept(connection, before, rows, delivery, addition)
+                self._write(connection, delivery, batch)
                 quarantine.drop(connection, (item.id,))
         except _UNAVAILABLE:
             raise
         except Exception:
-            _log.exception("the database refused what was set aside under %d once more", item.id)
+            _log.exception("the database refused quarantined line %d once more", item.id)
             return False
         return True
 
@@ -371,10 +259,5 @@ class Ingest:
                 outcome += self.take(Delivery(name, [row.data for row in mine], held=[row.digest for row in mine]))
 
 
-def _keeps_up(row: positions.Position | None, plugin: Plugin, before: Head) -> bool:
-    return (
-        row is not None
-        and row.suspended is None
-        and row.position == before.position
-        and row.version == catchup.version_of(plugin)
-    )
+def _is_current(row: Position | None, plugin: Plugin, before: Head) -> bool:
+    return row is not None and row.position == before.position and may_fold(row, plugin)

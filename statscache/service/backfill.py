@@ -93,9 +93,9 @@ def catch_up(
     """
     if workers is not None:
         for _ in caught_up(installation, workers):
-            tell(installation.ingest.behind())
+            tell(installation.ingest.plugins.behind())
     while installation.ingest.catch_up():
-        tell(installation.ingest.behind())
+        tell(installation.ingest.plugins.behind())
 
 
 def _name(path: Path) -> str:

@@ -163,7 +163,7 @@ def _rewrite_spool(installation: Installation, change: Callable[[bytes], bytes],
 def _catch_up(installation: Installation, tell: Tell) -> None:
     most = 0
     while installation.ingest.catch_up():
-        left = sum(number for _, number in installation.ingest.behind())
+        left = sum(number for _, number in installation.ingest.plugins.behind())
         most = max(most, left)
         tell("folding the journal", most - left, most)
 

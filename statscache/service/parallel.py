@@ -1,9 +1,8 @@
-"""Parallel work: other processes parse, let plugins observe and sum up what they made, and this one commits, in order.
+"""Parallel work: other processes parse lines and let plugins observe, and this one reduces, accepts and folds, in order.
 
-They cannot look into the database, and take all messages for new. `Ingest.take` looks whether that holds, and makes
-anew what does not; for a while, they then send all that was observed, and this process sums up what counts. All is
-merged in the same order and the same transactions as if one process did it. So the bytes are the same, whatever the
-number of workers, and a worker that dies takes nothing with it that was committed.
+Other processes have no database. What they return does not depend on it, so everything is merged in the same order and
+the same transactions as if one process had done it: the bytes are the same, whatever the number of workers, and a
+worker that dies takes nothing with it that was committed.
 """
 
 import multiprocessing
@@ -11,25 +10,25 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeVar
 
 from statscache import __version__
 from statscache.config import PluginsSection, PrivacySection
 from statscache.exceptions import StatscacheError, WorkerError
-from statscache.ingest import Delivery, Ingest, catchup, collector
-from statscache.ingest.addition import Addition, add_up
-from statscache.ingest.batch import Batch, Preparer
-from statscache.ingest.catchup import Stretch
-from statscache.ingest.combining import Combined
+from statscache.ingest import Delivery, Ingest, catchup
+from statscache.ingest.catchup import Chunk
+from statscache.ingest.ingest import WorkerContext
+from statscache.ingest.lifecycle import version_of
+from statscache.ingest.prepare import Batch, Preparer, gc_paused
+from statscache.ingest.reduce import PluginResult
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.service.installation import Installation, load_plugins
 from statscache.service.watchdog import Watchdog
-from statscache.store.suppression import Suppression
 
 Done = TypeVar("Done")
 
@@ -77,20 +76,13 @@ class Workers:
             _versions(installation.registry),
         )
 
-    def prepare(self, delivery: Delivery, ingest: Ingest) -> "Future[Addition | Batch]":
-        """Have a delivery parsed and observed as `ingest` would, and summed up too if it thinks that this will hold."""
-        return self._submit(
-            _prepare,
-            self._order,
-            ingest.suspended,
-            ingest.suppression,
-            ingest.complete_from if ingest.sums_hold else None,
-            delivery,
-        )
+    def prepare(self, delivery: Delivery, ingest: Ingest) -> "Future[Batch]":
+        """Have a delivery parsed and observed as `ingest` would."""
+        return self._submit(_prepare, self._order, ingest.worker_context(), delivery)
 
-    def look(self, plugin: str, stretch: Stretch) -> "Future[Combined]":
-        """Have a stretch of the journal observed and summed up by one plugin."""
-        return self._submit(_look, self._order, plugin, stretch)
+    def look(self, plugin: str, chunk: Chunk) -> "Future[PluginResult]":
+        """Have a chunk of the journal observed and summed up by one plugin."""
+        return self._submit(_look, self._order, plugin, chunk)
 
     def _submit(self, work: Callable[..., Done], *arguments: object) -> "Future[Done]":
         try:
@@ -128,8 +120,8 @@ def working(installation: Installation, jobs: int, scheduler: str | None = None)
 
 def prepared(
     deliveries: Iterable[tuple[int, Delivery]], ingest: Ingest, workers: Workers | None
-) -> Iterator[tuple[int, Delivery, Addition | Batch | None]]:
-    """Yield each delivery, with what came with it, and with what workers have made of it, in the same order.
+) -> Iterator[tuple[int, Delivery, Batch | None]]:
+    """Yield each delivery, with what came with it, and with the batch that workers have made of it, in the same order.
 
     An error of the source is raised when all that came before it has been yielded.
 
@@ -141,11 +133,11 @@ def prepared(
             yield note, delivery, None
         return
 
-    def begin(item: tuple[int, Delivery]) -> "Future[Addition | Batch]":
+    def begin(item: tuple[int, Delivery]) -> "Future[Batch]":
         return workers.prepare(item[1], ingest)
 
-    for (note, delivery), made in _in_order(deliveries, begin, workers.ahead):
-        yield note, delivery, made
+    for (note, delivery), batch in _in_order(deliveries, begin, workers.ahead):
+        yield note, delivery, batch
 
 
 def caught_up(installation: Installation, workers: Workers) -> Iterator[None]:
@@ -157,17 +149,17 @@ def caught_up(installation: Installation, workers: Workers) -> Iterator[None]:
     database, budget = installation.database, installation.config.plugins.time_budget
     for plugin in installation.registry:
 
-        def stretches(plugin: Plugin = plugin) -> Iterator[Stretch]:
+        def chunks(plugin: Plugin = plugin) -> Iterator[Chunk]:
             after = None
-            while (stretch := catchup.stretch(database, plugin, after)) is not None:
-                yield stretch
-                after = stretch.folded
+            while (chunk := catchup.next_chunk(database, plugin, after)) is not None:
+                yield chunk
+                after = chunk.folded
 
-        def begin(stretch: Stretch, name: str = plugin.name) -> "Future[Combined]":
-            return workers.look(name, stretch)
+        def begin(chunk: Chunk, name: str = plugin.name) -> "Future[PluginResult]":
+            return workers.look(name, chunk)
 
-        for stretch, combined in _in_order(stretches(), begin, workers.ahead):
-            catchup.commit(database, plugin, stretch, combined, budget, installation.watchdog)
+        for chunk, result in _in_order(chunks(), begin, workers.ahead):
+            catchup.commit(database, plugin, chunk, result, budget, installation.watchdog)
             yield
 
 
@@ -219,28 +211,21 @@ def _end_with_parent() -> None:
         os._exit(1)
 
 
-@collector.paused()
-def _prepare(
-    order: Order,
-    suspended: frozenset[str],
-    suppression: Suppression,
-    complete_from: Mapping[str, int] | None,
-    delivery: Delivery,
-) -> Addition | Batch:
-    registry, preparer, watchdog = _load(order)
-    preparer.leave_out(suspended)
-    preparer.suppression = suppression
+@gc_paused()
+def _prepare(order: Order, context: WorkerContext, delivery: Delivery) -> Batch:
+    _, preparer, watchdog = _load(order)
+    preparer.leave_out(context.suspended)
+    preparer.suppression = context.suppression
     try:
-        batch = preparer.prepare(delivery)
-        return batch if complete_from is None else add_up(batch, {}, registry, complete_from, watchdog).sent()
+        return preparer.prepare(delivery)
     finally:
         watchdog.close()
 
 
-def _look(order: Order, plugin: str, stretch: Stretch) -> Combined:
+def _look(order: Order, plugin: str, chunk: Chunk) -> PluginResult:
     registry, _, watchdog = _load(order)
     try:
-        return replace(catchup.look(registry.get(plugin), stretch, watchdog), parts=None)
+        return catchup.look(registry.get(plugin), chunk, watchdog)
     finally:
         watchdog.close()
 
@@ -262,7 +247,7 @@ def _load(order: Order) -> tuple[Registry, Preparer, Watchdog]:
 
 
 def _versions(registry: Registry) -> tuple[tuple[str, str], ...]:
-    return tuple((plugin.name, catchup.version_of(plugin)) for plugin in registry)
+    return tuple((plugin.name, version_of(plugin)) for plugin in registry)
 
 
 @contextmanager

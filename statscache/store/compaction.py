@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, delete, exists, func, select, update
 
 from statscache.store import journal, positions
 from statscache.store.database import Database
+from statscache.store.records import Packed, deflate, inflate
 from statscache.store.schema import journal as journal_table
 from statscache.store.schema import plugin, quarantine, segment
 from statscache.timeline import DAY
@@ -133,12 +134,13 @@ def _merge(connection: Connection, run: Sequence[_Segment]) -> None:
     if [(row.first, row.messages) for row in rows] != [(item.first, item.messages) for item in run]:
         return
     connection.execute(delete(segment).where(ours))
-    merged = journal.compress(
-        b"\n".join(journal.content(row.data) for row in rows),
-        sum(row.messages for row in rows),
-        min(row.oldest for row in rows),
-        max(row.newest for row in rows),
-        _LEVEL,
+    data = b"\n".join(inflate(row.data) for row in rows)
+    merged = Packed(
+        messages=sum(row.messages for row in rows),
+        oldest=min(row.oldest for row in rows),
+        newest=max(row.newest for row in rows),
+        size=len(data),
+        data=deflate(data, _LEVEL),
     )
     journal.write(connection, run[0].first, merged)
 

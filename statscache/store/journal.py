@@ -6,29 +6,39 @@ A message is known by 64 bits of the digest of its id, looked up in its UTC day 
 history and bus may disagree on the second, and so on the day, of one message.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
-from operator import itemgetter
 from typing import NamedTuple
 
-import zstandard
+import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
 
 from statscache.store.bulk import Upsert, among
-from statscache.store.records import Records
+from statscache.store.records import Packed, deflate, inflate
 from statscache.store.schema import journal, message_id, segment
 
-# Level 3 would save an eighth of the space, and take half as long again.
-_LEVEL = 1
 _HEAD = select(journal.c.head, journal.c.through, journal.c.rewrites)
-_SEGMENT = 8_000
-_SEGMENT_BYTES = 8 * 1024 * 1024
 _insert_ids = Upsert(message_id)
 
 
 Identity = tuple[int, int, int]
-"""What is kept of a message to know it again: its UTC day, and 64 bits each of its id's and its record's digest."""
+"""How a message is recognized: its UTC day, and 64 bits each of its id's and its record's digest."""
+
+
+class Identities(NamedTuple):
+    """Identities of messages, by column: arrays of 64-bit integers of one length."""
+
+    days: np.ndarray
+    digests: np.ndarray
+    contents: np.ndarray
+
+    def rows(self) -> list[Identity]:
+        """Return each message's identity."""
+        return [*zip(self.days.tolist(), self.digests.tolist(), self.contents.tolist(), strict=True)]
+
+    def only(self, wanted: np.ndarray) -> "Identities":
+        """Return those that are wanted, given True or False for each."""
+        return Identities(self.days[wanted], self.digests[wanted], self.contents[wanted])
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,24 +73,6 @@ class Segment(NamedTuple):
     """Some messages in a row: the position of the first, and their records, joined by newlines."""
 
     first: int
-    data: bytes
-
-
-class Packed(NamedTuple):
-    """Messages in a row as a segment stores them, wherever in the journal they come to stand.
-
-    Attributes:
-        messages: How many they are.
-        oldest: Their smallest timestamp.
-        newest: Their greatest timestamp.
-        size: Bytes of their records, joined by newlines.
-        data: These, compressed.
-    """
-
-    messages: int
-    oldest: int
-    newest: int
-    size: int
     data: bytes
 
 
@@ -126,11 +118,11 @@ def removed(connection: Connection) -> Removed:
     return Removed(row.removed, row.removed_until)
 
 
-def find(connection: Connection, wanted: Iterable[Identity]) -> dict[int, list[Identity]]:
+def find(connection: Connection, wanted: Identities) -> dict[int, list[Identity]]:
     """Return the identities in the journal that share a digest with one of `wanted`, in its day or a neighbour."""
     found: dict[int, set[Identity]] = {}
-    for day, identities in groupby(sorted(wanted, key=itemgetter(0)), key=itemgetter(0)):
-        digests = [digest for _, digest, _ in identities]
+    for day in np.unique(wanted.days).tolist():
+        digests = wanted.digests[wanted.days == day].tolist()
         near = message_id.c.day.in_((day - 1, day, day + 1))
         query = select(message_id).where(near, among(connection, message_id.c.digest, digests))
         for identity in connection.execute(query):
@@ -138,26 +130,13 @@ def find(connection: Connection, wanted: Iterable[Identity]) -> dict[int, list[I
     return {digest: sorted(same) for digest, same in found.items()}
 
 
-def pack(records: Records, times: Sequence[int]) -> list[Packed]:
-    """Return messages as segments, compressed; there may be many.
-
-    Args:
-        records: Their lines.
-        times: Their timestamps.
-    """
-    return [
-        compress(data, stop - start, min(times[start:stop]), max(times[start:stop]))
-        for start, stop, data in records.pieces(_SEGMENT, _SEGMENT_BYTES)
-    ]
-
-
-def append(connection: Connection, end: Head, segments: Sequence[Packed], identities: Sequence[Identity]) -> Head:
+def append(connection: Connection, end: Head, segments: Sequence[Packed], identities: Identities) -> Head:
     """Append messages behind `end`, and return the new end; the caller holds the lock.
 
     Args:
         connection: The transaction that accepts them.
         end: What `lock` returned.
-        segments: What `pack` made of them.
+        segments: Their records.
         identities: Of the same messages.
     """
     position, through = end.position, end.through
@@ -165,7 +144,8 @@ def append(connection: Connection, end: Head, segments: Sequence[Packed], identi
         write(connection, position + 1, packed)
         position += packed.messages
         through = packed.newest if through is None else max(through, packed.newest)
-    _insert_ids(connection, identities)
+    # In the order of the table, so that a batch touches each page once.
+    _insert_ids(connection, sorted(identities.rows()))
     connection.execute(update(journal).values(head=position, through=through))
     return replace(end, position=position, through=through)
 
@@ -181,7 +161,7 @@ def read(connection: Connection, after: int, until: int) -> Iterator[tuple[int, 
         ).one_or_none()
         if row is None:
             return
-        for position, record in enumerate(content(row.data).split(b"\n"), row.first):
+        for position, record in enumerate(inflate(row.data).split(b"\n"), row.first):
             if after < position <= until:
                 yield position, record
         after = row.first + row.messages - 1
@@ -196,19 +176,18 @@ def following(connection: Connection, after: int) -> Segment | None:
     """Return the segment that holds the next message behind position `after`, or None if there is none."""
     query = select(segment).where(segment.c.first + segment.c.messages > after + 1).order_by(segment.c.first).limit(1)
     row = connection.execute(query).one_or_none()
-    return None if row is None else Segment(row.first, content(row.data))
+    return None if row is None else Segment(row.first, inflate(row.data))
 
 
 def segments(connection: Connection, first: int, last: int) -> list[Segment]:
     """Return the segments that hold any of the messages from `first` to `last`, in order."""
     query = select(segment).where(segment.c.first + segment.c.messages > first, segment.c.first <= last)
-    return [Segment(row.first, content(row.data)) for row in connection.execute(query.order_by(segment.c.first))]
+    return [Segment(row.first, inflate(row.data)) for row in connection.execute(query.order_by(segment.c.first))]
 
 
 def rewrite(connection: Connection, changed: Segment) -> None:
     """Store a segment whose messages say other than they did; the caller holds the lock."""
-    compressed = zstandard.ZstdCompressor(level=_LEVEL).compress(changed.data)
-    values = {"size": len(changed.data), "data": compressed}
+    values = {"size": len(changed.data), "data": deflate(changed.data)}
     connection.execute(update(segment).where(segment.c.first == changed.first).values(**values))
     connection.execute(update(journal).values(rewrites=journal.c.rewrites + 1))
 
@@ -220,19 +199,6 @@ def sizes(connection: Connection) -> tuple[int, int, int]:
     return row[0], int(row[1] or 0), int(row[2] or 0)
 
 
-def compress(data: bytes | memoryview, messages: int, oldest: int, newest: int, level: int = _LEVEL) -> Packed:
-    """Return messages as one segment.
-
-    Args:
-        data: Their records, joined by newlines.
-        messages: How many they are.
-        oldest: Their smallest timestamp.
-        newest: Their greatest timestamp.
-        level: Of compression.
-    """
-    return Packed(messages, oldest, newest, len(data), zstandard.ZstdCompressor(level=level).compress(data))
-
-
 def write(connection: Connection, first: int, packed: Packed) -> None:
     """Store a segment; the caller holds the lock.
 
@@ -242,8 +208,3 @@ def write(connection: Connection, first: int, packed: Packed) -> None:
         packed: The messages.
     """
     connection.execute(insert(segment).values(first=first, **packed._asdict()))
-
-
-def content(compressed: bytes) -> bytes:
-    """Return the records of a segment, joined by newlines."""
-    return zstandard.ZstdDecompressor().decompress(compressed)

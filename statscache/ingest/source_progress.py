@@ -12,7 +12,7 @@ from statistics import median_low
 
 from sqlalchemy import Connection
 
-from statscache.ingest.outcome import Delivery
+from statscache.ingest.delivery import Delivery
 from statscache.store import coverage, sources
 from statscache.store.sources import SourceRow
 

@@ -1,4 +1,4 @@
-"""What a source delivers, and what came of it."""
+"""What a source delivers, and how its lines were disposed of."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -12,11 +12,11 @@ class Delivery:
         source: Name of the source, such as `fedmsg` or the path of an archive.
         lines: Messages, one JSON document each.
         offset: Bytes of an archive that have been read when these lines are accepted; 0 for other sources.
-        connected: Since when the live source that delivers them has been heard without a break, by our own clock in
-            seconds since 1970 UTC: what it sent between its lines before and then is missing, and becomes a gap.
+        connected: Since when the connection to a live source has been unbroken, in seconds since 1970 UTC by this
+            machine's clock. What the source sent between its previous lines and then is missing, and becomes a gap.
             None for sources that can be read again.
-        oversize: What was too long to be a line, as (first bytes, reason).
-        held: Under which digests these lines were held until now; none if they come from the source itself.
+        oversize: Lines that were too long, as (first bytes, reason).
+        held: Digests under which these lines were held until now; empty if they come from the source itself.
     """
 
     source: str
@@ -29,17 +29,17 @@ class Delivery:
 
 @dataclass(slots=True)
 class Outcome:
-    """How many messages met which fate.
+    """How many lines of a delivery were disposed of in which way.
 
     Attributes:
-        read: Lines that were looked at.
-        accepted: New in the journal.
-        known: Copies of messages that the journal holds already.
+        read: Lines that were read.
+        accepted: Messages that are new in the journal.
+        known: Copies of messages that the journal already holds.
         conflicts: Those of the copies whose content differs; the first stands.
-        foreign: Of environments that are not ours, or statscache's own announcements.
-        held: Of the future; admitted when their time comes.
-        set_aside: No messages; in quarantine.
-        failures: Messages that were accepted, and set aside for a plugin that raised, counted for each plugin.
+        foreign: Messages of other environments, and statscache's own announcements.
+        held: Messages of the future; admitted when their time comes.
+        set_aside: Malformed lines, now in quarantine.
+        failures: Accepted messages that were set aside for a plugin that raised, counted once for each plugin.
     """
 
     read: int = 0

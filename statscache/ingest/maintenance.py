@@ -1,4 +1,4 @@
-"""What is done for the journal when nothing else is to do."""
+"""Maintenance of the journal while nothing else is to be done."""
 
 import logging
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from statscache.timeline import DAY
 _log = logging.getLogger(__name__)
 
 
-class Upkeep:
+class JournalMaintenance:
     """Merges small segments of the journal, and removes old ones; a little at a time.
 
     Args:

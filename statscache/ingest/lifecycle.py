@@ -1,0 +1,154 @@
+"""When a plugin begins, begins again, and pauses: rows of `plugin` in the database, apart from folding."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from statscache import canonical
+from statscache.plugins import Plugin
+from statscache.plugins.registry import Registry
+from statscache.store import journal, positions, quarantine
+from statscache.store.database import Database
+from statscache.store.positions import Position
+
+_log = logging.getLogger(__name__)
+
+
+class Lifecycle:
+    """The plugins of a registry in one database.
+
+    Attributes:
+        suspended: Names of the plugins that fold nothing, in whatever process, as of the last `load`.
+        complete_from: Timestamp before which messages do not count for a plugin, by its name, where there is one.
+    """
+
+    def __init__(self, database: Database, registry: Registry) -> None:
+        self._database = database
+        self._registry = registry
+        self.suspended: frozenset[str] = frozenset()
+        self.complete_from: Mapping[str, int] = {}
+
+    def load(self, connection: Connection) -> Mapping[str, Position]:
+        """Return the rows of all plugins, by name."""
+        rows = positions.load(connection)
+        self.suspended = frozenset(name for name, row in rows.items() if row.suspended is not None)
+        self.complete_from = {name: row.complete_from for name, row in rows.items() if row.complete_from is not None}
+        return rows
+
+    def start(self) -> None:
+        """Register new plugins, and reset those whose version or settings have changed."""
+        with self._database.reading() as connection:
+            rows = self.load(connection)
+        if not any(self._is_due(rows.get(plugin.name), plugin) for plugin in self._registry):
+            return
+        with self._database.writing() as connection:
+            journal.lock(connection)
+            rows = self.load(connection)
+            for plugin in self._registry:
+                row = rows.get(plugin.name)
+                if row is None:
+                    register(connection, plugin)
+                elif self._is_due(row, plugin):
+                    _log.info("plugin %s has changed: it is rebuilt from the journal", plugin.name)
+                    reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])
+            self.load(connection)
+
+    def _is_due(self, row: Position | None, plugin: Plugin) -> bool:
+        return row is None or is_outdated(row.version, version_of(plugin))
+
+    def behind(self) -> list[tuple[str, int]]:
+        """Return which plugins are behind the journal's end, and by how many messages."""
+        with self._database.reading() as connection:
+            end = journal.head(connection).position
+            rows = positions.load(connection)
+        return [
+            (plugin.name, end - rows[plugin.name].position)
+            for plugin in self._registry
+            if plugin.name in rows and rows[plugin.name].position < end and not rows[plugin.name].suspended
+        ]
+
+    def rebuild(self, names: Sequence[str]) -> None:
+        """Put plugins back to the beginning of the journal.
+
+        Raises:
+            UnknownPlugin: One of the names is not an active plugin; nothing was changed.
+        """
+        plugins = [self._registry.get(name) for name in names]
+        with self._database.writing() as connection:
+            journal.lock(connection)
+            rows = positions.load(connection)
+            for plugin in plugins:
+                reset(connection, plugin, positions.lock(connection, [rows[plugin.name].id])[plugin.name])
+
+    def suspend(self, name: str, reason: str | None) -> None:
+        """Keep a plugin from folding; with no reason, let it fold again, from where it stopped."""
+        with self._database.writing() as connection:
+            row = positions.load(connection).get(name)
+            if row is not None:
+                locked = positions.lock(connection, [row.id])[name]
+                locked.suspended, locked.failures = reason, 0
+                positions.save(connection, [locked])
+                self.load(connection)
+
+
+def version_of(plugin: Plugin) -> str:
+    """Return what the state of a plugin depends on besides messages: its version, its settings, who is left out."""
+    settings = canonical.digest(canonical.identity(dict(plugin.settings)))[:16] if plugin.settings else "-"
+    version = f"{plugin.version} {settings}"
+    if not plugin.suppressed:
+        return version
+    return f"{version} {canonical.digest(canonical.identity(sorted(plugin.suppressed)))[:16]}"
+
+
+def is_outdated(stored: str, ours: str) -> bool:
+    """Return True if state of version `stored` has to be rebuilt for `ours`; an older release never rebuilds."""
+    stored = stored.removesuffix(positions.MISSED)
+    return stored != ours and int(stored.split()[0]) <= int(ours.split()[0])
+
+
+def may_fold(row: Position, plugin: Plugin) -> bool:
+    """Return True if the state of a plugin is usable by this release, and the plugin is not suspended."""
+    return row.suspended is None and row.version == version_of(plugin)
+
+
+def has_missed(row: Position, plugin: Plugin) -> bool:
+    """Return True if the journal has lost messages that a plugin had not folded, so that it must be rebuilt."""
+    return row.suspended is None and row.version == version_of(plugin) + positions.MISSED
+
+
+def register(connection: Connection, plugin: Plugin) -> None:
+    """Make a plugin known to the database, at the beginning of the journal and without state."""
+    positions.register(connection, plugin.name, version_of(plugin), journal.removed(connection).until)
+    row = positions.load(connection)[plugin.name]
+    _clear(connection, plugin, row)
+    positions.save(connection, [row])
+
+
+def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
+    """Put a plugin back to the beginning of the journal, without state; its documents stay published meanwhile.
+
+    It counts nothing of days from which the journal has lost messages.
+    """
+    quarantine.drop_plugin(connection, plugin.name)
+    row.version = version_of(plugin)
+    row.position = row.failures = 0
+    row.oldest = row.newest = row.suspended = None
+    row.complete_from = journal.removed(connection).until
+    _clear(connection, plugin, row)
+    row.revision += 1
+    positions.save(connection, [row])
+    positions.mark(connection, row, [(positions.EVERYTHING, 0)])
+
+
+def _clear(connection: Connection, plugin: Plugin, row: Position) -> None:
+    # A plugin may bring tables of its own. If these cannot be made, it is suspended, and the others run.
+    try:
+        with connection.begin_nested():
+            plugin.kind.clear(connection, row.id)
+    except Exception as error:
+        if isinstance(error, DBAPIError) and error.connection_invalidated:
+            raise
+        fix = f"fix it, then run `statscache rebuild {plugin.name}`"
+        row.suspended = f"its state could not be cleared: {type(error).__name__}: {error!s:.300}; {fix}"

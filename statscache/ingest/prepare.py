@@ -1,0 +1,240 @@
+"""First stage, a delivery becomes a batch: parse, sort out, observe. It needs no database.
+
+This is the hot path. A message is finished before the next one is parsed, while its body is in the processor's cache.
+What outlives it are its record, compressed segment by segment, its identity, and what plugins made of it.
+"""
+
+import gc
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from xxhash import xxh3_64_digest
+
+from statscache import canonical
+from statscache.derivation import Derived
+from statscache.exceptions import MalformedMessage
+from statscache.ingest.columns import Columns, derives
+from statscache.ingest.delivery import Delivery
+from statscache.ingest.observe import SLICE, Answers, Observed, Observer, observe_values
+from statscache.message import Message, address, envelope
+from statscache.parsing import parse
+from statscache.plugins import Plugin
+from statscache.plugins.registry import Registry, wants
+from statscache.plugins.watch import Watch
+from statscache.scrubbing import scrub
+from statscache.store.journal import Identities
+from statscache.store.records import Records
+from statscache.store.suppression import Suppression
+from statscache.timeline import DAY
+from statscache.wording import counted
+
+TOLERANCE = 300
+"""Seconds by which a message may be ahead of this machine's clock before it is held."""
+
+OWN_CATEGORY = "statscache"
+"""The category of statscache's own announcements, which are never counted."""
+
+_CACHED_ROUTES = 50_000
+
+
+@dataclass(slots=True)
+class Batch:
+    """The messages of one delivery, sorted by what becomes of them, and what plugins made of them.
+
+    Attributes:
+        records: Records of the messages that may enter the journal, in order of delivery.
+        identities: Of the same messages.
+        times: Timestamps of the same messages.
+        observed: What each plugin made of them, by its name; a plugin that is suspended is missing.
+        malformed: Bytes and reason of each malformed line.
+        held: Digest, due time and bytes of each message of the future.
+        foreign: Number of messages of other environments, and of statscache's own.
+        rewrites: The journal's number of rewrites when the list of the forgotten was read.
+    """
+
+    records: Records
+    identities: Identities
+    times: np.ndarray
+    observed: dict[str, Observed]
+    malformed: Sequence[tuple[bytes, str]]
+    held: Sequence[tuple[int, int, bytes]]
+    foreign: int
+    rewrites: int
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A batch while its lines are parsed; `digests` has 8 bytes of the id and 8 of the record for each message."""
+
+    records: Records = field(default_factory=Records)
+    digests: bytearray = field(default_factory=bytearray)
+    columns: Columns = field(default_factory=Columns)
+    malformed: list[tuple[bytes, str]] = field(default_factory=list)
+    held: list[tuple[int, int, bytes]] = field(default_factory=list)
+    foreign: int = 0
+
+
+class _Route(NamedTuple):
+    """What a topic decides: whether its messages are foreign, and which plugins observe them one by one."""
+
+    foreign: bool
+    wanting: tuple[Plugin, ...]
+
+
+class Preparer:
+    """Turns deliveries into batches.
+
+    Args:
+        registry: The plugins that observe.
+        environments: Those whose messages are accepted; empty for all.
+        watch: Is told what the plugins are doing.
+
+    Attributes:
+        suppression: The people who were forgotten: their names are removed from what may enter the database.
+    """
+
+    def __init__(self, registry: Registry, environments: Collection[str], watch: Watch) -> None:
+        self._registry = registry
+        self._environments = frozenset(environments)
+        self._watch = watch
+        self._one_by_one = [plugin for plugin in registry if plugin.depends_on is None and plugin.kind.newest is None]
+        self._answers: dict[Plugin, Answers] = {plugin: {} for plugin in registry if plugin.depends_on is not None}
+        self._deriving = any(derives(plugin.depends_on or ()) for plugin in registry)
+        self._suppressed = frozenset().union(*(plugin.suppressed for plugin in registry))
+        self.suppression = Suppression()
+        self._routes: dict[str, _Route] = {}
+        self._suspended: frozenset[str] = frozenset()
+
+    @property
+    def suspended(self) -> frozenset[str]:
+        """Names of the plugins that see no messages."""
+        return self._suspended
+
+    def leave_out(self, suspended: frozenset[str]) -> None:
+        """Show no messages to the plugins of these names, and to all others again: a plugin that hung would hang."""
+        if suspended != self._suspended:
+            self._suspended = suspended
+            self._routes.clear()
+
+    def prepare(self, delivery: Delivery) -> Batch:
+        """Parse the lines of a delivery, and let every plugin observe what may be accepted."""
+        draft = _Draft(malformed=list(delivery.oversize))
+        observers = {
+            plugin: Observer(plugin) for plugin in self._one_by_one if plugin.name not in self._suspended
+        }
+        latest = int(time.time()) + TOLERANCE
+        with gc_paused(), self._watch.observing():
+            for start in range(0, len(delivery.lines), SLICE):
+                self._parse(draft, observers, delivery.lines[start : start + SLICE], latest)
+            draft.records.close()
+            observed = {plugin.name: observer.observed() for plugin, observer in observers.items()}
+            observed |= self._observe_columns(draft.columns)
+        malformed = draft.malformed
+        if self.suppression:
+            forgotten = self.suppression.scrub_bytes
+            malformed = [(forgotten(raw), forgotten(reason.encode()).decode()) for raw, reason in malformed]
+        times = draft.columns.times
+        digests = np.frombuffer(draft.digests, ">i8").reshape(-1, 2).astype(np.int64)
+        return Batch(
+            records=draft.records,
+            identities=Identities(times // DAY, digests[:, 0], digests[:, 1]),
+            times=times,
+            observed=observed,
+            malformed=malformed,
+            held=draft.held,
+            foreign=draft.foreign,
+            rewrites=self.suppression.rewrites,
+        )
+
+    def _parse(
+        self, draft: _Draft, observers: Mapping[Plugin, Observer], lines: Sequence[bytes], latest: int
+    ) -> None:
+        routes, suppressed, deriving, begin = self._routes, self._suppressed, self._deriving, self._watch.begin
+        index = len(draft.columns)
+        records: list[bytes] = []
+        digests: list[bytes] = []
+        times: list[int] = []
+        topics: list[str] = []
+        derived: list[Derived] = []
+        forgetting = bool(self.suppression)
+        for raw in lines:
+            try:
+                message = parse(raw)
+            except MalformedMessage as error:
+                draft.malformed.append((raw.strip(), str(error)))
+                continue
+            timestamp, topic = message.timestamp, message.topic
+            route = routes.get(topic) or self._route(topic)
+            if route.foreign:
+                draft.foreign += 1
+            elif timestamp > latest:
+                left = self.suppression.scrub(message) if forgetting else message
+                held = raw.strip() if left is message else envelope(left.record())
+                draft.held.append((canonical.digest64(held), timestamp - TOLERANCE, held))
+            else:
+                # A copy is recognized by what was sent, before names are removed.
+                digests += xxh3_64_digest(message.id.encode()), xxh3_64_digest(message.record())
+                if forgetting:
+                    message = self.suppression.scrub(message)
+                records.append(message.record())
+                times.append(timestamp)
+                topics.append(topic)
+                if suppressed:
+                    message = scrub(message, suppressed)
+                if deriving:
+                    derived.append(message.derived)
+                for plugin in route.wanting:
+                    begin(plugin, message)
+                    observers[plugin].look(index, message)
+                index += 1
+        draft.records.extend(records, times)
+        draft.digests += b"".join(digests)
+        draft.columns.extend(times, topics, derived)
+
+    def _observe_columns(self, columns: Columns) -> Iterator[tuple[str, Observed]]:
+        """Yield what each plugin made of a batch that observes it by value, or only the newest of it."""
+        if not len(columns):
+            return
+        for plugin in self._registry:
+            if plugin.name in self._suspended:
+                continue
+            if plugin.kind.newest is not None:
+                yield plugin.name, Observed(candidates=columns.wanted(partial(wants, plugin)))
+            elif plugin.depends_on is not None:
+                self._watch.note(plugin, f"its values in {counted(len(columns), 'message')}")
+                yield plugin.name, observe_values(plugin, columns, self._answers[plugin])
+
+    def _route(self, topic: str) -> _Route:
+        if len(self._routes) >= _CACHED_ROUTES:
+            self._routes.clear()
+        category, environment, name = address(topic)
+        ours = environment is None or not self._environments or environment in self._environments
+        interested = self._registry.interested(name)
+        wanting = tuple(
+            plugin for plugin in self._one_by_one if plugin in interested and plugin.name not in self._suspended
+        )
+        route = _Route(not ours or category == OWN_CATEGORY, wanting)
+        self._routes[topic] = route
+        return route
+
+
+@contextmanager
+def gc_paused() -> Iterator[None]:
+    """Keep Python's cyclic garbage collector from running in this context.
+
+    It would visit all objects of a batch again and again, up to a tenth of the whole cost, and find nothing: messages,
+    records and yields are trees, which are freed when the last reference to them goes.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,208 @@
+"""What a batch adds to a counter, or to a count of distinct members, summed up before the database sees it.
+
+Everything is done on whole columns. Sums are exact: where 64 bits might not hold one, an error is raised, and the
+messages of the batch are tried by fewer at a time.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from statscache.kinds.yields import Yields
+from statscache.timeline import DAY, Resolution
+
+Counted = tuple[int, bytes, int, bytes]
+"""One yield of a counter: the digest of its key, the key as it is stored, the amount, and the part as it is stored."""
+
+Met = tuple[int, bytes, int]
+"""One yield of a `Distinct`: the digest of its key, the key as it is stored, and the digest of the member."""
+
+_LARGEST = 2**63 - 1
+_DENSE = 4
+"""Numbers are grouped by counting, not by sorting, if there are at most so many times as many as there are rows."""
+
+
+class Buckets(NamedTuple):
+    """Sums by bucket of time, each (key, start) once: index into keys, start in seconds since 1970 UTC, value."""
+
+    key: np.ndarray
+    start: np.ndarray
+    value: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class PartSums:
+    """Sums of the parts of keys, of a counter with a breakdown.
+
+    Attributes:
+        names: The parts as they are stored; other columns refer to them by index.
+        key, part, total, first: Key, part, sum, and timestamp of the oldest message, once for each part of each key.
+        day_key, day_part, day_start, day_value: Key, part, start of the day and sum, once for each of their days.
+    """
+
+    names: Sequence[bytes]
+    key: np.ndarray
+    part: np.ndarray
+    total: np.ndarray
+    first: np.ndarray
+    day_key: np.ndarray
+    day_part: np.ndarray
+    day_start: np.ndarray
+    day_value: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums of amounts.
+
+    Attributes:
+        keys: Digest of each key.
+        stored: Each key as it is stored.
+        totals: Sum of each key.
+        first: Timestamp of the oldest message of each key.
+        last: Timestamp of the newest one.
+        buckets: Sums by bucket, by the bucket's width in seconds.
+        parts: Sums by part; None if the counter has no breakdown.
+    """
+
+    keys: np.ndarray
+    stored: Sequence[bytes]
+    totals: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+    buckets: Mapping[int, Buckets]
+    parts: PartSums | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """Which members were seen.
+
+    Attributes:
+        keys, stored, first, last: As in `Sums`.
+        key, start, member: Index into keys, start of the day, digest of the member: once for each member of a day.
+    """
+
+    keys: np.ndarray
+    stored: Sequence[bytes]
+    first: np.ndarray
+    last: np.ndarray
+    key: np.ndarray
+    start: np.ndarray
+    member: np.ndarray
+
+
+class _Keys(NamedTuple):
+    """The keys of some yields: digests, stored keys, index of each yield's key, oldest and newest timestamps."""
+
+    digests: np.ndarray
+    stored: list[bytes]
+    of: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+
+def sum_up(yields: Yields, resolutions: Sequence[Resolution], *, divided: bool) -> Sums:
+    """Return the sums of what a counter yielded, at least one yield.
+
+    Args:
+        yields: What `check` made of them: items are `Counted`.
+        resolutions: Those whose buckets are wanted. A bucket is left out if it would have expired when the batch's
+            newest message was sent, since no later message can bring it back.
+        divided: Whether the sums are wanted by part too.
+
+    Raises:
+        OverflowError: A sum might not fit into 64 bits.
+    """
+    keys = _keys(yields)
+    amounts = np.array([item[2] for item in yields.items], np.int64)[yields.which]
+    largest = int(np.abs(amounts).max())
+    if largest * len(amounts) > _LARGEST:
+        raise OverflowError(f"{len(amounts)} amounts of up to {largest} may not sum up within 64 bits")
+    totals = _sums(keys.of, amounts, len(keys.digests))
+    through = int(yields.times.max())
+    buckets = {}
+    for resolution in resolutions:
+        kept = yields.times >= (resolution.kept_from(through) or 0)
+        start = yields.times[kept] // resolution.width
+        (start, key), value = group((start, keys.of[kept]), amounts[kept])
+        buckets[resolution.width] = Buckets(key, start * resolution.width, value)
+    parts = _parts(yields, keys, amounts) if divided else None
+    return Sums(keys.digests, keys.stored, totals, keys.first, keys.last, buckets, parts)
+
+
+def sightings(yields: Yields) -> Sightings:
+    """Return which members a `Distinct` saw, of at least one yield: items are `Met`."""
+    keys = _keys(yields)
+    digests, members = np.unique([item[2] for item in yields.items], return_inverse=True)
+    (start, key, member), _ = group((yields.times // DAY, keys.of, members[yields.which]), None)
+    return Sightings(keys.digests, keys.stored, keys.first, keys.last, key, start * DAY, digests[member])
+
+
+def group(columns: Sequence[np.ndarray], amounts: np.ndarray | None) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return each combination of values that occurs, sorted, and the sum of its amounts; of 1 each if none are given.
+
+    Args:
+        columns: Whole numbers, all columns of one length; the ranges of all of them multiply to less than 2^63.
+        amounts: What is summed.
+    """
+    if not len(columns[0]):
+        empty = np.zeros(0, np.int64)
+        return [empty] * len(columns), empty
+    lows = [int(column.min()) for column in columns]
+    sizes = [int(column.max()) - low + 1 for column, low in zip(columns, lows, strict=True)]
+    codes = np.zeros(len(columns[0]), np.int64)
+    for column, low, size in zip(columns, lows, sizes, strict=True):
+        codes = codes * size + (column - low)
+    ones = amounts is None or bool((amounts == 1).all())
+    if prod(sizes) <= _DENSE * len(codes):
+        counts = np.bincount(codes)
+        found = np.flatnonzero(counts)
+        sums = counts[found] if ones else _sums(codes, amounts, len(counts))[found]
+    elif ones:
+        found, sums = np.unique(codes, return_counts=True)
+    else:
+        found, which = np.unique(codes, return_inverse=True)
+        sums = _sums(which, amounts, len(found))
+    values = []
+    for low, size in zip(reversed(lows), reversed(sizes), strict=True):
+        found, value = np.divmod(found, size)
+        values.append(value + low)
+    return values[::-1], sums
+
+
+def _keys(yields: Yields) -> _Keys:
+    stored: dict[int, bytes] = {item[0]: item[1] for item in yields.items}
+    items = np.array([item[0] for item in yields.items], np.int64)
+    digests, of_item = np.unique(items, return_inverse=True)
+    # An item that no yield refers to any more, because its messages do not count, has no key here.
+    occurring, of = np.unique(of_item[yields.which], return_inverse=True)
+    digests = digests[occurring]
+    first = np.full(len(digests), yields.times.max())
+    np.minimum.at(first, of, yields.times)
+    last = np.zeros(len(digests), np.int64)
+    np.maximum.at(last, of, yields.times)
+    return _Keys(digests, [stored[digest] for digest in digests.tolist()], of, first, last)
+
+
+def _parts(yields: Yields, keys: _Keys, amounts: np.ndarray) -> PartSums:
+    numbers: dict[bytes, int] = {}
+    items: list[Any] = [numbers.setdefault(item[3], len(numbers)) for item in yields.items]
+    part = np.array(items, np.int64)[yields.which]
+    (of_key, of_part), totals = group((keys.of, part), amounts)
+    first = np.full(len(of_key), yields.times.max())
+    # Both columns are sorted, and so are their codes.
+    codes = of_key * len(numbers) + of_part
+    np.minimum.at(first, np.searchsorted(codes, keys.of * len(numbers) + part), yields.times)
+    (day_key, day_part, day), day_value = group((keys.of, part, yields.times // DAY), amounts)
+    return PartSums([*numbers], of_key, of_part, totals, first, day_key, day_part, day * DAY, day_value)
+
+
+def _sums(which: np.ndarray, amounts: np.ndarray, number: int) -> np.ndarray:
+    """Return the exact sum of the amounts of each of so many groups."""
+    sums = np.zeros(number, np.int64)
+    np.add.at(sums, which, amounts)
+    return sums

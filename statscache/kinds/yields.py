@@ -1,0 +1,47 @@
+"""What a plugin yielded of a batch, by column: what every kind reduces."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import compress
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class Yields:
+    """The yields of one plugin, those of one message together and in their order.
+
+    A counter yields few different keys of many messages, so a yield refers to its item by number.
+
+    Attributes:
+        items: What `Kind.check` returned; an item may stand for many yields.
+        which: Index into `items` of each yield.
+        messages: Index in its batch of each yield's message.
+        times: Timestamp of each yield's message, in seconds since 1970 UTC.
+        ids: Id of each yield's message; empty if the plugin declares `depends_on`, so that no id can matter.
+    """
+
+    items: Sequence[Any]
+    which: np.ndarray
+    messages: np.ndarray
+    times: np.ndarray
+    ids: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def of(self, wanted: np.ndarray) -> "Yields":
+        """Return the yields of the messages that are wanted, given True or False for each message of the batch."""
+        return self.only(wanted[self.messages])
+
+    def only(self, chosen: np.ndarray) -> "Yields":
+        """Return the yields that are chosen, given True or False for each."""
+        if chosen.all():
+            return self
+        ids = [*compress(self.ids, chosen.tolist())]
+        return Yields(self.items, self.which[chosen], self.messages[chosen], self.times[chosen], ids)
+
+
+NOTHING = Yields((), *np.zeros((3, 0), np.int64))
+"""The yields of a plugin that yielded nothing."""
