@@ -319,7 +319,7 @@ class Site:
             rows = positions.load(connection)
             through = journals.head(connection).through
             return {
-                plugin.name: [*plugin.dump(connection, rows[plugin.name].id, through)]
+                plugin.name: [*plugin.kind.dump(connection, rows[plugin.name].id, through)]
                 for plugin in self.installation.registry
             }
 

@@ -18,11 +18,11 @@ from statscache.exceptions import MalformedMessage
 from statscache.ingest.columns import Columns, deriving
 from statscache.ingest.observing import Observed, observe_columns, observer
 from statscache.ingest.outcome import Delivery
+from statscache.kinds.tally import Value
 from statscache.message import Message, address, envelope
 from statscache.parsing import parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry, wants
-from statscache.plugins.tally import Value
 from statscache.plugins.watch import Watch
 from statscache.scrubbing import scrub
 from statscache.store.journal import Identity
@@ -91,7 +91,9 @@ class Preparer:
         self._registry = registry
         self._environments = frozenset(environments)
         self._watch = watch
-        self._columnar = [plugin for plugin in registry if plugin.depends_on is not None or plugin.newest is not None]
+        self._columnar = [
+            plugin for plugin in registry if plugin.depends_on is not None or plugin.kind.newest is not None
+        ]
         self._known: dict[Plugin, dict[Value, list[Any]]] = {plugin: {} for plugin in self._columnar}
         self._deriving = any(deriving(plugin.depends_on or ()) for plugin in registry)
         self._suppressed = frozenset().union(*(plugin.suppressed for plugin in registry))

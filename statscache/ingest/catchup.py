@@ -257,7 +257,7 @@ def _clear(connection: Connection, plugin: Plugin, row: Position) -> None:
     # A plugin may bring tables of its own; if these cannot be made, it is suspended, and the others run.
     try:
         with connection.begin_nested():
-            plugin.clear(connection, row.id)
+            plugin.kind.clear(connection, row.id)
     except Exception as error:
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             raise

@@ -9,9 +9,9 @@ from operator import itemgetter
 from typing import Any
 
 from statscache.derivation import Derived
+from statscache.kinds.tally import Tally, Value, tally
 from statscache.message import Address, Excerpt, Message, address
 from statscache.plugins import Plugin
-from statscache.plugins.tally import Tally, Value, tally
 
 _DERIVED = {"agent": 0, "usernames": 1, "packages": 2}
 _PARTS = Address._fields

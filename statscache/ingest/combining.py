@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from statscache.ingest.observing import Observed, observer, said
+from statscache.kinds.base import Observation
 from statscache.message import Message
 from statscache.plugins import Plugin
-from statscache.plugins.contract import Observation, Tallying
 from statscache.scrubbing import scrub
 from statscache.store.records import Records
 
@@ -84,8 +84,8 @@ class Combined:
 
 def combine(plugin: Plugin, observed: Observed, placed: Placed) -> Combined:
     """Sum up what a plugin observed of the messages that count."""
-    if plugin.newest is not None:
-        _observe_newest(plugin, plugin.newest, observed, placed)
+    if plugin.kind.newest is not None:
+        _observe_newest(plugin, plugin.kind.newest, observed, placed)
     combined = Combined(
         failures=[
             Failure(index, len(placed.records[index]), reason)
@@ -100,16 +100,16 @@ def combine(plugin: Plugin, observed: Observed, placed: Placed) -> Combined:
     times: Sequence[int]
     # What a kind brings of its own is foreign code.
     try:
-        if isinstance(plugin, Tallying) and plugin.depends_on is not None:
+        if plugin.depends_on is not None:
             answers = observed.answers
-            tally = observed.columns.tally(plugin.depends_on, plugin.tallied, placed.places)
+            tally = observed.columns.tally(plugin.depends_on, plugin.kind.tallied, placed.places)
             counted = [value for value in tally.first if answers.get(value)]
             times = [times[value] for value in counted for times in (tally.first, tally.last)]
-            combined.value = plugin.combine_values(tally, answers) if counted else None
+            combined.value = plugin.kind.combine_values(tally, answers) if counted else None
         else:
             new = _counting(observed.observations, placed)
             times = [item[0] for item in new]
-            combined.value = plugin.combine(new) if new else None
+            combined.value = plugin.kind.combine(new) if new else None
     except (Exception, SystemExit) as error:
         combined.error = said(error)
     else:

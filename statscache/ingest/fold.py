@@ -13,8 +13,8 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from statscache.ingest.combining import Combined, Failure, singly
 from statscache.ingest.observing import said
+from statscache.kinds.base import Dirty, Observation
 from statscache.plugins import Plugin, State
-from statscache.plugins.contract import Dirty, Observation
 from statscache.store import positions, quarantine
 from statscache.store.positions import Position
 
@@ -63,7 +63,7 @@ def fold(
     oldest, newest = combined.oldest, combined.newest
     error = combined.error
     if error is None and oldest is not None:
-        error = _attempt(state, lambda: plugin.merge(state, combined.value), dirty)
+        error = _attempt(state, lambda: plugin.kind.merge(state, combined.value), dirty)
     if error is not None:
         if combined.parts is None:
             raise Unresolved
@@ -111,7 +111,7 @@ def _bisect(
 
 
 def _merge(plugin: Plugin, state: State, new: Sequence[Observation]) -> set[Dirty]:
-    return plugin.merge(state, plugin.combine(new))
+    return plugin.kind.merge(state, plugin.kind.combine(new))
 
 
 def _attempt(state: State, merge: Callable[[], set[Dirty]], dirty: set[Dirty]) -> str | None:

@@ -7,10 +7,10 @@ from itertools import takewhile
 from typing import Any
 
 from statscache.ingest.columns import Columns, deriving, excerpt
+from statscache.kinds.base import Observation
+from statscache.kinds.tally import Value
 from statscache.message import Message
 from statscache.plugins import Plugin
-from statscache.plugins.contract import Observation
-from statscache.plugins.tally import Value
 from statscache.scrubbing import scrub
 
 _KNOWN_VALUES = 8_000
@@ -46,7 +46,7 @@ def observer(plugin: Plugin, observed: Observed) -> Callable[[int, Message], Non
     The yields of one message count together or not at all.
     """
     observations = observed.observations
-    append, check, observe_one, clock = observations.append, plugin.check, plugin.observe, time.perf_counter
+    append, check, observe_one, clock = observations.append, plugin.kind.check, plugin.observe, time.perf_counter
 
     def look(index: int, message: Message) -> None:
         observed.messages += 1
@@ -73,7 +73,7 @@ def observe(plugin: Plugin, messages: Iterable[tuple[int, Message]], observed: O
     """
     if plugin.suppressed:
         messages = ((index, scrub(message, plugin.suppressed)) for index, message in messages)
-    if plugin.depends_on is not None or plugin.newest is not None:
+    if plugin.depends_on is not None or plugin.kind.newest is not None:
         observe_columns(plugin, Columns.of(messages, deriving=deriving(plugin.depends_on or ())), observed, {})
         return
     look = observer(plugin, observed)
@@ -106,7 +106,7 @@ def observe_columns(plugin: Plugin, columns: Columns, observed: Observed, known:
         # A plugin is foreign code: whatever it raises sets the messages that have this value aside.
         try:
             items = plugin.observe(excerpt(plugin.depends_on, value)) or ()
-            checked = observed.answers[value] = [plugin.check(item) for item in items]
+            checked = observed.answers[value] = [plugin.kind.check(item) for item in items]
         except (Exception, SystemExit) as error:
             raised[value] = said(error)
             continue

@@ -81,8 +81,8 @@ def recount(installation: Installation, tell: Callable[[int, int], None]) -> Ite
                 if excuse:
                     yield Recount(plugin.name, excuse)
                     continue
-                stored = plugin.dump(connection, rows[plugin.name].id, end.through)
-                again = plugin.dump(recounted, fresh[plugin.name].id, end.through)
+                stored = plugin.kind.dump(connection, rows[plugin.name].id, end.through)
+                again = plugin.kind.dump(recounted, fresh[plugin.name].id, end.through)
                 yield _compare(plugin.name, total, stored, again)
 
 
@@ -119,7 +119,7 @@ def _fold(
     with scratch.writing() as connection:
         for plugin in shares:
             positions.register(connection, plugin.name, "recount")
-            plugin.clear(connection, positions.load(connection)[plugin.name].id)
+            plugin.kind.clear(connection, positions.load(connection)[plugin.name].id)
     at = 0
     while portion := catchup.portion(read):
         lines = [line for _, line in portion]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TypeVar
 
-from statscache.plugins.contract import Observation
-from statscache.plugins.tally import Answers, Tally
+from statscache.kinds.base import Observation
+from statscache.kinds.tally import Answers, Tally
 from statscache.timeline import DAY, floor
 
 Counted = tuple[int, bytes, int, bytes]

@@ -10,15 +10,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from statscache import canonical
 from statscache.exceptions import YieldError
-from statscache.plugins import buckets, keys
-from statscache.plugins.contract import Dirty, Observation, State, Tallying, check_key
-from statscache.plugins.tally import Answers, Tally
+from statscache.kinds import buckets, keys
+from statscache.kinds.base import Column, Dirty, Kind, Observation, State, Statistic
+from statscache.kinds.tables import bucket, key, member
+from statscache.kinds.tally import Answers, Tally
 from statscache.store.bulk import insert_new
-from statscache.store.schema import bucket, key, member
 from statscache.timeline import DAILY, DAY, MONTHLY, WEEKLY, Resolution
 
 _CACHED_MEMBERS = 100_000
@@ -51,25 +51,21 @@ class Sightings:
     last: Mapping[int, int]
 
 
-class Distinct(Tallying):
-    """Counts different members by key: `observe` yields a key and a member, such as `(("git",), "ralph")`.
+class DistinctKind(Kind):
+    """Sets of members by key and bucket; what is published is how many there are."""
 
-    Published are exact uniques by day, ISO week and month, and those of the last whole one of each in `latest`. All
-    are kept for ever, and so are the digests of members (a late message may name one that is known): a row for each
-    member in each day, each week and each month.
-    """
+    name = "Distinct"
+    tables = (key, bucket, member)
+    columns = (
+        Column("last_day", "Last day"),
+        Column("last_week", "Last week"),
+        Column("last_month", "Last month"),
+    )
+    takes_depends_on = True
 
-    kind = "Distinct"
-
-    def __init__(self, settings: dict[str, Any] | None = None) -> None:
-        super().__init__(settings)
+    def __init__(self, plugin: Statistic) -> None:
+        super().__init__(plugin)
         self._checked: dict[Any, Met] = {}
-
-    @classmethod
-    def faults(cls) -> Iterator[str]:
-        yield from super().faults()
-        if cls.unbounded:
-            yield "`unbounded` is for counters; members may be many, but the keys of a Distinct are few"
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
@@ -88,7 +84,7 @@ class Distinct(Tallying):
     def _check_new(self, item: Any) -> Met:
         if type(item) is not tuple or len(item) != 2 or type(item[0]) is not tuple:
             raise YieldError(f"Distinct takes a key and a member, such as (('git',), 'ralph'); got {item!r:.200}")
-        name = check_key(self.dimensions, item[0])
+        name = keys.check(self.plugin.dimensions, item[0])
         if type(item[1]) is not str:
             raise YieldError(f"the member of {name!r:.200} must be a string; got {item[1]!r:.200}")
         try:
@@ -157,10 +153,6 @@ class Distinct(Tallying):
         counts = Counts(row[:4] for row in new)
         buckets.add(state.connection, [(*row, number) for row, number in counts.items()])
         return {Dirty(resolution.name, resolution.period_start(start)) for start in {row[2] for row in counts}}
-
-    def clear(self, connection: Connection, plugin: int) -> None:
-        for table in (key, bucket, member):
-            connection.execute(delete(table).where(table.c.plugin == plugin))
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         yield from buckets.dump(connection, plugin, self.resolutions, through)
