@@ -208,7 +208,7 @@ def _observe_again(plugin: Plugin, message: Message) -> None:
     # The framework keeps the text of an error; an author wants the traceback into the plugin.
     try:
         for item in plugin.observe(shown(plugin, message)) or ():
-            plugin.check(item)
+            plugin.kind.check(item)
     except Exception as error:
         error.add_note(f"plugin {plugin.name} raised this on {message.record().decode():.1000}")
         raise

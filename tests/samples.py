@@ -15,8 +15,7 @@ from sqlalchemy import delete, insert
 from statscache import canonical, resources
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
-from statscache.ingest.addition import Addition, add_up
-from statscache.ingest.batch import Batch, Preparer
+from statscache.ingest.prepare import Preparer
 from statscache.plugins import Counter, Distinct, Latest, Log, Message, Plugin, Span, State
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
@@ -286,13 +285,8 @@ class Site:
         """Accept lines as one delivery that another process has prepared, which cannot look into the database."""
         delivery = Delivery(source, [*lines])
         preparer = Preparer(self.installation.registry, ("prod",), Watch())
-        preparer.suppression = self.ingest.suppression
-        batch = preparer.prepare(delivery)
-        made: Batch | Addition = batch
-        if self.ingest.sums_hold:
-            plugins, complete_from = self.installation.registry, self.ingest.complete_from
-            made = add_up(batch, {}, plugins, complete_from, Watch()).sent()
-        return self.ingest.take(delivery, pickle.loads(pickle.dumps(made)))
+        preparer.suppression = self.ingest.worker_context().suppression
+        return self.ingest.take(delivery, pickle.loads(pickle.dumps(preparer.prepare(delivery))))
 
     def catch_up(self) -> None:
         """Fold the journal into every plugin that is behind."""
@@ -319,7 +313,7 @@ class Site:
             rows = positions.load(connection)
             through = journals.head(connection).through
             return {
-                plugin.name: [*plugin.dump(connection, rows[plugin.name].id, through)]
+                plugin.name: [*plugin.kind.dump(connection, rows[plugin.name].id, through)]
                 for plugin in self.installation.registry
             }
 

@@ -18,8 +18,8 @@ from samples import KINDS, NOON, TOPIC, Line, Sales, Site, line
 from statscache import canonical
 from statscache.exceptions import SourceError
 from statscache.ingest import Outcome
+from statscache.kinds.keys import stored
 from statscache.plugins import Counter, Latest, Log, Message, Plugin
-from statscache.plugins.keys import stored
 from statscache.service.backfill import backfill
 from statscache.store import journal, positions, quarantine, sources
 from statscache.store.quarantine import SetAside
@@ -582,12 +582,17 @@ class AnyValue(Latest):
         yield type(self).item
 
 
-class AnyEntry(AnyValue, Log):
+class AnyEntry(Log):
     """Yields what it is told."""
 
     name = "any-entry"
     title = "Any entry"
-    kind = "Log"
+    dimensions = ("name",)
+    item: Any = None
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Yield the class's item."""
+        yield type(self).item
 
 
 class Silent(Anything):

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from samples import NOON, Buyers, Site, line
-from statscache.plugins.contract import KeyDocument
+from statscache.kinds.base import KeyDocument
 from statscache.render.calendar import calendars
 
 DAY = 86400

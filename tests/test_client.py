@@ -40,7 +40,7 @@ from statscache.client import (
 from statscache.client import reader as reader_module
 from statscache.client.caches import DirectoryCache, MemoryCache
 from statscache.client.pinned import key_path
-from statscache.plugins import keys
+from statscache.kinds import keys
 from statscache.publish import signing
 from statscache.service import preview
 

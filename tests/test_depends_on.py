@@ -9,8 +9,8 @@ import pytest
 from samples import COLUMNAR, NOON, Acts, Line, Sales, Site, Wall, line
 from statscache import testing
 from statscache.exceptions import PluginError
+from statscache.kinds.keys import digest
 from statscache.plugins import Counter, Distinct, Latest, Message, Plugin
-from statscache.plugins.keys import digest
 from statscache.store import Database, quarantine
 from statscache.timeline import DAY
 

@@ -17,8 +17,9 @@ from statscache import plugins, service, testing, timeline
 from statscache.cli import cli
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
 from statscache.ingest import Delivery
+from statscache.kinds import keys
 from statscache.message import Message
-from statscache.plugins import Counter, Distinct, Latest, Log, Plugin, Span, keys, registry
+from statscache.plugins import Counter, Distinct, Latest, Log, Plugin, Span, registry
 from statscache.plugins.registry import Problem, Registry
 from statscache.publish import headers
 from statscache.render.docs import Docs
@@ -542,7 +543,7 @@ def test_every_attribute_of_a_plugin_is_documented() -> None:
     """The table of what a class declares, with its defaults, is that of the contract."""
     documented = {code(name): code(more[1]) for name, *more in rows(text("plugins.md"), "attribute") if len(more) == 2}
     declared = {"docstring": "required"}
-    for name in Plugin.__annotations__.keys() - {"kind"}:
+    for name in Plugin.__annotations__.keys() - {"kind_class"}:
         declared[name] = str(getattr(Plugin, name, "required")) or "empty"
     assert {name: default.partition(":")[0].strip("`") for name, default in documented.items()} == declared
 
@@ -557,7 +558,7 @@ def test_every_attribute_of_a_message_is_documented() -> None:
 def test_every_kind_is_documented() -> None:
     """The kinds that an author can import have a section each."""
     public = (getattr(plugins, name) for name in plugins.__all__)
-    kinds = {cls.__name__ for cls in public if "kind" in vars(cls)}
+    kinds = {cls.__name__ for cls in public if "kind_class" in vars(cls)}
     assert set(re.findall(r"^### (\w+)$", text("plugins.md"), re.MULTILINE)) == kinds
 
 

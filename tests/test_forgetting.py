@@ -19,7 +19,6 @@ from kills import STRIDE, Killed, Steps, target_operations, writes
 from samples import ALL, NOON, Site, fresh_site, line
 from statscache.exceptions import NameRefused
 from statscache.ingest import Delivery, catchup
-from statscache.ingest.addition import add_up
 from statscache.plugins import BaseModel, Log, Message, Plugin, Table
 from statscache.scrubbing import forms, scrub_bytes
 from statscache.service.export import export as export_journal
@@ -239,16 +238,15 @@ def test_who_worked_before_does_not_bring_the_name_back(database_url: str, tmp_p
     late = Site(database_url, tmp_path / "late", PLUGINS)
     delivery = Delivery("late", [sale(40), b"no message of zaphod"])
     batch = late.ingest._preparer.prepare(delivery)
-    addition = add_up(batch, {}, late.installation.registry, {}, late.installation.watchdog).sent()
     plugin = late.installation.registry.get("acts")
     late.ingest.plugins.rebuild(["acts"])
-    stretch = catchup.stretch(late.database, plugin)
-    assert stretch is not None
-    looked = catchup.look(plugin, stretch, late.installation.watchdog)
+    chunk = catchup.next_chunk(late.database, plugin)
+    assert chunk is not None
+    looked = catchup.look(plugin, chunk, late.installation.watchdog)
     forgotten(site)
     late.ingest.plugins.rebuild(["acts"])
-    assert catchup.commit(late.database, plugin, stretch, looked, 30.0, late.installation.watchdog)
-    assert late.ingest.take(delivery, addition).accepted == 1
+    assert catchup.commit(late.database, plugin, chunk, looked, 30.0, late.installation.watchdog)
+    assert late.ingest.take(delivery, batch).accepted == 1
     assert late.ingest.take(Delivery("late", [sale(41), b"nor one of zaphod"])).accepted == 1
     late.catch_up()
     late.publish()

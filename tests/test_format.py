@@ -10,8 +10,8 @@ import pytest
 
 from samples import ALL, NOON, Buyers, Line, Prices, Receipts, Sales, Site, follow, fresh_site, line
 from statscache import canonical
-from statscache.plugins import keys
-from statscache.plugins.keys import Key
+from statscache.kinds import keys
+from statscache.kinds.keys import Key
 from statscache.render import csv
 from statscache.store import coverage, journal
 

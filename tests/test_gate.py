@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import delete
 
 from samples import KINDS, NOON, Buyers, Sales, Site, line
+from statscache.kinds import tables
 from statscache.plugins import Latest, Message, State
-from statscache.store import positions, schema
+from statscache.store import positions
 
 DAY = 86400
 
@@ -94,8 +95,8 @@ def test_gate_sees_the_newest_period_of_a_series(database_url: str, tmp_path: Pa
     site.publish()
     newest = "v1/plugins/sales/series/1m/2015-08-08T12.json"
     good = site.document(newest)
-    bucket = schema.bucket.c
-    lose(site, schema.bucket, bucket.width == 60, bucket.start >= NOON + (600 if most else 0))
+    bucket = tables.bucket.c
+    lose(site, tables.bucket, bucket.width == 60, bucket.start >= NOON + (600 if most else 0))
     site.publish()
     assert states(site) == {"sales": "stale", "buyers": "ok"}
     assert site.document(newest) == good
@@ -126,8 +127,8 @@ def test_gate_counts_documents_of_keys(database_url: str, tmp_path: Path) -> Non
     site.publish()
     buyers = positions_of(site)["buyers"]
     with site.database.reading() as connection:
-        keys = [row.key for row in connection.execute(schema.key.select().where(schema.key.c.plugin == buyers))]
-    lose(site, schema.key, schema.key.c.plugin == buyers, schema.key.c.key.in_(sorted(keys)[:150]))
+        keys = [row.key for row in connection.execute(tables.key.select().where(tables.key.c.plugin == buyers))]
+    lose(site, tables.key, tables.key.c.plugin == buyers, tables.key.c.key.in_(sorted(keys)[:150]))
     site.publish()
     assert states(site) == {"sales": "ok", "buyers": "stale"}
     assert len([*(site.public / "v1/plugins/buyers/by").glob("*.json")]) == 250

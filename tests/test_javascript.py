@@ -17,7 +17,7 @@ from loopback import serving
 from npm import NODE_MODULES, require_npm
 from published import EDIT, Site, line
 from statscache import testing
-from statscache.plugins import keys
+from statscache.kinds import keys
 from statscache.service import preview
 
 HERE = ROOT / "tests" / "javascript"

@@ -14,11 +14,12 @@ from commands import Home
 from conftest import Databases
 from samples import NOON, Buyers, Prices, Sales, Site, line
 from statscache.ingest import catchup
-from statscache.ingest.upkeep import Upkeep
+from statscache.ingest.maintenance import JournalMaintenance
 from statscache.message import Message
 from statscache.plugins import Counter
 from statscache.service.recount import recount
 from statscache.store import compaction, invariants, journal, positions, quarantine, schema
+from statscache.store.records import Packed
 
 DAY = 86_400
 MIDNIGHT = NOON - 43_200
@@ -114,14 +115,14 @@ def test_each_message_is_stored_anew_a_few_times_only(site: Site, monkeypatch: p
     stored = 0
     write = journal.write
 
-    def counting(connection: Any, first: int, packed: journal.Packed) -> None:
+    def counting(connection: Any, first: int, packed: Packed) -> None:
         nonlocal stored
         stored += packed.messages
         write(connection, first, packed)
 
     monkeypatch.setattr(journal, "write", counting)
     monkeypatch.setattr(compaction, "MERGE_AT", 4)
-    upkeep = Upkeep(site.database, ["sales"], None)
+    upkeep = JournalMaintenance(site.database, ["sales"], None)
     for number in range(300):
         site.feed([line(f"{number:x}", NOON + number)])
         upkeep.step()
@@ -245,7 +246,7 @@ def test_a_plugin_that_another_process_folds_meanwhile_begins_anew(database_url:
     old.feed([line("d", MIDNIGHT + 9 * DAY)])
     new = Site(database_url, tmp_path / "new", (Sales, Buyers))
     buyers, watch = new.installation.registry.get("buyers"), new.installation.watchdog
-    ahead = catchup.stretch(new.database, buyers)
+    ahead = catchup.next_chunk(new.database, buyers)
     assert ahead is not None
     assert compaction.remove_old(old.database, ["sales"], 1) == 2
     catchup.commit(new.database, buyers, ahead, catchup.look(buyers, ahead, watch), 30.0, watch)
@@ -297,7 +298,7 @@ def test_large_messages_are_folded_a_few_at_a_time(site: Site) -> None:
     site.ingest.plugins.rebuild(["buyers"])
     plugin = site.installation.registry.get("buyers")
     after, sizes = 0, []
-    while (ahead := catchup.stretch(site.database, plugin, after)) is not None:
+    while (ahead := catchup.next_chunk(site.database, plugin, after)) is not None:
         assert (ahead.after, ahead.folded) == (after, after + len(ahead.records))
         sizes.append(sum(map(len, ahead.records)))
         after = ahead.folded

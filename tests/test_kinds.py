@@ -13,7 +13,8 @@ import pytest
 from samples import NOON, Baskets, Customers, Deliveries, Prices, Site, fresh_site, line
 from statscache import testing
 from statscache.exceptions import DocumentError, PluginError, YieldError
-from statscache.plugins import Counter, Distinct, Latest, Log, Message, Plugin, Span, State, keys
+from statscache.kinds import keys
+from statscache.plugins import Counter, Distinct, Latest, Log, Message, Plugin, Span, State
 from statscache.timeline import DAILY, MONTHLY, RESOLUTIONS, WEEKLY, parse_time
 
 DAY = 86400
@@ -361,9 +362,9 @@ def test_a_document_that_depends_on_the_day_is_made_anew_each_day(publishing: Ca
 
 def test_a_value_of_over_four_kilobytes_is_refused() -> None:
     """The text says how large it is, and what is kept."""
-    assert Wall().check(((), {"said": "x" * 4_085}))
+    assert Wall().kind.check(((), {"said": "x" * 4_085}))
     with pytest.raises(YieldError, match="has 4097 bytes; at most 4096 are kept"):
-        Wall().check(((), {"said": "x" * 4_086}))
+        Wall().kind.check(((), {"said": "x" * 4_086}))
 
 
 @pytest.mark.parametrize(
@@ -383,7 +384,7 @@ def test_a_value_of_over_four_kilobytes_is_refused() -> None:
 def test_what_a_kind_cannot_count_is_told(plugin: type[Plugin], item: Any, said: str) -> None:
     """The error shows what was yielded and what was expected."""
     with pytest.raises(YieldError) as caught:
-        plugin().check(item)
+        plugin().kind.check(item)
     assert said in str(caught.value)
 
 

@@ -15,9 +15,10 @@ SOURCES = {"statscache": ROOT / "statscache", "statscache_plugins": ROOT / "plug
 MAY_IMPORT: dict[str, set[str]] = {
     "sources": set(),
     "store": set(),
-    "plugins": {"store"},
-    "ingest": {"sources", "plugins", "store"},
-    "render": {"plugins", "store"},
+    "kinds": {"store"},
+    "plugins": {"kinds", "store"},
+    "ingest": {"sources", "kinds", "plugins", "store"},
+    "render": {"kinds", "plugins", "store"},
     "snapshot": {"render", "store"},
     "publish": {"snapshot", "store"},
 }

@@ -6,6 +6,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from statscache.exceptions import ConfigurationError, SchemaError
+from statscache.kinds import tables  # noqa: F401 - declares them on the metadata
 from statscache.store import Database, journal, schema
 
 

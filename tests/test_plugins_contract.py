@@ -51,8 +51,8 @@ def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
         ({"takes": "limit"}, "`takes` is 'limit'; give a tuple of names of settings"),
         ({"unbounded": True, "dimensions": ()}, "`unbounded` needs at least one dimension"),
         ({"observe": ...}, "`observe(self, message)` is missing"),
-        ({"merge": lambda *_: set()}, "it overrides merge, which the framework owns"),
-        ({"latest": lambda *_: [], "series": lambda *_: []}, "it overrides latest, series"),
+        ({"latest": lambda *_: []}, "it overrides latest, which the framework owns"),
+        ({"leaders": lambda *_: [], "moments": ()}, "it overrides leaders, moments"),
     ],
 )
 def test_a_wrong_class_is_refused_with_its_name_and_the_mend(changes: dict[str, Any], mend: str) -> None:
@@ -79,7 +79,7 @@ def test_a_class_of_no_kind_is_refused() -> None:
 def test_a_right_class_is_taken() -> None:
     """The class that the wrong ones are made from is right."""
     assert define()().summary == "Something."
-    assert define(Latest)().kind == "Latest"
+    assert define(Latest)().kind.name == "Latest"
 
 
 @pytest.mark.parametrize(

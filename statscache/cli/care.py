@@ -51,7 +51,7 @@ def _about(plugin: Plugin | type[Plugin], state: str) -> dict[str, Any]:
     return {
         "name": plugin.name,
         "title": plugin.title,
-        "kind": plugin.kind,
+        "kind": plugin.kind_class.name,
         "unit": plugin.unit,
         "dimensions": list(plugin.dimensions),
         "topics": list(plugin.topics),

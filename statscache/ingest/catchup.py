@@ -93,9 +93,7 @@ def look(plugin: Plugin, chunk: Chunk, watch: Watch) -> PluginResult:
 
 
 @gc_paused()
-def commit(
-    database: Database, plugin: Plugin, chunk: Chunk, result: PluginResult, budget: float, watch: Watch
-) -> bool:
+def commit(database: Database, plugin: Plugin, chunk: Chunk, result: PluginResult, budget: float, watch: Watch) -> bool:
     """Fold what a plugin made of a chunk; return True if it is still behind the journal's end and may go on."""
     with database.writing() as connection:
         # The journal's lock makes the last step end at its very end, however fast others append.
@@ -147,9 +145,7 @@ def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, wat
         record = journal.record(connection, item.position)
         if record is None or item.position > row.position or not may_fold(row, plugin):
             return False
-        chunk = Chunk(
-            item.position - 1, [item.position], [record], item.position, row.complete_from, end.rewrites
-        )
+        chunk = Chunk(item.position - 1, [item.position], [record], item.position, row.complete_from, end.rewrites)
         result = look(plugin, chunk, watch)
         if result.failures:
             return False

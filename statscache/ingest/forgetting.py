@@ -14,12 +14,13 @@ import orjson
 from sqlalchemy import Connection, MetaData, Table, delete, select
 from sqlalchemy.orm import Session
 
-from statscache.ingest import catchup
 from statscache.ingest.columns import shown
+from statscache.ingest.lifecycle import reset, version_of
+from statscache.kinds import keys, tables
+from statscache.kinds.distinct import member_digest
 from statscache.message import Message
-from statscache.plugins import Counter, Plugin, State, keys
+from statscache.plugins import Counter, Plugin, State
 from statscache.plugins import Table as TablePlugin
-from statscache.plugins.distinct import member_digest
 from statscache.plugins.registry import Registry, wants
 from statscache.scrubbing import forms, is_within, occurs, scrub, spellings, texts
 from statscache.store import journal, positions, schema, suppression
@@ -27,7 +28,7 @@ from statscache.store.database import Database
 from statscache.store.journal import Segment
 from statscache.store.positions import Position
 
-_STATE = schema.key, schema.bucket, schema.key_day, schema.key_part, schema.member, schema.span, schema.entry
+_STATE = tables.key, tables.bucket, tables.key_day, tables.key_part, tables.member, tables.span, tables.entry
 
 
 @dataclass(slots=True)
@@ -140,7 +141,7 @@ class Forgetting:
             for plugin in self._registry:
                 row = locked.get(plugin.name)
                 # State of another version is folded anew as soon as that one starts.
-                if row is not None and row.version == catchup.version_of(plugin):
+                if row is not None and row.version == version_of(plugin):
                     pairs = [pair for position, pair in changed.items() if position <= row.position]
                     self._withdraw(connection, plugin, row, pairs, end.through)
             return len(changed)
@@ -201,7 +202,7 @@ class Forgetting:
     def _take_out(
         self, connection: Connection, plugin: Counter, row: Position, digests: Collection[int], through: int | None
     ) -> None:
-        row.oldest, row.newest = plugin.take_out(State(connection, row.id, through, row.newest), digests)
+        row.oldest, row.newest = plugin.kind.take_out(State(connection, row.id, through, row.newest), digests)
         row.revision += 1
         positions.save(connection, [row])
         self._render_anew(connection, row)
@@ -209,7 +210,7 @@ class Forgetting:
 
     def _fold_anew(self, connection: Connection, plugin: Plugin, row: Position) -> None:
         suspended = row.suspended
-        catchup.reset(connection, plugin, row)
+        reset(connection, plugin, row)
         if suspended is not None:
             row.suspended = suspended
             positions.save(connection, [row])
@@ -263,7 +264,7 @@ class Forgetting:
                 plugin = active.get(name)
                 if row.id not in found and row.id not in elsewhere:
                     continue
-                if plugin is None or row.version != catchup.version_of(plugin):
+                if plugin is None or row.version != version_of(plugin):
                     self._empty(connection, row)
                 elif self._where_involved and not plugin.people:
                     # The word may be something else there, and what it was of the person has been taken out.
@@ -282,7 +283,7 @@ class Forgetting:
         """Return the digests of the keys that hold the name, by plugin."""
         found: dict[int, list[int]] = {}
         for plugin, digest, stored in connection.execute(
-            select(schema.key.c.plugin, schema.key.c.key, schema.key.c.dimensions)
+            select(tables.key.c.plugin, tables.key.c.key, tables.key.c.dimensions)
         ):
             if any(part and occurs(part, self._names) for part in keys.load(stored)):
                 found.setdefault(plugin, []).append(digest)
@@ -290,18 +291,18 @@ class Forgetting:
 
     def _elsewhere(self, connection: Connection) -> set[int]:
         """Return the plugins whose state holds the name elsewhere than in keys."""
-        parts = select(schema.key_part.c.plugin, schema.key_part.c.part)
+        parts = select(tables.key_part.c.plugin, tables.key_part.c.part)
         found = {
             plugin
             for plugin, stored in connection.execute(parts)
             if any(part and occurs(part, self._names) for part in keys.load(stored))
         }
-        for table, column in ((schema.entry, schema.entry.c.value), (schema.span, schema.span.c.fields)):
+        for table, column in ((tables.entry, tables.entry.c.value), (tables.span, tables.span.c.fields)):
             for plugin, value in connection.execute(select(table.c.plugin, column)):
                 if is_within(value, self._names) and any(occurs(t, self._names) for t in texts(orjson.loads(value))):
                     found.add(plugin)
         digests = [member_digest(name) for name in spellings(self._names)]
-        members = select(schema.member.c.plugin).where(schema.member.c.member.in_(digests)).distinct()
+        members = select(tables.member.c.plugin).where(tables.member.c.member.in_(digests)).distinct()
         return found.union(connection.scalars(members))
 
     def _empty(self, connection: Connection, row: Position) -> None:
@@ -325,7 +326,7 @@ def _yields(plugin: Plugin, message: Message) -> list[Any] | None:
     left = scrub(message, plugin.suppressed) if plugin.suppressed else message
     # A plugin is foreign code, and what it raises sets the message aside.
     try:
-        return [plugin.check(item) for item in plugin.observe(shown(plugin, left)) or ()]
+        return [plugin.kind.check(item) for item in plugin.observe(shown(plugin, left)) or ()]
     except (Exception, SystemExit):
         return None
 

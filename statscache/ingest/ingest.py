@@ -5,7 +5,7 @@ writes it to the journal, `fold` merges the sums. The last three are one transac
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection

@@ -21,7 +21,7 @@ from statscache.exceptions import MalformedMessage
 from statscache.ingest.columns import Columns, derives
 from statscache.ingest.delivery import Delivery
 from statscache.ingest.observe import SLICE, Answers, Observed, Observer, observe_values
-from statscache.message import Message, address, envelope
+from statscache.message import address, envelope
 from statscache.parsing import parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry, wants
@@ -124,9 +124,7 @@ class Preparer:
     def prepare(self, delivery: Delivery) -> Batch:
         """Parse the lines of a delivery, and let every plugin observe what may be accepted."""
         draft = _Draft(malformed=list(delivery.oversize))
-        observers = {
-            plugin: Observer(plugin) for plugin in self._one_by_one if plugin.name not in self._suspended
-        }
+        observers = {plugin: Observer(plugin) for plugin in self._one_by_one if plugin.name not in self._suspended}
         latest = int(time.time()) + TOLERANCE
         with gc_paused(), self._watch.observing():
             for start in range(0, len(delivery.lines), SLICE):
@@ -151,9 +149,7 @@ class Preparer:
             rewrites=self.suppression.rewrites,
         )
 
-    def _parse(
-        self, draft: _Draft, observers: Mapping[Plugin, Observer], lines: Sequence[bytes], latest: int
-    ) -> None:
+    def _parse(self, draft: _Draft, observers: Mapping[Plugin, Observer], lines: Sequence[bytes], latest: int) -> None:
         routes, suppressed, deriving, begin = self._routes, self._suppressed, self._deriving, self._watch.begin
         index = len(draft.columns)
         records: list[bytes] = []

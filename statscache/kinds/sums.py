@@ -138,11 +138,11 @@ def sightings(yields: Yields) -> Sightings:
     """Return which members a `Distinct` saw, of at least one yield: items are `Met`."""
     keys = _keys(yields)
     digests, members = np.unique([item[2] for item in yields.items], return_inverse=True)
-    (start, key, member), _ = group((yields.times // DAY, keys.of, members[yields.which]), None)
+    (start, key, member), _ = group((yields.times // DAY, keys.of, members[yields.which]))
     return Sightings(keys.digests, keys.stored, keys.first, keys.last, key, start * DAY, digests[member])
 
 
-def group(columns: Sequence[np.ndarray], amounts: np.ndarray | None) -> tuple[list[np.ndarray], np.ndarray]:
+def group(columns: Sequence[np.ndarray], amounts: np.ndarray | None = None) -> tuple[list[np.ndarray], np.ndarray]:
     """Return each combination of values that occurs, sorted, and the sum of its amounts; of 1 each if none are given.
 
     Args:
@@ -157,12 +157,13 @@ def group(columns: Sequence[np.ndarray], amounts: np.ndarray | None) -> tuple[li
     codes = np.zeros(len(columns[0]), np.int64)
     for column, low, size in zip(columns, lows, sizes, strict=True):
         codes = codes * size + (column - low)
-    ones = amounts is None or bool((amounts == 1).all())
+    if amounts is not None and (amounts == 1).all():
+        amounts = None
     if prod(sizes) <= _DENSE * len(codes):
         counts = np.bincount(codes)
         found = np.flatnonzero(counts)
-        sums = counts[found] if ones else _sums(codes, amounts, len(counts))[found]
-    elif ones:
+        sums = counts[found] if amounts is None else _sums(codes, amounts, len(counts))[found]
+    elif amounts is None:
         found, sums = np.unique(codes, return_counts=True)
     else:
         found, which = np.unique(codes, return_inverse=True)

@@ -1,6 +1,6 @@
 """What a plugin yielded of a batch, by column: what every kind reduces."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any
@@ -41,6 +41,15 @@ class Yields:
             return self
         ids = [*compress(self.ids, chosen.tolist())]
         return Yields(self.items, self.which[chosen], self.messages[chosen], self.times[chosen], ids)
+
+    def one_by_one(self) -> Iterator[tuple[int, str, int, Any]]:
+        """Give each yield's timestamp, message id, index among the yields of its message, and item."""
+        index, before = 0, -1
+        columns = zip(self.times.tolist(), self.ids, self.messages.tolist(), self.which.tolist(), strict=True)
+        for timestamp, id, message, which in columns:
+            index = index + 1 if message == before else 0
+            before = message
+            yield timestamp, id, index, self.items[which]
 
 
 NOTHING = Yields((), *np.zeros((3, 0), np.int64))

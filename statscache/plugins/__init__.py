@@ -1,12 +1,10 @@
 """What an author of a statistic imports: the kinds, and the message that `observe` is given."""
 
+from statscache.kinds.base import State
 from statscache.message import Message
-from statscache.plugins.contract import Plugin, State
-from statscache.plugins.counter import Counter
-from statscache.plugins.distinct import Distinct
+from statscache.plugins.bases import Counter, Distinct, Latest, Log, Span
+from statscache.plugins.contract import Plugin
 from statscache.plugins.models import BaseModel, CategorizedModel, ScalarModel
-from statscache.plugins.newest import Latest, Log
-from statscache.plugins.span import Span
 from statscache.plugins.table import Table
 
 BasePlugin = Table

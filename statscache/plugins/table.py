@@ -1,35 +1,20 @@
-"""`Table`: the escape hatch, a plugin with rows and rules of its own, as the first statscache had them.
-
-`process` is given each message and `update` a session, in the transaction that folds them, on an instance made for
-this transaction alone. So the rows, the position in the journal, and what the plugin holds in memory between the two
-move together or not at all, whatever rolls the transaction back, and however many processes fold in turn.
-"""
+"""`Table`: the base of plugins with rows and rules of their own, as the first statscache had them."""
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Iterator
+from datetime import timedelta
 from inspect import cleandoc
 from typing import Any, ClassVar
 
-from sqlalchemy import Connection, select
-from sqlalchemy import Table as SQLTable
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from statscache import canonical
 from statscache.exceptions import PluginError
+from statscache.kinds.table import TableKind
 from statscache.message import Message
-from statscache.plugins.contract import Dirty, Observation, Plugin, State
+from statscache.plugins.contract import Plugin
 from statscache.plugins.models import BaseModel
 from statscache.store import schema
-
-MOST_ROWS = 1_000
-"""Rows of `latest`, the newest."""
-
-MOST_BYTES = 100_000
-"""Bytes of the rows of `latest`."""
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 
@@ -48,7 +33,7 @@ class Table(Plugin):
         config: The settings, under the name that they had first.
     """
 
-    kind = "Table"
+    kind_class = TableKind
     unit = "rows"
     model: ClassVar[Any] = None
     description: ClassVar[str] = ""
@@ -91,8 +76,8 @@ class Table(Plugin):
         """Remove a person from the rows; a plugin with `people = True` must have it."""
 
     @classmethod
-    def faults(cls) -> Iterator[str]:
-        yield from super().faults()
+    def _faults(cls) -> Iterator[str]:
+        yield from super()._faults()
         for name in ("process", "update"):
             if getattr(getattr(cls, name), "__isabstractmethod__", False):
                 yield f"`{name}` is missing"
@@ -108,88 +93,9 @@ class Table(Plugin):
     def observe(self, message: Message) -> tuple[Message]:
         return (message,)
 
-    def check(self, item: Any) -> Any:
-        return item
-
-    def merge(self, state: State, combined: Sequence[Observation]) -> set[Dirty]:
-        worker = type(self)(self.settings)
-        try:
-            for _, _, _, message in combined:
-                worker.process(_as_first(message))
-            # A commit of the author's ends a savepoint; what is written stays part of the batch's transaction.
-            with Session(state.connection, join_transaction_mode="create_savepoint") as session:
-                worker.update(session)
-                session.commit()
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise
-            # Of a plugin's own SQL, what a driver calls an operational error is no failure of the database.
-            raise PluginError(f"{type(error).__name__}: {error}") from error
-        return {Dirty("latest")}
-
-    def clear(self, connection: Connection, plugin: int) -> None:
-        table = self._table
-        table.drop(connection, checkfirst=True)
-        table.create(connection)
-
-    def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
-        # A recount has nothing to compare: rows may depend on how messages were delivered.
-        return iter(())
-
-    def latest(self, state: State) -> list[dict[str, Any]]:
-        table = self._table
-        order = [table.c.timestamp] if "timestamp" in table.c else []
-        newest = [column.desc() for column in (*order, *table.primary_key)]
-        rows: list[dict[str, Any]] = []
-        size = 0
-        for row in state.connection.execute(select(table).order_by(*newest).limit(MOST_ROWS)):
-            record = {name: _as_json(value) for name, value in row._mapping.items()}
-            size += len(canonical.dumps(record))
-            if size > MOST_BYTES:
-                break
-            rows.append(record)
-        return rows
-
-    @property
-    def _table(self) -> SQLTable:
-        table: SQLTable = type(self).model.__table__
-        return table
-
 
 def _faults_of(model: Any) -> Iterator[str]:
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         yield f"`model` is {model!r}; derive it from BaseModel"
     elif model.__tablename__ in schema.metadata.tables:
         yield f"the table {model.__tablename__!r} of the model is one of statscache's own; name it after the plugin"
-
-
-def _as_first(message: Message) -> dict[str, Any]:
-    """Return a message in the form that plugins of the first statscache read."""
-    return {
-        "topic": message.topic,
-        "msg": message.body,
-        "msg_id": message.id,
-        "timestamp": message.timestamp,
-        "meta": {
-            "agent": message.agent,
-            "usernames": list(message.usernames),
-            "packages": list(message.packages),
-            "subtitle": message.subtitle,
-            "link": message.link,
-        },
-    }
-
-
-def _as_json(value: Any) -> Any:
-    """Return a value of a column as JSON has it: times in seconds since 1970 UTC, and what it cannot say as text."""
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, datetime):
-        return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return int(value.total_seconds())
-    if isinstance(value, Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return value if isinstance(value, dict | list) else str(value)

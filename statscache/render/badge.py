@@ -15,7 +15,7 @@ _STEPS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 def badge(plugin: Plugin, rows: Sequence[dict[str, Any]]) -> schemas.Badge | None:
     """Return the badge of a bounded counter: what was counted in the last full day. Other plugins have none."""
-    if plugin.kind != "Counter" or plugin.unbounded:
+    if plugin.kind.name != "Counter" or plugin.unbounded:
         return None
     number = sum(row["last_24h"] for row in rows)
     message = f"{short(number)} {plugin.unit} in 24 h"

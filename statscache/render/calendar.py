@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
+from statscache.kinds.base import KeyDocument
 from statscache.plugins import Plugin
-from statscache.plugins.contract import KeyDocument
 from statscache.render.documents import Document, key_path
 from statscache.render.text import MONTHS, clean, key_label, number
 from statscache.timeline import DAY

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
 from statscache import canonical, schemas
-from statscache.plugins import Plugin, State, keys
-from statscache.plugins.contract import KeyDocument
+from statscache.kinds import keys
+from statscache.kinds.base import KeyDocument
+from statscache.plugins import Plugin, State
 from statscache.render import csv, own
 from statscache.render.badge import badge
 from statscache.store.coverage import Interval, union
@@ -77,7 +78,7 @@ def series(
     plugin: Plugin, state: State, resolution: Resolution, period: Period, gaps: Sequence[Interval]
 ) -> Iterator[Document]:
     """Yield the series of one period as JSON and CSV."""
-    rows = plugin.series(state, resolution, period.start, period.end)
+    rows = plugin.kind.series(state, resolution, period.start, period.end)
     complete = complete_through(state, resolution, period)
     newest = state.newest if state.newest is not None and period.start <= state.newest < period.end else complete
     columns = ["timestamp", *plugin.dimensions, "value"]
@@ -182,7 +183,7 @@ def periods(plugin: Plugin, state: State, resolution: Resolution, gaps: Sequence
     """Return the periods that are published: those with a row or a gap, but for the expired ones; oldest first."""
     if state.through is None:
         return []
-    found = {resolution.period(start) for start in plugin.bucket_starts(state, resolution)}
+    found = {resolution.period(start) for start in plugin.kind.bucket_starts(state, resolution)}
     for start, end in gaps:
         found.update(resolution.periods_of(start, end))
     expired = resolution.expired_before(state.through)

@@ -56,7 +56,7 @@ class Gate:
             # What is yielded no longer was taken away by its author.
             if path in rendered.fresh and path.endswith(".json") and not explained:
                 self._compare(path, entry)
-        for resolution in plugin.resolutions:
+        for resolution in plugin.kind.resolutions:
             periods = self._published(f"{root}/series/{resolution.name}")
             periods.pop(f"{root}/series/{resolution.name}/index.json", None)
             # Labels are in order of time.

@@ -48,13 +48,13 @@ class PluginRenderer:
         self._plugin = plugin
         self._row = row
         self._state = State(connection, row.id, end.through, row.newest)
-        self._gaps = documents.clipped(gaps, row.oldest, end.through) if plugin.resolutions else []
+        self._gaps = documents.clipped(gaps, row.oldest, end.through) if plugin.kind.resolutions else []
         self._keep = keep
         self._watch = watch
         self._out = Rendered(about(plugin), "ok", row, rendered_with=self._fingerprint())
 
     def _fingerprint(self) -> str:
-        resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.resolutions]
+        resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.kind.resolutions]
         basis = __version__, about(self._plugin), self._plugin.layout, self._row.version, resolutions, self._gaps
         # The version stands by itself, for the gate to tell a new one.
         return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}"
@@ -77,7 +77,7 @@ class PluginRenderer:
             with self._watch.working(self._plugin, "its documents"):
                 for document in documents.fixed(self._plugin, self._state, self._row.complete_from):
                     self._add(document)
-        for resolution in self._plugin.resolutions:
+        for resolution in self._plugin.kind.resolutions:
             touched = {number for document, number in marks if document == resolution.name}
             if everything or touched or crossed(resolution.buckets):
                 self._series(resolution, None if everything else touched)
@@ -123,9 +123,9 @@ class PluginRenderer:
             self._add(documents.series_index(plugin, state, resolution, periods, entries))
 
     def _keys(self, digests: list[int] | None) -> None:
-        wanted = self._plugin.all_keys(self._state) if digests is None else digests
+        wanted = self._plugin.kind.all_keys(self._state) if digests is None else digests
         for at in range(0, len(wanted), KEYS_AT_ONCE):
-            for content in self._plugin.key_documents(self._state, wanted[at : at + KEYS_AT_ONCE]):
+            for content in self._plugin.kind.key_documents(self._state, wanted[at : at + KEYS_AT_ONCE]):
                 made = [documents.key_document(self._plugin, content)]
                 if self._plugin.people:
                     made += calendars(self._plugin, content)

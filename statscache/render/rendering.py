@@ -72,7 +72,7 @@ def about(plugin: Plugin) -> dict[str, Any]:
         "title": plugin.title,
         "summary": plugin.summary,
         "definition": plugin.definition,
-        "kind": plugin.kind,
+        "kind": plugin.kind.name,
         "unit": plugin.unit,
         "dimensions": list(plugin.dimensions),
         "topics": list(plugin.topics),

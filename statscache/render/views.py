@@ -34,7 +34,7 @@ class Views:
         """
         root = documents.root(plugin)
         entries = dict(published.entries(connection, root, None, "data"))
-        for resolution in plugin.resolutions:
+        for resolution in plugin.kind.resolutions:
             entries |= published.entries(connection, f"{root}/series/{resolution.name}", None, "data")
         entries |= {path: rendered.changed[path] for path in rendered.fresh}
         for path in rendered.removed:
@@ -65,7 +65,9 @@ class _Documents:
         plugin = self._plugin
         root = documents.root(plugin)
         latest = self._load(f"{root}/latest.json")
-        series = [self._series(f"{root}/series/{resolution.name}", resolution) for resolution in plugin.resolutions]
+        series = [
+            self._series(f"{root}/series/{resolution.name}", resolution) for resolution in plugin.kind.resolutions
+        ]
         fixed = [path for path in self._entries if "/series/" not in path or path.endswith("/index.json")]
         fixed.sort(key=lambda path: (not path.endswith("/latest.json"), path))
         return PluginView(
@@ -73,7 +75,7 @@ class _Documents:
             title=plugin.title,
             summary=plugin.summary,
             definition=plugin.definition,
-            kind=plugin.kind,
+            kind=plugin.kind.name,
             unit=plugin.unit,
             dimensions=plugin.dimensions,
             topics=plugin.topics,

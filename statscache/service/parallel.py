@@ -1,4 +1,4 @@
-"""Parallel work: other processes parse lines and let plugins observe, and this one reduces, accepts and folds, in order.
+"""Parallel work: other processes parse lines and let plugins observe; this one reduces, accepts and folds, in order.
 
 Other processes have no database. What they return does not depend on it, so everything is merged in the same order and
 the same transactions as if one process had done it: the bytes are the same, whatever the number of workers, and a

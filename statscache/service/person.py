@@ -8,9 +8,9 @@ import orjson
 import zstandard
 from sqlalchemy import Connection, select
 
+from statscache.kinds.distinct import member_digest
 from statscache.message import Message, envelope
 from statscache.plugins import Table
-from statscache.plugins.distinct import member_digest
 from statscache.scrubbing import forms, is_within, occurs, scrub, scrub_bytes, spellings, texts
 from statscache.service.forgetting import checked
 from statscache.service.installation import Installation
@@ -74,7 +74,7 @@ def _state(installation: Installation, connection: Connection, names: frozenset[
             table = plugin.model.__table__
             dumped: Iterable[Any] = (tuple(row) for row in connection.execute(select(table)))
         else:
-            dumped = plugin.dump(connection, rows[plugin.name].id, through)
+            dumped = plugin.kind.dump(connection, rows[plugin.name].id, through)
         shown = (_shown(row) for row in dumped)
         mine = [row for row in shown if (row[0] == "member" and row[-1] in members) or _stands_in(row, names)]
         if mine:

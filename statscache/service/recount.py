@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from statscache.ingest import catchup
-from statscache.ingest.combining import Placed, combine
 from statscache.ingest.fold import fold
-from statscache.ingest.observing import Observed, observe
-from statscache.message import Message
+from statscache.ingest.lifecycle import version_of
+from statscache.ingest.observe import observe_records
+from statscache.ingest.reduce import reduce_plugin
 from statscache.plugins import Plugin, Table
-from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
 from statscache.service.installation import Installation
 from statscache.store import Database, journal, positions, quarantine
@@ -81,8 +80,8 @@ def recount(installation: Installation, tell: Callable[[int, int], None]) -> Ite
                 if excuse:
                     yield Recount(plugin.name, excuse)
                     continue
-                stored = plugin.dump(connection, rows[plugin.name].id, end.through)
-                again = plugin.dump(recounted, fresh[plugin.name].id, end.through)
+                stored = plugin.kind.dump(connection, rows[plugin.name].id, end.through)
+                again = plugin.kind.dump(recounted, fresh[plugin.name].id, end.through)
                 yield _compare(plugin.name, total, stored, again)
 
 
@@ -92,7 +91,7 @@ def _excuse(plugin: Plugin, row: Position | None, end: Head, removed: Removed) -
         return "it keeps rows by rules of its own, which may depend on more than messages"
     if row is None or row.position != end.position:
         return "it has not folded the whole journal"
-    if row.version != catchup.version_of(plugin):
+    if row.version != version_of(plugin):
         return "its state is of another release, or of other settings"
     if (row.complete_from or 0) < (removed.until or 0):
         return "it counted messages that the journal keeps no longer"
@@ -115,41 +114,34 @@ def _fold(
         through: Timestamp of the newest.
         watch: Is told which plugin is at work.
     """
-    interested = {plugin: Registry([plugin]).interested for plugin in shares}
     with scratch.writing() as connection:
         for plugin in shares:
             positions.register(connection, plugin.name, "recount")
-            plugin.clear(connection, positions.load(connection)[plugin.name].id)
+            plugin.kind.clear(connection, positions.load(connection)[plugin.name].id)
     at = 0
-    while portion := catchup.portion(read):
-        lines = [line for _, line in portion]
-        messages = [*enumerate(map(Message.from_record, lines))]
-        places = range(at + 1, at + 1 + len(lines))
-        placed, times = Placed(lines, places), [message.timestamp for _, message in messages]
+    while chunk := catchup.take_chunk(read):
+        records = [record for _, record in chunk]
         with scratch.writing() as connection:
             rows = positions.load(connection)
             for plugin, (complete_from, set_aside) in shares.items():
-                wanted = [
-                    (index, message)
-                    for index, message in messages
-                    if interested[plugin](message.name) and portion[index][0] not in set_aside
-                ]
-                observed = Observed()
-                about = f"a recount of {counted(len(wanted), 'message')} from position {portion[0][0]}"
+                skipped = {index for index, (position, _) in enumerate(chunk) if position in set_aside}
+                about = f"a recount of {counted(len(chunk), 'message')} from position {chunk[0][0]}"
                 with watch.working(plugin, about):
-                    observe(plugin, wanted, observed)
+                    observed, times = observe_records(plugin, records, skipped)
+                    result = reduce_plugin(plugin, observed, times >= (complete_from or 0), times, records)
                     fold(
                         connection,
                         plugin,
                         rows[plugin.name],
-                        combine(plugin, observed, placed.since(complete_from, times)),
-                        places=places,
+                        result,
+                        places=range(at + 1, at + 1 + len(records)),
+                        records=records,
                         source="journal",
                         through=through,
                         budget=float("inf"),
                     )
             positions.save(connection, [*rows.values()])
-        at += len(lines)
+        at += len(records)
         yield at
 
 

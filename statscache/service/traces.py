@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import orjson
 
-from statscache.plugins import keys
+from statscache.kinds import keys
 from statscache.scrubbing import forms, spellings
 
 

@@ -1,19 +1,16 @@
-"""The tables. Text compares by code point and bytes by value on both databases, so that order is the same.
+"""The tables of the framework. Text compares by code point and bytes by value on both databases: order is the same.
 
-Times are whole seconds since 1970 UTC. A `key` column holds 64 bits of a digest of the encoded key, whose bytes stand
-once, in the table `key`. `dirty` names what has to be rendered: a row is written in the transaction that changed the
-state, and goes when a render that saw this change has been committed. A `part` is empty where a counter does not divide
-its numbers. A `member` is 64 bits of the digest of a member's name, which stands nowhere.
-Who was forgotten is in `suppressed`, as a digest with the journal's `salt`; `rewrites` rises with each of them, and
-whenever what the journal holds becomes other than it was.
+The state of plugins is in tables of its own, declared on the same `metadata` by `statscache.kinds.tables`.
+
+Times are whole seconds since 1970 UTC. `dirty` names what has to be rendered: a row is written in the transaction that
+changed the state, and goes when a render that saw this change has been committed. Who was forgotten is in `suppressed`,
+as a digest with the journal's `salt`; `rewrites` rises with each of them, and whenever the journal's content changes.
 """
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -29,12 +26,6 @@ metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_nam
 
 Serial = BigInteger().with_variant(Integer(), "sqlite")
 CodePoints = Text().with_variant(Text(collation="C"), "postgresql")
-
-
-def _whole(column: str) -> CheckConstraint:
-    """Return the constraint that a sum stays within 64 bits; SQLite would go on with a float beyond them."""
-    return CheckConstraint(f"{column} BETWEEN -9223372036854775807 AND 9223372036854775807")
-
 
 journal = Table(
     "journal",
@@ -146,94 +137,6 @@ plugin = Table(
     Column("complete_from", BigInteger),
     Column("rendered_through", BigInteger),
     Column("rendered_with", CodePoints),
-)
-
-key = Table(
-    "key",
-    metadata,
-    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("dimensions", LargeBinary, nullable=False),
-    Column("total", BigInteger, nullable=False),
-    Column("first", BigInteger, nullable=False),
-    Column("last", BigInteger, nullable=False),
-    _whole("total"),
-    sqlite_with_rowid=False,
-)
-Index("ix_key_plugin_total", key.c.plugin, key.c.total)
-
-bucket = Table(
-    "bucket",
-    metadata,
-    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
-    Column("width", BigInteger, primary_key=True, autoincrement=False),
-    Column("start", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("value", BigInteger, nullable=False),
-    _whole("value"),
-    sqlite_with_rowid=False,
-)
-
-key_day = Table(
-    "key_day",
-    metadata,
-    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("start", BigInteger, primary_key=True, autoincrement=False),
-    Column("part", LargeBinary, primary_key=True),
-    Column("value", BigInteger, nullable=False),
-    _whole("value"),
-    sqlite_with_rowid=False,
-)
-
-key_part = Table(
-    "key_part",
-    metadata,
-    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("part", LargeBinary, primary_key=True),
-    Column("total", BigInteger, nullable=False),
-    Column("first", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
-)
-
-member = Table(
-    "member",
-    metadata,
-    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
-    Column("width", BigInteger, primary_key=True, autoincrement=False),
-    Column("start", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("member", BigInteger, primary_key=True, autoincrement=False),
-    sqlite_with_rowid=False,
-)
-
-span = Table(
-    "span",
-    metadata,
-    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("start", BigInteger),
-    Column("stop", BigInteger),
-    Column("moved", BigInteger, nullable=False),
-    Column("timestamp", BigInteger, nullable=False),
-    Column("message", LargeBinary, nullable=False),
-    Column("index", BigInteger, nullable=False),
-    Column("fields", LargeBinary, nullable=False),
-    sqlite_with_rowid=False,
-)
-Index("ix_span_plugin_moved", span.c.plugin, span.c.moved)
-
-entry = Table(
-    "entry",
-    metadata,
-    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("timestamp", BigInteger, primary_key=True, autoincrement=False),
-    Column("message", LargeBinary, primary_key=True),
-    Column("index", BigInteger, primary_key=True, autoincrement=False),
-    Column("value", LargeBinary, nullable=False),
-    sqlite_with_rowid=False,
 )
 
 dirty = Table(

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from statscache import canonical, schemas
-from statscache.plugins import keys
+from statscache.kinds import keys
 from statscache.publish import pointer
 from statscache.store.published import Entry
 from statscache.verify.findings import Weight

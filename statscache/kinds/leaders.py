@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import Label, Select, Table, func, select
 
-from statscache.plugins.contract import State
-from statscache.store.schema import bucket, key, key_day, key_part
+from statscache.kinds.base import State
+from statscache.kinds.tables import bucket, key, key_day, key_part
 from statscache.timeline import DAY, floor
 
 Leader = tuple[bytes, int]

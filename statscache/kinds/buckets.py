@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 
-from statscache.plugins import keys
-from statscache.plugins.contract import State
+from statscache.kinds import keys
+from statscache.kinds.base import State
+from statscache.kinds.tables import bucket, key
 from statscache.store.bulk import Upsert
-from statscache.store.schema import bucket, key
 from statscache.timeline import Resolution
 
 add = Upsert(bucket, lambda table, new: {"value": table.c.value + new.value})

@@ -8,8 +8,10 @@
 import hashlib
 import re
 from functools import lru_cache
+from typing import Any
 
 from statscache import canonical
+from statscache.exceptions import YieldError
 
 Key = tuple[str | None, ...]
 """The values of a statistic's dimensions."""
@@ -68,3 +70,33 @@ def _part(part: str | None) -> str:
     if _PLAIN.fullmatch(data):
         return part
     return "".join(chr(byte) if _PLAIN.fullmatch(bytes([byte])) else f"_{byte:02x}" for byte in data)
+
+
+def check(dimensions: tuple[str, ...], key: Any) -> Key:
+    """Return `key` if it is a key of these dimensions.
+
+    Raises:
+        YieldError: It is not; the text shows it and what was expected.
+    """
+    if not isinstance(key, tuple):
+        message = f"a key is a tuple with one part for each of {dimensions}, such as ('copr',); got {key!r:.200}"
+        raise YieldError(message)
+    if len(key) != len(dimensions):
+        raise YieldError(f"the key {key!r:.200} has {len(key)} parts; the dimensions are {dimensions}")
+    for name, part in zip(dimensions, key, strict=True):
+        if part is None:
+            continue
+        if not isinstance(part, str):
+            raise YieldError(f"the part {name!r} of the key {key!r:.200} must be a string or None")
+        if "\0" in part or not _encodes(part):
+            raise YieldError(f"the part {name!r} of the key {key!r:.200} holds a NUL or a lone surrogate")
+    checked: Key = key
+    return checked
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -6,70 +6,43 @@ when a member is new in it. What is new in no day is new in no week and no month
 """
 
 from collections import Counter as Counts
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, select
 
 from statscache import canonical
 from statscache.exceptions import YieldError
-from statscache.plugins import buckets, keys
-from statscache.plugins.contract import Dirty, Observation, State, Tallying, check_key
-from statscache.plugins.tally import Answers, Tally
+from statscache.kinds import buckets, keys
+from statscache.kinds.base import Column, Dirty, Kind, State, Statistic
+from statscache.kinds.sums import Met, Sightings, sightings
+from statscache.kinds.tables import bucket, key, member
+from statscache.kinds.yields import Yields
 from statscache.store.bulk import insert_new
-from statscache.store.schema import bucket, key, member
 from statscache.timeline import DAILY, DAY, MONTHLY, WEEKLY, Resolution
 
 _CACHED_MEMBERS = 100_000
 _WINDOWS = {"last_day": DAILY, "last_week": WEEKLY, "last_month": MONTHLY}
 
-Met = tuple[int, bytes, int]
-"""One yield: the digest of its key, the key as it is stored, and the digest of the member."""
-
-Seen = tuple[int, int, int]
-"""The start of the day on which a member was seen, the digest of the key, and that of the member."""
-
 MemberRow = tuple[int, ...]
 """Plugin, width and start of a bucket, digest of the key, and digest of a member that is new in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sightings:
-    """Which members were seen; keys are known by their digests.
+class DistinctKind(Kind):
+    """Sets of members by key and bucket; what is published is how many there are."""
 
-    Attributes:
-        seen: The members of each key by day, each once, sorted.
-        stored: Each key as it is stored.
-        first: Timestamp of the oldest message of each key.
-        last: Timestamp of the newest.
-    """
+    name = "Distinct"
+    tables = (key, bucket, member)
+    columns = (
+        Column("last_day", "Last day"),
+        Column("last_week", "Last week"),
+        Column("last_month", "Last month"),
+    )
+    takes_depends_on = True
 
-    seen: Sequence[Seen]
-    stored: Mapping[int, bytes]
-    first: Mapping[int, int]
-    last: Mapping[int, int]
-
-
-class Distinct(Tallying):
-    """Counts different members by key: `observe` yields a key and a member, such as `(("git",), "ralph")`.
-
-    Published are exact uniques by day, ISO week and month, and those of the last whole one of each in `latest`. All
-    are kept for ever, and so are the digests of members (a late message may name one that is known): a row for each
-    member in each day, each week and each month.
-    """
-
-    kind = "Distinct"
-
-    def __init__(self, settings: dict[str, Any] | None = None) -> None:
-        super().__init__(settings)
+    def __init__(self, plugin: Statistic) -> None:
+        super().__init__(plugin)
         self._checked: dict[Any, Met] = {}
-
-    @classmethod
-    def faults(cls) -> Iterator[str]:
-        yield from super().faults()
-        if cls.unbounded:
-            yield "`unbounded` is for counters; members may be many, but the keys of a Distinct are few"
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
@@ -88,7 +61,7 @@ class Distinct(Tallying):
     def _check_new(self, item: Any) -> Met:
         if type(item) is not tuple or len(item) != 2 or type(item[0]) is not tuple:
             raise YieldError(f"Distinct takes a key and a member, such as (('git',), 'ralph'); got {item!r:.200}")
-        name = check_key(self.dimensions, item[0])
+        name = keys.check(self.plugin.dimensions, item[0])
         if type(item[1]) is not str:
             raise YieldError(f"the member of {name!r:.200} must be a string; got {item[1]!r:.200}")
         try:
@@ -100,48 +73,20 @@ class Distinct(Tallying):
         checked = self._checked[item] = keys.digest(name), keys.stored(name), which
         return checked
 
-    def combine(self, observations: Sequence[Observation]) -> Sightings:
-        stored: dict[int, bytes] = {}
-        first: dict[int, int] = {}
-        last: dict[int, int] = {}
-        for timestamp, _, _, (digest, name, _) in observations:
-            stored[digest] = name
-            first[digest] = min(first.get(digest, timestamp), timestamp)
-            last[digest] = max(last.get(digest, timestamp), timestamp)
-        seen = {(DAILY.floor(timestamp), met[0], met[2]) for timestamp, _, _, met in observations}
-        return Sightings(sorted(seen), stored, first, last)
+    def reduce(self, yields: Yields) -> Sightings:
+        return sightings(yields)
 
-    def combine_values(self, tally: Tally, answers: Answers) -> Sightings:
-        stored: dict[int, bytes] = {}
-        first: dict[int, int] = {}
-        last: dict[int, int] = {}
-        for value, oldest in tally.first.items():
-            newest = tally.last[value]
-            for digest, name, _ in answers.get(value, ()):
-                stored[digest] = name
-                first[digest] = min(first.get(digest, oldest), oldest)
-                last[digest] = max(last.get(digest, newest), newest)
-        seen = {
-            (start, met[0], met[2])
-            for start, counts in tally.counts.items()
-            for value in counts
-            for met in answers.get(value, ())
-        }
-        return Sightings(sorted(seen), stored, first, last)
-
-    @property
-    def tallied(self) -> int:
-        return DAY
-
-    def merge(self, state: State, combined: Sightings) -> set[Dirty]:
-        connection, plugin, first, last = state.connection, state.plugin, combined.first, combined.last
-        new = insert_new(connection, member, [(plugin, DAY, *seen) for seen in combined.seen])
+    def merge(self, state: State, reduced: Sightings) -> set[Dirty]:
+        connection, plugin = state.connection, state.plugin
+        seen = zip(reduced.start.tolist(), reduced.keys[reduced.key].tolist(), reduced.member.tolist(), strict=True)
+        new = insert_new(connection, member, [(plugin, DAY, *each) for each in sorted(seen)])
         days = Counts(digest for _, _, _, digest, _ in new)
-        stored = combined.stored.items()
-        rows = [(plugin, digest, name, days[digest], first[digest], last[digest]) for digest, name in stored]
-        buckets.add_keys(connection, rows)
+        columns = zip(reduced.keys.tolist(), reduced.stored, reduced.first.tolist(), reduced.last.tolist(), strict=True)
+        buckets.add_keys(
+            connection, [(plugin, key, name, days[key], first, last) for key, name, first, last in columns]
+        )
         # The documents of the newest message's day, week and month tell its time, also where no number changed.
-        newest = max(last.values())
+        newest = int(reduced.last.max())
         moved = newest if state.newest is None or newest > state.newest else None
         dirty = {Dirty("latest")}
         if moved is not None:
@@ -149,18 +94,14 @@ class Distinct(Tallying):
         dirty |= self._count(state, DAILY, new)
         for resolution in (WEEKLY, MONTHLY):
             starts = {day: resolution.floor(day) for day in {row[2] for row in new}}
-            seen = sorted({(plugin, resolution.width, starts[row[2]], *row[3:]) for row in new})
-            dirty |= self._count(state, resolution, insert_new(connection, member, seen))
+            wider = sorted({(plugin, resolution.width, starts[row[2]], *row[3:]) for row in new})
+            dirty |= self._count(state, resolution, insert_new(connection, member, wider))
         return dirty
 
     def _count(self, state: State, resolution: Resolution, new: Iterable[MemberRow]) -> set[Dirty]:
         counts = Counts(row[:4] for row in new)
         buckets.add(state.connection, [(*row, number) for row, number in counts.items()])
         return {Dirty(resolution.name, resolution.period_start(start)) for start in {row[2] for row in counts}}
-
-    def clear(self, connection: Connection, plugin: int) -> None:
-        for table in (key, bucket, member):
-            connection.execute(delete(table).where(table.c.plugin == plugin))
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         yield from buckets.dump(connection, plugin, self.resolutions, through)

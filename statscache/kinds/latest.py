@@ -4,22 +4,21 @@ Both are one merge: of all entries of a key the newest N stay, where newest is t
 message as bytes, index of the yield). `Latest` is N = 1.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from heapq import nlargest
-from itertools import groupby
-from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import orjson
 from sqlalchemy import Connection, delete, func, select, tuple_
 
 from statscache import canonical
 from statscache.exceptions import YieldError
-from statscache.plugins import keys
-from statscache.plugins.contract import Dirty, Observation, Plugin, State, check_key
-from statscache.plugins.keys import Key
+from statscache.kinds import keys
+from statscache.kinds.base import Column, Dirty, Kind, State, Statistic
+from statscache.kinds.keys import Key
+from statscache.kinds.tables import entry, key
+from statscache.kinds.yields import Yields
 from statscache.store.bulk import Upsert, among
-from statscache.store.schema import entry, key
 
 _LARGEST_VALUE = 4_096
 
@@ -54,10 +53,12 @@ def check_fields(name: Key, value: Any, taken: set[str]) -> bytes:
     return data
 
 
-class _Newest(Plugin):
-    """The newest N entries of each key; what `Latest` and `Log` share."""
+class LatestKind(Kind):
+    """The newest entries of each key; one of each, unless a variant keeps more."""
 
-    kind = "Newest"
+    name = "Latest"
+    tables = (key, entry)
+    columns = (Column("timestamp", "Time", is_number=False),)
 
     @property
     def kept(self) -> int:
@@ -66,27 +67,26 @@ class _Newest(Plugin):
 
     @property
     def newest(self) -> int | None:
-        return None if self.dimensions else self.kept
+        return None if self.plugin.dimensions else self.kept
 
     def check(self, item: Any) -> tuple[Key, bytes]:
         if type(item) is not tuple or len(item) != 2 or type(item[0]) is not tuple:
-            message = f"{self.kind} takes a key and a value, such as (('rawhide',), {{'state': 'done'}})"
+            message = f"{self.name} takes a key and a value, such as (('rawhide',), {{'state': 'done'}})"
             raise YieldError(f"{message}; got {item!r:.200}")
-        name = check_key(self.dimensions, item[0])
-        return name, check_fields(name, item[1], {*self.dimensions, "timestamp"})
+        name = keys.check(self.plugin.dimensions, item[0])
+        return name, check_fields(name, item[1], {*self.plugin.dimensions, *self.column_names()})
 
-    def combine(self, observations: Sequence[Observation]) -> Entries:
+    def reduce(self, yields: Yields) -> Entries:
         entries: Entries = {}
-        for _, yields in groupby(observations, key=itemgetter(2)):
-            for index, (timestamp, message, _, (name, value)) in enumerate(yields):
-                entries.setdefault(name, []).append((timestamp, message.encode(), index, value))
+        for timestamp, message, index, (name, value) in yields.one_by_one():
+            entries.setdefault(name, []).append((timestamp, message.encode(), index, value))
         return {name: nlargest(self.kept, rows, key=lambda row: row[:3]) for name, rows in entries.items()}
 
-    def merge(self, state: State, combined: Entries) -> set[Dirty]:
+    def merge(self, state: State, reduced: Entries) -> set[Dirty]:
         connection, plugin = state.connection, state.plugin
-        digests = {name: keys.digest(name) for name in combined}
+        digests = {name: keys.digest(name) for name in reduced}
         _add_keys(connection, [(plugin, digest, keys.stored(name), 0, 0, 0) for name, digest in digests.items()])
-        _add_entries(connection, [(plugin, digests[name], *row) for name, rows in combined.items() for row in rows])
+        _add_entries(connection, [(plugin, digests[name], *row) for name, rows in reduced.items() for row in rows])
         self._trim(state, [*digests.values()])
         return {Dirty("latest")}
 
@@ -99,17 +99,13 @@ class _Newest(Plugin):
         surplus = select(*(ranked.c[column.name] for column in primary)).where(ranked.c.rank > self.kept)
         state.connection.execute(delete(entry).where(entry.c.plugin == state.plugin, tuple_(*primary).in_(surplus)))
 
-    def clear(self, connection: Connection, plugin: int) -> None:
-        for table in (key, entry):
-            connection.execute(delete(table).where(table.c.plugin == plugin))
-
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         for row in connection.execute(_entries(plugin)):
             yield ("entry", keys.load(row.dimensions), row.timestamp, row.message, row.index, row.value)
 
     def latest(self, state: State) -> list[dict[str, Any]]:
         return [
-            {**dict(zip(self.dimensions, name, strict=True)), "timestamp": timestamp, **value}
+            {**dict(zip(self.plugin.dimensions, name, strict=True)), "timestamp": timestamp, **value}
             for name, timestamp, value in self.values(state)
         ]
 
@@ -119,26 +115,21 @@ class _Newest(Plugin):
             yield keys.load(row.dimensions), row.timestamp, orjson.loads(row.value)
 
 
-class Latest(_Newest):
-    """The newest value of each key, however old: `observe` yields a key and a dict of fields."""
+class Logging(Statistic, Protocol):
+    """A plugin that logs."""
 
-    kind = "Latest"
+    entries: ClassVar[int]
 
 
-class Log(_Newest):
-    """The newest entries of each key, newest first: `observe` yields a key and a dict of fields.
+class LogKind(LatestKind):
+    """The newest entries of each key, as many as the plugin says."""
 
-    Attributes:
-        entries: How many are kept of each key.
-    """
-
-    kind = "Log"
-    entries: ClassVar[int] = 100
+    name = "Log"
+    plugin: Logging
 
     @property
     def kept(self) -> int:
-        """How many entries of each key are kept."""
-        return self.entries
+        return self.plugin.entries
 
 
 def _entries(plugin: int) -> Any:

@@ -1,8 +1,11 @@
-"""Why a plugin class is refused: what breaks the contract is told when the class is defined, with the mend."""
+"""Why a plugin class is refused: what breaks the contract is an error when the class is defined, with the fix."""
 
 import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from statscache.kinds.base import kinds
+from statscache.message import EXCERPTS
 
 if TYPE_CHECKING:
     from statscache.plugins.contract import Plugin
@@ -10,41 +13,20 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _DIMENSION = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _TOPIC = re.compile(r"[^.\s]+(\.[^.\s]+)*")
-_TAKEN = {
-    *("total", "timestamp", "value", "days", "last_24h", "last_7d", "last_30d"),
-    *("last_day", "last_week", "last_month", "start", "stop", "duration"),
-}
-_FRAMEWORK = {
-    "all_keys",
-    "bucket_starts",
-    "check",
-    "clear",
-    "combine",
-    "combine_values",
-    "dump",
-    "faults",
-    "key_documents",
-    "kept",
-    "latest",
-    "merge",
-    "moments",
-    "newest",
-    "record",
-    "resolutions",
-    "series",
-    "tallied",
-    "windows",
-}
-"""What a kind implements; an author leaves it alone."""
+
+
+def taken() -> frozenset[str]:
+    """Return the fields of records that no dimension can be named after: the columns of all kinds, and of series."""
+    return frozenset({"timestamp", "value", "days"}.union(*(kind.column_names() for kind in kinds().values())))
 
 
 def is_dimension(name: object) -> bool:
     """Return whether a dimension can be named so."""
-    return isinstance(name, str) and bool(_DIMENSION.fullmatch(name)) and name not in _TAKEN
+    return isinstance(name, str) and bool(_DIMENSION.fullmatch(name)) and name not in taken()
 
 
 def problems(cls: "type[Plugin]") -> Iterator[str]:
-    """Yield what is wrong with a plugin class, whatever its kind, and the mend of each."""
+    """Yield what is wrong with a plugin class, whatever its kind, and the fix of each."""
     name = getattr(cls, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         yield f"`name` is {name!r}; give it a name of lowercase letters, digits and '-', such as 'builds-by-owner'"
@@ -52,12 +34,12 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
         yield "`title` is missing; give it a heading for people"
     if not (cls.__dict__.get("__doc__") or "").strip():
         yield "the docstring is missing; its first line is the summary that people read"
-    if not isinstance(getattr(cls, "kind", None), str):
+    if not hasattr(cls, "kind_class"):
         yield "it derives from Plugin itself; derive from a kind, such as Counter, Latest or Log"
     else:
-        yield from cls.faults()
+        yield from cls._faults()
     if not _are_dimensions(cls.dimensions):
-        yield f"`dimensions` is {cls.dimensions!r}; give a tuple of names in lowercase, none of {sorted(_TAKEN)}"
+        yield f"`dimensions` is {cls.dimensions!r}; give a tuple of names in lowercase, none of {sorted(taken())}"
     elif len(set(cls.dimensions)) != len(cls.dimensions):
         yield f"`dimensions` is {cls.dimensions!r}; each name may stand there once"
     if type(cls.topics) is not tuple or any(not _is_pattern(topic) for topic in cls.topics):
@@ -75,9 +57,24 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
         yield f"`clocks` is {cls.clocks!r}; give a tuple of seconds, such as (86400,)"
     if getattr(cls.observe, "__isabstractmethod__", False):
         yield "`observe(self, message)` is missing"
-    taken = sorted(_FRAMEWORK & vars(cls).keys())
-    if taken:
-        yield f"it overrides {', '.join(taken)}, which the framework owns; choose other names"
+    if owned := sorted(name for name in vars(cls) if any(_is_final(vars(base).get(name)) for base in cls.__mro__[1:])):
+        yield f"it overrides {', '.join(owned)}, which the framework owns; choose other names"
+
+
+def depends_on(cls: "type[Plugin]") -> Iterator[str]:
+    """Yield what is wrong with the `depends_on` of a class that declares it."""
+    if not cls.kind_class.takes_depends_on:
+        those = " and ".join(kind.name for kind in kinds().values() if kind.takes_depends_on)
+        yield f"`depends_on` is for {those}, and it is a {cls.kind_class.name}; leave it out"
+    elif type(cls.depends_on) is not tuple or not set(cls.depends_on) <= {*EXCERPTS}:
+        yield f"`depends_on` is {cls.depends_on!r}; give a tuple of names, each one of {', '.join(EXCERPTS)}"
+
+
+def _is_final(attribute: object) -> bool:
+    """Return True if a method or property is marked as `final`: a base offers it to authors, who do not override it."""
+    if isinstance(attribute, property):
+        attribute = attribute.fget
+    return bool(getattr(attribute, "__final__", False))
 
 
 def _are_dimensions(dimensions: object) -> bool:

@@ -4,21 +4,20 @@ The start of a key is the earliest that was seen, its stop the latest, and its f
 that had any; so the order in which messages come makes no difference.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
-from operator import itemgetter
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Protocol
 
 import orjson
-from sqlalchemy import Connection, case, delete, func, select, tuple_
+from sqlalchemy import Connection, case, func, select, tuple_
 
 from statscache.exceptions import YieldError
-from statscache.plugins import keys
-from statscache.plugins.contract import Dirty, Observation, Plugin, State, check_key
-from statscache.plugins.keys import Key
-from statscache.plugins.newest import check_fields
+from statscache.kinds import keys
+from statscache.kinds.base import Column, Dirty, Kind, State, Statistic
+from statscache.kinds.keys import Key
+from statscache.kinds.latest import check_fields
+from statscache.kinds.tables import key, span
+from statscache.kinds.yields import Yields
 from statscache.store.bulk import Upsert
-from statscache.store.schema import key, span
 
 Entry = tuple[int, bytes, int, bytes]
 """Timestamp, id of the message, index of the yield, and fields as JSON."""
@@ -56,73 +55,66 @@ _add_spans = {
 }
 
 
-class Span(Plugin):
-    """Times of things that start and stop: `observe` yields `(key, "start")` or `(key, "stop")`, perhaps with fields.
+class Spanning(Statistic, Protocol):
+    """A plugin that watches things start and stop."""
 
-    A third item is a dict of fields, of which the newest is kept. Published are the spans that moved last.
+    shown: ClassVar[int]
 
-    Attributes:
-        shown: How many spans `latest` has; all are kept.
-    """
 
-    kind = "Span"
-    shown: ClassVar[int] = 200
+class SpanKind(Kind):
+    """The earliest start and the latest stop of each key."""
 
-    @classmethod
-    def faults(cls) -> Iterator[str]:
-        yield from super().faults()
-        if cls.unbounded:
-            yield "`unbounded` is for counters; a Span publishes the `shown` spans that moved last"
-        if type(cls.shown) is not int or cls.shown < 1:
-            yield f"`shown` is {cls.shown!r}; give a whole number from 1"
+    name = "Span"
+    tables = (key, span)
+    columns = (
+        Column("start", "Start", is_number=False),
+        Column("stop", "Stop", is_number=False),
+        Column("duration", "Seconds"),
+    )
+    plugin: Spanning
 
     def check(self, item: Any) -> tuple[Key, bool, bytes | None]:
         if type(item) is not tuple or len(item) not in (2, 3) or type(item[0]) is not tuple:
             message = "Span takes a key, 'start' or 'stop', and perhaps a dict, such as (('rawhide',), 'stop')"
             raise YieldError(f"{message}; got {item!r:.200}")
-        name = check_key(self.dimensions, item[0])
+        name = keys.check(self.plugin.dimensions, item[0])
         if item[1] not in ("start", "stop"):
             raise YieldError(f"{name!r:.200} must 'start' or 'stop'; got {item[1]!r:.200}")
-        taken = {*self.dimensions, "start", "stop", "duration"}
+        taken = {*self.plugin.dimensions, *self.column_names()}
         fields = check_fields(name, item[2], taken) if len(item) == 3 else None
         return name, item[1] == "start", fields
 
-    def combine(self, observations: Sequence[Observation]) -> dict[Key, Moves]:
+    def reduce(self, yields: Yields) -> dict[Key, Moves]:
         starts: dict[Key, int] = {}
         stops: dict[Key, int] = {}
         newest: dict[Key, Entry] = {}
-        for _, yields in groupby(observations, key=itemgetter(2)):
-            for index, (timestamp, message, _, (name, is_start, fields)) in enumerate(yields):
-                if is_start:
-                    starts[name] = min(starts.get(name, timestamp), timestamp)
-                else:
-                    stops[name] = max(stops.get(name, timestamp), timestamp)
-                if fields is not None:
-                    entry = timestamp, message.encode(), index, fields
-                    newest[name] = max(newest.get(name, _NO_FIELDS), entry)
+        for timestamp, message, index, (name, is_start, fields) in yields.one_by_one():
+            if is_start:
+                starts[name] = min(starts.get(name, timestamp), timestamp)
+            else:
+                stops[name] = max(stops.get(name, timestamp), timestamp)
+            if fields is not None:
+                entry = timestamp, message.encode(), index, fields
+                newest[name] = max(newest.get(name, _NO_FIELDS), entry)
         names = starts.keys() | stops.keys()
         return {name: (starts.get(name), stops.get(name), newest.get(name, _NO_FIELDS)) for name in names}
 
-    def merge(self, state: State, combined: dict[Key, Moves]) -> set[Dirty]:
+    def merge(self, state: State, reduced: dict[Key, Moves]) -> set[Dirty]:
         connection, plugin = state.connection, state.plugin
-        _add_keys(connection, [(plugin, keys.digest(name), keys.stored(name), 0, 0, 0) for name in combined])
+        _add_keys(connection, [(plugin, keys.digest(name), keys.stored(name), 0, 0, 0) for name in reduced])
         rows = []
-        for name, (start, stop, newest) in combined.items():
+        for name, (start, stop, newest) in reduced.items():
             moved = max(time for time in (start, stop) if time is not None)
             rows.append((plugin, keys.digest(name), start, stop, moved, *newest))
         _add_spans[connection.dialect.name](connection, rows)
         return {Dirty("latest")}
-
-    def clear(self, connection: Connection, plugin: int) -> None:
-        for table in (key, span):
-            connection.execute(delete(table).where(table.c.plugin == plugin))
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         for row in connection.execute(_spans(plugin).order_by(key.c.dimensions)):
             yield ("span", keys.load(row.dimensions), *row[2:-1])
 
     def latest(self, state: State) -> list[dict[str, Any]]:
-        query = _spans(state.plugin).order_by(span.c.moved.desc(), key.c.dimensions.desc()).limit(self.shown)
+        query = _spans(state.plugin).order_by(span.c.moved.desc(), key.c.dimensions.desc()).limit(self.plugin.shown)
         return [
             {
                 **self.record(row.dimensions),

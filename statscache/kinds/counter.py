@@ -1,0 +1,183 @@
+"""`Counter`: sums of whole amounts, by key and by bucket of time.
+
+A bounded counter keeps buckets of three widths, filed by time. One that is unbounded (people, packages, topics) is in
+`counter_by_key`.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import repeat
+from types import EllipsisType
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from sqlalchemy import Connection, Select, delete, func, select
+
+from statscache.exceptions import YieldError
+from statscache.kinds import buckets, keys, leaders
+from statscache.kinds.base import Column, Dirty, Kind, State, Statistic
+from statscache.kinds.sums import Counted, Sums, sum_up
+from statscache.kinds.tables import bucket, key, key_day, key_part
+from statscache.kinds.yields import Yields
+from statscache.store.bulk import among
+from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution, floor
+
+_LARGEST = 2**53
+_CACHED_KEYS = 100_000
+
+
+class Counting(Statistic, Protocol):
+    """A plugin that counts."""
+
+    breakdown: ClassVar[str | None]
+
+
+class CounterKind(Kind):
+    """Sums of amounts; of a bounded counter."""
+
+    name = "Counter"
+    tables = (key, bucket, key_day, key_part)
+    columns = (
+        Column("total", "Total"),
+        Column("last_24h", "Last 24 h"),
+        Column("last_7d", "Last 7 days"),
+        Column("last_30d", "Last 30 days"),
+    )
+    takes_depends_on = True
+    plugin: Counting
+
+    def __init__(self, plugin: Counting) -> None:
+        super().__init__(plugin)
+        self._checked: dict[Any, Counted] = {}
+        self._names = plugin.dimensions if plugin.breakdown is None else (*plugin.dimensions, plugin.breakdown)
+
+    @property
+    def resolutions(self) -> tuple[Resolution, ...]:
+        return MINUTELY, HOURLY, DAILY
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        return HOUR, DAY
+
+    def check(self, item: Any) -> Counted:
+        try:
+            return self._checked.get(item) or self._check_new(item)
+        except TypeError:
+            return self._check_new(item)
+
+    def _check_new(self, item: Any) -> Counted:
+        if type(item) is tuple and len(item) == 2 and type(item[0]) is tuple:
+            name, amount = item
+            if type(amount) is not int or not -_LARGEST < amount < _LARGEST:
+                raise YieldError(f"the amount of {name!r:.200} must be a whole number below 2^53; got {amount!r:.200}")
+            digest, stored, _, part = self._checked.get(keys.check(self._names, name)) or self._check_new(name)
+            return digest, stored, amount, part
+        name = keys.check(self._names, item)
+        if len(self._checked) >= _CACHED_KEYS:
+            self._checked.clear()
+        divided = len(self.plugin.dimensions)
+        whole = name[:divided]
+        checked = self._checked[name] = keys.digest(whole), keys.stored(whole), 1, keys.stored(name[divided:])
+        return checked
+
+    def reduce(self, yields: Yields) -> Sums:
+        return sum_up(yields, self.resolutions, divided=False)
+
+    def merge(self, state: State, reduced: Sums) -> set[Dirty]:
+        columns = reduced.totals.tolist(), reduced.first.tolist(), reduced.last.tolist()
+        rows = zip(repeat(state.plugin), reduced.keys.tolist(), reduced.stored, *columns, strict=False)
+        buckets.add_keys(state.connection, [*rows])
+        return {Dirty("latest"), *self._add_values(state, reduced)}
+
+    def _add_values(self, state: State, reduced: Sums) -> set[Dirty]:
+        """Add what is kept besides the totals, and return which documents that concerns."""
+        dirty: set[Dirty] = set()
+        for resolution in self.resolutions:
+            new = reduced.buckets[resolution.width]
+            kept = new.start >= buckets.kept_from(resolution, state.through)
+            starts = new.start[kept]
+            columns = starts.tolist(), reduced.keys[new.key[kept]].tolist(), new.value[kept].tolist()
+            rows = zip(repeat(state.plugin), repeat(resolution.width), *columns, strict=False)
+            buckets.add(state.connection, [*rows])
+            dirty |= {Dirty(resolution.name, resolution.period_start(start)) for start in np.unique(starts).tolist()}
+            buckets.drop_expired(state, resolution)
+        return dirty
+
+    def take_out(self, state: State, digests: Collection[int]) -> tuple[int | None, int | None]:
+        """Remove keys, and return the timestamps of the oldest and the newest message that count for the others."""
+        connection, plugin = state.connection, state.plugin
+        for table in self.tables:
+            gone = among(connection, table.c.key, [*digests])
+            connection.execute(delete(table).where(table.c.plugin == plugin, gone))
+        left = select(func.min(key.c.first), func.max(key.c.last)).where(key.c.plugin == plugin)
+        oldest, newest = connection.execute(left).one()
+        return oldest, newest
+
+    def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
+        yield from buckets.dump(connection, plugin, self.resolutions, through)
+
+    def latest(self, state: State) -> list[dict[str, Any]]:
+        query = select(key.c.key, key.c.dimensions, key.c.total).where(key.c.plugin == state.plugin)
+        rows = state.connection.execute(self._shown(query)).all()
+        if not rows or state.through is None:
+            return []
+        trailing = self._trailing(state, state.through, [row.key for row in rows])
+        return [
+            {
+                **self.record(row.dimensions),
+                "total": row.total,
+                **{name: of.get(row.key, 0) for name, of in trailing.items()},
+            }
+            for row in rows
+        ]
+
+    def _shown(self, query: Select[Any]) -> Select[Any]:
+        """Return the query for keys with the order of `latest`, and its limit."""
+        return query.order_by(key.c.dimensions)
+
+    def _trailing(self, state: State, through: int, digests: Sequence[int]) -> dict[str, dict[int, int]]:
+        """Return the sums of the trailing windows by name, each by digest of the key."""
+        day, hour = floor(through, DAY), floor(through, HOUR)
+        return {
+            "last_7d": buckets.sums(state, DAILY, day - 7 * DAY, day),
+            "last_30d": buckets.sums(state, DAILY, day - 30 * DAY, day),
+            "last_24h": buckets.sums(state, HOURLY, hour - DAY, hour),
+        }
+
+    def series(self, state: State, resolution: Resolution, start: int, end: int) -> list[list[Any]]:
+        return buckets.series(state, resolution, start, end)
+
+    def bucket_starts(self, state: State, resolution: Resolution) -> list[int]:
+        return buckets.starts(state, resolution)
+
+    def leaders(
+        self, state: State, days: int | None, part: str | EllipsisType | None, limit: int
+    ) -> list[dict[str, Any]]:
+        """Return the keys with the greatest sums; see `statscache.plugins.Counter.leaders`."""
+        found = leaders.leaders(state, days, self._stored(part), limit, by_key=self.plugin.unbounded)
+        return [{**self.record(stored), "value": value} for stored, value in found]
+
+    def newcomers(self, state: State, days: int, part: str | EllipsisType | None) -> list[list[int]]:
+        """Return how many keys were first seen on each day; see `statscache.plugins.Counter.newcomers`."""
+        return leaders.newcomers(state, days, self._stored(part))
+
+    def newcomers_by_part(self, state: State, days: int) -> list[tuple[int, str | None, int]]:
+        """Return the same by part; see `statscache.plugins.Counter.newcomers_by_part`.
+
+        Raises:
+            ValueError: The plugin does not divide its numbers.
+        """
+        if self.plugin.breakdown is None:
+            raise ValueError(f"plugin {self.plugin.name} was asked for newcomers by part, but declares no `breakdown`")
+        return [(day, keys.load(part)[0], number) for day, part, number in leaders.newcomers_by_part(state, days)]
+
+    def _stored(self, part: str | EllipsisType | None) -> bytes | None:
+        """Return a part as it is stored, None where all are meant.
+
+        Raises:
+            ValueError: The plugin does not divide its numbers.
+        """
+        if isinstance(part, EllipsisType):
+            return None
+        if self.plugin.breakdown is None:
+            raise ValueError(f"plugin {self.plugin.name} was asked for the part {part!r}, but declares no `breakdown`")
+        return keys.stored((part,))

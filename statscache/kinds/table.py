@@ -1,0 +1,129 @@
+"""`Table`: the escape hatch, a plugin with rows and rules of its own, as the first statscache had them.
+
+`process` is given each message and `update` a session, in the transaction that folds them, on an instance made for
+this transaction alone. So the rows, the position in the journal, and what the plugin holds in memory between the two
+move together or not at all, whatever rolls the transaction back, and however many processes fold in turn.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar, Protocol
+
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from statscache import canonical
+from statscache.exceptions import PluginError
+from statscache.kinds.base import Dirty, Kind, State, Statistic
+from statscache.kinds.yields import Yields
+from statscache.message import Message
+
+MOST_ROWS = 1_000
+"""Rows of `latest`, the newest."""
+
+MOST_BYTES = 100_000
+"""Bytes of the rows of `latest`."""
+
+
+class Keeping(Statistic, Protocol):
+    """A plugin that keeps rows of its own; see `statscache.plugins.Table`."""
+
+    model: ClassVar[Any]
+
+    def process(self, message: dict[str, Any]) -> None: ...
+
+    def update(self, session: Session) -> None: ...
+
+    def forget(self, session: Session, name: str) -> None: ...
+
+
+class TableKind(Kind):
+    """Rows in a table that the plugin declares."""
+
+    name = "Table"
+    tables = ()
+    plugin: Keeping
+
+    def check(self, item: Any) -> Any:
+        return item
+
+    def reduce(self, yields: Yields) -> Yields:
+        return yields
+
+    def merge(self, state: State, reduced: Yields) -> set[Dirty]:
+        make: Any = type(self.plugin)
+        worker: Keeping = make(self.plugin.settings)
+        try:
+            for *_, message in reduced.one_by_one():
+                worker.process(_as_first(message))
+            # A commit of the author's ends a savepoint; what is written stays part of the batch's transaction.
+            with Session(state.connection, join_transaction_mode="create_savepoint") as session:
+                worker.update(session)
+                session.commit()
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            # Of a plugin's own SQL, what a driver calls an operational error is no failure of the database.
+            raise PluginError(f"{type(error).__name__}: {error}") from error
+        return {Dirty("latest")}
+
+    def clear(self, connection: Connection, plugin: int) -> None:
+        self._table.drop(connection, checkfirst=True)
+        self._table.create(connection)
+
+    def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
+        # A recount has nothing to compare: rows may depend on how messages were delivered.
+        return iter(())
+
+    def latest(self, state: State) -> list[dict[str, Any]]:
+        table = self._table
+        order = [table.c.timestamp] if "timestamp" in table.c else []
+        newest = [column.desc() for column in (*order, *table.primary_key)]
+        rows: list[dict[str, Any]] = []
+        size = 0
+        for row in state.connection.execute(select(table).order_by(*newest).limit(MOST_ROWS)):
+            record = {name: _as_json(value) for name, value in row._mapping.items()}
+            size += len(canonical.dumps(record))
+            if size > MOST_BYTES:
+                break
+            rows.append(record)
+        return rows
+
+    @property
+    def _table(self) -> Table:
+        table: Table = self.plugin.model.__table__
+        return table
+
+
+def _as_first(message: Message) -> dict[str, Any]:
+    """Return a message in the form that plugins of the first statscache read."""
+    return {
+        "topic": message.topic,
+        "msg": message.body,
+        "msg_id": message.id,
+        "timestamp": message.timestamp,
+        "meta": {
+            "agent": message.agent,
+            "usernames": list(message.usernames),
+            "packages": list(message.packages),
+            "subtitle": message.subtitle,
+            "link": message.link,
+        },
+    }
+
+
+def _as_json(value: Any) -> Any:
+    """Return a value of a column as JSON has it: times in seconds since 1970 UTC, and what it cannot say as text."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, datetime):
+        return int((value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp())
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return int(value.total_seconds())
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value if isinstance(value, dict | list) else str(value)

@@ -1,0 +1,105 @@
+"""The tables of plugins' state, declared on the metadata of the framework's own tables.
+
+All of them have a column `plugin`, the number of the plugin in this database. Times are whole seconds since 1970 UTC. A
+column `key` holds 64 bits of a digest of the encoded key, whose bytes are stored once, in the table `key`. A `part` is
+empty where a counter does not divide its numbers. A `member` is 64 bits of the digest of a member's name, which is not
+stored.
+"""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, Table
+
+from statscache.store.schema import metadata
+
+
+def _whole(column: str) -> CheckConstraint:
+    """Return the constraint that a sum stays within 64 bits; SQLite would go on with a float beyond them."""
+    return CheckConstraint(f"{column} BETWEEN -9223372036854775807 AND 9223372036854775807")
+
+
+key = Table(
+    "key",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("dimensions", LargeBinary, nullable=False),
+    Column("total", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    Column("last", BigInteger, nullable=False),
+    _whole("total"),
+    sqlite_with_rowid=False,
+)
+Index("ix_key_plugin_total", key.c.plugin, key.c.total)
+
+bucket = Table(
+    "bucket",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("width", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", BigInteger, nullable=False),
+    _whole("value"),
+    sqlite_with_rowid=False,
+)
+
+key_day = Table(
+    "key_day",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", LargeBinary, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    _whole("value"),
+    sqlite_with_rowid=False,
+)
+
+key_part = Table(
+    "key_part",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("part", LargeBinary, primary_key=True),
+    Column("total", BigInteger, nullable=False),
+    Column("first", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+member = Table(
+    "member",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("width", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("member", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
+span = Table(
+    "span",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("start", BigInteger),
+    Column("stop", BigInteger),
+    Column("moved", BigInteger, nullable=False),
+    Column("timestamp", BigInteger, nullable=False),
+    Column("message", LargeBinary, nullable=False),
+    Column("index", BigInteger, nullable=False),
+    Column("fields", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_span_plugin_moved", span.c.plugin, span.c.moved)
+
+entry = Table(
+    "entry",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("key", BigInteger, primary_key=True, autoincrement=False),
+    Column("timestamp", BigInteger, primary_key=True, autoincrement=False),
+    Column("message", LargeBinary, primary_key=True),
+    Column("index", BigInteger, primary_key=True, autoincrement=False),
+    Column("value", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)

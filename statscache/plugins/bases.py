@@ -1,0 +1,156 @@
+"""The bases that authors derive from, but for `Table`: attributes of their own, and queries for `documents`."""
+
+from collections.abc import Iterator
+from types import EllipsisType
+from typing import Any, ClassVar, final
+
+from statscache.kinds.base import State
+from statscache.kinds.counter import CounterKind
+from statscache.kinds.counter_by_key import CounterByKeyKind
+from statscache.kinds.distinct import DistinctKind
+from statscache.kinds.keys import Key
+from statscache.kinds.latest import LatestKind, LogKind
+from statscache.kinds.span import SpanKind
+from statscache.plugins.contract import Plugin
+from statscache.plugins.validation import is_dimension
+
+
+class Counter(Plugin):
+    """Counts by key: `observe` yields a key, or a key and a whole amount, such as `(("copr",), 3)`.
+
+    Published are totals and trailing windows in `latest`, and series by minute (kept 2 days), hour (kept 90 days) and
+    day (kept for ever); of an unbounded counter the 100 greatest and one document for each key.
+
+    Attributes:
+        breakdown: By what the numbers of each key are divided, such as `category`: `observe` then yields keys with one
+            more part at the end, and the document of a key has `parts`. Only unbounded counters have it.
+    """
+
+    kind_class = CounterKind
+    kind: CounterKind
+    breakdown: ClassVar[str | None] = None
+
+    @classmethod
+    def _faults(cls) -> Iterator[str]:
+        yield from super()._faults()
+        if cls.breakdown is None:
+            return
+        if not is_dimension(cls.breakdown) or cls.breakdown in cls.dimensions:
+            yield f"`breakdown` is {cls.breakdown!r}; give it a name as dimensions have, and none of theirs"
+        if not cls.unbounded:
+            yield "`breakdown` divides the documents of keys, which only `unbounded` counters have"
+
+    def _make_kind(self) -> CounterKind:
+        return CounterByKeyKind(self) if self.unbounded else CounterKind(self)
+
+    @final
+    def leaders(
+        self,
+        state: State,
+        *,
+        days: int | None = None,
+        part: str | EllipsisType | None = ...,
+        limit: int = 100,
+    ) -> list[dict[str, Any]]:
+        """Return the keys with the greatest sums as records of their dimensions and `value`, for `documents`.
+
+        Ties stand in order of the key. A window costs a pass over the keys of an unbounded counter.
+
+        Args:
+            state: What `documents` was given.
+            days: Over how many whole UTC days before the day of `through`; None for everything.
+            part: Only this part of the breakdown; None is a part too.
+            limit: How many at most.
+        """
+        return self.kind.leaders(state, days, part, limit)
+
+    @final
+    def newcomers(self, state: State, days: int = 365, *, part: str | EllipsisType | None = ...) -> list[list[int]]:
+        """Return `[start of the day, number of keys that were seen first on it]`, oldest first, for `documents`.
+
+        Days without one are left out. A late message moves a key to an earlier day. It costs a pass over the keys.
+
+        Args:
+            state: What `documents` was given.
+            days: For how many whole UTC days before the day of `through`.
+            part: Seen first in this part of the breakdown; None is a part too.
+        """
+        return self.kind.newcomers(state, days, part)
+
+    @final
+    def newcomers_by_part(self, state: State, days: int = 365) -> list[tuple[int, str | None, int]]:
+        """Return day, part of the breakdown, and number of keys that were first seen in it that day, in that order.
+
+        Of all parts at once, as `newcomers` of one.
+
+        Raises:
+            ValueError: The plugin does not divide its numbers.
+        """
+        return self.kind.newcomers_by_part(state, days)
+
+
+class Distinct(Plugin):
+    """Counts different members by key: `observe` yields a key and a member, such as `(("git",), "ralph")`.
+
+    Published are exact uniques by day, ISO week and month, and those of the last whole one of each in `latest`. All
+    are kept for ever, and so are the digests of members (a late message may name one that is known): a row for each
+    member in each day, each week and each month.
+    """
+
+    kind_class = DistinctKind
+
+    @classmethod
+    def _faults(cls) -> Iterator[str]:
+        yield from super()._faults()
+        if cls.unbounded:
+            yield "`unbounded` is for counters; members may be many, but the keys of a Distinct are few"
+
+
+class _Newest(Plugin):
+    """What `Latest` and `Log` offer for `documents`."""
+
+    kind_class = LatestKind
+    kind: LatestKind
+
+    @final
+    def values(self, state: State) -> Iterator[tuple[Key, int, dict[str, Any]]]:
+        """Yield key, timestamp and fields of each entry, sorted as `latest`, for `documents`."""
+        return self.kind.values(state)
+
+
+class Latest(_Newest):
+    """The newest value of each key, however old: `observe` yields a key and a dict of fields."""
+
+    kind_class = LatestKind
+
+
+class Log(_Newest):
+    """The newest entries of each key, newest first: `observe` yields a key and a dict of fields.
+
+    Attributes:
+        entries: How many are kept of each key.
+    """
+
+    kind_class = LogKind
+    entries: ClassVar[int] = 100
+
+
+class Span(Plugin):
+    """Times of things that start and stop: `observe` yields `(key, "start")` or `(key, "stop")`, perhaps with fields.
+
+    A third item is a dict of fields, of which the newest is kept. Published are the spans that moved last.
+
+    Attributes:
+        shown: How many spans `latest` has; all are kept.
+    """
+
+    kind_class = SpanKind
+    shown: ClassVar[int] = 200
+
+    @classmethod
+    def _faults(cls) -> Iterator[str]:
+        yield from super()._faults()
+        if cls.unbounded:
+            yield "`unbounded` is for counters; a Span publishes the `shown` spans that moved last"
+        if type(cls.shown) is not int or cls.shown < 1:
+            yield f"`shown` is {cls.shown!r}; give a whole number from 1"
