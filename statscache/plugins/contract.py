@@ -103,7 +103,7 @@ class Plugin(ABC):
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield name and content of the fixed documents; override, and yield from this one, to publish more.
 
-        A name is filed as `v1/plugins/<plugin>/<name>.json`. Content is a dict of JSON, of at most 1,000,000 bytes. It
+        A name is that of the file, without `.json`. Content is a dict of JSON, of at most 1,000,000 bytes. It
         depends on what is counted, and on `state.through` only as floored to one of `clocks`: never on a clock.
         Whatever is raised here leaves the plugin's last good documents published, marked `stale`.
         """
