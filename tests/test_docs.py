@@ -558,6 +558,12 @@ def test_every_attribute_of_a_plugin_is_documented() -> None:
     assert {name: default.partition(":")[0].strip("`") for name, default in documented.items()} == declared
 
 
+def test_every_type_of_setting_is_documented() -> None:
+    """The table of types is that of the code."""
+    documented = {code(name).partition("(")[0] for name, *_ in rows(text("plugins.md"), "type")}
+    assert documented == {cls.__name__ for cls in plugins.Setting.__subclasses__()} <= {*plugins.__all__}
+
+
 def test_every_attribute_of_a_message_is_documented() -> None:
     """The table of what a message has names all that a plugin may read."""
     documented = {code(name) for name, *more in rows(text("plugins.md"), "attribute") if len(more) == 1}
@@ -568,7 +574,7 @@ def test_every_attribute_of_a_message_is_documented() -> None:
 def test_every_kind_is_documented() -> None:
     """The kinds that an author can import have a section each."""
     public = (getattr(plugins, name) for name in plugins.__all__)
-    kinds = {cls.__name__ for cls in public if "kind_class" in vars(cls)}
+    kinds = {cls.__name__ for cls in public if isinstance(cls, type) and "kind_class" in vars(cls)}
     assert set(re.findall(r"^### (\w+)$", text("plugins.md"), re.MULTILINE)) == kinds
 
 

@@ -15,6 +15,7 @@ from statscache.ingest.observing import Observed, observe
 from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
+from statscache.plugins.settings import plain
 from statscache.plugins.watch import Watch
 from statscache.store import journal, positions, quarantine
 from statscache.store.database import Database
@@ -33,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 def version_of(plugin: Plugin) -> str:
     """Return what the state of a plugin depends on besides messages: its version, its settings, who is left out."""
-    settings = canonical.digest(canonical.identity(dict(plugin.settings)))[:16] if plugin.settings else "-"
+    settings = canonical.digest(canonical.identity(plain(plugin.settings)))[:16] if plugin.settings else "-"
     version = f"{plugin.version} {settings}"
     if not plugin.suppressed:
         return version
