@@ -15,7 +15,6 @@ class RecentActivity(Log):
         " the names of the people in them. Text and links are what the bus said: show them as text."
     )
     people = True
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[tuple[()], dict[str, Any]]]:
         entry = {

@@ -15,7 +15,6 @@ class Badges(Counter):
     definition = "One is counted for each badge that a person is awarded."
     unit = "badges"
     topics = _TOPICS
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[()], ...]:
         return ((),) if _badge(message) else ()
@@ -31,7 +30,6 @@ class BadgesByBadge(Counter):
     dimensions = ("badge",)
     topics = _TOPICS
     unbounded = True
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         badge = _badge(message)
@@ -50,7 +48,6 @@ class BadgesByUser(Counter):
     topics = _TOPICS
     people = True
     unbounded = True
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
         badge, winner = _badge(message), _winner(message)
@@ -66,7 +63,6 @@ class NewestBadges(Log):
     unit = "badges"
     topics = _TOPICS
     people = True
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[tuple[()], dict[str, Any]], ...]:
         badge, winner = _badge(message), _winner(message)

@@ -34,7 +34,6 @@ class Builds(Counter):
     unit = "builds"
     dimensions = ("release", "state")
     topics = _TOPICS
-    takes = ()
 
     def observe(self, message: Message) -> list[tuple[str | None, str]]:
         state = _state(message)
@@ -71,7 +70,6 @@ class BuildsByPackage(Counter):
     dimensions = ("package",)
     topics = _TOPICS
     unbounded = True
-    takes = ()
 
     def observe(self, message: Message) -> list[tuple[str]]:
         package = fields.text(message.body, "name")
@@ -96,7 +94,6 @@ class BuildTime(Counter):
     unit = "builds"
     dimensions = ("release", "took")
     topics = _TOPICS
-    takes = ()
 
     def observe(self, message: Message) -> list[tuple[str | None, str]]:
         seconds = _seconds(message)
@@ -115,7 +112,6 @@ class SecondsInBuild(Counter):
     unit = "seconds"
     dimensions = ("release",)
     topics = _TOPICS
-    takes = ()
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None], int]]:
         seconds = _seconds(message)

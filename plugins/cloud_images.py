@@ -218,7 +218,6 @@ class CloudImages(Latest):
     dimensions = ("release", "architecture", "flavour", "provider", "region", "stage")
     topics = TOPICS
     version = 2
-    takes = ()
 
     def observe(self, message: Message) -> list[tuple[Place, dict[str, Any]]]:
         return [

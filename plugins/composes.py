@@ -95,7 +95,6 @@ class Composes(Span):
     unit = "composes"
     dimensions = ("product", "compose")
     topics = (STATUS,)
-    takes = ()
 
     def observe(self, message: Message) -> Iterator[tuple[tuple[str, str | None], str, dict[str, Any]]]:
         for event in events(message):

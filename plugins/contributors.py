@@ -3,13 +3,11 @@
 A contributor is who *acted*: somebody else's comment on my update is theirs, not mine.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from statscache.plugins import Counter, Distinct, Message, State
-from statscache_plugins.agents import with_bots
-
-_DAY = 86_400
+from statscache.plugins import DAY, Counter, Distinct, Message, State
+from statscache_plugins.agents import WITH_BOTS
 
 
 class Contributors(Counter):
@@ -25,18 +23,13 @@ class Contributors(Counter):
     dimensions = ("user",)
     breakdown = "category"
     depends_on = ("agent", "category")
-    shared = ("bots",)
+    declared_settings = WITH_BOTS
     people = True
     unbounded = True
-    takes = ()
-
-    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
-        super().__init__(with_bots(settings))
-        self.bots = frozenset(self.settings["bots"])
 
     def observe(self, message: Message) -> tuple[tuple[str, str | None], ...]:
         agent = message.agent
-        return ((agent, message.category),) if agent and agent not in self.bots else ()
+        return ((agent, message.category),) if agent and agent not in self.settings["bots"] else ()
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from super().documents(state)
@@ -56,7 +49,7 @@ class Contributors(Counter):
 def _days(begun: Iterable[int], state: State) -> range:
     """Return the days from the first of these to the last whole one; without holes, late messages take no row away."""
     through = state.through or 0
-    return range(min(begun, default=through), through - through % _DAY, _DAY)
+    return range(min(begun, default=through), through - through % DAY, DAY)
 
 
 class UniqueContributors(Distinct):
@@ -70,16 +63,11 @@ class UniqueContributors(Distinct):
     )
     unit = "people"
     depends_on = ("agent",)
-    shared = ("bots",)
-    takes = ()
-
-    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
-        super().__init__(with_bots(settings))
-        self.bots = frozenset(self.settings["bots"])
+    declared_settings = WITH_BOTS
 
     def observe(self, message: Message) -> tuple[tuple[tuple[()], str], ...]:
         agent = message.agent
-        return (((), agent),) if agent and agent not in self.bots else ()
+        return (((), agent),) if agent and agent not in self.settings["bots"] else ()
 
 
 class UniqueContributorsByCategory(Distinct):
@@ -94,16 +82,11 @@ class UniqueContributorsByCategory(Distinct):
     unit = "people"
     dimensions = ("category",)
     depends_on = ("agent", "category")
-    shared = ("bots",)
-    takes = ()
-
-    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
-        super().__init__(with_bots(settings))
-        self.bots = frozenset(self.settings["bots"])
+    declared_settings = WITH_BOTS
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str | None], str], ...]:
         agent = message.agent
-        return (((message.category,), agent),) if agent and agent not in self.bots else ()
+        return (((message.category,), agent),) if agent and agent not in self.settings["bots"] else ()
 
 
 PLUGINS = (Contributors, UniqueContributors, UniqueContributorsByCategory)

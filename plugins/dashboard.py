@@ -32,7 +32,6 @@ class ReleaseDashboard(Log):
     entries = 4
     version = 2
     layout = LAYOUT
-    takes = ()
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
         if message.category in _AREAS:

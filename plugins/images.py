@@ -120,7 +120,6 @@ class ImageTasks(Latest):
     dimensions = ("image", "release", "architecture", "method", "state")
     topics = TOPICS
     version = 2
-    takes = ()
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
         return [

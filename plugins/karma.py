@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from statscache.plugins import Counter, Message, State, fields
+from statscache.plugins import DAY, Counter, Message, State, fields
 from statscache_plugins.releases import current, named
 
 
@@ -24,8 +24,7 @@ class KarmaReceived(Counter):
     people = True
     unbounded = True
     # Which cycle is the current one changes at the end of a day.
-    clocks = (86400,)
-    takes = ()
+    clocks = (DAY,)
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str, str], int], ...]:
         recipient, points = _recipient(message), _points(message)
@@ -58,7 +57,6 @@ class KarmaGiven(KarmaReceived):
         " away for each --, in the release cycle that the message names, else in that of the newest Fedora release at"
         " the time. What people give themselves does not count."
     )
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str, str], int], ...]:
         giver, points = message.agent, _points(message)

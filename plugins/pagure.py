@@ -1,15 +1,13 @@
 """Pagure, the forge of projects and packages: what happens there, by kind, project and person; its pull requests."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from statscache.plugins import Counter, Message, fields
-from statscache_plugins.agents import with_bots
+from statscache.plugins import DAY, HOUR, Counter, Message, fields
+from statscache_plugins.agents import WITH_BOTS
 
 _TOPICS = ("pagure.#",)
 _CLOSED = "pagure.pull-request.closed"
-_HOUR, _DAY = 3600, 86400
-_SPANS = ((_HOUR, "1 hour"), (_DAY, "1 day"), (7 * _DAY, "7 days"), (30 * _DAY, "30 days"))
+_SPANS = ((HOUR, "1 hour"), (DAY, "1 day"), (7 * DAY, "7 days"), (30 * DAY, "30 days"))
 _LONGER = "longer"
 
 
@@ -22,7 +20,6 @@ class Pagure(Counter):
     unit = "events"
     topics = _TOPICS
     depends_on = ()
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[()]]:
         return ((),)
@@ -38,7 +35,6 @@ class PagureByEvent(Counter):
     dimensions = ("event",)
     topics = _TOPICS
     depends_on = ("name",)
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str]]:
         return ((_event(message),),)
@@ -57,7 +53,6 @@ class PagureByProject(Counter):
     dimensions = ("project",)
     topics = _TOPICS
     unbounded = True
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         project = _project(message.body)
@@ -77,18 +72,13 @@ class PagureByUser(Counter):
     dimensions = ("user",)
     breakdown = "event"
     topics = _TOPICS
-    shared = ("bots",)
+    declared_settings = WITH_BOTS
     people = True
     unbounded = True
-    takes = ()
-
-    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
-        super().__init__(with_bots(settings))
-        self.bots = frozenset(self.settings["bots"])
 
     def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
         agent = message.agent
-        return ((agent, _event(message)),) if agent and agent not in self.bots else ()
+        return ((agent, _event(message)),) if agent and agent not in self.settings["bots"] else ()
 
 
 class PullRequests(Counter):
@@ -103,7 +93,6 @@ class PullRequests(Counter):
     unit = "pull requests"
     dimensions = ("outcome",)
     topics = ("pagure.pull-request.new", _CLOSED)
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str]]:
         if message.name != _CLOSED:
@@ -123,7 +112,6 @@ class PullRequestsByTimeToMerge(Counter):
     unit = "pull requests"
     dimensions = ("within",)
     topics = (_CLOSED,)
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         seconds = _seconds_to_merge(message)
@@ -143,7 +131,6 @@ class SecondsToMerge(Counter):
     )
     unit = "seconds"
     topics = (_CLOSED,)
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[tuple[()], int], ...]:
         seconds = _seconds_to_merge(message)

@@ -62,7 +62,6 @@ class UpdatePushes(Latest):
     unit = "pushes"
     dimensions = ("release", "repository", "step", "state")
     topics = TOPICS
-    takes = ()
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
         return [

@@ -3,11 +3,11 @@
 These concern every message, so they declare on what they depend, and are asked once for what many have in common.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from statscache.plugins import Counter, Message, State
-from statscache_plugins.agents import with_bots
+from statscache_plugins.agents import WITH_BOTS
 from statscache_plugins.releases import TOPICS, release
 
 
@@ -18,7 +18,6 @@ class Volume(Counter):
     title = "Messages"
     definition = "One is counted for each message that is accepted from the bus, whatever it says."
     depends_on = ()
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[()]]:
         return ((),)
@@ -35,7 +34,6 @@ class VolumeByCategory(Counter):
     )
     dimensions = ("category",)
     depends_on = ("category",)
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str | None]]:
         return ((message.category,),)
@@ -50,7 +48,6 @@ class VolumeByTopic(Counter):
     dimensions = ("topic",)
     depends_on = ("topic",)
     unbounded = True
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str]]:
         return ((message.topic,),)
@@ -69,7 +66,6 @@ class VolumeByUser(Counter):
     depends_on = ("usernames",)
     people = True
     unbounded = True
-    takes = ()
 
     def observe(self, message: Message) -> list[tuple[str]]:
         return [(user,) for user in message.usernames]
@@ -87,7 +83,6 @@ class VolumeByPackage(Counter):
     dimensions = ("package",)
     depends_on = ("packages",)
     unbounded = True
-    takes = ()
 
     def observe(self, message: Message) -> list[tuple[str]]:
         return [(package,) for package in message.packages]
@@ -105,7 +100,6 @@ class VolumeByRelease(Counter):
     )
     dimensions = ("release",)
     topics = TOPICS
-    takes = ()
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         found = release(message)
@@ -123,21 +117,17 @@ class VolumeByAgent(Counter):
     )
     dimensions = ("agent",)
     depends_on = ("agent",)
-    shared = ("bots",)
+    declared_settings = WITH_BOTS
     people = True
     unbounded = True
-    takes = ()
-
-    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
-        super().__init__(with_bots(settings))
-        self.bots = frozenset(self.settings["bots"])
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         return ((message.agent,),) if message.agent else ()
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        bots = self.settings["bots"]
         for name, content in super().documents(state):
-            yield name, {**content, "rows": [{**row, "bot": row["agent"] in self.bots} for row in content["rows"]]}
+            yield name, {**content, "rows": [{**row, "bot": row["agent"] in bots} for row in content["rows"]]}
 
 
 class VolumeByKindOfAgent(Counter):
@@ -151,16 +141,11 @@ class VolumeByKindOfAgent(Counter):
     )
     dimensions = ("kind",)
     depends_on = ("agent",)
-    shared = ("bots",)
-    takes = ()
-
-    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
-        super().__init__(with_bots(settings))
-        self.bots = frozenset(self.settings["bots"])
+    declared_settings = WITH_BOTS
 
     def observe(self, message: Message) -> tuple[tuple[str | None]]:
         agent = message.agent
-        return (("person",),) if agent and agent not in self.bots else (("bot",),) if agent else ((None,),)
+        return (("person",),) if agent and agent not in self.settings["bots"] else (("bot",),) if agent else ((None,),)
 
 
 PLUGINS = (

@@ -85,7 +85,7 @@ def check(index: Mapping[str, Any], keys: Sequence["Ed25519PublicKey"]) -> list[
     """Return the ids of the trusted keys by which the pointer is signed.
 
     Args:
-        index: The content of `v1/index.json`.
+        index: The content of the index.
         keys: The keys that are trusted; one signature by one of them is enough.
 
     Raises:

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
+from statscache import layout
 from statscache.exceptions import MalformedMessage, PluginError
 from statscache.ingest import Delivery, Ingest, Outcome
 from statscache.ingest.columns import shown
@@ -22,7 +23,6 @@ from statscache.parsing import parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
-from statscache.render import documents
 from statscache.render.plugin import PluginRenderer
 from statscache.store import Database, coverage, journal, positions, quarantine
 from statscache.store.quarantine import SetAside
@@ -59,7 +59,7 @@ class Trial:
     """What came of running one plugin.
 
     Attributes:
-        files: Bytes of the plugin's files, JSON and CSV, by path below `v1/plugins/<name>/`.
+        files: Bytes of the plugin's files, JSON and CSV, by path below its directory of documents.
         failures: What was set aside, in order.
         outcome: How many messages met which fate.
         suspended: Why the plugin was suspended, and saw no more messages; None if it was not.
@@ -72,7 +72,7 @@ class Trial:
 
     @property
     def documents(self) -> dict[str, Any]:
-        """The JSON documents, parsed, by path below `v1/plugins/<name>/`, such as `latest.json`."""
+        """The JSON documents, parsed, by path below its directory of documents, such as `latest.json`."""
         return {path: orjson.loads(data) for path, data in self.files.items() if path.endswith(".json")}
 
 
@@ -186,7 +186,7 @@ def _render(connection: Connection, plugin: Plugin, row: positions.Position) -> 
     objects: dict[str, bytes] = {}
     gaps = coverage.gaps(connection)
     renderer = PluginRenderer(connection, plugin, row, journal.head(connection), gaps, objects.__setitem__, Watch())
-    below = f"{documents.root(plugin)}/"
+    below = f"{layout.plugin_root(plugin.name)}/"
     rendered = renderer.render(force=True)
     return {path.removeprefix(below): objects[entry.object] for path, entry in sorted(rendered.changed.items())}
 

@@ -12,8 +12,8 @@ import zmq
 
 from kills import STRIDE, Killed, Steps, target_operations
 from samples import NOON, Site, line
+from statscache import layout
 from statscache.exceptions import PublishError
-from statscache.publish import pointer
 from statscache.publish.directory import DirectoryTarget
 
 
@@ -142,7 +142,7 @@ def test_killed_anywhere_each_snapshot_that_is_served_is_announced(
 
     def note(target: DirectoryTarget, paths: Any) -> None:
         listed = list(paths)
-        if pointer.PENDING in listed:
+        if layout.PENDING in listed:
             deleting.append(told[-1])
         delete(target, listed)
 
@@ -155,9 +155,9 @@ def test_killed_anywhere_each_snapshot_that_is_served_is_announced(
                 site.publish()
         except Killed:
             site.database.engine.dispose()
-            served = (site.public / pointer.INDEX).exists() and site.document(pointer.INDEX)["generation"]
+            served = (site.public / layout.INDEX).exists() and site.document(layout.INDEX)["generation"]
             site.publish()
-            assert told[-1] == site.document(pointer.INDEX)["generation"]
+            assert told[-1] == site.document(layout.INDEX)["generation"]
             assert told.count(told[-1]) == 1
             assert not served or served in told
         else:

@@ -19,8 +19,6 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given
-from hypothesis import strategies as st
 
 from conftest import ROOT
 from loopback import serving
@@ -39,8 +37,6 @@ from statscache.client import (
 )
 from statscache.client import reader as reader_module
 from statscache.client.caches import DirectoryCache, MemoryCache
-from statscache.client.pinned import key_path
-from statscache.kinds import keys
 from statscache.publish import signing
 from statscache.service import preview
 
@@ -142,16 +138,6 @@ def test_what_is_not_published_is_told(server: Server) -> None:
         client.key("edits", "Main")
     with pytest.raises(NotPublished, match="owner"):
         client.key("builds", "owner-7")
-
-
-@given(st.lists(st.none() | st.text(max_size=60), min_size=1, max_size=3).map(tuple))
-def test_keys_are_encoded_as_they_are_published(key: tuple[str | None, ...]) -> None:
-    """The client finds a key where the publisher files it, whatever is in it."""
-    try:
-        "".join(part or "" for part in key).encode()
-    except UnicodeEncodeError:
-        return
-    assert key_path(key) == keys.path(key)
 
 
 # Series.

@@ -13,15 +13,15 @@ from pydantic_core import PydanticUndefined
 from sqlalchemy import update
 
 from bundled import BUNDLED
-from statscache import plugins, service, testing, timeline
+from statscache import layout, plugins, service, testing, timeline
 from statscache.cli import cli
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
 from statscache.ingest import Delivery
-from statscache.kinds import keys
 from statscache.message import Message
 from statscache.plugins import Counter, Distinct, Latest, Log, Plugin, Span, registry
 from statscache.plugins.registry import Problem, Registry
 from statscache.publish import headers
+from statscache.render import assets
 from statscache.render.docs import Docs
 from statscache.schemas import Row
 from statscache.service.publishing import Publishing
@@ -417,6 +417,16 @@ def test_every_path_is_documented() -> None:
     assert used == PATTERNS.keys()
 
 
+def test_the_table_of_paths_is_that_of_the_code() -> None:
+    """The table has each path that `statscache.layout` can make, in the same form, and no other."""
+    listed = {code(path) for path, *more in rows(text("format.md"), "path") if len(more) == 2}
+    modules = {layout.asset(name) for name in assets.MODULES}
+    assert modules <= listed
+    # The note of a publication under way is described below the table, for it is no part of the format.
+    assert listed - modules == {*layout.PATHS.values()} - {layout.PENDING}
+    assert f"`{layout.PENDING}`" in text("format.md")
+
+
 def test_paths_are_those_of_the_table(site: Path) -> None:
     """Every published file has a row in the table of paths, and every row has a file."""
     listed = [code(path) for path, *more in rows(text("format.md"), "path") if len(more) == 2]
@@ -514,7 +524,7 @@ def test_keys_are_encoded_as_the_examples_say() -> None:
     examples = [(code(key), code(path)) for key, path in rows(text("format.md"), "key")]
     assert examples
     for key, path in examples:
-        assert f"by/{keys.path(tuple(json.loads(key)))}.json" == path
+        assert f"by/{layout.key_name(tuple(json.loads(key)))}.json" == path
 
 
 def test_resolutions_are_those_of_the_table() -> None:
@@ -533,7 +543,7 @@ def test_resolutions_are_those_of_the_table() -> None:
 def test_caching_is_that_of_the_preview() -> None:
     """The rules of caching are those by which `statscache serve` sends."""
     documented = [code(more[0]) for _, *more in rows(text("format.md"), "path") if len(more) == 1]
-    assert documented == [headers.cache_control(path) for path in (headers.OBJECTS, "index.html")]
+    assert documented == [headers.cache_control(path) for path in (layout.OBJECTS, "index.html")]
 
 
 # The contract of plugins.
@@ -548,6 +558,12 @@ def test_every_attribute_of_a_plugin_is_documented() -> None:
     assert {name: default.partition(":")[0].strip("`") for name, default in documented.items()} == declared
 
 
+def test_every_type_of_setting_is_documented() -> None:
+    """The table of types is that of the code."""
+    documented = {code(name).partition("(")[0] for name, *_ in rows(text("plugins.md"), "type")}
+    assert documented == {cls.__name__ for cls in plugins.Setting.__subclasses__()} <= {*plugins.__all__}
+
+
 def test_every_attribute_of_a_message_is_documented() -> None:
     """The table of what a message has names all that a plugin may read."""
     documented = {code(name) for name, *more in rows(text("plugins.md"), "attribute") if len(more) == 1}
@@ -558,7 +574,7 @@ def test_every_attribute_of_a_message_is_documented() -> None:
 def test_every_kind_is_documented() -> None:
     """The kinds that an author can import have a section each."""
     public = (getattr(plugins, name) for name in plugins.__all__)
-    kinds = {cls.__name__ for cls in public if "kind_class" in vars(cls)}
+    kinds = {cls.__name__ for cls in public if isinstance(cls, type) and "kind_class" in vars(cls)}
     assert set(re.findall(r"^### (\w+)$", text("plugins.md"), re.MULTILINE)) == kinds
 
 

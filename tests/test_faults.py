@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from kills import STRIDE, Killed, Steps, target_operations
 from samples import Buyers, Site, follow
+from statscache import layout
 from statscache.exceptions import PublishError
-from statscache.publish import pointer
 from statscache.snapshot import record
 from statscache.store import schema
 from test_crashes import killed_publishing, sale
@@ -61,7 +61,7 @@ def test_a_reader_of_an_older_index_is_misled_by_no_kill(tmp_path: Path) -> None
     while True:
         number += 1
         age(killed, 7200)
-        old = (killed.public / pointer.INDEX).read_bytes()
+        old = (killed.public / layout.INDEX).read_bytes()
         killed.feed([sale(number)])
         try:
             with target_operations(Steps(at)):

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from samples import ALL, NOON, Buyers, Line, Prices, Receipts, Sales, Site, follow, fresh_site, line
-from statscache import canonical
+from statscache import canonical, layout
 from statscache.kinds import keys
 from statscache.kinds.keys import Key
 from statscache.render import csv
@@ -77,7 +77,7 @@ def documents(site: Site) -> dict[str, Any]:
 )
 def test_keys_are_encoded_in_paths(key: Key, path: str) -> None:
     """Each key has a path of its own, of lowercase letters, digits and `-_.~`, at most 120 characters long."""
-    assert keys.path(key) == path
+    assert layout.key_name(key) == path
     assert keys.load(keys.stored(key)) == key
 
 

@@ -16,8 +16,7 @@ from conftest import ROOT
 from loopback import serving
 from npm import NODE_MODULES, require_npm
 from published import EDIT, Site, line
-from statscache import testing
-from statscache.kinds import keys
+from statscache import layout, testing
 from statscache.service import preview
 
 HERE = ROOT / "tests" / "javascript"
@@ -77,7 +76,7 @@ def test_the_client_in_node(url: str) -> None:
         **os.environ,
         "STATSCACHE_URL": url,
         "STATSCACHE_PUBLISH": f"{url}publish",
-        "STATSCACHE_KEYS": json.dumps([(key, keys.path(tuple(key))) for key in KEYS]),
+        "STATSCACHE_KEYS": json.dumps([(key, layout.key_name(tuple(key))) for key in KEYS]),
     }
     done = subprocess.run(
         [node, "--test", "--test-timeout=30000", "--test-reporter=tap", str(HERE / "client.test.js")],

@@ -11,9 +11,8 @@ import orjson
 import pytest
 
 from samples import NOON, Baskets, Customers, Deliveries, Prices, Site, fresh_site, line
-from statscache import testing
+from statscache import layout, testing
 from statscache.exceptions import DocumentError, PluginError, YieldError
-from statscache.kinds import keys
 from statscache.plugins import Counter, Distinct, Latest, Log, Message, Plugin, Span, State
 from statscache.timeline import DAILY, MONTHLY, RESOLUTIONS, WEEKLY, parse_time
 
@@ -521,7 +520,7 @@ def test_hostile_keys_have_files_of_their_own(tmp_path: Path) -> None:
     assert {tuple(document["key"]) for document in files.values()} == {(key,) for key in HOSTILE}
     assert len({name.lower() for name in files}) == len(HOSTILE) == len(files)
     for name, document in files.items():
-        assert name == f"{keys.path(tuple(document['key']))}.json"
+        assert name == f"{layout.key_name(tuple(document['key']))}.json"
         assert len(name) <= 120 + len(".json")
         assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_.~")
         assert not name.startswith(".")

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from samples import NOON, Buyers, Sales, Site, follow, line
-from statscache.publish import pointer
+from statscache import layout
 from web_servers import RsyncDaemon
 
 SCRIPT = Path(__file__).resolve().parent.parent / "docs" / "mirror.sh"
@@ -93,7 +93,7 @@ class Mirror:
                         continue
                     os.read(steps, 1)
                     count += 1
-                    if (self.root / pointer.INDEX).exists():
+                    if (self.root / layout.INDEX).exists():
                         self.check()
                     os.write(answers, b"go\n" if before(count) else b"no\n")
             except BaseException:
@@ -109,8 +109,8 @@ class Mirror:
     def check(self) -> None:
         """Follow every reference that a reader of the mirror can."""
         follow(self.root)
-        for snapshot in orjson.loads((self.root / pointer.CHANGES).read_bytes())["snapshots"]:
-            assert (self.root / pointer.manifest_path(snapshot["snapshot"])).exists()
+        for snapshot in orjson.loads((self.root / layout.CHANGES).read_bytes())["snapshots"]:
+            assert (self.root / layout.manifest(snapshot["snapshot"])).exists()
         for path in self.root.glob("v1/plugins/*/series/*/index.json"):
             for period in orjson.loads(path.read_bytes())["periods"]:
                 for reference in (period, period["csv"]):
@@ -201,7 +201,7 @@ def test_a_source_that_never_rests_leaves_the_mirror_as_it_was(source: Source, m
 def test_a_half_published_source_leaves_the_mirror_as_it_was(source: Source, mirror: Mirror) -> None:
     """What a killed publisher left in parts is not taken over."""
     before = tree(mirror.root)
-    (source.root / pointer.PENDING).write_bytes(b'{"snapshots":[]}')
+    (source.root / layout.PENDING).write_bytes(b'{"snapshots":[]}')
     # It is a link to an object, which is not to be written through.
     (source.root / "index.html").unlink()
     (source.root / "index.html").write_bytes(b"of the next generation")
@@ -249,4 +249,4 @@ def test_what_is_no_published_tree_is_told(mirror: Mirror, source: Source, tmp_p
         run = subprocess.run([SCRIPT, place, tmp_path / "other"], capture_output=True, text=True, check=False)
         assert run.returncode == 1
         assert problem in run.stderr
-        assert not (tmp_path / "other" / pointer.INDEX).exists()
+        assert not (tmp_path / "other" / layout.INDEX).exists()

@@ -79,8 +79,8 @@ def test_the_list_of_bots_is_configured_in_one_place(tmp_path: Path) -> None:
     installation = Installation(load(path))
     settings = {plugin.name: plugin.settings for plugin in installation.registry}
     installation.close()
-    assert settings["volume-by-kind-of-agent"] == {"bots": ["koschei"]}
-    assert settings["volume-by-agent"] == {"bots": []}
+    assert settings["volume-by-kind-of-agent"] == {"bots": {"koschei"}}
+    assert settings["volume-by-agent"] == {"bots": set()}
     assert settings["volume"] == {}
 
 

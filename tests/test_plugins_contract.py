@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from statscache.exceptions import ConfigurationError, PluginError, UnknownPlugin
-from statscache.plugins import Counter, Latest, Plugin, registry
+from statscache.ingest import catchup
+from statscache.plugins import Counter, Latest, Names, Plugin, Setting, Switch, Text, Whole, registry
 from statscache_plugins.volume import Volume
 
 GOOD: dict[str, Any] = {
@@ -47,8 +48,12 @@ def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
         ({"version": 0}, "give a whole number from 1"),
         ({"version": "2"}, "`version` is '2'"),
         ({"version": True}, "`version` is True"),
-        ({"shared": "bots"}, "`shared` is 'bots'; give a tuple of names of settings"),
-        ({"takes": "limit"}, "`takes` is 'limit'; give a tuple of names of settings"),
+        (
+            {"declared_settings": ("limit",)},
+            "`declared_settings` is ('limit',); give a dict of names and settings, such as {'limit': ",
+        ),
+        ({"declared_settings": {"limit": 100}}, "`declared_settings` is {'limit': 100}; give a dict"),
+        ({"declared_settings": {5: Whole(100)}}, "give a dict of names and settings"),
         ({"unbounded": True, "dimensions": ()}, "`unbounded` needs at least one dimension"),
         ({"observe": ...}, "`observe(self, message)` is missing"),
         ({"latest": lambda *_: []}, "it overrides latest, which the framework owns"),
@@ -153,12 +158,13 @@ def test_patterns_choose_and_settings_reach_the_plugin(install: Callable[..., No
         raise ValueError(f"colour {settings['colour']} is unknown")
 
     install(
-        a=lambda: [define(name=name) for name in ("volume", "builds-by-owner")],
-        b=lambda: define(name="picky", __init__=refuse),
+        a=lambda: [define(name=name, declared_settings={"a": Whole(2)}) for name in ("volume", "builds-by-owner")],
+        b=lambda: define(name="picky", __init__=refuse, declared_settings={"colour": Text("blue")}),
     )
     assert [plugin.name for plugin in registry.load(["builds-*"])] == ["builds-by-owner"]
     loaded = registry.load(["*"], {"volume": {"a": 1}, "picky": {"colour": "red"}})
     assert loaded.get("volume").settings == {"a": 1}
+    assert loaded.get("builds-by-owner").settings == {"a": 2}
     assert [problem.reason for problem in loaded.problems] == ["shop.b:PLUGINS: ValueError: colour red is unknown"]
 
 
@@ -166,33 +172,94 @@ def test_shared_settings_reach_who_asks_and_give_way_to_its_own(install: Callabl
     """A plugin gets of the shared settings what it names, except where its own table has it."""
     install(
         a=lambda: [
-            define(name="asks", shared=("bots",)),
-            define(name="has-its-own", shared=("bots", "colour")),
-            define(name="asks-for-nothing"),
+            define(name="asks", declared_settings={"bots": Names([], shared=True)}),
+            define(
+                name="has-its-own", declared_settings={"bots": Names([], shared=True), "colour": Text("", shared=True)}
+            ),
+            define(name="shares-nothing", declared_settings={"colour": Text("green")}),
+            define(name="has-nothing"),
         ]
     )
     loaded = registry.load(["*"], {"has-its-own": {"colour": "red"}}, shared={"bots": ["koschei"], "colour": "blue"})
     assert {plugin.name: plugin.settings for plugin in loaded} == {
-        "asks": {"bots": ["koschei"]},
-        "asks-for-nothing": {},
-        "has-its-own": {"bots": ["koschei"], "colour": "red"},
+        "asks": {"bots": {"koschei"}},
+        "has-its-own": {"bots": {"koschei"}, "colour": "red"},
+        "shares-nothing": {"colour": "green"},
+        "has-nothing": {},
     }
 
 
 def test_names_that_fit_no_installed_plugin_are_refused_all_at_once(install: Callable[..., None]) -> None:
-    """So is a setting that a plugin does not know, if it says which it knows; of others, any is taken."""
-    install(a=lambda: [define(name="volume"), define(name="knows", takes=("colour",), shared=("bots",))])
-    known: dict[str, dict[str, Any]] = {"volume": {"any": 1}, "knows": {"colour": "red", "bots": []}}
-    assert len(registry.load(["*", "know*"], known, shared={"bots": []})) == 2
+    """So is a setting that a plugin does not declare, and a value of another type."""
+    declared = {"colour": Text("blue"), "bots": Names([], shared=True)}
+    install(
+        a=lambda: [
+            define(name="volume"),
+            define(name="knows", declared_settings=declared),
+            define(name="knows-too", declared_settings=declared),
+        ]
+    )
+    known: dict[str, dict[str, Any]] = {"volume": {}, "knows": {"colour": "red", "bots": []}}
+    assert len(registry.load(["*", "know*"], known, shared={"bots": []})) == 3
     with pytest.raises(ConfigurationError) as refused:
-        registry.load(["vol*", "volum"], {"volumes": {}, "knows": {"color": 1}}, shared={"bot": []})
+        registry.load(
+            ["vol*", "volum"],
+            {"volumes": {}, "knows": {"color": 1, "colour": 2, "bots": "bodhi"}, "volume": {"any": 1}},
+            shared={"bot": [], "bots": 3},
+        )
     assert str(refused.value).splitlines() == [
         "the configuration does not fit the installed plugins:",
         "  [plugins.settings.knows] color: is unknown; known here are: bots, colour",
-        "  [plugins] enabled: 'volum' fits no installed plugin; installed are: knows, volume",
-        "  [plugins.settings.volumes]: there is no such plugin; installed are: knows, volume",
+        "  [plugins.settings.knows] colour: is 2; give a text",
+        "  [plugins.settings.knows] bots: is 'bodhi'; give a list of names, such as ['bodhi', 'koschei']",
+        "  [plugins.settings.volume] any: is unknown; known here are: none",
+        "  [plugins.shared] bots: is 3; give a list of names, such as ['bodhi', 'koschei']",
+        "  [plugins] enabled: 'volum' fits no installed plugin; installed are: knows, knows-too, volume",
+        "  [plugins.settings.volumes]: there is no such plugin; installed are: knows, knows-too, volume",
         "  [plugins.shared] bot: no installed plugin asks for it",
     ]
+
+
+@pytest.mark.parametrize(
+    ("setting", "right", "wrong", "expected"),
+    [
+        (Names(["a"]), ["b", "a", "b"], "b", "a list of names, such as ['bodhi', 'koschei']"),
+        (Names(()), [], ["a", 5], "a list of names"),
+        (Text("a"), "", 5, "a text"),
+        (Text("a", choices=("a", "b")), "b", "c", "one of 'a', 'b'"),
+        (Whole(1), 0, -1, "a whole number from 0"),
+        (Whole(7, least=5), 5, 4, "a whole number from 5"),
+        (Whole(1), 2, True, "a whole number"),
+        (Whole(1), 2, 2.0, "a whole number"),
+        (Switch(False), True, 1, "true or false"),
+    ],
+)
+def test_a_setting_has_a_type(setting: Setting, right: Any, wrong: Any, expected: str) -> None:
+    """A value of the type is taken, also in the form that the plugin sees; of another, the error says what to give."""
+    cls = define(name="typed", declared_settings={"it": setting})
+    assert cls().settings == {"it": setting.default}
+    settings = cls({"it": right}).settings
+    assert cls(settings).settings == settings
+    with pytest.raises(ConfigurationError) as refused:
+        cls({"it": wrong})
+    assert str(refused.value).startswith(f"[plugins.settings.typed] it: is {wrong!r}; give {expected}")
+
+
+def test_a_default_of_another_type_is_refused() -> None:
+    """The author learns it where the setting is declared."""
+    with pytest.raises(ValueError, match="is 'many'; give a whole number from 0"):
+        Whole("many")  # type: ignore[arg-type]
+
+
+def test_another_value_is_another_version() -> None:
+    """State depends on the settings, a default that changed included; how a list is written makes no difference."""
+    cls = define(name="typed", declared_settings={"bots": Names(["a", "b"]), "limit": Whole(5)})
+    version = catchup.version_of(cls())
+    assert version == catchup.version_of(cls({"bots": ["b", "a", "a"], "limit": 5}))
+    assert version != catchup.version_of(cls({"bots": ["a"]}))
+    assert version != catchup.version_of(
+        define(name="typed", declared_settings={**cls.declared_settings, "limit": Whole(6)})()
+    )
 
 
 def test_what_may_be_in_an_entry_point_that_failed_is_a_problem_only(install: Callable[..., None]) -> None:

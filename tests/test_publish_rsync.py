@@ -14,9 +14,8 @@ from typing import Any
 import pytest
 
 from samples import NOON, Sales, Site, follow, line, published_files
-from statscache import config
+from statscache import config, layout
 from statscache.exceptions import ConfigurationError, PublishError
-from statscache.publish import pointer
 from statscache.publish.retrying import Retrying
 from statscache.publish.rsync import RsyncTarget
 from statscache.publish.target import File
@@ -217,12 +216,12 @@ def test_what_lies_there_is_listed(place: Place) -> None:
     """Files of the directories that are asked for, hidden ones left out, and which siblings a file has."""
     target = place.target()
     assert [*target.files(("v1", "assets"))] == []
-    assert target.siblings_of(pointer.INDEX) == []
+    assert target.siblings_of(layout.INDEX) == []
     names = ["v1/index.json", "v1/index.json.gz", "v1/index.json.zst", "v1/a b/\u00e9.json", "other/x", "x.json"]
     target.write([File(name, name.encode()) for name in [*names, "v1/.hidden", "v1/.on/its.way"]])
     target.barrier()
     assert sorted(target.files(("v1", "assets"))) == sorted(names[:4])
-    assert sorted(target.siblings_of(pointer.INDEX)) == ["gz", "zst"]
+    assert sorted(target.siblings_of(layout.INDEX)) == ["gz", "zst"]
     target.close()
 
 
@@ -240,7 +239,7 @@ def test_what_is_refused_is_not_asked_again(daemon: RsyncDaemon, monkeypatch: py
     monkeypatch.setattr("statscache.publish.retrying.PAUSES", (0.0, 0.0))
     target = RsyncTarget("far", daemon.url("none"))
     with pytest.raises(PublishError, match="ended with 5"):
-        Retrying(target).read(pointer.INDEX)
+        Retrying(target).read(layout.INDEX)
     assert target.requests == 1
     target.close()
 
@@ -257,7 +256,7 @@ def test_a_tree_is_published_as_to_a_directory(place: Place, site: Site) -> None
     assert "v1/index.json.gz" in compressed(place.root)
     assert published_files(place.root) == published_files(site.public)
     assert compressed(place.root) == compressed(site.public)
-    assert not (place.root / pointer.PENDING).exists()
+    assert not (place.root / layout.PENDING).exists()
 
 
 @pytest.mark.parametrize("place", ["local", "daemon"], indirect=True)
@@ -289,8 +288,8 @@ def test_bytes_travel_once(daemon: RsyncDaemon, tmp_path: Path) -> None:
         site.publish()
         sent = [path.removeprefix("once/") for path in daemon.arrived()[before:]]
         of_the_snapshot = {path for path in sent if not path.startswith(("v1/objects/", "v1/snapshots/"))}
-        outside = {pointer.INDEX, pointer.STATUS, pointer.CHANGES}
-        assert {path.removesuffix(".gz") for path in of_the_snapshot} == {*outside, pointer.PENDING}
+        outside = {layout.INDEX, layout.STATUS, layout.CHANGES}
+        assert {path.removesuffix(".gz") for path in of_the_snapshot} == {*outside, layout.PENDING}
         assert len(sent) == len(set(sent))
         site.publish()
         again = daemon.arrived()[before + len(sent) :]
@@ -306,7 +305,7 @@ def test_siblings_of_a_form_that_is_configured_no_longer_go(place: Place, tmp_pa
         site.publish()
         site.close()
         assert bool([*place.root.rglob("*.zst")]) is ("zst" in forms)
-    assert f"{pointer.INDEX}.gz" in compressed(place.root)
+    assert f"{layout.INDEX}.gz" in compressed(place.root)
     assert follow(place.root)
 
 
@@ -322,12 +321,12 @@ def test_a_damaged_place_is_brought_right(damage: str, tmp_path: Path) -> None:
         site.publish()
         whole = follow(root)
         if damage == "half of it gone":
-            for path in [pointer.INDEX, *sorted(whole)[::2]]:
+            for path in [layout.INDEX, *sorted(whole)[::2]]:
                 (root / path).unlink()
             for file in [*root.glob("v1/objects/*/*.json")][::2]:
                 file.write_bytes(file.read_bytes()[:-1])
         elif damage == "without pointer":
-            (root / pointer.INDEX).unlink()
+            (root / layout.INDEX).unlink()
         else:
             shutil.rmtree(root)
             if damage == "older":

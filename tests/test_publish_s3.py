@@ -19,9 +19,9 @@ from authority import Authority
 from conftest import ROOT
 from s3_servers import KEY_ID, SECRET, Answer, Fault, Moto, Proxy, Request, SeaweedFS, Server, client
 from samples import NOON, Buyers, Receipts, Sales, Site, follow, fresh_site, line, published_files
-from statscache import config
+from statscache import config, layout
 from statscache.exceptions import ConfigurationError, PublishError
-from statscache.publish import cloudfront, headers, pointer, retrying
+from statscache.publish import cloudfront, headers, retrying
 from statscache.publish.s3 import S3Target
 from statscache.publish.target import File
 from statscache.service.forgetting import forget
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 SHORT = "public, max-age=60"
-POINTERS = [pointer.INDEX, pointer.STATUS, pointer.CHANGES]
+POINTERS = [layout.INDEX, layout.STATUS, layout.CHANGES]
 MESSAGES = [line(f"{number:x}", NOON + number * 60, body={"buyer": "ralph", "thing": "hat"}) for number in range(8)]
 
 PAGE = (ROOT / "docs" / "s3.md").read_text(encoding="utf-8")
@@ -169,7 +169,7 @@ def assert_right(bucket: Bucket, site: Site, directory: Path) -> None:
     tree = bucket.tree(directory)
     assert published_files(tree) == published_files(site.public)
     assert follow(tree) == follow(site.public)
-    assert not (tree / pointer.PENDING).exists()
+    assert not (tree / layout.PENDING).exists()
 
 
 def constantly(disturbance: Fault | Answer) -> Callable[[Request], Fault | Answer]:
@@ -207,13 +207,13 @@ def test_only_what_changed_is_sent(moto_bucket: Bucket, tmp_path: Path, compress
         before = moto_bucket.tree(tmp_path / "before")
         _, report = site.report()
         assert len(proxy.requests) == 7, "as docs/s3.md says"
-        assert puts(proxy, moto_bucket) == sorted({*POINTERS} - {pointer.CHANGES})
+        assert puts(proxy, moto_bucket) == sorted({*POINTERS} - {layout.CHANGES})
         assert (report.files, report.objects) == (2, 0)
         site.feed([line("new", NOON, body={"buyer": "ralph", "thing": "hat"})])
         _, report = site.report()
         requests = len(proxy.requests)
         second = puts(proxy, moto_bucket)
-        for path in set(second) - {*POINTERS, pointer.PENDING}:
+        for path in set(second) - {*POINTERS, layout.PENDING}:
             old = before / path
             assert not old.exists() or old.read_bytes() != (site.public / path).read_bytes(), path
         assert len(second) < len(first)
@@ -396,7 +396,7 @@ def test_a_change_of_encoding_takes_effect_when_forced(bucket: Bucket, tmp_path:
         site.publish(force=True)
         for path in published_files(site.public):
             assert (bucket.get(f"site/{path}")[1].get("content-encoding") == "gzip") is compressed, path
-        for entry in orjson.loads((site.public / pointer.INDEX).read_bytes())["plugins"][0]["documents"]:
+        for entry in orjson.loads((site.public / layout.INDEX).read_bytes())["plugins"][0]["documents"]:
             _, received, _ = bucket.get(f"site/v1/objects/{entry['object'][:2]}/{entry['object']}")
             assert (received.get("content-encoding") == "gzip") is compressed
         site.close()
@@ -564,12 +564,12 @@ def test_a_store_is_reached_by_https(tmp_path: Path, monkeypatch: pytest.MonkeyP
         section = Bucket(server).section(attempts=1)
         target = S3Target(section)
         with pytest.raises(PublishError, match="certificate verify failed"):
-            target.read(pointer.INDEX)
+            target.read(layout.INDEX)
         monkeypatch.setenv("AWS_CA_BUNDLE", str(authority.certificate))
         site = Site(f"sqlite:///{tmp_path}/tls.db", tmp_path, (Sales,), publish={"targets": [section]})
         site.feed(MESSAGES)
         site.publish()
-        assert S3Target(section).read(pointer.INDEX)
+        assert S3Target(section).read(layout.INDEX)
         site.close()
 
 
@@ -608,9 +608,9 @@ def test_the_index_is_read_back_where_readers_get_it(moto_bucket: Bucket, tmp_pa
         url = f"{cdn.endpoint}/{moto_bucket.name}/site/"
         site = new_site(tmp_path, moto_bucket.section(public_url=url))
         _, report = site.report()
-        assert cdn.asked("GET") == [f"/{moto_bucket.name}/site/{pointer.INDEX}"]
+        assert cdn.asked("GET") == [f"/{moto_bucket.name}/site/{layout.INDEX}"]
         assert report.requests > 0
-        cached = site.document(pointer.INDEX)
+        cached = site.document(layout.INDEX)
 
         def serve(**changes: Any) -> None:
             cdn.rewrite = lambda request, body: orjson.dumps({**cached, **changes})
@@ -624,8 +624,8 @@ def test_the_index_is_read_back_where_readers_get_it(moto_bucket: Bucket, tmp_pa
         with pytest.raises(PublishError, match=r"target bucket: .*written \d+ s ago: does the cache keep it longer"):
             site.publish()
         # The one that was served until now may be as old as the last publication.
-        before = orjson.loads(moto_bucket.get(f"site/{pointer.INDEX}")[2]) | {"generated_at": 1_000_000}
-        moto_bucket.put(f"site/{pointer.INDEX}", orjson.dumps(before))
+        before = orjson.loads(moto_bucket.get(f"site/{layout.INDEX}")[2]) | {"generated_at": 1_000_000}
+        moto_bucket.put(f"site/{layout.INDEX}", orjson.dumps(before))
         cdn.rewrite = lambda request, body: orjson.dumps(before)
         site.publish()
         cdn.disturb = lambda request: (403, b"")
@@ -637,8 +637,8 @@ def test_the_index_is_read_back_where_readers_get_it(moto_bucket: Bucket, tmp_pa
 def test_an_encoded_index_is_read_back_decoded(bucket: Bucket) -> None:
     """Through a CDN that passes gzip on, the bytes of the file are read."""
     target = S3Target(bucket.section(gzip=True, public_url=f"{bucket.server.endpoint}/{bucket.name}/site"))
-    target.write([File(pointer.INDEX, b"{}\n")])
-    assert target.read_back(pointer.INDEX) == b"{}\n"
+    target.write([File(layout.INDEX, b"{}\n")])
+    assert target.read_back(layout.INDEX) == b"{}\n"
     assert target.read_back("v1/none.json") is None
     target.close()
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from samples import KINDS, NOON, Site, follow, line
-from statscache.publish import pointer
+from statscache import layout
 from statscache.snapshot import retention, tree
 from statscache.store import schema
 
@@ -34,12 +34,12 @@ def publish(site: Site, number: int) -> bytes:
 
 def held(site: Site) -> bytes:
     """Return the pointer as a reader holds it."""
-    return (site.public / pointer.INDEX).read_bytes()
+    return (site.public / layout.INDEX).read_bytes()
 
 
 def listed(site: Site) -> list[str]:
     """Return the ids of the snapshots that are said to be retained, newest first."""
-    return [snapshot["snapshot"] for snapshot in site.document(pointer.CHANGES)["snapshots"]]
+    return [snapshot["snapshot"] for snapshot in site.document(layout.CHANGES)["snapshots"]]
 
 
 def age(site: Site, seconds: int) -> None:
@@ -77,7 +77,7 @@ def test_a_snapshot_beyond_the_count_leaves_the_list_and_stays_whole_for_its_gra
     site.publish()
     assert len(listed(site)) == 3, "the snapshots that are retained by their number have no less than that"
     for identity in listed(site):
-        assert (site.public / pointer.manifest_path(identity)).exists()
+        assert (site.public / layout.manifest(identity)).exists()
     with pytest.raises(FileNotFoundError):
         follow(site.public, pointers[0])
     age(site, 8 * DAY)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from conftest import Databases
 from samples import make_empty
+from statscache import layout
 from statscache.snapshot import manifest, tree
 from statscache.store import Database, published
 from statscache.store.published import Entry, shard_of
@@ -37,7 +38,7 @@ def database(url: str) -> Iterator[Database]:
 
 def entry(content: int) -> Entry:
     """Return the entry of some file."""
-    return Entry("file", published.object_name("x.json", b"%d" % content), content)
+    return Entry("file", layout.object_name("x.json", b"%d" % content), content)
 
 
 def apply(database: Database, files: Files, removed: list[str]) -> tree.Changes:

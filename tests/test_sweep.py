@@ -11,10 +11,10 @@ from sqlalchemy import update
 
 from kills import Killed, Steps, target_operations
 from samples import NOON, Buyers, Line, Prices, Sales, Site, follow, line, published_files
-from statscache.publish import pointer
+from statscache import layout
 from statscache.snapshot import manifest
 from statscache.store import schema
-from statscache.store.published import Entry, object_name, object_path
+from statscache.store.published import Entry
 
 
 def sale(number: int, buyer: str = "ann") -> Line:
@@ -61,7 +61,7 @@ def test_siblings_of_a_form_that_is_configured_no_longer_go(tmp_path: Path) -> N
     for number in range(2):
         site.feed([sale(number)])
         site.publish()
-    assert f"{pointer.INDEX}.zst" in siblings(site, "zst")
+    assert f"{layout.INDEX}.zst" in siblings(site, "zst")
     site = compressed(site, ("gz",))
     kept = siblings(site, "gz")
     site.publish()
@@ -102,9 +102,9 @@ def test_force_repairs_damage_of_the_right_size(tmp_path: Path, what: str) -> No
     site.publish()
     whole = follow(site.public)
     document = next(
-        row for row in site.document(pointer.INDEX)["plugins"][0]["documents"] if row["path"].endswith("/latest.json")
+        row for row in site.document(layout.INDEX)["plugins"][0]["documents"] if row["path"].endswith("/latest.json")
     )
-    root = site.document(pointer.INDEX)["snapshot"]
+    root = site.document(layout.INDEX)["snapshot"]
     path = {
         "object": f"v1/objects/{document['object'][:2]}/{document['object']}",
         "sibling": next(iter(sorted(name for name in siblings(site, "gz") if name.startswith("v1/objects/")))),
@@ -125,7 +125,7 @@ def test_force_leaves_intact_objects_alone(tmp_path: Path) -> None:
     site = new_site(tmp_path)
     site.feed([sale(0)])
     site.publish()
-    manifests = {site.document(pointer.INDEX)["snapshot"]}
+    manifests = {site.document(layout.INDEX)["snapshot"]}
 
     def numbers() -> dict[str, int]:
         files = {path.name: path for path in site.public.glob("v1/objects/*/*.json")}
@@ -134,7 +134,7 @@ def test_force_leaves_intact_objects_alone(tmp_path: Path) -> None:
     before = numbers()
     site.publish(force=True)
     assert numbers() == before
-    assert manifests == {site.document(pointer.INDEX)["snapshot"]}
+    assert manifests == {site.document(layout.INDEX)["snapshot"]}
     site.close()
 
 
@@ -155,10 +155,10 @@ def test_what_another_database_published_goes(tmp_path: Path) -> None:
     other = new_site(tmp_path, "other", (Prices, Buyers))
     other.feed([sale(0, "zoe"), sale(1, "old")])
     other.publish()
-    pointers = [(other.public / pointer.INDEX).read_bytes()]
+    pointers = [(other.public / layout.INDEX).read_bytes()]
     other.feed([sale(2, "zoe")])
     other.publish()
-    pointers.append((other.public / pointer.INDEX).read_bytes())
+    pointers.append((other.public / layout.INDEX).read_bytes())
     other.close()
     strangers = ["robots.txt", "mine/latest.json", "v1/.on-its-way.json", "v2/index.json"]
     for name in strangers:
@@ -235,8 +235,8 @@ def test_the_manifests_of_a_target_are_not_believed(tmp_path: Path, kind: str) -
 
     def planted(entries: dict[str, Entry], name: str | None = None) -> str:
         data = manifest.dumps(entries.items())
-        name = name or object_name("manifest.json", data)
-        path = site.public / object_path(name)
+        name = name or layout.object_name("manifest.json", data)
+        path = site.public / layout.object_path(name)
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(data)
         return name
@@ -245,8 +245,8 @@ def test_the_manifests_of_a_target_are_not_believed(tmp_path: Path, kind: str) -
     elsewhere = planted({name: Entry("file", planted({}), 9) for name in names})
     endless = planted({"x": Entry("tree", f"{'b' * 64}.json", 9)}, f"{'b' * 64}.json")
     for root in (planted({"data": Entry("subtree", elsewhere, 9)}), endless, "../../../etc/passwd"):
-        index = {**site.document(pointer.INDEX), "snapshot": root.removesuffix(".json")}
-        (site.public / pointer.INDEX).write_bytes(orjson.dumps(index))
+        index = {**site.document(layout.INDEX), "snapshot": root.removesuffix(".json")}
+        (site.public / layout.INDEX).write_bytes(orjson.dumps(index))
         site.publish()
         assert follow(site.public).items() <= published_files(site.public).items()
         assert precious.exists()

@@ -345,7 +345,7 @@ def test_faults_stand_in_order_of_weight(root: Path) -> None:
                 "days": {},
                 "through": 1,
             },
-            "belongs at by/a.json",
+            "belongs at v1/plugins/p/by/a.json",
         ),
     ],
 )

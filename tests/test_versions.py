@@ -15,8 +15,8 @@ from sqlalchemy import select
 from samples import KINDS, NOON, Prices, Sales, Site, follow, line
 from statscache import canonical, resources
 from statscache.exceptions import PublisherBusy, PublishError, UnknownSnapshot
+from statscache.layout import INDEX, STATUS
 from statscache.publish.directory import DirectoryTarget
-from statscache.publish.pointer import INDEX, STATUS
 from statscache.publish.target import File
 from statscache.render import pages
 from statscache.render.pages import Pages

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from statscache import resources
+from statscache import layout, resources
 from statscache.cli.context import Context, as_json, passed, show_json, show_table
 from statscache.cli.messages import stop_on_signals, tell
 from statscache.config import DirectoryTarget
@@ -148,7 +148,7 @@ def serve(context: Context, port: int, directory: Path | None, watch: bool) -> N
     if watch:
         with _watching(context, lambda line: click.echo(line, err=True)) as watcher:
             _serve(directory, port, watcher.attempts)
-    elif not (directory / "index.html").is_file():
+    elif not (directory / layout.FRONT_PAGE).is_file():
         raise click.UsageError(f"there is nothing in {directory}/ yet: run `statscache publish` first")
     else:
         _serve(directory, port, None)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import time
 import urllib.request
 import zlib
@@ -12,7 +11,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.parse import quote, unquote, urlsplit
 
-from statscache import __version__
+from statscache import __version__, layout
 from statscache.client.caches import Cache
 from statscache.exceptions import StatscacheError
 
@@ -21,7 +20,6 @@ _PAUSE = 0.3
 _CHUNK = 65_536
 _PATIENCE = 12
 _SETTLED = 2
-_OBJECT = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
 
 
 class Unreachable(StatscacheError, OSError):
@@ -74,13 +72,13 @@ class Fetcher:
             Missing: There is no such object.
             Damaged: The name is none, or the bytes are others.
         """
-        matched = _OBJECT.fullmatch(name)
+        matched = layout.OBJECT_NAME.fullmatch(name)
         if matched is None:
             raise Damaged(f"{name!r:.100} is no name of an object")
         kept = self._cache.get(name)
         if kept is not None and hashlib.sha256(kept).hexdigest() == matched[1]:
             return kept
-        path = f"v1/objects/{name[:2]}/{name}"
+        path = layout.object_path(name)
         largest = self._largest if size is None else size
         if largest > self._largest:
             raise Damaged(f"{path} is said to have {size:,} bytes; at most {self._largest:,} are read")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
+from statscache import layout
 from statscache.client import shapes
 from statscache.client.fetching import Damaged, Fetcher
 from statscache.exceptions import StatscacheError
@@ -70,19 +71,20 @@ class Pinned:
 
     def latest(self, plugin: str) -> "Latest":
         """Return the newest numbers of a plugin; see `Client.latest`."""
-        return cast("Latest", self._document(plugin, "latest"))
+        return cast("Latest", self._document(self._plugin(plugin), layout.latest(plugin), "latest"))
 
     def document(self, plugin: str, name: str) -> "PluginDocument":
         """Return a document that a plugin publishes besides the common ones; see `Client.document`."""
-        return cast("PluginDocument", self._document(plugin, name))
+        return cast("PluginDocument", self._document(self._plugin(plugin), layout.document(plugin, name), name))
 
     def series(self, plugin: str, resolution: str, start: int | datetime, end: int | datetime) -> Span:
         """Return the buckets of a series between two times; see `Client.series`."""
         about = self._plugin(plugin)
         first, last = _seconds(start), _seconds(end)
-        listed = cast("SeriesIndex", self._document(plugin, f"series/{resolution}/index"))
-        shapes.check(f"series/{resolution}/index.json of {plugin}", [listed], shapes.SERIES_INDEX)
-        shapes.check(f"series/{resolution}/index.json of {plugin}", listed["periods"], shapes.PERIOD)
+        path = layout.series_index(plugin, resolution)
+        listed = cast("SeriesIndex", self._document(about, path, "series-index"))
+        shapes.check(path, [listed], shapes.SERIES_INDEX)
+        shapes.check(path, listed["periods"], shapes.PERIOD)
         buckets = RESOLUTIONS[resolution]
         first, last = buckets.floor(first), buckets.ceil(last)
         rows: list[list[Any]] = []
@@ -116,7 +118,7 @@ class Pinned:
             raise NotPublished(f"the plugin {plugin} has no documents of keys; its keys are all in `latest`")
         if len(key) != len(about["dimensions"]):
             raise NotPublished(f"keys of {plugin} have the parts {about['dimensions']}; got {list(key)}")
-        found = self._find(f"v1/plugins/{plugin}/by/{key_path(key)}.json")
+        found = self._find(layout.key_document(plugin, key))
         return None if found is None else cast("Key", self._json("key", *found))
 
     def _plugin(self, name: str) -> "IndexedPlugin":
@@ -126,14 +128,12 @@ class Pinned:
         known = ", ".join(plugin["name"] for plugin in self.index["plugins"])
         raise NotPublished(f"there is no plugin {name!r}; there are: {known or 'none'}")
 
-    def _document(self, plugin: str, name: str) -> Any:
-        about = self._plugin(plugin)
-        path = f"v1/plugins/{plugin}/{name}.json"
+    def _document(self, about: "IndexedPlugin", path: str, schema: str) -> Any:
         found = self._named.get(path) or self._find(path)
         if found is None:
             known = ", ".join(document["path"] for document in about["documents"])
-            raise NotPublished(f"there is no {path}; {plugin} has: {known or 'nothing yet'}")
-        return self._json("series-index" if name.endswith("/index") else name, *found)
+            raise NotPublished(f"there is no {path}; {about['name']} has: {known or 'nothing yet'}")
+        return self._json(schema, *found)
 
     def _json(self, schema: str, name: str, size: int) -> Any:
         document = parsed(self._fetcher.object(name, size), name)
@@ -171,14 +171,6 @@ class Pinned:
         return entries
 
 
-def key_path(key: Sequence[str | None]) -> str:
-    """Return the file name, without extension, of the document of a key, as the published format encodes it."""
-    name = ".".join("__" if part is None else _encoded(part) or "_" for part in key)
-    if len(name) > 120:
-        return f"{name[:80]}~{hashlib.sha256(name.encode()).hexdigest()[:32]}"
-    return name
-
-
 def parsed(data: bytes, name: str) -> dict[str, Any]:
     """Return the content of a JSON object.
 
@@ -192,11 +184,6 @@ def parsed(data: bytes, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise Damaged(f"{name} is no JSON object")
     return value
-
-
-def _encoded(part: str) -> str:
-    plain = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
-    return "".join(chr(byte) if byte in plain else f"_{byte:02x}" for byte in part.encode())
 
 
 def _is_entry(entry: object) -> bool:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
-from statscache import signatures
+from statscache import layout, signatures
 from statscache.client import shapes
 from statscache.client.caches import Cache, DirectoryCache, MemoryCache
 from statscache.client.fetching import Damaged, Fetcher, Missing
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from statscache.schemas import Index, Key, Latest, PluginDocument
 
-INDEX = "v1/index.json"
 LARGEST = 16 * 1024 * 1024
 """Bytes beyond which no file is read."""
 
@@ -149,12 +148,12 @@ class Client:
         pinned = Pinned(index, self._fetcher, trusts_index=not self._keys)
         result = read(pinned)
         if pinned.is_late:
-            since = f"{self._fetcher.url}{INDEX} expired {int(time.time()) - index['expires_at']:,} s ago"
+            since = f"{self._fetcher.url}{layout.INDEX} expired {int(time.time()) - index['expires_at']:,} s ago"
             warnings.warn(f"{since}: the numbers may be old", Late, stacklevel=4)
         return result
 
     def _discover(self, *, fresh: bool) -> "Index":
-        index = _checked_index(self._fetcher.changing(INDEX, fresh=fresh))
+        index = _checked_index(self._fetcher.changing(layout.INDEX, fresh=fresh))
         if self._keys:
             signatures.check(index, self._keys)
         # One edge of a CDN may be behind another; the pointer never goes back, though clocks may.
@@ -168,11 +167,11 @@ def _order(index: "Index") -> tuple[int, int]:
 
 
 def _checked_index(data: bytes) -> "Index":
-    index = parsed(data, INDEX)
+    index = parsed(data, layout.INDEX)
     if index.get("schema") != "statscache/index/1":
-        raise Damaged(f"{INDEX} has the schema {index.get('schema')!r:.100}; this reads statscache/index/1")
-    shapes.check(INDEX, [index], shapes.INDEX)
-    shapes.check(INDEX, index["plugins"], shapes.PLUGIN)
+        raise Damaged(f"{layout.INDEX} has the schema {index.get('schema')!r:.100}; this reads statscache/index/1")
+    shapes.check(layout.INDEX, [index], shapes.INDEX)
+    shapes.check(layout.INDEX, index["plugins"], shapes.PLUGIN)
     for plugin in index["plugins"]:
-        shapes.check(INDEX, plugin["documents"], shapes.REFERENCE)
+        shapes.check(layout.INDEX, plugin["documents"], shapes.REFERENCE)
     return cast("Index", index)

@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from statscache import canonical
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
+from statscache.plugins.settings import plain
 from statscache.store import journal, positions, quarantine
 from statscache.store.database import Database
 from statscache.store.positions import Position
@@ -95,7 +96,7 @@ class Lifecycle:
 
 def version_of(plugin: Plugin) -> str:
     """Return what the state of a plugin depends on besides messages: its version, its settings, who is left out."""
-    settings = canonical.digest(canonical.identity(dict(plugin.settings)))[:16] if plugin.settings else "-"
+    settings = canonical.digest(canonical.identity(plain(plugin.settings)))[:16] if plugin.settings else "-"
     version = f"{plugin.version} {settings}"
     if not plugin.suppressed:
         return version

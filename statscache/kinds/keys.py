@@ -1,12 +1,11 @@
-"""Keys of statistics: tuples of strings and nulls, and their three encodings.
+"""Keys of statistics: tuples of strings and nulls, and their encodings in the database.
 
 - *stored*: bytes whose order is the order of the keys (null first, then by code point), one zero byte behind each part;
-- *digest*: 64 bits of the digest of these bytes, by which tables refer to a key;
-- *path*: the file name of a per-key document (DESIGN.md 6, key encoding).
+- *digest*: 64 bits of the digest of these bytes, by which tables refer to a key.
+
+In paths, a key is encoded by `statscache.layout.key_name`.
 """
 
-import hashlib
-import re
 from functools import lru_cache
 from typing import Any
 
@@ -19,8 +18,6 @@ Key = tuple[str | None, ...]
 _NULL = b"\x00"
 _TEXT = b"\x01"
 _END = b"\x00"
-_PLAIN = re.compile(rb"[a-z0-9-]*")
-_LONGEST = 120
 
 
 def stored(key: Key) -> bytes:
@@ -47,29 +44,6 @@ def load(data: bytes) -> Key:
 def digest(key: Key) -> int:
     """Return the 64 bits by which tables refer to a key."""
     return canonical.digest64(stored(key))
-
-
-def path(key: Key) -> str:
-    """Return the name under which the document of a key is filed, without extension.
-
-    Bytes of the UTF-8 outside `[a-z0-9-]` become `_` and two hexadecimal digits; parts are joined by a dot; an empty
-    part is `_`, null is `__`; beyond 120 characters, the first 80, `~` and 32 digits of the SHA-256 of the whole.
-    """
-    name = ".".join(_part(part) for part in key)
-    if len(name) > _LONGEST:
-        return f"{name[:80]}~{hashlib.sha256(name.encode()).hexdigest()[:32]}"
-    return name
-
-
-def _part(part: str | None) -> str:
-    if part is None:
-        return "__"
-    data = part.encode()
-    if not data:
-        return "_"
-    if _PLAIN.fullmatch(data):
-        return part
-    return "".join(chr(byte) if _PLAIN.fullmatch(bytes([byte])) else f"_{byte:02x}" for byte in data)
 
 
 def check(dimensions: tuple[str, ...], key: Any) -> Key:

@@ -14,6 +14,7 @@ from statscache.exceptions import PluginError
 from statscache.kinds.base import Kind, State
 from statscache.message import Message
 from statscache.plugins import validation
+from statscache.plugins.settings import Setting, read, table_of
 
 
 class Plugin(ABC):
@@ -28,9 +29,8 @@ class Plugin(ABC):
         topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
             dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
         version: Raise it when `observe` changes its mind: the statistic is then folded anew from the journal.
-        takes: Names of the settings that its table `[plugins.settings.NAME]` may have, besides those in `shared`; any
-            other is an error of the configuration. None: any are taken.
-        shared: Names of the settings that it takes from `[plugins.shared]` where its own table does not have them.
+        declared_settings: The settings that its table `[plugins.settings.NAME]` may have: name and `Setting`, such as
+            `{"limit": Whole(100)}`. An instance has their values in `settings`, with defaults filled in.
         people: Whether keys are people, or documents name them: such a plugin is off where these are not wanted.
         unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
@@ -48,8 +48,7 @@ class Plugin(ABC):
     dimensions: ClassVar[tuple[str, ...]] = ()
     topics: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
-    takes: ClassVar[tuple[str, ...] | None] = None
-    shared: ClassVar[tuple[str, ...]] = ()
+    declared_settings: ClassVar[Mapping[str, Setting]] = {}
     people: ClassVar[bool] = False
     unbounded: ClassVar[bool] = False
     clocks: ClassVar[tuple[int, ...]] = ()
@@ -60,8 +59,12 @@ class Plugin(ABC):
     """The framework's: what the base that an author derives from does with the yields."""
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
-        """Make the plugin with its settings from `[plugins.settings.NAME]`; override to check them."""
-        self.settings: Mapping[str, Any] = settings or {}
+        """Make the plugin with its settings from `[plugins.settings.NAME]`; override to compute something from them.
+
+        Raises:
+            ConfigurationError: A setting is not declared, or has a value of another type.
+        """
+        self.settings: Mapping[str, Any] = read(self.declared_settings, settings or {}, table_of(self.name))
         self.suppressed: frozenset[str] = frozenset()
 
     def __init_subclass__(cls, **arguments: Any) -> None:
@@ -103,7 +106,7 @@ class Plugin(ABC):
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield name and content of the fixed documents; override, and yield from this one, to publish more.
 
-        A name is filed as `v1/plugins/<plugin>/<name>.json`. Content is a dict of JSON, of at most 1,000,000 bytes. It
+        A name is that of the file, without `.json`. Content is a dict of JSON, of at most 1,000,000 bytes. It
         depends on what is counted, and on `state.through` only as floored to one of `clocks`: never on a clock.
         Whatever is raised here leaves the plugin's last good documents published, marked `stale`.
         """

@@ -4,10 +4,13 @@ import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
+from itertools import chain
 from typing import Any
 
 from statscache.exceptions import ConfigurationError, UnknownPlugin
 from statscache.plugins.contract import Plugin
+from statscache.plugins.settings import Setting, table_of
+from statscache.plugins.settings import problems as problems_of
 
 GROUP = "statscache.plugin"
 """The entry-point group; an entry point names a plugin class or an iterable of them."""
@@ -90,11 +93,12 @@ def load(
     Args:
         enabled: Patterns of names.
         settings: A table of settings for each plugin, by name.
-        shared: Settings for each plugin that asks for them, where its own table does not have them.
+        shared: Settings for each plugin that declares them as shared, where its own table does not have them.
         people: Whether plugins about people are wanted; else these are turned off.
 
     Raises:
-        ConfigurationError: A pattern or a table is of no installed plugin, or a plugin does not know a setting.
+        ConfigurationError: A pattern or a table is of no installed plugin, or a setting is unknown or has a wrong
+            value.
     """
     classes: dict[str, tuple[type[Plugin], EntryPoint]] = {}
     problems: list[Problem] = []
@@ -115,7 +119,7 @@ def load(
                 continue
             classes[cls.name] = (cls, point)
     installed = {name: cls for name, (cls, _) in classes.items()}
-    wrong = [*_unknown_settings(installed, settings or {})]
+    wrong = [*_wrong_settings(installed, settings or {}, shared or {})]
     missing = dict(_missing(installed, enabled, settings or {}, shared or {}))
     if broken:
         # Whether what is missing is in what failed to load cannot be told, and the other plugins run.
@@ -133,8 +137,8 @@ def load(
             turned_off.append(cls)
             continue
         try:
-            asked = {key: value for key, value in (shared or {}).items() if key in cls.shared}
-            plugins.append(cls(asked | {**(settings or {}).get(name, {})}))
+            given = {key: value for key, value in (shared or {}).items() if key in _shared(cls)}
+            plugins.append(cls(given | {**(settings or {}).get(name, {})}))
         except Exception as error:
             problems.append(Problem(name, f"{point.value}: {type(error).__name__}: {error}"))
     return Registry(plugins, problems, turned_off)
@@ -154,24 +158,30 @@ def _missing(
     for name in settings:
         if name not in installed:
             yield name, f"[plugins.settings.{name}]: there is no such plugin; {names}"
-    asked = {key for cls in installed.values() for key in cls.shared}
+    asked = {key for cls in installed.values() for key in _shared(cls)}
     for key in shared:
         if key not in asked:
             yield key, f"[plugins.shared] {key}: no installed plugin asks for it"
 
 
-def _unknown_settings(
-    installed: Mapping[str, type[Plugin]], settings: Mapping[str, Mapping[str, Any]]
+def _wrong_settings(
+    installed: Mapping[str, type[Plugin]], settings: Mapping[str, Mapping[str, Any]], shared: Mapping[str, Any]
 ) -> Iterator[str]:
+    """Yield what is wrong with the tables of installed plugins, and with the shared one; each problem once."""
     for name, table in settings.items():
-        takes = installed[name].takes if name in installed else None
-        if takes is None:
-            continue
-        known = {*takes, *installed[name].shared}
-        told = ", ".join(sorted(known)) or "none"
-        for key in table:
-            if key not in known:
-                yield f"[plugins.settings.{name}] {key}: is unknown; known here are: {told}"
+        if name in installed:
+            yield from problems_of(installed[name].declared_settings, table, table_of(name))
+    for key, value in shared.items():
+        found = (
+            problems_of(_shared(cls), {key: value}, "[plugins.shared]")
+            for cls in installed.values()
+            if key in _shared(cls)
+        )
+        yield from dict.fromkeys(chain.from_iterable(found))
+
+
+def _shared(cls: type[Plugin]) -> dict[str, Setting]:
+    return {name: setting for name, setting in cls.declared_settings.items() if setting.shared}
 
 
 def _classes(point: EntryPoint) -> Iterator[type[Plugin]]:

@@ -1,11 +1,12 @@
 """Why a plugin class is refused: what breaks the contract is an error when the class is defined, with the fix."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from statscache.kinds.base import kinds
 from statscache.message import EXCERPTS
+from statscache.plugins.settings import Setting
 
 if TYPE_CHECKING:
     from statscache.plugins.contract import Plugin
@@ -46,11 +47,9 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
         yield f"`topics` is {cls.topics!r}; give a tuple of patterns such as 'buildsys.build.state.change' or 'bodhi.#'"
     if type(cls.version) is not int or cls.version < 1:
         yield f"`version` is {cls.version!r}; give a whole number from 1"
-    if type(cls.shared) is not tuple or not all(isinstance(name, str) for name in cls.shared):
-        yield f"`shared` is {cls.shared!r}; give a tuple of names of settings, such as ('bots',)"
-    takes = () if cls.takes is None else cls.takes
-    if type(takes) is not tuple or not all(isinstance(name, str) for name in takes):
-        yield f"`takes` is {cls.takes!r}; give a tuple of names of settings, such as ('limit',), or None for any"
+    if not _are_settings(cls.declared_settings):
+        example = "a dict of names and settings, such as {'limit': Whole(100)}"
+        yield f"`declared_settings` is {cls.declared_settings!r}; give {example}"
     if cls.unbounded and not cls.dimensions:
         yield "`unbounded` needs at least one dimension"
     if type(cls.clocks) is not tuple or any(type(width) is not int or width < 1 for width in cls.clocks):
@@ -79,6 +78,12 @@ def _is_final(attribute: object) -> bool:
 
 def _are_dimensions(dimensions: object) -> bool:
     return type(dimensions) is tuple and all(map(is_dimension, dimensions))
+
+
+def _are_settings(declared: object) -> bool:
+    return isinstance(declared, Mapping) and all(
+        isinstance(name, str) and isinstance(setting, Setting) for name, setting in declared.items()
+    )
 
 
 def _is_pattern(topic: object) -> bool:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from statscache.publish import atomic, headers, siblings
+from statscache import layout
+from statscache.publish import atomic, siblings
 from statscache.publish.target import File, Target
 
 _SYNC_ONE_BY_ONE = 64
@@ -65,7 +66,7 @@ class DirectoryTarget(Target):
             linked = file.object is not None and atomic.link(self._root / file.object, path, self._temporary)
             if not linked:
                 # Nobody reads an object before the next barrier; all else takes the place of what readers have now.
-                atomic.write(path, file.data, self._temporary, synced=not file.path.startswith(headers.OBJECTS))
+                atomic.write(path, file.data, self._temporary, synced=not file.path.startswith(layout.OBJECTS))
             # Of more, none need be known: they are synced all at once.
             if len(self._written) <= _SYNC_ONE_BY_ONE:
                 self._written.append(path)

@@ -1,7 +1,6 @@
 """Headers of published files: what each is, and how long a cache may keep it."""
 
-OBJECTS = "v1/objects/"
-"""What lies below never changes."""
+from statscache import layout
 
 MAX_AGE = 60
 """Seconds for which a cache may keep a file that can change."""
@@ -38,7 +37,7 @@ def content_type(path: str) -> str:
 
 def cache_control(path: str) -> str:
     """Return the `Cache-Control` of the file at `path`, by the two rules of the format."""
-    return "public, max-age=31536000, immutable" if path.startswith(OBJECTS) else f"public, max-age={MAX_AGE}"
+    return "public, max-age=31536000, immutable" if path.startswith(layout.OBJECTS) else f"public, max-age={MAX_AGE}"
 
 
 def is_text(path: str) -> bool:

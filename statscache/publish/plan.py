@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from statscache import schemas
+from statscache import layout, schemas
 from statscache.publish import pointer
 from statscache.publish.target import Target
 from statscache.snapshot import Snapshot, manifest
@@ -66,7 +66,7 @@ class Served:
 
 def served(target: Target) -> Served:
     """Return what the target's own pointer names."""
-    data = target.read(pointer.INDEX)
+    data = target.read(layout.INDEX)
     if data is None:
         return Served()
     try:
@@ -76,19 +76,19 @@ def served(target: Target) -> Served:
             raise ValueError(generation)
         return Served(generation, snapshot, data)
     except (ValueError, KeyError, TypeError):
-        _log.warning("target %s: %s is damaged; everything is compared anew", target.name, pointer.INDEX)
+        _log.warning("target %s: %s is damaged; everything is compared anew", target.name, layout.INDEX)
         return Served(index=data)
 
 
 def pending(target: Target) -> list[str]:
     """Return the ids of the snapshots that a killed publisher may have left in parts."""
-    data = target.read(pointer.PENDING)
+    data = target.read(layout.PENDING)
     if data is None:
         return []
     try:
         return [str(identity) for identity in orjson.loads(data)["snapshots"]]
     except (ValueError, KeyError, TypeError):
-        _log.warning("target %s: %s is damaged", target.name, pointer.PENDING)
+        _log.warning("target %s: %s is damaged", target.name, layout.PENDING)
         return []
 
 
@@ -99,7 +99,7 @@ def complete(target: Target, changes: bytes | None) -> set[str]:
     try:
         return {str(row["snapshot"]) for row in orjson.loads(changes)["snapshots"]}
     except (ValueError, KeyError, TypeError):
-        _log.warning("target %s: %s is damaged, and begins anew", target.name, pointer.CHANGES)
+        _log.warning("target %s: %s is damaged, and begins anew", target.name, layout.CHANGES)
         return set()
 
 
@@ -116,7 +116,7 @@ def needs_sweep(target: Target, publication: Publication, held: Sequence[str]) -
     """
     if publication.force or not held or not all(map(publication.is_known, held)):
         return True
-    return not set(target.siblings_of(pointer.INDEX)) <= set(target.siblings)
+    return not set(target.siblings_of(layout.INDEX)) <= set(target.siblings)
 
 
 def difference(publication: Publication, current: str | None, parts: Sequence[str]) -> Difference:

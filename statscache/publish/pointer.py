@@ -3,21 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from statscache import canonical, schemas
+from statscache import canonical, layout, schemas
 from statscache.signatures import signed_bytes
 from statscache.snapshot import Snapshot
 
-INDEX = "v1/index.json"
-STATUS = "v1/status.json"
-CHANGES = "v1/changes.json"
-SNAPSHOTS = "v1/snapshots/"
-"""Where the root manifests are."""
-
 Sign = Callable[[bytes], list[schemas.Signature]]
 """Returns signatures of bytes."""
-
-PENDING = "v1/pending.json"
-"""Names the snapshot that a publisher is about to bring, so that its successor knows which files may be new."""
 
 
 def index(snapshot: Snapshot, now: int, interval: int, sign: Sign | None = None) -> bytes:
@@ -35,7 +26,7 @@ def index(snapshot: Snapshot, now: int, interval: int, sign: Sign | None = None)
         "schema": "statscache/index/1",
         "generation": snapshot.generation,
         "snapshot": snapshot.id,
-        "manifest": manifest_path(snapshot.id),
+        "manifest": layout.manifest(snapshot.id),
         "parent": snapshot.parent,
         "generated_at": now,
         "expires_at": expires_at,
@@ -73,8 +64,3 @@ def changes(retained: Sequence[Snapshot]) -> bytes:
     ]
     document: schemas.ChangeLog = {"schema": "statscache/changes/1", "snapshots": listed}
     return canonical.dumps(document)
-
-
-def manifest_path(identity: str) -> str:
-    """Return where the root manifest of a snapshot is published."""
-    return f"{SNAPSHOTS}{identity}.json"

@@ -16,13 +16,14 @@ from typing import TypeVar
 
 import orjson
 
+from statscache import layout
 from statscache.exceptions import PublishError
 from statscache.publish import plan, pointer, siblings, sweep
 from statscache.publish.plan import Publication, Served
 from statscache.publish.retrying import Retrying
 from statscache.publish.target import File, Target
 from statscache.snapshot.manifest import Difference
-from statscache.store.published import Entry, object_path
+from statscache.store.published import Entry
 
 _AT_ONCE = 500
 
@@ -151,7 +152,7 @@ class Publisher:
         brought.removed, brought.sweeps = sorted(needed.removed), plan.needs_sweep(target, publication, held)
         if needed.changed or needed.removed or brought.sweeps:
             mixed = orjson.dumps({"snapshots": list(dict.fromkeys([*held, snapshot.id]))})
-            self._write(report, [File(pointer.PENDING, mixed)])
+            self._write(report, [File(layout.PENDING, mixed)])
         self._begin("objects")
         self._send_objects(report, publication, needed)
         target.barrier()
@@ -165,7 +166,7 @@ class Publisher:
         target.barrier()
         self._begin("pointer")
         index = pointer.index(snapshot, now, publication.interval, publication.sign)
-        self._write(report, [File(pointer.INDEX, index)])
+        self._write(report, [File(layout.INDEX, index)])
         target.barrier()
         self._read_back(publication, index, before, now)
 
@@ -173,10 +174,12 @@ class Publisher:
         target, report = self._target, brought.report
         self._begin("deleting")
         self._delete(report, brought.removed)
-        self._delete(report, [object_path(name) for name in publication.collected])
+        self._delete(report, [layout.object_path(name) for name in publication.collected])
         # A root manifest lies at a second path, for those who know the snapshot and not its objects.
         roots = [name for name in publication.collected if name.endswith(".json")]
-        target.delete([path for name in roots for path in self._with_siblings(f"{pointer.SNAPSHOTS}{name}")])
+        target.delete(
+            [path for name in roots for path in self._with_siblings(layout.manifest(name.removesuffix(".json")))]
+        )
         if brought.sweeps:
             strays = sweep.find(target, publication)
             for chunk in _chunks(strays.paths):
@@ -186,7 +189,7 @@ class Publisher:
         target.barrier()
         if invalidate:
             target.invalidate()
-        target.delete([pointer.PENDING])
+        target.delete([layout.PENDING])
         target.barrier()
         _log.debug("publishing generation %d to %s: ends", report.generation, target.name)
 
@@ -202,12 +205,12 @@ class Publisher:
             report.objects += self._write(report, _objects(publication, names))
         if needed.manifests:
             name = publication.snapshot.manifest
-            path = pointer.manifest_path(publication.snapshot.id)
-            self._write(report, [File(path, publication.load(name), object_path(name))])
+            path = layout.manifest(publication.snapshot.id)
+            self._write(report, [File(path, publication.load(name), layout.object_path(name))])
 
     def _holds(self, publication: Publication, name: str, size: int) -> bool:
         """Return whether the target has an object; where nothing is taken for granted, by its bytes and siblings."""
-        path = object_path(name)
+        path = layout.object_path(name)
         if not self._target.holds(path, size):
             return False
         if not publication.force:
@@ -217,11 +220,11 @@ class Publisher:
 
     def _outside(self, publication: Publication, now: int) -> list[File]:
         """Return status and changes; the changes only where they are other than the target has them."""
-        there = self._target.read(pointer.CHANGES)
+        there = self._target.read(layout.CHANGES)
         complete = {*plan.complete(self._target, there), publication.snapshot.id}
         changes = pointer.changes([row for row in publication.retained if row.id in complete])
-        files = [File(pointer.STATUS, pointer.status(publication.snapshot, now, publication.health))]
-        return files if changes == there and not publication.force else [*files, File(pointer.CHANGES, changes)]
+        files = [File(layout.STATUS, pointer.status(publication.snapshot, now, publication.health))]
+        return files if changes == there and not publication.force else [*files, File(layout.CHANGES, changes)]
 
     def _write(self, report: Report, files: Iterable[File]) -> int:
         written = 0
@@ -247,10 +250,10 @@ class Publisher:
 
     def _read_back(self, publication: Publication, index: bytes, before: Served, now: int) -> None:
         """Raise `PublishError` unless readers get the pointer, or one of ours that a cache may still hold."""
-        found = self._target.read_back(pointer.INDEX)
+        found = self._target.read_back(layout.INDEX)
         if found == index:
             return
-        problem = f"{pointer.INDEX} reads back other than written: does another publisher write it?"
+        problem = f"{layout.INDEX} reads back other than written: does another publisher write it?"
         if found is None or not self._target.max_age:
             raise PublishError(problem)
         if found == before.index:
@@ -264,17 +267,17 @@ class Publisher:
         if foreign:
             raise PublishError(problem)
         if age > self._target.max_age:
-            late = f"readers get a {pointer.INDEX} that was written {age} s ago"
+            late = f"readers get a {layout.INDEX} that was written {age} s ago"
             raise PublishError(f"{late}: does the cache keep it longer than {self._target.max_age} s?")
 
 
 def _objects(publication: Publication, names: Sequence[str]) -> list[File]:
-    return [File(object_path(name), data) for name, data in publication.load_all(names).items()]
+    return [File(layout.object_path(name), data) for name, data in publication.load_all(names).items()]
 
 
 def _aliases(publication: Publication, changed: Mapping[str, Entry]) -> list[File]:
     data = publication.load_all({entry.object for entry in changed.values()})
-    return [File(path, data[entry.object], object_path(entry.object)) for path, entry in changed.items()]
+    return [File(path, data[entry.object], layout.object_path(entry.object)) for path, entry in changed.items()]
 
 
 def _chunks(items: Iterable[_T]) -> Iterator[list[_T]]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from typing_extensions import override
 
+from statscache import layout
 from statscache.publish.target import File, Target
 
 
@@ -54,7 +55,7 @@ class Rehearsal(Target):
     def write(self, files: Iterable[File]) -> None:
         for file in files:
             # Nobody reads again what is an object too, and all of a site may be much to remember.
-            self._written[file.path] = b"" if file.object or file.path.startswith("v1/objects/") else file.data
+            self._written[file.path] = b"" if file.object or file.path.startswith(layout.OBJECTS) else file.data
             self._deleted.discard(file.path)
 
     @override

@@ -18,6 +18,7 @@ from boto3.session import Session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from statscache import layout
 from statscache.config import S3Target as Section
 from statscache.exceptions import PublishError, Refused
 from statscache.publish import headers
@@ -92,12 +93,12 @@ class S3Target(Target):
             return data
 
     def holds(self, path: str, size: int) -> bool:
-        if self._listed is None and path.startswith(headers.OBJECTS):
+        if self._listed is None and path.startswith(layout.OBJECTS):
             # A few questions are cheaper than a listing of the bucket, and many dearer.
             self._asked += 1
             if self._asked > _ASKED_ONE_BY_ONE:
-                self._listed = dict(self._list(headers.OBJECTS))
-        if self._listed is not None and path.startswith(headers.OBJECTS):
+                self._listed = dict(self._list(layout.OBJECTS))
+        if self._listed is not None and path.startswith(layout.OBJECTS):
             if path not in self._listed:
                 return False
             if not self._encodes(path):

@@ -4,21 +4,15 @@ Only directories that are statscache's own are looked into. What has no place in
 the database does not know are those of another one, whose index readers may still hold: they are only told of.
 """
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from statscache.publish import pointer, siblings
+from statscache import layout
+from statscache.publish import siblings
 from statscache.publish.plan import Publication
 from statscache.publish.target import Target
 from statscache.snapshot import manifest
-from statscache.store.published import Entry, object_path
-
-OURS = ("v1", "plugins", "docs", "status", "examples", "assets")
-"""Directories of the site in which nobody else is to put files."""
-
-_OBJECT = re.compile(r"[0-9a-f]{64}\.[a-z0-9]+")
-_OUTSIDE = {pointer.INDEX, pointer.STATUS, pointer.CHANGES, pointer.PENDING}
+from statscache.store.published import Entry
 
 
 @dataclass(slots=True)
@@ -36,14 +30,14 @@ class Strays:
 
 def find(target: Target, publication: Publication) -> Strays:
     """Return what lies at a target and has no place in the snapshot that it serves."""
-    there = set(target.files(OURS))
+    there = set(target.files(layout.DIRECTORIES))
     files = manifest.files(publication.load, publication.snapshot.manifest)
     gone = [path for path in there if not _belongs(path, there, files, target.siblings)]
     # Beside the front page, the root of the site is not ours to list.
     front = [path for path in files if "/" not in path]
     gone += [f"{path}.{form}" for path in front for form in target.siblings_of(path) if form not in target.siblings]
     # By the siblings of the pointer, the next publication tells that this one did not come to its end.
-    gone.sort(key=lambda path: (path.startswith(f"{pointer.INDEX}."), path))
+    gone.sort(key=lambda path: (path.startswith(f"{layout.INDEX}."), path))
     objects = {name for path in there.difference(gone) if (name := _name(path))}
     return Strays(gone, publication.unknown(objects))
 
@@ -53,12 +47,12 @@ def _belongs(path: str, there: Collection[str], files: Mapping[str, Entry], form
     if form in siblings.FORMS:
         size = files[base].size if base in files else siblings.SMALLEST
         return form in forms and base in there and siblings.worth_it(base, size) and _belongs(base, there, files, forms)
-    return path in files or path in _OUTSIDE or _name(path) is not None
+    return path in files or path in layout.OUTSIDE or _name(path) is not None
 
 
 def _name(path: str) -> str | None:
     """Return the name of the object that lies at a path, a root manifest's at its second one too; None if none does."""
     name = path.rpartition("/")[2]
-    if _OBJECT.fullmatch(name) and path in (object_path(name), f"{pointer.SNAPSHOTS}{name}"):
+    if layout.OBJECT_NAME.fullmatch(name) and path in (layout.object_path(name), f"{layout.SNAPSHOTS}{name}"):
         return name
     return None

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from statscache import canonical
+from statscache import canonical, layout
 
 MODULES = ("statscache.js", "statscache.d.ts", "widgets.js", "element.js", "drawing.js")
 """Assets that other sites import: they have a name that stays, besides the one with their digest."""
@@ -34,12 +34,12 @@ class Assets:
         yield from self._made.values()
         for name in MODULES:
             if name in self.sources:
-                yield f"assets/{name}", self.sources[name]
+                yield layout.asset(name), self.sources[name]
 
     def _make(self, name: str) -> str:
         """Return the name with a digest; a module imports the others by theirs, which are so part of its own."""
         if name not in self._made:
             data = _IMPORT.sub(lambda match: b'"./' + self._make(match[1].decode()).encode() + b'"', self.sources[name])
             stem, dot, suffix = name.partition(".")
-            self._made[name] = f"assets/{stem}.{canonical.digest(data)[:8]}{dot}{suffix}", data
-        return self._made[name][0].removeprefix("assets/")
+            self._made[name] = layout.asset(f"{stem}.{canonical.digest(data)[:8]}{dot}{suffix}"), data
+        return self._made[name][0].rpartition("/")[2]

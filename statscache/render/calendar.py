@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
+from statscache import layout
 from statscache.kinds.base import KeyDocument
 from statscache.plugins import Plugin
-from statscache.render.documents import Document, key_path
+from statscache.render.documents import Document
 from statscache.render.text import MONTHS, clean, key_label, number
 from statscache.timeline import DAY
 
@@ -26,9 +27,9 @@ _STYLE = (
 
 def calendars(plugin: Plugin, content: KeyDocument) -> Iterator[Document]:
     """Yield the calendar of each year in which the key has an event."""
-    base = key_path(plugin, content.key).removesuffix(".json")
     for year, days in content.days.items():
-        yield Document(f"{base}-{year}.svg", _calendar(plugin, content, int(year), days).encode())
+        path = layout.calendar(plugin.name, content.key, year)
+        yield Document(path, _calendar(plugin, content, int(year), days).encode())
 
 
 def _calendar(plugin: Plugin, content: KeyDocument, year: int, days: Sequence[Sequence[int]]) -> str:

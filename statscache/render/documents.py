@@ -4,16 +4,16 @@ Everything here is a function of the plugin's state, the journal's `through`, th
 clock, so a document that is rendered twice for one state has the same bytes.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from statscache import canonical, schemas
-from statscache.kinds import keys
+from statscache import canonical, layout, schemas
 from statscache.kinds.base import KeyDocument
 from statscache.plugins import Plugin, State
 from statscache.render import csv, own
 from statscache.render.badge import badge
 from statscache.store.coverage import Interval, union
+from statscache.store.published import Entry
 from statscache.timeline import Period, Resolution, floor
 
 _COLUMNS = (
@@ -28,11 +28,6 @@ class Document(NamedTuple):
 
     path: str
     data: bytes
-
-
-def root(plugin: Plugin) -> str:
-    """Return the directory of a plugin's documents."""
-    return f"v1/plugins/{plugin.name}"
 
 
 def fixed(plugin: Plugin, state: State, complete_from: int | None) -> Iterator[Document]:
@@ -53,17 +48,17 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None) -> Iterator[D
         if complete_from is not None:
             header["complete_from"] = complete_from
         own.check_name(plugin, name, names)
-        yield Document(f"{root(plugin)}/{name}.json", own.dumps(plugin, name, header, content))
+        yield Document(layout.document(plugin.name, name), own.dumps(plugin, name, header, content))
         names.add(name)
         rows = content.get("rows")
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
             columns = _columns(plugin.dimensions if name == "latest" else (), rows)
             lines = [[row.get(column) for column in columns] for row in rows]
-            yield Document(f"{root(plugin)}/{name}.csv", csv.dumps(columns, lines))
+            yield Document(layout.document(plugin.name, name, "csv"), csv.dumps(columns, lines))
             if name == "latest" and (shown := badge(plugin, rows)):
-                yield Document(f"{root(plugin)}/badge.json", canonical.dumps(shown))
+                yield Document(layout.badge(plugin.name), canonical.dumps(shown))
     if plugin.layout is not None:
-        yield Document(f"{root(plugin)}/layout.json", own.dumps(plugin, "layout", {}, plugin.layout))
+        yield Document(layout.plugin_layout(plugin.name), own.dumps(plugin, "layout", {}, plugin.layout))
 
 
 def clock(plugin: Plugin, state: State) -> int | None:
@@ -95,9 +90,9 @@ def series(
         "gaps": touched(gaps, resolution, period),
         "through": max(complete, newest),
     }
-    path = f"{root(plugin)}/series/{resolution.name}/{period.label}"
-    yield Document(f"{path}.json", canonical.dumps(document))
-    yield Document(f"{path}.csv", csv.dumps(columns, rows))
+    place = plugin.name, resolution.name, period.label
+    yield Document(layout.series(*place), canonical.dumps(document))
+    yield Document(layout.series(*place, "csv"), csv.dumps(columns, rows))
 
 
 def series_index(
@@ -105,7 +100,7 @@ def series_index(
     state: State,
     resolution: Resolution,
     periods: Iterable[Period],
-    entries: dict[str, tuple[str, int]],
+    entries: Mapping[str, Entry],
 ) -> Document:
     """Return the list of periods of one resolution.
 
@@ -114,16 +109,15 @@ def series_index(
         state: Its state.
         resolution: The resolution.
         periods: What is published, oldest first.
-        entries: Object and size of the files in the resolution's directory, by name.
+        entries: Entry of each file of these periods, by path.
     """
-    directory = f"{root(plugin)}/series/{resolution.name}"
     listed: list[schemas.Period] = []
     for period in periods:
         files: dict[str, schemas.Reference] = {}
         for form in ("json", "csv"):
-            name = f"{period.label}.{form}"
-            stored, size = entries[name]
-            files[form] = {"path": f"{directory}/{name}", "object": stored, "size": size}
+            path = layout.series(plugin.name, resolution.name, period.label, form)
+            entry = entries[path]
+            files[form] = {"path": path, "object": entry.object, "size": entry.size}
         complete = complete_through(state, resolution, period)
         listed.append(
             {
@@ -146,12 +140,7 @@ def series_index(
         "through": max((time for time in (done, state.newest) if time is not None), default=None),
         "periods": listed,
     }
-    return Document(f"{directory}/index.json", canonical.dumps(document))
-
-
-def key_path(plugin: Plugin, key: keys.Key) -> str:
-    """Return the path of the document of one key."""
-    return f"{root(plugin)}/by/{keys.path(key)}.json"
+    return Document(layout.series_index(plugin.name, resolution.name), canonical.dumps(document))
 
 
 def key_document(plugin: Plugin, content: KeyDocument) -> Document:
@@ -171,7 +160,7 @@ def key_document(plugin: Plugin, content: KeyDocument) -> Document:
         document["parts"] = [
             cast("schemas.Part", {named: part.name, "total": part.total, "days": part.days}) for part in content.parts
         ]
-    return Document(key_path(plugin, content.key), canonical.dumps(document))
+    return Document(layout.key_document(plugin.name, content.key), canonical.dumps(document))
 
 
 def complete_through(state: State, resolution: Resolution, period: Period) -> int:

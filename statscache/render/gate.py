@@ -11,9 +11,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
+from statscache import layout
 from statscache.exceptions import Implausible
 from statscache.plugins import Plugin
-from statscache.render import documents
 from statscache.render.rendering import Rendered
 from statscache.store import published
 from statscache.store.published import Entry
@@ -48,24 +48,25 @@ class Gate:
         before, _, _ = (rendered.row.rendered_with or "").partition("|")
         if before != rendered.row.version or not (rendered.fresh or rendered.removed):
             return
-        root = documents.root(plugin)
-        for path, entry in self._published(root).items():
+        name = plugin.name
+        for path, entry in self._published(layout.plugin_root(name)).items():
             # A window that moved explains what a plugin's own document lost; `latest` keeps its keys.
             # A layout is no numbers.
-            explained = (rendered.crossed and not path.endswith("/latest.json")) or path.endswith("/layout.json")
+            explained = (rendered.crossed and path != layout.latest(name)) or path == layout.plugin_layout(name)
             # What is yielded no longer was taken away by its author.
             if path in rendered.fresh and path.endswith(".json") and not explained:
                 self._compare(path, entry)
         for resolution in plugin.kind.resolutions:
-            periods = self._published(f"{root}/series/{resolution.name}")
-            periods.pop(f"{root}/series/{resolution.name}/index.json", None)
+            periods = self._published(layout.series_root(name, resolution.name))
+            periods.pop(layout.series_index(name, resolution.name), None)
             # Labels are in order of time.
             newest = max((path for path in periods if path.endswith(".json")), default=None)
             if newest is not None:
                 self._compare(newest, periods[newest], resolution, through)
-        gone = sum(path.startswith(f"{root}/by/") for path in rendered.removed)
+        keys = layout.keys_root(name)
+        gone = sum(path.startswith(f"{keys}/") for path in rendered.removed)
         if gone:
-            there = len(self._published(f"{root}/by"))
+            there = len(self._published(keys))
             self._judge("by/", there, there - gone, "documents of keys")
 
     def _published(self, directory: str) -> dict[str, Entry]:

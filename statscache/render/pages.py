@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
 
-from statscache import __version__, canonical
+from statscache import __version__, canonical, layout
 from statscache.render import charts, figures, text
 from statscache.render.assets import Assets
 from statscache.render.docs import Docs
@@ -114,16 +114,16 @@ class Pages:
     def fixed(self) -> Iterator[tuple[str, bytes]]:
         """Yield what does not depend on any statistic: assets, documentation, the page of the service's health."""
         yield from self._assets
-        yield "status/index.html", self._render("status.html", root="../")
-        yield "docs/index.html", self._render("docs.html", root="../", sections=self._docs.sections)
+        yield layout.STATUS_PAGE, self._render("status.html", root="../")
+        yield layout.DOCS_PAGE, self._render("docs.html", root="../", sections=self._docs.sections)
         for page in self._docs:
             up = "../" * (page.name.count("/") + 2)
             sections = self._docs.sections
-            yield f"docs/{page.name}/index.html", self._render("doc.html", root=up, page=page, sections=sections)
+            yield layout.doc_page(page.name), self._render("doc.html", root=up, page=page, sections=sections)
         for path, data in self._docs.files.items():
-            yield f"docs/{path}", data
+            yield layout.documentation(path), data
         for path, data in self._examples.items():
-            yield f"examples/{path}", data
+            yield layout.example(path), data
 
     def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
         """Yield the page of a plugin and its plots."""
@@ -134,7 +134,7 @@ class Pages:
         names = text.columns(rows, view.dimensions)
         top = charts.bars(figures.ranked(view, "total"), 10) if view.kind == "Counter" and not plots else ()
         yield (
-            f"plugins/{view.name}/index.html",
+            layout.page(view.name),
             self._render(
                 "plugin.html",
                 root="../../",
@@ -148,19 +148,19 @@ class Pages:
                 cells=text.table(rows[:MOST_ROWS], names),
             ),
         )
-        base = f"v1/plugins/{view.name}/chart"
         for plot in plots:
-            yield f"{base}-{plot.series.resolution}.svg", self._render("chart.svg", view=view, plot=plot)
+            path = layout.chart(view.name, plot.series.resolution)
+            yield path, self._render("chart.svg", view=view, plot=plot)
         if plots:
-            yield f"{base}.svg", self._render("chart.svg", view=view, plot=figures.main(plots))
+            yield layout.chart(view.name), self._render("chart.svg", view=view, plot=figures.main(plots))
         elif top:
-            yield f"{base}.svg", self._render("bars.svg", view=view, bars=top)
+            yield layout.chart(view.name), self._render("bars.svg", view=view, bars=top)
 
     def index(self, views: Sequence[PluginView], through: int | None) -> Iterator[tuple[str, bytes]]:
         """Yield the front page: every plugin as a card, and how to fetch what they publish."""
         cards = [_card(view) for view in views]
         example = next((view.links[0].path for view in views if view.links), None)
-        yield "index.html", self._render("index.html", root="", through=through, cards=cards, example=example)
+        yield layout.FRONT_PAGE, self._render("index.html", root="", through=through, cards=cards, example=example)
 
     def _render(self, template: str, **context: Any) -> bytes:
         return self._environment.get_template(template).render(context).encode()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from statscache import __version__, canonical
+from statscache import __version__, canonical, layout
 from statscache.plugins import Plugin, State
 from statscache.plugins.watch import Watch
 from statscache.render import documents
@@ -88,11 +88,12 @@ class PluginRenderer:
 
     def _remove_others(self, *, everything: bool, fixed: bool) -> None:
         """Remove what another version, another kind or other numbers of the plugin published, and these do not."""
-        root = documents.root(self._plugin)
+        name = self._plugin.name
+        root = layout.plugin_root(name)
         before: list[str] = []
         if everything:
             before = published.below(self._connection, root, "data")
-            before += published.entries(self._connection, f"{root}/by", None, "site")
+            before += published.entries(self._connection, layout.keys_root(name), None, "site")
         elif fixed:
             found = published.entries(self._connection, root, None, "data")
             before = [path for path, entry in found.items() if entry.type == "file"]
@@ -101,25 +102,27 @@ class PluginRenderer:
 
     def _series(self, resolution: Resolution, touched: set[int] | None) -> None:
         plugin, state = self._plugin, self._state
-        directory = f"{documents.root(plugin)}/series/{resolution.name}"
+        directory = layout.series_root(plugin.name, resolution.name)
         before = published.entries(self._connection, directory, None, "data")
         periods = documents.periods(plugin, state, resolution, self._gaps)
         rendered = self._row.rendered_through
         unfinished = 0 if rendered is None else resolution.floor(rendered)
         for period in periods:
-            there = f"{directory}/{period.label}.json" in before
+            there = layout.series(plugin.name, resolution.name, period.label) in before
             if touched is None or period.start in touched or period.end > unfinished or not there:
                 for document in documents.series(plugin, state, resolution, period, self._gaps):
                     self._add(document)
-        names = {f"{directory}/{period.label}.{form}" for period in periods for form in ("json", "csv")}
+        paths = {
+            layout.series(plugin.name, resolution.name, period.label, form)
+            for period in periods
+            for form in ("json", "csv")
+        }
+        index = layout.series_index(plugin.name, resolution.name)
         if periods:
-            names.add(f"{directory}/index.json")
-        self._out.removed += sorted(before.keys() - names)
+            paths.add(index)
+        self._out.removed += sorted(before.keys() - paths)
         if periods:
-            entries = {path.rpartition("/")[2]: (entry.object, entry.size) for path, entry in before.items()}
-            for path, entry in self._out.changed.items():
-                if path.startswith(f"{directory}/"):
-                    entries[path.rpartition("/")[2]] = entry.object, entry.size
+            entries = {path: self._out.changed.get(path) or before[path] for path in paths if path != index}
             self._add(documents.series_index(plugin, state, resolution, periods, entries))
 
     def _keys(self, digests: list[int] | None) -> None:

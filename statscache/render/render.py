@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from statscache import schemas
+from statscache import layout, schemas
 from statscache.exceptions import Implausible
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
-from statscache.render import documents
 from statscache.render.documents import Document
 from statscache.render.gate import Gate
 from statscache.render.pages import Pages
@@ -86,7 +85,7 @@ class Renderer:
             if rendered.view is not None and (all_pages or other):
                 made = self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
                 # A plot whose series has expired is drawn no longer, and must not stay behind.
-                there = published.entries(connection, documents.root(plugin), None, "site") if made else {}
+                there = published.entries(connection, layout.plugin_root(plugin.name), None, "site") if made else {}
                 plots = {path for path, entry in there.items() if entry.type == "file"}
                 rendered.removed += sorted(plots - pages.keys())
                 whole &= made

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from statscache import layout
 from statscache.plugins import Plugin
 from statscache.render.documents import Document
 from statscache.render.view import PluginView
-from statscache.store import published
 from statscache.store.positions import Position
 from statscache.store.published import Entry
 
@@ -83,6 +83,6 @@ def about(plugin: Plugin) -> dict[str, Any]:
 
 def keep_document(document: Document, keep: Keep) -> tuple[str, Entry]:
     """Give the bytes of a document to `keep`, and return its path and entry."""
-    name = published.object_name(document.path, document.data)
+    name = layout.object_name(document.path, document.data)
     keep(name, document.data)
     return document.path, Entry("file", name, len(document.data))

@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
+from statscache import layout
 from statscache.plugins import Plugin
-from statscache.render import documents
 from statscache.render.rendering import Rendered
 from statscache.render.view import Link, PluginView, SeriesView
 from statscache.store import published
@@ -32,10 +32,9 @@ class Views:
             plugin: The plugin.
             rendered: What rendering made of it.
         """
-        root = documents.root(plugin)
-        entries = dict(published.entries(connection, root, None, "data"))
+        entries = dict(published.entries(connection, layout.plugin_root(plugin.name), None, "data"))
         for resolution in plugin.kind.resolutions:
-            entries |= published.entries(connection, f"{root}/series/{resolution.name}", None, "data")
+            entries |= published.entries(connection, layout.series_root(plugin.name, resolution.name), None, "data")
         entries |= {path: rendered.changed[path] for path in rendered.fresh}
         for path in rendered.removed:
             entries.pop(path, None)
@@ -63,13 +62,12 @@ class _Documents:
 
     def view(self, rendered: Rendered) -> PluginView:
         plugin = self._plugin
-        root = documents.root(plugin)
-        latest = self._load(f"{root}/latest.json")
-        series = [
-            self._series(f"{root}/series/{resolution.name}", resolution) for resolution in plugin.kind.resolutions
-        ]
-        fixed = [path for path in self._entries if "/series/" not in path or path.endswith("/index.json")]
-        fixed.sort(key=lambda path: (not path.endswith("/latest.json"), path))
+        root = layout.plugin_root(plugin.name)
+        latest_path = layout.latest(plugin.name)
+        latest = self._load(latest_path)
+        series = [self._series(resolution) for resolution in plugin.kind.resolutions]
+        fixed = [path for path in self._entries if not layout.is_period(path)]
+        fixed.sort(key=lambda path: (path != latest_path, path))
         return PluginView(
             name=plugin.name,
             title=plugin.title,
@@ -89,8 +87,8 @@ class _Documents:
             links=tuple(self._link(path, path.removeprefix(f"{root}/")) for path in fixed),
         )
 
-    def _series(self, directory: str, resolution: Resolution) -> SeriesView | None:
-        index = self._load(f"{directory}/index.json")
+    def _series(self, resolution: Resolution) -> SeriesView | None:
+        index = self._load(layout.series_index(self._plugin.name, resolution.name))
         if index is None or not index["periods"]:
             return None
         width = resolution.width

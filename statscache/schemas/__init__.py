@@ -3,7 +3,6 @@
 Both are made of the types that also make the documents, so none of the three can drift from the others.
 """
 
-import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -12,7 +11,7 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
-from statscache import canonical
+from statscache import canonical, layout
 from statscache.schemas.parts import Interval, PluginState, Reference
 from statscache.schemas.site import (
     ChangedSnapshot,
@@ -101,28 +100,14 @@ TYPES: dict[str, Any] = {
 }
 """The type of each kind of document, by the name of its schema."""
 
-_PATHS = [
-    (re.compile(pattern), name)
-    for pattern, name in (
-        (r"v1/index\.json", "index"),
-        (r"v1/status\.json", "status"),
-        (r"v1/changes\.json", "changes"),
-        (r"v1/snapshots/[^/]+\.json", "manifest"),
-        (r"v1/plugins/[^/]+/series/[^/]+/index\.json", "series-index"),
-        (r"v1/plugins/[^/]+/series/[^/]+/[^/]+\.json", "series"),
-        (r"v1/plugins/[^/]+/by/[^/]+\.json", "key"),
-        (r"v1/plugins/[^/]+/latest\.json", "latest"),
-        (r"v1/plugins/[^/]+/badge\.json", "badge"),
-        # A layout is the plugin's own, byte by byte.
-        (r"v1/plugins/[^/]+/(?!layout\.json)[^/]+\.json", "document"),
-    )
-]
+_COMMON = ("latest", "badge")
+"""The fixed documents with a schema of their own; all others have that of a plugin's own document."""
 
 
 def documents() -> Iterator[tuple[str, bytes]]:
     """Yield path and bytes of the schema of each kind of document, as they are published."""
     for name in TYPES:
-        yield f"v1/schema/{name}.json", canonical.dumps(generate(name))
+        yield layout.schema(name), canonical.dumps(generate(name))
 
 
 def generate(name: str) -> dict[str, Any]:
@@ -135,11 +120,12 @@ def generate(name: str) -> dict[str, Any]:
 
 
 def name_of(path: str) -> str | None:
-    """Return the name of the schema that the document at `path` is to satisfy; None for what is no such document."""
-    for pattern, name in _PATHS:
-        if pattern.fullmatch(path):
-            return name
-    return None
+    """Return the name of the schema that the document at `path` must satisfy; None if there is no schema for it."""
+    found = layout.match(path)
+    if found is None or found.kind not in TYPES:
+        return None
+    document = found.parts.get("document")
+    return document if document in _COMMON else found.kind
 
 
 def problem(name: str, data: bytes) -> str | None:

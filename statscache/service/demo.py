@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from statscache import layout
 from statscache.exceptions import DemoError
 from statscache.sources.bus import publish_on_bus
 from statscache.sources.simulator import Traffic, simulate
@@ -113,7 +114,7 @@ def demo(tell: Callable[[Progress], None]) -> Result:
         DemoError: `public/` holds a site that is not the demo's, or the service failed.
     """
     started = time.monotonic()
-    if (SITE / "v1" / "index.json").exists() and not DATABASE.exists():
+    if (SITE / layout.INDEX).exists() and not DATABASE.exists():
         raise DemoError(f"{SITE}/ holds a site that is not the demo's: run the demo in another directory")
     for path in Path().glob(f"{DATABASE}*"):
         path.unlink()
@@ -135,7 +136,7 @@ def demo(tell: Callable[[Progress], None]) -> Result:
             service.kill()
             service.wait()
     end = _published()
-    index = _load("v1/index.json")
+    index = _load(layout.INDEX)
     return Result(
         day=day,
         sent=sent,
@@ -200,7 +201,7 @@ def _check(service: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 def _published(sent: int = 0, expected: int = 0) -> Progress:
-    index, status = _load("v1/index.json"), _load("v1/status.json")
+    index, status = _load(layout.INDEX), _load(layout.STATUS)
     counted = status.get("journal", {}).get("messages", 0)
     return Progress(sent, expected, index.get("generation", 0), index.get("through"), counted)
 

@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import orjson
 
-from statscache.kinds import keys
+from statscache import layout
 from statscache.scrubbing import forms, spellings
 
 
@@ -34,4 +34,4 @@ class Traces:
 
 
 def _ways(name: str) -> set[str]:
-    return {name, keys.path((name,)), quote(name, safe=""), html.escape(name), orjson.dumps(name).decode()[1:-1]}
+    return {name, layout.key_name((name,)), quote(name, safe=""), html.escape(name), orjson.dumps(name).decode()[1:-1]}

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from statscache import layout
 from statscache.render.render import Renderer
 from statscache.render.rendering import Rendered, Rendering
 from statscache.snapshot import record, retention, tree
@@ -138,7 +139,7 @@ def _apply(connection: Connection, rendering: Rendering) -> Changes:
         files |= rendered.changed
         removed += rendered.removed
     for row in rendering.gone:
-        for directory in (f"v1/plugins/{row.name}", f"plugins/{row.name}"):
+        for directory in (layout.plugin_root(row.name), layout.page_root(row.name)):
             removed += [path for part in ("data", "site") for path in published.below(connection, directory, part)]
     return tree.apply(connection, files, removed)
 
@@ -165,9 +166,9 @@ def _entries(connection: Connection, rendering: Rendering, before: Snapshot | No
 
 
 def _documents(connection: Connection, name: str) -> list[dict[str, Any]]:
-    root = f"v1/plugins/{name}"
+    root = layout.plugin_root(name)
     entries = published.entries(connection, root, None, "data") | published.entries(connection, root, None, "site")
-    for path, entry in published.entries(connection, f"{root}/series", None, "data").items():
+    for path, entry in published.entries(connection, layout.all_series(name), None, "data").items():
         if entry.type == "tree":
             entries |= published.entries(connection, path, ["index.json"], "data")
     return [
@@ -180,7 +181,7 @@ def _documents(connection: Connection, name: str) -> list[dict[str, Any]]:
 def listed(changes: Changes) -> dict[str, Any]:
     """Return what the list of changes says of one snapshot."""
     named = {
-        kind: [path for path in paths if published.subtree(path) == "data"]
+        kind: [path for path in paths if layout.subtree(path) == "data"]
         for kind, paths in (("added", changes.added), ("changed", changes.changed), ("removed", changes.removed))
     }
     return {

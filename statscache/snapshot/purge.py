@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
 
+from statscache import layout
 from statscache.snapshot import manifest, record, retention, tree
 from statscache.snapshot.manifest import Load
 from statscache.snapshot.record import Snapshot
@@ -53,7 +54,7 @@ def withdraw(connection: Connection, plugins: Collection[str], names: Collection
     gone = [
         path
         for plugin in plugins
-        for directory in (f"v1/plugins/{plugin}", f"plugins/{plugin}")
+        for directory in (layout.plugin_root(plugin), layout.page_root(plugin))
         for part in ("data", "site")
         for path in published.below(connection, directory, part, names)
     ]

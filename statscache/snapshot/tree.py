@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Select, delete, func, select
 
+from statscache import layout
 from statscache.snapshot import manifest
 from statscache.snapshot.manifest import LARGEST, Load
 from statscache.store import published
 from statscache.store.bulk import Upsert, among
-from statscache.store.published import Entry, object_name, shard_of
+from statscache.store.published import Entry, shard_of
 from statscache.store.schema import dropped, shard, tree
 
 _put_entries = Upsert(tree, lambda table, new: {name: new[name] for name in ("type", "object", "size")})
@@ -49,7 +50,7 @@ def apply(connection: Connection, files: Mapping[str, Entry], removed: Iterable[
     grouped: dict[str, dict[str, Entry | None]] = {}
     for path, entry in [*files.items(), *((path, None) for path in removed)]:
         directory, _, name = path.rpartition("/")
-        grouped.setdefault(published.location(published.subtree(path), directory), {})[name] = entry
+        grouped.setdefault(published.location(layout.subtree(path), directory), {})[name] = entry
     for location, entries in grouped.items():
         update.files(location, entries)
     update.finish()
@@ -188,7 +189,7 @@ class _Update:
         return {row.name: Entry(row.type, row.object, row.size) for row in self._connection.execute(query)}
 
     def _keep(self, data: bytes) -> Entry:
-        name = object_name("manifest.json", data)
+        name = layout.object_name("manifest.json", data)
         self._manifests[name] = data
         return Entry("tree", name, len(data))
 

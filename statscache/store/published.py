@@ -11,7 +11,7 @@ from typing import NamedTuple
 import zstandard
 from sqlalchemy import Connection, select
 
-from statscache import canonical
+from statscache import canonical, layout
 from statscache.store.bulk import Upsert, among
 from statscache.store.schema import object_, tree
 
@@ -27,21 +27,6 @@ class Entry(NamedTuple):
     type: str
     object: str
     size: int
-
-
-def object_name(path: str, data: bytes) -> str:
-    """Return the name of the object that holds the bytes of the file at `path`."""
-    return f"{canonical.digest(data)}.{path.rsplit('.', 1)[-1]}"
-
-
-def object_path(name: str) -> str:
-    """Return where an object is published, relative to the site's root."""
-    return f"v1/objects/{name[:2]}/{name}"
-
-
-def subtree(path: str) -> str:
-    """Return the subtree of a file: `data` for JSON and CSV under `v1/`, else `site`."""
-    return "data" if path.startswith("v1/") and path.endswith((".json", ".csv")) else "site"
 
 
 @lru_cache(maxsize=4096)
@@ -99,7 +84,7 @@ def unknown(connection: Connection, names: Collection[str]) -> set[str]:
 
 def entry(connection: Connection, path: str) -> Entry | None:
     """Return the entry of the file at `path`, or None if no such file is in the tree."""
-    return entries(connection, path.rpartition("/")[0], [path.rpartition("/")[2]], subtree(path)).get(path)
+    return entries(connection, path.rpartition("/")[0], [path.rpartition("/")[2]], layout.subtree(path)).get(path)
 
 
 def entries(connection: Connection, directory: str, names: Iterable[str] | None, part: str) -> dict[str, Entry]:
@@ -127,8 +112,9 @@ def below(connection: Connection, directory: str, part: str, objects: Collection
 
 def oversize(connection: Connection, plugins: Iterable[str]) -> list[dict[str, str | int]]:
     """Return the documents of plugins that are larger than their budget: `path`, `size` and `limit`, by path."""
-    roots = [location("data", f"v1/plugins/{name}") for name in plugins]
-    series = [f"{root}/series" for root in roots]
+    names = list(plugins)
+    roots = [location("data", layout.plugin_root(name)) for name in names]
+    series = [location("data", layout.all_series(name)) for name in names]
     resolutions = select(tree.c.directory, tree.c.name).where(among(connection, tree.c.directory, series))
     periods = [f"{row.directory}/{row.name}" for row in connection.execute(resolutions)]
     documents = select(tree.c.directory, tree.c.name, tree.c.size).where(

@@ -1,19 +1,13 @@
 """What a published document says, held against its schema, its path, and what the rest of the tree says."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
 
-from statscache import canonical, schemas
-from statscache.kinds import keys
-from statscache.publish import pointer
+from statscache import canonical, layout, schemas
 from statscache.store.published import Entry
 from statscache.verify.findings import Weight
-
-_PLUGIN = re.compile(r"v1/plugins/([^/]+)/(.+)\.json")
-_SERIES = re.compile(r"series/([^/]+)/([^/]+)")
 
 Problems = Iterator[tuple[Weight, str]]
 
@@ -35,41 +29,42 @@ def document(path: str, data: bytes, through: int | None, files: Mapping[str, En
     yield from problems
     if problems or value is None:
         return
-    matched = _PLUGIN.fullmatch(path)
-    if matched is None or path.endswith("/badge.json"):
+    found = layout.match(path)
+    if found is None or "name" not in found.parts or path == layout.badge(found.parts["name"]):
         return
-    plugin, name = matched.groups()
-    if value["plugin"] != plugin:
+    if value["plugin"] != found.parts["name"]:
         yield Weight.WRONG, f"it says that it is of the plugin {value['plugin']!r:.100}"
     if value["through"] is not None and (through is None or value["through"] > through):
         yield Weight.WRONG, f"its `through` {value['through']} is later than that of the pointer, {through}"
-    yield from _by_name(plugin, name, value, files)
+    yield from _by_kind(found, path, value, files)
 
 
-def _by_name(plugin: str, name: str, value: Any, files: Mapping[str, Entry]) -> Problems:
-    if series := _SERIES.fullmatch(name):
-        resolution, period = series.groups()
-        if value["resolution"] != resolution:
-            yield Weight.WRONG, f"it says that it has the resolution {value['resolution']!r:.100}"
-        if period == "index":
-            yield from _periods(f"v1/plugins/{plugin}/series/{resolution}/", value, files)
-        elif value["period"] != period:
+def _by_kind(found: layout.Match, path: str, value: Any, files: Mapping[str, Entry]) -> Problems:
+    kind, parts = found
+    if kind in ("series", "series-index") and value["resolution"] != parts["resolution"]:
+        yield Weight.WRONG, f"it says that it has the resolution {value['resolution']!r:.100}"
+    if kind == "series-index":
+        yield from _periods(path, value, files)
+    elif kind == "series":
+        if value["period"] != parts["period"]:
             yield Weight.WRONG, f"it says that it is of the period {value['period']!r:.100}"
         elif any(len(row) != len(value["columns"]) for row in value["rows"]):
             yield Weight.WRONG, "a row has another number of cells than there are columns"
-    elif name.startswith("by/"):
-        if f"by/{keys.path(tuple(value['key']))}" != name:
-            yield Weight.WRONG, f"its key {value['key']!r:.100} belongs at by/{keys.path(tuple(value['key']))}.json"
-    elif value["schema"] != f"statscache/{name}/1":
+    elif kind == "key":
+        expected = layout.key_document(parts["name"], value["key"])
+        if expected != path:
+            yield Weight.WRONG, f"its key {value['key']!r:.100} belongs at {expected}"
+    elif kind == "document" and value["schema"] != f"statscache/{parts['document']}/1":
         yield Weight.WRONG, f"it says that it is {value['schema']!r:.100}"
 
 
-def _periods(directory: str, value: Any, files: Mapping[str, Entry]) -> Problems:
-    listed = {f"{directory}index.json"}
+def _periods(index: str, value: Any, files: Mapping[str, Entry]) -> Problems:
+    listed = {index}
     for period in value["periods"]:
         for reference in (period, period["csv"]):
             listed.add(reference["path"])
             yield from refers(reference, files)
+    directory = index.removesuffix("index.json")
     for path in sorted(files):
         if path.startswith(directory) and path not in listed:
             yield Weight.WRONG, f"it does not list {path}"
@@ -91,7 +86,7 @@ def index(value: Any, files: Mapping[str, Entry]) -> Problems:
         value: Its content, which its schema allows.
         files: Entry of each file of the snapshot, by path.
     """
-    if value["manifest"] != pointer.manifest_path(value["snapshot"]):
+    if value["manifest"] != layout.manifest(value["snapshot"]):
         yield Weight.BROKEN, f"its manifest is {value['manifest']!r:.200}, not that of its snapshot"
     if value["expires_at"] != value["generated_at"] + 3 * value["interval"]:
         yield Weight.WRONG, "`expires_at` is not `generated_at` and 3 intervals"
@@ -104,10 +99,11 @@ def index(value: Any, files: Mapping[str, Entry]) -> Problems:
             listed.add(reference["path"])
             yield from refers(reference, files)
     for path in sorted(files):
-        if path.startswith("v1/plugins/"):
-            if path.split("/")[2] not in names:
+        plugin = layout.plugin_of(path)
+        if plugin is not None:
+            if plugin not in names:
                 yield Weight.WRONG, f"it knows no plugin of {path}"
-            elif path not in listed and path.count("/") == 3:
+            elif path not in listed and path.rpartition("/")[0] == layout.plugin_root(plugin):
                 yield Weight.WRONG, f"it does not list {path}"
 
 

@@ -8,14 +8,12 @@ from collections.abc import Iterable, Mapping
 
 import zstandard
 
-from statscache import canonical
-from statscache.publish import pointer
-from statscache.store.published import Entry, object_path
+from statscache import canonical, layout
+from statscache.store.published import Entry
 from statscache.verify.findings import Weight
 from statscache.verify.reader import LARGEST, Reader
 
 _SIBLINGS = (".gz", ".br", ".zst")
-_OBJECTS = "v1/objects/"
 _YOUNG = 86_400
 
 
@@ -35,9 +33,9 @@ def find(reader: Reader, files: Mapping[str, Entry], objects: Iterable[str], sna
     listed = reader.place.files()
     if listed is None:
         return
-    roots = {pointer.manifest_path(identity) for identity in snapshots}
-    known = {*files, *map(object_path, objects), *roots}
-    known |= {pointer.INDEX, pointer.STATUS, pointer.CHANGES, pointer.PENDING}
+    roots = {layout.manifest(identity) for identity in snapshots}
+    known = {*files, *map(layout.object_path, objects), *roots}
+    known.update(layout.OUTSIDE)
     there = dict(listed)
     oldest = min((there[path] for path in roots if path in there), default=0.0)
     siblings, strays = [], []
@@ -49,7 +47,9 @@ def find(reader: Reader, files: Mapping[str, Entry], objects: Iterable[str], sna
             siblings.append((path, base))
         elif base in known:
             reader.findings.add(Weight.BROKEN, path, f"it is a compressed form of {base}, which is missing")
-        elif path.startswith((_OBJECTS, pointer.SNAPSHOTS)) and (changed < oldest or changed > time.time() - _YOUNG):
+        elif path.startswith((layout.OBJECTS, layout.SNAPSHOTS)) and (
+            changed < oldest or changed > time.time() - _YOUNG
+        ):
             strays.append(path)
         else:
             reader.findings.add(Weight.ORPHAN, path, "nobody refers to it")
@@ -62,7 +62,7 @@ def _check_stray(reader: Reader, path: str) -> None:
     if data is None:
         return
     digest = canonical.digest(data)
-    if path.rpartition(".")[0] in (f"{_OBJECTS}{digest[:2]}/{digest}", f"{pointer.SNAPSHOTS}{digest}"):
+    if path in (layout.object_path(layout.object_name(path, data)), layout.manifest(digest)):
         reader.findings.add_alike(Weight.NOTE, path, "no retained snapshot refers to it; it goes after its grace")
     else:
         reader.findings.add(Weight.ORPHAN, path, "nobody refers to it, and its bytes are not those that its name says")

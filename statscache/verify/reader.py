@@ -1,14 +1,12 @@
 """Reading a published tree, each file at most as large as was announced, with whatever is wrong taken note of."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import TypeVar
 
-from statscache import canonical
+from statscache import canonical, layout
 from statscache.publish.headers import is_text
-from statscache.store.published import object_path
 from statscache.verify import headers
 from statscache.verify.findings import Findings, Weight
 from statscache.verify.places import CONNECTIONS, Answer, NoAnswer, Place, Unreachable, Unreadable
@@ -19,7 +17,6 @@ LARGEST = 16 * 1024 * 1024
 _AT_ONCE = 256
 _PATIENCE = 20
 _GZIP = b"\x1f\x8b"
-_OBJECT = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,16}")
 
 _Item = TypeVar("_Item")
 
@@ -85,10 +82,10 @@ class Reader:
         Raises:
             Unreachable: The place does not answer any longer.
         """
-        if not _OBJECT.fullmatch(name):
+        if not layout.OBJECT_NAME.fullmatch(name):
             self.findings.add(Weight.BROKEN, referrer, f"it refers to {name!r:.100}, which is no name of an object")
             return None
-        path = object_path(name)
+        path = layout.object_path(name)
         if size > LARGEST:
             self.findings.add(Weight.BROKEN, path, f"{referrer} says that it has {size:,} bytes: too many")
             return None
@@ -120,10 +117,10 @@ class Reader:
         Raises:
             Unreachable: The place does not answer any longer.
         """
-        if not _OBJECT.fullmatch(name):
+        if not layout.OBJECT_NAME.fullmatch(name):
             self.findings.add(Weight.BROKEN, referrer, f"it refers to {name!r:.100}, which is no name of an object")
             return
-        path = object_path(name)
+        path = layout.object_path(name)
         answer = self._answer(path, lambda: self.place.look(path))
         if answer is not None and answer.size not in (None, size):
             self.findings.add(Weight.BROKEN, path, f"it has {answer.size:,} bytes; {referrer} says {size:,}")

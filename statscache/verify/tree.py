@@ -11,11 +11,10 @@ from threading import Lock
 
 import orjson
 
-from statscache import canonical, schemas
-from statscache.publish import pointer
+from statscache import canonical, layout, schemas
 from statscache.snapshot import manifest
 from statscache.snapshot.manifest import LARGEST
-from statscache.store.published import Entry, subtree
+from statscache.store.published import Entry
 from statscache.verify.findings import Weight
 from statscache.verify.reader import Reader
 
@@ -27,8 +26,6 @@ DEEPEST = 16
 
 LARGEST_MANIFEST = 4 * 1024 * 1024
 _LONGEST_NAME = 255
-_OUTSIDE = ("v1/objects/", "v1/snapshots/")
-_OUTSIDE_FILES = (pointer.INDEX, pointer.STATUS, pointer.CHANGES, pointer.PENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +77,7 @@ class TreeWalker:
         Raises:
             Unreachable: The place does not answer any longer.
         """
-        path = pointer.manifest_path(identity)
+        path = layout.manifest(identity)
         data = self._reader.file(path, LARGEST_MANIFEST)
         if data is not None and canonical.digest(data) != identity:
             self._findings.add(Weight.BROKEN, path, "its digest is not the id of the snapshot")
@@ -163,10 +160,10 @@ class TreeWalker:
 
     def _file(self, node: _Node, where: str, name: str, entry: Entry) -> None:
         path = f"{node.directory}{name}"
-        if path in _OUTSIDE_FILES or path.startswith(_OUTSIDE):
+        if path in layout.OUTSIDE or path.startswith((layout.OBJECTS, layout.SNAPSHOTS)):
             self._findings.add(Weight.WRONG, where, f"{path} is in the snapshot, and belongs outside")
-        elif subtree(path) != node.subtree:
-            self._findings.add(Weight.WRONG, where, f"{path} belongs in the subtree {subtree(path)}")
+        elif layout.subtree(path) != node.subtree:
+            self._findings.add(Weight.WRONG, where, f"{path} belongs in the subtree {layout.subtree(path)}")
         if entry.object.partition(".")[2] != name.rpartition(".")[2]:
             self._findings.add(Weight.WRONG, path, f"its object {entry.object:.80} has another extension")
         self._tree.files[path] = entry
@@ -207,7 +204,7 @@ def objects_of(reader: Reader, identity: str, seen: dict[str, int]) -> None:
     Raises:
         Unreachable: The place does not answer any longer.
     """
-    path = pointer.manifest_path(identity)
+    path = layout.manifest(identity)
     data = reader.file(path, LARGEST_MANIFEST)
     if data is None:
         return

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from statscache import signatures
-from statscache.publish import pointer
-from statscache.store.published import Entry, object_path
+from statscache import layout, signatures
+from statscache.store.published import Entry
 from statscache.verify import content, leftovers
 from statscache.verify.findings import Finding, Findings, Weight
 from statscache.verify.places import NoAnswer, Place, Unreachable, Unreadable, Website
@@ -97,7 +96,7 @@ class _Verification:
             self._tree = TreeWalker(self._reader).walk(index["snapshot"])
             self._files()
             if self._tree.is_whole:
-                self._add(pointer.INDEX, content.index(index, self._tree.files))
+                self._add(layout.INDEX, content.index(index, self._tree.files))
             self._outside(index)
             self._history(index["snapshot"])
             if isinstance(self._place, Website):
@@ -109,53 +108,53 @@ class _Verification:
     def was_overtaken(self) -> bool:
         """Return whether another snapshot has become current since, or a publication is under way."""
         try:
-            answer = self._place.read(pointer.INDEX, LARGEST)
+            answer = self._place.read(layout.INDEX, LARGEST)
         except Unreadable:
             return False
-        value, problems = content.parsed(pointer.INDEX, answer.data) if answer else (None, [])
+        value, problems = content.parsed(layout.INDEX, answer.data) if answer else (None, [])
         return value is not None and not problems and value["snapshot"] != self._report.snapshot
 
     def _index(self) -> Any:
         try:
-            answer = self._place.read(pointer.INDEX, LARGEST, headers={"Accept-Encoding": "identity"})
+            answer = self._place.read(layout.INDEX, LARGEST, headers={"Accept-Encoding": "identity"})
         except NoAnswer as error:
             raise Unreachable(f"{self._place.name} cannot be reached: {error}") from error
         except Unreadable as error:
-            self._findings.add(Weight.BROKEN, pointer.INDEX, str(error))
+            self._findings.add(Weight.BROKEN, layout.INDEX, str(error))
             return None
         if answer is None:
-            self._findings.add(Weight.BROKEN, pointer.INDEX, "there is no such file: this is no published tree")
+            self._findings.add(Weight.BROKEN, layout.INDEX, "there is no such file: this is no published tree")
             return None
         if answer.headers.get("content-encoding", "identity") != "identity":
             self._reader.always_compressed = True
-            self._findings.add(Weight.NOTE, pointer.INDEX, "it is compressed also for who does not ask for that")
-        value, problems = content.parsed(pointer.INDEX, answer.data)
-        self._add(pointer.INDEX, problems)
+            self._findings.add(Weight.NOTE, layout.INDEX, "it is compressed also for who does not ask for that")
+        value, problems = content.parsed(layout.INDEX, answer.data)
+        self._add(layout.INDEX, problems)
         if value is None:
             return None
         self._check_time(value)
         self._check_signatures(value)
-        self._reader.file(pointer.INDEX)
+        self._reader.file(layout.INDEX)
         return value
 
     def _check_time(self, index: Any) -> None:
         now = int(time.time())
         if index["expires_at"] < now:
             since = f"it expired {now - index['expires_at']:,} s ago"
-            self._findings.add(Weight.LATE, pointer.INDEX, f"{since}: the publisher is late, or dead")
+            self._findings.add(Weight.LATE, layout.INDEX, f"{since}: the publisher is late, or dead")
         if index["generated_at"] > now + _CLOCK_SKEW:
             ahead = f"it was written {index['generated_at'] - now:,} s in the future"
-            self._findings.add(Weight.LATE, pointer.INDEX, f"{ahead}: a clock is wrong")
+            self._findings.add(Weight.LATE, layout.INDEX, f"{ahead}: a clock is wrong")
 
     def _check_signatures(self, index: Any) -> None:
         if not self._keys:
             if index["signatures"]:
-                self._findings.add(Weight.NOTE, pointer.INDEX, "it is signed, and no key was given to check that")
+                self._findings.add(Weight.NOTE, layout.INDEX, "it is signed, and no key was given to check that")
             return
         try:
             self._report.signed_by = signatures.check(index, self._keys)
         except signatures.BadSignature as error:
-            self._findings.add(Weight.BROKEN, pointer.INDEX, str(error))
+            self._findings.add(Weight.BROKEN, layout.INDEX, str(error))
 
     def _files(self) -> None:
         by_object: dict[Entry, list[str]] = {}
@@ -176,7 +175,7 @@ class _Verification:
                 self._add(path, content.document(path, known, self._through, self._tree.files))
 
     def _outside(self, index: Any) -> None:
-        for path in (pointer.STATUS, pointer.CHANGES):
+        for path in (layout.STATUS, layout.CHANGES):
             data = self._reader.file(path)
             if data is None:
                 continue
@@ -185,9 +184,9 @@ class _Verification:
             if value is None:
                 continue
             # Both are written before the pointer, so while a publication is under way they may be ahead of it.
-            if path == pointer.STATUS and value["generation"] < index["generation"]:
+            if path == layout.STATUS and value["generation"] < index["generation"]:
                 self._findings.add(Weight.WRONG, path, "its generation is before that of the pointer")
-            if path == pointer.CHANGES:
+            if path == layout.CHANGES:
                 self._retained = [row["snapshot"] for row in value["snapshots"]]
                 if index["snapshot"] not in self._retained:
                     self._findings.add(Weight.WRONG, path, "the snapshot of the pointer is not in it")
@@ -205,7 +204,7 @@ class _Verification:
         self._report.objects = len(self._seen)
 
     def _conditional(self, site: Website, name: str) -> None:
-        path = object_path(name)
+        path = layout.object_path(name)
         try:
             answer = site.read(path, LARGEST)
             if answer is None:

@@ -1,0 +1,252 @@
+"""Where everything is published: the only module that spells the paths of docs/format.md.
+
+Paths are relative to the root of the site. Only the standard library is used, because the client imports this module.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+INDEX = "v1/index.json"
+"""The pointer to the current snapshot, written last."""
+
+STATUS = "v1/status.json"
+CHANGES = "v1/changes.json"
+
+PENDING = "v1/pending.json"
+"""Names the snapshot that is being published, so that the next publisher knows which files may be new."""
+
+OUTSIDE = (INDEX, STATUS, CHANGES, PENDING)
+"""The files that belong to no snapshot."""
+
+OBJECTS = "v1/objects/"
+"""The directory of files that never change."""
+
+SNAPSHOTS = "v1/snapshots/"
+"""The directory of root manifests."""
+
+FRONT_PAGE = "index.html"
+STATUS_PAGE = "status/index.html"
+DOCS_PAGE = "docs/index.html"
+
+DIRECTORIES = ("v1", "plugins", "docs", "status", "examples", "assets")
+"""Directories of the site that belong to statscache alone."""
+
+OBJECT_NAME = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
+"""The name of an object: the SHA-256 of its bytes, and the extension of the file, which decides its content type."""
+
+_DATA = "v1/"
+_PLUGINS = "v1/plugins/"
+_LONGEST_KEY = 120
+_PLAIN = re.compile(r"[a-z0-9-]+")
+_PLAIN_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def subtree(path: str) -> str:
+    """Return the subtree of a file: `data` for JSON and CSV under `v1/`, else `site`."""
+    return "data" if path.startswith(_DATA) and path.endswith((".json", ".csv")) else "site"
+
+
+def object_name(path: str, data: bytes) -> str:
+    """Return the name of the object that holds the bytes of the file at `path`."""
+    return f"{hashlib.sha256(data).hexdigest()}.{path.rsplit('.', 1)[-1]}"
+
+
+def object_path(name: str) -> str:
+    """Return the path of an object."""
+    return f"{OBJECTS}{name[:2]}/{name}"
+
+
+def manifest(snapshot: str) -> str:
+    """Return the path of the root manifest of a snapshot."""
+    return f"{SNAPSHOTS}{snapshot}.json"
+
+
+def schema(name: str) -> str:
+    """Return the path of the JSON Schema of a kind of document."""
+    return f"v1/schema/{name}.json"
+
+
+def plugin_root(name: str) -> str:
+    """Return the directory of the documents of a plugin."""
+    return f"{_PLUGINS}{name}"
+
+
+def page_root(name: str) -> str:
+    """Return the directory of the page of a plugin."""
+    return f"plugins/{name}"
+
+
+def page(name: str) -> str:
+    """Return the path of the page of a plugin."""
+    return f"{page_root(name)}/index.html"
+
+
+def document(name: str, document: str, form: str = "json") -> str:
+    """Return the path of a fixed document of a plugin; `form` is `json` or `csv`."""
+    return f"{plugin_root(name)}/{document}.{form}"
+
+
+def latest(name: str) -> str:
+    """Return the path of the document `latest`, which every plugin has."""
+    return document(name, "latest")
+
+
+def badge(name: str) -> str:
+    """Return the path of the badge of a plugin."""
+    return document(name, "badge")
+
+
+def plugin_layout(name: str) -> str:
+    """Return the path of the document in which a plugin says how its numbers are grouped and drawn."""
+    return document(name, "layout")
+
+
+def chart(name: str, resolution: str | None = None) -> str:
+    """Return the path of a plot of a plugin: that of one resolution, or its main one."""
+    return document(name, "chart" if resolution is None else f"chart-{resolution}", "svg")
+
+
+def all_series(name: str) -> str:
+    """Return the directory in which each resolution of a plugin has its own."""
+    return f"{plugin_root(name)}/series"
+
+
+def series_root(name: str, resolution: str) -> str:
+    """Return the directory of one resolution of a plugin."""
+    return f"{all_series(name)}/{resolution}"
+
+
+def series_index(name: str, resolution: str) -> str:
+    """Return the path of the list of periods of one resolution."""
+    return f"{series_root(name, resolution)}/index.json"
+
+
+def series(name: str, resolution: str, period: str, form: str = "json") -> str:
+    """Return the path of one period of a series; `form` is `json` or `csv`."""
+    return f"{series_root(name, resolution)}/{period}.{form}"
+
+
+def keys_root(name: str) -> str:
+    """Return the directory of the documents of the keys of a plugin."""
+    return f"{plugin_root(name)}/by"
+
+
+def key_document(name: str, key: Sequence[str | None]) -> str:
+    """Return the path of the document of one key of an unbounded plugin."""
+    return f"{keys_root(name)}/{key_name(key)}.json"
+
+
+def calendar(name: str, key: Sequence[str | None], year: str) -> str:
+    """Return the path of the calendar of one key and year."""
+    return f"{keys_root(name)}/{key_name(key)}-{year}.svg"
+
+
+def key_name(key: Sequence[str | None]) -> str:
+    """Return the file name of a key, without extension.
+
+    Bytes of the UTF-8 outside `[a-z0-9-]` become `_` and two hexadecimal digits; parts are joined by a dot; an empty
+    part is `_`, null is `__`. A name of over 120 characters is cut: the first 80, `~`, and 32 digits of the SHA-256
+    of the whole.
+    """
+    name = ".".join(map(_encoded, key))
+    if len(name) > _LONGEST_KEY:
+        return f"{name[:80]}~{hashlib.sha256(name.encode()).hexdigest()[:32]}"
+    return name
+
+
+def _encoded(part: str | None) -> str:
+    if part is None:
+        return "__"
+    if _PLAIN.fullmatch(part):
+        return part
+    return "".join(chr(byte) if byte in _PLAIN_BYTES else f"_{byte:02x}" for byte in part.encode()) or "_"
+
+
+def documentation(file: str) -> str:
+    """Return the path of a file of the documentation; `file` is relative to that."""
+    return f"docs/{file}"
+
+
+def doc_page(name: str) -> str:
+    """Return the path of a page of the documentation, such as `plugins` or `adr/0001-libraries`."""
+    return documentation(f"{name}/index.html")
+
+
+def example(file: str) -> str:
+    """Return the path of a file of the example pages."""
+    return f"examples/{file}"
+
+
+def asset(name: str) -> str:
+    """Return the path of a style, a script or an icon."""
+    return f"assets/{name}"
+
+
+PATHS: Mapping[str, str] = {
+    "index": INDEX,
+    "status": STATUS,
+    "changes": CHANGES,
+    "pending": PENDING,
+    "schema": schema("<schema>"),
+    "layout": plugin_layout("<name>"),
+    "document": document("<name>", "<document>"),
+    "document-csv": document("<name>", "<document>", "csv"),
+    "series-index": series_index("<name>", "<resolution>"),
+    "series": series("<name>", "<resolution>", "<period>"),
+    "series-csv": series("<name>", "<resolution>", "<period>", "csv"),
+    "key": f"{keys_root('<name>')}/<key>.json",
+    "calendar": f"{keys_root('<name>')}/<key>-<year>.svg",
+    "chart": document("<name>", "<plot>", "svg"),
+    "manifest": manifest("<snapshot>"),
+    "object": f"{OBJECTS}<xx>/<object>",
+    "front-page": FRONT_PAGE,
+    "page": page("<name>"),
+    "status-page": STATUS_PAGE,
+    "documentation": documentation("<page>"),
+    "example": example("<page>"),
+    "asset": asset("<asset>"),
+}
+"""The form of each kind of path, in the notation of docs/format.md; the first that fits a path is its kind."""
+
+
+class Match(NamedTuple):
+    """What is published at a path.
+
+    Attributes:
+        kind: A name in `PATHS`.
+        parts: The text of each placeholder, such as `{"name": "volume"}`; a key is encoded.
+    """
+
+    kind: str
+    parts: Mapping[str, str]
+
+
+def match(path: str) -> Match | None:
+    """Return what is published at a path; None if the format has no such path."""
+    for kind, pattern in _PATTERNS:
+        if found := pattern.fullmatch(path):
+            return Match(kind, found.groupdict())
+    return None
+
+
+def is_period(path: str) -> bool:
+    """Return True if one period of a series is published at this path."""
+    found = match(path)
+    return found is not None and found.kind in ("series", "series-csv")
+
+
+def plugin_of(path: str) -> str | None:
+    """Return the plugin whose documents include the file at `path`, whatever the file is called; None if none does."""
+    return path.removeprefix(_PLUGINS).partition("/")[0] if path.startswith(_PLUGINS) else None
+
+
+def _pattern(form: str) -> re.Pattern[str]:
+    # Only pages lie in directories of their own.
+    return re.compile(
+        re.sub(r"<(\w+)>", lambda found: f"(?P<{found[1]}>{'.+' if found[1] == 'page' else '[^/]+'})", re.escape(form))
+    )
+
+
+_PATTERNS = [(kind, _pattern(form)) for kind, form in PATHS.items()]
