@@ -15,7 +15,7 @@ from statscache.kinds import days, member_sets, parts, tables
 from statscache.kinds.days import Days
 from statscache.kinds.packed import LARGEST, Packing, bounded, starts, sums
 from statscache.kinds.parts import Parts
-from statscache.store import Database, marks, positions, schema
+from statscache.store import Database, changed_keys, positions, schema
 from statscache.timeline import DAILY, DAY, parse_time
 
 PLUGIN = 7
@@ -209,20 +209,20 @@ def test_marks_of_keys_go_when_a_render_has_seen_them(database: Database) -> Non
         row = positions.load(connection)["sales"]
         for revision in range(1, 40):
             row.revision = revision
-            marks.mark(connection, row, [("latest", 0)], marks.keys([revision, 0], [2024, 2023]))
+            positions.mark(connection, row, [("latest", 0)], changed_keys.pack([revision, 0, 0], [2024, 2023, 2023]))
             assert len(connection.execute(select(schema.dirty_keys)).all()) <= 16
         expected = [(0, 2023), *((number, 2024) for number in range(1, 40))]
-        assert marks.marked_keys(connection, row).tolist() == expected
-        assert marks.marked(connection, row) == [("latest", 0)]
+        assert positions.marked_keys(connection, row).tolist() == expected
+        assert positions.marked(connection, row) == [("latest", 0)]
         row.revision = 38
-        marks.clear(connection, row)
-        left = marks.marked_keys(connection, row).tolist()
+        positions.clear_marks(connection, row)
+        left = positions.marked_keys(connection, row).tolist()
         assert (39, 2024) in left
         assert (38, 2024) not in left
         row.revision = 39
-        marks.clear(connection, row)
-        assert marks.marked_keys(connection, row).tolist() == []
-        assert marks.marked(connection, row) == []
+        positions.clear_marks(connection, row)
+        assert positions.marked_keys(connection, row).tolist() == []
+        assert positions.marked(connection, row) == []
 
 
 def test_sums_are_exact_beyond_64_bits() -> None:

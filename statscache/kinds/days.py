@@ -5,16 +5,16 @@ rows. A row's entries are the day within its quarter, the number of the part (0 
 value; each day and part once, sorted.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, delete, func, select
 
 from statscache.kinds.packed import Entries, Packing, Whole, bounded, starts, sums
-from statscache.store.bulk import Lookup, Upsert
 from statscache.kinds.tables import key_quarter
+from statscache.store.bulk import Lookup, Upsert, among
 from statscache.timeline import DAY
 
 UNDIVIDED = 0
@@ -24,6 +24,9 @@ _PACKING = Packing(
     [("day", "u1"), ("part", "u1"), ("value", "<u2")],
     [("day", "u1"), ("part", "<u4"), ("value", "<i8")],
 )
+BEGINNING, END = -(2**40), 2**40
+"""Seconds since 1970 UTC that no timestamp reaches, on either side."""
+
 _MONTHS = 3
 _ROWS_AT_ONCE = 5_000
 
@@ -116,6 +119,13 @@ def in_window(connection: Connection, plugin: int, start: int, end: int) -> Iter
         result = connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE))
         for rows in result.partitions():
             yield _unpacked(rows, quarter, start, end)
+
+
+def remove(connection: Connection, plugin: int, keys: Collection[int]) -> None:
+    """Remove all days of some keys."""
+    for quarter in quarters(connection, plugin, BEGINNING, END):
+        mine = key_quarter.c.plugin == plugin, key_quarter.c.quarter == quarter
+        connection.execute(delete(key_quarter).where(*mine, among(connection, key_quarter.c.key, [*keys])))
 
 
 def quarters(connection: Connection, plugin: int, start: int, end: int) -> list[int]:

@@ -5,8 +5,7 @@ week. So the members of each day, week and month are kept, as 64 bits of their d
 when a member is new in it. What is new in no day is new in no week and no month, and is not even looked for there.
 """
 
-from collections import Counter as Counts
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +15,8 @@ from statscache import canonical
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys
 from statscache.kinds.base import Column, Dirty, Kind, Observation, State, Statistic
-from statscache.kinds.tables import bucket, key, member
+from statscache.kinds.tables import bucket, key, member, member_set
 from statscache.kinds.tally import Answers, Tally
-from statscache.store.bulk import insert_new
 from statscache.timeline import DAILY, DAY, MONTHLY, WEEKLY, Resolution
 
 _CACHED_MEMBERS = 100_000
@@ -55,7 +53,7 @@ class DistinctKind(Kind):
     """Sets of members by key and bucket; what is published is how many there are."""
 
     name = "Distinct"
-    tables = (key, bucket, member)
+    tables = (key, bucket, member, member_set)
     columns = (
         Column("last_day", "Last day"),
         Column("last_week", "Last week"),
@@ -130,36 +128,30 @@ class DistinctKind(Kind):
         return DAY
 
     def merge(self, state: State, combined: Sightings) -> set[Dirty]:
-        connection, plugin, first, last = state.connection, state.plugin, combined.first, combined.last
-        new = insert_new(connection, member, [(plugin, DAY, *seen) for seen in combined.seen])
-        days = Counts(digest for _, _, _, digest, _ in new)
-        stored = combined.stored.items()
-        rows = [(plugin, digest, name, days[digest], first[digest], last[digest]) for digest, name in stored]
-        buckets.add_keys(connection, rows)
+        from statscache.kinds import member_sets
+        from statscache.kinds.conversion import sightings_as_columns
+
+        new = sightings_as_columns(combined.seen, combined.stored, combined.first, combined.last)
+        totals, touched = member_sets.add_sightings(state, new, self.resolutions)
+        buckets.add_keys(state, new, totals)
         # The documents of the newest message's day, week and month tell its time, also where no number changed.
-        newest = max(last.values())
-        moved = newest if state.newest is None or newest > state.newest else None
+        newest = int(new.last.max())
+        moved = state.newest is None or newest > state.newest
         dirty = {Dirty("latest")}
-        if moved is not None:
-            dirty |= {Dirty(each.name, each.period(moved).start) for each in self.resolutions}
-        dirty |= self._count(state, DAILY, new)
-        for resolution in (WEEKLY, MONTHLY):
-            starts = {day: resolution.floor(day) for day in {row[2] for row in new}}
-            seen = sorted({(plugin, resolution.width, starts[row[2]], *row[3:]) for row in new})
-            dirty |= self._count(state, resolution, insert_new(connection, member, seen))
+        for resolution, starts in zip(self.resolutions, touched, strict=True):
+            if moved:
+                starts.add(newest)
+            dirty |= {Dirty(resolution.name, resolution.period(start).start) for start in starts}
         return dirty
 
-    def _count(self, state: State, resolution: Resolution, new: Iterable[MemberRow]) -> set[Dirty]:
-        counts = Counts(row[:4] for row in new)
-        buckets.add(state.connection, [(*row, number) for row, number in counts.items()])
-        return {Dirty(resolution.name, resolution.period_start(start)) for start in {row[2] for row in counts}}
-
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
+        from statscache.kinds import member_sets
+
         yield from buckets.dump(connection, plugin, self.resolutions, through)
         names = buckets.names(connection, plugin)
-        query = select(member).where(member.c.plugin == plugin).order_by(*member.primary_key)
-        for row in connection.execute(query):
-            yield ("member", row.width, row.start, names[row.key], row.member)
+        for width, start, digest, members in member_sets.dump(connection, plugin):
+            for each in members:
+                yield ("member", width, start, names[digest], each)
 
     def latest(self, state: State) -> list[dict[str, Any]]:
         if state.through is None:

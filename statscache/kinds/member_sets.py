@@ -6,14 +6,19 @@ smaller. A million sightings are then a few thousand rows, and a row that a live
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
+from statscache.kinds import buckets
+from statscache.kinds.base import State
 from statscache.kinds.packed import Packing, Whole, starts
-from statscache.store.bulk import Lookup, Upsert
+from statscache.kinds.reduced import Sightings
 from statscache.kinds.tables import member, member_set
+from statscache.store.bulk import Lookup, Upsert
+from statscache.timeline import Resolution
 
 _PACKING = Packing([("member", "<u2")], [("member", "<u4")])
 _BITMAP = 2
@@ -80,6 +85,60 @@ def add(connection: Connection, plugin: int, width: int, start: Whole, key: Whol
     blobs = _packed(index[merged >> 32], merged & 0xFFFFFFFF, int(np.count_nonzero(changed)))
     written = zip(set_start[changed].tolist(), set_key[changed].tolist(), blobs, strict=True)
     _write_set(connection, [(plugin, width, *row) for row in written])
+    return new
+
+
+class Seen(NamedTuple):
+    """Members of buckets, as columns of one length, each triple once.
+
+    Attributes:
+        key: Index of the key in the batch.
+        start: Start of the bucket in seconds since 1970 UTC.
+        number: The number of the member.
+    """
+
+    key: Whole
+    start: Whole
+    number: Whole
+
+    def in_buckets_of(self, resolution: Resolution) -> "Seen":
+        """Return the members of the buckets of another resolution, in which those of self lie."""
+        days, index = np.unique(self.start, return_inverse=True)
+        start = np.array([resolution.floor(day) for day in days.tolist()], np.int64)[index]
+        order = np.lexsort((self.number, self.key, start))
+        at = order[starts(start[order], self.key[order], self.number[order])]
+        return Seen(self.key[at], start[at], self.number[at])
+
+
+def add_sightings(state: State, new: Sightings, resolutions: Sequence[Resolution]) -> tuple[list[int], list[set[int]]]:
+    """Add the sightings of a batch to the sets of days and of longer buckets, and count what is new in each.
+
+    Args:
+        state: Of the plugin.
+        new: The sightings.
+        resolutions: Days first; what is new in no day is new in no longer bucket.
+
+    Returns:
+        How many members of days were new, for each key; for each resolution, the buckets in which a member was new.
+    """
+    daily, *longer = resolutions
+    seen = Seen(new.key, new.start, numbered(state.connection, state.plugin, new.member))
+    in_days = _add_in(state, daily, new.keys, seen)
+    in_longer = [_add_in(state, each, new.keys, in_days.in_buckets_of(each)) for each in longer]
+    totals: list[int] = np.bincount(in_days.key, minlength=len(new.keys)).tolist()
+    return totals, [{*each.start.tolist()} for each in (in_days, *in_longer)]
+
+
+def _add_in(state: State, resolution: Resolution, keys: Whole, seen: Seen) -> Seen:
+    """Add members to sets of one resolution and their numbers to its buckets, and return those that were new."""
+    is_new = add(state.connection, state.plugin, resolution.width, seen.start, keys[seen.key], seen.number)
+    new = Seen(*(column[is_new] for column in seen))
+    order = np.lexsort((keys[new.key], new.start))
+    start, key = new.start[order], keys[new.key[order]]
+    at = starts(start, key)
+    counts = np.diff(at, append=len(order)).tolist()
+    rows = zip(start[at].tolist(), key[at].tolist(), counts, strict=True)
+    buckets.add(state.connection, [(state.plugin, resolution.width, *row) for row in rows])
     return new
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from sqlalchemy import Connection, insert, select
 
 from statscache.kinds.packed import Packing, Whole, bounded, starts, sums
-from statscache.store.bulk import Lookup
 from statscache.kinds.tables import key, part
+from statscache.store.bulk import Lookup
 
 _PACKING = Packing(
     [("part", "u1"), ("first", "<u4"), ("total", "<u2")],

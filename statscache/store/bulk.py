@@ -95,7 +95,7 @@ class Lookup:
         self._last = self._first.pop()
         self._select = f"SELECT {', '.join(columns)} FROM {table.name}"
 
-    def __call__(self, connection: Connection, first: Sequence[int], last: Sequence[int]) -> Sequence[tuple[Any, ...]]:
+    def __call__(self, connection: Connection, first: Sequence[int], last: Sequence[int]) -> Sequence[Any]:
         """Return the rows that exist, in no order.
 
         Args:
@@ -111,8 +111,7 @@ class Lookup:
         where = "".join(f"{column} = {place} AND " for column in self._first)
         values = list(last) if postgresql else orjson.dumps(last).decode()
         statement = f"{self._select} WHERE {where}{self._last} {among}"
-        rows: Sequence[Any] = connection.exec_driver_sql(statement, (*first, values)).all()
-        return rows
+        return connection.exec_driver_sql(statement, (*first, values)).all()
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
