@@ -63,7 +63,8 @@ def fold(
         quarantine.keep_message(connection, plugin.name, place, failure.reason, source, failure.size)
     if merging.dirty or refused:
         row.revision += 1
-        positions.mark(connection, row, merging.dirty)
+        documents = [(each.document, each.number) for each in merging.dirty if not each.keys]
+        positions.mark(connection, row, documents, b"".join(each.keys for each in merging.dirty))
     if merging.oldest is not None and merging.newest is not None:
         row.oldest = merging.oldest if row.oldest is None else min(row.oldest, merging.oldest)
         row.newest = merging.newest if row.newest is None else max(row.newest, merging.newest)

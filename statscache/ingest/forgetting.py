@@ -28,7 +28,16 @@ from statscache.store.database import Database
 from statscache.store.journal import Segment
 from statscache.store.positions import Position
 
-_STATE = tables.key, tables.bucket, tables.key_day, tables.key_part, tables.member, tables.span, tables.entry
+_STATE = (
+    tables.key,
+    tables.bucket,
+    tables.key_quarter,
+    tables.part,
+    tables.member,
+    tables.member_set,
+    tables.span,
+    tables.entry,
+)
 
 
 @dataclass(slots=True)
@@ -291,7 +300,7 @@ class Forgetting:
 
     def _elsewhere(self, connection: Connection) -> set[int]:
         """Return the plugins whose state holds the name elsewhere than in keys."""
-        parts = select(tables.key_part.c.plugin, tables.key_part.c.part)
+        parts = select(tables.part.c.plugin, tables.part.c.name)
         found = {
             plugin
             for plugin, stored in connection.execute(parts)
@@ -302,7 +311,7 @@ class Forgetting:
                 if is_within(value, self._names) and any(occurs(t, self._names) for t in texts(orjson.loads(value))):
                     found.add(plugin)
         digests = [member_digest(name) for name in spellings(self._names)]
-        members = select(tables.member.c.plugin).where(tables.member.c.member.in_(digests)).distinct()
+        members = select(tables.member.c.plugin).where(tables.member.c.digest.in_(digests)).distinct()
         return found.union(connection.scalars(members))
 
     def _empty(self, connection: Connection, row: Position) -> None:

@@ -5,18 +5,18 @@ A bounded counter keeps buckets of three widths, filed by time. One that is unbo
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import repeat
 from types import EllipsisType
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
 from sqlalchemy import Connection, Select, delete, func, select
 
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, leaders
 from statscache.kinds.base import Column, Dirty, Kind, State, Statistic
-from statscache.kinds.sums import Counted, Sums, sum_up
-from statscache.kinds.tables import bucket, key, key_day, key_part
+from statscache.kinds.reduced import Sums
+from statscache.kinds.sums import Counted, sum_up
+from statscache.kinds.tables import bucket, key, key_quarter
+from statscache.kinds.tables import part as part_table
 from statscache.kinds.yields import Yields
 from statscache.store.bulk import among
 from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution, floor
@@ -35,7 +35,7 @@ class CounterKind(Kind):
     """Sums of amounts; of a bounded counter."""
 
     name = "Counter"
-    tables = (key, bucket, key_day, key_part)
+    tables = (key, bucket, key_quarter, part_table)
     columns = (
         Column("total", "Total"),
         Column("last_24h", "Last 24 h"),
@@ -82,35 +82,28 @@ class CounterKind(Kind):
     def reduce(self, yields: Yields) -> Sums:
         return sum_up(yields, self.resolutions, divided=False)
 
-    def merge(self, state: State, reduced: Sums) -> set[Dirty]:
-        columns = reduced.totals.tolist(), reduced.first.tolist(), reduced.last.tolist()
-        rows = zip(repeat(state.plugin), reduced.keys.tolist(), reduced.stored, *columns, strict=False)
-        buckets.add_keys(state.connection, [*rows])
-        return {Dirty("latest"), *self._add_values(state, reduced)}
-
-    def _add_values(self, state: State, reduced: Sums) -> set[Dirty]:
-        """Add what is kept besides the totals, and return which documents that concerns."""
-        dirty: set[Dirty] = set()
+    def merge(self, state: State, new: Sums) -> set[Dirty]:
+        buckets.add_keys(state, new, new.totals.tolist())
+        dirty = {Dirty("latest")}
         for resolution in self.resolutions:
-            new = reduced.buckets[resolution.width]
-            kept = new.start >= buckets.kept_from(resolution, state.through)
-            starts = new.start[kept]
-            columns = starts.tolist(), reduced.keys[new.key[kept]].tolist(), new.value[kept].tolist()
-            rows = zip(repeat(state.plugin), repeat(resolution.width), *columns, strict=False)
-            buckets.add(state.connection, [*rows])
-            dirty |= {Dirty(resolution.name, resolution.period_start(start)) for start in np.unique(starts).tolist()}
+            starts = buckets.add_values(state, resolution, new)
+            dirty |= {Dirty(resolution.name, resolution.period_start(start)) for start in starts}
             buckets.drop_expired(state, resolution)
         return dirty
 
     def take_out(self, state: State, digests: Collection[int]) -> tuple[int | None, int | None]:
         """Remove keys, and return the timestamps of the oldest and the newest message that count for the others."""
         connection, plugin = state.connection, state.plugin
-        for table in self.tables:
+        for table in (key, bucket):
             gone = among(connection, table.c.key, [*digests])
             connection.execute(delete(table).where(table.c.plugin == plugin, gone))
+        self._take_out_days(state, digests)
         left = select(func.min(key.c.first), func.max(key.c.last)).where(key.c.plugin == plugin)
         oldest, newest = connection.execute(left).one()
         return oldest, newest
+
+    def _take_out_days(self, state: State, digests: Collection[int]) -> None:
+        """Remove the days of keys where they are not in buckets."""
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         yield from buckets.dump(connection, plugin, self.resolutions, through)

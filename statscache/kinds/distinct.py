@@ -5,34 +5,30 @@ week. So the members of each day, week and month are kept, as 64 bits of their d
 when a member is new in it. What is new in no day is new in no week and no month, and is not even looked for there.
 """
 
-from collections import Counter as Counts
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from statscache import canonical
 from statscache.exceptions import YieldError
-from statscache.kinds import buckets, keys
+from statscache.kinds import buckets, keys, member_sets
 from statscache.kinds.base import Column, Dirty, Kind, State, Statistic
-from statscache.kinds.sums import Met, Sightings, sightings
-from statscache.kinds.tables import bucket, key, member
+from statscache.kinds.reduced import Sightings
+from statscache.kinds.sums import Met, sightings
+from statscache.kinds.tables import bucket, key, member, member_set
 from statscache.kinds.yields import Yields
-from statscache.store.bulk import insert_new
 from statscache.timeline import DAILY, DAY, MONTHLY, WEEKLY, Resolution
 
 _CACHED_MEMBERS = 100_000
 _WINDOWS = {"last_day": DAILY, "last_week": WEEKLY, "last_month": MONTHLY}
-
-MemberRow = tuple[int, ...]
-"""Plugin, width and start of a bucket, digest of the key, and digest of a member that is new in it."""
 
 
 class DistinctKind(Kind):
     """Sets of members by key and bucket; what is published is how many there are."""
 
     name = "Distinct"
-    tables = (key, bucket, member)
+    tables = (key, bucket, member, member_set)
     columns = (
         Column("last_day", "Last day"),
         Column("last_week", "Last week"),
@@ -76,39 +72,25 @@ class DistinctKind(Kind):
     def reduce(self, yields: Yields) -> Sightings:
         return sightings(yields)
 
-    def merge(self, state: State, reduced: Sightings) -> set[Dirty]:
-        connection, plugin = state.connection, state.plugin
-        seen = zip(reduced.start.tolist(), reduced.keys[reduced.key].tolist(), reduced.member.tolist(), strict=True)
-        new = insert_new(connection, member, [(plugin, DAY, *each) for each in sorted(seen)])
-        days = Counts(digest for _, _, _, digest, _ in new)
-        columns = zip(reduced.keys.tolist(), reduced.stored, reduced.first.tolist(), reduced.last.tolist(), strict=True)
-        buckets.add_keys(
-            connection, [(plugin, key, name, days[key], first, last) for key, name, first, last in columns]
-        )
+    def merge(self, state: State, new: Sightings) -> set[Dirty]:
+        totals, touched = member_sets.add_sightings(state, new, self.resolutions)
+        buckets.add_keys(state, new, totals)
         # The documents of the newest message's day, week and month tell its time, also where no number changed.
-        newest = int(reduced.last.max())
-        moved = newest if state.newest is None or newest > state.newest else None
+        newest = int(new.last.max())
+        moved = state.newest is None or newest > state.newest
         dirty = {Dirty("latest")}
-        if moved is not None:
-            dirty |= {Dirty(each.name, each.period(moved).start) for each in self.resolutions}
-        dirty |= self._count(state, DAILY, new)
-        for resolution in (WEEKLY, MONTHLY):
-            starts = {day: resolution.floor(day) for day in {row[2] for row in new}}
-            wider = sorted({(plugin, resolution.width, starts[row[2]], *row[3:]) for row in new})
-            dirty |= self._count(state, resolution, insert_new(connection, member, wider))
+        for resolution, starts in zip(self.resolutions, touched, strict=True):
+            if moved:
+                starts.add(newest)
+            dirty |= {Dirty(resolution.name, resolution.period(start).start) for start in starts}
         return dirty
-
-    def _count(self, state: State, resolution: Resolution, new: Iterable[MemberRow]) -> set[Dirty]:
-        counts = Counts(row[:4] for row in new)
-        buckets.add(state.connection, [(*row, number) for row, number in counts.items()])
-        return {Dirty(resolution.name, resolution.period_start(start)) for start in {row[2] for row in counts}}
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         yield from buckets.dump(connection, plugin, self.resolutions, through)
         names = buckets.names(connection, plugin)
-        query = select(member).where(member.c.plugin == plugin).order_by(*member.primary_key)
-        for row in connection.execute(query):
-            yield ("member", row.width, row.start, names[row.key], row.member)
+        for width, start, digest, members in member_sets.dump(connection, plugin):
+            for each in members:
+                yield ("member", width, start, names[digest], each)
 
     def latest(self, state: State) -> list[dict[str, Any]]:
         if state.through is None:

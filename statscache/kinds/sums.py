@@ -4,13 +4,13 @@ Everything is done on whole columns. Sums are exact: where 64 bits might not hol
 messages of the batch are tried by fewer at a time.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from statscache.kinds.reduced import Buckets, PartSums, Sightings, Sums
 from statscache.kinds.yields import Yields
 from statscache.timeline import DAY, Resolution
 
@@ -23,76 +23,6 @@ Met = tuple[int, bytes, int]
 _LARGEST = 2**63 - 1
 _DENSE = 4
 """Numbers are grouped by counting, not by sorting, if there are at most so many times as many as there are rows."""
-
-
-class Buckets(NamedTuple):
-    """Sums by bucket of time, each (key, start) once: index into keys, start in seconds since 1970 UTC, value."""
-
-    key: np.ndarray
-    start: np.ndarray
-    value: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class PartSums:
-    """Sums of the parts of keys, of a counter with a breakdown.
-
-    Attributes:
-        names: The parts as they are stored; other columns refer to them by index.
-        key, part, total, first: Key, part, sum, and timestamp of the oldest message, once for each part of each key.
-        day_key, day_part, day_start, day_value: Key, part, start of the day and sum, once for each of their days.
-    """
-
-    names: Sequence[bytes]
-    key: np.ndarray
-    part: np.ndarray
-    total: np.ndarray
-    first: np.ndarray
-    day_key: np.ndarray
-    day_part: np.ndarray
-    day_start: np.ndarray
-    day_value: np.ndarray
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Sums of amounts.
-
-    Attributes:
-        keys: Digest of each key.
-        stored: Each key as it is stored.
-        totals: Sum of each key.
-        first: Timestamp of the oldest message of each key.
-        last: Timestamp of the newest one.
-        buckets: Sums by bucket, by the bucket's width in seconds.
-        parts: Sums by part; None if the counter has no breakdown.
-    """
-
-    keys: np.ndarray
-    stored: Sequence[bytes]
-    totals: np.ndarray
-    first: np.ndarray
-    last: np.ndarray
-    buckets: Mapping[int, Buckets]
-    parts: PartSums | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Sightings:
-    """Which members were seen.
-
-    Attributes:
-        keys, stored, first, last: As in `Sums`.
-        key, start, member: Index into keys, start of the day, digest of the member: once for each member of a day.
-    """
-
-    keys: np.ndarray
-    stored: Sequence[bytes]
-    first: np.ndarray
-    last: np.ndarray
-    key: np.ndarray
-    start: np.ndarray
-    member: np.ndarray
 
 
 class _Keys(NamedTuple):
