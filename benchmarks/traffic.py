@@ -3,7 +3,7 @@
 from itertools import islice
 from pathlib import Path
 
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
 from statscache.timeline import DAY
 
 PER_DAY = 125_000

@@ -29,10 +29,10 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from statscache.sources import building, collaborating
-from statscache.sources.building import Event
-from statscache.sources.composing import planned
-from statscache.sources.world import World
+from statscache.simulator import builds, people
+from statscache.simulator.builds import Event
+from statscache.simulator.composes import planned
+from statscache.simulator.population import Population
 
 _HOUR = 3600
 _DAY = 86400
@@ -62,28 +62,28 @@ MACHINES = Rhythm((100,) * 24, (102, 102, 102, 102, 102, 95, 95))
 class Course(Protocol):
     """Makes one course of events that begins at `at`, in seconds since 1970 UTC, and ends within an hour."""
 
-    def __call__(self, world: World, rng: Random, at: float) -> list[Event]:
+    def __call__(self, population: Population, rng: Random, at: float) -> list[Event]:
         """Return the events of the course."""
 
 
 COURSES: tuple[tuple[int, Rhythm, Course], ...] = (
-    (400, PEOPLE, building.copr_build),
-    (180, PEOPLE, building.koji_build),
-    (70, MACHINES, building.koschei_build),
-    (20, MACHINES, building.koji_repo),
-    (85, PEOPLE, building.bodhi_update),
-    (40, MACHINES, building.openqa_job),
-    (35, MACHINES, building.upstream_release),
-    (30, PEOPLE, collaborating.pagure_issue),
-    (60, PEOPLE, collaborating.pagure_pull_request),
-    (36, PEOPLE, collaborating.github_event),
-    (5, PEOPLE, collaborating.karma),
-    (12, PEOPLE, collaborating.badge),
-    (5, PEOPLE, collaborating.wiki_edit),
-    (10, PEOPLE, collaborating.mail),
-    (4, PEOPLE, collaborating.meeting),
-    (1, PEOPLE, collaborating.blog_post),
-    (7, PEOPLE, collaborating.playbook),
+    (400, PEOPLE, builds.copr_build),
+    (180, PEOPLE, builds.koji_build),
+    (70, MACHINES, builds.koschei_build),
+    (20, MACHINES, builds.koji_repo),
+    (85, PEOPLE, builds.bodhi_update),
+    (40, MACHINES, builds.openqa_job),
+    (35, MACHINES, builds.upstream_release),
+    (30, PEOPLE, people.pagure_issue),
+    (60, PEOPLE, people.pagure_pull_request),
+    (36, PEOPLE, people.github_event),
+    (5, PEOPLE, people.karma),
+    (12, PEOPLE, people.badge),
+    (5, PEOPLE, people.wiki_edit),
+    (10, PEOPLE, people.mail),
+    (4, PEOPLE, people.meeting),
+    (1, PEOPLE, people.blog_post),
+    (7, PEOPLE, people.playbook),
 )
 """Of a thousand messages how many belong to a course of each kind, and whose rhythm it follows."""
 
@@ -124,7 +124,7 @@ def simulate(traffic: Traffic) -> Iterator[bytes]:
 
     Memory is that of the events of about two hours, however long the window.
     """
-    world = World(traffic.people, traffic.packages)
+    population = Population(traffic.people, traffic.packages)
     first_hour, end_hour = traffic.start // _HOUR, -(-traffic.end // _HOUR)
     start, end = traffic.start * _MICROSECONDS, traffic.end * _MICROSECONDS
     first_day = first_hour // 24 - 1
@@ -132,7 +132,7 @@ def simulate(traffic: Traffic) -> Iterator[bytes]:
     for hour in range(first_hour - 1, end_hour):
         if hour % 24 == 0 and hour // 24 > first_day + 1:
             pending += _of_day(traffic.seed, hour // 24)
-        pending += _of_hour(traffic, world, hour)
+        pending += _of_hour(traffic, population, hour)
         pending.sort()
         limit = min(end, (hour + 1) * _HOUR * _MICROSECONDS)
         due = 0
@@ -145,7 +145,7 @@ def simulate(traffic: Traffic) -> Iterator[bytes]:
         del pending[:due]
 
 
-def _of_hour(traffic: Traffic, world: World, hour: int) -> list[tuple[int, bytes]]:
+def _of_hour(traffic: Traffic, population: Population, hour: int) -> list[tuple[int, bytes]]:
     """Return the courses that begin in `hour` (hours since 1970 UTC) as microseconds and lines."""
     rng = Random((traffic.seed << 40) + (hour << 1))
     lines: list[tuple[int, bytes]] = []
@@ -153,7 +153,7 @@ def _of_hour(traffic: Traffic, world: World, hour: int) -> list[tuple[int, bytes
         wanted = traffic.per_day * parts / 1000 * rhythm.share(hour)
         made = 0
         while True:
-            events = course(world, rng, (hour + rng.random()) * _HOUR)
+            events = course(population, rng, (hour + rng.random()) * _HOUR)
             # The last course is kept with the chance that makes the mean come out as wanted.
             if made + len(events) * rng.random() > wanted:
                 break

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, NamedTuple
 
-from statscache.sources.world import World
+from statscache.simulator.population import Population
 
 RELEASES = (("rawhide", 46), ("f45", 45), ("f44", 44), ("epel10", 10), ("epel9", 9))
 ARCHES = ("x86_64", "aarch64", "ppc64le", "s390x")
@@ -39,10 +39,10 @@ def version(rng: Random) -> str:
     return f"{rng.randrange(12)}.{rng.randrange(30)}.{rng.randrange(20)}"
 
 
-def copr_build(world: World, rng: Random, at: float) -> list[Event]:
+def copr_build(population: Population, rng: Random, at: float) -> list[Event]:
     """A person builds one package in copr for one to four chroots."""
-    user, package = world.person(rng), world.package(rng)
-    owner = user if rng.random() < 0.8 else f"@{world.person(rng)}-team"
+    user, package = population.person(rng), population.package(rng)
+    owner = user if rng.random() < 0.8 else f"@{population.person(rng)}-team"
     build, release = 7_000_000 + rng.randrange(3_000_000), f"{version(rng)}-{1 + rng.randrange(9)}"
     events = []
     for _ in range(1 + rng.randrange(4)):
@@ -129,7 +129,7 @@ def _iso(time: float) -> str:
     return datetime.fromtimestamp(int(time), UTC).isoformat()
 
 
-def _commit(world: World, rng: Random, at: float, who: str, package: str, branch: str, release: str) -> Event:
+def _commit(population: Population, rng: Random, at: float, who: str, package: str, branch: str, release: str) -> Event:
     msg = {
         "commit": {
             "agent": who,
@@ -157,11 +157,11 @@ def _commit(world: World, rng: Random, at: float, who: str, package: str, branch
     return Event(at, "org.fedoraproject.prod.git.receive", msg, "gitolite3")
 
 
-def koji_build(world: World, rng: Random, at: float) -> list[Event]:
+def koji_build(population: Population, rng: Random, at: float) -> list[Event]:
     """A packager (or `releng` or `packagerbot`) commits and builds a package; koji tags and signs it."""
-    package = world.package(rng)
+    package = population.package(rng)
     draw = rng.random()
-    owner = "releng" if draw < 0.06 else "packagerbot" if draw < 0.12 else world.owner(package)
+    owner = "releng" if draw < 0.06 else "packagerbot" if draw < 0.12 else population.owner(package)
     branch, number = RELEASES[rng.randrange(5)]
     dist = f"el{number}" if branch.startswith("epel") else f"fc{number}"
     number_of, release = version(rng), f"{1 + rng.randrange(9)}.{dist}"
@@ -183,7 +183,7 @@ def koji_build(world: World, rng: Random, at: float) -> list[Event]:
     }
     changed = "org.fedoraproject.prod.buildsys.build.state.change"
     events = [
-        _commit(world, rng, at, owner, package, branch, f"{number_of}-{release}"),
+        _commit(population, rng, at, owner, package, branch, f"{number_of}-{release}"),
         _koji_task(rng, opened, task, owner, srpm, "build", "FREE", "OPEN", "noarch"),
         Event(opened + 5, changed, {**state, "completion_time": None, "old": None, "new": 0}, "apache"),
     ]
@@ -242,9 +242,9 @@ def koji_build(world: World, rng: Random, at: float) -> list[Event]:
     return events
 
 
-def koschei_build(world: World, rng: Random, at: float) -> list[Event]:
+def koschei_build(population: Population, rng: Random, at: float) -> list[Event]:
     """The bot `koschei` rebuilds a package as a scratch build and tells whether it still builds."""
-    package, task = world.any_package(rng), 120_000_000 + rng.randrange(30_000_000)
+    package, task = population.any_package(rng), 120_000_000 + rng.randrange(30_000_000)
     srpm, ended = f"{package}-{version(rng)}-1.fc46.src.rpm", at + 200 + rng.random() * 2400
     failed = rng.random() < 0.1
     events = [
@@ -267,7 +267,7 @@ def koschei_build(world: World, rng: Random, at: float) -> list[Event]:
     return events
 
 
-def koji_repo(world: World, rng: Random, at: float) -> list[Event]:
+def koji_repo(population: Population, rng: Random, at: float) -> list[Event]:
     """Koji regenerates the repository of a build tag."""
     msg = {
         "instance": "primary",
@@ -281,10 +281,10 @@ def koji_repo(world: World, rng: Random, at: float) -> list[Event]:
     ]
 
 
-def bodhi_update(world: World, rng: Random, at: float) -> list[Event]:
+def bodhi_update(population: Population, rng: Random, at: float) -> list[Event]:
     """A packager submits an update to testing; the bot `bodhi` and up to three people comment on it."""
-    package = world.package(rng)
-    submitter = world.owner(package)
+    package = population.package(rng)
+    submitter = population.owner(package)
     branch, number = RELEASES[1 + rng.randrange(4)]
     epel = branch.startswith("epel")
     nvr = f"{package}-{version(rng)}-1.{'el' if epel else 'fc'}{number}"
@@ -353,7 +353,7 @@ def bodhi_update(world: World, rng: Random, at: float) -> list[Event]:
     }
     prefix = "org.fedoraproject.prod.bodhi."
     events = [Event(at, prefix + "update.request.testing", {"agent": submitter, "update": update}, "bodhi")]
-    commenters = ["bodhi"] + [world.person(rng) for _ in range(rng.randrange(4))]
+    commenters = ["bodhi"] + [population.person(rng) for _ in range(rng.randrange(4))]
     for place, who in enumerate(commenters):
         time = at + place * (60 + rng.random() * 800)
         comment = {
@@ -378,9 +378,9 @@ def bodhi_update(world: World, rng: Random, at: float) -> list[Event]:
     return events
 
 
-def upstream_release(world: World, rng: Random, at: float) -> list[Event]:
+def upstream_release(population: Population, rng: Random, at: float) -> list[Event]:
     """Anitya sees a new upstream release and the-new-hotness files a bug for it."""
-    package = world.any_package(rng)
+    package = population.any_package(rng)
     new, old = version(rng), version(rng)
     project = {
         "backend": "GitHub",
@@ -418,7 +418,7 @@ def upstream_release(world: World, rng: Random, at: float) -> list[Event]:
     ]
 
 
-def openqa_job(world: World, rng: Random, at: float) -> list[Event]:
+def openqa_job(population: Population, rng: Random, at: float) -> list[Event]:
     """OpenQA creates a job for an update and reports its result."""
     job = {
         "ARCH": ARCHES[rng.randrange(2)],

@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 
 from statscache.exceptions import DemoError
-from statscache.sources.bus import publish_on_bus
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
+from statscache.simulator.bus import publish_on_bus
 from statscache.timeline import DAY, floor
 
 DATABASE = Path("statscache-demo.db")

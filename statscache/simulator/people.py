@@ -3,8 +3,8 @@
 from random import Random
 from typing import Any
 
-from statscache.sources.building import Event, hexadecimal, version
-from statscache.sources.world import World
+from statscache.simulator.builds import Event, hexadecimal, version
+from statscache.simulator.population import Population
 
 _SENTENCES = (
     "I can reproduce this on a fresh installation, but not on one that was upgraded.",
@@ -37,8 +37,8 @@ def _account(name: str) -> dict[str, Any]:
     return {"fullname": name.capitalize(), "name": name, "url_path": f"user/{name}"}
 
 
-def _project(world: World, rng: Random, at: float) -> dict[str, Any]:
-    owner = world.person(rng)
+def _project(population: Population, rng: Random, at: float) -> dict[str, Any]:
+    owner = population.person(rng)
     return {
         "access_users": {"admin": [], "commit": [], "owner": [owner], "ticket": []},
         "close_status": [],
@@ -56,9 +56,9 @@ def _project(world: World, rng: Random, at: float) -> dict[str, Any]:
     }
 
 
-def pagure_issue(world: World, rng: Random, at: float) -> list[Event]:
+def pagure_issue(population: Population, rng: Random, at: float) -> list[Event]:
     """A person opens an issue on pagure; up to three others comment on it."""
-    reporter, project = world.person(rng), _project(world, rng, at)
+    reporter, project = population.person(rng), _project(population, rng, at)
     issue: dict[str, Any] = {
         "assignee": None,
         "blocks": [],
@@ -83,7 +83,7 @@ def pagure_issue(world: World, rng: Random, at: float) -> list[Event]:
         Event(at, "io.pagure.prod.pagure.issue.new", {"agent": reporter, "issue": issue, "project": project}, "pagure")
     ]
     for place in range(rng.randrange(4)):
-        who, time = world.person(rng), at + (place + rng.random()) * 1000
+        who, time = population.person(rng), at + (place + rng.random()) * 1000
         comment = {
             "comment": _text(rng, 2),
             "date_created": str(int(time)),
@@ -100,10 +100,10 @@ def pagure_issue(world: World, rng: Random, at: float) -> list[Event]:
     return events
 
 
-def pagure_pull_request(world: World, rng: Random, at: float) -> list[Event]:
+def pagure_pull_request(population: Population, rng: Random, at: float) -> list[Event]:
     """A person opens a pull request for a package; `packagerbot` flags it; the owner comments, and closes an older."""
-    package = world.package(rng)
-    author, owner = world.person(rng), world.owner(package)
+    package = population.package(rng)
+    author, owner = population.person(rng), population.owner(package)
     project = {
         "date_created": "1501867200",
         "description": f"The {package} rpms",
@@ -184,9 +184,9 @@ def pagure_pull_request(world: World, rng: Random, at: float) -> list[Event]:
     return events
 
 
-def github_event(world: World, rng: Random, at: float) -> list[Event]:
+def github_event(population: Population, rng: Random, at: float) -> list[Event]:
     """A person opens an issue, comments, stars or pushes in the project's organization on GitHub."""
-    who, name = world.person(rng), _PROJECTS[rng.randrange(8)]
+    who, name = population.person(rng), _PROJECTS[rng.randrange(8)]
     what = ("issue.opened", "issue.comment", "star", "push")[rng.randrange(4)]
     sender = {
         "html_url": f"https://github.com/{who}",
@@ -244,9 +244,9 @@ def github_event(world: World, rng: Random, at: float) -> list[Event]:
     return [Event(at, f"org.fedoraproject.prod.github.{what}", msg, "github2fedmsg")]
 
 
-def karma(world: World, rng: Random, at: float) -> list[Event]:
+def karma(population: Population, rng: Random, at: float) -> list[Event]:
     """A person thanks another, by karma on IRC (which some take away) or by a cookie on Matrix."""
-    giver, recipient, total = world.person(rng), world.person(rng), 1 + rng.randrange(90)
+    giver, recipient, total = population.person(rng), population.person(rng), 1 + rng.randrange(90)
     if rng.random() < 0.4:
         vote, sign = (1, "++") if rng.random() < 0.9 else (-1, "--")
         msg: dict[str, Any] = {
@@ -270,9 +270,9 @@ def karma(world: World, rng: Random, at: float) -> list[Event]:
     return [Event(at, "org.fedoraproject.prod.maubot.cookie.give.v1", msg, "maubot")]
 
 
-def badge(world: World, rng: Random, at: float) -> list[Event]:
+def badge(population: Population, rng: Random, at: float) -> list[Event]:
     """A person is awarded a badge and rises in the ranking."""
-    who = {"badges_user_id": rng.randrange(90_000), "username": world.person(rng)}
+    who = {"badges_user_id": rng.randrange(90_000), "username": population.person(rng)}
     topic = "org.fedoraproject.prod.bodhi.update.comment"
     name = _BADGES[rng.randrange(8)]
     identity = name.lower().replace(" ", "-").strip("?")
@@ -316,10 +316,10 @@ def badge(world: World, rng: Random, at: float) -> list[Event]:
     ]
 
 
-def wiki_edit(world: World, rng: Random, at: float) -> list[Event]:
+def wiki_edit(population: Population, rng: Random, at: float) -> list[Event]:
     """A person edits a page of the wiki."""
-    who = world.person(rng)
-    title = f"Changes/{world.package(rng)}"
+    who = population.person(rng)
+    title = f"Changes/{population.package(rng)}"
     msg = {
         "diff": {"content-type": "text/x-wiki"},
         "minor_edit": rng.random() < 0.3,
@@ -335,9 +335,9 @@ def wiki_edit(world: World, rng: Random, at: float) -> list[Event]:
     return [Event(at, "org.fedoraproject.prod.wiki.article.edit", msg, "apache")]
 
 
-def mail(world: World, rng: Random, at: float) -> list[Event]:
+def mail(population: Population, rng: Random, at: float) -> list[Event]:
     """A person writes to a mailing list."""
-    who, name = world.person(rng), ("devel", "test", "users", "infrastructure")[rng.randrange(4)]
+    who, name = population.person(rng), ("devel", "test", "users", "infrastructure")[rng.randrange(4)]
     address = f"{name}@lists.fedoraproject.org"
     identity = hexadecimal(rng, 32).upper()
     letter = {
@@ -359,9 +359,9 @@ def mail(world: World, rng: Random, at: float) -> list[Event]:
     return [Event(at, "org.fedoraproject.prod.mailman.receive", msg, "mailman")]
 
 
-def meeting(world: World, rng: Random, at: float) -> list[Event]:
+def meeting(population: Population, rng: Random, at: float) -> list[Event]:
     """A meeting of up to an hour starts, goes through its topics and ends."""
-    people = dict.fromkeys(world.person(rng) for _ in range(5))
+    people = dict.fromkeys(population.person(rng) for _ in range(5))
     owner = next(iter(people))
     channel = f"#meeting-{1 + rng.randrange(3)}:fedoraproject.org"
     common: dict[str, Any] = {
@@ -375,7 +375,7 @@ def meeting(world: World, rng: Random, at: float) -> list[Event]:
     prefix = "org.fedoraproject.prod.meetbot.meeting."
     events = [Event(at, prefix + "start", {**common, "topic": ""}, "meetbot")]
     for number in range(1, 5):
-        time, who = at + number * 600, world.person(rng)
+        time, who = at + number * 600, population.person(rng)
         details = {"line": _text(rng, 1), "linenum": number * 17, "nick": who, "time_": int(time)}
         events.append(Event(time, prefix + "topic.update", {**common, "topic": f"Item {number}"}, "meetbot"))
         msg = {**common, "topic": f"Item {number}", "details": details}
@@ -384,9 +384,9 @@ def meeting(world: World, rng: Random, at: float) -> list[Event]:
     return events
 
 
-def blog_post(world: World, rng: Random, at: float) -> list[Event]:
+def blog_post(population: Population, rng: Random, at: float) -> list[Event]:
     """A person's post appears on the planet."""
-    who, title = world.person(rng), _text(rng, 1)
+    who, title = population.person(rng), _text(rng, 1)
     link = f"https://{who}.example.org/{hexadecimal(rng, 8)}.html"
     post = {
         "content": [{"base": link, "language": None, "type": "text/html", "value": f"<p>{_text(rng, 7)}</p>"}],
@@ -401,9 +401,9 @@ def blog_post(world: World, rng: Random, at: float) -> list[Event]:
     return [Event(at, "org.fedoraproject.prod.planet.post.new", msg, "planet-user")]
 
 
-def playbook(world: World, rng: Random, at: float) -> list[Event]:
+def playbook(population: Population, rng: Random, at: float) -> list[Event]:
     """An administrator (one of the eight busiest people) runs a playbook of ansible."""
-    who, group = world.people[rng.randrange(min(8, len(world.people)))], _PROJECTS[rng.randrange(8)]
+    who, group = population.people[rng.randrange(min(8, len(population.people)))], _PROJECTS[rng.randrange(8)]
     path = f"/srv/web/infra/ansible/playbooks/groups/{group}.yml"
     counts = {"changed": 1, "failures": 0, "ok": 56, "skipped": 9, "unreachable": 0}
     results = {f"{group}{number:02d}.rdu3.fedoraproject.org": counts for number in range(1, 7)}
