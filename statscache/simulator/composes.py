@@ -6,7 +6,7 @@ They are planned by the UTC day, and a course lasts up to eight hours. A plan fo
 from datetime import UTC, datetime
 from random import Random
 
-from statscache.simulator.builds import Event
+from statscache.simulator.event import Event
 from statscache.simulator.images import cloud_images, image_tasks
 
 _PHASES = ("createrepo", "buildinstall", "createiso", "ostree", "image_build")

@@ -29,9 +29,9 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from statscache.simulator import builds, people
-from statscache.simulator.builds import Event
+from statscache.simulator import builds, forges, people, updates
 from statscache.simulator.composes import planned
+from statscache.simulator.event import Event
 from statscache.simulator.population import Population
 
 _HOUR = 3600
@@ -71,12 +71,12 @@ COURSES: tuple[tuple[int, Rhythm, Course], ...] = (
     (180, PEOPLE, builds.koji_build),
     (70, MACHINES, builds.koschei_build),
     (20, MACHINES, builds.koji_repo),
-    (85, PEOPLE, builds.bodhi_update),
-    (40, MACHINES, builds.openqa_job),
-    (35, MACHINES, builds.upstream_release),
-    (30, PEOPLE, people.pagure_issue),
-    (60, PEOPLE, people.pagure_pull_request),
-    (36, PEOPLE, people.github_event),
+    (85, PEOPLE, updates.bodhi_update),
+    (40, MACHINES, updates.openqa_job),
+    (35, MACHINES, updates.upstream_release),
+    (30, PEOPLE, forges.pagure_issue),
+    (60, PEOPLE, forges.pagure_pull_request),
+    (36, PEOPLE, forges.github_event),
     (5, PEOPLE, people.karma),
     (12, PEOPLE, people.badge),
     (5, PEOPLE, people.wiki_edit),
