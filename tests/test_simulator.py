@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from itertools import islice, pairwise
+from typing import Any
 
 import pytest
 
@@ -102,7 +103,7 @@ def test_days_have_a_rhythm_and_composes_and_images_every_day() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"people": 0}, {"per_day": 0}, {"end": MONDAY - 1}, {"start": 0}])
-def test_traffic_that_cannot_be_is_refused(wrong: dict[str, int]) -> None:
+def test_traffic_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     """A population without people, or a window that ends before it begins, is refused with the fix."""
     with pytest.raises(ValueError, match="give "):
         Traffic(**{"start": MONDAY, "end": MONDAY + DAY, **wrong})

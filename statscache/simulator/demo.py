@@ -22,9 +22,6 @@ SITE = Path("public")
 RATE = 1_500
 """Messages a second on the bus: what one of two slow cores takes, so that the day takes half a minute."""
 
-CROWD = {"per_day": 40_000, "people": 400, "packages": 3_000}
-"""How much goes on, as the simulator takes it."""
-
 INTERVAL = 3
 """Seconds between two publications."""
 
@@ -118,7 +115,8 @@ def demo(tell: Callable[[Progress], None]) -> Result:
     for path in Path().glob(f"{DATABASE}*"):
         path.unlink()
     day = floor(int(time.time()), DAY) - DAY
-    lines = list(simulate(Traffic(start=day, end=day + DAY + _AFTER, **CROWD)))
+    traffic = Traffic(start=day, end=day + DAY + _AFTER, per_day=40_000, people=400, packages=3_000)
+    lines = list(simulate(traffic))
     before = _published().generation
     endpoint = f"tcp://127.0.0.1:{_free_port()}"
     with tempfile.TemporaryDirectory(prefix="statscache-") as directory:

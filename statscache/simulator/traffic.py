@@ -11,11 +11,10 @@ The distribution:
   from 12 to 16 UTC (four times as busy as at 3 UTC); machines work round the clock. The busiest days have
   about 1.15 times `per_day`.
 - **Mix.** Of a thousand messages about 400 are copr's and 180 koji's and dist-git's for builds by packagers;
-  the rest is listed in `COURSES`. Composes, images and pushes come by the calendar, about 250 messages a day
-  on top.
-- **People and packages** are drawn with the weights 1 / (rank + 8), but koschei and upstream releases take
-any
-  package alike: ten days at the default volume name over 2,000 people and 5,000 packages. The bots `bodhi`,
+  the rest is listed in `USUAL`. With the mix `ALL`, one in eleven has one of some 300 rare topics. Composes, images and
+  pushes come by the calendar, about 250 messages a day on top.
+- **People and packages** are drawn with the weights 1 / (rank + 8), but koschei and upstream releases take any
+  package with the same chance: ten days at the default volume name over 2,000 people and 5,000 packages. The bots `bodhi`,
   `koschei`, `releng`, `packagerbot` and `anitya` act besides them.
 - **Form.** fedmsg's envelope on one line of JSON, 0.9 to 1.2 kB in the mean; ids are unique; timestamps are
   floats of microseconds; every line is in the environment `prod`.
@@ -29,7 +28,7 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from statscache.simulator import builds, forges, people, updates
+from statscache.simulator import builds, forges, people, services, updates
 from statscache.simulator.composes import planned
 from statscache.simulator.event import Event
 from statscache.simulator.population import Population
@@ -66,7 +65,10 @@ class Course(Protocol):
         """Return the events of the course."""
 
 
-COURSES: tuple[tuple[int, Rhythm, Course], ...] = (
+Mix = tuple[tuple[int, Rhythm, Course], ...]
+"""Kinds of courses: the messages that belong to each, as parts of the sum, and whose rhythm it follows."""
+
+USUAL: Mix = (
     (400, PEOPLE, builds.copr_build),
     (180, PEOPLE, builds.koji_build),
     (70, MACHINES, builds.koschei_build),
@@ -85,7 +87,10 @@ COURSES: tuple[tuple[int, Rhythm, Course], ...] = (
     (1, PEOPLE, people.blog_post),
     (7, PEOPLE, people.playbook),
 )
-"""Of a thousand messages how many belong to a course of each kind, and whose rhythm it follows."""
+"""The busiest 75 topics; the parts are of a thousand messages."""
+
+ALL: Mix = (*USUAL, (100, PEOPLE, services.rare_event))
+"""Nearly 400 topics, most of them with a few messages a day or fewer."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class Traffic:
         per_day: Messages on an average day.
         people: Persons who take part, at least 1; the bots are not among them.
         packages: Packages that are worked on, at least 1.
+        mix: What goes on.
     """
 
     start: int
@@ -107,6 +113,7 @@ class Traffic:
     per_day: int = 100_000
     people: int = 2500
     packages: int = 6000
+    mix: Mix = USUAL
 
     def __post_init__(self) -> None:
         for name in ("per_day", "people", "packages"):
@@ -149,8 +156,9 @@ def _of_hour(traffic: Traffic, population: Population, hour: int) -> list[tuple[
     """Return the courses that begin in `hour` (hours since 1970 UTC) as microseconds and lines."""
     rng = Random((traffic.seed << 40) + (hour << 1))
     lines: list[tuple[int, bytes]] = []
-    for parts, rhythm, course in COURSES:
-        wanted = traffic.per_day * parts / 1000 * rhythm.share(hour)
+    whole = sum(parts for parts, _, _ in traffic.mix)
+    for parts, rhythm, course in traffic.mix:
+        wanted = traffic.per_day * parts / whole * rhythm.share(hour)
         made = 0
         while True:
             events = course(population, rng, (hour + rng.random()) * _HOUR)
