@@ -119,8 +119,9 @@ def _postgresql(name: str, archive: Path, place: Path) -> list[Result]:
         server.execute("CREATE DATABASE history")
         url = server.url("history")
         with Expenses(url) as expenses:
+            empty = expenses.size()
             done = run(Task(str(archive), str(place), url), expenses.spent)
-            size = expenses.size() / done.messages
+            size = (expenses.size() - empty) / done.messages
     clock = f"; on the clock {done.wall_ratio:.1f} times"
     return [
         Result(f"{name}, PostgreSQL over orjson.loads", done.ratio, note=_each(done) + clock),
