@@ -41,7 +41,10 @@ def measure(directory: Path, part: float = 1.0) -> list[Result]:
         archive.unlink()
     results += _on_top(directory, number, part)
     archive = _archive(directory, "old", traffic.old(number))
-    return [*results, _folding("old traffic", _told("old traffic", Task(str(archive), str(_place(directory, "old")))))]
+    return [
+        *results,
+        _folding("old traffic", _folded("old traffic", Task(str(archive), str(_place(directory, "old"))))),
+    ]
 
 
 def _archive(directory: Path, name: str, lines: Iterable[bytes]) -> Path:
@@ -56,16 +59,17 @@ def _place(directory: Path, name: str) -> Path:
     return place
 
 
-def _told(name: str, task: Task) -> Run:
+def _folded(name: str, task: Task) -> Run:
+    """Do the task, and say that it is being done."""
     click.echo(f"  {name} ...")
     return run(task)
 
 
 def _sqlite(name: str, archive: Path, place: Path, most: float) -> list[Result]:
     """Measure a backfill, and a rebuild of one plugin from the journal that it leaves."""
-    done = _told(name, Task(str(archive), str(place)))
+    done = _folded(name, Task(str(archive), str(place)))
     size = _size(place) / done.messages
-    rebuilt = _told(f"{name}, rebuild", Task(str(archive), str(place), rebuild=True))
+    rebuilt = _folded(f"{name}, rebuild", Task(str(archive), str(place), rebuild=True))
     shutil.rmtree(place)
     return [
         *_costs(name, done, most, size),
@@ -83,7 +87,7 @@ def _costs(name: str, done: Run, most: float, size: float) -> list[Result]:
     ratios = done.ratios
     if len(ratios) > 1:
         note = f"{ratios[-1]:.1f} over {ratios[0]:.1f}"
-        results.insert(1, Result(f"{name}, last tenth over first", ratios[-1] / ratios[0], most=1.1, note=note))
+        results.insert(1, Result(f"{name}, last part over first", ratios[-1] / ratios[0], most=1.1, note=note))
     return results
 
 
@@ -102,7 +106,7 @@ def _size(place: Path) -> int:
 
 def _jobs(name: str, archive: Path, place: Path) -> list[Result]:
     """Measure a backfill that several processes share."""
-    done = _told(f"{name}, --jobs {JOBS}", Task(str(archive), str(place), jobs=JOBS))
+    done = _folded(f"{name}, --jobs {JOBS}", Task(str(archive), str(place), jobs=JOBS))
     shutil.rmtree(place)
     note = f"processor time {done.ratio:.1f}; largest process {done.peak / 1e6:.0f} MB"
     return [Result(f"{name}, --jobs {JOBS} over orjson.loads, clock", done.wall_ratio, most=9, note=note)]
@@ -133,11 +137,11 @@ def _postgresql(name: str, archive: Path, place: Path) -> list[Result]:
 def _on_top(directory: Path, number: int, part: float) -> list[Result]:
     """Measure a backfill into a database that holds three years."""
     place = directory / "three-years"
-    shutil.copytree(kept.three_years(part), place)
+    shutil.copytree(kept.database(f"three-years-of-{part:g}", traffic.three_years(part)), place)
     before = _size(place)
     archive = _archive(directory, "on-top", traffic.on_top(number, part))
     name = "on three years"
-    done = _told(name, Task(str(archive), str(place)))
+    done = _folded(name, Task(str(archive), str(place)))
     results = _costs(name, done, 16, (_size(place) - before) / done.messages)
     shutil.rmtree(place)
     archive.unlink()

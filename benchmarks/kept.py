@@ -27,24 +27,28 @@ _DECIDES = (
 _PIECE = 200_000
 
 
-def three_years(part: float = 1.0) -> Path:
-    """Return the directory of a database of SQLite that holds `traffic.three_years(part)`.
+def database(name: str, lines: Iterator[bytes]) -> Path:
+    """Return the directory of a database of SQLite that holds a history.
 
     It is built where it is missing, or where the code that decides what is in it has changed since. Copy it, and leave
     it as it is.
+
+    Args:
+        name: Of the history; another name for other lines.
+        lines: Its messages; read only if the database has to be built.
     """
-    place = CACHE / f"three-years-{part:g}-{_digest()}"
+    place = CACHE / f"{name}-{_digest()}"
     if place.exists():
         return place
-    for outdated in CACHE.glob(f"three-years-{part:g}-*"):
+    for outdated in CACHE.glob(f"{name}-*"):
         shutil.rmtree(outdated)
-    building = CACHE / f"three-years-{part:g}-building"
+    building = CACHE / f"{name}-building"
     building.mkdir(parents=True)
     archive = building / "piece.ndjson"
-    for number, piece in enumerate(_pieces(traffic.three_years(part)), 1):
+    for number, piece in enumerate(_pieces(lines), 1):
         traffic.write(archive, piece)
         run(Task(str(archive), str(building)))
-        click.echo(f"  three years: at most {number * _PIECE:,} messages ...")
+        click.echo(f"  {name}: at most {number * _PIECE:,} messages ...")
     archive.unlink()
     building.rename(place)
     return place
