@@ -14,8 +14,8 @@ The distribution:
   the rest is listed in `USUAL`. With the mix `ALL`, one in eleven has one of some 300 rare topics. Composes, images and
   pushes come by the calendar, about 250 messages a day on top.
 - **People and packages** are drawn with the weights 1 / (rank + 8), but koschei and upstream releases take any
-  package with the same chance: ten days at the default volume name over 2,000 people and 5,000 packages. The bots `bodhi`,
-  `koschei`, `releng`, `packagerbot` and `anitya` act besides them.
+  package with the same chance: ten days at the default volume name over 2,000 people and 5,000 packages. The bots
+  `bodhi`, `koschei`, `releng`, `packagerbot` and `anitya` act besides them.
 - **Form.** fedmsg's envelope on one line of JSON, 0.9 to 1.2 kB in the mean; ids are unique; timestamps are
   floats of microseconds; every line is in the environment `prod`.
 """
