@@ -64,7 +64,7 @@ lock: test-venv ## Write requirements.txt anew: the versions for deployment, wit
 		--output-file requirements.txt setup.py
 
 clean: ## Remove what make made here: the environment, caches, builds
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf .venv .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 runtime-venv:

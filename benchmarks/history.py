@@ -1,137 +1,148 @@
-"""Backfill: its time over that of `orjson.loads` on the same lines, its steadiness and its memory.
+"""History: what folding it costs on the reference history, against the limits of DESIGN.md 9, as one table.
 
-The backfill runs in a process of its own, so that its memory is nobody else's. After every 100,000 messages it waits
-while this process parses the same lines, so that both meet the machine in the same mood.
+Ratios are processor time over that of `orjson.loads` on the same lines, the median of parts of `timed.PART` messages;
+notes give the least too, for other work on the machine only adds. Rows that say "clock" are time on the clock, and mean
+something only on a quiet machine.
 """
 
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from itertools import islice
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
-from statistics import median
-from typing import NamedTuple
 
-import orjson
+import click
 
-from benchmarks.installed import install
+from benchmarks import kept, traffic
 from benchmarks.result import Result
-from statscache.service.backfill import backfill
+from benchmarks.server import Expenses
+from benchmarks.timed import PART, REBUILT, Run, Task, run
+from servers import PostgreSQL
 
-PART = 100_000
-"""Messages after which the two processes take turns."""
-
-_HELD = 10_000
-
-
-class Part(NamedTuple):
-    """What a part of the backfill took.
-
-    Attributes:
-        messages: Number of its messages.
-        cpu: Seconds of processor time, of the process and the system on its behalf.
-        wall: Seconds on the clock.
-        peak: Bytes of the greatest memory that the process has had so far.
-    """
-
-    messages: int
-    cpu: float
-    wall: float
-    peak: int
+PARTS = 10
+JOBS = 2
 
 
-class Parsed(NamedTuple):
-    """Seconds of processor time and on the clock in which the same lines were parsed."""
+def measure(directory: Path, part: float = 1.0) -> list[Result]:
+    """Fold slices of the reference history into new databases under `directory`, and compare.
 
-    cpu: float
-    wall: float
-
-
-def measure(archive: Path, directory: Path) -> list[Result]:
-    """Backfill `archive` into a new database in `directory`, and compare.
+    Args:
+        directory: Where to work.
+        part: How much of the messages to take.
 
     Raises:
-        CalledProcessError: The backfill failed.
+        CalledProcessError: A backfill or a rebuild failed.
     """
-    parts: list[tuple[Part, Parsed]] = []
-    command = [sys.executable, "-m", "benchmarks.history", str(archive), str(directory)]
-    with (
-        archive.open("rb") as lines,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process,
-    ):
-        assert process.stdin is not None
-        assert process.stdout is not None
-        for line in process.stdout:
-            part = Part(*orjson.loads(line))
-            parts.append((part, _parse(islice(lines, part.messages))))
-            process.stdin.write(b"\n")
-            process.stdin.flush()
-        if process.wait():
-            raise subprocess.CalledProcessError(process.returncode, command)
-    return _results(parts)
-
-
-def _parse(lines: Iterator[bytes]) -> Parsed:
-    cpu = wall = 0.0
-    while held := [line.rstrip(b"\n") for line in islice(lines, _HELD)]:
-        cpu_before, wall_before = time.process_time(), time.perf_counter()
-        for line in held:
-            orjson.loads(line)
-        cpu += time.process_time() - cpu_before
-        wall += time.perf_counter() - wall_before
-    return Parsed(cpu, wall)
-
-
-def _results(parts: list[tuple[Part, Parsed]]) -> list[Result]:
-    messages = sum(part.messages for part, _ in parts)
-    cpu, wall = sum(part.cpu for part, _ in parts), sum(part.wall for part, _ in parts)
-    parsed = sum(base.cpu for _, base in parts)
-    ratios = [part.cpu / base.cpu for part, base in parts]
-    each = f"{cpu / messages * 1e6:.1f} µs over {parsed / messages * 1e6:.2f} µs a message"
-    results = [
-        Result("backfill over orjson.loads, processor", median(ratios), most=8, note=f"{each}; the goal is 4"),
-        Result("backfill over orjson.loads, clock", wall / sum(base.wall for _, base in parts)),
-        Result("backfill, messages a second", messages / wall, "/s"),
+    number = max(1, int(PARTS * PART * part))
+    results = []
+    for name, lines, most in (("dense", traffic.dense(number), 13), ("sparse", traffic.sparse(number), 16)):
+        archive = _archive(directory, name, lines)
+        results += _sqlite(name, archive, _place(directory, name), most)
+        results += _jobs(name, archive, _place(directory, f"{name}-jobs"))
+        results += _postgresql(name, archive, _place(directory, f"{name}-postgresql"))
+        archive.unlink()
+    results += _on_top(directory, number, part)
+    archive = _archive(directory, "old", traffic.old(number))
+    return [
+        *results,
+        _folding("old traffic", _folded("old traffic", Task(str(archive), str(_place(directory, "old"))))),
     ]
-    peak = max(part.peak for part, _ in parts) / 1e6
-    results.append(Result("peak memory of the backfill", peak, "MB", most=250))
-    if len(parts) > 1:
-        note = f"{ratios[-1]:.2f} over {ratios[0]:.2f} times orjson.loads"
-        results.append(Result(f"last {PART:,} over the first", ratios[-1] / ratios[0], most=1.1, note=note))
-        growth = parts[-1][0].peak / parts[len(parts) // 5][0].peak
-        results.append(Result("peak memory at the end over that at a fifth", growth, most=1.1))
+
+
+def _archive(directory: Path, name: str, lines: Iterable[bytes]) -> Path:
+    path = directory / f"{name}.ndjson"
+    traffic.write(path, lines)
+    return path
+
+
+def _place(directory: Path, name: str) -> Path:
+    place = directory / name
+    place.mkdir()
+    return place
+
+
+def _folded(name: str, task: Task) -> Run:
+    """Do the task, and say that it is being done."""
+    click.echo(f"  {name} ...")
+    return run(task)
+
+
+def _sqlite(name: str, archive: Path, place: Path, most: float) -> list[Result]:
+    """Measure a backfill, and a rebuild of one plugin from the journal that it leaves."""
+    done = _folded(name, Task(str(archive), str(place)))
+    size = _size(place) / done.messages
+    rebuilt = _folded(f"{name}, rebuild", Task(str(archive), str(place), rebuild=True))
+    shutil.rmtree(place)
+    return [
+        *_costs(name, done, most, size),
+        Result(f"{name}, rebuild of {REBUILT}", rebuilt.ratio, most=5, note=_each(rebuilt)),
+    ]
+
+
+def _costs(name: str, done: Run, most: float, size: float) -> list[Result]:
+    results = [
+        _folding(name, done, most),
+        Result(f"{name}, written a message", done.written, "B", most=1500, note="database, its log and notes"),
+        Result(f"{name}, database a message", size, "B"),
+        Result(f"{name}, peak memory", done.peak / 1e6, "MB", most=250),
+    ]
+    ratios = done.ratios
+    if len(ratios) > 1:
+        note = f"{ratios[-1]:.1f} over {ratios[0]:.1f}"
+        results.insert(1, Result(f"{name}, last part over first", ratios[-1] / ratios[0], most=1.1, note=note))
     return results
 
 
-def _peak() -> int:
-    for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError("/proc/self/status has no VmHWM: the benchmark measures memory as Linux tells it")
+def _folding(name: str, done: Run, most: float | None = None) -> Result:
+    return Result(f"{name}, over orjson.loads", done.ratio, most=most, note=_each(done))
 
 
-def _run(archive: Path, directory: Path) -> None:
-    installation = install(directory)
-    told = 0
-    cpu, wall = time.process_time(), time.perf_counter()
-
-    def tell(read: int) -> None:
-        nonlocal told, cpu, wall
-        part = Part(read - told, time.process_time() - cpu, time.perf_counter() - wall, _peak())
-        print(orjson.dumps([*part]).decode(), flush=True)
-        sys.stdin.readline()
-        told, cpu, wall = read, time.process_time(), time.perf_counter()
-
-    read = 0
-    for _, outcome in backfill(installation, archive):
-        read += outcome.read
-        if read - told >= PART:
-            tell(read)
-    if read > told:
-        tell(read)
-    installation.close()
+def _each(done: Run) -> str:
+    each, parsed = (seconds / done.messages * 1e6 for seconds in (done.cpu, sum(done.parsed)))
+    return f"least {min(done.ratios):.1f}; {each:.1f} µs over {parsed:.2f} µs a message"
 
 
-if __name__ == "__main__":
-    _run(Path(sys.argv[1]), Path(sys.argv[2]))
+def _size(place: Path) -> int:
+    return sum(path.stat().st_size for path in place.glob("statscache.db*"))
+
+
+def _jobs(name: str, archive: Path, place: Path) -> list[Result]:
+    """Measure a backfill that several processes share."""
+    done = _folded(f"{name}, --jobs {JOBS}", Task(str(archive), str(place), jobs=JOBS))
+    shutil.rmtree(place)
+    note = f"processor time {done.ratio:.1f}; largest process {done.peak / 1e6:.0f} MB"
+    return [Result(f"{name}, --jobs {JOBS} over orjson.loads, clock", done.wall_ratio, most=9, note=note)]
+
+
+def _postgresql(name: str, archive: Path, place: Path) -> list[Result]:
+    """Measure a backfill into a server of its own; nothing where none is installed."""
+    programs = PostgreSQL.find()
+    if programs is None:
+        click.echo("PostgreSQL is not installed, and is left out", err=True)
+        return []
+    click.echo(f"  {name}, PostgreSQL ...")
+    with PostgreSQL(programs) as server:
+        server.execute("CREATE DATABASE history")
+        url = server.url("history")
+        with Expenses(url) as expenses:
+            empty = expenses.size()
+            done = run(Task(str(archive), str(place), url), expenses.spent)
+            size = (expenses.size() - empty) / done.messages
+    clock = f"; on the clock {done.wall_ratio:.1f} times"
+    return [
+        Result(f"{name}, PostgreSQL over orjson.loads", done.ratio, note=_each(done) + clock),
+        Result(f"{name}, PostgreSQL, log a message", done.written, "B", note="without full pages"),
+        Result(f"{name}, PostgreSQL, database a message", size, "B"),
+    ]
+
+
+def _on_top(directory: Path, number: int, part: float) -> list[Result]:
+    """Measure a backfill into a database that holds three years."""
+    place = directory / "three-years"
+    shutil.copytree(kept.database(f"three-years-of-{part:g}", traffic.three_years(part)), place)
+    before = _size(place)
+    archive = _archive(directory, "on-top", traffic.on_top(number, part))
+    name = "on three years"
+    done = _folded(name, Task(str(archive), str(place)))
+    results = _costs(name, done, 16, (_size(place) - before) / done.messages)
+    shutil.rmtree(place)
+    archive.unlink()
+    return results

@@ -16,7 +16,7 @@ import orjson
 from benchmarks.result import Result
 from benchmarks.service import Service
 from loopback import free_endpoint
-from statscache.sources.bus import publish_on_bus
+from statscache.simulator.bus import publish_on_bus
 
 RATE = 100
 """Messages a second."""

@@ -11,7 +11,7 @@ from benchmarks.installed import install
 from benchmarks.result import Result
 from benchmarks.service import Service
 from loopback import free_endpoint
-from statscache.sources.bus import publish_on_bus
+from statscache.simulator.bus import publish_on_bus
 from statscache.store import journal
 
 _PART = 20_000

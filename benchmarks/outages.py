@@ -28,8 +28,8 @@ from broker import QUEUE, RabbitMQ
 from history_server import Answer, HistoryServer, Query
 from loopback import free_endpoint
 from servers import PostgreSQL
-from statscache.sources.bus import publish_on_bus
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
+from statscache.simulator.bus import publish_on_bus
 
 RATE = 40.0
 """Messages a second, on both buses together."""

@@ -4,7 +4,6 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ from unittest.mock import patch
 
 from benchmarks.installed import install
 from benchmarks.result import Result
-from statscache.ingest import Delivery, Outcome, combining, fold, observing
-from statscache.plugins import Message, Plugin
+from statscache.ingest import Delivery, Outcome, fold, observe, reduce
+from statscache.ingest.observe import Observer
+from statscache.plugins import Plugin
 from statscache.service.backfill import BATCH
 
 MESSAGES = 100_000
@@ -56,15 +56,18 @@ def _instruments(seconds: dict[tuple[str, str], float]) -> Iterator[None]:
 
         return run
 
-    def observer(plugin: Plugin, observed: observing.Observed) -> Callable[[int, Message], None]:
-        look = timed(lambda _, index, message: inner(index, message), "observe", 0)
-        inner = observing.observer(plugin, observed)
-        return partial(look, plugin)
+    def look(observer: Observer, *arguments: Any) -> None:
+        begun = time.process_time()
+        try:
+            look_at(observer, *arguments)
+        finally:
+            seconds[observer.plugin.name, "observe"] += time.process_time() - begun
 
+    look_at = Observer.look
     with (
-        patch("statscache.ingest.batch.observer", observer),
-        patch("statscache.ingest.batch.observe_columns", timed(observing.observe_columns, "observe", 0)),
-        patch("statscache.ingest.addition.combine", timed(combining.combine, "fold", 0)),
+        patch.object(Observer, "look", look),
+        patch("statscache.ingest.prepare.observe_values", timed(observe.observe_values, "observe", 0)),
+        patch("statscache.ingest.reduce.reduce_plugin", timed(reduce.reduce_plugin, "fold", 0)),
         patch("statscache.ingest.ingest.fold", timed(fold.fold, "fold", 1)),
     ):
         yield

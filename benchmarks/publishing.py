@@ -8,7 +8,7 @@ import orjson
 
 from benchmarks.installed import install
 from benchmarks.result import Result
-from benchmarks.traffic import START
+from benchmarks.traffic import OLD
 from statscache.ingest import Delivery
 from statscache.service.publishing import Publishing
 
@@ -55,7 +55,7 @@ def message(number: int, package: int) -> bytes:
     return orjson.dumps(
         {
             "topic": "org.fedoraproject.prod.buildsys.tag",
-            "timestamp": START + 43_200,
+            "timestamp": OLD.start + 43_200,
             "msg_id": f"benchmark-{number}",
             "msg": {"name": f"package-{package}", "user": "ann"},
         }

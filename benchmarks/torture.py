@@ -33,8 +33,8 @@ from benchmarks.kills import AIMS, Aim, Log
 from benchmarks.tortured import Installation, TortureError
 from benchmarks.tree import BrokenTree
 from servers import PostgreSQL
-from statscache.sources.bus import publish_on_bus
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
+from statscache.simulator.bus import publish_on_bus
 
 START = 1439164800
 """2015-08-10T00:00:00Z, a Monday: when the simulated traffic begins, in seconds since 1970 UTC."""

@@ -1,21 +1,76 @@
-"""The simulated messages that the benchmark runs on: 2,500 people, 6,000 packages, at most 150,000 messages a day."""
+"""The simulated messages that the benchmarks run on: the reference history of DESIGN.md 9, and the old traffic.
 
-from itertools import islice
+The reference history is five years at 2,000 messages a day, then a week at 150,000 a day, of 20,000 people and 20,000
+packages, with nearly 400 topics. Each function yields lines of JSON without a newline, in order of time, the same in
+every run. Memory is that of the messages of two hours.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import ALL, Traffic, simulate
 from statscache.timeline import DAY
 
-PER_DAY = 125_000
-"""Messages on an average day; the busiest has 1.15 times as many."""
+BY_CALENDAR = 250
+"""Messages that come by the calendar each day, besides those that `Traffic.per_day` counts."""
 
-START = 1_767_225_600
-"""The first second of 2026 UTC."""
+SPARSE = Traffic(
+    start=1_609_459_200,  # 2021-01-01
+    end=1_767_225_600,  # 2026-01-01
+    per_day=2_000 - BY_CALENDAR,
+    people=20_000,
+    packages=20_000,
+    mix=ALL,
+)
+DENSE = replace(SPARSE, start=SPARSE.end, end=SPARSE.end + 7 * DAY, per_day=150_000 - BY_CALENDAR)
+REFERENCE = (SPARSE, DENSE)
+"""The windows of the reference history."""
+
+OLD = Traffic(start=SPARSE.end, end=SPARSE.end + 365 * DAY, per_day=125_000)
+"""What history was measured on before: 2,500 people, 6,000 packages, the usual topics, never over 150,000 a day."""
+
+THREE_YEARS = 3 * 365 * DAY
+"""Seconds of the first three years of the reference history."""
 
 
-def write(path: Path, number: int) -> None:
-    """Write the first `number` messages to `path`, one on each line."""
-    days = 2 + 2 * number // PER_DAY
-    traffic = Traffic(START, START + days * DAY, per_day=PER_DAY)
+def reference() -> Iterator[bytes]:
+    """Yield the whole reference history: about 4.7 million messages."""
+    return chain.from_iterable(simulate(window) for window in REFERENCE)
+
+
+def sparse(number: int) -> Iterator[bytes]:
+    """Yield the first `number` messages of the years at 2,000 a day."""
+    return islice(simulate(SPARSE), number)
+
+
+def dense(number: int) -> Iterator[bytes]:
+    """Yield the first `number` messages of the week at 150,000 a day."""
+    return islice(simulate(DENSE), number)
+
+
+def three_years(part: float = 1.0) -> Iterator[bytes]:
+    """Yield the first three years (about 2.2 million messages), or the first part of that time."""
+    return simulate(replace(SPARSE, end=_after(part)))
+
+
+def on_top(number: int, part: float = 1.0) -> Iterator[bytes]:
+    """Yield the `number` messages that follow those of `three_years`, given the same part."""
+    return islice(simulate(replace(SPARSE, start=_after(part))), number)
+
+
+def old(number: int) -> Iterator[bytes]:
+    """Yield the first `number` messages of the old traffic."""
+    return islice(simulate(OLD), number)
+
+
+def write(path: Path, lines: Iterable[bytes]) -> None:
+    """Write messages to `path`, one on each line."""
     with path.open("wb") as file:
-        file.writelines(line + b"\n" for line in islice(simulate(traffic), number))
+        file.writelines(line + b"\n" for line in lines)
+
+
+def _after(part: float) -> int:
+    # Whole days, so that nothing of a day is on both sides.
+    return SPARSE.start + int(THREE_YEARS * part) // DAY * DAY

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import orjson
 
-from statscache.sources.bus import publish_on_bus
+from statscache.simulator.bus import publish_on_bus
 
 PATIENCE = 60.0
 """Seconds in which a process must have done what a test waits for."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import folding, history, traffic
+from benchmarks import timed, traffic
 from benchmarks.result import Result, table
 
 
@@ -31,12 +31,14 @@ def test_the_table_aligns_its_columns() -> None:
 
 
 def test_backfill_and_rebuild_are_measured(tmp_path: Path) -> None:
-    """A small history gives each quantity once, and its rebuild folds every message."""
-    traffic.write(tmp_path / "messages.ndjson", 500)
-    backfill, clock, speed, memory = history.measure(tmp_path / "messages.ndjson", tmp_path)
-    assert backfill.value > 1
-    assert clock.value > 1
-    assert speed.value > 0
-    assert 10 < memory.value < 250
-    [rebuild] = folding.measure(tmp_path)
-    assert rebuild.note.startswith("500 messages in ")
+    """A small history is measured whole, its rebuild too, and both beside the time of parsing the same lines."""
+    archive = tmp_path / "messages.ndjson"
+    traffic.write(archive, traffic.dense(500))
+    for rebuild in (False, True):
+        done = timed.run(timed.Task(str(archive), str(tmp_path), rebuild=rebuild))
+        assert done.messages == 500
+        assert len(done.parts) == len(done.parsed) == len(done.ratios) == 1
+        assert done.ratio > 1
+        assert done.wall_ratio > 1
+        assert done.written > 100
+        assert 10e6 < done.peak < 250e6

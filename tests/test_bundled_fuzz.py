@@ -16,7 +16,7 @@ from statscache.message import Message
 from statscache.parsing import parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
 from statscache.store import quarantine
 
 RETYPED: tuple[Any, ...] = (None, True, -7, 0.5, 1 << 62, "", "text", "x" * 600, [], ["text"], {}, {"name": "text"})

@@ -19,9 +19,8 @@ from first_plugins import Volume
 from samples import NOON, Sales, line
 from statscache import cli
 from statscache.plugins.registry import Registry
-from statscache.service import demo
 from statscache.service.backfill import BATCH
-from statscache.sources.simulator import simulate
+from statscache.simulator import demo, simulate
 
 
 class Called(NamedTuple):

@@ -19,7 +19,7 @@ from conftest import ROOT
 from grepper import Datagrepper
 from samples import NOON, line
 from servers import PostgreSQL
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
 
 START, END = NOON, NOON + 6 * 3600
 

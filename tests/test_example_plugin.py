@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from commands import Home
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
 
 ROOT = Path(__file__).resolve().parent.parent
 MONDAY = 1784505600

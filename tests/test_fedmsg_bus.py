@@ -16,8 +16,8 @@ import zmq
 
 from loopback import free_endpoint
 from statscache.exceptions import SourceError
-from statscache.sources.bus import publish_on_bus
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
+from statscache.simulator.bus import publish_on_bus
 
 ROOT = Path(__file__).resolve().parent.parent
 MONDAY = 1784505600

@@ -22,8 +22,8 @@ from statscache.exceptions import ConfigurationError, SourceError
 from statscache.ingest import Outcome
 from statscache.service import history
 from statscache.service.repair import Repair
+from statscache.simulator import Traffic, simulate
 from statscache.sources import datagrepper
-from statscache.sources.simulator import Traffic, simulate
 from statscache.store import coverage
 from statscache.store.coverage import Interval
 from statscache_plugins.volume import Volume

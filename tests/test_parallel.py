@@ -24,7 +24,7 @@ from statscache.ingest import Delivery, Outcome, fold
 from statscache.plugins import Counter, Message
 from statscache.service import Installation, backfill, parallel
 from statscache.service.parallel import Workers, working
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
 from statscache.store import compaction, journal, positions, quarantine
 from statscache.timeline import DAY
 from statscache_plugins.volume import Volume

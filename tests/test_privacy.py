@@ -20,7 +20,7 @@ from statscache.parsing import parse
 from statscache.plugins import Log, Message
 from statscache.plugins.registry import Problem, Registry, load
 from statscache.scrubbing import scrub
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
 from statscache_plugins.volume import Volume, VolumeByUser
 
 NAMES = frozenset({"ralph", "ralph-bot", 'o"dd', "jürgen", "a.b"})

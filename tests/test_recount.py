@@ -15,7 +15,7 @@ import pytest
 from conftest import Databases
 from samples import Site, fresh_site
 from statscache.parsing import parse
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
 from statscache_plugins.volume import Volume, VolumeByCategory, VolumeByPackage, VolumeByTopic, VolumeByUser
 
 PLUGINS = (Volume, VolumeByCategory, VolumeByTopic, VolumeByUser, VolumeByPackage)

@@ -8,11 +8,12 @@ import sys
 from collections import Counter
 from dataclasses import replace
 from itertools import islice, pairwise
+from typing import Any
 
 import pytest
 
 from statscache.parsing import parse
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
 
 MONDAY = 1784505600
 HOUR = 3600
@@ -23,7 +24,7 @@ SMALL = Traffic(start=MONDAY, end=MONDAY + DAY, per_day=3000, people=200, packag
 def test_the_same_traffic_on_every_machine() -> None:
     """The bytes of a seed and window do not change, whatever the machine, the release and the hash seed."""
     program = (
-        "import hashlib, itertools; from statscache.sources.simulator import *;"
+        "import hashlib, itertools; from statscache.simulator import *;"
         f"lines = itertools.islice(simulate(Traffic(start={MONDAY}, end={MONDAY + DAY})), 3000);"
         "print(hashlib.sha256(b'\\n'.join(lines)).hexdigest())"
     )
@@ -73,8 +74,8 @@ def test_every_line_is_a_message_and_most_name_an_agent() -> None:
     assert packages > 0.15 * len(messages)
 
 
-def test_the_volume_the_sizes_and_the_world_are_as_announced() -> None:
-    """A week has seven times `per_day` messages within 5 %, of 0.9 to 1.2 kB, from the whole world."""
+def test_the_volume_the_sizes_and_the_population_are_as_announced() -> None:
+    """A week has seven times `per_day` messages within 5 %, of 0.9 to 1.2 kB, from the whole population."""
     traffic = Traffic(MONDAY, MONDAY + 7 * DAY, per_day=3000, people=50, packages=80)
     lines = list(simulate(traffic))
     assert len(lines) == pytest.approx(7 * 3000 + 7 * 250, rel=0.05)
@@ -102,7 +103,7 @@ def test_days_have_a_rhythm_and_composes_and_images_every_day() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"people": 0}, {"per_day": 0}, {"end": MONDAY - 1}, {"start": 0}])
-def test_traffic_that_cannot_be_is_refused(wrong: dict[str, int]) -> None:
-    """A world without people, or a window that ends before it begins, is refused with the mend."""
+def test_traffic_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
+    """A population without people, or a window that ends before it begins, is refused with the fix."""
     with pytest.raises(ValueError, match="give "):
         Traffic(**{"start": MONDAY, "end": MONDAY + DAY, **wrong})

@@ -6,7 +6,7 @@ from typing import Any
 
 from samples import KINDS, NOON, TOPIC, Site, line
 from statscache.plugins import Latest, Message, registry
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
 from statscache.store import coverage
 from statscache_plugins.volume import PLUGINS as VOLUME
 

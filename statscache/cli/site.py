@@ -14,9 +14,10 @@ from statscache.cli.context import Context, as_json, passed, show_json, show_tab
 from statscache.cli.messages import stop_on_signals, tell
 from statscache.config import DirectoryTarget
 from statscache.publish import Report
-from statscache.service import demo, preview
+from statscache.service import preview
 from statscache.service.publishing import Publishing
 from statscache.service.watching import Attempts, Watcher
+from statscache.simulator import demo
 from statscache.snapshot import Snapshot, retention
 from statscache.timeline import iso
 from statscache.wording import counted

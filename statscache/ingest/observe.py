@@ -50,9 +50,14 @@ class Observed:
 
 
 class Observer:
-    """Shows messages to one plugin, one by one. The yields of one message count together or not at all."""
+    """Shows messages to one plugin, one by one. The yields of one message count together or not at all.
+
+    Attributes:
+        plugin: The plugin.
+    """
 
     def __init__(self, plugin: Plugin) -> None:
+        self.plugin = plugin
         self._observe, self._check, self._suppressed = plugin.observe, plugin.kind.check, plugin.suppressed
         self._items: list[Any] = []
         self._ids: list[str] = []

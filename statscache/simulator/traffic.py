@@ -11,12 +11,11 @@ The distribution:
   from 12 to 16 UTC (four times as busy as at 3 UTC); machines work round the clock. The busiest days have
   about 1.15 times `per_day`.
 - **Mix.** Of a thousand messages about 400 are copr's and 180 koji's and dist-git's for builds by packagers;
-  the rest is listed in `COURSES`. Composes, images and pushes come by the calendar, about 250 messages a day
-  on top.
-- **People and packages** are drawn with the weights 1 / (rank + 8), but koschei and upstream releases take
-any
-  package alike: ten days at the default volume name over 2,000 people and 5,000 packages. The bots `bodhi`,
-  `koschei`, `releng`, `packagerbot` and `anitya` act besides them.
+  the rest is listed in `USUAL`. With the mix `ALL`, one in eleven has one of some 300 rare topics. Composes, images and
+  pushes come by the calendar, about 250 messages a day on top.
+- **People and packages** are drawn with the weights 1 / (rank + 8), but koschei and upstream releases take any
+  package with the same chance: ten days at the default volume name over 2,000 people and 5,000 packages. The bots
+  `bodhi`, `koschei`, `releng`, `packagerbot` and `anitya` act besides them.
 - **Form.** fedmsg's envelope on one line of JSON, 0.9 to 1.2 kB in the mean; ids are unique; timestamps are
   floats of microseconds; every line is in the environment `prod`.
 """
@@ -29,10 +28,10 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from statscache.sources import building, collaborating
-from statscache.sources.building import Event
-from statscache.sources.composing import planned
-from statscache.sources.world import World
+from statscache.simulator import builds, forges, people, services, updates
+from statscache.simulator.composes import planned
+from statscache.simulator.event import Event
+from statscache.simulator.population import Population
 
 _HOUR = 3600
 _DAY = 86400
@@ -62,30 +61,36 @@ MACHINES = Rhythm((100,) * 24, (102, 102, 102, 102, 102, 95, 95))
 class Course(Protocol):
     """Makes one course of events that begins at `at`, in seconds since 1970 UTC, and ends within an hour."""
 
-    def __call__(self, world: World, rng: Random, at: float) -> list[Event]:
+    def __call__(self, population: Population, rng: Random, at: float) -> list[Event]:
         """Return the events of the course."""
 
 
-COURSES: tuple[tuple[int, Rhythm, Course], ...] = (
-    (400, PEOPLE, building.copr_build),
-    (180, PEOPLE, building.koji_build),
-    (70, MACHINES, building.koschei_build),
-    (20, MACHINES, building.koji_repo),
-    (85, PEOPLE, building.bodhi_update),
-    (40, MACHINES, building.openqa_job),
-    (35, MACHINES, building.upstream_release),
-    (30, PEOPLE, collaborating.pagure_issue),
-    (60, PEOPLE, collaborating.pagure_pull_request),
-    (36, PEOPLE, collaborating.github_event),
-    (5, PEOPLE, collaborating.karma),
-    (12, PEOPLE, collaborating.badge),
-    (5, PEOPLE, collaborating.wiki_edit),
-    (10, PEOPLE, collaborating.mail),
-    (4, PEOPLE, collaborating.meeting),
-    (1, PEOPLE, collaborating.blog_post),
-    (7, PEOPLE, collaborating.playbook),
+Mix = tuple[tuple[int, Rhythm, Course], ...]
+"""Kinds of courses: the messages that belong to each, as parts of the sum, and whose rhythm it follows."""
+
+USUAL: Mix = (
+    (400, PEOPLE, builds.copr_build),
+    (180, PEOPLE, builds.koji_build),
+    (70, MACHINES, builds.koschei_build),
+    (20, MACHINES, builds.koji_repo),
+    (85, PEOPLE, updates.bodhi_update),
+    (40, MACHINES, updates.openqa_job),
+    (35, MACHINES, updates.upstream_release),
+    (30, PEOPLE, forges.pagure_issue),
+    (60, PEOPLE, forges.pagure_pull_request),
+    (36, PEOPLE, forges.github_event),
+    (5, PEOPLE, people.karma),
+    (12, PEOPLE, people.badge),
+    (5, PEOPLE, people.wiki_edit),
+    (10, PEOPLE, people.mail),
+    (4, PEOPLE, people.meeting),
+    (1, PEOPLE, people.blog_post),
+    (7, PEOPLE, people.playbook),
 )
-"""Of a thousand messages how many belong to a course of each kind, and whose rhythm it follows."""
+"""The busiest 75 topics; the parts are of a thousand messages."""
+
+ALL: Mix = (*USUAL, (100, PEOPLE, services.rare_event))
+"""Nearly 400 topics, most of them with a few messages a day or fewer."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,7 @@ class Traffic:
         per_day: Messages on an average day.
         people: Persons who take part, at least 1; the bots are not among them.
         packages: Packages that are worked on, at least 1.
+        mix: What goes on.
     """
 
     start: int
@@ -107,6 +113,7 @@ class Traffic:
     per_day: int = 100_000
     people: int = 2500
     packages: int = 6000
+    mix: Mix = USUAL
 
     def __post_init__(self) -> None:
         for name in ("per_day", "people", "packages"):
@@ -124,7 +131,7 @@ def simulate(traffic: Traffic) -> Iterator[bytes]:
 
     Memory is that of the events of about two hours, however long the window.
     """
-    world = World(traffic.people, traffic.packages)
+    population = Population(traffic.people, traffic.packages)
     first_hour, end_hour = traffic.start // _HOUR, -(-traffic.end // _HOUR)
     start, end = traffic.start * _MICROSECONDS, traffic.end * _MICROSECONDS
     first_day = first_hour // 24 - 1
@@ -132,7 +139,7 @@ def simulate(traffic: Traffic) -> Iterator[bytes]:
     for hour in range(first_hour - 1, end_hour):
         if hour % 24 == 0 and hour // 24 > first_day + 1:
             pending += _of_day(traffic.seed, hour // 24)
-        pending += _of_hour(traffic, world, hour)
+        pending += _of_hour(traffic, population, hour)
         pending.sort()
         limit = min(end, (hour + 1) * _HOUR * _MICROSECONDS)
         due = 0
@@ -145,15 +152,16 @@ def simulate(traffic: Traffic) -> Iterator[bytes]:
         del pending[:due]
 
 
-def _of_hour(traffic: Traffic, world: World, hour: int) -> list[tuple[int, bytes]]:
+def _of_hour(traffic: Traffic, population: Population, hour: int) -> list[tuple[int, bytes]]:
     """Return the courses that begin in `hour` (hours since 1970 UTC) as microseconds and lines."""
     rng = Random((traffic.seed << 40) + (hour << 1))
     lines: list[tuple[int, bytes]] = []
-    for parts, rhythm, course in COURSES:
-        wanted = traffic.per_day * parts / 1000 * rhythm.share(hour)
+    whole = sum(parts for parts, _, _ in traffic.mix)
+    for parts, rhythm, course in traffic.mix:
+        wanted = traffic.per_day * parts / whole * rhythm.share(hour)
         made = 0
         while True:
-            events = course(world, rng, (hour + rng.random()) * _HOUR)
+            events = course(population, rng, (hour + rng.random()) * _HOUR)
             # The last course is kept with the chance that makes the mean come out as wanted.
             if made + len(events) * rng.random() > wanted:
                 break

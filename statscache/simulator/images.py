@@ -3,7 +3,7 @@
 from random import Random
 from typing import Any
 
-from statscache.sources.building import ARCHES, Event, hexadecimal
+from statscache.simulator.event import ARCHES, Event, hexadecimal
 
 _REGIONS = {
     "aws": (

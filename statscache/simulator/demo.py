@@ -14,17 +14,14 @@ import orjson
 
 from statscache import layout
 from statscache.exceptions import DemoError
-from statscache.sources.bus import publish_on_bus
-from statscache.sources.simulator import Traffic, simulate
+from statscache.simulator import Traffic, simulate
+from statscache.simulator.bus import publish_on_bus
 from statscache.timeline import DAY, floor
 
 DATABASE = Path("statscache-demo.db")
 SITE = Path("public")
 RATE = 1_500
 """Messages a second on the bus: what one of two slow cores takes, so that the day takes half a minute."""
-
-CROWD = {"per_day": 40_000, "people": 400, "packages": 3_000}
-"""How much goes on, as the simulator takes it."""
 
 INTERVAL = 3
 """Seconds between two publications."""
@@ -119,7 +116,8 @@ def demo(tell: Callable[[Progress], None]) -> Result:
     for path in Path().glob(f"{DATABASE}*"):
         path.unlink()
     day = floor(int(time.time()), DAY) - DAY
-    lines = list(simulate(Traffic(start=day, end=day + DAY + _AFTER, **CROWD)))
+    traffic = Traffic(start=day, end=day + DAY + _AFTER, per_day=40_000, people=400, packages=3_000)
+    lines = list(simulate(traffic))
     before = _published().generation
     endpoint = f"tcp://127.0.0.1:{_free_port()}"
     with tempfile.TemporaryDirectory(prefix="statscache-") as directory:

@@ -6,8 +6,8 @@ They are planned by the UTC day, and a course lasts up to eight hours. A plan fo
 from datetime import UTC, datetime
 from random import Random
 
-from statscache.sources.building import Event
-from statscache.sources.imaging import cloud_images, image_tasks
+from statscache.simulator.event import Event
+from statscache.simulator.images import cloud_images, image_tasks
 
 _PHASES = ("createrepo", "buildinstall", "createiso", "ostree", "image_build")
 _PREFIX = "org.fedoraproject.prod."

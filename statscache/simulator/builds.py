@@ -1,48 +1,20 @@
-"""Simulated courses of events around packages: copr, koji, dist-git, bodhi, tests and upstream releases.
+"""Simulated courses of events of builds: on copr, and on koji with dist-git.
 
 A course is a list of events that belong together. All its events lie within the hour after its first.
 """
 
 from datetime import UTC, datetime
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
-from statscache.sources.world import World
-
-RELEASES = (("rawhide", 46), ("f45", 45), ("f44", 44), ("epel10", 10), ("epel9", 9))
-ARCHES = ("x86_64", "aarch64", "ppc64le", "s390x")
+from statscache.simulator.event import ARCHES, RELEASES, Event, hexadecimal, version
+from statscache.simulator.population import Population
 
 
-class Event(NamedTuple):
-    """One message before it has its envelope.
-
-    Attributes:
-        time: Seconds since 1970 UTC.
-        topic: The whole topic.
-        msg: The body.
-        username: The Unix account of the sending service; None leaves it out.
-    """
-
-    time: float
-    topic: str
-    msg: dict[str, Any]
-    username: str | None
-
-
-def hexadecimal(rng: Random, digits: int) -> str:
-    """Return `digits` random hexadecimal digits."""
-    return f"{rng.getrandbits(4 * digits):0{digits}x}"
-
-
-def version(rng: Random) -> str:
-    """Return a version such as `3.14.2`."""
-    return f"{rng.randrange(12)}.{rng.randrange(30)}.{rng.randrange(20)}"
-
-
-def copr_build(world: World, rng: Random, at: float) -> list[Event]:
+def copr_build(population: Population, rng: Random, at: float) -> list[Event]:
     """A person builds one package in copr for one to four chroots."""
-    user, package = world.person(rng), world.package(rng)
-    owner = user if rng.random() < 0.8 else f"@{world.person(rng)}-team"
+    user, package = population.person(rng), population.package(rng)
+    owner = user if rng.random() < 0.8 else f"@{population.person(rng)}-team"
     build, release = 7_000_000 + rng.randrange(3_000_000), f"{version(rng)}-{1 + rng.randrange(9)}"
     events = []
     for _ in range(1 + rng.randrange(4)):
@@ -129,7 +101,7 @@ def _iso(time: float) -> str:
     return datetime.fromtimestamp(int(time), UTC).isoformat()
 
 
-def _commit(world: World, rng: Random, at: float, who: str, package: str, branch: str, release: str) -> Event:
+def _commit(population: Population, rng: Random, at: float, who: str, package: str, branch: str, release: str) -> Event:
     msg = {
         "commit": {
             "agent": who,
@@ -157,11 +129,11 @@ def _commit(world: World, rng: Random, at: float, who: str, package: str, branch
     return Event(at, "org.fedoraproject.prod.git.receive", msg, "gitolite3")
 
 
-def koji_build(world: World, rng: Random, at: float) -> list[Event]:
+def koji_build(population: Population, rng: Random, at: float) -> list[Event]:
     """A packager (or `releng` or `packagerbot`) commits and builds a package; koji tags and signs it."""
-    package = world.package(rng)
+    package = population.package(rng)
     draw = rng.random()
-    owner = "releng" if draw < 0.06 else "packagerbot" if draw < 0.12 else world.owner(package)
+    owner = "releng" if draw < 0.06 else "packagerbot" if draw < 0.12 else population.owner(package)
     branch, number = RELEASES[rng.randrange(5)]
     dist = f"el{number}" if branch.startswith("epel") else f"fc{number}"
     number_of, release = version(rng), f"{1 + rng.randrange(9)}.{dist}"
@@ -183,7 +155,7 @@ def koji_build(world: World, rng: Random, at: float) -> list[Event]:
     }
     changed = "org.fedoraproject.prod.buildsys.build.state.change"
     events = [
-        _commit(world, rng, at, owner, package, branch, f"{number_of}-{release}"),
+        _commit(population, rng, at, owner, package, branch, f"{number_of}-{release}"),
         _koji_task(rng, opened, task, owner, srpm, "build", "FREE", "OPEN", "noarch"),
         Event(opened + 5, changed, {**state, "completion_time": None, "old": None, "new": 0}, "apache"),
     ]
@@ -242,9 +214,9 @@ def koji_build(world: World, rng: Random, at: float) -> list[Event]:
     return events
 
 
-def koschei_build(world: World, rng: Random, at: float) -> list[Event]:
+def koschei_build(population: Population, rng: Random, at: float) -> list[Event]:
     """The bot `koschei` rebuilds a package as a scratch build and tells whether it still builds."""
-    package, task = world.any_package(rng), 120_000_000 + rng.randrange(30_000_000)
+    package, task = population.any_package(rng), 120_000_000 + rng.randrange(30_000_000)
     srpm, ended = f"{package}-{version(rng)}-1.fc46.src.rpm", at + 200 + rng.random() * 2400
     failed = rng.random() < 0.1
     events = [
@@ -267,7 +239,7 @@ def koschei_build(world: World, rng: Random, at: float) -> list[Event]:
     return events
 
 
-def koji_repo(world: World, rng: Random, at: float) -> list[Event]:
+def koji_repo(population: Population, rng: Random, at: float) -> list[Event]:
     """Koji regenerates the repository of a build tag."""
     msg = {
         "instance": "primary",
@@ -278,168 +250,4 @@ def koji_repo(world: World, rng: Random, at: float) -> list[Event]:
     return [
         Event(at, "org.fedoraproject.prod.buildsys.repo.init", msg, "apache"),
         Event(at + 120 + rng.random() * 600, "org.fedoraproject.prod.buildsys.repo.done", msg, "apache"),
-    ]
-
-
-def bodhi_update(world: World, rng: Random, at: float) -> list[Event]:
-    """A packager submits an update to testing; the bot `bodhi` and up to three people comment on it."""
-    package = world.package(rng)
-    submitter = world.owner(package)
-    branch, number = RELEASES[1 + rng.randrange(4)]
-    epel = branch.startswith("epel")
-    nvr = f"{package}-{version(rng)}-1.{'el' if epel else 'fc'}{number}"
-    alias = f"FEDORA-{'EPEL-' if epel else ''}2026-{hexadecimal(rng, 10)}"
-    release = {
-        "branch": branch,
-        "dist_tag": branch,
-        "id_prefix": "FEDORA-EPEL" if epel else "FEDORA",
-        "locked": False,
-        "composed_by_bodhi": True,
-        "candidate_tag": f"{branch}-updates-candidate",
-        "state": "current",
-        "long_name": f"Fedora {'EPEL ' if epel else ''}{number}",
-        "name": branch.upper(),
-        "version": str(number),
-        "stable_tag": f"{branch}-updates",
-        "testing_tag": f"{branch}-updates-testing",
-        "eol": "2027-05-19",
-    }
-    update: dict[str, Any] = {
-        "alias": alias,
-        "autokarma": True,
-        "autotime": True,
-        "bugs": [
-            {
-                "bug_id": 2_000_000 + rng.randrange(500_000),
-                "feedback": [],
-                "parent": False,
-                "security": False,
-                "title": f"{nvr} is available",
-            }
-        ],
-        "builds": [{"epoch": 0, "nvr": nvr, "signed": True, "type": "rpm", "release_id": number}],
-        "close_bugs": True,
-        "comments": [],
-        "critpath": False,
-        "date_approved": None,
-        "date_modified": None,
-        "date_pushed": None,
-        "date_submitted": int(at),
-        "display_name": "",
-        "karma": 0,
-        "locked": False,
-        "meets_testing_requirements": False,
-        "notes": f"Automatic update for {nvr}.\n\n##### **Changelog**\n\n"
-        f"```\n* {package}: new upstream release, see the project's notes for what changed and why.\n```",
-        "pushed": False,
-        "release": release,
-        "request": "testing",
-        "require_bugs": True,
-        "require_testcases": False,
-        "severity": "unspecified",
-        "stable_days": 7,
-        "stable_karma": 3,
-        "status": "pending",
-        "submitter": submitter,
-        "suggest": "unspecified",
-        "test_gating_status": "waiting",
-        "title": nvr,
-        "type": "bugfix",
-        "unstable_karma": -3,
-        "updateid": alias,
-        "url": f"https://bodhi.fedoraproject.org/updates/{alias}",
-        "user": {"email": None, "groups": [{"name": "packager"}], "id": rng.randrange(9000), "name": submitter},
-        "version_hash": hexadecimal(rng, 40),
-    }
-    prefix = "org.fedoraproject.prod.bodhi."
-    events = [Event(at, prefix + "update.request.testing", {"agent": submitter, "update": update}, "bodhi")]
-    commenters = ["bodhi"] + [world.person(rng) for _ in range(rng.randrange(4))]
-    for place, who in enumerate(commenters):
-        time = at + place * (60 + rng.random() * 800)
-        comment = {
-            "author": who,
-            "bug_feedback": [],
-            "id": rng.randrange(5_000_000),
-            "karma": 0 if who == "bodhi" else 1,
-            "karma_critpath": 0,
-            "testcase_feedback": [],
-            "timestamp": int(time),
-            "update_alias": alias,
-            "update_id": rng.randrange(900_000),
-            "update_title": nvr,
-            "user": {"id": 1, "name": who},
-            "text": f"This update has been submitted for testing by {submitter}."
-            if who == "bodhi"
-            else "Works for me, no regressions seen since yesterday.",
-        }
-        slim = {key: update[key] for key in ("alias", "builds", "status", "release", "request", "title", "user")}
-        msg = {"agent": who, "comment": {**comment, "update": slim}}
-        events.append(Event(time, prefix + "update.comment", msg, "bodhi"))
-    return events
-
-
-def upstream_release(world: World, rng: Random, at: float) -> list[Event]:
-    """Anitya sees a new upstream release and the-new-hotness files a bug for it."""
-    package = world.any_package(rng)
-    new, old = version(rng), version(rng)
-    project = {
-        "backend": "GitHub",
-        "created_on": at - 90_000_000,
-        "ecosystem": "pypi",
-        "id": rng.randrange(400_000),
-        "homepage": f"https://{package.lower()}.example.org/",
-        "name": package,
-        "regex": None,
-        "updated_on": int(at),
-        "version": new,
-        "version_url": f"example/{package}",
-        "versions": [new, old],
-    }
-    message = {
-        "agent": "anitya",
-        "odd_change": False,
-        "old_version": old,
-        "project": project,
-        "upstream_version": new,
-        "packages": [{"distro": "Fedora", "package_name": package}],
-        "versions": [new, old],
-    }
-    topic = "org.release-monitoring.prod.anitya.project.version.update"
-    trigger = {"topic": topic, "msg": {"project": {"name": package, "version": new}}, "timestamp": int(at)}
-    bug = {"bug_id": 2_000_000 + rng.randrange(500_000), "component": package}
-    return [
-        Event(at, topic, {"distro": None, "message": message, "project": project}, "anitya"),
-        Event(
-            at + 30,
-            "org.fedoraproject.prod.hotness.update.bug.file",
-            {"bug": bug, "package": package, "trigger": trigger},
-            "hotness",
-        ),
-    ]
-
-
-def openqa_job(world: World, rng: Random, at: float) -> list[Event]:
-    """OpenQA creates a job for an update and reports its result."""
-    job = {
-        "ARCH": ARCHES[rng.randrange(2)],
-        "BUILD": f"Update-FEDORA-2026-{hexadecimal(rng, 10)}",
-        "FLAVOR": "updates-server",
-        "HDD_1": "disk_f45_server_3_x86_64.qcow2",
-        "MACHINE": "64bit",
-        "TEST": ("base_selinux", "server_cockpit_default", "desktop_browser", "realmd_join")[rng.randrange(4)],
-        "id": 3_000_000 + rng.randrange(900_000),
-        "remaining": rng.randrange(60),
-        "group_id": 2,
-    }
-    result = {
-        **job,
-        "result": "passed" if rng.random() < 0.93 else "failed",
-        "newbuild": None,
-        "reason": None,
-        "bugref": None,
-        "group_id": 2,
-    }
-    return [
-        Event(at, "org.fedoraproject.prod.openqa.job.create", job, "geekotest"),
-        Event(at + 300 + rng.random() * 2700, "org.fedoraproject.prod.openqa.job.done", result, "geekotest"),
     ]

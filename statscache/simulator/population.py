@@ -1,7 +1,7 @@
 """The people and packages of the simulated project: invented, the same for every seed, and used unevenly.
 
 A few are in almost every message and most are rare, as in life: the draw of rank *r* has the weight 1 / (r +
-8). A smaller world is the head of a larger one. All draws use integers and IEEE arithmetic only, never the C
+8). A smaller population is the head of a larger one. All draws use integers and IEEE arithmetic only, never the C
 library's mathematics, so they agree on every machine.
 """
 
@@ -76,7 +76,7 @@ def _weights(count: int) -> list[int]:
     return list(accumulate(_ZIPF_SCALE // (rank + _ZIPF_OFFSET) for rank in range(count)))
 
 
-class World:
+class Population:
     """People and packages to draw from.
 
     Attributes:
