@@ -12,11 +12,13 @@ from sqlalchemy import Connection, Select, func, select
 
 from statscache.kinds import buckets, keys
 from statscache.kinds.base import Days, Dirty, KeyDocument, KeyPart, State
-from statscache.kinds.counter import CounterKind
+from statscache.kinds.counter import TOTAL, CounterKind
+from statscache.kinds.presentation import Column, Row
 from statscache.kinds.sums import Sums
 from statscache.kinds.tables import key, key_day, key_part
 from statscache.store.bulk import Upsert, among
-from statscache.timeline import DAILY, DAY, Resolution, floor
+from statscache.timeline import DAILY, DAY, Resolution
+from statscache.windows import LAST_7D, LAST_30D, Window
 
 LEADERS = 100
 """Rows of `latest`."""
@@ -40,6 +42,8 @@ _add_parts = {"sqlite": _adding_parts(func.min), "postgresql": _adding_parts(fun
 
 class CounterByKeyKind(CounterKind):
     """Sums of amounts; of an unbounded counter, each of whose keys has a document."""
+
+    columns = (TOTAL, *map(Column.of, (LAST_7D, LAST_30D)))
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
@@ -80,12 +84,20 @@ class CounterByKeyKind(CounterKind):
     def _shown(self, query: Select[Any]) -> Select[Any]:
         return query.order_by(key.c.total.desc(), key.c.dimensions).limit(LEADERS)
 
-    def _trailing(self, state: State, through: int, digests: Sequence[int]) -> dict[str, dict[int, int]]:
-        day = floor(through, DAY)
-        return {
-            "last_7d": _sums(state, day - 7 * DAY, day, digests),
-            "last_30d": _sums(state, day - 30 * DAY, day, digests),
-        }
+    def _sums(self, state: State, window: Window, through: int, digests: Sequence[int]) -> dict[int, int]:
+        return _sums(state, *window.bounds(through), digests)
+
+    def main_column(self, rows: Sequence[Row]) -> Column:
+        # Rows are the greatest by total, which are not the greatest of a window.
+        return TOTAL
+
+    @property
+    def adds_up(self) -> bool:
+        return False
+
+    @property
+    def badge_window(self) -> None:
+        return None
 
     def key_documents(self, state: State, digests: Sequence[int]) -> Iterator[KeyDocument]:
         breakdown = self.plugin.breakdown

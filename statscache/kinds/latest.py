@@ -16,8 +16,11 @@ from sqlalchemy import Connection, delete, func, select, tuple_
 from statscache import canonical
 from statscache.exceptions import YieldError
 from statscache.kinds import keys
-from statscache.kinds.base import Column, Dirty, Kind, Observation, State, Statistic
+from statscache.kinds.base import Dirty, Kind, Observation, State, Statistic
+from statscache.kinds.invariants import KEY_HAS_PLUGIN, has_key
 from statscache.kinds.keys import Key
+from statscache.kinds.presentation import Column
+from statscache.kinds.search import JSON
 from statscache.kinds.tables import entry, key
 from statscache.store.bulk import Upsert, among
 
@@ -58,8 +61,12 @@ class LatestKind(Kind):
     """The newest entries of each key; one of each, unless a variant keeps more."""
 
     name = "Latest"
-    tables = (key, entry)
+    description = "Latest: the newest value of each key, however old it is, with its time."
+    rows_are = "{unit}"
     columns = (Column("timestamp", "Time", is_number=False),)
+    tables = (key, entry)
+    searched = (JSON(entry, "value"),)
+    invariants = (KEY_HAS_PLUGIN, has_key(entry))
 
     @property
     def kept(self) -> int:
@@ -127,6 +134,8 @@ class LogKind(LatestKind):
     """The newest entries of each key, as many as the plugin says."""
 
     name = "Log"
+    description = "Log: the newest entries of each key, newest first."
+    rows_are = "{unit}, the newest"
     plugin: Logging
 
     @property

@@ -7,7 +7,7 @@ clock, so a document that is rendered twice for one state has the same bytes.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, cast
 
-from statscache import canonical, schemas
+from statscache import canonical, kinds, schemas
 from statscache.kinds import keys
 from statscache.kinds.base import KeyDocument
 from statscache.plugins import Plugin, State
@@ -15,12 +15,6 @@ from statscache.render import csv, own
 from statscache.render.badge import badge
 from statscache.store.coverage import Interval, union
 from statscache.timeline import Period, Resolution, floor
-
-_COLUMNS = (
-    *("timestamp", "total", "last_24h", "last_7d", "last_30d"),
-    *("last_day", "last_week", "last_month", "start", "stop", "duration"),
-)
-"""What stands behind the dimensions in a table, in this order; other fields follow by name."""
 
 
 class Document(NamedTuple):
@@ -206,6 +200,6 @@ def clipped(gaps: Sequence[Interval], oldest: int | None, through: int | None) -
 
 
 def _columns(dimensions: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str]:
-    known = [*dimensions, *_COLUMNS]
+    known = [*dimensions, *(column.name for column in kinds.columns())]
     fields = {name for row in rows for name in row} | set(dimensions)
     return [name for name in known if name in fields] + sorted(fields - set(known))

@@ -71,16 +71,8 @@ class _Documents:
         fixed = [path for path in self._entries if "/series/" not in path or path.endswith("/index.json")]
         fixed.sort(key=lambda path: (not path.endswith("/latest.json"), path))
         return PluginView(
-            name=plugin.name,
-            title=plugin.title,
-            summary=plugin.summary,
-            definition=plugin.definition,
-            kind=plugin.kind.name,
-            unit=plugin.unit,
-            dimensions=plugin.dimensions,
-            topics=plugin.topics,
-            unbounded=plugin.unbounded,
-            people=plugin.people,
+            info=rendered.info,
+            kind=plugin.kind,
             state=rendered.state,
             last_event=rendered.row.newest,
             through=latest["through"] if latest else None,

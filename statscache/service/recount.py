@@ -13,7 +13,7 @@ from statscache.ingest.combining import Placed, combine
 from statscache.ingest.fold import fold
 from statscache.ingest.observing import Observed, observe
 from statscache.message import Message
-from statscache.plugins import Plugin, Table
+from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
 from statscache.service.installation import Installation
@@ -88,7 +88,7 @@ def recount(installation: Installation, tell: Callable[[int, int], None]) -> Ite
 
 def _excuse(plugin: Plugin, row: Position | None, end: Head, removed: Removed) -> str:
     """Say why a plugin cannot be compared; nothing if it can."""
-    if isinstance(plugin, Table):
+    if not plugin.kind.follows_from_yields:
         return "it keeps rows by rules of its own, which may depend on more than messages"
     if row is None or row.position != end.position:
         return "it has not folded the whole journal"
