@@ -120,7 +120,12 @@ DAMAGES = {
     "UPDATE bucket SET value = value + 1 WHERE width = 86400": "the days of a key do not add up to its total",
     "UPDATE bucket SET value = value + 1 WHERE width = 3600": "the hours of a key do not add up to its days",
     "DELETE FROM bucket WHERE width = 60 AND start % 86400 = 0": "the minutes of a key do not add up to its hours",
-    "UPDATE key_part SET total = total + 1": "the parts of a key do not add up to its total",
+    "DELETE FROM key_quarter WHERE key = (SELECT MIN(key) FROM key_quarter)": "the days of a key do not add up to its",
+    "UPDATE key SET parts = (SELECT k.parts FROM key k WHERE k.plugin = key.plugin AND k.total <> key.total LIMIT 1)"
+    " WHERE parts IS NOT NULL": "the parts of a key do not add up to its total",
+    "DELETE FROM part": "the parts of a key do not add up to its total",
+    "DELETE FROM member_set WHERE width = 604800": "the members of a bucket are not as many as its number",
+    "UPDATE member_set SET data = (SELECT MIN(data) FROM key_quarter)": "the members of a bucket are not as many as",
     "DELETE FROM object WHERE name LIKE '%.csv'": "a file of the published tree has no object",
     "DELETE FROM object WHERE name IN (SELECT manifest FROM snapshot)": "a manifest has no object",
     "INSERT INTO object VALUES ('00.json', 0, '')": "nothing refers to an object",

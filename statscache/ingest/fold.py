@@ -78,7 +78,8 @@ def fold(
         quarantine.keep_message(connection, plugin.name, place, failure.reason, source, failure.size)
     if dirty or len(failures) > len(combined.failures):
         row.revision += 1
-        positions.mark(connection, row, dirty)
+        documents = [(each.document, each.number) for each in dirty if not each.keys]
+        positions.mark(connection, row, documents, b"".join(each.keys for each in dirty))
     if oldest is not None and newest is not None:
         row.oldest = oldest if row.oldest is None else min(row.oldest, oldest)
         row.newest = newest if row.newest is None else max(row.newest, newest)

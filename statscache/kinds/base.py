@@ -42,13 +42,17 @@ class Statistic(Protocol):
 
 
 class Dirty(NamedTuple):
-    """A document whose bytes may have changed: `latest`, `key` (number: its digest), or a resolution's name and period.
+    """A document whose bytes may have changed: `latest`, or a resolution's name and period; or documents of `keys`.
 
-    For a resolution, `number` is the start of the period in seconds since 1970 UTC.
+    Attributes:
+        document: Its name.
+        number: For a resolution, the start of the period in seconds since 1970 UTC.
+        keys: For keys, all that changed; see `statscache.store.changed_keys`.
     """
 
     document: str
     number: int = 0
+    keys: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

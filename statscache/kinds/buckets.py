@@ -5,7 +5,8 @@ A bucket is told from others by the width of its resolution, its start, and its 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, delete, func, select
 
@@ -14,6 +15,9 @@ from statscache.kinds.base import State
 from statscache.kinds.tables import bucket, key
 from statscache.store.bulk import Upsert
 from statscache.timeline import Resolution
+
+if TYPE_CHECKING:
+    from statscache.kinds.reduced import Sightings, Sums
 
 add = Upsert(bucket, lambda table, new: {"value": table.c.value + new.value})
 """Adds values to buckets: rows of plugin, width, start, key, value."""
@@ -26,6 +30,7 @@ def _adding_keys(least: Callable[..., Any], greatest: Callable[..., Any]) -> Ups
             "total": table.c.total + new.total,
             "first": least(table.c.first, new.first),
             "last": greatest(table.c.last, new.last),
+            "parts": new.parts,
         },
     )
 
@@ -36,15 +41,29 @@ _add_keys = {
 }
 
 
-def add_keys(connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Add totals to keys, and widen their times: rows of plugin, key, dimensions, total, first, last."""
-    _add_keys[connection.dialect.name](connection, rows)
+def add_keys(
+    state: State, new: "Sums | Sightings", totals: Sequence[int], parts: Sequence[bytes] | None = None
+) -> None:
+    """Add totals to the keys of a batch, widen their times, and store what they now have of parts, if they have any."""
+    columns = new.keys.tolist(), new.stored, totals, new.first.tolist(), new.last.tolist()
+    rows = zip(repeat(state.plugin), *columns, repeat(None) if parts is None else parts)
+    _add_keys[state.connection.dialect.name](state.connection, sorted(rows))
 
 
 def kept_from(resolution: Resolution, through: int | None) -> int:
     """Return the start of the oldest bucket that is kept; 0 if all are."""
     start = None if through is None else resolution.kept_from(through)
     return 0 if start is None else start
+
+
+def add_values(state: State, resolution: Resolution, new: "Sums") -> set[int]:
+    """Add the sums of a batch to the buckets of a resolution that are kept, and return the starts of these."""
+    of = new.buckets[resolution.width]
+    kept = of.start >= kept_from(resolution, state.through)
+    columns = of.start[kept].tolist(), new.keys[of.key[kept]].tolist(), of.value[kept].tolist()
+    rows = sorted(zip(*columns, strict=True))
+    add(state.connection, [(state.plugin, resolution.width, *row) for row in rows])
+    return {*columns[0]}
 
 
 def drop_expired(state: State, resolution: Resolution) -> None:

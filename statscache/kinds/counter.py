@@ -4,21 +4,21 @@ A bounded counter keeps buckets of three widths, filed by time. One that is unbo
 `counter_by_key`.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from types import EllipsisType
 from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import Connection, Select, delete, func, select
 
 from statscache.exceptions import YieldError
-from statscache.kinds import buckets, keys, leaders, sums
+from statscache.kinds import buckets, keys, sums
 from statscache.kinds.base import Dirty, Extent, Kind, Observation, State, Statistic
-from statscache.kinds.invariants import ADDING_UP, KEY_HAS_PLUGIN, has_key
+from statscache.kinds.invariants import ADDING_UP, DAYS_ADD_UP, KEY_HAS_PLUGIN, PARTS_ADD_UP, has_key
 from statscache.kinds.presentation import Column, Row, first_counted
 from statscache.kinds.search import StoredKeys
 from statscache.kinds.sums import Counted, Sums
-from statscache.kinds.tables import bucket, key, key_day, key_part
+from statscache.kinds.tables import bucket, key, key_quarter
+from statscache.kinds.tables import part as part_table
 from statscache.kinds.tally import Answers, Tally
 from statscache.store.bulk import among
 from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution
@@ -49,9 +49,9 @@ class CounterKind(Kind):
     columns = (TOTAL, *map(Column.of, (LAST_24H, LAST_7D, LAST_30D)))
     card_columns = (*map(Column.of, (LAST_7D, LAST_30D)), TOTAL)
     ordered_by = TOTAL.name
-    tables = (key, bucket, key_day, key_part)
-    searched = (StoredKeys(key_part, "part"),)
-    invariants = (KEY_HAS_PLUGIN, *map(has_key, (bucket, key_day, key_part)), *ADDING_UP)
+    tables = (key, bucket, key_quarter, part_table)
+    searched = (StoredKeys(part_table, "name"),)
+    invariants = (KEY_HAS_PLUGIN, *map(has_key, (bucket, key_quarter)), *ADDING_UP, DAYS_ADD_UP, PARTS_ADD_UP)
     takes_depends_on = True
     plugin: Counting
 
@@ -100,24 +100,13 @@ class CounterKind(Kind):
         return sums.of_values(tally, answers, divided=self.plugin.breakdown is not None)
 
     def merge(self, state: State, combined: Sums) -> set[Dirty]:
-        buckets.add_keys(
-            state.connection,
-            [
-                (state.plugin, digest, combined.stored[digest], total, combined.first[digest], combined.last[digest])
-                for digest, total in combined.totals.items()
-            ],
-        )
-        return {Dirty("latest"), *self._add_values(state, combined)}
+        from statscache.kinds.conversion import sums_as_columns
 
-    def _add_values(self, state: State, combined: Sums) -> set[Dirty]:
-        """Add what is kept besides the totals, and return which documents that concerns."""
-        dirty: set[Dirty] = set()
+        new = sums_as_columns(combined, [resolution.width for resolution in self.resolutions])
+        buckets.add_keys(state, new, new.totals.tolist())
+        dirty = {Dirty("latest")}
         for resolution in self.resolutions:
-            width = resolution.width
-            rolled = _rolled_up(combined.buckets, width, buckets.kept_from(resolution, state.through))
-            rows = [(state.plugin, width, start, digest, value) for (start, digest), value in rolled.items()]
-            buckets.add(state.connection, rows)
-            starts = {start for start, _ in rolled}
+            starts = buckets.add_values(state, resolution, new)
             dirty |= {Dirty(resolution.name, resolution.period_start(start)) for start in starts}
             buckets.drop_expired(state, resolution)
         return dirty
@@ -128,11 +117,15 @@ class CounterKind(Kind):
 
     def remove_keys(self, state: State, digests: Collection[int]) -> Extent:
         connection, plugin = state.connection, state.plugin
-        for table in self.tables:
+        for table in (key, bucket):
             gone = among(connection, table.c.key, [*digests])
             connection.execute(delete(table).where(table.c.plugin == plugin, gone))
+        self._take_out_days(state, digests)
         left = select(func.min(key.c.first), func.max(key.c.last)).where(key.c.plugin == plugin)
         return Extent(*connection.execute(left).one())
+
+    def _take_out_days(self, state: State, digests: Collection[int]) -> None:
+        """Remove the days of keys where they are not in buckets."""
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         yield from buckets.dump(connection, plugin, self.resolutions, through)
@@ -179,11 +172,15 @@ class CounterKind(Kind):
         self, state: State, days: int | None, part: str | EllipsisType | None, limit: int
     ) -> list[dict[str, Any]]:
         """Return the keys with the greatest sums; see `statscache.plugins.Counter.leaders`."""
+        from statscache.kinds import leaders
+
         found = leaders.leaders(state, days, self._stored(part), limit, by_key=self.plugin.unbounded)
         return [{**self.record(stored), "value": value} for stored, value in found]
 
     def newcomers(self, state: State, days: int, part: str | EllipsisType | None) -> list[list[int]]:
         """Return how many keys were first seen on each day; see `statscache.plugins.Counter.newcomers`."""
+        from statscache.kinds import leaders
+
         return leaders.newcomers(state, days, self._stored(part))
 
     def newcomers_by_part(self, state: State, days: int) -> list[tuple[int, str | None, int]]:
@@ -192,6 +189,8 @@ class CounterKind(Kind):
         Raises:
             ValueError: The plugin does not divide its numbers.
         """
+        from statscache.kinds import leaders
+
         if self.plugin.breakdown is None:
             raise ValueError(f"plugin {self.plugin.name} was asked for newcomers by part, but declares no `breakdown`")
         return [(day, keys.load(part)[0], number) for day, part, number in leaders.newcomers_by_part(state, days)]
@@ -207,13 +206,3 @@ class CounterKind(Kind):
         if self.plugin.breakdown is None:
             raise ValueError(f"plugin {self.plugin.name} was asked for the part {part!r}, but declares no `breakdown`")
         return keys.stored((part,))
-
-
-def _rolled_up(new: Mapping[int, Mapping[int, int]], width: int, kept_from: int) -> Mapping[tuple[int, int], int]:
-    """Return the sums in wider buckets, by start and digest of the key; those before `kept_from` are left out."""
-    rolled: dict[tuple[int, int], int] = defaultdict(int)
-    for start, of in new.items():
-        if start >= kept_from:
-            for digest, value in of.items():
-                rolled[start - start % width, digest] += value
-    return rolled

@@ -5,8 +5,7 @@ week. So the members of each day, week and month are kept, as 64 bits of their d
 when a member is new in it. What is new in no day is new in no week and no month, and is not even looked for there.
 """
 
-from collections import Counter as Counts
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +14,11 @@ from sqlalchemy import Connection, select
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys
 from statscache.kinds.base import Dirty, Kind, Observation, State, Statistic
-from statscache.kinds.invariants import KEY_HAS_PLUGIN, has_key
+from statscache.kinds.invariants import KEY_HAS_PLUGIN, MEMBERS_ARE_COUNTED, has_key
 from statscache.kinds.presentation import Column, Row, first_counted
 from statscache.kinds.search import Digests, member_digest, member_digests
-from statscache.kinds.tables import bucket, key, member
+from statscache.kinds.tables import bucket, key, member, member_set
 from statscache.kinds.tally import Answers, Tally
-from statscache.store.bulk import insert_new
 from statscache.timeline import DAILY, DAY, MONTHLY, WEEKLY, Resolution
 from statscache.windows import LAST_DAY, LAST_MONTH, LAST_WEEK
 
@@ -62,9 +60,9 @@ class DistinctKind(Kind):
     columns = tuple(map(Column.of, (LAST_DAY, LAST_WEEK, LAST_MONTH)))
     card_columns = columns
     is_additive = False
-    tables = (key, bucket, member)
-    searched = (Digests(member, "member"),)
-    invariants = (KEY_HAS_PLUGIN, *map(has_key, (bucket, member)))
+    tables = (key, bucket, member, member_set)
+    searched = (Digests(member, "digest"),)
+    invariants = (KEY_HAS_PLUGIN, *map(has_key, (bucket, member_set)), MEMBERS_ARE_COUNTED)
     takes_depends_on = True
 
     def __init__(self, plugin: Statistic) -> None:
@@ -134,36 +132,30 @@ class DistinctKind(Kind):
         return DAY
 
     def merge(self, state: State, combined: Sightings) -> set[Dirty]:
-        connection, plugin, first, last = state.connection, state.plugin, combined.first, combined.last
-        new = insert_new(connection, member, [(plugin, DAY, *seen) for seen in combined.seen])
-        days = Counts(digest for _, _, _, digest, _ in new)
-        stored = combined.stored.items()
-        rows = [(plugin, digest, name, days[digest], first[digest], last[digest]) for digest, name in stored]
-        buckets.add_keys(connection, rows)
+        from statscache.kinds import member_sets
+        from statscache.kinds.conversion import sightings_as_columns
+
+        new = sightings_as_columns(combined.seen, combined.stored, combined.first, combined.last)
+        totals, touched = member_sets.add_sightings(state, new, self.resolutions)
+        buckets.add_keys(state, new, totals)
         # The documents of the newest message's day, week and month tell its time, also where no number changed.
-        newest = max(last.values())
-        moved = newest if state.newest is None or newest > state.newest else None
+        newest = int(new.last.max())
+        moved = state.newest is None or newest > state.newest
         dirty = {Dirty("latest")}
-        if moved is not None:
-            dirty |= {Dirty(each.name, each.period(moved).start) for each in self.resolutions}
-        dirty |= self._count(state, DAILY, new)
-        for resolution in (WEEKLY, MONTHLY):
-            starts = {day: resolution.floor(day) for day in {row[2] for row in new}}
-            seen = sorted({(plugin, resolution.width, starts[row[2]], *row[3:]) for row in new})
-            dirty |= self._count(state, resolution, insert_new(connection, member, seen))
+        for resolution, starts in zip(self.resolutions, touched, strict=True):
+            if moved:
+                starts.add(newest)
+            dirty |= {Dirty(resolution.name, resolution.period(start).start) for start in starts}
         return dirty
 
-    def _count(self, state: State, resolution: Resolution, new: Iterable[MemberRow]) -> set[Dirty]:
-        counts = Counts(row[:4] for row in new)
-        buckets.add(state.connection, [(*row, number) for row, number in counts.items()])
-        return {Dirty(resolution.name, resolution.period_start(start)) for start in {row[2] for row in counts}}
-
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
+        from statscache.kinds import member_sets
+
         yield from buckets.dump(connection, plugin, self.resolutions, through)
         names = buckets.names(connection, plugin)
-        query = select(member).where(member.c.plugin == plugin).order_by(*member.primary_key)
-        for row in connection.execute(query):
-            yield ("member", row.width, row.start, names[row.key], row.member)
+        for width, start, digest, members in member_sets.dump(connection, plugin):
+            for each in members:
+                yield ("member", width, start, names[digest], each)
 
     def latest(self, state: State) -> list[dict[str, Any]]:
         if state.through is None:

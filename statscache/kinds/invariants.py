@@ -1,6 +1,6 @@
 """What must hold in the tables of kinds, as `statscache db check` looks for what breaks it."""
 
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table
 
 from statscache.store.invariants import REBUILD, RESTORE, Invariant
 from statscache.timeline import DAILY, HOURLY, MINUTELY
@@ -22,22 +22,35 @@ def has_key(table: Table) -> Invariant:
     )
 
 
+def _days(connection: Connection) -> str | None:
+    from statscache.kinds import adding_up
+
+    return adding_up.days(connection)
+
+
+def _parts(connection: Connection) -> str | None:
+    from statscache.kinds import adding_up
+
+    return adding_up.parts_of_keys(connection)
+
+
+def _members(connection: Connection) -> str | None:
+    from statscache.kinds import adding_up
+
+    return adding_up.members(connection)
+
+
+DAYS_ADD_UP = Invariant("the days of a key do not add up to its total", _days, REBUILD)
+PARTS_ADD_UP = Invariant("the parts of a key do not add up to its total", _parts, REBUILD)
+MEMBERS_ARE_COUNTED = Invariant("the members of a bucket are not as many as its number", _members, REBUILD)
+
 ADDING_UP = (
-    *(
-        Invariant(
-            f"the {parts} of a key do not add up to its total",
-            f"SELECT p.name FROM key k JOIN plugin p ON p.id = k.plugin JOIN (SELECT plugin, key, SUM(value) AS sum"
-            f" FROM ({rows}) rows GROUP BY plugin, key) s ON s.plugin = k.plugin AND s.key = k.key"
-            " WHERE s.sum <> k.total",
-            REBUILD,
-        )
-        for parts, rows in {
-            "days": (
-                "SELECT plugin, key, value FROM bucket WHERE width = 86400"
-                " UNION ALL SELECT plugin, key, value FROM key_day"
-            ),
-            "parts": "SELECT plugin, key, total AS value FROM key_part",
-        }.items()
+    Invariant(
+        "the days of a key do not add up to its total",
+        "SELECT p.name FROM key k JOIN plugin p ON p.id = k.plugin JOIN (SELECT plugin, key, SUM(value) AS sum"
+        " FROM bucket WHERE width = 86400 GROUP BY plugin, key) s ON s.plugin = k.plugin AND s.key = k.key"
+        " WHERE s.sum <> k.total",
+        REBUILD,
     ),
     *(
         Invariant(
@@ -53,4 +66,4 @@ ADDING_UP = (
         for unit, fine, sums, coarse in (("minutes", MINUTELY, "hours", HOURLY), ("hours", HOURLY, "days", DAILY))
     ),
 )
-"""Buckets, days and parts of counters add up to totals, and finer buckets to coarser ones."""
+"""Buckets of days add up to totals, and finer buckets to coarser ones."""

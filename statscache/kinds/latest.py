@@ -94,7 +94,7 @@ class LatestKind(Kind):
     def merge(self, state: State, combined: Entries) -> set[Dirty]:
         connection, plugin = state.connection, state.plugin
         digests = {name: keys.digest(name) for name in combined}
-        _add_keys(connection, [(plugin, digest, keys.stored(name), 0, 0, 0) for name, digest in digests.items()])
+        _add_keys(connection, [(plugin, digest, keys.stored(name), 0, 0, 0, None) for name, digest in digests.items()])
         _add_entries(connection, [(plugin, digests[name], *row) for name, rows in combined.items() for row in rows])
         self._trim(state, [*digests.values()])
         return {Dirty("latest")}

@@ -1,15 +1,23 @@
 """Who counts most, and who is new: queries over the keys of a counter, for documents of a plugin's own."""
 
-from typing import Any
+from collections.abc import Iterator
 
-from sqlalchemy import Label, Select, Table, func, select
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import func, select
 
+from statscache.kinds import days as filed
+from statscache.kinds import parts
 from statscache.kinds.base import State
-from statscache.kinds.tables import bucket, key, key_day, key_part
+from statscache.kinds.packed import Whole, starts, sums
+from statscache.kinds.tables import bucket, key
+from statscache.store.bulk import Lookup
 from statscache.timeline import DAY, floor
 
 Leader = tuple[bytes, int]
 """A key as it is stored, and its sum."""
+
+_lookup = Lookup(key, "key", "dimensions")
 
 
 def leaders(state: State, days: int | None, part: bytes | None, limit: int, *, by_key: bool) -> list[Leader]:
@@ -24,59 +32,105 @@ def leaders(state: State, days: int | None, part: bytes | None, limit: int, *, b
     """
     if state.through is None:
         return []
-    query = _all_time(state, part) if days is None else _in_days(state, days, part, by_key=by_key)
-    query = query.order_by(query.selected_columns.value.desc(), key.c.dimensions).limit(limit)
-    return [(row.dimensions, int(row.value)) for row in state.connection.execute(query)]
+    number = None if part is None else _number(state, part)
+    if part is not None and number is None:
+        return []
+    if days is None and number is None:
+        return _all_time(state, limit)
+    end = floor(state.through, DAY)
+    if days is not None and not by_key:
+        return _in_buckets(state, end - days * DAY, end, limit)
+    found = _of_part(state, number) if days is None else _in_days(state, end - days * DAY, end, number)
+    return _greatest(state, *_added_up(found), limit)
 
 
 def newcomers(state: State, days: int, part: bytes | None) -> list[list[int]]:
     """Return `[start of the day, number of keys that were seen first on it]`, oldest first; see `leaders`."""
     if state.through is None:
         return []
-    day, query = _first_seen(key if part is None else key_part, state.plugin, state.through, days)
-    if part is not None:
-        query = query.where(key_part.c.part == part)
-    return [[start, number] for start, number in state.connection.execute(query.group_by(day).order_by(day))]
+    end = floor(state.through, DAY)
+    if part is None:
+        day = (key.c.first - key.c.first % DAY).label("day")
+        begins = key.c.plugin == state.plugin, key.c.first >= end - days * DAY, key.c.first < end
+        query = select(day, func.count()).where(*begins).group_by(day).order_by(day)
+        return [[start, number] for start, number in state.connection.execute(query)]
+    day_of, part_of = _first_seen(state, end - days * DAY, end)
+    counted = np.unique(day_of[part_of == _number(state, part)], return_counts=True)
+    return [[start, number] for start, number in zip(*(column.tolist() for column in counted), strict=True)]
 
 
 def newcomers_by_part(state: State, days: int) -> list[tuple[int, bytes, int]]:
     """Return start of the day, part, and number of keys that were seen first in the part on it, in that order."""
     if state.through is None:
         return []
-    day, query = _first_seen(key_part, state.plugin, state.through, days)
-    query = query.add_columns(key_part.c.part).group_by(day, key_part.c.part).order_by(day, key_part.c.part)
-    return [(start, part, number) for start, number, part in state.connection.execute(query)]
-
-
-def _first_seen(table: Table, plugin: int, through: int, days: int) -> tuple[Label[int], Select[Any]]:
-    """Return the day, and the query for it and for the number of rows that begin on it."""
-    day = (table.c.first - table.c.first % DAY).label("day")
-    end = floor(through, DAY)
-    begins = table.c.first >= end - days * DAY, table.c.first < end
-    return day, select(day, func.count()).where(table.c.plugin == plugin, *begins)
-
-
-def _all_time(state: State, part: bytes | None) -> Select[Any]:
-    if part is None:
-        return select(key.c.dimensions, key.c.total.label("value")).where(key.c.plugin == state.plugin)
-    return (
-        select(key.c.dimensions, key_part.c.total.label("value"))
-        .join(key, (key.c.plugin == key_part.c.plugin) & (key.c.key == key_part.c.key))
-        .where(key_part.c.plugin == state.plugin, key_part.c.part == part)
-    )
-
-
-def _in_days(state: State, days: int, part: bytes | None, *, by_key: bool) -> Select[Any]:
-    assert state.through is not None
     end = floor(state.through, DAY)
-    start = end - days * DAY
-    table = key_day if by_key else bucket
+    seen, counts = np.unique(np.stack(_first_seen(state, end - days * DAY, end)), axis=1, return_counts=True)
+    names = parts.names(state.connection, state.plugin)
+    counted = zip(*seen.tolist(), counts.tolist(), strict=True)
+    return sorted((start, names[part], number) for start, part, number in counted)
+
+
+def _number(state: State, part: bytes) -> int | None:
+    """Return the number of a part; None if no key has it."""
+    return next((n for n, name in parts.names(state.connection, state.plugin).items() if name == part), None)
+
+
+def _first_seen(state: State, start: int, end: int) -> tuple[Whole, Whole]:
+    """Return the day in `[start, end)` on which a key was first seen in a part, and the part, for each of both."""
+    portions = [(of.first, of.part) for of in parts.of_all_keys(state.connection, state.plugin)]
+    nothing = np.zeros(0, np.int64)
+    first, part = (np.concatenate(columns) for columns in zip((nothing, nothing), *portions, strict=True))
+    inside = (first >= start) & (first < end)
+    return first[inside] // DAY * DAY, part[inside]
+
+
+def _all_time(state: State, limit: int) -> list[Leader]:
+    query = select(key.c.dimensions, key.c.total).where(key.c.plugin == state.plugin)
+    rows = state.connection.execute(query.order_by(key.c.total.desc(), key.c.dimensions).limit(limit))
+    return [(row.dimensions, row.total) for row in rows]
+
+
+def _in_buckets(state: State, start: int, end: int, limit: int) -> list[Leader]:
+    value = func.sum(bucket.c.value).label("value")
     query = (
-        select(key.c.dimensions, func.sum(table.c.value).label("value"))
-        .join(key, (key.c.plugin == table.c.plugin) & (key.c.key == table.c.key))
-        .where(key.c.plugin == state.plugin, key.c.last >= start, table.c.start >= start, table.c.start < end)
+        select(key.c.dimensions, value)
+        .join(key, (key.c.plugin == bucket.c.plugin) & (key.c.key == bucket.c.key))
+        .where(bucket.c.plugin == state.plugin, bucket.c.width == DAY, bucket.c.start >= start, bucket.c.start < end)
         .group_by(key.c.dimensions)
+        .order_by(value.desc(), key.c.dimensions)
     )
-    if not by_key:
-        query = query.where(bucket.c.width == DAY)
-    return query if part is None else query.where(key_day.c.part == part)
+    return [(row.dimensions, int(row.value)) for row in state.connection.execute(query.limit(limit))]
+
+
+def _of_part(state: State, number: int | None) -> Iterator[tuple[Whole, Whole]]:
+    """Yield keys and their totals of a part."""
+    for of in parts.of_all_keys(state.connection, state.plugin):
+        which = of.part == number
+        yield of.key[which], of.total[which]
+
+
+def _in_days(state: State, start: int, end: int, number: int | None) -> Iterator[tuple[Whole, Whole]]:
+    """Yield keys and their values in days, perhaps of one part; a key may occur several times."""
+    for of in filed.in_window(state.connection, state.plugin, start, end):
+        which = slice(None) if number is None else of.part == number
+        yield of.key[which], of.value[which]
+
+
+def _added_up(portions: Iterator[tuple[Whole, Whole]]) -> tuple[Whole, NDArray[np.int64] | NDArray[np.object_]]:
+    """Return keys, each once, and the sum of each."""
+    nothing = np.zeros(0, np.int64)
+    key_of, value = (np.concatenate(columns) for columns in zip((nothing, nothing), *portions, strict=True))
+    order = np.argsort(key_of, kind="stable")
+    at = starts(key_of[order])
+    return key_of[order][at], sums(value[order], at)
+
+
+def _greatest(state: State, key_of: Whole, value: NDArray[np.int64] | NDArray[np.object_], limit: int) -> list[Leader]:
+    if len(value) > limit:
+        # Among ties at the end, the order of the keys decides.
+        which = value >= np.sort(value)[-limit]
+        key_of, value = key_of[which], value[which]
+    totals = dict(zip(key_of.tolist(), value.tolist(), strict=True))
+    rows = _lookup(state.connection, (state.plugin,), [*totals])
+    found = [(row.dimensions, totals[row.key]) for row in rows]
+    return sorted(found, key=lambda leader: (-leader[1], leader[0]))[:limit]

@@ -111,7 +111,7 @@ class SpanKind(Kind):
 
     def merge(self, state: State, combined: dict[Key, Moves]) -> set[Dirty]:
         connection, plugin = state.connection, state.plugin
-        _add_keys(connection, [(plugin, keys.digest(name), keys.stored(name), 0, 0, 0) for name in combined])
+        _add_keys(connection, [(plugin, keys.digest(name), keys.stored(name), 0, 0, 0, None) for name in combined])
         rows = []
         for name, (start, stop, newest) in combined.items():
             moved = max(time for time in (start, stop) if time is not None)

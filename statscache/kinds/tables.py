@@ -25,10 +25,10 @@ key = Table(
     Column("total", BigInteger, nullable=False),
     Column("first", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
+    Column("parts", LargeBinary),
     _whole("total"),
     sqlite_with_rowid=False,
 )
-Index("ix_key_plugin_total", key.c.plugin, key.c.total)
 
 bucket = Table(
     "bucket",
@@ -42,26 +42,22 @@ bucket = Table(
     sqlite_with_rowid=False,
 )
 
-key_day = Table(
-    "key_day",
+part = Table(
+    "part",
     metadata,
     Column("plugin", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("start", BigInteger, primary_key=True, autoincrement=False),
-    Column("part", LargeBinary, primary_key=True),
-    Column("value", BigInteger, nullable=False),
-    _whole("value"),
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("name", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 
-key_part = Table(
-    "key_part",
+key_quarter = Table(
+    "key_quarter",
     metadata,
     Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("quarter", BigInteger, primary_key=True, autoincrement=False),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("part", LargeBinary, primary_key=True),
-    Column("total", BigInteger, nullable=False),
-    Column("first", BigInteger, nullable=False),
+    Column("data", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -69,10 +65,20 @@ member = Table(
     "member",
     metadata,
     Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_member_plugin_number", member.c.plugin, member.c.number, unique=True)
+
+member_set = Table(
+    "member_set",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
     Column("width", BigInteger, primary_key=True, autoincrement=False),
     Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
-    Column("member", BigInteger, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 

@@ -89,7 +89,7 @@ class PluginRenderer:
             if everything or touched or crossed(resolution.buckets):
                 self._series(resolution, None if everything else touched)
         if self._plugin.unbounded:
-            self._keys(None if everything else [number for document, number in marks if document == "key"])
+            self._keys(everything=everything)
         self._remove_others(everything=everything, fixed=fixed)
         return self._out
 
@@ -129,8 +129,11 @@ class PluginRenderer:
                     entries[path.rpartition("/")[2]] = entry.object, entry.size
             self._add(documents.series_index(plugin, state, resolution, periods, entries))
 
-    def _keys(self, digests: list[int] | None) -> None:
-        wanted = self._plugin.kind.all_keys(self._state) if digests is None else digests
+    def _keys(self, *, everything: bool) -> None:
+        if everything:
+            wanted = self._plugin.kind.all_keys(self._state)
+        else:
+            wanted = sorted({*positions.marked_keys(self._connection, self._row)["key"].tolist()})
         for at in range(0, len(wanted), KEYS_AT_ONCE):
             for content in self._plugin.kind.key_documents(self._state, wanted[at : at + KEYS_AT_ONCE]):
                 made = [documents.key_document(self._plugin, content)]

@@ -82,6 +82,38 @@ class Upsert:
         return str(insert.compile(dialect=module.dialect())).replace("%%s", "%s")
 
 
+class Lookup:
+    """Reads rows by primary key: its first columns have one value each, its last column has any number of values.
+
+    Args:
+        table: Where from; the columns of its primary key come first.
+        columns: Names of the columns to read.
+    """
+
+    def __init__(self, table: Table, *columns: str) -> None:
+        self._first = [column.name for column in table.primary_key]
+        self._last = self._first.pop()
+        self._select = f"SELECT {', '.join(columns)} FROM {table.name}"
+
+    def __call__(self, connection: Connection, first: Sequence[int], last: Sequence[int]) -> Sequence[Any]:
+        """Return the rows that exist, in no order.
+
+        Args:
+            connection: The transaction.
+            first: A value for each column of the primary key but the last.
+            last: Values of the last one; sorted is quicker.
+        """
+        if not last:
+            return []
+        postgresql = connection.dialect.name == "postgresql"
+        place = "%s" if postgresql else "?"
+        among = "= ANY(%s::BIGINT[])" if postgresql else "IN (SELECT value FROM json_each(?))"
+        where = "".join(f"{column} = {place} AND " for column in self._first)
+        values = list(last) if postgresql else orjson.dumps(last).decode()
+        statement = f"{self._select} WHERE {where}{self._last} {among}"
+        return connection.exec_driver_sql(statement, (*first, values)).all()
+
+
 def insert_new(connection: Connection, table: Table, rows: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """Insert those of `rows` whose primary key is not there yet, and return these.
 

@@ -3,7 +3,7 @@
 They compare tables with each other. Whether the state is that of the messages is for a recount to tell.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from sqlalchemy import Connection, text
@@ -17,10 +17,13 @@ RESTORE = "restore a backup, and backfill what came since"
 
 
 class Invariant(NamedTuple):
-    """One thing that holds: what is wrong where it does not, a query for examples, and what to do."""
+    """One thing that holds: what is wrong where it does not, how an example is found, and what to do.
+
+    `find` is a query whose first column names an example, or a function that returns one, and None if all is well.
+    """
 
     broken: str
-    query: str
+    find: str | Callable[[Connection], object]
     mend: str
 
 
@@ -61,10 +64,13 @@ _INVARIANTS = (
         " (SELECT 1 FROM segment WHERE quarantine.position BETWEEN first AND first + messages - 1)",
         "`statscache quarantine drop ID` forgets it",
     ),
-    Invariant(
-        "a row of dirty belongs to no plugin",
-        "SELECT plugin FROM dirty WHERE plugin NOT IN (SELECT id FROM plugin)",
-        RESTORE,
+    *(
+        Invariant(
+            f"a row of {table} belongs to no plugin",
+            f"SELECT plugin FROM {table} WHERE plugin NOT IN (SELECT id FROM plugin)",
+            RESTORE,
+        )
+        for table in ("dirty", "dirty_keys")
     ),
     Invariant(
         "a file of the published tree has no object",
@@ -103,6 +109,7 @@ def broken(connection: Connection, more: Iterable[Invariant]) -> Iterator[str]:
     # Before that, not all minutes and hours are kept.
     kept = {"minutes": MINUTELY.kept_from(through), "hours": HOURLY.kept_from(through)}
     for invariant in (*_INVARIANTS, *more):
-        example = connection.execute(text(invariant.query), kept).scalar()
+        find = invariant.find
+        example = connection.execute(text(find), kept).scalar() if isinstance(find, str) else find(connection)
         if example is not None:
             yield f"{invariant.broken}: {example}; {invariant.mend}"

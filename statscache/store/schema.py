@@ -149,6 +149,14 @@ dirty = Table(
     sqlite_with_rowid=False,
 )
 
+dirty_keys = Table(
+    "dirty_keys",
+    metadata,
+    Column("plugin", BigInteger, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
+
 object_ = Table(
     "object",
     metadata,

@@ -54,6 +54,13 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "dirty_keys",
+        sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("revision", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "revision"),
+    )
+    op.create_table(
         "dropped",
         sa.Column("generation", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("object", CODE_POINTS, nullable=False),
@@ -104,40 +111,37 @@ def upgrade() -> None:
         sa.Column("total", sa.BigInteger(), nullable=False),
         sa.Column("first", sa.BigInteger(), nullable=False),
         sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.Column("parts", sa.LargeBinary(), nullable=True),
         whole("total"),
         sa.PrimaryKeyConstraint("plugin", "key"),
         sqlite_with_rowid=False,
     )
-    op.create_index("ix_key_plugin_total", "key", ["plugin", "total"], unique=False)
     op.create_table(
-        "key_day",
+        "key_quarter",
         sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("quarter", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("part", sa.LargeBinary(), nullable=False),
-        sa.Column("value", sa.BigInteger(), nullable=False),
-        whole("value"),
-        sa.PrimaryKeyConstraint("plugin", "key", "start", "part"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "key_part",
-        sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("part", sa.LargeBinary(), nullable=False),
-        sa.Column("total", sa.BigInteger(), nullable=False),
-        sa.Column("first", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("plugin", "key", "part"),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "quarter", "key"),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "member",
         sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "digest"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_member_plugin_number", "member", ["plugin", "number"], unique=True)
+    op.create_table(
+        "member_set",
+        sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("width", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("member", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("plugin", "width", "start", "key", "member"),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "width", "start", "key"),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -154,6 +158,14 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
+    )
+    op.create_table(
+        "part",
+        sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("name", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "number"),
+        sqlite_with_rowid=False,
     )
     op.create_table(
         "plugin",

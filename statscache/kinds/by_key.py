@@ -1,0 +1,130 @@
+"""Numbers of unbounded counters, by key: what is added to them, and what is read of some keys or of all."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from statscache.kinds import buckets, days, keys, parts
+from statscache.kinds.base import Days as DaysByYear
+from statscache.kinds.base import KeyDocument, KeyPart, State
+from statscache.kinds.days import UNDIVIDED
+from statscache.kinds.packed import Whole, starts, sums
+from statscache.kinds.reduced import PartSums, Sums
+from statscache.kinds.tables import key
+from statscache.store import changed_keys
+from statscache.store.bulk import Lookup
+from statscache.timeline import DAILY, DAY
+
+_KEYS_AT_ONCE = 1_000
+
+_lookup = Lookup(key, "key", "dimensions", "total", "first", "last", "parts")
+
+
+def add(state: State, new: Sums) -> bytes:
+    """Add the sums of a batch to keys, their days and their parts, and return the keys that changed, packed.
+
+    Raises:
+        OverflowError: A sum would be beyond 64 bits; the transaction must not commit.
+    """
+    if new.parts is None:
+        columns: list[bytes] | None = None
+        key_index, start, value = new.buckets[DAY]
+        part = np.full(len(start), UNDIVIDED)
+    else:
+        numbers = parts.numbered(state.connection, state.plugin, new.parts.names)
+        columns = _parts(state, new, new.parts, numbers)
+        key_index, start, value = new.parts.day_key, new.parts.day_start, new.parts.day_value
+        part = numbers[new.parts.day_part]
+    buckets.add_keys(state, new, new.totals.tolist(), columns)
+    digests = new.keys[key_index]
+    days.add(state.connection, state.plugin, days.Days(digests, start, part, value))
+    return changed_keys.pack(digests, days.year_of(days.quarter_of(start)))
+
+
+def _parts(state: State, new: Sums, of: PartSums, numbers: Whole) -> list[bytes]:
+    """Return the column `parts` of each key of a batch, with the batch in it."""
+    order = np.argsort(new.keys)
+    added = parts.Parts(new.keys[of.key], numbers[of.part], of.first, of.total)
+    blobs = parts.added(state.connection, state.plugin, new.keys[order], added)
+    columns = [b""] * len(blobs)
+    for index, blob in zip(order.tolist(), blobs, strict=True):
+        columns[index] = blob
+    return columns
+
+
+def in_window(state: State, start: int, end: int, digests: Sequence[int]) -> dict[int, int]:
+    """Return the sum of the days in `[start, end)` of each of these keys that has any, by digest."""
+    key_of, total = days.by_key(days.of_keys(state.connection, state.plugin, digests, start, end))
+    return dict(zip(key_of.tolist(), total, strict=True))
+
+
+def documents(state: State, digests: Sequence[int], breakdown: str | None) -> Iterator[KeyDocument]:
+    """Yield what is published of each of these keys that exists.
+
+    Args:
+        state: Of the plugin.
+        digests: Of the keys.
+        breakdown: The field of a part's name; None where numbers are not divided.
+    """
+    rows = _lookup(state.connection, (state.plugin,), digests)
+    if not rows:
+        return
+    # No key has a day outside the times of its first and last message.
+    start, end = DAILY.floor(min(row.first for row in rows)), max(row.last for row in rows) + 1
+    found = days.of_keys(state.connection, state.plugin, [row.key for row in rows], start, end)
+    whole = _by_year(found.key, np.zeros_like(found.key), found.start, found.value)
+    divided = _by_year(found.key, found.part, found.start, found.value) if breakdown else {}
+    names = parts.names(state.connection, state.plugin) if breakdown else {}
+    for row in rows:
+        made: list[KeyPart] | None = None
+        if breakdown is not None:
+            of = parts.unpacked([(row.key, row.parts)])
+            totals = sorted(
+                (names[number], number, total)
+                for number, total in zip(of.part.tolist(), of.total.tolist(), strict=True)
+            )
+            made = [KeyPart(keys.load(name)[0], total, divided[row.key, number]) for name, number, total in totals]
+        name = keys.load(row.dimensions)
+        yield KeyDocument(name, row.total, row.first, row.last, whole[row.key, 0], breakdown, made)
+
+
+def _by_year(key_of: Whole, part: Whole, start: Whole, value: Whole) -> dict[tuple[int, int], DaysByYear]:
+    """Return the days of each key and part by year; values of one day are added up."""
+    order = np.lexsort((start, part, key_of))
+    key_of, part, start, value = key_of[order], part[order], start[order], value[order]
+    day = starts(key_of, part, start)
+    values: list[int] = sums(value, day).tolist()
+    key_of, part, start = key_of[day], part[day], start[day]
+    year = days.year_of(days.quarter_of(start))
+    at = starts(key_of, part, year)
+    days_of = start.tolist()
+    found: dict[tuple[int, int], DaysByYear] = {}
+    labels = {
+        number: DAILY.period(days_of[first]).label for first, number in zip(at.tolist(), year[at].tolist(), strict=True)
+    }
+    owners = zip(key_of[at].tolist(), part[at].tolist(), year[at].tolist(), strict=True)
+    for (digest, number, of), (first, end) in zip(owners, pairwise([*at.tolist(), len(days_of)]), strict=True):
+        found.setdefault((digest, number), {})[labels[of]] = [*zip(days_of[first:end], values[first:end], strict=True)]
+    return found
+
+
+def dump(connection: Connection, plugin: int) -> Iterator[tuple[Any, ...]]:
+    """Yield days and parts, row by row in a declared order, for a recount to compare with."""
+    names = buckets.names(connection, plugin)
+    part_names = {UNDIVIDED: b""} | parts.names(connection, plugin)
+    ranks = np.zeros(max(part_names) + 1, np.int64)
+    for rank, (_, number) in enumerate(sorted((name, number) for number, name in part_names.items())):
+        ranks[number] = rank
+    digests = sorted(names)
+    for at in range(0, len(digests), _KEYS_AT_ONCE):
+        found = days.of_keys(connection, plugin, digests[at : at + _KEYS_AT_ONCE], days.BEGINNING, days.END)
+        order = np.lexsort((ranks[found.part], found.start, found.key))
+        for digest, start, part, value in zip(*(column[order].tolist() for column in found), strict=True):
+            yield ("1d", start, names[digest], part_names[part], value)
+    for portion in parts.of_all_keys(connection, plugin):
+        order = np.lexsort((ranks[portion.part], portion.key))
+        for digest, part, first, total in zip(*(column[order].tolist() for column in portion), strict=True):
+            yield ("part", names[digest], part_names[part], total, first)

@@ -1,0 +1,98 @@
+"""Parts of keys, of counters that divide their numbers: their numbers, and the total and first time of each part.
+
+What a key has of its parts stands in one compact column of its row in `key`: the number of the part, the timestamp of
+the oldest message that counted for it, and its total.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from sqlalchemy import Connection, insert, select
+
+from statscache.kinds.packed import Packing, Whole, bounded, starts, sums
+from statscache.kinds.tables import key, part
+from statscache.store.bulk import Lookup
+
+_PACKING = Packing(
+    [("part", "u1"), ("first", "<u4"), ("total", "<u2")],
+    [("part", "<u4"), ("first", "<i8"), ("total", "<i8")],
+)
+_ROWS_AT_ONCE = 5_000
+
+_lookup = Lookup(key, "key", "parts")
+
+
+class Parts(NamedTuple):
+    """Parts of keys, as columns of one length.
+
+    Attributes:
+        key: Digest of the key.
+        part: Number of the part.
+        first: Timestamp of the oldest message that counted for the part.
+        total: The sum of the part.
+    """
+
+    key: Whole
+    part: Whole
+    first: Whole
+    total: Whole
+
+
+def names(connection: Connection, plugin: int) -> dict[int, bytes]:
+    """Return the parts of a plugin as they are stored, by number."""
+    query = select(part.c.number, part.c.name).where(part.c.plugin == plugin)
+    return {row.number: row.name for row in connection.execute(query)}
+
+
+def numbered(connection: Connection, plugin: int, wanted: Sequence[bytes]) -> Whole:
+    """Return the numbers of parts, given as they are stored; those that are new get the next ones, from 1."""
+    numbers = {name: number for number, name in names(connection, plugin).items()}
+    first = max(numbers.values(), default=0) + 1
+    new = dict(zip((name for name in wanted if name not in numbers), range(first, first + len(wanted)), strict=False))
+    if new:
+        rows = [{"plugin": plugin, "number": number, "name": name} for name, number in new.items()]
+        connection.execute(insert(part), rows)
+    numbers |= new
+    return np.array([numbers[name] for name in wanted], np.int64)
+
+
+def added(connection: Connection, plugin: int, keys: Whole, new: Parts) -> list[bytes]:
+    """Return the column `parts` of these keys with more added to it.
+
+    Args:
+        connection: The transaction.
+        plugin: The number of the plugin.
+        keys: All keys of `new`, sorted, each once.
+        new: What is to be added.
+
+    Raises:
+        OverflowError: A total would be beyond 64 bits.
+    """
+    stored = [row for row in _lookup(connection, (plugin,), keys.tolist()) if row[1] is not None]
+    known = unpacked(stored)
+    row = np.searchsorted(keys, np.concatenate([known.key, new.key]))
+    numbers = np.concatenate([known.part, new.part])
+    place = (row << 32) | numbers
+    order = np.argsort(place, kind="stable")
+    at = starts(place[order])
+    entries = {
+        "part": numbers[order[at]],
+        "first": np.minimum.reduceat(np.concatenate([known.first, new.first])[order], at),
+        "total": bounded(sums(np.concatenate([known.total, new.total])[order], at)),
+    }
+    return _PACKING.pack(row[order[at]], entries, len(keys))
+
+
+def unpacked(rows: Sequence[Any]) -> Parts:
+    """Return the parts of keys, given digest and column `parts` of each, in the order of the rows."""
+    row, entries = _PACKING.unpack([data for _, data in rows])
+    keys = np.fromiter((digest for digest, _ in rows), np.int64, len(rows))
+    return Parts(keys[row], entries["part"], entries["first"], entries["total"])
+
+
+def of_all_keys(connection: Connection, plugin: int) -> Iterator[Parts]:
+    """Yield the parts of all keys in portions, in order of the keys; the parts of a key stand together."""
+    query = select(key.c.key, key.c.parts).where(key.c.plugin == plugin, key.c.parts.is_not(None)).order_by(key.c.key)
+    for rows in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)).partitions():
+        yield unpacked(rows)

@@ -1,0 +1,23 @@
+"""Keys whose documents changed, as one compact row for each fold: digest and calendar year, each pair once."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Keys = NDArray[np.void]
+"""Rows with `key`, the digest, and `year`, the calendar year of days that changed; sorted, each once."""
+
+_FORM = np.dtype([("key", "<i8"), ("year", "<i2")])
+
+
+def pack(digests: ArrayLike, years: ArrayLike) -> bytes:
+    """Return the row of these keys, given as columns; a pair may occur more than once."""
+    made = np.empty(np.size(digests), _FORM)
+    made["key"], made["year"] = digests, years
+    return np.unique(made).tobytes()
+
+
+def unpack(rows: Iterable[bytes]) -> Keys:
+    """Return the keys of all these rows."""
+    return np.unique(np.frombuffer(b"".join(rows), _FORM))
