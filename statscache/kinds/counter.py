@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, delete, func, select
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, sums
 from statscache.kinds.base import Dirty, Extent, Kind, Observation, State, Statistic
-from statscache.kinds.invariants import ADDING_UP, DAYS_ADD_UP, KEY_HAS_PLUGIN, PARTS_ADD_UP, has_key
+from statscache.kinds.consistency import ADDING_UP, DAYS_ADD_UP, KEY_HAS_PLUGIN, PARTS_ADD_UP, has_key
 from statscache.kinds.presentation import Column, Row, first_counted
 from statscache.kinds.search import StoredKeys
 from statscache.kinds.sums import Counted, Sums
