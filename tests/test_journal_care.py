@@ -13,6 +13,7 @@ from sqlalchemy import select
 from commands import Home
 from conftest import Databases
 from samples import NOON, Buyers, Prices, Sales, Site, line
+from statscache import kinds
 from statscache.ingest import catchup
 from statscache.ingest.maintenance import JournalMaintenance
 from statscache.message import Message
@@ -100,7 +101,7 @@ def test_merging_keeps_order_and_positions(databases: Databases, tmp_path_factor
         with site.database.reading() as connection:
             for at in (1, number // 2 + 1, number):
                 assert journal.record(connection, at) == before[at - 1][1]
-            assert list(invariants.broken(connection)) == []
+            assert list(invariants.broken(connection, kinds.invariants())) == []
         merged = sizes(site)
         assert max(merged) <= 20
         # Two neighbours that fit together are left at the very end only.
@@ -150,7 +151,7 @@ def test_segments_of_old_days_go_when_nobody_needs_them(site: Site) -> None:
     assert [position for position, _ in journal_of(site)] == [3, 4, 5]
     with site.database.reading() as connection:
         assert journal.removed(connection) == journal.Removed(2, MIDNIGHT + DAY)
-        assert list(invariants.broken(connection)) == []
+        assert list(invariants.broken(connection, kinds.invariants())) == []
     site.publish()
     assert total(site) == 5
     outcome = site.feed([line("a", MIDNIGHT), line("f", MIDNIGHT + 3 * DAY)])
@@ -202,7 +203,7 @@ def test_a_plugin_that_is_rebuilt_later_counts_whole_days_only(database_url: str
     ]
     assert not any(result.differences for result in found)
     with site.database.reading() as connection:
-        assert list(invariants.broken(connection)) == []
+        assert list(invariants.broken(connection, kinds.invariants())) == []
         assert positions.load(connection)["sales"].position == 6
     site.close()
 
@@ -234,7 +235,7 @@ def test_a_plugin_that_was_disabled_meanwhile_begins_anew(database_url: str, tmp
     found = {result.name: result for result in recount(site.installation, lambda *_: None)}
     assert (found["buyers"].skipped, found["buyers"].differences) == ("", [])
     with site.database.reading() as connection:
-        assert list(invariants.broken(connection)) == []
+        assert list(invariants.broken(connection, kinds.invariants())) == []
     site.close()
 
 

@@ -14,6 +14,8 @@ from xml.etree import ElementTree
 import pytest
 
 from statscache import resources
+from statscache.kinds import kinds
+from statscache.plugins import Counter, Plugin
 from statscache.render.assets import MODULES
 from statscache.render.pages import Pages
 from statscache.render.view import Link, PluginView, SeriesView
@@ -64,19 +66,21 @@ def series(name: str = "volume", keys: tuple[tuple[str | None, ...], ...] = ((),
     )
 
 
-def plugin(name: str = "volume", **changes: Any) -> PluginView:
+def plugin(name: str = "volume", kind: str = "Counter", **changes: Any) -> PluginView:
     """Return a counter without dimensions, or what the changes make of it."""
+    attributes = {
+        "__doc__": "All messages on the bus.",
+        "name": name,
+        "title": "Messages",
+        "definition": "One is counted for each message.\n\nCopies count once.",
+        "observe": lambda self, message: (),
+    }
+    for each in vars(Plugin).keys() & changes.keys():
+        attributes[each] = changes.pop(each)
+    made = type("Shown", (Counter,), attributes)()
     view = PluginView(
-        name=name,
-        title="Messages",
-        summary="All messages on the bus.",
-        definition="One is counted for each message.\n\nCopies count once.",
-        kind="Counter",
-        unit="messages",
-        dimensions=(),
-        topics=(),
-        unbounded=False,
-        people=False,
+        info=made.info(),
+        kind=made.kind if kind == "Counter" else kinds()[kind](made),
         state="ok",
         last_event=THROUGH,
         through=THROUGH,
@@ -87,10 +91,10 @@ def plugin(name: str = "volume", **changes: Any) -> PluginView:
     return replace(view, **changes)
 
 
-def composes(**fields: Any) -> PluginView:
-    """Return a `Latest` of one row with these fields."""
-    row = {"branch": "rawhide", "timestamp": THROUGH, **fields}
-    return plugin("composes", kind="Latest", dimensions=("branch",), latest={"rows": [row]}, series=())
+def composes(*rows: dict[str, Any], kind: str = "Latest", **fields: Any) -> PluginView:
+    """Return a `Latest`, or another kind, of these rows, or of one row with these fields."""
+    shown = [*rows] or [{"branch": "rawhide", "timestamp": THROUGH, **fields}]
+    return plugin("composes", kind, unit="composes", dimensions=("branch",), latest={"rows": shown}, series=())
 
 
 VIEWS = (
@@ -116,7 +120,7 @@ def site(pages: Pages, views: tuple[PluginView, ...], through: int | None = THRO
 
 def page(pages: Pages, view: PluginView) -> str:
     """Return the page of one plugin."""
-    return dict(pages.plugin(view))[f"plugins/{view.name}/index.html"].decode()
+    return dict(pages.plugin(view))[f"plugins/{view.info.name}/index.html"].decode()
 
 
 def words(html: str) -> str:
@@ -244,7 +248,9 @@ def hostile_views() -> tuple[PluginView, ...]:
     return (
         plugin("count", dimensions=("key",), latest=latest, series=(series(keys=((HOSTILE,),)),)),
         plugin("many", dimensions=("key",), unbounded=True, latest=latest, series=()),
-        composes(**{"text": HOSTILE, "nested": {HOSTILE: [HOSTILE]}, HOSTILE: HOSTILE, "branch": HOSTILE}),
+        composes(
+            {"text": HOSTILE, "nested": {HOSTILE: [HOSTILE]}, HOSTILE: HOSTILE, "branch": HOSTILE, "timestamp": THROUGH}
+        ),
     )
 
 
@@ -339,10 +345,10 @@ def test_the_headline_is_of_the_shortest_window_that_has_something(pages: Pages)
 def test_the_headline_of_what_has_no_number_counts_its_rows(pages: Pages) -> None:
     """By the plugin's unit, and in the singular by the row."""
     assert "1 row " in words(page(pages, composes(state="done")))
-    two = replace(composes(), unit="composes", latest={"rows": [{"branch": "a"}, {"branch": "b"}]})
-    assert "2 composes " in words(page(pages, two))
-    assert "2 composes, the newest " in words(page(pages, replace(two, kind="Log")))
-    assert "2 rows " in words(page(pages, replace(two, kind="Table")))
+    two = {"branch": "a"}, {"branch": "b"}
+    assert "2 composes " in words(page(pages, composes(*two)))
+    assert "2 composes, the newest " in words(page(pages, composes(*two, kind="Log")))
+    assert "2 rows " in words(page(pages, composes(*two, kind="Table")))
 
 
 def test_a_trend_compares_two_windows_that_are_known(pages: Pages) -> None:

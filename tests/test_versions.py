@@ -213,7 +213,7 @@ def test_a_page_that_failed_is_no_upgrade(database_url: str, tmp_path: Path, mon
     plugin = Pages.plugin
 
     def failing(pages: Pages, view: PluginView) -> Iterator[tuple[str, bytes]]:
-        assert view.name != "sales", "it cannot be drawn"
+        assert view.info.name != "sales", "it cannot be drawn"
         yield from plugin(pages, view)
 
     with monkeypatch.context() as patch:

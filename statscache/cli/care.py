@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from statscache import kinds
 from statscache.cli.context import Context, as_json, passed, show_json, show_table
 from statscache.cli.verify import verify
 from statscache.config import check_database, find
@@ -19,6 +20,8 @@ from statscache.timeline import iso
 from statscache.wording import counted
 
 WANTING = 3
+_LISTED = "name", "title", "kind", "unit", "dimensions", "topics", "unbounded"
+"""What is listed of the metadata of a plugin."""
 
 
 @click.command()
@@ -48,17 +51,8 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
 
 
 def _about(plugin: Plugin | type[Plugin], state: str) -> dict[str, Any]:
-    return {
-        "name": plugin.name,
-        "title": plugin.title,
-        "kind": plugin.kind_class.name,
-        "unit": plugin.unit,
-        "dimensions": list(plugin.dimensions),
-        "topics": list(plugin.topics),
-        "unbounded": plugin.unbounded,
-        "version": plugin.version,
-        "state": state,
-    }
+    info = plugin.info().to_dict()
+    return {**{field: info[field] for field in _LISTED}, "version": plugin.version, "state": state}
 
 
 @click.group("quarantine")
@@ -165,7 +159,7 @@ def upgrade_command(context: Context) -> None:
 def check_command(context: Context) -> None:
     """Check the invariants of the database; exit 3 if one does not hold."""
     with context.installation() as installation, installation.database.reading() as connection:
-        broken = list(invariants.broken(connection))
+        broken = list(invariants.broken(connection, kinds.invariants()))
     for what in broken:
         click.echo(what)
     if broken:

@@ -6,38 +6,24 @@ of the journal as it is, wherever the work is interrupted, and doing it again co
 """
 
 from collections import Counter as Counts
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-from sqlalchemy import Connection, MetaData, Table, delete, select
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, MetaData
 
+from statscache import kinds
 from statscache.ingest.columns import shown
 from statscache.ingest.lifecycle import reset, version_of
-from statscache.kinds import keys, tables
-from statscache.kinds.distinct import member_digest
+from statscache.kinds.search import holds, is_in_table
 from statscache.message import Message
-from statscache.plugins import Counter, Plugin, State
-from statscache.plugins import Table as TablePlugin
+from statscache.plugins import Plugin, State
 from statscache.plugins.registry import Registry, wants
-from statscache.scrubbing import forms, is_within, occurs, scrub, spellings, texts
+from statscache.scrubbing import forms, is_within, occurs, scrub
 from statscache.store import journal, positions, schema, suppression
 from statscache.store.database import Database
 from statscache.store.journal import Segment
 from statscache.store.positions import Position
-
-_STATE = (
-    tables.key,
-    tables.bucket,
-    tables.key_quarter,
-    tables.part,
-    tables.member,
-    tables.member_set,
-    tables.span,
-    tables.entry,
-)
 
 
 @dataclass(slots=True)
@@ -182,7 +168,7 @@ class Forgetting:
     ) -> None:
         """Make the state of a plugin that of the messages as they are, given what they were."""
         pairs = [pair for pair in pairs if wants(plugin, pair[0].name)]
-        if isinstance(plugin, TablePlugin):
+        if not plugin.kind.follows_from_yields:
             if pairs:
                 self._forget_rows(connection, plugin, row)
             return
@@ -197,21 +183,32 @@ class Forgetting:
                 self._fold_anew(connection, plugin, row)
                 return
             gone += difference - Counts(now or ())
-        if not gone:
-            return
-        if isinstance(plugin, Counter) and all(self._is_person(stored) for _, stored, *_ in gone):
-            self._take_out(connection, plugin, row, {digest for digest, *_ in gone}, through)
-        else:
-            self._fold_anew(connection, plugin, row)
-
-    def _is_person(self, stored: bytes) -> bool:
-        """Return whether a key, which then is the person's own, holds the name."""
-        return not self._where_involved and any(part and occurs(part, self._names) for part in keys.load(stored))
+        if gone:
+            own = [plugin.kind.own_key(item) for item in gone]
+            digests = {digest for digest, stored in filter(None, own) if holds(stored, self._names)}
+            all_own = all(key is not None and key[0] in digests for key in own)
+            self._take_out(connection, plugin, row, digests if all_own else None, through)
 
     def _take_out(
-        self, connection: Connection, plugin: Counter, row: Position, digests: Collection[int], through: int | None
+        self,
+        connection: Connection,
+        plugin: Plugin,
+        row: Position,
+        digests: Collection[int] | None,
+        through: int | None,
     ) -> None:
-        row.oldest, row.newest = plugin.kind.take_out(State(connection, row.id, through, row.newest), digests)
+        """Remove keys that are the person's own from the state of a plugin.
+
+        It folds the journal again if there is more to remove (`digests` is None), if the word may be something else in
+        these keys, or if its kind cannot remove keys.
+        """
+        state, left = State(connection, row.id, through, row.newest), None
+        if digests is not None and not self._where_involved:
+            left = plugin.kind.remove_keys(state, digests)
+        if left is None:
+            self._fold_anew(connection, plugin, row)
+            return
+        row.oldest, row.newest = left
         row.revision += 1
         positions.save(connection, [row])
         self._render_anew(connection, row)
@@ -230,31 +227,20 @@ class Forgetting:
         # The gate takes it for another version, whatever becomes of the rows.
         positions.save_rendered(connection, row, row.rendered_through, None)
 
-    def _forget_rows(self, connection: Connection, plugin: TablePlugin, row: Position) -> None:
-        """Have an author's rows forget the person; what cannot do so is folded anew."""
-        if plugin.people:
-            # A plugin is foreign code: whatever it raises, its rows must not keep the name.
-            try:
-                with (
-                    connection.begin_nested(),
-                    Session(connection, join_transaction_mode="create_savepoint") as session,
-                ):
-                    for name in sorted({*self._names, self._name.lower()}):
-                        plugin.forget(session, name)
-                    session.commit()
+    def _forget_rows(self, connection: Connection, plugin: Plugin, row: Position) -> None:
+        """Have an author's rows forget the person; a plugin that cannot do so folds the journal again."""
+        # A plugin is foreign code: whatever it raises, its rows must not keep the name.
+        try:
+            if plugin.kind.forget_in_rows(connection, {*self._names, self._name.lower()}):
                 row.revision += 1
                 positions.save(connection, [row])
                 self._render_anew(connection, row)
                 self.taken_out.add(plugin.name)
-            except Exception:
-                self._fold_anew(connection, plugin, row)
-                return
-        if self._stands_in(connection, plugin.model.__table__):
+        except Exception:
             self._fold_anew(connection, plugin, row)
-
-    def _stands_in(self, connection: Connection, table: Table) -> bool:
-        rows = connection.execute(select(table))
-        return any(occurs(text, self._names) for row in rows for text in _said(row._mapping.values()))
+            return
+        if plugin.kind.mentions(connection, self._names):
+            self._fold_anew(connection, plugin, row)
 
     def search_state(self) -> list[str]:
         """Take out of the state what no message of the journal explains any longer.
@@ -267,56 +253,28 @@ class Forgetting:
         with self._database.writing() as connection:
             through = journal.lock(connection).through
             locked = self._locked(connection)
-            found, elsewhere = self._keys(connection), self._elsewhere(connection)
+            found = kinds.mentions(connection, self._names)
             active = {plugin.name: plugin for plugin in self._registry}
             for name, row in locked.items():
                 plugin = active.get(name)
-                if row.id not in found and row.id not in elsewhere:
+                if row.id not in found.keys and row.id not in found.elsewhere:
                     continue
                 if plugin is None or row.version != version_of(plugin):
                     self._empty(connection, row)
                 elif self._where_involved and not plugin.people:
                     # The word may be something else there, and what it was of the person has been taken out.
                     continue
-                elif isinstance(plugin, Counter) and row.id not in elsewhere and not self._where_involved:
-                    self._take_out(connection, plugin, row, found[row.id], through)
                 else:
-                    self._fold_anew(connection, plugin, row)
-            tables = {plugin: plugin.model.__table__ for plugin in self._registry if isinstance(plugin, TablePlugin)}
-            for table_plugin, table in tables.items():
-                if table_plugin.name in locked and self._stands_in(connection, table):
-                    self._forget_rows(connection, table_plugin, locked[table_plugin.name])
-            return self._strange_tables(connection, {table.name for table in tables.values()})
-
-    def _keys(self, connection: Connection) -> dict[int, list[int]]:
-        """Return the digests of the keys that hold the name, by plugin."""
-        found: dict[int, list[int]] = {}
-        for plugin, digest, stored in connection.execute(
-            select(tables.key.c.plugin, tables.key.c.key, tables.key.c.dimensions)
-        ):
-            if any(part and occurs(part, self._names) for part in keys.load(stored)):
-                found.setdefault(plugin, []).append(digest)
-        return found
-
-    def _elsewhere(self, connection: Connection) -> set[int]:
-        """Return the plugins whose state holds the name elsewhere than in keys."""
-        parts = select(tables.part.c.plugin, tables.part.c.name)
-        found = {
-            plugin
-            for plugin, stored in connection.execute(parts)
-            if any(part and occurs(part, self._names) for part in keys.load(stored))
-        }
-        for table, column in ((tables.entry, tables.entry.c.value), (tables.span, tables.span.c.fields)):
-            for plugin, value in connection.execute(select(table.c.plugin, column)):
-                if is_within(value, self._names) and any(occurs(t, self._names) for t in texts(orjson.loads(value))):
-                    found.add(plugin)
-        digests = [member_digest(name) for name in spellings(self._names)]
-        members = select(tables.member.c.plugin).where(tables.member.c.digest.in_(digests)).distinct()
-        return found.union(connection.scalars(members))
+                    digests = None if row.id in found.elsewhere else found.keys[row.id]
+                    self._take_out(connection, plugin, row, digests, through)
+            for plugin in self._registry:
+                if plugin.name in locked and plugin.kind.mentions(connection, self._names):
+                    self._forget_rows(connection, plugin, locked[plugin.name])
+            own = {table.name for plugin in self._registry for table in plugin.kind.own_tables}
+            return self._strange_tables(connection, own)
 
     def _empty(self, connection: Connection, row: Position) -> None:
-        for table in _STATE:
-            connection.execute(delete(table).where(table.c.plugin == row.id))
+        kinds.clear(connection, row.id)
         row.position, row.oldest, row.newest = 0, None, None
         row.complete_from = journal.removed(connection).until
         positions.save(connection, [row])
@@ -327,7 +285,7 @@ class Forgetting:
         there = MetaData()
         there.reflect(connection)
         strange = there.tables.keys() - schema.metadata.tables.keys() - set(known) - {"alembic_version"}
-        return sorted(name for name in strange if self._stands_in(connection, there.tables[name]))
+        return sorted(name for name in strange if is_in_table(connection, there.tables[name], self._names))
 
 
 def _yields(plugin: Plugin, message: Message) -> list[Any] | None:
@@ -338,9 +296,3 @@ def _yields(plugin: Plugin, message: Message) -> list[Any] | None:
         return [plugin.kind.check(item) for item in plugin.observe(shown(plugin, left)) or ()]
     except (Exception, SystemExit):
         return None
-
-
-def _said(values: Collection[Any]) -> Iterator[str]:
-    """Yield the texts in values of columns."""
-    for value in values:
-        yield from texts(value)

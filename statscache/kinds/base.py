@@ -5,16 +5,23 @@ kinds. All that it stores must be a commutative merge: the state is a function o
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Table, delete
 
+from statscache.exceptions import PluginError
+from statscache.kinds import search
 from statscache.kinds.keys import Key
 from statscache.kinds.keys import load as load_key
+from statscache.kinds.presentation import Column, Headline, Row, ranked
+from statscache.kinds.search import Mentions, Searched, readable
 from statscache.kinds.yields import Yields
+from statscache.scrubbing import occurs, texts
+from statscache.store.invariants import Invariant
 from statscache.timeline import Resolution
+from statscache.windows import Window
 
 
 class Statistic(Protocol):
@@ -86,18 +93,11 @@ class KeyDocument(NamedTuple):
     parts: list[KeyPart] | None = None
 
 
-class Column(NamedTuple):
-    """A field of the rows of `latest` that a kind provides.
+class Extent(NamedTuple):
+    """Timestamps of the oldest and the newest message that count in a state; None where none does."""
 
-    Attributes:
-        name: In documents.
-        heading: Above a column of a table.
-        is_number: True if it is a number, False if it is a moment in seconds since 1970 UTC.
-    """
-
-    name: str
-    heading: str
-    is_number: bool = True
+    oldest: int | None
+    newest: int | None
 
 
 class Kind(ABC):
@@ -108,24 +108,50 @@ class Kind(ABC):
 
     Attributes:
         name: Of the kind, as published.
+        description: What it is, for people.
+        note: What readers of a table of `latest` must know.
+        rows_are: What rows are that have no number, given the `unit`.
+        columns: The fields of the rows of `latest` besides dimensions and a plugin's own, in the order of CSV.
+        card_columns: Those of them that a small card shows of a plugin without dimensions, in order.
+        ordered_by: The name of the column whose greatest numbers come first on a page; None to leave rows in order.
+        is_additive: True if the numbers of several buckets may be added up.
         tables: The tables that hold its state; each has a column `plugin`.
-        columns: The fields of the rows of `latest` besides dimensions and a plugin's own.
+        searched: The columns of these tables that can hold names, besides `key.dimensions`.
+        invariants: What must hold in these tables.
         takes_depends_on: True if a plugin may declare `depends_on`.
+        follows_from_yields: True if the state is a function of what was yielded: it can be counted again elsewhere, and
+            the difference of yields tells what forgetting removes. Else `forget_in_rows` has to do it.
     """
 
     name: ClassVar[str]
-    tables: ClassVar[tuple[Table, ...]]
+    description: ClassVar[str]
+    note: ClassVar[str] = ""
+    rows_are: ClassVar[str] = "rows"
     columns: ClassVar[tuple[Column, ...]] = ()
+    card_columns: ClassVar[tuple[Column, ...]] = ()
+    ordered_by: ClassVar[str | None] = None
+    is_additive: ClassVar[bool] = True
+    tables: ClassVar[tuple[Table, ...]]
+    searched: ClassVar[tuple[Searched, ...]] = ()
+    invariants: ClassVar[tuple[Invariant, ...]] = ()
     takes_depends_on: ClassVar[bool] = False
+    follows_from_yields: ClassVar[bool] = True
 
     def __init__(self, plugin: Any) -> None:
         self.plugin = plugin
 
     def __init_subclass__(cls, **arguments: Any) -> None:
-        """Register the kind, unless it is a variant of one that is."""
+        """Register the kind, unless it is a variant of one that is.
+
+        Raises:
+            PluginError: Another kind has its name.
+        """
         super().__init_subclass__(**arguments)
         if "name" in vars(cls):
+            if cls.name in _kinds:
+                raise PluginError(f"kind {cls.name}: {_kinds[cls.name].__module__} has it already; choose another name")
             _kinds[cls.name] = cls
+            _columns.update({column.name: column for column in cls.columns if column.name not in _columns})
 
     @classmethod
     def column_names(cls) -> tuple[str, ...]:
@@ -195,14 +221,110 @@ class Kind(ABC):
         """Return the digests of all keys that have a document of their own."""
         return []
 
+    # For people.
+
+    def main_column(self, rows: Sequence[Row]) -> Column | None:
+        """Return the column by whose numbers keys are compared now; None for a kind without numbers."""
+        return None
+
+    @property
+    def adds_up(self) -> bool:
+        """True if the sum of the numbers of all rows of `latest` is one of all that was counted."""
+        return True
+
+    def headline(self, rows: Sequence[Row], label: Callable[[Row], str]) -> Headline | None:
+        """Return the one number that says most about the plugin now; None before there is any.
+
+        Args:
+            rows: Of `latest`.
+            label: Returns the key of a row as people read it.
+        """
+        if not rows:
+            return None
+        column = self.main_column(rows)
+        if column is None:
+            return Headline(len(rows), "row" if len(rows) == 1 else self.rows_are.format(unit=self.plugin.unit))
+        caption = f"{self.plugin.unit} {column.words}"
+        if self.adds_up:
+            return Headline(sum(row[column.name] for row in rows), caption)
+        top, value = ranked(rows, column.name, label)[0]
+        return Headline(value, f"{caption} for {top}, the most")
+
+    @property
+    def badge_window(self) -> Window | None:
+        """The window whose sum is the plugin's badge; None if it has no badge."""
+        return None
+
+    # Forgetting a person.
+
+    def own_key(self, checked: Any) -> tuple[int, bytes] | None:
+        """Return digest and stored form of the key that a yield counts for; None if `remove_keys` cannot undo it."""
+        return None
+
+    def remove_keys(self, state: State, digests: Collection[int]) -> Extent | None:
+        """Remove keys from the state, and return what is left; None if the plugin has to fold the journal again."""
+        return None
+
+    def forget_in_rows(self, connection: Connection, names: Collection[str]) -> bool:
+        """Have the author's rows forget a person; return False if there was nothing to do. It may raise anything."""
+        return False
+
+    def mentions(self, connection: Connection, names: frozenset[str]) -> bool:
+        """Return True if rows of the plugin that do not follow from its yields hold one of the names."""
+        return False
+
+    @property
+    def own_tables(self) -> tuple[Table, ...]:
+        """The tables of this plugin alone, which `clear` makes."""
+        return ()
+
+    def export(
+        self, connection: Connection, plugin: int, through: int | None, names: frozenset[str]
+    ) -> Iterator[list[Any]]:
+        """Yield the rows of the state that are about a person, as JSON can say them."""
+        for row in self.dump(connection, plugin, through):
+            shown = readable(row)
+            if self._is_about(shown, names):
+                yield shown
+
+    def _is_about(self, row: list[Any], names: frozenset[str]) -> bool:
+        return any(occurs(text, names) for text in texts(row))
+
     def record(self, stored: bytes) -> dict[str, Any]:
         """Return the fields of the dimensions of a key, given as it is stored."""
         return dict(zip(self.plugin.dimensions, load_key(stored), strict=True))
 
 
 _kinds: dict[str, type[Kind]] = {}
+_columns: dict[str, Column] = {}
 
 
 def kinds() -> Mapping[str, type[Kind]]:
     """Return every kind by its name. A kind is registered when its class, which has a `name`, is defined."""
     return _kinds
+
+
+def columns() -> list[Column]:
+    """Return the columns of all kinds in the order of CSV: moments, then numbers."""
+    return sorted(_columns.values(), key=lambda column: column.is_number)
+
+
+def column(name: str) -> Column | None:
+    """Return the column of that name, of whatever kind; None if the field is a plugin's own."""
+    return _columns.get(name)
+
+
+def invariants() -> Iterable[Invariant]:
+    """Return what must hold in the tables of all kinds, each once."""
+    return dict.fromkeys(invariant for kind in _kinds.values() for invariant in kind.invariants)
+
+
+def mentions(connection: Connection, names: frozenset[str]) -> Mentions:
+    """Return where names occur in the state of all plugins, whether these are installed or not."""
+    return search.mentions(connection, names, (each for kind in _kinds.values() for each in kind.searched))
+
+
+def clear(connection: Connection, plugin: int) -> None:
+    """Remove all stored state of a plugin of whatever kind, installed or not; tables of its own stay."""
+    for table in dict.fromkeys(table for kind in _kinds.values() for table in kind.tables):
+        connection.execute(delete(table).where(table.c.plugin == plugin))

@@ -12,17 +12,24 @@ from sqlalchemy import Connection, Select, delete, func, select
 
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, leaders
-from statscache.kinds.base import Column, Dirty, Kind, State, Statistic
+from statscache.kinds.base import Dirty, Extent, Kind, State, Statistic
+from statscache.kinds.consistency import ADDING_UP, DAYS_ADD_UP, KEY_HAS_PLUGIN, PARTS_ADD_UP, has_key
+from statscache.kinds.presentation import Column, Row, first_counted
 from statscache.kinds.reduced import Sums
+from statscache.kinds.search import StoredKeys
 from statscache.kinds.sums import Counted, sum_up
 from statscache.kinds.tables import bucket, key, key_quarter
 from statscache.kinds.tables import part as part_table
 from statscache.kinds.yields import Yields
 from statscache.store.bulk import among
-from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution, floor
+from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution
+from statscache.windows import LAST_7D, LAST_24H, LAST_30D, Window
 
 _LARGEST = 2**53
 _CACHED_KEYS = 100_000
+
+
+TOTAL = Column("total", "Total", words="in all")
 
 
 class Counting(Statistic, Protocol):
@@ -35,13 +42,17 @@ class CounterKind(Kind):
     """Sums of amounts; of a bounded counter."""
 
     name = "Counter"
-    tables = (key, bucket, key_quarter, part_table)
-    columns = (
-        Column("total", "Total"),
-        Column("last_24h", "Last 24 h"),
-        Column("last_7d", "Last 7 days"),
-        Column("last_30d", "Last 30 days"),
+    description = "Counts: whole numbers, added up for each key in time buckets."
+    note = (
+        "Windows end at the last full hour (24 h) or day (7 and 30 days) before the data\u2019s own time; the total"
+        " holds everything."
     )
+    columns = (TOTAL, *map(Column.of, (LAST_24H, LAST_7D, LAST_30D)))
+    card_columns = (*map(Column.of, (LAST_7D, LAST_30D)), TOTAL)
+    ordered_by = TOTAL.name
+    tables = (key, bucket, key_quarter, part_table)
+    searched = (StoredKeys(part_table, "name"),)
+    invariants = (KEY_HAS_PLUGIN, *map(has_key, (bucket, key_quarter)), *ADDING_UP, DAYS_ADD_UP, PARTS_ADD_UP)
     takes_depends_on = True
     plugin: Counting
 
@@ -91,16 +102,18 @@ class CounterKind(Kind):
             buckets.drop_expired(state, resolution)
         return dirty
 
-    def take_out(self, state: State, digests: Collection[int]) -> tuple[int | None, int | None]:
-        """Remove keys, and return the timestamps of the oldest and the newest message that count for the others."""
+    def own_key(self, checked: Any) -> tuple[int, bytes]:
+        digest, stored, *_ = checked
+        return digest, stored
+
+    def remove_keys(self, state: State, digests: Collection[int]) -> Extent:
         connection, plugin = state.connection, state.plugin
         for table in (key, bucket):
             gone = among(connection, table.c.key, [*digests])
             connection.execute(delete(table).where(table.c.plugin == plugin, gone))
         self._take_out_days(state, digests)
         left = select(func.min(key.c.first), func.max(key.c.last)).where(key.c.plugin == plugin)
-        oldest, newest = connection.execute(left).one()
-        return oldest, newest
+        return Extent(*connection.execute(left).one())
 
     def _take_out_days(self, state: State, digests: Collection[int]) -> None:
         """Remove the days of keys where they are not in buckets."""
@@ -113,7 +126,9 @@ class CounterKind(Kind):
         rows = state.connection.execute(self._shown(query)).all()
         if not rows or state.through is None:
             return []
-        trailing = self._trailing(state, state.through, [row.key for row in rows])
+        windows = [column.window for column in self.columns if column.window]
+        digests = [row.key for row in rows]
+        trailing = {window.name: self._sums(state, window, state.through, digests) for window in windows}
         return [
             {
                 **self.record(row.dimensions),
@@ -127,14 +142,16 @@ class CounterKind(Kind):
         """Return the query for keys with the order of `latest`, and its limit."""
         return query.order_by(key.c.dimensions)
 
-    def _trailing(self, state: State, through: int, digests: Sequence[int]) -> dict[str, dict[int, int]]:
-        """Return the sums of the trailing windows by name, each by digest of the key."""
-        day, hour = floor(through, DAY), floor(through, HOUR)
-        return {
-            "last_7d": buckets.sums(state, DAILY, day - 7 * DAY, day),
-            "last_30d": buckets.sums(state, DAILY, day - 30 * DAY, day),
-            "last_24h": buckets.sums(state, HOURLY, hour - DAY, hour),
-        }
+    def _sums(self, state: State, window: Window, through: int, digests: Sequence[int]) -> dict[int, int]:
+        """Return the sums in a window by digest of the key, at least of these keys."""
+        return buckets.sums(state, window.resolution, *window.bounds(through))
+
+    def main_column(self, rows: Sequence[Row]) -> Column:
+        return first_counted([*(column for column in self.columns if column.window), TOTAL], rows)
+
+    @property
+    def badge_window(self) -> Window | None:
+        return LAST_24H
 
     def series(self, state: State, resolution: Resolution, start: int, end: int) -> list[list[Any]]:
         return buckets.series(state, resolution, start, end)

@@ -7,12 +7,14 @@ from sqlalchemy import Connection, Select, select
 
 from statscache.kinds import by_key, days
 from statscache.kinds.base import Dirty, KeyDocument, State
-from statscache.kinds.counter import CounterKind
+from statscache.kinds.counter import TOTAL, CounterKind
+from statscache.kinds.presentation import Column, Row
 from statscache.kinds.reduced import Sums
 from statscache.kinds.sums import sum_up
 from statscache.kinds.tables import key
 from statscache.kinds.yields import Yields
-from statscache.timeline import DAILY, DAY, Resolution, floor
+from statscache.timeline import DAILY, DAY, Resolution
+from statscache.windows import LAST_7D, LAST_30D, Window
 
 LEADERS = 100
 """Rows of `latest`."""
@@ -20,6 +22,8 @@ LEADERS = 100
 
 class CounterByKeyKind(CounterKind):
     """Sums of amounts; of an unbounded counter, each of whose keys has a document."""
+
+    columns = (TOTAL, *map(Column.of, (LAST_7D, LAST_30D)))
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
@@ -46,12 +50,20 @@ class CounterByKeyKind(CounterKind):
     def _shown(self, query: Select[Any]) -> Select[Any]:
         return query.order_by(key.c.total.desc(), key.c.dimensions).limit(LEADERS)
 
-    def _trailing(self, state: State, through: int, digests: Sequence[int]) -> dict[str, dict[int, int]]:
-        day = floor(through, DAY)
-        return {
-            "last_7d": by_key.in_window(state, day - 7 * DAY, day, digests),
-            "last_30d": by_key.in_window(state, day - 30 * DAY, day, digests),
-        }
+    def _sums(self, state: State, window: Window, through: int, digests: Sequence[int]) -> dict[int, int]:
+        return by_key.in_window(state, *window.bounds(through), digests)
+
+    def main_column(self, rows: Sequence[Row]) -> Column:
+        # Rows are the greatest by total, which are not the greatest of a window.
+        return TOTAL
+
+    @property
+    def adds_up(self) -> bool:
+        return False
+
+    @property
+    def badge_window(self) -> None:
+        return None
 
     def key_documents(self, state: State, digests: Sequence[int]) -> Iterator[KeyDocument]:
         return by_key.documents(state, digests, self.plugin.breakdown)

@@ -5,35 +5,39 @@ week. So the members of each day, week and month are kept, as 64 bits of their d
 when a member is new in it. What is new in no day is new in no week and no month, and is not even looked for there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from statscache import canonical
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, member_sets
-from statscache.kinds.base import Column, Dirty, Kind, State, Statistic
+from statscache.kinds.base import Dirty, Kind, State, Statistic
+from statscache.kinds.consistency import KEY_HAS_PLUGIN, MEMBERS_ARE_COUNTED, has_key
+from statscache.kinds.presentation import Column, Row, first_counted
 from statscache.kinds.reduced import Sightings
+from statscache.kinds.search import Digests, member_digest, member_digests
 from statscache.kinds.sums import Met, sightings
 from statscache.kinds.tables import bucket, key, member, member_set
 from statscache.kinds.yields import Yields
 from statscache.timeline import DAILY, DAY, MONTHLY, WEEKLY, Resolution
+from statscache.windows import LAST_DAY, LAST_MONTH, LAST_WEEK
 
 _CACHED_MEMBERS = 100_000
-_WINDOWS = {"last_day": DAILY, "last_week": WEEKLY, "last_month": MONTHLY}
 
 
 class DistinctKind(Kind):
     """Sets of members by key and bucket; what is published is how many there are."""
 
     name = "Distinct"
+    description = "Distinct: how many different members each key saw in a day, a week, a month; never added up."
+    note = "The last whole day, ISO week and month before the data\u2019s own time; uniques never add up."
+    columns = tuple(map(Column.of, (LAST_DAY, LAST_WEEK, LAST_MONTH)))
+    card_columns = columns
+    is_additive = False
     tables = (key, bucket, member, member_set)
-    columns = (
-        Column("last_day", "Last day"),
-        Column("last_week", "Last week"),
-        Column("last_month", "Last month"),
-    )
+    searched = (Digests(member, "digest"),)
+    invariants = (KEY_HAS_PLUGIN, *map(has_key, (bucket, member_set)), MEMBERS_ARE_COUNTED)
     takes_depends_on = True
 
     def __init__(self, plugin: Statistic) -> None:
@@ -95,10 +99,10 @@ class DistinctKind(Kind):
     def latest(self, state: State) -> list[dict[str, Any]]:
         if state.through is None:
             return []
-        numbers = {}
-        for field, resolution in _WINDOWS.items():
-            end = resolution.floor(state.through)
-            numbers[field] = buckets.sums(state, resolution, resolution.floor(end - 1), end)
+        windows = [column.window for column in self.columns if column.window]
+        numbers = {
+            window.name: buckets.sums(state, window.resolution, *window.bounds(state.through)) for window in windows
+        }
         query = select(key.c.key, key.c.dimensions).where(key.c.plugin == state.plugin).order_by(key.c.dimensions)
         return [
             {**self.record(row.dimensions), **{field: of.get(row.key, 0) for field, of in numbers.items()}}
@@ -111,11 +115,13 @@ class DistinctKind(Kind):
     def bucket_starts(self, state: State, resolution: Resolution) -> list[int]:
         return buckets.starts(state, resolution)
 
+    def main_column(self, rows: Sequence[Row]) -> Column:
+        return first_counted(self.columns, rows)
 
-def member_digest(name: str) -> int:
-    """Return the digest by which a member is kept.
+    @property
+    def adds_up(self) -> bool:
+        return not self.plugin.dimensions
 
-    Raises:
-        UnicodeEncodeError: The name holds a lone surrogate.
-    """
-    return canonical.digest64(name.encode())
+    def _is_about(self, row: list[Any], names: frozenset[str]) -> bool:
+        what, *_, last = row
+        return (what == "member" and last in member_digests(names)) or super()._is_about(row, names)

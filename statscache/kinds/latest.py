@@ -14,8 +14,11 @@ from sqlalchemy import Connection, delete, func, select, tuple_
 from statscache import canonical
 from statscache.exceptions import YieldError
 from statscache.kinds import keys
-from statscache.kinds.base import Column, Dirty, Kind, State, Statistic
+from statscache.kinds.base import Dirty, Kind, State, Statistic
+from statscache.kinds.consistency import KEY_HAS_PLUGIN, has_key
 from statscache.kinds.keys import Key
+from statscache.kinds.presentation import Column
+from statscache.kinds.search import JSON
 from statscache.kinds.tables import entry, key
 from statscache.kinds.yields import Yields
 from statscache.store.bulk import Upsert, among
@@ -57,8 +60,12 @@ class LatestKind(Kind):
     """The newest entries of each key; one of each, unless a variant keeps more."""
 
     name = "Latest"
-    tables = (key, entry)
+    description = "Latest: the newest value of each key, however old it is, with its time."
+    rows_are = "{unit}"
     columns = (Column("timestamp", "Time", is_number=False),)
+    tables = (key, entry)
+    searched = (JSON(entry, "value"),)
+    invariants = (KEY_HAS_PLUGIN, has_key(entry))
 
     @property
     def kept(self) -> int:
@@ -125,6 +132,8 @@ class LogKind(LatestKind):
     """The newest entries of each key, as many as the plugin says."""
 
     name = "Log"
+    description = "Log: the newest entries of each key, newest first."
+    rows_are = "{unit}, the newest"
     plugin: Logging
 
     @property

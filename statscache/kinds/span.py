@@ -12,9 +12,12 @@ from sqlalchemy import Connection, case, func, select, tuple_
 
 from statscache.exceptions import YieldError
 from statscache.kinds import keys
-from statscache.kinds.base import Column, Dirty, Kind, State, Statistic
+from statscache.kinds.base import Dirty, Kind, State, Statistic
+from statscache.kinds.consistency import KEY_HAS_PLUGIN, has_key
 from statscache.kinds.keys import Key
 from statscache.kinds.latest import check_fields
+from statscache.kinds.presentation import Column
+from statscache.kinds.search import JSON
 from statscache.kinds.tables import key, span
 from statscache.kinds.yields import Yields
 from statscache.store.bulk import Upsert
@@ -65,12 +68,17 @@ class SpanKind(Kind):
     """The earliest start and the latest stop of each key."""
 
     name = "Span"
-    tables = (key, span)
+    description = "Span: when something started and stopped, how long it took, and what is still in progress."
+    note = "Those that moved last; an unknown stop is in progress."
+    rows_are = "{unit}"
     columns = (
         Column("start", "Start", is_number=False),
         Column("stop", "Stop", is_number=False),
         Column("duration", "Seconds"),
     )
+    tables = (key, span)
+    searched = (JSON(span, "fields"),)
+    invariants = (KEY_HAS_PLUGIN, has_key(span))
     plugin: Spanning
 
     def check(self, item: Any) -> tuple[Key, bool, bytes | None]:

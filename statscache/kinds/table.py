@@ -5,7 +5,7 @@ this transaction alone. So the rows, the position in the journal, and what the p
 move together or not at all, whatever rolls the transaction back, and however many processes fold in turn.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Protocol
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from statscache import canonical
 from statscache.exceptions import PluginError
 from statscache.kinds.base import Dirty, Kind, State, Statistic
+from statscache.kinds.search import is_in_table, readable
 from statscache.kinds.yields import Yields
 from statscache.message import Message
 
@@ -43,7 +44,9 @@ class TableKind(Kind):
     """Rows in a table that the plugin declares."""
 
     name = "Table"
+    description = "Table: rows that the plugin keeps by rules of its own."
     tables = ()
+    follows_from_yields = False
     plugin: Keeping
 
     def check(self, item: Any) -> Any:
@@ -76,6 +79,28 @@ class TableKind(Kind):
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         # A recount has nothing to compare: rows may depend on how messages were delivered.
         return iter(())
+
+    def export(
+        self, connection: Connection, plugin: int, through: int | None, names: frozenset[str]
+    ) -> Iterator[list[Any]]:
+        rows = (readable(tuple(row)) for row in connection.execute(select(self._table)))
+        return (row for row in rows if self._is_about(row, names))
+
+    def forget_in_rows(self, connection: Connection, names: Collection[str]) -> bool:
+        if not self.plugin.people:
+            return False
+        with connection.begin_nested(), Session(connection, join_transaction_mode="create_savepoint") as session:
+            for name in sorted(names):
+                self.plugin.forget(session, name)
+            session.commit()
+        return True
+
+    def mentions(self, connection: Connection, names: frozenset[str]) -> bool:
+        return any(is_in_table(connection, table, names) for table in self.own_tables)
+
+    @property
+    def own_tables(self) -> tuple[Table, ...]:
+        return (self._table,)
 
     def latest(self, state: State) -> list[dict[str, Any]]:
         table = self._table

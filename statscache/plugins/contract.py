@@ -7,6 +7,7 @@ kind does with the yields is in `statscache.kinds`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, final
 
@@ -15,6 +16,27 @@ from statscache.kinds.base import Kind, State
 from statscache.message import Message
 from statscache.plugins import validation
 from statscache.plugins.settings import Setting, read, table_of
+
+
+@dataclass(frozen=True, slots=True)
+class PluginInfo:
+    """What is published of a plugin itself, whatever its state."""
+
+    name: str
+    title: str
+    summary: str
+    definition: str
+    kind: str
+    unit: str
+    dimensions: tuple[str, ...]
+    topics: tuple[str, ...]
+    unbounded: bool
+    people: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        fields = ((field, getattr(self, field)) for field in self.__slots__)
+        return {field: list(value) if isinstance(value, tuple) else value for field, value in fields}
 
 
 class Plugin(ABC):
@@ -94,7 +116,24 @@ class Plugin(ABC):
     @property
     def summary(self) -> str:
         """The first line of the class's docstring."""
-        return (type(self).__doc__ or "").strip().split("\n", 1)[0].strip()
+        return _first_line(type(self))
+
+    @final
+    @classmethod
+    def info(cls) -> PluginInfo:
+        """Return what is published of the plugin itself."""
+        return PluginInfo(
+            name=cls.name,
+            title=cls.title,
+            summary=_first_line(cls),
+            definition=cls.definition,
+            kind=cls.kind_class.name,
+            unit=cls.unit,
+            dimensions=cls.dimensions,
+            topics=cls.topics,
+            unbounded=cls.unbounded,
+            people=cls.people,
+        )
 
     @abstractmethod
     def observe(self, message: Message) -> Iterable[Any]:
@@ -122,3 +161,7 @@ class Plugin(ABC):
     def moments(self) -> frozenset[int]:
         """All widths in seconds of the buckets whose ends make the fixed documents change without an event."""
         return frozenset((*self.kind.windows, *self.clocks))
+
+
+def _first_line(cls: type) -> str:
+    return (cls.__doc__ or "").strip().split("\n", 1)[0].strip()

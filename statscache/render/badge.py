@@ -14,11 +14,17 @@ _STEPS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
 def badge(plugin: Plugin, rows: Sequence[dict[str, Any]]) -> schemas.Badge | None:
-    """Return the badge of a bounded counter: what was counted in the last full day. Other plugins have none."""
-    if plugin.kind.name != "Counter" or plugin.unbounded:
+    """Return the badge of a plugin: what was counted in a window; None if its kind has no badge.
+
+    Args:
+        plugin: The plugin.
+        rows: Of its `latest`.
+    """
+    window = plugin.kind.badge_window
+    if window is None:
         return None
-    number = sum(row["last_24h"] for row in rows)
-    message = f"{short(number)} {plugin.unit} in 24 h"
+    number = sum(row[window.name] for row in rows)
+    message = f"{short(number)} {plugin.unit} in {window.short}"
     return {"schemaVersion": 1, "label": plugin.title.lower(), "message": message, "color": "blue"}
 
 

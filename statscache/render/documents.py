@@ -7,7 +7,7 @@ clock, so a document that is rendered twice for one state has the same bytes.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
-from statscache import canonical, layout, schemas
+from statscache import canonical, kinds, layout, schemas
 from statscache.kinds.base import KeyDocument
 from statscache.plugins import Plugin, State
 from statscache.render import csv, own
@@ -15,12 +15,6 @@ from statscache.render.badge import badge
 from statscache.store.coverage import Interval, union
 from statscache.store.published import Entry
 from statscache.timeline import Period, Resolution, floor
-
-_COLUMNS = (
-    *("timestamp", "total", "last_24h", "last_7d", "last_30d"),
-    *("last_day", "last_week", "last_month", "start", "stop", "duration"),
-)
-"""What stands behind the dimensions in a table, in this order; other fields follow by name."""
 
 
 class Document(NamedTuple):
@@ -195,6 +189,6 @@ def clipped(gaps: Sequence[Interval], oldest: int | None, through: int | None) -
 
 
 def _columns(dimensions: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str]:
-    known = [*dimensions, *_COLUMNS]
+    known = [*dimensions, *(column.name for column in kinds.columns())]
     fields = {name for row in rows for name in row} | set(dimensions)
     return [name for name in known if name in fields] + sorted(fields - set(known))

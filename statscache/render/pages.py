@@ -23,14 +23,6 @@ from statscache.resources import Sources
 DEFAULT_BASE_URL = "http://localhost:8080/"
 MOST_ROWS = 100
 
-_KINDS = {
-    "Counter": "Counts: whole numbers, added up for each key in time buckets.",
-    "Latest": "Latest: the newest value of each key, however old it is, with its time.",
-    "Log": "Log: the newest entries of each key, newest first.",
-    "Distinct": "Distinct: how many different members each key saw in a day, a week, a month; never added up.",
-    "Span": "Span: when something started and stopped, how long it took, and what is still in progress.",
-    "Table": "Table: rows that the plugin keeps by rules of its own.",
-}
 _STATES = {
     "stale": "Stale. Its last good output is shown, because its newest was held back or could not be made.",
     "rebuilding": "Rebuilding. It is counting history anew; its previous output, if any, is shown until that is done.",
@@ -81,7 +73,7 @@ class Pages:
             bytecode_cache=_compiled,
         )
         self._environment.filters |= {
-            "clean": text.clean, "compact": text.compact, "machine_time": text.machine_time,
+            "clean": text.clean, "compact": text.compact, "heading": text.heading, "machine_time": text.machine_time,
             "number": text.number, "prose": text.prose, "size": text.size, "when": text.when,
         }  # fmt: skip
         self._environment.globals |= {
@@ -90,6 +82,7 @@ class Pages:
             "base_is_known": base_url is not None,
             "has_examples": examples,
             "chart_style": self._assets.sources["chart.css"].decode(),
+            "is_number": text.is_number,
             "resolutions": _RESOLUTIONS,
             "site_title": title,
         }
@@ -129,18 +122,18 @@ class Pages:
         """Yield the page of a plugin and its plots."""
         plots = figures.plots(view)
         rows = view.rows
-        if view.kind == "Counter":
-            rows.sort(key=lambda row: -row["total"])
-        names = text.columns(rows, view.dimensions)
-        top = charts.bars(figures.ranked(view, "total"), 10) if view.kind == "Counter" and not plots else ()
+        order = view.kind.ordered_by
+        if order is not None:
+            rows.sort(key=lambda row: -row[order])
+        names = text.columns(rows, view.info.dimensions)
+        top = charts.bars(figures.top(view, order), 10) if order is not None and not plots else ()
         yield (
-            layout.page(view.name),
+            layout.page(view.info.name),
             self._render(
                 "plugin.html",
                 root="../../",
                 view=view,
                 headline=figures.headline(view),
-                kind=_KINDS.get(view.kind, view.kind),
                 state=_STATES.get(view.state),
                 plots=plots,
                 bars=top,
@@ -149,12 +142,12 @@ class Pages:
             ),
         )
         for plot in plots:
-            path = layout.chart(view.name, plot.series.resolution)
+            path = layout.chart(view.info.name, plot.series.resolution)
             yield path, self._render("chart.svg", view=view, plot=plot)
         if plots:
-            yield layout.chart(view.name), self._render("chart.svg", view=view, plot=figures.main(plots))
+            yield layout.chart(view.info.name), self._render("chart.svg", view=view, plot=figures.main(plots))
         elif top:
-            yield layout.chart(view.name), self._render("bars.svg", view=view, bars=top)
+            yield layout.chart(view.info.name), self._render("bars.svg", view=view, bars=top)
 
     def index(self, views: Sequence[PluginView], through: int | None) -> Iterator[tuple[str, bytes]]:
         """Yield the front page: every plugin as a card, and how to fetch what they publish."""
@@ -169,8 +162,8 @@ class Pages:
 def _card(view: PluginView) -> Mapping[str, Any]:
     """Return what the card of a plugin shows: headline, trend, small plot, and the newest values of a few rows."""
     plot = figures.main(figures.plots(view))
-    window, when = figures.window(view)
-    numbers = view.kind in ("Counter", "Distinct")
+    column = view.kind.main_column(view.rows)
+    totals = column is not None and view.rows and not view.info.dimensions
     return {
         "view": view,
         "headline": figures.headline(view),
@@ -178,10 +171,10 @@ def _card(view: PluginView) -> Mapping[str, Any]:
         "state": _STATES.get(view.state),
         "plot": plot,
         "spark": figures.sparkline(view, plot.series) if plot else None,
-        "bars": charts.bars(figures.ranked(view, window), 4) if view.dimensions else (),
-        "window": when,
-        "totals": view.rows[0] if view.rows and numbers and not view.dimensions else None,
-        "newest": () if numbers else figures.newest(view, 4),
+        "bars": charts.bars(figures.top(view, column.name), 4) if column is not None and view.info.dimensions else (),
+        "window": column.words if column is not None else "",
+        "totals": [(each.heading, view.rows[0][each.name]) for each in view.kind.card_columns] if totals else (),
+        "newest": figures.newest(view, 4) if column is None else (),
     }
 
 

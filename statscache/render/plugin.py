@@ -10,7 +10,7 @@ from statscache.plugins.watch import Watch
 from statscache.render import documents
 from statscache.render.calendar import calendars
 from statscache.render.documents import Document
-from statscache.render.rendering import Keep, Rendered, about, keep_document
+from statscache.render.rendering import Keep, Rendered, keep_document
 from statscache.store import positions, published
 from statscache.store.coverage import Interval
 from statscache.store.journal import Head
@@ -51,11 +51,18 @@ class PluginRenderer:
         self._gaps = documents.clipped(gaps, row.oldest, end.through) if plugin.kind.resolutions else []
         self._keep = keep
         self._watch = watch
-        self._out = Rendered(about(plugin), "ok", row, rendered_with=self._fingerprint())
+        self._out = Rendered(plugin.info(), "ok", row, rendered_with=self._fingerprint())
 
     def _fingerprint(self) -> str:
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.kind.resolutions]
-        basis = __version__, about(self._plugin), self._plugin.layout, self._row.version, resolutions, self._gaps
+        basis = (
+            __version__,
+            self._plugin.info().to_dict(),
+            self._plugin.layout,
+            self._row.version,
+            resolutions,
+            self._gaps,
+        )
         # The version stands by itself, for the gate to tell a new one.
         return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}"
 

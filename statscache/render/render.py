@@ -18,7 +18,7 @@ from statscache.render.documents import Document
 from statscache.render.gate import Gate
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
-from statscache.render.rendering import Keep, Rendered, Rendering, about, keep_document
+from statscache.render.rendering import Keep, Rendered, Rendering, keep_document
 from statscache.render.views import Views
 from statscache.store import coverage, journal, positions, published
 from statscache.store.coverage import Interval
@@ -124,10 +124,10 @@ class Renderer:
         force: bool,
     ) -> Rendered:
         if row.suspended is not None:
-            rendered = Rendered(about(plugin), "failed", row, reason=row.suspended)
+            rendered = Rendered(plugin.info(), "failed", row, reason=row.suspended)
         elif row.position < end.position:
             behind = end.position - row.position
-            rendered = Rendered(about(plugin), "rebuilding", row, reason=f"{behind} messages behind the journal's end")
+            rendered = Rendered(plugin.info(), "rebuilding", row, reason=f"{behind} messages behind the journal's end")
         else:
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
             try:
@@ -141,11 +141,11 @@ class Renderer:
                 return rendered
             except Implausible as error:
                 _log.warning("plugin %s is held back: %s", plugin.name, error)
-                rendered = Rendered(about(plugin), "stale", row, reason=str(error))
+                rendered = Rendered(plugin.info(), "stale", row, reason=str(error))
             except Exception as error:
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
                 # What the error says may quote a message, and the reason is published.
                 reason = f"it could not be rendered: {type(error).__name__}; the log says more"
-                rendered = Rendered(about(plugin), "stale", row, reason=reason)
+                rendered = Rendered(plugin.info(), "stale", row, reason=reason)
         rendered.view = self._views.view(connection, plugin, rendered)
         return rendered

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from statscache import layout
-from statscache.plugins import Plugin
+from statscache.plugins.contract import PluginInfo
 from statscache.render.documents import Document
 from statscache.render.view import PluginView
 from statscache.store.positions import Position
@@ -20,7 +19,7 @@ class Rendered:
     """What rendering made of one plugin.
 
     Attributes:
-        about: What the index says of the plugin, its state and documents aside.
+        info: What the index says of the plugin, its state and documents aside.
         state: `ok`, `stale`, `rebuilding` or `failed`.
         row: The plugin's row as it was read; its marks up to `row.revision` are served if the state is `ok`.
         rendered_with: What the documents depended on besides the state.
@@ -32,7 +31,7 @@ class Rendered:
         view: What the pages say of it; None if it never had a document.
     """
 
-    about: dict[str, Any]
+    info: PluginInfo
     state: str
     row: Position
     rendered_with: str = ""
@@ -63,22 +62,6 @@ class Rendering:
     lost: list[str]
     pages: dict[str, Entry]
     whole: bool = True
-
-
-def about(plugin: Plugin) -> dict[str, Any]:
-    """Return what the index says of a plugin, whatever its state."""
-    return {
-        "name": plugin.name,
-        "title": plugin.title,
-        "summary": plugin.summary,
-        "definition": plugin.definition,
-        "kind": plugin.kind.name,
-        "unit": plugin.unit,
-        "dimensions": list(plugin.dimensions),
-        "topics": list(plugin.topics),
-        "unbounded": plugin.unbounded,
-        "people": plugin.people,
-    }
 
 
 def keep_document(document: Document, keep: Keep) -> tuple[str, Entry]:

@@ -13,15 +13,12 @@ from urllib.parse import urlsplit
 
 from markupsafe import Markup, escape
 
-from statscache import canonical
+from statscache import canonical, kinds
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LONGEST_CELL = 160
 LONGEST_LABEL = 28
 UNKNOWN = "unknown"
-MOMENTS = ("timestamp", "start", "stop")
-"""Fields of records that hold times."""
-
 _LAST_MOMENT = 253_402_300_799  # 9999-12-31T23:59:59Z
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _SPACES = re.compile(r"\s+")
@@ -98,13 +95,13 @@ def key_label(key: Iterable[str | None], longest: int = LONGEST_LABEL) -> str:
 
 
 def cell(value: object, *, column: str = "") -> Cell:
-    """Return a JSON value as a cell of the named column; a whole number in one of `MOMENTS` is a moment."""
+    """Return a JSON value as a cell of the named column; a whole number in one of times is a moment."""
     match value:
         case None:
             return Cell("unknown", UNKNOWN)
         case bool():
             return Cell("text", "yes" if value else "no")
-        case int() if column in MOMENTS and is_moment(value):
+        case int() if is_time(column) and is_moment(value):
             return Cell("time", when(value), sort=str(value), href=machine_time(value))
         case int() | float():
             return Cell("number", number(value), sort=repr(value))
@@ -118,10 +115,29 @@ def cell(value: object, *, column: str = "") -> Cell:
 
 def columns(rows: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> list[str]:
     """Return the columns of flat records: dimensions, times, numbers from long to short, then others by name."""
-    numbers = "total", "last_30d", "last_7d", "last_24h", "last_month", "last_week", "last_day"
-    fixed = (*dimensions, *MOMENTS, "duration", *numbers)
+    provided = kinds.columns()
+    windows = [column.name for column in reversed(provided) if column.window]
+    fixed = (*dimensions, *(column.name for column in provided if not column.window), *windows)
     present = {name for row in rows for name in row}
     return [name for name in fixed if name in present] + sorted(present.difference(fixed))
+
+
+def is_time(name: str) -> bool:
+    """Return True if fields of that name hold moments."""
+    column = kinds.column(name)
+    return column is not None and not column.is_number
+
+
+def is_number(name: str) -> bool:
+    """Return True if fields of that name hold numbers, whatever the plugin."""
+    column = kinds.column(name)
+    return column is not None and column.is_number
+
+
+def heading(name: str) -> str:
+    """Return what is above a column of a table."""
+    column = kinds.column(name)
+    return clean(name, 40) if column is None else column.heading
 
 
 def table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[list[Cell]]:

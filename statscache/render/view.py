@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from statscache.kinds import Kind
+from statscache.plugins.contract import PluginInfo
+
 
 @dataclass(frozen=True)
 class Link:
@@ -48,20 +51,11 @@ class Gap(NamedTuple):
 class PluginView:
     """All that the pages say of one plugin.
 
-    `topics` is empty when it counts every message; `latest` is the published document, None before the first;
-    `series` is finest first, and empty where there is none.
+    `latest` is the published document, None before the first; `series` is finest first, and empty where there is none.
     """
 
-    name: str
-    title: str
-    summary: str
-    definition: str
-    kind: str
-    unit: str
-    dimensions: tuple[str, ...]
-    topics: tuple[str, ...]
-    unbounded: bool
-    people: bool
+    info: PluginInfo
+    kind: Kind
     state: str
     last_event: int | None
     through: int | None

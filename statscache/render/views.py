@@ -69,16 +69,8 @@ class _Documents:
         fixed = [path for path in self._entries if not layout.is_period(path)]
         fixed.sort(key=lambda path: (path != latest_path, path))
         return PluginView(
-            name=plugin.name,
-            title=plugin.title,
-            summary=plugin.summary,
-            definition=plugin.definition,
-            kind=plugin.kind.name,
-            unit=plugin.unit,
-            dimensions=plugin.dimensions,
-            topics=plugin.topics,
-            unbounded=plugin.unbounded,
-            people=plugin.people,
+            info=rendered.info,
+            kind=plugin.kind,
             state=rendered.state,
             last_event=rendered.row.newest,
             through=latest["through"] if latest else None,

@@ -8,10 +8,8 @@ import orjson
 import zstandard
 from sqlalchemy import Connection, select
 
-from statscache.kinds.distinct import member_digest
 from statscache.message import Message, envelope
-from statscache.plugins import Table
-from statscache.scrubbing import forms, is_within, occurs, scrub, scrub_bytes, spellings, texts
+from statscache.scrubbing import forms, is_within, scrub, scrub_bytes
 from statscache.service.forgetting import checked
 from statscache.service.installation import Installation
 from statscache.service.traces import Traces
@@ -65,34 +63,13 @@ def _set_aside(connection: Connection, names: frozenset[str]) -> Iterator[dict[s
 
 def _state(installation: Installation, connection: Connection, names: frozenset[str]) -> dict[str, list[Any]]:
     rows, through = positions.load(connection), journal.head(connection).through
-    members = {*map(member_digest, spellings(names))}
     found: dict[str, list[Any]] = {}
     for plugin in installation.registry:
         if plugin.name not in rows:
             continue
-        if isinstance(plugin, Table):
-            table = plugin.model.__table__
-            dumped: Iterable[Any] = (tuple(row) for row in connection.execute(select(table)))
-        else:
-            dumped = plugin.kind.dump(connection, rows[plugin.name].id, through)
-        shown = (_shown(row) for row in dumped)
-        mine = [row for row in shown if (row[0] == "member" and row[-1] in members) or _stands_in(row, names)]
-        if mine:
+        if mine := [*plugin.kind.export(connection, rows[plugin.name].id, through, names)]:
             found[plugin.name] = mine
     return found
-
-
-def _stands_in(value: Any, names: frozenset[str]) -> bool:
-    return any(occurs(text, names) for text in texts(value))
-
-
-def _shown(value: Any) -> Any:
-    """Return a value of a row of state as JSON can say it; bytes are text, and mostly JSON."""
-    if isinstance(value, tuple | list):
-        return [_shown(part) for part in value]
-    if isinstance(value, bytes):
-        return _text(value)
-    return value if isinstance(value, bool | int | float | dict) or value is None else str(value)
 
 
 def _published(connection: Connection, traces: Traces) -> Iterator[str]:

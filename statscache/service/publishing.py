@@ -137,7 +137,7 @@ class Publishing:
         with database.reading() as connection:
             names = purge.tainted(connection, holds, tell)
         # What cannot be rendered would keep the documents that it had.
-        stuck = [each.about["name"] for each in rendered if each.state != "ok"]
+        stuck = [each.info.name for each in rendered if each.state != "ok"]
         stuck += [entry["name"] for entry in snapshot.summary["plugins"] if entry["state"] == "failed"]
         with database.writing() as connection:
             withdrawn = purge.withdraw(connection, sorted(set(stuck)), names)

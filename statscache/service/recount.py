@@ -13,7 +13,7 @@ from statscache.ingest.fold import fold
 from statscache.ingest.lifecycle import version_of
 from statscache.ingest.observe import observe_records
 from statscache.ingest.reduce import reduce_plugin
-from statscache.plugins import Plugin, Table
+from statscache.plugins import Plugin
 from statscache.plugins.watch import Watch
 from statscache.service.installation import Installation
 from statscache.store import Database, journal, positions, quarantine
@@ -87,7 +87,7 @@ def recount(installation: Installation, tell: Callable[[int, int], None]) -> Ite
 
 def _excuse(plugin: Plugin, row: Position | None, end: Head, removed: Removed) -> str:
     """Say why a plugin cannot be compared; nothing if it can."""
-    if isinstance(plugin, Table):
+    if not plugin.kind.follows_from_yields:
         return "it keeps rows by rules of its own, which may depend on more than messages"
     if row is None or row.position != end.position:
         return "it has not folded the whole journal"

@@ -75,7 +75,7 @@ def build(
             "pages": renderer.fingerprint,
             "whole": rendering.whole,
             "plugins": entries,
-            "reasons": {rendered.about["name"]: rendered.reason for rendered in rendering.plugins if rendered.reason},
+            "reasons": {rendered.info.name: rendered.reason for rendered in rendering.plugins if rendered.reason},
             "oversize": published.oversize(connection, [entry["name"] for entry in entries]),
             "changes": listed(changes),
         }
@@ -148,11 +148,11 @@ def _entries(connection: Connection, rendering: Rendering, before: Snapshot | No
     """Return what the index says of each plugin."""
     entries = [
         {
-            **rendered.about,
+            **rendered.info.to_dict(),
             "state": rendered.state,
             "last_event": rendered.row.newest,
             "complete_from": rendered.row.complete_from,
-            "documents": _documents(connection, rendered.about["name"]),
+            "documents": _documents(connection, rendered.info.name),
         }
         for rendered in rendering.plugins
     ]

@@ -9,10 +9,11 @@ from sqlalchemy import Connection, Table, delete, func, insert, inspect, select
 
 from statscache.exceptions import CopyRefused
 from statscache.store.database import Database
-from statscache.store.schema import held, metadata, segment, snapshot, source
+from statscache.store.schema import held, metadata, object_, quarantine, segment, snapshot, source
 
 _ROWS = 5_000
 _LARGE_ROWS = 20
+_LARGE = segment, object_, held, quarantine
 """Rows at a time, of most tables and of those whose rows may be of megabytes."""
 
 
@@ -50,7 +51,7 @@ def copy(origin: Database, destination: Database, others: Sequence[Table] = ()) 
 
 def _copy(origin: Connection, destination: Connection, table: Table) -> int:
     number = 0
-    size = _LARGE_ROWS if "data" in table.c else _ROWS
+    size = _LARGE_ROWS if table in _LARGE else _ROWS
     rows = origin.execute(select(table).execution_options(yield_per=size))
     for part in rows.mappings().partitions():
         destination.execute(insert(table), [dict(row) for row in part])

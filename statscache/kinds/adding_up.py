@@ -1,0 +1,79 @@
+"""Invariants of compact rows: their entries add up to what is stored beside them."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from sqlalchemy import Connection, Table, select
+
+from statscache.kinds import days as filed
+from statscache.kinds import member_sets, parts
+from statscache.kinds.packed import Whole
+from statscache.kinds.tables import bucket, key, key_quarter, member_set
+from statscache.store.schema import plugin
+
+Adds = Iterator[tuple[Whole, Whole]]
+"""Digests of keys, and numbers that count for each; a key may occur several times."""
+
+
+def days(connection: Connection) -> str | None:
+    """Return the name of a plugin of whose keys the days do not add up to the total; None if there is none."""
+
+    def values(number: int) -> Adds:
+        for portion in filed.in_window(connection, number, filed.BEGINNING, filed.END):
+            yield portion.key, portion.value
+
+    return _first(connection, key_quarter, lambda number: _add_up(connection, number, values(number)))
+
+
+def parts_of_keys(connection: Connection) -> str | None:
+    """Return the name of a plugin of whose keys the parts do not add up to the total; None if there is none."""
+
+    def totals(number: int) -> Adds:
+        for portion in parts.of_all_keys(connection, number):
+            yield portion.key, portion.total
+
+    def hold(number: int) -> bool:
+        known = [*parts.names(connection, number)]
+        named = [np.isin(portion.part, known).all() for portion in parts.of_all_keys(connection, number)]
+        # Most counters do not divide their numbers.
+        return not named or (all(named) and _add_up(connection, number, totals(number)))
+
+    return _first(connection, key, hold)
+
+
+def members(connection: Connection) -> str | None:
+    """Return the name of a plugin of whose buckets the members are not as many as the number; None if there is none."""
+
+    def hold(number: int) -> bool:
+        rows = select(bucket.c.width, bucket.c.start, bucket.c.key, bucket.c.value).where(bucket.c.plugin == number)
+        expected = {row[:3]: row[3] for row in map(tuple, connection.execute(rows))}
+        counted = {(width, start, digest): n for width, start, digest, n in member_sets.counts(connection, number)}
+        return counted == expected
+
+    return _first(connection, member_set, hold)
+
+
+def _first(connection: Connection, table: Table, hold: Callable[[int], bool]) -> str | None:
+    """Return the name of the first plugin with rows in a table for which something does not hold."""
+    rows = select(plugin.c.id, plugin.c.name).where(plugin.c.id.in_(select(table.c.plugin).distinct()))
+    for number, name in connection.execute(rows.order_by(plugin.c.id)).all():
+        try:
+            if not hold(number):
+                return str(name)
+        except (ValueError, IndexError) as error:
+            return f"{name} ({error})"
+    return None
+
+
+def _add_up(connection: Connection, number: int, values: Adds) -> bool:
+    """Return whether the values of each key add up to its total; keys without any do not count."""
+    rows = connection.execute(select(key.c.key, key.c.total).where(key.c.plugin == number).order_by(key.c.key))
+    columns = np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2)
+    digests, totals = columns[:, 0], columns[:, 1]
+    # Beyond 64 bits both sides wrap around, so that equal sums stay equal.
+    left = totals.copy()
+    for keys, each in values:
+        at = np.minimum(np.searchsorted(digests, keys), len(digests) - 1)
+        known = digests[at] == keys
+        np.subtract.at(left, at[known], each[known])
+    return not left.any()

@@ -1,0 +1,69 @@
+"""What must hold in the tables of kinds, as `statscache db check` looks for what breaks it."""
+
+from sqlalchemy import Connection, Table
+
+from statscache.store.invariants import REBUILD, RESTORE, Invariant
+from statscache.timeline import DAILY, HOURLY, MINUTELY
+
+KEY_HAS_PLUGIN = Invariant(
+    "a row of key belongs to no plugin",
+    "SELECT plugin FROM key WHERE plugin NOT IN (SELECT id FROM plugin)",
+    RESTORE,
+)
+
+
+def has_key(table: Table) -> Invariant:
+    """Return the invariant that each row of a table belongs to a key."""
+    return Invariant(
+        f"a row of {table.name} belongs to no key",
+        f"SELECT p.name FROM {table.name} t JOIN plugin p ON p.id = t.plugin"
+        " LEFT JOIN key k ON k.plugin = t.plugin AND k.key = t.key WHERE k.key IS NULL",
+        REBUILD,
+    )
+
+
+def _days(connection: Connection) -> str | None:
+    from statscache.kinds import adding_up
+
+    return adding_up.days(connection)
+
+
+def _parts(connection: Connection) -> str | None:
+    from statscache.kinds import adding_up
+
+    return adding_up.parts_of_keys(connection)
+
+
+def _members(connection: Connection) -> str | None:
+    from statscache.kinds import adding_up
+
+    return adding_up.members(connection)
+
+
+DAYS_ADD_UP = Invariant("the days of a key do not add up to its total", _days, REBUILD)
+PARTS_ADD_UP = Invariant("the parts of a key do not add up to its total", _parts, REBUILD)
+MEMBERS_ARE_COUNTED = Invariant("the members of a bucket are not as many as its number", _members, REBUILD)
+
+ADDING_UP = (
+    Invariant(
+        "the days of a key do not add up to its total",
+        "SELECT p.name FROM key k JOIN plugin p ON p.id = k.plugin JOIN (SELECT plugin, key, SUM(value) AS sum"
+        " FROM bucket WHERE width = 86400 GROUP BY plugin, key) s ON s.plugin = k.plugin AND s.key = k.key"
+        " WHERE s.sum <> k.total",
+        REBUILD,
+    ),
+    *(
+        Invariant(
+            f"the {unit} of a key do not add up to its {sums}",
+            "SELECT p.name FROM plugin p JOIN (SELECT plugin FROM ("
+            f"SELECT plugin, key, start, value FROM bucket WHERE width = {coarse.width} AND start >= :{unit}"
+            f" AND plugin IN (SELECT plugin FROM bucket WHERE width = {fine.width})"
+            f" UNION ALL SELECT plugin, key, start - start % {coarse.width}, -value FROM bucket"
+            f" WHERE width = {fine.width} AND start >= :{unit}"
+            ") rows GROUP BY plugin, key, start HAVING SUM(value) <> 0) s ON s.plugin = p.id",
+            REBUILD,
+        )
+        for unit, fine, sums, coarse in (("minutes", MINUTELY, "hours", HOURLY), ("hours", HOURLY, "days", DAILY))
+    ),
+)
+"""Buckets of days add up to totals, and finer buckets to coarser ones."""

@@ -1,0 +1,50 @@
+"""What a kind says to people about its rows: their columns, and the one number that says most."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from statscache.windows import Window
+
+Row = Mapping[str, Any]
+"""A record of the document `latest`."""
+
+
+class Column(NamedTuple):
+    """A field of the rows of `latest` that a kind provides.
+
+    Attributes:
+        name: In documents.
+        heading: Above a column of a table.
+        is_number: True if it is a number, False if it is a moment in seconds since 1970 UTC.
+        words: Behind its number, such as `in all`; empty if it is not shown alone.
+        window: The window that the number is of; None if it is of none.
+    """
+
+    name: str
+    heading: str
+    is_number: bool = True
+    words: str = ""
+    window: Window | None = None
+
+    @classmethod
+    def of(cls, window: Window) -> "Column":
+        """Return the column of a number in a window."""
+        return cls(window.name, window.heading, words=window.words, window=window)
+
+
+class Headline(NamedTuple):
+    """The number that sums a plugin up, and what it is."""
+
+    value: int
+    caption: str
+
+
+def first_counted(columns: Sequence[Column], rows: Sequence[Row]) -> Column:
+    """Return the first column in which any row has a number that is not zero; the last one if none has."""
+    return next((column for column in columns if any(row.get(column.name) for row in rows)), columns[-1])
+
+
+def ranked(rows: Iterable[Row], column: str, label: Callable[[Row], str]) -> list[tuple[str, int]]:
+    """Return the label of each row with its number in a column, greatest first; equal ones in order of the label."""
+    pairs = [(label(row), row[column]) for row in rows]
+    return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))

@@ -1,0 +1,50 @@
+"""The trailing windows in which numbers are published: their names in documents, where they lie, and their words.
+
+A window ends with the last whole bucket before the journal's `through`, so that it moves with the data, not with a
+clock.
+"""
+
+from dataclasses import dataclass
+
+from statscache.timeline import DAILY, HOURLY, MONTHLY, WEEKLY, Resolution
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The last few whole buckets of a resolution.
+
+    Attributes:
+        name: Of the field in documents.
+        heading: Above a column of a table.
+        words: Behind a number, such as `in the last full day`.
+        resolution: Whose buckets they are.
+        buckets: How many; 1 where buckets differ in width.
+        label: How long it is, to compare it with the one before; empty if it is not compared.
+        short: The same in short, for a badge.
+    """
+
+    name: str
+    heading: str
+    words: str
+    resolution: Resolution
+    buckets: int = 1
+    label: str = ""
+    short: str = ""
+
+    @property
+    def width(self) -> int:
+        """Seconds that it covers, where all buckets are as wide."""
+        return self.buckets * self.resolution.width
+
+    def bounds(self, through: int) -> tuple[int, int]:
+        """Return its `[start, end)` in seconds since 1970 UTC, given the journal's clock."""
+        end = self.resolution.floor(through)
+        return (end - self.width if self.buckets > 1 else self.resolution.floor(end - 1)), end
+
+
+LAST_24H = Window("last_24h", "Last 24 h", "in the last 24 full hours", HOURLY, 24, "24 hours", "24 h")
+LAST_7D = Window("last_7d", "Last 7 days", "in the last 7 full days", DAILY, 7, "7 days", "7 d")
+LAST_30D = Window("last_30d", "Last 30 days", "in the last 30 full days", DAILY, 30, "30 days", "30 d")
+LAST_DAY = Window("last_day", "Last day", "in the last full day", DAILY)
+LAST_WEEK = Window("last_week", "Last week", "in the last full week", WEEKLY)
+LAST_MONTH = Window("last_month", "Last month", "in the last full month", MONTHLY)
