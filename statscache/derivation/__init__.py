@@ -5,13 +5,12 @@ sender's own classes wrote them; where they name nobody, or no package, the tabl
 body.
 """
 
-from collections.abc import Collection
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any
 
-from statscache.derivation.table import rule
+from statscache.derivation.table import RULES
 from statscache.derivation.text import link, subtitle
-from statscache.derivation.values import first, packages, person
+from statscache.derivation.values import Answers, first, packages, person
 
 __all__ = ["Derived", "derive", "link", "subtitle"]
 
@@ -28,28 +27,33 @@ def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
     headers name that person, or the only person whom the headers name. The agent is always among the
     usernames.
     """
-    topical = rule(name)
-    agent, involved, concerned = topical(name, body) if topical else (None, (), ())
+    rule = RULES[name]
+    agent, involved, concerned = rule(name, body) if rule else (None, (), ())
     if headers:
         if named := {who for key in headers if key.startswith(_USER) and (who := person(key[len(_USER) :]))}:
-            agent, involved = _agent_among(named, agent, body), named
-        concerned = _named_packages(headers) or concerned
-    if agent is not None and agent not in involved:
+            agent, involved = _agent_among(named, agent, body), [*named]
+        concerned = [*_named_packages(headers)] or concerned
+    if agent is not None:
+        if not involved and not concerned:
+            return _ACTS[agent]
         involved = (agent, *involved)
     return agent, _sorted(involved), _sorted(concerned)
 
 
-def _sorted(names: Collection[str]) -> tuple[str, ...]:
-    # Most messages involve one person and concern one package at most. The same name is then the same tuple, so that
-    # statistics that count how often each occurs stay in the processor's cache.
-    if len(names) == 1:
-        return _alone(*names)
-    return tuple(sorted(set(names))) if names else ()
+# Most messages involve one person and concern one package at most. Equal names are then the same tuple, so that
+# statistics that count how often each occurs stay in the processor's cache.
+_ALONE = Answers[tuple[str, ...]](lambda name: (name,))
+_ACTS = Answers[Derived](lambda agent: (agent, _ALONE[agent], ()))
 
 
-@lru_cache(maxsize=16_384)
-def _alone(name: str) -> tuple[str]:
-    return (name,)
+def _sorted(names: Sequence[str]) -> tuple[str, ...]:
+    if len(names) > 2:
+        names = sorted({*names})
+        return tuple(names) if len(names) > 1 else _ALONE[names[0]]
+    if len(names) == 2:
+        one, other = names
+        return (one, other) if one < other else (other, one) if other < one else _ALONE[one]
+    return _ALONE[names[0]] if names else ()
 
 
 def _agent_among(named: set[str], agent: str | None, body: dict[str, Any]) -> str | None:

@@ -5,10 +5,13 @@ bodies whose meaning is in more than the place of a field.
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from statscache.derivation.values import (
+    ACCOUNTS,
+    PACKAGES,
+    Answers,
     Path,
     at,
     built,
@@ -18,12 +21,11 @@ from statscache.derivation.values import (
     packages,
     paths,
     people,
-    person,
     text_at,
 )
 
-Facts = tuple[str | None, Collection[str], Collection[str]]
-"""What a rule found: who acted; names of those involved; names of packages."""
+Facts = tuple[str | None, Sequence[str], Sequence[str]]
+"""What a rule found: who acted; names of those involved; names of packages, both in any order, some more than once."""
 
 Rule = Callable[[str, dict[str, Any]], Facts]
 
@@ -35,6 +37,8 @@ _BOTS = frozenset({"zodbot", "fm-admin", "meetbot"})
 
 def fields(*, actor: str = "", people_at: str = "", packages_at: str = "", builds_at: str = "") -> Rule:
     """Return a rule that reads fields at fixed places, each given as paths set apart by spaces.
+
+    Packages stand either by name or as builds.
 
     Args:
         actor: Where the one who acted may stand; the first place that names a person wins.
@@ -49,23 +53,33 @@ def fields(*, actor: str = "", people_at: str = "", packages_at: str = "", build
         for key, rest in actors:
             found = at(body.get(key), rest) if rest else body.get(key)
             # Nearly always a name stands there, or nothing.
-            agent = person(found) if type(found) is str else first(found) if found is not None else None
+            agent = ACCOUNTS[found] if type(found) is str else first(found) if found is not None else None
             if agent is not None:
                 break
-        if only_actors:
-            return agent, (), ()
-        involved: list[str] = []
-        concerned: list[str] = []
-        for key, rest in others:
-            involved += people(at(body.get(key), rest) if rest else body.get(key))
-        for key, rest in named:
-            concerned += packages(at(body.get(key), rest) if rest else body.get(key))
-        for key, rest in nvrs:
-            concerned += built(at(body.get(key), rest) if rest else body.get(key))
+        involved = _read(others, body, ACCOUNTS, people) if others else ()
+        concerned = _read(named, body, PACKAGES, packages) if named else ()
+        if nvrs:
+            concerned = [name for key, rest in nvrs for name in built(at(body.get(key), rest))]
         return agent, involved, concerned
 
-    only_actors = not (others or named or nvrs)
     return rule
+
+
+def _read(
+    places: tuple[tuple[str, Path], ...],
+    body: dict[str, Any],
+    known: Answers[str | None],
+    read: Callable[[Any], list[str]],
+) -> list[str]:
+    names: list[str] = []
+    for key, rest in places:
+        found = at(body.get(key), rest) if rest else body.get(key)
+        if type(found) is str:
+            if (name := known[found]) is not None:
+                names.append(name)
+        elif found is not None:
+            names += read(found)
+    return names
 
 
 def _places(text: str) -> tuple[tuple[str, Path], ...]:
@@ -130,7 +144,7 @@ def _in_fedora(body: dict[str, Any]) -> list[str]:
 def anitya(name: str, body: dict[str, Any]) -> Facts:
     """The release monitor: it acts by itself unless a person is named."""
     message = dict_at(body, "message")
-    concerned: Collection[str] = ()
+    concerned: Sequence[str] = ()
     if name.startswith(("anitya.project.map.new", "anitya.project.map.update")):
         if text_at(body, "distro", "name").lower() == "fedora":
             concerned = packages([message.get("new"), message.get("prev")])

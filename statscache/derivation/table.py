@@ -1,9 +1,8 @@
 """The table: which rule reads which topics."""
 
-from functools import lru_cache
-
 from statscache.derivation import rules
 from statscache.derivation.rules import Rule, fields
+from statscache.derivation.values import Answers
 
 _AGENT = fields(actor="agent")
 _ENVELOPED = "body.sender body.user body.pusher"
@@ -88,11 +87,13 @@ TABLE: dict[str, Rule] = {
 }
 
 
-@lru_cache(maxsize=8192)
-def rule(name: str) -> Rule | None:
-    """Return the rule of the longest entry that `name` starts with, part by part; None if there is none."""
+def _rule(name: str) -> Rule | None:
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         if found := TABLE.get(".".join(parts[:length])):
             return found
     return None
+
+
+RULES = Answers(_rule)
+"""The rule of the longest entry that a topic's name starts with, part by part, by that name; None if there is none."""
