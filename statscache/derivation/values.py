@@ -125,7 +125,7 @@ def _account(text: str) -> str | None:
         if match := pattern.fullmatch(name):
             name = match[1]
             break
-    if len(name) > MAX_NAME or "@" in name or "://" in name or not name.isprintable() or name.lower() in _NOBODY:
+    if len(name) > MAX_NAME or "@" in name or ":" in name or not name.isprintable() or name.lower() in _NOBODY:
         return None
     return None if _is_host(name) or without_addresses(name) != name else name
 
