@@ -54,6 +54,14 @@ def bodhi_errata(name: str, body: dict[str, Any]) -> Facts:
     return first(owner), owner, concerned
 
 
+def bodhi_testing(name: str, body: dict[str, Any]) -> Facts:
+    """An update to be tested: bodies until 2023 list its builds with who made each, later ones the update itself."""
+    builds = list_at(body, "artifact", "builds")
+    if concerned := packages([at(each, ("component",)) for each in builds]):
+        return first(body.get("agent")), people([at(each, ("issuer",)) for each in builds]), concerned
+    return bodhi_update(name, body)
+
+
 def bodhi_comment(name: str, body: dict[str, Any]) -> Facts:
     """A comment on an update: the commenter acts; the owner and whoever is mentioned are involved."""
     comment = dict_at(body, "comment")

@@ -5,7 +5,6 @@ from statscache.derivation.fields import Rule, fields
 from statscache.derivation.values import Answers
 
 _AGENT = fields(actor="agent")
-_COPR_ENDS = fields(people_at="user submitter owner")
 _ISSUE = fields(actor="agent", people_at="issue.user issue.assignee")
 _PULL_REQUEST = fields(actor="agent", people_at="pullrequest.user pullrequest.assignee")
 _ELECTION = fields(actor="agent fas_user", people_at="candidate.fas_name")
@@ -30,9 +29,7 @@ TABLE: dict[str, Rule] = {
     "bodhi.stack": fields(actor="agent", packages_at="stack.packages"),
     "bodhi.update": rules.bodhi_update,
     "bodhi.update.comment": rules.bodhi_comment,
-    "bodhi.update.status": fields(
-        actor="agent", people_at="artifact.builds.issuer", packages_at="artifact.builds.component"
-    ),
+    "bodhi.update.status": rules.bodhi_testing,
     "bugzilla": rules.bugzilla,
     "buildsys.build": rules.build,
     "buildsys.package": fields(actor="owner", packages_at="package"),
@@ -42,8 +39,7 @@ TABLE: dict[str, Rule] = {
     "buildsys.untag": fields(actor="user", people_at="owner", packages_at="name"),
     "ci": fields(actor="username", people_at="artifact.issuer", packages_at="artifact.component"),
     "copr": fields(actor="user submitter", people_at="owner"),
-    "copr.build.end": _COPR_ENDS,
-    "copr.chroot": _COPR_ENDS,
+    "copr.build.end": fields(people_at="user submitter owner"),
     "discourse": fields(
         actor="webhook_body.post.username webhook_body.like.user webhook_body.topic.created_by",
         people_at="webhook_body.like.post.username webhook_body.solved.username",
@@ -79,12 +75,13 @@ TABLE: dict[str, Rule] = {
     "mdapi": rules.mdapi,
     "meetbot": rules.meeting,
     "mirrormanager": fields(actor="agent", people_at="site.admins"),
+    "mirrormanager.site": _AGENT,
     "nagios": fields(people_at="service_ack_author host_ack_author"),
     "nuancier": fields(actor="agent", people_at="candidate.submitter"),
     "odcs": fields(actor="compose.owner"),
     "openqa.comment": fields(actor="user"),
     "openqa": fields(people_at="user"),
-    "pagure": fields(actor="agent commit.email"),
+    "pagure": _AGENT,
     "pagure.git": rules.pagure_git,
     "pagure.issue": _ISSUE,
     "pagure.pull-request": _PULL_REQUEST,
