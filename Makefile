@@ -22,6 +22,7 @@ demo: runtime-venv ## The whole job on this machine: simulated traffic, a publis
 test: test-venv ## Everything: set-up, lint, types, layering and all tests
 	@bash .ci/debian --tests
 	@bash .ci/meta
+	@bash .ci/schemas
 	@bash .ci/datagrepper
 	@bash .ci/npm
 	@$(MAKE) --no-print-directory lint

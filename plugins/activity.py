@@ -15,6 +15,7 @@ class RecentActivity(Log):
         " the names of the people in them. Text and links are what the bus said: show them as text."
     )
     people = True
+    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[tuple[()], dict[str, Any]]]:
         entry = {

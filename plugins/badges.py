@@ -4,7 +4,8 @@ from typing import Any
 
 from statscache.plugins import Counter, Log, Message, fields
 
-_TOPICS = ("fedbadges.badge.award",)
+# The topic until 2024, and since.
+_TOPICS = ("fedbadges.badge.award", "badges.badge.award")
 
 
 class Badges(Counter):
@@ -15,6 +16,7 @@ class Badges(Counter):
     definition = "One is counted for each badge that a person is awarded."
     unit = "badges"
     topics = _TOPICS
+    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[()], ...]:
         return ((),) if _badge(message) else ()
@@ -30,6 +32,7 @@ class BadgesByBadge(Counter):
     dimensions = ("badge",)
     topics = _TOPICS
     unbounded = True
+    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         badge = _badge(message)
@@ -48,6 +51,7 @@ class BadgesByUser(Counter):
     topics = _TOPICS
     people = True
     unbounded = True
+    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
         badge, winner = _badge(message), _winner(message)
@@ -63,6 +67,7 @@ class NewestBadges(Log):
     unit = "badges"
     topics = _TOPICS
     people = True
+    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[tuple[()], dict[str, Any]], ...]:
         badge, winner = _badge(message), _winner(message)

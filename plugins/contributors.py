@@ -26,6 +26,7 @@ class Contributors(Counter):
     declared_settings = WITH_BOTS
     people = True
     unbounded = True
+    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[str, str | None], ...]:
         agent = message.agent
@@ -64,6 +65,7 @@ class UniqueContributors(Distinct):
     unit = "people"
     depends_on = ("agent",)
     declared_settings = WITH_BOTS
+    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[tuple[()], str], ...]:
         agent = message.agent
@@ -83,6 +85,7 @@ class UniqueContributorsByCategory(Distinct):
     dimensions = ("category",)
     depends_on = ("agent", "category")
     declared_settings = WITH_BOTS
+    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str | None], str], ...]:
         agent = message.agent

@@ -30,7 +30,7 @@ class ReleaseDashboard(Log):
     topics = (*composes.TOPICS, *updates.TOPICS, *images.TOPICS, *cloud_images.TOPICS)
     # Enough to find the begin of a run behind those of the next ones.
     entries = 4
-    version = 2
+    version = 3
     layout = LAYOUT
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from statscache.plugins import Latest, Message, State, fields
@@ -11,7 +11,9 @@ from statscache_plugins.releases import named
 
 TOPICS = ("buildsys.task.state.change",)
 
-METHODS = frozenset({"appliance", "image", "livecd", "livemedia"})
+METHODS = frozenset(
+    {"appliance", "image", "imageBuilderBuild", "kiwiBuild", "livecd", "livemedia", "osbuildImage"},
+)
 
 # States of koji's tasks by number.
 _FAILURES: dict[int | None, str] = {3: "canceled", 5: "failed"}
@@ -34,34 +36,61 @@ def events(message: Message) -> list[Event]:
     if method not in METHODS or fields.text(body, "owner") not in _OWNERS:
         return []
     status = status_of(fields.text(body, "new"))
-    # The request is name, version, one architecture or several, target, and more that differs by method.
-    request = fields.items(body, "info", "request")
-    name, version, architectures, target, *_ = [*request, None, None, None, None]
-    name = fields.text(name) or fields.text(body, "srpm")
+    request = _request(method, fields.items(body, "info", "request"))
+    name = request.name or fields.text(body, "srpm")
     if status is None or name is None:
         return []
-    form = fields.text(request[-1], "format") if request else None
     task = fields.number(body, "id")
     event = Event(
-        name if form is None else f"{name} ({form})",
+        name if request.form is None else f"{name} ({request.form})",
         status,
-        release=_release(version) or _release(target),
+        release=_release(request.version) or _release(request.target),
         step=method,
         run=None if task is None else str(task),
         link=fields.url(body, "info", "url") or (None if task is None or not _primary(body) else f"{_PAGE}{task}"),
     )
     return [
         event._replace(architecture=architecture, status=_status(status, _maker(body, architecture)))
-        for architecture in _architectures(architectures, name)
+        for architecture in _architectures(request.architectures, name)
     ]
+
+
+class Request(NamedTuple):
+    """What koji was asked to make; all but the name and the form may be of any type."""
+
+    name: str | None
+    version: Any
+    architectures: Any
+    target: Any
+    form: str | None
+
+
+def _request(method: str, said: list[Any]) -> Request:
+    """Return what the parameters of a task ask for; their order differs by method, as koji's plugins have it."""
+    options = said[-1] if said else None
+    one, two, three, four, five, six = (said + [None] * 6)[:6]
+    if method == "kiwiBuild":
+        # Target, architectures, where the description lies, its file. The profile tells the images of a file apart.
+        file = (fields.text(four) or "").rpartition("/")[2].removesuffix(".kiwi") or None
+        profile = fields.text(options, "profile")
+        return Request(profile or file, fields.value(options, "version"), two, one, None)
+    if method == "osbuildImage":
+        # Name, version, distribution, types, target, architectures.
+        return Request(fields.text(one), two, six, five, ", ".join(fields.texts(four)) or None)
+    if method == "imageBuilderBuild":
+        # Target, architectures, types, name, version.
+        return Request(fields.text(four), five, two, one, ", ".join(fields.texts(three)) or None)
+    # Name, version, one architecture or several, target.
+    return Request(fields.text(one), two, three, four, fields.text(options, "format"))
 
 
 def download(message: Message, event: Event) -> str | None:
     """Return where the image of one of a message's `events` can be had: its file, or the directory of several.
 
-    It is None if the image was not made, or if the message does not say which task made it.
+    It is None if the image was not made, or if the message does not say which task made it. What osbuild makes is
+    imported into koji elsewhere.
     """
-    if event.status != "done":
+    if event.status != "done" or event.step == "osbuildImage":
         return None
     base = fields.url(message.body, "files_base_url") or (_FILES if _primary(message.body) else None)
     maker = _maker(message.body, event.architecture)
@@ -114,12 +143,13 @@ class ImageTasks(Latest):
     title = "Images made by koji"
     definition = (
         "A task of koji is shown when it ends, if release engineering had it make a live image (`livecd`, `livemedia`),"
-        " an appliance or another image. Of each image the last task that was done and the last that failed are shown."
+        " an appliance or another image (also by kiwi, osbuild or image-builder). Of each image the last task that was"
+        " done and the last that failed are shown."
     )
     unit = "tasks"
     dimensions = ("image", "release", "architecture", "method", "state")
     topics = TOPICS
-    version = 2
+    version = 3
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
         return [

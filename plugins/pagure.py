@@ -75,6 +75,7 @@ class PagureByUser(Counter):
     declared_settings = WITH_BOTS
     people = True
     unbounded = True
+    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
         agent = message.agent

@@ -62,6 +62,15 @@ def _build(name: str, body: dict[str, Any]) -> str | None:
     return _requested(body, "request") or built_for(fields.text(body, "release"))
 
 
+def _rpm(name: str, body: dict[str, Any]) -> str | None:
+    rpm, said = fields.text(body, "rpm", "release"), fields.text(body, "info", "release")
+    return built_for(rpm or said or fields.text(body, "build", "release"))
+
+
+def _override(name: str, body: dict[str, Any]) -> str | None:
+    return built_for(fields.text(body, "override", "nvr") or fields.text(body, "override", "build"))
+
+
 def _task(name: str, body: dict[str, Any]) -> str | None:
     return _requested(body, "info", "request") or built_for(fields.text(body, "srpm"))
 
@@ -105,9 +114,16 @@ def _field(key: str) -> Callable[[str, dict[str, Any]], str | None]:
     return read
 
 
+def _koschei(name: str, body: dict[str, Any]) -> str | None:
+    # A collection is named after a release; older bodies name it as `repo`.
+    return named(fields.text(body, "collection") or fields.text(body, "repo"))
+
+
 _READERS: dict[str, Callable[[str, dict[str, Any]], str | None]] = {
     "allpackages": _field("branch"),
+    "bodhi.buildroot_override": _override,
     "bodhi.compose": _field("repo"),
+    "bodhi.errata": _update,
     "bodhi.mashtask": _field("repo"),
     "bodhi.repo": _field("repo"),
     "bodhi.update": _update,
@@ -115,7 +131,7 @@ _READERS: dict[str, Callable[[str, dict[str, Any]], str | None]] = {
     "buildsys.build": _build,
     "buildsys.package": _field("tag"),
     "buildsys.repo": _field("tag"),
-    "buildsys.rpm": lambda name, body: built_for(fields.text(body, "info", "release")),
+    "buildsys.rpm": _rpm,
     "buildsys.tag": _field("tag"),
     "buildsys.task": _task,
     "buildsys.untag": _field("tag"),
@@ -123,7 +139,8 @@ _READERS: dict[str, Callable[[str, dict[str, Any]], str | None]] = {
     "compose": _compose,
     "copr": _field("chroot"),
     "git.receive": _git,
-    "koschei.package": _field("repo"),
+    "koschei.collection": _koschei,
+    "koschei.package": _koschei,
     "openqa.job": _field("BUILD"),
     "pungi.compose": _field("compose_id"),
 }

@@ -66,6 +66,7 @@ class VolumeByUser(Counter):
     depends_on = ("usernames",)
     people = True
     unbounded = True
+    version = 2
 
     def observe(self, message: Message) -> list[tuple[str]]:
         return [(user,) for user in message.usernames]
@@ -83,6 +84,7 @@ class VolumeByPackage(Counter):
     dimensions = ("package",)
     depends_on = ("packages",)
     unbounded = True
+    version = 2
 
     def observe(self, message: Message) -> list[tuple[str]]:
         return [(package,) for package in message.packages]
@@ -100,6 +102,7 @@ class VolumeByRelease(Counter):
     )
     dimensions = ("release",)
     topics = TOPICS
+    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         found = release(message)
@@ -120,6 +123,7 @@ class VolumeByAgent(Counter):
     declared_settings = WITH_BOTS
     people = True
     unbounded = True
+    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         return ((message.agent,),) if message.agent else ()
@@ -142,6 +146,7 @@ class VolumeByKindOfAgent(Counter):
     dimensions = ("kind",)
     depends_on = ("agent",)
     declared_settings = WITH_BOTS
+    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[str | None]]:
         agent = message.agent

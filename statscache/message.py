@@ -82,22 +82,25 @@ class Message:
     @property
     def derived(self) -> derivation.Derived:
         """The next three at once."""
-        return self._derived or self._derive()
+        derived = self._derived
+        if derived is None:
+            derived = self._derived = derivation.derive(self.name, self.body, self.headers)
+        return derived
 
     @property
     def agent(self) -> str | None:
         """The person who acted; None where nobody is known to have."""
-        return (self._derived or self._derive())[0]
+        return self.derived[0]
 
     @property
     def usernames(self) -> tuple[str, ...]:
         """The people who are involved, the agent included, sorted and each once."""
-        return (self._derived or self._derive())[1]
+        return self.derived[1]
 
     @property
     def packages(self) -> tuple[str, ...]:
         """The packages that are concerned, sorted and each once."""
-        return (self._derived or self._derive())[2]
+        return self.derived[2]
 
     @property
     def subtitle(self) -> str:
@@ -127,10 +130,6 @@ class Message:
         """
         id, topic, timestamp, body, *headers = orjson.loads(line)
         return cls(id, topic, timestamp, body, headers[0] if headers else None, line)
-
-    def _derive(self) -> derivation.Derived:
-        derived = self._derived = derivation.derive(self.name, self.body, self.headers)
-        return derived
 
 
 def envelope(record: bytes) -> bytes:

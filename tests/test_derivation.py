@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statscache.derivation import derive, link, subtitle, values
-from statscache.derivation.table import TABLE, rule
+from statscache.derivation.table import RULES, TABLE
 from statscache.derivation.text import MAX_SUBTITLE
 from statscache.derivation.values import MAX_NAME, packages, person
 from statscache.message import Message
@@ -39,22 +39,40 @@ CASES: list[tuple[str, dict[str, Any], str | None, set[str], set[str]]] = [
     ("bodhi.update.eject", {"update": {"submitter": "owner", "title": "a-1-1"}}, None, {"owner"}, {"a"}),
     ("bodhi.update.edit", {"agent": "ann", "update": UPDATE | {"title": "A great update"}}, "ann", {"owner"}, {"foo-bar", "baz"}),
     ("bodhi.update.edit", {"agent": "ann", "update": {"title": "A well-known update: a-1-1"}}, "ann", set(), {"a"}),
-    ("bodhi.errata.publish", {"update": UPDATE}, None, {"owner"}, {"foo-bar", "baz"}),
+    ("bodhi.errata.publish", {"update": UPDATE}, "owner", set(), {"foo-bar", "baz"}),
+    ("bodhi.update.requirements_met.stable", {"update": UPDATE}, None, {"owner"}, {"foo-bar", "baz"}),
+    ("bodhi.update.status.testing.koji-build-group.build.complete", {"agent": "ann", "artifact": {"builds": [{"issuer": "bob", "component": "a", "nvr": "a-1-1"}]}}, "ann", {"bob"}, {"a"}),
+    ("bodhi.update.status.testing.koji-build-group.build.complete", {"agent": "ann", "artifact": {"builds": [{"nvr": "a-1-1"}]}, "update": UPDATE}, "ann", {"owner"}, {"foo-bar", "baz"}),
     ("bodhi.buildroot_override.tag", {"override": {"submitter": {"name": "ann"}, "nvr": "a-1-1"}}, "ann", set(), {"a"}),
     ("bodhi.buildroot_override.untag", {"override": {"submitter": "ann", "build": "a-1-1"}}, "ann", set(), {"a"}),
     ("bodhi.masher.start", {"agent": "ann", "updates": ["a-1-1", "b-1-1,c-1-1"]}, "ann", set(), {"a", "b", "c"}),
     ("bodhi.stack.save", {"agent": "ann", "stack": {"packages": [{"name": "a"}, {"name": "b"}]}}, "ann", set(), {"a", "b"}),
-    ("buildsys.build.state.change", {"owner": "ann", "name": "a", "new": 1}, "ann", set(), {"a"}),
+    ("buildsys.build.state.change", {"owner": "ann", "name": "a", "old": None, "new": 0}, "ann", set(), {"a"}),
+    ("buildsys.build.state.change", {"owner": "ann", "name": "a", "old": None, "new": 1}, "ann", set(), {"a"}),
+    ("buildsys.build.state.change", {"owner": "ann", "name": "a", "old": 0, "new": 1}, None, {"ann"}, {"a"}),
+    ("buildsys.build.state.change", {"owner": "ann", "name": "a", "old": 1, "new": 2}, None, {"ann"}, {"a"}),
+    ("buildsys.build.state.change", {"owner": "ann", "name": "a", "old": 0, "new": 3}, None, {"ann"}, {"a"}),
+    ("buildsys.build.state.change", {"owner": "ann", "name": "a", "old": 0, "new": 4}, "ann", set(), {"a"}),
+    ("buildsys.build.state.change", {"owner": "ann", "name": "a", "new": 1}, None, {"ann"}, {"a"}),
     ("buildsys.task.state.change", {"owner": "ann", "method": "build"}, "ann", set(), set()),
     ("buildsys.task.state.change", {"owner": None}, None, set(), set()),
     ("buildsys.tag", {"user": "bodhi", "owner": "ann", "name": "a"}, "bodhi", {"ann"}, {"a"}),
     ("buildsys.untag", {"user": "bob", "owner": "ann", "name": "a"}, "bob", {"ann"}, {"a"}),
     ("buildsys.package.list.change", {"package": "a", "tag": "f40"}, None, set(), {"a"}),
+    ("buildsys.package.list.change", {"package": "a", "owner": "ann"}, "ann", set(), {"a"}),
     ("buildsys.rpm.sign", {"info": {"name": "a"}}, None, set(), {"a"}),
+    ("buildsys.rpm.sign", {"rpm": {"name": "a-doc"}, "build": {"owner_name": "ann", "package_name": "a"}}, "ann", set(), {"a"}),
+    ("buildsys.rpm.sign", {"rpm": {"name": "a-doc"}}, None, set(), set()),
     ("buildsys.repo.done", {"owner": "kojira", "name": "a"}, None, set(), set()),
-    ("copr.build.end", {"user": "ann", "owner": "@group", "pkg": "a"}, "ann", set(), set()),
+    ("copr.build.start", {"user": "ann", "owner": "@group", "pkg": "a"}, "ann", set(), set()),
+    ("copr.build.start", {"submitter": "ann", "owner": "bob"}, "ann", {"bob"}, set()),
+    ("copr.build.start", {"user": "github.com:hub", "owner": "bob"}, None, {"bob"}, set()),
+    ("copr.build.end", {"user": "ann", "owner": "@group", "pkg": "a"}, None, {"ann"}, set()),
     ("copr.chroot.start", {"user": "ann", "owner": "bob"}, "ann", {"bob"}, set()),
-    ("pagure.issue.comment.added", {"agent": "ann", "issue": {"user": {"name": "bob"}}}, "ann", set(), set()),
+    ("pagure.issue.comment.added", {"agent": "ann", "issue": {"user": {"name": "bob"}, "assignee": None}}, "ann", {"bob"}, set()),
+    ("pagure.pull-request.closed", {"agent": "ann", "pullrequest": {"user": {"name": "bob"}, "assignee": {"name": "eve"}}}, "ann", {"bob", "eve"}, set()),
+    ("pagure.git.receive", {"agent": "ann", "repo": {"namespace": "rpms", "name": "a"}}, "ann", set(), {"a"}),
+    ("pagure.git.receive", {"agent": "ann", "repo": {"namespace": "tests", "name": "a"}}, "ann", set(), set()),
     ("pagure.git.receive", {"commit": {"agent": "git", "email": "ann@fedoraproject.org"}}, "ann", set(), set()),
     ("git.receive", {"commit": {"username": "ann", "repo": "a"}}, "ann", set(), {"a"}),
     ("git.receive", {"agent": "ann", "commit": {"username": "bob", "repo": "t", "namespace": "tests"}}, "ann", set(), set()),
@@ -67,10 +85,14 @@ CASES: list[tuple[str, dict[str, Any], str | None, set[str], set[str]]] = [
     ("github.issue.comment", {"sender": {"login": "hub"}, "fas_usernames": {"x": "bob", "hub": "ann"}}, "ann", {"bob"}, set()),
     ("github.star", {"sender": {"login": "stranger"}, "fas_usernames": {}}, None, set(), set()),
     ("github.push", {"agent": "ann", "body": {"sender": {"login": "hub"}}}, "ann", set(), set()),
-    ("forgejo.push", {"body": {"sender": {"login": "ann"}}}, "ann", set(), set()),
-    ("gitlab.push", {"body": {"user_username": "ann"}}, "ann", set(), set()),
+    ("forgejo.push", {"agent": "ann", "body": {"sender": {"login": "hub"}}}, "ann", set(), set()),
+    ("forgejo.push", {"agent": None, "body": {"sender": {"login": "hub"}}}, None, set(), set()),
+    ("gitlab.push", {"agent": "ann", "body": {"user_username": "lab"}}, "ann", set(), set()),
+    ("pretix.order.placed", {"agent": "ann", "body": {}}, "ann", set(), set()),
     ("discourse.post.post_created", {"webhook_body": {"post": {"username": "ann"}}}, "ann", set(), set()),
-    ("discourse.like.post_liked", {"webhook_body": {"like": {"user": {"username": "ann"}, "post": {}}}}, "ann", set(), set()),
+    ("discourse.like.post_liked", {"webhook_body": {"like": {"user": {"username": "ann"}, "post": {"username": "bob"}}}}, "ann", {"bob"}, set()),
+    ("discourse.like.accepted_solution", {"webhook_body": {"solved": {"username": "ann"}}}, None, {"ann"}, set()),
+    ("discourse.topic.topic_created", {"webhook_body": {"topic": {"created_by": {"username": "ann"}}}}, "ann", set(), set()),
     ("wiki.article.edit", {"user": "Ann", "title": "Bob"}, "ann", set(), set()),
     ("wiki.article.edit", {"user": "192.0.2.7"}, None, set(), set()),
     ("wiki.upload.complete", {"user_id": 3, "user_text": "Ann"}, "ann", set(), set()),
@@ -82,6 +104,9 @@ CASES: list[tuple[str, dict[str, Any], str | None, set[str], set[str]]] = [
     ("pkgdb.package.new.request", {"agent": "ann", "info": {"pkg_name": "a"}, "package": None}, "ann", set(), {"a"}),
     ("fas.group.member.sponsor", {"agent": {"username": "ann"}, "user": "bob"}, "ann", {"bob"}, set()),
     ("fas.user.update", {"msg": {"agent": "ann", "user": "bob"}}, "ann", {"bob"}, set()),
+    ("badges.badge.award", {"user": {"username": "ann"}, "badge": {"name": "x"}}, None, {"ann"}, set()),
+    ("badges.person.rank.advance", {"person": {"nickname": "ann", "email": "a@example.org"}}, None, {"ann"}, set()),
+    ("badges.person.login.first", {"user": {"username": "ann"}}, "ann", set(), set()),
     ("fedbadges.badge.award", {"user": {"username": "ann"}, "badge": {"name": "x"}}, None, {"ann"}, set()),
     ("fedbadges.person.rank.advance", {"person": {"nickname": "ann", "email": "a@example.org"}}, None, {"ann"}, set()),
     ("fedbadges.person.login.first", {"user": {"username": "ann"}}, "ann", set(), set()),
@@ -89,10 +114,14 @@ CASES: list[tuple[str, dict[str, Any], str | None, set[str], set[str]]] = [
     ("maubot.cookie.give.v1", {"sender": "ann", "recipient": "bob"}, "ann", {"bob"}, set()),
     ("meetbot.meeting.start", {"owner": "ann", "attendees": {"zodbot": 2, "bob": 1}}, "ann", {"bob"}, set()),
     ("meetbot.meeting.item.help", {"owner": "ann", "details": {"nick": "bob"}, "attendees": {"ann": 1}}, "bob", {"ann"}, set()),
+    ("meetbot.meeting.start", {"start_user": "ann", "meeting_name": "x"}, "ann", set(), set()),
+    ("meetbot.meeting.complete", {"start_user": "bob", "end_user": "ann", "chairs": ["bob"], "attendees": [{"name": "eve"}]}, "ann", {"bob", "eve"}, set()),
     ("meetbot.meeting.complete", {"attendees": [{"name": "@ann:fedora.im"}, {"name": "@eve:example.org"}]}, None, {"ann"}, set()),
     ("mailman.receive", {"msg": {"from": "Ann <ann@fedoraproject.org>"}}, "ann", set(), set()),
     ("mailman.receive", {"msg": {"from": "ann@fedoraproject.org"}}, "ann", set(), set()),
     ("mailman.receive", {"msg": {"from": "Ann <ann@example.org>"}}, None, set(), set()),
+    ("mailman.receive", {"msg": {"from": "Ann <ann@example.org>"}, "usernames": ["ann"]}, None, {"ann"}, set()),
+    ("mailman.receive", {"msg": {"from": "ann"}}, None, set(), set()),
     ("planet.post.new", {"username": "ann", "name": "Ann"}, "ann", set(), set()),
     ("askbot.post.edit", {"agent": "ann", "newly_mentioned_users": ["bob"]}, "ann", {"bob"}, set()),
     ("anitya.project.add", {"message": {"agent": "http://ann.id.fedoraproject.org/"}}, "ann", set(), set()),
@@ -107,9 +136,19 @@ CASES: list[tuple[str, dict[str, Any], str | None, set[str], set[str]]] = [
     ("bugzilla.bug.update", {"event": {"who": "ann@fedoraproject.org"}, "bug": {"component": "a", "creator": "x@example.org", "cc": ["bob@fedoraproject.org"]}}, "ann", {"bob"}, {"a"}),
     ("bugzilla.bug.new", {"bug": {"component": "Package Review", "creator": "ann@fedoraproject.org"}}, "ann", set(), set()),
     ("bugzilla.bug.update", {"event": {"user": {"login": "x@example.org"}}, "bug": {"creator": "ann@fedoraproject.org"}}, None, {"ann"}, set()),
+    ("bugzilla.bug.update", {"agent_name": "ann", "usernames": ["bob"], "event": {"who": "eve@fedoraproject.org"}, "bug": {"component": {"name": "a"}}}, "ann", {"bob"}, {"a"}),
+    ("bugzilla.bug.update", {"agent_name": None, "event": {"who": "eve@fedoraproject.org"}, "bug": {"component": "LiveCD - KDE"}}, None, set(), set()),
     ("ansible.playbook.start", {"userid": "ann"}, "ann", set(), set()),
+    ("ansible.playbook.complete", {"userid": "ann"}, None, {"ann"}, set()),
     ("nuancier.candidate.denied", {"agent": "ann", "candidate": {"submitter": "bob"}}, "ann", {"bob"}, set()),
     ("fedora_elections.candidate.new", {"fas_user": "ann"}, "ann", set(), set()),
+    ("fedora_elections.candidate.new", {"agent": "ann", "candidate": {"fas_name": "bob"}}, "ann", {"bob"}, set()),
+    ("fedora_image_uploader.published.v1.container.iot", {"registries": ["r.example.org"], "repository": "f/iot", "tags": ["42", "latest"]}, None, set(), {"r.example.org/f/iot:42", "r.example.org/f/iot:latest"}),
+    ("ipa.user_add.v1", {"IPA_API_ACTOR": "noggin@EXAMPLE.ORG", "IPA_API_PARAMS": '{"uid": "ann"}'}, "noggin", {"ann"}, set()),
+    ("ipa.group_add_member.v1", {"IPA_API_ACTOR": "ann@EXAMPLE.ORG", "IPA_API_PARAMS": '{"user": ["bob", "eve"]}'}, "ann", {"bob", "eve"}, set()),
+    ("ipa.group_add_member.v1", {"IPA_API_ACTOR": "ann@EXAMPLE.ORG", "IPA_API_PARAMS": "{"}, "ann", set(), set()),
+    ("mirrormanager.host.added.v2", {"agent": "ann", "site": {"admins": ["bob"]}}, "ann", {"bob"}, set()),
+    ("mirrormanager.site.deleted.v2", {"agent": "ann", "admins": ["bob"]}, "ann", set(), set()),
     ("kerneltest.upload.new", {"agent": "ann"}, "ann", set(), {"kernel"}),
     ("fedoratagger.tag.create", {"vote": {"user": {"username": "ann"}, "tag": {"package": {"a": []}}}}, "ann", set(), {"a"}),
     ("fedoratagger.rating.update", {"rating": {"user": {"username": "anonymous"}, "package": {"name": "a"}}}, None, set(), {"a"}),
@@ -145,17 +184,17 @@ def test_table(name: str, body: dict[str, Any], agent: str | None, others: set[s
 
 def test_longest_entry_wins() -> None:
     """A topic is read by the rule of the longest entry of the table that it starts with, part by part."""
-    assert rule("bodhi.update.comment") is TABLE["bodhi.update.comment"]
-    assert rule("bodhi.update.comment.v9.more") is TABLE["bodhi.update.comment"]
-    assert rule("bodhi.update.commentary") is TABLE["bodhi.update"]
-    assert rule("bodhi.something") is TABLE["bodhi"]
-    assert rule("bodhisattva") is None
+    assert RULES["bodhi.update.comment"] is TABLE["bodhi.update.comment"]
+    assert RULES["bodhi.update.comment.v9.more"] is TABLE["bodhi.update.comment"]
+    assert RULES["bodhi.update.commentary"] is TABLE["bodhi.update"]
+    assert RULES["bodhi.something"] is TABLE["bodhi"]
+    assert RULES["bodhisattva"] is None
 
 
 def test_every_rule_has_a_case() -> None:
     """No entry of the table goes untested, but those that share a rule that is tested."""
-    tested = {rule(name) for name, *_ in CASES}
-    untested = {name for name in TABLE if rule(name) not in tested}
+    tested = {RULES[name] for name, *_ in CASES}
+    untested = {name for name in TABLE if RULES[name] not in tested}
     assert untested <= {"allpackages", "elections", "infragit", "maubot.meetbot"}
 
 
@@ -221,33 +260,32 @@ def test_headers_of_one_sort() -> None:
     assert derive(name, body, {"fedora_messaging_module_m": True}) == ("ann", ("ann",), ("m",))
 
 
-@pytest.mark.parametrize(
-    ("body", "users", "agent"),
-    [
-        ({"agent": "ann"}, ["ann", "bob"], "ann"),
-        ({"agent": "ann"}, ["bob", "eve"], None),
-        ({"agent": {"name": "ann"}}, ["ann", "bob"], "ann"),
-        ({}, ["ann", "bob"], None),
-        ({}, ["ann"], "ann"),
-        ({"agent": "Mozilla/5.0"}, ["ann"], "ann"),
-        ({"agent": "ann"}, [], None),
-    ],
-)
-def test_agent_of_a_topic_without_rule(body: dict[str, Any], users: list[str], agent: str | None) -> None:
-    """On a topic without a rule, the agent is whom headers and body agree on, or the only one named."""
-    derived = derive("new.service", body, {f"fedora_messaging_user_{user}": True for user in users})
-    assert derived == (agent, tuple(sorted(users)), ())
+@pytest.mark.parametrize("name", ["new.service", "bodhi.update.karma.threshold.reach", "bugzilla.bug.update"])
+@pytest.mark.parametrize("users", [["ann"], ["ann", "bob"]])
+def test_headers_name_no_actor(name: str, users: list[str]) -> None:
+    """Whom headers name is involved; alone or not, and whatever a body without a rule says, nobody acted."""
+    body = {"agent": "ann"} if name == "new.service" else {"agent_name": None}
+    headers = {f"fedora_messaging_user_{user}": True for user in users}
+    assert derive(name, body, headers) == (None, tuple(users), ())
+    assert derive(name, body, {})[0] is None
 
 
-def test_spelling_of_headers_stands() -> None:
-    """A person whom the body writes with a capital letter is not counted twice."""
-    headers = {"fedora_messaging_user_ann": True, "fedora_messaging_user_bob": True}
-    assert derive("ansible.playbook.start", {"userid": "Ann"}, headers) == ("ann", ("ann", "bob"), ())
+@pytest.mark.parametrize("said", ["Ann", "ann"])
+def test_the_spelling_of_who_acted_stands(said: str) -> None:
+    """A person whom the headers write with a capital letter is not counted twice, nor as two in two eras."""
+    headers = {"fedora_messaging_user_ANN": True, "fedora_messaging_user_bob": True}
+    assert derive("ansible.playbook.start", {"userid": said}, headers) == (said, (said, "bob"), ())
+    assert derive("ansible.playbook.start", {"userid": said}, {})[0] == said
+
+
+def _moved_on(message: Message) -> bool:
+    # fedmsg_meta names only who acted; the classes of today, which we follow, also who reported and to whom it falls.
+    return message.name.startswith(("pagure.issue", "pagure.pull-request"))
 
 
 def agreement(found: list[tuple[Message, dict[str, Any]]], field: str) -> tuple[int, int]:
     """In how many messages `field` is as expected, and of how many."""
-    told = [(getattr(message, field), expected[field]) for message, expected in found]
+    told = [(getattr(message, field), expected[field]) for message, expected in found if not _moved_on(message)]
     told = [(ours, theirs) for ours, theirs in told if theirs is not None]
     return sum(set(ours) == set(theirs) for ours, theirs in told), len(told)
 
@@ -354,7 +392,7 @@ def test_real_messages_mutated(messages_path: Path) -> None:
     bodies: dict[str, Any] = {}
     for line in messages_path.read_bytes().splitlines():
         message = parse(line)
-        if rule(message.name):
+        if RULES[message.name]:
             bodies.setdefault(message.name, small(message.body))
     assert bodies
     for name, body in bodies.items():
@@ -393,7 +431,14 @@ def test_real_messages_keep_the_promises(messages_path: Path) -> None:
     [
         ("bodhi.update.comment", {"comment": {"user": {"name": "ann"}}, "update": UPDATE}, "ann commented on the update of baz, foo-bar"),
         ("buildsys.build.state.change", {"owner": "ann", "name": "a", "version": "1", "release": "2", "new": 3}, "ann's build a-1-2 failed"),
-        ("buildsys.build.state.change", {"new": True}, "somebody's build ?-?-? changed"),
+        ("buildsys.build.state.change", {"new": True}, "somebody's build changed"),
+        ("bodhi.update.complete.stable", {}, "An update reached stable"),
+        ("bodhi.update.eject", {"update": UPDATE, "reason": "[x||{agent}]"}, "The update of baz, foo-bar was ejected: [x||{agent}]"),
+        ("planet.post.new", {"username": "ann", "post": {"title": "Hello"}}, "ann wrote Hello"),
+        ("planet.post.new", {"username": "ann", "post": {"title": ""}}, "ann: planet post new"),
+        ("meetbot.meeting.start", {"start_user": "ann", "location": "#room:example.org", "meeting_name": "epel"}, "The meeting epel in #room:example.org started"),
+        ("meetbot.meeting.complete", {"channel": "#fedora"}, "A meeting in #fedora ended"),
+        ("badges.badge.award", {"user": {"username": "ann"}, "badge": {"name": "Egg"}}, "ann earned the badge Egg"),
         ("bodhi.masher.start", {"updates": ["a-1-1,b-1-1,c-1-1,d-1-1,e-1-1"]}, "bodhi masher start (a, b, c and 2 more)"),
         ("wiki.article.edit", {"user": "Ann", "title": "One\n\ttwo \u202ethree"}, "ann edited One two three"),
         ("planet.post.new", {"name": "{agent}", "post": {"title": "{name.__class__}"}}, "{agent} wrote {name.__class__}"),
@@ -404,6 +449,15 @@ def test_subtitle(name: str, body: dict[str, Any], line: str) -> None:
     """A subtitle is one printable line that says who did what; text from the bus is not read as a template."""
     agent, _, concerned = derive(name, body, {})
     assert subtitle(name, body, agent, concerned) == line
+
+
+def test_subtitles_have_no_gaps() -> None:
+    """Whatever a body leaves out, the subtitle says less; no sign stands for what is missing."""
+    for name, body, *_ in CASES:
+        for mutated in (body, {}, *({key: value for key, value in body.items() if key != left} for left in body)):
+            agent, _, concerned = derive(name, mutated, {})
+            assert not {"?", "None"} & {*subtitle(name, mutated, agent, concerned).split()}
+            assert "?" not in subtitle(name, mutated, agent, concerned)
 
 
 @pytest.mark.parametrize(
@@ -433,12 +487,12 @@ def test_message_derives_once() -> None:
     assert (message.agent, message.usernames, message.packages) == ("bob", ("ann", "bob"), ("a",))
     message.body["user"] = "eve"
     assert message.agent == "bob"
-    assert message.subtitle == "bob tagged a-?-? into ?"
+    assert message.subtitle == "bob tagged a"
     assert message.link is None
 
 
 def test_text_that_is_too_long_for_a_name_is_not_cached() -> None:
     """What the bus sends cannot fill the memory by way of a cache."""
-    before = values._person.cache_info().currsize
+    before = len(values.ACCOUNTS)
     assert values.person("x" * 1_000_000) is None
-    assert values._person.cache_info().currsize == before
+    assert len(values.ACCOUNTS) == before

@@ -1,3 +1,5 @@
+# ruff: noqa: E501 - a table of cases is read best with one case a line.
+
 """Images that koji makes: which, of what, and where they can be had."""
 
 from typing import Any
@@ -126,6 +128,39 @@ def test_what_cannot_be_derived_is_unknown(changes: dict[str, Any]) -> None:
 def test_other_tasks_are_no_images(changes: dict[str, Any]) -> None:
     """Anybody may have koji make an image for a trial; that is no image of the project."""
     assert events(task(**changes)) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "image", "release", "architectures"),
+    [
+        ("kiwiBuild", ["f45", ["x86_64", "aarch64"], "https://example.org/d.git", "Fedora.kiwi", {"profile": "KDE-Desktop-Live"}], "KDE-Desktop-Live", "f45", ["x86_64", "aarch64"]),
+        ("kiwiBuild", ["f45", ["x86_64"], "https://example.org/d.git", "a/Fedora.kiwi", {"version": "Rawhide"}], "Fedora", "rawhide", ["x86_64"]),
+        ("kiwiBuild", ["f45", [], "https://example.org/d.git", None, {"profile": "Cloud-Base"}], "Cloud-Base", "f45", [None]),
+        ("osbuildImage", ["Fedora-IoT", "45", "fedora-iot-45", ["iot-raw-image"], "f45", ["x86_64"], {}], "Fedora-IoT (iot-raw-image)", "f45", ["x86_64"]),
+        ("imageBuilderBuild", ["f45", ["x86_64"], ["minimal-raw"], "Fedora-Minimal", "Rawhide", {"release": "1"}], "Fedora-Minimal (minimal-raw)", "rawhide", ["x86_64"]),
+        ("imageBuilderBuild", ["f45", "x86_64", None, "Fedora-Minimal"], "Fedora-Minimal", "f45", ["x86_64"]),
+    ],
+)  # fmt: skip
+def test_images_of_koji_plugins(
+    method: str, request_: list[Any], image: str, release: str | None, architectures: list[str | None]
+) -> None:
+    """Koji's plugins take their parameters each in an order of its own."""
+    found = events(task(method=method, info={"request": request_}))
+    assert [(event.component, event.release, event.step) for event in found] == [(image, release, method)] * len(found)
+    assert [event.architecture for event in found] == architectures
+
+
+@pytest.mark.parametrize("method", ["kiwiBuild", "osbuildImage", "imageBuilderBuild"])
+@pytest.mark.parametrize("request_", [[], [None], [{}, 7, [], {"a": 1}, 5, "x"], [[], {}, {}, {}, {}, {}, []]])
+def test_requests_of_any_shape(method: str, request_: list[Any]) -> None:
+    """A request that is none names no image."""
+    assert events(task(method=method, info={"request": request_})) == []
+
+
+def test_what_osbuild_made_lies_elsewhere() -> None:
+    """The task's directory holds logs only."""
+    (row,) = rows(task(method="osbuildImage", info={"request": ["F", "45", "d", ["t"], "f45", ["x86_64"], {}]}))
+    assert (row["state"], row["download"]) == ("done", None)
 
 
 def test_old_messages_name_the_image_alone() -> None:

@@ -1,15 +1,13 @@
-"""Rules: how each family of topics says who acted, who is involved, and which packages are concerned.
-
-A rule takes the topic's name and the body, and returns `Facts`. Most are made by `fields`; the functions are for
-bodies whose meaning is in more than the place of a field.
-"""
+"""Rules for topics whose bodies say who acted, who is involved or which packages in more than the place of a field."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Sequence
 from typing import Any
 
+import orjson
+
+from statscache.derivation.fields import Facts
 from statscache.derivation.values import (
-    Path,
     at,
     built,
     dict_at,
@@ -22,55 +20,16 @@ from statscache.derivation.values import (
     text_at,
 )
 
-Facts = tuple[str | None, Collection[str], Collection[str]]
-"""What a rule found: who acted; names of those involved; names of packages."""
-
-Rule = Callable[[str, dict[str, Any]], Facts]
-
 _MENTION = re.compile(r"(?<!\w)@(\w+)")
-# Components of Bugzilla that stand for work, not for a package.
-_NO_COMPONENT = frozenset({"Package Review", "distribution"})
-_BOTS = frozenset({"zodbot", "fm-admin", "meetbot"})
-
-
-def fields(*, actor: str = "", people_at: str = "", packages_at: str = "", builds_at: str = "") -> Rule:
-    """Return a rule that reads fields at fixed places, each given as paths set apart by spaces.
-
-    Args:
-        actor: Where the one who acted may stand; the first place that names a person wins.
-        people_at: Where others stand who are involved.
-        packages_at: Where packages stand by name.
-        builds_at: Where packages stand by name, version and release.
-    """
-    actors, others, named, nvrs = _places(actor), _places(people_at), _places(packages_at), _places(builds_at)
-
-    def rule(name: str, body: dict[str, Any]) -> Facts:
-        agent: str | None = None
-        for key, rest in actors:
-            found = at(body.get(key), rest) if rest else body.get(key)
-            # Nearly always a name stands there, or nothing.
-            agent = person(found) if type(found) is str else first(found) if found is not None else None
-            if agent is not None:
-                break
-        if only_actors:
-            return agent, (), ()
-        involved: list[str] = []
-        concerned: list[str] = []
-        for key, rest in others:
-            involved += people(at(body.get(key), rest) if rest else body.get(key))
-        for key, rest in named:
-            concerned += packages(at(body.get(key), rest) if rest else body.get(key))
-        for key, rest in nvrs:
-            concerned += built(at(body.get(key), rest) if rest else body.get(key))
-        return agent, involved, concerned
-
-    only_actors = not (others or named or nvrs)
-    return rule
-
-
-def _places(text: str) -> tuple[tuple[str, Path], ...]:
-    # Most places are keys of the body itself, for which `at` would be a detour.
-    return tuple((path[0], path[1:]) for path in paths(text))
+# Components of Bugzilla that stand for work or for an image, not for a package.
+_NO_COMPONENT = ("Package Review", "distribution", "LiveCD")
+# States of a build of koji by number that nobody sets: complete, deleted, failed.
+_ENDS = (1, 2, 3)
+# Where Fedora's git keeps what is packaged; repositories of tests and others lie beside them, and are no packages.
+_PACKAGED = frozenset({"rpms", "rpms-checks", "container", "containers", "modules", "flatpaks"})
+_LONGEST_JSON = 10_000
+_MOST = 20
+_MEETING_BOTS = frozenset({"zodbot", "fm-admin", "meetbot"})
 
 
 def _bodhi_update(body: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +48,20 @@ def bodhi_update(name: str, body: dict[str, Any]) -> Facts:
     return first(body.get("agent")), owner, built(builds)
 
 
+def bodhi_errata(name: str, body: dict[str, Any]) -> Facts:
+    """An advisory: Bodhi publishes it in the name of the update's owner."""
+    _, owner, concerned = bodhi_update(name, body)
+    return first(owner), owner, concerned
+
+
+def bodhi_testing(name: str, body: dict[str, Any]) -> Facts:
+    """An update to be tested: bodies until 2023 list its builds with who made each, later ones the update itself."""
+    builds = list_at(body, "artifact", "builds")
+    if concerned := packages([at(each, ("component",)) for each in builds]):
+        return first(body.get("agent")), people([at(each, ("issuer",)) for each in builds]), concerned
+    return bodhi_update(name, body)
+
+
 def bodhi_comment(name: str, body: dict[str, Any]) -> Facts:
     """A comment on an update: the commenter acts; the owner and whoever is mentioned are involved."""
     comment = dict_at(body, "comment")
@@ -98,14 +71,19 @@ def bodhi_comment(name: str, body: dict[str, Any]) -> Facts:
     return first(comment.get("user"), comment.get("author")), [*people(mentioned), *owner], concerned
 
 
-def git(name: str, body: dict[str, Any]) -> Facts:
-    """The packages' own git: the repository is the package; old topics carry it between verb and branch.
+def build(name: str, body: dict[str, Any]) -> Facts:
+    """A build of koji: its owner begins or cancels it; that it is complete, deleted or failed is nobody's act."""
+    owner = people(body.get("owner"))
+    begins = "old" in body and body["old"] is None
+    acts = begins or body.get("new") not in _ENDS
+    return first(owner) if acts else None, owner, packages(body.get("name"))
 
-    Repositories of tests and of modules lie beside those of packages, and are none.
-    """
+
+def git(name: str, body: dict[str, Any]) -> Facts:
+    """The packages' own git: the repository is the package; old topics carry it between verb and branch."""
     commit = dict_at(body, "commit")
     agent = first(body.get("agent"), commit.get("username"))
-    if commit.get("namespace", "rpms") not in ("rpms", "rpms-checks"):
+    if commit.get("namespace", "rpms") not in _PACKAGED:
         return agent, (), ()
     repository = commit.get("repo") if name.startswith("git.receive") else body.get("name")
     return agent, (), packages(repository or ".".join(name.split(".")[2:-1]))
@@ -115,6 +93,13 @@ def git_branched(name: str, body: dict[str, Any]) -> Facts:
     """Many packages branched at once."""
     concerned = packages([*list_at(body, "unbranchedPackages"), *list_at(body, "branchedPackages")])
     return first(body.get("agent")), (), concerned
+
+
+def pagure_git(name: str, body: dict[str, Any]) -> Facts:
+    """A push to pagure: the repository is a package where it lies among them."""
+    repository = dict_at(body, "repo")
+    concerned = packages(repository.get("name")) if repository.get("namespace") in _PACKAGED else ()
+    return first(body.get("agent"), at(body, ("commit", "email"))), (), concerned
 
 
 def _each(value: Any) -> list[Any]:
@@ -130,7 +115,7 @@ def _in_fedora(body: dict[str, Any]) -> list[str]:
 def anitya(name: str, body: dict[str, Any]) -> Facts:
     """The release monitor: it acts by itself unless a person is named."""
     message = dict_at(body, "message")
-    concerned: Collection[str] = ()
+    concerned: Sequence[str] = ()
     if name.startswith(("anitya.project.map.new", "anitya.project.map.update")):
         if text_at(body, "distro", "name").lower() == "fedora":
             concerned = packages([message.get("new"), message.get("prev")])
@@ -149,10 +134,12 @@ def hotness(name: str, body: dict[str, Any]) -> Facts:
 
 
 def meeting(name: str, body: dict[str, Any]) -> Facts:
-    """A meeting: who said something acts, else who runs it; all who spoke are involved."""
+    """A meeting: who said something acts, else who began or ended it; all who spoke or ran it are involved."""
     attendees = body.get("attendees")
-    present = people(list(attendees) if type(attendees) is dict else attendees)
-    return first(at(body, ("details", "nick")), body.get("owner")), [who for who in present if who not in _BOTS], ()
+    present = people(list(attendees) if type(attendees) is dict else attendees) + people(body.get("chairs"))
+    moment = "start_user" if name.startswith("meetbot.meeting.start") else "end_user"
+    agent = first(at(body, ("details", "nick")), body.get(moment), body.get("owner"))
+    return agent, [who for who in present if who not in _MEETING_BOTS], ()
 
 
 def github(name: str, body: dict[str, Any]) -> Facts:
@@ -188,20 +175,40 @@ def trac(name: str, body: dict[str, Any]) -> Facts:
 
 
 def bugzilla(name: str, body: dict[str, Any]) -> Facts:
-    """A bug: its people are known by mail address, of which only Fedora's own are names."""
-    bug, component = dict_at(body, "bug"), at(body, ("bug", "component"))
+    """A bug: bodies of today name accounts; in older ones only the addresses that Fedora gives are names."""
+    bug = dict_at(body, "bug")
+    concerned = [package for package in packages(bug.get("component")) if not package.startswith(_NO_COMPONENT)]
+    if "agent_name" in body:
+        return first(body["agent_name"]), people(body.get("usernames")), concerned
     actors = [at(body, path) for path in paths("comment.author event.who event.user.login")]
     if not any(actors):
         actors.append(bug.get("creator"))
     involved = [*actors, bug.get("creator"), bug.get("assigned_to"), *list_at(bug, "cc")]
     addresses = [text for text in involved if type(text) is str and "@" in text]
-    concerned = [package for package in packages(component) if package not in _NO_COMPONENT]
     return first(*(text for text in actors if text in addresses)), people(addresses), concerned
 
 
 def mailman(name: str, body: dict[str, Any]) -> Facts:
     """A mail to a list, from whoever its `From` names, which is an address or `Name <address>`."""
-    return first(text_at(body, "msg", "from").rpartition("<")[2].partition(">")[0]), (), ()
+    sender = text_at(body, "msg", "from").rpartition("<")[2].partition(">")[0]
+    return person(sender) if "@" in sender else None, people(body.get("usernames")), ()
+
+
+def ipa(name: str, body: dict[str, Any]) -> Facts:
+    """A change of accounts or groups, as FreeIPA's own journal has it: who asked for it, and for whom."""
+    actor, asked = text_at(body, "IPA_API_ACTOR").partition("@")[0], text_at(body, "IPA_API_PARAMS")
+    try:
+        parameters = orjson.loads(asked) if len(asked) <= _LONGEST_JSON else {}
+    except orjson.JSONDecodeError:
+        parameters = {}
+    return person(actor), [*people(at(parameters, ("uid",))), *people(at(parameters, ("user",)))], ()
+
+
+def container(name: str, body: dict[str, Any]) -> Facts:
+    """Images of containers that were pushed, each by registry, repository and tag."""
+    registries, repository = list_at(body, "registries"), text_at(body, "repository")
+    tags = [tag for tag in list_at(body, "tags") if type(tag) is str]
+    return None, (), packages([f"{each}/{repository}:{tag}" for each in registries[:_MOST] for tag in tags[:_MOST]])
 
 
 def tagger(name: str, body: dict[str, Any]) -> Facts:

@@ -1,61 +1,70 @@
 """The table: which rule reads which topics."""
 
-from functools import lru_cache
-
 from statscache.derivation import rules
-from statscache.derivation.rules import Rule, fields
+from statscache.derivation.fields import Rule, fields
+from statscache.derivation.values import Answers
 
 _AGENT = fields(actor="agent")
-_ENVELOPED = "body.sender body.user body.pusher"
+_ISSUE = fields(actor="agent", people_at="issue.user issue.assignee")
+_PULL_REQUEST = fields(actor="agent", people_at="pullrequest.user pullrequest.assignee")
+_ELECTION = fields(actor="agent fas_user", people_at="candidate.fas_name")
 
 TABLE: dict[str, Rule] = {
     "allpackages": fields(actor="username"),
     "anitya": rules.anitya,
     "ansible": fields(actor="userid"),
+    "ansible.playbook.complete": fields(people_at="userid"),
     "askbot": fields(actor="agent", people_at="newly_mentioned_users"),
+    "badges.badge": fields(people_at="user"),
+    "badges.person": fields(people_at="person"),
+    "badges.person.login": fields(actor="user"),
     "bodhi": _AGENT,
     "bodhi.buildroot_override": fields(
         actor="agent override.submitter",
         people_at="override.submitter",
         builds_at="override.build override.nvr",
     ),
-    "bodhi.errata": rules.bodhi_update,
+    "bodhi.errata": rules.bodhi_errata,
     "bodhi.masher": rules.masher,
     "bodhi.stack": fields(actor="agent", packages_at="stack.packages"),
     "bodhi.update": rules.bodhi_update,
     "bodhi.update.comment": rules.bodhi_comment,
+    "bodhi.update.status": rules.bodhi_testing,
     "bugzilla": rules.bugzilla,
-    "buildsys.build": fields(actor="owner", packages_at="name"),
-    "buildsys.package": fields(packages_at="package"),
-    "buildsys.rpm": fields(packages_at="info.name rpm.name"),
+    "buildsys.build": rules.build,
+    "buildsys.package": fields(actor="owner", packages_at="package"),
+    "buildsys.rpm": fields(actor="build.owner_name", packages_at="build.package_name build.name info.name"),
     "buildsys.tag": fields(actor="user", people_at="owner", packages_at="name"),
     "buildsys.task": fields(actor="owner"),
     "buildsys.untag": fields(actor="user", people_at="owner", packages_at="name"),
     "ci": fields(actor="username", people_at="artifact.issuer", packages_at="artifact.component"),
-    "copr": fields(actor="user", people_at="owner"),
+    "copr": fields(actor="user submitter", people_at="owner"),
+    "copr.build.end": fields(people_at="user submitter owner"),
     "discourse": fields(
-        actor="webhook_body.post.username webhook_body.like.user webhook_body.user "
-        "webhook_body.topic.created_by webhook_body.topic.user"
+        actor="webhook_body.post.username webhook_body.like.user webhook_body.topic.created_by",
+        people_at="webhook_body.like.post.username webhook_body.solved.username",
     ),
-    "elections": fields(actor="agent fas_user"),
+    "elections": _ELECTION,
     "faf": fields(people_at="maintainers", packages_at="components"),
     "fas": fields(actor="agent msg.agent", people_at="user msg.user"),
     "fedbadges.badge": fields(people_at="user person"),
     "fedbadges.person": fields(people_at="user person"),
     "fedbadges.person.login": fields(actor="user person"),
     "fedocal": _AGENT,
-    "fedora_elections": fields(actor="agent fas_user"),
+    "fedora_elections": _ELECTION,
+    "fedora_image_uploader.published.v1.container": rules.container,
     "fedoratagger": rules.tagger,
     "fmn": fields(actor="openid"),
-    "forgejo": fields(actor=f"agent {_ENVELOPED}"),
+    "forgejo": _AGENT,
     "git": rules.git,
     "git.mass_branch": _AGENT,
     "git.pkgdb2branch": rules.git_branched,
     "github": rules.github,
-    "gitlab": fields(actor=f"agent body.user_username {_ENVELOPED}"),
+    "gitlab": _AGENT,
     "greenwave": rules.subject,
     "hotness": rules.hotness,
     "infragit": fields(actor="commit.username agent"),
+    "ipa": rules.ipa,
     "irc.karma": fields(actor="agent", people_at="recipient"),
     "kerneltest": rules.kernel,
     "koschei.package": fields(packages_at="name"),
@@ -65,12 +74,17 @@ TABLE: dict[str, Rule] = {
     "mbs": fields(actor="owner"),
     "mdapi": rules.mdapi,
     "meetbot": rules.meeting,
+    "mirrormanager": fields(actor="agent", people_at="site.admins"),
+    "mirrormanager.site": _AGENT,
     "nagios": fields(people_at="service_ack_author host_ack_author"),
     "nuancier": fields(actor="agent", people_at="candidate.submitter"),
     "odcs": fields(actor="compose.owner"),
     "openqa.comment": fields(actor="user"),
     "openqa": fields(people_at="user"),
-    "pagure": fields(actor="agent commit.email"),
+    "pagure": _AGENT,
+    "pagure.git": rules.pagure_git,
+    "pagure.issue": _ISSUE,
+    "pagure.pull-request": _PULL_REQUEST,
     "pkgdb": fields(
         actor="agent",
         people_at="acl.fas_name username",
@@ -78,6 +92,7 @@ TABLE: dict[str, Rule] = {
         "action.package info.pkg_name action.info.pkg_name",
     ),
     "planet": fields(actor="username"),
+    "pretix": _AGENT,
     "rats": _AGENT,
     "resultsdb": rules.result,
     "summershum": fields(actor="original.agent", packages_at="original.name"),
@@ -88,11 +103,13 @@ TABLE: dict[str, Rule] = {
 }
 
 
-@lru_cache(maxsize=8192)
-def rule(name: str) -> Rule | None:
-    """Return the rule of the longest entry that `name` starts with, part by part; None if there is none."""
+def _rule(name: str) -> Rule | None:
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         if found := TABLE.get(".".join(parts[:length])):
             return found
     return None
+
+
+RULES = Answers(_rule)
+"""The rule of the longest entry that a topic's name starts with, part by part, by that name; None if there is none."""

@@ -4,6 +4,7 @@ Both are hostile text as far as the bus made it: who shows them escapes them.
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
@@ -16,44 +17,49 @@ MAX_SUBTITLE = 200
 MAX_URL = 2000
 """Characters of the longest URL that is taken for a link."""
 
-# In braces: `agent`, `packages`, `state`, or the path of a field of the body.
+# In braces: `agent`, `packages`, `state`, or the path of a field of the body; `|` sets apart fields of several eras of
+# the topic. Of what stands in brackets, set apart by `||`, the first is taken that has all its fields, or nothing; if a
+# field outside brackets is missing, the phrase is not used at all.
 _PHRASES = {
-    "ansible.playbook": "{agent} ran the playbook {playbook}",
-    "bodhi.buildroot_override.tag": "{agent} submitted a buildroot override for {packages}",
-    "bodhi.buildroot_override.untag": "{agent} expired a buildroot override for {packages}",
+    "ansible.playbook": "{userid|agent} ran the playbook {playbook}",
+    "ansible.playbook.complete": "The playbook {playbook}[ of {userid}] completed",
+    "badges.badge.award": "{user.username|user} earned the badge {badge.name}",
+    "bodhi.buildroot_override.tag": "{agent} submitted a buildroot override[ for {packages}]",
+    "bodhi.buildroot_override.untag": "{agent} expired a buildroot override[ for {packages}]",
     "bodhi.errata.publish": "{subject}",
-    "bodhi.update.comment": "{agent} commented on the update of {packages}",
-    "bodhi.update.complete.stable": "The update of {packages} reached stable",
-    "bodhi.update.complete.testing": "The update of {packages} reached testing",
-    "bodhi.update.edit": "{agent} edited the update of {packages}",
-    "bodhi.update.eject": "The update of {packages} was ejected: {reason}",
-    "bodhi.update.request.stable": "{agent} submitted the update of {packages} to stable",
-    "bodhi.update.request.testing": "{agent} submitted the update of {packages} to testing",
-    "bodhi.updates": "Updates of release {release} were synced ({bytes} changed)",
-    "bugzilla.bug": "Bug {bug.id} of {packages}: {bug.summary}",
-    "buildsys.build.state.change": "{agent}'s build {name}-{version}-{release} {state}",
-    "buildsys.tag": "{agent} tagged {name}-{version}-{release} into {tag}",
-    "buildsys.untag": "{agent} untagged {name}-{version}-{release} from {tag}",
-    "copr.build.end": "{agent}'s build {build} in copr {copr} ended",
-    "copr.build.start": "{agent}'s build {build} in copr {copr} started",
-    "fedbadges.badge.award": "{user.username} earned the badge {badge.name}",
-    "fedimg.image": "Image {image_name} in {destination}: {status}",
-    "git.receive": "{agent} pushed to {packages}: {commit.summary}",
-    "github.push": "{agent} pushed to {repository.full_name}",
+    "bodhi.update.comment": "{agent} commented on [the update of {packages}||an update]",
+    "bodhi.update.complete.stable": "[The update of {packages}||An update] reached stable",
+    "bodhi.update.complete.testing": "[The update of {packages}||An update] reached testing",
+    "bodhi.update.edit": "{agent} edited [the update of {packages}||an update]",
+    "bodhi.update.eject": "[The update of {packages}||An update] was ejected[: {reason}]",
+    "bodhi.update.request.stable": "{agent} submitted [the update of {packages}||an update] to stable",
+    "bodhi.update.request.testing": "{agent} submitted [the update of {packages}||an update] to testing",
+    "bodhi.updates": "Updates[ of release {release}] were synced[ ({bytes} changed)]",
+    "bugzilla.bug": "Bug {bug.id}[ of {packages}][: {bug.summary}]",
+    "buildsys.build.state.change": "{owner|agent}'s build[ {name}-{version}-{release}] {state}",
+    "buildsys.tag": "{agent} tagged {name}[-{version}-{release}][ into {tag}]",
+    "buildsys.untag": "{agent} untagged {name}[-{version}-{release}][ from {tag}]",
+    "copr.build.end": "{user|submitter|agent}'s build[ {build}][ in copr {copr}] ended",
+    "copr.build.start": "{agent}'s build[ {build}][ in copr {copr}] started",
+    "fedbadges.badge.award": "{user.username|user} earned the badge {badge.name}",
+    "fedimg.image": "Image {image_name}[ in {destination}][: {status}]",
+    "git.receive": "{agent} pushed to {packages|commit.repo}[: {commit.summary}]",
+    "github.push": "{agent} pushed to {repository.full_name|body.repository.full_name}",
     "irc.karma": "{agent} gave karma to {recipient}",
-    "maubot.cookie.give": "{sender} gave a cookie to {recipient}",
-    "meetbot.meeting.complete": "The meeting {meeting_topic} in {channel} ended",
-    "meetbot.meeting.start": "The meeting {meeting_topic} in {channel} started",
-    "pagure.issue.comment.added": "{agent} commented on {project.fullname}#{issue.id}: {issue.title}",
-    "pagure.issue.new": "{agent} opened {project.fullname}#{issue.id}: {issue.title}",
+    "maubot.cookie.give": "{agent} gave a cookie to {recipient}",
+    "meetbot.meeting.complete": "[The meeting {meeting_topic|meeting_name}||A meeting][ in {channel|location}] ended",
+    "meetbot.meeting.start": "[The meeting {meeting_topic|meeting_name}||A meeting][ in {channel|location}] started",
+    "pagure.issue.comment.added": "{agent} commented on {project.fullname}#{issue.id}[: {issue.title}]",
+    "pagure.issue.new": "{agent} opened {project.fullname}#{issue.id}[: {issue.title}]",
     "pagure.pull-request.comment.added": "{agent} commented on {pullrequest.project.name}#{pullrequest.id}",
     "pagure.pull-request.new": "{agent} proposed {pullrequest.project.name}#{pullrequest.id}",
-    "planet.post.new": "{name} wrote {post.title}",
-    "pungi.compose.status.change": "Compose {compose_id}: {status}",
-    "waiverdb.waiver.new": "{agent} waived a result: {comment}",
+    "planet.post.new": "{name|agent} wrote {post.title}",
+    "pungi.compose.status.change": "Compose {compose_id}[: {status}]",
+    "waiverdb.waiver.new": "{agent} waived a result[: {comment}]",
     "wiki.article.edit": "{agent} edited {title}",
 }
 _STATES = {0: "started", 1: "completed", 2: "was deleted", 3: "failed", 4: "was cancelled"}
+_PART = re.compile(r"([^\[\]]+)|\[([^\[\]]*)\]")
 _FIELD = re.compile(r"\{([^{}]+)\}")
 
 _URLS = paths(
@@ -90,29 +96,54 @@ def _starts(name: str) -> list[str]:
 def subtitle(name: str, body: dict[str, Any], agent: str | None, packages: tuple[str, ...]) -> str:
     """Return one line of plain text that says what a message of topic `name` tells; it is never empty."""
 
-    def value(match: re.Match[str]) -> str:
-        field = match[1]
-        if field == "agent":
-            return agent or "somebody"
-        if field == "packages":
-            return _several(packages)
-        if field == "state":
-            state = body.get("new")
-            return _STATES.get(state, "changed") if type(state) is int else "changed"
-        found = at(body, tuple(field.split(".")))
-        return str(found) if type(found) in (str, int, float) else "?"
+    def value(fields: str) -> str | None:
+        for field in fields.split("|"):
+            if field == "agent":
+                return agent or "somebody"
+            if field == "packages":
+                found: Any = _several(packages)
+            elif field == "state":
+                state = body.get("new")
+                return _STATES.get(state, "changed") if type(state) is int else "changed"
+            else:
+                found = at(body, tuple(field.split(".")))
+            if type(found) in (str, int, float) and found != "":
+                return str(found)
+        return None
 
     phrase = _phrase(name)
-    if phrase is None:
+    said = _filled(phrase, value) if phrase else None
+    if said is None:
         who = f"{agent}: " if agent else ""
         what = f" ({_several(packages)})" if packages else ""
-        return _one_line(who + name.replace(".", " ") + what) or name
-    return _one_line(_FIELD.sub(value, phrase)) or name
+        said = who + name.replace(".", " ") + what
+    return _one_line(said) or name
+
+
+def _filled(phrase: str, value: Callable[[str], str | None]) -> str | None:
+    """Return `phrase` with the values of its fields; None if it cannot be used without one that is missing."""
+    parts: list[str] = []
+    for needed, optional in _PART.findall(phrase):
+        choices = (_put(each, value) for each in ([needed] if needed else optional.split("||")))
+        text = next((each for each in choices if each is not None), None if needed else "")
+        if text is None:
+            return None
+        parts.append(text)
+    return "".join(parts)
+
+
+def _put(part: str, value: Callable[[str], str | None]) -> str | None:
+    # The text of a field is not looked at again: whoever wrote it may have put braces there.
+    values = [value(field) for field in _FIELD.findall(part)]
+    if None in values:
+        return None
+    put = iter(values)
+    return _FIELD.sub(lambda _: next(put) or "", part)
 
 
 def _several(names: tuple[str, ...]) -> str:
     more = len(names) - 3
-    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "") or "?"
+    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
 
 
 def _one_line(text: str) -> str:

@@ -4,9 +4,9 @@ Nothing here raises: what is missing, or of another type than its sender promise
 """
 
 import re
-from functools import lru_cache
+from collections.abc import Callable
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 Path = tuple[str, ...]
 
@@ -14,6 +14,7 @@ MAX_NAME = 200
 """Characters of the longest name of a person or package."""
 
 _LONGEST_TEXT = 1_000
+_MOST_ANSWERS = 16_384
 
 # What senders write where a person would stand, when there is none; `_` stands for a person who was
 # forgotten.
@@ -29,6 +30,28 @@ _NET = re.compile(
     r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?!\.?[\w-])|(?<![\w:.])(?=[\da-fA-F:]*:[\da-fA-F]*:)[\da-fA-F:.]+"
 )
 _PERSON_KEYS = ("username", "name", "nickname", "login")
+
+
+_Answer = TypeVar("_Answer")
+
+
+class Answers(dict[str, _Answer], Generic[_Answer]):
+    """A function of a text that keeps its answers: `answers[text]` costs a look-up and no call if it was asked before.
+
+    The bus decides what is asked. So the answer to a long text is not kept, and all are dropped when there are many.
+    """
+
+    def __init__(self, function: Callable[[str], _Answer]) -> None:
+        self._function = function
+
+    def __missing__(self, text: str) -> _Answer:
+        """Return the answer to a text that was not asked before."""
+        answer = self._function(text)
+        if len(text) <= _LONGEST_TEXT:
+            if len(self) >= _MOST_ANSWERS:
+                self.clear()
+            self[text] = answer
+        return answer
 
 
 def without_addresses(text: str) -> str:
@@ -63,14 +86,20 @@ def at(value: Any, path: Path) -> Any:
 
 def text_at(value: Any, *path: str) -> str:
     """Return the text at `path`, empty if there is none."""
-    found = at(value, path)
-    return found if type(found) is str else ""
+    for key in path:
+        if type(value) is not dict:
+            return ""
+        value = value.get(key)
+    return value if type(value) is str else ""
 
 
 def dict_at(value: Any, *path: str) -> dict[str, Any]:
     """Return the object at `path`, empty if there is none."""
-    found = at(value, path)
-    return found if type(found) is dict else {}
+    for key in path:
+        if type(value) is not dict:
+            return {}
+        value = value.get(key)
+    return value if type(value) is dict else {}
 
 
 def list_at(value: Any, *path: str) -> list[Any]:
@@ -85,20 +114,24 @@ def person(text: str) -> str | None:
     OpenIDs, e-mail aliases and chat addresses that Fedora gives to its account holders are their names. Any
     other address, of mail, the web or a host, is nobody's name; neither is what is not printable or too long.
     """
-    # What is cached must be short: the bus decides what stands here.
-    return _person(text) if len(text) <= _LONGEST_TEXT else None
+    return ACCOUNTS[text]
 
 
-@lru_cache(maxsize=8192)
-def _person(text: str) -> str | None:
+def _account(text: str) -> str | None:
+    if len(text) > _LONGEST_TEXT:
+        return None
     name = text.strip()
     for pattern in _ACCOUNT:
         if match := pattern.fullmatch(name):
             name = match[1]
             break
-    if len(name) > MAX_NAME or "@" in name or "://" in name or not name.isprintable() or name.lower() in _NOBODY:
+    if len(name) > MAX_NAME or "@" in name or ":" in name or not name.isprintable() or name.lower() in _NOBODY:
         return None
     return None if _is_host(name) or without_addresses(name) != name else name
+
+
+ACCOUNTS = Answers(_account)
+"""What `person` returns, by text."""
 
 
 def _is_host(name: str) -> bool:
@@ -114,7 +147,7 @@ def _is_host(name: str) -> bool:
 def people(value: Any) -> list[str]:
     """Return the account names in `value`: text, an object that describes a person, or a list of these."""
     if type(value) is str:
-        account = person(value)
+        account = ACCOUNTS[value]
         return [] if account is None else [account]
     if value is None:
         return []
@@ -131,7 +164,7 @@ def first(*values: Any) -> str | None:
     """Return the first account name in `values`, each of which may be what `people` reads; None if there is none."""
     for value in values:
         if type(value) is str:
-            name = person(value)
+            name = ACCOUNTS[value]
             if name is not None:
                 return name
         elif value is not None and (names := people(value)):
@@ -145,7 +178,7 @@ def packages(value: Any) -> list[str]:
     Containers, flatpaks and modules are packages too, as they are in the headers of fedora-messaging.
     """
     if type(value) is str:
-        name = _package(value) if len(value) <= _LONGEST_TEXT else None
+        name = PACKAGES[value]
         return [] if name is None else [name]
     if value is None:
         return []
@@ -155,11 +188,16 @@ def packages(value: Any) -> list[str]:
     return [name for item in _flat(value) for name in packages(item)]
 
 
-@lru_cache(maxsize=8192)
 def _package(text: str) -> str | None:
+    if len(text) > _LONGEST_TEXT:
+        return None
     name = text.strip()
     is_name = name and name != "_" and len(name) <= MAX_NAME and name.isprintable()
     return name if is_name and without_addresses(name) == name else None
+
+
+PACKAGES = Answers(_package)
+"""The name of the package that a text names, by text; None if it cannot be a name."""
 
 
 def built(value: Any) -> list[str]:
@@ -169,19 +207,20 @@ def built(value: Any) -> list[str]:
     lists are read too. What has no version and release is no build.
     """
     found: list[str] = []
-    if type(value) is str:
-        for nvr in value.replace(",", " ").split():
-            parts = nvr.rsplit("-", 2)
-            if len(parts) == 3:
-                found += packages(parts[0])
-    elif type(value) is dict:
-        build = value.get("nvr")
-        return built(build) if type(build) is str else []
-    elif type(value) is list:
-        for item in value:
-            if type(item) is not list:
-                found += built(item)
+    for item in value if type(value) is list else (value,):
+        nvr = item.get("nvr") if type(item) is dict else item
+        if type(nvr) is str:
+            found += BUILT[nvr]
     return found
+
+
+def _built(text: str) -> tuple[str, ...]:
+    builds = (nvr.rsplit("-", 2) for nvr in text.replace(",", " ").split())
+    return tuple(name for parts in builds if len(parts) == 3 and (name := PACKAGES[parts[0]]) is not None)
+
+
+BUILT = Answers(_built)
+"""The packages of the builds that a text names, by text."""
 
 
 def _flat(value: Any) -> list[Any]:
