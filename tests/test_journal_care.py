@@ -304,7 +304,7 @@ def test_large_messages_are_folded_a_few_at_a_time(site: Site) -> None:
         sizes.append(sum(map(len, ahead.records)))
         after = ahead.folded
     assert after == 400
-    assert max(sizes) < 2**24 + 101_000
+    assert max(sizes) < catchup.STEP_BYTES + 101_000
     site.catch_up()
     site.publish()
     assert total(site, "buyers") == 400
