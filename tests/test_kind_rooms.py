@@ -45,7 +45,7 @@ def comparisons(source: str) -> Iterator[int]:
         for part in (part for suspect in suspects for part in getattr(suspect, "elts", [suspect])):
             named = part.value if isinstance(part, ast.Constant) else getattr(part, "id", getattr(part, "attr", None))
             if named in NAMES:
-                yield node.lineno
+                yield part.lineno
 
 
 _CHECKS = {"isinstance", "issubclass"}
@@ -141,7 +141,7 @@ class PeakKind(Kind):
         for _, _, _, (name, value) in combined:
             peaks[name] = max(value, peaks.get(name, value))
         rows = [(state.plugin, keys.digest(name), keys.stored(name), value, 0, 0) for name, value in peaks.items()]
-        greatest = {"sqlite": func.max, "postgresql": func.greatest}[state.connection.dialect.name]
+        greatest = func.max if state.connection.dialect.name == "sqlite" else func.greatest
         Upsert(key, lambda table, new: {"total": greatest(table.c.total, new.total)})(state.connection, rows)
         return {Dirty("latest")}
 
