@@ -14,7 +14,7 @@ from samples import NOON, Site, line
 from statscache import kinds, schemas, windows
 from statscache.kinds import Kind, keys
 from statscache.kinds.base import Dirty, State
-from statscache.kinds.invariants import KEY_HAS_PLUGIN
+from statscache.kinds.integrity import KEY_HAS_PLUGIN
 from statscache.kinds.presentation import Column
 from statscache.kinds.tables import key
 from statscache.plugins import Message, Plugin

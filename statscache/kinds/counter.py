@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, delete, func, select
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, leaders, sums
 from statscache.kinds.base import Dirty, Extent, Kind, Observation, State, Statistic
-from statscache.kinds.invariants import ADDING_UP, KEY_HAS_PLUGIN, has_key
+from statscache.kinds.integrity import ADDING_UP, KEY_HAS_PLUGIN, has_key
 from statscache.kinds.presentation import Column, Row, first_counted
 from statscache.kinds.search import StoredKeys
 from statscache.kinds.sums import Counted, Sums

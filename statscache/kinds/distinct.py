@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys
 from statscache.kinds.base import Dirty, Kind, Observation, State, Statistic
-from statscache.kinds.invariants import KEY_HAS_PLUGIN, has_key
+from statscache.kinds.integrity import KEY_HAS_PLUGIN, has_key
 from statscache.kinds.presentation import Column, Row, first_counted
 from statscache.kinds.search import Digests, member_digest, member_digests
 from statscache.kinds.tables import bucket, key, member

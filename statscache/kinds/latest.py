@@ -17,7 +17,7 @@ from statscache import canonical
 from statscache.exceptions import YieldError
 from statscache.kinds import keys
 from statscache.kinds.base import Dirty, Kind, Observation, State, Statistic
-from statscache.kinds.invariants import KEY_HAS_PLUGIN, has_key
+from statscache.kinds.integrity import KEY_HAS_PLUGIN, has_key
 from statscache.kinds.keys import Key
 from statscache.kinds.presentation import Column
 from statscache.kinds.search import JSON

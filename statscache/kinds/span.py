@@ -15,7 +15,7 @@ from sqlalchemy import Connection, case, func, select, tuple_
 from statscache.exceptions import YieldError
 from statscache.kinds import keys
 from statscache.kinds.base import Dirty, Kind, Observation, State, Statistic
-from statscache.kinds.invariants import KEY_HAS_PLUGIN, has_key
+from statscache.kinds.integrity import KEY_HAS_PLUGIN, has_key
 from statscache.kinds.keys import Key
 from statscache.kinds.latest import check_fields
 from statscache.kinds.presentation import Column
