@@ -75,7 +75,7 @@ def plugin(name: str = "volume", kind: str = "Counter", **changes: Any) -> Plugi
         "definition": "One is counted for each message.\n\nCopies count once.",
         "observe": lambda self, message: (),
     }
-    for each in vars(Plugin).keys() & changes.keys():
+    for each in Plugin.__annotations__.keys() & changes.keys():
         attributes[each] = changes.pop(each)
     made = type("Shown", (Counter,), attributes)()
     view = PluginView(
