@@ -31,6 +31,7 @@ RUNTIME = [
     "jinja2>=3.1",
     "markdown-it-py>=3",
     "moksha.hub>=1.5.17",
+    "numpy>=1.26",
     "orjson>=3.11.9",
     "prometheus-client>=0.20",
     "pydantic>=2.7",

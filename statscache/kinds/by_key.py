@@ -1,6 +1,6 @@
 """Numbers of unbounded counters, by key: what is added to them, and what is read of some keys or of all."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -40,8 +40,7 @@ def add(state: State, new: Sums) -> bytes:
         part = numbers[new.parts.day_part]
     buckets.add_keys(state, new, new.totals.tolist(), columns)
     digests = new.keys[key_index]
-    days.add(state.connection, state.plugin, days.Days(digests, start, part, value))
-    return changed_keys.pack(digests, days.year_of(days.quarter_of(start)))
+    return changed_keys.pack(*days.add(state.connection, state.plugin, days.Days(digests, start, part, value)))
 
 
 def _parts(state: State, new: Sums, of: PartSums, numbers: Whole) -> list[bytes]:
@@ -78,17 +77,33 @@ def documents(state: State, digests: Sequence[int], breakdown: str | None) -> It
     whole = _by_year(found.key, np.zeros_like(found.key), found.start, found.value)
     divided = _by_year(found.key, found.part, found.start, found.value) if breakdown else {}
     names = parts.names(state.connection, state.plugin) if breakdown else {}
+    part_totals = _totals([(row.key, row.parts) for row in rows], names) if breakdown else {}
     for row in rows:
-        made: list[KeyPart] | None = None
-        if breakdown is not None:
-            of = parts.unpacked([(row.key, row.parts)])
-            totals = sorted(
-                (names[number], number, total)
-                for number, total in zip(of.part.tolist(), of.total.tolist(), strict=True)
-            )
-            made = [KeyPart(keys.load(name)[0], total, divided[row.key, number]) for name, number, total in totals]
         name = keys.load(row.dimensions)
-        yield KeyDocument(name, row.total, row.first, row.last, whole[row.key, 0], breakdown, made)
+        divided_into = None
+        if breakdown is not None:
+            divided_into = [
+                KeyPart(keys.load(names[number])[0], total, divided[row.key, number])
+                for number, total in part_totals[row.key]
+            ]
+        yield KeyDocument(name, row.total, row.first, row.last, whole[row.key, 0], breakdown, divided_into)
+
+
+def _totals(rows: Sequence[tuple[int, bytes]], names: Mapping[int, bytes]) -> dict[int, list[tuple[int, int]]]:
+    """Return number and total of the parts of each key, in order of the parts' names."""
+    of = parts.unpacked(rows)
+    order = np.lexsort((_ranks(names)[of.part], of.key))
+    found: dict[int, list[tuple[int, int]]] = {digest: [] for digest, _ in rows}
+    for digest, number, total in zip(*(c[order].tolist() for c in (of.key, of.part, of.total)), strict=True):
+        found[digest].append((number, total))
+    return found
+
+
+def _ranks(names: Mapping[int, bytes]) -> Whole:
+    """Return the rank of each part's name, by the part's number."""
+    ranks = np.zeros(max(names) + 1, np.int64)
+    ranks[sorted(names, key=names.__getitem__)] = np.arange(len(names))
+    return ranks
 
 
 def _by_year(key_of: Whole, part: Whole, start: Whole, value: Whole) -> dict[tuple[int, int], DaysByYear]:
@@ -102,9 +117,8 @@ def _by_year(key_of: Whole, part: Whole, start: Whole, value: Whole) -> dict[tup
     at = starts(key_of, part, year)
     days_of = start.tolist()
     found: dict[tuple[int, int], DaysByYear] = {}
-    labels = {
-        number: DAILY.period(days_of[first]).label for first, number in zip(at.tolist(), year[at].tolist(), strict=True)
-    }
+    years, first_of = np.unique(year, return_index=True)
+    labels = {each: DAILY.period(days_of[at]).label for each, at in zip(years.tolist(), first_of.tolist(), strict=True)}
     owners = zip(key_of[at].tolist(), part[at].tolist(), year[at].tolist(), strict=True)
     for (digest, number, of), (first, end) in zip(owners, pairwise([*at.tolist(), len(days_of)]), strict=True):
         found.setdefault((digest, number), {})[labels[of]] = [*zip(days_of[first:end], values[first:end], strict=True)]
@@ -115,9 +129,7 @@ def dump(connection: Connection, plugin: int) -> Iterator[tuple[Any, ...]]:
     """Yield days and parts, row by row in a declared order, for a recount to compare with."""
     names = buckets.names(connection, plugin)
     part_names = {UNDIVIDED: b""} | parts.names(connection, plugin)
-    ranks = np.zeros(max(part_names) + 1, np.int64)
-    for rank, (_, number) in enumerate(sorted((name, number) for number, name in part_names.items())):
-        ranks[number] = rank
+    ranks = _ranks(part_names)
     digests = sorted(names)
     for at in range(0, len(digests), _KEYS_AT_ONCE):
         found = days.of_keys(connection, plugin, digests[at : at + _KEYS_AT_ONCE], days.BEGINNING, days.END)

@@ -70,19 +70,24 @@ def year_of(quarter: Whole) -> Whole:
     return quarter // (12 // _MONTHS) + 1970
 
 
-def add(connection: Connection, plugin: int, new: Days) -> None:
-    """Add values to days.
+def add(connection: Connection, plugin: int, new: Days) -> tuple[Whole, Whole]:
+    """Add values to days, and return the keys and years that this changed, as columns; pairs may occur more than once.
 
     Raises:
         OverflowError: A day's sum would be beyond 64 bits; the transaction must not commit.
     """
     quarters = quarter_of(new.start)
+    changed = [np.zeros(0, np.int64)]
+    years = [np.zeros(0, np.int64)]
     for quarter in np.unique(quarters).tolist():
-        which = quarters == quarter
-        _add_in_quarter(connection, plugin, quarter, new.taken(which))
+        keys = _add_in_quarter(connection, plugin, quarter, new.taken(quarters == quarter))
+        changed.append(keys)
+        years.append(year_of(np.full(len(keys), quarter)))
+    return np.concatenate(changed), np.concatenate(years)
 
 
-def _add_in_quarter(connection: Connection, plugin: int, quarter: int, new: Days) -> None:
+def _add_in_quarter(connection: Connection, plugin: int, quarter: int, new: Days) -> Whole:
+    """Add values to the days of one quarter, and return the keys."""
     keys, row = np.unique(new.key, return_inverse=True)
     stored = _lookup(connection, (plugin, quarter), keys.tolist())
     known, entries = _PACKING.unpack([data for _, data in stored])
@@ -99,6 +104,7 @@ def _add_in_quarter(connection: Connection, plugin: int, quarter: int, new: Days
     added = {"day": day[first], "part": part[first], "value": bounded(sums(value[order], at))}
     blobs = _PACKING.pack(row[first], added, len(keys))
     _write(connection, [(plugin, quarter, key, blob) for key, blob in zip(keys.tolist(), blobs, strict=True)])
+    return keys
 
 
 def of_keys(connection: Connection, plugin: int, keys: Sequence[int], start: int, end: int) -> Days:

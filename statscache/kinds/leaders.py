@@ -64,10 +64,12 @@ def newcomers_by_part(state: State, days: int) -> list[tuple[int, bytes, int]]:
     if state.through is None:
         return []
     end = floor(state.through, DAY)
-    seen, counts = np.unique(np.stack(_first_seen(state, end - days * DAY, end)), axis=1, return_counts=True)
+    day_of, part_of = _first_seen(state, end - days * DAY, end)
+    # One number tells both: the day, and 32 bits of the part.
+    seen, counts = np.unique((day_of // DAY << 32) | part_of, return_counts=True)
     names = parts.names(state.connection, state.plugin)
-    counted = zip(*seen.tolist(), counts.tolist(), strict=True)
-    return sorted((start, names[part], number) for start, part, number in counted)
+    counted = zip(seen.tolist(), counts.tolist(), strict=True)
+    return sorted(((both >> 32) * DAY, names[both & 0xFFFFFFFF], number) for both, number in counted)
 
 
 def _number(state: State, part: bytes) -> int | None:

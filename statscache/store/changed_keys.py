@@ -15,9 +15,17 @@ def pack(digests: ArrayLike, years: ArrayLike) -> bytes:
     """Return the row of these keys, given as columns; a pair may occur more than once."""
     made = np.empty(np.size(digests), _FORM)
     made["key"], made["year"] = digests, years
-    return np.unique(made).tobytes()
+    return _each_once(made).tobytes()
 
 
 def unpack(rows: Iterable[bytes]) -> Keys:
     """Return the keys of all these rows."""
-    return np.unique(np.frombuffer(b"".join(rows), _FORM))
+    return _each_once(np.frombuffer(b"".join(rows), _FORM))
+
+
+def _each_once(keys: Keys) -> Keys:
+    # Sorting by columns is some ten times as fast as sorting structures.
+    ordered: Keys = keys[np.lexsort((keys["year"], keys["key"]))]
+    is_new = np.ones(len(ordered), bool)
+    is_new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[is_new]
