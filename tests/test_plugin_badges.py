@@ -9,10 +9,10 @@ from statscache_plugins.badges import Badges, BadgesByBadge, BadgesByUser, Newes
 DAY = 86400
 
 
-def award(user: Any, badge: Any, number: int = 0, **about: Any) -> Message:
+def award(user: Any, badge: Any, number: int = 0, application: str = "fedbadges", **about: Any) -> Message:
     """Return the message of a badge that a person is awarded, a day later for each number."""
     body = {"badge": {"name": badge, "creator": "toshio", **about}, "user": {"username": user, "badges_user_id": 1}}
-    topic = "org.fedoraproject.prod.fedbadges.badge.award"
+    topic = f"org.fedoraproject.prod.{application}.badge.award"
     return testing.message(topic, body, timestamp=testing.NOON + number * DAY)
 
 
@@ -29,6 +29,15 @@ def test_badges_count_by_day() -> None:
     rows = testing.run(Badges, AWARDS)["series/1d/2015.json"]["rows"]
     midnight = testing.NOON - DAY // 2
     assert rows == [[midnight, 1], [midnight + DAY, 2], [midnight + 2 * DAY, 1]]
+
+
+def test_the_topic_of_today_is_the_same_statistic() -> None:
+    """The application that awards badges was renamed in 2024; what it says was not."""
+    messages = [award("ralph", "Egg"), award("ralph", "Egg", 1, application="badges")]
+    for plugin in (Badges, BadgesByBadge, BadgesByUser):
+        (row,) = testing.run(plugin, messages)["latest.json"]["rows"]
+        assert row["total"] == 2
+    assert [row["user"] for row in testing.run(NewestBadges, messages)["latest.json"]["rows"]] == ["ralph", "ralph"]
 
 
 def test_badges_count_by_badge() -> None:
