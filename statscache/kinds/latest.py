@@ -48,7 +48,7 @@ def check_fields(name: Key, value: Any, taken: set[str]) -> bytes:
     if found := sorted(value.keys() & taken):
         raise YieldError(f"the value of {name!r:.200} has the fields {found}, which the record has already")
     try:
-        data = canonical.identity(value)
+        data = canonical.trimmed(canonical.identity(value))
     except TypeError as error:
         raise YieldError(f"the value of {name!r:.200} is no JSON: {error}") from error
     if len(data) > _LARGEST_VALUE:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from statscache.exceptions import DamagedArchive, SourceError
 from statscache.ingest import Delivery, Outcome
+from statscache.ingest.prepare import Batch
 from statscache.service.installation import Installation
 from statscache.service.parallel import Workers, caught_up, prepared
 from statscache.sources import archive
@@ -49,12 +50,17 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
         max_lines=BATCH if workers is None else SHARE,
         max_bytes=BATCH_BYTES,
     )
-    deliveries = (
-        (chunk.consumed, Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize)) for chunk in chunks
-    )
+
+    def deliver(chunk: archive.Chunk) -> tuple[int, Delivery]:
+        return chunk.consumed, Delivery(name, chunk.lines, offset=chunk.offset, oversize=chunk.oversize)
+
+    def take(item: tuple[int, Delivery, Batch | None]) -> tuple[int, Outcome]:
+        consumed, delivery, batch = item
+        return consumed, installation.ingest.take(delivery, batch)
+
     try:
-        for consumed, delivery, made in prepared(deliveries, installation.ingest, workers):
-            yield consumed, installation.ingest.take(delivery, made)
+        # `map`, unlike a loop, has no name that keeps a chunk in memory while the next one is read.
+        yield from map(take, prepared(map(deliver, chunks), installation.ingest, workers))
     except SourceError as error:
         # There is nothing more to read in it, and what replaces it is another file.
         _forget(installation, name)

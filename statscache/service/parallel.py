@@ -129,8 +129,8 @@ def prepared(
         WorkerError: The workers failed.
     """
     if workers is None:
-        for note, delivery in deliveries:
-            yield note, delivery, None
+        # `map`, unlike a loop, has no name that keeps a delivery in memory while the next one is read.
+        yield from map(_unprepared, deliveries)
         return
 
     def begin(item: tuple[int, Delivery]) -> "Future[Batch]":
@@ -161,6 +161,10 @@ def caught_up(installation: Installation, workers: Workers) -> Iterator[None]:
         for chunk, result in _in_order(chunks(), begin, workers.ahead):
             catchup.commit(database, plugin, chunk, result, budget, installation.watchdog)
             yield
+
+
+def _unprepared(item: tuple[int, Delivery]) -> tuple[int, Delivery, None]:
+    return (*item, None)
 
 
 Item = TypeVar("Item")

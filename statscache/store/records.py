@@ -47,42 +47,40 @@ class Records:
         self._segments: list[Packed] = []
         self._starts: list[int] = []
         self._packed = 0
-        # What the next segment will hold.
-        self._lines: list[bytes] = []
+        # What the next segment will hold: its lines, each with a newline.
+        self._data = bytearray()
         self._times: list[int] = []
-        self._size = 0
         # The segment that was read last, since readers ask for neighbours.
         self._read: tuple[int, list[bytes]] = (-1, [])
 
     def extend(self, lines: Sequence[bytes], times: Sequence[int]) -> None:
         """Add lines, without newlines, and the timestamps of their messages; a few at a time, as they are parsed."""
-        size = sum(map(len, lines))
-        if len(lines) > 1 and self._size + size > SEGMENT_BYTES:
+        if len(lines) > 1 and len(self._data) + sum(map(len, lines)) > SEGMENT_BYTES:
             for line, time in zip(lines, times, strict=True):
                 self.extend([line], [time])
             return
-        self._lines += lines
+        # The lines are copied: as orjson writes them, they occupy several times their length.
+        self._data += b"\n".join([*lines, b""])
         self._times += times
-        self._size += size
-        if len(self._lines) >= SEGMENT or self._size >= SEGMENT_BYTES:
+        if len(self._times) >= SEGMENT or len(self._data) >= SEGMENT_BYTES:
             self.close()
 
     def close(self) -> None:
         """Compress the lines that are not yet; more may follow."""
-        if self._lines:
+        if self._times:
+            data = bytes(memoryview(self._data)[:-1])
+            packed = Packed(len(self._times), min(self._times), max(self._times), len(data), deflate(data))
             self._starts.append(self._packed)
-            data = b"\n".join(self._lines)
-            packed = Packed(len(self._lines), min(self._times), max(self._times), len(data), deflate(data))
             self._segments.append(packed)
-            self._packed += len(self._lines)
-            self._lines, self._times, self._size = [], [], 0
+            self._packed += packed.messages
+            self._data, self._times = bytearray(), []
 
     def __len__(self) -> int:
-        return self._packed + len(self._lines)
+        return self._packed + len(self._times)
 
     def __getitem__(self, index: int) -> bytes:
         if index >= self._packed:
-            return self._lines[index - self._packed]
+            self.close()
         at = bisect_right(self._starts, index) - 1
         if self._read[0] != at:
             self._read = at, inflate(self._segments[at].data).split(b"\n")
@@ -128,7 +126,8 @@ def deflate(data: bytes, level: int = _LEVEL) -> bytes:
         data: Records, joined by newlines.
         level: Of zstd.
     """
-    return zstandard.ZstdCompressor(level=level).compress(data)
+    # Copied, because the compressor leaves room for data that cannot be compressed behind what it returns.
+    return bytes(memoryview(zstandard.ZstdCompressor(level=level).compress(data)))
 
 
 def inflate(data: bytes) -> bytes:
