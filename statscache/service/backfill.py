@@ -12,10 +12,10 @@ from statscache.service.parallel import Workers, caught_up, prepared
 from statscache.sources import archive
 from statscache.store import coverage, journal, sources
 
-BATCH = 16_000
+BATCH = 32_000
 """Lines that are accepted in one transaction at most."""
 
-BATCH_BYTES = 16 * 1024 * 1024
+BATCH_BYTES = 32 * 1024 * 1024
 """Bytes of lines at which a transaction ends."""
 
 SHARE = 13_000
