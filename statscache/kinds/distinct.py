@@ -1,8 +1,9 @@
 """`Distinct`: how many different members each key saw in a day, an ISO week and a month.
 
 A set is a union, so a member counts once however often it is seen; and uniques of days do not add up to those of a
-week. So the members of each day, week and month are kept, as 64 bits of their digest, and each bucket's number rises
-when a member is new in it. What is new in no day is new in no week and no month, and is not even looked for there.
+week. So the members of each day, week and month are kept (`member_sets`), as numbers that stand for 64 bits of their
+digest, and each bucket's number rises when a member is new in it. What is new in no day is new in no week and no month,
+and is not even looked for there.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,9 +1,12 @@
 """The tables of plugins' state, declared on the metadata of the framework's own tables.
 
 All of them have a column `plugin`, the number of the plugin in this database. Times are whole seconds since 1970 UTC. A
-column `key` holds 64 bits of a digest of the encoded key, whose bytes are stored once, in the table `key`. A `part` is
-empty where a counter does not divide its numbers. A `member` is 64 bits of the digest of a member's name, which is not
-stored.
+column `key` holds 64 bits of a digest of the encoded key, whose bytes are stored once, in the table `key`.
+
+What would be many small rows is one compact row (`statscache.kinds.packed`): the days of a key in a calendar quarter
+(`key_quarter`, by the number of quarters since 1970), the totals of a key's parts (`key.parts`), and the members of a
+bucket (`member_set`). In them a part is a number of `part`, and a member a number of `member`, which has 64 bits of the
+digest of the member's name; the name is not stored.
 """
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, Table

@@ -93,8 +93,8 @@ class Distinct(Plugin):
     """Counts different members by key: `observe` yields a key and a member, such as `(("git",), "ralph")`.
 
     Published are exact uniques by day, ISO week and month, and those of the last whole one of each in `latest`. All
-    are kept for ever, and so are the digests of members (a late message may name one that is known): a row for each
-    member in each day, each week and each month.
+    are kept for ever, and so are the digests of members (a late message may name one that is known): at most two
+    bytes for each member in each day, week and month, or four beyond 65,536 members.
     """
 
     kind_class = DistinctKind

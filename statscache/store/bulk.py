@@ -6,8 +6,6 @@ of magnitude faster there than a statement for each row.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from itertools import groupby
-from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -112,36 +110,6 @@ class Lookup:
         values = list(last) if postgresql else orjson.dumps(last).decode()
         statement = f"{self._select} WHERE {where}{self._last} {among}"
         return connection.exec_driver_sql(statement, (*first, values)).all()
-
-
-def insert_new(connection: Connection, table: Table, rows: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Insert those of `rows` whose primary key is not there yet, and return these.
-
-    All columns are integers, and rows stand together that differ in the last column only.
-    """
-    if not rows:
-        return []
-    statement = _inserting_new(table, connection.dialect.name)
-    if connection.dialect.name == "postgresql":
-        columns = tuple(list(column) for column in zip(*rows, strict=True))
-        return [tuple(row) for row in connection.exec_driver_sql(statement, columns)]
-    new: list[tuple[int, ...]] = []
-    for first, alike in groupby(rows, key=itemgetter(slice(-1))):
-        last = orjson.dumps([row[-1] for row in alike]).decode()
-        new += map(tuple, connection.exec_driver_sql(statement, (*first, last)))
-    return new
-
-
-@cache
-def _inserting_new(table: Table, dialect: str) -> str:
-    names = ", ".join(f'"{column.name}"' for column in table.columns)
-    if dialect == "postgresql":
-        source = f"SELECT * FROM unnest({', '.join(f'%s::{_array_type(column)}' for column in table.columns)})"
-    else:
-        first = "?, " * (len(table.columns) - 1)
-        # Without a WHERE, SQLite would take ON for part of a join.
-        source = f"SELECT {first}value FROM json_each(?) WHERE true"
-    return f"INSERT INTO {table.name} ({names}) {source} ON CONFLICT DO NOTHING RETURNING {names}"
 
 
 def _array_type(column: Column[Any]) -> str:
