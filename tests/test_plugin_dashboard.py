@@ -118,6 +118,8 @@ def test_groups_are_made_up_as_the_layout_says() -> None:
             extra={"id": "ami-1"},
         ),
         sent("buildsys.task.state.change", method="livemedia", srpm="live-x86_64", **image),
+        sent("buildsys.task.state.change", method="kiwiBuild", srpm="KDE-Desktop-Live-x86_64", **image),
+        sent("buildsys.task.state.change", method="kiwiBuild", srpm="Cloud-Base-x86_64", **image),
         sent("buildsys.task.state.change", method="appliance", srpm="minimal-armhfp", **image),
         sent("buildsys.task.state.change", method="image", srpm="cloud-x86_64", **image),
     ]
@@ -134,8 +136,9 @@ def test_groups_are_made_up_as_the_layout_says() -> None:
         "updates": [("something", None)],
         "cloud": [("cloud-base", "x86_64")],
         "live": [("live-x86_64", "x86_64")],
+        "live-kiwi": [("KDE-Desktop-Live-x86_64", "x86_64")],
         "arm": [("minimal-armhfp", "armhfp")],
-        "image": [("cloud-x86_64", "x86_64")],
+        "image": [("Cloud-Base-x86_64", "x86_64"), ("cloud-x86_64", "x86_64")],
     }
     rawhide = groups(messages)["rawhide"][0]
     assert [step[:STOP] for step in rawhide["steps"]] == [
