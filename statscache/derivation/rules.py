@@ -206,9 +206,14 @@ def ipa(name: str, body: dict[str, Any]) -> Facts:
 
 def container(name: str, body: dict[str, Any]) -> Facts:
     """Images of containers that were pushed, each by registry, repository and tag."""
-    registries, repository = list_at(body, "registries"), text_at(body, "repository")
-    tags = [tag for tag in list_at(body, "tags") if type(tag) is str]
-    return None, (), packages([f"{each}/{repository}:{tag}" for each in registries[:_MOST] for tag in tags[:_MOST]])
+    repository = text_at(body, "repository")
+    registries, tags = _texts(list_at(body, "registries")), _texts(list_at(body, "tags"))
+    return None, (), packages([f"{registry}/{repository}:{tag}" for registry in registries for tag in tags])
+
+
+def _texts(values: list[Any]) -> list[str]:
+    """Return the texts among the first few values."""
+    return [value for value in values[:_MOST] if type(value) is str]
 
 
 def tagger(name: str, body: dict[str, Any]) -> Facts:
