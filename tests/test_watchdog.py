@@ -48,7 +48,7 @@ class Merges(Loop):
 
     def observe(self, message):
         if message.body.get("hang") == "merges":
-            self.merge = lambda *_: [None for _ in iter(int, 1)]
+            self.kind.merge = lambda *_: [None for _ in iter(int, 1)]
         yield (message.topic,)
 
 class Renders(Loop):
@@ -115,7 +115,7 @@ def test_a_plugin_that_hangs_while_it_merges_is_suspended_and_nothing_is_lost(ho
     hangs(home, "backfill", archive)
     done = home.run("backfill", archive)
     assert done.stdout.startswith("40 read, 40 accepted")
-    assert "plugin merges is suspended: it did not return within 2 s, at work on what it made of 40 " in done.stderr
+    assert "plugin merges is suspended: it did not return within 2 s, at work on its yields of 40 " in done.stderr
 
 
 def test_a_plugin_that_hangs_while_its_documents_are_rendered_is_suspended(home: Home) -> None:
