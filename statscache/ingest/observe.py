@@ -2,9 +2,9 @@
 
 import time
 from array import array
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from itertools import chain, takewhile
 from typing import Any
 
 import numpy as np
@@ -212,13 +212,34 @@ def observe_newest(
     """
     observer = Observer(plugin)
     last = 0
-    for index in candidates[np.argsort(times[candidates], kind="stable")[::-1]].tolist():
+    looked: list[int] = []
+    order = candidates[np.argsort(times[candidates], kind="stable")[::-1]]
+    for index, record in _read(records, order, most):
         # The plugin's merge decides which of several messages of one second is the newest.
         if len(observer) >= most and times[index] < last:
             break
         last = times[index]
-        observer.look(index, Message.from_record(records[index]))
-    return observer.observed()
+        looked.append(index)
+        observer.look(index, Message.from_record(record))
+    observed = observer.observed()
+    observed.failures.sort()
+    # The newest message was looked at first.
+    failed = {index for index, _ in observed.failures}
+    observed.trailing_failures = len([*takewhile(failed.__contains__, looked)])
+    return observed
+
+
+def _read(records: Sequence[bytes] | Records, order: np.ndarray, first: int) -> Iterator[tuple[int, bytes]]:
+    """Yield index and record of messages in this order, which is any: `first` are read at once, then twice as many.
+
+    What is read at once is read by index. One by one, records that are far apart would each inflate a segment.
+    """
+    start, size = 0, first
+    while start < len(order):
+        indices = order[start : start + size]
+        read = {index: records[index] for index in np.sort(indices).tolist()}
+        yield from ((index, read[index]) for index in indices.tolist())
+        start, size = start + size, 2 * size
 
 
 def describe(error: BaseException) -> str:
