@@ -98,16 +98,24 @@ class Columns:
         """Return several columns as one, whose values are tuples; one column as it is."""
         if len(columns) == 1:
             return columns[0]
-        codes = np.zeros(len(self), np.int64)
+        codes, values = np.zeros(len(self), np.int64), [()][: len(self)]
+        joined: tuple[np.ndarray, Sequence[tuple[Value, ...]]] = codes, values
         for column in columns:
-            codes = codes * len(column.values) + column.codes
-        found, codes = np.unique(codes, return_inverse=True)
-        parts: list[list[Value]] = []
-        for column in reversed(columns):
-            found, which = np.divmod(found, max(len(column.values), 1))
-            parts.append([column.values[at] for at in which.tolist()])
-        values = [*zip(*reversed(parts), strict=True)] if parts else [()] * len(found)
-        return Column(codes, values)
+            joined = _paired(*joined, column)
+        return Column(*joined)
+
+
+def _paired(
+    codes: np.ndarray, values: Sequence[tuple[Value, ...]], column: Column
+) -> tuple[np.ndarray, Sequence[tuple[Value, ...]]]:
+    """Return codes and values of a column whose values are tuples, with the values of another one added to them.
+
+    Columns are joined two by two, since the possible combinations of more than that may be beyond 64 bits.
+    """
+    number = max(len(column.values), 1)
+    found, codes = np.unique(codes * number + column.codes, return_inverse=True)
+    pairs = zip(*(at.tolist() for at in np.divmod(found, number)), strict=True)
+    return codes, [(*values[first], column.values[second]) for first, second in pairs]
 
 
 def derives(attributes: Sequence[str]) -> bool:

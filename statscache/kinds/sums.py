@@ -76,20 +76,25 @@ def group(columns: Sequence[np.ndarray], amounts: np.ndarray | None = None) -> t
     """Return each combination of values that occurs, sorted, and the sum of its amounts; of 1 each if none are given.
 
     Args:
-        columns: Whole numbers, all columns of one length; the ranges of all of them multiply to less than 2^63.
+        columns: Whole numbers, all columns of one length.
         amounts: What is summed.
+
+    Raises:
+        OverflowError: There are more possible combinations than 64 bits tell apart.
     """
     if not len(columns[0]):
         empty = np.zeros(0, np.int64)
         return [empty] * len(columns), empty
     lows = [int(column.min()) for column in columns]
     sizes = [int(column.max()) - low + 1 for column, low in zip(columns, lows, strict=True)]
+    if (combinations := prod(sizes)) > _LARGEST:
+        raise OverflowError(f"{combinations} combinations of values do not fit into 64 bits")
     codes = np.zeros(len(columns[0]), np.int64)
     for column, low, size in zip(columns, lows, sizes, strict=True):
         codes = codes * size + (column - low)
     if amounts is not None and (amounts == 1).all():
         amounts = None
-    if prod(sizes) <= _DENSE * len(codes):
+    if combinations <= _DENSE * len(codes):
         counts = np.bincount(codes)
         found = np.flatnonzero(counts)
         sums = counts[found] if amounts is None else _sums(codes, amounts, len(counts))[found]
