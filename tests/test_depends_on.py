@@ -4,14 +4,18 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 
 from samples import COLUMNAR, NOON, Acts, Line, Sales, Site, Wall, line
 from statscache import testing
 from statscache.exceptions import PluginError
+from statscache.ingest.columns import Columns
+from statscache.ingest.observe import observe_newest
 from statscache.kinds.keys import digest
+from statscache.parsing import parse
 from statscache.plugins import Counter, Distinct, Latest, Message, Plugin
-from statscache.store import Database, quarantine
+from statscache.store import Database, quarantine, records
 from statscache.timeline import DAY
 
 TOPIC = "org.fedoraproject.prod.wiki.article.edit"
@@ -217,3 +221,71 @@ def test_a_copy_takes_no_place_among_the_newest() -> None:
     batches = [original, *[line(f"c{number}", NOON - DAY, body={"amount": 7}) for number in range(1_999)]]
     rows = testing.run(One, [*batches, copy, *others])["latest.json"]["rows"]
     assert [row["id"] for row in rows] == ["b2"]
+
+
+def test_messages_that_yield_nothing_cost_no_segment_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is yielded, all messages are looked at: segments are inflated a few times, not for each message."""
+    monkeypatch.setattr(records, "SEGMENT", 100)
+    inflated: list[int] = []
+
+    def inflate(data: bytes) -> bytes:
+        inflated.append(len(data))
+        return records_inflate(data)
+
+    records_inflate = records.inflate
+    monkeypatch.setattr(records, "inflate", inflate)
+    sent = [line(f"n{number}", NOON + number, body={"amount": 7}) for number in range(800)]
+    assert testing.run(Wall, random.Random(3).sample(sent, 800))["latest.json"]["rows"] == []
+    assert len(inflated) < 150
+
+
+@pytest.mark.parametrize(("raises_on_newest", "in_a_row"), [(True, 5), (False, 0)])
+def test_failures_in_a_row_end_with_the_newest_message(raises_on_newest: bool, in_a_row: int) -> None:
+    """Where the newest message is looked at first, too."""
+
+    class Half(Wall):
+        """Raises on the newer half, or on the older one."""
+
+        name = "half"
+        entries = 100
+
+        def observe(self, message: Message) -> Any:
+            if (message.timestamp >= NOON + 5) == raises_on_newest:
+                raise ValueError("not this half")
+            return super().observe(message)
+
+    plugin = Half()
+    sent = [parse(line(f"h{number}", NOON + number, body={"amount": 1})) for number in range(10)]
+    times = np.array([message.timestamp for message in sent])
+    observed = observe_newest(plugin, 100, np.arange(10), times, [message.record() for message in sent])
+    assert observed.trailing_failures == in_a_row
+    assert [index for index, _ in observed.failures] == [*range(5 * raises_on_newest, 5 * raises_on_newest + 5)]
+
+
+def test_values_of_many_attributes_are_told_apart() -> None:
+    """However many combinations are possible: of five attributes with 8,000 values each, more than 64 bits hold."""
+    columns = Columns()
+    number = 8_000
+    topics = [f"org.fedoraproject.prod.c{at}.t" for at in range(number)]
+    columns.extend([NOON] * number, topics, [(f"a{at}", (f"a{at}",), (f"p{at}",)) for at in range(number)])
+    codes, values = columns.of(("topic", "name", "agent", "usernames", "packages"))
+    shown = [values[code] for code in codes.tolist()]
+    assert shown == [(topics[at], f"c{at}.t", f"a{at}", (f"a{at}",), (f"p{at}",)) for at in range(number)]
+
+
+def test_halving_a_batch_costs_no_more_than_its_halves(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all messages are refused, each halving sums up what the halves hold, not the whole batch twice."""
+    site = Site(f"sqlite:///{tmp_path / 'halves.db'}", tmp_path, (Sales,))
+    kind = site.ingest.registry.get("sales").kind
+    summed: list[int] = []
+
+    def merge(state: Any, reduced: Any) -> Any:
+        summed.append(len(reduced.items))
+        raise ValueError("not today")
+
+    monkeypatch.setattr(kind, "reduce", lambda yields: yields)
+    monkeypatch.setattr(kind, "merge", merge)
+    site.feed([line(f"s{number}", NOON + number, body={"buyer": f"b{number}"}) for number in range(64)])
+    assert len(summed) == 2 * 64 - 1
+    assert sum(summed) == 64 * 7
+    site.close()

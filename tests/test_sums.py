@@ -92,3 +92,19 @@ def test_groups_are_those_by_hand(rows: list[tuple[int, int, int]]) -> None:
         for given_amounts, right in ((amounts, expected), (None, counted)):
             (ones, others), sums = group((first, spread), given_amounts)
             assert dict(zip(zip(ones.tolist(), others.tolist(), strict=True), sums.tolist(), strict=True)) == right
+
+
+def test_combinations_beyond_64_bits_are_refused() -> None:
+    """Their codes would wrap around, and two groups could become one."""
+    wide = np.array([0, 2**31])
+    with pytest.raises(OverflowError, match="do not fit into 64 bits"):
+        group((wide, wide, np.array([0, 1])))
+
+
+def test_compact_yields_are_the_same_without_the_items_of_others() -> None:
+    """What is left of a batch when it is halved costs what it holds."""
+    items = [(key[0], key[1], 1, b"") for key in KEYS]
+    half = columns(items, [0, 1, 2, 3, 4]).only(np.array([False, True, False, True, False]))
+    assert half.compact().items == [items[1], items[3]]
+    assert half.compact().which.tolist() == [0, 1]
+    assert half.compact().times.tolist() == [1, 3]

@@ -109,7 +109,8 @@ class _Merging:
             return
         middle = indices[len(indices) // 2]
         for chosen in (yields.messages < middle, yields.messages >= middle):
-            half = yields.only(chosen)
+            # A half costs what it holds, not what the batch does.
+            half = yields.only(chosen).compact()
             error_of_half = self._attempt(partial(self._merge_yields, half))
             if error_of_half is None:
                 self._count(half)

@@ -1,7 +1,7 @@
 """What a plugin yielded of a batch, by column: what every kind reduces."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from typing import Any
 
@@ -41,6 +41,11 @@ class Yields:
             return self
         ids = [*compress(self.ids, chosen.tolist())]
         return Yields(self.items, self.which[chosen], self.messages[chosen], self.times[chosen], ids)
+
+    def compact(self) -> "Yields":
+        """Return the same yields without the items to which none of them refers."""
+        used, which = np.unique(self.which, return_inverse=True)
+        return replace(self, items=[self.items[at] for at in used.tolist()], which=which)
 
     def one_by_one(self) -> Iterator[tuple[int, str, int, Any]]:
         """Give each yield's timestamp, message id, index among the yields of its message, and item."""
