@@ -60,7 +60,7 @@ class Forgetting:
 
     Attributes:
         taken_out: Names of plugins from whose state keys were removed.
-        folded_anew: Names of plugins that are to fold the journal anew.
+        folded_anew: Names of plugins that are to fold the journal again.
     """
 
     def __init__(self, database: Database, registry: Registry, name: str, *, where_involved: bool = False) -> None:
@@ -93,7 +93,7 @@ class Forgetting:
             tell(found.end, end)
 
     def _look(self, record: bytes, found: Found) -> bool:
-        """Take note of a message, and return whether it has to change."""
+        """Count a message of the journal in `found`, and return whether it has to change."""
         if not is_within(record, self._names):
             return False
         message = Message.from_record(record)
@@ -135,7 +135,7 @@ class Forgetting:
             locked = self._locked(connection)
             for plugin in self._registry:
                 row = locked.get(plugin.name)
-                # State of another version is folded anew as soon as that one starts.
+                # State of another version is folded again as soon as that version starts.
                 if row is not None and row.version == version_of(plugin):
                     pairs = [pair for position, pair in changed.items() if position <= row.position]
                     self._withdraw(connection, plugin, row, pairs, end.through)
@@ -243,9 +243,9 @@ class Forgetting:
             self._fold_anew(connection, plugin, row)
 
     def search_state(self) -> list[str]:
-        """Take out of the state what no message of the journal explains any longer.
+        """Remove the name from state that does not follow from the messages in the journal.
 
-        So it is where old messages were removed, and with plugins that are not active here, whose state goes.
+        That is state of messages that were removed, and of plugins that are not active here, whose state is cleared.
 
         Returns:
             Names of tables that hold the name, and that no active plugin answers for.

@@ -66,7 +66,7 @@ def _first(connection: Connection, table: Table, hold: Callable[[int], bool]) ->
 
 
 def _add_up(connection: Connection, number: int, values: Adds) -> bool:
-    """Return whether the values of each key add up to its total; keys without any do not count."""
+    """Return whether the values of each key add up to its total; values of unknown keys are left out."""
     rows = connection.execute(select(key.c.key, key.c.total).where(key.c.plugin == number).order_by(key.c.key))
     columns = np.array([tuple(row) for row in rows], np.int64).reshape(-1, 2)
     digests, totals = columns[:, 0], columns[:, 1]

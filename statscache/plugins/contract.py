@@ -50,13 +50,13 @@ class Plugin(ABC):
         dimensions: Names of the parts of a key, in order.
         topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
             dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
-        version: Raise it when `observe` changes its mind: the statistic is then folded anew from the journal.
+        version: Raise it when `observe` yields something else: the statistic is then folded again from the journal.
         declared_settings: The settings that its table `[plugins.settings.NAME]` may have: name and `Setting`, such as
             `{"limit": Whole(100)}`. An instance has their values in `settings`, with defaults filled in.
         people: Whether keys are people, or documents name them: such a plugin is off where these are not wanted.
         unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
-            called anew whenever such a bucket ends.
+            called again whenever such a bucket ends.
         layout: What clients need to draw the statistic, as JSON; published as `layout.json` as it is. None: nothing.
         depends_on: All attributes of a message on which it depends what `observe` yields, for a `Counter` or a
             `Distinct`: of `topic`, `name`, `category`, `environment`, `agent`, `usernames` and `packages`. It is then
@@ -93,7 +93,7 @@ class Plugin(ABC):
         """Refuse a class that breaks the contract, when it is defined.
 
         Raises:
-            PluginError: What is wrong with the class, and the mend.
+            PluginError: What is wrong with the class, and the fix.
         """
         super().__init_subclass__(**arguments)
         if "kind_class" not in vars(cls) and (problems := [*validation.problems(cls)]):

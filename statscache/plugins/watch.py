@@ -1,4 +1,4 @@
-"""Who is told what the plugins are doing, so that a hang can be laid at the right door."""
+"""Follows what the plugins are doing, so that a hang can be attributed to one of them."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -15,10 +15,10 @@ class Watch:
         return nullcontext()
 
     def begin(self, plugin: Plugin, message: Message) -> None:
-        """Take note that a plugin begins to observe this message; there are many."""
+        """Record that a plugin begins to observe this message; called very often."""
 
     def note(self, plugin: Plugin, what: str) -> None:
-        """Take note that a plugin begins with something else, such as `its documents`."""
+        """Record that a plugin begins with something else, such as `its documents`."""
 
     @contextmanager
     def working(self, plugin: Plugin, what: str) -> Iterator[None]:

@@ -198,7 +198,7 @@ def _result(future: "Future[Done]") -> Done:
 
 
 def _failed(error: Exception) -> WorkerError:
-    """Return what is said of whatever an executor raises when a worker has died."""
+    """Return the error for whatever an executor raises when a worker has died."""
     return WorkerError(f"a worker failed or has died ({type(error).__name__}: {error}); run the same again to carry on")
 
 

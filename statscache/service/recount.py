@@ -31,7 +31,7 @@ class Recount:
     Attributes:
         name: The plugin.
         skipped: Why nothing was compared; empty where it was.
-        messages: Messages that were folded anew.
+        messages: Messages that were folded again.
         compared: Rows of state that were compared.
         differences: The first few rows that differ, as (stored, recounted); None where one side has no row.
     """
@@ -55,7 +55,7 @@ def recount(installation: Installation, tell: Callable[[int, int], None]) -> Ite
 
     Args:
         installation: Whose state is compared with its journal.
-        tell: Is told how many messages of how many were folded anew.
+        tell: Is told how many messages of how many were folded again.
     """
     with ExitStack() as stack:
         connection = stack.enter_context(installation.database.reading())

@@ -44,7 +44,7 @@ class _Segment(NamedTuple):
 def merge_small(database: Database, after: int) -> int | None:
     """Merge the first run of small segments behind position `after` that is ripe.
 
-    At the journal's end, segments of like size are merged, so that each message is stored anew a few times only,
+    At the journal's end, segments of like size are merged, so that each message is stored again only a few times,
     however small the batches in which messages come.
 
     Returns:
@@ -65,7 +65,7 @@ def remove_old(database: Database, plugins: Sequence[str], keep: int) -> int:
 
     A segment goes when its newest message is older than the UTC day of `through` minus `keep`, each of `plugins` has
     folded it, and nothing that was set aside refers to it. The identities of its messages stay. Any other plugin that
-    has not folded it has missed it, and begins anew when it folds.
+    has not folded it has missed it, and starts over when it folds.
 
     Args:
         database: The database.

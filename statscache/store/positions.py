@@ -19,9 +19,9 @@ EVERYTHING = "*"
 """The dirty document that stands for all documents of a plugin."""
 
 MISSED = " missed"
-"""What stands behind the version of a plugin that has not folded what is in the journal no longer.
+"""The suffix of a plugin's version after messages were removed from the journal that it had not folded.
 
-So nobody goes on with its state, whose version it is not; it has to be folded anew.
+No release has this version, so none continues with the state; it has to be folded again.
 """
 
 _MOST_ROWS_OF_KEYS = 16

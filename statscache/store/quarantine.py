@@ -87,7 +87,7 @@ def drop(connection: Connection, ids: tuple[int, ...]) -> int:
 
 
 def drop_plugin(connection: Connection, plugin: str) -> None:
-    """Forget what was set aside for a plugin that is about to fold the journal anew."""
+    """Forget what was set aside for a plugin that is about to fold the journal again."""
     connection.execute(delete(quarantine).where(quarantine.c.plugin == plugin))
 
 

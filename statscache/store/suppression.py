@@ -52,7 +52,7 @@ class Suppression:
     def scrub(self, message: Message) -> Message:
         """Return a message without those who are involved in it and were forgotten."""
         done: frozenset[str] = frozenset()
-        # Where one is nobody any longer, another may be found to be involved.
+        # Once a name has been removed, another one may be found to be involved.
         while new := self._named(message.usernames) - done:
             message = scrub(message, new)
             done |= new

@@ -50,12 +50,12 @@ def listed(connection: Connection, names: Collection[str]) -> list[TargetRow]:
 
 
 def know(connection: Connection, names: Iterable[str]) -> None:
-    """Take note that there are targets of these names."""
+    """Record that there are targets of these names."""
     _meet(connection, [tuple(asdict(TargetRow(name)).values()) for name in names])
 
 
 def invalidate(connection: Connection) -> None:
-    """Take note that caches before every target must forget what they hold: after rollback, forgetting and upgrade."""
+    """Record that caches before every target must forget what they hold: after rollback, forgetting and upgrade."""
     connection.execute(update(target).values(invalidation_due=True))
 
 
