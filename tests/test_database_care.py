@@ -125,7 +125,7 @@ DAMAGES = {
     " WHERE parts IS NOT NULL": "the parts of a key do not add up to its total",
     "DELETE FROM part": "the parts of a key do not add up to its total",
     "DELETE FROM member_set WHERE width = 604800": "the members of a bucket are not as many as its number",
-    "UPDATE member_set SET data = (SELECT MIN(data) FROM key_quarter)": "the members of a bucket are not as many as",
+    "UPDATE member_set SET data = (SELECT data FROM key_quarter LIMIT 1)": "the members of a bucket are not as many as",
     "DELETE FROM object WHERE name LIKE '%.csv'": "a file of the published tree has no object",
     "DELETE FROM object WHERE name IN (SELECT manifest FROM snapshot)": "a manifest has no object",
     "INSERT INTO object VALUES ('00.json', 0, '')": "nothing refers to an object",

@@ -16,7 +16,8 @@ from statscache.kinds import Kind, keys
 from statscache.kinds.base import Dirty, State
 from statscache.kinds.consistency import KEY_HAS_PLUGIN
 from statscache.kinds.presentation import Column
-from statscache.kinds.tables import key
+from statscache.kinds.tables import key, key_quarter, member, member_set, part
+from statscache.kinds.yields import Yields
 from statscache.plugins import Message, Plugin
 from statscache.service.forgetting import forget
 from statscache.service.person import export
@@ -89,13 +90,14 @@ def test_every_kind_declares_everything(kind: type[Kind]) -> None:
     assert kind.description.endswith(".")
     assert {*kind.card_columns} <= {*kind.columns}
     assert kind.ordered_by is None or kind.ordered_by in kind.column_names()
-    # An invariant is a query or a function that decodes compact rows.
+    # An invariant is a query, or a function that decodes compact rows and says so in its text.
+    decoded = {key_quarter, part, member, member_set}
     checked = " ".join(each.find for each in kind.invariants if isinstance(each.find, str))
     searched = {each.table for each in kind.searched}
-    numbers_only = {"bucket", "key_quarter", "member_set"}
+    numbers_only = {"bucket", "key_quarter", "member", "member_set"}
     for table in kind.tables:
         assert "plugin" in table.c
-        assert table.name in numbers_only or re.search(rf"\b{table.name}\b", checked), table.name
+        assert table in decoded or re.search(rf"\b{table.name}\b", checked), table.name
         assert table is key or table in searched or table.name in numbers_only, table.name
     assert bool(kind.tables) == kind.follows_from_yields
 
@@ -136,12 +138,18 @@ class PeakKind(Kind):
         name, value = item
         return keys.check(self.plugin.dimensions, name), int(value)
 
-    def merge(self, state: State, combined: Any) -> set[Dirty]:
-        """Keep the greatest."""
+    def reduce(self, yields: Yields) -> dict[Any, int]:
+        """Return the greatest number of each key."""
         peaks: dict[Any, int] = {}
-        for _, _, _, (name, value) in combined:
+        for *_, (name, value) in yields.one_by_one():
             peaks[name] = max(value, peaks.get(name, value))
-        rows = [(state.plugin, keys.digest(name), keys.stored(name), value, 0, 0) for name, value in peaks.items()]
+        return peaks
+
+    def merge(self, state: State, reduced: dict[Any, int]) -> set[Dirty]:
+        """Keep the greatest."""
+        rows = [
+            (state.plugin, keys.digest(name), keys.stored(name), value, 0, 0, None) for name, value in reduced.items()
+        ]
         greatest = func.max if state.connection.dialect.name == "sqlite" else func.greatest
         Upsert(key, lambda table, new: {"total": greatest(table.c.total, new.total)})(state.connection, rows)
         return {Dirty("latest")}

@@ -39,6 +39,7 @@ _NO_ROOT = re.compile(r"change_dir .* failed: No such file or directory")
 
 _ADVICE = {
     1: "see that both sides have rsync 3.2.4 or newer, and that a module has `read only = no`",
+    2: "update rsync on both sides: its security fixes of May 2026 refused deletions until a later fix",
     3: "see that the destination is a directory, and may be written",
     4: "see that both sides have rsync 3.2.4 or newer",
     5: "see that the module exists, and that `password_file` holds its password",
