@@ -167,33 +167,33 @@ class Receipts(Log):
 
 
 class Acts(Counter):
-    """What people did, by category, asked once for all messages that agree in both."""
+    """What people were involved in, by category, asked once for all messages that agree in both."""
 
     name = "acts"
     title = "Acts"
     dimensions = ("user",)
     breakdown = "category"
-    depends_on = ("agent", "category")
+    depends_on = ("usernames", "category")
     people = True
     unbounded = True
 
     def observe(self, message: Message) -> Iterator[Any]:
         """Yield what is counted."""
-        if message.agent:
-            yield (message.agent, message.category), 2
+        for name in message.usernames:
+            yield (name, message.category), 2
 
 
 class Actors(Distinct):
-    """Who did anything, asked once for each."""
+    """Who was involved in anything, asked once for all messages of the same people."""
 
     name = "actors"
     title = "Actors"
-    depends_on = ("agent",)
+    depends_on = ("usernames",)
 
     def observe(self, message: Message) -> Iterator[Any]:
         """Yield what is counted."""
-        if message.agent:
-            yield (), message.agent
+        for name in message.usernames:
+            yield (), name
 
 
 class Wall(Log):

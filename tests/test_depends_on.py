@@ -59,11 +59,11 @@ def test_it_is_called_once_for_what_messages_have_in_common() -> None:
         name = "asked"
 
         def observe(self, message: Message) -> Any:
-            asked.append((message.agent, message.category))
+            asked.append((message.usernames, message.category))
             return super().observe(message)
 
     testing.run(Asked, [edit(number, "ann" if number % 3 else "bob") for number in range(1_000)])
-    assert sorted(asked) == [("ann", "wiki"), ("bob", "wiki")]
+    assert sorted(asked) == [(("ann",), "wiki"), (("bob",), "wiki")]
 
 
 @pytest.mark.parametrize(

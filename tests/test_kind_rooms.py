@@ -43,10 +43,10 @@ def comparisons(source: str) -> Iterator[int]:
             suspects = [node.value]
         elif isinstance(node, ast.MatchClass):
             suspects = [node.cls]
-        for part in (part for suspect in suspects for part in getattr(suspect, "elts", [suspect])):
-            named = part.value if isinstance(part, ast.Constant) else getattr(part, "id", getattr(part, "attr", None))
+        for each in (one for suspect in suspects for one in getattr(suspect, "elts", [suspect])):
+            named = each.value if isinstance(each, ast.Constant) else getattr(each, "id", getattr(each, "attr", None))
             if named in NAMES:
-                yield part.lineno
+                yield each.lineno
 
 
 _CHECKS = {"isinstance", "issubclass"}

@@ -85,10 +85,14 @@ class Workers:
         return self._submit(_look, self._order, plugin, chunk)
 
     def _submit(self, work: Callable[..., Done], *arguments: object) -> "Future[Done]":
+        # A process that is started here inherits the mask, so that Ctrl-C does not end it before `_begin` has run.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return self._executor.submit(work, *arguments)
         except Exception as error:
             raise _failed(error) from error
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
