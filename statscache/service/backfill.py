@@ -33,7 +33,7 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
     Args:
         installation: The installation.
         path: An NDJSON file, plain, gzip or zstd.
-        workers: Who parses, observes and sums up; this process if nobody else does.
+        workers: The processes that parse lines and let plugins observe; None for this process.
 
     Raises:
         DamagedArchive: The file is damaged; what came before was accepted.
@@ -92,7 +92,7 @@ def catch_up(
     Args:
         installation: The installation.
         tell: Is told after each step which plugins are behind, and by how many messages.
-        workers: Who parses, observes and sums up; this process if nobody else does.
+        workers: The processes that let plugins observe the journal; None for this process.
 
     Raises:
         WorkerError: The workers failed; what they had done was folded.
