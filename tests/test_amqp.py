@@ -320,6 +320,9 @@ def test_a_database_that_is_away_acknowledges_nothing_and_recovers(
         assert broker.length() == 100
         postgresql.execute("ALTER DATABASE amqp ALLOW_CONNECTIONS true")
         await_accepted(home, 100, service)
+        # The copies that came back are acknowledged before a message that was sent after them is accepted.
+        broker.publish(lines(100, 1))
+        await_accepted(home, 101, service)
         wait_for(lambda: broker.length() == 0, lambda: service.text)
         end(service)
     assert broker.length() == 0
