@@ -1,4 +1,4 @@
-"""One module knows the paths of what is published (DESIGN.md 6); docs/format.md has the same table."""
+"""`layout` is the only module that spells published paths, and docs/format.md has the same table."""
 
 import ast
 import re

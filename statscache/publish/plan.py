@@ -76,7 +76,7 @@ def served(target: Target) -> Served:
             raise ValueError(generation)
         return Served(generation, snapshot, data)
     except (ValueError, KeyError, TypeError):
-        _log.warning("target %s: %s is damaged; everything is compared anew", target.name, layout.INDEX)
+        _log.warning("target %s: %s is damaged: every file is compared again", target.name, layout.INDEX)
         return Served(index=data)
 
 
@@ -99,7 +99,7 @@ def complete(target: Target, changes: bytes | None) -> set[str]:
     try:
         return {str(row["snapshot"]) for row in orjson.loads(changes)["snapshots"]}
     except (ValueError, KeyError, TypeError):
-        _log.warning("target %s: %s is damaged, and begins anew", target.name, layout.CHANGES)
+        _log.warning("target %s: %s is damaged: it is written from scratch", target.name, layout.CHANGES)
         return set()
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from statscache.store import journal
 from statscache.timeline import HOURLY, MINUTELY
 
-REBUILD = "`statscache rebuild PLUGIN` folds it anew"
+REBUILD = "`statscache rebuild PLUGIN` rebuilds its state"
 _RENDER = "`statscache publish --force` renders it anew"
 RESTORE = "restore a backup, and backfill what came since"
 
