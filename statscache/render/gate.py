@@ -66,7 +66,7 @@ class Gate:
         keys = layout.keys_root(name)
         gone = sum(path.startswith(f"{keys}/") for path in rendered.removed)
         if gone:
-            there = len(self._published(keys))
+            there = published.count(self._connection, keys, "data")
             self._judge("by/", there, there - gone, "documents of keys")
 
     def _published(self, directory: str) -> dict[str, Entry]:

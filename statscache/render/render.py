@@ -81,7 +81,8 @@ class Renderer:
                 continue
             rendered = self._plugin(connection, plugin, row, end, gaps, keep, force=force)
             plugins.append(rendered)
-            other = rendered.changed or rendered.removed or states_before.get(plugin.name) != rendered.state
+            changed = rendered.changed or rendered.keys or rendered.removed
+            other = changed or states_before.get(plugin.name) != rendered.state
             if rendered.view is not None and (all_pages or other):
                 made = self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
                 # A plot whose series has expired is drawn no longer, and must not stay behind.
