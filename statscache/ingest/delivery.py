@@ -1,6 +1,6 @@
 """What a source delivers, and how its lines were disposed of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 
 
@@ -10,7 +10,8 @@ class Delivery:
 
     Attributes:
         source: Name of the source, such as `fedmsg` or the path of an archive.
-        lines: Messages, one JSON document each.
+        lines: Messages, one JSON document each. They are read once, a few at a time, and again only if the database
+            refuses one of them or somebody is forgotten meanwhile: they need not stay in memory.
         offset: Bytes of an archive that have been read when these lines are accepted; 0 for other sources.
         connected: Since when the connection to a live source has been unbroken, in seconds since 1970 UTC by this
             machine's clock. What the source sent between its previous lines and then is missing, and becomes a gap.
@@ -20,7 +21,7 @@ class Delivery:
     """
 
     source: str
-    lines: Sequence[bytes]
+    lines: Iterable[bytes]
     offset: int = 0
     connected: int | None = None
     oversize: Sequence[tuple[bytes, str]] = ()

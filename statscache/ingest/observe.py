@@ -20,7 +20,7 @@ from statscache.store.records import Records
 SLICE = 64
 """Messages that are parsed, and handed to the columns, at once."""
 
-_CACHED_VALUES = 50_000
+_CACHED_VALUES = 20_000
 _CACHED_LENGTH = 300
 
 Answers = dict[Value, Sequence[Any]]

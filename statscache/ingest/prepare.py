@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +55,7 @@ class Batch:
         malformed: Bytes and reason of each malformed line.
         held: Digest, due time and bytes of each message of the future.
         foreign: Number of messages of other environments, and of statscache's own.
+        read: Number of lines, those that were too long left out.
         rewrites: The journal's number of rewrites when the list of the forgotten was read.
     """
 
@@ -64,6 +66,7 @@ class Batch:
     malformed: Sequence[tuple[bytes, str]]
     held: Sequence[tuple[int, int, bytes]]
     foreign: int
+    read: int
     rewrites: int
 
 
@@ -77,6 +80,7 @@ class _Draft:
     malformed: list[tuple[bytes, str]] = field(default_factory=list)
     held: list[tuple[int, int, bytes]] = field(default_factory=list)
     foreign: int = 0
+    read: int = 0
 
 
 class _Route(NamedTuple):
@@ -127,8 +131,9 @@ class Preparer:
         observers = {plugin: Observer(plugin) for plugin in self._one_by_one if plugin.name not in self._suspended}
         latest = int(time.time()) + TOLERANCE
         with gc_paused(), self._watch.observing():
-            for start in range(0, len(delivery.lines), SLICE):
-                self._parse(draft, observers, delivery.lines[start : start + SLICE], latest)
+            lines = iter(delivery.lines)
+            while part := [*islice(lines, SLICE)]:
+                self._parse(draft, observers, part, latest)
             draft.records.close()
             observed = {plugin.name: observer.observed() for plugin, observer in observers.items()}
             observed |= self._observe_columns(draft.columns)
@@ -146,6 +151,7 @@ class Preparer:
             malformed=malformed,
             held=draft.held,
             foreign=draft.foreign,
+            read=draft.read,
             rewrites=self.suppression.rewrites,
         )
 
@@ -158,6 +164,7 @@ class Preparer:
         topics: list[str] = []
         derived: list[Derived] = []
         forgetting = bool(self.suppression)
+        draft.read += len(lines)
         for raw in lines:
             try:
                 message = parse(raw)
