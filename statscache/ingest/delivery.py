@@ -1,7 +1,8 @@
 """What a source delivers, and how its lines were disposed of."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,22 @@ class Delivery:
     connected: int | None = None
     oversize: Sequence[tuple[bytes, str]] = ()
     held: Sequence[int] = ()
+
+    @staticmethod
+    def joined(deliveries: "Sequence[Delivery]") -> "Delivery":
+        """Return what a source that can be read again delivered one after the other, as one delivery."""
+        oversize = [line for delivery in deliveries for line in delivery.oversize]
+        return replace(deliveries[-1], lines=_Chain([delivery.lines for delivery in deliveries]), oversize=oversize)
+
+
+class _Chain:
+    """Lines of several deliveries, one behind the other, which can be read as often as theirs."""
+
+    def __init__(self, parts: Sequence[Iterable[bytes]]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        return chain.from_iterable(self._parts)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +68,26 @@ class Batch:
     foreign: int
     read: int
     rewrites: int
+
+    @staticmethod
+    def joined(batches: "Sequence[Batch]") -> "Batch":
+        """Return the batch of several deliveries, one behind the other."""
+        starts = accumulate((len(batch.times) for batch in batches), initial=0)
+        # A batch without messages has not even asked the plugins that observe by value.
+        parts = [(start, batch.observed) for start, batch in zip(starts, batches, strict=False) if len(batch.times)]
+        names = set(parts[0][1]).intersection(*(observed for _, observed in parts)) if parts else ()
+        return Batch(
+            records=Records.joined(batch.records for batch in batches),
+            identities=Identities.joined([batch.identities for batch in batches]),
+            times=np.concatenate([batch.times for batch in batches]),
+            observed={name: Observed.joined([(start, observed[name]) for start, observed in parts]) for name in names},
+            malformed=[line for batch in batches for line in batch.malformed],
+            held=[line for batch in batches for line in batch.held],
+            foreign=sum(batch.foreign for batch in batches),
+            read=sum(batch.read for batch in batches),
+            # If somebody was forgotten in between, this is not what the journal says, and all is prepared again.
+            rewrites=min(batch.rewrites for batch in batches),
+        )
 
 
 @dataclass(slots=True)
