@@ -260,9 +260,10 @@ class Site:
     def _renderer(self) -> Renderer:
         return Renderer(self.installation.registry, _pages())
 
-    def build(self, *, force: bool = False) -> Snapshot:
-        """Build the snapshot that is due, without publishing it, and return it."""
-        return build(self.database, self._renderer, force=force)[0]
+    def build(self, *, force: bool = False, slow: bool = True) -> Snapshot:
+        """Build the snapshot that is due, without publishing it; without `slow`, of fast documents only."""
+        slow_interval = 0.0 if slow else NEVER
+        return build(self.database, self._renderer, force=force, slow_interval=slow_interval)[0]
 
     def tree(self) -> dict[str, bytes]:
         """Return the bytes of each file of the current snapshot, by path, as the database holds them."""
@@ -333,6 +334,9 @@ class Site:
         """Close the database."""
         self.installation.close()
 
+
+NEVER = 1e9
+"""Seconds after which slow documents are due that no test waits for."""
 
 OUTSIDE = ("v1/index.json", "v1/status.json", "v1/changes.json", "v1/pending.json")
 """What is published beside the snapshot."""

@@ -225,7 +225,7 @@ def test_the_order_in_which_work_is_done_does_not_matter(installation: Installat
     seen: list[int] = []
     outcome = Outcome()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backfill, "BATCH", 99)
+        patch.setattr(backfill, "BATCH", 102)
         workers = Workers(Backwards(), 2, installation)
         for consumed, part in backfill.backfill(installation, tmp_path / "archive", workers):
             seen.append(consumed)
