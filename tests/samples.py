@@ -16,7 +16,7 @@ from sqlalchemy import delete, event, insert
 from statscache import canonical, resources
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
-from statscache.ingest.prepare import Preparer
+from statscache.ingest.prepare import Batch, Preparer
 from statscache.plugins import Counter, Distinct, Latest, Log, Message, Plugin, Span, State
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
@@ -261,9 +261,10 @@ class Site:
     def _renderer(self) -> Renderer:
         return Renderer(self.installation.registry, _pages())
 
-    def build(self, *, force: bool = False) -> Snapshot:
-        """Build the snapshot that is due, without publishing it, and return it."""
-        return build(self.database, self._renderer, force=force)[0]
+    def build(self, *, force: bool = False, slow: bool = True) -> Snapshot:
+        """Build the snapshot that is due, without publishing it; without `slow`, of fast documents only."""
+        slow_interval = 0.0 if slow else NEVER
+        return build(self.database, self._renderer, force=force, slow_interval=slow_interval)[0]
 
     def tree(self) -> dict[str, bytes]:
         """Return the bytes of each file of the current snapshot, by path, as the database holds them."""
@@ -283,11 +284,15 @@ class Site:
         return self.ingest.take(Delivery(source, [*lines], connected=connected))
 
     def feed_prepared(self, lines: Iterable[Line], source: str = "test") -> Outcome:
-        """Accept lines as one delivery that another process has prepared, which cannot look into the database."""
-        delivery = Delivery(source, [*lines])
+        """Accept lines as one delivery of which other processes prepared a third each, without the database."""
+        lines = [*lines]
+        third = len(lines) // 3
+        parts = lines[:third], lines[third : 2 * third], lines[2 * third :]
+        deliveries = [Delivery(source, part) for part in parts]
         preparer = Preparer(self.installation.registry, ("prod",), Watch())
         preparer.suppression = self.ingest.worker_context().suppression
-        return self.ingest.take(delivery, pickle.loads(pickle.dumps(preparer.prepare(delivery))))
+        batches = [pickle.loads(pickle.dumps(preparer.prepare(delivery))) for delivery in deliveries]
+        return self.ingest.take(Delivery.joined(deliveries), Batch.joined(batches))
 
     def catch_up(self) -> None:
         """Fold the journal into every plugin that is behind."""
@@ -330,6 +335,9 @@ class Site:
         """Close the database."""
         self.installation.close()
 
+
+NEVER = 1e9
+"""Seconds after which slow documents are due that no test waits for."""
 
 OUTSIDE = ("v1/index.json", "v1/status.json", "v1/changes.json", "v1/pending.json")
 """What is published beside the snapshot."""

@@ -15,7 +15,7 @@ from statscache.exceptions import StatscacheError
 from statscache.timeline import RESOLUTIONS
 
 if TYPE_CHECKING:
-    from statscache.schemas import Index, IndexedPlugin, Key, Latest, PluginDocument, SeriesIndex
+    from statscache.schemas import Index, IndexedPlugin, Key, KeyYear, Latest, PluginDocument, SeriesIndex
 
 _SPLIT_DIGITS = 15
 _FILES = ("file", "path")
@@ -122,6 +122,10 @@ class Pinned:
     def key(self, plugin: str, *key: str | None) -> "Key | None":
         """Return what is published of one key; see `Client.key`."""
         return cast("Key | None", self.of_key("key", plugin, key, layout.key_document(plugin, key)))
+
+    def key_year(self, plugin: str, year: int, *key: str | None) -> "KeyYear | None":
+        """Return what is published of an older year of one key; see `Client.key_year`."""
+        return cast("KeyYear | None", self.of_key("key-year", plugin, key, layout.key_year(plugin, key, year)))
 
     def of_key(
         self, schema: str, plugin: str, key: Sequence[str | None], path: str, *, any_generation: bool = False

@@ -2,10 +2,11 @@
 
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from statscache import layout
+from statscache.pace import Pace
 from statscache.plugins.contract import PluginInfo
 from statscache.render.documents import Document
 from statscache.render.view import PluginView
@@ -52,7 +53,8 @@ class Rendered:
     Attributes:
         info: What the index says of the plugin, its state and documents aside.
         state: `ok`, `stale`, `rebuilding` or `failed`.
-        row: The plugin's row as it was read; its marks up to `row.revision` are served if the state is `ok`.
+        row: The plugin's row as it was read; if the state is `ok`, the documents are those of `row.revision`.
+        paces: The paces whose documents are up to date now.
         rendered_with: What the documents depended on besides the state.
         reason: Why it is not `ok`; empty if it is.
         changed: Entries of the documents that were rendered, by path; documents of keys are left out.
@@ -60,12 +62,14 @@ class Rendered:
         removed: Paths of documents that are there no longer.
         crossed: Whether windows of the fixed documents have moved since the previous snapshot.
         fresh: Bytes of what was rendered, by path, until the view has been made; documents of keys are left out.
-        view: What the pages say of it; None if it never had a document.
+        page_due: Whether its page may show other numbers than the documents that were rendered.
+        view: What the pages say of it; None if it never had a document, or no page needs it.
     """
 
     info: PluginInfo
     state: str
     row: Position
+    paces: frozenset[Pace] = frozenset()
     rendered_with: str = ""
     reason: str = ""
     changed: dict[str, Entry] = field(default_factory=dict)
@@ -73,7 +77,23 @@ class Rendered:
     removed: list[str] = field(default_factory=list)
     crossed: bool = False
     fresh: dict[str, bytes] = field(default_factory=dict)
+    page_due: bool = False
     view: PluginView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the previous snapshot shows.
+
+    Attributes:
+        pages: Fingerprint of its pages; None if there are none, or not all of them could be rendered.
+        states: The state of each plugin.
+        shown: The state that the page of each plugin shows: that of when it was rendered.
+    """
+
+    pages: str | None = None
+    states: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -86,6 +106,7 @@ class Rendering:
         gone: Rows of plugins that are installed no longer, and whose documents are to be removed.
         lost: Names of plugins that are missing while another fails to load: it may be theirs, so they stay, failed.
         pages: Entries of the pages, plots and assets that were rendered, by path.
+        shown: The state that the page of each plugin shows.
         whole: Whether every page that was due could be rendered.
     """
 
@@ -94,6 +115,7 @@ class Rendering:
     gone: list[Position]
     lost: list[str]
     pages: dict[str, Entry]
+    shown: dict[str, str]
     whole: bool = True
 
 

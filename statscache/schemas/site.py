@@ -78,6 +78,8 @@ class Index(TypedDict):
     """Seconds between two publications."""
     through: Time | None
     """Timestamp of the newest message."""
+    slow_through: Time | None
+    """Timestamp of the newest message that its slow documents know."""
     signatures: list[Signature]
     """Signatures; empty where nothing is signed."""
     plugins: list[IndexedPlugin]
@@ -150,6 +152,8 @@ class PluginHealth(TypedDict):
     """Why it is not `ok`; else empty."""
     behind: Count
     """Messages of the journal that it has not folded."""
+    pending: Count
+    """Keys, periods of series and windows that changed since its slow documents were last updated."""
     last_event: Time | None
     """Newest event that was counted."""
     quarantined: Count
@@ -196,6 +200,8 @@ class Health(TypedDict):
 
     through: Time | None
     """Timestamp of the newest message."""
+    slow_through: Time | None
+    """Timestamp of the newest message that the slow documents of the current snapshot know; null before the first."""
     journal: JournalHealth
     """What was taken in."""
     sources: list[SourceHealth]
@@ -224,6 +230,8 @@ class Status(TypedDict):
     """Type and version."""
     through: Time | None
     """Timestamp of the newest message."""
+    slow_through: Time | None
+    """Timestamp of the newest message that the slow documents of the current snapshot know; null before the first."""
     journal: JournalHealth
     """What was taken in."""
     sources: list[SourceHealth]

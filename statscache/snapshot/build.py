@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from statscache import layout
 from statscache.render.render import Renderer
-from statscache.render.rendering import Rendered, Rendering
+from statscache.render.rendering import Before, Rendered, Rendering
 from statscache.snapshot import record, retention, tree
 from statscache.snapshot.record import Snapshot
 from statscache.snapshot.tree import Changes
@@ -25,7 +25,13 @@ _log = logging.getLogger(__name__)
 
 
 def build(
-    database: Database, renderer: Renderer, *, generation: int = 0, force: bool = False, resume: bool = False
+    database: Database,
+    renderer: Renderer,
+    *,
+    generation: int = 0,
+    force: bool = False,
+    resume: bool = False,
+    slow_interval: float = 0.0,
 ) -> tuple[Snapshot, list[Rendered]]:
     """Bring the published tree up to date and return the snapshot that is current then, and how each plugin fared.
 
@@ -38,6 +44,7 @@ def build(
         generation: The greatest generation that any target holds; a new snapshot's is greater.
         force: Whether to render everything, changed or not, and to publish what looks implausible.
         resume: Whether to end the hold of a rollback.
+        slow_interval: Seconds for which slow documents may wait since they were last brought up to date.
     """
     _log.debug("publishing: rendering")
     with database.reading() as connection:
@@ -45,11 +52,8 @@ def build(
         if before is not None and before.is_rollback and not resume:
             return before, []
         buffer = _Buffer(database)
-        # The tree in the database is not that of a rollback, and may hold the pages of what was taken back.
-        shown = before.summary if before and not before.is_rollback else {"pages": None, "whole": False, "plugins": []}
-        pages_before = shown["pages"] if shown["whole"] else None
-        states_before = {entry["name"]: entry["state"] for entry in shown["plugins"]}
-        rendering = renderer.render(connection, pages_before, states_before, buffer.keep, force=force)
+        slow = force or before is None or _slow_is_due(before, renderer, slow_interval)
+        rendering = renderer.render(connection, _shown(before), buffer.keep, slow=slow, force=force)
         buffer.flush()
     with database.writing() as connection:
         _log.debug("publishing: committing the snapshot")
@@ -58,10 +62,10 @@ def build(
         positions.lock(connection, [rendered.row.id for rendered in rendering.plugins])
         for rendered in rendering.plugins:
             if rendered.state == "ok":
-                positions.clear_marks(connection, rendered.row)
-                positions.save_rendered(connection, rendered.row, rendering.through, rendered.rendered_with)
+                of = rendered.row, rendered.paces, rendering.through, rendered.rendered_with
+                positions.save_rendered(connection, *of)
         for row in rendering.gone:
-            positions.save_rendered(connection, row, None, None)
+            positions.remove_rendered(connection, row)
         root = changes.root
         assert root is not None
         if before is not None and before.is_rollback:
@@ -71,8 +75,8 @@ def build(
             changes.dropped = dropped
         entries = _entries(connection, rendering, before)
         summary = {
-            "pages": renderer.fingerprint,
-            "whole": rendering.whole,
+            **_slow_summary(rendering, renderer, before, slow=slow),
+            "shown": rendering.shown,
             "plugins": entries,
             "reasons": {rendered.info.name: rendered.reason for rendered in rendering.plugins if rendered.reason},
             "oversize": published.oversize(connection, [entry["name"] for entry in entries]),
@@ -104,10 +108,41 @@ def build(
         record.save(connection, new)
         retention.clear_suspects(connection)
         retention.drop(connection, new, changes.dropped.union([before.manifest] if before else []))
-        if before is not None and before.summary["pages"] != renderer.fingerprint:
+        if before is not None and before.summary["pages"] != summary["pages"]:
             # What caches hold of another release's pages goes with that release.
             targets.invalidate(connection)
         return new, rendering.plugins
+
+
+def _slow_is_due(before: Snapshot, renderer: Renderer, interval: float) -> bool:
+    """Return whether slow documents have waited for long enough, or are another release's, or were taken back."""
+    summary = before.summary
+    if before.is_rollback or summary["pages"] != renderer.fingerprint:
+        return True
+    # A clock that was set back must not make them wait for longer.
+    return not 0 <= time.time() - summary["slow_at"] < interval
+
+
+def _shown(before: Snapshot | None) -> Before:
+    """Return what the tree in the database shows: not that of a rollback, and perhaps pages that were taken back."""
+    if before is None or before.is_rollback:
+        return Before()
+    summary = before.summary
+    states = {entry["name"]: entry["state"] for entry in summary["plugins"]}
+    return Before(summary["pages"] if summary["whole"] else None, states, summary["shown"])
+
+
+def _slow_summary(rendering: Rendering, renderer: Renderer, before: Snapshot | None, *, slow: bool) -> dict[str, Any]:
+    """Return what is said of the slow documents: what they were before, unless they were brought up to date."""
+    if slow or before is None:
+        return {
+            "pages": renderer.fingerprint,
+            "whole": rendering.whole,
+            "slow_through": rendering.through,
+            "slow_at": int(time.time()),
+        }
+    kept = {name: before.summary[name] for name in ("pages", "slow_through", "slow_at")}
+    return {**kept, "whole": before.summary["whole"] and rendering.whole}
 
 
 class _Buffer:
