@@ -57,6 +57,8 @@ class Plugin(ABC):
         unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
             called again whenever such a bucket ends.
+        slow_documents: Names of documents of its own that may wait for `[publish] slow_interval`: large ones that only
+            change with the day.
         layout: What clients need to draw the statistic, as JSON; published as `layout.json` as it is. None: nothing.
         depends_on: All attributes of a message on which it depends what `observe` yields, for a `Counter` or a
             `Distinct`: of `topic`, `name`, `category`, `environment`, `agent`, `usernames` and `packages`. It is then
@@ -74,6 +76,7 @@ class Plugin(ABC):
     people: ClassVar[bool] = False
     unbounded: ClassVar[bool] = False
     clocks: ClassVar[tuple[int, ...]] = ()
+    slow_documents: ClassVar[tuple[str, ...]] = ()
     layout: ClassVar[Any] = None
     depends_on: ClassVar[tuple[str, ...] | None] = None
 
