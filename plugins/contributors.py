@@ -27,6 +27,7 @@ class Contributors(Counter):
     people = True
     unbounded = True
     slow_documents = ("newcomers", "newcomers-by-category")
+    calendars = True
     version = 2
 
     def observe(self, message: Message) -> tuple[tuple[str, str | None], ...]:

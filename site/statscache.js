@@ -52,6 +52,12 @@ class Reader {
     return this._optional(`v1/plugins/${plugin}/by/${await keyPath(key)}.json`);
   }
 
+  async keyYear(plugin, year, ...key) {
+    checkName(plugin, "plugin");
+    if (!Number.isInteger(year)) throw new TypeError(`${JSON.stringify(year)} is no year, such as 2015`);
+    return this._optional(`v1/plugins/${plugin}/by/${await keyPath(key)}/${year}.json`);
+  }
+
   async series(plugin, resolution, start, end) {
     checkName(plugin, "plugin");
     if (!/^[0-9a-z]+$/.test(resolution)) throw new TypeError(`${JSON.stringify(resolution)} is no resolution, such as "1h"`);

@@ -138,9 +138,14 @@ def key_document(name: str, key: Sequence[str | None]) -> str:
     return f"{keys_root(name)}/{key_name(key)}.json"
 
 
-def calendar(name: str, key: Sequence[str | None], year: str) -> str:
-    """Return the path of the calendar of one key and year."""
-    return f"{keys_root(name)}/{key_name(key)}-{year}.svg"
+def key_year(name: str, key: Sequence[str | None], year: int) -> str:
+    """Return the path of the document of an older year of one key."""
+    return f"{keys_root(name)}/{key_name(key)}/{year}.json"
+
+
+def calendar(name: str, key: Sequence[str | None]) -> str:
+    """Return the path of the calendar of one key."""
+    return f"{keys_root(name)}/{key_name(key)}.svg"
 
 
 def key_name(key: Sequence[str | None]) -> str:
@@ -197,7 +202,8 @@ PATHS: Mapping[str, str] = {
     "series": series("<name>", "<resolution>", "<period>"),
     "series-csv": series("<name>", "<resolution>", "<period>", "csv"),
     "key": f"{keys_root('<name>')}/<key>.json",
-    "calendar": f"{keys_root('<name>')}/<key>-<year>.svg",
+    "key-year": f"{keys_root('<name>')}/<key>/<year>.json",
+    "calendar": f"{keys_root('<name>')}/<key>.svg",
     "chart": document("<name>", "<plot>", "svg"),
     "manifest": manifest("<snapshot>"),
     "object": f"{OBJECTS}<xx>/<object>",

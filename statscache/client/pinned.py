@@ -17,7 +17,7 @@ from statscache.pace import Pace
 from statscache.timeline import RESOLUTIONS
 
 if TYPE_CHECKING:
-    from statscache.schemas import Index, IndexedPlugin, Key, Latest, PluginDocument, SeriesIndex
+    from statscache.schemas import Index, IndexedPlugin, Key, KeyYear, Latest, PluginDocument, SeriesIndex
 
 _SPLIT_DIGITS = 4
 
@@ -117,13 +117,20 @@ class Pinned:
 
     def key(self, plugin: str, *key: str | None) -> "Key | None":
         """Return what is published of one key; see `Client.key`."""
+        return cast("Key | None", self._of_key("key", plugin, key, layout.key_document(plugin, key)))
+
+    def key_year(self, plugin: str, year: int, *key: str | None) -> "KeyYear | None":
+        """Return what is published of an older year of one key; see `Client.key_year`."""
+        return cast("KeyYear | None", self._of_key("key-year", plugin, key, layout.key_year(plugin, key, year)))
+
+    def _of_key(self, schema: str, plugin: str, key: Sequence[str | None], path: str) -> Any:
         about = self._plugin(plugin)
         if not about["unbounded"]:
             raise NotPublished(f"the plugin {plugin} has no documents of keys; its keys are all in `latest`")
         if len(key) != len(about["dimensions"]):
             raise NotPublished(f"keys of {plugin} have the parts {about['dimensions']}; got {list(key)}")
-        found = self._find(layout.key_document(plugin, key))
-        return None if found is None else cast("Key", self._json("key", *found))
+        found = self._find(path)
+        return None if found is None else self._json(schema, *found)
 
     def _plugin(self, name: str) -> "IndexedPlugin":
         for plugin in self.index["plugins"]:

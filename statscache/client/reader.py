@@ -16,7 +16,7 @@ from statscache.client.pinned import Pinned, Span, parsed
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from statscache.schemas import Index, Key, Latest, PluginDocument
+    from statscache.schemas import Index, Key, KeyYear, Latest, PluginDocument
 
 LARGEST = 16 * 1024 * 1024
 """Bytes beyond which no file is read."""
@@ -132,6 +132,24 @@ class Client:
             BadSignature: As for `discover`.
         """
         return self._read(lambda pinned: pinned.key(plugin, *key))
+
+    def key_year(self, plugin: str, year: int, *key: str | None) -> "KeyYear | None":
+        """Return what is published of an older year of one key; None if it has no event in it, or the year is recent.
+
+        The years of a key are listed in its document, which has the days of the recent ones itself.
+
+        Args:
+            plugin: Name of the plugin.
+            year: The calendar year.
+            key: Text or None for each dimension, in order.
+
+        Raises:
+            NotPublished: There is no such plugin, it has no documents of keys, or its keys have other dimensions.
+            Unreachable: As for `discover`.
+            Damaged: As for `discover`.
+            BadSignature: As for `discover`.
+        """
+        return self._read(lambda pinned: pinned.key_year(plugin, year, *key))
 
     def _read(self, read: Callable[["Pinned"], _T]) -> _T:
         index = self._discover(fresh=False)

@@ -10,7 +10,7 @@ from statscache.pace import Pace
 from statscache.plugins import Plugin, State
 from statscache.plugins.watch import Watch
 from statscache.render import documents, due
-from statscache.render.calendar import calendars
+from statscache.render.calendar import calendar
 from statscache.render.documents import Document
 from statscache.render.rendering import Keep, Rendered, keep_document
 from statscache.store import positions, published
@@ -18,9 +18,6 @@ from statscache.store.coverage import Interval
 from statscache.store.journal import Head
 from statscache.store.positions import Position
 from statscache.timeline import Resolution
-
-KEYS_AT_ONCE = 1_000
-"""Documents of keys that are in memory at a time."""
 
 
 class PluginRenderer:
@@ -69,6 +66,7 @@ class PluginRenderer:
             __version__,
             self._plugin.info().to_dict(),
             self._plugin.layout,
+            self._plugin.calendars,
             self._row.version,
             resolutions,
             self._gaps,
@@ -136,16 +134,12 @@ class PluginRenderer:
             self._add(documents.series_index(plugin, state, resolution, periods, entries))
 
     def _keys(self) -> None:
-        if self._due.everything:
-            wanted = self._plugin.kind.all_keys(self._state)
-        else:
-            wanted = sorted({*positions.marked_keys(self._connection, self._row)["key"].tolist()})
-        for at in range(0, len(wanted), KEYS_AT_ONCE):
-            for content in self._plugin.kind.key_documents(self._state, wanted[at : at + KEYS_AT_ONCE]):
-                made = [documents.key_document(self._plugin, content)]
-                if self._plugin.people:
-                    made += calendars(self._plugin, content)
-                self._out.changed |= dict(keep_document(document, self._keep) for document in made)
+        changed = None if self._due.everything else positions.marked_keys(self._connection, self._row)
+        for content in self._plugin.kind.key_documents(self._state, changed):
+            made = [*documents.of_key(self._plugin, content)]
+            if self._plugin.calendars:
+                made.append(calendar(self._plugin, content))
+            self._out.changed |= dict(keep_document(document, self._keep) for document in made)
 
     def _add(self, document: Document) -> None:
         path, entry = keep_document(document, self._keep)

@@ -54,6 +54,10 @@ def _by_kind(found: layout.Match, path: str, value: Any, files: Mapping[str, Ent
         expected = layout.key_document(parts["name"], value["key"])
         if expected != path:
             yield Weight.WRONG, f"its key {value['key']!r:.100} belongs at {expected}"
+    elif kind == "key-year":
+        expected = layout.key_year(parts["name"], value["key"], value["year"])
+        if expected != path:
+            yield Weight.WRONG, f"its key {value['key']!r:.100} and year {value['year']} belong at {expected}"
     elif kind == "document" and value["schema"] != f"statscache/{parts['document']}/1":
         yield Weight.WRONG, f"it says that it is {value['schema']!r:.100}"
 

@@ -112,6 +112,7 @@ def upgrade() -> None:
         sa.Column("first", sa.BigInteger(), nullable=False),
         sa.Column("last", sa.BigInteger(), nullable=False),
         sa.Column("parts", sa.LargeBinary(), nullable=True),
+        sa.Column("years", sa.LargeBinary(), nullable=True),
         whole("total"),
         sa.PrimaryKeyConstraint("plugin", "key"),
         sqlite_with_rowid=False,
