@@ -56,7 +56,6 @@ def test_a_minute_of_fast_documents(done: list[Publication]) -> None:
         assert minute.bytes <= scale.FAST_BYTES
 
 
-@pytest.mark.xfail(reason="documents of keys are objects too, until manifests alone have their digests")
 def test_a_minute_of_all_documents(done: list[Publication]) -> None:
     """Neither files nor bytes are more than promised."""
     for minute in done[3 + MINUTES : 3 + 2 * MINUTES]:

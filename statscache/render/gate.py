@@ -66,7 +66,7 @@ class Gate:
         keys = layout.keys_root(name)
         gone = sum(_is_in(path, keys) for path in rendered.removed)
         if gone:
-            there = sum(entry.type == "file" for entry in self._published(keys).values())
+            there = published.count(self._connection, keys, "data")
             self._judge("by/", there, there - gone, "documents of keys")
 
     def _published(self, directory: str) -> dict[str, Entry]:

@@ -1,6 +1,7 @@
 """Rendering one plugin: which of its documents can have changed, and their bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from sqlalchemy import Connection
 
@@ -100,15 +101,15 @@ class PluginRenderer:
         """Remove what another version, another kind or other numbers of the plugin published, and these do not."""
         name = self._plugin.name
         root = layout.plugin_root(name)
-        before: list[str] = []
+        before: Iterable[str] = ()
         if self._due.everything:
-            before = published.below(self._connection, root, "data")
-            before += published.entries(self._connection, layout.keys_root(name), None, "site")
+            keys = published.below(self._connection, layout.keys_root(name), "site")
+            before = chain(published.below(self._connection, root, "data"), keys)
         elif fixed := self._due.fixed:
             found = published.entries(self._connection, root, None, "data")
             before = [path for path, entry in found.items() if entry.type == "file" and self._pace(path) in fixed]
-        others = set(before).union(self._out.removed).difference(self._out.changed)
-        self._out.removed = sorted(others)
+        others = (path for path in before if path not in self._out.changed and path not in self._out.keys)
+        self._out.removed = sorted({*others, *self._out.removed}.difference(self._out.changed))
 
     def _series(self, resolution: Resolution) -> None:
         plugin, state = self._plugin, self._state
@@ -139,7 +140,8 @@ class PluginRenderer:
             made = [*documents.of_key(self._plugin, content)]
             if self._plugin.calendars:
                 made.append(calendar(self._plugin, content))
-            self._out.changed |= dict(keep_document(document, self._keep) for document in made)
+            for document in made:
+                self._out.keys.add(*keep_document(document, self._keep))
 
     def _add(self, document: Document) -> None:
         path, entry = keep_document(document, self._keep)

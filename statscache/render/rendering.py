@@ -1,6 +1,8 @@
 """What one render made, as the snapshot is made of it."""
 
-from collections.abc import Callable, Mapping
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from statscache import layout
@@ -11,8 +13,37 @@ from statscache.render.view import PluginView
 from statscache.store.positions import Position
 from statscache.store.published import Entry
 
+_IN_MEMORY = 256 * 1024
+
 Keep = Callable[[str, bytes], None]
 """Takes the name and bytes of an object that was made."""
+
+
+class EntryFile:
+    """Entries of many files, kept on disk until they are put into the tree: of keys there may be a million."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - it lives as long as this object
+        weakref.finalize(self, self._file.close)
+        # Digests take a quarter of the room of the paths.
+        self._known: set[int] = set()
+
+    def add(self, path: str, entry: Entry) -> None:
+        """Add the entry of a file."""
+        self._known.add(hash(path))
+        self._file.write("\t".join((path, *map(str, entry), "\n")).encode())
+
+    def __contains__(self, path: str) -> bool:
+        return hash(path) in self._known
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __iter__(self) -> Iterator[tuple[str, Entry]]:
+        self._file.seek(0)
+        for line in self._file:
+            path, kind, name, size, _ = line.decode().split("\t")
+            yield path, Entry(kind, name, int(size))
 
 
 @dataclass(slots=True)
@@ -26,7 +57,8 @@ class Rendered:
         paces: The paces whose documents are up to date now.
         rendered_with: What the documents depended on besides the state.
         reason: Why it is not `ok`; empty if it is.
-        changed: Entries of the documents that were rendered, by path.
+        changed: Entries of the documents that were rendered, by path; documents of keys are left out.
+        keys: Entries of the documents of keys that were rendered.
         removed: Paths of documents that are there no longer.
         crossed: Whether windows of the fixed documents have moved since the previous snapshot.
         fresh: Bytes of what was rendered, by path, until the view has been made; documents of keys are left out.
@@ -41,6 +73,7 @@ class Rendered:
     rendered_with: str = ""
     reason: str = ""
     changed: dict[str, Entry] = field(default_factory=dict)
+    keys: EntryFile = field(default_factory=EntryFile)
     removed: list[str] = field(default_factory=list)
     crossed: bool = False
     fresh: dict[str, bytes] = field(default_factory=dict)
@@ -90,4 +123,5 @@ def keep_document(document: Document, keep: Keep) -> tuple[str, Entry]:
     """Give the bytes of a document to `keep`, and return its path and entry."""
     name = layout.object_name(document.path, document.data)
     keep(name, document.data)
-    return document.path, Entry("file", name, len(document.data))
+    kind = "file" if layout.has_object(document.path) else "path"
+    return document.path, Entry(kind, name, len(document.data))

@@ -313,8 +313,8 @@ class ChangeLog(TypedDict):
 
 
 @documented
-class ManifestEntry(TypedDict):
-    """What one name of a directory stands for."""
+class ObjectEntry(TypedDict):
+    """What one name of a directory stands for: an object."""
 
     type: EntryType
     """A file, a directory, one of the two subtrees of the root, or a part of a large directory."""
@@ -322,6 +322,21 @@ class ManifestEntry(TypedDict):
     """Name of the object."""
     size: Count
     """Its bytes."""
+
+
+@documented
+class PathEntry(TypedDict):
+    """A file that is published at its path only."""
+
+    type: Literal["path"]
+    """A file without an object."""
+    digest: Digest
+    """SHA-256 of its bytes."""
+    size: Count
+    """Its bytes."""
+
+
+ManifestEntry = ObjectEntry | PathEntry
 
 
 @documented

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,9 +16,7 @@ from statscache.snapshot.record import Snapshot
 from statscache.snapshot.tree import Changes
 from statscache.store import positions, published, targets
 from statscache.store.database import Database
-
-CHANGES_LISTED = 200
-"""Documents that the list of changes names for one snapshot."""
+from statscache.store.published import Entry
 
 _BUFFERED_OBJECTS = 1_000
 _BUFFERED_BYTES = 4 * 1024 * 1024
@@ -58,7 +57,7 @@ def build(
         buffer.flush()
     with database.writing() as connection:
         _log.debug("publishing: committing the snapshot")
-        changes = _apply(connection, rendering)
+        changes = tree.apply(connection, _files(connection, rendering))
         # In the order in which folding locks: first the rows, then the marks.
         positions.lock(connection, [rendered.row.id for rendered in rendering.plugins])
         for rendered in rendering.plugins:
@@ -108,7 +107,7 @@ def build(
         )
         record.save(connection, new)
         retention.clear_suspects(connection)
-        retention.drop(connection, new, changes.dropped | ({before.manifest} if before else set()))
+        retention.drop(connection, new, changes.dropped.union([before.manifest] if before else []))
         if before is not None and before.summary["pages"] != summary["pages"]:
             # What caches hold of another release's pages goes with that release.
             targets.invalidate(connection)
@@ -167,16 +166,17 @@ class _Buffer:
         self._objects, self._bytes = {}, 0
 
 
-def _apply(connection: Connection, rendering: Rendering) -> Changes:
-    files = dict(rendering.pages)
-    removed: list[str] = []
+def _files(connection: Connection, rendering: Rendering) -> Iterator[tuple[str, Entry | None]]:
+    """Yield path and entry of each file that was rendered, None for one that is gone."""
+    yield from rendering.pages.items()
     for rendered in rendering.plugins:
-        files |= rendered.changed
-        removed += rendered.removed
+        yield from rendered.changed.items()
+        yield from rendered.keys
+        yield from ((path, None) for path in rendered.removed)
     for row in rendering.gone:
         for directory in (layout.plugin_root(row.name), layout.page_root(row.name)):
-            removed += [path for part in ("data", "site") for path in published.below(connection, directory, part)]
-    return tree.apply(connection, files, removed)
+            for part in ("data", "site"):
+                yield from ((path, None) for path in list(published.below(connection, directory, part)))
 
 
 def _entries(connection: Connection, rendering: Rendering, before: Snapshot | None) -> list[dict[str, Any]]:
@@ -215,13 +215,10 @@ def _documents(connection: Connection, name: str) -> list[dict[str, Any]]:
 
 def listed(changes: Changes) -> dict[str, Any]:
     """Return what the list of changes says of one snapshot."""
-    named = {
-        kind: [path for path in paths if layout.subtree(path) == "data"]
-        for kind, paths in (("added", changes.added), ("changed", changes.changed), ("removed", changes.removed))
-    }
+    kinds = {"added": changes.added, "changed": changes.changed, "removed": changes.removed}
     return {
-        **{kind: paths[:CHANGES_LISTED] for kind, paths in named.items()},
-        "truncated": any(len(paths) > CHANGES_LISTED for paths in named.values()),
-        "documents": sum(map(len, named.values())),
-        "files": len(changes.added) + len(changes.changed) + len(changes.removed),
+        **{kind: paths.named for kind, paths in kinds.items()},
+        "truncated": any(paths.documents > len(paths.named) for paths in kinds.values()),
+        "documents": sum(paths.documents for paths in kinds.values()),
+        "files": sum(paths.files for paths in kinds.values()),
     }

@@ -181,11 +181,11 @@ tree = Table(
     sqlite_with_rowid=False,
 )
 
-shard = Table(
-    "shard",
+directory_part = Table(
+    "directory_part",
     metadata,
     Column("directory", CodePoints, primary_key=True),
-    Column("shard", BigInteger, primary_key=True, autoincrement=False),
+    Column("prefix", CodePoints, primary_key=True),
     Column("entries", BigInteger, nullable=False),
     Column("object", CodePoints, nullable=False),
     Column("size", BigInteger, nullable=False),

@@ -213,13 +213,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("first"),
     )
     op.create_table(
-        "shard",
+        "directory_part",
         sa.Column("directory", CODE_POINTS, nullable=False),
-        sa.Column("shard", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("prefix", CODE_POINTS, nullable=False),
         sa.Column("entries", sa.BigInteger(), nullable=False),
         sa.Column("object", CODE_POINTS, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("directory", "shard"),
+        sa.PrimaryKeyConstraint("directory", "prefix"),
     )
     op.create_table(
         "snapshot",
