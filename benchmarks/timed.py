@@ -23,7 +23,7 @@ from statscache.service.backfill import backfill
 from statscache.service.installation import Installation
 from statscache.service.parallel import Workers, working
 
-PART = 64_000
+PART = 96_000
 """Messages after which the two processes take turns, at the end of a batch: a whole number of batches."""
 
 REBUILT = "volume-by-user"

@@ -26,6 +26,7 @@ class Contributors(Counter):
     declared_settings = WITH_BOTS
     people = True
     unbounded = True
+    calendars = True
     version = 2
 
     def observe(self, message: Message) -> tuple[tuple[str, str | None], ...]:

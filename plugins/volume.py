@@ -1,12 +1,9 @@
-"""How much is said on the bus: in all, by category, topic, release, person, agent and package.
+"""How much is said on the bus: in all, by category, topic, release, person, bot and package.
 
 These concern every message, so they declare on what they depend, and are asked once for what many have in common.
 """
 
-from collections.abc import Iterator
-from typing import Any
-
-from statscache.plugins import Counter, Message, State
+from statscache.plugins import Counter, Message
 from statscache_plugins.agents import WITH_BOTS
 from statscache_plugins.releases import TOPICS, release
 
@@ -109,29 +106,22 @@ class VolumeByRelease(Counter):
         return ((found,),) if found else ()
 
 
-class VolumeByAgent(Counter):
-    """Messages on the bus, by who acted: people and bots."""
+class VolumeByBot(Counter):
+    """Messages on the bus, by the bot that acted."""
 
-    name = "volume-by-agent"
-    title = "Messages by agent"
+    name = "volume-by-bot"
+    title = "Messages by bot"
     definition = (
-        "One is counted for each message under the one who acted. Who is merely concerned does not count, and where"
-        " nobody is known to have acted, nobody does. Rows say whether the agent is on the list of bots."
+        "One is counted for each message under the account that acted, if it is on the list of bots. What people do is"
+        " counted by `contributors`."
     )
-    dimensions = ("agent",)
+    dimensions = ("bot",)
     depends_on = ("agent",)
     declared_settings = WITH_BOTS
-    people = True
-    unbounded = True
-    version = 2
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
-        return ((message.agent,),) if message.agent else ()
-
-    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
-        bots = self.settings["bots"]
-        for name, content in super().documents(state):
-            yield name, {**content, "rows": [{**row, "bot": row["agent"] in bots} for row in content["rows"]]}
+        agent = message.agent
+        return ((agent,),) if agent and agent in self.settings["bots"] else ()
 
 
 class VolumeByKindOfAgent(Counter):
@@ -159,7 +149,7 @@ PLUGINS = (
     VolumeByTopic,
     VolumeByRelease,
     VolumeByUser,
-    VolumeByAgent,
+    VolumeByBot,
     VolumeByKindOfAgent,
     VolumeByPackage,
 )

@@ -54,11 +54,14 @@ export interface Latest extends PluginDocument {
   rows: { [field: string]: Value }[];
 }
 
-/** `[start of the day, value]` */
+/** `[start of the day, or Monday of the week, value]` */
 export type Day = [Time, number];
 export interface Days {
   [year: string]: Day[];
 }
+
+/** A part of a plugin with a breakdown; the part's name stands under the breakdown's own name. */
+export type KeyPart = { total: number; weeks: Days } & { [breakdown: string]: unknown };
 
 export interface Key {
   schema: "statscache/key/1";
@@ -67,9 +70,24 @@ export interface Key {
   total: number;
   first: Time;
   last: Time;
+  /** Each year with an event, and its sum: those not in `days` have a document of their own, see `keyYear`. */
+  years: [number, number][];
+  /** The year of `last`, and the one before. */
   days: Days;
-  /** Of plugins with a breakdown: one for each part, which stands under the breakdown's own name. */
-  parts?: ({ total: number; days: Days } & { [breakdown: string]: unknown })[];
+  /** Of plugins with a breakdown; weeks are of the same years, by their Monday. */
+  parts?: KeyPart[];
+  through: Time;
+}
+
+/** An older year of a key. */
+export interface KeyYear {
+  schema: "statscache/key-year/1";
+  plugin: string;
+  key: Part[];
+  year: number;
+  total: number;
+  days: Days;
+  parts?: KeyPart[];
   through: Time;
 }
 
@@ -97,6 +115,8 @@ export class NotPublished extends StatscacheError {}
 export class Unreachable extends StatscacheError {}
 /** What the site answers is not what it announced. */
 export class Damaged extends StatscacheError {}
+/** The document of a key is of another generation than the pinned one. Pin again, or read it by the client. */
+export class Replaced extends StatscacheError {}
 /** Digests cannot be computed: the page is neither of https: nor of localhost. */
 export class Unverifiable extends StatscacheError {}
 
@@ -111,6 +131,8 @@ interface Reader {
   series(plugin: string, resolution: string, start: Time | Date, end: Time | Date): Promise<Series>;
   /** What is published of one key of an unbounded plugin; null if it never occurred. */
   key(plugin: string, ...key: Part[]): Promise<Key | null>;
+  /** An older year of a key, one that its document lists without its days; null if there is none. */
+  keyYear(plugin: string, year: number, ...key: Part[]): Promise<KeyYear | null>;
 }
 
 export interface WatchOptions {
@@ -131,6 +153,7 @@ export class Client implements Reader {
   document(plugin: string, name: string): Promise<PluginDocument>;
   series(plugin: string, resolution: string, start: Time | Date, end: Time | Date): Promise<Series>;
   key(plugin: string, ...key: Part[]): Promise<Key | null>;
+  keyYear(plugin: string, year: number, ...key: Part[]): Promise<KeyYear | null>;
   /** A reader that keeps to the snapshot that is current now, and checks every digest. */
   pin(): Promise<Pinned>;
   /**
@@ -152,6 +175,7 @@ export class Pinned implements Reader {
   document(plugin: string, name: string): Promise<PluginDocument>;
   series(plugin: string, resolution: string, start: Time | Date, end: Time | Date): Promise<Series>;
   key(plugin: string, ...key: Part[]): Promise<Key | null>;
+  keyYear(plugin: string, year: number, ...key: Part[]): Promise<KeyYear | null>;
 }
 
 /** The file name, without extension, of the document of a key. */

@@ -8,6 +8,7 @@
 const INDEX = "v1/index.json";
 const HERE = new URL("..", import.meta.url).href;
 const LONGEST_KEY = 120;
+const SPLIT_DIGITS = 15;
 
 /** What this module throws is one of these. */
 export class StatscacheError extends Error {
@@ -22,6 +23,8 @@ export class NotPublished extends StatscacheError {}
 export class Unreachable extends StatscacheError {}
 /** What the site answers is not what it announced. */
 export class Damaged extends StatscacheError {}
+/** The document of a key is of another generation than the pinned one. Pin again, or read it by the client. */
+export class Replaced extends StatscacheError {}
 /** Digests cannot be computed here. */
 export class Unverifiable extends StatscacheError {}
 
@@ -50,6 +53,12 @@ class Reader {
   async key(plugin, ...key) {
     checkName(plugin, "plugin");
     return this._optional(`v1/plugins/${plugin}/by/${await keyPath(key)}.json`);
+  }
+
+  async keyYear(plugin, year, ...key) {
+    checkName(plugin, "plugin");
+    if (!Number.isInteger(year)) throw new TypeError(`${JSON.stringify(year)} is no year, such as 2015`);
+    return this._optional(`v1/plugins/${plugin}/by/${await keyPath(key)}/${year}.json`);
   }
 
   async series(plugin, resolution, start, end) {
@@ -169,6 +178,10 @@ export class Client extends Reader {
     return parsed(await this._objectBytes(name, size), name);
   }
 
+  async _bytes(path) {
+    return (await this.#fetch(path, { cache: "no-cache" }))?.data ?? null;
+  }
+
   async _objectBytes(name, size) {
     const path = `v1/objects/${name.slice(0, 2)}/${name}`;
     const response = await this.#fetch(path);
@@ -224,12 +237,28 @@ export class Pinned extends Reader {
 
   async _optional(path) {
     const entry = this.named.get(path) ?? (await this.#find(path));
+    if (entry?.type === "path") return this.#current(path, entry.digest);
     return entry ? this._object(entry.object, entry.size) : null;
   }
 
+  /** What is at a path now, if that is what the snapshot has there: documents of keys have no objects. */
+  #current(path, digest) {
+    return this.#once(digest, async () => {
+      const data = await this.#client._bytes(path);
+      if (data === null || (await sha256(data)) !== digest) {
+        throw new Replaced(`${path} is of another generation than ${this.index.generation}`);
+      }
+      return parsed(data, path);
+    });
+  }
+
   _object(name, size) {
+    return this.#once(name, () => this.#verified(name, size));
+  }
+
+  #once(name, fetch) {
     if (!this.#objects.has(name)) {
-      const fetched = this.#verified(name, size);
+      const fetched = fetch();
       fetched.catch(() => this.#objects.delete(name));
       this.#objects.set(name, fetched);
     }
@@ -247,18 +276,18 @@ export class Pinned extends Reader {
     const root = await this._object(`${this.index.snapshot}.json`);
     let entry = own(root.entries, "data");
     for (const name of path.split("/")) {
-      if (!entry || entry.type === "file") return null;
+      if (!entry || entry.type === "file" || entry.type === "path") return null;
       let { entries } = await this._object(entry.object, entry.size);
       const digest = await sha256(new TextEncoder().encode(name));
-      for (const at of [0, 2]) {
-        const part = own(entries, digest.slice(at, at + 2));
+      for (const digit of digest.slice(0, SPLIT_DIGITS)) {
+        const part = own(entries, digit);
         if (part?.type !== "split") break;
         ({ entries } = await this._object(part.object, part.size));
       }
       entry = own(entries, name);
       if (entry?.type === "split") return null;
     }
-    return entry?.type === "file" ? entry : null;
+    return entry?.type === "file" || entry?.type === "path" ? entry : null;
   }
 }
 

@@ -53,19 +53,23 @@ class Activity extends StatscacheElement {
     const found = await client.key(about.name, ...key);
     const last = d.monday(index.through ?? 0);
     const starts = Array.from({ length: weeks }, (_, at) => last - (weeks - 1 - at) * 7 * d.DAY);
-    const parts = found?.parts?.length ? found.parts : found ? [{ days: found.days }] : [];
-    const lines = d.fewest(
-      about,
-      parts.map((part) => {
-        const values = starts.map(() => 0);
-        for (const [time, value] of Object.values(part.days).flat()) {
+    const older = (found?.years ?? []).map(([year]) => year).filter((year) => !found.days[year] && d.startOf(year + 1) > starts[0]);
+    const documents = await Promise.all(older.map((year) => client.keyYear(about.name, year, ...key)));
+    const byName = new Map();
+    for (const { days, parts } of [found, ...documents].filter(Boolean)) {
+      for (const part of parts ?? [{ weeks: days }]) {
+        const name = Object.keys(part).find((field) => !["weeks", "total"].includes(field));
+        const line = name ? part[name] : undefined;
+        if (!byName.has(line)) byName.set(line, starts.map(() => 0));
+        // A week that two years share is in both, each time with the days of that year.
+        for (const [time, value] of Object.values(part.weeks).flat()) {
           const at = weeks - 1 - (last - d.monday(time)) / (7 * d.DAY);
-          if (at >= 0 && at < weeks) values[at] += value;
+          if (at >= 0 && at < weeks) byName.get(line)[at] += value;
         }
-        const name = Object.keys(part).find((field) => !["days", "total", "first", "last"].includes(field));
-        return { label: name ? d.label([part[name]]) : about.unit, values };
-      }),
-    ).filter((line) => line.total);
+      }
+    }
+    const named = [...byName].map(([name, values]) => ({ label: name === undefined ? about.unit : d.label([name]), values }));
+    const lines = d.fewest(about, named).filter((line) => line.total);
     const sums = starts.map((_, at) => lines.reduce((sum, line) => sum + line.values[at], 0));
     const total = sums.reduce((sum, value) => sum + value, 0);
     const title = `${about.title}, ${d.label(key)}: ${d.number(total)} ${about.unit} in ${weeks} weeks to ${d.day(last + 6 * d.DAY)}`;
@@ -152,7 +156,9 @@ class Calendar extends StatscacheElement {
     const { key } = this;
     if (key && about.unbounded) {
       const found = await client.key(about.name, ...key);
-      return { days: new Map(found?.days[shown] ?? []), gaps: [], oldest: found ? d.year(found.first) : shown };
+      const isOlder = found?.years.some(([year]) => year === shown) && !found.days[shown];
+      const { days = {} } = (isOlder ? await client.keyYear(about.name, shown, ...key) : found) ?? {};
+      return { days: new Map(days[shown] ?? []), gaps: [], oldest: found ? d.year(found.first) : shown };
     }
     this.need(about, "series/1d/index.json");
     const span = await client.series(about.name, "1d", start, end);

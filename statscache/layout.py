@@ -38,6 +38,7 @@ OBJECT_NAME = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
 
 _DATA = "v1/"
 _PLUGINS = "v1/plugins/"
+_KEYS = re.compile(r"v1/plugins/[^/]+/by/")
 _LONGEST_KEY = 120
 _PLAIN = re.compile(r"[a-z0-9-]+")
 _PLAIN_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -48,9 +49,15 @@ def subtree(path: str) -> str:
     return "data" if path.startswith(_DATA) and path.endswith((".json", ".csv")) else "site"
 
 
+def has_object(path: str) -> bool:
+    """Return whether the bytes of a file are published as an object too: those of all files but documents of keys."""
+    return _KEYS.match(path) is None
+
+
 def object_name(path: str, data: bytes) -> str:
-    """Return the name of the object that holds the bytes of the file at `path`."""
-    return f"{hashlib.sha256(data).hexdigest()}.{path.rsplit('.', 1)[-1]}"
+    """Return the name of the object with the bytes of the file at `path`; their digest alone where there is none."""
+    digest = hashlib.sha256(data).hexdigest()
+    return f"{digest}.{path.rsplit('.', 1)[-1]}" if has_object(path) else digest
 
 
 def object_path(name: str) -> str:
@@ -138,9 +145,14 @@ def key_document(name: str, key: Sequence[str | None]) -> str:
     return f"{keys_root(name)}/{key_name(key)}.json"
 
 
-def calendar(name: str, key: Sequence[str | None], year: str) -> str:
-    """Return the path of the calendar of one key and year."""
-    return f"{keys_root(name)}/{key_name(key)}-{year}.svg"
+def key_year(name: str, key: Sequence[str | None], year: int) -> str:
+    """Return the path of the document of an older year of one key."""
+    return f"{keys_root(name)}/{key_name(key)}/{year}.json"
+
+
+def calendar(name: str, key: Sequence[str | None]) -> str:
+    """Return the path of the calendar of one key."""
+    return f"{keys_root(name)}/{key_name(key)}.svg"
 
 
 def key_name(key: Sequence[str | None]) -> str:
@@ -197,7 +209,8 @@ PATHS: Mapping[str, str] = {
     "series": series("<name>", "<resolution>", "<period>"),
     "series-csv": series("<name>", "<resolution>", "<period>", "csv"),
     "key": f"{keys_root('<name>')}/<key>.json",
-    "calendar": f"{keys_root('<name>')}/<key>-<year>.svg",
+    "key-year": f"{keys_root('<name>')}/<key>/<year>.json",
+    "calendar": f"{keys_root('<name>')}/<key>.svg",
     "chart": document("<name>", "<plot>", "svg"),
     "manifest": manifest("<snapshot>"),
     "object": f"{OBJECTS}<xx>/<object>",

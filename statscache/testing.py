@@ -185,9 +185,10 @@ class _Untouched(Watch):
 def _render(connection: Connection, plugin: Plugin, row: positions.Position) -> dict[str, bytes]:
     objects: dict[str, bytes] = {}
     gaps = coverage.gaps(connection)
-    renderer = PluginRenderer(connection, plugin, row, journal.head(connection), gaps, objects.__setitem__, Watch())
+    end, keep = journal.head(connection), objects.__setitem__
+    renderer = PluginRenderer(connection, plugin, row, end, gaps, keep, Watch(), slow=True, force=True)
     below = f"{layout.plugin_root(plugin.name)}/"
-    rendered = renderer.render(force=True)
+    rendered = renderer.render()
     return {path.removeprefix(below): objects[entry.object] for path, entry in sorted(rendered.changed.items())}
 
 

@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url
 
 from servers import PostgreSQL
+from statscache.config import Config, DatabaseSection
+from statscache.service import Installation
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = bool(os.environ.get("CI"))
@@ -146,3 +148,12 @@ def messages_path() -> Path:
     if not path.is_file():
         pytest.skip(f"no real messages at {path}; set STATSCACHE_MESSAGES to their directory")
     return path
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """An installation of its own."""
+    config = Config(database=DatabaseSection(url=f"sqlite:///{tmp_path}/statscache.db"))
+    made = Installation(config)
+    yield made
+    made.close()

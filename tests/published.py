@@ -115,13 +115,14 @@ class Site:
         return snapshot.id
 
     def start(self, owners: int = 3) -> None:
-        """Publish twice: a first day of few messages, then a second with builds of that many owners."""
+        """Publish twice: a first day of few messages, then a second with builds of that many owners, and an old one."""
         self.take(line(EDIT, {"title": "Main"}, 0), line(BUILD, {"owner": "Ralph.B", "number": 1}, 1), b"no message")
         self.publish()
         builds = (
             line(BUILD, {"owner": f"owner-{number}", "chroot": "f42"}, 86400 + number) for number in range(owners)
         )
-        self.take(line(EDIT, {"title": "=Main"}, 90000), line(EDIT, {"title": "Main"}, 90001), *builds)
+        old = line(BUILD, {"owner": "Ralph.B"}, -3 * 366 * 86400)
+        self.take(old, line(EDIT, {"title": "=Main"}, 90000), line(EDIT, {"title": "Main"}, 90001), *builds)
         self.publish()
 
     def json(self, path: str) -> Any:

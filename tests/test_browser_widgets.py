@@ -198,12 +198,12 @@ def test_uniques_never_add_up(busy: Path, chromium: Browser, tmp_path: Path) -> 
 def test_a_person_has_parts(chromium: Browser, tmp_path: Path, site: Site) -> None:
     """The parts of a document of a key are stacked, named in the legend, and columns of the table."""
     parts = [
-        {"category": None, "total": 1, "days": {"2015": [[1438992000, 1]]}},
-        {"category": "<b>git</b>", "total": 5, "days": {"2015": [[1438992000, 2], [1439078400, 3]]}},
+        {"category": None, "total": 1, "weeks": {"2015": [[1438560000, 1]]}},
+        {"category": "<b>git</b>", "total": 5, "weeks": {"2015": [[1438560000, 5]]}},
     ]
     body = '<statscache-activity plugin="builds" key="ralph" weeks="4"></statscache-activity>'
     with elsewhere(tmp_path, site.root, body) as (page, url), Visit(chromium, [page, url]) as visit:
-        document = {"schema": "statscache/key/1", "total": 6, "first": 0, "last": 0, "days": {}, "parts": parts}
+        document = {"schema": "statscache/key/1", "total": 6, "years": [], "days": {}, "parts": parts}
         answer = {"body": orjson.dumps(document).decode(), "headers": {"Access-Control-Allow-Origin": "*"}}
         visit.page.route("**/by/ralph.json", lambda route: route.fulfill(content_type="application/json", **answer))
         visit.open(page)
@@ -217,6 +217,18 @@ def test_a_person_has_parts(chromium: Browser, tmp_path: Path, site: Site) -> No
             "Week of 2015-08-03: 1 unknown",
         ]
         assert not visit.problems
+
+
+def test_older_years_of_a_key_are_fetched_where_they_are_shown(site: Site, chromium: Browser, tmp_path: Path) -> None:
+    """A calendar of one of them, and weeks that reach back so far; others ask for the key's own document alone."""
+    body = """<statscache-calendar plugin="builds" key='["Ralph.B", null]' year="2012"></statscache-calendar>
+    <statscache-activity plugin="builds" key='["Ralph.B", null]' weeks="300"></statscache-activity>
+    <statscache-activity plugin="builds" key='["Ralph.B", null]'></statscache-activity>"""
+    with visiting(chromium, tmp_path, site, body) as page:
+        calendar, long, year = texts(page)
+        assert re.search(r"1 \w+ in 2012", calendar)
+        assert re.search(r"2 \w+ in 300 weeks", long)
+        assert re.search(r"1 \w+ in 52 weeks", year)
 
 
 def test_an_element_that_has_nothing_to_show_says_why(site: Site, chromium: Browser, tmp_path: Path) -> None:
@@ -347,7 +359,7 @@ def test_the_client_in_a_browser(site: Site, chromium: Browser, tmp_path: Path) 
             const path = await keyPath(["x".repeat(300)]);
             return [new Client().base, known.total, unknown, span.rows.length, path.length];
         }"""
-        assert visit.page.evaluate(program, url) == [url, 1, None, 3, 113]
+        assert visit.page.evaluate(program, url) == [url, 2, None, 3, 113]
         preflights: list[str] = []
         visit.page.on("request", lambda request: preflights.append(request.method))
         polling = """async (url) => {

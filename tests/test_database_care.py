@@ -123,6 +123,8 @@ DAMAGES = {
     "DELETE FROM key_quarter WHERE key = (SELECT MIN(key) FROM key_quarter)": "the days of a key do not add up to its",
     "UPDATE key SET parts = (SELECT k.parts FROM key k WHERE k.plugin = key.plugin AND k.total <> key.total LIMIT 1)"
     " WHERE parts IS NOT NULL": "the parts of a key do not add up to its total",
+    "UPDATE key SET years = (SELECT k.years FROM key k WHERE k.plugin = key.plugin AND k.total <> key.total LIMIT 1)"
+    " WHERE years IS NOT NULL": "the years of a key do not add up to its total",
     "DELETE FROM part": "the parts of a key do not add up to its total",
     "DELETE FROM member_set WHERE width = 604800": "the members of a bucket are not as many as its number",
     "UPDATE member_set SET data = (SELECT data FROM key_quarter LIMIT 1)": "the members of a bucket are not as many as",

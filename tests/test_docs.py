@@ -76,6 +76,7 @@ class Builds(Counter):
     topics = ("copr.build.end",)
     people = True
     unbounded = True
+    calendars = True
 
     def observe(self, message: Message) -> Iterator[tuple[str, str | None]]:
         """Count the build for its owner."""
@@ -185,6 +186,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = [envelope(COPR, body, hours * 3600 + second) for second, body in enumerate(bodies)]
         lines += [envelope("org.fedoraproject.prod.wiki.article.edit", {"title": "Main"}, hours * 3600 + 5), b"no"]
         installation.ingest.take(Delivery("fedmsg", lines, connected=testing.NOON + hours * 3600))
+    years_ago = envelope(COPR, {"owner": "toshio", "chroot": "rawhide"}, -3 * 366 * 86400)
+    installation.ingest.take(Delivery("archive", [years_ago]))
     with installation.database.writing() as connection:
         # As if these had been added after old messages were removed.
         connection.execute(update(plugin).values(complete_from=testing.NOON))
@@ -478,7 +481,7 @@ def fields(value: Mapping[str, Any], prefix: str, plugin: type[Plugin]) -> Itera
             path = "rows[].<field>"
         elif prefix == "parts[]." and name == getattr(plugin, "breakdown", None):
             path = "parts[].<breakdown>"
-        elif prefix.endswith(("entries.", "days.")):
+        elif prefix.endswith(("entries.", "days.", "weeks.")):
             path = f"{prefix}{'<entry>' if prefix == 'entries.' else '<year>'}"
         if isinstance(item, dict):
             yield from fields(item, f"{path}.", plugin)

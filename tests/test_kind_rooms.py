@@ -148,7 +148,8 @@ class PeakKind(Kind):
     def merge(self, state: State, reduced: dict[Any, int]) -> set[Dirty]:
         """Keep the greatest."""
         rows = [
-            (state.plugin, keys.digest(name), keys.stored(name), value, 0, 0, None) for name, value in reduced.items()
+            (state.plugin, keys.digest(name), keys.stored(name), value, 0, 0, None, None)
+            for name, value in reduced.items()
         ]
         greatest = func.max if state.connection.dialect.name == "sqlite" else func.greatest
         Upsert(key, lambda table, new: {"total": greatest(table.c.total, new.total)})(state.connection, rows)

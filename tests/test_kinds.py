@@ -201,7 +201,7 @@ def test_the_spans_that_moved_last_are_shown() -> None:
 
 
 def test_the_parts_of_a_key_add_up_to_it() -> None:
-    """Each part has its total and days, null first; the key has their sums."""
+    """Each part has its total and weeks, null first; the key has their sums by day."""
     documents = testing.run(
         Baskets,
         [
@@ -211,9 +211,9 @@ def test_the_parts_of_a_key_add_up_to_it() -> None:
     )  # fmt: skip
     document = documents["by/ann.json"]
     assert document["parts"] == [
-        {"thing": None, "total": 5, "days": {"2015": [[MIDNIGHT, 5]]}},
-        {"thing": "", "total": 1, "days": {"2015": [[MIDNIGHT, 1]]}},
-        {"thing": "hat", "total": 5, "days": {"2015": [[MIDNIGHT, 2], [MIDNIGHT + DAY, 3]]}},
+        {"thing": None, "total": 5, "weeks": {"2015": [[MIDNIGHT - 5 * DAY, 5]]}},
+        {"thing": "", "total": 1, "weeks": {"2015": [[MIDNIGHT - 5 * DAY, 1]]}},
+        {"thing": "hat", "total": 5, "weeks": {"2015": [[MIDNIGHT - 5 * DAY, 5]]}},
     ]
     assert document["days"] == {"2015": [[MIDNIGHT, 8], [MIDNIGHT + DAY, 3]]}
     assert document["total"] == 11

@@ -68,7 +68,8 @@ BUILT = [
         {"name": "volume", "resolution": "1d", "period": "2015"},
     ),
     (layout.key_document("edits", KEY), "key", {"name": "edits", "key": "_52alph.__"}),
-    (layout.calendar("edits", KEY, "2015"), "calendar", {"name": "edits", "key": "_52alph.__", "year": "2015"}),
+    (layout.key_year("edits", KEY, 2013), "key-year", {"name": "edits", "key": "_52alph.__", "year": "2013"}),
+    (layout.calendar("edits", KEY), "calendar", {"name": "edits", "key": "_52alph.__"}),
     (layout.page("volume"), "page", {"name": "volume"}),
     (layout.doc_page("adr/0001-libraries"), "documentation", {"page": "adr/0001-libraries/index.html"}),
     (layout.manifest("ab" * 32), "manifest", {"snapshot": "ab" * 32}),
@@ -82,7 +83,7 @@ def test_a_path_is_recognised(path: str, kind: str, parts: dict[str, str]) -> No
     assert layout.match(path) == (kind, parts)
 
 
-@pytest.mark.parametrize("path", ["", "v1/", "v1/plugins/volume", "v1/plugins/volume/by/a/b.json", "v2/index.json"])
+@pytest.mark.parametrize("path", ["", "v1/", "v1/plugins/volume", "v1/plugins/volume/by/a/b/c.json", "v2/index.json"])
 def test_other_paths_are_not_recognised(path: str) -> None:
     """A path that the format does not have is not taken for one that it has."""
     assert layout.match(path) is None

@@ -28,8 +28,8 @@ def act(who: str, category: str = "wiki", day: int = 0, number: int = 0) -> Mess
     return testing.message(f"org.fedoraproject.prod.{topic}", {field: who}, timestamp=at)
 
 
-def test_a_person_has_days_by_year_and_category() -> None:
-    """What a profile widget loads: total, days, first and last, and the same in each category."""
+def test_a_person_has_days_by_year_and_weeks_by_category() -> None:
+    """What a profile widget loads: totals, days, first and last, and the weeks in each category."""
     messages = [
         act("ralph"),
         act("ralph", "git"),
@@ -45,10 +45,11 @@ def test_a_person_has_days_by_year_and_category() -> None:
         "total": 5,
         "first": MONDAY,
         "last": MONDAY + 200 * DAY,
+        "years": [[2015, 4], [2016, 1]],
         "days": {"2015": [[MONDAY, 2], [MONDAY + 2 * DAY, 2]], "2016": [[MONDAY + 200 * DAY, 1]]},
         "parts": [
-            {"category": "git", "total": 3, "days": {"2015": [[MONDAY, 1], [MONDAY + 2 * DAY, 2]]}},
-            {"category": "wiki", "total": 2, "days": {"2015": [[MONDAY, 1]], "2016": [[MONDAY + 200 * DAY, 1]]}},
+            {"category": "git", "total": 3, "weeks": {"2015": [[MONDAY, 3]]}},
+            {"category": "wiki", "total": 2, "weeks": {"2015": [[MONDAY, 1]], "2016": [[MONDAY + 196 * DAY, 1]]}},
         ],
     }
 

@@ -9,7 +9,7 @@ from statscache.message import Message
 from statscache.parsing import parse
 from statscache.service.installation import Installation
 from statscache_plugins.agents import BOTS
-from statscache_plugins.volume import VolumeByAgent, VolumeByKindOfAgent, VolumeByRelease
+from statscache_plugins.volume import VolumeByBot, VolumeByKindOfAgent, VolumeByRelease
 
 TAG = "org.fedoraproject.prod.buildsys.tag"
 
@@ -31,12 +31,10 @@ def test_messages_count_for_the_release_that_they_name() -> None:
     assert totals(testing.run(VolumeByRelease, messages), "release") == {"epel9": 1, "f45": 2}
 
 
-def test_messages_count_for_who_acted() -> None:
-    """Who is merely concerned does not count, and rows tell people from bots."""
-    documents = testing.run(VolumeByAgent, [tagged("ralph"), tagged("bodhi"), tagged("bodhi", number=1), tagged(None)])
-    rows = documents["latest.json"]["rows"]
-    assert [(row["agent"], row["total"], row["bot"]) for row in rows] == [("bodhi", 2, True), ("ralph", 1, False)]
-    assert documents["by/ralph.json"]["total"] == 1
+def test_messages_count_for_the_bot_that_acted() -> None:
+    """What people do does not count, nor what a bot is merely concerned by."""
+    messages = [tagged("ralph"), tagged("bodhi"), tagged("bodhi", number=1), tagged("koschei"), tagged(None)]
+    assert totals(testing.run(VolumeByBot, messages), "bot") == {"bodhi": 2, "koschei": 1}
 
 
 def test_messages_count_as_a_persons_a_bots_or_nobodys() -> None:
@@ -51,7 +49,7 @@ def test_the_list_of_bots_is_a_setting() -> None:
     documents = testing.run(VolumeByKindOfAgent({"bots": ["ralph"]}), messages)
     assert totals(documents, "kind") == {"bot": 1, "person": 1}
     assert "bodhi" in BOTS
-    assert VolumeByAgent({"bots": ["b", "a", "a"]}).settings == VolumeByAgent({"bots": ["a", "b"]}).settings
+    assert VolumeByBot({"bots": ["b", "a", "a"]}).settings == VolumeByBot({"bots": ["a", "b"]}).settings
 
 
 @pytest.mark.parametrize("wrong", ["bodhi", {"bodhi": True}, ["bodhi", 5], None])
@@ -72,7 +70,7 @@ def test_the_list_of_bots_is_configured_in_one_place(tmp_path: Path) -> None:
         enabled = ["volume*"]
         [plugins.shared]
         bots = ["koschei"]
-        [plugins.settings.volume-by-agent]
+        [plugins.settings.volume-by-bot]
         bots = []
         """
     )
@@ -80,7 +78,7 @@ def test_the_list_of_bots_is_configured_in_one_place(tmp_path: Path) -> None:
     settings = {plugin.name: plugin.settings for plugin in installation.registry}
     installation.close()
     assert settings["volume-by-kind-of-agent"] == {"bots": {"koschei"}}
-    assert settings["volume-by-agent"] == {"bots": set()}
+    assert settings["volume-by-bot"] == {"bots": set()}
     assert settings["volume"] == {}
 
 

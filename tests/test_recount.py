@@ -73,19 +73,25 @@ class Count:
                     del periods[label]
         return dict(periods)
 
-    def by_key(self) -> dict[tuple[str | None, ...], dict[str, object]]:
-        """Return what is published of each key."""
+    def by_key(self) -> dict[tuple[tuple[str | None, ...], int | None], dict[str, object]]:
+        """Return what is published of each key, and of each of its years but the last two, by key and year."""
         found: dict[tuple[str | None, ...], list[int]] = defaultdict(list)
         for key, time in self.pairs:
             found[key].append(time)
-        documents: dict[tuple[str | None, ...], dict[str, object]] = {}
+        documents: dict[tuple[tuple[str | None, ...], int | None], dict[str, object]] = {}
         for key, times in found.items():
-            days: dict[str, list[list[int]]] = defaultdict(list)
+            days: dict[int, list[list[int]]] = defaultdict(list)
             for start, value in sorted(Counts(time - time % 86400 for time in times).items()):
-                days[str(datetime.fromtimestamp(start, UTC).year)].append([start, value])
-            documents[key] = {
-                "total": len(times), "first": min(times), "last": max(times), "days": days, "through": max(times),
+                days[datetime.fromtimestamp(start, UTC).year].append([start, value])
+            totals = {year: sum(value for _, value in of) for year, of in days.items()}
+            recent = {str(year): of for year, of in days.items() if year >= max(days) - 1}
+            documents[key, None] = {
+                "total": len(times), "first": min(times), "last": max(times), "through": max(times),
+                "years": [[year, total] for year, total in totals.items()], "days": recent,
             }  # fmt: skip
+            for year, of in days.items():
+                if str(year) not in recent:
+                    documents[key, year] = {"total": totals[year], "days": {str(year): of}, "through": of[-1][0]}
         return documents
 
 
@@ -145,11 +151,15 @@ def compare(site: Site, count: dict[str, Count]) -> None:
         names, *cells = read_csv(files[f"{root}/latest.csv"])
         assert cells == [[cell(row[name]) for name in names] for row in expected]
         if cls.unbounded:
-            documents = {
-                tuple(document["key"]): {name: document[name] for name in ("total", "first", "last", "days", "through")}
-                for path, data in files.items()
-                if path.startswith(f"{root}/by/") and path.endswith(".json") and (document := json.loads(data))
-            }
+            documents = {}
+            for path, data in files.items():
+                if path.startswith(f"{root}/by/") and path.endswith(".json"):
+                    document = json.loads(data)
+                    assert document.pop("plugin") == cls.name
+                    year = document.pop("year", None)
+                    kind = document.pop("schema")
+                    assert kind == ("statscache/key/1" if year is None else "statscache/key-year/1")
+                    documents[tuple(document.pop("key")), year] = document
             assert documents == mine.by_key()
             continue
         for resolution in WIDTH:
@@ -198,7 +208,8 @@ def test_real_messages_are_counted_as_by_hand(
 def test_simulated_messages_are_counted_as_by_hand(databases: Databases, tmp_path: Path) -> None:
     """So are a day and a half around the turn of a month and of a year, delivered in any order, with gaps between."""
     start = 1451520000  # 2015-12-31T00:00:00Z
-    windows = ((start - 100 * 86400, 7200), (start - 3 * 86400, 3600), (start + 79200, 21600))
+    days = (-800, -450, -100, -3)
+    windows = (*((start + day * 86400, 5400) for day in days), (start + 79200, 21600))
     lines = [
         raw
         for begin, length in windows

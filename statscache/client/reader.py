@@ -5,18 +5,18 @@ import warnings
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from statscache import layout, signatures
 from statscache.client import shapes
 from statscache.client.caches import Cache, DirectoryCache, MemoryCache
 from statscache.client.fetching import Damaged, Fetcher, Missing
-from statscache.client.pinned import Pinned, Span, parsed
+from statscache.client.pinned import Pinned, Replaced, Span, parsed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-    from statscache.schemas import Index, Key, Latest, PluginDocument
+    from statscache.schemas import Index, Key, KeyYear, Latest, PluginDocument
 
 LARGEST = 16 * 1024 * 1024
 """Bytes beyond which no file is read."""
@@ -29,6 +29,10 @@ _T = TypeVar("_T")
 
 class Late(UserWarning):
     """The site should have renewed its index by now: what was read may be old, or kept back by somebody in between."""
+
+
+class OtherGeneration(UserWarning):
+    """The document of a key is not that of the snapshot that the index names, but newer or, from a cache, older."""
 
 
 class Client:
@@ -121,17 +125,52 @@ class Client:
     def key(self, plugin: str, *key: str | None) -> "Key | None":
         """Return what is published of one key of an unbounded plugin; None if nothing is: it never occurred.
 
+        While a publication is under way, and where a cache keeps a file for a minute, the document may be of another
+        generation than the index, with its own `through`. It comes with the warning `OtherGeneration` then; with keys,
+        it is refused instead.
+
         Args:
             plugin: Name of the plugin.
             key: Text or None for each dimension, in order.
 
         Raises:
             NotPublished: There is no such plugin, it has no documents of keys, or its keys have other dimensions.
+            Replaced: The document is not that of the signed index: try again in a minute.
             Unreachable: As for `discover`.
             Damaged: As for `discover`.
             BadSignature: As for `discover`.
         """
-        return self._read(lambda pinned: pinned.key(plugin, *key))
+        return cast("Key | None", self._read_of_key("key", plugin, key, layout.key_document(plugin, key)))
+
+    def _read_of_key(self, schema: str, plugin: str, key: Sequence[str | None], path: str) -> Any:
+        try:
+            return self._read(lambda pinned: pinned.of_key(schema, plugin, key, path))
+        except Replaced:
+            if self._keys:
+                raise
+        about = f"{path} is of another generation than the index"
+        warnings.warn(f"{about}: a publication is under way, or a cache keeps it", OtherGeneration, stacklevel=3)
+        return self._read(lambda pinned: pinned.of_key(schema, plugin, key, path, any_generation=True))
+
+    def key_year(self, plugin: str, year: int, *key: str | None) -> "KeyYear | None":
+        """Return what is published of an older year of one key; None if it has no event in it, or the year is recent.
+
+        The years of a key are listed in its document, which has the days of the recent ones itself.
+
+        Args:
+            plugin: Name of the plugin.
+            year: The calendar year.
+            key: Text or None for each dimension, in order.
+
+        Raises:
+            NotPublished: There is no such plugin, it has no documents of keys, or its keys have other dimensions.
+            Unreachable: As for `discover`.
+            Replaced: As for `key`.
+            Damaged: As for `discover`.
+            BadSignature: As for `discover`.
+        """
+        path = layout.key_year(plugin, key, year)
+        return cast("KeyYear | None", self._read_of_key("key-year", plugin, key, path))
 
     def _read(self, read: Callable[["Pinned"], _T]) -> _T:
         index = self._discover(fresh=False)

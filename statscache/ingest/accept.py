@@ -32,7 +32,7 @@ def accept(
     new = reduction.new
     accepted = int(new.sum())
     outcome = Outcome(
-        read=len(delivery.lines),
+        read=batch.read,
         accepted=accepted,
         known=len(new) - accepted,
         conflicts=reduction.conflicts,

@@ -189,4 +189,4 @@ def _start_over(database: Database, plugin: Plugin) -> None:
             _log.info("plugin %s is rebuilt: the journal has lost messages that it had not folded", plugin.name)
             reset(connection, plugin, row)
             # The gate takes it for another version, so that the loss of rows is explained.
-            positions.save_rendered(connection, row, row.rendered_through, None)
+            positions.render_all(connection, row)

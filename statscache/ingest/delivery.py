@@ -1,7 +1,8 @@
 """What a source delivers, and how its lines were disposed of."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,7 +11,8 @@ class Delivery:
 
     Attributes:
         source: Name of the source, such as `fedmsg` or the path of an archive.
-        lines: Messages, one JSON document each.
+        lines: Messages, one JSON document each. They are read once, a few at a time, and again only if the database
+            refuses one of them or somebody is forgotten meanwhile: they need not stay in memory.
         offset: Bytes of an archive that have been read when these lines are accepted; 0 for other sources.
         connected: Since when the connection to a live source has been unbroken, in seconds since 1970 UTC by this
             machine's clock. What the source sent between its previous lines and then is missing, and becomes a gap.
@@ -20,11 +22,27 @@ class Delivery:
     """
 
     source: str
-    lines: Sequence[bytes]
+    lines: Iterable[bytes]
     offset: int = 0
     connected: int | None = None
     oversize: Sequence[tuple[bytes, str]] = ()
     held: Sequence[int] = ()
+
+    @staticmethod
+    def joined(deliveries: "Sequence[Delivery]") -> "Delivery":
+        """Return what a source that can be read again delivered one after the other, as one delivery."""
+        oversize = [line for delivery in deliveries for line in delivery.oversize]
+        return replace(deliveries[-1], lines=_Chain([delivery.lines for delivery in deliveries]), oversize=oversize)
+
+
+class _Chain:
+    """Lines of several deliveries, one behind the other, which can be read as often as theirs."""
+
+    def __init__(self, parts: Sequence[Iterable[bytes]]) -> None:
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        return chain.from_iterable(self._parts)
 
 
 @dataclass(slots=True)

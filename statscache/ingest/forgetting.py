@@ -225,7 +225,7 @@ class Forgetting:
 
     def _render_anew(self, connection: Connection, row: Position) -> None:
         # The gate takes it for another version, whatever becomes of the rows.
-        positions.save_rendered(connection, row, row.rendered_through, None)
+        positions.render_all(connection, row)
 
     def _forget_rows(self, connection: Connection, plugin: Plugin, row: Position) -> None:
         """Have an author's rows forget the person; a plugin that cannot do so folds the journal again."""

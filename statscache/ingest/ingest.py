@@ -5,7 +5,7 @@ writes it to the journal, `fold` merges the sums. The last three are one transac
 """
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -122,23 +122,24 @@ class Ingest:
         except _UNAVAILABLE:
             raise
         except Exception as error:
-            if len(delivery.lines) > 1:
-                return self._take_halves(delivery)
-            if not delivery.lines:
+            lines = [*delivery.lines]
+            if len(lines) > 1:
+                return self._take_halves(delivery, lines)
+            if not lines:
                 raise
             _log.exception("the database refused a message, which is quarantined")
-            refused = (delivery.lines[0], f"the database refused it: {type(error).__name__}: {error}")
+            refused = (lines[0], f"the database refused it: {type(error).__name__}: {error}")
         outcome = self.take(replace(delivery, lines=(), oversize=[*delivery.oversize, refused]))
         outcome.read += 1
         return outcome
 
-    def _take_halves(self, delivery: Delivery) -> Outcome:
-        middle = len(delivery.lines) // 2
+    def _take_halves(self, delivery: Delivery, lines: Sequence[bytes]) -> Outcome:
+        middle = len(lines) // 2
         with self.database.reading() as connection:
             row = sources.load(connection, delivery.source)
         # What was read is complete only with the second half.
         offset = row.offset if row else 0
-        lines, held = delivery.lines, delivery.held
+        held = delivery.held
         outcome = self.take(replace(delivery, lines=lines[:middle], held=held[:middle], offset=offset, oversize=()))
         outcome += self.take(replace(delivery, lines=lines[middle:], held=held[middle:]))
         return outcome

@@ -20,7 +20,7 @@ from statscache.store.records import Records
 SLICE = 64
 """Messages that are parsed, and handed to the columns, at once."""
 
-_CACHED_VALUES = 50_000
+_CACHED_VALUES = 20_000
 _CACHED_LENGTH = 300
 
 Answers = dict[Value, Sequence[Any]]
@@ -47,6 +47,22 @@ class Observed:
     messages: int = 0
     seconds: float = 0.0
     candidates: np.ndarray | None = None
+
+    @staticmethod
+    def joined(parts: "Sequence[tuple[int, Observed]]") -> "Observed":
+        """Return what one plugin made of batches that become one, each given with the index of its first message."""
+        trailing = 0
+        for _, part in parts:
+            trailing = part.trailing_failures + (trailing if part.trailing_failures == part.messages else 0)
+        kept = [part.candidates + first for first, part in parts if part.candidates is not None]
+        return Observed(
+            yields=Yields.joined([(first, part.yields) for first, part in parts]),
+            failures=[(first + index, error) for first, part in parts for index, error in part.failures],
+            trailing_failures=trailing,
+            messages=sum(part.messages for _, part in parts),
+            seconds=sum(part.seconds for _, part in parts),
+            candidates=np.concatenate(kept) if kept else None,
+        )
 
 
 class Observer:

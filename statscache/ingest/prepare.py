@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import accumulate, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -54,6 +55,7 @@ class Batch:
         malformed: Bytes and reason of each malformed line.
         held: Digest, due time and bytes of each message of the future.
         foreign: Number of messages of other environments, and of statscache's own.
+        read: Number of lines, those that were too long left out.
         rewrites: The journal's number of rewrites when the list of the forgotten was read.
     """
 
@@ -64,7 +66,28 @@ class Batch:
     malformed: Sequence[tuple[bytes, str]]
     held: Sequence[tuple[int, int, bytes]]
     foreign: int
+    read: int
     rewrites: int
+
+    @staticmethod
+    def joined(batches: "Sequence[Batch]") -> "Batch":
+        """Return the batch of several deliveries, one behind the other."""
+        starts = accumulate((len(batch.times) for batch in batches), initial=0)
+        # A batch without messages has not even asked the plugins that observe by value.
+        parts = [(start, batch.observed) for start, batch in zip(starts, batches, strict=False) if len(batch.times)]
+        names = set(parts[0][1]).intersection(*(observed for _, observed in parts)) if parts else ()
+        return Batch(
+            records=Records.joined(batch.records for batch in batches),
+            identities=Identities.joined([batch.identities for batch in batches]),
+            times=np.concatenate([batch.times for batch in batches]),
+            observed={name: Observed.joined([(start, observed[name]) for start, observed in parts]) for name in names},
+            malformed=[line for batch in batches for line in batch.malformed],
+            held=[line for batch in batches for line in batch.held],
+            foreign=sum(batch.foreign for batch in batches),
+            read=sum(batch.read for batch in batches),
+            # If somebody was forgotten in between, this is not what the journal says, and all is prepared again.
+            rewrites=min(batch.rewrites for batch in batches),
+        )
 
 
 @dataclass(slots=True)
@@ -77,6 +100,7 @@ class _Draft:
     malformed: list[tuple[bytes, str]] = field(default_factory=list)
     held: list[tuple[int, int, bytes]] = field(default_factory=list)
     foreign: int = 0
+    read: int = 0
 
 
 class _Route(NamedTuple):
@@ -127,8 +151,9 @@ class Preparer:
         observers = {plugin: Observer(plugin) for plugin in self._one_by_one if plugin.name not in self._suspended}
         latest = int(time.time()) + TOLERANCE
         with gc_paused(), self._watch.observing():
-            for start in range(0, len(delivery.lines), SLICE):
-                self._parse(draft, observers, delivery.lines[start : start + SLICE], latest)
+            lines = iter(delivery.lines)
+            while part := [*islice(lines, SLICE)]:
+                self._parse(draft, observers, part, latest)
             draft.records.close()
             observed = {plugin.name: observer.observed() for plugin, observer in observers.items()}
             observed |= self._observe_columns(draft.columns)
@@ -146,6 +171,7 @@ class Preparer:
             malformed=malformed,
             held=draft.held,
             foreign=draft.foreign,
+            read=draft.read,
             rewrites=self.suppression.rewrites,
         )
 
@@ -158,6 +184,7 @@ class Preparer:
         topics: list[str] = []
         derived: list[Derived] = []
         forgetting = bool(self.suppression)
+        draft.read += len(lines)
         for raw in lines:
             try:
                 message = parse(raw)

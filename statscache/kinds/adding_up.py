@@ -6,7 +6,7 @@ import numpy as np
 from sqlalchemy import Connection, Table, select
 
 from statscache.kinds import days as filed
-from statscache.kinds import member_sets, parts
+from statscache.kinds import member_sets, parts, years
 from statscache.kinds.packed import Whole
 from statscache.kinds.tables import bucket, key, key_quarter, member_set
 from statscache.store.schema import plugin
@@ -39,6 +39,16 @@ def parts_of_keys(connection: Connection) -> str | None:
         return not named or (all(named) and _add_up(connection, number, totals(number)))
 
     return _first(connection, key, hold)
+
+
+def years_of_keys(connection: Connection) -> str | None:
+    """Return the name of a plugin of whose keys the years do not add up to the total; None if there is none."""
+
+    def totals(number: int) -> Adds:
+        for portion in years.of_all_keys(connection, number):
+            yield portion.key, portion.total
+
+    return _first(connection, key_quarter, lambda number: _add_up(connection, number, totals(number)))
 
 
 def members(connection: Connection) -> str | None:

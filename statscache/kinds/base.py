@@ -7,7 +7,7 @@ kinds. All that it stores must be a commutative merge: the state is a function o
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from sqlalchemy import Connection, Table, delete
 
@@ -22,6 +22,9 @@ from statscache.scrubbing import occurs, texts
 from statscache.store.invariants import Invariant
 from statscache.timeline import Resolution
 from statscache.windows import Window
+
+if TYPE_CHECKING:
+    from statscache.store.changed_keys import Keys
 
 
 class Statistic(Protocol):
@@ -66,31 +69,57 @@ class State:
     newest: int | None = None
 
 
-Days = dict[str, list[tuple[int, int]]]
-"""Start of the day in seconds since 1970 UTC and value, oldest first, by year."""
+Times = list[tuple[int, int]]
+"""Start of a day, or Monday of a week, in seconds since 1970 UTC, and value; oldest first."""
+
+ByYear = dict[str, Times]
+"""The same by calendar year."""
 
 
 class KeyPart(NamedTuple):
-    """What is published of one part of a key's numbers, of a plugin that divides them."""
+    """One part of a key's numbers, of a plugin that divides them: its sum, and its weeks.
+
+    A week that two years share is in both, each time with the days of that year.
+    """
 
     name: str | None
     total: int
-    days: Days
+    weeks: ByYear
+
+
+class KeyYear(NamedTuple):
+    """What is published of an older year of a key; sums are those of the year."""
+
+    year: int
+    total: int
+    days: Times
+    parts: list[KeyPart]
 
 
 class KeyDocument(NamedTuple):
     """What is published of one key of an unbounded plugin; times in seconds since 1970 UTC.
 
-    `parts` is None where the plugin does not divide its numbers; else `part` is the field of a part's name.
+    Attributes:
+        key: The key.
+        total: The sum of everything.
+        first: Timestamp of the oldest message that counted.
+        last: Timestamp of the newest.
+        years: Each year with a day, and its sum, oldest first.
+        days: The days of the recent years: that of the newest day, and the one before.
+        part: The field of a part's name; None where the plugin does not divide its numbers.
+        parts: The parts, null first, with the weeks of the recent years.
+        older: The older years that may have changed.
     """
 
     key: Key
     total: int
     first: int
     last: int
-    days: Days
+    years: list[tuple[int, int]]
+    days: ByYear
     part: str | None = None
-    parts: list[KeyPart] | None = None
+    parts: Sequence[KeyPart] = ()
+    older: Sequence[KeyYear] = ()
 
 
 class Extent(NamedTuple):
@@ -213,13 +242,9 @@ class Kind(ABC):
         """Return the start of one bucket in each period that has a row, oldest first."""
         return []
 
-    def key_documents(self, state: State, digests: Sequence[int]) -> Iterator[KeyDocument]:
-        """Yield what is published of each of these keys that exists."""
+    def key_documents(self, state: State, changed: "Keys | None") -> Iterator[KeyDocument]:
+        """Yield what is published of keys, given these and the years of each that changed; None means everything."""
         return iter(())
-
-    def all_keys(self, state: State) -> list[int]:
-        """Return the digests of all keys that have a document of their own."""
-        return []
 
     # For people.
 

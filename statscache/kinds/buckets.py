@@ -31,6 +31,7 @@ def _adding_keys(least: Callable[..., Any], greatest: Callable[..., Any]) -> Ups
             "first": least(table.c.first, new.first),
             "last": greatest(table.c.last, new.last),
             "parts": new.parts,
+            "years": new.years,
         },
     )
 
@@ -42,11 +43,16 @@ _add_keys = {
 
 
 def add_keys(
-    state: State, new: "Sums | Sightings", totals: Sequence[int], parts: Sequence[bytes] | None = None
+    state: State,
+    new: "Sums | Sightings",
+    totals: Sequence[int],
+    parts: Sequence[bytes] | None = None,
+    years: Sequence[bytes] | None = None,
 ) -> None:
-    """Add totals to the keys of a batch, widen their times, and store what they now have of parts, if they have any."""
+    """Add totals to the keys of a batch, widen their times, and store their new columns `parts` and `years`, if any."""
     columns = new.keys.tolist(), new.stored, totals, new.first.tolist(), new.last.tolist()
-    rows = zip(repeat(state.plugin), *columns, repeat(None) if parts is None else parts)
+    packed = (repeat(None) if column is None else column for column in (parts, years))
+    rows = zip(repeat(state.plugin), *columns, *packed)
     _add_keys[state.connection.dialect.name](state.connection, sorted(rows))
 
 

@@ -34,6 +34,12 @@ def _parts(connection: Connection) -> str | None:
     return adding_up.parts_of_keys(connection)
 
 
+def _years(connection: Connection) -> str | None:
+    from statscache.kinds import adding_up
+
+    return adding_up.years_of_keys(connection)
+
+
 def _members(connection: Connection) -> str | None:
     from statscache.kinds import adding_up
 
@@ -42,6 +48,7 @@ def _members(connection: Connection) -> str | None:
 
 DAYS_ADD_UP = Invariant("the days of a key do not add up to its total", _days, REBUILD)
 PARTS_ADD_UP = Invariant("the parts of a key do not add up to its total", _parts, REBUILD)
+YEARS_ADD_UP = Invariant("the years of a key do not add up to its total", _years, REBUILD)
 MEMBERS_ARE_COUNTED = Invariant("the members of a bucket are not as many as its number", _members, REBUILD)
 
 ADDING_UP = (

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Select, delete, func, select
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, leaders
 from statscache.kinds.base import Dirty, Extent, Kind, State, Statistic
-from statscache.kinds.consistency import ADDING_UP, DAYS_ADD_UP, KEY_HAS_PLUGIN, PARTS_ADD_UP, has_key
+from statscache.kinds.consistency import ADDING_UP, DAYS_ADD_UP, KEY_HAS_PLUGIN, PARTS_ADD_UP, YEARS_ADD_UP, has_key
 from statscache.kinds.presentation import Column, Row, first_counted
 from statscache.kinds.reduced import Sums
 from statscache.kinds.search import StoredKeys
@@ -26,7 +26,7 @@ from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution
 from statscache.windows import LAST_7D, LAST_24H, LAST_30D, Window
 
 _LARGEST = 2**53
-_CACHED_KEYS = 100_000
+_CACHED_KEYS = 20_000
 
 
 TOTAL = Column("total", "Total", words="in all")
@@ -52,7 +52,14 @@ class CounterKind(Kind):
     ordered_by = TOTAL.name
     tables = (key, bucket, key_quarter, part_table)
     searched = (StoredKeys(part_table, "name"),)
-    invariants = (KEY_HAS_PLUGIN, *map(has_key, (bucket, key_quarter)), *ADDING_UP, DAYS_ADD_UP, PARTS_ADD_UP)
+    invariants = (
+        KEY_HAS_PLUGIN,
+        *map(has_key, (bucket, key_quarter)),
+        *ADDING_UP,
+        DAYS_ADD_UP,
+        PARTS_ADD_UP,
+        YEARS_ADD_UP,
+    )
     takes_depends_on = True
     plugin: Counting
 

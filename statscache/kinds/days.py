@@ -28,6 +28,7 @@ BEGINNING, END = -(2**40), 2**40
 """Seconds since 1970 UTC that no timestamp reaches, on either side."""
 
 _MONTHS = 3
+_QUARTERS = 4
 _ROWS_AT_ONCE = 5_000
 
 _lookup = Lookup(key_quarter, "key", "data")
@@ -67,7 +68,7 @@ def quarter_start(quarter: int) -> int:
 
 def year_of(quarter: Whole) -> Whole:
     """Return the calendar years in which quarters lie."""
-    return quarter // (12 // _MONTHS) + 1970
+    return quarter // _QUARTERS + 1970
 
 
 def add(connection: Connection, plugin: int, new: Days) -> tuple[Whole, Whole]:
@@ -113,6 +114,24 @@ def of_keys(connection: Connection, plugin: int, keys: Sequence[int], start: int
     for quarter in quarters(connection, plugin, start, end):
         rows = _lookup(connection, (plugin, quarter), keys)
         found.append(_unpacked(rows, quarter, start, end))
+    return _joined(found)
+
+
+def of_years(connection: Connection, plugin: int, keys: Whole, years: Whole) -> Days:
+    """Return the days of keys in calendar years, in no order; it reads the quarters of these years alone.
+
+    Args:
+        connection: The transaction.
+        plugin: The number of the plugin.
+        keys: Digests of keys, one for each year.
+        years: The calendar years.
+    """
+    found = [_none()]
+    for year in np.unique(years).tolist():
+        wanted = np.sort(keys[years == year]).tolist()
+        first = (year - 1970) * _QUARTERS
+        for quarter in range(first, first + _QUARTERS):
+            found.append(_unpacked(_lookup(connection, (plugin, quarter), wanted), quarter, BEGINNING, END))
     return _joined(found)
 
 

@@ -40,7 +40,7 @@ def load(data: bytes) -> Key:
     return tuple(parts)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=8_192)
 def digest(key: Key) -> int:
     """Return the 64 bits by which tables refer to a key."""
     return canonical.digest64(stored(key))

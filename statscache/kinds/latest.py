@@ -92,7 +92,9 @@ class LatestKind(Kind):
     def merge(self, state: State, reduced: Entries) -> set[Dirty]:
         connection, plugin = state.connection, state.plugin
         digests = {name: keys.digest(name) for name in reduced}
-        _add_keys(connection, [(plugin, digest, keys.stored(name), 0, 0, 0, None) for name, digest in digests.items()])
+        _add_keys(
+            connection, [(plugin, digest, keys.stored(name), 0, 0, 0, None, None) for name, digest in digests.items()]
+        )
         _add_entries(connection, [(plugin, digests[name], *row) for name, rows in reduced.items() for row in rows])
         self._trim(state, [*digests.values()])
         return {Dirty("latest")}

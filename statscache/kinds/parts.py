@@ -4,7 +4,7 @@ What a key has of its parts stands in one compact column of its row in `key`: th
 the oldest message that counted for it, and its total.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,15 +12,12 @@ from sqlalchemy import Connection, insert, select
 
 from statscache.kinds.packed import Packing, Whole, bounded, starts, sums
 from statscache.kinds.tables import key, part
-from statscache.store.bulk import Lookup
 
 _PACKING = Packing(
     [("part", "u1"), ("first", "<u4"), ("total", "<u2")],
     [("part", "<u4"), ("first", "<i8"), ("total", "<i8")],
 )
 _ROWS_AT_ONCE = 5_000
-
-_lookup = Lookup(key, "key", "parts")
 
 
 class Parts(NamedTuple):
@@ -45,6 +42,13 @@ def names(connection: Connection, plugin: int) -> dict[int, bytes]:
     return {row.number: row.name for row in connection.execute(query)}
 
 
+def ranks(stored: Mapping[int, bytes]) -> Whole:
+    """Return the rank of each part among the names, by the part's number; null is first."""
+    rank = np.zeros(max(stored, default=0) + 1, np.int64)
+    rank[sorted(stored, key=stored.__getitem__)] = np.arange(len(stored))
+    return rank
+
+
 def numbered(connection: Connection, plugin: int, wanted: Sequence[bytes]) -> Whole:
     """Return the numbers of parts, given as they are stored; those that are new get the next ones, from 1."""
     numbers = {name: number for number, name in names(connection, plugin).items()}
@@ -57,19 +61,17 @@ def numbered(connection: Connection, plugin: int, wanted: Sequence[bytes]) -> Wh
     return np.array([numbers[name] for name in wanted], np.int64)
 
 
-def added(connection: Connection, plugin: int, keys: Whole, new: Parts) -> list[bytes]:
+def added(keys: Whole, stored: Sequence[Any], new: Parts) -> list[bytes]:
     """Return the column `parts` of these keys with more added to it.
 
     Args:
-        connection: The transaction.
-        plugin: The number of the plugin.
         keys: All keys of `new`, sorted, each once.
+        stored: Digest and column `parts` of those that exist.
         new: What is to be added.
 
     Raises:
         OverflowError: A total would be beyond 64 bits.
     """
-    stored = [row for row in _lookup(connection, (plugin,), keys.tolist()) if row[1] is not None]
     known = unpacked(stored)
     row = np.searchsorted(keys, np.concatenate([known.key, new.key]))
     numbers = np.concatenate([known.part, new.part])

@@ -56,7 +56,7 @@ class Sums:
     """What a batch adds to a counter.
 
     Attributes:
-        keys: Digest of each key.
+        keys: Digest of each key, sorted.
         stored: Each key as it is stored.
         totals: The sum of each key.
         first: Timestamp of the oldest message that counted for each key.

@@ -109,7 +109,7 @@ class SpanKind(Kind):
 
     def merge(self, state: State, reduced: dict[Key, Moves]) -> set[Dirty]:
         connection, plugin = state.connection, state.plugin
-        _add_keys(connection, [(plugin, keys.digest(name), keys.stored(name), 0, 0, 0, None) for name in reduced])
+        _add_keys(connection, [(plugin, keys.digest(name), keys.stored(name), 0, 0, 0, None, None) for name in reduced])
         rows = []
         for name, (start, stop, newest) in reduced.items():
             moved = max(time for time in (start, stop) if time is not None)

@@ -4,9 +4,9 @@ All of them have a column `plugin`, the number of the plugin in this database. T
 column `key` holds 64 bits of a digest of the encoded key, whose bytes are stored once, in the table `key`.
 
 What would be many small rows is one compact row (`statscache.kinds.packed`): the days of a key in a calendar quarter
-(`key_quarter`, by the number of quarters since 1970), the totals of a key's parts (`key.parts`), and the members of a
-bucket (`member_set`). In them a part is a number of `part`, and a member a number of `member`, which has 64 bits of the
-digest of the member's name; the name is not stored.
+(`key_quarter`, by the number of quarters since 1970), the totals of a key's parts (`key.parts`) and years
+(`key.years`), and the members of a bucket (`member_set`). In them a part is a number of `part`, and a member a number
+of `member`, which has 64 bits of the digest of the member's name; the name is not stored.
 """
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, Table
@@ -29,6 +29,7 @@ key = Table(
     Column("first", BigInteger, nullable=False),
     Column("last", BigInteger, nullable=False),
     Column("parts", LargeBinary),
+    Column("years", LargeBinary),
     _whole("total"),
     sqlite_with_rowid=False,
 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import compress
+from itertools import accumulate, compress
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,16 @@ class Yields:
     messages: np.ndarray
     times: np.ndarray
     ids: Sequence[str] = ()
+
+    @staticmethod
+    def joined(parts: "Sequence[tuple[int, Yields]]") -> "Yields":
+        """Return the yields of batches that become one, each given with the index of its first message."""
+        items = [item for _, part in parts for item in part.items]
+        starts = accumulate((len(part.items) for _, part in parts), initial=0)
+        which = np.concatenate([part.which + start for start, (_, part) in zip(starts, parts, strict=False)])
+        messages = np.concatenate([part.messages + first for first, part in parts])
+        times = np.concatenate([part.times for _, part in parts])
+        return Yields(items, which, messages, times, [id for _, part in parts for id in part.ids])
 
     def __len__(self) -> int:
         return len(self.which)

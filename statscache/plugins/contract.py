@@ -55,6 +55,7 @@ class Plugin(ABC):
             `{"limit": Whole(100)}`. An instance has their values in `settings`, with defaults filled in.
         people: Whether keys are people, or documents name them: such a plugin is off where these are not wanted.
         unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
+        calendars: Whether each key of an unbounded plugin has a calendar, an SVG of the days of its last year.
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
             called again whenever such a bucket ends.
         layout: What clients need to draw the statistic, as JSON; published as `layout.json` as it is. None: nothing.
@@ -73,6 +74,7 @@ class Plugin(ABC):
     declared_settings: ClassVar[Mapping[str, Setting]] = {}
     people: ClassVar[bool] = False
     unbounded: ClassVar[bool] = False
+    calendars: ClassVar[bool] = False
     clocks: ClassVar[tuple[int, ...]] = ()
     layout: ClassVar[Any] = None
     depends_on: ClassVar[tuple[str, ...] | None] = None

@@ -52,6 +52,8 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
         yield f"`declared_settings` is {cls.declared_settings!r}; give {example}"
     if cls.unbounded and not cls.dimensions:
         yield "`unbounded` needs at least one dimension"
+    if cls.calendars and not cls.unbounded:
+        yield "`calendars` are of the keys of `unbounded` counters"
     if type(cls.clocks) is not tuple or any(type(width) is not int or width < 1 for width in cls.clocks):
         yield f"`clocks` is {cls.clocks!r}; give a tuple of seconds, such as (86400,)"
     if getattr(cls.observe, "__isabstractmethod__", False):

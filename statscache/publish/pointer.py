@@ -32,6 +32,7 @@ def index(snapshot: Snapshot, now: int, interval: int, sign: Sign | None = None)
         "expires_at": expires_at,
         "interval": interval,
         "through": snapshot.through,
+        "slow_through": snapshot.summary["slow_through"],
         "signatures": sign(signed) if sign else [],
         "plugins": snapshot.summary["plugins"],
     }

@@ -1,11 +1,11 @@
-"""A year of one person's days as SVG, for pages without scripts: small, since there is one for each person and year.
+"""A year of one person's days as SVG, for pages without scripts: small, since there is one for each person.
 
 Days are cells in columns of weeks, Monday on top. The year's shape is filled with one pattern of empty cells, and busy
 days are one path for each of four levels, so a file has at most a few kilobytes.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
@@ -25,11 +25,11 @@ _STYLE = (
 )
 
 
-def calendars(plugin: Plugin, content: KeyDocument) -> Iterator[Document]:
-    """Yield the calendar of each year in which the key has an event."""
-    for year, days in content.days.items():
-        path = layout.calendar(plugin.name, content.key, year)
-        yield Document(path, _calendar(plugin, content, int(year), days).encode())
+def calendar(plugin: Plugin, content: KeyDocument) -> Document:
+    """Return the calendar of the last year in which the key has an event."""
+    year = max(map(int, content.days))
+    drawn = _calendar(plugin, content, year, content.days[str(year)])
+    return Document(layout.calendar(plugin.name, content.key), drawn.encode())
 
 
 def _calendar(plugin: Plugin, content: KeyDocument, year: int, days: Sequence[Sequence[int]]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from statscache import canonical, kinds, layout, schemas
-from statscache.kinds.base import KeyDocument
+from statscache.kinds.base import KeyDocument, KeyPart
 from statscache.plugins import Plugin, State
 from statscache.render import csv, own
 from statscache.render.badge import badge
@@ -137,8 +137,8 @@ def series_index(
     return Document(layout.series_index(plugin.name, resolution.name), canonical.dumps(document))
 
 
-def key_document(plugin: Plugin, content: KeyDocument) -> Document:
-    """Return the document of one key of an unbounded plugin."""
+def of_key(plugin: Plugin, content: KeyDocument) -> Iterator[Document]:
+    """Yield the document of one key of an unbounded plugin, and those of its older years that may have changed."""
     document: schemas.Key = {
         "schema": "statscache/key/1",
         "plugin": plugin.name,
@@ -146,15 +146,30 @@ def key_document(plugin: Plugin, content: KeyDocument) -> Document:
         "total": content.total,
         "first": content.first,
         "last": content.last,
+        "years": content.years,
         "days": content.days,
         "through": content.last,
     }
-    if content.part is not None and content.parts is not None:
-        named = content.part
-        document["parts"] = [
-            cast("schemas.Part", {named: part.name, "total": part.total, "days": part.days}) for part in content.parts
-        ]
-    return Document(layout.key_document(plugin.name, content.key), canonical.dumps(document))
+    if content.part is not None:
+        document["parts"] = _parts(content.part, content.parts)
+    yield Document(layout.key_document(plugin.name, content.key), canonical.dumps(document))
+    for year in content.older:
+        older: schemas.KeyYear = {
+            "schema": "statscache/key-year/1",
+            "plugin": plugin.name,
+            "key": list(content.key),
+            "year": year.year,
+            "total": year.total,
+            "days": {str(year.year): year.days},
+            "through": year.days[-1][0],
+        }
+        if content.part is not None:
+            older["parts"] = _parts(content.part, year.parts)
+        yield Document(layout.key_year(plugin.name, content.key, year.year), canonical.dumps(older))
+
+
+def _parts(field: str, parts: Iterable[KeyPart]) -> list[schemas.Part]:
+    return [cast("schemas.Part", {field: part.name, "total": part.total, "weeks": part.weeks}) for part in parts]
 
 
 def complete_through(state: State, resolution: Resolution, period: Period) -> int:

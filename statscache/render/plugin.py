@@ -1,24 +1,23 @@
 """Rendering one plugin: which of its documents can have changed, and their bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from sqlalchemy import Connection
 
 from statscache import __version__, canonical, layout
+from statscache import pace as paces
 from statscache.plugins import Plugin, State
 from statscache.plugins.watch import Watch
-from statscache.render import documents
-from statscache.render.calendar import calendars
+from statscache.render import documents, due
+from statscache.render.calendar import calendar
 from statscache.render.documents import Document
 from statscache.render.rendering import Keep, Rendered, keep_document
 from statscache.store import positions, published
 from statscache.store.coverage import Interval
 from statscache.store.journal import Head
 from statscache.store.positions import Position
-from statscache.timeline import Cut, Resolution, every
-
-KEYS_AT_ONCE = 1_000
-"""Documents of keys that are in memory at a time."""
+from statscache.timeline import Resolution
 
 
 class PluginRenderer:
@@ -32,6 +31,8 @@ class PluginRenderer:
         gaps: What is known to be missing, for all plugins.
         keep: Is given each object that was made.
         watch: Is told when the plugin's own code is at work.
+        slow: Whether slow documents are brought up to date too.
+        force: Whether to render everything, changed or not.
     """
 
     def __init__(
@@ -43,6 +44,9 @@ class PluginRenderer:
         gaps: Sequence[Interval],
         keep: Keep,
         watch: Watch,
+        *,
+        slow: bool,
+        force: bool,
     ) -> None:
         self._connection = connection
         self._plugin = plugin
@@ -51,7 +55,10 @@ class PluginRenderer:
         self._gaps = documents.clipped(gaps, row.oldest, end.through) if plugin.kind.resolutions else []
         self._keep = keep
         self._watch = watch
-        self._out = Rendered(plugin.info(), "ok", row, rendered_with=self._fingerprint())
+        fingerprint = self._fingerprint()
+        everything = force or row.rendered_with != fingerprint
+        self._due = due.find(connection, plugin, row, end.through, slow=slow, everything=everything)
+        self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint)
 
     def _fingerprint(self) -> str:
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.kind.resolutions]
@@ -59,6 +66,7 @@ class PluginRenderer:
             __version__,
             self._plugin.info().to_dict(),
             self._plugin.layout,
+            self._plugin.calendars,
             self._row.version,
             resolutions,
             self._gaps,
@@ -66,57 +74,45 @@ class PluginRenderer:
         # The version stands by itself, for the gate to tell a new one.
         return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}"
 
-    def render(self, *, force: bool) -> Rendered:
-        """Render what may have changed since the plugin's last snapshot, or everything."""
-        marks = positions.marked(self._connection, self._row)
-        row, through = self._row, self._state.through
-        everything = force or row.rendered_with != self._out.rendered_with or (positions.EVERYTHING, 0) in marks
-
-        def crossed(cut: Cut) -> bool:
-            """Return whether the end of a bucket lies between the previous snapshot and this one."""
-            if through is None:
-                return False
-            return row.rendered_through is None or cut(row.rendered_through) != cut(through)
-
-        self._out.crossed = any(crossed(every(width)) for width in self._plugin.moments)
-        fixed = everything or ("latest", 0) in marks or self._out.crossed
-        if fixed:
+    def render(self) -> Rendered:
+        """Render what is due."""
+        due = self._due
+        self._out.crossed, self._out.page_due = due.moved, due.page
+        if due.fixed:
             with self._watch.working(self._plugin, "its documents"):
                 for document in documents.fixed(self._plugin, self._state, self._row.complete_from):
-                    self._add(document)
+                    if paces.of(document.path) in due.fixed:
+                        self._add(document)
         for resolution in self._plugin.kind.resolutions:
-            touched = {number for document, number in marks if document == resolution.name}
-            if everything or touched or crossed(resolution.buckets):
-                self._series(resolution, None if everything else touched)
-        if self._plugin.unbounded:
-            self._keys(everything=everything)
-        self._remove_others(everything=everything, fixed=fixed)
+            if due.series(resolution):
+                self._series(resolution)
+        if self._plugin.unbounded and due.keys:
+            self._keys()
+        self._remove_others()
         return self._out
 
-    def _remove_others(self, *, everything: bool, fixed: bool) -> None:
+    def _remove_others(self) -> None:
         """Remove what another version, another kind or other numbers of the plugin published, and these do not."""
         name = self._plugin.name
         root = layout.plugin_root(name)
-        before: list[str] = []
-        if everything:
-            before = published.below(self._connection, root, "data")
-            before += published.entries(self._connection, layout.keys_root(name), None, "site")
-        elif fixed:
+        before: Iterable[str] = ()
+        if self._due.everything:
+            keys = published.below(self._connection, layout.keys_root(name), "site")
+            before = chain(published.below(self._connection, root, "data"), keys)
+        elif fixed := self._due.fixed:
             found = published.entries(self._connection, root, None, "data")
-            before = [path for path, entry in found.items() if entry.type == "file"]
-        others = set(before).union(self._out.removed).difference(self._out.changed)
-        self._out.removed = sorted(others)
+            before = [path for path, entry in found.items() if entry.type == "file" and paces.of(path) in fixed]
+        others = (path for path in before if path not in self._out.changed and path not in self._out.keys)
+        self._out.removed = sorted({*others, *self._out.removed}.difference(self._out.changed))
 
-    def _series(self, resolution: Resolution, touched: set[int] | None) -> None:
+    def _series(self, resolution: Resolution) -> None:
         plugin, state = self._plugin, self._state
         directory = layout.series_root(plugin.name, resolution.name)
         before = published.entries(self._connection, directory, None, "data")
         periods = documents.periods(plugin, state, resolution, self._gaps)
-        rendered = self._row.rendered_through
-        unfinished = 0 if rendered is None else resolution.floor(rendered)
         for period in periods:
             there = layout.series(plugin.name, resolution.name, period.label) in before
-            if touched is None or period.start in touched or period.end > unfinished or not there:
+            if self._due.period(resolution, period) or not there:
                 for document in documents.series(plugin, state, resolution, period, self._gaps):
                     self._add(document)
         paths = {
@@ -132,17 +128,14 @@ class PluginRenderer:
             entries = {path: self._out.changed.get(path) or before[path] for path in paths if path != index}
             self._add(documents.series_index(plugin, state, resolution, periods, entries))
 
-    def _keys(self, *, everything: bool) -> None:
-        if everything:
-            wanted = self._plugin.kind.all_keys(self._state)
-        else:
-            wanted = sorted({*positions.marked_keys(self._connection, self._row)["key"].tolist()})
-        for at in range(0, len(wanted), KEYS_AT_ONCE):
-            for content in self._plugin.kind.key_documents(self._state, wanted[at : at + KEYS_AT_ONCE]):
-                made = [documents.key_document(self._plugin, content)]
-                if self._plugin.people:
-                    made += calendars(self._plugin, content)
-                self._out.changed |= dict(keep_document(document, self._keep) for document in made)
+    def _keys(self) -> None:
+        changed = None if self._due.everything else positions.marked_keys(self._connection, self._row)
+        for content in self._plugin.kind.key_documents(self._state, changed):
+            made = [*documents.of_key(self._plugin, content)]
+            if self._plugin.calendars:
+                made.append(calendar(self._plugin, content))
+            for document in made:
+                self._out.keys.add(*keep_document(document, self._keep))
 
     def _add(self, document: Document) -> None:
         path, entry = keep_document(document, self._keep)

@@ -157,9 +157,9 @@ class Part(TypedDict):
     """A part of a key's numbers; the part's name, text or null, stands in a field that the plugin names."""
 
     total: int
-    """Sum of everything in this part."""
-    days: dict[str, list[tuple[int, int]]]
-    """As the days of the key."""
+    """Sum of everything in this part; of an older year, in that year."""
+    weeks: dict[str, list[tuple[int, int]]]
+    """Monday of the ISO week and value, oldest first, by calendar year; of a week in two years, each has its days."""
 
 
 @documented
@@ -178,12 +178,36 @@ class Key(TypedDict):
     """Oldest event."""
     last: Time
     """Newest event."""
+    years: list[tuple[int, int]]
+    """Calendar year and its sum, oldest first; years without an event are left out."""
     days: dict[str, list[tuple[int, int]]]
-    """Start of the day and value, oldest first, by year; days without an event are left out."""
+    """Start of the day and value, oldest first, by year: the year of `last` and the one before."""
     parts: NotRequired[list[Part]]
-    """The same, divided, of plugins that divide their numbers; in order of the part's name, null first."""
+    """Of plugins that divide their numbers: the parts, in order of their names, null first."""
     through: Time
     """The same as `last`."""
+
+
+@documented
+class KeyYear(TypedDict):
+    """An older year of one key of an unbounded plugin."""
+
+    schema: Literal["statscache/key-year/1"]
+    """Type and version."""
+    plugin: str
+    """Name of the plugin."""
+    key: list[KeyPart]
+    """Text or null for each dimension, in order."""
+    year: int
+    """The calendar year."""
+    total: int
+    """Sum of the year."""
+    days: dict[str, list[tuple[int, int]]]
+    """As in the document of the key; this year alone."""
+    parts: NotRequired[list[Part]]
+    """The parts that have an event in the year; as in the document of the key."""
+    through: Time
+    """Start of the newest day."""
 
 
 @documented

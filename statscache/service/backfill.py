@@ -8,18 +8,16 @@ from statscache.exceptions import DamagedArchive, SourceError
 from statscache.ingest import Delivery, Outcome
 from statscache.ingest.prepare import Batch
 from statscache.service.installation import Installation
-from statscache.service.parallel import Workers, caught_up, prepared
+from statscache.service.parallel import SHARES, Workers, caught_up, prepared
 from statscache.sources import archive
 from statscache.store import coverage, journal, sources
 
-BATCH = 32_000
+BATCH = 48_000
 """Lines that are accepted in one transaction at most."""
 
-BATCH_BYTES = 32 * 1024 * 1024
+BATCH_BYTES = 48 * 1024 * 1024
 """Bytes of lines at which a transaction ends."""
 
-SHARE = 13_000
-"""Lines that a worker is given at a time at most, and that are accepted in one transaction; several are at work."""
 
 PREFIX = "archive:"
 """How the names of sources begin that are archives; they stay private, for they tell paths."""
@@ -43,12 +41,13 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
     name = _name(path)
     with installation.database.reading() as connection:
         row = sources.load(connection, name)
+    shares = 1 if workers is None else SHARES
     chunks = archive.read(
         path,
         offset=row.offset if row else 0,
         max_line=installation.config.bus.max_line,
-        max_lines=BATCH if workers is None else SHARE,
-        max_bytes=BATCH_BYTES,
+        max_lines=BATCH // shares,
+        max_bytes=BATCH_BYTES // shares,
     )
 
     def deliver(chunk: archive.Chunk) -> tuple[int, Delivery]:

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +29,9 @@ from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.service.installation import Installation, load_plugins
 from statscache.service.watchdog import Watchdog
+
+SHARES = 3
+"""Deliveries that are prepared apart and then accepted in one transaction."""
 
 Done = TypeVar("Done")
 
@@ -125,9 +128,10 @@ def working(installation: Installation, jobs: int, scheduler: str | None = None)
 def prepared(
     deliveries: Iterable[tuple[int, Delivery]], ingest: Ingest, workers: Workers | None
 ) -> Iterator[tuple[int, Delivery, Batch | None]]:
-    """Yield each delivery, with what came with it, and with the batch that workers have made of it, in the same order.
+    """Yield deliveries in their order, with what came with each, and with the batch that workers have made of it.
 
-    An error of the source is raised when all that came before it has been yielded.
+    Workers prepare each delivery apart; `SHARES` of them are yielded as one, with what came with the last. An error is
+    raised when all that came before it has been yielded.
 
     Raises:
         WorkerError: The workers failed.
@@ -140,8 +144,24 @@ def prepared(
     def begin(item: tuple[int, Delivery]) -> "Future[Batch]":
         return workers.prepare(item[1], ingest)
 
-    for (note, delivery), batch in _in_order(deliveries, begin, workers.ahead):
-        yield note, delivery, batch
+    share: list[tuple[tuple[int, Delivery], Batch]] = []
+    try:
+        for each in _in_order(deliveries, begin, workers.ahead):
+            share.append(each)
+            if len(share) == SHARES:
+                yield _joined(share)
+                share = []
+    except StatscacheError:
+        if share:
+            yield _joined(share)
+        raise
+    if share:
+        yield _joined(share)
+
+
+def _joined(share: Sequence[tuple[tuple[int, Delivery], Batch]]) -> tuple[int, Delivery, Batch]:
+    note = share[-1][0][0]
+    return note, Delivery.joined([delivery for (_, delivery), _ in share]), Batch.joined([batch for _, batch in share])
 
 
 def caught_up(installation: Installation, workers: Workers) -> Iterator[None]:

@@ -22,9 +22,9 @@ class Traces:
     def __init__(self, name: str) -> None:
         written = {way.lower() for each in spellings(forms(name)) for way in _ways(each)}
         self._written = tuple(sorted(written, key=lambda way: (-len(way), way)))
-        # In a path, what is no small letter or digit is its bytes, and a calendar has the year behind the name.
+        # In a path, what is no small letter or digit is its bytes.
         before = r"(?:(?<![\w-])|(?<=_[0-9a-f]{2})|(?<=%[0-9a-f]{2})|(?<=\\[bfnrt]))"
-        after = r"(?:(?![\w-])|(?=_[0-9a-f]{2})|(?=-\d{4}\.svg))"
+        after = r"(?:(?![\w-])|(?=_[0-9a-f]{2}))"
         self._words = re.compile(f"{before}(?:{'|'.join(map(re.escape, self._written))}){after}")
 
     def __call__(self, data: bytes) -> bool:

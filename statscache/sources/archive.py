@@ -24,6 +24,31 @@ _ZSTD_CHUNK = 1 << 12
 _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 
 
+class Lines:
+    """Lines that leave memory one by one as they are read; to read them a second time is to read the file again.
+
+    Args:
+        lines: The lines.
+        again: Returns them once more.
+    """
+
+    def __init__(self, lines: list[bytes], again: Callable[[], "Lines"]) -> None:
+        self._lines: list[bytes] | None = lines
+        self._again = again
+
+    def __iter__(self) -> Iterator[bytes]:
+        lines, self._lines = self._lines, None
+        if lines is None:
+            yield from self._again()
+            return
+        lines.reverse()
+        while lines:
+            yield lines.pop()
+
+    def __reduce__(self) -> tuple[type, tuple[list[bytes]]]:
+        return list, ([*self],)
+
+
 class Chunk(NamedTuple):
     """Lines of an archive.
 
@@ -34,7 +59,7 @@ class Chunk(NamedTuple):
         consumed: Bytes of the file that have been read for them, for progress.
     """
 
-    lines: list[bytes]
+    lines: Lines
     oversize: list[tuple[bytes, str]]
     offset: int
     consumed: int
@@ -134,6 +159,14 @@ def _compressing(file: io.FileIO, out: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: int, max_bytes: int) -> Iterator[Chunk]:
+    def chunk(start: int) -> Chunk:
+        def again() -> Lines:
+            bounds = {"max_line": max_line, "max_lines": max_lines, "max_bytes": max_bytes}
+            return next(read(path, offset=start, **bounds)).lines
+
+        return Chunk(Lines(lines, again), oversize, offset, file.tell())
+
+    start = offset
     lines: list[bytes] = []
     oversize: list[tuple[bytes, str]] = []
     size = 0
@@ -155,12 +188,12 @@ def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: 
                     lines.append(line)
                     size += len(line)
                 if len(lines) >= max_lines or size >= max_bytes or len(oversize) >= max_lines:
-                    yield Chunk(lines, oversize, offset, file.tell())
-                    lines, oversize, size = [], [], 0
+                    yield chunk(start)
+                    start, lines, oversize, size = offset, [], [], 0
         except _DAMAGE:
-            yield Chunk(lines, oversize, offset, file.tell())
+            yield chunk(start)
             raise
-        yield Chunk(lines, oversize, offset, file.tell())
+        yield chunk(start)
 
 
 def _content(file: io.FileIO) -> io.BufferedReader:

@@ -36,6 +36,11 @@ class Identities(NamedTuple):
         """Return each message's identity."""
         return [*zip(self.days.tolist(), self.digests.tolist(), self.contents.tolist(), strict=True)]
 
+    @staticmethod
+    def joined(parts: Sequence["Identities"]) -> "Identities":
+        """Return those of several, one behind the other."""
+        return Identities(*map(np.concatenate, zip(*parts, strict=True)))
+
     def only(self, wanted: np.ndarray) -> "Identities":
         """Return those that are wanted, given True or False for each."""
         return Identities(self.days[wanted], self.digests[wanted], self.contents[wanted])

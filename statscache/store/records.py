@@ -6,8 +6,8 @@ take a tenth of their room, and are ready to be written when all of them turn ou
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, islice
 from itertools import compress as chosen
-from itertools import islice
 from typing import NamedTuple, Self
 
 import zstandard
@@ -88,11 +88,19 @@ class Records:
 
     def __getstate__(self) -> object:
         self.close()
-        return self._segments, self._starts, self._packed
+        return self._segments
 
-    def __setstate__(self, state: tuple[list[Packed], list[int], int]) -> None:
+    def __setstate__(self, state: list[Packed]) -> None:
         self.__init__()  # type: ignore[misc]
-        self._segments, self._starts, self._packed = state
+        self._segments = state
+        *self._starts, self._packed = accumulate((packed.messages for packed in state), initial=0)
+
+    @classmethod
+    def joined(cls, parts: Iterable["Records"]) -> Self:
+        """Return the lines of several, one behind the other."""
+        found = cls()
+        found.__setstate__([packed for part in parts for packed in part.segments()])
+        return found
 
     def segments(self) -> list[Packed]:
         """Return all lines as the journal stores them."""

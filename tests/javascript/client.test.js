@@ -43,6 +43,18 @@ test("documents are those that are published", async () => {
   assert.deepEqual(await client.key("builds", "Ralph.B", null), await published("v1/plugins/builds/by/_52alph_2e_42.__.json"));
 });
 
+test("older years of a key are documents of their own, which its years name", async () => {
+  for (const client of [new Client(SITE), await new Client(SITE).pin()]) {
+    const { years, days } = await client.key("builds", "Ralph.B", null);
+    assert.deepEqual(years, [[2012, 1], [2015, 1]]);
+    assert.deepEqual(Object.keys(days), ["2015"]);
+    const older = await client.keyYear("builds", 2012, "Ralph.B", null);
+    assert.deepEqual(older, await published("v1/plugins/builds/by/_52alph_2e_42.__/2012.json"));
+    assert.equal(await client.keyYear("builds", 2013, "Ralph.B", null), null);
+    await assert.rejects(client.keyYear("builds", "../2012", "Ralph.B", null), TypeError);
+  }
+});
+
 test("a key that never occurred is null, and what is not published is an error that names it", async () => {
   const client = new Client(SITE);
   assert.equal(await client.key("builds", "nobody", "f42"), null);

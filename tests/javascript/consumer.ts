@@ -1,5 +1,5 @@
 // A program that uses the types; `tsc` must accept it, and refuse each line below a @ts-expect-error.
-import { Client, isLate, keyPath, NotPublished, type Index, type Key, type Series } from "../../site/statscache.js";
+import { Client, isLate, keyPath, NotPublished, type Index, type Key, type KeyYear, type Series } from "../../site/statscache.js";
 
 const client = new Client("https://stats.example.org/", { timeout: 5 });
 const index: Index = await client.discover();
@@ -9,6 +9,9 @@ const total: number = series.rows.reduce((sum, row) => sum + Number(row.at(-1)),
 const pinned = await client.pin();
 const person: Key | null = await pinned.key("contributors", "ralph");
 const days: [number, number][] = person?.days["2015"] ?? [];
+const [before] = (person?.years ?? []).map(([year]) => year);
+const older: KeyYear | null = await pinned.keyYear("contributors", before, "ralph");
+const weeks: [number, number][] = older?.parts?.[0].weeks[before] ?? [];
 const stop: () => void = client.watch((now, changed) => console.log(now.generation, changed.length), { every: 30 });
 stop();
 try {
@@ -16,7 +19,7 @@ try {
 } catch (error) {
   if (error instanceof NotPublished) console.log(error.message);
 }
-console.log(names, total, days, isLate(index), await keyPath(["ralph", null]));
+console.log(names, total, days, weeks, isLate(index), await keyPath(["ralph", null]));
 
 // @ts-expect-error a time is a Date or a number
 await client.series("edits", "1d", "2015-08-08", 0);
