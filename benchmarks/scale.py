@@ -124,11 +124,10 @@ def _page(run: _Run) -> str:
             name: sum(getattr(each, name) for each in done) / len(done)
             for name in ("files", "bytes", "put", "get", "delete", "sent")
         }
-        peak = max(each.peak for each in done)
-        lines.append(
-            f"| {what} | {mean['files']:,.0f} | {mean['bytes'] / 1e6:,.2f} MB | {mean['put']:,.0f} | {mean['get']:,.0f} |"
-            f" {mean['delete']:,.0f} | {mean['sent'] / 1e6:,.2f} MB | {peak / 1e6:.0f} MB |"
-        )
+        counts = [f"{mean[name]:,.0f}" for name in ("put", "get", "delete")]
+        written, sent, peak = mean["bytes"] / 1e6, mean["sent"] / 1e6, max(each.peak for each in done) / 1e6
+        cells = what, f"{mean['files']:,.0f}", f"{written:,.2f} MB", *counts, f"{sent:,.2f} MB", f"{peak:.0f} MB"
+        lines.append(f"| {' | '.join(cells)} |")
     put, get, sent = (HOURS_A_MONTH * sum(getattr(each, name) for each in run.hour) for name in ("put", "get", "sent"))
     dollars = put / 1_000 * PUT_PRICE, get / 1_000 * GET_PRICE
     lines += [
