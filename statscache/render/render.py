@@ -50,6 +50,11 @@ class Renderer:
         """What the pages depend on besides the documents: another one renders all of them anew."""
         return self._pages.fingerprint
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the active plugins."""
+        return frozenset(plugin.name for plugin in self._registry)
+
     def render(
         self,
         connection: Connection,
