@@ -76,8 +76,9 @@ class Reader {
     const parts = await Promise.all(wanted.map((period) => this._object(period.object, period.size)));
     const about = index.plugins.find(({ name }) => name === plugin);
     // After its last period with a row, a plugin that is up to date has counted nothing.
-    const current = about?.state === "ok" && index.through !== null && width;
-    const complete = current ? index.through - (index.through % width) : listed.complete_through ?? first;
+    const through = resolution === "1m" ? index.through : index.slow_through;
+    const current = about?.state === "ok" && through !== null && width;
+    const complete = current ? through - (through % width) : listed.complete_through ?? first;
     return {
       columns: parts[0]?.columns ?? ["timestamp", ...(about?.dimensions ?? []), "value"],
       rows: parts.flatMap((part) => part.rows.filter(([time]) => first <= time && time < last)),

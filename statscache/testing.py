@@ -189,7 +189,8 @@ def _render(connection: Connection, plugin: Plugin, row: positions.Position) -> 
     renderer = PluginRenderer(connection, plugin, row, end, gaps, keep, Watch(), slow=True, force=True)
     below = f"{layout.plugin_root(plugin.name)}/"
     rendered = renderer.render()
-    return {path.removeprefix(below): objects[entry.object] for path, entry in sorted(rendered.changed.items())}
+    entries = {**rendered.changed, **dict(rendered.keys)}
+    return {path.removeprefix(below): objects[entry.object] for path, entry in sorted(entries.items())}
 
 
 def _failures(connection: Connection) -> Iterator[Failure]:

@@ -3,7 +3,7 @@
 import gzip
 import pickle
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from unittest.mock import patch
 
 import orjson
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, event, insert
 
 from statscache import canonical, resources
 from statscache.config import Config
@@ -441,6 +441,26 @@ def _object(public: Path, reference: Mapping[str, Any]) -> bytes:
     assert len(data) == reference["size"], reference
     assert canonical.digest(data) == name.partition(".")[0], reference
     return data
+
+
+def steps_of(database: Database, work: Callable[[], object]) -> int:
+    """Return how many steps of its virtual machine, in thousands, SQLite takes for some work."""
+    taken = 0
+
+    def count() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    def watch(connection: Any, *_: object) -> None:
+        connection.set_progress_handler(count, 1_000)
+
+    event.listen(database.engine, "checkout", watch)
+    try:
+        work()
+    finally:
+        event.remove(database.engine, "checkout", watch)
+    return taken
 
 
 def make_empty(url: str) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import orjson
 import pytest
@@ -171,6 +171,23 @@ def test_a_series_is_cut_to_whole_buckets(original: Site, server: Server) -> Non
     days = client.series("edits", "1d", datetime(2015, 8, 8, tzinfo=UTC), datetime(2015, 8, 9, tzinfo=UTC))
     assert days.rows == [[noon - noon % DAY, "Main", 1]]
     assert days.complete_through == days.end
+
+
+def test_hours_are_known_through_when_slow_documents_are(tmp_path: Path) -> None:
+    """After a publication of fast documents, minutes are newer than hours, which claim no zeros for what they lack."""
+    site = Site(tmp_path, slow_interval=10**9)
+    site.start()
+    before = site.json(INDEX)["through"]
+    site.take(line(EDIT, {"title": "Main"}, 100000))
+    site.publish_fast()
+    through = site.json(INDEX)["through"]
+    with Server(site.root) as server:
+        client = Client(server.url)
+        hours = client.series("edits", "1h", testing.NOON, through + 3600)
+        minutes = client.series("edits", "1m", testing.NOON, through + 3600)
+    assert hours.complete_through == before - before % 3600
+    assert minutes.complete_through == through - through % 60
+    site.close()
 
 
 def test_only_the_periods_that_are_needed_are_fetched(server: Server) -> None:

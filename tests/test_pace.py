@@ -194,6 +194,36 @@ def test_a_document_that_goes_goes_at_its_pace(tmp_path: Path) -> None:
     site.close()
 
 
+def test_documents_that_a_plugin_calls_slow_wait(tmp_path: Path) -> None:
+    """A document that is named in `slow_documents` follows the slow ones; it neither changes nor goes before."""
+
+    class Patient(Counter):
+        """A counter with a document that may wait."""
+
+        name = "patient"
+        title = "Patient"
+        slow_documents = ("history",)
+
+        def observe(self, message: Message) -> Iterator[Any]:
+            yield ()
+
+        def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+            yield from super().documents(state)
+            yield "history", {"total": self.kind.latest(state)[0]["total"]}
+
+    site = Site(f"sqlite:///{tmp_path}/patient.db", tmp_path, (Patient,))
+    site.feed([sale(1)])
+    site.build()
+    path = "v1/plugins/patient/history.json"
+    before = site.tree()[path]
+    site.feed([sale(2)])
+    site.build(slow=False)
+    assert site.tree()[path] == before
+    site.build()
+    assert b'"total":2' in site.tree()[path]
+    site.close()
+
+
 def test_forgetting_does_not_wait(site: Site) -> None:
     """The name goes from slow documents too, although these are not due."""
     site.feed([sale(2, "leaver", users=["leaver"])])

@@ -9,10 +9,10 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import event, select
+from sqlalchemy import select
 
 from conftest import Databases
-from samples import make_empty
+from samples import make_empty, steps_of
 from statscache import layout
 from statscache.snapshot import manifest, parts, tree
 from statscache.store import Database, published
@@ -201,26 +201,6 @@ def test_one_change_among_many_costs_few_small_manifests(tmp_path: Path) -> None
         database.close()
     # Root, data, v1, plugins, p and by; and below it, one for each digit by which it is split.
     assert costs == [7, 8, 8, 9]
-
-
-def steps_of(database: Database, work: Callable[[], object]) -> int:
-    """Return how many steps of its virtual machine, in thousands, SQLite takes for some work."""
-    taken = 0
-
-    def count() -> int:
-        nonlocal taken
-        taken += 1
-        return 0
-
-    def watch(connection: Any, *_: object) -> None:
-        connection.set_progress_handler(count, 1_000)
-
-    event.listen(database.engine, "checkout", watch)
-    try:
-        work()
-    finally:
-        event.remove(database.engine, "checkout", watch)
-    return taken
 
 
 def test_a_change_of_many_files_costs_in_proportion(tmp_path: Path) -> None:

@@ -144,13 +144,13 @@ class Client:
 
     def _read_of_key(self, schema: str, plugin: str, key: Sequence[str | None], path: str) -> Any:
         try:
-            return self._read(lambda pinned: pinned.of_key(schema, plugin, key, path))
+            return self._read(lambda pinned: pinned.of_key(schema, plugin, key, path), callers=2)
         except Replaced:
             if self._keys:
                 raise
         about = f"{path} is of another generation than the index"
         warnings.warn(f"{about}: a publication is under way, or a cache keeps it", OtherGeneration, stacklevel=3)
-        return self._read(lambda pinned: pinned.of_key(schema, plugin, key, path, any_generation=True))
+        return self._read(lambda pinned: pinned.of_key(schema, plugin, key, path, any_generation=True), callers=2)
 
     def key_year(self, plugin: str, year: int, *key: str | None) -> "KeyYear | None":
         """Return what is published of an older year of one key; None if it has no event in it, or the year is recent.
@@ -172,23 +172,24 @@ class Client:
         path = layout.key_year(plugin, key, year)
         return cast("KeyYear | None", self._read_of_key("key-year", plugin, key, path))
 
-    def _read(self, read: Callable[["Pinned"], _T]) -> _T:
+    def _read(self, read: Callable[["Pinned"], _T], callers: int = 1) -> _T:
+        """Return what `read` returns; warnings name the line that called the client, `callers` methods above."""
         index = self._discover(fresh=False)
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._read_from(index, read)
+                return self._read_from(index, read, callers)
             except Missing:
                 # The snapshot was retained no longer, or the index came from a cache that is behind.
                 time.sleep(_PAUSE)
                 index = self._discover(fresh=True)
-        return self._read_from(index, read)
+        return self._read_from(index, read, callers)
 
-    def _read_from(self, index: "Index", read: Callable[["Pinned"], _T]) -> _T:
+    def _read_from(self, index: "Index", read: Callable[["Pinned"], _T], callers: int) -> _T:
         pinned = Pinned(index, self._fetcher, trusts_index=not self._keys)
         result = read(pinned)
         if pinned.is_late:
             since = f"{self._fetcher.url}{layout.INDEX} expired {int(time.time()) - index['expires_at']:,} s ago"
-            warnings.warn(f"{since}: the numbers may be old", Late, stacklevel=4)
+            warnings.warn(f"{since}: the numbers may be old", Late, stacklevel=3 + callers)
         return result
 
     def _discover(self, *, fresh: bool) -> "Index":

@@ -37,6 +37,7 @@ class Counting(Statistic, Protocol):
     """A plugin that counts."""
 
     breakdown: ClassVar[str | None]
+    by_minute: ClassVar[bool]
 
 
 class CounterKind(Kind):
@@ -71,7 +72,7 @@ class CounterKind(Kind):
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
-        return MINUTELY, HOURLY, DAILY
+        return (MINUTELY, HOURLY, DAILY) if self.plugin.by_minute else (HOURLY, DAILY)
 
     @property
     def windows(self) -> tuple[int, ...]:
