@@ -137,6 +137,7 @@ plugin = Table(
     Column("failures", BigInteger, nullable=False),
     Column("suspended", CodePoints),
     Column("complete_from", BigInteger),
+    Column("witness", BigInteger),
     Column("rendered_with", CodePoints),
     Column("fast_through", BigInteger),
     Column("fast_revision", BigInteger, nullable=False),

@@ -180,6 +180,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.BigInteger(), nullable=False),
         sa.Column("suspended", CODE_POINTS, nullable=True),
         sa.Column("complete_from", sa.BigInteger(), nullable=True),
+        sa.Column("witness", sa.BigInteger(), nullable=True),
         sa.Column("rendered_with", CODE_POINTS, nullable=True),
         sa.Column("fast_through", sa.BigInteger(), nullable=True),
         sa.Column("fast_revision", sa.BigInteger(), nullable=False),
