@@ -34,6 +34,7 @@ class Builds(Counter):
     unit = "builds"
     dimensions = ("release", "state")
     topics = _TOPICS
+    by_minute = False
 
     def observe(self, message: Message) -> list[tuple[str | None, str]]:
         state = _state(message)
@@ -94,6 +95,7 @@ class BuildTime(Counter):
     unit = "builds"
     dimensions = ("release", "took")
     topics = _TOPICS
+    by_minute = False
 
     def observe(self, message: Message) -> list[tuple[str | None, str]]:
         seconds = _seconds(message)
@@ -112,6 +114,7 @@ class SecondsInBuild(Counter):
     unit = "seconds"
     dimensions = ("release",)
     topics = _TOPICS
+    by_minute = False
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None], int]]:
         seconds = _seconds(message)

@@ -20,6 +20,7 @@ class Pagure(Counter):
     unit = "events"
     topics = _TOPICS
     depends_on = ()
+    by_minute = False
 
     def observe(self, message: Message) -> tuple[tuple[()]]:
         return ((),)
@@ -35,6 +36,7 @@ class PagureByEvent(Counter):
     dimensions = ("event",)
     topics = _TOPICS
     depends_on = ("name",)
+    by_minute = False
 
     def observe(self, message: Message) -> tuple[tuple[str]]:
         return ((_event(message),),)
@@ -94,6 +96,7 @@ class PullRequests(Counter):
     unit = "pull requests"
     dimensions = ("outcome",)
     topics = ("pagure.pull-request.new", _CLOSED)
+    by_minute = False
 
     def observe(self, message: Message) -> tuple[tuple[str]]:
         if message.name != _CLOSED:
@@ -113,6 +116,7 @@ class PullRequestsByTimeToMerge(Counter):
     unit = "pull requests"
     dimensions = ("within",)
     topics = (_CLOSED,)
+    by_minute = False
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         seconds = _seconds_to_merge(message)
@@ -132,6 +136,7 @@ class SecondsToMerge(Counter):
     )
     unit = "seconds"
     topics = (_CLOSED,)
+    by_minute = False
 
     def observe(self, message: Message) -> tuple[tuple[tuple[()], int], ...]:
         seconds = _seconds_to_merge(message)

@@ -39,6 +39,7 @@ export interface Index {
   expires_at: Time;
   interval: number;
   through: Time | null;
+  slow_through: Time | null;
   signatures: { algorithm: string; key: string; signature: string }[];
   plugins: IndexedPlugin[];
 }

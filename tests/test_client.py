@@ -173,6 +173,23 @@ def test_a_series_is_cut_to_whole_buckets(original: Site, server: Server) -> Non
     assert days.complete_through == days.end
 
 
+def test_hours_are_known_through_when_slow_documents_are(tmp_path: Path) -> None:
+    """After a publication of fast documents, minutes are newer than hours, which claim no zeros for what they lack."""
+    site = Site(tmp_path, slow_interval=10**9)
+    site.start()
+    before = site.json(INDEX)["through"]
+    site.take(line(EDIT, {"title": "Main"}, 100000))
+    site.publish_fast()
+    through = site.json(INDEX)["through"]
+    with Server(site.root) as server:
+        client = Client(server.url)
+        hours = client.series("edits", "1h", testing.NOON, through + 3600)
+        minutes = client.series("edits", "1m", testing.NOON, through + 3600)
+    assert hours.complete_through == before - before % 3600
+    assert minutes.complete_through == through - through % 60
+    site.close()
+
+
 def test_only_the_periods_that_are_needed_are_fetched(server: Server) -> None:
     """One hour of minutes costs the index, the list of periods and one period."""
     client = Client(server.url)

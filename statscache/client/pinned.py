@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from statscache import layout
+from statscache import pace as paces
 from statscache.client import shapes
 from statscache.client.fetching import Damaged, Fetcher, Missing
 from statscache.exceptions import StatscacheError
+from statscache.pace import Pace
 from statscache.timeline import RESOLUTIONS
 
 if TYPE_CHECKING:
@@ -112,9 +114,11 @@ class Pinned:
             inside = ((max(low, first), min(high, last)) for low, high in part["gaps"])
             gaps += [(low, high) for low, high in inside if low < high]
         complete = listed["complete_through"]
-        if about["state"] == "ok" and self.index["through"] is not None:
+        is_fast = paces.of_series(resolution) is Pace.FAST
+        through = self.index["through"] if is_fast else self.index["slow_through"]
+        if about["state"] == "ok" and through is not None:
             # After its last period with a row, a plugin that is up to date has counted nothing.
-            complete = buckets.floor(self.index["through"])
+            complete = buckets.floor(through)
         columns = columns or ("timestamp", *about["dimensions"], "value")
         complete = max(first, min(last, complete or first))
         return Span(columns, rows, first, last, listed["width"], complete, _joined(gaps))
@@ -185,7 +189,7 @@ class Pinned:
         identity = self.index["snapshot"]
         entries = self._entries(self._fetcher.object(f"{identity}.json", None), identity)
         entry = entries.get("data")
-        for name in path.split("/"):
+        for name in layout.steps(path):
             if entry is None or entry["type"] in _FILES:
                 return None
             entries = self._entries(self._fetcher.object(entry["object"], entry["size"]), entry["object"])

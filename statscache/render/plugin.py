@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 
 from statscache import __version__, canonical, layout
 from statscache import pace as paces
+from statscache.pace import Pace
 from statscache.plugins import Plugin, State
 from statscache.plugins.watch import Watch
 from statscache.render import documents, due
@@ -81,7 +82,7 @@ class PluginRenderer:
         if due.fixed:
             with self._watch.working(self._plugin, "its documents"):
                 for document in documents.fixed(self._plugin, self._state, self._row.complete_from):
-                    if paces.of(document.path) in due.fixed:
+                    if self._pace(document.path) in due.fixed:
                         self._add(document)
         for resolution in self._plugin.kind.resolutions:
             if due.series(resolution):
@@ -90,6 +91,11 @@ class PluginRenderer:
             self._keys()
         self._remove_others()
         return self._out
+
+    def _pace(self, path: str) -> Pace:
+        """Return the pace of a fixed document."""
+        name = path.rpartition("/")[2].removesuffix(".json")
+        return Pace.SLOW if name in self._plugin.slow_documents else paces.of(path)
 
     def _remove_others(self) -> None:
         """Remove what another version, another kind or other numbers of the plugin published, and these do not."""
@@ -101,7 +107,7 @@ class PluginRenderer:
             before = chain(published.below(self._connection, root, "data"), keys)
         elif fixed := self._due.fixed:
             found = published.entries(self._connection, root, None, "data")
-            before = [path for path, entry in found.items() if entry.type == "file" and paces.of(path) in fixed]
+            before = [path for path, entry in found.items() if entry.type == "file" and self._pace(path) in fixed]
         others = (path for path in before if path not in self._out.changed and path not in self._out.keys)
         self._out.removed = sorted({*others, *self._out.removed}.difference(self._out.changed))
 

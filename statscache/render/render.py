@@ -50,6 +50,11 @@ class Renderer:
         """What the pages depend on besides the documents: another one renders all of them anew."""
         return self._pages.fingerprint
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the active plugins."""
+        return frozenset(plugin.name for plugin in self._registry)
+
     def render(
         self,
         connection: Connection,
@@ -61,8 +66,8 @@ class Renderer:
     ) -> Rendering:
         """Render what changed, as one database snapshot has it.
 
-        A plugin of which everything is due does not wait for the slow documents' time, nor does one that was held back
-        or failed: its documents follow each other.
+        A plugin of which everything is due does not wait for the slow documents' time, nor does one that was not `ok`:
+        readers take the slow documents of those that are for as new as they all are.
 
         Args:
             connection: A reading connection.
@@ -84,8 +89,8 @@ class Renderer:
             row = rows.get(plugin.name)
             if row is None:
                 continue
-            whole_plugin = slow or before.states.get(plugin.name) == "stale"
-            rendered = self._plugin(connection, plugin, row, end, gaps, keep, slow=whole_plugin, force=force)
+            catches_up = before.states.get(plugin.name, "ok") != "ok"
+            rendered = self._plugin(connection, plugin, row, end, gaps, keep, slow=slow or catches_up, force=force)
             plugins.append(rendered)
             other = rendered.page_due or (slow and before.shown.get(plugin.name) != rendered.state)
             if rendered.view is not None and (all_pages or other):

@@ -267,7 +267,7 @@ class Changes(TypedDict):
     removed: list[str]
     """Those that are gone."""
     truncated: bool
-    """Whether one of the three lists is longer than the paths that are named."""
+    """Whether paths are left out of the three lists."""
     documents: Count
     """JSON and CSV documents that were added, changed or removed."""
     files: Count
@@ -295,7 +295,7 @@ class ChangedSnapshot(TypedDict):
     removed: list[str]
     """Those that are gone."""
     truncated: bool
-    """Whether one of the three lists is longer than the paths that are named."""
+    """Whether paths are left out of the three lists."""
     documents: Count
     """JSON and CSV documents that were added, changed or removed."""
     files: Count

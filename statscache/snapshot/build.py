@@ -115,9 +115,14 @@ def build(
 
 
 def _slow_is_due(before: Snapshot, renderer: Renderer, interval: float) -> bool:
-    """Return whether slow documents have waited for long enough, or are another release's, or were taken back."""
+    """Return whether slow documents waited long enough, are another release's or other plugins', or were taken back."""
     summary = before.summary
     if before.is_rollback or summary["pages"] != renderer.fingerprint:
+        return True
+    listed = {entry["name"] for entry in summary["plugins"]}
+    # One that could not be loaded is still listed, as failed.
+    loaded = {entry["name"] for entry in summary["plugins"] if entry["state"] != "failed"}
+    if not loaded <= renderer.names <= listed:
         return True
     # A clock that was set back must not make them wait for longer.
     return not 0 <= time.time() - summary["slow_at"] < interval
