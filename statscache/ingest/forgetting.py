@@ -293,6 +293,7 @@ def _yields(plugin: Plugin, message: Message) -> list[Any] | None:
     left = scrub(message, plugin.suppressed) if plugin.suppressed else message
     # A plugin is foreign code, and what it raises sets the message aside.
     try:
-        return [plugin.kind.check(item) for item in plugin.observe(shown(plugin, left)) or ()]
+        items = [plugin.kind.check(item) for item in plugin.observe(shown(plugin, left)) or ()]
+        return [*plugin.kind.bounded(items)]
     except (Exception, SystemExit):
         return None

@@ -116,7 +116,7 @@ class Ingest:
                 outcome = self._write(connection, delivery, batch)
                 # Lines that were held say nothing about how the source fares.
                 if not delivery.held:
-                    source_progress.move(connection, delivery, batch.times.tolist(), outcome.accepted)
+                    source_progress.move(connection, delivery, batch.times.tolist(), outcome)
             _log.debug("transaction has committed: %d new messages", outcome.accepted)
             return outcome
         except _UNAVAILABLE:
@@ -188,7 +188,8 @@ class Ingest:
                     through=end.through,
                     budget=self._budget,
                 )
-                row.position = end.position
+                if row.suspended is None:
+                    row.position = end.position
         positions.save(connection, [*locked.values()])
         return failures
 

@@ -42,7 +42,8 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None) -> Iterator[D
         if complete_from is not None:
             header["complete_from"] = complete_from
         own.check_name(plugin, name, names)
-        yield Document(layout.document(plugin.name, name), own.dumps(plugin, name, header, content))
+        data, content = own.dumps(plugin, name, header, content)
+        yield Document(layout.document(plugin.name, name), data)
         names.add(name)
         rows = content.get("rows")
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
@@ -52,7 +53,7 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None) -> Iterator[D
             if name == "latest" and (shown := badge(plugin, rows)):
                 yield Document(layout.badge(plugin.name), canonical.dumps(shown))
     if plugin.layout is not None:
-        yield Document(layout.plugin_layout(plugin.name), own.dumps(plugin, "layout", {}, plugin.layout))
+        yield Document(layout.plugin_layout(plugin.name), own.dumps(plugin, "layout", {}, plugin.layout)[0])
 
 
 def clock(plugin: Plugin, state: State) -> int | None:
@@ -84,6 +85,8 @@ def series(
         "gaps": touched(gaps, resolution, period),
         "through": max(complete, newest),
     }
+    if omitted := plugin.kind.omitted(state, resolution, period.start, period.end):
+        document["omitted"] = omitted
     place = plugin.name, resolution.name, period.label
     yield Document(layout.series(*place), canonical.dumps(document))
     yield Document(layout.series(*place, "csv"), csv.dumps(columns, rows))

@@ -74,6 +74,8 @@ class Position:
         suspended: Why the plugin folds no longer; None if it does.
         complete_from: Timestamp before which messages do not count, for the journal had lost some of them when the
             plugin began; None if it had not.
+        witness: Position of a message that the plugin counted lately, which it is shown again if it fails; None before
+            the first.
         rendered_with: What the documents depended on besides the state; another value means to render all of them.
         fast_through: `through` of the snapshot that holds the plugin's fast documents; None if none does.
         fast_revision: The revision that they were rendered at; -1 if they were not.
@@ -91,6 +93,7 @@ class Position:
     failures: int
     suspended: str | None
     complete_from: int | None
+    witness: int | None
     rendered_with: str | None
     fast_through: int | None
     fast_revision: int
@@ -127,7 +130,9 @@ def save(connection: Connection, rows: Sequence[Position]) -> None:
     """Store what folding moved; the caller holds the locks."""
     if not rows:
         return
-    moved = ("version", "position", "revision", "oldest", "newest", "failures", "suspended", "complete_from")
+    moved = (
+        *("version", "position", "revision", "oldest", "newest", "failures", "suspended", "complete_from", "witness"),
+    )
     statement = (
         update(plugin).where(plugin.c.id == bindparam("row")).values({name: bindparam(f"new_{name}") for name in moved})
     )

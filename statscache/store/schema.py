@@ -102,6 +102,7 @@ source = Table(
     Column("heard", BigInteger),
     Column("offset", BigInteger, nullable=False),
     Column("accepted", BigInteger, nullable=False),
+    Column("set_aside", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
 )
 
@@ -136,6 +137,7 @@ plugin = Table(
     Column("failures", BigInteger, nullable=False),
     Column("suspended", CodePoints),
     Column("complete_from", BigInteger),
+    Column("witness", BigInteger),
     Column("rendered_with", CodePoints),
     Column("fast_through", BigInteger),
     Column("fast_revision", BigInteger, nullable=False),

@@ -180,6 +180,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.BigInteger(), nullable=False),
         sa.Column("suspended", CODE_POINTS, nullable=True),
         sa.Column("complete_from", sa.BigInteger(), nullable=True),
+        sa.Column("witness", sa.BigInteger(), nullable=True),
         sa.Column("rendered_with", CODE_POINTS, nullable=True),
         sa.Column("fast_through", sa.BigInteger(), nullable=True),
         sa.Column("fast_revision", sa.BigInteger(), nullable=False),
@@ -243,6 +244,7 @@ def upgrade() -> None:
         sa.Column("heard", sa.BigInteger(), nullable=True),
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.Column("accepted", sa.BigInteger(), nullable=False),
+        sa.Column("set_aside", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
