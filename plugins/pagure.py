@@ -1,6 +1,6 @@
 """Pagure, the forge of projects and packages: what happens there, by kind, project and person; its pull requests."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from statscache.plugins import DAY, HOUR, Counter, Message, fields
 from statscache_plugins.agents import WITH_BOTS
@@ -93,6 +93,7 @@ class PullRequests(Counter):
     )
     unit = "pull requests"
     dimensions = ("outcome",)
+    headline: ClassVar[dict[str, str]] = {"outcome": "merged"}
     topics = ("pagure.pull-request.new", _CLOSED)
 
     def observe(self, message: Message) -> tuple[tuple[str]]:

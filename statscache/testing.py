@@ -184,8 +184,8 @@ class _Untouched(Watch):
 
 def _render(connection: Connection, plugin: Plugin, row: positions.Position) -> dict[str, bytes]:
     objects: dict[str, bytes] = {}
-    gaps = coverage.gaps(connection)
-    renderer = PluginRenderer(connection, plugin, row, journal.head(connection), gaps, objects.__setitem__, Watch())
+    known = coverage.gaps(connection), coverage.complete(connection)
+    renderer = PluginRenderer(connection, plugin, row, journal.head(connection), *known, objects.__setitem__, Watch())
     below = f"{layout.plugin_root(plugin.name)}/"
     rendered = renderer.render(force=True)
     return {path.removeprefix(below): objects[entry.object] for path, entry in sorted(rendered.changed.items())}

@@ -16,6 +16,7 @@ from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
 from statscache.render.documents import Document
 from statscache.render.gate import Gate
+from statscache.render.known import Known
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
 from statscache.render.rendering import Keep, Rendered, Rendering, keep_document
@@ -69,7 +70,7 @@ class Renderer:
             force: Whether to render everything, changed or not.
         """
         end = journal.head(connection)
-        gaps = coverage.gaps(connection)
+        gaps, complete = coverage.gaps(connection), coverage.complete(connection)
         rows = positions.load(connection)
         all_pages = force or pages_before != self._pages.fingerprint
         pages: dict[str, Entry] = {}
@@ -79,7 +80,7 @@ class Renderer:
             row = rows.get(plugin.name)
             if row is None:
                 continue
-            rendered = self._plugin(connection, plugin, row, end, gaps, keep, force=force)
+            rendered = self._plugin(connection, plugin, row, end, gaps, complete, keep, force=force)
             plugins.append(rendered)
             other = rendered.changed or rendered.removed or states_before.get(plugin.name) != rendered.state
             if rendered.view is not None and (all_pages or other):
@@ -119,20 +120,24 @@ class Renderer:
         row: Position,
         end: journal.Head,
         gaps: Sequence[Interval],
+        complete: Sequence[Interval],
         keep: Keep,
         *,
         force: bool,
     ) -> Rendered:
+        since = Known.of(row, end.through, gaps, complete).since
         if row.suspended is not None:
-            rendered = Rendered(plugin.info(), "failed", row, reason=row.suspended)
+            rendered = Rendered(plugin.info(), "failed", row, since=since, reason=row.suspended)
         elif row.position < end.position:
             behind = end.position - row.position
-            rendered = Rendered(plugin.info(), "rebuilding", row, reason=f"{behind} messages behind the journal's end")
+            rendered = Rendered(
+                plugin.info(), "rebuilding", row, since=since, reason=f"{behind} messages behind the journal's end"
+            )
         else:
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
             try:
                 with connection.begin_nested():
-                    renderer = PluginRenderer(connection, plugin, row, end, gaps, keep, self._watch)
+                    renderer = PluginRenderer(connection, plugin, row, end, gaps, complete, keep, self._watch)
                     rendered = renderer.render(force=force)
                     if not force:
                         Gate(connection, rendered, self._gate_share).check(plugin, end.through)
@@ -141,11 +146,11 @@ class Renderer:
                 return rendered
             except Implausible as error:
                 _log.warning("plugin %s is held back: %s", plugin.name, error)
-                rendered = Rendered(plugin.info(), "stale", row, reason=str(error))
+                rendered = Rendered(plugin.info(), "stale", row, since=since, reason=str(error))
             except Exception as error:
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
                 # What the error says may quote a message, and the reason is published.
                 reason = f"it could not be rendered: {type(error).__name__}; the log says more"
-                rendered = Rendered(plugin.info(), "stale", row, reason=reason)
+                rendered = Rendered(plugin.info(), "stale", row, since=since, reason=reason)
         rendered.view = self._views.view(connection, plugin, rendered)
         return rendered

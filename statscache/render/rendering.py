@@ -23,6 +23,7 @@ class Rendered:
         state: `ok`, `stale`, `rebuilding` or `failed`.
         row: The plugin's row as it was read; its marks up to `row.revision` are served if the state is `ok`.
         rendered_with: What the documents depended on besides the state.
+        since: Start of the first day for which the numbers are complete; None if nothing was counted.
         reason: Why it is not `ok`; empty if it is.
         changed: Entries of the documents that were rendered, by path.
         removed: Paths of documents that are there no longer.
@@ -35,6 +36,7 @@ class Rendered:
     state: str
     row: Position
     rendered_with: str = ""
+    since: int | None = None
     reason: str = ""
     changed: dict[str, Entry] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
