@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import amqp, history, latency, live, page, plugins, publishing, replay, targets, traffic
+from benchmarks import amqp, history, latency, live, page, plugins, publishing, replay, scale, targets, traffic
 from benchmarks.result import Result, table
 
 SMALL = 0.1
@@ -48,6 +48,7 @@ class Bench:
 
 SECTIONS: dict[str, Callable[[Bench], list[Result]]] = {
     "history": lambda bench: history.measure(bench.directory, bench.part),
+    "scale": lambda bench: scale.measure(bench.directory, bench.part),
     "plugins": lambda bench: plugins.measure(bench.archive, bench.directory),
     "replay": lambda bench: replay.measure(bench.archive, bench.directory),
     "live": lambda bench: live.measure(bench.archive, bench.directory),

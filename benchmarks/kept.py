@@ -3,10 +3,12 @@
 import hashlib
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
 
 import click
+import orjson
 
 from benchmarks import traffic
 from benchmarks.timed import Task, run
@@ -25,6 +27,24 @@ _DECIDES = (
 """Files and directories that decide what a database holds, and in which form."""
 
 _PIECE = 200_000
+_BUILT = "built.json"
+
+
+@dataclass(frozen=True)
+class Built:
+    """What it took to build a database.
+
+    Attributes:
+        messages: Of the history.
+        written: Bytes that were written for it.
+        size: Bytes of the database.
+        peak: Bytes of the greatest memory of a process.
+    """
+
+    messages: int
+    written: int
+    size: int
+    peak: int
 
 
 def database(name: str, lines: Iterator[bytes]) -> Path:
@@ -45,13 +65,24 @@ def database(name: str, lines: Iterator[bytes]) -> Path:
     building = CACHE / f"{name}-building"
     building.mkdir(parents=True)
     archive = building / "piece.ndjson"
+    messages = written = peak = 0
     for number, piece in enumerate(_pieces(lines), 1):
         traffic.write(archive, piece)
-        run(Task(str(archive), str(building)))
+        done = run(Task(str(archive), str(building)))
+        messages += done.messages
+        written += round(done.written * done.messages)
+        peak = max(peak, done.peak)
         click.echo(f"  {name}: at most {number * _PIECE:,} messages ...")
     archive.unlink()
+    size = sum(path.stat().st_size for path in building.glob("statscache.db*"))
+    (building / _BUILT).write_bytes(orjson.dumps(asdict(Built(messages, written, size, peak))))
     building.rename(place)
     return place
+
+
+def built(place: Path) -> Built:
+    """Return what it took to build the database in a directory that `database` returned."""
+    return Built(**orjson.loads((place / _BUILT).read_bytes()))
 
 
 def _pieces(lines: Iterator[bytes]) -> Iterator[Iterator[bytes]]:

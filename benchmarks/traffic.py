@@ -11,7 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from statscache.simulator import ALL, Traffic, simulate
-from statscache.timeline import DAY
+from statscache.timeline import DAY, HOUR
 
 BY_CALENDAR = 250
 """Messages that come by the calendar each day, besides those that `Traffic.per_day` counts."""
@@ -28,6 +28,9 @@ DENSE = replace(SPARSE, start=SPARSE.end, end=SPARSE.end + 7 * DAY, per_day=150_
 REFERENCE = (SPARSE, DENSE)
 """The windows of the reference history."""
 
+MONTH = 30 * DAY
+"""Seconds of the month that long histories are compared with: the last of the reference history."""
+
 OLD = Traffic(start=SPARSE.end, end=SPARSE.end + 365 * DAY, per_day=125_000)
 """What history was measured on before: 2,500 people, 6,000 packages, the usual topics, never over 150,000 a day."""
 
@@ -35,9 +38,22 @@ THREE_YEARS = 3 * 365 * DAY
 """Seconds of the first three years of the reference history."""
 
 
-def reference() -> Iterator[bytes]:
-    """Yield the whole reference history: about 4.7 million messages."""
-    return chain.from_iterable(simulate(window) for window in REFERENCE)
+def reference(part: float = 1.0) -> Iterator[bytes]:
+    """Yield the whole reference history (about 4.7 million messages), or the last part of each of its windows."""
+    return chain.from_iterable(map(simulate, _last_parts(part)))
+
+
+def last_month(part: float = 1.0) -> Iterator[bytes]:
+    """Yield the messages of the last `MONTH` of the reference history, given the same part."""
+    begin = DENSE.end - MONTH
+    return chain.from_iterable(
+        simulate(replace(window, start=max(window.start, begin))) for window in _last_parts(part)
+    )
+
+
+def afterwards(number: int) -> Iterator[bytes]:
+    """Yield the `number` messages that follow the reference history, at the pace of its last week."""
+    return islice(simulate(replace(DENSE, start=DENSE.end, end=DENSE.end + 7 * DAY)), number)
 
 
 def sparse(number: int) -> Iterator[bytes]:
@@ -69,6 +85,17 @@ def write(path: Path, lines: Iterable[bytes]) -> None:
     """Write messages to `path`, one on each line."""
     with path.open("wb") as file:
         file.writelines(line + b"\n" for line in lines)
+
+
+def _last_parts(part: float) -> list[Traffic]:
+    """Return the windows of the reference history, each with the last part of its hours, one after the other."""
+    shortened: list[Traffic] = []
+    end = DENSE.end
+    for window in reversed(REFERENCE):
+        start = end - max(1, round((window.end - window.start) * part / HOUR)) * HOUR
+        shortened.insert(0, replace(window, start=start, end=end))
+        end = start
+    return shortened
 
 
 def _after(part: float) -> int:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,10 @@ class Tree:
                 for period in orjson.loads(self._object(name))["periods"]:
                     self._object(period["object"])
         for path, name in files.items():
+            if not _is_object(name):
+                if _digest(self._read(path)) not in {name, *self._under_way(path)}:
+                    raise BrokenTree(f"{path} has bytes that belong to no snapshot that is current or under way")
+                continue
             if self._same(path, name):
                 continue
             # While a publication is under way it may be the next snapshot's; half a file it never is.
@@ -80,7 +85,8 @@ class Tree:
         self.check()
         files = self._files(self.index()["snapshot"])
         for path, name in files.items():
-            if self._read(path) != self._object(name):
+            data = self._read(path)
+            if data != self._object(name) if _is_object(name) else _digest(data) != name:
                 raise BrokenTree(f"{path} is not the file of the snapshot")
         retained = [row["snapshot"] for row in orjson.loads(self._read("v1/changes.json"))["snapshots"]]
         for identity in retained:
@@ -98,6 +104,15 @@ class Tree:
         rows = orjson.loads(self._read("v1/changes.json"))["snapshots"]
         return [row["snapshot"] for row in rows if row["generation"] <= generation]
 
+    def _under_way(self, path: str) -> list[str]:
+        """Return what a document of a key is named by the snapshots of a publication that is under way."""
+        found = []
+        with suppress(BrokenTree):
+            for identity in orjson.loads(self._read("v1/pending.json"))["snapshots"]:
+                with suppress(BrokenTree):
+                    found.append(self._files(identity).get(path, ""))
+        return found
+
     def _is_sibling(self, path: str) -> bool:
         return self._uncompressed(path) == self._read(path.removesuffix(".gz"))
 
@@ -114,7 +129,7 @@ class Tree:
         return sorted(path for path in ours.keys() | theirs.keys() if ours.get(path) != theirs.get(path))
 
     def _files(self, identity: str) -> dict[str, str]:
-        """Return the object of each file of a snapshot, all of which are there."""
+        """Return the object of each file of a snapshot, all of which are there; of documents of keys, their digest."""
         manifest = self._read(_manifest_path(identity))
         if _digest(manifest) != identity:
             raise BrokenTree(f"the root manifest of snapshot {identity} has another digest")
@@ -124,14 +139,16 @@ class Tree:
             manifests: set[str] = set()
             self._snapshots[identity] = dict(self._below("", orjson.loads(manifest), manifests)), manifests
         files, manifests = self._snapshots[identity]
-        for name in {*files.values(), *manifests}:
+        for name in {*filter(_is_object, files.values()), *manifests}:
             if not (self._root / _object_path(name)).exists():
                 raise BrokenTree(f"object {name} is gone, and snapshot {identity} refers to it")
         return files
 
     def _below(self, directory: str, manifest: Mapping[str, Any], manifests: set[str]) -> Iterator[tuple[str, str]]:
         for name, entry in manifest["entries"].items():
-            if entry["type"] == "file":
+            if entry["type"] == "path":
+                yield f"{directory}{name}", entry["digest"]
+            elif entry["type"] == "file":
                 if entry["object"] not in self._good:
                     self._object(entry["object"])
                 yield f"{directory}{name}", entry["object"]
@@ -159,6 +176,11 @@ class Tree:
             return (self._root / path).read_bytes()
         except OSError as error:
             raise BrokenTree(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _is_object(name: str) -> bool:
+    """Return whether a name in a manifest is that of an object; of documents of keys it is the digest alone."""
+    return "." in name
 
 
 def _digest(data: bytes) -> str:

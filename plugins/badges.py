@@ -16,6 +16,7 @@ class Badges(Counter):
     definition = "One is counted for each badge that a person is awarded."
     unit = "badges"
     topics = _TOPICS
+    by_minute = False
     version = 2
 
     def observe(self, message: Message) -> tuple[tuple[()], ...]:

@@ -35,6 +35,7 @@ class Builds(Counter):
     dimensions = ("release", "state")
     headline: ClassVar[dict[str, str]] = {"state": "complete"}
     topics = _TOPICS
+    by_minute = False
 
     def observe(self, message: Message) -> list[tuple[str | None, str]]:
         state = _state(message)
@@ -95,6 +96,7 @@ class BuildTime(Counter):
     unit = "builds"
     dimensions = ("release", "took")
     topics = _TOPICS
+    by_minute = False
 
     def observe(self, message: Message) -> list[tuple[str | None, str]]:
         seconds = _seconds(message)
@@ -113,6 +115,7 @@ class SecondsInBuild(Counter):
     unit = "seconds"
     dimensions = ("release",)
     topics = _TOPICS
+    by_minute = False
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None], int]]:
         seconds = _seconds(message)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, product
 from operator import itemgetter
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -21,10 +21,11 @@ PUBLIC = "published"
 _LAUNCHABLE = (PUBLIC, "uploaded")
 _TESTS = ("tested", "test-failed")
 
+# What one message may publish: architectures times regions.
 _MOST_PLACES = 100
 
 # A region of EC2, written alone, as `EC2-eu-west-1` or as `EC2 (eu-west-1)`.
-_REGION = re.compile(r"(?:EC2\s?[-(]?)?([a-z]{2}(?:-[a-z]+)+-\d)\)?")
+_REGION = re.compile(r"(?:EC2\s?[-(]?)?([a-z]{2}(?:-[a-z]+)+-[0-9])\)?")
 # An architecture stands after a dot, and is longer than the letter in the date of a compose.
 _ARCHITECTURE = re.compile(r"\.([a-z][a-z0-9_]{2,20})(?=[-.]|$)")
 
@@ -118,10 +119,10 @@ def _by_uploader(message: Message) -> list[Image]:
     named_after = fields.text(body, "image_name") or fields.text(body, "image_definition_name")
     flavour = flavour.lower().replace("_", "-") if flavour else _words(named_after or "")[1]
     architectures: Sequence[str | None] = fields.texts(body, "architectures") or [fields.text(body, "architecture")]
+    each = product(architectures, [*_places(provider, body)])
     return [
         Image(release, architecture, flavour, provider, region, PUBLIC, identity, name, compose, link)
-        for architecture in architectures[:_MOST_PLACES]
-        for region, identity, name, link in islice(_places(provider, body), _MOST_PLACES)
+        for architecture, (region, identity, name, link) in islice(each, _MOST_PLACES)
     ]
 
 

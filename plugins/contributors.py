@@ -26,6 +26,7 @@ class Contributors(Counter):
     declared_settings = WITH_BOTS
     people = True
     unbounded = True
+    slow_documents = ("newcomers", "newcomers-by-category")
     calendars = True
     version = 2
 

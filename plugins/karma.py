@@ -82,7 +82,7 @@ def _points(message: Message) -> int:
 
 def _cycle(message: Message) -> str:
     said = fields.text(message.body, "release") or fields.text(message.body, "fedora_release") or ""
-    return named(f"f{said}" if said.isdecimal() else said) or current(message.timestamp)
+    return named(f"f{said}" if said.isascii() and said.isdecimal() else said) or current(message.timestamp)
 
 
 PLUGINS = (KarmaReceived, KarmaGiven)

@@ -14,7 +14,7 @@ from typing import Any
 from statscache.plugins import Message, fields
 
 _LONGEST = 200
-_NUMBER = r"([1-9]\d{0,2})"
+_NUMBER = r"([1-9][0-9]{0,2})"
 # How a tag, target, branch, chroot, compose or Bodhi's release begins, in lowercase, and what its branch begins with.
 _NAMES = tuple(
     (re.compile(pattern), branch)
@@ -27,7 +27,7 @@ _NAMES = tuple(
         (r"(?:fedora-)?(rawhide|eln)(?:-|$)", ""),
     )
 )
-_DIST = re.compile(rf"\.(fc|el){_NUMBER}(?!\d)")
+_DIST = re.compile(rf"\.(fc|el){_NUMBER}(?![0-9])")
 _BRANCHES = {"fc": "f", "el": "epel"}
 
 
@@ -94,7 +94,7 @@ def _push(name: str, body: dict[str, Any]) -> str | None:
 
 def _compose(name: str, body: dict[str, Any]) -> str | None:
     branch = name.removeprefix("compose.").partition(".")[0]
-    return named(f"f{branch}" if branch.isdecimal() else branch)
+    return named(f"f{branch}" if branch.isascii() and branch.isdecimal() else branch)
 
 
 def _git(name: str, body: dict[str, Any]) -> str | None:

@@ -11,10 +11,10 @@ _COMPOSED = ("bodhi.compose.", "bodhi.mashtask.")
 
 TOPICS = ("bodhi.updates.*.sync", "bodhi.compose.#", "bodhi.mashtask.#")
 
-_FEDORA = re.compile(r"(f[1-9]\d{0,2})-(.+)")
-_EPEL = re.compile(r"(epel[1-9]\d{0,2}(?:\.\d{1,3})?)((?:-.+)?)")
-_OLD_EPEL = re.compile(r"dist-([1-9]\d{0,2})E-epel((?:-.+)?)")
-_VERSION = re.compile(r"[1-9]\d{0,2}(?:\.\d{1,3})?")
+_FEDORA = re.compile(r"(f[1-9][0-9]{0,2})-(.+)")
+_EPEL = re.compile(r"(epel[1-9][0-9]{0,2}(?:\.[0-9]{1,3})?)((?:-.+)?)")
+_OLD_EPEL = re.compile(r"dist-([1-9][0-9]{0,2})E-epel((?:-.+)?)")
+_VERSION = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{1,3})?")
 
 
 def events(message: Message) -> list[Event]:

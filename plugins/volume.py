@@ -99,6 +99,7 @@ class VolumeByRelease(Counter):
     )
     dimensions = ("release",)
     topics = TOPICS
+    by_minute = False
     version = 2
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
@@ -136,6 +137,7 @@ class VolumeByKindOfAgent(Counter):
     dimensions = ("kind",)
     depends_on = ("agent",)
     declared_settings = WITH_BOTS
+    by_minute = False
     version = 2
 
     def observe(self, message: Message) -> tuple[tuple[str | None]]:

@@ -208,10 +208,16 @@ export class StatscacheElement extends HTMLElement {
 
   #note(client, index, about) {
     const link = d.element("a", { href: `${client.base}plugins/${about.name}/index.html` }, "What is counted");
-    const through = index.through === null ? ["No data yet"] : ["Data through ", d.clock(index.through)];
+    const newest = this.newest(index);
+    const through = newest === null ? ["No data yet"] : ["Data through ", d.clock(newest)];
     const late = isLate(index) ? " · overdue, so it may be old" : "";
     const state = about.state === "ok" ? "" : ` · ${about.state}`;
     return d.element("p", { class: "note", part: "note" }, ...through, late, state, " · ", link);
+  }
+
+  /** Through when the documents are that it shows: fast ones, unless it says so. */
+  newest(index) {
+    return index.through;
   }
 
   /** The key that the attribute names: text, or a JSON array of text and null. */

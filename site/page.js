@@ -26,11 +26,14 @@
 
   const showFreshness = () => {
     const now = Date.now() / 1000;
-    const { generated_at: made, expires_at: expires, snapshot, generation } = index;
+    const { generated_at: made, expires_at: expires, snapshot, generation, through, slow_through: paged } = index;
     // An index expires three intervals after it was made: the next one is due after the first of them.
     const due = made + (expires - made) / 3;
     const late = now > expires;
     for (const list of all("[data-snapshot]")) {
+      // Pages and plots are slow documents; the JSON of latest numbers follows each publication.
+      const follows = paged < through ? `; pages and plots follow, and are through ${clock(paged).textContent}` : "";
+      one("[data-newest]", list).replaceChildren(...(through === null ? ["none yet"] : ["through ", clock(through), follows]));
       one("[data-age]", list).textContent = `${span(Math.max(0, now - made))} ago`;
       one("[data-due]", list).replaceChildren(now < due ? `in ${span(due - now)}` : clock(due));
       one("[data-id]", list).textContent = String(snapshot).slice(0, 12);

@@ -39,6 +39,7 @@ export interface Index {
   expires_at: Time;
   interval: number;
   through: Time | null;
+  slow_through: Time | null;
   signatures: { algorithm: string; key: string; signature: string }[];
   plugins: IndexedPlugin[];
 }
@@ -115,6 +116,8 @@ export class NotPublished extends StatscacheError {}
 export class Unreachable extends StatscacheError {}
 /** What the site answers is not what it announced. */
 export class Damaged extends StatscacheError {}
+/** The document of a key is of another generation than the pinned one. Pin again, or read it by the client. */
+export class Replaced extends StatscacheError {}
 /** Digests cannot be computed: the page is neither of https: nor of localhost. */
 export class Unverifiable extends StatscacheError {}
 

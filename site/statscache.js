@@ -8,6 +8,7 @@
 const INDEX = "v1/index.json";
 const HERE = new URL("..", import.meta.url).href;
 const LONGEST_KEY = 120;
+const SPLIT_DIGITS = 15;
 
 /** What this module throws is one of these. */
 export class StatscacheError extends Error {
@@ -22,6 +23,8 @@ export class NotPublished extends StatscacheError {}
 export class Unreachable extends StatscacheError {}
 /** What the site answers is not what it announced. */
 export class Damaged extends StatscacheError {}
+/** The document of a key is of another generation than the pinned one. Pin again, or read it by the client. */
+export class Replaced extends StatscacheError {}
 /** Digests cannot be computed here. */
 export class Unverifiable extends StatscacheError {}
 
@@ -73,8 +76,9 @@ class Reader {
     const parts = await Promise.all(wanted.map((period) => this._object(period.object, period.size)));
     const about = index.plugins.find(({ name }) => name === plugin);
     // After its last period with a row, a plugin that is up to date has counted nothing.
-    const current = about?.state === "ok" && index.through !== null && width;
-    const complete = current ? index.through - (index.through % width) : listed.complete_through ?? first;
+    const through = resolution === "1m" ? index.through : index.slow_through;
+    const current = about?.state === "ok" && through !== null && width;
+    const complete = current ? through - (through % width) : listed.complete_through ?? first;
     return {
       columns: parts[0]?.columns ?? ["timestamp", ...(about?.dimensions ?? []), "value"],
       rows: parts.flatMap((part) => part.rows.filter(([time]) => first <= time && time < last)),
@@ -175,6 +179,10 @@ export class Client extends Reader {
     return parsed(await this._objectBytes(name, size), name);
   }
 
+  async _bytes(path) {
+    return (await this.#fetch(path, { cache: "no-cache" }))?.data ?? null;
+  }
+
   async _objectBytes(name, size) {
     const path = `v1/objects/${name.slice(0, 2)}/${name}`;
     const response = await this.#fetch(path);
@@ -230,12 +238,28 @@ export class Pinned extends Reader {
 
   async _optional(path) {
     const entry = this.named.get(path) ?? (await this.#find(path));
+    if (entry?.type === "path") return this.#current(path, entry.digest);
     return entry ? this._object(entry.object, entry.size) : null;
   }
 
+  /** What is at a path now, if that is what the snapshot has there: documents of keys have no objects. */
+  #current(path, digest) {
+    return this.#once(digest, async () => {
+      const data = await this.#client._bytes(path);
+      if (data === null || (await sha256(data)) !== digest) {
+        throw new Replaced(`${path} is of another generation than ${this.index.generation}`);
+      }
+      return parsed(data, path);
+    });
+  }
+
   _object(name, size) {
+    return this.#once(name, () => this.#verified(name, size));
+  }
+
+  #once(name, fetch) {
     if (!this.#objects.has(name)) {
-      const fetched = this.#verified(name, size);
+      const fetched = fetch();
       fetched.catch(() => this.#objects.delete(name));
       this.#objects.set(name, fetched);
     }
@@ -252,25 +276,31 @@ export class Pinned extends Reader {
   async #find(path) {
     const root = await this._object(`${this.index.snapshot}.json`);
     let entry = own(root.entries, "data");
-    for (const name of path.split("/")) {
-      if (!entry || entry.type === "file") return null;
+    for (const name of steps(path)) {
+      if (!entry || entry.type === "file" || entry.type === "path") return null;
       let { entries } = await this._object(entry.object, entry.size);
       const digest = await sha256(new TextEncoder().encode(name));
-      for (const at of [0, 2]) {
-        const part = own(entries, digest.slice(at, at + 2));
+      for (const digit of digest.slice(0, SPLIT_DIGITS)) {
+        const part = own(entries, digit);
         if (part?.type !== "split") break;
         ({ entries } = await this._object(part.object, part.size));
       }
       entry = own(entries, name);
       if (entry?.type === "split") return null;
     }
-    return entry?.type === "file" ? entry : null;
+    return entry?.type === "file" || entry?.type === "path" ? entry : null;
   }
 }
 
 const hasNoCache = typeof globalThis.document === "undefined" && typeof globalThis.WorkerGlobalScope === "undefined";
 
 const own = (object, name) => (Object.hasOwn(object ?? {}, name) ? object[name] : undefined);
+
+/** The names by which manifests lead to a file: below `by/`, the rest of the path is one. */
+const steps = (path) => {
+  const [, root, rest] = /^(v1\/plugins\/[^/]+\/by)\/(.+)$/.exec(path) ?? [];
+  return root ? [...root.split("/"), rest] : path.split("/");
+};
 
 const encoded = (text) =>
   [...new TextEncoder().encode(text)]

@@ -23,13 +23,17 @@ class Count extends StatscacheElement {
     return [d.element("p", { class: "count" }, d.element("strong", {}, d.number(value)), d.element("span", { class: "quiet" }, d.foreign(caption)))];
   }
 
+  newest(index) {
+    return this.key && index.plugins.find(({ name }) => name === this.getAttribute("plugin"))?.unbounded ? index.slow_through : index.through;
+  }
+
   async #value(client, index, about, name) {
     const { key } = this;
     if (about.unbounded && key) {
       const found = await client.key(about.name, ...key);
       if (!found || name === "total") return found?.total ?? 0;
       if (!LENGTHS[name]) throw new TypeError("a key of this statistic is counted by day: window is last_7d, last_30d or total");
-      const end = Math.floor((index.through ?? 0) / d.DAY) * d.DAY;
+      const end = Math.floor((index.slow_through ?? 0) / d.DAY) * d.DAY;
       const days = Object.values(found.days).flat();
       return days.reduce((sum, [time, value]) => sum + (time >= end - LENGTHS[name] && time < end ? value : 0), 0);
     }
@@ -45,13 +49,17 @@ class Count extends StatscacheElement {
 
 /** A person's weeks, stacked by what they did. */
 class Activity extends StatscacheElement {
+  newest(index) {
+    return index.slow_through;
+  }
+
   async draw(client, index, about) {
     const { key } = this;
     if (!key) throw new TypeError("it needs an attribute key, such as the name of a person");
     if (!about.unbounded) throw new NotPublished(`${about.name} publishes no documents of its keys`);
     const weeks = this.number("weeks", 52, 1, 520);
     const found = await client.key(about.name, ...key);
-    const last = d.monday(index.through ?? 0);
+    const last = d.monday(index.slow_through ?? 0);
     const starts = Array.from({ length: weeks }, (_, at) => last - (weeks - 1 - at) * 7 * d.DAY);
     const older = (found?.years ?? []).map(([year]) => year).filter((year) => !found.days[year] && d.startOf(year + 1) > starts[0]);
     const documents = await Promise.all(older.map((year) => client.keyYear(about.name, year, ...key)));
@@ -105,8 +113,12 @@ const amountOf = (about, value, span) => `${d.number(value)} ${about.unit} in ${
 class Calendar extends StatscacheElement {
   #chosen = null;
 
+  newest(index) {
+    return index.slow_through;
+  }
+
   async draw(client, index, about) {
-    const newest = d.year(index.through ?? 0);
+    const newest = d.year(index.slow_through ?? 0);
     const shown = this.#chosen ?? this.number("year", newest, 1970, 9999);
     const [start, end] = [d.startOf(shown), d.startOf(shown + 1)];
     const { days, gaps, oldest } = await this.#days(client, about, shown, start, end);
@@ -124,7 +136,7 @@ class Calendar extends StatscacheElement {
     for (let time = start; time < end; time += d.DAY) {
       const at = (time - first) / d.DAY;
       const value = days.has(time) ? days.get(time) : 0;
-      const isLater = time > (index.through ?? 0);
+      const isLater = time > (index.slow_through ?? 0);
       const level = value ? 1 + quarters.filter((limit) => value > limit).length : 0;
       const box = { class: level ? `cell level l${level}` : value === null ? "cell missing" : isLater ? "cell later" : "cell", x: Math.floor(at / 7) * 12 + 1, y: (at % 7) * 12 + 1, width: 10, height: 10, rx: 2 };
       cells.append(d.svg("rect", box, d.svg("title", {}, `${d.day(time)}: ${value === null ? "unknown" : isLater ? "not yet" : `${d.number(value)} ${about.unit}`}`)));
@@ -171,9 +183,17 @@ class Calendar extends StatscacheElement {
 
 /** A statistic over time: gaps break the line, what is not over yet is dashed. */
 class Series extends StatscacheElement {
+  get #resolution() {
+    return this.getAttribute("resolution") ?? "1h";
+  }
+
+  newest(index) {
+    return this.#resolution === "1m" ? index.through : index.slow_through;
+  }
+
   async draw(client, index, about) {
-    const resolution = this.getAttribute("resolution") ?? "1h";
-    const through = index.through ?? 0;
+    const resolution = this.#resolution;
+    const through = this.newest(index) ?? 0;
     const days = this.number("days", { "1m": 1, "1h": 7 }[resolution] ?? 365, 1, 3660);
     this.need(about, `series/${resolution}/index.json`);
     const span = await client.series(about.name, resolution, through - days * d.DAY, through + 1);

@@ -38,6 +38,7 @@ OBJECT_NAME = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
 
 _DATA = "v1/"
 _PLUGINS = "v1/plugins/"
+_KEYS = re.compile(r"v1/plugins/[^/]+/by/")
 _LONGEST_KEY = 120
 _PLAIN = re.compile(r"[a-z0-9-]+")
 _PLAIN_BYTES = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -48,9 +49,25 @@ def subtree(path: str) -> str:
     return "data" if path.startswith(_DATA) and path.endswith((".json", ".csv")) else "site"
 
 
+def has_object(path: str) -> bool:
+    """Return whether the bytes of a file are published as an object too: those of all files but documents of keys."""
+    return _KEYS.match(path) is None
+
+
+def steps(path: str) -> list[str]:
+    """Return the names by which manifests lead to a file, from the top of its subtree.
+
+    Below `by/`, the rest of a path is one name, such as `ralph/2013.json`: a manifest for the older years of each key
+    would be one more file for each.
+    """
+    found = _KEYS.match(path)
+    return path.split("/") if found is None else [*path[: found.end() - 1].split("/"), path[found.end() :]]
+
+
 def object_name(path: str, data: bytes) -> str:
-    """Return the name of the object that holds the bytes of the file at `path`."""
-    return f"{hashlib.sha256(data).hexdigest()}.{path.rsplit('.', 1)[-1]}"
+    """Return the name of the object with the bytes of the file at `path`; their digest alone where there is none."""
+    digest = hashlib.sha256(data).hexdigest()
+    return f"{digest}.{path.rsplit('.', 1)[-1]}" if has_object(path) else digest
 
 
 def object_path(name: str) -> str:

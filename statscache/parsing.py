@@ -44,6 +44,7 @@ _PEOPLE_AND_PACKAGES = (
 # An integer beyond 64 bits is read as a float, and a float of 1e16 and more is written so: 1.8446744073709552e+19.
 _LARGE_NUMBER = b"e+"
 _NUL = b"\\u0000"
+_LONGEST_PATH = 200
 _PLUS, _BACKSLASH = ord("+"), ord("\\")
 _DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]*)?", re.ASCII)
 
@@ -162,10 +163,14 @@ class _Integer:
 
 
 def _walk(path: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each scalar and each key under `value` with the path that leads to it, without recursion."""
+    """Yield each scalar and each key under `value` with the path that leads to it, without recursion.
+
+    A path is cut at `_LONGEST_PATH` characters: in what is nested deeply, it would be longer than the message.
+    """
     waiting = [(path, value)]
     while waiting:
         path, value = waiting.pop()
+        path = path if len(path) < _LONGEST_PATH else path[:_LONGEST_PATH]
         if isinstance(value, dict):
             yield from ((f"a key of {path}", key) for key in value)
             waiting.extend((f"{path}.{key[:40]}", item) for key, item in value.items())

@@ -185,10 +185,12 @@ class _Untouched(Watch):
 def _render(connection: Connection, plugin: Plugin, row: positions.Position) -> dict[str, bytes]:
     objects: dict[str, bytes] = {}
     known = coverage.gaps(connection), coverage.complete(connection)
-    renderer = PluginRenderer(connection, plugin, row, journal.head(connection), *known, objects.__setitem__, Watch())
+    end, keep = journal.head(connection), objects.__setitem__
+    renderer = PluginRenderer(connection, plugin, row, end, *known, keep, Watch(), slow=True, force=True)
     below = f"{layout.plugin_root(plugin.name)}/"
-    rendered = renderer.render(force=True)
-    return {path.removeprefix(below): objects[entry.object] for path, entry in sorted(rendered.changed.items())}
+    rendered = renderer.render()
+    entries = {**rendered.changed, **dict(rendered.keys)}
+    return {path.removeprefix(below): objects[entry.object] for path, entry in sorted(entries.items())}
 
 
 def _failures(connection: Connection) -> Iterator[Failure]:

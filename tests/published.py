@@ -114,6 +114,10 @@ class Site:
         snapshot, _ = self._publishing.publish()
         return snapshot.id
 
+    def publish_fast(self) -> None:
+        """Publish; slow documents are only updated if `slow_interval` is over."""
+        self._publishing.publish(slow=False)
+
     def start(self, owners: int = 3) -> None:
         """Publish twice: a first day of few messages, then a second with builds of that many owners, and an old one."""
         self.take(line(EDIT, {"title": "Main"}, 0), line(BUILD, {"owner": "Ralph.B", "number": 1}, 1), b"no message")

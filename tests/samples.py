@@ -3,14 +3,15 @@
 import gzip
 import pickle
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest.mock import patch
 
 import orjson
-from sqlalchemy import delete, insert
+from sqlalchemy import delete, event, insert
 
 from statscache import canonical, resources
 from statscache.config import Config
@@ -260,9 +261,10 @@ class Site:
     def _renderer(self) -> Renderer:
         return Renderer(self.installation.registry, _pages())
 
-    def build(self, *, force: bool = False) -> Snapshot:
-        """Build the snapshot that is due, without publishing it, and return it."""
-        return build(self.database, self._renderer, force=force)[0]
+    def build(self, *, force: bool = False, slow: bool = True) -> Snapshot:
+        """Build the snapshot that is due, without publishing it; without `slow`, of fast documents only."""
+        slow_interval = 0.0 if slow else NEVER
+        return build(self.database, self._renderer, force=force, slow_interval=slow_interval)[0]
 
     def tree(self) -> dict[str, bytes]:
         """Return the bytes of each file of the current snapshot, by path, as the database holds them."""
@@ -334,6 +336,9 @@ class Site:
         self.installation.close()
 
 
+NEVER = 1e9
+"""Seconds after which slow documents are due that no test waits for."""
+
 OUTSIDE = ("v1/index.json", "v1/status.json", "v1/changes.json", "v1/pending.json")
 """What is published beside the snapshot."""
 
@@ -364,13 +369,16 @@ def follow(public: Path, pointer: bytes | None = None) -> dict[str, bytes]:
         pointer: The pointer that a reader still holds; None reads that of the tree.
 
     Raises:
-        AssertionError: A reference does not resolve, or bytes differ from their digest or size.
+        AssertionError: A reference does not resolve, or bytes differ from their digest or size. The document of a key
+            may be that of a snapshot that is being published, or was since the reader's; then it may be gone, too.
     """
     index = orjson.loads(pointer or (public / "v1/index.json").read_bytes())
     root = (public / index["manifest"]).read_bytes()
     assert canonical.digest(root) == index["snapshot"], "the root manifest is not the snapshot that the index names"
     files: dict[str, bytes] = {}
-    _follow(public, orjson.loads(root), "", files)
+    keys: dict[str, Any] = {}
+    _follow(public, orjson.loads(root), "", files, keys)
+    files |= _documents_of_keys(public, keys, is_current=pointer is None)
     for plugin in index["plugins"]:
         for document in plugin["documents"]:
             assert _object(public, document) == files[document["path"]], document
@@ -382,14 +390,49 @@ def follow(public: Path, pointer: bytes | None = None) -> dict[str, bytes]:
     return files
 
 
-def _follow(public: Path, manifest: Mapping[str, Any], directory: str, files: dict[str, bytes]) -> None:
+def _follow(
+    public: Path, manifest: Mapping[str, Any], directory: str, files: dict[str, bytes], keys: dict[str, Any]
+) -> None:
     for name, entry in manifest["entries"].items():
+        if entry["type"] == "path":
+            keys[f"{directory}{name}"] = entry
+            continue
         data = _object(public, entry)
         if entry["type"] == "file":
             files[f"{directory}{name}"] = data
         else:
             inside = f"{directory}{name}/" if entry["type"] == "tree" else directory
-            _follow(public, orjson.loads(data), inside, files)
+            _follow(public, orjson.loads(data), inside, files, keys)
+
+
+def _documents_of_keys(public: Path, keys: Mapping[str, Any], *, is_current: bool) -> dict[str, bytes]:
+    found, others = {}, None
+    for path, entry in keys.items():
+        try:
+            data = (public / path).read_bytes()
+        except FileNotFoundError:
+            assert not is_current, f"{path} is not there"
+            continue
+        if (canonical.digest(data), len(data)) != (entry["digest"], entry["size"]):
+            others = others or _others(public)
+            assert any(canonical.digest(data) == other[path]["digest"] for other in others if path in other), path
+        found[path] = data
+    return found
+
+
+def _others(public: Path) -> list[dict[str, Any]]:
+    """Return the documents of keys of the snapshots that readable paths may be of, as their manifests have them."""
+    names = [orjson.loads((public / "v1/index.json").read_bytes())["snapshot"]]
+    with suppress(FileNotFoundError):
+        names += orjson.loads((public / "v1/pending.json").read_bytes())["snapshots"]
+    listed = []
+    for name in names:
+        root = public / "v1/snapshots" / f"{name}.json"
+        if root.exists():
+            listed.append(dict[str, Any]())
+            with suppress(FileNotFoundError):
+                _follow(public, orjson.loads(root.read_bytes()), "", {}, listed[-1])
+    return listed
 
 
 def _object(public: Path, reference: Mapping[str, Any]) -> bytes:
@@ -398,6 +441,26 @@ def _object(public: Path, reference: Mapping[str, Any]) -> bytes:
     assert len(data) == reference["size"], reference
     assert canonical.digest(data) == name.partition(".")[0], reference
     return data
+
+
+def steps_of(database: Database, work: Callable[[], object]) -> int:
+    """Return how many steps of its virtual machine, in thousands, SQLite takes for some work."""
+    taken = 0
+
+    def count() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    def watch(connection: Any, *_: object) -> None:
+        connection.set_progress_handler(count, 1_000)
+
+    event.listen(database.engine, "checkout", watch)
+    try:
+        work()
+    finally:
+        event.remove(database.engine, "checkout", watch)
+    return taken
 
 
 def make_empty(url: str) -> None:

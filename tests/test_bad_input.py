@@ -17,7 +17,7 @@ from xxhash import xxh3_64_digest
 from samples import KINDS, NOON, TOPIC, Line, Sales, Site, line
 from statscache import canonical
 from statscache.exceptions import SourceError
-from statscache.ingest import Outcome
+from statscache.ingest import Outcome, judge
 from statscache.kinds.keys import stored
 from statscache.plugins import Counter, Latest, Log, Message, Plugin
 from statscache.service.backfill import backfill
@@ -153,7 +153,7 @@ def test_a_line_of_50_megabytes_is_set_aside_by_its_beginning(site: Site, tmp_pa
     outcome = read(site, path)
     assert (outcome.accepted, outcome.set_aside) == (2, 1)
     (item,) = set_aside(site)
-    assert "50000001 bytes; at most 4194304" in item.reason
+    assert "50000001 bytes; at most 1048576" in item.reason
     assert item.reason.endswith("and the first 65536 are kept here")
     assert item.size == 65_536
 
@@ -206,9 +206,18 @@ def test_numbers_of_64_bits_and_floats_survive_the_journal(site: Site, number: f
     assert Message.from_record(record).body == {"number": number}
 
 
-def test_a_key_of_10000_characters_is_counted_and_published(site: Site) -> None:
-    """A long key is a key: it has a row and a document."""
-    name = "ü" * 10_000
+def test_a_key_of_10000_characters_is_counted_under_other(site: Site) -> None:
+    """Who may send a message cannot make keys of any length: what is too long counts, under a name for all such."""
+    site.feed([line("long", body={"buyer": "ü" * 10_000, "thing": None})])
+    site.publish()
+    assert [(row["buyer"], row["total"]) for row in site.document("v1/plugins/buyers/latest.json")["rows"]] == [
+        ("(other)", 1)
+    ]
+
+
+def test_a_key_of_200_characters_has_a_row_and_a_document(site: Site) -> None:
+    """A long key is a key, whose path is shortened."""
+    name = "ü" * 200
     site.feed([line("long", body={"buyer": name, "thing": None})])
     site.publish()
     assert site.document("v1/plugins/buyers/latest.json")["rows"][0]["buyer"] == name
@@ -402,9 +411,34 @@ def test_a_plugin_that_raises_loses_nothing_and_disturbs_nobody(database_url: st
     site.close()
 
 
-def test_a_plugin_that_raises_1000_times_in_a_row_is_suspended(database_url: str, tmp_path: Path) -> None:
+def test_a_plugin_is_not_suspended_for_messages_that_it_cannot_take(database_url: str, tmp_path: Path) -> None:
+    """However many in a row: it still takes what it counted before, so they are set aside, and it goes on."""
+    site = Site(database_url, tmp_path, (Picky, Volume))
+    site.feed([line("good", body={"bad": False})])
+    bad = [line(f"m{number}", body={"bad": True}) for number in range(2_500)]
+    site.feed(bad[:1_500])
+    for at in range(1_500, 2_500, 250):
+        site.feed(bad[at : at + 250])
+    site.feed([line("better", body={"bad": False})])
+    with site.database.reading() as connection:
+        assert positions.load(connection)["picky"].suspended is None
+    assert total(site, "picky") == 4
+    assert len(set_aside(site)) == 2_500
+    site.close()
+
+
+def test_a_plugin_that_raises_1000_times_in_a_row_is_suspended(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It stops folding and the others go on; resumed, it catches up with what it missed."""
     site = Site(database_url, tmp_path, (Picky, Volume))
+    with monkeypatch.context() as patch:
+        # What it counted before, it cannot take either.
+        patch.setattr(judge, "_seconds", lambda *_: None)
+        _break_and_resume(site)
+
+
+def _break_and_resume(site: Site) -> None:
     bad = [line(f"m{number}", body={"bad": True}) for number in range(1100)]
     good = [line(f"g{number}", body={"bad": False}) for number in range(5)]
     site.feed(bad[:500])
@@ -628,7 +662,7 @@ RUBBISH: list[tuple[type[Any], Any, str]] = [
     (AnyValue, (("a",), {"x": 2**70}), "is no JSON"),
     (AnyValue, (("a",), {"x": "\ud800"}), "is no JSON"),
     (AnyValue, (("a",), {5: 1}), "is no JSON"),
-    (AnyValue, (("a",), {"x": "y" * 70_000}), "at most 4096"),
+    (AnyValue, (("a",), dict.fromkeys(map(str, range(1_000)))), "at most 4096"),
     (Silent, None, "TypeError"),
 ]
 

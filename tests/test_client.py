@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import http.server
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import orjson
 import pytest
@@ -31,6 +32,8 @@ from statscache.client import (
     Late,
     Missing,
     NotPublished,
+    OtherGeneration,
+    Replaced,
     Span,
     Unreachable,
     fetching,
@@ -120,8 +123,7 @@ def test_documents_are_those_that_are_published(original: Site, server: Server) 
     assert client.key("builds", "nobody", None) is None
     older = client.key_year("builds", 2012, "Ralph.B", None)
     assert older == original.json("v1/plugins/builds/by/_52alph_2e_42.__/2012.json")
-    assert older is not None
-    assert older["days"] == {
+    assert cast(dict[str, Any], older)["days"] == {
         "2012": [[original.json("v1/plugins/builds/by/_52alph_2e_42.__.json")["first"] // DAY * DAY, 1]]
     }
     assert client.key_year("builds", 2013, "Ralph.B", None) is None
@@ -169,6 +171,23 @@ def test_a_series_is_cut_to_whole_buckets(original: Site, server: Server) -> Non
     days = client.series("edits", "1d", datetime(2015, 8, 8, tzinfo=UTC), datetime(2015, 8, 9, tzinfo=UTC))
     assert days.rows == [[noon - noon % DAY, "Main", 1]]
     assert days.complete_through == days.end
+
+
+def test_hours_are_known_through_when_slow_documents_are(tmp_path: Path) -> None:
+    """After a publication of fast documents, minutes are newer than hours, which claim no zeros for what they lack."""
+    site = Site(tmp_path, slow_interval=10**9)
+    site.start()
+    before = site.json(INDEX)["through"]
+    site.take(line(EDIT, {"title": "Main"}, 100000))
+    site.publish_fast()
+    through = site.json(INDEX)["through"]
+    with Server(site.root) as server:
+        client = Client(server.url)
+        hours = client.series("edits", "1h", testing.NOON, through + 3600)
+        minutes = client.series("edits", "1m", testing.NOON, through + 3600)
+    assert hours.complete_through == before - before % 3600
+    assert minutes.complete_through == through - through % 60
+    site.close()
 
 
 def test_only_the_periods_that_are_needed_are_fetched(server: Server) -> None:
@@ -254,11 +273,16 @@ def test_a_change_within_the_same_second_is_seen(site: Site) -> None:
 
 
 def test_a_pinned_reader_stays_with_its_snapshot(site: Site) -> None:
-    """What is published after `pin` is not seen, in no document; the client itself sees it."""
+    """What is published after `pin` is not seen, in no document; the client itself sees it.
+
+    The document of a key is published without history: the pinned reader has it where it has read it before, or it is
+    the same still. Else it says that it was replaced.
+    """
     with Server(site.root) as server:
-        client = Client(server.url)
+        client, other = Client(server.url), Client(server.url).pin()
         pinned = client.pin()
         before = site.json("v1/plugins/edits/latest.json"), site.json("v1/plugins/builds/by/owner-1.f42.json")
+        assert pinned.key("builds", "owner-1", "f42") == before[1]
         site.take(line(EDIT, {"title": "Main"}, 90_100), line(BUILD, {"owner": "owner-1", "chroot": "f42"}, 90_101))
         site.publish()
         assert (pinned.latest("edits"), pinned.key("builds", "owner-1", "f42")) == before
@@ -266,6 +290,37 @@ def test_a_pinned_reader_stays_with_its_snapshot(site: Site) -> None:
         assert client.latest("edits") == site.json("v1/plugins/edits/latest.json") != before[0]
         assert client.key("builds", "owner-1", "f42") == site.json("v1/plugins/builds/by/owner-1.f42.json") != before[1]
         assert not pinned.is_late
+        assert other.latest("edits") == before[0]
+        assert other.key("builds", "owner-2", "f42") == site.json("v1/plugins/builds/by/owner-2.f42.json")
+        with pytest.raises(Replaced, match="pin again"):
+            other.key("builds", "owner-1", "f42")
+
+
+def _half_published(site: Site) -> Any:
+    """Publish a newer document of a key, but leave the index as it was; return the document."""
+    index = (site.root / INDEX).read_bytes()
+    site.take(line(BUILD, {"owner": "owner-1", "chroot": "f42"}, 90_101))
+    site.publish()
+    (site.root / INDEX).write_bytes(index)
+    return site.json("v1/plugins/builds/by/owner-1.f42.json")
+
+
+def test_while_a_publication_is_under_way_a_newer_document_of_a_key_is_told(site: Site) -> None:
+    """Documents of keys change before the index does: they are returned with a warning; a pinned reader refuses."""
+    with Server(site.root) as server:
+        newer = _half_published(site)
+        with pytest.warns(OtherGeneration, match="under way"):
+            assert Client(server.url).key("builds", "owner-1", "f42") == newer
+        with pytest.raises(Replaced):
+            Client(server.url).pin().key("builds", "owner-1", "f42")
+        (site.root / "v1/plugins/builds/by/owner-1.f42.json").unlink()
+        with pytest.warns(OtherGeneration):
+            assert Client(server.url).key("builds", "owner-1", "f42") is None
+        shutil.copy(
+            site.root / "v1/plugins/builds/by/owner-2.f42.json", site.root / "v1/plugins/builds/by/owner-1.f42.json"
+        )
+        with pytest.warns(OtherGeneration), pytest.raises(Damaged, match="has the key"):
+            Client(server.url).key("builds", "owner-1", "f42")
 
 
 def test_no_reading_mixes_two_generations(site: Site) -> None:
@@ -400,6 +455,16 @@ def test_a_signed_site_is_read_through_its_manifests(signed: tuple[Site, Path]) 
 
     rewrite(site, redirect)
     assert Client(site.root.as_uri(), keys=[key]).latest("edits") == expected
+
+
+def test_a_signed_reader_takes_no_document_of_a_key_that_the_index_does_not_cover(signed: tuple[Site, Path]) -> None:
+    """What is published before the signed index is refused until that follows."""
+    site, key = signed
+    client = Client(site.root.as_uri(), keys=[key])
+    assert client.key("builds", "owner-1", "f42") == site.json("v1/plugins/builds/by/owner-1.f42.json")
+    _half_published(site)
+    with pytest.raises(Replaced):
+        Client(site.root.as_uri(), keys=[key]).key("builds", "owner-1", "f42")
 
 
 def test_an_altered_index_is_refused(signed: tuple[Site, Path]) -> None:

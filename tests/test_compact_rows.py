@@ -214,7 +214,7 @@ def test_marks_of_keys_go_when_a_render_has_seen_them(database: Database) -> Non
             assert len(connection.execute(select(schema.dirty_keys)).all()) <= 16
         expected = [(0, 2023), *((number, 2024) for number in range(1, 40))]
         assert positions.marked_keys(connection, row).tolist() == expected
-        assert positions.marked(connection, row) == [("latest", 0)]
+        assert positions.marked(connection, row) == [("latest", 0, 39)]
         row.revision = 38
         positions.clear_marks(connection, row)
         left = positions.marked_keys(connection, row).tolist()

@@ -87,7 +87,8 @@ class Disturbance:
 
     Attributes:
         batches: What is delivered, in order, duplicates included.
-        events: After each batch: `publish`, `force`, `restart`, `add` (the plugins that were missing), or nothing.
+        events: After each batch: `publish`, `fast` (only fast documents), `force`, `restart`, `add` (the plugins that
+            were missing), or nothing.
         late: The plugins that are missing until `add`.
     """
 
@@ -107,7 +108,7 @@ def runs(draw: st.DrawFn) -> tuple[list[Line], Disturbance]:
         size = draw(st.sampled_from((1, 3, 6)))
         disturbance.batches.append(delivered[:size])
         del delivered[:size]
-        disturbance.events.append(draw(st.sampled_from(("publish", "publish", "force", "restart", "add", ""))))
+        disturbance.events.append(draw(st.sampled_from(("publish", "fast", "fast", "force", "restart", "add", ""))))
     return messages, disturbance
 
 
@@ -168,8 +169,8 @@ def test_order_duplicates_batches_restarts_and_late_plugins_leave_no_trace(
     for batch, event in zip(disturbance.batches, disturbance.events, strict=True):
         site.feed(batch)
         match event:
-            case "publish" | "force":
-                site.build(force=event == "force")
+            case "publish" | "fast" | "force":
+                site.build(force=event == "force", slow=event != "fast")
             case "restart":
                 site = site.reopened()
             case "add":
@@ -194,7 +195,7 @@ def test_the_split_between_bus_and_history_leaves_no_trace(
     site = pair.fresh(0)
     for at in range(0, len(heard), 6):
         site.feed(heard[at : at + 6], "fedmsg", connected=NOON + at * HOUR)
-        site.build()
+        site.build(slow=at % 12 == 0)
     site.feed(messages, "archive:1")
     record(site, 0, NOON + 1000 * DAY, complete=True)
     plain = pair.plain(messages)
@@ -218,7 +219,7 @@ def test_gaps_are_published_the_same_whenever_they_become_known(
     site.feed(messages[cut:])
     site.build()
     record(site, *gap, complete=False)
-    site.build()
+    site.build(slow=False)
     site.feed(messages[:cut])
     record(site, *other, complete=True)
     plain = pair.plain(messages, gap=gap)

@@ -519,7 +519,9 @@ def of_plugin(document: Mapping[str, Any]) -> type[Plugin]:
 
 def test_the_kinds_of_entries_are_documented() -> None:
     """The table of types names those that a manifest can have."""
-    assert {code(name) for name, *_ in rows(text("format.md"), "type")} == {"file", "tree", "subtree", "split"}
+    assert {code(name) for name, *_ in rows(text("format.md"), "type")} == {
+        *("file", "path", "tree", "subtree", "split")
+    }
 
 
 def test_keys_are_encoded_as_the_examples_say() -> None:

@@ -19,7 +19,7 @@ import pytest
 from commands import BRAKE, Home, install_plugins, wait_for
 from samples import ALL, KINDS, NOON, Site, fresh_site, line
 from statscache.exceptions import SourceError, WorkerError
-from statscache.ingest import Delivery, Outcome, fold
+from statscache.ingest import Delivery, Outcome, judge
 from statscache.plugins import Counter, Message
 from statscache.service import Installation, backfill, parallel
 from statscache.service.parallel import Workers, working
@@ -154,7 +154,7 @@ def test_it_makes_no_difference_who_prepared_a_delivery(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deliveries: list[list[bytes]]
 ) -> None:
     """What another process made of it is taken as it is, whatever of it turns out to be new."""
-    monkeypatch.setattr(fold, "MAX_FAILURES", 12)
+    monkeypatch.setattr(judge, "MAX_FAILURES", 12)
     here = fresh_site(database_url, tmp_path / "here", (*ALL, Picky))
     expected = [here.feed(lines) for lines in deliveries], here.state(), rows(here), set_aside(here)
     here.close()
@@ -225,7 +225,7 @@ def test_the_order_in_which_work_is_done_does_not_matter(installation: Installat
     seen: list[int] = []
     outcome = Outcome()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backfill, "BATCH", 99)
+        patch.setattr(backfill, "BATCH", 102)
         workers = Workers(Backwards(), 2, installation)
         for consumed, part in backfill.backfill(installation, tmp_path / "archive", workers):
             seen.append(consumed)

@@ -1,13 +1,15 @@
 """The directory target: what a change costs, what stays, and what two publishers do to each other."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
 
-from samples import NOON, Buyers, Line, Prices, Site, follow, line
+from samples import NOON, Buyers, Line, Prices, Site, follow, line, published_files
+from statscache import canonical
 from statscache.exceptions import PublisherBusy, PublishError
 from statscache.publish.directory import DirectoryTarget
 from statscache.publish.target import File
@@ -88,7 +90,10 @@ def test_a_snapshot_that_is_retained_resolves(tmp_path: Path) -> None:
         (copy / "v1/index.json").write_bytes(orjson.dumps(pointer))
         for name in ("objects", "snapshots"):
             (copy / "v1" / name).symlink_to(site.public / "v1" / name)
-        assert follow(copy)["v1/plugins/buyers/by/a.json"]
+        # Documents of keys are published without history.
+        found = follow(copy, orjson.dumps(pointer))
+        assert found["v1/plugins/buyers/latest.json"]
+        assert "v1/plugins/buyers/by/a.json" not in found
     objects = {path.name.removesuffix(".gz") for path in (site.public / "v1/objects").rglob("*") if path.is_file()}
     assert len(objects) < 2 * len(site.tree()) + 20
     site.close()
@@ -101,6 +106,48 @@ def test_a_target_that_was_emptied_is_filled_again(site: Site) -> None:
         path.rmdir() if path.is_dir() else path.unlink()
     site.publish()
     assert follow(site.public) == site.aliases() == wanted
+
+
+def test_documents_of_keys_are_at_their_path_only(site: Site) -> None:
+    """They have no object, and one that changes is one file; all others are links to their objects."""
+    digests = {path.name.partition(".")[0] for path in (site.public / "v1/objects").rglob("*")}
+    keys = [*(site.public / "v1/plugins/buyers/by").iterdir()]
+    assert len(keys) == 2
+    for path in keys:
+        assert canonical.digest(path.read_bytes()) not in digests
+        assert path.stat().st_nlink == 1
+    assert (site.public / "v1/plugins/buyers/latest.json").stat().st_nlink > 1
+    before = published_files(site.public)
+    site.feed([sale(6, "b")])
+    site.publish()
+    after = published_files(site.public)
+    changed = {path for path in after if before.get(path) != after[path] and "/by/" in path}
+    assert changed == {"v1/plugins/buyers/by/b.json"}
+
+
+def test_a_target_that_was_restored_from_a_backup_is_brought_up_to_date(tmp_path: Path, site: Site) -> None:
+    """Its own pointer tells which snapshot it holds, documents of keys of other generations included."""
+    shutil.copytree(site.public, tmp_path / "backup", symlinks=True)
+    site.feed([sale(6, "b"), sale(3, "d")])
+    site.publish()
+    site.feed([sale(4, "a")])
+    site.publish()
+    shutil.rmtree(site.public)
+    shutil.copytree(tmp_path / "backup", site.public, symlinks=True)
+    site.feed([sale(5, "e")])
+    site.publish()
+    assert follow(site.public) == site.aliases() == site.tree()
+    assert site.document("v1/plugins/buyers/by/b.json")["total"] == 2
+
+
+def test_a_rollback_brings_documents_of_keys_back(site: Site) -> None:
+    """The database keeps their bytes for each retained snapshot, though no target does."""
+    first, before = site.document("v1/index.json")["snapshot"], published_files(site.public)
+    site.feed([sale(6, "b"), sale(3, "d")])
+    site.publish()
+    assert published_files(site.public) != before
+    site.publishing.rollback(first)
+    assert follow(site.public) == published_files(site.public) == before
 
 
 def test_a_damaged_pointer_is_replaced(site: Site) -> None:

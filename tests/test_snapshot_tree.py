@@ -1,19 +1,23 @@
 """The tree of a snapshot: one content has one root, however it came about, and a difference leads from tree to tree."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from conftest import Databases
-from samples import make_empty
+from samples import make_empty, steps_of
 from statscache import layout
-from statscache.snapshot import manifest, tree
+from statscache.snapshot import manifest, parts, tree
 from statscache.store import Database, published
 from statscache.store.published import Entry, shard_of
+from statscache.store.schema import directory_part
 
 Files = dict[str, Entry]
 
@@ -44,7 +48,26 @@ def entry(content: int) -> Entry:
 def apply(database: Database, files: Files, removed: list[str]) -> tree.Changes:
     """Change the tree."""
     with database.writing() as connection:
-        return tree.apply(connection, files, removed)
+        return tree.apply(connection, [*files.items(), *((path, None) for path in removed)])
+
+
+def difference(database: Database, olds: Sequence[str | None], new: str) -> tuple[Files, set[str], set[str]]:
+    """Return the files that differ, the paths that are gone, and the names of the manifests; none is told twice."""
+    with database.reading() as connection:
+        found = [*manifest.difference(partial(published.load, connection), olds, new)]
+    files = [change for change in found if change.is_file]
+    assert len({change.path for change in files}) == len(files)
+    return (
+        {change.path: change.entry for change in files if change.entry},
+        {change.path for change in files if change.entry is None},
+        {change.entry.object for change in found if change.entry and not change.is_file},
+    )
+
+
+def part_rows(database: Database) -> list[tuple[Any, ...]]:
+    """Return what the database knows of the parts of directories."""
+    with database.reading() as connection:
+        return sorted(map(tuple, connection.execute(select(directory_part)).all()))
 
 
 def bring(database: Database, old: Files, new: Files) -> str | None:
@@ -61,7 +84,7 @@ def walk(database: Database, root: str) -> list[Entry]:
         while waiting:
             data = published.load(connection, waiting.pop())
             parsed = orjson.loads(data)
-            assert len(parsed["entries"]) <= max(manifest.LARGEST, 256)
+            assert len(parsed["entries"]) <= max(manifest.LARGEST, 16)
             assert parsed["split"] == any(item["type"] == "split" for item in parsed["entries"].values())
             for item in manifest.loads(data).values():
                 found.append(item)
@@ -76,14 +99,17 @@ NAMES = st.sampled_from([f"v1/plugins/p/by/k{number}.json" for number in range(1
 TREES = st.dictionaries(NAMES, st.builds(entry, st.integers(0, 3)), max_size=12)
 
 
+@pytest.mark.parametrize("at_once", [1, 4096])
 @pytest.mark.parametrize("largest", [1, 3])
 @given(trees=st.lists(TREES, min_size=2, max_size=3))
-def test_a_difference_leads_from_any_tree_to_any_other(url: str, largest: int, trees: list[Files]) -> None:
+def test_a_difference_leads_from_any_tree_to_any_other(
+    url: str, largest: int, at_once: int, trees: list[Files]
+) -> None:
     """Applied to the files of the old tree, it gives those of the new; and a tree's root does not know its past."""
     with pytest.MonkeyPatch.context() as patch:
-        # A small limit splits small directories, once and twice.
+        # A small limit splits small directories, by several digits.
         patch.setattr(manifest, "LARGEST", largest)
-        patch.setattr(tree, "LARGEST", largest)
+        patch.setattr(parts, "AT_ONCE", max(at_once, largest))
         make_empty(url)
         database = Database(url)
         roots: list[str | None] = []
@@ -91,25 +117,30 @@ def test_a_difference_leads_from_any_tree_to_any_other(url: str, largest: int, t
         for files in trees:
             roots.append(bring(database, current, files))
             current = files
-        with database.reading() as connection:
-            load = partial(published.load, connection)
-            for old_root, old in zip(roots, trees, strict=True):
-                for new_root, new in zip(roots, trees, strict=True):
-                    if new_root is None:
-                        continue
-                    found = manifest.difference(load, old_root, new_root)
-                    result = {path: item for path, item in old.items() if path not in found.removed} | found.changed
-                    assert result == new
-                    assert not found.changed.keys() & found.removed
-                    assert all(old.get(path) != item for path, item in found.changed.items())
+        for old_root, old in zip(roots, trees, strict=True):
+            for new_root, new in zip(roots, trees, strict=True):
+                if new_root is None:
+                    continue
+                changed, removed, _ = difference(database, [old_root], new_root)
+                result = {path: item for path, item in old.items() if path not in removed} | changed
+                assert result == new
+                assert not changed.keys() & removed
+                assert all(old.get(path) != item for path, item in changed.items())
+        if roots[-1] is not None:
+            # From several trees at once, it is what differs from any of them.
+            changed, removed, _ = difference(database, roots[:-1], roots[-1])
+            assert changed == {
+                path: item for path, item in trees[-1].items() if any(old.get(path) != item for old in trees[:-1])
+            }
+            assert removed == {path for old in trees[:-1] for path in old} - trees[-1].keys()
         make_empty(url)
         assert bring(database, {}, trees[-1]) == roots[-1]
         database.close()
 
 
-def test_a_directory_is_split_exactly_where_it_has_over_1000_entries(database: Database) -> None:
-    """With 1,000 entries it is one manifest; with 1,001 it is split by its name's digest; and back."""
-    files = {f"v1/plugins/p/by/{number}.json": entry(1) for number in range(1000)}
+def test_a_directory_is_split_exactly_where_it_has_over_64_entries(database: Database) -> None:
+    """With 64 entries it is one manifest; with 65 it is split by its name's digest; and back."""
+    files = {f"v1/plugins/p/by/{number}.json": entry(1) for number in range(64)}
     one = apply(database, files, []).root
     assert one is not None
     assert not [item for item in walk(database, one) if item.type == "split"]
@@ -117,27 +148,96 @@ def test_a_directory_is_split_exactly_where_it_has_over_1000_entries(database: D
     two = apply(database, extra, []).root
     assert two is not None
     split = [item for item in walk(database, two) if item.type == "split"]
-    assert len(split) == len({shard_of(path.rpartition("/")[2]) >> 8 for path in [*files, *extra]})
-    with database.reading() as connection:
-        load = partial(published.load, connection)
-        assert manifest.files(load, two) == files | extra
-        assert manifest.difference(load, one, two).changed == extra
-        assert manifest.difference(load, two, one).removed == extra.keys()
+    assert len(split) == len({shard_of(path.rpartition("/")[2]) >> 56 for path in [*files, *extra]})
+    assert difference(database, [None], two)[0] == files | extra
+    assert difference(database, [one], two)[0] == extra
+    assert difference(database, [two], one)[1] == extra.keys()
     changed = apply(database, {"v1/plugins/p/by/7.json": entry(3)}, [])
     assert changed.root is not None
-    with database.reading() as connection:
-        difference = manifest.difference(partial(published.load, connection), two, changed.root)
-    assert difference.changed == {"v1/plugins/p/by/7.json": entry(3)}
-    assert len(difference.manifests) == 7, "root, data, v1, plugins, p, by and one part"
+    files_changed, _, manifests = difference(database, [two], changed.root)
+    assert files_changed == {"v1/plugins/p/by/7.json": entry(3)}
+    assert len(manifests) == 7, "root, data, v1, plugins, p, by and one part"
     apply(database, {"v1/plugins/p/by/7.json": entry(1)}, [])
     assert apply(database, {}, ["v1/plugins/p/by/more.json"]).root == one
+    assert part_rows(database) == []
+
+
+@given(data=st.data())
+def test_a_directory_does_not_know_its_past(url: str, data: st.DataObject) -> None:
+    """Whatever was added and removed before, the same names give the same manifests, and the same rows of parts."""
+    numbers = st.sets(st.integers(0, 300), max_size=200)
+    steps = data.draw(st.lists(numbers, min_size=2, max_size=4))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest, "LARGEST", 4)
+        patch.setattr(parts, "AT_ONCE", data.draw(st.sampled_from([4, 16, 4096])))
+        make_empty(url)
+        database = Database(url)
+        current: Files = {}
+        for step in steps:
+            files = {f"v1/plugins/p/by/{number}.json": entry(number % 3) for number in step}
+            root = bring(database, current, files)
+            current = files
+        rows = part_rows(database)
+        make_empty(url)
+        assert bring(database, {}, current) == (root if current else None)
+        assert part_rows(database) == rows
+        database.close()
+
+
+def test_one_change_among_many_costs_few_small_manifests(tmp_path: Path) -> None:
+    """Among 100 to 100,000 files, a changed one makes one manifest more for each sixteenfold, each of a few kB."""
+    costs = []
+    for number in (100, 1_000, 10_000, 100_000):
+        database = Database(f"sqlite:///{tmp_path / f'{number}.db'}")
+        database.prepare()
+        before = apply(database, {f"v1/plugins/p/by/{at}.json": entry(1) for at in range(number)}, []).root
+        after = apply(database, {"v1/plugins/p/by/7.json": entry(2)}, []).root
+        assert after is not None
+        manifests = difference(database, [before], after)[2]
+        with database.reading() as connection:
+            sizes = [len(published.load(connection, name)) for name in manifests]
+        costs.append(len(manifests))
+        assert max(sizes) < 10_000
+        database.close()
+    # Root, data, v1, plugins, p and by; and below it, one for each digit by which it is split.
+    assert costs == [7, 8, 8, 9]
+
+
+def test_a_change_of_many_files_costs_in_proportion(tmp_path: Path) -> None:
+    """Of 40,000 files in one directory, twice as many that change, go or come cost twice as many steps at most."""
+    database = Database(f"sqlite:///{tmp_path / 'statscache.db'}")
+    database.prepare()
+    names = [f"v1/plugins/p/by/{number}.json" for number in range(40_000)]
+    apply(database, {path: entry(0) for path in names}, [])
+    counts: dict[str, list[int]] = {"change": [], "go": [], "come": [], "look": []}
+    for turn, number in enumerate((10_000, 20_000, 40_000), start=1):
+        some = names[:number]
+        works: dict[str, Callable[[], object]] = {
+            "change": partial(apply, database, {path: entry(turn) for path in some}, []),
+            "look": partial(look, database, some),
+            "go": partial(apply, database, {}, some),
+            "come": partial(apply, database, {path: entry(0) for path in some}, []),
+        }
+        for kind, work in works.items():
+            counts[kind].append(steps_of(database, work))
+    database.close()
+    for kind, (few, more, most) in counts.items():
+        assert few > 0, kind
+        assert more < 2.5 * few, (kind, few, more, most)
+        assert most < 2.5 * more, (kind, few, more, most)
+
+
+def look(database: Database, paths: list[str]) -> None:
+    """Look up files of one directory by their names."""
+    with database.reading() as connection:
+        names = [path.rpartition("/")[2] for path in paths]
+        assert len(published.entries(connection, "v1/plugins/p/by", names, "data")) == len(paths)
 
 
 def test_what_a_change_drops_is_what_the_new_tree_no_longer_refers_to(database: Database) -> None:
     """Every object of the old tree that is not in the new is among the dropped, so that retention finds it."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (manifest, tree):
-            patch.setattr(module, "LARGEST", 2)
+        patch.setattr(manifest, "LARGEST", 2)
         files = {f"v1/plugins/p/by/{number}.json": entry(number) for number in range(40)}
         old = apply(database, files, []).root
         assert old is not None
@@ -154,4 +254,16 @@ def test_changes_are_told_apart(database: Database) -> None:
     changes = apply(
         database, {"a.html": entry(1), "v1/b.json": entry(5), "v1/d.json": entry(4)}, ["v1/c.json", "v1/none.json"]
     )
-    assert (changes.added, changes.changed, changes.removed) == (["v1/d.json"], ["v1/b.json"], ["v1/c.json"])
+    assert (changes.added.named, changes.changed.named, changes.removed.named) == (
+        ["v1/d.json"],
+        ["v1/b.json"],
+        ["v1/c.json"],
+    )
+    assert changes.growth == 4 + 5 - 2 - 3
+
+
+def test_of_many_changes_the_first_are_named(database: Database) -> None:
+    """All are counted, pages too; 200 documents are named, in order."""
+    names = [f"v1/plugins/p/by/{number:03}.json" for number in range(300)]
+    changes = apply(database, {path: entry(1) for path in [*reversed(names), "a.html"]}, [])
+    assert (changes.added.files, changes.added.documents, changes.added.named) == (301, 300, names[:200])

@@ -116,23 +116,26 @@ TABLES = schema.metadata.sorted_tables
 
 def test_parts_of_parts_that_stay_are_no_garbage(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a directory is split twice, one change drops only the manifests that are made otherwise now."""
-    for module in (tree, manifest):
-        monkeypatch.setattr(module, "LARGEST", 3)
+    monkeypatch.setattr(manifest, "LARGEST", 3)
     database = Database(database_url)
     database.prepare()
     files = {f"v1/plugins/a/by/{number}.json": Entry("file", f"{number}.json", 1) for number in range(2500)}
     with database.writing() as connection:
-        first = tree.apply(connection, files, [])
+        first = tree.apply(connection, files.items())
         assert first.root is not None
-        changed = tree.apply(connection, {"v1/plugins/a/by/7.json": Entry("file", "new.json", 1)}, [])
+        changed = tree.apply(connection, [("v1/plugins/a/by/7.json", Entry("file", "new.json", 1))])
         assert changed.root is not None
 
         def load(name: str) -> bytes:
             return published.load(connection, name)
 
-        used = manifest.difference(load, None, changed.root).manifests
+        def manifests(old: str | None, new: str) -> set[str]:
+            found = manifest.difference(load, [old], new)
+            return {change.entry.object for change in found if change.entry and not change.is_file}
+
+        used = manifests(None, changed.root)
         assert not changed.dropped & used
-        replaced = manifest.difference(load, changed.root, first.root).manifests
+        replaced = manifests(changed.root, first.root)
         assert changed.dropped == {"7.json", *replaced} - {first.root}
     database.close()
 

@@ -136,6 +136,9 @@ def _show_status(
                 f" {counted(place.requests, 'request')}, {counted(place.bytes, 'byte')},"
                 f" {place.milliseconds / 1000:.2f} s"
             )
+    if state["slow_through"] is not None:
+        waiting = sum(row["pending"] for row in state["plugins"])
+        click.echo(f"slow        through {iso(state['slow_through'])}; {counted(waiting, 'changed document')} pending")
     if state["held"]:
         click.echo("held        an older snapshot is current until `statscache publish --resume`")
     for document in state["oversize"]:
@@ -144,18 +147,19 @@ def _show_status(
     for start, end in state["gaps"]:
         click.echo(f"gap         {iso(start)} to {iso(end)} ({end - start:,} s)")
     click.echo()
-    columns = ["plugin", "state", "behind", "set aside", "last event"]
+    columns = ["plugin", "state", "behind", "pending", "set aside", "last event"]
     rows = [
         [
             row["name"],
             row["state"],
             f"{row['behind']:,}",
+            f"{row['pending']:,}",
             f"{row['quarantined']:,}",
             "-" if row["last_event"] is None else iso(row["last_event"]),
         ]
         for row in state["plugins"]
     ]
-    show_table(columns, rows, frozenset({"behind", "set aside"}))
+    show_table(columns, rows, frozenset({"behind", "pending", "set aside"}))
     for concern in concerns:
         click.echo(f"wanting: {concern}")
 

@@ -115,6 +115,31 @@ class Fetcher:
         self._cache.put(name, _closed(data, answered or {}))
         return data
 
+    def document(self, path: str, digest: str | None) -> bytes | None:
+        """Return the bytes of a document that has no object; from the cache, if they are there.
+
+        Args:
+            path: Where it is, relative to the site's root.
+            digest: Their SHA-256; None takes what is there.
+
+        Returns:
+            The bytes; None if there is no such file, or it has another digest.
+
+        Raises:
+            Unreachable: The site does not answer.
+            Damaged: It is too large, or compressed otherwise than it says.
+        """
+        kept = None if digest is None else self._cache.get(digest)
+        if kept is not None and hashlib.sha256(kept).hexdigest() == digest:
+            return kept
+        # Where a cache on the way has an older one, it is asked to look again.
+        for headers in ({}, {"Cache-Control": "no-cache"}):
+            data, _ = self._fetch(path, headers, self._largest)
+            if data is not None and digest in (None, hashlib.sha256(data).hexdigest()):
+                self._cache.put(hashlib.sha256(data).hexdigest(), data)
+                return data
+        return None
+
     def _fetch(self, path: str, headers: dict[str, str], largest: int) -> tuple[bytes | None, dict[str, str] | None]:
         """Return bytes and conditions for next time; no bytes where they did not change; neither where none are."""
         if self._directory is not None:

@@ -9,15 +9,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from statscache import layout
+from statscache import pace as paces
 from statscache.client import shapes
-from statscache.client.fetching import Damaged, Fetcher
+from statscache.client.fetching import Damaged, Fetcher, Missing
 from statscache.exceptions import StatscacheError
+from statscache.pace import Pace
 from statscache.timeline import RESOLUTIONS
 
 if TYPE_CHECKING:
     from statscache.schemas import Index, IndexedPlugin, Key, KeyYear, Latest, PluginDocument, SeriesIndex
 
-_SPLIT_DIGITS = 4
+_SPLIT_DIGITS = 15
+_FILES = ("file", "path")
 
 
 class NotPublished(StatscacheError, LookupError):
@@ -47,8 +50,15 @@ class Span:
     gaps: list[tuple[int, int]]
 
 
+class Replaced(Missing):
+    """The document of a key is of another generation than the pinned one, which is published no longer."""
+
+
 class Pinned:
     """Reads one snapshot of a site: whatever is published meanwhile, its documents fit each other.
+
+    Documents of keys are published at one path, without history: `key` raises `Replaced` when the one of this snapshot
+    has been replaced.
 
     Attributes:
         index: The index that names the snapshot.
@@ -104,29 +114,53 @@ class Pinned:
             inside = ((max(low, first), min(high, last)) for low, high in part["gaps"])
             gaps += [(low, high) for low, high in inside if low < high]
         complete = listed["complete_through"]
-        if about["state"] == "ok" and self.index["through"] is not None:
+        is_fast = paces.of_series(resolution) is Pace.FAST
+        through = self.index["through"] if is_fast else self.index["slow_through"]
+        if about["state"] == "ok" and through is not None:
             # After its last period with a row, a plugin that is up to date has counted nothing.
-            complete = buckets.floor(self.index["through"])
+            complete = buckets.floor(through)
         columns = columns or ("timestamp", *about["dimensions"], "value")
         complete = max(first, min(last, complete or first))
         return Span(columns, rows, first, last, listed["width"], complete, _joined(gaps))
 
     def key(self, plugin: str, *key: str | None) -> "Key | None":
         """Return what is published of one key; see `Client.key`."""
-        return cast("Key | None", self._of_key("key", plugin, key, layout.key_document(plugin, key)))
+        return cast("Key | None", self.of_key("key", plugin, key, layout.key_document(plugin, key)))
 
     def key_year(self, plugin: str, year: int, *key: str | None) -> "KeyYear | None":
         """Return what is published of an older year of one key; see `Client.key_year`."""
-        return cast("KeyYear | None", self._of_key("key-year", plugin, key, layout.key_year(plugin, key, year)))
+        return cast("KeyYear | None", self.of_key("key-year", plugin, key, layout.key_year(plugin, key, year)))
 
-    def _of_key(self, schema: str, plugin: str, key: Sequence[str | None], path: str) -> Any:
+    def of_key(
+        self, schema: str, plugin: str, key: Sequence[str | None], path: str, *, any_generation: bool = False
+    ) -> Any:
+        """Return a document of a key.
+
+        Args:
+            schema: Name of its schema.
+            plugin: Name of the plugin.
+            key: The key.
+            path: Where the document is.
+            any_generation: Whether to return what is there, of whatever generation it is.
+
+        Returns:
+            Its content; None if there is no such document.
+        """
         about = self._plugin(plugin)
         if not about["unbounded"]:
             raise NotPublished(f"the plugin {plugin} has no documents of keys; its keys are all in `latest`")
         if len(key) != len(about["dimensions"]):
             raise NotPublished(f"keys of {plugin} have the parts {about['dimensions']}; got {list(key)}")
-        found = self._find(path)
-        return None if found is None else self._json(schema, *found)
+        entry = self._entry(path)
+        if entry is None and not any_generation:
+            return None
+        data = self._fetcher.document(path, None if any_generation else entry.get("digest", ""))
+        if data is None and not any_generation:
+            raise Replaced(f"{path} is of another generation than {self.index['generation']}: pin again for that one")
+        document = None if data is None else _checked(path, data, schema)
+        if document is not None and document.get("key") != list(key):
+            raise Damaged(f"{path} has the key {document.get('key')!r:.100}; expected {list(key)}")
+        return document
 
     def _plugin(self, name: str) -> "IndexedPlugin":
         for plugin in self.index["plugins"]:
@@ -143,27 +177,29 @@ class Pinned:
         return self._json(schema, *found)
 
     def _json(self, schema: str, name: str, size: int) -> Any:
-        document = parsed(self._fetcher.object(name, size), name)
-        if document.get("schema") != f"statscache/{schema}/1":
-            raise Damaged(f"{name} has the schema {document.get('schema')!r:.100}; expected statscache/{schema}/1")
-        return document
+        return _checked(name, self._fetcher.object(name, size), schema)
 
     def _find(self, path: str) -> tuple[str, int] | None:
-        """Return object and size of a data file by way of the manifests; None if the snapshot has no such file."""
+        """Return object and size of a data file; None if the snapshot has no such file."""
+        entry = self._entry(path)
+        return None if entry is None or entry["type"] != "file" else (entry["object"], entry["size"])
+
+    def _entry(self, path: str) -> Any:
+        """Return the entry of a data file by way of the manifests; None if the snapshot has no such file."""
         identity = self.index["snapshot"]
         entries = self._entries(self._fetcher.object(f"{identity}.json", None), identity)
         entry = entries.get("data")
-        for name in path.split("/"):
-            if entry is None or entry["type"] == "file":
+        for name in layout.steps(path):
+            if entry is None or entry["type"] in _FILES:
                 return None
             entries = self._entries(self._fetcher.object(entry["object"], entry["size"]), entry["object"])
             entry = self._among(entries, name)
-        return None if entry is None or entry["type"] != "file" else (entry["object"], entry["size"])
+        return None if entry is None or entry["type"] not in _FILES else entry
 
     def _among(self, entries: Mapping[str, Any], name: str) -> Any:
         digest = hashlib.sha256(name.encode()).hexdigest()
-        for at in range(0, _SPLIT_DIGITS, 2):
-            entry = entries.get(digest[at : at + 2])
+        for digit in digest[:_SPLIT_DIGITS]:
+            entry = entries.get(digit)
             if entry is None or entry["type"] != "split":
                 break
             entries = self._entries(self._fetcher.object(entry["object"], entry["size"]), entry["object"])
@@ -193,11 +229,18 @@ def parsed(data: bytes, name: str) -> dict[str, Any]:
     return value
 
 
+def _checked(name: str, data: bytes, schema: str) -> Any:
+    document = parsed(data, name)
+    if document.get("schema") != f"statscache/{schema}/1":
+        raise Damaged(f"{name} has the schema {document.get('schema')!r:.100}; expected statscache/{schema}/1")
+    return document
+
+
 def _is_entry(entry: object) -> bool:
     return (
         isinstance(entry, dict)
         and isinstance(entry.get("type"), str)
-        and isinstance(entry.get("object"), str)
+        and isinstance(entry.get("digest" if entry["type"] == "path" else "object"), str)
         and isinstance(entry.get("size"), int)
     )
 

@@ -5,13 +5,13 @@ import warnings
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from statscache import layout, signatures
 from statscache.client import shapes
 from statscache.client.caches import Cache, DirectoryCache, MemoryCache
 from statscache.client.fetching import Damaged, Fetcher, Missing
-from statscache.client.pinned import Pinned, Span, parsed
+from statscache.client.pinned import Pinned, Replaced, Span, parsed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -29,6 +29,10 @@ _T = TypeVar("_T")
 
 class Late(UserWarning):
     """The site should have renewed its index by now: what was read may be old, or kept back by somebody in between."""
+
+
+class OtherGeneration(UserWarning):
+    """The document of a key is not that of the snapshot that the index names, but newer or, from a cache, older."""
 
 
 class Client:
@@ -121,17 +125,32 @@ class Client:
     def key(self, plugin: str, *key: str | None) -> "Key | None":
         """Return what is published of one key of an unbounded plugin; None if nothing is: it never occurred.
 
+        While a publication is under way, and where a cache keeps a file for a minute, the document may be of another
+        generation than the index, with its own `through`. It comes with the warning `OtherGeneration` then; with keys,
+        it is refused instead.
+
         Args:
             plugin: Name of the plugin.
             key: Text or None for each dimension, in order.
 
         Raises:
             NotPublished: There is no such plugin, it has no documents of keys, or its keys have other dimensions.
+            Replaced: The document is not that of the signed index: try again in a minute.
             Unreachable: As for `discover`.
             Damaged: As for `discover`.
             BadSignature: As for `discover`.
         """
-        return self._read(lambda pinned: pinned.key(plugin, *key))
+        return cast("Key | None", self._read_of_key("key", plugin, key, layout.key_document(plugin, key)))
+
+    def _read_of_key(self, schema: str, plugin: str, key: Sequence[str | None], path: str) -> Any:
+        try:
+            return self._read(lambda pinned: pinned.of_key(schema, plugin, key, path), callers=2)
+        except Replaced:
+            if self._keys:
+                raise
+        about = f"{path} is of another generation than the index"
+        warnings.warn(f"{about}: a publication is under way, or a cache keeps it", OtherGeneration, stacklevel=3)
+        return self._read(lambda pinned: pinned.of_key(schema, plugin, key, path, any_generation=True), callers=2)
 
     def key_year(self, plugin: str, year: int, *key: str | None) -> "KeyYear | None":
         """Return what is published of an older year of one key; None if it has no event in it, or the year is recent.
@@ -146,28 +165,31 @@ class Client:
         Raises:
             NotPublished: There is no such plugin, it has no documents of keys, or its keys have other dimensions.
             Unreachable: As for `discover`.
+            Replaced: As for `key`.
             Damaged: As for `discover`.
             BadSignature: As for `discover`.
         """
-        return self._read(lambda pinned: pinned.key_year(plugin, year, *key))
+        path = layout.key_year(plugin, key, year)
+        return cast("KeyYear | None", self._read_of_key("key-year", plugin, key, path))
 
-    def _read(self, read: Callable[["Pinned"], _T]) -> _T:
+    def _read(self, read: Callable[["Pinned"], _T], callers: int = 1) -> _T:
+        """Return what `read` returns; warnings name the line that called the client, `callers` methods above."""
         index = self._discover(fresh=False)
         for _ in range(_ATTEMPTS - 1):
             try:
-                return self._read_from(index, read)
+                return self._read_from(index, read, callers)
             except Missing:
                 # The snapshot was retained no longer, or the index came from a cache that is behind.
                 time.sleep(_PAUSE)
                 index = self._discover(fresh=True)
-        return self._read_from(index, read)
+        return self._read_from(index, read, callers)
 
-    def _read_from(self, index: "Index", read: Callable[["Pinned"], _T]) -> _T:
+    def _read_from(self, index: "Index", read: Callable[["Pinned"], _T], callers: int) -> _T:
         pinned = Pinned(index, self._fetcher, trusts_index=not self._keys)
         result = read(pinned)
         if pinned.is_late:
             since = f"{self._fetcher.url}{layout.INDEX} expired {int(time.time()) - index['expires_at']:,} s ago"
-            warnings.warn(f"{since}: the numbers may be old", Late, stacklevel=4)
+            warnings.warn(f"{since}: the numbers may be old", Late, stacklevel=3 + callers)
         return result
 
     def _discover(self, *, fresh: bool) -> "Index":

@@ -14,6 +14,7 @@ INDEX: Fields = {
     "generated_at": int,
     "expires_at": int,
     "through": int | None,
+    "slow_through": int | None,
     "signatures": list,
     "plugins": list,
 }

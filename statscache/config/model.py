@@ -56,7 +56,7 @@ class BusSection(Section):
         ("prod",), description="Environments (third part of the topic) whose messages count; empty for all."
     )
     max_line: Annotated[int, Field(ge=1024)] = Field(
-        4 * 1024 * 1024, description="Bytes of the longest line that is taken for a message."
+        1024 * 1024, description="Bytes of the longest line that is taken for a message."
     )
     max_kept: Annotated[int, Field(ge=0)] = Field(
         256 * 1024 * 1024,

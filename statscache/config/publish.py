@@ -31,6 +31,9 @@ class PublishSection(Section):
     """`[publish]`: what is rendered, how often, and where to."""
 
     interval: Annotated[int, Field(ge=1)] = Field(60, description="Seconds between two publications.")
+    slow_interval: Annotated[int, Field(ge=0)] = Field(
+        600, description="Seconds for which slow documents may wait: those of keys, pages, plots, CSV, long series."
+    )
     base_url: str | None = Field(None, description="Where the site is served, for examples in its pages.")
     title: str = Field("statscache", description="The site's name, at the head of its pages.")
     examples: bool = Field(False, description="Publish pages that show what can be made of the statistics.")

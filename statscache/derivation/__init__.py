@@ -10,7 +10,7 @@ from typing import Any
 
 from statscache.derivation.table import RULES
 from statscache.derivation.text import link, subtitle
-from statscache.derivation.values import Answers, packages, person
+from statscache.derivation.values import MOST_READ, Answers, keys_read, packages, person
 
 __all__ = ["Derived", "derive", "link", "subtitle"]
 
@@ -30,6 +30,7 @@ def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
     rule = RULES[name]
     agent, involved, concerned = rule(name, body) if rule else (None, (), ())
     if headers:
+        headers = headers if len(headers) <= MOST_READ else dict.fromkeys(keys_read(headers))
         named = {who for key in headers if key.startswith(_USER) and (who := person(key[len(_USER) :]))}
         if named and agent is not None and agent not in named:
             # Some applications write a name with a capital letter in one of the two places.

@@ -1,17 +1,20 @@
 """Rules for topics whose bodies say who acted, who is involved or which packages in more than the place of a field."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import orjson
 
 from statscache.derivation.fields import Facts
 from statscache.derivation.values import (
+    MOST_READ,
     at,
     built,
     dict_at,
     first,
+    keys_read,
     list_at,
     packages,
     paths,
@@ -66,7 +69,7 @@ def bodhi_comment(name: str, body: dict[str, Any]) -> Facts:
     """A comment on an update: the commenter acts; the owner and whoever is mentioned are involved."""
     comment = dict_at(body, "comment")
     text = text_at(comment, "text")
-    mentioned = _MENTION.findall(text) if "@" in text else []
+    mentioned = [found[1] for found in islice(_MENTION.finditer(text), MOST_READ)] if "@" in text else []
     _, owner, concerned = bodhi_update(name, body)
     return first(comment.get("user"), comment.get("author")), [*people(mentioned), *owner], concerned
 
@@ -108,7 +111,7 @@ def _each(value: Any) -> list[Any]:
 
 def _in_fedora(body: dict[str, Any]) -> list[str]:
     """Return the Fedora packages that a project of the release monitor is mapped to."""
-    mapped = [*list_at(body, "message", "packages"), *list_at(body, "packages")]
+    mapped = [*list_at(body, "message", "packages")[:MOST_READ], *list_at(body, "packages")[:MOST_READ]]
     return packages([entry.get("package_name") for entry in mapped if text_at(entry, "distro").lower() == "fedora"])
 
 
@@ -136,7 +139,7 @@ def hotness(name: str, body: dict[str, Any]) -> Facts:
 def meeting(name: str, body: dict[str, Any]) -> Facts:
     """A meeting: who said something acts, else who began or ended it; all who spoke or ran it are involved."""
     attendees = body.get("attendees")
-    present = people(list(attendees) if type(attendees) is dict else attendees) + people(body.get("chairs"))
+    present = people(keys_read(attendees) if type(attendees) is dict else attendees) + people(body.get("chairs"))
     moment = "start_user" if name.startswith("meetbot.meeting.start") else "end_user"
     agent = first(at(body, ("details", "nick")), body.get(moment), body.get("owner"))
     return agent, [who for who in present if who not in _MEETING_BOTS], ()
@@ -144,10 +147,11 @@ def meeting(name: str, body: dict[str, Any]) -> Facts:
 
 def github(name: str, body: dict[str, Any]) -> Facts:
     """GitHub: its accounts count only where the sender knows whose they are; organizations are nobody."""
+    accounts = dict_at(body, "fas_usernames")
     known = {
         login: account
-        for login, account in dict_at(body, "fas_usernames").items()
-        if type(account) is str and not account.startswith("github_org_")
+        for login in keys_read(accounts)
+        if type(account := accounts[login]) is str and not account.startswith("github_org_")
     }
     actors = [body.get("agent")]
     for path in (
@@ -169,7 +173,7 @@ def wiki(name: str, body: dict[str, Any]) -> Facts:
 def trac(name: str, body: dict[str, Any]) -> Facts:
     """A tracker's ticket, page or commit; those in copy are involved."""
     ticket, author = dict_at(body, "ticket"), at(body, ("page", "author"))
-    involved = [author, ticket.get("owner"), ticket.get("reporter"), *text_at(ticket, "cc").split(",")]
+    involved = [author, ticket.get("owner"), ticket.get("reporter"), *text_at(ticket, "cc").split(",", MOST_READ)]
     committer = at(body, ("commit", "username"))
     return first(body.get("agent"), committer), people([*involved, committer]), ()
 
@@ -220,7 +224,7 @@ def tagger(name: str, body: dict[str, Any]) -> Facts:
     """A package was tagged or rated; an old body has the package's name as the only key of an object."""
     package = at(body, ("vote", "tag", "package"))
     if type(package) is dict and "name" not in package:
-        package = list(package)[:1]
+        package = keys_read(package)[:1]
     found = [*packages(package), *packages(at(body, ("rating", "package"))), *packages(body.get("package"))]
     return first(*(at(body, path) for path in paths("vote.user rating.user user"))), (), found
 
@@ -228,13 +232,18 @@ def tagger(name: str, body: dict[str, Any]) -> Facts:
 def mdapi(name: str, body: dict[str, Any]) -> Facts:
     """A repository's metadata changed; old bodies list the changed rows, with the name first or last."""
     found: list[str] = []
-    for actions in dict_at(body, "differences").values():
-        for rows in actions.values() if type(actions) is dict else ():
+    for cells in islice(_changed_rows(dict_at(body, "differences")), MOST_READ):
+        found.append((cells[-1] if "/" in cells[0] else cells[0]).partition("(")[0])
+    return None, (), [*packages(found), *packages(list_at(body, "packages"))]
+
+
+def _changed_rows(differences: dict[str, Any]) -> Iterator[list[str]]:
+    """Yield the texts in each row that has any, in the order of the keys above them."""
+    for _, actions in sorted(differences.items()):
+        for _, rows in sorted(actions.items()) if type(actions) is dict else ():
             for row in rows if type(rows) is list else ():
-                cells = [cell for cell in row if type(cell) is str] if type(row) is list else []
-                if cells:
-                    found.append((cells[-1] if "/" in cells[0] else cells[0]).partition("(")[0])
-    return None, (), packages([*found, *list_at(body, "packages")])
+                if cells := [cell for cell in row if type(cell) is str] if type(row) is list else []:
+                    yield cells
 
 
 def subject(name: str, body: dict[str, Any]) -> Facts:

@@ -102,9 +102,12 @@ TABLE: dict[str, Rule] = {
     "wiki": rules.wiki,
 }
 
+# A topic may have hundreds of parts; what the table knows has few.
+_DEEPEST = 1 + max(name.count(".") for name in TABLE)
+
 
 def _rule(name: str) -> Rule | None:
-    parts = name.split(".")
+    parts = name.split(".", _DEEPEST)[:_DEEPEST]
     for length in range(len(parts), 0, -1):
         if found := TABLE.get(".".join(parts[:length])):
             return found

@@ -82,6 +82,9 @@ _PAGES = {
     "copr.build": ("https://copr.fedorainfracloud.org/coprs/build/", paths("build")),
 }
 
+# A topic may have hundreds of parts; what the tables above know has few.
+_DEEPEST = 1 + max(name.count(".") for name in (*_PHRASES, *_PAGES))
+
 
 @lru_cache(maxsize=8192)
 def _phrase(name: str) -> str | None:
@@ -89,7 +92,7 @@ def _phrase(name: str) -> str | None:
 
 
 def _starts(name: str) -> list[str]:
-    parts = name.split(".")
+    parts = name.split(".", _DEEPEST)[:_DEEPEST]
     return [".".join(parts[:length]) for length in range(len(parts), 0, -1)]
 
 

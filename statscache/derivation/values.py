@@ -1,10 +1,12 @@
 """Reading people, packages and URLs out of bodies that may hold anything anywhere.
 
-Nothing here raises: what is missing, or of another type than its sender promised, is simply not found.
+Nothing here raises: what is missing, or of another type than its sender promised, is simply not found. The work is
+linear in the length of what is read, whatever stands there.
 """
 
 import re
 from collections.abc import Callable
+from heapq import nsmallest
 from ipaddress import ip_address
 from typing import Any, Generic, TypeVar
 
@@ -13,7 +15,11 @@ Path = tuple[str, ...]
 MAX_NAME = 200
 """Characters of the longest name of a person or package."""
 
+MOST_READ = 1_000
+"""Items of a list, or entries of an object, in which names are looked for; those behind them are not read."""
+
 _LONGEST_TEXT = 1_000
+_LONGEST_KEPT = 300
 _MOST_ANSWERS = 16_384
 
 # What senders write where a person would stand, when there is none; `_` stands for a person who was
@@ -25,7 +31,9 @@ _ACCOUNT = (
     re.compile(r"([^/@:\s]+)@fedoraproject\.org", re.ASCII),
     re.compile(r"@([^/@:\s]+):fedora\.im", re.ASCII),
 )
-_MAIL = re.compile(r"[^\s@<>()\"',;]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
+# Every run of characters that an address may begin with is consumed, whether an address follows or not: a pattern that
+# demands the `@` would try each of n beginnings of a run to its end.
+_MAIL = re.compile(r"[^\s@<>()\"',;]++(@[A-Za-z0-9-]++(?:\.[A-Za-z0-9-]++)++)?+")
 _NET = re.compile(
     r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?!\.?[\w-])|(?<![\w:.])(?=[\da-fA-F:]*:[\da-fA-F]*:)[\da-fA-F:.]+"
 )
@@ -47,7 +55,7 @@ class Answers(dict[str, _Answer], Generic[_Answer]):
     def __missing__(self, text: str) -> _Answer:
         """Return the answer to a text that was not asked before."""
         answer = self._function(text)
-        if len(text) <= _LONGEST_TEXT:
+        if len(text) <= _LONGEST_KEPT:
             if len(self) >= _MOST_ANSWERS:
                 self.clear()
             self[text] = answer
@@ -57,8 +65,12 @@ class Answers(dict[str, _Answer], Generic[_Answer]):
 def without_addresses(text: str) -> str:
     """Return a text with `_` for each address of mail or of the net, which are not for everybody's eyes."""
     if "@" in text:
-        text = _MAIL.sub("_", text)
+        text = _MAIL.sub(_without_mail, text)
     return _NET.sub(_masked, text) if "." in text or ":" in text else text
+
+
+def _without_mail(found: re.Match[str]) -> str:
+    return found[0] if found[1] is None else "_"
 
 
 def _masked(found: re.Match[str]) -> str:
@@ -207,7 +219,7 @@ def built(value: Any) -> list[str]:
     lists are read too. What has no version and release is no build.
     """
     found: list[str] = []
-    for item in value if type(value) is list else (value,):
+    for item in value[:MOST_READ] if type(value) is list else (value,):
         nvr = item.get("nvr") if type(item) is dict else item
         if type(nvr) is str:
             found += BUILT[nvr]
@@ -215,7 +227,7 @@ def built(value: Any) -> list[str]:
 
 
 def _built(text: str) -> tuple[str, ...]:
-    builds = (nvr.rsplit("-", 2) for nvr in text.replace(",", " ").split())
+    builds = (nvr.rsplit("-", 2) for nvr in text.replace(",", " ").split(maxsplit=MOST_READ)[:MOST_READ])
     return tuple(name for parts in builds if len(parts) == 3 and (name := PACKAGES[parts[0]]) is not None)
 
 
@@ -223,6 +235,11 @@ BUILT = Answers(_built)
 """The packages of the builds that a text names, by text."""
 
 
+def keys_read(value: dict[str, Any]) -> list[str]:
+    """Return the keys of an object that are read: the least, since their order means nothing and is not kept."""
+    return nsmallest(MOST_READ, value) if len(value) > MOST_READ else [*value]
+
+
 def _flat(value: Any) -> list[Any]:
-    """Return the items of a list that are no lists, so that reading never goes deeper than one."""
-    return [item for item in value if type(item) is not list] if type(value) is list else []
+    """Return the items of a list that are read and are no lists, so that reading never goes deeper than one."""
+    return [item for item in value[:MOST_READ] if type(item) is not list] if type(value) is list else []

@@ -116,7 +116,8 @@ def commit(database: Database, plugin: Plugin, chunk: Chunk, result: PluginResul
                 through=end.through,
                 budget=budget,
             )
-        locked.position = chunk.folded
+        if locked.suspended is None:
+            locked.position = chunk.folded
         positions.save(connection, [locked])
     _log.debug("transaction has committed: %s has folded %d", plugin.name, locked.position)
     return locked.position < end.position and locked.suspended is None
@@ -150,7 +151,7 @@ def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, wat
         if result.failures:
             return False
         quarantine.drop(connection, (number,))
-        failures = row.failures
+        failures, row.failures = row.failures, 0
         with watch.working(plugin, f"message {item.position} of the journal"):
             failed = fold(
                 connection,
@@ -161,7 +162,7 @@ def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, wat
                 records=chunk.records,
                 source=item.source,
                 through=end.through,
-                budget=budget,
+                budget=float("inf"),
             )
         # An old message says nothing about how the plugin fares with those that come now.
         row.failures = failures
@@ -189,4 +190,4 @@ def _start_over(database: Database, plugin: Plugin) -> None:
             _log.info("plugin %s is rebuilt: the journal has lost messages that it had not folded", plugin.name)
             reset(connection, plugin, row)
             # The gate takes it for another version, so that the loss of rows is explained.
-            positions.save_rendered(connection, row, row.rendered_through, None)
+            positions.render_all(connection, row)

@@ -1,7 +1,8 @@
 """Last stage: what a plugin made of messages is merged into its state.
 
 Each plugin merges in a savepoint of its own. Yields that the database refuses are halved until the message to blame is
-alone, which is set aside for that plugin.
+alone, which is set aside for that plugin. A plugin that is suspended folds nothing of the messages at hand, and sees
+them again when it is resumed.
 """
 
 import logging
@@ -12,6 +13,7 @@ import numpy as np
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
+from statscache.ingest import judge
 from statscache.ingest.observe import describe
 from statscache.ingest.reduce import Failure, PluginResult
 from statscache.kinds.base import Dirty, State
@@ -20,9 +22,6 @@ from statscache.plugins import Plugin
 from statscache.store import positions, quarantine
 from statscache.store.positions import Position
 from statscache.store.records import Records
-
-MAX_FAILURES = 1_000
-"""Messages in a row on which a plugin may raise before it is suspended."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ def fold(
     through: int | None,
     budget: float,
 ) -> int:
-    """Merge what a plugin made of messages into its state, and move everything in `row` except its position.
+    """Merge what a plugin made of messages into its state, or suspend it; move all in `row` except its position.
 
     Args:
         connection: The transaction, which holds the lock on `row`.
@@ -50,17 +49,30 @@ def fold(
         records: Records of the messages.
         source: Whose messages they are.
         through: The journal's, with these messages in it.
-        budget: Seconds that the plugin may take for them before it is suspended.
+        budget: Seconds that the plugin may take for 32 MiB of them before it is suspended.
 
     Returns:
         The number of messages that were set aside for this plugin.
     """
     merging = _Merging(plugin, State(connection, row.id, through, row.newest))
-    merging.merge(result)
-    refused = [Failure(index, len(records[index]), reason) for index, reason in merging.refused.items()]
-    for failure in (*result.failures, *refused):
-        place = int(places[failure.index])
-        quarantine.keep_message(connection, plugin.name, place, failure.reason, source, failure.size)
+    reason = judge.of_observing(connection, plugin, row, result, records, budget)
+    if reason is None:
+        reason = merging.merge(result)
+    if reason is not None:
+        _suspend(plugin, row, reason)
+        return 0
+    refused = [Failure(index, len(records[index]), why) for index, why in merging.refused.items()]
+    if refused and merging.oldest is None:
+        row.failures += len(refused)
+        if row.failures >= judge.MAX_FAILURES:
+            said = f"{row.failures} messages in a row were refused, at last {refused[-1].reason:.300}"
+            if (reason := judge.of_failures(connection, plugin, row, said)) is not None:
+                _suspend(plugin, row, reason)
+                return 0
+    elif len(result.yields) and not refused:
+        row.witness = int(places[int(result.yields.messages[-1])])
+    failures = [(int(places[each.index]), each.reason, each.size) for each in (*result.failures, *refused)]
+    quarantine.keep_messages(connection, plugin.name, failures, source)
     if merging.dirty or refused:
         row.revision += 1
         documents = [(each.document, each.number) for each in merging.dirty if not each.keys]
@@ -68,8 +80,13 @@ def fold(
     if merging.oldest is not None and merging.newest is not None:
         row.oldest = merging.oldest if row.oldest is None else min(row.oldest, merging.oldest)
         row.newest = merging.newest if row.newest is None else max(row.newest, merging.newest)
-    _judge(plugin, row, result, budget)
-    return len(result.failures) + len(refused)
+    return len(failures)
+
+
+def _suspend(plugin: Plugin, row: Position, reason: str) -> None:
+    row.suspended = reason
+    fix = f"fix it, then run `statscache plugins --resume {plugin.name}`"
+    _log.error("plugin %s is suspended: %s; %s", plugin.name, reason, fix)
 
 
 class _Merging:
@@ -90,19 +107,31 @@ class _Merging:
         self.newest: int | None = None
         self.refused: dict[int, str] = {}
 
-    def merge(self, result: PluginResult) -> None:
-        """Merge all that counts; if the database refuses it, all but the messages that are to blame."""
+    def merge(self, result: PluginResult) -> str | None:
+        """Merge all that counts; if the database refuses it, all but the messages that are to blame.
+
+        Returns:
+            Why the plugin is to be suspended, if too many messages are to blame; then nothing was merged.
+        """
         if not len(result.yields):
-            return
+            return None
         error = result.error
         if error is None:
             error = self._attempt(lambda: self._plugin.kind.merge(self._state, result.reduced))
         if error is None:
             self._count(result.yields)
-        else:
-            self._bisect(result.yields, error)
+            return None
+        savepoint = self._state.connection.begin_nested()
+        self._bisect(result.yields, error)
+        if len(self.refused) < judge.MAX_FAILURES:
+            savepoint.commit()
+            return None
+        savepoint.rollback()
+        return f"{len(self.refused)} messages of one batch were refused, at last {[*self.refused.values()][-1]:.300}"
 
     def _bisect(self, yields: Yields, error: str) -> None:
+        if len(self.refused) >= judge.MAX_FAILURES:
+            return
         indices = np.unique(yields.messages)
         if len(indices) < 2:
             self.refused |= dict.fromkeys(indices.tolist(), error)
@@ -139,20 +168,3 @@ class _Merging:
         oldest, newest = int(yields.times.min()), int(yields.times.max())
         self.oldest = oldest if self.oldest is None else min(self.oldest, oldest)
         self.newest = newest if self.newest is None else max(self.newest, newest)
-
-
-def _judge(plugin: Plugin, row: Position, result: PluginResult, budget: float) -> None:
-    # A replay of messages on which the plugin raised long ago says nothing new against it.
-    failures = min(result.trailing_failures, len(result.failures))
-    all_failed = result.trailing_failures == result.messages
-    row.failures = failures + (row.failures if all_failed else 0)
-    if row.failures >= MAX_FAILURES:
-        last = result.failures[-1].reason
-        row.suspended = f"it raised on {row.failures} messages in a row, at last {last:.300}"
-    elif result.seconds > budget:
-        row.suspended = f"it took {result.seconds:.1f} s for one batch; {budget:g} s are allowed"
-    if row.suspended:
-        name = plugin.name
-        _log.error(
-            "plugin %s is suspended: %s; fix it, then run `statscache plugins --resume %s`", name, row.suspended, name
-        )

@@ -225,7 +225,7 @@ class Forgetting:
 
     def _render_anew(self, connection: Connection, row: Position) -> None:
         # The gate takes it for another version, whatever becomes of the rows.
-        positions.save_rendered(connection, row, row.rendered_through, None)
+        positions.render_all(connection, row)
 
     def _forget_rows(self, connection: Connection, plugin: Plugin, row: Position) -> None:
         """Have an author's rows forget the person; a plugin that cannot do so folds the journal again."""
@@ -293,6 +293,7 @@ def _yields(plugin: Plugin, message: Message) -> list[Any] | None:
     left = scrub(message, plugin.suppressed) if plugin.suppressed else message
     # A plugin is foreign code, and what it raises sets the message aside.
     try:
-        return [plugin.kind.check(item) for item in plugin.observe(shown(plugin, left)) or ()]
+        items = [plugin.kind.check(item) for item in plugin.observe(shown(plugin, left)) or ()]
+        return [*plugin.kind.bounded(items)]
     except (Exception, SystemExit):
         return None

@@ -188,7 +188,8 @@ class Ingest:
                     through=end.through,
                     budget=self._budget,
                 )
-                row.position = end.position
+                if row.suspended is None:
+                    row.position = end.position
         positions.save(connection, [*locked.values()])
         return failures
 

@@ -135,7 +135,7 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     quarantine.drop_plugin(connection, plugin.name)
     row.version = version_of(plugin)
     row.position = row.failures = 0
-    row.oldest = row.newest = row.suspended = None
+    row.oldest = row.newest = row.suspended = row.witness = None
     row.complete_from = journal.removed(connection).until
     _clear(connection, plugin, row)
     row.revision += 1

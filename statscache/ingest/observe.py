@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from statscache.ingest.columns import Columns, Value, derives, excerpt
+from statscache.kinds.dimensions import MOST
 from statscache.kinds.yields import NOTHING, Yields
 from statscache.message import Message
 from statscache.plugins import Plugin
@@ -98,6 +99,8 @@ class Observer:
                 self._ids.append(message.id)
                 self._messages.append(index)
                 self._times.append(message.timestamp)
+            if len(items) - before > MOST:
+                self._bound(before)
             observed.trailing_failures = 0
         except (Exception, SystemExit) as error:
             for column in (items, self._ids, self._messages, self._times):
@@ -105,6 +108,12 @@ class Observer:
             observed.failures.append((index, describe(error)))
             observed.trailing_failures += 1
         observed.seconds += time.perf_counter() - started
+
+    def _bound(self, before: int) -> None:
+        """Keep what counts of the yields of one message, which stand behind so many others."""
+        self._items[before:] = self.plugin.kind.bounded(self._items[before:])
+        for column in (self._ids, self._messages, self._times):
+            del column[len(self._items) :]
 
     def observed(self) -> Observed:
         """Return what the plugin made of the messages so far."""
@@ -140,7 +149,7 @@ def observe_values(plugin: Plugin, columns: Columns, answers: Answers) -> Observ
             # A plugin is foreign code: whatever it raises sets the messages that have this value aside.
             try:
                 items = plugin.observe(excerpt(plugin.depends_on, value)) or ()
-                known = tuple(map(plugin.kind.check, items))
+                known = plugin.kind.bounded(tuple(map(plugin.kind.check, items)))
             except (Exception, SystemExit) as error:
                 raised[code] = describe(error)
                 continue

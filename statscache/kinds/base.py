@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Table, delete
 
 from statscache.exceptions import PluginError
 from statscache.kinds import search
+from statscache.kinds.dimensions import MOST
 from statscache.kinds.keys import Key
 from statscache.kinds.keys import load as load_key
 from statscache.kinds.presentation import Column, Headline, Partial, Row, ranked
@@ -211,6 +212,17 @@ class Kind(ABC):
             YieldError: This kind cannot count it.
         """
 
+    def bounded(self, items: Sequence[Any]) -> Sequence[Any]:
+        """Return what counts of the yields of one message, given in the form that `check` returns.
+
+        That is the first `MOST` of them, and what `others` makes of the rest.
+        """
+        return items if len(items) <= MOST else [*items[:MOST], *self.others(items[MOST:])]
+
+    def others(self, items: Sequence[Any]) -> Sequence[Any]:
+        """Return what stands for the yields of a message that has too many; nothing in a kind that does not sum."""
+        return ()
+
     @abstractmethod
     def reduce(self, yields: Yields) -> Any:
         """Return what `merge` takes of at least one yield: summed up as far as that needs no database.
@@ -238,6 +250,10 @@ class Kind(ABC):
     def series(self, state: State, resolution: Resolution, start: int, end: int) -> list[list[Any]]:
         """Return the rows `[timestamp, *dimensions, value]` of the buckets in `[start, end)`, sorted so."""
         return []
+
+    def omitted(self, state: State, resolution: Resolution, start: int, end: int) -> int:
+        """Return how many keys `series` leaves out of the buckets in `[start, end)`, being too many."""
+        return 0
 
     def bucket_starts(self, state: State, resolution: Resolution) -> list[int]:
         """Return the start of one bucket in each period that has a row, oldest first."""

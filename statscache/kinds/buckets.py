@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy.sql.expression import ColumnElement
 
 from statscache.kinds import keys
 from statscache.kinds.base import State
+from statscache.kinds.dimensions import MOST_IN_SERIES, OTHER
 from statscache.kinds.tables import bucket, key
-from statscache.store.bulk import Upsert
+from statscache.store.bulk import Upsert, among
 from statscache.timeline import Resolution
 
 if TYPE_CHECKING:
@@ -90,20 +92,72 @@ def sums(state: State, resolution: Resolution, start: int, end: int) -> dict[int
     return {digest: int(total) for digest, total in state.connection.execute(query.group_by(bucket.c.key))}
 
 
-def series(state: State, resolution: Resolution, start: int, end: int) -> list[list[Any]]:
-    """Return the rows `[timestamp, *dimensions, value]` of the buckets in `[start, end)`, sorted so."""
-    query = (
-        select(bucket.c.start, key.c.dimensions, bucket.c.value)
-        .join(key, (key.c.plugin == bucket.c.plugin) & (key.c.key == bucket.c.key))
-        .where(
-            bucket.c.plugin == state.plugin,
-            bucket.c.width == resolution.width,
-            bucket.c.start >= max(start, kept_from(resolution, state.through)),
-            bucket.c.start < end,
-        )
-        .order_by(bucket.c.start, key.c.dimensions)
-    )
-    return [[row.start, *keys.load(row.dimensions), row.value] for row in state.connection.execute(query)]
+def series(
+    state: State, resolution: Resolution, start: int, end: int, dimensions: int, *, summed: bool
+) -> list[list[Any]]:
+    """Return the rows `[timestamp, *dimensions, value]` of the buckets in `[start, end)`, sorted so.
+
+    Of more than `MOST_IN_SERIES` keys they are the greatest. What others have in a bucket is added up under `OTHER` if
+    values may be `summed`, else it is left out.
+    """
+    inside = _inside(state, resolution, start, end)
+    is_cut = number_of_keys(state, resolution, start, end, dimensions) > MOST_IN_SERIES
+    chosen = [*inside]
+    if is_cut:
+        chosen.append(among(state.connection, bucket.c.key, _greatest(state, inside, dimensions)))
+    query = _joined(select(bucket.c.start, key.c.dimensions, bucket.c.value), chosen)
+    found = state.connection.execute(query.order_by(bucket.c.start, key.c.dimensions))
+    rows = [[row.start, *keys.load(row.dimensions), row.value] for row in found]
+    if not is_cut or not summed:
+        return rows
+    rows += _others(state, inside, rows, dimensions)
+    return sorted(rows, key=lambda row: (row[0], keys.stored(tuple(row[1:-1]))))
+
+
+def number_of_keys(state: State, resolution: Resolution, start: int, end: int, dimensions: int) -> int:
+    """Return how many keys have a value in the buckets in `[start, end)`; `OTHER` is none."""
+    named = bucket.c.key != _other(dimensions)
+    query = select(func.count(bucket.c.key.distinct())).where(*_inside(state, resolution, start, end), named)
+    return state.connection.scalar(query) or 0
+
+
+def _other(dimensions: int) -> int:
+    return keys.digest((OTHER,) * dimensions)
+
+
+def _inside(state: State, resolution: Resolution, start: int, end: int) -> list[ColumnElement[bool]]:
+    return [
+        bucket.c.plugin == state.plugin,
+        bucket.c.width == resolution.width,
+        bucket.c.start >= max(start, kept_from(resolution, state.through)),
+        bucket.c.start < end,
+    ]
+
+
+def _joined(query: Select[Any], conditions: list[ColumnElement[bool]]) -> Select[Any]:
+    return query.join(key, (key.c.plugin == bucket.c.plugin) & (key.c.key == bucket.c.key)).where(*conditions)
+
+
+def _greatest(state: State, inside: list[ColumnElement[bool]], dimensions: int) -> list[int]:
+    """Return the digests of the keys with the greatest sums; ties in order of the key."""
+    query = _joined(select(bucket.c.key), [*inside, bucket.c.key != _other(dimensions)])
+    query = query.group_by(bucket.c.key, key.c.dimensions)
+    order = func.sum(bucket.c.value).desc(), key.c.dimensions
+    return [*state.connection.scalars(query.order_by(*order).limit(MOST_IN_SERIES))]
+
+
+def _others(
+    state: State, inside: list[ColumnElement[bool]], rows: list[list[Any]], dimensions: int
+) -> Iterator[list[Any]]:
+    """Yield a row for each bucket that has keys besides those in `rows`: what they have in it."""
+    shown: dict[int, list[int]] = {}
+    for row in rows:
+        shown.setdefault(row[0], []).append(row[-1])
+    query = select(bucket.c.start, func.count().label("keys"), func.sum(bucket.c.value).label("value")).where(*inside)
+    for each in state.connection.execute(query.group_by(bucket.c.start)).all():
+        values = shown.get(each.start, [])
+        if each.keys > len(values):
+            yield [each.start, *(OTHER,) * dimensions, int(each.value) - sum(values)]
 
 
 def starts(state: State, resolution: Resolution) -> list[int]:

@@ -4,7 +4,7 @@ A bounded counter keeps buckets of three widths, filed by time. One that is unbo
 `counter_by_key`.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import EllipsisType
 from typing import Any, ClassVar, Protocol
 
@@ -14,6 +14,7 @@ from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, leaders
 from statscache.kinds.base import Dirty, Extent, Kind, State, Statistic
 from statscache.kinds.consistency import ADDING_UP, DAYS_ADD_UP, KEY_HAS_PLUGIN, PARTS_ADD_UP, YEARS_ADD_UP, has_key
+from statscache.kinds.dimensions import MOST_KEYS, OTHER
 from statscache.kinds.presentation import Column, Partial, Row, first_counted
 from statscache.kinds.reduced import Sums
 from statscache.kinds.search import StoredKeys
@@ -36,6 +37,7 @@ class Counting(Statistic, Protocol):
     """A plugin that counts."""
 
     breakdown: ClassVar[str | None]
+    by_minute: ClassVar[bool]
 
 
 class CounterKind(Kind):
@@ -70,7 +72,7 @@ class CounterKind(Kind):
 
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
-        return MINUTELY, HOURLY, DAILY
+        return (MINUTELY, HOURLY, DAILY) if self.plugin.by_minute else (HOURLY, DAILY)
 
     @property
     def windows(self) -> tuple[int, ...]:
@@ -96,6 +98,11 @@ class CounterKind(Kind):
         whole = name[:divided]
         checked = self._checked[name] = keys.digest(whole), keys.stored(whole), 1, keys.stored(name[divided:])
         return checked
+
+    def others(self, items: Sequence[Counted]) -> Sequence[Counted]:
+        digest, stored, _, part = self.check((OTHER,) * len(self._names))
+        amount = sum(item[2] for item in items)
+        return [(digest, stored, max(-_LARGEST, min(amount, _LARGEST)), part)]
 
     def reduce(self, yields: Yields) -> Sums:
         return sum_up(yields, self.resolutions, divided=False)
@@ -136,14 +143,21 @@ class CounterKind(Kind):
         windows = [column.window for column in self.columns if column.window]
         digests = [row.key for row in rows]
         trailing = {window.name: self._sums(state, window, state.through, digests) for window in windows}
-        return [
-            {
-                **self.record(row.dimensions),
-                "total": row.total,
-                **{name: of.get(row.key, 0) for name, of in trailing.items()},
-            }
-            for row in rows
-        ]
+        numbers = {row.dimensions: (row.total, *(of.get(row.key, 0) for of in trailing.values())) for row in rows}
+        if not self.plugin.unbounded and len(numbers) > MOST_KEYS:
+            numbers = self._with_others(numbers)
+        fields = TOTAL.name, *trailing
+        return [{**self.record(of), **dict(zip(fields, values, strict=True))} for of, values in numbers.items()]
+
+    def _with_others(self, numbers: Mapping[bytes, tuple[int, ...]]) -> dict[bytes, tuple[int, ...]]:
+        """Return the numbers of the keys with the greatest totals, and those of all others added up, in order."""
+        other = keys.stored((OTHER,) * len(self.plugin.dimensions))
+        ranked = sorted(numbers.keys() - {other}, key=lambda name: (-numbers[name][0], name))
+        rest = [numbers[name] for name in (other, *ranked[MOST_KEYS:]) if name in numbers]
+        shown = {name: numbers[name] for name in ranked[:MOST_KEYS]}
+        if rest:
+            shown[other] = tuple(map(sum, zip(*rest, strict=True)))
+        return dict(sorted(shown.items()))
 
     def _shown(self, query: Select[Any]) -> Select[Any]:
         """Return the query for keys with the order of `latest`, and its limit."""
@@ -161,7 +175,7 @@ class CounterKind(Kind):
         return LAST_24H
 
     def series(self, state: State, resolution: Resolution, start: int, end: int) -> list[list[Any]]:
-        return buckets.series(state, resolution, start, end)
+        return buckets.series(state, resolution, start, end, len(self.plugin.dimensions), summed=True)
 
     def bucket_starts(self, state: State, resolution: Resolution) -> list[int]:
         return buckets.starts(state, resolution)

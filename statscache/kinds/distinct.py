@@ -15,6 +15,7 @@ from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, member_sets
 from statscache.kinds.base import Dirty, Kind, State, Statistic
 from statscache.kinds.consistency import KEY_HAS_PLUGIN, MEMBERS_ARE_COUNTED, has_key
+from statscache.kinds.dimensions import MOST_IN_SERIES
 from statscache.kinds.presentation import Column, Partial, Row, first_counted
 from statscache.kinds.reduced import Sightings
 from statscache.kinds.search import Digests, member_digest, member_digests
@@ -111,7 +112,11 @@ class DistinctKind(Kind):
         ]
 
     def series(self, state: State, resolution: Resolution, start: int, end: int) -> list[list[Any]]:
-        return buckets.series(state, resolution, start, end)
+        return buckets.series(state, resolution, start, end, len(self.plugin.dimensions), summed=False)
+
+    def omitted(self, state: State, resolution: Resolution, start: int, end: int) -> int:
+        named = buckets.number_of_keys(state, resolution, start, end, len(self.plugin.dimensions))
+        return max(named - MOST_IN_SERIES, 0)
 
     def bucket_starts(self, state: State, resolution: Resolution) -> list[int]:
         return buckets.starts(state, resolution)

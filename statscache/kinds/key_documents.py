@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from statscache.kinds import days, keys, parts, years
-from statscache.kinds.base import KeyDocument, KeyPart, KeyYear, State, Times
+from statscache.kinds.base import ByYear, KeyDocument, KeyPart, KeyYear, State, Times
 from statscache.kinds.packed import Whole, starts, sums
 from statscache.kinds.tables import key
 from statscache.store.bulk import Lookup
@@ -61,54 +61,72 @@ def documents(state: State, changed: Keys, breakdown: str | None) -> Iterator[Ke
     # A portion ends with the last year of a key.
     cuts = first[starts(first // _YEARS_AT_ONCE)].tolist()
     for begin, end in pairwise([*cuts, len(changed)]):
-        yield from _portion(state, changed[begin:end], breakdown)
+        yield from _Portion(state, changed[begin:end], breakdown).documents()
 
 
-def _portion(state: State, changed: Keys, breakdown: str | None) -> Iterator[KeyDocument]:
-    connection, plugin = state.connection, state.plugin
-    digests = np.unique(changed["key"])
-    rows = _lookup(connection, (plugin,), digests.tolist())
-    of = years.unpacked([(row.key, row.years) for row in rows])
-    index = np.searchsorted(digests, of.key)
-    is_recent = of.year > years.newest(index, of.year, len(digests))[index] - years.RECENT
-    is_changed = np.isin(
-        index * _BEYOND + of.year, np.searchsorted(digests, changed["key"]) * _BEYOND + changed["year"]
-    )
-    is_wanted = is_recent | is_changed
-    found = days.of_years(connection, plugin, of.key[is_wanted], of.year[is_wanted])
-    found_year = days.year_of(days.quarter_of(found.start))
-    by_day = _filed((found.key, found_year), found.start, found.value)
-    by_week: _Filed = {}
-    parts_of: Mapping[int, Sequence[_Part]] = {}
-    if breakdown is not None:
-        # Mondays: 1970 began on a Thursday.
-        monday = found.start - (found.start + 3 * DAY) % WEEK
-        by_week = _filed((found.key, found_year, found.part), monday, found.value)
-        parts_of = _parts(state, [(row.key, row.parts) for row in rows])
-    years_of: dict[int, list[_Year]] = {row.key: [] for row in rows}
-    for digest, *about in zip(*(c.tolist() for c in (*of, is_recent, is_wanted)), strict=True):
-        years_of[digest].append(_Year(*about))
-    for row in rows:
-        digest, of_key, of_parts = row.key, years_of[row.key], parts_of.get(row.key, ())
-        recent = [each.year for each in of_key if each.is_recent]
-        yield KeyDocument(
-            key=keys.load(row.dimensions),
-            total=row.total,
-            first=row.first,
-            last=row.last,
-            years=[(each.year, each.total) for each in of_key],
-            days={str(each): by_day[digest, each] for each in recent},
-            part=breakdown,
-            parts=[
-                KeyPart(name, total, {str(at): weeks for at in recent if (weeks := by_week.get((digest, at, number)))})
-                for number, name, total in of_parts
-            ],
-            older=[
-                KeyYear(year, total, by_day[digest, year], _parts_in(digest, year, of_parts, by_week))
-                for year, total, is_recent, is_wanted in of_key
-                if is_wanted and not is_recent
-            ],
-        )
+class _Portion:
+    """What the documents of some keys are made of.
+
+    Args:
+        state: Of the plugin.
+        changed: The keys, and the years of each that changed.
+        breakdown: The field of a part's name; None where numbers are not divided.
+    """
+
+    def __init__(self, state: State, changed: Keys, breakdown: str | None) -> None:
+        digests = np.unique(changed["key"])
+        self._rows = _lookup(state.connection, (state.plugin,), digests.tolist())
+        self._breakdown = breakdown
+        of = years.unpacked([(row.key, row.years) for row in self._rows])
+        index = np.searchsorted(digests, of.key)
+        is_recent = of.year > years.newest(index, of.year, len(digests))[index] - years.RECENT
+        touched = np.searchsorted(digests, changed["key"]) * _BEYOND + changed["year"]
+        is_wanted = is_recent | np.isin(index * _BEYOND + of.year, touched)
+        self._years: dict[int, list[_Year]] = {row.key: [] for row in self._rows}
+        for digest, *about in zip(*(column.tolist() for column in (*of, is_recent, is_wanted)), strict=True):
+            self._years[digest].append(_Year(*about))
+        found = days.of_years(state.connection, state.plugin, of.key[is_wanted], of.year[is_wanted])
+        year = days.year_of(days.quarter_of(found.start))
+        self._by_day = _filed((found.key, year), found.start, found.value)
+        self._by_week: _Filed = {}
+        self._parts: Mapping[int, Sequence[_Part]] = {}
+        if breakdown is not None:
+            # Mondays: 1970 began on a Thursday.
+            monday = found.start - (found.start + 3 * DAY) % WEEK
+            self._by_week = _filed((found.key, year, found.part), monday, found.value)
+            self._parts = _parts(state, [(row.key, row.parts) for row in self._rows])
+
+    def documents(self) -> Iterator[KeyDocument]:
+        """Yield what is published of each key."""
+        for row in self._rows:
+            of_key = self._years[row.key]
+            recent = [each.year for each in of_key if each.is_recent]
+            yield KeyDocument(
+                key=keys.load(row.dimensions),
+                total=row.total,
+                first=row.first,
+                last=row.last,
+                years=[(each.year, each.total) for each in of_key],
+                days={str(year): self._by_day[row.key, year] for year in recent},
+                part=self._breakdown,
+                parts=[
+                    KeyPart(name, total, self._weeks(row.key, number, recent))
+                    for number, name, total in self._parts.get(row.key, ())
+                ],
+                older=[self._older(row.key, each) for each in of_key if each.is_wanted and not each.is_recent],
+            )
+
+    def _older(self, digest: int, of: _Year) -> KeyYear:
+        """Return what is published of one older year of a key."""
+        parts_of_year = []
+        for number, name, _ in self._parts.get(digest, ()):
+            if weeks := self._weeks(digest, number, [of.year]):
+                parts_of_year.append(KeyPart(name, sum(value for _, value in weeks[str(of.year)]), weeks))
+        return KeyYear(of.year, of.total, self._by_day[digest, of.year], parts_of_year)
+
+    def _weeks(self, digest: int, number: int, wanted: Sequence[int]) -> ByYear:
+        """Return the weeks of a part in those of the years in which it has any."""
+        return {str(year): weeks for year in wanted if (weeks := self._by_week.get((digest, year, number)))}
 
 
 def _filed(owner: Sequence[Whole], time: Whole, value: Whole) -> _Filed:
@@ -134,9 +152,3 @@ def _parts(state: State, rows: Sequence[tuple[int, bytes]]) -> Mapping[int, Sequ
     for digest, number, total in zip(*(c[order].tolist() for c in (of.key, of.part, of.total)), strict=True):
         found[digest].append(_Part(number, names[number], total))
     return found
-
-
-def _parts_in(digest: int, year: int, of_key: Sequence[_Part], by_week: _Filed) -> list[KeyPart]:
-    """Return the parts that a key has in one year."""
-    found = ((part.name, by_week.get((digest, year, part.number))) for part in of_key)
-    return [KeyPart(name, sum(value for _, value in weeks), {str(year): weeks}) for name, weeks in found if weeks]

@@ -11,6 +11,7 @@ from typing import Any
 
 from statscache import canonical
 from statscache.exceptions import YieldError
+from statscache.kinds.dimensions import admitted
 
 Key = tuple[str | None, ...]
 """The values of a statistic's dimensions."""
@@ -47,7 +48,7 @@ def digest(key: Key) -> int:
 
 
 def check(dimensions: tuple[str, ...], key: Any) -> Key:
-    """Return `key` if it is a key of these dimensions.
+    """Return a key of these dimensions, with `OTHER` for each part that its dimension does not admit.
 
     Raises:
         YieldError: It is not; the text shows it and what was expected.
@@ -64,8 +65,7 @@ def check(dimensions: tuple[str, ...], key: Any) -> Key:
             raise YieldError(f"the part {name!r} of the key {key!r:.200} must be a string or None")
         if "\0" in part or not _encodes(part):
             raise YieldError(f"the part {name!r} of the key {key!r:.200} holds a NUL or a lone surrogate")
-    checked: Key = key
-    return checked
+    return tuple(part if part is None else admitted(name, part) for name, part in zip(dimensions, key, strict=True))
 
 
 def _encodes(text: str) -> bool:

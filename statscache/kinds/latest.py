@@ -24,6 +24,7 @@ from statscache.kinds.yields import Yields
 from statscache.store.bulk import Upsert, among
 
 _LARGEST_VALUE = 4_096
+_SHORT = 100
 
 Entries = dict[Key, list[tuple[int, bytes, int, bytes]]]
 """The newest entries of each key: timestamp, id of the message, index of the yield, and fields as JSON."""
@@ -35,13 +36,15 @@ _add_entries = Upsert(entry)
 def check_fields(name: Key, value: Any, taken: set[str]) -> bytes:
     """Return the fields that a plugin keeps of a key as canonical JSON.
 
+    What is too large is shortened, since the bus decides how long texts are: see `_shortened`.
+
     Args:
         name: The key.
         value: What the plugin yielded.
         taken: Names that the fields may not have.
 
     Raises:
-        YieldError: It is no dict of JSON, has a field that is taken, or is too large.
+        YieldError: It is no dict of JSON, has a field that is taken, or has too many fields.
     """
     if not isinstance(value, dict):
         raise YieldError(f"the value of {name!r:.200} must be a dict of fields; got {value!r:.200}")
@@ -49,11 +52,32 @@ def check_fields(name: Key, value: Any, taken: set[str]) -> bytes:
         raise YieldError(f"the value of {name!r:.200} has the fields {found}, which the record has already")
     try:
         data = canonical.trimmed(canonical.identity(value))
+        if len(data) > _LARGEST_VALUE:
+            data = canonical.trimmed(canonical.identity(_shortened(value)))
     except TypeError as error:
         raise YieldError(f"the value of {name!r:.200} is no JSON: {error}") from error
     if len(data) > _LARGEST_VALUE:
         raise YieldError(f"the value of {name!r:.200} has {len(data)} bytes; at most {_LARGEST_VALUE} are kept")
     return data
+
+
+def _shortened(value: dict[str, Any]) -> dict[str, Any]:
+    """Return fields of at most `_LARGEST_VALUE` bytes, if possible, from the largest one on.
+
+    A text is cut, and marked by an ellipsis. What is no whole text any more is worth nothing: an address of the web, a
+    list or an object becomes null.
+    """
+    sizes = {field: len(canonical.identity(content)) for field, content in value.items()}
+    excess = sum(sizes.values()) + sum(len(canonical.identity(field)) + 2 for field in value) + 1 - _LARGEST_VALUE
+    short = dict(value)
+    for field in sorted(value, key=lambda field: (-sizes[field], field)):
+        if excess <= 0:
+            break
+        content = value[field]
+        is_prose = type(content) is str and not content.startswith(("http://", "https://"))
+        short[field] = f"{content[:_SHORT]}\u2026" if is_prose and len(content) > _SHORT else None
+        excess -= sizes[field] - len(canonical.identity(short[field]))
+    return short
 
 
 class LatestKind(Kind):

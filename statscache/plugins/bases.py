@@ -24,11 +24,14 @@ class Counter(Plugin):
     Attributes:
         breakdown: By what the numbers of each key are divided, such as `category`: `observe` then yields keys with one
             more part at the end, and the document of a key has `parts`. Only unbounded counters have it.
+        by_minute: Whether a bounded counter has a series by minute. Each publication writes these of every plugin, so
+            turn it off where nobody watches the last hour. A change needs another `version`.
     """
 
     kind_class = CounterKind
     kind: CounterKind
     breakdown: ClassVar[str | None] = None
+    by_minute: ClassVar[bool] = True
 
     @classmethod
     def _faults(cls) -> Iterator[str]:

@@ -62,6 +62,8 @@ class Plugin(ABC):
         calendars: Whether each key of an unbounded plugin has a calendar, an SVG of the days of its last year.
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
             called again whenever such a bucket ends.
+        slow_documents: Names of documents of its own that may wait for `[publish] slow_interval`: large ones that only
+            change with the day.
         layout: What clients need to draw the statistic, as JSON; published as `layout.json` as it is. None: nothing.
         depends_on: All attributes of a message on which it depends what `observe` yields, for a `Counter` or a
             `Distinct`: of `topic`, `name`, `category`, `environment`, `agent`, `usernames` and `packages`. It is then
@@ -81,6 +83,7 @@ class Plugin(ABC):
     unbounded: ClassVar[bool] = False
     calendars: ClassVar[bool] = False
     clocks: ClassVar[tuple[int, ...]] = ()
+    slow_documents: ClassVar[tuple[str, ...]] = ()
     layout: ClassVar[Any] = None
     depends_on: ClassVar[tuple[str, ...] | None] = None
 

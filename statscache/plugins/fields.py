@@ -1,8 +1,11 @@
 """Reading the body of a message, which may hold anything anywhere.
 
-Nothing here raises: what is missing, or of another type than its sender promised, is None, or an empty list.
+Nothing here raises: what is missing, or of another type than its sender promised, is None, or an empty list. Whatever
+a sender wrote, little of it is read.
 """
 
+from heapq import nsmallest
+from itertools import islice
 from typing import Any
 
 from statscache.derivation.text import is_url
@@ -10,6 +13,9 @@ from statscache.derivation.values import without_addresses
 
 LONGEST = 500
 """Characters of the longest text that `text` and `texts` return."""
+
+MOST = 100
+"""Texts that `texts` returns at most, and entries that `entries` does: the first."""
 
 
 def value(found: Any, *path: str) -> Any:
@@ -45,19 +51,23 @@ def items(found: Any, *path: str) -> list[Any]:
 
 
 def texts(found: Any, *path: str) -> list[str]:
-    """Return what `text` would return of each item of the list at `path`; whatever else is in it is left out."""
-    return [without_addresses(item) for item in items(found, *path) if _is_text(item)]
+    """Return what `text` would return of each item of the list at `path`; whatever else is in it is left out.
+
+    At most `MOST` are returned, the first.
+    """
+    return [without_addresses(item) for item in islice(filter(_is_text, items(found, *path)), MOST)]
 
 
 def entries(found: Any, *path: str) -> list[tuple[str, str]]:
     """Return those entries of the object at `path` of which `text` would return key and value, sorted by key.
 
-    The order in which a sender wrote them means nothing, and the journal does not keep it.
+    The order in which a sender wrote them means nothing, and the journal does not keep it. At most `MOST` are returned,
+    the first by key.
     """
     found = value(found, *path)
     if not isinstance(found, dict):
         return []
-    named = (entry for entry in found.items() if all(map(_is_text, entry)))
+    named = nsmallest(MOST, (entry for entry in found.items() if all(map(_is_text, entry))))
     return sorted((without_addresses(key), without_addresses(said)) for key, said in named)
 
 

@@ -2,12 +2,14 @@
 
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
 _MODE = 0o644
 _DIRECTORY_MODE = 0o755
+_SYNC_ONE_BY_ONE = 64
 
 
 def make_directory(path: Path, root: Path) -> None:
@@ -22,29 +24,25 @@ def make_directory(path: Path, root: Path) -> None:
     path.chmod(_DIRECTORY_MODE)
 
 
-def write(path: Path, data: bytes, temporary: Path, *, synced: bool = False) -> None:
-    """Put `data` in place of the file at `path`.
+def draft(data: bytes, temporary: Path) -> Path:
+    """Write `data` to a new file in a directory, and return its path."""
+    unfinished = temporary / uuid4().hex
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(file.fileno(), _MODE)
+        file.write(data)
+    return unfinished
+
+
+def put(drafts: Sequence[tuple[Path, Path]]) -> None:
+    """Put drafts in place of files, when their bytes are on the disk: else the loss of power can leave less of them.
 
     Args:
-        path: The file; its directory exists.
-        data: Its new bytes.
-        temporary: A directory on the same file system, for the bytes until they are whole.
-        synced: Whether they are on the disk before they have the name: else the loss of power can leave less of them.
+        drafts: Each draft and the path of the file, on the same file system; its directory exists.
     """
-    unfinished = temporary / uuid4().hex
-    try:
-        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(file.fileno(), _MODE)
-            file.write(data)
-            if synced:
-                file.flush()
-                os.fsync(file.fileno())
+    sync_all([unfinished for unfinished, _ in drafts])
+    for unfinished, path in drafts:
         unfinished.replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            unfinished.unlink()
-        raise
 
 
 def link(source: Path, path: Path, temporary: Path) -> bool:
@@ -71,8 +69,16 @@ def link(source: Path, path: Path, temporary: Path) -> bool:
     return True
 
 
-def sync(path: Path) -> None:
-    """Return when the file or directory has reached the disk."""
+def sync_all(paths: Sequence[Path]) -> None:
+    """Return when files and directories have reached the disk."""
+    if len(paths) > _SYNC_ONE_BY_ONE:
+        os.sync()
+        return
+    for path in dict.fromkeys(paths):
+        _sync(path)
+
+
+def _sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

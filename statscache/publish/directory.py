@@ -10,7 +10,7 @@ from statscache import layout
 from statscache.publish import atomic, siblings
 from statscache.publish.target import File, Target
 
-_SYNC_ONE_BY_ONE = 64
+_REMEMBERED = 1_000
 
 
 class DirectoryTarget(Target):
@@ -59,17 +59,24 @@ class DirectoryTarget(Target):
 
     def write(self, files: Iterable[File]) -> None:
         atomic.make_directory(self._temporary, self._root)
+        drafts: list[tuple[Path, Path]] = []
         for file in files:
             self.requests += 1
             path = self._root / file.path
             atomic.make_directory(path.parent, self._root)
             linked = file.object is not None and atomic.link(self._root / file.object, path, self._temporary)
             if not linked:
-                # Nobody reads an object before the next barrier; all else takes the place of what readers have now.
-                atomic.write(path, file.data, self._temporary, synced=not file.path.startswith(layout.OBJECTS))
+                unfinished = atomic.draft(file.data, self._temporary)
+                if file.path.startswith(layout.OBJECTS):
+                    # Nobody reads an object before the next barrier.
+                    unfinished.replace(path)
+                else:
+                    # All else takes the place of what readers have now.
+                    drafts.append((unfinished, path))
             # Of more, none need be known: they are synced all at once.
-            if len(self._written) <= _SYNC_ONE_BY_ONE:
-                self._written.append(path)
+            if len(self._written) <= _REMEMBERED:
+                self._written += [path, path.parent]
+        atomic.put(drafts)
 
     def delete(self, paths: Iterable[str]) -> None:
         for name in paths:
@@ -84,13 +91,7 @@ class DirectoryTarget(Target):
                     break
 
     def barrier(self) -> None:
-        if len(self._written) > _SYNC_ONE_BY_ONE:
-            os.sync()
-        else:
-            for path in dict.fromkeys(self._written):
-                atomic.sync(path)
-            for directory in dict.fromkeys(path.parent for path in self._written):
-                atomic.sync(directory)
+        atomic.sync_all(self._written)
         self._written.clear()
 
     def close(self) -> None:

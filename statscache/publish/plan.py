@@ -1,8 +1,9 @@
 """What a target holds, as it says itself, and what leads from there to a snapshot."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 
@@ -10,7 +11,7 @@ from statscache import layout, schemas
 from statscache.publish import pointer
 from statscache.publish.target import Target
 from statscache.snapshot import Snapshot, manifest
-from statscache.snapshot.manifest import Difference, Load
+from statscache.snapshot.manifest import Change, Load
 
 _LARGEST_GENERATION = 2**53
 """Beyond it JavaScript cannot count; whoever can write to a target must not stop the publication to all others."""
@@ -119,34 +120,22 @@ def needs_sweep(target: Target, publication: Publication, held: Sequence[str]) -
     return not set(target.siblings_of(layout.INDEX)) <= set(target.siblings)
 
 
-def difference(publication: Publication, current: str | None, parts: Sequence[str]) -> Difference:
-    """Return what may differ between what the target holds and the snapshot.
+def difference(publication: Publication, current: str | None, parts: Sequence[str]) -> Callable[[], Iterator[Change]]:
+    """Return a function that yields what may differ between what the target holds and the snapshot.
 
-    Only of the snapshot that its pointer names is it certain that the target holds all objects. Of those that were
-    left in parts, any file may lie at its readable path. Of one that is not in the database nothing is certain: its
-    manifests are those of the target, and whoever can write there must not say which files are deleted.
+    Files of any of the snapshots may lie at readable paths. Of a snapshot that is not in the database nothing is
+    certain: its manifests are those of the target, and whoever can write there must not say which files are deleted.
 
     Args:
         publication: What is to be published.
         current: Id of the snapshot that the target serves; None if none.
-        parts: Ids of those that it may hold in parts.
+        parts: Ids of those that a publisher that was killed may have left in parts.
     """
-    plan = _between(publication, None if publication.force else current)
-    if publication.force and current is not None:
-        plan.removed |= _between(publication, current).removed
-    for identity in parts:
-        if identity != current:
-            found = _between(publication, identity)
-            plan.changed |= found.changed
-            plan.removed |= found.removed
-    return plan
-
-
-def _between(publication: Publication, identity: str | None) -> Difference:
-    old = None if identity is None else f"{identity}.json"
-    new = publication.snapshot.manifest
-    try:
-        return manifest.difference(publication.load, old, new)
-    except KeyError:
+    held = list(dict.fromkeys([*([current] if current else []), *parts]))
+    unknown = [identity for identity in held if not publication.is_known(identity)]
+    for identity in unknown:
         _log.warning("snapshot %.64s is not in this database: all is compared", identity)
-        return manifest.difference(publication.load, None, new)
+    olds: list[str | None] = [f"{identity}.json" for identity in held if identity not in unknown]
+    if publication.force or unknown or current is None:
+        olds.append(None)
+    return partial(manifest.difference, publication.load, olds, publication.snapshot.manifest)

@@ -7,6 +7,9 @@ from statscache import canonical, layout, schemas
 from statscache.signatures import signed_bytes
 from statscache.snapshot import Snapshot
 
+PATHS_LISTED = 300
+"""Paths that the list of changes names: it is written with every publication, and those of all would be most of it."""
+
 Sign = Callable[[bytes], list[schemas.Signature]]
 """Returns signatures of bytes."""
 
@@ -32,6 +35,7 @@ def index(snapshot: Snapshot, now: int, interval: int, sign: Sign | None = None)
         "expires_at": expires_at,
         "interval": interval,
         "through": snapshot.through,
+        "slow_through": snapshot.summary["slow_through"],
         "signatures": sign(signed) if sign else [],
         "plugins": snapshot.summary["plugins"],
     }
@@ -50,17 +54,37 @@ def status(snapshot: Snapshot, now: int, health: schemas.Health) -> bytes:
 
 
 def changes(retained: Sequence[Snapshot]) -> bytes:
-    """Return what each retained snapshot changed, newest first."""
-    listed: list[schemas.ChangedSnapshot] = [
-        {
-            "generation": snapshot.generation,
-            "snapshot": snapshot.id,
-            "parent": snapshot.parent,
-            "through": snapshot.through,
-            "created_at": snapshot.created_at,
-            **cast(schemas.Changes, snapshot.summary["changes"]),
-        }
-        for snapshot in retained
-    ]
+    """Return what each retained snapshot changed, newest first; `PATHS_LISTED` paths are named in all."""
+    left = PATHS_LISTED
+    listed: list[schemas.ChangedSnapshot] = []
+    for snapshot in retained:
+        changed = cast(schemas.Changes, snapshot.summary["changes"])
+        named = _first(changed, left)
+        left -= len(named["added"]) + len(named["changed"]) + len(named["removed"])
+        listed.append(
+            {
+                "generation": snapshot.generation,
+                "snapshot": snapshot.id,
+                "parent": snapshot.parent,
+                "through": snapshot.through,
+                "created_at": snapshot.created_at,
+                **named,
+            }
+        )
     document: schemas.ChangeLog = {"schema": "statscache/changes/1", "snapshots": listed}
     return canonical.dumps(document)
+
+
+def _first(changed: schemas.Changes, most: int) -> schemas.Changes:
+    """Return what a snapshot changed, with its first `most` paths: what is new before what changed or is gone."""
+    added = changed["added"][:most]
+    other = changed["changed"][: most - len(added)]
+    removed = changed["removed"][: most - len(added) - len(other)]
+    cut = len(added) + len(other) + len(removed) < sum(len(changed[kind]) for kind in ("added", "changed", "removed"))
+    return {
+        **changed,
+        "added": added,
+        "changed": other,
+        "removed": removed,
+        "truncated": changed["truncated"] or cut,
+    }

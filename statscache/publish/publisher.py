@@ -11,8 +11,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import islice
-from typing import TypeVar
 
 import orjson
 
@@ -22,12 +20,12 @@ from statscache.publish import plan, pointer, siblings, sweep
 from statscache.publish.plan import Publication, Served
 from statscache.publish.retrying import Retrying
 from statscache.publish.target import File, Target
-from statscache.snapshot.manifest import Difference
-from statscache.store.published import Entry
+from statscache.snapshot.manifest import Change
+from statscache.store.bulk import batches
+from statscache.store.published import FILES, Entry
 
 _AT_ONCE = 500
-
-_T = TypeVar("_T")
+_BYTES_AT_ONCE = 8 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -148,17 +146,16 @@ class Publisher:
         pending = plan.pending(target)
         # Until the end, the files may be those of any of these snapshots.
         held = list(dict.fromkeys([*([before.snapshot] if before.snapshot else []), *pending]))
-        needed = plan.difference(publication, before.snapshot, pending)
-        brought.removed, brought.sweeps = sorted(needed.removed), plan.needs_sweep(target, publication, held)
-        if needed.changed or needed.removed or brought.sweeps:
+        changes = plan.difference(publication, before.snapshot, pending)
+        brought.sweeps = plan.needs_sweep(target, publication, held)
+        if brought.sweeps or any(True for _ in changes()):
             mixed = orjson.dumps({"snapshots": list(dict.fromkeys([*held, snapshot.id]))})
             self._write(report, [File(layout.PENDING, mixed)])
         self._begin("objects")
-        self._send_objects(report, publication, needed)
+        self._send_objects(report, publication, changes())
         target.barrier()
         self._begin("readable paths")
-        for paths in _chunks(sorted(needed.changed)):
-            self._write(report, _aliases(publication, {path: needed.changed[path] for path in paths}))
+        brought.removed = self._send_files(report, publication, changes())
         target.barrier()
         self._begin("status and changes")
         now = int(time.time())
@@ -174,15 +171,17 @@ class Publisher:
         target, report = self._target, brought.report
         self._begin("deleting")
         self._delete(report, brought.removed)
-        self._delete(report, [layout.object_path(name) for name in publication.collected])
+        # Of documents of keys, whose names are digests alone, the target has no objects.
+        collected = [name for name in publication.collected if layout.OBJECT_NAME.fullmatch(name)]
+        self._delete(report, [layout.object_path(name) for name in collected])
         # A root manifest lies at a second path, for those who know the snapshot and not its objects.
-        roots = [name for name in publication.collected if name.endswith(".json")]
+        roots = [name for name in collected if name.endswith(".json")]
         target.delete(
             [path for name in roots for path in self._with_siblings(layout.manifest(name.removesuffix(".json")))]
         )
         if brought.sweeps:
             strays = sweep.find(target, publication)
-            for chunk in _chunks(strays.paths):
+            for chunk in batches(strays.paths, _AT_ONCE):
                 target.delete(chunk)
             report.deleted += len(strays.paths)
             brought.strays = strays.objects
@@ -196,17 +195,28 @@ class Publisher:
     def _begin(self, step: str) -> None:
         _log.debug("publishing: %s of %s", step, self._target.name)
 
-    def _send_objects(self, report: Report, publication: Publication, needed: Difference) -> None:
-        sizes = {entry.object: entry.size for entry in needed.changed.values()}
-        for names in _chunks(sorted(sizes)):
-            missing = [name for name in names if not self._holds(publication, name, sizes[name])]
+    def _send_objects(self, report: Report, publication: Publication, changes: Iterable[Change]) -> None:
+        root, sent = publication.snapshot.manifest, set[str]()
+        for batch in _batches(changes):
+            missing = []
+            for _, entry, _ in batch:
+                if entry is None or entry.type == "path" or entry.object in sent:
+                    continue
+                sent.add(entry.object)
+                if entry.type not in FILES or not self._holds(publication, entry.object, entry.size):
+                    missing.append(entry.object)
             report.objects += self._write(report, _objects(publication, missing))
-        for names in _chunks(sorted(needed.manifests)):
-            report.objects += self._write(report, _objects(publication, names))
-        if needed.manifests:
-            name = publication.snapshot.manifest
+        if root in sent:
             path = layout.manifest(publication.snapshot.id)
-            self._write(report, [File(path, publication.load(name), layout.object_path(name))])
+            self._write(report, [File(path, publication.load(root), layout.object_path(root))])
+
+    def _send_files(self, report: Report, publication: Publication, changes: Iterable[Change]) -> list[str]:
+        """Write the readable paths, and return those that the snapshot does not have."""
+        removed = []
+        for batch in _batches(change for change in changes if change.is_file):
+            removed += [path for path, entry, _ in batch if entry is None]
+            self._write(report, _aliases(publication, {path: entry for path, entry, _ in batch if entry is not None}))
+        return removed
 
     def _holds(self, publication: Publication, name: str, size: int) -> bool:
         """Return whether the target has an object; where nothing is taken for granted, by its bytes and siblings."""
@@ -228,7 +238,7 @@ class Publisher:
 
     def _write(self, report: Report, files: Iterable[File]) -> int:
         written = 0
-        for chunk in _chunks(files):
+        for chunk in batches(files, _AT_ONCE):
             forms = self._target.siblings
             if old := siblings.stale(chunk, forms):
                 self._target.delete(old)
@@ -241,7 +251,7 @@ class Publisher:
         return written
 
     def _delete(self, report: Report, names: Sequence[str]) -> None:
-        for chunk in _chunks(names):
+        for chunk in batches(names, _AT_ONCE):
             self._target.delete([path for name in chunk for path in self._with_siblings(name)])
         report.deleted += len(names)
 
@@ -277,10 +287,21 @@ def _objects(publication: Publication, names: Sequence[str]) -> list[File]:
 
 def _aliases(publication: Publication, changed: Mapping[str, Entry]) -> list[File]:
     data = publication.load_all({entry.object for entry in changed.values()})
-    return [File(path, data[entry.object], layout.object_path(entry.object)) for path, entry in changed.items()]
+    return [
+        File(path, data[entry.object], None if entry.type == "path" else layout.object_path(entry.object))
+        for path, entry in changed.items()
+    ]
 
 
-def _chunks(items: Iterable[_T]) -> Iterator[list[_T]]:
-    iterator = iter(items)
-    while chunk := list(islice(iterator, _AT_ONCE)):
-        yield chunk
+def _batches(changes: Iterable[Change]) -> Iterator[list[Change]]:
+    """Yield changes in batches of bounded number and bytes."""
+    batch, size = list[Change](), 0
+    for change in changes:
+        added = change.entry.size if change.entry else 0
+        if batch and (len(batch) == _AT_ONCE or size + added > _BYTES_AT_ONCE):
+            yield batch
+            batch, size = [], 0
+        batch.append(change)
+        size += added
+    if batch:
+        yield batch

@@ -54,8 +54,8 @@ class Rehearsal(Target):
     @override
     def write(self, files: Iterable[File]) -> None:
         for file in files:
-            # Nobody reads again what is an object too, and all of a site may be much to remember.
-            self._written[file.path] = b"" if file.object or file.path.startswith(layout.OBJECTS) else file.data
+            # Only what is outside the snapshot is read again, and all of a site may be much to remember.
+            self._written[file.path] = file.data if file.path in layout.OUTSIDE else b""
             self._deleted.discard(file.path)
 
     @override

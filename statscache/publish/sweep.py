@@ -12,7 +12,7 @@ from statscache.publish import siblings
 from statscache.publish.plan import Publication
 from statscache.publish.target import Target
 from statscache.snapshot import manifest
-from statscache.store.published import Entry
+from statscache.store.published import FILES
 
 
 @dataclass(slots=True)
@@ -31,10 +31,14 @@ class Strays:
 def find(target: Target, publication: Publication) -> Strays:
     """Return what lies at a target and has no place in the snapshot that it serves."""
     there = set(target.files(layout.DIRECTORIES))
-    files = manifest.files(publication.load, publication.snapshot.manifest)
-    gone = [path for path in there if not _belongs(path, there, files, target.siblings)]
+    front, sizes = [], dict[int, int]()
+    for path, entry, _ in manifest.difference(publication.load, [None], publication.snapshot.manifest):
+        if entry is not None and entry.type in FILES:
+            # Digests of paths: of keys there may be a million.
+            sizes[hash(path)] = entry.size
+            front += [] if "/" in path else [path]
+    gone = [path for path in there if not _belongs(path, there, sizes, target.siblings)]
     # Beside the front page, the root of the site is not ours to list.
-    front = [path for path in files if "/" not in path]
     gone += [f"{path}.{form}" for path in front for form in target.siblings_of(path) if form not in target.siblings]
     # By the siblings of the pointer, the next publication tells that this one did not come to its end.
     gone.sort(key=lambda path: (path.startswith(f"{layout.INDEX}."), path))
@@ -42,12 +46,12 @@ def find(target: Target, publication: Publication) -> Strays:
     return Strays(gone, publication.unknown(objects))
 
 
-def _belongs(path: str, there: Collection[str], files: Mapping[str, Entry], forms: Collection[str]) -> bool:
+def _belongs(path: str, there: Collection[str], sizes: Mapping[int, int], forms: Collection[str]) -> bool:
     base, _, form = path.rpartition(".")
     if form in siblings.FORMS:
-        size = files[base].size if base in files else siblings.SMALLEST
-        return form in forms and base in there and siblings.worth_it(base, size) and _belongs(base, there, files, forms)
-    return path in files or path in layout.OUTSIDE or _name(path) is not None
+        size = sizes.get(hash(base), siblings.SMALLEST)
+        return form in forms and base in there and siblings.worth_it(base, size) and _belongs(base, there, sizes, forms)
+    return hash(path) in sizes or path in layout.OUTSIDE or _name(path) is not None
 
 
 def _name(path: str) -> str | None:

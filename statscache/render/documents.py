@@ -45,10 +45,11 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
         header: schemas.Header = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through}
         if complete_from is not None:
             header["complete_from"] = complete_from
-        if partial:
+        if partial and name == "latest":
             header["partial"] = partial
         own.check_name(plugin, name, names)
-        yield Document(layout.document(plugin.name, name), own.dumps(plugin, name, header, content))
+        data, content = own.dumps(plugin, name, header, content)
+        yield Document(layout.document(plugin.name, name), data)
         names.add(name)
         rows = content.get("rows")
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
@@ -58,7 +59,7 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
             if name == "latest" and (shown := badge(plugin, rows, partial)):
                 yield Document(layout.badge(plugin.name), canonical.dumps(shown))
     if plugin.layout is not None:
-        yield Document(layout.plugin_layout(plugin.name), own.dumps(plugin, "layout", {}, plugin.layout))
+        yield Document(layout.plugin_layout(plugin.name), own.dumps(plugin, "layout", {}, plugin.layout)[0])
 
 
 def clock(plugin: Plugin, state: State) -> int | None:
@@ -91,6 +92,8 @@ def series(plugin: Plugin, state: State, resolution: Resolution, period: Period,
         "gaps": gaps,
         "through": max(complete, newest),
     }
+    if omitted := plugin.kind.omitted(state, resolution, period.start, period.end):
+        document["omitted"] = omitted
     place = plugin.name, resolution.name, period.label
     yield Document(layout.series(*place), canonical.dumps(document))
     yield Document(

@@ -1,7 +1,7 @@
 """Documents that a plugin makes itself: what may be published, and what is said to the author of the rest."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -32,23 +32,58 @@ def check_name(plugin: Plugin, name: object, before: set[str]) -> None:
         raise DocumentError(f"plugin {plugin.name}: `documents` yields two documents named {name!r}; rename one")
 
 
-def dumps(plugin: Plugin, name: str, header: Mapping[str, Any], content: Any) -> bytes:
-    """Return the bytes of a document: the fields of the header, then those of the content.
+def dumps(plugin: Plugin, name: str, header: Mapping[str, Any], content: Any) -> tuple[bytes, Any]:
+    """Return the bytes of a document, which has the fields of the header and of the content, and its content as it is.
+
+    What the bus says decides how large a document is, so it is published whatever its size: of one that would have more
+    than `LARGEST` bytes the lists are shortened, the longest first, and the field `omitted` says by how many items.
 
     Raises:
-        DocumentError: The content is no JSON, has a field of the header, or is too large.
+        DocumentError: The content is no JSON, has a field of the header, or is too large without its lists.
     """
     where = f"plugin {plugin.name}: the document {name!r}"
     if header:
         if not isinstance(content, dict):
             raise DocumentError(f"{where} must be a dict of fields; got {type(content).__name__}")
-        if taken := sorted(header.keys() & content.keys()):
+        if taken := sorted({*header, "omitted"} & content.keys()):
             raise DocumentError(f"{where} has the fields {taken}, which every document has; rename them")
         content = {**header, **content}
     try:
         data = canonical.dumps(content)
+        if len(data) > LARGEST and isinstance(content, dict):
+            content = _shortened(content, len(data) - LARGEST)
+            data = canonical.dumps(content)
     except (TypeError, orjson.JSONEncodeError) as error:
         raise DocumentError(f"{where} is no JSON: {error}; use dict, list, str, int, float, bool and None") from error
     if len(data) > LARGEST:
         raise DocumentError(f"{where} has {len(data)} bytes; at most {LARGEST} are published, so let it hold less")
-    return data
+    return data, content
+
+
+def _shortened(content: Mapping[str, Any], excess: int) -> dict[str, Any]:
+    """Return a content with shorter lists, so that it takes at least `excess` bytes less, as far as possible."""
+    sizes = {
+        name: [len(canonical.identity(item)) + 1 for item in value]
+        for name, value in content.items()
+        if isinstance(value, list)
+    }
+    shorter = dict(content)
+    omitted = 0
+    excess += len('"omitted":,') + len(str(LARGEST))
+    for name in sorted(sizes, key=lambda name: (-sum(sizes[name]), name)):
+        going: set[int] = set()
+        for at in _dispensable(content[name]):
+            if excess <= 0:
+                break
+            excess -= sizes[name][at]
+            going.add(at)
+        shorter[name] = [item for at, item in enumerate(content[name]) if at not in going]
+        omitted += len(going)
+    return {**shorter, "omitted": omitted}
+
+
+def _dispensable(items: list[Any]) -> Iterable[int]:
+    """Return the indices of items in the order in which they may go: the oldest first, else the last first."""
+    if all(isinstance(item, dict) and isinstance(item.get("timestamp"), int) for item in items):
+        return sorted(range(len(items)), key=lambda at: (items[at]["timestamp"], -at))
+    return reversed(range(len(items)))

@@ -1,13 +1,16 @@
 """Rendering one plugin: which of its documents can have changed, and their bytes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 from sqlalchemy import Connection
 
 from statscache import __version__, canonical, layout
+from statscache import pace as paces
+from statscache.pace import Pace
 from statscache.plugins import Plugin, State
 from statscache.plugins.watch import Watch
-from statscache.render import documents
+from statscache.render import documents, due
 from statscache.render.calendar import calendar
 from statscache.render.documents import Document
 from statscache.render.known import Known
@@ -16,7 +19,7 @@ from statscache.store import positions, published
 from statscache.store.coverage import Interval
 from statscache.store.journal import Head
 from statscache.store.positions import Position
-from statscache.timeline import Cut, Resolution, every
+from statscache.timeline import Resolution
 
 
 class PluginRenderer:
@@ -31,6 +34,8 @@ class PluginRenderer:
         complete: What is recorded to be complete, for all plugins.
         keep: Is given each object that was made.
         watch: Is told when the plugin's own code is at work.
+        slow: Whether slow documents are brought up to date too.
+        force: Whether to render everything, changed or not.
     """
 
     def __init__(
@@ -43,6 +48,9 @@ class PluginRenderer:
         complete: Sequence[Interval],
         keep: Keep,
         watch: Watch,
+        *,
+        slow: bool,
+        force: bool,
     ) -> None:
         self._connection = connection
         self._plugin = plugin
@@ -51,14 +59,18 @@ class PluginRenderer:
         self._known = Known.of(row, end.through, gaps, complete)
         self._keep = keep
         self._watch = watch
-        self._out = Rendered(plugin.info(), "ok", row, rendered_with=self._fingerprint(), since=self._known.since)
+        fingerprint = self._fingerprint()
+        before, _, coverage_before = (row.rendered_with or "").rpartition("|")
+        of_all, _, coverage = fingerprint.rpartition("|")
+        self._coverage_changed = coverage_before != coverage
+        everything = force or before != of_all
+        self._due = due.find(connection, plugin, row, end.through, slow=slow, everything=everything)
+        self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint, since=self._known.since)
 
     def _fingerprint(self) -> str:
-        """Return what documents depend on besides the state: version; all of them; first data; coverage of `latest`."""
+        """Return what documents depend on besides the state: version, what concerns all of them, and coverage."""
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.kind.resolutions]
-        # The first message moves marks of its own.
-        begin = None if self._known.begin == self._row.oldest else self._known.begin
-        coverage = canonical.digest(canonical.identity((begin, self._known.gaps)))
+        coverage = canonical.digest(canonical.identity((self._known.begin, self._known.gaps)))
         basis = (
             __version__,
             self._plugin.info().to_dict(),
@@ -69,64 +81,54 @@ class PluginRenderer:
             coverage if resolutions else None,
         )
         # The version stands by itself, for the gate to tell a new one.
-        return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}|{self._known.begin}|{coverage}"
+        return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}|{coverage}"
 
-    def render(self, *, force: bool) -> Rendered:
-        """Render what may have changed since the plugin's last snapshot, or everything."""
-        marks = positions.marked(self._connection, self._row)
-        row, through = self._row, self._state.through
-        before = row.rendered_with.split("|") if row.rendered_with else []
-        now = self._out.rendered_with.split("|")
-        everything = force or before[:2] != now[:2] or (positions.EVERYTHING, 0) in marks
-        begins = {int(begin) for begin in {*before[2:3]} ^ {now[2]} if begin.isdecimal()}
-
-        def crossed(cut: Cut) -> bool:
-            """Return whether the end of a bucket lies between the previous snapshot and this one."""
-            if through is None:
-                return False
-            return row.rendered_through is None or cut(row.rendered_through) != cut(through)
-
-        self._out.crossed = any(crossed(every(width)) for width in self._plugin.moments)
-        fixed = everything or ("latest", 0) in marks or self._out.crossed or before != now
+    def render(self) -> Rendered:
+        """Render what is due."""
+        due = self._due
+        self._out.crossed, self._out.page_due = due.moved, due.page
+        # What says which windows are known is `latest`, which is fast.
+        fixed = due.fixed | {Pace.FAST} if self._coverage_changed else due.fixed
         if fixed:
             with self._watch.working(self._plugin, "its documents"):
-                for document in documents.fixed(self._plugin, self._state, row.complete_from, self._known):
-                    self._add(document)
+                for document in documents.fixed(self._plugin, self._state, self._row.complete_from, self._known):
+                    if self._pace(document.path) in fixed:
+                        self._add(document)
         for resolution in self._plugin.kind.resolutions:
-            touched = {number for document, number in marks if document == resolution.name}
-            # Where the first data moved, the time before it did as well.
-            touched.update(resolution.period(begin).start for begin in begins)
-            if everything or touched or crossed(resolution.buckets):
-                self._series(resolution, None if everything else touched)
-        if self._plugin.unbounded:
-            self._keys(everything=everything)
-        self._remove_others(everything=everything, fixed=fixed)
+            if due.series(resolution):
+                self._series(resolution)
+        if self._plugin.unbounded and due.keys:
+            self._keys()
+        self._remove_others()
         return self._out
 
-    def _remove_others(self, *, everything: bool, fixed: bool) -> None:
+    def _pace(self, path: str) -> Pace:
+        """Return the pace of a fixed document."""
+        name = path.rpartition("/")[2].removesuffix(".json")
+        return Pace.SLOW if name in self._plugin.slow_documents else paces.of(path)
+
+    def _remove_others(self) -> None:
         """Remove what another version, another kind or other numbers of the plugin published, and these do not."""
         name = self._plugin.name
         root = layout.plugin_root(name)
-        before: list[str] = []
-        if everything:
-            before = published.below(self._connection, root, "data")
-            before += published.entries(self._connection, layout.keys_root(name), None, "site")
-        elif fixed:
+        before: Iterable[str] = ()
+        if self._due.everything:
+            keys = published.below(self._connection, layout.keys_root(name), "site")
+            before = chain(published.below(self._connection, root, "data"), keys)
+        elif fixed := self._due.fixed:
             found = published.entries(self._connection, root, None, "data")
-            before = [path for path, entry in found.items() if entry.type == "file"]
-        others = set(before).union(self._out.removed).difference(self._out.changed)
-        self._out.removed = sorted(others)
+            before = [path for path, entry in found.items() if entry.type == "file" and self._pace(path) in fixed]
+        others = (path for path in before if path not in self._out.changed and path not in self._out.keys)
+        self._out.removed = sorted({*others, *self._out.removed}.difference(self._out.changed))
 
-    def _series(self, resolution: Resolution, touched: set[int] | None) -> None:
+    def _series(self, resolution: Resolution) -> None:
         plugin, state = self._plugin, self._state
         directory = layout.series_root(plugin.name, resolution.name)
         before = published.entries(self._connection, directory, None, "data")
         periods = documents.periods(plugin, state, resolution, self._known.gaps)
-        rendered = self._row.rendered_through
-        unfinished = 0 if rendered is None else resolution.floor(rendered)
         for period in periods:
             there = layout.series(plugin.name, resolution.name, period.label) in before
-            if touched is None or period.start in touched or period.end > unfinished or not there:
+            if self._due.period(resolution, period) or not there:
                 for document in documents.series(plugin, state, resolution, period, self._known):
                     self._add(document)
         paths = {
@@ -142,13 +144,14 @@ class PluginRenderer:
             entries = {path: self._out.changed.get(path) or before[path] for path in paths if path != index}
             self._add(documents.series_index(plugin, state, resolution, periods, entries))
 
-    def _keys(self, *, everything: bool) -> None:
-        changed = None if everything else positions.marked_keys(self._connection, self._row)
+    def _keys(self) -> None:
+        changed = None if self._due.everything else positions.marked_keys(self._connection, self._row)
         for content in self._plugin.kind.key_documents(self._state, changed):
             made = [*documents.of_key(self._plugin, content)]
             if self._plugin.calendars:
                 made.append(calendar(self._plugin, content))
-            self._out.changed |= dict(keep_document(document, self._keep) for document in made)
+            for document in made:
+                self._out.keys.add(*keep_document(document, self._keep))
 
     def _add(self, document: Document) -> None:
         path, entry = keep_document(document, self._keep)

@@ -5,7 +5,7 @@ documents of the previous snapshot; the others do not notice (law 3).
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from sqlalchemy import Connection
 
@@ -19,7 +19,7 @@ from statscache.render.gate import Gate
 from statscache.render.known import Known
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
-from statscache.render.rendering import Keep, Rendered, Rendering, keep_document
+from statscache.render.rendering import Before, Keep, Rendered, Rendering, keep_document
 from statscache.render.views import Views
 from statscache.store import coverage, journal, positions, published
 from statscache.store.coverage import Interval
@@ -51,39 +51,52 @@ class Renderer:
         """What the pages depend on besides the documents: another one renders all of them anew."""
         return self._pages.fingerprint
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the active plugins."""
+        return frozenset(plugin.name for plugin in self._registry)
+
     def render(
         self,
         connection: Connection,
-        pages_before: str | None,
-        states_before: Mapping[str, str],
+        before: Before,
         keep: Keep,
         *,
+        slow: bool = True,
         force: bool = False,
     ) -> Rendering:
         """Render what changed, as one database snapshot has it.
 
+        A plugin of which everything is due does not wait for the slow documents' time, nor does one that was not `ok`:
+        readers take the slow documents of those that are for as new as they all are.
+
         Args:
             connection: A reading connection.
-            pages_before: Fingerprint of the pages of the previous snapshot; another one renders all pages.
-            states_before: State of each plugin in the previous snapshot, which its page shows.
+            before: What the previous snapshot shows.
             keep: Is given each object that was made.
-            force: Whether to render everything, changed or not.
+            slow: Whether slow documents are brought up to date too, pages among them.
+            force: Whether to render everything, changed or not; slow documents too.
         """
+        slow = slow or force
         end = journal.head(connection)
         gaps, complete = coverage.gaps(connection), coverage.complete(connection)
         rows = positions.load(connection)
-        all_pages = force or pages_before != self._pages.fingerprint
+        all_pages = slow and (force or before.pages != self._pages.fingerprint)
         pages: dict[str, Entry] = {}
+        shown = dict(before.shown)
         whole = True
         plugins: list[Rendered] = []
         for plugin in self._registry:
             row = rows.get(plugin.name)
             if row is None:
                 continue
-            rendered = self._plugin(connection, plugin, row, end, gaps, complete, keep, force=force)
+            catches_up = before.states.get(plugin.name, "ok") != "ok"
+            pace = slow or catches_up
+            rendered = self._plugin(connection, plugin, row, end, gaps, complete, keep, slow=pace, force=force)
             plugins.append(rendered)
-            other = rendered.changed or rendered.removed or states_before.get(plugin.name) != rendered.state
+            other = rendered.page_due or (slow and before.shown.get(plugin.name) != rendered.state)
             if rendered.view is not None and (all_pages or other):
+                shown[plugin.name] = rendered.state
                 made = self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
                 # A plot whose series has expired is drawn no longer, and must not stay behind.
                 there = published.entries(connection, layout.plugin_root(plugin.name), None, "site") if made else {}
@@ -93,16 +106,18 @@ class Renderer:
         if all_pages:
             whole &= self._keep_pages(pages, self._pages.fixed(), keep)
             whole &= self._keep_pages(pages, schemas.documents(), keep)
-        views = [rendered.view for rendered in plugins if rendered.view is not None]
-        whole &= self._keep_pages(pages, self._pages.index(views, end.through), keep)
+        if slow:
+            views = [rendered.view for rendered in plugins if rendered.view is not None]
+            whole &= self._keep_pages(pages, self._pages.index(views, end.through), keep)
         active = {plugin.name for plugin in self._registry}
-        missing = [row for name, row in rows.items() if name not in active and row.rendered_through is not None]
+        missing = [row for name, row in rows.items() if name not in active and row.fast_through is not None]
         if not self._registry.problems:
-            return Rendering(end.through, plugins, missing, [], pages, whole)
+            return Rendering(end.through, plugins, missing, [], pages, shown, whole)
         # A missing one may be what could not be loaded; one that is turned off is not.
         turned_off = {cls.name for cls in self._registry.turned_off}
         gone = [row for row in missing if row.name in turned_off]
-        return Rendering(end.through, plugins, gone, [row.name for row in missing if row not in gone], pages, whole)
+        lost = [row.name for row in missing if row not in gone]
+        return Rendering(end.through, plugins, gone, lost, pages, shown, whole)
 
     def _keep_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], keep: Keep) -> bool:
         # One bad page must not stop the others; it keeps its last good bytes.
@@ -123,6 +138,7 @@ class Renderer:
         complete: Sequence[Interval],
         keep: Keep,
         *,
+        slow: bool,
         force: bool,
     ) -> Rendered:
         since = Known.of(row, end.through, gaps, complete).since
@@ -137,11 +153,13 @@ class Renderer:
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
             try:
                 with connection.begin_nested():
-                    renderer = PluginRenderer(connection, plugin, row, end, gaps, complete, keep, self._watch)
-                    rendered = renderer.render(force=force)
+                    rendered = PluginRenderer(
+                        connection, plugin, row, end, gaps, complete, keep, self._watch, slow=slow, force=force
+                    ).render()
                     if not force:
                         Gate(connection, rendered, self._gate_share).check(plugin, end.through)
-                    rendered.view = self._views.view(connection, plugin, rendered)
+                    if slow or rendered.page_due:
+                        rendered.view = self._views.view(connection, plugin, rendered)
                 rendered.fresh.clear()
                 return rendered
             except Implausible as error:
@@ -152,5 +170,6 @@ class Renderer:
                 # What the error says may quote a message, and the reason is published.
                 reason = f"it could not be rendered: {type(error).__name__}; the log says more"
                 rendered = Rendered(plugin.info(), "stale", row, since=since, reason=reason)
-        rendered.view = self._views.view(connection, plugin, rendered)
+        if slow:
+            rendered.view = self._views.view(connection, plugin, rendered)
         return rendered

@@ -1,17 +1,49 @@
 """What one render made, as the snapshot is made of it."""
 
-from collections.abc import Callable
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from statscache import layout
+from statscache.pace import Pace
 from statscache.plugins.contract import PluginInfo
 from statscache.render.documents import Document
 from statscache.render.view import PluginView
 from statscache.store.positions import Position
 from statscache.store.published import Entry
 
+_IN_MEMORY = 256 * 1024
+
 Keep = Callable[[str, bytes], None]
 """Takes the name and bytes of an object that was made."""
+
+
+class EntryFile:
+    """Entries of many files, kept on disk until they are put into the tree: of keys there may be a million."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - it lives as long as this object
+        weakref.finalize(self, self._file.close)
+        # Digests take a quarter of the room of the paths.
+        self._known: set[int] = set()
+
+    def add(self, path: str, entry: Entry) -> None:
+        """Add the entry of a file."""
+        self._known.add(hash(path))
+        self._file.write("\t".join((path, *map(str, entry), "\n")).encode())
+
+    def __contains__(self, path: str) -> bool:
+        return hash(path) in self._known
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __iter__(self) -> Iterator[tuple[str, Entry]]:
+        self._file.seek(0)
+        for line in self._file:
+            path, kind, name, size, _ = line.decode().split("\t")
+            yield path, Entry(kind, name, int(size))
 
 
 @dataclass(slots=True)
@@ -21,28 +53,49 @@ class Rendered:
     Attributes:
         info: What the index says of the plugin, its state and documents aside.
         state: `ok`, `stale`, `rebuilding` or `failed`.
-        row: The plugin's row as it was read; its marks up to `row.revision` are served if the state is `ok`.
+        row: The plugin's row as it was read; if the state is `ok`, the documents are those of `row.revision`.
+        paces: The paces whose documents are up to date now.
         rendered_with: What the documents depended on besides the state.
         since: Start of the first day for which the numbers are complete; None if nothing was counted.
         reason: Why it is not `ok`; empty if it is.
-        changed: Entries of the documents that were rendered, by path.
+        changed: Entries of the documents that were rendered, by path; documents of keys are left out.
+        keys: Entries of the documents of keys that were rendered.
         removed: Paths of documents that are there no longer.
         crossed: Whether windows of the fixed documents have moved since the previous snapshot.
         fresh: Bytes of what was rendered, by path, until the view has been made; documents of keys are left out.
-        view: What the pages say of it; None if it never had a document.
+        page_due: Whether its page may show other numbers than the documents that were rendered.
+        view: What the pages say of it; None if it never had a document, or no page needs it.
     """
 
     info: PluginInfo
     state: str
     row: Position
+    paces: frozenset[Pace] = frozenset()
     rendered_with: str = ""
     since: int | None = None
     reason: str = ""
     changed: dict[str, Entry] = field(default_factory=dict)
+    keys: EntryFile = field(default_factory=EntryFile)
     removed: list[str] = field(default_factory=list)
     crossed: bool = False
     fresh: dict[str, bytes] = field(default_factory=dict)
+    page_due: bool = False
     view: PluginView | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the previous snapshot shows.
+
+    Attributes:
+        pages: Fingerprint of its pages; None if there are none, or not all of them could be rendered.
+        states: The state of each plugin.
+        shown: The state that the page of each plugin shows: that of when it was rendered.
+    """
+
+    pages: str | None = None
+    states: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -55,6 +108,7 @@ class Rendering:
         gone: Rows of plugins that are installed no longer, and whose documents are to be removed.
         lost: Names of plugins that are missing while another fails to load: it may be theirs, so they stay, failed.
         pages: Entries of the pages, plots and assets that were rendered, by path.
+        shown: The state that the page of each plugin shows.
         whole: Whether every page that was due could be rendered.
     """
 
@@ -63,6 +117,7 @@ class Rendering:
     gone: list[Position]
     lost: list[str]
     pages: dict[str, Entry]
+    shown: dict[str, str]
     whole: bool = True
 
 
@@ -70,4 +125,5 @@ def keep_document(document: Document, keep: Keep) -> tuple[str, Entry]:
     """Give the bytes of a document to `keep`, and return its path and entry."""
     name = layout.object_name(document.path, document.data)
     keep(name, document.data)
-    return document.path, Entry("file", name, len(document.data))
+    kind = "file" if layout.has_object(document.path) else "path"
+    return document.path, Entry(kind, name, len(document.data))

@@ -82,6 +82,8 @@ class Index(TypedDict):
     """Seconds between two publications."""
     through: Time | None
     """Timestamp of the newest message."""
+    slow_through: Time | None
+    """Timestamp of the newest message that its slow documents know."""
     signatures: list[Signature]
     """Signatures; empty where nothing is signed."""
     plugins: list[IndexedPlugin]
@@ -154,6 +156,8 @@ class PluginHealth(TypedDict):
     """Why it is not `ok`; else empty."""
     behind: Count
     """Messages of the journal that it has not folded."""
+    pending: Count
+    """Keys, periods of series and windows that changed since its slow documents were last updated."""
     last_event: Time | None
     """Newest event that was counted."""
     quarantined: Count
@@ -200,6 +204,8 @@ class Health(TypedDict):
 
     through: Time | None
     """Timestamp of the newest message."""
+    slow_through: Time | None
+    """Timestamp of the newest message that the slow documents of the current snapshot know; null before the first."""
     journal: JournalHealth
     """What was taken in."""
     sources: list[SourceHealth]
@@ -228,6 +234,8 @@ class Status(TypedDict):
     """Type and version."""
     through: Time | None
     """Timestamp of the newest message."""
+    slow_through: Time | None
+    """Timestamp of the newest message that the slow documents of the current snapshot know; null before the first."""
     journal: JournalHealth
     """What was taken in."""
     sources: list[SourceHealth]
@@ -263,7 +271,7 @@ class Changes(TypedDict):
     removed: list[str]
     """Those that are gone."""
     truncated: bool
-    """Whether one of the three lists is longer than the paths that are named."""
+    """Whether paths are left out of the three lists."""
     documents: Count
     """JSON and CSV documents that were added, changed or removed."""
     files: Count
@@ -291,7 +299,7 @@ class ChangedSnapshot(TypedDict):
     removed: list[str]
     """Those that are gone."""
     truncated: bool
-    """Whether one of the three lists is longer than the paths that are named."""
+    """Whether paths are left out of the three lists."""
     documents: Count
     """JSON and CSV documents that were added, changed or removed."""
     files: Count
@@ -309,8 +317,8 @@ class ChangeLog(TypedDict):
 
 
 @documented
-class ManifestEntry(TypedDict):
-    """What one name of a directory stands for."""
+class ObjectEntry(TypedDict):
+    """What one name of a directory stands for: an object."""
 
     type: EntryType
     """A file, a directory, one of the two subtrees of the root, or a part of a large directory."""
@@ -318,6 +326,21 @@ class ManifestEntry(TypedDict):
     """Name of the object."""
     size: Count
     """Its bytes."""
+
+
+@documented
+class PathEntry(TypedDict):
+    """A file that is published at its path only."""
+
+    type: Literal["path"]
+    """A file without an object."""
+    digest: Digest
+    """SHA-256 of its bytes."""
+    size: Count
+    """Its bytes."""
+
+
+ManifestEntry = ObjectEntry | PathEntry
 
 
 @documented

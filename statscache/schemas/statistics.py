@@ -68,6 +68,8 @@ class Latest(TypedDict):
     """Windows that are not wholly known, each with the time from which it is known; null if its end is missing."""
     rows: list[Row]
     """The records."""
+    omitted: NotRequired[Count]
+    """How many records were left out, because the document would have been too large."""
 
 
 @documented_open
@@ -82,8 +84,8 @@ class PluginDocument(TypedDict):
     """Newest event that contributed, or a later end of a bucket that was crossed."""
     complete_from: NotRequired[Time]
     """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
-    partial: NotRequired[dict[str, Time | None]]
-    """Windows that are not wholly known, each with the time from which it is known; null if its end is missing."""
+    omitted: NotRequired[Count]
+    """How many items of its lists were left out, because the document would have been too large."""
 
 
 @documented
@@ -112,6 +114,8 @@ class Series(TypedDict):
     """What is missing, rounded outward to whole buckets."""
     through: Time
     """Newest event that contributed, or a later end of a bucket that was crossed."""
+    omitted: NotRequired[Count]
+    """`Distinct`: how many keys were left out, because there are too many in the period."""
 
 
 @documented

@@ -41,8 +41,10 @@ def health(
     segments, size, stored = journal.sizes(connection)
     current = record.current(connection)
     reasons = current.summary["reasons"] if current else {}
+    pending = positions.pending(connection)
     return {
         "through": end.through,
+        "slow_through": current.summary["slow_through"] if current else None,
         "journal": {
             "messages": end.position,
             "known": counts.known,
@@ -70,6 +72,7 @@ def health(
             {
                 "name": plugin.name,
                 **_plugin(rows.get(plugin.name), end, reasons.get(plugin.name, ""), public=public),
+                "pending": pending.get(rows[plugin.name].id, 0) if plugin.name in rows else 0,
                 "quarantined": set_aside.get(plugin.name, 0),
             }
             for plugin in registry

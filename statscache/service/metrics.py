@@ -143,6 +143,11 @@ class _FromDatabase(Collector):
         journal, plugins = state["journal"], state["plugins"]
 
         yield _gauge("through_timestamp_seconds", "Time of the newest accepted message.", [({}, state["through"])])
+        yield _gauge(
+            "slow_through_timestamp_seconds",
+            "Time of the newest message that published slow documents know.",
+            [({}, state["slow_through"])],
+        )
         yield _counter("messages_accepted", "Messages that are in the journal, or were.", [({}, journal["messages"])])
         yield _counter("messages_known", "Copies of accepted messages.", [({}, journal["known"])])
         yield _counter("messages_conflicting", "Copies that differed in content.", [({}, journal["conflicts"])])
@@ -184,6 +189,11 @@ class _FromDatabase(Collector):
         yield _gauge("plugin_failed", "Whether it is suspended.", [(of, row["state"] == "failed") for of, row in named])
         yield _gauge("plugin_stale", "Whether it is held back.", [(of, row["state"] == "stale") for of, row in named])
         yield _gauge("plugin_behind_messages", "Not folded yet.", [(of, row["behind"]) for of, row in named])
+        yield _gauge(
+            "plugin_pending_documents",
+            "Changed since slow documents were last updated.",
+            [(of, row["pending"]) for of, row in named],
+        )
         yield _gauge("plugin_errors", "Messages set aside for it.", [(of, row["quarantined"]) for of, row in named])
         yield _gauge("plugin_problems", "Plugins that could not be loaded.", [({}, len(state["problems"]))])
 

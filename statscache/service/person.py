@@ -77,9 +77,9 @@ def _published(connection: Connection, traces: Traces) -> Iterator[str]:
     if current is None:
         return
     load = partial(published.load, connection)
-    for path, entry in sorted(manifest.files(load, current.manifest).items()):
-        if traces(path.encode()) or traces(load(entry.object)):
-            yield path
+    for change in manifest.difference(load, [None], current.manifest):
+        if change.is_file and change.entry and (traces(change.path.encode()) or traces(load(change.entry.object))):
+            yield change.path
 
 
 def _has(data: bytes, names: frozenset[str]) -> bool:

@@ -61,15 +61,17 @@ class Publishing:
         self._targets = {section.name: _target(section) for section in sections}
         self._publishers = {name: Publisher(target) for name, target in self._targets.items()}
         self._interval = publish.interval
+        self._slow_interval = publish.slow_interval
         self._partial = bool(only)
         self._keys = signing.load_keys(publish.signing_keys) if publish.signing_keys else []
 
     def publish(
-        self, *, force: bool = False, resume: bool = False, patience: float = 0.0
+        self, *, slow: bool = True, force: bool = False, resume: bool = False, patience: float = 0.0
     ) -> tuple[Snapshot, list[Report]]:
         """Build the snapshot that is due, and bring every target up to date.
 
         Args:
+            slow: Whether to update slow documents in any case; else they are once `[publish] slow_interval` is over.
             force: Whether to render everything anew, changed or not, to publish what looks implausible, and to take
                 nothing for granted that a target says it holds.
             resume: Whether to end the hold of a rollback.
@@ -80,7 +82,10 @@ class Publishing:
             PublishError: At least one target could not be brought up to date; the others were.
         """
         with locks.publishing(self._installation.database, patience):
-            return self._publish(self._publishers, self._renderer, force=force, resume=resume)
+            slow_interval = 0 if slow or resume else self._slow_interval
+            return self._publish(
+                self._publishers, self._renderer, force=force, resume=resume, slow_interval=slow_interval
+            )
 
     def rehearse(self) -> tuple[Snapshot, list[Report]]:
         """Do all that `publish` would do, and tell what it would come to; database and targets stay as they are.
@@ -159,6 +164,7 @@ class Publishing:
         *,
         force: bool = False,
         resume: bool = False,
+        slow_interval: float = 0.0,
         announces: bool = True,
     ) -> tuple[Snapshot, list[Report]]:
         installation = self._installation
@@ -167,7 +173,14 @@ class Publishing:
         served = self._served(publishers, errors)
         generation = _greatest(served)
         # What was rendered is in the database now, and must not take memory while it is brought to the targets.
-        snapshot = build(installation.database, renderer, generation=generation, force=force, resume=resume)[0]
+        snapshot, _ = build(
+            installation.database,
+            renderer,
+            generation=generation,
+            force=force,
+            resume=resume,
+            slow_interval=slow_interval,
+        )
         return snapshot, self._bring(publishers, snapshot, served, errors, force=force, announces=announces)
 
     def _served(self, publishers: Mapping[str, Publisher], errors: dict[str, PublishError]) -> dict[str, Served]:
@@ -278,6 +291,8 @@ class Publishing:
     ) -> None:
         """Publish at once and then every `seconds`, until `stopping` is set; what fails is tried again next time.
 
+        Slow documents are updated every `[publish] slow_interval` seconds.
+
         Args:
             seconds: From the beginning of one publication to that of the next.
             stopping: Set to end it.
@@ -289,7 +304,7 @@ class Publishing:
             started = time.monotonic()
             on_progress()
             try:
-                tell(*self.publish())
+                tell(*self.publish(slow=False))
             except PublishError as error:
                 _log.error("publishing failed, and is tried again in %g s: %s", seconds, error)
             except Exception:

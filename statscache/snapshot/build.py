@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,15 +10,13 @@ from sqlalchemy import Connection
 
 from statscache import layout
 from statscache.render.render import Renderer
-from statscache.render.rendering import Rendered, Rendering
+from statscache.render.rendering import Before, Rendered, Rendering
 from statscache.snapshot import record, retention, tree
 from statscache.snapshot.record import Snapshot
 from statscache.snapshot.tree import Changes
 from statscache.store import positions, published, targets
 from statscache.store.database import Database
-
-CHANGES_LISTED = 200
-"""Documents that the list of changes names for one snapshot."""
+from statscache.store.published import Entry
 
 _BUFFERED_OBJECTS = 1_000
 _BUFFERED_BYTES = 4 * 1024 * 1024
@@ -26,7 +25,13 @@ _log = logging.getLogger(__name__)
 
 
 def build(
-    database: Database, renderer: Renderer, *, generation: int = 0, force: bool = False, resume: bool = False
+    database: Database,
+    renderer: Renderer,
+    *,
+    generation: int = 0,
+    force: bool = False,
+    resume: bool = False,
+    slow_interval: float = 0.0,
 ) -> tuple[Snapshot, list[Rendered]]:
     """Bring the published tree up to date and return the snapshot that is current then, and how each plugin fared.
 
@@ -39,6 +44,7 @@ def build(
         generation: The greatest generation that any target holds; a new snapshot's is greater.
         force: Whether to render everything, changed or not, and to publish what looks implausible.
         resume: Whether to end the hold of a rollback.
+        slow_interval: Seconds for which slow documents may wait since they were last brought up to date.
     """
     _log.debug("publishing: rendering")
     with database.reading() as connection:
@@ -46,23 +52,20 @@ def build(
         if before is not None and before.is_rollback and not resume:
             return before, []
         buffer = _Buffer(database)
-        # The tree in the database is not that of a rollback, and may hold the pages of what was taken back.
-        shown = before.summary if before and not before.is_rollback else {"pages": None, "whole": False, "plugins": []}
-        pages_before = shown["pages"] if shown["whole"] else None
-        states_before = {entry["name"]: entry["state"] for entry in shown["plugins"]}
-        rendering = renderer.render(connection, pages_before, states_before, buffer.keep, force=force)
+        slow = force or before is None or _slow_is_due(before, renderer, slow_interval)
+        rendering = renderer.render(connection, _shown(before), buffer.keep, slow=slow, force=force)
         buffer.flush()
     with database.writing() as connection:
         _log.debug("publishing: committing the snapshot")
-        changes = _apply(connection, rendering)
+        changes = tree.apply(connection, _files(connection, rendering))
         # In the order in which folding locks: first the rows, then the marks.
         positions.lock(connection, [rendered.row.id for rendered in rendering.plugins])
         for rendered in rendering.plugins:
             if rendered.state == "ok":
-                positions.clear_marks(connection, rendered.row)
-                positions.save_rendered(connection, rendered.row, rendering.through, rendered.rendered_with)
+                of = rendered.row, rendered.paces, rendering.through, rendered.rendered_with
+                positions.save_rendered(connection, *of)
         for row in rendering.gone:
-            positions.save_rendered(connection, row, None, None)
+            positions.remove_rendered(connection, row)
         root = changes.root
         assert root is not None
         if before is not None and before.is_rollback:
@@ -72,8 +75,8 @@ def build(
             changes.dropped = dropped
         entries = _entries(connection, rendering, before)
         summary = {
-            "pages": renderer.fingerprint,
-            "whole": rendering.whole,
+            **_slow_summary(rendering, renderer, before, slow=slow),
+            "shown": rendering.shown,
             "plugins": entries,
             "reasons": {rendered.info.name: rendered.reason for rendered in rendering.plugins if rendered.reason},
             "oversize": published.oversize(connection, [entry["name"] for entry in entries]),
@@ -104,11 +107,47 @@ def build(
         )
         record.save(connection, new)
         retention.clear_suspects(connection)
-        retention.drop(connection, new, changes.dropped | ({before.manifest} if before else set()))
-        if before is not None and before.summary["pages"] != renderer.fingerprint:
+        retention.drop(connection, new, changes.dropped.union([before.manifest] if before else []))
+        if before is not None and before.summary["pages"] != summary["pages"]:
             # What caches hold of another release's pages goes with that release.
             targets.invalidate(connection)
         return new, rendering.plugins
+
+
+def _slow_is_due(before: Snapshot, renderer: Renderer, interval: float) -> bool:
+    """Return whether slow documents waited long enough, are another release's or other plugins', or were taken back."""
+    summary = before.summary
+    if before.is_rollback or summary["pages"] != renderer.fingerprint:
+        return True
+    listed = {entry["name"] for entry in summary["plugins"]}
+    # One that could not be loaded is still listed, as failed.
+    loaded = {entry["name"] for entry in summary["plugins"] if entry["state"] != "failed"}
+    if not loaded <= renderer.names <= listed:
+        return True
+    # A clock that was set back must not make them wait for longer.
+    return not 0 <= time.time() - summary["slow_at"] < interval
+
+
+def _shown(before: Snapshot | None) -> Before:
+    """Return what the tree in the database shows: not that of a rollback, and perhaps pages that were taken back."""
+    if before is None or before.is_rollback:
+        return Before()
+    summary = before.summary
+    states = {entry["name"]: entry["state"] for entry in summary["plugins"]}
+    return Before(summary["pages"] if summary["whole"] else None, states, summary["shown"])
+
+
+def _slow_summary(rendering: Rendering, renderer: Renderer, before: Snapshot | None, *, slow: bool) -> dict[str, Any]:
+    """Return what is said of the slow documents: what they were before, unless they were brought up to date."""
+    if slow or before is None:
+        return {
+            "pages": renderer.fingerprint,
+            "whole": rendering.whole,
+            "slow_through": rendering.through,
+            "slow_at": int(time.time()),
+        }
+    kept = {name: before.summary[name] for name in ("pages", "slow_through", "slow_at")}
+    return {**kept, "whole": before.summary["whole"] and rendering.whole}
 
 
 class _Buffer:
@@ -132,16 +171,17 @@ class _Buffer:
         self._objects, self._bytes = {}, 0
 
 
-def _apply(connection: Connection, rendering: Rendering) -> Changes:
-    files = dict(rendering.pages)
-    removed: list[str] = []
+def _files(connection: Connection, rendering: Rendering) -> Iterator[tuple[str, Entry | None]]:
+    """Yield path and entry of each file that was rendered, None for one that is gone."""
+    yield from rendering.pages.items()
     for rendered in rendering.plugins:
-        files |= rendered.changed
-        removed += rendered.removed
+        yield from rendered.changed.items()
+        yield from rendered.keys
+        yield from ((path, None) for path in rendered.removed)
     for row in rendering.gone:
         for directory in (layout.plugin_root(row.name), layout.page_root(row.name)):
-            removed += [path for part in ("data", "site") for path in published.below(connection, directory, part)]
-    return tree.apply(connection, files, removed)
+            for part in ("data", "site"):
+                yield from ((path, None) for path in list(published.below(connection, directory, part)))
 
 
 def _entries(connection: Connection, rendering: Rendering, before: Snapshot | None) -> list[dict[str, Any]]:
@@ -181,13 +221,10 @@ def _documents(connection: Connection, name: str) -> list[dict[str, Any]]:
 
 def listed(changes: Changes) -> dict[str, Any]:
     """Return what the list of changes says of one snapshot."""
-    named = {
-        kind: [path for path in paths if layout.subtree(path) == "data"]
-        for kind, paths in (("added", changes.added), ("changed", changes.changed), ("removed", changes.removed))
-    }
+    kinds = {"added": changes.added, "changed": changes.changed, "removed": changes.removed}
     return {
-        **{kind: paths[:CHANGES_LISTED] for kind, paths in named.items()},
-        "truncated": any(len(paths) > CHANGES_LISTED for paths in named.values()),
-        "documents": sum(map(len, named.values())),
-        "files": len(changes.added) + len(changes.changed) + len(changes.removed),
+        **{kind: paths.named for kind, paths in kinds.items()},
+        "truncated": any(paths.documents > len(paths.named) for paths in kinds.values()),
+        "documents": sum(paths.documents for paths in kinds.values()),
+        "files": sum(paths.files for paths in kinds.values()),
     }

@@ -1,32 +1,31 @@
 """Manifests: a snapshot as a tree of objects, as in git.
 
-A manifest maps the names in a directory to their objects. A directory of more than 1,000 entries is split by the first
-byte of SHA-256(name), and a part that is still larger by the second, so that one change among a hundred thousand
-rewrites a few small manifests. Manifests are objects too; the root's digest is the id of the snapshot.
+A manifest maps the names in a directory to their objects. A directory of more than 64 entries is split by the first
+hexadecimal digit of SHA-256(name), and a part that is still larger by the next, so that one change among a hundred
+thousand rewrites a few small manifests. Manifests are objects too; the root's digest is the id of the snapshot.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, cast
 
 import orjson
 
 from statscache import canonical, schemas
-from statscache.store.published import Entry
+from statscache.store.published import DIGITS, FILES, Entry, shard_of
 
-LARGEST = 1_000
-"""Entries of a directory beyond which it is split."""
+LARGEST = 64
+"""Entries of a directory, or of a part of one, beyond which it is split."""
 
 Load = Callable[[str], bytes]
 """Returns the bytes of the object of a name."""
 
+_Node = Entry | Mapping[str, Entry] | None
+"""One side of a comparison: a manifest, some entries of one, or nothing."""
+
 
 def dumps(entries: Iterable[tuple[str, Entry]], *, split: bool = False) -> bytes:
     """Return the manifest of a directory, or of one that is split, as bytes."""
-    listed: dict[str, schemas.ManifestEntry] = {
-        name: {"type": cast(schemas.EntryType, entry.type), "object": entry.object, "size": entry.size}
-        for name, entry in entries
-    }
+    listed = {name: _listed(entry) for name, entry in entries}
     document: schemas.Manifest = {"schema": "statscache/manifest/1", "split": split, "entries": listed}
     return canonical.dumps(document)
 
@@ -34,98 +33,104 @@ def dumps(entries: Iterable[tuple[str, Entry]], *, split: bool = False) -> bytes
 def loads(data: bytes) -> dict[str, Entry]:
     """Return the entries of a manifest by name."""
     return {
-        name: Entry(entry["type"], entry["object"], entry["size"])
+        name: Entry(entry["type"], entry["digest"] if entry["type"] == "path" else entry["object"], entry["size"])
         for name, entry in orjson.loads(data)["entries"].items()
     }
 
 
-@dataclass(slots=True)
-class Difference:
-    """What leads from one tree to another.
+def _listed(entry: Entry) -> schemas.ManifestEntry:
+    if entry.type == "path":
+        return {"type": "path", "digest": entry.object, "size": entry.size}
+    return {"type": cast(schemas.EntryType, entry.type), "object": entry.object, "size": entry.size}
+
+
+class Change(NamedTuple):
+    """A file or a manifest that differs between two trees.
 
     Attributes:
-        changed: Files that are new or have other bytes, by path.
-        removed: Paths of files that are there no longer.
-        manifests: Names of manifests that are new.
+        path: Path of the file; of a manifest, that of its directory, with a slash at its end.
+        entry: What the new tree has there; None for a file that it does not have.
+        known: Whether an old tree has a file there; False for a manifest.
     """
 
-    changed: dict[str, Entry] = field(default_factory=dict)
-    removed: set[str] = field(default_factory=set)
-    manifests: set[str] = field(default_factory=set)
+    path: str
+    entry: Entry | None
+    known: bool = False
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file that differs, and no manifest."""
+        return self.entry is None or self.entry.type in FILES
 
 
-def difference(load: Load, old: str | None, new: str) -> Difference:
-    """Return what leads from the tree with root manifest `old` (None: no tree) to that of `new`.
+def difference(load: Load, olds: Sequence[str | None], new: str) -> Iterator[Change]:
+    """Yield each file that differs between any of the old trees and the new one, and each manifest that is new.
 
-    Paths are those of the site: the name of the subtree (`data`, `site`) is left out. Only the parts that differ are
-    read, so the cost follows the change.
+    Paths are those of the site: the name of the subtree (`data`, `site`) is left out. Only parts that differ are read,
+    so the cost follows the change, and a part at a time is in memory.
+
+    Args:
+        load: Returns the bytes of a manifest.
+        olds: Root manifests of the old trees; None for an empty one.
+        new: Root manifest of the new tree.
     """
-    before, after = _Side(load), _Side(load)
-    _compare("", before, after, _root(old), _root(new))
-    found = Difference(manifests=after.manifests)
-    # Where a directory is split otherwise than before, files that are the same turn up on both sides.
-    found.changed = {path: entry for path, entry in after.files.items() if before.files.get(path) != entry}
-    found.removed = before.files.keys() - after.files.keys()
-    return found
+    return _Comparison(load).compare("", "", [_root(old) for old in olds], _root(new))
 
 
 def files(load: Load, root: str) -> dict[str, Entry]:
     """Return the entry of every file of the tree with this root manifest, by path."""
-    return difference(load, None, root).changed
+    return {change.path: change.entry for change in difference(load, [None], root) if change.is_file and change.entry}
 
 
-class _Side:
-    """One of the two trees that are compared: what of it is not in the other."""
-
+class _Comparison:
     def __init__(self, load: Load) -> None:
         self._load = load
-        self.files: dict[str, Entry] = {}
-        self.manifests: set[str] = set()
 
-    def open(self, entry: Entry | None) -> dict[str, Entry]:
-        if entry is None:
-            return {}
-        self.manifests.add(entry.object)
-        return loads(self._load(entry.object))
+    def compare(self, directory: str, digits: str, olds: Sequence[_Node], new: _Node) -> Iterator[Change]:
+        """Yield the changes of a directory, or of its part with the names whose digests begin with `digits`."""
+        if all(old == new for old in olds):
+            return
+        if isinstance(new, Entry):
+            yield Change(directory, new)
+        sides = [self._opened(node) for node in (*olds, new)]
+        if any(map(_is_split, sides)):
+            # Where one is split and another is not, that one's entries are divided in the same way.
+            for digit in "0123456789abcdef":
+                parts = [_part(side, digits, digit) for side in sides]
+                yield from self.compare(directory, digits + digit, parts[:-1], parts[-1])
+        else:
+            yield from self._names(directory, sides[:-1], sides[-1])
+
+    def _names(self, directory: str, olds: Sequence[Mapping[str, Entry]], new: Mapping[str, Entry]) -> Iterator[Change]:
+        for name in sorted(new.keys() | {name for old in olds for name in old}):
+            before, after = [old.get(name) for old in olds], new.get(name)
+            if all(entry == after for entry in before):
+                continue
+            known = any(entry is not None and entry.type in FILES for entry in before)
+            if after is not None and after.type in FILES:
+                yield Change(f"{directory}{name}", after, known)
+            elif known:
+                yield Change(f"{directory}{name}", None, known)
+            trees = [None if entry is None or entry.type in FILES else entry for entry in (*before, after)]
+            if any(trees):
+                is_subtree = any(entry is not None and entry.type == "subtree" for entry in trees)
+                yield from self.compare(directory if is_subtree else f"{directory}{name}/", "", trees[:-1], trees[-1])
+
+    def _opened(self, node: _Node) -> Mapping[str, Entry]:
+        return loads(self._load(node.object)) if isinstance(node, Entry) else node or {}
 
 
 def _root(manifest: str | None) -> Entry | None:
     return None if manifest is None else Entry("tree", manifest, 0)
 
 
-def _compare(directory: str, old_side: _Side, new_side: _Side, old: Entry | None, new: Entry | None) -> None:
-    if old == new:
-        return
-    left, right = old_side.open(old), new_side.open(new)
-    if _is_split(left) != _is_split(right):
-        # One side is split and the other is not: nothing can be matched by name.
-        _descend(directory, old_side, new_side, left, {})
-        _descend(directory, old_side, new_side, {}, right)
-    else:
-        _descend(directory, old_side, new_side, left, right)
-
-
-def _descend(
-    directory: str, old_side: _Side, new_side: _Side, left: Mapping[str, Entry], right: Mapping[str, Entry]
-) -> None:
-    for name in left.keys() | right.keys():
-        subtrees = []
-        for side, entry in ((old_side, left.get(name)), (new_side, right.get(name))):
-            if entry is not None and entry.type == "file":
-                side.files[f"{directory}{name}"] = entry
-                entry = None
-            subtrees.append(entry)
-        if left.get(name) == right.get(name):
-            old_side.files.pop(f"{directory}{name}", None)
-            new_side.files.pop(f"{directory}{name}", None)
-        elif subtrees != [None, None]:
-            _compare(_inside(directory, name, subtrees), old_side, new_side, *subtrees)
-
-
 def _is_split(entries: Mapping[str, Entry]) -> bool:
     return any(entry.type == "split" for entry in entries.values())
 
 
-def _inside(directory: str, name: str, entries: Iterable[Entry | None]) -> str:
-    types = {entry.type for entry in entries if entry is not None}
-    return directory if types & {"split", "subtree"} else f"{directory}{name}/"
+def _part(entries: Mapping[str, Entry], digits: str, digit: str) -> _Node:
+    """Return the part of a directory's part `digits` with one more digit, also of one that is not split."""
+    if _is_split(entries):
+        return entries.get(digit)
+    found = {name: entry for name, entry in entries.items() if f"{shard_of(name):0{DIGITS}x}"[len(digits)] == digit}
+    return found or None

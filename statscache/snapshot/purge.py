@@ -59,13 +59,13 @@ def withdraw(connection: Connection, plugins: Collection[str], names: Collection
         for path in published.below(connection, directory, part, names)
     ]
     if gone:
-        changes = tree.apply(connection, {}, gone)
+        changes = tree.apply(connection, ((path, None) for path in gone))
         retention.suspect(connection, sorted(changes.dropped))
     return len(gone)
 
 
 def purge(connection: Connection, current: Snapshot, names: Collection[str], holds: Holds) -> Purged:
-    """Remove objects and the snapshots that refer to them, but what the current one is made of.
+    """Remove objects and the snapshots that refer to them, except what the current one is made of.
 
     What targets still have of them is removed by each publication until all targets are rid of it.
 
@@ -76,14 +76,17 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
         holds: Returns whether bytes hold it.
     """
     load = partial(published.load, connection)
-    whole = manifest.difference(load, None, current.manifest)
-    used = whole.manifests.union(entry.object for entry in whole.changed.values())
+    used, left = set(), []
+    for change in manifest.difference(load, [None], current.manifest):
+        if change.entry is not None and change.entry.object in names:
+            used.add(change.entry.object)
+            left += [change.path] if change.is_file else []
     walk = _Walk(load, set(names) - used)
     rows = connection.execute(select(snapshot.c.generation, snapshot.c.manifest)).all()
     gone = [row.generation for row in rows if row.generation != current.generation and walk.refers(row.manifest)]
     connection.execute(delete(snapshot).where(among(connection, snapshot.c.generation, gone)))
     # Manifests that lead there have the name in a path, perhaps spelt in a way that nobody looked for.
-    objects = sorted(walk.tainted - used)
+    objects = sorted(walk.tainted)
     if objects:
         connection.execute(delete(object_).where(among(connection, object_.c.name, objects)))
         connection.execute(delete(dropped).where(among(connection, dropped.c.object, objects)))
@@ -93,7 +96,6 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
         summary = {**row.summary, "changes": _unlisted(row.summary["changes"], holds)}
         if summary != row.summary:
             record.update_summary(connection, replace(row, summary=summary))
-    left = [path for path, entry in whole.changed.items() if entry.object in names]
     return Purged(len(gone), len(objects), sorted(left))
 
 
@@ -111,7 +113,7 @@ class _Walk:
             return name in self.tainted
         entries = manifest.loads(self._load(name)).values()
         # Each is looked at, so that all manifests are found.
-        found = [self.refers(entry.object) for entry in entries if entry.type != "file"]
+        found = [self.refers(entry.object) for entry in entries if entry.type not in published.FILES]
         found += [entry.object in self.tainted for entry in entries]
         (self.tainted if any(found) else self._clean).add(name)
         return any(found)

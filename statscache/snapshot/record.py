@@ -28,9 +28,11 @@ class Snapshot:
         origin: The generation that first had this tree; its own, but after a rollback.
         size: Bytes of all its files.
         announced: Whether the bus was told of it.
-        summary: What is said of it: `pages`, the fingerprint of the pages, and `whole`, whether all of them could be
-            rendered; `plugins`, their entries in the index; `reasons`, why plugins are not `ok`; `oversize`, documents
-            that broke their budget; `changes`, what changed since the parent.
+        summary: What is said of it: `pages`, the fingerprint of the pages, `whole`, whether all of them could be
+            rendered, and `shown`, the state that the page of each plugin shows; `slow_through`, the `through` of its
+            slow documents, and `slow_at`, when these were rendered (wall clock, seconds since 1970 UTC); `plugins`,
+            their entries in the index; `reasons`, why plugins are not `ok`; `oversize`, documents that broke their
+            budget; `changes`, what changed since the parent.
     """
 
     generation: int

@@ -14,13 +14,15 @@ from sqlalchemy import Connection, delete, exists, func, select
 from statscache.config import RetentionSection
 from statscache.snapshot import record
 from statscache.snapshot.record import Snapshot
-from statscache.store.bulk import Upsert, among
-from statscache.store.schema import dropped, object_, shard, snapshot, tree
+from statscache.store.bulk import Upsert, among, batches
+from statscache.store.schema import directory_part, dropped, object_, snapshot, tree
 
 _BEFORE_ALL = 0
 """The generation of suspects: below that of any snapshot."""
 
-_suspect = Upsert(dropped)
+_BATCH = 10_000
+
+_add = Upsert(dropped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
             dropped.c.dropped_at <= int(grace_began),
             ~exists().where(again.c.object == dropped.c.object, later),
             ~exists().where(tree.c.object == dropped.c.object),
-            ~exists().where(shard.c.object == dropped.c.object),
+            ~exists().where(directory_part.c.object == dropped.c.object),
         )
     )
     objects = set(connection.scalars(unused)) - {row.manifest for row in kept}
@@ -69,9 +71,8 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
 
 def drop(connection: Connection, by: Snapshot, objects: Collection[str]) -> None:
     """Take note of objects to which a new snapshot refers no longer, and the one before did."""
-    if objects:
-        when = {"generation": by.generation, "dropped_at": by.created_at}
-        connection.execute(dropped.insert(), [{**when, "object": name} for name in sorted(objects)])
+    for names in batches(sorted(objects), _BATCH):
+        _add(connection, [(by.generation, name, by.created_at) for name in names])
 
 
 def suspect(connection: Connection, objects: Sequence[str]) -> None:
@@ -80,12 +81,12 @@ def suspect(connection: Connection, objects: Sequence[str]) -> None:
     They are of a build that was not committed, or of another database that published to the same place.
     """
     now = int(time.time())
-    _suspect(connection, [(_BEFORE_ALL, name, now) for name in objects])
+    _add(connection, [(_BEFORE_ALL, name, now) for name in objects])
 
 
 def condemn(connection: Connection, objects: Sequence[str]) -> None:
     """Take note of objects that must go at once, wherever they are; they are owed until every target has none."""
-    _suspect(connection, [(_BEFORE_ALL, name, 0) for name in objects])
+    _add(connection, [(_BEFORE_ALL, name, 0) for name in objects])
 
 
 def owed(connection: Connection) -> int:

@@ -1,76 +1,113 @@
 """The current tree in the database: changes of files go in, the root manifest comes out; cost follows the change."""
 
-from collections.abc import Iterable, Mapping
+from bisect import insort
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from statscache import layout
 from statscache.snapshot import manifest
-from statscache.snapshot.manifest import LARGEST, Load
+from statscache.snapshot.manifest import Load
+from statscache.snapshot.parts import Parts
 from statscache.store import published
-from statscache.store.bulk import Upsert, among
+from statscache.store.bulk import Upsert, among, batches
 from statscache.store.published import Entry, shard_of
-from statscache.store.schema import dropped, shard, tree
+from statscache.store.schema import dropped, tree
+
+AT_ONCE = 5_000
+"""Files that are put into the tree at a time, and directories whose manifests are made at a time."""
+
+_MANIFESTS_AT_ONCE = 500
+
+MOST_LISTED = 200
+"""Paths of each kind that a change remembers by name."""
 
 _put_entries = Upsert(tree, lambda table, new: {name: new[name] for name in ("type", "object", "size")})
-_put_shards = Upsert(shard, lambda table, new: {name: new[name] for name in ("entries", "object", "size")})
+_delete_entries = delete(tree).where(
+    tree.c.directory == bindparam("place"), tree.c.shard == bindparam("at"), tree.c.name == bindparam("called")
+)
+
+
+@dataclass(slots=True)
+class Paths:
+    """Counts paths, and remembers the first of them by name: there may be too many to keep.
+
+    Attributes:
+        files: Number of all.
+        documents: Number of those in the subtree `data`.
+        named: The first `MOST_LISTED` of these, in order.
+    """
+
+    files: int = 0
+    documents: int = 0
+    named: list[str] = field(default_factory=list)
+
+    def add(self, path: str) -> None:
+        """Count a path."""
+        self.files += 1
+        if layout.subtree(path) != "data":
+            return
+        self.documents += 1
+        if len(self.named) < MOST_LISTED or path < self.named[-1]:
+            insort(self.named, path)
+            del self.named[MOST_LISTED:]
 
 
 @dataclass(slots=True)
 class Changes:
-    """What a change of the tree came to.
+    """The result of a change of the tree.
 
     Attributes:
         root: Name of the root manifest; None for an empty tree.
-        added: Paths of files that are new.
-        changed: Paths of files that have other bytes.
-        removed: Paths of files that are gone.
-        dropped: Objects that some path referred to before and refers to no longer.
+        added: Files that are new.
+        changed: Files that have other bytes.
+        removed: Files that are gone.
+        dropped: Objects that some path referred to before, and that the new tree may not refer to.
         growth: Bytes that all files have more than before.
     """
 
     root: str | None = None
-    added: list[str] = field(default_factory=list)
-    changed: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
+    added: Paths = field(default_factory=Paths)
+    changed: Paths = field(default_factory=Paths)
+    removed: Paths = field(default_factory=Paths)
     dropped: set[str] = field(default_factory=set)
     growth: int = 0
 
+    def count(self, path: str, before: Entry | None, after: Entry | None) -> None:
+        """Count a file that changed."""
+        kind = self.added if before is None else self.removed if after is None else self.changed
+        kind.add(path)
+        self.growth += (after.size if after else 0) - (before.size if before else 0)
 
-def apply(connection: Connection, files: Mapping[str, Entry], removed: Iterable[str]) -> Changes:
-    """Put files into the tree and take others out, and make the manifests anew that this concerns.
+
+def apply(connection: Connection, files: Iterable[tuple[str, Entry | None]]) -> Changes:
+    """Put files into the tree, take others out, and make the manifests that this changes.
 
     Args:
         connection: The transaction.
-        files: Entries by path, relative to the site's root.
-        removed: Paths to take out, if they are there.
+        files: Path and entry of each file, None for one to take out. Of one path, the last counts.
     """
     update = _Update(connection)
-    grouped: dict[str, dict[str, Entry | None]] = {}
-    for path, entry in [*files.items(), *((path, None) for path in removed)]:
-        directory, _, name = path.rpartition("/")
-        grouped.setdefault(published.location(layout.subtree(path), directory), {})[name] = entry
-    for location, entries in grouped.items():
-        update.files(location, entries)
+    for chunk in batches(files, AT_ONCE):
+        update.files(dict(chunk))
     update.finish()
     return update.changes
 
 
 def between(load: Load, old: str, new: str) -> Changes:
-    """Return what leads from the tree with root manifest `old` to that of `new`; nothing is changed."""
-    there, back = manifest.difference(load, old, new), manifest.difference(load, new, old)
-    return Changes(
-        root=new,
-        added=sorted(there.changed.keys() - back.changed.keys()),
-        changed=sorted(there.changed.keys() & back.changed.keys()),
-        removed=sorted(there.removed),
-    )
+    """Return the difference between the trees with root manifests `old` and `new`; nothing is changed."""
+    changes = Changes(root=new)
+    for change in manifest.difference(load, [old], new):
+        if change.is_file:
+            kind = changes.removed if change.entry is None else changes.changed if change.known else changes.added
+            kind.add(change.path)
+    return changes
 
 
 def size(connection: Connection) -> int:
     """Return the bytes of all files of the tree in the database, which are counted for it."""
-    return int(connection.scalar(select(func.sum(tree.c.size)).where(tree.c.type == "file")) or 0)
+    return int(connection.scalar(select(func.sum(tree.c.size)).where(tree.c.type.in_(published.FILES))) or 0)
 
 
 class _Update:
@@ -78,125 +115,67 @@ class _Update:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._waiting: dict[str, set[str]] = {}
         self._manifests: dict[str, bytes] = {}
+        self._parts = Parts(connection, self._keep, lambda names: self.changes.dropped.update(names))
+        # By depth and location, the shards of the names whose entries changed.
+        self._changed: dict[int, dict[str, set[int]]] = {}
         self.changes = Changes()
 
-    def files(self, location: str, entries: Mapping[str, Entry | None]) -> None:
-        before = self._existing(location, list(entries))
-        changed = {name: entry for name, entry in entries.items() if before.get(name) != entry}
-        prefix = location.partition("/")[2]
-        for name, entry in sorted(changed.items()):
-            there = self.changes.changed if name in before else self.changes.added
-            (self.changes.removed if entry is None else there).append(f"{prefix}/{name}" if prefix else name)
-        self.changes.growth += sum(entry.size for entry in changed.values() if entry is not None)
-        self.changes.growth -= sum(before[name].size for name in changed if name in before)
-        self._put(location, changed, before)
+    def files(self, entries: dict[str, Entry | None]) -> None:
+        """Put files into the tree, or take them out where the entry is None."""
+        named = {}
+        for path, entry in entries.items():
+            *above, name = layout.steps(path)
+            named[published.location(layout.subtree(path), "/".join(above)), name] = entry
+        for (place, name), before, after in self._put(named):
+            prefix = place.partition("/")[2]
+            self.changes.count(f"{prefix}/{name}" if prefix else name, before, after)
 
     def finish(self) -> None:
-        """Make the manifests from the deepest directory up, and store them."""
-        while any(self._waiting):
-            location = max(self._waiting, key=lambda location: (location.count("/"), location))
-            if location == "":
-                break
-            made = self._manifest(location, self._waiting.pop(location))
-            parent, _, name = location.rpartition("/")
-            self._put(parent, {name: made}, self._existing(parent, [name]))
-        top = {row.name: Entry(row.type, row.object, row.size) for row in self._connection.execute(_of(""))}
-        if top:
-            self.changes.root = self._keep(manifest.dumps(sorted(top.items()))).object
-        published.keep(self._connection, self._manifests)
-        # Most parts of a part are made again as they were, and a manifest of the past may have come back.
-        self.changes.dropped -= self._manifests.keys()
-        again = among(self._connection, dropped.c.object, list(self._manifests))
-        self._connection.execute(delete(dropped).where(again))
+        """Make the manifests from the deepest directories up, and store them."""
+        for depth in range(max(self._changed, default=0), 0, -1):
+            for places in batches(self._changed.pop(depth, {}).items(), AT_ONCE):
+                self._put({_split(place): made for place, made in self._parts.update(dict(places)).items()})
+        self._parts.flush()
+        rows = self._connection.execute(select(tree).where(tree.c.directory == ""))
+        if top := [(row.name, Entry(row.type, row.object, row.size)) for row in rows]:
+            self.changes.root = self._keep(manifest.dumps(top))
+        self._flush()
 
-    def _existing(self, location: str, names: list[str]) -> dict[str, Entry]:
-        shards = sorted({shard_of(name) for name in names})
-        query = _of(location).where(
-            among(self._connection, tree.c.shard, shards, "shards"), among(self._connection, tree.c.name, names)
-        )
-        return {row.name: Entry(row.type, row.object, row.size) for row in self._connection.execute(query)}
-
-    def _put(self, location: str, entries: Mapping[str, Entry | None], before: Mapping[str, Entry]) -> None:
-        changed = {name: entry for name, entry in entries.items() if before.get(name) != entry}
-        if not changed:
-            return
-        self.changes.dropped |= {before[name].object for name in changed if name in before}
-        rows = [(location, shard_of(name), name, *entry) for name, entry in changed.items() if entry is not None]
+    def _put(
+        self, entries: dict[tuple[str, str], Entry | None]
+    ) -> Sequence[tuple[tuple[str, str], Entry | None, Entry | None]]:
+        """Write entries by location and name, and return those that changed: key, entry before and after."""
+        before = published.lookup(self._connection, entries)
+        changed = [(key, before.get(key), entry) for key, entry in entries.items() if before.get(key) != entry]
+        self.changes.dropped.update(old.object for _, old, _ in changed if old is not None)
+        rows = [(place, shard_of(name), name, *new) for (place, name), _, new in changed if new is not None]
         _put_entries(self._connection, rows)
-        gone = [name for name, entry in changed.items() if entry is None]
+        gone = [{"place": place, "at": shard_of(name), "called": name} for (place, name), _, new in changed if not new]
         if gone:
-            mine = tree.c.directory == location, among(self._connection, tree.c.name, gone)
-            self._connection.execute(delete(tree).where(*mine))
-        self._waiting.setdefault(location, set()).update(changed)
+            self._connection.execute(_delete_entries, gone)
+        for (place, name), _, _ in changed:
+            depth = place.count("/") + 1 if place else 0
+            self._changed.setdefault(depth, {}).setdefault(place, set()).add(shard_of(name))
+        return changed
 
-    def _manifest(self, location: str, names: set[str]) -> Entry | None:
-        parts = self._parts(location)
-        if not parts:
-            entries = self._listed(_of(location).limit(LARGEST + 1))
-            if len(entries) <= LARGEST:
-                return self._tree(location, entries)
-            names_by_byte: Iterable[int] = range(256)
-        else:
-            names_by_byte = {shard_of(name) >> 8 for name in names}
-        counts = {byte: count for byte, (count, _) in parts.items()}
-        listed: dict[int, dict[str, Entry]] = {}
-        for byte in names_by_byte:
-            between = tree.c.shard >= byte << 8, tree.c.shard <= byte << 8 | 255
-            listed[byte] = self._listed(_of(location).where(*between))
-            counts[byte] = len(listed[byte])
-        if sum(counts.values()) <= LARGEST:
-            self._connection.execute(delete(shard).where(shard.c.directory == location))
-            for part in parts.values():
-                self._drop_part(*part)
-            return self._tree(location, self._listed(_of(location)))
-        for byte, entries in listed.items():
-            if byte in parts:
-                self._drop_part(*parts[byte])
-            parts[byte] = counts[byte], self._part(entries)
-        rows = [(location, byte, parts[byte][0], parts[byte][1].object, parts[byte][1].size) for byte in listed]
-        _put_shards(self._connection, rows)
-        split = [(f"{byte:02x}", entry) for byte, (count, entry) in sorted(parts.items()) if count]
-        return self._keep(manifest.dumps(split, split=True))._replace(type=_tree_type(location))
-
-    def _drop_part(self, count: int, part: Entry) -> None:
-        self.changes.dropped.add(part.object)
-        if count > LARGEST:
-            inner = manifest.loads(published.load(self._connection, part.object))
-            self.changes.dropped |= {entry.object for entry in inner.values()}
-
-    def _part(self, entries: Mapping[str, Entry]) -> Entry:
-        """Return the part of a split directory that holds these entries, split once more where it is large."""
-        if len(entries) <= LARGEST:
-            return self._keep(manifest.dumps(entries.items()))._replace(type="split")
-        parts: dict[str, dict[str, Entry]] = {}
-        for name, entry in entries.items():
-            parts.setdefault(f"{shard_of(name) & 255:02x}", {})[name] = entry
-        split = [
-            (byte, self._keep(manifest.dumps(part.items()))._replace(type="split")) for byte, part in parts.items()
-        ]
-        return self._keep(manifest.dumps(split, split=True))._replace(type="split")
-
-    def _tree(self, location: str, entries: Mapping[str, Entry]) -> Entry | None:
-        return self._keep(manifest.dumps(entries.items()))._replace(type=_tree_type(location)) if entries else None
-
-    def _parts(self, location: str) -> dict[int, tuple[int, Entry]]:
-        rows = self._connection.execute(select(shard).where(shard.c.directory == location))
-        return {row.shard: (row.entries, Entry("split", row.object, row.size)) for row in rows}
-
-    def _listed(self, query: Select[tuple[str, str, str, int]]) -> dict[str, Entry]:
-        return {row.name: Entry(row.type, row.object, row.size) for row in self._connection.execute(query)}
-
-    def _keep(self, data: bytes) -> Entry:
+    def _keep(self, data: bytes) -> str:
         name = layout.object_name("manifest.json", data)
         self._manifests[name] = data
-        return Entry("tree", name, len(data))
+        if len(self._manifests) >= _MANIFESTS_AT_ONCE:
+            self._flush()
+        return name
+
+    def _flush(self) -> None:
+        published.keep(self._connection, self._manifests)
+        # Many parts are made again as they were, and a manifest of the past may have come back.
+        self.changes.dropped.difference_update(self._manifests)
+        again = among(self._connection, dropped.c.object, list(self._manifests))
+        self._connection.execute(delete(dropped).where(again))
+        self._manifests.clear()
 
 
-def _of(location: str) -> Select[tuple[str, str, str, int]]:
-    return select(tree.c.name, tree.c.type, tree.c.object, tree.c.size).where(tree.c.directory == location)
-
-
-def _tree_type(location: str) -> str:
-    return "tree" if "/" in location else "subtree"
+def _split(place: str) -> tuple[str, str]:
+    """Return the location and the name of a directory."""
+    parent, _, name = place.rpartition("/")
+    return parent, name

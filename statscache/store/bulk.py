@@ -4,9 +4,10 @@ SQLite takes the rows through the driver's `executemany`; PostgreSQL takes one a
 of magnitude faster there than a statement for each row.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import (
@@ -27,6 +28,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import ColumnElement
 
 Merge = Callable[[Table, Any], Mapping[str, Any]]
+
+_T = TypeVar("_T")
 
 
 class Upsert:
@@ -118,6 +121,13 @@ def _array_type(column: Column[Any]) -> str:
     if isinstance(column.type, LargeBinary):
         return "BYTEA[]"
     return "BIGINT[]" if isinstance(column.type, BigInteger) else "TEXT[]"
+
+
+def batches(items: Iterable[_T], number: int) -> Iterator[list[_T]]:
+    """Yield the items in lists of `number`; the last may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, number)):
+        yield batch
 
 
 def among(

@@ -74,18 +74,20 @@ _INVARIANTS = (
     ),
     Invariant(
         "a file of the published tree has no object",
-        "SELECT t.name FROM tree t LEFT JOIN object o ON o.name = t.object WHERE t.type = 'file' AND o.name IS NULL",
+        "SELECT t.name FROM tree t LEFT JOIN object o ON o.name = t.object"
+        " WHERE t.type IN ('file', 'path') AND o.name IS NULL",
         _RENDER,
     ),
     Invariant(
         "a manifest has no object",
-        "SELECT object FROM (SELECT object FROM tree WHERE type <> 'file' UNION SELECT object FROM shard"
-        " UNION SELECT manifest FROM snapshot) manifests WHERE object NOT IN (SELECT name FROM object)",
+        "SELECT object FROM (SELECT object FROM tree WHERE type NOT IN ('file', 'path')"
+        " UNION SELECT object FROM directory_part UNION SELECT manifest FROM snapshot) manifests"
+        " WHERE object NOT IN (SELECT name FROM object)",
         RESTORE,
     ),
     Invariant(
         "nothing refers to an object, and nothing will remove it",
-        "SELECT name FROM object WHERE name NOT IN (SELECT object FROM tree UNION SELECT object FROM shard"
+        "SELECT name FROM object WHERE name NOT IN (SELECT object FROM tree UNION SELECT object FROM directory_part"
         " UNION SELECT manifest FROM snapshot UNION SELECT object FROM dropped)",
         "it takes room, and does no harm",
     ),

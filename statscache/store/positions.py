@@ -3,12 +3,14 @@
 numpy is imported where keys are read: it takes a tenth of a second of a command's start.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from struct import iter_unpack
+from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from statscache.pace import Pace
 from statscache.store.bulk import Upsert
 from statscache.store.schema import dirty, dirty_keys, plugin
 
@@ -30,6 +32,32 @@ _MOST_ROWS_OF_KEYS = 16
 _mark = Upsert(dirty, lambda table, new: {"revision": new.revision})
 
 
+class RenderedAt(NamedTuple):
+    """What the documents of one pace of a plugin were rendered from.
+
+    Attributes:
+        through: The journal's clock then; None if they never were.
+        revision: That of the plugin then; -1 if they never were.
+    """
+
+    through: int | None
+    revision: int
+
+
+class Mark(NamedTuple):
+    """A dirty document of a plugin, all but those of keys.
+
+    Attributes:
+        document: `latest`, the name of a resolution, or `EVERYTHING`.
+        number: For a resolution, the start of the period in seconds since 1970 UTC.
+        revision: That of the plugin when it changed last.
+    """
+
+    document: str
+    number: int
+    revision: int
+
+
 @dataclass(slots=True)
 class Position:
     """One plugin's row.
@@ -46,8 +74,13 @@ class Position:
         suspended: Why the plugin folds no longer; None if it does.
         complete_from: Timestamp before which messages do not count, for the journal had lost some of them when the
             plugin began; None if it had not.
-        rendered_through: `through` of the snapshot that holds the plugin's documents; None if none does.
-        rendered_with: What else the documents depended on then; another value means to render all of them.
+        witness: Position of a message that the plugin counted lately, which it is shown again if it fails; None before
+            the first.
+        rendered_with: What the documents depended on besides the state; another value means to render all of them.
+        fast_through: `through` of the snapshot that holds the plugin's fast documents; None if none does.
+        fast_revision: The revision that they were rendered at; -1 if they were not.
+        slow_through: The same of its slow documents.
+        slow_revision: Likewise.
     """
 
     id: int
@@ -60,13 +93,25 @@ class Position:
     failures: int
     suspended: str | None
     complete_from: int | None
-    rendered_through: int | None
+    witness: int | None
     rendered_with: str | None
+    fast_through: int | None
+    fast_revision: int
+    slow_through: int | None
+    slow_revision: int
+
+    @property
+    def rendered(self) -> Mapping[Pace, RenderedAt]:
+        """What the documents of each pace were rendered from."""
+        return {
+            Pace.FAST: RenderedAt(self.fast_through, self.fast_revision),
+            Pace.SLOW: RenderedAt(self.slow_through, self.slow_revision),
+        }
 
 
 def register(connection: Connection, name: str, version: str, complete_from: int | None = None) -> None:
     """Make a row for a plugin that the database has not seen; it starts at the beginning of the journal."""
-    new = {"version": version, "complete_from": complete_from}
+    new = {"version": version, "complete_from": complete_from, "fast_revision": -1, "slow_revision": -1}
     connection.execute(insert(plugin).values(name=name, position=0, revision=0, failures=0, **new))
 
 
@@ -85,7 +130,9 @@ def save(connection: Connection, rows: Sequence[Position]) -> None:
     """Store what folding moved; the caller holds the locks."""
     if not rows:
         return
-    moved = ("version", "position", "revision", "oldest", "newest", "failures", "suspended", "complete_from")
+    moved = (
+        *("version", "position", "revision", "oldest", "newest", "failures", "suspended", "complete_from", "witness"),
+    )
     statement = (
         update(plugin).where(plugin.c.id == bindparam("row")).values({name: bindparam(f"new_{name}") for name in moved})
     )
@@ -105,9 +152,34 @@ def miss(connection: Connection, position: int) -> None:
     save(connection, [*rows])
 
 
-def save_rendered(connection: Connection, row: Position, through: int | None, rendered_with: str | None) -> None:
-    """Store for which `through`, and with what, the plugin's documents were rendered; None if it has none now."""
-    values = {"rendered_through": through, "rendered_with": rendered_with}
+def save_rendered(
+    connection: Connection, row: Position, paces: Collection[Pace], through: int | None, rendered_with: str
+) -> None:
+    """Store from what the plugin's documents of some paces were rendered, and remove the marks that nobody needs.
+
+    Args:
+        connection: The transaction that commits the documents; it holds the plugin's lock.
+        row: The plugin's row, as the render read it.
+        paces: The paces whose documents were rendered.
+        through: The journal's clock in that render.
+        rendered_with: What the documents depended on besides the state.
+    """
+    values: dict[str, int | str | None] = {"rendered_with": rendered_with}
+    for pace in paces:
+        values |= {f"{pace}_through": through, f"{pace}_revision": row.revision}
+    connection.execute(update(plugin).where(plugin.c.id == row.id).values(**values))
+    if Pace.SLOW in paces:
+        clear_marks(connection, row)
+
+
+def render_all(connection: Connection, row: Position) -> None:
+    """Have all documents of a plugin rendered next time; the gate takes them for those of another version."""
+    connection.execute(update(plugin).where(plugin.c.id == row.id).values(rendered_with=None))
+
+
+def remove_rendered(connection: Connection, row: Position) -> None:
+    """Store that a plugin has no documents now."""
+    values = {"rendered_with": None, "fast_through": None, "slow_through": None}
     connection.execute(update(plugin).where(plugin.c.id == row.id).values(**values))
 
 
@@ -135,10 +207,10 @@ def mark(connection: Connection, row: Position, documents: Iterable[tuple[str, i
     connection.execute(insert(dirty_keys).values(plugin=row.id, revision=row.revision, data=keys))
 
 
-def marked(connection: Connection, row: Position) -> list[tuple[str, int]]:
+def marked(connection: Connection, row: Position) -> list[Mark]:
     """Return the dirty documents of a plugin, all but those of keys."""
-    query = select(dirty.c.document, dirty.c.number).where(dirty.c.plugin == row.id)
-    return [(mark.document, mark.number) for mark in connection.execute(query.order_by(*dirty.primary_key))]
+    query = select(dirty.c.document, dirty.c.number, dirty.c.revision).where(dirty.c.plugin == row.id)
+    return [Mark(*found) for found in connection.execute(query.order_by(*dirty.primary_key))]
 
 
 def marked_keys(connection: Connection, row: Position) -> "Keys":
@@ -149,6 +221,20 @@ def marked_keys(connection: Connection, row: Position) -> "Keys":
 
 
 def clear_marks(connection: Connection, row: Position) -> None:
-    """Remove the marks that a render of the plugin at `row.revision` has served; later ones stay."""
+    """Remove the marks that a render of all documents at `row.revision` has served; later ones stay."""
     for table in (dirty, dirty_keys):
         connection.execute(delete(table).where(table.c.plugin == row.id, table.c.revision <= row.revision))
+
+
+def pending(connection: Connection) -> dict[int, int]:
+    """Return the number of documents that changed since slow ones were rendered, by the id of the plugin.
+
+    Counted are keys, periods of series and `latest`.
+    """
+    counts = select(dirty.c.plugin, func.count()).group_by(dirty.c.plugin)
+    found: dict[int, int] = {row[0]: row[1] for row in connection.execute(counts)}
+    keys: dict[int, set[int]] = {}
+    for row in connection.execute(select(dirty_keys.c.plugin, dirty_keys.c.data)):
+        # Without numpy, for `status` reads it.
+        keys.setdefault(row.plugin, set()).update(key for key, _ in iter_unpack("<qh", row.data))
+    return {number: found.get(number, 0) + len(keys.get(number, ())) for number in found.keys() | keys.keys()}

@@ -1,19 +1,24 @@
 """The published tree as the database holds it: which file has which bytes, and the bytes.
 
 A *directory* is a path relative to a subtree, `""` for the subtree itself; the two subtrees are `data` and `site`. An
-object's name is the SHA-256 of its bytes and the extension of the file, which decides its content type.
+object's name is the SHA-256 of its bytes and the extension of the file, which decides its content type. Bytes of files
+that targets have no object of, documents of keys, are kept by their SHA-256 alone.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import orjson
 import zstandard
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from statscache import canonical, layout
 from statscache.store.bulk import Upsert, among
 from statscache.store.schema import object_, tree
+
+FILES = ("file", "path")
+"""Types of entries that are files."""
 
 BUDGETS = {"latest": 100_000, "series": 1_000_000}
 """Bytes that a document of each kind may have, for those who fetch it often."""
@@ -22,17 +27,27 @@ _insert_objects = Upsert(object_)
 
 
 class Entry(NamedTuple):
-    """One name in a directory: `file`, `tree` (a directory) or `split` (a part of one); its object and bytes."""
+    """One name in a directory.
+
+    Attributes:
+        type: `file`, or `path`, a file that is published at its path only; `tree`, a directory; `split`, part of one.
+        object: Name of the object; of a `path`, the digest of its bytes, by which this database keeps them.
+        size: Bytes.
+    """
 
     type: str
     object: str
     size: int
 
 
+DIGITS = 15
+"""Hexadecimal digits of SHA-256(name) by which a directory can be split: as many as fit a signed 64-bit integer."""
+
+
 @lru_cache(maxsize=4096)
 def shard_of(name: str) -> int:
-    """Return the first two bytes of SHA-256(name), by which a large directory is split."""
-    return int(canonical.digest(name.encode())[:4], 16)
+    """Return the first `DIGITS` digits of SHA-256(name), by which a large directory is split."""
+    return int(canonical.digest(name.encode())[:DIGITS], 16)
 
 
 def keep(connection: Connection, objects: Mapping[str, bytes]) -> list[str]:
@@ -82,32 +97,58 @@ def unknown(connection: Connection, names: Collection[str]) -> set[str]:
     return set(names).difference(connection.scalars(select(object_.c.name).where(wanted)))
 
 
-def entry(connection: Connection, path: str) -> Entry | None:
-    """Return the entry of the file at `path`, or None if no such file is in the tree."""
-    return entries(connection, path.rpartition("/")[0], [path.rpartition("/")[2]], layout.subtree(path)).get(path)
-
-
 def entries(connection: Connection, directory: str, names: Iterable[str] | None, part: str) -> dict[str, Entry]:
     """Return the entries of a directory in one subtree by path; only those of `names`, if given."""
     query = select(tree).where(tree.c.directory == location(part, directory))
-    if names is not None:
-        wanted = list(names)
-        shards = sorted({shard_of(name) for name in wanted})
-        query = query.where(among(connection, tree.c.shard, shards), among(connection, tree.c.name, wanted, "names"))
+    wanted = None if names is None else set(names)
+    if wanted is not None:
+        # With a second condition on the names, the database would look up every shard with every name.
+        query = query.where(among(connection, tree.c.shard, sorted(map(shard_of, wanted))))
     prefix = f"{directory}/" if directory else ""
     rows = connection.execute(query.order_by(tree.c.name))
-    return {prefix + row.name: Entry(row.type, row.object, row.size) for row in rows}
+    return {
+        prefix + row.name: Entry(row.type, row.object, row.size) for row in rows if wanted is None or row.name in wanted
+    }
 
 
-def below(connection: Connection, directory: str, part: str, objects: Collection[str] | None = None) -> list[str]:
-    """Return the paths of all files below a directory in one subtree, however deep; only of these objects, if given."""
+def lookup(connection: Connection, files: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:
+    """Return the entries that exist of `files`, pairs of location and name, by the same pairs."""
+    wanted = set(files)
+    pairs = sorted({(place, shard_of(name)) for place, name in wanted})
+    if connection.dialect.name == "postgresql":
+        arrays: Any = tuple(list(column) for column in zip(*pairs, strict=True)) or ([], [])
+        found = "FROM unnest(%s::TEXT[], %s::BIGINT[]) AS wanted (directory, shard) JOIN tree USING (directory, shard)"
+    else:
+        arrays = (orjson.dumps(pairs).decode(),)
+        # CROSS JOIN makes SQLite go through the pairs and look each up.
+        found = (
+            "FROM json_each(?) AS wanted CROSS JOIN tree ON tree.directory = json_extract(wanted.value, '$[0]')"
+            " AND tree.shard = json_extract(wanted.value, '$[1]')"
+        )
+    columns = "tree.directory, tree.name, tree.type, tree.object, tree.size"
+    rows = connection.exec_driver_sql(f"SELECT {columns} {found}", arrays)
+    return {(place, name): Entry(*entry) for place, name, *entry in rows if (place, name) in wanted}
+
+
+def count(connection: Connection, directory: str, part: str) -> int:
+    """Return the number of files in a directory of one subtree."""
+    here = tree.c.directory == location(part, directory), tree.c.type.in_(FILES)
+    return connection.scalar(select(func.count()).where(*here)) or 0
+
+
+def below(connection: Connection, directory: str, part: str, objects: Collection[str] | None = None) -> Iterator[str]:
+    """Yield the paths of all files below a directory in one subtree, however deep; only of these objects, if given.
+
+    The tree may not change meanwhile.
+    """
     here = location(part, directory)
     # All that begins so, by code point, and in the index: "0" is the character behind "/".
     deeper = (tree.c.directory > f"{here}/") & (tree.c.directory < f"{here}0")
-    query = select(tree.c.directory, tree.c.name).where(tree.c.type == "file", (tree.c.directory == here) | deeper)
+    query = select(tree.c.directory, tree.c.name).where(tree.c.type.in_(FILES), (tree.c.directory == here) | deeper)
     if objects is not None:
         query = query.where(among(connection, tree.c.object, list(objects)))
-    return [f"{row.directory.partition('/')[2]}/{row.name}" for row in connection.execute(query)]
+    for row in connection.execute(query.execution_options(yield_per=1_000)):
+        yield f"{row.directory.partition('/')[2]}/{row.name}"
 
 
 def oversize(connection: Connection, plugins: Iterable[str]) -> list[dict[str, str | int]]:

@@ -5,6 +5,7 @@ room: beyond that the oldest go first, and are counted.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import zstandard
@@ -46,9 +47,19 @@ def keep_bytes(connection: Connection, raw: bytes, reason: str, source: str) -> 
     _keep(connection, PARSER, canonical.digest64(raw), reason, source, None, len(raw), data)
 
 
-def keep_message(connection: Connection, plugin: str, position: int, reason: str, source: str, size: int) -> None:
-    """Set aside a message of the journal for one plugin."""
-    _keep(connection, plugin, position, reason, source, position, size, None)
+def keep_messages(connection: Connection, plugin: str, failures: Sequence[tuple[int, str, int]], source: str) -> None:
+    """Set aside messages of the journal for one plugin, given position, reason and size in bytes of each."""
+    if not failures:
+        return
+    there = places(connection, plugin)
+    common = {"plugin": plugin, "source": _storable(source), "data": None, "set_aside_at": int(time.time())}
+    rows = [
+        {**common, "digest": at, "position": at, "reason": _storable(reason[:1000]), "size": size}
+        for at, reason, size in failures
+        if at not in there
+    ]
+    if rows:
+        connection.execute(quarantine.insert(), rows)
 
 
 def listed(connection: Connection, ids: tuple[int, ...] = ()) -> list[SetAside]:

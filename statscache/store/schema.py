@@ -3,8 +3,9 @@
 The state of plugins is in tables of its own, declared on the same `metadata` by `statscache.kinds.tables`.
 
 Times are whole seconds since 1970 UTC. `dirty` names what has to be rendered: a row is written in the transaction that
-changed the state, and goes when a render that saw this change has been committed. Who was forgotten is in `suppressed`,
-as a digest with the journal's `salt`; `rewrites` rises with each of them, and whenever the journal's content changes.
+changed the state, and goes when a render of all documents that saw this change has been committed. Who was forgotten is
+in `suppressed`, as a digest with the journal's `salt`; `rewrites` rises with each of them, and whenever the journal's
+content changes.
 """
 
 from sqlalchemy import (
@@ -136,8 +137,12 @@ plugin = Table(
     Column("failures", BigInteger, nullable=False),
     Column("suspended", CodePoints),
     Column("complete_from", BigInteger),
-    Column("rendered_through", BigInteger),
+    Column("witness", BigInteger),
     Column("rendered_with", CodePoints),
+    Column("fast_through", BigInteger),
+    Column("fast_revision", BigInteger, nullable=False),
+    Column("slow_through", BigInteger),
+    Column("slow_revision", BigInteger, nullable=False),
 )
 
 dirty = Table(
@@ -178,11 +183,11 @@ tree = Table(
     sqlite_with_rowid=False,
 )
 
-shard = Table(
-    "shard",
+directory_part = Table(
+    "directory_part",
     metadata,
     Column("directory", CodePoints, primary_key=True),
-    Column("shard", BigInteger, primary_key=True, autoincrement=False),
+    Column("prefix", CodePoints, primary_key=True),
     Column("entries", BigInteger, nullable=False),
     Column("object", CodePoints, nullable=False),
     Column("size", BigInteger, nullable=False),

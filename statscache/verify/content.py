@@ -1,18 +1,18 @@
 """What a published document says, held against its schema, its path, and what the rest of the tree says."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from statscache import canonical, layout, schemas
-from statscache.store.published import Entry
+from statscache.verify.files import Files
 from statscache.verify.findings import Weight
 
 Problems = Iterator[tuple[Weight, str]]
 
 
-def document(path: str, data: bytes, through: int | None, files: Mapping[str, Entry]) -> Problems:
+def document(path: str, data: bytes, through: int | None, files: Files) -> Problems:
     """Yield what is wrong with a document of the snapshot.
 
     Args:
@@ -39,7 +39,7 @@ def document(path: str, data: bytes, through: int | None, files: Mapping[str, En
     yield from _by_kind(found, path, value, files)
 
 
-def _by_kind(found: layout.Match, path: str, value: Any, files: Mapping[str, Entry]) -> Problems:
+def _by_kind(found: layout.Match, path: str, value: Any, files: Files) -> Problems:
     kind, parts = found
     if kind in ("series", "series-index") and value["resolution"] != parts["resolution"]:
         yield Weight.WRONG, f"it says that it has the resolution {value['resolution']!r:.100}"
@@ -62,19 +62,18 @@ def _by_kind(found: layout.Match, path: str, value: Any, files: Mapping[str, Ent
         yield Weight.WRONG, f"it says that it is {value['schema']!r:.100}"
 
 
-def _periods(index: str, value: Any, files: Mapping[str, Entry]) -> Problems:
+def _periods(index: str, value: Any, files: Files) -> Problems:
     listed = {index}
     for period in value["periods"]:
         for reference in (period, period["csv"]):
             listed.add(reference["path"])
             yield from refers(reference, files)
-    directory = index.removesuffix("index.json")
-    for path in sorted(files):
-        if path.startswith(directory) and path not in listed:
+    for path in files.below(index.removesuffix("index.json")):
+        if path not in listed:
             yield Weight.WRONG, f"it does not list {path}"
 
 
-def refers(reference: Any, files: Mapping[str, Entry]) -> Problems:
+def refers(reference: Any, files: Files) -> Problems:
     """Yield what is wrong with a reference to a file: other than the manifests have it."""
     there = files.get(reference["path"])
     if there is None:
@@ -83,7 +82,7 @@ def refers(reference: Any, files: Mapping[str, Entry]) -> Problems:
         yield Weight.BROKEN, f"it refers to other bytes of {reference['path']} than are in the snapshot"
 
 
-def index(value: Any, files: Mapping[str, Entry]) -> Problems:
+def index(value: Any, files: Files) -> Problems:
     """Yield what is wrong with the pointer: its own fields, and its references to documents.
 
     Args:
@@ -102,7 +101,7 @@ def index(value: Any, files: Mapping[str, Entry]) -> Problems:
         for reference in plugin["documents"]:
             listed.add(reference["path"])
             yield from refers(reference, files)
-    for path in sorted(files):
+    for path in files.ordered():
         plugin = layout.plugin_of(path)
         if plugin is not None:
             if plugin not in names:

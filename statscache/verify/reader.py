@@ -107,7 +107,7 @@ class Reader:
         """
         data = self.file(path, max(min(size, LARGEST), 4096))
         if data is not None and canonical.digest(data) != name.partition(".")[0]:
-            self.findings.add(Weight.BROKEN, path, f"its bytes are not those of its object {name}")
+            self.findings.add(Weight.BROKEN, path, f"its bytes are not those that its manifest says: {name}")
             return None
         return data
 

@@ -14,7 +14,8 @@ import orjson
 from statscache import canonical, layout, schemas
 from statscache.snapshot import manifest
 from statscache.snapshot.manifest import LARGEST
-from statscache.store.published import Entry
+from statscache.store.published import DIGITS, FILES, Entry
+from statscache.verify.files import Files
 from statscache.verify.findings import Weight
 from statscache.verify.reader import Reader
 
@@ -26,6 +27,7 @@ DEEPEST = 16
 
 LARGEST_MANIFEST = 4 * 1024 * 1024
 _LONGEST_NAME = 255
+_REMEMBERED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,7 @@ class Tree:
         is_whole: Whether every manifest could be read.
     """
 
-    files: dict[str, Entry] = field(default_factory=dict)
+    files: Files = field(default_factory=Files)
     manifests: dict[str, int] = field(default_factory=dict)
     is_whole: bool = True
 
@@ -119,6 +121,8 @@ class TreeWalker:
             entries = None if data is None else self._parsed(where, data)
         with self._lock:
             self._opened[name] = entries
+            if len(self._opened) > _REMEMBERED:
+                self._opened.pop(next(iter(self._opened)))
             if entries is None:
                 self._tree.is_whole = False
                 return
@@ -131,16 +135,16 @@ class TreeWalker:
             self._split.add(place)
             self._next.extend(self._parts(node, where, entries))
             return
-        for shard in {"", node.shard[:2], node.shard}:
-            self._entries[node.subtree, node.directory, shard] += len(entries)
-        if len(entries) > LARGEST and len(node.shard) < 4:
+        for digits in range(len(node.shard) + 1):
+            self._entries[node.subtree, node.directory, node.shard[:digits]] += len(entries)
+        if len(entries) > LARGEST and len(node.shard) < DIGITS:
             self._findings.add(Weight.WRONG, where, f"it has {len(entries):,} entries, and is not split")
         for name, entry in entries.items():
-            if not _is_name(name):
+            if not _is_name(node.directory, name):
                 self._findings.add(Weight.BROKEN, where, f"{name!r:.100} is no name of a file or directory")
             elif not canonical.digest(name.encode()).startswith(node.shard):
                 self._findings.add(Weight.WRONG, where, f"{name!r} is listed in the part {node.shard}")
-            elif entry.type == "file":
+            elif entry.type in FILES:
                 self._file(node, where, name, entry)
             elif entry.type != "tree":
                 self._findings.add(Weight.WRONG, where, f"{name!r} is of type {entry.type}, which has no place here")
@@ -151,10 +155,10 @@ class TreeWalker:
 
     def _parts(self, node: _Node, where: str, entries: dict[str, Entry]) -> Iterator[_Node]:
         for name, entry in entries.items():
-            if entry.type != "split" or len(name) != 2 or not set(name) <= set("0123456789abcdef"):
+            if entry.type != "split" or len(name) != 1 or name not in "0123456789abcdef":
                 self._findings.add(Weight.WRONG, where, f"{name!r:.100} of type {entry.type} is no part of a directory")
-            elif len(node.shard) >= 4:
-                self._findings.add(Weight.WRONG, where, "it is split more than twice")
+            elif len(node.shard) >= DIGITS:
+                self._findings.add(Weight.WRONG, where, f"it is split by more than {DIGITS} digits")
             else:
                 yield _Node(entry, node.subtree, node.directory, node.depth, node.shard + name)
 
@@ -164,7 +168,9 @@ class TreeWalker:
             self._findings.add(Weight.WRONG, where, f"{path} is in the snapshot, and belongs outside")
         elif layout.subtree(path) != node.subtree:
             self._findings.add(Weight.WRONG, where, f"{path} belongs in the subtree {layout.subtree(path)}")
-        if entry.object.partition(".")[2] != name.rpartition(".")[2]:
+        if layout.has_object(path) != (entry.type == "file"):
+            self._findings.add(Weight.WRONG, path, f"its entry has the type {entry.type}, of files elsewhere")
+        elif entry.type == "file" and entry.object.partition(".")[2] != name.rpartition(".")[2]:
             self._findings.add(Weight.WRONG, path, f"its object {entry.object:.80} has another extension")
         self._tree.files[path] = entry
 
@@ -185,11 +191,16 @@ class TreeWalker:
                 self._findings.add(Weight.WRONG, where, f"it is split, and has {total:,} entries only")
 
 
-def _is_name(name: str) -> bool:
+def _is_name(directory: str, name: str) -> bool:
+    """Return whether an entry of a directory may have this name: one part, or what `layout.steps` makes of several."""
+    return layout.steps(f"{directory}{name}")[-1] == name and all(map(_is_part, name.split("/")))
+
+
+def _is_part(part: str) -> bool:
     return (
-        name not in ("", ".", "..")
-        and not any(character in "/\\" or ord(character) < 32 or ord(character) == 127 for character in name)
-        and len(name.encode(errors="surrogatepass")) <= _LONGEST_NAME
+        part not in ("", ".", "..")
+        and not any(character == "\\" or ord(character) < 32 or ord(character) == 127 for character in part)
+        and len(part.encode(errors="surrogatepass")) <= _LONGEST_NAME
     )
 
 
@@ -219,7 +230,8 @@ def objects_of(reader: Reader, identity: str, seen: dict[str, int]) -> None:
             reader.findings.add(Weight.WRONG, path, f"one of its manifests is none: {problem}")
             continue
         for entry in manifest.loads(data).values():
-            if entry.object not in seen:
+            # What was at the path of an older snapshot's document of a key, its successor has replaced.
+            if entry.type != "path" and entry.object not in seen:
                 seen[entry.object] = entry.size
                 if entry.type != "file" and (below := reader.object(entry.object, entry.size, path)) is not None:
                     waiting.append(below)

@@ -158,12 +158,18 @@ class _Verification:
 
     def _files(self) -> None:
         by_object: dict[Entry, list[str]] = {}
-        for path, entry in sorted(self._tree.files.items()):
-            by_object.setdefault(entry, []).append(path)
+        files = self._tree.files
+        for path in files.ordered():
+            if files[path].type == "file":
+                by_object.setdefault(files[path], []).append(path)
         self._seen = {entry.object: entry.size for entry in by_object} | self._tree.manifests
         self._reader.each("files", [*by_object.items()], self._check_object)
-        self._report.files = len(self._tree.files)
-        self._report.bytes = sum(entry.size for entry in self._tree.files.values())
+        self._reader.each("documents of keys", [*filter(self._is_key, files.ordered())], self._check_key)
+        self._report.files = len(files)
+        self._report.bytes = sum(entry.size for entry in files.values())
+
+    def _is_key(self, path: str) -> bool:
+        return self._tree.files[path].type == "path"
 
     def _check_object(self, item: tuple[Entry, list[str]]) -> None:
         entry, paths = item
@@ -173,6 +179,11 @@ class _Verification:
             known = data if data is not None else alias
             if known is not None:
                 self._add(path, content.document(path, known, self._through, self._tree.files))
+
+    def _check_key(self, path: str) -> None:
+        entry = self._tree.files[path]
+        if (data := self._reader.alias(path, entry.object, entry.size)) is not None:
+            self._add(path, content.document(path, data, self._through, self._tree.files))
 
     def _outside(self, index: Any) -> None:
         for path in (layout.STATUS, layout.CHANGES):

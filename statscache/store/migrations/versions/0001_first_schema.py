@@ -180,8 +180,12 @@ def upgrade() -> None:
         sa.Column("failures", sa.BigInteger(), nullable=False),
         sa.Column("suspended", CODE_POINTS, nullable=True),
         sa.Column("complete_from", sa.BigInteger(), nullable=True),
-        sa.Column("rendered_through", sa.BigInteger(), nullable=True),
+        sa.Column("witness", sa.BigInteger(), nullable=True),
         sa.Column("rendered_with", CODE_POINTS, nullable=True),
+        sa.Column("fast_through", sa.BigInteger(), nullable=True),
+        sa.Column("fast_revision", sa.BigInteger(), nullable=False),
+        sa.Column("slow_through", sa.BigInteger(), nullable=True),
+        sa.Column("slow_revision", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
     )
@@ -210,13 +214,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("first"),
     )
     op.create_table(
-        "shard",
+        "directory_part",
         sa.Column("directory", CODE_POINTS, nullable=False),
-        sa.Column("shard", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("prefix", CODE_POINTS, nullable=False),
         sa.Column("entries", sa.BigInteger(), nullable=False),
         sa.Column("object", CODE_POINTS, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("directory", "shard"),
+        sa.PrimaryKeyConstraint("directory", "prefix"),
     )
     op.create_table(
         "snapshot",

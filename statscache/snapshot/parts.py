@@ -1,0 +1,181 @@
+"""Manifests of directories: a directory with more than 64 entries is split by digit, as a Merkle tree.
+
+A part is named by its prefix: the first hexadecimal digits of SHA-256(name) of all names in it. A part with more than
+64 entries is split by the next digit. So how a directory is split depends on its names alone, and one changed name
+makes one part and those above it again: O(log N) small manifests.
+
+The table `directory_part` has a row for each part of a directory that is split, and one with the empty prefix for all
+of it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, select
+
+from statscache.snapshot import manifest
+from statscache.store.bulk import Upsert, among
+from statscache.store.published import DIGITS, Entry
+from statscache.store.schema import directory_part, tree
+
+AT_ONCE = 4_096
+"""Entries of a part that is read at once."""
+
+_HEX = "0123456789abcdef"
+_BATCH = 1_000
+
+_put = Upsert(directory_part, lambda table, new: {name: new[name] for name in ("entries", "object", "size")})
+
+
+class _Part(NamedTuple):
+    entries: int
+    object: str
+    size: int
+
+
+class Parts:
+    """Makes the manifests of directories whose entries in the table `tree` changed.
+
+    Args:
+        connection: The transaction.
+        keep: Stores the bytes of a manifest, and returns its name.
+        drop: Is told the names of manifests that a directory was split into before.
+    """
+
+    def __init__(
+        self, connection: Connection, keep: Callable[[bytes], str], drop: Callable[[Iterable[str]], None]
+    ) -> None:
+        self._connection = connection
+        self._keep = keep
+        self._drop = drop
+        self._rows: dict[tuple[str, str], _Part] = {}
+
+    def update(self, directories: Mapping[str, Iterable[int]]) -> dict[str, Entry | None]:
+        """Return the manifest of each directory, None for one without entries.
+
+        Args:
+            directories: By location, the shards of the names that changed.
+        """
+        wanted = among(self._connection, directory_part.c.directory, list(directories)), directory_part.c.prefix == ""
+        known = {
+            row.directory: _Part(*row[2:]) for row in self._connection.execute(select(directory_part).where(*wanted))
+        }
+        return {place: self._directory(place, shards, known.get(place)) for place, shards in directories.items()}
+
+    def flush(self) -> None:
+        """Write the rows of the parts that were made."""
+        _put(self._connection, [(*key, *made) for key, made in self._rows.items()])
+        self._rows.clear()
+
+    def _directory(self, place: str, shards: Iterable[int], before: _Part | None) -> Entry | None:
+        made = self._part(place, "", sorted(shards), before)
+        if made is not None and made.entries > manifest.LARGEST:
+            self._save(place, "", made)
+        elif before is not None:
+            self._connection.execute(
+                delete(directory_part).where(directory_part.c.directory == place, directory_part.c.prefix == "")
+            )
+        return None if made is None else Entry("tree" if "/" in place else "subtree", made.object, made.size)
+
+    def _part(self, place: str, prefix: str, shards: Sequence[int], before: _Part | None) -> _Part | None:
+        """Return a part in which the entries of `shards` changed."""
+        if not _is_split(prefix, before):
+            return self._made(place, prefix)
+        assert before is not None
+        if before.entries <= min(AT_ONCE, manifest.LARGEST * len(shards)):
+            # To read it all at once reads no more than to read each of its parts.
+            self._forget(place, prefix)
+            return self._made(place, prefix)
+        parts = self._below(place, prefix)
+        for digit, group in groupby(shards, lambda shard: _digit(shard, len(prefix))):
+            old = parts.pop(digit, None)
+            new = self._part(place, prefix + digit, list(group), old)
+            if old is not None and old != new:
+                self._drop([old.object])
+            if new is not None:
+                parts[digit] = new
+                self._save(place, prefix + digit, new)
+            elif old is not None:
+                gone = directory_part.c.directory == place, directory_part.c.prefix == prefix + digit
+                self._connection.execute(delete(directory_part).where(*gone))
+        if sum(each.entries for each in parts.values()) <= manifest.LARGEST:
+            self.flush()
+            self._forget(place, prefix)
+            return self._made(place, prefix)
+        return self._split(parts)
+
+    def _made(self, place: str, prefix: str) -> _Part | None:
+        """Return a part made of what the table `tree` holds; none of its parts are known."""
+        rows = self._entries(place, prefix)
+        return self._of_rows(place, prefix, rows) if len(rows) <= AT_ONCE else self._of_parts(place, prefix)
+
+    def _of_parts(self, place: str, prefix: str) -> _Part:
+        parts = {}
+        for digit in _HEX:
+            if (made := self._made(place, prefix + digit)) is not None:
+                parts[digit] = made
+                self._save(place, prefix + digit, made)
+        return self._split(parts)
+
+    def _of_rows(self, place: str, prefix: str, rows: Sequence[tuple[int, str, Entry]]) -> _Part | None:
+        if not rows:
+            return None
+        if len(rows) <= manifest.LARGEST or len(prefix) == DIGITS:
+            data = manifest.dumps((name, entry) for _, name, entry in rows)
+            return _Part(len(rows), self._keep(data), len(data))
+        parts = {}
+        for digit, group in groupby(rows, lambda row: _digit(row[0], len(prefix))):
+            made = self._of_rows(place, prefix + digit, list(group))
+            assert made is not None
+            parts[digit] = made
+            self._save(place, prefix + digit, made)
+        return self._split(parts)
+
+    def _split(self, parts: Mapping[str, _Part]) -> _Part:
+        listed = ((digit, Entry("split", made.object, made.size)) for digit, made in parts.items())
+        data = manifest.dumps(listed, split=True)
+        return _Part(sum(made.entries for made in parts.values()), self._keep(data), len(data))
+
+    def _save(self, place: str, prefix: str, made: _Part) -> None:
+        self._rows[place, prefix] = made
+        if len(self._rows) >= _BATCH:
+            self.flush()
+
+    def _forget(self, place: str, prefix: str) -> None:
+        """Delete the rows of all parts of a part: it is made of the table `tree` again."""
+        # All that begins so, by code point: "g" is the character behind the last digit.
+        below = (
+            directory_part.c.directory == place,
+            directory_part.c.prefix > prefix,
+            directory_part.c.prefix < f"{prefix}g",
+        )
+        self._drop(self._connection.scalars(select(directory_part.c.object).where(*below)))
+        self._connection.execute(delete(directory_part).where(*below))
+
+    def _below(self, place: str, prefix: str) -> dict[str, _Part]:
+        """Return the parts that a part is split into, by their digit."""
+        wanted = among(self._connection, directory_part.c.prefix, [prefix + digit for digit in _HEX])
+        rows = self._connection.execute(select(directory_part).where(directory_part.c.directory == place, wanted))
+        return {row.prefix[-1]: _Part(*row[2:]) for row in rows}
+
+    def _entries(self, place: str, prefix: str) -> list[tuple[int, str, Entry]]:
+        """Return shard, name and entry of what begins with a prefix, in order of shard; at most one over `AT_ONCE`."""
+        bits = 4 * (DIGITS - len(prefix))
+        first = int(prefix or "0", 16) << bits
+        query = (
+            select(tree.c.shard, tree.c.name, tree.c.type, tree.c.object, tree.c.size)
+            .where(tree.c.directory == place, tree.c.shard >= first, tree.c.shard < first + (1 << bits))
+            .order_by(tree.c.shard)
+            .limit(AT_ONCE + 1)
+        )
+        return [(shard, name, Entry(*entry)) for shard, name, *entry in self._connection.execute(query)]
+
+
+def _is_split(prefix: str, known: _Part | None) -> bool:
+    return known is not None and known.entries > manifest.LARGEST and len(prefix) < DIGITS
+
+
+def _digit(shard: int, number: int) -> str:
+    """Return a digit of a shard; the first has the number 0."""
+    return _HEX[shard >> 4 * (DIGITS - 1 - number) & 15]

@@ -1,0 +1,343 @@
+"""What a sender chooses is bounded: keys, names, sizes of documents, and the time that a message takes."""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+import pytest
+
+from bundled import BUNDLED
+from samples import NOON, TOPIC, Site, line
+from statscache.derivation.table import TABLE
+from statscache.derivation.values import without_addresses
+from statscache.ingest.columns import shown
+from statscache.kinds import dimensions
+from statscache.kinds.dimensions import OTHER
+from statscache.message import Message
+from statscache.parsing import parse
+from statscache.plugins import Counter, Distinct, Latest, Plugin
+from statscache.plugins.registry import Registry
+from statscache.render import own
+from statscache.store import quarantine
+from statscache.timeline import DAY
+from statscache_plugins.activity import RecentActivity
+from statscache_plugins.contributors import Contributors
+from statscache_plugins.volume import VolumeByCategory, VolumeByUser
+
+
+class Colours(Counter):
+    """Things, by colour: a bounded counter."""
+
+    name = "colours"
+    title = "Colours"
+    dimensions = ("colour",)
+
+    def observe(self, message: Message) -> list[Any]:
+        """Yield what the body lists."""
+        return [((colour,), amount) for colour, amount in message.body.get("colours", [])]
+
+
+class Painters(Distinct):
+    """Different painters, by colour."""
+
+    name = "painters"
+    title = "Painters"
+    dimensions = ("colour",)
+
+    def observe(self, message: Message) -> list[Any]:
+        """Yield the id as the painter of each colour."""
+        return [((colour,), message.id) for colour, _ in message.body.get("colours", [])]
+
+
+class Newest(Latest):
+    """The newest of each colour."""
+
+    name = "newest-colours"
+    title = "Newest colours"
+    dimensions = ("colour",)
+
+    def observe(self, message: Message) -> list[Any]:
+        """Yield a long value for each colour."""
+        return [((colour,), {"text": "x" * 1_000}) for colour, _ in message.body.get("colours", [])]
+
+
+def painted(id: str, *colours: Any, at: float = NOON) -> bytes:
+    """Return a message with these colours, each once or with its amount."""
+    listed = [colour if isinstance(colour, tuple) else (colour, 1) for colour in colours]
+    return line(id, at, body={"colours": listed})
+
+
+def failures(site: Site) -> list[str]:
+    """Return the reasons of all that is set aside."""
+    with site.database.reading() as connection:
+        return [item.reason for item in quarantine.listed(connection)]
+
+
+# Keys.
+
+
+@pytest.mark.parametrize(
+    ("dimension", "good", "bad"),
+    [
+        ("category", ("bodhi", "fedora_elections", "a-b+c", ""), ("x" * 65, "a b", "b\u00f6dhi", "\u0661")),
+        ("topic", ("org.fedoraproject.prod.git.receive.c++.master", "t" * 255), ("t" * 256, "a b", "\u00fc")),
+        ("release", ("f45", "epel10.1", "rawhide"), ("f\u0664\u0665", "x" * 33, "f 45")),
+        ("event", ("pull-request.new",), ("e" * 101, "e\n")),
+        ("user", ("ralph", "J\u00f6rg M", "u" * 200), ("u" * 201, "a\tb", "a\u202eb")),
+    ],
+)
+def test_each_dimension_admits_an_alphabet_and_a_length(dimension: str, good: Any, bad: Any) -> None:
+    """What it does not admit is counted under one key."""
+    assert [dimensions.admitted(dimension, part) for part in good] == [*good]
+    assert {dimensions.admitted(dimension, part) for part in bad} == {OTHER}
+
+
+def test_hostile_categories_are_one_row(tmp_path: Path) -> None:
+    """Long categories do not fill a statistic, and every message counts."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (VolumeByCategory, Contributors))
+    hostile = [
+        line(f"m{number}", NOON + number, f"org.fedoraproject.prod.{number:05d}{'x' * 960}.e") for number in range(50)
+    ]
+    site.feed([*hostile, line("fine", topic="org.fedoraproject.prod.wiki.article.edit", body={"user": "ann"})])
+    site.publish()
+    rows = site.document("v1/plugins/volume-by-category/latest.json")["rows"]
+    assert [(row["category"], row["total"]) for row in rows] == [(OTHER, 50), ("wiki", 1)]
+    assert not failures(site)
+    site.close()
+
+
+def test_a_message_that_names_very_many_counts_for_a_hundred_and_others(tmp_path: Path) -> None:
+    """One message makes at most so many keys, the same ones in whatever order its sender wrote the names."""
+    names = [f"u{number:05d}" for number in range(20_000)]
+    Random(1).shuffle(names)
+    topic = "org.fedoraproject.prod.meetbot.meeting.complete"
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (VolumeByUser,))
+    site.feed([line("a", topic=topic, body={"owner": "eve", "attendees": dict.fromkeys(names, 1)})])
+    assert (keys := [row[1][0] for row in site.state()["volume-by-user"] if row[0] == "key"])
+    # The first by name, and one that stands for all others.
+    assert sorted(keys) == sorted([OTHER, "eve", *sorted(names)[:99]])
+    state = site.state()
+    site.ingest.plugins.rebuild(["volume-by-user"])
+    site.catch_up()
+    assert site.state() == state
+    site.close()
+
+
+def test_what_a_message_yields_beyond_the_limit_is_summed_or_left_out(tmp_path: Path) -> None:
+    """A counter adds it up under one key; other kinds keep the first."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Colours, Painters))
+    site.feed([painted("a", *((f"c{number:03d}", 2) for number in range(150))), painted("b", "c149")])
+    site.publish()
+    rows = {row["colour"]: row["total"] for row in site.document("v1/plugins/colours/latest.json")["rows"]}
+    assert rows == {**{f"c{number:03d}": 2 for number in range(100)}, OTHER: 100, "c149": 1}
+    assert len([row for row in site.state()["painters"] if row[0] == "key"]) == 101
+    site.close()
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_a_counter_of_too_many_keys_shows_the_greatest_and_the_sum_of_the_rest(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, shuffled: bool
+) -> None:
+    """In `latest` and in each period of a series, whatever the order of messages; nothing is lost from the sums."""
+    monkeypatch.setattr("statscache.kinds.counter.MOST_KEYS", 3)
+    monkeypatch.setattr("statscache.kinds.buckets.MOST_IN_SERIES", 2)
+    monkeypatch.setattr("statscache.kinds.distinct.MOST_IN_SERIES", 2)
+    lines = [
+        *(painted(f"a{number}", "red") for number in range(5)),
+        *(painted(f"b{number}", "blue", at=NOON + DAY) for number in range(4)),
+        *(painted(f"c{number}", "green", at=NOON + DAY * number) for number in range(3)),
+        *(painted(f"d{number}", colour) for number, colour in enumerate(("pink", "grey", "sp\tiked"))),
+        painted("e", at=NOON + 3 * DAY),
+    ]
+    if shuffled:
+        Random(2).shuffle(lines)
+    site = Site(database_url, tmp_path / "site", (Colours, Painters))
+    for each in lines if shuffled else [lines]:
+        site.feed([each] if isinstance(each, bytes) else each)
+    site.publish()
+    rows = site.document("v1/plugins/colours/latest.json")["rows"]
+    shown = [(row["colour"], row["total"]) for row in rows]
+    assert shown == [(OTHER, 3), ("blue", 4), ("green", 3), ("red", 5)]
+    series = site.document("v1/plugins/colours/series/1d/2015.json")
+    day = NOON - NOON % DAY
+    assert series["rows"] == [
+        [day, OTHER, 4],
+        [day, "red", 5],
+        [day + DAY, OTHER, 1],
+        [day + DAY, "blue", 4],
+        [day + 2 * DAY, OTHER, 1],
+    ]
+    uniques = site.document("v1/plugins/painters/series/1d/2015.json")
+    assert [row[1:] for row in uniques["rows"]] == [["red", 5], ["blue", 4]]
+    # Green, pink and grey.
+    assert uniques["omitted"] == 3
+    site.close()
+
+
+# Documents.
+
+
+def test_a_document_that_is_too_large_has_fewer_rows_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The oldest rows go; the rest is published, and so are the other documents."""
+    monkeypatch.setattr(own, "LARGEST", 20_000)
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Newest,))
+    site.feed([painted(f"m{number}", f"c{40 - number:02d}", at=NOON + number) for number in range(40)])
+    site.publish()
+    document = site.document("v1/plugins/newest-colours/latest.json")
+    kept = len(document["rows"])
+    assert 15 <= kept < 20
+    assert document["omitted"] == 40 - kept
+    assert [row["colour"] for row in document["rows"]] == [f"c{number:02d}" for number in range(1, kept + 1)]
+    path = site.public / "v1/plugins/newest-colours/latest.json"
+    assert path.stat().st_size <= 20_000
+    assert len(path.with_suffix(".csv").read_bytes().splitlines()) == kept + 1
+    assert site.document("v1/index.json")["plugins"][0]["state"] == "ok"
+    site.close()
+
+
+def test_an_entry_of_the_activity_wall_is_shortened(tmp_path: Path) -> None:
+    """A topic of a thousand emoji and a link of two kilobytes are no reason to set a message aside."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (RecentActivity,))
+    topic = f"org.fedoraproject.prod.{chr(0x1F600) * 960}"
+    site.feed(line(f"m{n}", NOON + n, topic, body={"url": "https://e.org/" + "a" * 1_900}) for n in range(3))
+    site.publish()
+    rows = site.document("v1/plugins/recent-activity/latest.json")["rows"]
+    assert len(rows) == 3
+    assert rows[0]["topic"].endswith("\u2026")
+    assert not failures(site)
+    site.close()
+
+
+# Time.
+
+UNITS = 2_000
+"""Length in units of the shortest text of a series; the others have twice and four times as many."""
+
+TEXTS: dict[str, Callable[[int], str]] = {
+    "letters before an at": lambda n: "a" * n + "@",
+    "no domain": lambda n: "http://" + "a" * n + "@_,x@y.zz",
+    "ats": lambda n: "@" * n,
+    "colons": lambda n: ":" * n,
+    "hex": lambda n: "a" * n + ":",
+    "numbers": lambda n: "1." * n,
+    "dots": lambda n: "." * n,
+    "hyphens": lambda n: "a-" * n,
+    "mentions": lambda n: "@a " * n,
+    "spaces": lambda n: " " * n,
+    "commas": lambda n: "a-1-1," * n,
+    "braces": lambda n: "{[" * n,
+    "hosts": lambda n: "a.b@c." * n,
+}
+
+FIELDS = (
+    *("agent", "user", "username", "usernames", "owner", "name", "title", "text", "url", "link", "html_url", "subject"),
+    *("update", "comment", "builds", "packages", "package", "attendees", "chairs", "regions", "architectures", "tags"),
+    *("repository", "registries", "body", "msg", "bug", "commit", "project", "fas_usernames", "differences", "info"),
+    *("image_name", "image_definition_name", "image_version_name", "compose_id", "destination", "status", "branch"),
+    *("release", "tag", "badge", "item", "data", "task", "trigger", "message", "sender", "cc", "recipient", "topic"),
+)
+
+
+def bodies(text: Callable[[int], str], units: int) -> Iterator[Any]:
+    """Yield bodies with the text, or many short ones, wherever something is read."""
+    yield dict.fromkeys(FIELDS, text(units))
+    short = text(60)[:480]
+    yield {name: [short] * (units // 8) for name in FIELDS}
+    yield {name: {f"{short}{number}": short for number in range(units // 40)} for name in FIELDS}
+    yield {name: {"name": text(units), "title": text(units), "username": text(units)} for name in FIELDS}
+
+
+def cost(work: Callable[[], object]) -> float:
+    """Return the least processor time of several runs, in seconds."""
+    found = []
+    for _ in range(3):
+        started = time.process_time()
+        work()
+        found.append(time.process_time() - started)
+    return min(found)
+
+
+def assert_linear(what: str, work: Callable[[int], Callable[[], object]]) -> None:
+    """Check that four times the length costs about four times as much; a square would be sixteen times."""
+    gc.disable()
+    try:
+        # What takes no time at all has no shape. A machine at other work makes a figure larger, never smaller.
+        for _ in range(4):
+            least, twice, most = (cost(work(UNITS * factor)) for factor in (1, 2, 4))
+            if most < 0.002 or (most < 9 * least and most < 3.5 * twice):
+                return
+    finally:
+        gc.enable()
+    pytest.fail(f"{what}: {least * 1e3:.1f}, {twice * 1e3:.1f} and {most * 1e3:.1f} ms for 1, 2 and 4 times the length")
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_masking_addresses_takes_linear_time(name: str) -> None:
+    """Of any text, however long."""
+    assert_linear(name, lambda units: lambda: without_addresses(TEXTS[name](5 * units)))
+
+
+def _message(topic: str, body: Any) -> bytes:
+    return orjson.dumps({"topic": f"org.fedoraproject.prod.{topic}", "id": "x", "timestamp": NOON, "msg": body})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TEXTS)
+def test_reading_a_message_takes_linear_time(name: str) -> None:
+    """Parsing, who acted, the subtitle and the link, under every rule."""
+    for topic in sorted(TABLE):
+
+        def read(units: int, topic: str = topic) -> Callable[[], object]:
+            raw = [_message(topic, body) for body in bodies(TEXTS[name], units)]
+            messages = [parse(each) for each in raw]
+
+            def work() -> object:
+                return [(m.subtitle, m.link) for m in (Message(m.id, m.topic, 1, m.body) for m in messages)]
+
+            return work
+
+        assert_linear(f"{topic} {name}", read)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cls", BUNDLED, ids=lambda cls: cls.name)
+def test_every_bundled_statistic_takes_linear_time(cls: type[Plugin]) -> None:
+    """Observing, and checking what it yields, of any text anywhere."""
+    plugin = cls()
+    wants = Registry([plugin]).interested
+    topics = [pattern.replace("*", "x").removesuffix(".#") for pattern in cls.topics] or ["wiki.article.edit"]
+    for topic in topics:
+        for name, text in TEXTS.items():
+
+            def observe(units: int, topic: str = topic, text: Callable[[int], str] = text) -> Callable[[], object]:
+                messages = [parse(_message(topic, body)) for body in bodies(text, units)]
+                assert all(wants(message.name) for message in messages) or topic
+
+                def work() -> object:
+                    again = [Message(m.id, m.topic, m.timestamp, m.body) for m in messages]
+                    seen = (shown(plugin, message) for message in again)
+                    return [[plugin.kind.check(item) for item in plugin.observe(each) or ()] for each in seen]
+
+                return work
+
+            assert_linear(f"{topic} {name}", observe)
+
+
+@pytest.mark.parametrize("depth", [1, 90])
+def test_a_number_beyond_64_bits_is_looked_for_in_linear_time(depth: int) -> None:
+    """The way to each value is told, and does not grow with the depth."""
+
+    def work(units: int) -> Callable[[], object]:
+        body: Any = [1e20, *range(units)]
+        for _ in range(depth):
+            body = {"k" * 40: body}
+        raw = orjson.dumps({"topic": TOPIC, "timestamp": NOON, "body": body})
+        return lambda: parse(raw)
+
+    assert_linear("numbers", work)
