@@ -1,6 +1,7 @@
 """Atomic files: a reader finds the old bytes or the new ones, also after a crash."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -57,13 +58,21 @@ def replace(path: Path, unfinished: Path, root: Path) -> None:
 
 
 def link(source: Path, path: Path, temporary: Path) -> bool:
-    """Make `path` the same file as `source`; return False where the file system has no hard links."""
+    """Make `path` the same file as `source`; return False where the file system has no hard links.
+
+    Its modification time is now, or that of the file which it replaces if that is later: readers compare times, and one
+    that goes back would leave them with bytes that were replaced.
+    """
     unfinished = temporary / uuid4().hex
     try:
         os.link(source, unfinished)
     except OSError:
         return False
     try:
+        now = time.time_ns()
+        with suppress(FileNotFoundError):
+            now = max(now, path.stat().st_mtime_ns)
+        os.utime(unfinished, ns=(now, now))
         unfinished.replace(path)
     finally:
         # Where both are the same file already, POSIX leaves the new name behind.
