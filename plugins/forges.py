@@ -37,6 +37,7 @@ class ForgeEvents(Counter):
     unit = "events"
     dimensions = ("forge", "event")
     topics = _TOPICS
+    by_minute = False
 
     def observe(self, message: Message) -> tuple[tuple[str, str]]:
         return (_forge_and_event(message),)
@@ -98,6 +99,7 @@ class PullRequests(Counter):
     headline: ClassVar[dict[str, str]] = {"outcome": "merged"}
     topics = _PULL_REQUESTS
     version = 2
+    by_minute = False
 
     def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
         outcome = _outcome(message)
@@ -117,6 +119,7 @@ class PullRequestsByTimeToMerge(Counter):
     dimensions = ("forge", "within")
     topics = _PULL_REQUESTS
     version = 2
+    by_minute = False
 
     def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
         seconds = _seconds_to_merge(message)
@@ -139,6 +142,7 @@ class SecondsToMerge(Counter):
     dimensions = ("forge",)
     topics = _PULL_REQUESTS
     version = 2
+    by_minute = False
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str], int], ...]:
         seconds = _seconds_to_merge(message)
