@@ -20,7 +20,7 @@ MINUTES = 12
 HOUR = 60
 BACKLOG = 30_000
 
-HOURS_A_MONTH = 720
+MINUTES_A_MONTH = 43_200
 PUT_PRICE, GET_PRICE = 0.005, 0.0004
 """Dollars for 1,000 requests to S3, the standard class in us-east-1; DELETE is free."""
 
@@ -128,7 +128,10 @@ def _page(run: _Run) -> str:
         written, sent, peak = mean["bytes"] / 1e6, mean["sent"] / 1e6, max(each.peak for each in done) / 1e6
         cells = what, f"{mean['files']:,.0f}", f"{written:,.2f} MB", *counts, f"{sent:,.2f} MB", f"{peak:.0f} MB"
         lines.append(f"| {' | '.join(cells)} |")
-    put, get, sent = (HOURS_A_MONTH * sum(getattr(each, name) for each in run.hour) for name in ("put", "get", "sent"))
+    put, get, sent = (
+        MINUTES_A_MONTH * sum(getattr(each, name) for each in run.hour) / len(run.hour)
+        for name in ("put", "get", "sent")
+    )
     dollars = put / 1_000 * PUT_PRICE, get / 1_000 * GET_PRICE
     lines += [
         "",

@@ -195,6 +195,7 @@ def test_files_are_readable_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
         target.write([File("v1/a.json", b"{}\n")])
+        target.barrier()
     finally:
         os.umask(before)
     assert (tmp_path / "w/v1/a.json").stat().st_mode & 0o777 == 0o644
