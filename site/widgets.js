@@ -41,13 +41,13 @@ class Count extends StatscacheElement {
     if (about.unbounded) throw new TypeError("of this statistic only the greatest keys are listed: it needs an attribute key");
     this.need(about, "latest.json");
     const { rows, partial } = await client.latest(about.name);
-    // What is not wholly known is not shown as a number of the whole window.
-    if (partial && Object.hasOwn(partial, name)) return null;
     const headline = Object.entries(about.headline ?? {});
     const counts = key ? (row) => about.dimensions.every((dimension, at) => row[dimension] === key[at]) : (row) => headline.every(([dimension, text]) => row[dimension] === text);
     const wanted = rows.filter(counts);
     if (wanted.length && !wanted.some((row) => Number.isFinite(row[name]))) throw new TypeError(`its rows have no field ${name}`);
     if (about.kind === "Distinct" && wanted.length > 1) throw new TypeError("uniques of several keys do not add up: it needs an attribute key");
+    // What is not wholly known is not shown as a number of the whole window.
+    if (partial && Object.hasOwn(partial, name)) return null;
     return wanted.reduce((sum, row) => sum + row[name], 0);
   }
 }
