@@ -24,8 +24,10 @@ export interface IndexedPlugin {
   topics: string[];
   unbounded: boolean;
   people: boolean;
+  headline: { [dimension: string]: string };
   state: State;
   last_event: Time | null;
+  since: Time | null;
   documents: DocumentReference[];
 }
 
@@ -52,6 +54,7 @@ export interface PluginDocument {
 }
 
 export interface Latest extends PluginDocument {
+  partial?: { [window: string]: Time | null };
   rows: { [field: string]: Value }[];
 }
 

@@ -20,7 +20,7 @@ class Count extends StatscacheElement {
     if (!Object.hasOwn(WINDOWS, name)) throw new TypeError(`window is one of ${Object.keys(WINDOWS).join(", ")}`);
     const value = await this.#value(client, index, about, name);
     const caption = this.getAttribute("label") ?? `${about.unit} ${WINDOWS[name]}`;
-    return [d.element("p", { class: "count" }, d.element("strong", {}, d.number(value)), d.element("span", { class: "quiet" }, d.foreign(caption)))];
+    return [d.element("p", { class: "count" }, d.element("strong", {}, value === null ? "—" : d.number(value)), d.element("span", { class: "quiet" }, d.foreign(caption)))];
   }
 
   newest(index) {
@@ -34,15 +34,20 @@ class Count extends StatscacheElement {
       if (!found || name === "total") return found?.total ?? 0;
       if (!LENGTHS[name]) throw new TypeError("a key of this statistic is counted by day: window is last_7d, last_30d or total");
       const end = Math.floor((index.slow_through ?? 0) / d.DAY) * d.DAY;
+      if (about.since === null || about.since > end - LENGTHS[name]) return null;
       const days = Object.values(found.days).flat();
       return days.reduce((sum, [time, value]) => sum + (time >= end - LENGTHS[name] && time < end ? value : 0), 0);
     }
     if (about.unbounded) throw new TypeError("of this statistic only the greatest keys are listed: it needs an attribute key");
     this.need(about, "latest.json");
-    const { rows } = await client.latest(about.name);
-    const wanted = key ? rows.filter((row) => about.dimensions.every((dimension, at) => row[dimension] === key[at])) : rows;
+    const { rows, partial } = await client.latest(about.name);
+    const headline = Object.entries(about.headline ?? {});
+    const counts = key ? (row) => about.dimensions.every((dimension, at) => row[dimension] === key[at]) : (row) => headline.every(([dimension, text]) => row[dimension] === text);
+    const wanted = rows.filter(counts);
     if (wanted.length && !wanted.some((row) => Number.isFinite(row[name]))) throw new TypeError(`its rows have no field ${name}`);
     if (about.kind === "Distinct" && wanted.length > 1) throw new TypeError("uniques of several keys do not add up: it needs an attribute key");
+    // What is not wholly known is not shown as a number of the whole window.
+    if (partial && Object.hasOwn(partial, name)) return null;
     return wanted.reduce((sum, row) => sum + row[name], 0);
   }
 }
@@ -279,7 +284,9 @@ class Table extends StatscacheElement {
     const name = this.getAttribute("document") ?? "latest";
     const list = this.getAttribute("list") ?? "rows";
     this.need(about, `${name}.json`);
-    const content = (await client.document(about.name, name))[list];
+    const document = await client.document(about.name, name);
+    const content = document[list];
+    const unknown = new Set(Object.keys(document.partial ?? {}));
     if (!Array.isArray(content)) throw new NotPublished(`the document ${name} has no list ${JSON.stringify(list)}`);
     const rows = content.filter((row) => row !== null && typeof row === "object" && !Array.isArray(row));
     const present = [...new Set(rows.flatMap((row) => Object.keys(row)))];
@@ -291,7 +298,7 @@ class Table extends StatscacheElement {
     const shown = sorted.slice(0, this.number("limit", 20, 1, 1000));
     const caption = this.getAttribute("label") ?? about.title;
     const head = d.element("tr", {}, ...columns.map((column) => this.#head(column, rows, sorting)));
-    const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => cell(row[column], column))));
+    const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => cell(unknown.has(column) && column in row ? null : row[column], column))));
     const table = d.element("table", {}, d.element("caption", { class: "hidden" }, d.foreign(caption)), d.element("thead", {}, head), d.element("tbody", {}, ...body));
     const more = shown.length < rows.length ? `${d.number(shown.length)} of ${d.number(rows.length)} rows` : `${d.number(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
     const scroll = d.element("div", { class: "scroll whole", tabindex: 0, role: "region", "aria-label": d.clean(caption) }, table);

@@ -73,6 +73,7 @@ class Builds(Counter):
     name = "builds"
     title = "Builds"
     dimensions = ("owner", "chroot")
+    headline: ClassVar[dict[str, str]] = {"chroot": "rawhide"}
     topics = ("copr.build.end",)
     people = True
     unbounded = True
@@ -481,6 +482,8 @@ def fields(value: Mapping[str, Any], prefix: str, plugin: type[Plugin]) -> Itera
             path = "rows[].<field>"
         elif prefix == "parts[]." and name == getattr(plugin, "breakdown", None):
             path = "parts[].<breakdown>"
+        elif prefix.endswith(("partial.", "headline.")):
+            path = f"{prefix}{'<window>' if prefix == 'partial.' else '<dimension>'}"
         elif prefix.endswith(("entries.", "days.", "weeks.")):
             path = f"{prefix}{'<entry>' if prefix == 'entries.' else '<year>'}"
         if isinstance(item, dict):
