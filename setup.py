@@ -160,7 +160,7 @@ setup(
             "dashboard = statscache_plugins.dashboard:PLUGINS",
             "images = statscache_plugins.images:PLUGINS",
             "karma = statscache_plugins.karma:PLUGINS",
-            "pagure = statscache_plugins.pagure:PLUGINS",
+            "forges = statscache_plugins.forges:PLUGINS",
             "updates = statscache_plugins.updates:PLUGINS",
             "volume = statscache_plugins.volume:PLUGINS",
         ],

@@ -20,6 +20,10 @@ MINUTES = 12
 HOUR = 60
 BACKLOG = 30_000
 
+MINUTES_A_MONTH = 43_200
+PUT_PRICE, GET_PRICE = 0.005, 0.0004
+"""Dollars for 1,000 requests to S3, the standard class in us-east-1; DELETE is free."""
+
 SLOW_MINUTES = 10
 """Minutes after which slow documents are updated with default settings."""
 
@@ -61,6 +65,7 @@ def measure(directory: Path, part: float = 1.0) -> list[Result]:
     runs = [_run(place, directory / place.name, archive) for place in (reference, month)]
     long, short = runs
     archive.unlink()
+    click.echo(f"\nFor docs/operations.md, of {built.messages:,} messages:\n\n{_page(long)}\n")
     return [
         Result("database, bytes a message", built.size / built.messages, "B", note=f"{built.messages:,} messages"),
         Result("database, written a message", built.written / built.messages, "B", most=WRITTEN),
@@ -99,6 +104,42 @@ class _Run:
             *_costs(f"{of}backlog of {BACKLOG:,}", [self.backlog]),
             Result(f"{of}backlog, seconds a file over a minute's", ratio, most=LINEAR),
         ]
+
+
+def _page(run: _Run) -> str:
+    """Return the table of docs/operations.md, and the sums of S3 below it, as Markdown."""
+    rows = {
+        "the first publication": [run.first],
+        "a minute, fast documents": run.fast,
+        "a minute, all documents": run.whole,
+        "a minute of an hour with default settings, mean": run.hour,
+        f"all documents after a backlog of {BACKLOG:,} messages": [run.backlog],
+    }
+    lines = [
+        "| publication | files | written | PUT | GET | DELETE | sent to S3 | memory |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for what, done in rows.items():
+        mean = {
+            name: sum(getattr(each, name) for each in done) / len(done)
+            for name in ("files", "bytes", "put", "get", "delete", "sent")
+        }
+        counts = [f"{mean[name]:,.0f}" for name in ("put", "get", "delete")]
+        written, sent, peak = mean["bytes"] / 1e6, mean["sent"] / 1e6, max(each.peak for each in done) / 1e6
+        cells = what, f"{mean['files']:,.0f}", f"{written:,.2f} MB", *counts, f"{sent:,.2f} MB", f"{peak:.0f} MB"
+        lines.append(f"| {' | '.join(cells)} |")
+    put, get, sent = (
+        MINUTES_A_MONTH * sum(getattr(each, name) for each in run.hour) / len(run.hour)
+        for name in ("put", "get", "sent")
+    )
+    dollars = put / 1_000 * PUT_PRICE, get / 1_000 * GET_PRICE
+    lines += [
+        "",
+        f"A month of such hours is {put / 1e6:.1f} million PUT and {get / 1e6:.1f} million GET: {dollars[0]:,.0f} and"
+        f" {dollars[1]:,.0f} dollars where 1,000 of them cost {PUT_PRICE} and {GET_PRICE} dollars. It sends"
+        f" {sent / 1e9:,.0f} GB before compression, which S3 does not bill.",
+    ]
+    return "\n".join(lines)
 
 
 def _run(kept_at: Path, place: Path, archive: Path) -> _Run:

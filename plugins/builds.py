@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from statscache.plugins import Counter, Message, State, fields
 from statscache_plugins.releases import release
@@ -33,6 +33,7 @@ class Builds(Counter):
     )
     unit = "builds"
     dimensions = ("release", "state")
+    headline: ClassVar[dict[str, str]] = {"state": "complete"}
     topics = _TOPICS
     by_minute = False
 

@@ -119,6 +119,7 @@ class VolumeByBot(Counter):
     dimensions = ("bot",)
     depends_on = ("agent",)
     declared_settings = WITH_BOTS
+    by_minute = False
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         agent = message.agent

@@ -276,7 +276,7 @@ export class Pinned extends Reader {
   async #find(path) {
     const root = await this._object(`${this.index.snapshot}.json`);
     let entry = own(root.entries, "data");
-    for (const name of path.split("/")) {
+    for (const name of steps(path)) {
       if (!entry || entry.type === "file" || entry.type === "path") return null;
       let { entries } = await this._object(entry.object, entry.size);
       const digest = await sha256(new TextEncoder().encode(name));
@@ -295,6 +295,12 @@ export class Pinned extends Reader {
 const hasNoCache = typeof globalThis.document === "undefined" && typeof globalThis.WorkerGlobalScope === "undefined";
 
 const own = (object, name) => (Object.hasOwn(object ?? {}, name) ? object[name] : undefined);
+
+/** The names by which manifests lead to a file: below `by/`, the rest of the path is one. */
+const steps = (path) => {
+  const [, root, rest] = /^(v1\/plugins\/[^/]+\/by)\/(.+)$/.exec(path) ?? [];
+  return root ? [...root.split("/"), rest] : path.split("/");
+};
 
 const encoded = (text) =>
   [...new TextEncoder().encode(text)]

@@ -54,6 +54,16 @@ def has_object(path: str) -> bool:
     return _KEYS.match(path) is None
 
 
+def steps(path: str) -> list[str]:
+    """Return the names by which manifests lead to a file, from the top of its subtree.
+
+    Below `by/`, the rest of a path is one name, such as `ralph/2013.json`: a manifest for the older years of each key
+    would be one more file for each.
+    """
+    found = _KEYS.match(path)
+    return path.split("/") if found is None else [*path[: found.end() - 1].split("/"), path[found.end() :]]
+
+
 def object_name(path: str, data: bytes) -> str:
     """Return the name of the object with the bytes of the file at `path`; their digest alone where there is none."""
     digest = hashlib.sha256(data).hexdigest()

@@ -184,9 +184,9 @@ class _Untouched(Watch):
 
 def _render(connection: Connection, plugin: Plugin, row: positions.Position) -> dict[str, bytes]:
     objects: dict[str, bytes] = {}
-    gaps = coverage.gaps(connection)
+    known = coverage.gaps(connection), coverage.complete(connection)
     end, keep = journal.head(connection), objects.__setitem__
-    renderer = PluginRenderer(connection, plugin, row, end, gaps, keep, Watch(), slow=True, force=True)
+    renderer = PluginRenderer(connection, plugin, row, end, *known, keep, Watch(), slow=True, force=True)
     below = f"{layout.plugin_root(plugin.name)}/"
     rendered = renderer.render()
     entries = {**rendered.changed, **dict(rendered.keys)}

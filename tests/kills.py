@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
+from statscache.publish import atomic
 from statscache.publish.directory import DirectoryTarget
 from statscache.store import Database
 
@@ -55,7 +56,7 @@ def writes(database: Database, steps: Steps) -> Iterator[None]:
 
 @contextmanager
 def target_operations(steps: Steps) -> Iterator[None]:
-    """Every file that a directory target reads, probes, writes or deletes is a step, and so is every barrier."""
+    """Whatever a directory target does with a file is a step: reads, probes, writes, puts in place, deletes."""
 
     def each(method: Callable[..., Any]) -> Callable[..., Any]:
         def one_by_one(target: DirectoryTarget, items: Any) -> Any:
@@ -75,6 +76,13 @@ def target_operations(steps: Steps) -> Iterator[None]:
 
     wrappers = {"read": whole, "holds": whole, "write": each, "delete": each, "barrier": whole}
     with pytest.MonkeyPatch.context() as patch:
+        put = atomic.replace
+
+        def replace(*arguments: Any) -> None:
+            steps.step()
+            put(*arguments)
+
+        patch.setattr(atomic, "replace", replace)
         for name, wrapper in wrappers.items():
             patch.setattr(DirectoryTarget, name, wrapper(getattr(DirectoryTarget, name)))
         yield

@@ -32,6 +32,10 @@ def test_bounded_counter_has_a_badge_of_the_last_full_day(tmp_path: Path) -> Non
     site.feed([line("a", NOON), line("b", NOON + 1), line("c", NOON + 3600)])
     site.publish()
     badge = site.document("v1/plugins/volume/badge.json")
+    assert badge["message"] == "\u2014 messages in 24 h", "what was before the first message is unknown"
+    site.feed([line("first", NOON - 86400)])
+    site.publish()
+    badge = site.document("v1/plugins/volume/badge.json")
     assert badge == {"schemaVersion": 1, "label": "messages", "message": "2 messages in 24 h", "color": "blue"}
     assert not (site.public / "v1/plugins/volume-by-user/badge.json").exists()
     site.close()

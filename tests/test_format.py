@@ -17,6 +17,7 @@ from statscache.store import coverage, journal
 
 DAY, HOUR, MINUTE = 86400, 3600, 60
 MIDNIGHT = NOON - 12 * HOUR
+AUGUST, YEAR = MIDNIGHT - 7 * DAY, MIDNIGHT - 219 * DAY
 
 
 @pytest.fixture
@@ -264,13 +265,13 @@ def test_gaps_are_rounded_outward_and_clipped(site: Site) -> None:
         "2015-08-08T15": [[NOON + 3 * HOUR, NOON + 3 * HOUR + 60]],
     }
     assert found["sales/series/1m/2015-08-08T13.json"]["rows"] == []
-    assert found["sales/series/1h/2015-08.json"]["gaps"] == [[NOON, NOON + 4 * HOUR]]
-    assert found["sales/series/1d/2015.json"]["gaps"] == [[MIDNIGHT, MIDNIGHT + DAY]]
+    assert found["sales/series/1h/2015-08.json"]["gaps"] == [[AUGUST, NOON + 4 * HOUR]]
+    assert found["sales/series/1d/2015.json"]["gaps"] == [[YEAR, MIDNIGHT + DAY]], "before the first data, too"
     assert found["sales/series/1m/2015-08-08T12.json"]["rows"] == [[NOON, "a", "hat", 1]], "partial rows stay"
     record(site, NOON + HOUR, NOON + 10 * HOUR, complete=True)
     found = documents(site)
     assert "sales/series/1m/2015-08-08T13.json" not in found
-    assert found["sales/series/1h/2015-08.json"]["gaps"] == [[NOON, NOON + HOUR]]
+    assert found["sales/series/1h/2015-08.json"]["gaps"] == [[AUGUST, NOON + HOUR]]
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ class PeakKind(Kind):
         rows = self._rows(state.connection, state.plugin)
         return [{**self.record(row.dimensions), "peak": row.total} for row in rows]
 
-    def main_column(self, rows: Any) -> Column:
+    def main_column(self, rows: Any, partial: Any) -> Column:
         """Return the peak."""
         return self.columns[0]
 

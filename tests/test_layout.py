@@ -89,6 +89,13 @@ def test_other_paths_are_not_recognised(path: str) -> None:
     assert layout.match(path) is None
 
 
+def test_documents_of_keys_are_in_one_directory_of_manifests() -> None:
+    """Also those of older years, whose directory has no manifest of its own."""
+    assert layout.steps("v1/plugins/edits/latest.json") == ["v1", "plugins", "edits", "latest.json"]
+    for name in ("ralph.json", "ralph.svg", "ralph/2013.json"):
+        assert layout.steps(f"v1/plugins/edits/by/{name}") == ["v1", "plugins", "edits", "by", name]
+
+
 @given(st.lists(st.none() | st.text(st.characters(codec="utf-8"), max_size=60), min_size=1, max_size=3))
 def test_a_key_has_a_safe_name(key: list[str | None]) -> None:
     """Whatever is in a key, its name has few characters, of few kinds, and leads nowhere else."""

@@ -1,19 +1,23 @@
 """Metrics and health of a real service on a real bus, as Prometheus and a monitoring system see them."""
 
+import os
 import re
 import shutil
 import signal
+import stat
 import subprocess
 from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
+from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from commands import Bus, Home, configuration, install_plugins, wait_for
 from conftest import ROOT
 from loopback import free_endpoint, free_ports
 from samples import NOON, line
+from statscache.service import metrics
 from test_service import RAISES
 
 NO_MESSAGE = b'{"topic": "org.fedoraproject.prod.shop.sale", "timestamp": "never"}'
@@ -135,6 +139,18 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert f"[metrics] port: cannot listen at 127.0.0.1:{port}: Address already in use" in done.stderr
     home.configure(configuration(free_endpoint(), metrics={"textfile": "no/such/directory/x.prom"}))
     assert "[metrics] textfile: cannot write no/such/directory/x.prom" in home.run("consume", status=2).stderr
+
+
+def test_the_text_file_is_readable_whatever_the_mask_says(tmp_path: Path) -> None:
+    """node_exporter runs as another user; nothing unfinished remains."""
+    mask = os.umask(0o077)
+    try:
+        metrics._write(tmp_path / "statscache.prom", CollectorRegistry())
+    finally:
+        os.umask(mask)
+    assert [(path.name, stat.S_IMODE(path.stat().st_mode)) for path in tmp_path.iterdir()] == [
+        ("statscache.prom", 0o644)
+    ]
 
 
 def open_at(port: int) -> bool:

@@ -18,6 +18,7 @@ from statscache.service.forgetting import forget
 from statscache.service.health import health
 from statscache.snapshot import Snapshot, build
 from statscache.store import coverage, journal
+from statscache.verify import Directory, verify
 
 HOUR = 3600
 PLUGINS = (Sales, Buyers, Prices, Receipts)
@@ -87,6 +88,15 @@ def test_a_fast_publication_changes_fast_documents_only(site: Site) -> None:
     assert site.build(force=True).id == slow.id
 
 
+def test_a_fast_publication_is_found_sound(site: Site) -> None:
+    """`verify` finds nothing wrong with documents of two paces."""
+    site.publish()
+    site.feed([sale(2), sale(5), line("elsewhere", NOON + 3 * HOUR, "a.b.prod.x")])
+    site.publishing.publish(slow=False)
+    assert site.document("v1/index.json")["slow_through"] < site.document("v1/index.json")["through"]
+    assert verify(Directory(site.public)).findings == []
+
+
 def test_time_moves_slow_documents_though_fast_ones_went_ahead(site: Site) -> None:
     """An hour that ended before a fast publication is complete in the slow one, without another message."""
     site.feed([line("elsewhere", NOON + 3 * HOUR, "a.b.prod.x")])
@@ -135,6 +145,20 @@ def test_a_fast_publication_that_is_killed_takes_nothing_from_the_slow_one(datab
     assert site.build().id == plain.build().id
     plain.close()
     site.close()
+
+
+def test_other_plugins_are_on_the_pages_at_once(site: Site) -> None:
+    """One that was added or taken out updates all pages, which lead to it."""
+    site.feed([sale(2)])
+    fewer = site.reopened((Buyers, Prices))
+    snapshot = fewer.build(slow=False)
+    assert snapshot.summary["slow_through"] == snapshot.through
+    assert b"plugins/sales/" not in fewer.tree()["index.html"]
+    more = fewer.reopened((Buyers, Prices, Receipts))
+    more.catch_up()
+    more.build(slow=False)
+    assert b"plugins/receipts/" in more.tree()["index.html"]
+    more.close()
 
 
 def test_a_plugin_that_was_held_back_is_tried_whole(site: Site) -> None:

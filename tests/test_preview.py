@@ -1,5 +1,6 @@
 """`statscache serve` gives a published tree as a web server is to give it, and nothing else."""
 
+import hashlib
 import http.client
 import signal
 from collections.abc import Iterator
@@ -44,6 +45,21 @@ def get(port: int, path: str, method: str = "GET") -> Answer:
         return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
     finally:
         connection.close()
+
+
+def test_a_file_has_a_tag_by_the_digest_of_its_bytes(port: int, public: Path) -> None:
+    """Who has these bytes is told so; a date decides nothing where the tag differs."""
+    path = "/v1/plugins/volume/badge.json"
+    tag = get(port, path)[1]["etag"]
+    assert tag == f'"{hashlib.sha256((public / path[1:]).read_bytes()).hexdigest()}"'
+    later = "Fri, 01 Jan 2100 00:00:00 GMT"
+    for header, status in (tag, 304), ('"other", ' + tag, 304), ('"other"', 200):
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        connection.request("GET", path, headers={"If-None-Match": header, "If-Modified-Since": later})
+        response = connection.getresponse()
+        assert (response.status, response.getheader("ETag")) == (status, tag)
+        connection.close()
+    assert "etag" not in get(port, "/nothing")[1]
 
 
 def an_object(public: Path) -> str:

@@ -60,7 +60,12 @@ def test_forgetting_and_verifying_cost_in_proportion(tmp_path: Path) -> None:
         made = Site(f"sqlite:///{directory}/x.db", directory, (Buyers,))
         buy(made, 0, number)
         made.publish()
+        before = {path: path.stat().st_ino for path in made.public.glob("v1/plugins/buyers/by/*")}
         steps.append(steps_of(made.database, partial(forget, made.installation, "buyer-7", lambda *_: None)))
+        after = {path: path.stat().st_ino for path in made.public.glob("v1/plugins/buyers/by/*")}
+        assert before.keys() - after.keys() == {made.public / "v1/plugins/buyers/by/buyer-7.json"}
+        written = {path.name for path, inode in after.items() if before.get(path) != inode}
+        assert written == {"_5f.json"}, "nobody's document but that of those who were forgotten was written"
         report = verify(Directory(made.public))
         assert report.faults == []
         assert report.files > number

@@ -195,6 +195,7 @@ def test_files_are_readable_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
         target.write([File("v1/a.json", b"{}\n")])
+        target.barrier()
     finally:
         os.umask(before)
     assert (tmp_path / "w/v1/a.json").stat().st_mode & 0o777 == 0o644
@@ -234,3 +235,25 @@ def test_deleting_leaves_no_empty_directories(tmp_path: Path) -> None:
     assert target.read("v1/d.json") == b"2\n"
     assert target.read("v1/a/b/c.json") is None
     assert target.read("v1/d.json/x") is None
+
+
+def test_modification_times_never_go_back(tmp_path: Path) -> None:
+    """Bytes that return are new to a mirror that compares times, and to a browser that asks with a date."""
+    target = DirectoryTarget("public", tmp_path / "public")
+    times = []
+    for number, data in enumerate((b"one", b"two", b"one", b"two")):
+        name = f"v1/objects/{data.decode()}"
+        target.write([File(name, data)] if number < 2 else [])
+        target.write([File("latest.json", data, name)])
+        path = tmp_path / "public/latest.json"
+        assert path.read_bytes() == data
+        times.append(path.stat().st_mtime_ns)
+        # As if an hour passed.
+        for each in (tmp_path / "public").rglob("*"):
+            before = each.stat().st_mtime_ns - 3600 * 10**9 * (each.name != "latest.json")
+            os.utime(each, ns=(before, before))
+    assert times == sorted(times)
+    later = times[-1] + 10**12
+    os.utime(path, ns=(later, later))
+    target.write([File("latest.json", b"one", "v1/objects/one")])
+    assert path.stat().st_mtime_ns == later, "also if the clock was set back"

@@ -155,6 +155,21 @@ def test_a_readable_path_is_a_link_to_its_object(place: Place) -> None:
     assert (target.read(OBJECT), target.read(later)) == (b"first", b"later")
 
 
+def test_modification_times_do_not_go_back_to_those_of_older_objects(place: Place) -> None:
+    """Bytes that return are new to whoever compares times."""
+    target = place.target()
+    target.write([File(OBJECT, b"[1]"), File("v1/a.json", b"[1]", OBJECT)])
+    target.barrier()
+    os.utime(place.root / OBJECT, (NOON, NOON))
+    target.write([File("v1/a.json", b"[2]")])
+    target.barrier()
+    before = (place.root / "v1/a.json").stat().st_mtime
+    target.write([File("v1/a.json", b"[1]", OBJECT)])
+    target.barrier()
+    assert target.read("v1/a.json") == b"[1]"
+    assert (place.root / "v1/a.json").stat().st_mtime >= before
+
+
 def test_an_object_that_is_not_there_comes_with_the_path_that_needs_it(place: Place) -> None:
     """A readable path arrives whole where the place does not hold the object after all."""
     target = place.target()

@@ -19,7 +19,7 @@ from commands import Home
 from conftest import ROOT
 from loopback import serving
 from published import EDIT, Site, line
-from statscache import canonical
+from statscache import canonical, layout
 from statscache.cli import cli
 from statscache.publish.headers import cache_control, content_type
 from statscache.service import preview
@@ -373,10 +373,11 @@ def test_documents_are_read(root: Path, path: str, content: Any, said: str) -> N
 
 def nested(root: Path, path: str, entry: Mapping[str, Any], kind: str) -> dict[str, Any]:
     """Write the manifests that lead to one entry, and return what names the first of them."""
-    directory, _, rest = path.partition("/")
-    if not rest:
-        return put_manifest(root, kind, {path: entry})
-    return put_manifest(root, kind, {directory: nested(root, rest, entry, "tree")})
+    *above, name = layout.steps(path)
+    made = {name: entry}
+    for directory in reversed(above):
+        made = {directory: put_manifest(root, "tree", made)}
+    return put_manifest(root, kind, made)
 
 
 # Hostile trees.
@@ -389,6 +390,18 @@ def test_names_that_lead_elsewhere_are_refused(root: Path, name: str) -> None:
     point_to(root, {"site": put_manifest(root, "subtree", {name: secret})})
     assert any("is no name of a file or directory" in problem for _, _, problem in faults(root))
     assert check(root).files == 0
+
+
+@pytest.mark.parametrize("name", ["../latest.json", "a/../../latest.json", "a//b.json", "/etc/passwd", "a/./b.json"])
+def test_names_of_several_parts_are_looked_at_in_each(root: Path, name: str) -> None:
+    """Where documents of keys are, a name may have a slash; no part of it leads elsewhere."""
+    entry: dict[str, Any] = {"type": "path", "digest": "0" * 64, "size": 7}
+    by = put_manifest(root, "tree", {"a/2013.json": entry, name: entry})
+    plugin = put_manifest(root, "tree", {"p": put_manifest(root, "tree", {"by": by})})
+    data = put_manifest(root, "subtree", {"v1": put_manifest(root, "tree", {"plugins": plugin})})
+    point_to(root, {"data": data})
+    found = [problem for _, _, problem in faults(root) if "is no name of a file or directory" in problem]
+    assert found == [f"{name!r} is no name of a file or directory"]
 
 
 @pytest.mark.parametrize("name", ["../../secret.json", "/etc/passwd", "0" * 64 + ".json/../x", "A" * 64 + ".json"])

@@ -5,7 +5,7 @@ const { Client } = await import(new URL("assets/statscache.js", site));
 const client = new Client(site);
 
 const { through } = await client.discover();
-const { rows, start, end, width } = await client.series("volume-by-category", "1h", through - 7 * 86400, through);
+const { rows, gaps, start, end, width } = await client.series("volume-by-category", "1h", through - 7 * 86400, through);
 
 const totals = d3.rollup(rows, (all) => d3.sum(all, (row) => row[2]), (row) => row[1]);
 const keys = d3.sort([...totals.keys()], (key) => -totals.get(key)).slice(0, 8);
@@ -16,8 +16,10 @@ const layers = stack(d3.range(start, end, width));
 const [across, down] = [960, 420];
 const x = d3.scaleUtc([new Date(start * 1000), new Date(end * 1000)], [0, across]);
 const y = d3.scaleLinear([d3.min(layers.flat(), (at) => at[0]), d3.max(layers.flat(), (at) => at[1])], [down - 30, 0]);
+// A time in a gap is unknown, not zero: nothing is drawn there.
+const known = (time) => !gaps.some(([low, high]) => time >= low && time < high);
 const colour = d3.scaleOrdinal(keys, d3.schemeTableau10);
-const area = d3.area((at) => x(at.data * 1000), (at) => y(at[0]), (at) => y(at[1])).curve(d3.curveBasis);
+const area = d3.area((at) => x(at.data * 1000), (at) => y(at[0]), (at) => y(at[1])).defined((at) => known(at.data)).curve(d3.curveBasis);
 
 const svg = d3.select("#chart").append("svg").attr("viewBox", [0, 0, across, down]).attr("role", "img").attr("aria-label", `Messages in 7 days, by category: ${keys.join(", ")}`);
 // .text() never makes markup of what the bus said.

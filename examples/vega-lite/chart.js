@@ -1,16 +1,23 @@
-// A heat map of the week: hours across, days down. Vega-Lite reads the rows as they are.
+// A heat map of the week: hours across, days down.
 
 const site = new URLSearchParams(location.search).get("site") ?? "http://localhost:8080/";
 const { Client } = await import(new URL("assets/statscache.js", site));
 const client = new Client(site);
 
 const { through } = await client.discover();
-const { rows } = await client.series("volume", "1h", through - 28 * 86400, through);
+const { rows, gaps, start, end, width } = await client.series("volume", "1h", through - 28 * 86400, through);
+
+// For a mean over time, an hour without a row is zero, and an hour in a gap is left out.
+const value = new Map(rows);
+const values = [];
+for (let time = start; time < end; time += width) {
+  if (!gaps.some(([low, high]) => time >= low && time < high)) values.push({ time: time * 1000, value: value.get(time) ?? 0 });
+}
 
 await vegaEmbed(
   "#chart",
   {
-    data: { values: rows.map(([timestamp, value]) => ({ time: timestamp * 1000, value })) },
+    data: { values },
     mark: { type: "rect", tooltip: true },
     width: "container",
     height: 240,

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from statscache import kinds
-from statscache.cli.context import Context, as_json, passed, show_json, show_table
+from statscache.cli.context import WANTING, Context, as_json, passed, show_json, show_table
 from statscache.cli.verify import verify
 from statscache.config import check_database, find
 from statscache.plugins import BaseModel, Plugin
@@ -19,7 +19,6 @@ from statscache.store.schema import REVISION
 from statscache.timeline import iso
 from statscache.wording import counted
 
-WANTING = 3
 _LISTED = "name", "title", "kind", "unit", "dimensions", "topics", "unbounded"
 """What is listed of the metadata of a plugin."""
 

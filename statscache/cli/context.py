@@ -20,6 +20,9 @@ from statscache.service import Installation
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
 
+WANTING = 3
+"""Exit status of a command that is refused, or that finds something that should not be."""
+
 
 class Context:
     """The configuration of this call.

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from statscache import testing
-from statscache.cli.context import Context, as_json, passed, show_json
+from statscache.cli.context import WANTING, Context, as_json, passed, show_json
 from statscache.exceptions import DamagedArchive, SourceError
 from statscache.ingest import Outcome
 from statscache.publish import Report
@@ -145,15 +145,17 @@ def backfill_command(
     with context.installation() as installation:
         if files:
             with working(installation, jobs or 1, scheduler) as workers:
-                failure = _read(context, installation, files, complete, whole, workers)
+                failure, wanting = _read(context, installation, files, complete, whole, workers)
                 _catch_up(context, installation, workers)
         else:
             wanted = history.wanted(installation, start, end, only_gaps=gaps)
-            failure = _walk(context, installation, wanted, jobs or 2, whole)
+            failure, wanting = _walk(context, installation, wanted, jobs or 2, whole), False
             _catch_up(context, installation)
         _show(installation, whole, json_)
     if failure:
         raise SourceError(failure)
+    if wanting:
+        raise click.exceptions.Exit(WANTING)
 
 
 def _read(
@@ -163,10 +165,15 @@ def _read(
     complete: Interval | None,
     whole: Outcome,
     workers: Workers | None,
-) -> str:
-    """Take in archives, and return what went wrong; empty if nothing did."""
-    unread, failure = 0, ""
+) -> tuple[str, bool]:
+    """Take in archives.
+
+    Returns:
+        What failed, empty if nothing did; and whether lines are set aside that matter: all, or any with `complete`.
+    """
+    unread, failure, set_aside = 0, "", 0
     for path in files:
+        set_aside += backfill.set_aside_before(installation, path)
         size = path.stat().st_size if path.is_file() else 0
         try:
             with _telling(context, path.name, size) as told:
@@ -180,13 +187,19 @@ def _read(
             if len(files) > 1:
                 click.echo(f"statscache: {failure}", err=True)
             unread += 1
-    if complete and not unread:
-        backfill.complete(installation, *complete)
+    set_aside += whole.set_aside
+    wanting = set_aside > 0 if complete else whole.set_aside == whole.read > 0
     if not unread:
-        return ""
+        if complete and not set_aside:
+            backfill.complete(installation, *complete)
+        elif complete:
+            click.echo(f"statscache: {counted(set_aside, 'line')} set aside; --complete was not recorded", err=True)
+        elif wanting:
+            click.echo("statscache: no line is a message; every line was set aside", err=True)
+        return "", wanting
     if len(files) > 1:
         failure = f"{unread:,} of {counted(len(files), 'file')} could not be read to the end"
-    return failure + ("; --complete was not recorded" if complete else "")
+    return failure + ("; --complete was not recorded" if complete else ""), wanting
 
 
 def _walk(context: Context, installation: Installation, wanted: Sequence[Interval], jobs: int, whole: Outcome) -> str:

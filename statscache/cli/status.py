@@ -7,7 +7,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import schemas
-from statscache.cli.context import Context, as_json, database_failed, passed, show_json, show_table
+from statscache.cli.context import WANTING, Context, as_json, database_failed, passed, show_json, show_table
 from statscache.config import Config
 from statscache.exceptions import SchemaError
 from statscache.service.health import health, silence
@@ -18,8 +18,6 @@ from statscache.store import targets
 from statscache.store.targets import TargetRow
 from statscache.timeline import iso
 from statscache.wording import counted
-
-WANTING = 3
 
 
 @click.command()

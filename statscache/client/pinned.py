@@ -189,7 +189,7 @@ class Pinned:
         identity = self.index["snapshot"]
         entries = self._entries(self._fetcher.object(f"{identity}.json", None), identity)
         entry = entries.get("data")
-        for name in path.split("/"):
+        for name in layout.steps(path):
             if entry is None or entry["type"] in _FILES:
                 return None
             entries = self._entries(self._fetcher.object(entry["object"], entry["size"]), entry["object"])

@@ -122,7 +122,7 @@ class Ingest:
                 outcome = self._write(connection, delivery, batch)
                 # Lines that were held say nothing about how the source fares.
                 if not delivery.held:
-                    source_progress.move(connection, delivery, batch.times.tolist(), outcome.accepted)
+                    source_progress.move(connection, delivery, batch.times.tolist(), outcome)
             _log.debug("transaction has committed: %d new messages", outcome.accepted)
             return outcome
         except _UNAVAILABLE:

@@ -12,7 +12,7 @@ from statistics import median_low
 
 from sqlalchemy import Connection
 
-from statscache.ingest.delivery import Delivery
+from statscache.ingest.delivery import Delivery, Outcome
 from statscache.store import coverage, sources
 from statscache.store.sources import SourceRow
 
@@ -20,14 +20,14 @@ _ASTRAY = 10
 """Seconds by which our clock may say that the future was heard, before we take it that it was set back."""
 
 
-def move(connection: Connection, delivery: Delivery, times: Sequence[int], accepted: int) -> None:
+def move(connection: Connection, delivery: Delivery, times: Sequence[int], outcome: Outcome) -> None:
     """Move the source of a delivery, and record the gap before it if it leaves one.
 
     Args:
         connection: The transaction that accepts the delivery.
         delivery: What the source delivered.
         times: Timestamps of its messages that are ours, known ones included.
-        accepted: How many of them are new.
+        outcome: How its lines were disposed of.
     """
     row = sources.load(connection, delivery.source) or SourceRow(delivery.source)
     now = int(time.time())
@@ -47,7 +47,8 @@ def move(connection: Connection, delivery: Delivery, times: Sequence[int], accep
         newest=newest if newest is None or row.newest is None else max(newest, row.newest),
         heard=heard,
         offset=max(delivery.offset, row.offset),
-        accepted=row.accepted + accepted,
+        accepted=row.accepted + outcome.accepted,
+        set_aside=row.set_aside + outcome.set_aside,
         seen_at=now,
     )
     sources.save(connection, moved)

@@ -16,7 +16,7 @@ from statscache.kinds import search
 from statscache.kinds.dimensions import MOST
 from statscache.kinds.keys import Key
 from statscache.kinds.keys import load as load_key
-from statscache.kinds.presentation import Column, Headline, Row, ranked
+from statscache.kinds.presentation import Column, Headline, Partial, Row, ranked
 from statscache.kinds.search import Mentions, Searched, readable
 from statscache.kinds.yields import Yields
 from statscache.scrubbing import occurs, texts
@@ -34,6 +34,7 @@ class Statistic(Protocol):
     name: ClassVar[str]
     unit: ClassVar[str]
     dimensions: ClassVar[tuple[str, ...]]
+    headline: ClassVar[Mapping[str, str]]
     unbounded: ClassVar[bool]
     people: ClassVar[bool]
     settings: Mapping[str, Any]
@@ -264,8 +265,13 @@ class Kind(ABC):
 
     # For people.
 
-    def main_column(self, rows: Sequence[Row]) -> Column | None:
-        """Return the column by whose numbers keys are compared now; None for a kind without numbers."""
+    def main_column(self, rows: Sequence[Row], partial: Partial) -> Column | None:
+        """Return the column by whose numbers keys are compared now; None for a kind without numbers.
+
+        Args:
+            rows: Of `latest`.
+            partial: The windows that are not wholly known; they are taken only where there is nothing else.
+        """
         return None
 
     @property
@@ -273,20 +279,28 @@ class Kind(ABC):
         """True if the sum of the numbers of all rows of `latest` is one of all that was counted."""
         return True
 
-    def headline(self, rows: Sequence[Row], label: Callable[[Row], str]) -> Headline | None:
+    def is_in_headline(self, row: Row) -> bool:
+        """Return True if a row is one of those that make the headline."""
+        return all(row[name] == value for name, value in self.plugin.headline.items())
+
+    def headline(self, rows: Sequence[Row], label: Callable[[Row], str], partial: Partial) -> Headline | None:
         """Return the one number that says most about the plugin now; None before there is any.
 
         Args:
             rows: Of `latest`.
             label: Returns the key of a row as people read it.
+            partial: The windows that are not wholly known, each with the time from which it is known.
         """
         if not rows:
             return None
-        column = self.main_column(rows)
+        column = self.main_column(rows, partial)
         if column is None:
             return Headline(len(rows), "row" if len(rows) == 1 else self.rows_are.format(unit=self.plugin.unit))
-        caption = f"{self.plugin.unit} {column.words}"
-        if self.adds_up:
+        caption = " ".join((self.plugin.unit, *self.plugin.headline.values(), column.words))
+        if column.window is not None and column.window.name in partial:
+            return Headline(None, caption, partial[column.window.name])
+        rows = [row for row in rows if self.is_in_headline(row)]
+        if self.adds_up or not rows:
             return Headline(sum(row[column.name] for row in rows), caption)
         top, value = ranked(rows, column.name, label)[0]
         return Headline(value, f"{caption} for {top}, the most")

@@ -15,7 +15,7 @@ from statscache.kinds import buckets, keys, leaders
 from statscache.kinds.base import Dirty, Extent, Kind, State, Statistic
 from statscache.kinds.consistency import ADDING_UP, DAYS_ADD_UP, KEY_HAS_PLUGIN, PARTS_ADD_UP, YEARS_ADD_UP, has_key
 from statscache.kinds.dimensions import MOST_KEYS, OTHER
-from statscache.kinds.presentation import Column, Row, first_counted
+from statscache.kinds.presentation import Column, Partial, Row, first_counted
 from statscache.kinds.reduced import Sums
 from statscache.kinds.search import StoredKeys
 from statscache.kinds.sums import Counted, sum_up
@@ -167,8 +167,8 @@ class CounterKind(Kind):
         """Return the sums in a window by digest of the key, at least of these keys."""
         return buckets.sums(state, window.resolution, *window.bounds(through))
 
-    def main_column(self, rows: Sequence[Row]) -> Column:
-        return first_counted([*(column for column in self.columns if column.window), TOTAL], rows)
+    def main_column(self, rows: Sequence[Row], partial: Partial) -> Column:
+        return first_counted([*(column for column in self.columns if column.window), TOTAL], rows, partial)
 
     @property
     def badge_window(self) -> Window | None:

@@ -10,7 +10,7 @@ from statscache.kinds import buckets, days, key_documents, parts, years
 from statscache.kinds.base import Dirty, KeyDocument, State
 from statscache.kinds.counter import TOTAL, CounterKind
 from statscache.kinds.days import UNDIVIDED
-from statscache.kinds.presentation import Column, Row
+from statscache.kinds.presentation import Column, Partial, Row
 from statscache.kinds.reduced import Sums
 from statscache.kinds.sums import sum_up
 from statscache.kinds.tables import key
@@ -62,7 +62,7 @@ class CounterByKeyKind(CounterKind):
     def _sums(self, state: State, window: Window, through: int, digests: Sequence[int]) -> dict[int, int]:
         return _in_window(state, *window.bounds(through), digests)
 
-    def main_column(self, rows: Sequence[Row]) -> Column:
+    def main_column(self, rows: Sequence[Row], partial: Partial) -> Column:
         # Rows are the greatest by total, which are not the greatest of a window.
         return TOTAL
 

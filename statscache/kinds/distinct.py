@@ -16,7 +16,7 @@ from statscache.kinds import buckets, keys, member_sets
 from statscache.kinds.base import Dirty, Kind, State, Statistic
 from statscache.kinds.consistency import KEY_HAS_PLUGIN, MEMBERS_ARE_COUNTED, has_key
 from statscache.kinds.dimensions import MOST_IN_SERIES
-from statscache.kinds.presentation import Column, Row, first_counted
+from statscache.kinds.presentation import Column, Partial, Row, first_counted
 from statscache.kinds.reduced import Sightings
 from statscache.kinds.search import Digests, member_digest, member_digests
 from statscache.kinds.sums import Met, sightings
@@ -121,8 +121,8 @@ class DistinctKind(Kind):
     def bucket_starts(self, state: State, resolution: Resolution) -> list[int]:
         return buckets.starts(state, resolution)
 
-    def main_column(self, rows: Sequence[Row]) -> Column:
-        return first_counted(self.columns, rows)
+    def main_column(self, rows: Sequence[Row], partial: Partial) -> Column:
+        return first_counted(self.columns, rows, partial)
 
     @property
     def adds_up(self) -> bool:

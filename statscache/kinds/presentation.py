@@ -8,6 +8,9 @@ from statscache.windows import Window
 Row = Mapping[str, Any]
 """A record of the document `latest`."""
 
+Partial = Mapping[str, int | None]
+"""Windows that are not wholly known, by name, each with the time from which it is known, if any."""
+
 
 class Column(NamedTuple):
     """A field of the rows of `latest` that a kind provides.
@@ -33,14 +36,16 @@ class Column(NamedTuple):
 
 
 class Headline(NamedTuple):
-    """The number that sums a plugin up, and what it is."""
+    """The number that sums a plugin up, None where it is unknown; what it is; and from when on it is known."""
 
-    value: int
+    value: int | None
     caption: str
+    since: int | None = None
 
 
-def first_counted(columns: Sequence[Column], rows: Sequence[Row]) -> Column:
-    """Return the first column in which any row has a number that is not zero; the last one if none has."""
+def first_counted(columns: Sequence[Column], rows: Sequence[Row], partial: Partial) -> Column:
+    """Return the first known column in which any row has a number that is not zero; the last one if none has."""
+    columns = [column for column in columns if column.name not in partial] or columns
     return next((column for column in columns if any(row.get(column.name) for row in rows)), columns[-1])
 
 

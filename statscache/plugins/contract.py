@@ -32,11 +32,13 @@ class PluginInfo:
     topics: tuple[str, ...]
     unbounded: bool
     people: bool
+    headline: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
-        fields = ((field, getattr(self, field)) for field in self.__slots__)
-        return {field: list(value) if isinstance(value, tuple) else value for field, value in fields}
+        fields = {field: getattr(self, field) for field in self.__slots__}
+        listed = {field: list(value) if isinstance(value, tuple) else value for field, value in fields.items()}
+        return listed | {"headline": dict(self.headline)}
 
 
 class Plugin(ABC):
@@ -48,6 +50,8 @@ class Plugin(ABC):
         definition: What is counted as one, in a sentence or two: "One is counted when ...".
         unit: What the numbers count, in the plural, such as `messages`.
         dimensions: Names of the parts of a key, in order.
+        headline: Which rows make the one number for a badge, where keys are counted under more than one value of a
+            dimension: that dimension and the value, such as `{"state": "complete"}`. Empty: all rows.
         topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
             dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
         version: Raise it when `observe` yields something else: the statistic is then folded again from the journal.
@@ -71,6 +75,7 @@ class Plugin(ABC):
     definition: ClassVar[str] = ""
     unit: ClassVar[str] = "messages"
     dimensions: ClassVar[tuple[str, ...]] = ()
+    headline: ClassVar[Mapping[str, str]] = {}
     topics: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
     declared_settings: ClassVar[Mapping[str, Setting]] = {}
@@ -108,6 +113,8 @@ class Plugin(ABC):
     @classmethod
     def _faults(cls) -> Iterator[str]:
         """Yield what is wrong with a class of this kind, and the fix; bases extend it for attributes of their own."""
+        if unknown := cls.headline.keys() - {*cls.dimensions}:
+            yield f"`headline` names {sorted(unknown)}; give names of `dimensions`"
         if cls.depends_on is not None:
             yield from validation.depends_on(cls)
 
@@ -139,6 +146,7 @@ class Plugin(ABC):
             topics=cls.topics,
             unbounded=cls.unbounded,
             people=cls.people,
+            headline=cls.headline,
         )
 
     @abstractmethod

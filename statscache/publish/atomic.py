@@ -1,7 +1,8 @@
 """Atomic files: a reader finds the old bytes or the new ones, also after a crash."""
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -33,25 +34,45 @@ def draft(data: bytes, temporary: Path) -> Path:
     return unfinished
 
 
-def put(drafts: Sequence[tuple[Path, Path]]) -> None:
+def put(drafts: Mapping[Path, Path], root: Path) -> None:
     """Put drafts in place of files, when their bytes are on the disk: else the loss of power can leave less of them.
 
     Args:
-        drafts: Each draft and the path of the file, on the same file system; its directory exists.
+        drafts: By the path of the file, the draft, on the same file system; in order.
+        root: Below which directories are made where they are missing.
     """
-    sync_all([unfinished for unfinished, _ in drafts])
-    for unfinished, path in drafts:
+    sync_all([*drafts.values()])
+    for path, unfinished in drafts.items():
+        replace(path, unfinished, root)
+
+
+def replace(path: Path, unfinished: Path, root: Path) -> None:
+    """Put a draft in place of a file; one that was put already stays."""
+    make_directory(path.parent, root)
+    try:
         unfinished.replace(path)
+    except FileNotFoundError:
+        # The barrier is tried again where it failed.
+        if not path.exists():
+            raise
 
 
 def link(source: Path, path: Path, temporary: Path) -> bool:
-    """Make `path` the same file as `source`; return False where the file system has no hard links."""
+    """Make `path` the same file as `source`; return False where the file system has no hard links.
+
+    Its modification time is now, or that of the file which it replaces if that is later: readers compare times, and one
+    that goes back would leave them with bytes that were replaced.
+    """
     unfinished = temporary / uuid4().hex
     try:
         os.link(source, unfinished)
     except OSError:
         return False
     try:
+        now = time.time_ns()
+        with suppress(FileNotFoundError):
+            now = max(now, path.stat().st_mtime_ns)
+        os.utime(unfinished, ns=(now, now))
         unfinished.replace(path)
     finally:
         # Where both are the same file already, POSIX leaves the new name behind.

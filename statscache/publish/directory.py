@@ -11,10 +11,13 @@ from statscache.publish import atomic, siblings
 from statscache.publish.target import File, Target
 
 _REMEMBERED = 1_000
+_DRAFTS = 20_000
 
 
 class DirectoryTarget(Target):
     """A directory. Readable paths are hard links to objects, so that bytes are stored once.
+
+    What has no object takes its place at the next barrier.
 
     Args:
         name: As the configuration names it.
@@ -30,9 +33,11 @@ class DirectoryTarget(Target):
         self._root = path
         self._temporary = path / ".statscache" / "unfinished"
         self._written: list[Path] = []
+        self._drafts: dict[Path, Path] = {}
 
     def read(self, path: str) -> bytes | None:
         self.requests += 1
+        self._put()
         try:
             return (self._root / path).read_bytes()
         except (FileNotFoundError, NotADirectoryError):
@@ -59,29 +64,30 @@ class DirectoryTarget(Target):
 
     def write(self, files: Iterable[File]) -> None:
         atomic.make_directory(self._temporary, self._root)
-        drafts: list[tuple[Path, Path]] = []
         for file in files:
             self.requests += 1
             path = self._root / file.path
             atomic.make_directory(path.parent, self._root)
-            linked = file.object is not None and atomic.link(self._root / file.object, path, self._temporary)
-            if not linked:
-                unfinished = atomic.draft(file.data, self._temporary)
-                if file.path.startswith(layout.OBJECTS):
-                    # Nobody reads an object before the next barrier.
-                    unfinished.replace(path)
-                else:
-                    # All else takes the place of what readers have now.
-                    drafts.append((unfinished, path))
             # Of more, none need be known: they are synced all at once.
             if len(self._written) <= _REMEMBERED:
                 self._written += [path, path.parent]
-        atomic.put(drafts)
+            if file.object is not None and atomic.link(self._root / file.object, path, self._temporary):
+                continue
+            unfinished = atomic.draft(file.data, self._temporary)
+            if file.path.startswith(layout.OBJECTS):
+                # Nobody reads an object before the next barrier.
+                unfinished.replace(path)
+            else:
+                # All else takes the place of what readers have now, once its bytes are on the disk: many at a time.
+                self._drafts[path] = unfinished
+                if len(self._drafts) >= _DRAFTS:
+                    self._put()
 
     def delete(self, paths: Iterable[str]) -> None:
         for name in paths:
             self.requests += 1
             path = self._root / name
+            self._drafts.pop(path, None)
             with suppress(FileNotFoundError, NotADirectoryError):
                 path.unlink()
             for parent in path.relative_to(self._root).parents[:-1]:
@@ -91,10 +97,16 @@ class DirectoryTarget(Target):
                     break
 
     def barrier(self) -> None:
+        self._put()
         atomic.sync_all(self._written)
         self._written.clear()
+
+    def _put(self) -> None:
+        atomic.put(self._drafts, self._root)
+        self._drafts.clear()
 
     def close(self) -> None:
         """Remove what was left unfinished, by this publisher or by one that was killed."""
         self._written.clear()
+        self._drafts.clear()
         shutil.rmtree(self._temporary, ignore_errors=True)

@@ -7,7 +7,7 @@ from statscache import canonical, layout, schemas
 from statscache.signatures import signed_bytes
 from statscache.snapshot import Snapshot
 
-PATHS_LISTED = 300
+PATHS_LISTED = 150
 """Paths that the list of changes names: it is written with every publication, and those of all would be most of it."""
 
 Sign = Callable[[bytes], list[schemas.Signature]]

@@ -23,6 +23,9 @@ _SEND = (
     # A readable path goes together with the object of the same bytes: the other side links it, and none are sent.
     "--hard-links",
     "--perms",
+    # Without, what is linked to an older object there would have the older time of that object.
+    "--times",
+    "--omit-dir-times",
     "--chmod=D755,F644",
     "--fsync",
     "--mkpath",

@@ -64,7 +64,7 @@ class Target(ABC):
 
     @abstractmethod
     def write(self, files: Iterable[File]) -> None:
-        """Write files; each appears whole or not at all, and readers meet the old bytes until then."""
+        """Write files, each whole or not at all, by the next barrier; readers meet the old bytes until then."""
 
     @abstractmethod
     def delete(self, paths: Iterable[str]) -> None:

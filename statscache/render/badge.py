@@ -4,7 +4,7 @@ Source of the form: https://shields.io/badges/endpoint-badge. It refuses fields 
 of all documents says neither its schema nor its plugin.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from statscache import schemas
@@ -13,18 +13,23 @@ from statscache.plugins import Plugin
 _STEPS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
-def badge(plugin: Plugin, rows: Sequence[dict[str, Any]]) -> schemas.Badge | None:
+def badge(plugin: Plugin, rows: Sequence[dict[str, Any]], partial: Mapping[str, int | None]) -> schemas.Badge | None:
     """Return the badge of a plugin: what was counted in a window; None if its kind has no badge.
 
     Args:
         plugin: The plugin.
         rows: Of its `latest`.
+        partial: The windows that are not wholly known; their number is a dash.
     """
     window = plugin.kind.badge_window
     if window is None:
         return None
-    number = sum(row[window.name] for row in rows)
-    message = f"{short(number)} {plugin.unit} in {window.short}"
+    what = " ".join((plugin.unit, *plugin.headline.values()))
+    if window.name in partial:
+        message = f"\u2014 {what} in {window.short}"
+        return {"schemaVersion": 1, "label": plugin.title.lower(), "message": message, "color": "lightgrey"}
+    number = sum(row[window.name] for row in rows if plugin.kind.is_in_headline(row))
+    message = f"{short(number)} {what} in {window.short}"
     return {"schemaVersion": 1, "label": plugin.title.lower(), "message": message, "color": "blue"}
 
 

@@ -12,6 +12,7 @@ from statscache.kinds.base import KeyDocument, KeyPart
 from statscache.plugins import Plugin, State
 from statscache.render import csv, own
 from statscache.render.badge import badge
+from statscache.render.known import Known
 from statscache.store.coverage import Interval, union
 from statscache.store.published import Entry
 from statscache.timeline import Period, Resolution, floor
@@ -24,23 +25,28 @@ class Document(NamedTuple):
     data: bytes
 
 
-def fixed(plugin: Plugin, state: State, complete_from: int | None) -> Iterator[Document]:
+def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known) -> Iterator[Document]:
     """Yield `latest`, `layout`, and whatever else the plugin publishes besides series and documents of keys.
 
     Args:
         plugin: The plugin.
         state: Its state.
         complete_from: Timestamp before which messages did not count; None if all did.
+        known: Which time is known.
 
     Raises:
         DocumentError: Something cannot be published.
     """
     through = clock(plugin, state)
     names: set[str] = set()
+    windows = [column.window for column in plugin.kind.columns if column.window]
+    partial = known.partial(windows, state.through)
     for name, content in plugin.documents(state):
         header: schemas.Header = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through}
         if complete_from is not None:
             header["complete_from"] = complete_from
+        if partial and name == "latest":
+            header["partial"] = partial
         own.check_name(plugin, name, names)
         data, content = own.dumps(plugin, name, header, content)
         yield Document(layout.document(plugin.name, name), data)
@@ -50,7 +56,7 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None) -> Iterator[D
             columns = _columns(plugin.dimensions if name == "latest" else (), rows)
             lines = [[row.get(column) for column in columns] for row in rows]
             yield Document(layout.document(plugin.name, name, "csv"), csv.dumps(columns, lines))
-            if name == "latest" and (shown := badge(plugin, rows)):
+            if name == "latest" and (shown := badge(plugin, rows, partial)):
                 yield Document(layout.badge(plugin.name), canonical.dumps(shown))
     if plugin.layout is not None:
         yield Document(layout.plugin_layout(plugin.name), own.dumps(plugin, "layout", {}, plugin.layout)[0])
@@ -64,10 +70,11 @@ def clock(plugin: Plugin, state: State) -> int | None:
     return max(times, default=None)
 
 
-def series(
-    plugin: Plugin, state: State, resolution: Resolution, period: Period, gaps: Sequence[Interval]
-) -> Iterator[Document]:
-    """Yield the series of one period as JSON and CSV."""
+def series(plugin: Plugin, state: State, resolution: Resolution, period: Period, known: Known) -> Iterator[Document]:
+    """Yield the series of one period as JSON and CSV; the time before the first data is a gap of its period."""
+    gaps = touched(known.gaps, resolution, period)
+    if known.begin is not None and (begin := resolution.floor(known.begin)) > period.start:
+        gaps = union([(period.start, min(begin, period.end)), *gaps])
     rows = plugin.kind.series(state, resolution, period.start, period.end)
     complete = complete_through(state, resolution, period)
     newest = state.newest if state.newest is not None and period.start <= state.newest < period.end else complete
@@ -82,14 +89,33 @@ def series(
         "columns": columns,
         "rows": rows,
         "complete_through": complete,
-        "gaps": touched(gaps, resolution, period),
+        "gaps": gaps,
         "through": max(complete, newest),
     }
     if omitted := plugin.kind.omitted(state, resolution, period.start, period.end):
         document["omitted"] = omitted
     place = plugin.name, resolution.name, period.label
     yield Document(layout.series(*place), canonical.dumps(document))
-    yield Document(layout.series(*place, "csv"), csv.dumps(columns, rows))
+    yield Document(
+        layout.series(*place, "csv"), csv.dumps(columns, _with_unknown(rows, resolution, gaps, len(columns)))
+    )
+
+
+def _with_unknown(
+    rows: list[list[Any]], resolution: Resolution, gaps: Sequence[Interval], width: int
+) -> list[list[Any]]:
+    """Return rows of a series in which each bucket of a gap is one row with its timestamp alone."""
+    unknown: list[int] = []
+    for start, end in gaps:
+        while start < end:
+            unknown.append(start)
+            _, start = resolution.buckets(start)
+    if not unknown:
+        return rows
+    missing = set(unknown)
+    # A row in a gap is a lower bound, which a cell cannot say.
+    left = [row for row in rows if row[0] not in missing]
+    return sorted([*left, *([start] + [None] * (width - 1) for start in unknown)], key=lambda row: int(row[0]))
 
 
 def series_index(
@@ -195,14 +221,6 @@ def touched(gaps: Sequence[Interval], resolution: Resolution, period: Period) ->
     """Return the gaps in a period, rounded outward to every bucket that they touch."""
     rounded = union((resolution.floor(start), resolution.ceil(end)) for start, end in gaps)
     inside = ((max(start, period.start), min(end, period.end)) for start, end in rounded)
-    return [(start, end) for start, end in inside if start < end]
-
-
-def clipped(gaps: Sequence[Interval], oldest: int | None, through: int | None) -> list[Interval]:
-    """Return the gaps between a plugin's first message and `through`, outside of which nothing is missing."""
-    if oldest is None or through is None:
-        return []
-    inside = ((max(start, oldest), min(end, through)) for start, end in gaps)
     return [(start, end) for start, end in inside if start < end]
 
 

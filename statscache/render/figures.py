@@ -24,12 +24,12 @@ class Plot:
 
 def headline(view: PluginView) -> Headline | None:
     """Return the one number that says most about the plugin now; None before there is any."""
-    return view.kind.headline(view.rows, lambda row: _label(view, row))
+    return view.kind.headline(view.rows, lambda row: _label(view, row), view.partial)
 
 
 def trend(view: PluginView) -> str:
     """Return how the headline's window compares with the one before; empty where not all of both is known."""
-    column = view.kind.main_column(view.rows)
+    column = view.kind.main_column(view.rows, view.partial)
     if column is None or column.window is None or not column.window.label or view.through is None:
         return ""
     window = column.window
@@ -40,8 +40,9 @@ def trend(view: PluginView) -> str:
     start = middle - window.width
     if start < series.start or any(low < end and high > start for low, high in series.gaps):
         return ""
-    before = sum(row[-1] for row in series.rows if start <= row[0] < middle)
-    now = sum(row[-1] for row in series.rows if middle <= row[0] < end)
+    rows = _headline_rows(view, series)
+    before = sum(row[-1] for row in rows if start <= row[0] < middle)
+    now = sum(row[-1] for row in rows if middle <= row[0] < end)
     if before <= 0:
         return ""
     change = f"{round(100 * (now - before) / before):+,}%".replace("-", "\u2212")
@@ -50,7 +51,8 @@ def trend(view: PluginView) -> str:
 
 def top(view: PluginView, column: str) -> list[tuple[str, int]]:
     """Return the keys with their number in the column, greatest first."""
-    return ranked(view.rows, column, lambda row: _label(view, row))
+    rows = [row for row in view.rows if view.kind.is_in_headline(row)]
+    return ranked(rows, column, lambda row: _label(view, row))
 
 
 def newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]]:
@@ -94,9 +96,17 @@ def _time(row: Mapping[str, Any]) -> int | None:
     return max(times, default=None)
 
 
+def _headline_rows(view: PluginView, series: SeriesView) -> list[list[Any]]:
+    """Return the rows of a series that make the headline."""
+    if not view.info.headline:
+        return series.rows
+    wanted = [(series.columns.index(name), value) for name, value in view.info.headline.items()]
+    return [row for row in series.rows if all(row[at] == value for at, value in wanted)]
+
+
 def _curves(view: PluginView, series: SeriesView) -> charts.Curves:
     return charts.curves(
-        series.rows,
+        _headline_rows(view, series),
         start=series.start,
         end=series.end,
         seconds=series.seconds,
@@ -111,8 +121,9 @@ def _plot(view: PluginView, series: SeriesView) -> Plot:
     hours = (series.end - series.start) // 3600
     span = f"{hours // 24:,} days" if hours >= 48 else f"{hours} hours"
     whole = data.as_one()
+    what = " ".join((view.info.unit, *view.info.headline.values()))
     complete = [(value, -at) for at, value in enumerate(whole.values[: data.complete]) if value is not None]
-    sentences = [f"{text.number(whole.total)} {view.info.unit}."] if whole.is_additive else []
+    sentences = [f"{text.number(whole.total)} {what}."] if whole.is_additive else []
     if complete:
         most, at = max(complete)
         sentences.append(f"Most in one bucket: {text.number(most)}, from {text.when(data.time(-at))}.")

@@ -64,7 +64,7 @@ class Gate:
             if newest is not None:
                 self._compare(newest, periods[newest], resolution, through)
         keys = layout.keys_root(name)
-        gone = sum(_is_in(path, keys) for path in rendered.removed)
+        gone = sum(path.startswith(f"{keys}/") and path.endswith(".json") for path in rendered.removed)
         if gone:
             there = published.count(self._connection, keys, "data")
             self._judge("by/", there, there - gone, "documents of keys")
@@ -92,11 +92,6 @@ class Gate:
                 " ([publish] gate_share); if that is right, run `statscache publish --force`"
             )
             raise Implausible(message)
-
-
-def _is_in(path: str, directory: str) -> bool:
-    """Return whether a JSON document lies in a directory itself: older years of keys lie deeper."""
-    return path.rpartition("/")[0] == directory and path.endswith(".json")
 
 
 def _rows(document: dict[str, Any]) -> int:

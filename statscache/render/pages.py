@@ -138,7 +138,7 @@ class Pages:
                 plots=plots,
                 bars=top,
                 columns=names,
-                cells=text.table(rows[:MOST_ROWS], names),
+                cells=text.table([_known(row, view) for row in rows[:MOST_ROWS]], names),
             ),
         )
         for plot in plots:
@@ -162,7 +162,8 @@ class Pages:
 def _card(view: PluginView) -> Mapping[str, Any]:
     """Return what the card of a plugin shows: headline, trend, small plot, and the newest values of a few rows."""
     plot = figures.main(figures.plots(view))
-    column = view.kind.main_column(view.rows)
+    column = view.kind.main_column(view.rows, view.partial)
+    known = column if column is not None and column.name not in view.partial else None
     totals = column is not None and view.rows and not view.info.dimensions
     return {
         "view": view,
@@ -171,11 +172,21 @@ def _card(view: PluginView) -> Mapping[str, Any]:
         "state": _STATES.get(view.state),
         "plot": plot,
         "spark": figures.sparkline(view, plot.series) if plot else None,
-        "bars": charts.bars(figures.top(view, column.name), 4) if column is not None and view.info.dimensions else (),
+        "bars": charts.bars(figures.top(view, known.name), 4) if known and view.info.dimensions else (),
         "window": column.words if column is not None else "",
-        "totals": [(each.heading, view.rows[0][each.name]) for each in view.kind.card_columns] if totals else (),
+        "totals": [
+            (each.heading, None if each.name in view.partial else view.rows[0][each.name])
+            for each in view.kind.card_columns
+        ]
+        if totals
+        else (),
         "newest": figures.newest(view, 4) if column is None else (),
     }
+
+
+def _known(row: Mapping[str, Any], view: PluginView) -> dict[str, Any]:
+    """Return a row of a table, in which numbers of windows that are not wholly known are missing."""
+    return {name: None if name in view.partial else value for name, value in row.items()}
 
 
 def _files(directory: Path) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from statscache.plugins.watch import Watch
 from statscache.render import documents, due
 from statscache.render.calendar import calendar
 from statscache.render.documents import Document
+from statscache.render.known import Known
 from statscache.render.rendering import Keep, Rendered, keep_document
 from statscache.store import positions, published
 from statscache.store.coverage import Interval
@@ -30,6 +31,7 @@ class PluginRenderer:
         row: Its row.
         end: The journal's end.
         gaps: What is known to be missing, for all plugins.
+        complete: What is recorded to be complete, for all plugins.
         keep: Is given each object that was made.
         watch: Is told when the plugin's own code is at work.
         slow: Whether slow documents are brought up to date too.
@@ -43,6 +45,7 @@ class PluginRenderer:
         row: Position,
         end: Head,
         gaps: Sequence[Interval],
+        complete: Sequence[Interval],
         keep: Keep,
         watch: Watch,
         *,
@@ -53,16 +56,21 @@ class PluginRenderer:
         self._plugin = plugin
         self._row = row
         self._state = State(connection, row.id, end.through, row.newest)
-        self._gaps = documents.clipped(gaps, row.oldest, end.through) if plugin.kind.resolutions else []
+        self._known = Known.of(row, end.through, gaps, complete)
         self._keep = keep
         self._watch = watch
         fingerprint = self._fingerprint()
-        everything = force or row.rendered_with != fingerprint
+        before, _, coverage_before = (row.rendered_with or "").rpartition("|")
+        of_all, _, coverage = fingerprint.rpartition("|")
+        self._coverage_changed = coverage_before != coverage
+        everything = force or before != of_all
         self._due = due.find(connection, plugin, row, end.through, slow=slow, everything=everything)
-        self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint)
+        self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint, since=self._known.since)
 
     def _fingerprint(self) -> str:
+        """Return what documents depend on besides the state: version, what concerns all of them, and coverage."""
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.kind.resolutions]
+        coverage = canonical.digest(canonical.identity((self._known.begin, self._known.gaps)))
         basis = (
             __version__,
             self._plugin.info().to_dict(),
@@ -70,19 +78,21 @@ class PluginRenderer:
             self._plugin.calendars,
             self._row.version,
             resolutions,
-            self._gaps,
+            coverage if resolutions else None,
         )
         # The version stands by itself, for the gate to tell a new one.
-        return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}"
+        return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}|{coverage}"
 
     def render(self) -> Rendered:
         """Render what is due."""
         due = self._due
         self._out.crossed, self._out.page_due = due.moved, due.page
-        if due.fixed:
+        # What says which windows are known is `latest`, which is fast.
+        fixed = due.fixed | {Pace.FAST} if self._coverage_changed else due.fixed
+        if fixed:
             with self._watch.working(self._plugin, "its documents"):
-                for document in documents.fixed(self._plugin, self._state, self._row.complete_from):
-                    if self._pace(document.path) in due.fixed:
+                for document in documents.fixed(self._plugin, self._state, self._row.complete_from, self._known):
+                    if self._pace(document.path) in fixed:
                         self._add(document)
         for resolution in self._plugin.kind.resolutions:
             if due.series(resolution):
@@ -115,11 +125,11 @@ class PluginRenderer:
         plugin, state = self._plugin, self._state
         directory = layout.series_root(plugin.name, resolution.name)
         before = published.entries(self._connection, directory, None, "data")
-        periods = documents.periods(plugin, state, resolution, self._gaps)
+        periods = documents.periods(plugin, state, resolution, self._known.gaps)
         for period in periods:
             there = layout.series(plugin.name, resolution.name, period.label) in before
             if self._due.period(resolution, period) or not there:
-                for document in documents.series(plugin, state, resolution, period, self._gaps):
+                for document in documents.series(plugin, state, resolution, period, self._known):
                     self._add(document)
         paths = {
             layout.series(plugin.name, resolution.name, period.label, form)

@@ -16,6 +16,7 @@ from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
 from statscache.render.documents import Document
 from statscache.render.gate import Gate
+from statscache.render.known import Known
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
 from statscache.render.rendering import Before, Keep, Rendered, Rendering, keep_document
@@ -50,6 +51,11 @@ class Renderer:
         """What the pages depend on besides the documents: another one renders all of them anew."""
         return self._pages.fingerprint
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the active plugins."""
+        return frozenset(plugin.name for plugin in self._registry)
+
     def render(
         self,
         connection: Connection,
@@ -73,7 +79,7 @@ class Renderer:
         """
         slow = slow or force
         end = journal.head(connection)
-        gaps = coverage.gaps(connection)
+        gaps, complete = coverage.gaps(connection), coverage.complete(connection)
         rows = positions.load(connection)
         all_pages = slow and (force or before.pages != self._pages.fingerprint)
         pages: dict[str, Entry] = {}
@@ -85,7 +91,8 @@ class Renderer:
             if row is None:
                 continue
             catches_up = before.states.get(plugin.name, "ok") != "ok"
-            rendered = self._plugin(connection, plugin, row, end, gaps, keep, slow=slow or catches_up, force=force)
+            pace = slow or catches_up
+            rendered = self._plugin(connection, plugin, row, end, gaps, complete, keep, slow=pace, force=force)
             plugins.append(rendered)
             other = rendered.page_due or (slow and before.shown.get(plugin.name) != rendered.state)
             if rendered.view is not None and (all_pages or other):
@@ -128,22 +135,26 @@ class Renderer:
         row: Position,
         end: journal.Head,
         gaps: Sequence[Interval],
+        complete: Sequence[Interval],
         keep: Keep,
         *,
         slow: bool,
         force: bool,
     ) -> Rendered:
+        since = Known.of(row, end.through, gaps, complete).since
         if row.suspended is not None:
-            rendered = Rendered(plugin.info(), "failed", row, reason=row.suspended)
+            rendered = Rendered(plugin.info(), "failed", row, since=since, reason=row.suspended)
         elif row.position < end.position:
             behind = end.position - row.position
-            rendered = Rendered(plugin.info(), "rebuilding", row, reason=f"{behind} messages behind the journal's end")
+            rendered = Rendered(
+                plugin.info(), "rebuilding", row, since=since, reason=f"{behind} messages behind the journal's end"
+            )
         else:
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
             try:
                 with connection.begin_nested():
                     rendered = PluginRenderer(
-                        connection, plugin, row, end, gaps, keep, self._watch, slow=slow, force=force
+                        connection, plugin, row, end, gaps, complete, keep, self._watch, slow=slow, force=force
                     ).render()
                     if not force:
                         Gate(connection, rendered, self._gate_share).check(plugin, end.through)
@@ -153,12 +164,12 @@ class Renderer:
                 return rendered
             except Implausible as error:
                 _log.warning("plugin %s is held back: %s", plugin.name, error)
-                rendered = Rendered(plugin.info(), "stale", row, reason=str(error))
+                rendered = Rendered(plugin.info(), "stale", row, since=since, reason=str(error))
             except Exception as error:
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
                 # What the error says may quote a message, and the reason is published.
                 reason = f"it could not be rendered: {type(error).__name__}; the log says more"
-                rendered = Rendered(plugin.info(), "stale", row, reason=reason)
+                rendered = Rendered(plugin.info(), "stale", row, since=since, reason=reason)
         if slow:
             rendered.view = self._views.view(connection, plugin, rendered)
         return rendered

@@ -56,6 +56,7 @@ class Rendered:
         row: The plugin's row as it was read; if the state is `ok`, the documents are those of `row.revision`.
         paces: The paces whose documents are up to date now.
         rendered_with: What the documents depended on besides the state.
+        since: Start of the first day for which the numbers are complete; None if nothing was counted.
         reason: Why it is not `ok`; empty if it is.
         changed: Entries of the documents that were rendered, by path; documents of keys are left out.
         keys: Entries of the documents of keys that were rendered.
@@ -71,6 +72,7 @@ class Rendered:
     row: Position
     paces: frozenset[Pace] = frozenset()
     rendered_with: str = ""
+    since: int | None = None
     reason: str = ""
     changed: dict[str, Entry] = field(default_factory=dict)
     keys: EntryFile = field(default_factory=EntryFile)

@@ -75,6 +75,11 @@ class PluginView:
         return sorted(found, key=lambda gap: -gap.start)
 
     @property
+    def partial(self) -> dict[str, int | None]:
+        """The windows that are not wholly known, each with the time from which it is known."""
+        return dict(self.latest.get("partial", {})) if self.latest else {}
+
+    @property
     def rows(self) -> list[dict[str, Any]]:
         """The rows of `latest`, none where it is missing."""
         return list(self.latest["rows"]) if self.latest else []

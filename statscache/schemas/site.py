@@ -46,10 +46,14 @@ class IndexedPlugin(TypedDict):
     """Whether there is one document for each key."""
     people: bool
     """Whether keys are people."""
+    headline: dict[str, str]
+    """Dimension and value of the rows that make the number for a badge; empty: all rows."""
     state: PluginState
     """All but `ok` keep their last good documents."""
     last_event: Time | None
     """Newest event that was counted."""
+    since: Time | None
+    """Start of the first day for which its numbers are complete; null before its first data."""
     complete_from: Time | None
     """Time before which nothing is counted, for the journal is not kept for ever; null if everything is."""
     documents: list[Reference]

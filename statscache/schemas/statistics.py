@@ -48,6 +48,8 @@ class Header(TypedDict):
     """Newest event that contributed, or a later end of a bucket that was crossed."""
     complete_from: NotRequired[Time]
     """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
+    partial: NotRequired[dict[str, Time | None]]
+    """Windows that are not wholly known, each with the time from which it is known; null if its end is missing."""
 
 
 @documented
@@ -62,6 +64,8 @@ class Latest(TypedDict):
     """Newest event that contributed, or a later end of a bucket that was crossed."""
     complete_from: NotRequired[Time]
     """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
+    partial: NotRequired[dict[str, Time | None]]
+    """Windows that are not wholly known, each with the time from which it is known; null if its end is missing."""
     rows: list[Row]
     """The records."""
     omitted: NotRequired[Count]

@@ -4,13 +4,14 @@ A process that consumes shows them at a port, or writes them into a file for the
 """
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server, write_to_textfile
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
@@ -71,13 +72,24 @@ def _listening(registry: CollectorRegistry, address: str, port: int | None) -> I
         thread.join()
 
 
+def _write(path: Path, registry: CollectorRegistry) -> None:
+    """Replace the file, readable for node_exporter whatever the process's mask says."""
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(generate_latest(registry))
+        unfinished.chmod(0o644)
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
 @contextmanager
 def _writing(registry: CollectorRegistry, path: Path | None) -> Iterator[None]:
     if path is None:
         yield
         return
     try:
-        write_to_textfile(str(path), registry)
+        _write(path, registry)
     except OSError as error:
         raise ConfigurationError(f"[metrics] textfile: cannot write {path}: {error.strerror}") from error
     over = threading.Event()
@@ -85,7 +97,7 @@ def _writing(registry: CollectorRegistry, path: Path | None) -> Iterator[None]:
     def repeat() -> None:
         while not over.wait(SECONDS):
             try:
-                write_to_textfile(str(path), registry)
+                _write(path, registry)
             except OSError as error:
                 _log.warning("cannot write the metrics: %s", error)
 

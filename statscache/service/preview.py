@@ -1,5 +1,6 @@
 """A preview of the published tree on loopback, with the headers that a web server is to send."""
 
+import re
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -10,6 +11,7 @@ from typing import BinaryIO
 
 import orjson
 
+from statscache import canonical
 from statscache.publish import headers
 from statscache.service.watching import Attempts
 
@@ -58,6 +60,7 @@ class _Handler(SimpleHTTPRequestHandler):
     error_content_type = "application/json; charset=utf-8"
     error_message_format = '{"error":"%(message)s","status":%(code)d}\n'
     _found = True
+    _tag = ""
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         self._found = False
@@ -72,14 +75,29 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_header("Cache-Control", headers.cache_control(path))
         self.send_header("Access-Control-Allow-Origin", "*")
         self.send_header("X-Content-Type-Options", "nosniff")
+        if self._found and self._tag:
+            self.send_header("ETag", self._tag)
         super().end_headers()
 
     def send_head(self) -> BinaryIO | BytesIO | None:
         try:
+            self._tag = self._tag_of(Path(self.translate_path(self.path)))
+            if self._tag and self._tag in re.split(r"[,\s]+", self.headers.get("If-None-Match", "")):
+                self.send_response(HTTPStatus.NOT_MODIFIED)
+                self.end_headers()
+                return None
             return super().send_head()
         except ValueError:  # a NUL in the path, which no file's name has
             self.send_error(404, "File not found")
             return None
+
+    def _tag_of(self, path: Path) -> str:
+        """Return the entity tag of a file, by the digest of its bytes; empty if there is no such file."""
+        path = path / "index.html" if path.is_dir() else path
+        try:
+            return f'"{canonical.digest(path.read_bytes())}"'
+        except OSError:
+            return ""
 
     def list_directory(self, path: object) -> None:
         self.send_error(404, "File not found")

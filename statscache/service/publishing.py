@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -134,9 +134,8 @@ class Publishing:
         Returns:
             What was purged, and why targets could not be brought up to date; empty if all were.
         """
-        installation, errors = self._installation, dict[str, PublishError]()
-        database = installation.database
-        served = self._served(self._publishers, errors)
+        database = self._installation.database
+        served = self._served(self._publishers, {})
         generation = _greatest(served)
         snapshot, rendered = build(database, self._renderer, generation=generation, resume=True)
         with database.reading() as connection:
@@ -148,9 +147,14 @@ class Publishing:
             withdrawn = purge.withdraw(connection, sorted(set(stuck)), names)
         if withdrawn:
             snapshot, _ = build(database, self._renderer, generation=generation)
+        # Once the snapshot that a target serves is purged, all of its files are compared, and most are sent.
+        with suppress(PublishError):
+            self._bring(self._publishers, snapshot, served, {}, announces=False)
         with database.writing() as connection:
             purged = purge.purge(connection, snapshot, names, holds)
             snapshot = record.current(connection) or snapshot
+        errors: dict[str, PublishError] = {}
+        served = self._served(self._publishers, errors)
         try:
             self._bring(self._publishers, snapshot, served, errors)
         except PublishError as error:

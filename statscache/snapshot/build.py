@@ -115,9 +115,14 @@ def build(
 
 
 def _slow_is_due(before: Snapshot, renderer: Renderer, interval: float) -> bool:
-    """Return whether slow documents have waited for long enough, or are another release's, or were taken back."""
+    """Return whether slow documents waited long enough, are another release's or other plugins', or were taken back."""
     summary = before.summary
     if before.is_rollback or summary["pages"] != renderer.fingerprint:
+        return True
+    listed = {entry["name"] for entry in summary["plugins"]}
+    # One that could not be loaded is still listed, as failed.
+    loaded = {entry["name"] for entry in summary["plugins"] if entry["state"] != "failed"}
+    if not loaded <= renderer.names <= listed:
         return True
     # A clock that was set back must not make them wait for longer.
     return not 0 <= time.time() - summary["slow_at"] < interval
@@ -186,6 +191,7 @@ def _entries(connection: Connection, rendering: Rendering, before: Snapshot | No
             **rendered.info.to_dict(),
             "state": rendered.state,
             "last_event": rendered.row.newest,
+            "since": rendered.since,
             "complete_from": rendered.row.complete_from,
             "documents": _documents(connection, rendered.info.name),
         }

@@ -125,8 +125,8 @@ class _Update:
         """Put files into the tree, or take them out where the entry is None."""
         named = {}
         for path, entry in entries.items():
-            directory, _, name = path.rpartition("/")
-            named[published.location(layout.subtree(path), directory), name] = entry
+            *above, name = layout.steps(path)
+            named[published.location(layout.subtree(path), "/".join(above)), name] = entry
         for (place, name), before, after in self._put(named):
             prefix = place.partition("/")[2]
             self.changes.count(f"{prefix}/{name}" if prefix else name, before, after)

@@ -3,6 +3,8 @@
 import gzip
 import io
 import os
+import re
+import shlex
 import shutil
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 from uuid import uuid4
 
+import orjson
 import zstandard
 
 from statscache.exceptions import DamagedArchive, SourceError
@@ -21,6 +24,8 @@ _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 # A few bytes of zstd can stand for 128 KiB: little at a time keeps memory flat.
 _ZSTD_CHUNK = 1 << 12
+_BOM = b"\xef\xbb\xbf"
+_PAGE_FIELDS = re.compile(rb'\s*\{\s*"(arguments|count|pages|raw_messages|total)"')
 _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 
 
@@ -77,7 +82,7 @@ def read(path: Path, *, offset: int, max_line: int, max_lines: int, max_bytes: i
 
     Raises:
         DamagedArchive: It is damaged, or ends in the middle of its compression; what came before was yielded.
-        SourceError: The file cannot be read.
+        SourceError: The file cannot be read, or is a page of datagrepper.
     """
     if path.is_fifo() or path.is_socket() or (path == Path("-") and not path.exists()):
         mend = "write it to a file, and give that"
@@ -105,7 +110,7 @@ def is_archive(path: Path) -> bool:
     """
     with path.open("rb", buffering=0) as file:
         magic = file.read(4)
-    return not magic.strip() or magic.lstrip().startswith((_GZIP, b"{")) or magic == _ZSTD
+    return not magic.strip() or magic.lstrip().removeprefix(_BOM).startswith((_GZIP, b"{")) or magic == _ZSTD
 
 
 def rewrite(path: Path, change: Callable[[bytes], bytes]) -> int:
@@ -125,7 +130,10 @@ def rewrite(path: Path, change: Callable[[bytes], bytes]) -> int:
     try:
         with path.open("rb", buffering=0) as file, unfinished.open("xb") as out:
             with _compressing(file, out) as packed, _content(file) as content, suppress(*_DAMAGE):
+                first = True
                 while line := content.readline():
+                    if first:
+                        line, first = line.removeprefix(_BOM), False
                     ended = line.endswith(b"\n")
                     said = line[:-1] if ended else line
                     left = change(said)
@@ -174,7 +182,10 @@ def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: 
         try:
             _skip(path, content, offset)
             while line := content.readline(max_line + 1):
-                offset += len(line)
+                first, offset = not offset, offset + len(line)
+                if first:
+                    line = line.removeprefix(_BOM)
+                    _refuse_page(path, line)
                 if len(line) > max_line and not line.endswith(b"\n"):
                     length = len(line)
                     while (rest := content.readline(_CHUNK)) and not rest.endswith(b"\n"):
@@ -194,6 +205,32 @@ def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: 
             yield chunk(start)
             raise
         yield chunk(start)
+
+
+def _refuse_page(path: Path, line: bytes) -> None:
+    """Refuse a file that begins as a saved answer of datagrepper, or as JSON that is laid out over several lines.
+
+    Raises:
+        SourceError: It does; the text says how to convert it.
+    """
+    if line.strip() == b"{":
+        what = "JSON over several lines"
+    elif b'"raw_messages"' in line[:_KEPT_OF_OVERSIZE] and _is_page(line):
+        what = "a page of datagrepper"
+    else:
+        return
+    name = shlex.quote(path.name)
+    command = f"jq -c '.raw_messages? // [.] | .[]' {name} > {shlex.quote(path.stem + '.ndjson')}"
+    raise SourceError(f"{path} holds {what}; expected one message on each line. Convert it: {command}")
+
+
+def _is_page(line: bytes) -> bool:
+    try:
+        content = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        # A page that is longer than the longest message is cut here.
+        return _PAGE_FIELDS.match(line) is not None
+    return type(content) is dict and "raw_messages" in content and "topic" not in content
 
 
 def _content(file: io.FileIO) -> io.BufferedReader:

@@ -29,6 +29,11 @@ def gaps(connection: Connection) -> list[Interval]:
     return subtract(_recorded(connection, complete=False), _recorded(connection, complete=True))
 
 
+def complete(connection: Connection) -> list[Interval]:
+    """Return what is known to be complete, in intervals that do not touch, oldest first."""
+    return union(_recorded(connection, complete=True))
+
+
 def missing(connection: Connection, start: int, end: int) -> list[Interval]:
     """Return the time of `[start, end)` that is not known to be complete, oldest first."""
     return subtract([(start, end)] if start < end else [], _recorded(connection, complete=True))

@@ -97,11 +97,6 @@ def unknown(connection: Connection, names: Collection[str]) -> set[str]:
     return set(names).difference(connection.scalars(select(object_.c.name).where(wanted)))
 
 
-def entry(connection: Connection, path: str) -> Entry | None:
-    """Return the entry of the file at `path`, or None if no such file is in the tree."""
-    return entries(connection, path.rpartition("/")[0], [path.rpartition("/")[2]], layout.subtree(path)).get(path)
-
-
 def entries(connection: Connection, directory: str, names: Iterable[str] | None, part: str) -> dict[str, Entry]:
     """Return the entries of a directory in one subtree by path; only those of `names`, if given."""
     query = select(tree).where(tree.c.directory == location(part, directory))

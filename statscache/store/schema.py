@@ -108,6 +108,7 @@ source = Table(
     Column("heard", BigInteger),
     Column("offset", BigInteger, nullable=False),
     Column("accepted", BigInteger, nullable=False),
+    Column("set_aside", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
 )
 

@@ -12,7 +12,7 @@ from statscache.store.schema import held, source
 
 _put = Upsert(
     source,
-    lambda table, new: {name: new[name] for name in ("newest", "heard", "offset", "accepted", "seen_at")},
+    lambda table, new: {name: new[name] for name in ("newest", "heard", "offset", "accepted", "set_aside", "seen_at")},
 )
 _hold = Upsert(held)
 
@@ -27,6 +27,7 @@ class SourceRow:
         heard: Up to when everything that a live source sent has come, seconds since 1970 UTC; None for other sources.
         offset: Bytes of an archive that have been read and committed.
         accepted: Messages accepted from it as they came, without those that were held or tried again.
+        set_aside: Malformed lines that came from it.
         seen_at: Wall clock of its last batch, seconds since 1970 UTC.
     """
 
@@ -35,6 +36,7 @@ class SourceRow:
     heard: int | None = None
     offset: int = 0
     accepted: int = 0
+    set_aside: int = 0
     seen_at: int = 0
 
 
@@ -59,7 +61,7 @@ def listed(connection: Connection) -> list[SourceRow]:
 
 def save(connection: Connection, row: SourceRow) -> None:
     """Store what is known of a source."""
-    _put(connection, [(row.name, row.newest, row.heard, row.offset, row.accepted, row.seen_at)])
+    _put(connection, [(row.name, row.newest, row.heard, row.offset, row.accepted, row.set_aside, row.seen_at)])
 
 
 def forget(connection: Connection, name: str) -> None:

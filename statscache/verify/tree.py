@@ -140,7 +140,7 @@ class TreeWalker:
         if len(entries) > LARGEST and len(node.shard) < DIGITS:
             self._findings.add(Weight.WRONG, where, f"it has {len(entries):,} entries, and is not split")
         for name, entry in entries.items():
-            if not _is_name(name):
+            if not _is_name(node.directory, name):
                 self._findings.add(Weight.BROKEN, where, f"{name!r:.100} is no name of a file or directory")
             elif not canonical.digest(name.encode()).startswith(node.shard):
                 self._findings.add(Weight.WRONG, where, f"{name!r} is listed in the part {node.shard}")
@@ -191,11 +191,16 @@ class TreeWalker:
                 self._findings.add(Weight.WRONG, where, f"it is split, and has {total:,} entries only")
 
 
-def _is_name(name: str) -> bool:
+def _is_name(directory: str, name: str) -> bool:
+    """Return whether an entry of a directory may have this name: one part, or what `layout.steps` makes of several."""
+    return layout.steps(f"{directory}{name}")[-1] == name and all(map(_is_part, name.split("/")))
+
+
+def _is_part(part: str) -> bool:
     return (
-        name not in ("", ".", "..")
-        and not any(character in "/\\" or ord(character) < 32 or ord(character) == 127 for character in name)
-        and len(name.encode(errors="surrogatepass")) <= _LONGEST_NAME
+        part not in ("", ".", "..")
+        and not any(character == "\\" or ord(character) < 32 or ord(character) == 127 for character in part)
+        and len(part.encode(errors="surrogatepass")) <= _LONGEST_NAME
     )
 
 

@@ -1,0 +1,236 @@
+"""Forges (Pagure, Forgejo, GitHub, GitLab): what happens there, by project and person; pull requests.
+
+A project that moves from one forge to another goes on in the same statistic. Webhooks of Forgejo, GitHub and GitLab are
+forwarded as they come, in `body`; GitHub's came without that envelope until 2024.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from statscache.plugins import DAY, HOUR, Counter, Message, fields
+from statscache_plugins.agents import WITH_BOTS
+
+_TOPICS = ("pagure.#", "forgejo.#", "github.#", "gitlab.#")
+_PULL_REQUESTS = (
+    "pagure.pull-request.new",
+    "pagure.pull-request.closed",
+    "forgejo.pull_request",
+    "github.pull_request.#",
+    "gitlab.merge_request",
+)
+_OUTCOMES = {"new": "opened", "opened": "opened", "open": "opened", "closed": "closed", "close": "closed"}
+_ACTION = re.compile(r"[a-z_]{1,40}")
+_SPANS = ((HOUR, "1 hour"), (DAY, "1 day"), (7 * DAY, "7 days"), (30 * DAY, "30 days"))
+_LONGER = "longer"
+
+
+class ForgeEvents(Counter):
+    """Events on forges, by forge and kind."""
+
+    name = "forge-events"
+    title = "Forges"
+    definition = (
+        "One is counted for each message of a forge, under the forge and under what its topic says, such as"
+        " `pull-request.new`; what a webhook's body says was done stands behind it, such as `pull_request.opened`."
+    )
+    unit = "events"
+    dimensions = ("forge", "event")
+    topics = _TOPICS
+
+    def observe(self, message: Message) -> tuple[tuple[str, str]]:
+        return (_forge_and_event(message),)
+
+
+class ForgeEventsByProject(Counter):
+    """Events on forges, by project."""
+
+    name = "forge-events-by-project"
+    title = "Forges by project"
+    definition = (
+        "One is counted for each message of a forge under the forge and the project that it is about, with its"
+        " namespace. What happens in a fork on Pagure, or in a pull request from one, counts for what was forked."
+    )
+    unit = "events"
+    dimensions = ("forge", "project")
+    topics = _TOPICS
+    unbounded = True
+
+    def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
+        forge, _ = _forge_and_event(message)
+        project = _project(message.body) if forge == "pagure" else _webhook_project(_payload(message))
+        return ((forge, project),) if project else ()
+
+
+class ForgeEventsByUser(Counter):
+    """Events on forges, by the person who acted."""
+
+    name = "forge-events-by-user"
+    title = "Forges by person"
+    definition = (
+        "One is counted for each message of a forge under the person who acted; accounts on the list of bots are left"
+        " out, and so is who has no account in Fedora."
+    )
+    unit = "events"
+    dimensions = ("user",)
+    breakdown = "forge"
+    topics = _TOPICS
+    declared_settings = WITH_BOTS
+    people = True
+    unbounded = True
+
+    def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
+        agent = message.agent
+        return ((agent, _forge_and_event(message)[0]),) if agent and agent not in self.settings["bots"] else ()
+
+
+class PullRequests(Counter):
+    """Pull requests that were opened, merged and closed, by forge."""
+
+    name = "pull-requests"
+    title = "Pull requests"
+    definition = (
+        "One is counted under `opened` when a pull request (on GitLab: a merge request) is opened, under `merged` when"
+        " one is merged, and under `closed` when one is closed without."
+    )
+    unit = "pull requests"
+    dimensions = ("forge", "outcome")
+    headline: ClassVar[dict[str, str]] = {"outcome": "merged"}
+    topics = _PULL_REQUESTS
+    version = 2
+
+    def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
+        outcome = _outcome(message)
+        return ((_forge_and_event(message)[0], outcome),) if outcome else ()
+
+
+class PullRequestsByTimeToMerge(Counter):
+    """Pull requests that were merged, by forge and by how long that took."""
+
+    name = "pull-requests-by-time-to-merge"
+    title = "Time to merge"
+    definition = (
+        "One is counted for each pull request that is merged, under the shortest of the spans within which it was since"
+        " it was opened. One that does not say when it was opened is not counted."
+    )
+    unit = "pull requests"
+    dimensions = ("forge", "within")
+    topics = _PULL_REQUESTS
+    version = 2
+
+    def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
+        seconds = _seconds_to_merge(message)
+        if seconds is None:
+            return ()
+        within = next((name for width, name in _SPANS if seconds <= width), _LONGER)
+        return ((_forge_and_event(message)[0], within),)
+
+
+class SecondsToMerge(Counter):
+    """Seconds that passed until pull requests were merged, added up, by forge."""
+
+    name = "seconds-to-merge"
+    title = "Seconds to merge"
+    definition = (
+        "For each pull request that is merged, the seconds since it was opened are added. Divided by the number of"
+        " requests in pull-requests-by-time-to-merge, that is the mean."
+    )
+    unit = "seconds"
+    dimensions = ("forge",)
+    topics = _PULL_REQUESTS
+    version = 2
+
+    def observe(self, message: Message) -> tuple[tuple[tuple[str], int], ...]:
+        seconds = _seconds_to_merge(message)
+        return () if seconds is None else (((_forge_and_event(message)[0],), seconds),)
+
+
+def _payload(message: Message) -> dict[str, Any]:
+    """Return what the forge's webhook said, out of its envelope."""
+    inner = message.body.get("body")
+    return inner if type(inner) is dict else message.body
+
+
+def _forge_and_event(message: Message) -> tuple[str, str]:
+    """Return the forge, and the kind of event: the topic, and the action where the body alone has it."""
+    forge, _, event = message.name.partition(".")
+    if forge == "pagure" or "." in event:
+        return forge, event
+    action = _action(_payload(message))
+    return forge, f"{event}.{action}" if action else event
+
+
+def _action(payload: dict[str, Any]) -> str | None:
+    action = fields.text(payload, "action") or fields.text(payload, "object_attributes", "action")
+    return action if action and _ACTION.fullmatch(action) else None
+
+
+def _outcome(message: Message) -> str | None:
+    """Return what became of a pull request: `opened`, `merged` or `closed`; None if something else happened."""
+    _, event = _forge_and_event(message)
+    what = event.rpartition(".")[2]
+    if what == "merge":
+        return "merged"
+    outcome = _OUTCOMES.get(what)
+    return "merged" if outcome == "closed" and _is_merged(message) else outcome
+
+
+def _webhook_project(payload: dict[str, Any]) -> str | None:
+    """Return the project with its namespace, which GitLab names in another place than the others."""
+    return (
+        fields.text(payload, "repository", "full_name")
+        or fields.text(payload, "run", "repository", "full_name")
+        or fields.text(payload, "project", "path_with_namespace")
+    )
+
+
+def _project(body: dict[str, Any]) -> str | None:
+    """Return the project that stands in the body itself, or in the pull request or commit in it."""
+    for holder in (body, *map(body.get, ("pullrequest", "pull_request", "request", "commit"))):
+        project = fields.value(holder, "project") or fields.value(holder, "repo")
+        project = fields.value(project, "parent") or project
+        name = fields.text(project, "fullname") or fields.text(project, "name")
+        if name:
+            # A fork whose parent is not told: what remains without the forker is the parent's name.
+            return name.split("/", 2)[-1] if name.startswith("forks/") else name
+    return None
+
+
+def _is_merged(message: Message) -> bool:
+    payload = _payload(message)
+    for said in (payload.get("merged"), fields.value(payload.get("pull_request"), "merged")):
+        if type(said) is bool:
+            return said
+    return fields.text(payload, "pullrequest", "status") == "Merged"
+
+
+def _seconds_to_merge(message: Message) -> int | None:
+    """Return the seconds from opening to merging; None if the message tells of no merge, or not when it was opened."""
+    if _outcome(message) != "merged":
+        return None
+    opened = _opened(_payload(message))
+    return None if opened is None or opened > message.timestamp else message.timestamp - opened
+
+
+def _opened(payload: dict[str, Any]) -> int | None:
+    """Return when a pull request was opened, in seconds since 1970 UTC; None if that is not said."""
+    said = fields.text(payload, "pullrequest", "date_created")
+    if said is not None:
+        return int(said) if said.isascii() and said.isdecimal() and len(said) <= 10 else None
+    said = fields.text(payload, "pull_request", "created_at") or fields.text(payload, "object_attributes", "created_at")
+    try:
+        # GitLab wrote `2024-05-04 11:26:26 UTC` until it changed to ISO 8601.
+        moment = datetime.fromisoformat((said or "").replace(" UTC", "+00:00"))
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
+    except (ValueError, OverflowError):
+        return None
+
+
+PLUGINS = (
+    ForgeEvents,
+    ForgeEventsByProject,
+    ForgeEventsByUser,
+    PullRequests,
+    PullRequestsByTimeToMerge,
+    SecondsToMerge,
+)

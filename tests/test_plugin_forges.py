@@ -1,0 +1,212 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from statscache import testing
+from statscache.message import Message
+from statscache.parsing import parse
+from statscache_plugins.forges import (
+    ForgeEvents,
+    ForgeEventsByProject,
+    ForgeEventsByUser,
+    PullRequests,
+    PullRequestsByTimeToMerge,
+    SecondsToMerge,
+)
+
+PREFIX = "io.pagure.prod.pagure."
+
+
+def event(name: str, body: dict[str, Any] | None = None, number: int = 0) -> Message:
+    """Return a message of Pagure, a second later for each number."""
+    return testing.message(PREFIX + name, body, timestamp=testing.NOON + number)
+
+
+def closed(seconds: Any = 0, number: int = 0, **more: Any) -> Message:
+    """Return the message of a pull request that was closed so many seconds after it was opened."""
+    opened = str(testing.NOON + number - seconds) if isinstance(seconds, int) else seconds
+    request = {"id": number, "date_created": opened, "status": "Closed"}
+    return event("pull-request.closed", {"merged": True, "pullrequest": request, **more}, number)
+
+
+def totals(documents: dict[str, Any], dimension: str) -> dict[str, int]:
+    """Return the total of each row of `latest`."""
+    return {row[dimension]: row["total"] for row in documents["latest.json"]["rows"]}
+
+
+@pytest.fixture(scope="module")
+def real(messages_path: Path) -> list[Message]:
+    """The real messages of Pagure, each once."""
+    messages = {message.id: message for message in map(parse, messages_path.read_bytes().splitlines())}
+    return [message for message in messages.values() if message.category == "pagure"]
+
+
+def test_events_count_by_kind(real: list[Message]) -> None:
+    """Each real message counts once, under what its topic says."""
+    kinds = totals(testing.run(ForgeEvents, real), "event")
+    assert sum(kinds.values()) == len(real) > 35
+    assert kinds["pull-request.comment.added"] == 7
+    assert kinds["git.receive"] == 4
+
+
+def test_real_events_count_for_their_project(real: list[Message]) -> None:
+    """Issues, commits, pull requests and forks tell their project, each in a place of its own; one of them does not."""
+    projects = totals(testing.run(ForgeEventsByProject, real), "project")
+    assert {"pagure", "pungi", "mdapi", "fedora-hubs", "fedora-websites", "foo", "test"} <= projects.keys()
+    assert sum(projects.values()) == len(real) - 1
+
+
+@pytest.mark.parametrize(
+    ("project", "expected"),
+    [
+        ({"fullname": "rpms/bash", "name": "bash"}, "rpms/bash"),
+        ({"name": "pagure"}, "pagure"),
+        ({"fullname": "forks/ralph/rpms/bash", "parent": {"fullname": "rpms/bash"}}, "rpms/bash"),
+        ({"fullname": "forks/ralph/rpms/bash", "parent": None}, "rpms/bash"),
+        ({"fullname": "forks/ralph/pagure"}, "pagure"),
+        ({"fullname": 5, "name": None}, None),
+        ("pagure", None),
+    ],
+)
+def test_a_fork_counts_for_what_was_forked(project: Any, expected: str | None) -> None:
+    """A fork's own name would name its owner; it counts for its parent, also where that is not told."""
+    documents = testing.run(ForgeEventsByProject, [event("project.edit", {"project": project})])
+    assert totals(documents, "project") == ({expected: 1} if expected else {})
+
+
+def test_events_count_for_the_person_who_acted() -> None:
+    """Bots and the authors of what somebody else did are left out."""
+    request = {"pullrequest": {"user": {"name": "toshio"}}}
+    messages = [
+        event("pull-request.new", {"agent": "ralph", **request}),
+        event("pull-request.closed", {"agent": "ralph", **request}, 1),
+        event("pull-request.flag.added", {"agent": "packagerbot", **request}, 2),
+    ]
+    documents = testing.run(ForgeEventsByUser, messages)
+    assert totals(documents, "user") == {"ralph": 2}
+    parts = documents["by/ralph.json"]["parts"]
+    assert [(part["forge"], part["total"]) for part in parts] == [("pagure", 2)]
+
+
+def test_pull_requests_are_opened_merged_or_closed() -> None:
+    """Where `merged` is missing, the request's status tells."""
+    status = {"status": "Merged"}
+    messages = [
+        event("pull-request.new"),
+        closed(number=1),
+        closed(number=2, merged=False),
+        closed(number=3, merged=None),
+        closed(number=4, merged=None, pullrequest=status),
+        event("pull-request.comment.added"),
+    ]
+    assert totals(testing.run(PullRequests, messages), "outcome") == {"opened": 1, "merged": 2, "closed": 2}
+
+
+def test_the_time_to_merge_is_within_the_shortest_span() -> None:
+    """The ends of the spans belong to them; what was closed without is not counted."""
+    hour, day = 3600, 86400
+    spans = [0, hour, hour + 1, day, 7 * day, 7 * day + 1, 30 * day, 30 * day + 1]
+    messages = [closed(seconds, number) for number, seconds in enumerate(spans)]
+    messages.append(closed(5, 50, merged=False))
+    found = totals(testing.run(PullRequestsByTimeToMerge, messages), "within")
+    assert found == {"1 hour": 2, "1 day": 2, "7 days": 1, "30 days": 2, "longer": 1}
+    assert testing.run(SecondsToMerge, messages)["latest.json"]["rows"][0]["total"] == sum(spans)
+
+
+@pytest.mark.parametrize("opened", ["", "yesterday", "-5", "1" * 11, "\N{ARABIC-INDIC DIGIT FIVE}", None, 1.5, -1])
+def test_a_merge_without_a_time_of_opening_has_no_duration(opened: Any) -> None:
+    """What is no time, or lies after the merge, adds nothing to the sum nor to its divisor."""
+    for plugin in (PullRequestsByTimeToMerge, SecondsToMerge):
+        assert testing.run(plugin, [closed(opened)])["latest.json"]["rows"] == []
+
+
+DAY = 86400
+
+
+def hook(name: str, payload: dict[str, Any], number: int = 0, agent: str | None = "ann") -> Message:
+    """Return what a webhook sent, as it is forwarded."""
+    body = {"agent": agent, "body": payload, "headers": {}}
+    return testing.message(f"org.fedoraproject.prod.{name}", body, timestamp=testing.NOON + number)
+
+
+def requests() -> list[Message]:
+    """Return a request that is opened and merged two days later on each forge, and one that is closed on most."""
+    repository = {"full_name": "rpms/bash"}
+    opened = "2015-08-06T12:00:00Z"
+    merged = {"merged": True, "created_at": opened}
+    project = {"path_with_namespace": "rpms/bash"}
+    messages = [event("pull-request.new", {"agent": "ann"}), closed(2 * DAY, agent="ann")]
+    for number, forge in enumerate(("forgejo", "github")):
+        actions: list[tuple[str, dict[str, Any]]] = [
+            ("opened", {}),
+            ("synchronized", {}),
+            ("closed", merged),
+            ("closed", {"merged": False}),
+        ]
+        messages += [
+            hook(f"{forge}.pull_request", {"action": action, "pull_request": request, "repository": repository}, number)
+            for action, request in actions
+        ]
+    for action in ("open", "update", "merge", "close"):
+        about = {"action": action, "created_at": "2015-08-06 12:00:00 UTC"}
+        messages.append(hook("gitlab.merge_request", {"object_attributes": about, "project": project}))
+    old = {
+        "fas_usernames": {"hub": "ann"},
+        "sender": {"login": "hub"},
+        "repository": repository,
+        "pull_request": merged,
+    }
+    messages.append(testing.message("org.fedoraproject.prod.github.pull_request.closed", old, timestamp=testing.NOON))
+    return [
+        testing.message(f"a.b.prod.{m.name}", m.body, timestamp=m.timestamp, id=str(n)) for n, m in enumerate(messages)
+    ]
+
+
+def test_pull_requests_go_on_across_a_move() -> None:
+    """Opened, merged and closed ones of each forge, whatever its webhook calls them; the headline is what is merged."""
+    rows = testing.run(PullRequests, requests())["latest.json"]["rows"]
+    assert {(row["forge"], row["outcome"]): row["total"] for row in rows} == {
+        ("forgejo", "closed"): 1,
+        ("forgejo", "merged"): 1,
+        ("forgejo", "opened"): 1,
+        ("github", "closed"): 1,
+        ("github", "merged"): 2,
+        ("github", "opened"): 1,
+        ("gitlab", "closed"): 1,
+        ("gitlab", "merged"): 1,
+        ("gitlab", "opened"): 1,
+        ("pagure", "merged"): 1,
+        ("pagure", "opened"): 1,
+    }
+
+
+def test_the_time_to_merge_is_that_of_each_forge() -> None:
+    """What a webhook says of the request tells when it was opened, in ISO 8601 or as GitLab wrote it."""
+    rows = testing.run(SecondsToMerge, requests())["latest.json"]["rows"]
+    assert {row["forge"]: row["total"] // DAY for row in rows} == {"forgejo": 2, "github": 4, "gitlab": 2, "pagure": 2}
+    rows = testing.run(PullRequestsByTimeToMerge, requests())["latest.json"]["rows"]
+    assert {row["within"] for row in rows} == {"7 days"}
+
+
+def test_activity_goes_on_across_a_move() -> None:
+    """People and projects count on every forge; the kind of event has what the body says was done."""
+    documents = testing.run(ForgeEventsByUser, requests())
+    assert totals(documents, "user") == {"ann": 15}
+    parts = {part["forge"]: part["total"] for part in documents["by/ann.json"]["parts"]}
+    assert parts == {"forgejo": 4, "github": 5, "gitlab": 4, "pagure": 2}
+    rows = testing.run(ForgeEventsByProject, requests())["latest.json"]["rows"]
+    assert {(row["forge"], row["project"]): row["total"] for row in rows} == {
+        ("forgejo", "rpms/bash"): 4,
+        ("github", "rpms/bash"): 5,
+        ("gitlab", "rpms/bash"): 4,
+    }
+    kinds = totals(testing.run(ForgeEvents, requests()), "event")
+    assert {"pull_request.synchronized", "merge_request.merge", "pull-request.new"} <= kinds.keys()
+
+
+def test_an_action_that_is_no_word_is_left_out() -> None:
+    """What a sender writes there does not become a key."""
+    for action in ("x" * 41, "no word", "", 5, None):
+        kinds = totals(testing.run(ForgeEvents, [hook("forgejo.issues", {"action": action})]), "event")
+        assert kinds == {"issues": 1}
