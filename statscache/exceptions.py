@@ -87,3 +87,7 @@ class NameRefused(StatscacheError, ValueError):
 
 class DemoError(StatscacheError, RuntimeError):
     """The demo cannot be run here, or its service failed; the text says why."""
+
+
+class HangError(StatscacheError):
+    """A plugin did not return when it was shown a message, which it is not shown again."""

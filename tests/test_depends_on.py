@@ -15,6 +15,7 @@ from statscache.ingest.observe import observe_newest
 from statscache.kinds.keys import digest
 from statscache.parsing import parse
 from statscache.plugins import Counter, Distinct, Latest, Message, Plugin
+from statscache.plugins.watch import Watch
 from statscache.store import Database, quarantine, records
 from statscache.timeline import DAY
 
@@ -257,7 +258,7 @@ def test_failures_in_a_row_end_with_the_newest_message(raises_on_newest: bool, i
     plugin = Half()
     sent = [parse(line(f"h{number}", NOON + number, body={"amount": 1})) for number in range(10)]
     times = np.array([message.timestamp for message in sent])
-    observed = observe_newest(plugin, 100, np.arange(10), times, [message.record() for message in sent])
+    observed = observe_newest(plugin, 100, np.arange(10), times, [message.record() for message in sent], Watch())
     assert observed.trailing_failures == in_a_row
     assert [index for index, _ in observed.failures] == [*range(5 * raises_on_newest, 5 * raises_on_newest + 5)]
 

@@ -5,7 +5,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -16,13 +17,14 @@ from statscache.derivation.table import TABLE
 from statscache.derivation.values import without_addresses
 from statscache.ingest.columns import shown
 from statscache.kinds import dimensions
+from statscache.kinds.counter import CounterKind
 from statscache.kinds.dimensions import OTHER
 from statscache.message import Message
 from statscache.parsing import parse
 from statscache.plugins import Counter, Distinct, Latest, Plugin
 from statscache.plugins.registry import Registry
 from statscache.render import own
-from statscache.store import quarantine
+from statscache.store import positions, quarantine
 from statscache.timeline import DAY
 from statscache_plugins.activity import RecentActivity
 from statscache_plugins.contributors import Contributors
@@ -212,6 +214,74 @@ def test_an_entry_of_the_activity_wall_is_shortened(tmp_path: Path) -> None:
     assert rows[0]["topic"].endswith("\u2026")
     assert not failures(site)
     site.close()
+
+
+# Suspension.
+
+
+class Slow(Colours):
+    """Takes its time, with some messages or with all."""
+
+    name = "slow"
+    always: ClassVar[bool] = False
+
+    def observe(self, message: Message) -> list[Any]:
+        """Wait a while for messages that say so."""
+        if self.always or message.body.get("slow"):
+            time.sleep(0.02)
+        return super().observe(message)
+
+
+@pytest.mark.parametrize("always", [False, True])
+def test_slow_messages_suspend_only_a_plugin_that_is_slow_with_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, always: bool
+) -> None:
+    """One that is quick with what it counted before goes on."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Slow,))
+    monkeypatch.setattr(site.ingest, "_budget", 0.1)
+    site.feed([painted("quick", "red")])
+    monkeypatch.setattr(Slow, "always", always)
+    site.feed(line(f"m{n}", NOON + n, body={"colours": [["red", 1]], "slow": True}) for n in range(10))
+    with site.database.reading() as connection:
+        suspended = positions.load(connection)["slow"].suspended
+    assert (suspended is not None) == always
+    monkeypatch.setattr(site.ingest, "_budget", 30.0)
+    if always:
+        site.ingest.resume("slow")
+        site.catch_up()
+    assert [row[2] for row in site.state()["slow"] if row[0] == "key"] == [11]
+    site.close()
+
+
+def test_a_plugin_of_which_all_is_refused_is_suspended(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not tried message by message for ever, and folds all of it when it is fixed."""
+    site = Site(database_url, tmp_path / "site", (Colours, VolumeByCategory))
+    merges = Mock(side_effect=ValueError("no room"))
+    with monkeypatch.context() as patch:
+        patch.setattr("statscache.kinds.counter.CounterKind.merge", only_of("colours", merges))
+        site.feed(painted(f"m{n}", "red", at=NOON + n) for n in range(3_000))
+        assert merges.call_count < 4_000
+        for part in range(3):
+            site.feed(painted(f"{part}-{n}", "red", at=NOON + n) for n in range(400))
+    with site.database.reading() as connection:
+        assert "refused" in str(positions.load(connection)["colours"].suspended)
+    assert not failures(site)
+    site.ingest.resume("colours")
+    site.catch_up()
+    assert [row[2] for row in site.state()["colours"] if row[0] == "key"] == [4_200]
+    site.close()
+
+
+def only_of(name: str, instead: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a merge that is another one for one plugin."""
+    merge = CounterKind.merge
+
+    def chosen(kind: CounterKind, state: Any, new: Any) -> Any:
+        return instead() if kind.plugin.name == name else merge(kind, state, new)
+
+    return chosen
 
 
 # Time.

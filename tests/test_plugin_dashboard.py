@@ -353,7 +353,7 @@ def test_hostile_text_does_not_break_the_bound() -> None:
 def test_a_compose_with_too_many_steps_costs_its_own_place_alone() -> None:
     """What would fill the whole document is left out, and everything else is there."""
     steps = [
-        sent("pungi.compose.phase.start", NOON + number, compose_id=RUN.format(0), phase_name=f"{number:0400}")
+        sent("pungi.compose.phase.start", NOON + number, compose_id=RUN.format(0), phase_name=f"{number:0200}")
         for number in range(100)
     ]
     data, document = published([*steps, old("start", NOON), sent("bodhi.compose.composing", repo="f45-updates")])

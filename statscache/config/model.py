@@ -77,7 +77,8 @@ class PluginsSection(Section):
 
     enabled: tuple[str, ...] = Field(("*",), description="Patterns of the names of active plugins.")
     time_budget: Annotated[float, Field(gt=0)] = Field(
-        30.0, description="Seconds that a plugin may take for one batch before it is suspended."
+        30.0,
+        description="Seconds that a plugin may take for a batch of up to 32 MiB, and for each 32 MiB of a larger one.",
     )
     hang_timeout: Annotated[float, Field(gt=0)] = Field(
         120.0, description="Seconds after which a plugin that does not return ends the process."

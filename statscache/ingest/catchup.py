@@ -86,10 +86,10 @@ def look(plugin: Plugin, chunk: Chunk, watch: Watch) -> PluginResult:
     """Return what a plugin makes of a chunk; it needs no database, so any process can do it."""
     with watch.observing():
         watch.note(plugin, f"{counted(len(chunk.records), 'message')} from position {chunk.after + 1} of the journal")
-        observed, times = observe_records(plugin, chunk.records)
+        observed, times = observe_records(plugin, chunk.records, watch)
         counts = times >= (chunk.complete_from or 0)
         watch.note(plugin, f"its yields of {counted(observed.messages, 'message')}")
-        return reduce_plugin(plugin, observed, counts, times, chunk.records)
+        return reduce_plugin(plugin, observed, counts, times, chunk.records, watch)
 
 
 @gc_paused()

@@ -22,7 +22,7 @@ from statscache.ingest.reduce import Reduction, reduce
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
-from statscache.store import journal, positions, quarantine, sources, suppression
+from statscache.store import hangs, journal, positions, quarantine, sources, suppression
 from statscache.store.database import Database
 from statscache.store.journal import Head
 from statscache.store.positions import Position
@@ -46,10 +46,12 @@ class WorkerContext:
     Attributes:
         suspended: Names of the plugins that see no messages.
         suppression: The people who were forgotten.
+        avoided: Ids of the messages on which each plugin hung, by its name.
     """
 
     suspended: frozenset[str]
     suppression: Suppression
+    avoided: Mapping[str, frozenset[str]]
 
 
 class Ingest:
@@ -93,12 +95,16 @@ class Ingest:
         """Make the database ready for these plugins: new ones start at the beginning, changed ones are rebuilt."""
         with self.database.reading() as connection:
             self._preparer.suppression = suppression.load(connection)
+            hung = hangs.load(connection)
+        for plugin in self.registry:
+            plugin.avoided = hung.get(plugin.name, frozenset())
         self.plugins.start()
         self._preparer.leave_out(self.plugins.suspended)
 
     def worker_context(self) -> WorkerContext:
         """Return what another process has to know to prepare a delivery as this one would, for now."""
-        return WorkerContext(self.plugins.suspended, self._preparer.suppression)
+        avoided = {plugin.name: plugin.avoided for plugin in self.registry}
+        return WorkerContext(self.plugins.suspended, self._preparer.suppression, avoided)
 
     @gc_paused()
     def take(self, delivery: Delivery, prepared: Batch | None = None) -> Outcome:
@@ -210,6 +216,16 @@ class Ingest:
         if not behind:
             self._maintenance.step()
         return behind
+
+    def avoid(self, name: str, message: str) -> int:
+        """Do not show a plugin the message of this id again, and return on how many it hung so far."""
+        with self.database.writing() as connection:
+            hangs.add(connection, name, message)
+            hung = hangs.load(connection)[name]
+        for plugin in self.registry:
+            if plugin.name == name:
+                plugin.avoided = hung
+        return len(hung)
 
     def suspend(self, name: str, reason: str) -> None:
         """Keep a plugin from folding until it is resumed."""

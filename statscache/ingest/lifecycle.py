@@ -10,7 +10,7 @@ from statscache import canonical
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.settings import plain
-from statscache.store import journal, positions, quarantine
+from statscache.store import hangs, journal, positions, quarantine
 from statscache.store.database import Database
 from statscache.store.positions import Position
 
@@ -133,6 +133,8 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     It counts nothing of days from which the journal has lost messages.
     """
     quarantine.drop_plugin(connection, plugin.name)
+    hangs.drop(connection, plugin.name)
+    plugin.avoided = frozenset()
     row.version = version_of(plugin)
     row.position = row.failures = 0
     row.oldest = row.newest = row.suspended = row.witness = None

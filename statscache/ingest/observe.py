@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from statscache.exceptions import HangError
 from statscache.ingest.columns import Columns, Value, derives, excerpt
 from statscache.kinds.dimensions import MOST
 from statscache.kinds.yields import NOTHING, Yields
 from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry, wants
+from statscache.plugins.watch import Watch
 from statscache.scrubbing import scrub
 from statscache.store.records import Records
 
@@ -76,6 +78,7 @@ class Observer:
     def __init__(self, plugin: Plugin) -> None:
         self.plugin = plugin
         self._observe, self._check, self._suppressed = plugin.observe, plugin.kind.check, plugin.suppressed
+        self._avoided = plugin.avoided
         self._items: list[Any] = []
         self._ids: list[str] = []
         self._messages = array("q")
@@ -93,6 +96,8 @@ class Observer:
         started = time.perf_counter()
         # A plugin is foreign code: whatever it raises sets this one message aside.
         try:
+            if self._avoided and message.id in self._avoided:
+                raise HangError("it did not return when it was shown this message")
             shown = scrub(message, self._suppressed) if self._suppressed else message
             for item in self._observe(shown) or ():
                 items.append(self._check(item))
@@ -181,13 +186,14 @@ def _remember(answers: Answers, value: Value, items: Sequence[Any]) -> None:
 
 
 def observe_records(
-    plugin: Plugin, records: Sequence[bytes], skipped: Collection[int] = ()
+    plugin: Plugin, records: Sequence[bytes], watch: Watch, skipped: Collection[int] = ()
 ) -> tuple[Observed, np.ndarray]:
     """Let a plugin observe messages of the journal, and return what it made of them with all their timestamps.
 
     Args:
         plugin: The plugin.
         records: The messages.
+        watch: Is told which message the plugin looks at.
         skipped: Indices of those that it must not see.
     """
     interested = Registry([plugin]).interested
@@ -210,6 +216,7 @@ def observe_records(
             columns.extend([message.timestamp for message in shown], [message.topic for message in shown], derived)
         elif plugin.kind.newest is None:
             for index, message in wanted:
+                watch.begin(plugin, message)
                 observer.look(index, message)
     at = np.array(indices, np.int64)
     if plugin.kind.newest is not None:
@@ -224,7 +231,12 @@ def observe_records(
 
 
 def observe_newest(
-    plugin: Plugin, most: int, candidates: np.ndarray, times: np.ndarray, records: Sequence[bytes] | Records
+    plugin: Plugin,
+    most: int,
+    candidates: np.ndarray,
+    times: np.ndarray,
+    records: Sequence[bytes] | Records,
+    watch: Watch,
 ) -> Observed:
     """Let a plugin observe the newest messages, until it has yielded as much as can matter.
 
@@ -234,6 +246,7 @@ def observe_newest(
         candidates: Indices of the messages that count.
         times: Timestamps of all messages of the batch.
         records: Records of the same.
+        watch: Is told which message the plugin looks at.
     """
     observer = Observer(plugin)
     last = 0
@@ -245,7 +258,9 @@ def observe_newest(
             break
         last = times[index]
         looked.append(index)
-        observer.look(index, Message.from_record(record))
+        message = Message.from_record(record)
+        watch.begin(plugin, message)
+        observer.look(index, message)
     observed = observer.observed()
     observed.failures.sort()
     # The newest message was looked at first.

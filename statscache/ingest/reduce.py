@@ -96,12 +96,17 @@ def reduce(
                 watch.note(plugin, f"its yields of {counted(observed.messages, 'message')}")
                 since = complete_from.get(plugin.name)
                 counts = new if since is None else new & (batch.times >= since)
-                results[plugin.name] = reduce_plugin(plugin, observed, counts, batch.times, batch.records)
+                results[plugin.name] = reduce_plugin(plugin, observed, counts, batch.times, batch.records, watch)
     return Reduction(new, conflicts, results)
 
 
 def reduce_plugin(
-    plugin: Plugin, observed: Observed, counts: np.ndarray, times: np.ndarray, records: Sequence[bytes] | Records
+    plugin: Plugin,
+    observed: Observed,
+    counts: np.ndarray,
+    times: np.ndarray,
+    records: Sequence[bytes] | Records,
+    watch: Watch,
 ) -> PluginResult:
     """Return what a plugin made of the messages that count.
 
@@ -111,11 +116,13 @@ def reduce_plugin(
         counts: True for each message that counts.
         times: Timestamps of the messages.
         records: Records of the messages.
+        watch: Is told what the plugin is doing.
     """
     if observed.candidates is not None:
         assert plugin.kind.newest is not None
         candidates = observed.candidates[counts[observed.candidates]]
-        observed = observe_newest(plugin, plugin.kind.newest, candidates, times, records)
+        observed = observe_newest(plugin, plugin.kind.newest, candidates, times, records, watch)
+        watch.note(plugin, f"its yields of {counted(observed.messages, 'message')}")
     yields = observed.yields.of(counts)
     reduced = error = None
     # A kind may be foreign code too.

@@ -241,8 +241,10 @@ def _end_with_parent() -> None:
 
 @gc_paused()
 def _prepare(order: Order, context: WorkerContext, delivery: Delivery) -> Batch:
-    _, preparer, watchdog = _load(order)
+    registry, preparer, watchdog = _load(order)
     preparer.leave_out(context.suspended)
+    for plugin in registry:
+        plugin.avoided = context.avoided[plugin.name]
     preparer.suppression = context.suppression
     try:
         return preparer.prepare(delivery)

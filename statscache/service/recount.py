@@ -127,8 +127,9 @@ def _fold(
                 skipped = {index for index, (position, _) in enumerate(chunk) if position in set_aside}
                 about = f"a recount of {counted(len(chunk), 'message')} from position {chunk[0][0]}"
                 with watch.working(plugin, about):
-                    observed, times = observe_records(plugin, records, skipped)
-                    result = reduce_plugin(plugin, observed, times >= (complete_from or 0), times, records)
+                    observed, times = observe_records(plugin, records, watch, skipped)
+                    counts = times >= (complete_from or 0)
+                    result = reduce_plugin(plugin, observed, counts, times, records, watch)
                     fold(
                         connection,
                         plugin,

@@ -1,4 +1,7 @@
-"""A plugin that does not return ends the process, and is suspended when the process comes back.
+"""A plugin that does not return ends the process.
+
+When the process comes back, the message that the plugin was looking at is set aside for it. A plugin that was at work
+on something else, or that hung on several messages, is suspended.
 
 The timer is `faulthandler`'s: a thread of C that needs no interpreter lock, so that even a regular expression that runs
 wild is caught. It writes the traceback behind a note, kept up to date through a memory map, of the plugin that was at
@@ -29,6 +32,11 @@ from statscache.plugins.watch import Watch
 
 _SIZE = 4096
 """Bytes of the note, before the traceback."""
+
+MAX_HANGS = 3
+"""Messages on which a plugin may hang before it is suspended."""
+
+_MESSAGE = "message "
 
 _log = logging.getLogger(__name__)
 
@@ -80,7 +88,7 @@ class Watchdog(Watch):
         self._map: mmap.mmap | None = None
 
     def report(self, ingest: Ingest) -> None:
-        """Suspend the plugins at which processes before this one were ended."""
+        """Set aside for a plugin the message at which it hung, or suspend it, for each process that ended so."""
         last = self._note.with_name(f"{self._note.name}.last")
         for path in sorted(self._note.parent.glob(f"{self._note.name}.*")):
             if path == last or (left := _left(path)) is None:
@@ -90,8 +98,12 @@ class Watchdog(Watch):
                 path.unlink(missing_ok=True)
                 continue
             reason = f"it did not return within {self._timeout:g} s, at work on {what}; see {last}"
-            _log.error("plugin %s is suspended: %s", name, reason)
-            ingest.suspend(name, reason)
+            hung = ingest.avoid(name, what.removeprefix(_MESSAGE)) if what.startswith(_MESSAGE) else MAX_HANGS
+            if hung < MAX_HANGS:
+                _log.error("plugin %s hung: %s; it is not shown that message again", name, reason)
+            else:
+                _log.error("plugin %s is suspended: %s", name, reason)
+                ingest.suspend(name, reason)
             path.replace(last)
 
     @contextmanager
@@ -103,7 +115,7 @@ class Watchdog(Watch):
 
     def begin(self, plugin: Plugin, message: Message) -> None:
         assert self._map is not None
-        note = f"{plugin.name}\nmessage {message.id}\0".encode()
+        note = f"{plugin.name}\n{_MESSAGE}{message.id}\0".encode()
         self._map[: len(note)] = note
 
     def note(self, plugin: Plugin, what: str) -> None:

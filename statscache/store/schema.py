@@ -79,6 +79,12 @@ held = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+hang = Table(
+    "hang",
+    metadata,
+    Column("plugin", CodePoints, primary_key=True),
+    Column("message", CodePoints, primary_key=True),
+)
 quarantine = Table(
     "quarantine",
     metadata,

@@ -269,6 +269,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest"),
     )
     op.create_table(
+        "hang",
+        sa.Column("plugin", CODE_POINTS, nullable=False),
+        sa.Column("message", CODE_POINTS, nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "message"),
+    )
+    op.create_table(
         "target",
         sa.Column("name", CODE_POINTS, nullable=False),
         sa.Column("generation", sa.BigInteger(), nullable=True),
