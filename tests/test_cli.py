@@ -389,7 +389,7 @@ def test_a_killed_backfill_carries_on_and_counts_everything_once(tmp_path: Path)
     """Killed in its second transaction, the next run reads only the rest, and the sums are right."""
     home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", BRAKE)))
     archive = home.directory / "archive"
-    archive.write_bytes(b"".join(line(f"{number:x}", NOON + number) + b"\n" for number in range(40_000)))
+    archive.write_bytes(b"".join(line(f"{number:x}", NOON + number) + b"\n" for number in range(60_000)))
     brake = home.directory / "brake"
     brake.touch()
     with home.start("backfill", "archive") as first:
@@ -397,8 +397,8 @@ def test_a_killed_backfill_carries_on_and_counts_everything_once(tmp_path: Path)
         first.end(signal.SIGKILL)
     brake.unlink()
     done = home.json("backfill", "archive")
-    assert done["read"] == 40_000 - BATCH
-    assert home.json("status")["journal"]["messages"] == 40_000
+    assert done["read"] == 60_000 - BATCH
+    assert home.json("status")["journal"]["messages"] == 60_000
     home.run("verify", "--journal")
 
 
