@@ -65,7 +65,8 @@ class PluginRenderer:
         self._coverage_changed = coverage_before != coverage
         everything = force or before != of_all
         self._due = due.find(connection, plugin, row, end.through, slow=slow, everything=everything)
-        self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint, since=self._known.since)
+        since = self._known.since
+        self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint, since=since, coverage=coverage)
 
     def _fingerprint(self) -> str:
         """Return what documents depend on besides the state: version, what concerns all of them, and coverage."""

@@ -94,9 +94,10 @@ class Renderer:
             pace = slow or catches_up
             rendered = self._plugin(connection, plugin, row, end, gaps, complete, keep, slow=pace, force=force)
             plugins.append(rendered)
-            other = rendered.page_due or (slow and before.shown.get(plugin.name) != rendered.state)
+            shows = f"{rendered.state} {rendered.coverage}"
+            other = rendered.page_due or (slow and before.shown.get(plugin.name) != shows)
             if rendered.view is not None and (all_pages or other):
-                shown[plugin.name] = rendered.state
+                shown[plugin.name] = shows
                 made = self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
                 # A plot whose series has expired is drawn no longer, and must not stay behind.
                 there = published.entries(connection, layout.plugin_root(plugin.name), None, "site") if made else {}

@@ -57,6 +57,7 @@ class Rendered:
         paces: The paces whose documents are up to date now.
         rendered_with: What the documents depended on besides the state.
         since: Start of the first day for which the numbers are complete; None if nothing was counted.
+        coverage: Digest of what is known of its time: pages show gaps.
         reason: Why it is not `ok`; empty if it is.
         changed: Entries of the documents that were rendered, by path; documents of keys are left out.
         keys: Entries of the documents of keys that were rendered.
@@ -73,6 +74,7 @@ class Rendered:
     paces: frozenset[Pace] = frozenset()
     rendered_with: str = ""
     since: int | None = None
+    coverage: str = ""
     reason: str = ""
     changed: dict[str, Entry] = field(default_factory=dict)
     keys: EntryFile = field(default_factory=EntryFile)
@@ -90,7 +92,7 @@ class Before:
     Attributes:
         pages: Fingerprint of its pages; None if there are none, or not all of them could be rendered.
         states: The state of each plugin.
-        shown: The state that the page of each plugin shows: that of when it was rendered.
+        shown: State and coverage that the page of each plugin shows: those of when it was rendered.
     """
 
     pages: str | None = None
@@ -108,7 +110,7 @@ class Rendering:
         gone: Rows of plugins that are installed no longer, and whose documents are to be removed.
         lost: Names of plugins that are missing while another fails to load: it may be theirs, so they stay, failed.
         pages: Entries of the pages, plots and assets that were rendered, by path.
-        shown: The state that the page of each plugin shows.
+        shown: State and coverage that the page of each plugin shows.
         whole: Whether every page that was due could be rendered.
     """
 
