@@ -168,10 +168,14 @@ def compare(site: Site, count: dict[str, Count]) -> None:
             index = json.loads(files[f"{directory}/index.json"])
             assert [period["period"] for period in index["periods"]] == sorted(series)
             for label, rows in series.items():
-                assert json.loads(files[f"{directory}/{label}.json"])["rows"] == rows
+                document = json.loads(files[f"{directory}/{label}.json"])
+                assert document["rows"] == rows
                 head, *cells = read_csv(files[f"{directory}/{label}.csv"])
                 assert head == ["timestamp", *cls.dimensions, "value"]
-                assert cells == [[cell(value) for value in row] for row in rows]
+                assert [row for row in cells if row[-1]] == [[cell(value) for value in row] for row in rows]
+                # What is not known has a row without a value.
+                unknown = [int(row[0]) for row in cells if not row[-1]]
+                assert all(any(start <= time < end for start, end in document["gaps"]) for time in unknown)
     assert {path.split("/")[2] for path in files if path.startswith("v1/plugins/")} == {cls.name for cls in PLUGINS}
 
 
