@@ -40,7 +40,7 @@ SNAPSHOT = Snapshot(
     origin=7,
     size=0,
     announced=False,
-    summary={"plugins": [], "changes": {}},
+    summary={"plugins": [], "changes": {}, "slow_through": 1},
 )
 
 

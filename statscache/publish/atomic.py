@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -34,27 +34,24 @@ def draft(data: bytes, temporary: Path) -> Path:
     return unfinished
 
 
-def put(drafts: Mapping[Path, Path], root: Path) -> None:
+def put(drafts: dict[Path, Path], root: Path) -> None:
     """Put drafts in place of files, when their bytes are on the disk: else the loss of power can leave less of them.
 
     Args:
-        drafts: By the path of the file, the draft, on the same file system; in order.
+        drafts: By the path of the file, the draft, on the same file system; in order. Those that were put are taken
+            out, so that the same call can be tried again where it failed.
         root: Below which directories are made where they are missing.
     """
     sync_all([*drafts.values()])
-    for path, unfinished in drafts.items():
+    for path, unfinished in [*drafts.items()]:
         replace(path, unfinished, root)
+        del drafts[path]
 
 
 def replace(path: Path, unfinished: Path, root: Path) -> None:
-    """Put a draft in place of a file; one that was put already stays."""
+    """Put a draft in place of a file."""
     make_directory(path.parent, root)
-    try:
-        unfinished.replace(path)
-    except FileNotFoundError:
-        # The barrier is tried again where it failed.
-        if not path.exists():
-            raise
+    unfinished.replace(path)
 
 
 def link(source: Path, path: Path, temporary: Path) -> bool:

@@ -103,7 +103,6 @@ class DirectoryTarget(Target):
 
     def _put(self) -> None:
         atomic.put(self._drafts, self._root)
-        self._drafts.clear()
 
     def close(self) -> None:
         """Remove what was left unfinished, by this publisher or by one that was killed."""
