@@ -32,7 +32,7 @@ class ForgeEvents(Counter):
     title = "Forges"
     definition = (
         "One is counted for each message of a forge, under the forge and under what its topic says, such as"
-        " `pull-request.new`; what a webhook's body says was done stands behind it, such as `pull_request.opened`."
+        " `pull-request.new`; for a webhook, followed by the action that its body names, such as `pull_request.opened`."
     )
     unit = "events"
     dimensions = ("forge", "event")

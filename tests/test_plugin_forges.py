@@ -76,7 +76,7 @@ def test_a_fork_counts_for_what_was_forked(project: Any, expected: str | None) -
 
 
 def test_events_count_for_the_person_who_acted() -> None:
-    """Bots and the authors of what somebody else did are left out."""
+    """Bots do not count, nor does an author when somebody else acted."""
     request = {"pullrequest": {"user": {"name": "toshio"}}}
     messages = [
         event("pull-request.new", {"agent": "ralph", **request}),

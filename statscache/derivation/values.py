@@ -1,7 +1,7 @@
 """Reading people, packages and URLs out of bodies that may hold anything anywhere.
 
 Nothing here raises: what is missing, or of another type than its sender promised, is simply not found. The work is
-linear in the length of what is read, whatever stands there.
+linear in the length of the text, whatever the text is.
 """
 
 import re

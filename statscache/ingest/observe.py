@@ -115,7 +115,7 @@ class Observer:
         observed.seconds += time.perf_counter() - started
 
     def _bound(self, before: int) -> None:
-        """Keep what counts of the yields of one message, which stand behind so many others."""
+        """Cut the yields of one message, the last that was looked at, to those that count."""
         self._items[before:] = self.plugin.kind.bounded(self._items[before:])
         for column in (self._ids, self._messages, self._times):
             del column[len(self._items) :]

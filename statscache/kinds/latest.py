@@ -64,8 +64,8 @@ def check_fields(name: Key, value: Any, taken: set[str]) -> bytes:
 def _shortened(value: dict[str, Any]) -> dict[str, Any]:
     """Return fields of at most `_LARGEST_VALUE` bytes, if possible, from the largest one on.
 
-    A text is cut, and marked by an ellipsis. What is no whole text any more is worth nothing: an address of the web, a
-    list or an object becomes null.
+    A text is cut, and ends with an ellipsis. An address of the web, a list or an object would be useless if it were
+    cut, and becomes null.
     """
     sizes = {field: len(canonical.identity(content)) for field, content in value.items()}
     excess = sum(sizes.values()) + sum(len(canonical.identity(field)) + 2 for field in value) + 1 - _LARGEST_VALUE

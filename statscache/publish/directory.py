@@ -78,7 +78,7 @@ class DirectoryTarget(Target):
                 # Nobody reads an object before the next barrier.
                 unfinished.replace(path)
             else:
-                # All else takes the place of what readers have now, once its bytes are on the disk: many at a time.
+                # Any other file replaces what readers have now, once its bytes are on the disk: many at a time.
                 self._drafts[path] = unfinished
                 if len(self._drafts) >= _DRAFTS:
                     self._put()

@@ -25,14 +25,14 @@ MOST_ROWS = 100
 
 _STATES = {
     "stale": "Stale. Its last good output is shown, because its newest was held back or could not be made.",
-    "rebuilding": "Rebuilding. It is counting history anew; its previous output, if any, is shown until that is done.",
+    "rebuilding": "Rebuilding. It is counting history again; its previous output, if any, is shown until that is done.",
     "failed": "Failed. The plugin was suspended after errors; its last good output is shown.",
 }
 _RESOLUTIONS = {"1m": "by minute", "1h": "by hour", "1d": "by day", "1w": "by week", "1mo": "by month"}
 
 
 class _Compiled(BytecodeCache):
-    """Keeps compiled templates in memory, for pages that a process prepares anew; jinja2 sees what is stale."""
+    """Keeps compiled templates in memory, for pages that a process prepares again; jinja2 sees what is stale."""
 
     def __init__(self) -> None:
         self._kept: dict[str, bytes] = {}

@@ -57,7 +57,7 @@ class Rendered:
         paces: The paces whose documents are up to date now.
         rendered_with: What the documents depended on besides the state.
         since: Start of the first day for which the numbers are complete; None if nothing was counted.
-        coverage: Digest of what is known of its time: pages show gaps.
+        coverage: Digest of the gaps and the beginning of its data, which pages show.
         reason: Why it is not `ok`; empty if it is.
         changed: Entries of the documents that were rendered, by path; documents of keys are left out.
         keys: Entries of the documents of keys that were rendered.

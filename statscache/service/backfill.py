@@ -18,7 +18,6 @@ BATCH = 48_000
 BATCH_BYTES = 48 * 1024 * 1024
 """Bytes of lines at which a transaction ends."""
 
-
 PREFIX = "archive:"
 """How the names of sources begin that are archives; they stay private, for they tell paths."""
 

@@ -22,7 +22,7 @@ class Traces:
     def __init__(self, name: str) -> None:
         written = {way.lower() for each in spellings(forms(name)) for way in _ways(each)}
         self._written = tuple(sorted(written, key=lambda way: (-len(way), way)))
-        # In a path, what is no small letter or digit is its bytes.
+        # In a path, all but small letters and digits is encoded.
         before = r"(?:(?<![\w-])|(?<=_[0-9a-f]{2})|(?<=%[0-9a-f]{2})|(?<=\\[bfnrt]))"
         after = r"(?:(?![\w-])|(?=_[0-9a-f]{2}))"
         self._words = re.compile(f"{before}(?:{'|'.join(map(re.escape, self._written))}){after}")

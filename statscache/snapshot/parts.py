@@ -106,7 +106,7 @@ class Parts:
         return self._split(parts)
 
     def _made(self, place: str, prefix: str) -> _Part | None:
-        """Return a part made of what the table `tree` holds; none of its parts are known."""
+        """Return a part made from the table `tree` alone; its own parts have no rows yet."""
         rows = self._entries(place, prefix)
         return self._of_rows(place, prefix, rows) if len(rows) <= AT_ONCE else self._of_parts(place, prefix)
 
@@ -160,7 +160,7 @@ class Parts:
         return {row.prefix[-1]: _Part(*row[2:]) for row in rows}
 
     def _entries(self, place: str, prefix: str) -> list[tuple[int, str, Entry]]:
-        """Return shard, name and entry of what begins with a prefix, in order of shard; at most one over `AT_ONCE`."""
+        """Return shard, name and entry of all in a part, in order of shard; one more than `AT_ONCE` at most."""
         bits = 4 * (DIGITS - len(prefix))
         first = int(prefix or "0", 16) << bits
         query = (
