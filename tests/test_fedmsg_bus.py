@@ -212,7 +212,7 @@ def test_an_endpoint_that_cannot_be_is_refused(tmp_path: Path, hubs: list[Hub], 
     hubs.append(Hub(tmp_path / "taken", endpoint))
     _, log = hubs[0].process.communicate(timeout=30)
     assert hubs[0].process.returncode == 1
-    assert "SourceError" in log
+    assert "ConfigurationError" in log
     assert advice in log
 
 
@@ -325,7 +325,7 @@ def test_a_hub_without_any_configuration_says_what_to_write(tmp_path: Path, hubs
     hubs.append(Hub(tmp_path / "taken", ""))
     _, log = hubs[0].process.communicate(timeout=30)
     assert hubs[0].process.returncode == 1
-    assert "SourceError" in log
+    assert "ConfigurationError" in log
     assert "fedmsg.d/" in log
 
 

@@ -16,7 +16,7 @@ import zstandard
 from commands import BRAKE, Home, install_plugins, wait_for
 from samples import NOON, line
 from statscache.config import Config, DatabaseSection, SpoolSection
-from statscache.exceptions import SourceError
+from statscache.exceptions import ConfigurationError
 from statscache.service.backfill import BATCH
 from statscache.service.spool import spooling
 from statscache.sources import spool as spools
@@ -276,7 +276,7 @@ def test_a_directory_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     """One that is missing, or is a file, ends the start with a reason."""
     (tmp_path / "file").touch()
     for name in ("missing", "file"):
-        with pytest.raises(SourceError, match=rf"\[sources.spool\] path: .*{name} is no directory"):
+        with pytest.raises(ConfigurationError, match=rf"\[sources.spool\] path: .*{name} is no directory"):
             Spool(tmp_path / name)
 
 
@@ -287,7 +287,7 @@ def test_files_go_nowhere_else(watched: Watched, name: str) -> None:
     elsewhere.mkdir()
     for target, kind in ((elsewhere, "a symbolic link"), ("/nowhere", "a symbolic link"), (None, "no directory")):
         place.touch() if target is None else place.symlink_to(target)
-        with pytest.raises(SourceError, match=rf"spool/{name} is {kind}: put a directory in its place"):
+        with pytest.raises(ConfigurationError, match=rf"spool/{name} is {kind}: put a directory in its place"):
             Spool(watched.path)
         place.unlink()
     Spool(watched.path)

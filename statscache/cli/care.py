@@ -10,6 +10,7 @@ from statscache.cli.context import WANTING, Context, as_json, passed, show_json,
 from statscache.cli.verify import verify
 from statscache.config import check_database, find
 from statscache.plugins import BaseModel, Plugin
+from statscache.service import preflight, reachable
 from statscache.service.health import health
 from statscache.service.installation import load_plugins
 from statscache.store import Database, invariants, quarantine
@@ -120,9 +121,12 @@ def config_group() -> None:
 @config_group.command()
 @passed
 def check(context: Context) -> None:
-    """Check the configuration, with all its errors at once."""
+    """Check the configuration, and all that it names on this machine; servers that do not answer are warnings."""
     config = context.load()
     context.warn(load_plugins(config.plugins, config.privacy))
+    preflight.refuse(preflight.database(config), preflight.sources(config), preflight.targets(config.publish))
+    for warning in reachable.warnings(config):
+        click.echo(f"warning: {warning}", err=True)
     click.echo(f"{find(context.file) or 'the built-in configuration'} is in order")
 
 

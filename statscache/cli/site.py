@@ -14,7 +14,7 @@ from statscache.cli.context import Context, as_json, passed, show_json, show_tab
 from statscache.cli.messages import stop_on_signals, tell
 from statscache.config import DirectoryTarget
 from statscache.publish import Report
-from statscache.service import preview
+from statscache.service import preflight, preview
 from statscache.service.publishing import Publishing
 from statscache.service.watching import Attempts, Watcher
 from statscache.simulator import demo
@@ -45,6 +45,7 @@ def publish(
         raise click.UsageError("--dry-run leaves all as it is: it goes with neither --force nor --resume")
     if every is not None and (force or dry_run or resume):
         raise click.UsageError("--every goes on by itself: --force, --dry-run and --resume are for one publication")
+    preflight.refuse(preflight.database(context.config), preflight.targets(context.config.publish, targets))
     with context.installation() as installation:
         publishing = Publishing(installation, targets)
         if dry_run:

@@ -34,7 +34,7 @@ _SEND = (
     "--files-from=-",
 )
 
-_HOST = re.compile(r"(?P<daemon>rsync://|(\[[^]]*\]|[^:/[])+::)|(\[[^]]*\]|[^:/[])+:")
+HOST = re.compile(r"(?P<daemon>rsync://|(\[[^]]*\]|[^:/[])+::)|(\[[^]]*\]|[^:/[])+:")
 """How a destination begins that is on another host."""
 
 _PARTIAL = 23
@@ -101,7 +101,7 @@ class RsyncTarget(Target):
         self._destination = destination
         self._root = f"{destination.rstrip('/')}/"
         self._options = [f"--timeout={timeout}"]
-        if host := _HOST.match(destination):
+        if host := HOST.match(destination):
             # With a remote shell, rsync would start a daemon through it instead of asking the one that runs.
             self._options += ["--compress", f"--contimeout={timeout}" if host["daemon"] else f"--rsh={rsh}"]
         if password_file is not None:

@@ -58,7 +58,7 @@ class Publishing:
             known = ", ".join(section.name for section in publish.targets)
             raise ConfigurationError(f"no target is named {', '.join(unknown)}; there are: {known}")
         sections = [section for section in publish.targets if not only or section.name in only]
-        self._targets = {section.name: _target(section) for section in sections}
+        self._targets = {section.name: target(section) for section in sections}
         self._publishers = {name: Publisher(target) for name, target in self._targets.items()}
         self._interval = publish.interval
         self._slow_interval = publish.slow_interval
@@ -332,7 +332,8 @@ def _greatest(served: Mapping[str, Served]) -> int:
     return max((seen.generation for seen in served.values()), default=0)
 
 
-def _target(section: AnyTarget) -> Target:
+def target(section: AnyTarget) -> Target:
+    """Return the target of a section of the configuration."""
     if isinstance(section, DirectorySection):
         return DirectoryTarget(section.name, section.path, section.precompress)
     if isinstance(section, RsyncSection):

@@ -10,6 +10,7 @@ from functools import partial
 from statscache.config import Config, FedmsgSection
 from statscache.exceptions import ConfigurationError
 from statscache.publish import Report
+from statscache.service import preflight
 from statscache.service.consume import Consumer
 from statscache.service.heartbeat import Heartbeat, tell_stopping
 from statscache.service.installation import Installation
@@ -37,17 +38,19 @@ def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | No
         heartbeat: Is told of the progress of each live source; None if nothing else runs in this process.
 
     Raises:
-        ConfigurationError: No live source is configured.
-        SourceError: A source cannot be used, or not be connected to.
+        ConfigurationError: No live source is configured, or the configuration cannot be used on this machine.
+        SourceError: A source cannot be connected to.
     """
     sections = config.sources
-    heart = heartbeat or Heartbeat(_required(config))
+    if heartbeat is None:
+        heartbeat = Heartbeat(_required(config))
+        preflight.refuse(preflight.database(config), preflight.sources(config))
     with shown(config), ExitStack() as sources:
         if sections.fedora_messaging is not None:
-            beat = partial(heart.beat, "fedora-messaging")
+            beat = partial(heartbeat.beat, "fedora-messaging")
             sources.enter_context(subscribed(config, sections.fedora_messaging, stopping, beat))
         if sections.spool is not None:
-            sources.enter_context(spooling(config, sections.spool, stopping, partial(heart.beat, "spool")))
+            sources.enter_context(spooling(config, sections.spool, stopping, partial(heartbeat.beat, "spool")))
         if sections.fedmsg is not None or sections.fedora_messaging is not None:
             # Once for all buses: they bring the same messages.
             repair = Repair(config)
@@ -55,7 +58,7 @@ def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | No
             repair.start()
         try:
             if sections.fedmsg is not None:
-                _consume_fedmsg(config, sections.fedmsg, stopping, partial(heart.beat, "fedmsg"))
+                _consume_fedmsg(config, sections.fedmsg, stopping, partial(heartbeat.beat, "fedmsg"))
             # A signal's handler sets the event, and must not find this thread inside it.
             while not stopping.is_set():
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -91,11 +94,12 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
     """Consume and publish until SIGTERM, SIGINT or `stopping`; then flush, and publish what came last.
 
     Raises:
-        ConfigurationError: No live source is configured.
-        SourceError: A source cannot be used, or not be connected to.
+        ConfigurationError: No live source is configured, or the configuration cannot be used on this machine.
+        SourceError: A source cannot be connected to.
         PublishError: The last publication failed, or another publisher was at work for too long.
     """
     heart = Heartbeat([*_required(config), "publish"])
+    preflight.refuse(preflight.database(config), preflight.sources(config), preflight.targets(config.publish))
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
     with closing(Installation(config)) as installation:
         publishing = Publishing(installation)

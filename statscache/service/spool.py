@@ -35,7 +35,7 @@ def spooling(
         on_progress: Is called, in that thread, each time that it has gone round.
 
     Raises:
-        SourceError: The directory cannot be used.
+        ConfigurationError: The directory cannot be used.
         RuntimeError: Reading failed; the log says why.
     """
     spool = Spool(section.path)

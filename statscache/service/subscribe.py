@@ -30,7 +30,7 @@ def subscribed(
         on_progress: Is called each time that what has arrived is accepted, or that nothing has.
 
     Raises:
-        SourceError: fedora-messaging's configuration cannot be used.
+        ConfigurationError: fedora-messaging's configuration cannot be used.
         RuntimeError: The consumer had failed; the broker delivers what was not committed again.
     """
     # Importing it needs an extra.

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from statscache.exceptions import SourceError
+from statscache.exceptions import ConfigurationError, SourceError
 from statscache.sources.subscription import Subscription
 
 _log = logging.getLogger(__name__)
@@ -190,7 +190,8 @@ def run_hub(
         The consumer, for its counts.
 
     Raises:
-        SourceError: No endpoint can be connected to; or fedmsg's configuration cannot be used.
+        ConfigurationError: No endpoint can be connected to; or fedmsg's configuration cannot be used.
+        SourceError: fedmsg's consumer could not be started.
         Exception: What `offer` raised.
     """
 
@@ -201,7 +202,7 @@ def run_hub(
         def reject(self) -> None:
             reject()
 
-    config = _configuration(endpoints, validate_signatures)
+    config = configuration(endpoints, validate_signatures)
     previous = note_signals(stopping)
     try:
         hub = CentralMokshaHub(config, consumers=[Consumer], producers=[])
@@ -261,18 +262,18 @@ def _stop_reactor() -> None:
         _log.debug("the reactor had stopped already")
 
 
-def _configuration(endpoints: Sequence[str] | None, validate_signatures: bool) -> dict[str, Any]:
+def configuration(endpoints: Sequence[str] | None, validate_signatures: bool) -> dict[str, Any]:
     """Return the configuration of a hub that only reads ZeroMQ.
 
     Raises:
-        SourceError: fedmsg refuses its own configuration.
+        ConfigurationError: fedmsg refuses its own configuration, or no endpoint has a form that ZeroMQ takes.
     """
     config: dict[str, Any] = {}
     if endpoints is None or validate_signatures:
         try:
             config.update(fedmsg.config.load_config())
         except (OSError, ValueError) as error:
-            raise SourceError(
+            raise ConfigurationError(
                 f"fedmsg's configuration cannot be used: {error} It is read from *.py in /etc/fedmsg.d/ and "
                 'fedmsg.d/, and has at least config = {"endpoints": {"NAME": ["tcp://HOST:PORT"]}}'
             ) from error
@@ -284,7 +285,7 @@ def _configuration(endpoints: Sequence[str] | None, validate_signatures: bool) -
         config["validate_signatures"] = validate_signatures
     for endpoint in endpoints:
         if "localhost" in endpoint:
-            raise SourceError(f"fedmsg endpoint {endpoint!r}: ZeroMQ takes no localhost, write 127.0.0.1")
+            raise ConfigurationError(f"fedmsg endpoint {endpoint!r}: ZeroMQ takes no localhost, write 127.0.0.1")
     return config | {
         BusConsumer.config_key: True,
         "moksha.blocking_mode": True,
@@ -299,7 +300,7 @@ def _check_connections(hub: CentralMokshaHub) -> None:
     """Warn of endpoints that cannot be connected to.
 
     Raises:
-        SourceError: None can be.
+        ConfigurationError: None can be.
     """
     wanted = [endpoint for extension in hub.extensions for endpoint in extension.sub_endpoints]
     connected = [endpoint for extension in hub.extensions for endpoint in extension.subscriber_factories]
@@ -307,6 +308,6 @@ def _check_connections(hub: CentralMokshaHub) -> None:
     expected = "expected the form tcp://HOST:PORT"
     if not connected:
         listed = ", ".join(refused) or "there are none"
-        raise SourceError(f"ZeroMQ refuses every fedmsg endpoint ({listed}): {expected}")
+        raise ConfigurationError(f"ZeroMQ refuses every fedmsg endpoint ({listed}): {expected}")
     if refused:
         _log.warning("ZeroMQ refuses the fedmsg endpoints %s: %s", ", ".join(refused), expected)

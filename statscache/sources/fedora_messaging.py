@@ -8,6 +8,7 @@ its configuration is used here, and the conversation with the broker is pika's, 
 """
 
 import logging
+import os
 import re
 import ssl
 import threading
@@ -23,7 +24,7 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
-from statscache.exceptions import SourceError
+from statscache.exceptions import ConfigurationError, SourceError
 from statscache.permissions import refuse_open
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -69,26 +70,31 @@ def configuration(path: Path | None) -> dict[str, Any]:
         path: Its file; None for `$FEDORA_MESSAGING_CONF`, or else /etc/fedora-messaging/config.toml, or else defaults.
 
     Raises:
-        SourceError: fedora-messaging is not installed, or refuses the file.
-        ConfigurationError: Everybody may read the file, and it holds a password; or the private key that it names.
+        ConfigurationError: fedora-messaging is not installed, or refuses the file. Or everybody may read the file, and
+            it holds a password; or the private key that it names.
     """
     try:
         from fedora_messaging.config import DEFAULTS, LazyConfig
         from fedora_messaging.exceptions import ConfigurationException
     except ImportError as error:
-        raise SourceError(f"[sources.fedora-messaging] needs statscache[amqp]: {error}") from error
+        raise ConfigurationError(f"[sources.fedora-messaging] needs statscache[amqp]: {error}") from error
     if path is not None and not path.is_file():
-        raise SourceError(f"[sources.fedora-messaging] config: there is no file {path}")
+        raise ConfigurationError(f"[sources.fedora-messaging] config: there is no file {path}")
     try:
         loaded = dict(LazyConfig().load_config(None if path is None else str(path)))
         # The library takes a table as it is, and then misses what a file leaves out, as it must: TOML has no null.
         loaded["tls"] = {**DEFAULTS["tls"], **loaded["tls"]}
     except (ConfigurationException, OSError, TypeError, UnicodeDecodeError) as error:
         said = getattr(error, "message", error)
-        raise SourceError(f"fedora-messaging's configuration cannot be used: {said}") from error
+        raise ConfigurationError(f"fedora-messaging's configuration cannot be used: {said}") from error
+    file = path or Path(os.environ.get("FEDORA_MESSAGING_CONF", "/etc/fedora-messaging/config.toml"))
     # That it is no address at all is found out where it is used.
-    if path is not None and (found := _PASSWORD.search(str(loaded["amqp_url"]))) and found[1] != _DEFAULT:
-        refuse_open(path, "a password")
+    if file.is_file() and (found := _PASSWORD.search(str(loaded["amqp_url"]))) and found[1] != _DEFAULT:
+        refuse_open(file, "a password")
+    for name in ("ca_cert", "certfile", "keyfile"):
+        named = loaded["tls"][name]
+        if named and str(loaded["amqp_url"]).startswith("amqps:") and not Path(named).is_file():
+            raise ConfigurationError(f"fedora-messaging's [tls] {name}: there is no file {named}")
     if (key := loaded["tls"]["keyfile"]) and Path(key).is_file():
         refuse_open(Path(key), "a private key")
     return loaded
@@ -132,12 +138,12 @@ class Subscriber:
         failure: Why no message is taken any longer: what `offer` raised.
 
     Raises:
-        SourceError: The URL or the certificates in the settings cannot be used.
+        ConfigurationError: The URL or the certificates in the settings cannot be used.
     """
 
     def __init__(self, settings: Mapping[str, Any], prefetch: int, max_line: int) -> None:
         self._settings = settings
-        self._parameters = _parameters(settings)
+        self._parameters = parameters(settings)
         self._where = f"{self._parameters.host}:{self._parameters.port}"
         self._prefetch = prefetch
         self._max_line = max_line
@@ -248,28 +254,28 @@ def _line(topic: str | bytes, properties: pika.BasicProperties, body: bytes, max
     return envelope(topic, id, properties.headers, body, max_line)
 
 
-def _parameters(settings: Mapping[str, Any]) -> pika.URLParameters:
+def parameters(settings: Mapping[str, Any]) -> pika.URLParameters:
     """Return how to reach the broker.
 
     Raises:
-        SourceError: The URL or the certificates cannot be used.
+        ConfigurationError: The URL or the certificates cannot be used.
     """
     try:
-        parameters = pika.URLParameters(settings["amqp_url"])
-        if parameters.ssl_options is not None:
+        parsed = pika.URLParameters(settings["amqp_url"])
+        if parsed.ssl_options is not None:
             files = settings["tls"]
             context = ssl.create_default_context(cafile=files["ca_cert"])
             if files["certfile"] and files["keyfile"]:
                 context.load_cert_chain(files["certfile"], files["keyfile"])
-                parameters.credentials = pika.credentials.ExternalCredentials()
-            parameters.ssl_options = pika.SSLOptions(context, parameters.host)
+                parsed.credentials = pika.credentials.ExternalCredentials()
+            parsed.ssl_options = pika.SSLOptions(context, parsed.host)
     except (ValueError, TypeError, OSError) as error:
         # The URL may hold a password, so it is not shown.
-        raise SourceError(f"fedora-messaging's amqp_url or tls cannot be used: {error}") from error
+        raise ConfigurationError(f"fedora-messaging's amqp_url or tls cannot be used: {error}") from error
     # Attempts are this module's business.
-    parameters.connection_attempts = 1
-    parameters.client_properties = settings["client_properties"]
-    return parameters
+    parsed.connection_attempts = 1
+    parsed.client_properties = settings["client_properties"]
+    return parsed
 
 
 def _declare(connection: Any, settings: Mapping[str, Any], missed: Callable[[], None]) -> list[str]:

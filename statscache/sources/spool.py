@@ -23,7 +23,7 @@ from typing import IO, NamedTuple
 from watchdog.events import FileClosedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from statscache.exceptions import SourceError
+from statscache.exceptions import ConfigurationError
 from statscache.sources import archive
 from statscache.wording import printable
 
@@ -66,7 +66,7 @@ class Spool:
         path: The directory.
 
     Raises:
-        SourceError: It is none, or cannot be written, or files cannot be moved to the three directories in it.
+        ConfigurationError: It is none, or cannot be written, or files cannot be moved to the three directories in it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +80,7 @@ class Spool:
             self._check()
         except OSError as error:
             message = f"[sources.spool] path: {path} is no directory that can be used: {error.strerror}"
-            raise SourceError(message) from error
+            raise ConfigurationError(message) from error
         # How files were when they were closed, and since when they have been as they are.
         self._closed: dict[str, _State] = {}
         self._seen: dict[str, tuple[_State, float]] = {}

@@ -89,23 +89,36 @@ class Database:
         """Create the schema in an empty database and check it in any other.
 
         Raises:
+            SchemaError: As for `check`.
+        """
+        with self._opening():
+            if self.check() is None:
+                self.upgrade()
+
+    def check(self) -> str | None:
+        """Return the schema's revision, which is this release's, or None if the database is empty.
+
+        Raises:
             SchemaError: The schema is older or newer than this release's, or the database cannot be opened.
         """
-        try:
+        with self._opening():
             revision = self.revision()
-            if revision is None:
-                self.upgrade()
-                return
+        if revision not in (None, schema.REVISION):
+            newer = revision > schema.REVISION
+            mend = "install the release that made it" if newer else "run `statscache db upgrade`"
+            message = f"the database has schema {revision}, this release works with {schema.REVISION}: {mend}"
+            raise SchemaError(message)
+        return revision
+
+    @contextmanager
+    def _opening(self) -> Iterator[None]:
+        try:
+            yield
         except SQLAlchemyError as error:
             where = self.engine.url.render_as_string(hide_password=True)
             reason = str(getattr(error, "orig", error)).strip()
             message = f"cannot open the database {where}: {reason}; check [database] url and its permissions"
             raise SchemaError(message) from error
-        if revision != schema.REVISION:
-            newer = revision > schema.REVISION
-            mend = "install the release that made it" if newer else "run `statscache db upgrade`"
-            message = f"the database has schema {revision}, this release works with {schema.REVISION}: {mend}"
-            raise SchemaError(message)
 
     def upgrade(self) -> None:
         """Bring the database to the newest schema."""
