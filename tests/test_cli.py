@@ -12,15 +12,19 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
+import orjson
 import pytest
 
 from commands import BRAKE, Home, install_plugins
 from first_plugins import Volume
 from samples import NOON, Sales, line
 from statscache import cli
+from statscache.config import load
 from statscache.plugins.registry import Registry
+from statscache.service import Installation
 from statscache.service.backfill import BATCH
 from statscache.simulator import demo, simulate
+from statscache.store import quarantine
 
 
 class Called(NamedTuple):
@@ -283,6 +287,32 @@ def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
     assert call("quarantine", "list").out == "nothing is set aside\n"
 
 
+def test_what_is_set_aside_is_shown(call: Call) -> None:
+    """Lines that are no message, and messages of the journal, by topic, size, reason and content; no terminal is harmed."""
+    lines = [
+        orjson.dumps({"topic": "org.fedoraproject.prod.a.b", "msg_id": "1", "timestamp": NOON, "msg": {"n": "\x9b1m"}}),
+        b'{"topic": "org.fedoraproject.prod.no.json", "msg": NaN}',
+        b"\xff\x1b[31m",
+    ]
+    Path("odd.ndjson").write_bytes(b"\n".join(lines))
+    call("backfill", "odd.ndjson")
+    installation = Installation(load())
+    with installation.database.writing() as connection:
+        quarantine.keep_messages(connection, "volume", [(1, "ValueError: odd", 99)], "odd.ndjson")
+    installation.close()
+    rows = json.loads(call("quarantine", "list", "--json").out)
+    assert [row["topic"] for row in rows] == ["org.fedoraproject.prod.no.json", "", "org.fedoraproject.prod.a.b"]
+    assert "org.fedoraproject.prod.no.json" in call("quarantine", "list").out
+    ids = [str(row["id"]) for row in rows]
+    shown = call("quarantine", "show", ids[2]).out
+    assert shown.startswith("topic   org.fedoraproject.prod.a.b\nsize    99 bytes\nfor     volume\n")
+    assert "reason  ValueError: odd\n" in shown
+    assert '"n": "\\x9b1m"' in shown
+    assert "\\xff\\x1b[31m" in call("quarantine", "show", ids[1]).out
+    assert json.loads(call("quarantine", "show", ids[0], "--json").out)["message"] == lines[1].decode()
+    assert "nothing is set aside under 99" in call("quarantine", "show", "99").err
+
+
 def test_a_database_that_cannot_be_used_alarms_monitoring(call: Call) -> None:
     """With `--max-age`, it is told in the line for monitoring, with status 3; else on standard error, with status 1."""
     Path("statscache.db").write_bytes(b"no database, and longer than the header of one" * 10)
@@ -483,3 +513,26 @@ def test_dry_run_goes_with_nothing_that_changes_what_is_published(call: Call, op
     done = call("publish", "--dry-run", option)
     assert done.status == 2
     assert "--dry-run" in done.err
+
+
+def test_one_plugin_can_be_switched_off(call: Call, archive: Path) -> None:
+    """Its documents go, it is listed with the setting, and it catches up when it is enabled again."""
+    call("backfill", archive)
+    call("publish")
+    before = Path("public/v1/plugins/volume/latest.json").read_bytes()
+    Path("statscache.toml").write_text('[plugins]\nenabled = ["v*"]\ndisabled = ["volume"]\n')
+    assert call("publish").status == 0
+    assert not Path("public/v1/plugins/volume").exists()
+    states = {row["name"]: row["state"] for row in json.loads(call("plugins", "--json").out)["plugins"]}
+    assert states["volume"] == "off ([plugins] disabled)"
+    assert states["composes"] == "off ([plugins] enabled)"
+    assert states["volume-by-category"] == "ok"
+    Path("statscache.toml").unlink()
+    call("publish")
+    assert Path("public/v1/plugins/volume/latest.json").read_bytes() == before
+
+
+def test_a_pattern_of_disabled_that_fits_nothing_is_refused(call: Call) -> None:
+    """A misspelt name would leave on what should be off."""
+    Path("statscache.toml").write_text('[plugins]\ndisabled = ["volum"]\n')
+    assert "[plugins] disabled: 'volum' fits no installed plugin; installed are: " in call("config", "check").err

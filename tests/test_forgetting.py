@@ -529,3 +529,31 @@ def test_fedoras_removal_procedure(tmp_path: Path) -> None:
     home.run("forget", NAME, "--from-environment", status=2)
     home.run("verify", "public")
     home.run("db", "check")
+
+
+def test_places_that_left_the_configuration_are_named(tmp_path: Path) -> None:
+    """A target that was removed, or points elsewhere now, may hold the name; who deleted the files there says so."""
+    home = Home(tmp_path / "home")
+    (home.directory / "history.ndjson").write_bytes(b"\n".join(history()))
+
+    def publish_to(*paths: str) -> None:
+        tables = [f'[[publish.targets]]\nname = "t{at}"\npath = "{path}"\n' for at, path in enumerate(paths)]
+        home.configure("".join(tables))
+
+    publish_to("public", "old")
+    home.run("backfill", "history.ndjson")
+    home.run("publish")
+    publish_to("new")
+    home.run("publish")
+    listed = home.json("places")
+    assert [(row["target"], row["configured"]) for row in listed] == [("t0", True), ("t1", False), ("t0", False)]
+    lost = [str(home.directory / name) for name in ("old", "public")]
+    assert home.json("forget", NAME, status=3)["unreachable"] == [f"{lost[0]} (target t1)", f"{lost[1]} (target t0)"]
+    done = home.run("forget", NAME, status=3)
+    assert f"statscache places --drop '{lost[0]}'" in done.stdout
+    assert "is configured" in home.run("places", "--drop", str(home.directory / "new"), status=2).stderr
+    assert "was never published to" in home.run("places", "--drop", "elsewhere", status=2).stderr
+    home.run("places", "--drop", lost[0])
+    publish_to("new", "public")
+    assert home.json("forget", NAME)["unreachable"] == []
+    assert not [path for path in (home.directory / "public").rglob("*") if path.is_file() and words(path.read_bytes())]

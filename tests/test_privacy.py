@@ -213,7 +213,8 @@ def test_plugins_about_people_can_be_turned_off(database_url: str, tmp_path: Pat
     site.close()
     off = Site(database_url, tmp_path, (Volume,))
     registry = off.installation.registry
-    registry.turned_off, registry.problems = (VolumeByUser,), (Problem("broken", "it could not be loaded"),)
+    registry.turned_off = {VolumeByUser: "[privacy] people"}
+    registry.problems = (Problem("broken", "it could not be loaded"),)
     assert holds(off, "volume-by-user") == []
     assert off.document("v1/plugins/volume/latest.json")["rows"][0]["total"] == 1
     off.close()

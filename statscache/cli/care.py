@@ -1,6 +1,5 @@
-"""Commands that look after an installation: `plugins`, `quarantine`, `verify`, `config`, `db`."""
+"""Commands that look after an installation: `plugins`, `verify`, `config`, `db`."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -13,11 +12,9 @@ from statscache.plugins import BaseModel, Plugin
 from statscache.service import preflight, reachable
 from statscache.service.health import health
 from statscache.service.installation import load_plugins
-from statscache.store import Database, invariants, quarantine
+from statscache.store import Database, invariants
 from statscache.store.copying import copy
-from statscache.store.quarantine import SetAside
 from statscache.store.schema import REVISION
-from statscache.timeline import iso
 from statscache.wording import counted
 
 _LISTED = "name", "title", "kind", "unit", "dimensions", "topics", "unbounded"
@@ -29,7 +26,7 @@ _LISTED = "name", "title", "kind", "unit", "dimensions", "topics", "unbounded"
 @as_json
 @passed
 def plugins(context: Context, resume: str | None, json_: bool) -> None:
-    """List the plugins that are active, and those that are turned off."""
+    """List the plugins that are installed: those that are active, and those that are turned off, with the setting."""
     with context.installation() as installation:
         ingest = installation.ingest
         if resume:
@@ -40,7 +37,7 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
             state = health(connection, installation.registry, ())
         states = {row["name"]: row for row in state["plugins"]}
         listed = [_about(plugin, states[plugin.name]["state"]) for plugin in installation.registry]
-        listed += [_about(cls, "off ([privacy] people)") for cls in installation.registry.turned_off]
+        listed += [_about(cls, f"off ({setting})") for cls, setting in installation.registry.turned_off.items()]
         problems = state["problems"]
     if json_:
         show_json({"plugins": listed, "problems": problems})
@@ -53,64 +50,6 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
 def _about(plugin: Plugin | type[Plugin], state: str) -> dict[str, Any]:
     info = plugin.info().to_dict()
     return {**{field: info[field] for field in _LISTED}, "version": plugin.version, "state": state}
-
-
-@click.group("quarantine")
-def quarantine_group() -> None:
-    """See to what was set aside: bytes that are no message, messages on which a plugin raised."""
-
-
-@quarantine_group.command("list")
-@as_json
-@passed
-def list_command(context: Context, json_: bool) -> None:
-    """List what is set aside, oldest first."""
-    with context.installation() as installation, installation.database.reading() as connection:
-        items = quarantine.listed(connection)
-    if json_:
-        show_json([{name: getattr(item, name) for name in item.__slots__} for item in items])
-        return
-    if not items:
-        click.echo("nothing is set aside")
-        return
-    columns = ["id", "for", "since", "bytes", "source", "reason"]
-    rows = [
-        [str(i.id), i.plugin or "everyone", iso(i.set_aside_at), f"{i.size:,}", i.source, " ".join(i.reason.split())]
-        for i in items
-    ]
-    show_table(columns, rows, frozenset({"id", "bytes"}))
-
-
-@quarantine_group.command()
-@click.argument("ids", nargs=-1, type=int)
-@passed
-def retry(context: Context, ids: tuple[int, ...]) -> None:
-    """Try again what was set aside under IDS, or all of it."""
-    with context.installation() as installation:
-        with installation.database.reading() as connection:
-            items = _known(quarantine.listed(connection, ids), ids)
-        done = [installation.ingest.retry(item) for item in items]
-    click.echo(f"{sum(done):,} of {len(items):,} are settled; {len(items) - sum(done):,} stay set aside")
-    if not all(done):
-        raise click.exceptions.Exit(WANTING)
-
-
-@quarantine_group.command()
-@click.argument("ids", nargs=-1, type=int, required=True)
-@passed
-def drop(context: Context, ids: tuple[int, ...]) -> None:
-    """Forget what was set aside under IDS."""
-    with context.installation() as installation, installation.database.writing() as connection:
-        _known(quarantine.listed(connection, ids), ids)
-        dropped = quarantine.drop(connection, ids)
-    click.echo(f"dropped {dropped:,}")
-
-
-def _known(items: Sequence[SetAside], ids: Sequence[int]) -> Sequence[SetAside]:
-    if unknown := sorted(set(ids) - {item.id for item in items}):
-        listed = ", ".join(map(str, unknown))
-        raise click.UsageError(f"nothing is set aside under {listed}: see `statscache quarantine list`")
-    return items
 
 
 @click.group("config")
@@ -201,4 +140,4 @@ def _cell(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 
-COMMANDS = (plugins, quarantine_group, verify, config_group, db_group)
+COMMANDS = (plugins, verify, config_group, db_group)

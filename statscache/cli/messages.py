@@ -294,7 +294,10 @@ def rebuild(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: st
 def try_command(context: Context, plugin: str, file: Path) -> None:
     """Run PLUGIN on the messages in FILE, without a database, and print the documents that it makes."""
     config = context.config
-    every = config.plugins.model_copy(update={"enabled": ("*",)}), config.privacy.model_copy(update={"people": True})
+    every = (
+        config.plugins.model_copy(update={"enabled": ("*",), "disabled": ()}),
+        config.privacy.model_copy(update={"people": True}),
+    )
     found = load_plugins(*every).get(plugin)
     limits = {"max_line": config.bus.max_line, "max_lines": backfill.BATCH, "max_bytes": backfill.BATCH_BYTES}
     wrong: list[str] = []

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import click
 
-from statscache.cli.context import Context, as_json, passed, show_json
+from statscache.cli.context import WANTING, Context, as_json, passed, show_json
 from statscache.service.forgetting import Forgotten, Tell, forget
 from statscache.service.person import export
 from statscache.wording import counted
@@ -34,7 +34,7 @@ def forget_command(
     """Remove the person NAME from all that is held and published, for good.
 
     It may be run again at any time, and must be when it was interrupted. Exit status 1 says that something is still to
-    be done, 3 that the name is refused.
+    be done, 3 that the name is refused, or that places which left the configuration may hold it.
     """
     if from_environment == (name is not None):
         raise click.UsageError("give NAME, or --from-environment")
@@ -47,6 +47,8 @@ def forget_command(
         _show(done)
     if done.owed:
         raise click.exceptions.Exit(1)
+    if done.unreachable:
+        raise click.exceptions.Exit(WANTING)
 
 
 @contextmanager
@@ -74,6 +76,9 @@ def _show(done: Forgotten) -> None:
     click.echo(f"published   {counted(done.snapshots, 'snapshot')} and {counted(done.objects, 'object')} removed")
     for path in done.left:
         click.echo(f"left        {path} has the word, and is not made of messages")
+    for place in done.unreachable:
+        click.echo(f"unreachable {place} left the configuration and may hold the name: delete its files there, then")
+        click.echo(f"            statscache places --drop '{place.rpartition(' (target ')[0]}'")
     for what in done.owed:
         click.echo(f"owed        {what}")
 

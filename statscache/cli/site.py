@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ from statscache.service.publishing import Publishing
 from statscache.service.watching import Attempts, Watcher
 from statscache.simulator import demo
 from statscache.snapshot import Snapshot, retention
+from statscache.store import places
 from statscache.timeline import iso
 from statscache.wording import counted
 
@@ -119,6 +121,29 @@ def snapshots(context: Context, json_: bool) -> None:
     show_table(columns, table, frozenset({"generation", "bytes", "changed"}))
 
 
+@click.command("places")
+@click.option("--drop", metavar="PLACE", help="The files of this place, which left the configuration, were deleted.")
+@as_json
+@passed
+def places_command(context: Context, drop: str | None, json_: bool) -> None:
+    """List the places that were published to, also those that left the configuration."""
+    configured = {target.place for target in context.config.publish.targets}
+    with context.installation() as installation:
+        if drop is not None:
+            if drop in configured:
+                raise click.UsageError(f"{drop} is configured: take its target out of the configuration first")
+            with installation.database.writing() as connection:
+                if not places.drop(connection, drop):
+                    raise click.UsageError(f"{drop} was never published to: see `statscache places`")
+        with installation.database.reading() as connection:
+            rows = places.listed(connection)
+    if json_:
+        show_json([{**asdict(row), "configured": row.place in configured} for row in rows])
+        return
+    table = [[row.target, iso(row.reached_at), "yes" if row.place in configured else "no", row.place] for row in rows]
+    show_table(["target", "reached", "configured", "place"], table)
+
+
 @click.command("rollback")
 @click.argument("identity", metavar="ID")
 @as_json
@@ -213,4 +238,4 @@ def demo_command(context: Context) -> None:
     click.echo("Look at it: `statscache serve` and http://localhost:8080/, or open public/index.html")
 
 
-COMMANDS = (publish, snapshots, rollback_command, serve, demo_command)
+COMMANDS = (publish, snapshots, places_command, rollback_command, serve, demo_command)

@@ -76,6 +76,7 @@ class PluginsSection(Section):
     """`[plugins]`: which statistics are kept."""
 
     enabled: tuple[str, ...] = Field(("*",), description="Patterns of the names of active plugins.")
+    disabled: tuple[str, ...] = Field((), description="Patterns of the names of plugins that are left out of these.")
     time_budget: Annotated[float, Field(gt=0)] = Field(
         30.0,
         description="Seconds that a plugin may take for a batch of up to 32 MiB, and for each 32 MiB of a larger one.",

@@ -25,6 +25,11 @@ class DirectoryTarget(_Target):
         ("gz",), description="Compressed siblings laid beside each file, for the web server to send as they are."
     )
 
+    @property
+    def place(self) -> str:
+        """Where the files are, whatever the target is named."""
+        return str(self.path.absolute())
+
 
 class RsyncTarget(_Target):
     """`[[publish.targets]]` of type `rsync`: a directory here, behind ssh, or in a module of an rsync daemon."""
@@ -56,6 +61,11 @@ class RsyncTarget(_Target):
             raise ValueError("must not begin with a dash, which would make it an option of rsync; begin it with ./")
         return destination
 
+    @property
+    def place(self) -> str:
+        """Where the files are, whatever the target is named."""
+        return self.destination
+
 
 class S3Target(_Target):
     """`[[publish.targets]]` of type `s3`: a bucket; credentials come from where boto3 looks for them."""
@@ -83,6 +93,11 @@ class S3Target(_Target):
         None, description="Where readers get the files, such as a CDN; the index is read back from there."
     )
     distribution_id: str | None = Field(None, description="CloudFront distribution before the bucket.")
+
+    @property
+    def place(self) -> str:
+        """Where the files are, whatever the target is named."""
+        return f"{self.endpoint_url or 's3:/'}/{self.bucket}/{self.prefix}".rstrip("/")
 
     @field_validator("prefix")
     @classmethod

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from itertools import chain
+from types import MappingProxyType
 from typing import Any
 
 from statscache.exceptions import ConfigurationError, UnknownPlugin
@@ -37,18 +38,18 @@ class Registry:
     Args:
         plugins: Instances, each name once.
         problems: What could not be loaded.
-        turned_off: Plugins about people, where these are not wanted.
+        turned_off: Plugins that are installed and not active, each with the setting that says so.
     """
 
     def __init__(
         self,
         plugins: Iterable[Plugin],
         problems: Iterable[Problem] = (),
-        turned_off: Iterable[type[Plugin]] = (),
+        turned_off: Mapping[type[Plugin], str] = MappingProxyType({}),
     ) -> None:
         self.plugins: tuple[Plugin, ...] = tuple(sorted(plugins, key=lambda plugin: plugin.name))
         self.problems: tuple[Problem, ...] = tuple(problems)
-        self.turned_off: tuple[type[Plugin], ...] = tuple(sorted(turned_off, key=lambda cls: cls.name))
+        self.turned_off = {cls: turned_off[cls] for cls in sorted(turned_off, key=lambda cls: cls.name)}
         self._interested: dict[str, tuple[Plugin, ...]] = {}
 
     def __iter__(self) -> Iterator[Plugin]:
@@ -83,15 +84,17 @@ def load(
     enabled: Sequence[str] = ("*",),
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     *,
+    disabled: Sequence[str] = (),
     shared: Mapping[str, Any] | None = None,
     people: bool = True,
 ) -> Registry:
-    """Load the installed plugins whose name matches one of the patterns `enabled`.
+    """Load the installed plugins whose name matches one of the patterns `enabled`, and none of `disabled`.
 
     A plugin that fails to load is a problem of the registry, and the rest run.
 
     Args:
         enabled: Patterns of names.
+        disabled: Patterns of names that are left out.
         settings: A table of settings for each plugin, by name.
         shared: Settings for each plugin that declares them as shared, where its own table does not have them.
         people: Whether plugins about people are wanted; else these are turned off.
@@ -120,7 +123,7 @@ def load(
             classes[cls.name] = (cls, point)
     installed = {name: cls for name, (cls, _) in classes.items()}
     wrong = [*_wrong_settings(installed, settings or {}, shared or {})]
-    missing = dict(_missing(installed, enabled, settings or {}, shared or {}))
+    missing = dict(_missing(installed, {"enabled": enabled, "disabled": disabled}, settings or {}, shared or {}))
     if broken:
         # Whether what is missing is in what failed to load cannot be told, and the other plugins run.
         problems += [Problem(name, reason) for name, reason in missing.items()]
@@ -129,12 +132,16 @@ def load(
     if wrong:
         raise ConfigurationError("\n  ".join(["the configuration does not fit the installed plugins:", *wrong]))
     plugins: list[Plugin] = []
-    turned_off: list[type[Plugin]] = []
+    turned_off: dict[type[Plugin], str] = {}
     for name, (cls, point) in classes.items():
-        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in enabled):
+        if not _fits(name, enabled):
+            turned_off[cls] = "[plugins] enabled"
+            continue
+        if _fits(name, disabled):
+            turned_off[cls] = "[plugins] disabled"
             continue
         if cls.people and not people:
-            turned_off.append(cls)
+            turned_off[cls] = "[privacy] people"
             continue
         try:
             given = {key: value for key, value in (shared or {}).items() if key in _shared(cls)}
@@ -146,15 +153,16 @@ def load(
 
 def _missing(
     installed: Mapping[str, type[Plugin]],
-    enabled: Sequence[str],
+    patterns: Mapping[str, Sequence[str]],
     settings: Mapping[str, Mapping[str, Any]],
     shared: Mapping[str, Any],
 ) -> Iterator[tuple[str, str]]:
     """Yield what is meant for no installed plugin, and what is said of it."""
     names = f"installed are: {', '.join(sorted(installed)) or 'none'}"
-    for pattern in enabled:
-        if pattern != "*" and not any(fnmatch.fnmatchcase(name, pattern) for name in installed):
-            yield pattern, f"[plugins] enabled: {pattern!r} fits no installed plugin; {names}"
+    for setting, given in patterns.items():
+        for pattern in given:
+            if pattern != "*" and not fnmatch.filter(installed, pattern):
+                yield pattern, f"[plugins] {setting}: {pattern!r} fits no installed plugin; {names}"
     for name in settings:
         if name not in installed:
             yield name, f"[plugins.settings.{name}]: there is no such plugin; {names}"
@@ -178,6 +186,10 @@ def _wrong_settings(
             if key in _shared(cls)
         )
         yield from dict.fromkeys(chain.from_iterable(found))
+
+
+def _fits(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _shared(cls: type[Plugin]) -> dict[str, Setting]:

@@ -16,7 +16,7 @@ from statscache.service.installation import Installation
 from statscache.service.publishing import PATIENCE, Publishing
 from statscache.service.traces import Traces
 from statscache.sources.spool import Spool
-from statscache.store import locks, waiting
+from statscache.store import locks, places, waiting
 
 Tell = Callable[[str, int, int], None]
 """Is told what is being done, and how much of how much of it is."""
@@ -48,6 +48,7 @@ class Forgotten:
         snapshots: Snapshots that were deleted.
         objects: Objects that were removed.
         owed: What could not be done yet, each with the mend; the same command does it.
+        unreachable: Places that were published to, left the configuration, and may hold the name.
         left: Published files that hold the word, though not of messages.
     """
 
@@ -60,6 +61,7 @@ class Forgotten:
     snapshots: int = 0
     objects: int = 0
     owed: list[str] = field(default_factory=list)
+    unreachable: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
 
@@ -86,10 +88,10 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
     with locks.publishing(database, PATIENCE):
         work.suppress()
         # What was accepted before that moment is in the journal now.
-        places = found.places + work.search(lambda *_: None, found.end).places
-        for number, (first, last) in enumerate(places, start=1):
+        spots = found.places + work.search(lambda *_: None, found.end).places
+        for number, (first, last) in enumerate(spots, start=1):
             done.messages += work.rewrite(first, last)
-            tell("rewriting the journal", number, len(places))
+            tell("rewriting the journal", number, len(spots))
         tables = work.search_state()
         done.owed += [f"table {table} holds the name, and no active plugin has it: drop it" for table in tables]
         with database.writing() as connection:
@@ -109,6 +111,9 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
         done.left = [] if where_involved else purged.left
         if failure:
             done.owed.append(f"{failure}; the next publication removes there what is left")
+    configured = {target.place for target in installation.config.publish.targets}
+    with database.reading() as connection:
+        done.unreachable = [str(place) for place in places.lost(connection, configured)]
     if not _wiped(installation):
         done.owed.append("the write-ahead log is in use, and keeps what was deleted: run the same again")
     return done

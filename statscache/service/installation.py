@@ -13,7 +13,13 @@ def load_plugins(plugins: PluginsSection, privacy: PrivacySection) -> Registry:
     Raises:
         ConfigurationError: The configuration does not fit the installed plugins.
     """
-    registry = load(plugins.enabled, plugins.settings, shared=plugins.shared, people=privacy.people)
+    registry = load(
+        plugins.enabled,
+        plugins.settings,
+        disabled=plugins.disabled,
+        shared=plugins.shared,
+        people=privacy.people,
+    )
     for plugin in registry:
         plugin.suppressed = frozenset(privacy.suppressed)
     return registry

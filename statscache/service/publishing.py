@@ -26,7 +26,7 @@ from statscache.render.render import Renderer
 from statscache.service.health import health
 from statscache.service.installation import Installation
 from statscache.snapshot import Snapshot, build, purge, record, retention, rollback
-from statscache.store import locks, published, targets
+from statscache.store import locks, places, published, targets
 from statscache.store.targets import TargetRow
 
 PATIENCE = 300.0
@@ -195,6 +195,9 @@ class Publishing:
                 found[name] = publisher.served()
         with self._installation.database.writing() as connection:
             targets.know(connection, publishers)
+            for section in self._installation.config.publish.targets:
+                if section.name in found:
+                    places.reach(connection, section.name, section.place)
             for served in found.values():
                 if served.snapshot is not None:
                     record.is_served(connection, served.generation, served.snapshot)

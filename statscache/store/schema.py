@@ -229,6 +229,14 @@ target = Table(
     Column("error", CodePoints),
 )
 
+place = Table(
+    "place",
+    metadata,
+    Column("place", CodePoints, primary_key=True),
+    Column("target", CodePoints, nullable=False),
+    Column("reached_at", BigInteger, nullable=False),
+)
+
 dropped = Table(
     "dropped",
     metadata,

@@ -275,6 +275,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("plugin", "message"),
     )
     op.create_table(
+        "place",
+        sa.Column("place", CODE_POINTS, nullable=False),
+        sa.Column("target", CODE_POINTS, nullable=False),
+        sa.Column("reached_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("place"),
+    )
+    op.create_table(
         "target",
         sa.Column("name", CODE_POINTS, nullable=False),
         sa.Column("generation", sa.BigInteger(), nullable=True),

@@ -1,0 +1,124 @@
+"""The commands `quarantine`: what was set aside, why, and what becomes of it."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import click
+import orjson
+
+from statscache.cli.context import WANTING, Context, as_json, passed, show_json, show_table
+from statscache.store import quarantine
+from statscache.store.contents import contents, topic
+from statscache.store.quarantine import SetAside
+from statscache.timeline import iso
+from statscache.wording import counted, printable
+
+_LONGEST_TOPIC = 60
+
+
+@click.group("quarantine")
+def quarantine_group() -> None:
+    """See to what was set aside: malformed lines, and messages on which a plugin raised."""
+
+
+@quarantine_group.command("list")
+@as_json
+@passed
+def list_command(context: Context, json_: bool) -> None:
+    """List what is set aside, oldest first."""
+    with context.installation() as installation, installation.database.reading() as connection:
+        items = quarantine.listed(connection)
+        topics = {item.id: topic(data) for item, data in contents(connection, items)}
+    if json_:
+        show_json([{**asdict(item), "topic": topics[item.id]} for item in items])
+        return
+    if not items:
+        click.echo("nothing is set aside")
+        return
+    columns = ["id", "for", "since", "bytes", "topic", "reason"]
+    rows = [
+        [
+            str(item.id),
+            item.plugin or "everyone",
+            iso(item.set_aside_at),
+            f"{item.size:,}",
+            printable(topics[item.id][:_LONGEST_TOPIC]) or "-",
+            printable(" ".join(item.reason.split())),
+        ]
+        for item in items
+    ]
+    show_table(columns, rows, frozenset({"id", "bytes"}))
+
+
+@quarantine_group.command()
+@click.argument("id", type=int)
+@as_json
+@passed
+def show(context: Context, id: int, json_: bool) -> None:
+    """Show what is set aside under ID: its topic, size and reason, and the message itself."""
+    with context.installation() as installation, installation.database.reading() as connection:
+        items = _known(quarantine.listed(connection, (id,)), (id,))
+        ((item, data),) = contents(connection, items)
+    message = _readable(data)
+    if json_:
+        show_json({**asdict(item), "topic": topic(data), "message": message})
+        return
+    click.echo(f"topic   {printable(topic(data)) or '-'}")
+    click.echo(f"size    {counted(item.size, 'byte')}")
+    click.echo(f"for     {item.plugin or 'everyone'}")
+    click.echo(f"since   {iso(item.set_aside_at)}, from {printable(item.source)}")
+    click.echo(f"reason  {printable(' '.join(item.reason.split()))}")
+    click.echo()
+    if message is None:
+        click.echo("the message is in the journal no more")
+    elif isinstance(message, str):
+        click.echo(printable(message))
+    else:
+        lines = orjson.dumps(message, option=orjson.OPT_INDENT_2).decode().split("\n")
+        click.echo("\n".join(map(printable, lines)))
+
+
+def _readable(data: bytes | None) -> Any:
+    """Return the JSON that bytes hold, or else their text, in which what is not UTF-8 is escaped."""
+    if data is None:
+        return None
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return data.decode(errors="backslashreplace")
+
+
+@quarantine_group.command()
+@click.argument("ids", nargs=-1, type=int)
+@passed
+def retry(context: Context, ids: tuple[int, ...]) -> None:
+    """Try again what was set aside under IDS, or all of it."""
+    with context.installation() as installation:
+        with installation.database.reading() as connection:
+            items = _known(quarantine.listed(connection, ids), ids)
+        done = [installation.ingest.retry(item) for item in items]
+    click.echo(f"{sum(done):,} of {len(items):,} are settled; {len(items) - sum(done):,} stay set aside")
+    if not all(done):
+        raise click.exceptions.Exit(WANTING)
+
+
+@quarantine_group.command()
+@click.argument("ids", nargs=-1, type=int, required=True)
+@passed
+def drop(context: Context, ids: tuple[int, ...]) -> None:
+    """Forget what was set aside under IDS."""
+    with context.installation() as installation, installation.database.writing() as connection:
+        _known(quarantine.listed(connection, ids), ids)
+        dropped = quarantine.drop(connection, ids)
+    click.echo(f"dropped {dropped:,}")
+
+
+def _known(items: Sequence[SetAside], ids: Sequence[int]) -> Sequence[SetAside]:
+    if unknown := sorted(set(ids) - {item.id for item in items}):
+        listed = ", ".join(map(str, unknown))
+        raise click.UsageError(f"nothing is set aside under {listed}: see `statscache quarantine list`")
+    return items
+
+
+COMMANDS = (quarantine_group,)
