@@ -121,8 +121,12 @@ export class Unreachable extends StatscacheError {}
 export class Damaged extends StatscacheError {}
 /** The document of a key is of another generation than the pinned one. Pin again, or read it by the client. */
 export class Replaced extends StatscacheError {}
-/** Digests cannot be computed: the page is neither of https: nor of localhost. */
+/** Digests cannot be computed: the page is neither of https: nor of localhost. With keys: there is no Ed25519. */
 export class Unverifiable extends StatscacheError {}
+/** No signature of the index is by a key that is trusted. */
+export class BadSignature extends StatscacheError {}
+/** The signed index has expired. */
+export class Outdated extends StatscacheError {}
 
 interface Reader {
   /** What there is, and as of when. */
@@ -148,9 +152,18 @@ export interface WatchOptions {
   onerror?: (error: unknown) => void;
 }
 
+export interface ClientOptions {
+  /** Seconds until a request is given up; 15 if not given. */
+  timeout?: number;
+  /** Ed25519 public keys in PEM, by one of which the index must be signed. */
+  keys?: string[];
+  /** Whether, with keys, an index that has expired is used all the same. */
+  acceptExpired?: boolean;
+}
+
 export class Client implements Reader {
   /** @param base Address of the site's root; the site that this module came from if not given. */
-  constructor(base?: string, options?: { timeout?: number });
+  constructor(base?: string, options?: ClientOptions);
   readonly base: string;
   discover(): Promise<Index>;
   latest(plugin: string): Promise<Latest>;

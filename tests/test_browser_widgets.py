@@ -9,10 +9,12 @@ from typing import Any
 
 import orjson
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from playwright.sync_api import Browser, Page, expect
 
 import worlds
 from browser import SCHEMES, WIDTHS, Visit, chromium, serving_files, serving_tree
+from keypairs import write_key
 from published import BUILD, EDIT, Site, line
 
 __all__ = ["chromium"]
@@ -372,3 +374,30 @@ def test_the_client_in_a_browser(site: Site, chromium: Browser, tmp_path: Path) 
         visit.page.evaluate(polling, url)
         assert set(preflights) == {"GET"}
         assert not visit.problems, visit.problems
+
+
+def test_signatures_are_checked_in_a_browser(chromium: Browser, tmp_path: Path) -> None:
+    """With a key, Chromium reads what is signed, refuses what was altered, and says where it cannot check."""
+    key = write_key(tmp_path / "key.pem", Ed25519PrivateKey.generate())
+    site = Site(tmp_path, signing_keys=(key,))
+    site.start()
+    site.close()
+    program = """async ([url, key]) => {
+        const { Client } = await import(`${url}assets/statscache.js`);
+        const failing = (client) => client.discover().then(() => "none", (error) => error.name);
+        const trusting = () => new Client(url, { keys: [key] });
+        const { rows } = await trusting().latest("edits");
+        const real = globalThis.fetch;
+        globalThis.fetch = async (...request) => {
+            const text = await (await real(...request)).text();
+            return new Response(text.replace("builds", "bulids"));
+        };
+        const altered = await failing(trusting());
+        globalThis.fetch = real;
+        crypto.subtle.importKey = async () => { throw new DOMException("no Ed25519", "NotSupportedError"); };
+        return [rows.length, altered, await failing(trusting()), await failing(new Client(url))];
+    }"""
+    with elsewhere(tmp_path, site.root, "") as (page, url), Visit(chromium, [page, url]) as visit:
+        visit.open(page)
+        found = visit.page.evaluate(program, [url, key.with_suffix(".pub").read_text()])
+    assert found == [2, "BadSignature", "Unverifiable", "none"]

@@ -12,7 +12,7 @@ EntryType = Literal["file", "tree", "subtree", "split"]
 
 @documented
 class Signature(TypedDict):
-    """A signature of the snapshot, its generation and its times."""
+    """A signature of the whole index, all but the signatures."""
 
     algorithm: Literal["ed25519"]
     """How it was made."""
