@@ -47,11 +47,13 @@ class WorkerContext:
         suspended: Names of the plugins that see no messages.
         suppression: The people who were forgotten.
         avoided: Ids of the messages on which each plugin hung, by its name.
+        identity_key: With which identities are digested.
     """
 
     suspended: frozenset[str]
     suppression: Suppression
     avoided: Mapping[str, frozenset[str]]
+    identity_key: bytes
 
 
 class Ingest:
@@ -89,13 +91,16 @@ class Ingest:
         self._max_kept = max_kept
         self._watch = watch or Watch()
         self._preparer = Preparer(registry, environments, self._watch)
+        self._identity_key = b""
         self._maintenance = JournalMaintenance(database, [plugin.name for plugin in registry], keep)
 
     def start(self) -> None:
         """Make the database ready for these plugins: new ones start at the beginning, changed ones are rebuilt."""
         with self.database.reading() as connection:
             self._preparer.suppression = suppression.load(connection)
+            self._identity_key = journal.identity_key(connection)
             hung = hangs.load(connection)
+        self._preparer.identify_with(self._identity_key)
         for plugin in self.registry:
             plugin.avoided = hung.get(plugin.name, frozenset())
         self.plugins.start()
@@ -104,7 +109,7 @@ class Ingest:
     def worker_context(self) -> WorkerContext:
         """Return what another process has to know to prepare a delivery as this one would, for now."""
         avoided = {plugin.name: plugin.avoided for plugin in self.registry}
-        return WorkerContext(self.plugins.suspended, self._preparer.suppression, avoided)
+        return WorkerContext(self.plugins.suspended, self._preparer.suppression, avoided, self._identity_key)
 
     @gc_paused()
     def take(self, delivery: Delivery, prepared: Batch | None = None) -> Outcome:
