@@ -50,7 +50,7 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
     bad = [row for row in state["plugins"] if row["state"] in ("failed", "stale")]
     concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
     concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
-    concerns += [row.error for row in places if row.error]
+    concerns += _of_targets(state, places)
     if owed:
         concerns.append(f"{counted(owed, 'object')} of people who were forgotten may be at a target still: publish")
     if max_age is not None:
@@ -66,6 +66,22 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
         raise click.exceptions.Exit(WANTING)
 
 
+def _of_targets(state: schemas.Health, places: Sequence[TargetRow]) -> Iterator[str]:
+    """Yield what is wrong with targets: what failed, who is behind, and who was left out."""
+    now = int(time.time())
+    for place in places:
+        serves = "nothing yet" if place.generation is None else f"generation {place.generation:,}"
+        if place.error:
+            yield f"{place.error} (it serves {serves})"
+        elif place.trying_since is not None and (late := place.late(now)):
+            yield (
+                f"target {place.name} is behind by {late:,} s: it serves {serves}, and the publication that is"
+                f" under way began at {iso(place.trying_since)}"
+            )
+        elif place.published_at is None and place.trying_since is None and state["slow_through"] is not None:
+            yield f"target {place.name}: nothing was ever published there"
+
+
 def _idle(config: Config, state: schemas.Health, places: Sequence[TargetRow], max_age: float) -> Iterator[str]:
     """Yield who did nothing for too long: progress counts, so a bus that is merely quiet alarms nobody."""
     now = int(time.time())
@@ -79,9 +95,7 @@ def _idle(config: Config, state: schemas.Health, places: Sequence[TargetRow], ma
         elif (age := now - worked[name]) > max_age:
             yield f"source {name}: its consumer did nothing for {age} s; {max_age:g} s are allowed"
     for place in places:
-        if place.published_at is None:
-            yield f"target {place.name}: nothing was ever published there; {max_age:g} s are allowed"
-        elif (age := now - place.published_at) > max_age:
+        if place.published_at is not None and (age := now - place.published_at) > max_age:
             yield f"target {place.name}: nothing was published there for {age} s; {max_age:g} s are allowed"
 
 
@@ -130,7 +144,10 @@ def _show_status(
         refused = f", {consumer['rejected']:,} refused without a valid signature" if consumer["rejected"] else ""
         click.echo(f"consumer    {consumer['name']}: at work at {iso(consumer['worked_at'])}{refused}")
     for place in places:
-        if place.published_at is not None:
+        if place.published_at is None:
+            doing = f"since {iso(place.trying_since)} it is tried" if place.trying_since else "nobody tried"
+            click.echo(f"target      {place.name}: nothing was published there yet; {doing}")
+        else:
             click.echo(
                 f"target      {place.name}: generation {place.generation:,} at {iso(place.published_at)},"
                 f" {counted(place.requests, 'request')}, {counted(place.bytes, 'byte')},"

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 import orjson
 
 from statscache import layout
-from statscache.exceptions import PublishError
+from statscache.exceptions import PublishError, Stopped
 from statscache.publish import plan, pointer, siblings, sweep
+from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, Served
 from statscache.publish.retrying import Retrying
 from statscache.publish.target import File, Target
@@ -65,12 +66,14 @@ class Brought:
         report: What it came to so far.
         removed: Readable paths that the snapshot has no longer.
         sweeps: Whether files may lie there that nobody knows of.
+        mixed: Whether the note `layout.PENDING` lies there, and goes at the end.
         strays: Names of objects that lie there and that the database does not know, once it was swept.
     """
 
     report: Report
     removed: Sequence[str] = ()
     sweeps: bool = False
+    mixed: bool = False
     strays: set[str] = field(default_factory=set)
 
 
@@ -78,10 +81,29 @@ class Publisher:
     """Brings one target up to date, and tidies up behind that; between the two, whoever likes may be told.
 
     Whatever the library of a target raises, only `PublishError` escapes, which says at which target, and why.
+
+    Attributes:
+        step: What is being done now, and how many files were written, for those who wait.
     """
 
     def __init__(self, target: Target) -> None:
         self._target = Retrying(target)
+        self.step = ""
+
+    @contextmanager
+    def open(self, halt: Halt) -> Iterator[None]:
+        """Let go at the end of what one publication needs of the target.
+
+        Args:
+            halt: Says whether to go on.
+        """
+        self._target.halt = halt
+        self.step = "asking what it serves"
+        try:
+            yield
+        finally:
+            self.step = ""
+            self._target.close()
 
     def served(self) -> Served:
         """Return what the target serves.
@@ -129,9 +151,8 @@ class Publisher:
             yield
         except Exception as error:
             said = str(error) if isinstance(error, PublishError) else f"{type(error).__name__}: {error}"
-            raise PublishError(f"target {self._target.name}: {said}") from error
-        finally:
-            self._target.close()
+            kind = Stopped if isinstance(error, Stopped) else PublishError
+            raise kind(f"target {self._target.name}: {said}") from error
 
     @contextmanager
     def _measured(self, report: Report) -> Iterator[None]:
@@ -148,24 +169,31 @@ class Publisher:
         held = list(dict.fromkeys([*([before.snapshot] if before.snapshot else []), *pending]))
         changes = plan.difference(publication, before.snapshot, pending)
         brought.sweeps = plan.needs_sweep(target, publication, held)
-        if brought.sweeps or any(True for _ in changes()):
+        news = brought.sweeps or any(True for _ in changes())
+        brought.mixed = news or bool(pending)
+        if news:
             mixed = orjson.dumps({"snapshots": list(dict.fromkeys([*held, snapshot.id]))})
             self._write(report, [File(layout.PENDING, mixed)])
-        self._begin("objects")
-        self._send_objects(report, publication, changes())
-        target.barrier()
-        self._begin("readable paths")
-        brought.removed = self._send_files(report, publication, changes())
-        target.barrier()
+            self._begin("objects")
+            self._send_objects(report, publication, changes())
+            target.barrier()
+            self._begin("readable paths")
+            brought.removed = self._send_files(report, publication, changes())
+            target.barrier()
         self._begin("status and changes")
         now = int(time.time())
         self._write(report, self._outside(publication, now))
-        target.barrier()
+        if news:
+            # Else the pointer leads to what it led to before, and may arrive with these.
+            target.barrier()
         self._begin("pointer")
+        if not publication.is_known(snapshot.id):
+            raise PublishError("the snapshot was withdrawn meanwhile; the next publication brings the newest")
         index = pointer.index(snapshot, now, publication.interval, publication.sign)
         self._write(report, [File(layout.INDEX, index)])
         target.barrier()
-        self._read_back(publication, index, before, now)
+        if news or not target.confirms:
+            self._read_back(publication, index, before, now)
 
     def _tidy(self, publication: Publication, brought: Brought, *, invalidate: bool) -> None:
         target, report = self._target, brought.report
@@ -188,11 +216,13 @@ class Publisher:
         target.barrier()
         if invalidate:
             target.invalidate()
-        target.delete([layout.PENDING])
-        target.barrier()
+        if brought.mixed:
+            target.delete([layout.PENDING])
+            target.barrier()
         _log.debug("publishing generation %d to %s: ends", report.generation, target.name)
 
     def _begin(self, step: str) -> None:
+        self.step = step
         _log.debug("publishing: %s of %s", step, self._target.name)
 
     def _send_objects(self, report: Report, publication: Publication, changes: Iterable[Change]) -> None:

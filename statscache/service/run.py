@@ -14,7 +14,7 @@ from statscache.service.consume import Consumer
 from statscache.service.heartbeat import Heartbeat, tell_stopping
 from statscache.service.installation import Installation
 from statscache.service.metrics import shown
-from statscache.service.publishing import PATIENCE, Publishing
+from statscache.service.publishing import Publishing
 from statscache.service.repair import Repair
 from statscache.service.spool import spooling
 from statscache.service.subscribe import subscribed
@@ -110,7 +110,7 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
         finally:
             stopping.set()
             thread.join()
-        tell(*publishing.publish(patience=PATIENCE))
+        tell(*publishing.finish())
 
 
 def live(config: Config) -> list[str]:

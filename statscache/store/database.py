@@ -36,7 +36,8 @@ class Database:
 
     def __init__(self, url: str) -> None:
         try:
-            self.engine = create_engine(make_url(url), pool_pre_ping=not url.startswith("sqlite"))
+            # Each worker of a target has a connection, and one for its lock.
+            self.engine = create_engine(make_url(url), pool_pre_ping=not url.startswith("sqlite"), max_overflow=-1)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             message = (
                 f"[database] url: {error}; expected sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME"
