@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -274,8 +275,9 @@ def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
     """`status --max-age`, and a retry that fails."""
     assert call("status").status == 0
     done = call("status", "--max-age", "5")
-    assert done.status == 3
-    assert "wanting: no live source was ever consumed; 5 s are allowed" in done.out
+    assert done.status == 2
+    assert done.out.startswith("STATSCACHE CRITICAL: no live source was ever consumed; 5 s are allowed | ")
+    assert "concern: no live source was ever consumed; 5 s are allowed" in done.out
     call("backfill", archive)
     item = json.loads(call("quarantine", "list", "--json").out)[0]
     assert call("quarantine", "retry") == Called(3, "0 of 1 are settled; 1 stay set aside\n", "")
@@ -284,11 +286,11 @@ def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
 
 
 def test_a_database_that_cannot_be_used_alarms_monitoring(call: Call) -> None:
-    """With `--max-age`, it is told in the line for monitoring, with status 3; else on standard error, with status 1."""
+    """With `--max-age`, it is told in the line for monitoring, as CRITICAL; else on standard error, with status 1."""
     Path("statscache.db").write_bytes(b"no database, and longer than the header of one" * 10)
     done = call("status", "--max-age", "60")
-    assert (done.status, done.err, done.out.count("\n")) == (3, "", 1)
-    assert done.out.startswith("STATSCACHE WANTING: cannot open the database sqlite:///statscache.db: ")
+    assert (done.status, done.err, done.out.count("\n")) == (2, "", 1)
+    assert done.out.startswith("STATSCACHE CRITICAL: cannot open the database sqlite:///statscache.db: ")
     (concern,) = json.loads(call("status", "--max-age", "60", "--json").out)["concerns"]
     assert concern in done.out
     assert call("status").status == 1
@@ -298,8 +300,34 @@ def test_a_database_that_cannot_be_used_alarms_monitoring(call: Call) -> None:
         connection.execute("DROP TABLE target")
     connection.close()
     done = call("status", "--max-age", "60")
-    assert (done.status, done.err, done.out.count("\n")) == (3, "", 1)
-    assert done.out.startswith("STATSCACHE WANTING: the database failed: ")
+    assert (done.status, done.err, done.out.count("\n")) == (2, "", 1)
+    assert done.out.startswith("STATSCACHE CRITICAL: the database failed: ")
+
+
+def test_monitoring_is_told_that_nothing_is_known(call: Call) -> None:
+    """Where the configuration is wrong, the check is UNKNOWN, with the status that Nagios takes for it."""
+    Path("statscache.toml").write_text("[publish]\ninterval = 0\n")
+    done = call("status", "--max-age", "60")
+    assert (done.status, done.out.count("\n")) == (3, 1)
+    assert done.out.startswith("STATSCACHE UNKNOWN: ")
+    assert "[publish] interval" in done.out
+
+
+def test_monitoring_is_warned(call: Call, archive: Path) -> None:
+    """What is wrong and costs readers nothing yet is a WARNING; a target that was left out is."""
+    Path("statscache.toml").write_text("[sources.fedmsg]\n")
+    call("backfill", archive)
+    with sqlite3.connect("statscache.db") as connection:
+        connection.execute(f"INSERT INTO consumer VALUES ('fedmsg', {int(time.time())}, 0, 0, 0)")
+    connection.close()
+    call("publish")
+    ok = call("status", "--max-age", "600")
+    assert (ok.status, ok.out.partition(":")[0]) == (0, "STATSCACHE OK")
+    assert "consumer    fedmsg: at work, and nothing was ever received; is the address right?" in ok.out
+    Path("statscache.toml").write_text('[sources.fedmsg]\n[[publish.targets]]\nname = "other"\npath = "other"\n')
+    done = call("status", "--max-age", "600")
+    assert done.status == 1
+    assert done.out.startswith("STATSCACHE WARNING: target other: nothing was ever published there | ")
 
 
 def test_verify_journal_and_db_check_find_what_was_tampered_with(call: Call, archive: Path) -> None:

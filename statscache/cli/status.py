@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from enum import IntEnum
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache import schemas
 from statscache.cli.context import WANTING, Context, as_json, database_failed, passed, show_json, show_table
 from statscache.config import Config
-from statscache.exceptions import SchemaError
+from statscache.exceptions import ConfigurationError, SchemaError
 from statscache.service.health import health, silence
 from statscache.service.metrics import text
 from statscache.service.run import live
@@ -19,13 +20,25 @@ from statscache.store.targets import TargetRow
 from statscache.timeline import iso
 from statscache.wording import counted
 
+_GONE = 60
+"""Seconds without a sign of life after which a consumer is gone."""
+
+
+class Level(IntEnum):
+    """How bad it is, in the words and exit statuses of Nagios' plugins."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
 
 @click.command()
 @click.option(
     "--max-age",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Begin with a line for monitoring; exit 3 if a consumer or a publisher did nothing for longer.",
+    help="Be a check for Nagios: CRITICAL if a consumer or a publisher did nothing for longer.",
 )
 @as_json
 @passed
@@ -38,32 +51,37 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
             silent = silence(connection)
             places = targets.listed(connection, names)
             owed = retention.owed(connection)
-    except (SchemaError, SQLAlchemyError) as error:
+    except (ConfigurationError, SchemaError, SQLAlchemyError) as error:
         if max_age is None:
             raise
-        concern = database_failed(error) if isinstance(error, SQLAlchemyError) else str(error)
+        said = database_failed(error) if isinstance(error, SQLAlchemyError) else str(error)
+        level = Level.UNKNOWN if isinstance(error, ConfigurationError) else Level.CRITICAL
         if json_:
-            show_json({"concerns": [concern]})
+            show_json({"concerns": [said]})
         else:
-            click.echo(_verdict([concern], ""))
-        raise click.exceptions.Exit(WANTING) from error
+            click.echo(_verdict(level, [said], ""))
+        raise click.exceptions.Exit(level) from error
     bad = [row for row in state["plugins"] if row["state"] in ("failed", "stale")]
     concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
     concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
     concerns += _of_targets(state, places)
     if owed:
         concerns.append(f"{counted(owed, 'object')} of people who were forgotten may be at a target still: publish")
-    if max_age is not None:
-        concerns += _idle(context.config, state, places, max_age)
+    idle = [] if max_age is None else [*_idle(context.config, state, places, max_age)]
+    level = Level.CRITICAL if idle else Level.WARNING if concerns else Level.OK
+    # What is worst comes first, as a pager may show no more.
+    concerns = idle + concerns
     if json_:
         listed = [{name: getattr(row, name) for name in row.__slots__} for row in places]
         show_json({**state, "silent": silent, "targets": listed, "concerns": concerns})
     else:
         if max_age is not None:
-            click.echo(_summary(state, silent, concerns))
-        _show_status(state, silent, places, concerns)
+            click.echo(_summary(state, silent, level, concerns))
+        _show_status(context.config, state, silent, places)
+        for concern in concerns:
+            click.echo(f"concern: {concern}")
     if concerns:
-        raise click.exceptions.Exit(WANTING)
+        raise click.exceptions.Exit(WANTING if max_age is None else level)
 
 
 def _of_targets(state: schemas.Health, places: Sequence[TargetRow]) -> Iterator[str]:
@@ -99,7 +117,7 @@ def _idle(config: Config, state: schemas.Health, places: Sequence[TargetRow], ma
             yield f"target {place.name}: nothing was published there for {age} s; {max_age:g} s are allowed"
 
 
-def _summary(state: schemas.Health, silent: int | None, concerns: Sequence[str]) -> str:
+def _summary(state: schemas.Health, silent: int | None, level: Level, concerns: Sequence[str]) -> str:
     """Return one line as Nagios takes it: the verdict, and behind a bar the numbers that it may draw."""
     through = "no message yet" if state["through"] is None else f"through {iso(state['through'])}"
     numbers = {
@@ -109,18 +127,16 @@ def _summary(state: schemas.Health, silent: int | None, concerns: Sequence[str])
         "quarantined": str(state["journal"]["quarantined"] + sum(row["quarantined"] for row in state["plugins"])),
         "missing": f"{sum(end - start for start, end in state['gaps'])}s",
     }
-    return f"{_verdict(concerns, through)} | " + " ".join(f"{name}={value}" for name, value in numbers.items())
+    return f"{_verdict(level, concerns, through)} | " + " ".join(f"{name}={value}" for name, value in numbers.items())
 
 
-def _verdict(concerns: Sequence[str], fine: str) -> str:
+def _verdict(level: Level, concerns: Sequence[str], fine: str) -> str:
     # A bar in the text of an error would end it.
     told = "; ".join(concerns).replace("|", "/").replace("\n", " ")
-    return f"STATSCACHE WANTING: {told}" if concerns else f"STATSCACHE OK: {fine}"
+    return f"STATSCACHE {level.name}: {told or fine}"
 
 
-def _show_status(
-    state: schemas.Health, silent: int | None, places: Sequence[TargetRow], concerns: Sequence[str]
-) -> None:
+def _show_status(config: Config, state: schemas.Health, silent: int | None, places: Sequence[TargetRow]) -> None:
     journal = state["journal"]
     through = "no message yet" if state["through"] is None else iso(state["through"])
     click.echo(f"through     {through}" + ("" if silent is None else f"; last heard of {silent:,} s ago"))
@@ -140,9 +156,8 @@ def _show_status(
     for source in state["sources"]:
         newest = "-" if source["newest"] is None else iso(source["newest"])
         click.echo(f"source      {source['name']}: {source['accepted']:,} accepted, newest {newest}")
-    for consumer in state["consumers"]:
-        refused = f", {consumer['rejected']:,} refused without a valid signature" if consumer["rejected"] else ""
-        click.echo(f"consumer    {consumer['name']}: at work at {iso(consumer['worked_at'])}{refused}")
+    for line in _consumers(config, state):
+        click.echo(f"consumer    {line}")
     for place in places:
         if place.published_at is None:
             doing = f"since {iso(place.trying_since)} it is tried" if place.trying_since else "nobody tried"
@@ -177,8 +192,25 @@ def _show_status(
         for row in state["plugins"]
     ]
     show_table(columns, rows, frozenset({"behind", "pending", "set aside"}))
-    for concern in concerns:
-        click.echo(f"wanting: {concern}")
+
+
+def _consumers(config: Config, state: schemas.Health) -> Iterator[str]:
+    """Yield a line for each live source: who consumes it, or that nobody does."""
+    now = int(time.time())
+    heard = {row["name"] for row in state["sources"]}
+    rows = {row["name"]: row for row in state["consumers"]}
+    for name in dict.fromkeys([*live(config), *rows]):
+        if name not in rows:
+            yield f"{name}: nobody ever consumed it; `statscache run` or `consume` does"
+            continue
+        row = rows[name]
+        refused = f", {row['rejected']:,} refused without a valid signature" if row["rejected"] else ""
+        if (age := now - row["worked_at"]) > _GONE:
+            yield f"{name}: nobody consumes it; last at work {age:,} s ago{refused}"
+        elif name not in heard:
+            yield f"{name}: at work, and nothing was ever received; is the address right?{refused}"
+        else:
+            yield f"{name}: at work at {iso(row['worked_at'])}{refused}"
 
 
 @click.command()
