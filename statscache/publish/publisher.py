@@ -24,6 +24,7 @@ from statscache.publish.target import File, Target
 from statscache.snapshot.manifest import Change
 from statscache.store.bulk import batches
 from statscache.store.published import FILES, Entry
+from statscache.wording import counted
 
 _AT_ONCE = 500
 _BYTES_AT_ONCE = 8 * 1024 * 1024
@@ -268,6 +269,7 @@ class Publisher:
 
     def _write(self, report: Report, files: Iterable[File]) -> int:
         written = 0
+        step = self.step.partition(",")[0]
         for chunk in batches(files, _AT_ONCE):
             forms = self._target.siblings
             if old := siblings.stale(chunk, forms):
@@ -277,6 +279,7 @@ class Publisher:
             written += len(chunk)
             sent = whole if not self._target.links else [file for file in whole if file.object is None]
             report.bytes += sum(len(file.data) for file in sent)
+            self.step = f"{step}, {counted(report.files + written, 'file')} written"
         report.files += written
         return written
 

@@ -100,7 +100,7 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
         )
         _catch_up(installation, tell)
         done.taken_out, done.folded_anew = sorted(work.taken_out - work.folded_anew), sorted(work.folded_anew)
-        publishing = Publishing(installation)
+        publishing = Publishing(installation, tell=tell)
         purged, failure = publishing.forget(
             Traces(name), lambda at, all_: tell("searching what was published", at, all_)
         )

@@ -20,7 +20,7 @@ from statscache.render.rendering import Rendered
 from statscache.service.installation import Installation
 from statscache.service.outage import outage
 from statscache.service.worker import INTERVALS, Job, Worker
-from statscache.service.workers import Outcome, Publish, Workers, one_by_one, target, together
+from statscache.service.workers import Outcome, Progress, Publish, Workers, one_by_one, silent, target, together
 from statscache.snapshot import Snapshot, build, purge, record, retention, rollback
 from statscache.store import locks
 
@@ -45,18 +45,21 @@ class Publishing:
     Args:
         installation: The installation.
         only: Names of the targets to publish to; none means all.
+        tell: Is told how far rendering and publishing are.
 
     Raises:
         ConfigurationError: There is no target of such a name, or a signing key cannot be used.
     """
 
-    def __init__(self, installation: Installation, only: Sequence[str] = ()) -> None:
+    def __init__(self, installation: Installation, only: Sequence[str] = (), tell: Progress = silent) -> None:
         self._installation = installation
+        self._progress = tell
         publish = installation.config.publish
         self._pages = Pages(
             resources.sources(), title=publish.title, base_url=publish.base_url, examples=publish.examples
         )
         self._renderer = Renderer(installation.registry, self._pages, publish.gate_share, installation.watchdog)
+        self._renderer.on_plugin = lambda done, total: tell("rendering", done, total)
         unknown = sorted(set(only) - {section.name for section in publish.targets})
         if unknown:
             known = ", ".join(section.name for section in publish.targets)
@@ -206,10 +209,10 @@ class Publishing:
         publish: Publish = together,
     ) -> tuple[Snapshot, list[Report]]:
         """Have all targets brought to the newest snapshot; once more with a new one, where a target is ahead of it."""
-        outcomes = publish(workers, job)
+        outcomes = publish(workers, job, self._progress)
         if ahead := [worker for worker in workers if isinstance(outcomes[worker.name], TargetAhead)]:
             rebuild()
-            outcomes |= publish(ahead, job)
+            outcomes |= publish(ahead, job, self._progress)
         with self._installation.database.reading() as connection:
             snapshot = record.current(connection)
         errors = [outcome for outcome in outcomes.values() if isinstance(outcome, BaseException)]

@@ -18,6 +18,7 @@ from statscache.service.publishing import Publishing
 from statscache.service.repair import Repair
 from statscache.service.spool import spooling
 from statscache.service.subscribe import subscribed
+from statscache.service.workers import Progress, silent
 from statscache.snapshot import Snapshot
 
 _SECONDS_BETWEEN_LOOKS = 0.1
@@ -87,8 +88,14 @@ def _consume_fedmsg(
     _log.info("consumed: %s", consumer.outcome)
 
 
-def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
+def run(config: Config, stopping: threading.Event, tell: Tell, progress: Progress = silent) -> None:
     """Consume and publish until SIGTERM, SIGINT or `stopping`; then flush, and publish what came last.
+
+    Args:
+        config: The configuration.
+        stopping: Set to end it.
+        tell: Is told of each publication.
+        progress: Is told how far rendering and publishing are.
 
     Raises:
         ConfigurationError: No live source is configured.
@@ -98,7 +105,7 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
     heart = Heartbeat([*_required(config), "publish"])
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
     with closing(Installation(config)) as installation:
-        publishing = Publishing(installation)
+        publishing = Publishing(installation, tell=progress)
         thread = threading.Thread(
             target=publishing.publish_every,
             args=(config.publish.interval, stopping, tell, partial(heart.beat, "publish")),

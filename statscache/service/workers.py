@@ -68,20 +68,30 @@ class Workers:
         return {name for name, thread in self._threads.items() if thread.is_alive()}
 
 
-Publish = Callable[[Iterable[Worker], Job], dict[str, Outcome]]
+Progress = Callable[[str, int, int], None]
+"""Is told what is being done, and how much of how much of it is."""
+
+Publish = Callable[[Iterable[Worker], Job, Progress], dict[str, Outcome]]
 """Has workers publish, and returns what came of it by the name of the target."""
 
+_SECONDS_BETWEEN_LOOKS = 0.2
 
-def together(workers: Iterable[Worker], job: Job) -> dict[str, Outcome]:
+
+def silent(_what: str, _done: int, _total: int) -> None:
+    """Show no progress."""
+
+
+def together(workers: Iterable[Worker], job: Job, progress: Progress) -> dict[str, Outcome]:
     """Publish to all targets at the same time."""
     outcomes: dict[str, Outcome] = {}
     crew = Workers(workers)
     crew.start(job, lambda worker, outcome: outcomes.update({worker.name: outcome}))
-    crew.wait()
+    while busy := crew.wait(_SECONDS_BETWEEN_LOOKS):
+        progress("publishing to " + "; ".join(f"{worker.name}: {worker.at_work}" for worker in busy), 0, 0)
     return outcomes
 
 
-def one_by_one(workers: Iterable[Worker], job: Job) -> dict[str, Outcome]:
+def one_by_one(workers: Iterable[Worker], job: Job, _progress: Progress) -> dict[str, Outcome]:
     """Publish to one target after the other, in this thread."""
     outcomes: dict[str, Outcome] = {}
     for worker in workers:
