@@ -164,8 +164,16 @@ def test_the_environment_overrides_the_file(call: Call, monkeypatch: pytest.Monk
     """`STATSCACHE_SECTION__KEY` wins over the file; what is wrong with it is told like an error of the file."""
     Path("statscache.toml").write_text("[publish]\ninterval = 5\ntitle = 'Mine'\n")
     monkeypatch.setenv("STATSCACHE_PUBLISH__INTERVAL", "7")
-    publish = json.loads(call("config", "show").out)["publish"]
+    publish = json.loads(call("config", "show", "--json").out)["publish"]
     assert (publish["interval"], publish["title"]) == (7, "Mine")
+    lines = call("config", "show").out.splitlines()
+    for line_ in (
+        "interval = 7  # STATSCACHE_PUBLISH__INTERVAL",
+        'title = "Mine"  # statscache.toml',
+        "slow_interval = 600  # default",
+        "# base_url is not set  # default",
+    ):
+        assert line_ in lines
     monkeypatch.setenv("STATSCACHE_PUBLISH__INTERVAL", "soon")
     done = call("config", "check")
     assert done.status == 2
@@ -175,6 +183,19 @@ def test_the_environment_overrides_the_file(call: Call, monkeypatch: pytest.Monk
     done = call("config", "check")
     assert done.status == 2
     assert 'the environment cannot be used: error parsing value for field "publish"' in done.err
+
+
+def test_the_configuration_that_is_shown_is_one(call: Call) -> None:
+    """What `config show` prints can be used as the file: it means the same."""
+    Path("statscache.toml").write_text(
+        '[publish]\ntitle = "a \\"b\\" é"\n[[publish.targets]]\nname = "a"\npath = "x"\n'
+        '[[publish.targets]]\nname = "b"\ntype = "s3"\nbucket = "y"\n[plugins.settings.builds]\n[sources.fedmsg]\n'
+    )
+    before = call("config", "show", "--json").out
+    shown = call("config", "show").out
+    Path("statscache.toml").write_text(shown)
+    assert call("config", "show", "--json").out == before
+    assert 'bucket = "y"  # statscache.toml' in shown
 
 
 def test_a_password_is_not_shown(call: Call) -> None:
@@ -461,12 +482,12 @@ def test_status_tells_of_targets_that_are_configured(call: Call) -> None:
     assert done.status == 3
     assert "target      one: generation 1 at" in done.out
     assert "journal     0 messages in 0 segments" in done.out
-    (wanting,) = (text for text in done.out.splitlines() if text.startswith("wanting:"))
+    (wanting,) = (text for text in done.out.splitlines() if text.startswith("concern:"))
     assert wanting.count("target two: ") == 1
     state = json.loads(Path("one/v1/status.json").read_bytes())
     assert state["targets"] == [
-        {"name": "one", "generation": None, "ok": True},
-        {"name": "two", "generation": None, "ok": True},
+        {"name": "one", "generation": None, "ok": False},
+        {"name": "two", "generation": None, "ok": False},
     ]
     Path("statscache.toml").write_text('[[publish.targets]]\nname = "one"\npath = "one"\n')
     done = call("status")

@@ -1,5 +1,6 @@
 """The service as it runs: real processes on a real bus, stopped, killed, starved, held up and misled."""
 
+import re
 import resource
 import signal
 import sqlite3
@@ -102,6 +103,14 @@ def test_run_publishes_every_interval_and_what_came_last(home: Home, endpoint: s
         status, log = service.end()
     assert status == 0, log
     assert "Traceback" not in log
+    started = [line.partition(": ")[2] for line in log.splitlines() if " INFO " in line][:5]
+    assert re.fullmatch(r"statscache \S+, configuration: statscache\.toml", started[0])
+    assert started[1:4] == [
+        "database: sqlite:///statscache.db",
+        "sources: fedmsg",
+        "targets, every 1 s: public (directory public)",
+    ]
+    assert re.match(r"plugins: \d+: badges, ", started[4])
     last = home.document("v1/index.json")
     assert last["generation"] > first["generation"]
     assert published(home, home.json("status")["journal"]["messages"])

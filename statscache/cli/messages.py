@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from statscache import testing
+from statscache import __version__, testing
 from statscache.cli.context import WANTING, Context, as_json, passed, show_json
+from statscache.config import find
 from statscache.exceptions import DamagedArchive, SourceError
 from statscache.ingest import Outcome
 from statscache.publish import Report
@@ -83,6 +84,8 @@ def tell(snapshot: Snapshot, reports: Sequence[Report]) -> None:
 @passed
 def run_command(context: Context) -> None:
     """Consume the live sources and publish every interval, until SIGTERM."""
+    file = find(context.file)
+    _log.info("statscache %s, configuration: %s", __version__, file or "built in, as there is no file")
     with context.progress() as bar:
         run.run(context.config, stop_on_signals(), bar.until(tell), bar)
 

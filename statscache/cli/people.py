@@ -48,6 +48,8 @@ def _show(done: Forgotten) -> None:
     click.echo(f"spool       {counted(done.files, 'file')} changed")
     click.echo(f"statistics  taken out of {_listed(done.taken_out)}; folded anew: {_listed(done.folded_anew)}")
     click.echo(f"published   {counted(done.snapshots, 'snapshot')} and {counted(done.objects, 'object')} removed")
+    if done.found_nothing:
+        click.echo("nothing was found under that name; it is left out of all that comes from now on")
     for path in done.left:
         click.echo(f"left        {path} has the word, and is not made of messages")
     for what in done.owed:

@@ -213,16 +213,17 @@ class Publishing:
         if ahead := [worker for worker in workers if isinstance(outcomes[worker.name], TargetAhead)]:
             rebuild()
             outcomes |= publish(ahead, job, self._progress)
-        with self._installation.database.reading() as connection:
-            snapshot = record.current(connection)
-        errors = [outcome for outcome in outcomes.values() if isinstance(outcome, BaseException)]
+        ends = [outcomes[worker.name] for worker in workers]
+        errors = [end for end in ends if isinstance(end, BaseException)]
         for error in errors:
             if not isinstance(error, PublishError):
                 raise error
         if errors:
             raise PublishError("; ".join(str(error) for error in errors))
+        with self._installation.database.reading() as connection:
+            snapshot = record.current(connection)
         assert snapshot is not None
-        return snapshot, [outcome[1] for outcome in outcomes.values() if isinstance(outcome, tuple)]
+        return snapshot, [end[1] for end in ends if isinstance(end, tuple)]
 
     def _collect(self) -> None:
         """Remove from the database what is garbage and what all targets have removed."""

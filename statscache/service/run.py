@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
 
-from statscache.config import Config, FedmsgSection
+from statscache.config import AnyTarget, Config, DirectoryTarget, FedmsgSection, RsyncTarget
 from statscache.exceptions import ConfigurationError
 from statscache.publish import Report
 from statscache.service.consume import Consumer
@@ -105,6 +105,7 @@ def run(config: Config, stopping: threading.Event, tell: Tell, progress: Progres
     heart = Heartbeat([*_required(config), "publish"])
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
     with closing(Installation(config)) as installation:
+        _log_start(config, installation)
         publishing = Publishing(installation, tell=progress)
         thread = threading.Thread(
             target=publishing.publish_every,
@@ -118,6 +119,24 @@ def run(config: Config, stopping: threading.Event, tell: Tell, progress: Progres
             stopping.set()
             thread.join()
         tell(*publishing.finish())
+
+
+def _log_start(config: Config, installation: Installation) -> None:
+    """Log what runs: database, sources, targets, plugins."""
+    _log.info("database: %s", installation.database.engine.url.render_as_string(hide_password=True))
+    _log.info("sources: %s", ", ".join(live(config)))
+    places = (f"{section.name} ({_place(section)})" for section in config.publish.targets)
+    _log.info("targets, every %d s: %s", config.publish.interval, ", ".join(places) or "none")
+    names = sorted(plugin.name for plugin in installation.registry)
+    _log.info("plugins: %d: %s", len(names), ", ".join(names))
+
+
+def _place(section: AnyTarget) -> str:
+    if isinstance(section, DirectoryTarget):
+        return f"directory {section.path}"
+    if isinstance(section, RsyncTarget):
+        return f"rsync {section.destination}"
+    return f"s3 {section.bucket}"
 
 
 def live(config: Config) -> list[str]:
