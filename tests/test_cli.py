@@ -185,6 +185,17 @@ def test_the_environment_overrides_the_file(call: Call, monkeypatch: pytest.Monk
     assert 'the environment cannot be used: error parsing value for field "publish"' in done.err
 
 
+def test_tables_fit_on_a_terminal(call: Call, archive: Path) -> None:
+    """Of 80 columns, with names and numbers as large as they become."""
+    call("backfill", archive)
+    call("publish")
+    assert json.loads(call("plugins", "--json").out)["plugins"]
+    for command in (("status",), ("snapshots",)):
+        table = call(*command).out.rpartition("\n\n")[2].splitlines()
+        assert len(table) > 1
+        assert max(map(len, table)) <= 80, command
+
+
 def test_the_configuration_that_is_shown_is_one(call: Call) -> None:
     """What `config show` prints can be used as the file: it means the same."""
     Path("statscache.toml").write_text(

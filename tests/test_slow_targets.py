@@ -16,7 +16,7 @@ from samples import NOON, Sales, Site, follow, line
 from statscache.exceptions import PublisherBusy, PublishError, Stopped
 from statscache.publish.halt import Halt
 from statscache.service.worker import Job
-from statscache.store import locks, published, targets
+from statscache.store import Database, locks, published, targets
 from statscache.store.targets import TargetRow
 
 EVERY = "1"
@@ -135,6 +135,26 @@ def test_a_slow_rsync_delays_no_other_target_and_ends_when_stopped(home: Home, t
     assert status == 0, log
     assert "target far: stopped before the end; the next publication carries on" in log
     assert follow(place) == before
+
+
+def test_a_service_waits_for_an_administrator(home: Home) -> None:
+    """While another command builds, it says so once, keeps the index fresh, and goes on afterwards."""
+    home.configure(f"[publish]\ninterval = {EVERY}\n")
+    home.run("publish", timeout=180)
+    database = Database(f"sqlite:///{home.directory / 'statscache.db'}")
+    with home.start("publish", "--every", EVERY) as service:
+        service.await_log("published generation 1")
+        with locks.publishing(database, patience=60):
+            service.await_log("publishing waits: another publisher is at work on this database")
+            first = home.document("v1/index.json")
+            wait_for(
+                lambda: home.document("v1/index.json")["generated_at"] > first["generated_at"], lambda: service.text
+            )
+        service.await_log("the other publisher is done, and publishing goes on")
+        assert service.end()[0] == 0
+        assert service.text.count("publishing waits") == 1
+        assert " ERROR " not in service.text
+    database.close()
 
 
 def test_a_target_that_missed_generations_gets_the_newest(tmp_path: Path) -> None:

@@ -102,20 +102,24 @@ def snapshots(context: Context, json_: bool) -> None:
     if not rows:
         click.echo("there is no snapshot yet: run `statscache publish`")
         return
-    columns = ["generation", "snapshot", "through", "created", "bytes", "changed", ""]
+    columns = ["gen", "snapshot", "through", "created", "bytes", "changed"]
     table = [
         [
             f"{row['generation']:,}",
             row["id"][:12],
-            "-" if row["through"] is None else iso(row["through"]),
-            iso(row["created_at"]),
+            "-" if row["through"] is None else _minute(row["through"]),
+            _minute(row["created_at"]),
             f"{row['size']:,}",
-            counted(row["changed"], "document"),
-            "" if row["origin"] == row["generation"] else f"back to {row['origin']}",
+            f"{row['changed']:,}" if row["origin"] == row["generation"] else f"back to {row['origin']}",
         ]
         for row in rows
     ]
-    show_table(columns, table, frozenset({"generation", "bytes", "changed"}))
+    show_table(columns, table, frozenset({"gen", "bytes", "changed"}))
+
+
+def _minute(timestamp: int) -> str:
+    """Return a timestamp to the minute, in UTC."""
+    return iso(timestamp)[:16].replace("T", " ")
 
 
 @click.command("rollback")

@@ -179,7 +179,7 @@ def _show_status(config: Config, state: schemas.Health, silent: int | None, plac
     for start, end in state["gaps"]:
         click.echo(f"gap         {iso(start)} to {iso(end)} ({end - start:,} s)")
     click.echo()
-    columns = ["plugin", "state", "behind", "pending", "set aside", "last event"]
+    columns = ["plugin", "state", "behind", "pending", "aside", "last event"]
     rows = [
         [
             row["name"],
@@ -187,11 +187,17 @@ def _show_status(config: Config, state: schemas.Health, silent: int | None, plac
             f"{row['behind']:,}",
             f"{row['pending']:,}",
             f"{row['quarantined']:,}",
-            "-" if row["last_event"] is None else iso(row["last_event"]),
+            "-" if row["last_event"] is None else _day(row["last_event"]),
         ]
         for row in state["plugins"]
     ]
-    show_table(columns, rows, frozenset({"behind", "pending", "set aside"}))
+    show_table(columns, rows, frozenset({"behind", "pending", "aside"}))
+
+
+def _day(timestamp: int) -> str:
+    """Return the day of a timestamp, in UTC, or the time of the day if it is today."""
+    day, _, clock = iso(timestamp).rstrip("Z").partition("T")
+    return clock if day == iso(int(time.time()))[:10] else day
 
 
 def _consumers(config: Config, state: schemas.Health) -> Iterator[str]:
