@@ -58,3 +58,4 @@ def test_elsewhere_there_is_no_trace_of_it(home: Home) -> None:
         done = home.run(*arguments)
         assert "\x1b" not in done.stderr + done.stdout
         assert "rendering" not in done.stderr
+        assert "" not in done.stderr.split("\n")[:-1]

@@ -196,7 +196,7 @@ def test_a_snapshot_that_a_slow_target_copies_is_kept(tmp_path: Path) -> None:
     site.feed([line("a", NOON, body={"buyer": "ann"})])
     first = site.publish()
     with site.database.writing() as connection:
-        targets.begin(connection, "far", 0, 60)
+        targets.begin(connection, "far", int(time.time()), 60)
         targets.send(connection, "far", first.generation)
     for number in range(3):
         site.feed([line(f"b{number}", NOON + 60 * number, body={"buyer": "bob"})])

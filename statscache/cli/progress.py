@@ -54,8 +54,9 @@ class Bar:
         """Return a function that takes the bar away before it does what `tell` does: logs take over."""
 
         def told(*said: Said.args, **more: Said.kwargs) -> None:
-            self._progress.stop()
-            self._progress.disable = True
+            if self.is_drawn:
+                self._progress.stop()
+                self._progress.disable = True
             tell(*said, **more)
 
         return told

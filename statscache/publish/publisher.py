@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import orjson
 
@@ -19,6 +18,7 @@ from statscache.exceptions import PublishError, Stopped
 from statscache.publish import plan, pointer, siblings, sweep
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, Served
+from statscache.publish.report import Brought, Report
 from statscache.publish.retrying import Retrying
 from statscache.publish.target import File, Target
 from statscache.snapshot.manifest import Change
@@ -30,52 +30,6 @@ _AT_ONCE = 500
 _BYTES_AT_ONCE = 8 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Report:
-    """What one publication to one target came to.
-
-    Attributes:
-        target: Name of the target.
-        generation: Generation that it serves now.
-        snapshot: Id of the snapshot that it serves now.
-        objects: Objects and manifests that were sent; they are among the files.
-        files: Files that were written.
-        bytes: Bytes that were sent.
-        deleted: Files that were deleted.
-        requests: Operations that were asked of the place.
-        seconds: How long it took.
-    """
-
-    target: str
-    generation: int
-    snapshot: str
-    objects: int = 0
-    files: int = 0
-    bytes: int = 0
-    deleted: int = 0
-    requests: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class Brought:
-    """A target that serves the snapshot, and is still to be tidied up.
-
-    Attributes:
-        report: What it came to so far.
-        removed: Readable paths that the snapshot has no longer.
-        sweeps: Whether files may lie there that nobody knows of.
-        mixed: Whether the note `layout.PENDING` lies there, and goes at the end.
-        strays: Names of objects that lie there and that the database does not know, once it was swept.
-    """
-
-    report: Report
-    removed: Sequence[str] = ()
-    sweeps: bool = False
-    mixed: bool = False
-    strays: set[str] = field(default_factory=set)
 
 
 class Publisher:

@@ -19,7 +19,7 @@ from statscache.exceptions import PublisherBusy, PublishError, Stopped, TargetAh
 from statscache.publish import Publisher, Report, signing
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, Served
-from statscache.publish.publisher import Brought
+from statscache.publish.report import Brought
 from statscache.publish.target import Target
 from statscache.service.health import health
 from statscache.service.installation import Installation

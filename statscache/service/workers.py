@@ -12,7 +12,7 @@ from statscache.publish import Report
 from statscache.publish.directory import DirectoryTarget
 from statscache.publish.rsync import RsyncTarget
 from statscache.publish.target import Target
-from statscache.service.worker import Job, Worker
+from statscache.service.worker import INTERVALS, Job, Worker
 from statscache.snapshot import Snapshot
 
 Outcome = tuple[Snapshot, Report] | BaseException
@@ -87,6 +87,8 @@ def together(workers: Iterable[Worker], job: Job, progress: Progress) -> dict[st
     crew = Workers(workers)
     crew.start(job, lambda worker, outcome: outcomes.update({worker.name: outcome}))
     while busy := crew.wait(_SECONDS_BETWEEN_LOOKS):
+        for worker in busy:
+            worker.log_if_late(INTERVALS * job.interval)
         progress("publishing to " + "; ".join(f"{worker.name}: {worker.at_work}" for worker in busy), 0, 0)
     return outcomes
 

@@ -53,7 +53,7 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
     rows, now = _ages(connection), time.time()
     grace_began = now - retention.grace_hours * 3600
     stays = _retained(rows, retention, now) | {row.generation for row in rows if row.current_until > grace_began}
-    stays |= targets.sending(connection)
+    stays |= targets.sending(connection, since=now - retention.days * 86400)
     kept = [row for row in rows if row.generation in stays]
     # A rollback refers to the objects of the generation that it went back to.
     oldest = min((row.origin for row in kept), default=0)

@@ -87,9 +87,15 @@ def send(connection: Connection, name: str, generation: int) -> TargetRow:
     return row
 
 
-def sending(connection: Connection) -> set[int]:
-    """Return the generations that are being brought to targets."""
-    return set(connection.scalars(select(target.c.sending).where(target.c.sending.is_not(None))))
+def sending(connection: Connection, since: float) -> set[int]:
+    """Return the generations that are being brought to targets, but those that were given up before `since`.
+
+    Args:
+        connection: A reading connection.
+        since: Wall clock, seconds since 1970 UTC. Who was killed before, and did not come back, needs nothing.
+    """
+    wanted = target.c.sending.is_not(None), target.c.trying_since >= since
+    return set(connection.scalars(select(target.c.sending).where(*wanted)))
 
 
 def fail(connection: Connection, name: str, error: str) -> None:
