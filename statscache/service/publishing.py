@@ -27,7 +27,7 @@ from statscache.store import locks
 PATIENCE = 300.0
 """Seconds for which a publication that nobody repeats waits for another publisher."""
 
-STOP_SECONDS = 5.0
+STOP_SECONDS = 4.0
 """Seconds for which publications may go on when the service is stopped; then as many in which they must end."""
 
 LAST_SECONDS = 60.0
