@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import orjson
+from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import layout
 from statscache.exceptions import PublishError, Stopped
@@ -104,6 +105,9 @@ class Publisher:
         # A target is foreign ground, and its library's errors share no base.
         try:
             yield
+        except SQLAlchemyError:
+            # The database has failed, and the target is not to blame.
+            raise
         except Exception as error:
             said = str(error) if isinstance(error, PublishError) else f"{type(error).__name__}: {error}"
             kind = Stopped if isinstance(error, Stopped) else PublishError

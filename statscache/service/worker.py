@@ -175,8 +175,8 @@ class Worker:
                 self.ahead = served.generation
                 raise TargetAhead(f"target {self.name} serves generation {served.generation}")
             row = targets.send(connection, self.name, snapshot.generation)
-            garbage = retention.find(connection, config.retention)
         with database.reading() as connection:
+            garbage = retention.find(connection, config.retention)
             places = [section.name for section in config.targets]
             publication = Publication(
                 snapshot=snapshot,
