@@ -20,6 +20,7 @@ class Rehearsal(Target):
         self.name = target.name
         self.siblings = target.siblings
         self.links = target.links
+        self.halt = target.halt
         self._written: dict[str, bytes] = {}
         self._deleted: set[str] = set()
 

@@ -2,11 +2,11 @@
 
 import errno
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from statscache.exceptions import Refused
+from statscache.exceptions import Refused, Stopped
+from statscache.publish.halt import Halt
 from statscache.publish.target import File, Target
 
 PAUSES = (0.2, 1.0)
@@ -37,11 +37,20 @@ class Retrying(Target):
         self.name = target.name
         self.siblings = target.siblings
         self.links = target.links
+        self.confirms = target.confirms
         self.max_age = target.max_age
 
     @property
     def requests(self) -> int:  # type: ignore[override]
         return self._target.requests
+
+    @property
+    def halt(self) -> Halt:
+        return self._target.halt
+
+    @halt.setter
+    def halt(self, halt: Halt) -> None:
+        self._target.halt = halt
 
     def read(self, path: str) -> bytes | None:
         return self._try(lambda: self._target.read(path))
@@ -80,13 +89,14 @@ class Retrying(Target):
         self._target.close()
 
     def _try(self, operation: Callable[[], _T]) -> _T:
+        self.halt.check()
         for pause in PAUSES:
             # A target is foreign ground, and its library's errors share no base.
             try:
                 return operation()
             except Exception as error:
-                if isinstance(error, Refused) or (isinstance(error, OSError) and error.errno in _HOPELESS):
+                if isinstance(error, Refused | Stopped) or (isinstance(error, OSError) and error.errno in _HOPELESS):
                     raise
                 _log.warning("target %s: %s: %s; trying again", self.name, type(error).__name__, error)
-            time.sleep(pause)
+            self.halt.wait(pause)
         return operation()

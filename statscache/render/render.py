@@ -5,7 +5,7 @@ documents of the previous snapshot; the others do not notice (law 3).
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from sqlalchemy import Connection
 
@@ -37,6 +37,9 @@ class Renderer:
         pages: The pages.
         gate_share: The greatest part of a document's rows that may vanish between two snapshots, from 0 to 1.
         watch: Is told which plugin is at work.
+
+    Attributes:
+        on_plugin: Is told before each plugin how many of how many are rendered.
     """
 
     def __init__(self, registry: Registry, pages: Pages, gate_share: float = 0.5, watch: Watch | None = None) -> None:
@@ -45,6 +48,7 @@ class Renderer:
         self._watch = watch or Watch()
         self._pages = pages
         self._views = Views()
+        self.on_plugin: Callable[[int, int], None] = lambda done, total: None
 
     @property
     def fingerprint(self) -> str:
@@ -86,7 +90,8 @@ class Renderer:
         shown = dict(before.shown)
         whole = True
         plugins: list[Rendered] = []
-        for plugin in self._registry:
+        for number, plugin in enumerate(self._registry):
+            self.on_plugin(number, len(self.names))
             row = rows.get(plugin.name)
             if row is None:
                 continue

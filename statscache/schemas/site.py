@@ -183,7 +183,7 @@ class TargetHealth(TypedDict):
     generation: Annotated[int, Field(ge=1)] | None
     """Generation that was published there; null before the first."""
     ok: bool
-    """Whether the last attempt succeeded."""
+    """Whether the last attempt succeeded, and it is not behind; false before the first."""
 
 
 @documented
