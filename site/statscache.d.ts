@@ -187,3 +187,5 @@ export function keyPath(key: Part[]): Promise<string>;
 
 /** Whether the site should have renewed this index by now. */
 export function isLate(index: Index, now?: Time): boolean;
+/** Whether the newest message is old by the reader's clock: an hour, or three intervals where these are longer. */
+export function isOld(index: Index, now?: Time): boolean;

@@ -112,6 +112,12 @@ class Activity extends StatscacheElement {
   }
 }
 
+/** Whether a row of a series counts: one of the headline, where no key is asked for. */
+function inHeadline(about, key, columns) {
+  const wanted = key ? [] : Object.entries(about.headline ?? {}).map(([name, value]) => [columns.indexOf(name), value]);
+  return (row) => wanted.every(([at, value]) => row[at] === value);
+}
+
 const amountOf = (about, value, span) => `${d.number(value)} ${about.unit} in ${about.kind === "Distinct" ? "the busiest bucket of " : ""}${span}`;
 
 /** A year of days, of one key or of a whole statistic. */
@@ -180,13 +186,13 @@ class Calendar extends StatscacheElement {
     this.need(about, "series/1d/index.json");
     const span = await client.series(about.name, "1d", start, end);
     const days = new Map();
-    const rows = span.rows.filter(([, ...rest]) => !key || key.every((part, at) => part === rest[at]));
+    const rows = span.rows.filter(key ? ([, ...rest]) => key.every((part, at) => part === rest[at]) : inHeadline(about, key, span.columns));
     for (const row of rows) days.set(row[0], d.together(about, [days.get(row[0]) ?? 0, row.at(-1)]));
     return { days, gaps: span.gaps, oldest: d.year(span.since ?? start) };
   }
 }
 
-/** A statistic over time: gaps break the line, what is not over yet is dashed. */
+/** A statistic over time: gaps break the line, and it ends with the last bucket that is over. */
 class Series extends StatscacheElement {
   get #resolution() {
     return this.getAttribute("resolution") ?? "1h";
@@ -205,33 +211,36 @@ class Series extends StatscacheElement {
     const buckets = this.#buckets(span);
     const missing = (time) => span.gaps.some(([low, high]) => time >= low && time < high);
     const by = new Map();
-    for (const [time, ...rest] of span.rows) {
+    const counts = inHeadline(about, this.key, span.columns);
+    for (const [time, ...rest] of span.rows.filter(counts)) {
       const name = d.label(rest.slice(0, -1));
       if (!by.has(name)) by.set(name, new Map());
       by.get(name).set(time, (by.get(name).get(time) ?? 0) + rest.at(-1));
     }
     const wanted = this.key ? [d.label(this.key)] : by.size ? [...by.keys()] : [""];
-    const values = (name) => buckets.map((time) => (missing(time) ? null : by.get(name)?.get(time) ?? 0));
+    // A bucket that is not over yet would look like a fall.
+    const over = buckets.filter((time) => time + (span.width ?? 0) <= span.complete_through);
+    const values = (name) => over.map((time) => (missing(time) ? null : by.get(name)?.get(time) ?? 0));
     // What was counted around a gap is in the total, though the line breaks there.
     const total = (name) => d.together(about, [...(by.get(name)?.values() ?? [])]);
     const lines = d.fewest(about, wanted.map((name) => ({ label: name || about.unit, values: values(name), total: total(name) })));
     const known = lines.flatMap((line) => line.values).filter((value) => value !== null);
     const amount = amountOf(about, d.together(about, lines.map((line) => line.total)), `${days} ${days === 1 ? "day" : "days"}`);
     const title = `${about.title}: ${amount} to ${d.minute(through)}`;
-    const x = (at) => (((at + 0.5) * 1000) / buckets.length).toFixed(1);
+    const x = (at) => (((at + 0.5) * 1000) / over.length).toFixed(1);
     const plot = d.plot({
       title,
       height: 200,
       scale: d.levels(Math.min(0, ...known), Math.max(1, ...known)),
-      ticks: d.sparse(this.#ticks(buckets), 8),
+      ticks: d.sparse(this.#ticks(over), 8),
       draw: (y) => [
-        ...buckets.flatMap((time, at) =>
-          missing(time) ? [d.svg("rect", { class: "gap", x: ((at * 1000) / buckets.length).toFixed(1), width: (1000 / buckets.length).toFixed(1), height: 200 })] : [],
+        ...over.flatMap((time, at) =>
+          missing(time) ? [d.svg("rect", { class: "gap", x: ((at * 1000) / over.length).toFixed(1), width: (1000 / over.length).toFixed(1), height: 200 })] : [],
         ),
-        ...lines.flatMap((line, number) => this.#strokes(line, number, buckets, span, x, y)).reverse(),
+        ...lines.flatMap((line, number) => this.#strokes(line, number, x, y)).reverse(),
       ],
     });
-    const rows = buckets.map((time, at) => [(resolution.endsWith("d") ? d.day : d.minute)(time), ...lines.map((line) => line.values[at] ?? "unknown")]);
+    const rows = over.map((time, at) => [(resolution.endsWith("d") ? d.day : d.minute)(time), ...lines.map((line) => line.values[at] ?? "unknown")]);
     const shown = rows.filter((row) => row.slice(1).some((value) => value !== 0)).reverse();
     return [
       d.element("figure", {}, this.caption(about, amount), plot, lines.length > 1 ? d.legend(lines) : null),
@@ -248,6 +257,7 @@ class Series extends StatscacheElement {
 
   #ticks(buckets) {
     const place = (time, at) => [(at + 0.5) / buckets.length, time];
+    if (!buckets.length) return [];
     const span = buckets.at(-1) - buckets[0];
     const starts = buckets.map(place);
     if (span <= 2 * d.DAY) return starts.filter(([, time]) => time % 3600 === 0).map(([at, time]) => [at, d.minute(time).slice(11, 16)]);
@@ -256,23 +266,13 @@ class Series extends StatscacheElement {
     return starts.filter(([, time]) => d.day(time).endsWith("-01")).map(([at, time]) => [at, d.month(time)]);
   }
 
-  #strokes(line, number, buckets, span, x, y) {
-    const strokes = [];
-    let [solid, growing, joined] = ["", "", null];
+  #strokes(line, number, x, y) {
+    let [path, joined] = ["", false];
     line.values.forEach((value, at) => {
-      if (value === null) {
-        joined = null;
-        return;
-      }
-      const point = `${x(at)} ${y(value).toFixed(1)}`;
-      const over = buckets[at] + (span.width ?? 0) <= span.complete_through;
-      if (over) solid += joined ? `L${point}` : `M${point}h0`;
-      else growing += joined ? `M${joined}L${point}` : `M${point}h0`;
-      joined = point;
+      if (value !== null) path += `${joined ? "L" : "M"}${x(at)} ${y(value).toFixed(1)}${joined ? "" : "h0"}`;
+      joined = value !== null;
     });
-    if (solid) strokes.push(d.svg("path", { class: `line c${number + 1}`, d: solid }));
-    if (growing) strokes.push(d.svg("path", { class: `line growing c${number + 1}`, d: growing }));
-    return strokes;
+    return path ? [d.svg("path", { class: `line c${number + 1}`, d: path })] : [];
   }
 }
 

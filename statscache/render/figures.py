@@ -10,16 +10,18 @@ from statscache.render.view import PluginView, SeriesView
 
 _PLOT = charts.Frame(height=240, ticks=9)
 _SPARK = charts.Frame(height=56)
+_BUCKETS = {"1m": "minute", "1h": "hour", "1d": "day", "1w": "week", "1mo": "month"}
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One drawn resolution: how long a span it covers, and in words what it shows."""
+    """One drawn resolution: how long a span it covers, in words what it shows, and what has no bucket of its own yet."""
 
     series: SeriesView
     figure: charts.Figure
     span: str
     description: str
+    so_far: str
 
 
 def headline(view: PluginView) -> Headline | None:
@@ -80,9 +82,9 @@ def main(plots: Sequence[Plot]) -> Plot | None:
 
 
 def sparkline(view: PluginView, series: SeriesView) -> charts.Figure:
-    """Return a small plot of the series, all keys in one curve."""
+    """Return a small plot of the complete buckets of a series, all keys in one curve."""
     data = _curves(view, series)
-    whole = charts.Curves(data.start, data.seconds, data.buckets, data.complete, (data.as_one(),), data.gaps)
+    whole = charts.Curves(data.start, data.seconds, data.buckets, (data.as_one(),), data.gaps)
     return charts.draw(whole, _SPARK)
 
 
@@ -108,9 +110,8 @@ def _curves(view: PluginView, series: SeriesView) -> charts.Curves:
     return charts.curves(
         _headline_rows(view, series),
         start=series.start,
-        end=series.end,
+        end=series.complete_end,
         seconds=series.seconds,
-        complete_through=series.complete_through,
         gaps=series.gaps,
         is_additive=view.kind.is_additive,
     )
@@ -118,17 +119,27 @@ def _curves(view: PluginView, series: SeriesView) -> charts.Curves:
 
 def _plot(view: PluginView, series: SeriesView) -> Plot:
     data = _curves(view, series)
-    hours = (series.end - series.start) // 3600
-    span = f"{hours // 24:,} days" if hours >= 48 else f"{hours} hours"
+    hours = (series.complete_end - series.start) // 3600
+    span = f"{hours // 24:,} days" if hours >= 48 else f"{hours} {'hour' if hours == 1 else 'hours'}"
     whole = data.as_one()
     what = " ".join((view.info.unit, *view.info.headline.values()))
-    complete = [(value, -at) for at, value in enumerate(whole.values[: data.complete]) if value is not None]
+    known = [(value, -at) for at, value in enumerate(whole.values) if value is not None]
     sentences = [f"{text.number(whole.total)} {what}."] if whole.is_additive else []
-    if complete:
-        most, at = max(complete)
-        sentences.append(f"Most in one bucket: {text.number(most)}, from {text.when(data.time(-at))}.")
+    if known:
+        most, at = max(known)
+        sentences.append(
+            f"Busiest {_BUCKETS[series.resolution]}: {text.number(most)}, from {text.when(data.time(-at))}."
+        )
     if data.gaps:
         sentences.append("Hatched: data are missing, which is not zero.")
-    if data.complete < data.buckets:
-        sentences.append("Dashed: not over yet.")
-    return Plot(series, charts.draw(data, _PLOT), span, " ".join(sentences))
+    return Plot(series, charts.draw(data, _PLOT), span, " ".join(sentences), _so_far(view, series))
+
+
+def _so_far(view: PluginView, series: SeriesView) -> str:
+    """Return what was counted in the bucket that is not over yet, in words; empty where there is none."""
+    begin = series.complete_end
+    values = [row[-1] for row in _headline_rows(view, series) if row[0] >= begin]
+    if begin >= series.end or not values or any(high > begin for _, high in series.gaps):
+        return ""
+    amount = sum(values) if view.kind.is_additive else max(values)
+    return f"Not drawn: the {_BUCKETS[series.resolution]} from {text.when(begin)}, with {text.number(amount)} so far."

@@ -153,7 +153,9 @@ class Pages:
         """Yield the front page: every plugin as a card, and how to fetch what they publish."""
         cards = [_card(view) for view in views]
         example = next((view.links[0].path for view in views if view.links), None)
-        yield layout.FRONT_PAGE, self._render("index.html", root="", through=through, cards=cards, example=example)
+        since = min((view.since for view in views if view.since is not None), default=None)
+        shown = {"through": through, "since": since, "cards": cards, "example": example}
+        yield layout.FRONT_PAGE, self._render("index.html", root="", **shown)
 
     def _render(self, template: str, **context: Any) -> bytes:
         return self._environment.get_template(template).render(context).encode()
