@@ -153,6 +153,8 @@
   addCopyButtons();
   addSearch();
   addSorting();
+  // Modules, and what they fetch, need a server.
+  if (!served) one("[data-find]").hidden = true;
   if (served) {
     readIndex();
     setInterval(readIndex, 60_000);

@@ -64,6 +64,15 @@ class Reader {
     return this._optional(`v1/plugins/${plugin}/by/${await keyPath(key)}/${year}.json`);
   }
 
+  entities(entity) {
+    return this.entityNames(entity, null);
+  }
+
+  async entityNames(entity, prefix) {
+    checkName(entity, "entity");
+    return this._optional(`v1/entities/${entity}/${prefix === null ? "index" : await keyPath([prefix])}.json`);
+  }
+
   async series(plugin, resolution, start, end) {
     checkName(plugin, "plugin");
     if (!/^[0-9a-z]+$/.test(resolution)) throw new TypeError(`${JSON.stringify(resolution)} is no resolution, such as "1h"`);

@@ -7,6 +7,7 @@
 
 import { NotPublished } from "./statscache.js";
 import { StatscacheElement } from "./element.js";
+import { entityOf, pageOf } from "./names.js";
 import * as d from "./drawing.js";
 
 const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all", last_day: "in the last full day", last_week: "in the last full week", last_month: "in the last full month" };
@@ -297,8 +298,12 @@ class Table extends StatscacheElement {
     const sorted = sorting ? [...rows].sort((a, b) => compare(a[sorting.column], b[sorting.column]) * (sorting.down ? -1 : 1)) : rows;
     const shown = sorted.slice(0, this.number("limit", 20, 1, 1000));
     const caption = this.getAttribute("label") ?? about.title;
+    const address = (column) => {
+      const entity = entityOf(index, column);
+      return entity && ((name) => pageOf(client, entity, name));
+    };
     const head = d.element("tr", {}, ...columns.map((column) => this.#head(column, rows, sorting)));
-    const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => cell(unknown.has(column) && column in row ? null : row[column], column))));
+    const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => cell(unknown.has(column) && column in row ? null : row[column], column, address(column)))));
     const table = d.element("table", {}, d.element("caption", { class: "hidden" }, d.foreign(caption)), d.element("thead", {}, head), d.element("tbody", {}, ...body));
     const more = shown.length < rows.length ? `${d.number(shown.length)} of ${d.number(rows.length)} rows` : `${d.number(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
     const scroll = d.element("div", { class: "scroll whole", tabindex: 0, role: "region", "aria-label": d.clean(caption) }, table);
@@ -331,13 +336,15 @@ function compare(a, b) {
   return inOrder(x, y);
 }
 
-function cell(value, column) {
+/** A cell of a table; `address` gives the page of what its column names, if that has one. */
+function cell(value, column, address) {
   if (value === undefined) return d.element("td");
   if (value === null) return d.element("td", { class: "quiet" }, "unknown");
   if (["timestamp", "start", "stop", "first", "last"].includes(column) && d.isMoment(value)) return d.element("td", {}, d.clock(value));
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value === "boolean") return d.element("td", {}, value ? "yes" : "no");
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
+  if (address && value) return d.element("td", {}, d.element("a", { href: address(value) }, d.foreign(value)));
   return d.element("td", {}, isWebAddress(value) ? d.element("a", { href: value, rel: "noopener noreferrer nofollow" }, d.foreign(value)) : d.foreign(value));
 }
 

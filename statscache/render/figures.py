@@ -15,7 +15,7 @@ _BUCKETS = {"1m": "minute", "1h": "hour", "1d": "day", "1w": "week", "1mo": "mon
 
 @dataclass(frozen=True)
 class Plot:
-    """One drawn resolution: how long a span it covers, in words what it shows, and what has no bucket of its own yet."""
+    """One drawn resolution: how long a span it covers, what it shows in words, and what it does not show yet."""
 
     series: SeriesView
     figure: charts.Figure
@@ -26,7 +26,7 @@ class Plot:
 
 def headline(view: PluginView) -> Headline | None:
     """Return the one number that says most about the plugin now; None before there is any."""
-    return view.kind.headline(view.rows, lambda row: _label(view, row), view.partial)
+    return view.kind.headline(view.rows, lambda row: label(view, row), view.partial)
 
 
 def trend(view: PluginView) -> str:
@@ -54,7 +54,7 @@ def trend(view: PluginView) -> str:
 def top(view: PluginView, column: str) -> list[tuple[str, int]]:
     """Return the keys with their number in the column, greatest first."""
     rows = [row for row in view.rows if view.kind.is_in_headline(row)]
-    return ranked(rows, column, lambda row: _label(view, row))
+    return ranked(rows, column, lambda row: label(view, row))
 
 
 def newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]]:
@@ -67,7 +67,7 @@ def newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]
     for time, row in sorted(timed, key=lambda pair: -pair[0])[:most]:
         values = (text.cell(row[name], column=name) for name in others if name in row)
         plain = next((cell for cell in values if cell.form in ("text", "number")), text.Cell("absent", ""))
-        found.append((_label(view, row), plain, text.cell(time, column="timestamp")))
+        found.append((label(view, row), plain, text.cell(time, column="timestamp")))
     return found
 
 
@@ -88,7 +88,8 @@ def sparkline(view: PluginView, series: SeriesView) -> charts.Figure:
     return charts.draw(whole, _SPARK)
 
 
-def _label(view: PluginView, row: Mapping[str, Any]) -> str:
+def label(view: PluginView, row: Mapping[str, Any]) -> str:
+    """Return the key of a row as one short label."""
     return text.key_label((row[name] for name in view.info.dimensions), 60)
 
 

@@ -50,7 +50,11 @@ class Publishing:
         self._installation = installation
         publish = installation.config.publish
         self._pages = Pages(
-            resources.sources(), title=publish.title, base_url=publish.base_url, examples=publish.examples
+            resources.sources(),
+            title=publish.title,
+            base_url=publish.base_url,
+            examples=publish.examples,
+            entities=installation.registry.entities,
         )
         self._renderer = Renderer(installation.registry, self._pages, publish.gate_share, installation.watchdog)
         unknown = sorted(set(only) - {section.name for section in publish.targets})
