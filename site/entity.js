@@ -1,4 +1,4 @@
-// The page of one person, package, release or topic (?ralph), made of the documents that are published of it.
+// The page of one person, package, release or topic (?NAME), made of the documents that are published of it.
 
 import { Client, keyPath, NotPublished } from "./statscache.js";
 import { ENTITIES, entityOf, Names, pageOf } from "./names.js";
@@ -8,6 +8,9 @@ const MAIN = { person: "contributors", package: "builds-by-package", topic: "vol
 const MOST_ROWS = 15;
 const LISTED = 50;
 const MOST_PARTS = 8;
+const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
+const ORDER = ["state", "status", "timestamp", "start", "stop", "duration"];
+const WINDOWS = ["last_24h", "last_7d", "last_30d", "total"];
 
 const client = new Client(new URL("..", import.meta.url).href);
 const names = new Names(client);
@@ -81,13 +84,20 @@ function parts({ plugin, key }) {
   return d.element("div", { class: "panel" }, d.element("h3", {}, `${titleOf(plugin)} by ${field}`), d.element("ol", { class: "bars" }, ...bars));
 }
 
+/** Seconds as people say them. */
+function span(seconds) {
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
+  return hours ? `${d.number(hours)} h ${minutes} min` : minutes ? `${minutes} min` : `${seconds} s`;
+}
+
 function cell(index, field, value) {
   if (value === null || value === undefined) return d.element("td", { class: "unknown" }, "—");
-  if (["timestamp", "start", "stop", "first", "last"].includes(field) && d.isMoment(value)) return d.element("td", { class: "time" }, d.clock(value));
+  if (d.isTime(field) && d.isMoment(value)) return d.element("td", { class: "time" }, d.clock(value));
+  if (field === "duration") return d.element("td", { class: "number" }, span(value));
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
   const named = entityOf(index, field);
-  if (/^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value)) return d.element("td", {}, d.element("a", { href: value, rel: "noopener noreferrer nofollow" }, "open ↗"));
+  if (/^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value)) return d.element("td", { class: "text short" }, d.element("a", { href: value, rel: "noopener noreferrer nofollow" }, "open ↗"));
   return d.element("td", { class: value.length > 40 ? "text" : "text short" }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
 }
 
@@ -96,9 +106,12 @@ function table(index, { name: plugin, title, dimensions }, rows) {
   const time = (row) => row.timestamp ?? row.stop ?? row.start ?? 0;
   const shown = [...rows].sort((a, b) => time(b) - time(a)).slice(0, MOST_ROWS);
   const present = [...new Set(shown.flatMap((row) => Object.keys(row)))].filter((name) => shown.some((row) => row[name] !== null));
-  const first = [...dimensions, "state", "status", "timestamp", "start", "stop"].filter((name, at, all) => present.includes(name) && all.indexOf(name) === at);
-  const columns = [...first, ...present.filter((name) => !first.includes(name)).sort()];
-  const line = d.element("tr", {}, ...columns.map((name) => d.element("th", { scope: "col" }, d.foreign(name.replaceAll("_", " "), 40))));
+  const first = [...dimensions, ...ORDER].filter((name, at, all) => present.includes(name) && all.indexOf(name) === at);
+  const last = WINDOWS.filter((name) => present.includes(name));
+  const columns = [...first, ...present.filter((name) => ![...first, ...last].includes(name)).sort(), ...last];
+  const numeric = (name) => name === "duration" || (!d.isTime(name) && shown.some((row) => typeof row[name] === "number"));
+  const heading = (name) => (Object.hasOwn(HEADS, name) ? HEADS[name] : d.foreign(name.replaceAll("_", " "), 40));
+  const line = d.element("tr", {}, ...columns.map((name) => d.element("th", { scope: "col", class: numeric(name) ? "number" : null }, heading(name))));
   const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => cell(index, name, row[name]))));
   const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, d.element("table", {}, d.element("thead", {}, line), d.element("tbody", {}, ...body)));
   const rest = rows.length - shown.length;
@@ -164,7 +177,7 @@ async function show(index, found) {
       ]
     : [];
   const panels = all.map(parts).filter(Boolean);
-  const bounded = all.filter(({ key, own }) => !key && own.length).map(({ plugin, own, field }) => table(index, plugin, own.map(({ [field]: _, ...row }) => row)));
+  const bounded = all.filter(({ key, own, plugin }) => !key && own.length && plugin.dimensions.length > 1).map(({ plugin, own, field }) => table(index, plugin, own.map(({ [field]: _, ...row }) => row)));
   place.replaceChildren(
     head(one, found.name, ...lede),
     tiles.length ? d.element("dl", { class: "tiles" }, ...tiles) : "",

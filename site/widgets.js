@@ -140,9 +140,9 @@ class Calendar extends StatscacheElement {
     for (let time = start; time < end; time += d.DAY) if (missing(time)) days.set(time, null);
     const first = d.monday(start);
     const columns = (d.monday(end - 1) - first) / (7 * d.DAY) + 1;
-    const busy = [...days.values()].filter((value) => value !== null).sort((a, b) => a - b);
-    // Quarters of the busy days, so that one extreme day does not make the others pale.
-    const quarters = [0.25, 0.5, 0.75].map((share) => busy[Math.max(0, Math.floor(busy.length * share) - 1)]);
+    const busy = [...new Set([...days.values()].filter(Boolean))].sort((a, b) => a - b);
+    // Quarters of the values that there are: one extreme day does not make the others pale, and the busiest is darkest.
+    const quarters = [0.25, 0.5, 0.75].map((share) => busy[Math.floor(busy.length * share) - 1] ?? 0);
     const cells = d.svg("svg", { viewBox: `0 0 ${columns * 12} ${7 * 12}`, role: "img", "aria-label": title });
     const ticks = d.element("div", { class: "ticks flush", "aria-hidden": "true" });
     for (let time = start; time < end; time += d.DAY) {
@@ -171,9 +171,20 @@ class Calendar extends StatscacheElement {
     caption.append(turn("Previous", -1, shown > oldest), turn("Next", 1, shown < newest));
     const rows = [...days].sort(([a], [b]) => b - a).map(([time, value]) => [d.day(time), value ?? "unknown"]);
     return [
-      d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, cells)),
+      d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, cells), this.#legend(about, quarters)),
       d.asTable(title, ["Day", about.unit], rows),
     ];
+  }
+
+  /** What the shades stand for, from none to the busiest quarter of the days. */
+  #legend(about, quarters) {
+    const limits = [...new Set([0, ...quarters])].filter((limit) => limit >= 0);
+    const shade = (level) => {
+      const box = { class: level ? `cell level l${level}` : "cell", x: 0.5, y: 0.5, width: 10, height: 10, rx: 2 };
+      return d.svg("svg", { viewBox: "0 0 11 11", "aria-hidden": "true" }, d.svg("rect", box));
+    };
+    const items = limits.map((limit, at) => d.element("li", {}, shade(1 + quarters.filter((each) => limit >= each).length), at ? `over ${d.number(limit)}` : `1 or more ${about.unit}`));
+    return d.element("ul", { class: "legend" }, d.element("li", {}, shade(0), "none"), ...items);
   }
 
   async #days(client, about, shown, start, end) {
@@ -340,7 +351,7 @@ function compare(a, b) {
 function cell(value, column, address) {
   if (value === undefined) return d.element("td");
   if (value === null) return d.element("td", { class: "quiet" }, "unknown");
-  if (["timestamp", "start", "stop", "first", "last"].includes(column) && d.isMoment(value)) return d.element("td", {}, d.clock(value));
+  if (d.isTime(column) && d.isMoment(value)) return d.element("td", {}, d.clock(value));
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value === "boolean") return d.element("td", {}, value ? "yes" : "no");
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
