@@ -56,7 +56,11 @@ class Publishing:
         self._progress = tell
         publish = installation.config.publish
         self._pages = Pages(
-            resources.sources(), title=publish.title, base_url=publish.base_url, examples=publish.examples
+            resources.sources(),
+            title=publish.title,
+            base_url=publish.base_url,
+            examples=publish.examples,
+            entities=installation.registry.entities,
         )
         self._renderer = Renderer(installation.registry, self._pages, publish.gate_share, installation.watchdog)
         self._renderer.on_plugin = lambda done, total: tell("rendering", done, total)

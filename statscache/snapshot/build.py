@@ -181,6 +181,7 @@ class _Buffer:
 def _files(connection: Connection, rendering: Rendering) -> Iterator[tuple[str, Entry | None]]:
     """Yield path and entry of each file that was rendered, None for one that is gone."""
     yield from rendering.pages.items()
+    yield from ((path, None) for path in rendering.removed)
     for rendered in rendering.plugins:
         yield from rendered.changed.items()
         yield from rendered.keys

@@ -7,7 +7,7 @@ import { after, beforeEach, test } from "node:test";
 
 const SITE = process.env.STATSCACHE_URL;
 const MODULE = new URL("../../site/statscache.js", import.meta.url);
-const { Client, Damaged, NotPublished, StatscacheError, Unreachable, Unverifiable, isLate, keyPath } = await import(MODULE);
+const { Client, Damaged, NotPublished, StatscacheError, Unreachable, Unverifiable, isLate, isOld, keyPath } = await import(MODULE);
 const DAY = 86400;
 const NOON = 1439035200;
 
@@ -194,6 +194,9 @@ test("an index that has expired is late", async () => {
   const index = await new Client(SITE).discover();
   assert.equal(isLate(index, index.expires_at), false);
   assert.equal(isLate(index, index.expires_at + 1), true);
+  assert.equal(isOld(index, index.through + 3600), false);
+  assert.equal(isOld(index, index.through + 3 * index.interval + 3601), true);
+  assert.equal(isOld({ ...index, through: null }), false);
 });
 
 test("the types name what the module exports", async () => {
