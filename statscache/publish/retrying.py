@@ -65,7 +65,16 @@ class Retrying(Target):
         return self._try(lambda: self._target.siblings_of(path))
 
     def files(self, directories: Sequence[str]) -> Iterator[str]:
-        yield from self._try(lambda: list(self._target.files(directories)))
+        """Yield the paths; after a failure, all of them once more."""
+        pauses = iter(PAUSES)
+        self.halt.check()
+        while True:
+            try:
+                yield from self._target.files(directories)
+            except Exception as error:
+                self._wait(error, next(pauses, None))
+            else:
+                return
 
     def write(self, files: Iterable[File]) -> None:
         listed = list(files)
@@ -89,14 +98,21 @@ class Retrying(Target):
         self._target.close()
 
     def _try(self, operation: Callable[[], _T]) -> _T:
+        pauses = iter(PAUSES)
         self.halt.check()
-        for pause in PAUSES:
-            # A target is foreign ground, and its library's errors share no base.
+        while True:
             try:
                 return operation()
             except Exception as error:
-                if isinstance(error, Refused | Stopped) or (isinstance(error, OSError) and error.errno in _HOPELESS):
-                    raise
-                _log.warning("target %s: %s: %s; trying again", self.name, type(error).__name__, error)
-            self.halt.wait(pause)
-        return operation()
+                self._wait(error, next(pauses, None))
+
+    def _wait(self, error: Exception, pause: float | None) -> None:
+        """Wait before the next try; raise the error if there is none, or if it would help nothing.
+
+        A target is foreign ground, and its library's errors share no base.
+        """
+        hopeless = isinstance(error, OSError) and error.errno in _HOPELESS
+        if pause is None or hopeless or isinstance(error, Refused | Stopped):
+            raise error
+        _log.warning("target %s: %s: %s; trying again", self.name, type(error).__name__, error)
+        self.halt.wait(pause)

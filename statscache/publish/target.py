@@ -66,7 +66,10 @@ class Target(ABC):
 
     @abstractmethod
     def files(self, directories: Sequence[str]) -> Iterator[str]:
-        """Yield the paths of all files below these directories, but those whose name begins with a dot."""
+        """Yield the paths of all files below these directories, but those whose name begins with a dot.
+
+        One that was tried again may come twice.
+        """
 
     @abstractmethod
     def write(self, files: Iterable[File]) -> None:
