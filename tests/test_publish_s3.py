@@ -408,7 +408,7 @@ def test_a_passing_fault_is_survived(moto_bucket: Bucket, tmp_path: Path, fault:
     with Proxy(moto_bucket.server.endpoint) as proxy:
         count = itertools.count(1)
         proxy.disturb = lambda request: fault if next(count) % 9 == 0 else None
-        site = new_site(tmp_path, moto_bucket.section(proxy, read_timeout=0.4))
+        site = new_site(tmp_path, moto_bucket.section(proxy, read_timeout=1.0))
         _, report = site.report()
         assert_right(moto_bucket, site, tmp_path / "copy")
         # The first asks for the generation; every try counts.
