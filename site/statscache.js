@@ -42,6 +42,9 @@ export async function keyPath(key) {
 /** Whether the site should have renewed this index by now, so that its numbers may be old. */
 export const isLate = (index, now = Date.now() / 1000) => index.expires_at < now;
 
+/** Whether the newest message is old by the reader's clock, though the site may be renewed on time. */
+export const isOld = (index, now = Date.now() / 1000) => index.through !== null && now - index.through > Math.max(3 * index.interval, 3600);
+
 /** What `Client` and `Pinned` have in common: they differ in how a path becomes a document. */
 class Reader {
   latest(plugin) {
@@ -63,6 +66,15 @@ class Reader {
     checkName(plugin, "plugin");
     if (!Number.isInteger(year)) throw new TypeError(`${JSON.stringify(year)} is no year, such as 2015`);
     return this._optional(`v1/plugins/${plugin}/by/${await keyPath(key)}/${year}.json`);
+  }
+
+  entities(entity) {
+    return this.entityNames(entity, null);
+  }
+
+  async entityNames(entity, prefix) {
+    checkName(entity, "entity");
+    return this._optional(`v1/entities/${entity}/${prefix === null ? "index" : await keyPath([prefix])}.json`);
   }
 
   async series(plugin, resolution, start, end) {

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from statscache.ingest import catchup, source_progress
-from statscache.ingest.accept import accept, places
+from statscache.ingest import catchup
+from statscache.ingest.accept import accept, move_source, places
 from statscache.ingest.delivery import Delivery, Outcome
 from statscache.ingest.fold import fold
 from statscache.ingest.lifecycle import Lifecycle, may_fold
@@ -127,7 +127,7 @@ class Ingest:
                 outcome = self._write(connection, delivery, batch)
                 # Lines that were held say nothing about how the source fares.
                 if not delivery.held:
-                    source_progress.move(connection, delivery, batch.times.tolist(), outcome)
+                    move_source(connection, delivery, batch.times.tolist(), outcome)
             _log.debug("transaction has committed: %d new messages", outcome.accepted)
             return outcome
         except _UNAVAILABLE:

@@ -227,6 +227,9 @@ target = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("milliseconds", BigInteger, nullable=False),
     Column("invalidation_due", Boolean, nullable=False),
+    Column("sending", BigInteger),
+    Column("trying_since", BigInteger),
+    Column("due_at", BigInteger),
     Column("error", CodePoints),
 )
 

@@ -7,7 +7,7 @@ import { after, beforeEach, test } from "node:test";
 
 const SITE = process.env.STATSCACHE_URL;
 const MODULE = new URL("../../site/statscache.js", import.meta.url);
-const { BadSignature, Client, Damaged, NotPublished, Outdated, StatscacheError, Unreachable, Unverifiable, isLate, keyPath } =
+const { BadSignature, Client, Damaged, NotPublished, Outdated, StatscacheError, Unreachable, Unverifiable, isLate, isOld, keyPath } =
   await import(MODULE);
 const keys = [process.env.STATSCACHE_PUBLIC_KEY];
 const DAY = 86400;
@@ -196,6 +196,9 @@ test("an index that has expired is late", async () => {
   const index = await new Client(SITE).discover();
   assert.equal(isLate(index, index.expires_at), false);
   assert.equal(isLate(index, index.expires_at + 1), true);
+  assert.equal(isOld(index, index.through + 3600), false);
+  assert.equal(isOld(index, index.through + 3 * index.interval + 3601), true);
+  assert.equal(isOld({ ...index, through: null }), false);
 });
 
 test("with keys, documents are those that follow from the signed index", async () => {

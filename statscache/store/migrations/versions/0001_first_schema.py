@@ -287,6 +287,9 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("milliseconds", sa.BigInteger(), nullable=False),
         sa.Column("invalidation_due", sa.Boolean(), nullable=False),
+        sa.Column("sending", sa.BigInteger(), nullable=True),
+        sa.Column("trying_since", sa.BigInteger(), nullable=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.Column("error", CODE_POINTS, nullable=True),
         sa.PrimaryKeyConstraint("name"),
     )
