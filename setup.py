@@ -46,7 +46,6 @@ RUNTIME = [
     "txzmq>=1.0",
     "urllib3>=2.2",
     "watchdog>=4",
-    "xxhash>=3.4",
     "zstandard>=0.22",
 ]
 

@@ -51,5 +51,5 @@ class MeteredDirectory(DirectoryTarget):
         super().delete(listed)
 
 
-metered = patch("statscache.service.publishing.DirectoryTarget", MeteredDirectory)
+metered = patch("statscache.service.workers.DirectoryTarget", MeteredDirectory)
 """Has publications to a directory counted, as a context."""

@@ -1,6 +1,6 @@
 """Badges that people are awarded."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from statscache.plugins import Counter, Log, Message, fields
 
@@ -48,6 +48,7 @@ class BadgesByUser(Counter):
     definition = "One is counted for each badge that a person is awarded, under the person and the badge's name."
     unit = "badges"
     dimensions = ("user",)
+    entities: ClassVar[dict[str, str]] = {"user": "person"}
     breakdown = "badge"
     topics = _TOPICS
     people = True

@@ -33,6 +33,7 @@ class Builds(Counter):
     )
     unit = "builds"
     dimensions = ("release", "state")
+    entities: ClassVar[dict[str, str]] = {"release": "release"}
     headline: ClassVar[dict[str, str]] = {"state": "complete"}
     topics = _TOPICS
     by_minute = False
@@ -63,19 +64,22 @@ def _success(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class BuildsByPackage(Counter):
-    """Builds of koji that began, by package."""
+    """Builds of koji that began, by package, and of each package by release."""
 
     name = "builds-by-package"
     title = "Builds by package"
     definition = "One is counted for each build that begins."
     unit = "builds"
     dimensions = ("package",)
+    breakdown = "release"
+    entities: ClassVar[dict[str, str]] = {"package": "package"}
     topics = _TOPICS
     unbounded = True
+    version = 2
 
-    def observe(self, message: Message) -> list[tuple[str]]:
+    def observe(self, message: Message) -> list[tuple[str, str | None]]:
         package = fields.text(message.body, "name")
-        return [(package,)] if package and _state(message) == "building" else []
+        return [(package, release(message))] if package and _state(message) == "building" else []
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from super().documents(state)

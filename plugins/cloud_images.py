@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, product
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import quote
 
 from statscache.plugins import Latest, Message, State, fields
@@ -217,6 +217,7 @@ class CloudImages(Latest):
     )
     unit = "images"
     dimensions = ("release", "architecture", "flavour", "provider", "region", "stage")
+    entities: ClassVar[dict[str, str]] = {"release": "release"}
     topics = TOPICS
     version = 2
 

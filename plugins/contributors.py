@@ -4,7 +4,7 @@ A contributor is who *acted*: somebody else's comment on my update is theirs, no
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from statscache.plugins import DAY, Counter, Distinct, Message, State
 from statscache_plugins.agents import WITH_BOTS
@@ -21,6 +21,7 @@ class Contributors(Counter):
     )
     unit = "contributions"
     dimensions = ("user",)
+    entities: ClassVar[dict[str, str]] = {"user": "person"}
     breakdown = "category"
     depends_on = ("agent", "category")
     declared_settings = WITH_BOTS

@@ -74,6 +74,7 @@ class ForgeEventsByUser(Counter):
     )
     unit = "events"
     dimensions = ("user",)
+    entities: ClassVar[dict[str, str]] = {"user": "person"}
     breakdown = "forge"
     topics = _TOPICS
     declared_settings = WITH_BOTS

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 from urllib.parse import quote
 
 from statscache.plugins import Latest, Message, State, fields
@@ -148,6 +148,7 @@ class ImageTasks(Latest):
     )
     unit = "tasks"
     dimensions = ("image", "release", "architecture", "method", "state")
+    entities: ClassVar[dict[str, str]] = {"release": "release"}
     topics = TOPICS
     version = 3
 

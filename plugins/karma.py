@@ -1,7 +1,7 @@
 """Thanks: karma that is given on IRC, and cookies that are given on Matrix."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from statscache.plugins import DAY, Counter, Message, State, fields
 from statscache_plugins.releases import current, named
@@ -19,6 +19,7 @@ class KarmaReceived(Counter):
     )
     unit = "points"
     dimensions = ("user",)
+    entities: ClassVar[dict[str, str]] = {"user": "person"}
     breakdown = "cycle"
     topics = ("irc.karma", "maubot.cookie.give.#")
     people = True

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from statscache.plugins import Latest, Message, State, fields
 from statscache_plugins.events import BEGUN, Event, newest_rows, status_of
@@ -61,6 +61,7 @@ class UpdatePushes(Latest):
     )
     unit = "pushes"
     dimensions = ("release", "repository", "step", "state")
+    entities: ClassVar[dict[str, str]] = {"release": "release"}
     topics = TOPICS
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:

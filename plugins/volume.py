@@ -3,6 +3,8 @@
 These concern every message, so they declare on what they depend, and are asked once for what many have in common.
 """
 
+from typing import ClassVar
+
 from statscache.plugins import Counter, Message
 from statscache_plugins.agents import WITH_BOTS
 from statscache_plugins.releases import TOPICS, release
@@ -43,6 +45,7 @@ class VolumeByTopic(Counter):
     title = "Messages by topic"
     definition = "One is counted for each message, under its whole topic."
     dimensions = ("topic",)
+    entities: ClassVar[dict[str, str]] = {"topic": "topic"}
     depends_on = ("topic",)
     unbounded = True
 
@@ -60,6 +63,7 @@ class VolumeByUser(Counter):
         " A message that involves two people counts for both, so the sum over people is not the number of messages."
     )
     dimensions = ("user",)
+    entities: ClassVar[dict[str, str]] = {"user": "person"}
     depends_on = ("usernames",)
     people = True
     unbounded = True
@@ -79,6 +83,7 @@ class VolumeByPackage(Counter):
         " A message about two packages counts for both, so the sum over packages is not the number of messages."
     )
     dimensions = ("package",)
+    entities: ClassVar[dict[str, str]] = {"package": "package"}
     depends_on = ("packages",)
     unbounded = True
     version = 2
@@ -98,6 +103,7 @@ class VolumeByRelease(Counter):
         " messages."
     )
     dimensions = ("release",)
+    entities: ClassVar[dict[str, str]] = {"release": "release"}
     topics = TOPICS
     by_minute = False
     version = 2

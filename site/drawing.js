@@ -45,6 +45,7 @@ export function compact(value) {
 }
 
 const date = (time) => new Date(time * 1000);
+export const isTime = (field) => ["timestamp", "start", "stop", "first", "last"].includes(field);
 export const isMoment = (value) => Number.isInteger(value) && value >= 0 && value <= 253402300799;
 export const day = (time) => date(time).toISOString().slice(0, 10);
 export const minute = (time) => `${date(time).toISOString().slice(0, 16).replace("T", " ")} UTC`;

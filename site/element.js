@@ -42,7 +42,6 @@ figcaption strong { font-weight: 600; }
 .ticks.flush span { transform: none; top: 0; }
 @container (max-width: 30rem) { .ticks span:nth-child(even) { display: none; } }
 .line { fill: none; stroke: var(--c); stroke-width: 1.75; stroke-linejoin: round; stroke-linecap: round; vector-effect: non-scaling-stroke; }
-.growing { stroke-dasharray: 2 4; }
 .fill { fill: var(--c); }
 .gap { fill: var(--quiet); fill-opacity: .18; }
 .c1 { --c: var(--c1); } .c2 { --c: var(--c2); } .c3 { --c: var(--c3); } .c4 { --c: var(--c4); }

@@ -1,13 +1,13 @@
 // Shows what the documents outside the snapshot say: what the newest one changed, and how the service fares.
 
-import { Client } from "./statscache.js";
+import { Client, isOld } from "./statscache.js";
 import { clean, clock, element, foreign, number } from "./drawing.js";
 
 const client = new Client(new URL("..", import.meta.url).href);
 const MOST = 12;
 
 const age = (seconds) => {
-  const [name, size] = [["day", 86400], ["hour", 3600], ["minute", 60]].find(([, size]) => seconds >= size) ?? ["second", 1];
+  const [name, size] = [["year", 31_556_952], ["day", 86400], ["hour", 3600], ["minute", 60]].find(([, size]) => seconds >= size) ?? ["second", 1];
   const count = Math.floor(seconds / size);
   return `${number(count)} ${name}${count === 1 ? "" : "s"}`;
 };
@@ -52,12 +52,14 @@ function table(caption, heads, rows) {
   );
 }
 
-const time = (moment) => (moment === null ? "never" : clock(moment));
+const first = (plugins) => Math.min(...plugins.map(({ since }) => since ?? Infinity));
+const time = (moment) => (moment === null || moment === Infinity ? "never" : clock(moment));
 const badge = (state) => (state === "ok" ? "ok" : element("span", { class: `badge ${clean(state)}` }, clean(state)));
 
 function showStatus(section, status, index) {
   const troubles = [
-    index.expires_at < Date.now() / 1000 && `nothing was published since ${ago(index.generated_at)}`,
+    isOld(index) && `the newest message is ${age(Date.now() / 1000 - index.through)} old`,
+    index.expires_at < Date.now() / 1000 && `nothing was published for ${age(Date.now() / 1000 - index.generated_at)}`,
     status.held && "a rollback holds publishing",
     status.problems.length && `${number(status.problems.length)} plugins could not be loaded`,
     ...["failed", "stale", "rebuilding"].map((state) => {
@@ -72,11 +74,12 @@ function showStatus(section, status, index) {
   const focused = reachable().indexOf(document.activeElement);
   const behind = (plugin) => element("a", { href: `${client.base}plugins/${plugin.name}/index.html` }, plugin.name);
   section.replaceChildren(
-    element("p", { class: troubles.length ? "state-note" : "verdict", role: "status" }, troubles.length ? `Look closer: ${troubles.join("; ")}.` : "Everything keeps up."),
+    element("p", { class: troubles.length ? "state-note" : "verdict", role: "status" }, troubles.length ? `Look closer: ${troubles.join("; ")}.` : "All is well: messages arrive, and every statistic is up to date."),
     element(
       "dl",
       { class: "facts" },
-      fact("Data through", time(status.through)),
+      fact("Data through", time(status.through), ...(status.through === null ? [] : [` (${ago(status.through)})`])),
+      fact("Data since", time(first(index.plugins))),
       fact("Written", clock(status.generated_at), ` (${ago(status.generated_at)}), generation ${number(status.generation)}`),
       fact("Messages", `${number(journal.messages)} accepted; ${number(journal.known)} came again and were not counted twice`),
       fact("Set aside", `${number(journal.quarantined)} were no messages, ${number(journal.held)} are dated in the future, ${number(journal.conflicts)} contradict an earlier copy, ${number(journal.foreign)} are of other environments`),
@@ -85,7 +88,7 @@ function showStatus(section, status, index) {
       "Sources",
       status.sources.length
         ? table("Sources", [["Source"], ["Delivered last"], ["Newest message"], ["Accepted", true]], status.sources.map((source) => [foreign(source.name), ago(source.seen_at), time(source.newest), source.accepted]))
-        : element("p", { class: "note" }, "None has delivered yet."),
+        : element("p", { class: "note" }, "No live source has delivered; the data may come from archives."),
     ),
     ...part(
       "Statistics",

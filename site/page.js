@@ -8,7 +8,7 @@
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
 
   const span = (seconds) => {
-    const units = [["day", 86400], ["hour", 3600], ["minute", 60]];
+    const units = [["year", 31_556_952], ["day", 86400], ["hour", 3600], ["minute", 60]];
     const [name, size] = units.find(([, size]) => seconds >= size) ?? ["second", 1];
     const count = Math.floor(seconds / size);
     return `${count.toLocaleString("en")} ${name}${count === 1 ? "" : "s"}`;
@@ -27,13 +27,16 @@
   const showFreshness = () => {
     const now = Date.now() / 1000;
     const { generated_at: made, expires_at: expires, snapshot, generation, through, slow_through: paged } = index;
+    const age = now - through;
+    // The same as isOld of statscache.js.
+    const old = through !== null && age > Math.max(3 * index.interval, 3600);
     // An index expires three intervals after it was made: the next one is due after the first of them.
     const due = made + (expires - made) / 3;
     const late = now > expires;
     for (const list of all("[data-snapshot]")) {
       // Pages and plots are slow documents; the JSON of latest numbers follows each publication.
-      const follows = paged < through ? `; pages and plots follow, and are through ${clock(paged).textContent}` : "";
-      one("[data-newest]", list).replaceChildren(...(through === null ? ["none yet"] : ["through ", clock(through), follows]));
+      const follows = paged !== null && paged < through ? `; pages and plots are through ${clock(paged).textContent}` : "";
+      one("[data-newest]", list).replaceChildren(...(through === null ? ["none yet"] : [`${span(Math.max(0, age))} ago`, follows]));
       one("[data-age]", list).textContent = `${span(Math.max(0, now - made))} ago`;
       one("[data-due]", list).replaceChildren(now < due ? `in ${span(due - now)}` : clock(due));
       one("[data-id]", list).textContent = String(snapshot).slice(0, 12);
@@ -41,10 +44,14 @@
       list.hidden = false;
     }
     const warning = one("[data-overdue]");
-    if (late && warning.hidden) {
-      warning.replaceChildren("This page is overdue: it was last published at ", clock(made), ", and newer data were due at ", clock(due), ".");
-    }
-    warning.hidden = !late;
+    const words = [
+      ...(old ? [`These data are old: the newest message is ${span(age)} old, from `, clock(through), ". "] : []),
+      ...(late ? ["This page is overdue: it was last published at ", clock(made), ", and newer data were due at ", clock(due), "."] : []),
+    ];
+    // What is announced already is not announced again each minute.
+    if (words.length && warning.dataset.says !== `${old} ${late}`) warning.replaceChildren(...words);
+    warning.dataset.says = `${old} ${late}`;
+    warning.hidden = !words.length;
   };
 
   const readIndex = async () => {
@@ -146,6 +153,8 @@
   addCopyButtons();
   addSearch();
   addSorting();
+  // Modules, and what they fetch, need a server.
+  if (!served) one("[data-find]").hidden = true;
   if (served) {
     readIndex();
     setInterval(readIndex, 60_000);

@@ -25,6 +25,7 @@ export interface IndexedPlugin {
   unbounded: boolean;
   people: boolean;
   headline: { [dimension: string]: string };
+  entities: { [dimension: string]: string };
   state: State;
   last_event: Time | null;
   since: Time | null;
@@ -121,8 +122,12 @@ export class Unreachable extends StatscacheError {}
 export class Damaged extends StatscacheError {}
 /** The document of a key is of another generation than the pinned one. Pin again, or read it by the client. */
 export class Replaced extends StatscacheError {}
-/** Digests cannot be computed: the page is neither of https: nor of localhost. */
+/** Digests cannot be computed: the page is neither of https: nor of localhost. With keys: there is no Ed25519. */
 export class Unverifiable extends StatscacheError {}
+/** No signature of the index is by a key that is trusted. */
+export class BadSignature extends StatscacheError {}
+/** The signed index has expired. */
+export class Outdated extends StatscacheError {}
 
 interface Reader {
   /** What there is, and as of when. */
@@ -137,6 +142,10 @@ interface Reader {
   key(plugin: string, ...key: Part[]): Promise<Key | null>;
   /** An older year of a key, one that its document lists without its days; null if there is none. */
   keyYear(plugin: string, year: number, ...key: Part[]): Promise<KeyYear | null>;
+  /** Which people, packages, releases or topics there are; null if the site has none of that entity. */
+  entities(entity: string): Promise<Entities | null>;
+  /** The names in the shard of a prefix that `entities` lists; null if there is none. */
+  entityNames(entity: string, prefix: string): Promise<EntityNames | null>;
 }
 
 export interface WatchOptions {
@@ -148,9 +157,18 @@ export interface WatchOptions {
   onerror?: (error: unknown) => void;
 }
 
+export interface ClientOptions {
+  /** Seconds until a request is given up; 15 if not given. */
+  timeout?: number;
+  /** Ed25519 public keys in PEM, by one of which the index must be signed. */
+  keys?: string[];
+  /** Whether, with keys, an index that has expired is used all the same. */
+  acceptExpired?: boolean;
+}
+
 export class Client implements Reader {
   /** @param base Address of the site's root; the site that this module came from if not given. */
-  constructor(base?: string, options?: { timeout?: number });
+  constructor(base?: string, options?: ClientOptions);
   readonly base: string;
   discover(): Promise<Index>;
   latest(plugin: string): Promise<Latest>;
@@ -158,6 +176,10 @@ export class Client implements Reader {
   series(plugin: string, resolution: string, start: Time | Date, end: Time | Date): Promise<Series>;
   key(plugin: string, ...key: Part[]): Promise<Key | null>;
   keyYear(plugin: string, year: number, ...key: Part[]): Promise<KeyYear | null>;
+  /** Which people, packages, releases or topics there are; null if the site has none of that entity. */
+  entities(entity: string): Promise<Entities | null>;
+  /** The names in the shard of a prefix that `entities` lists; null if there is none. */
+  entityNames(entity: string, prefix: string): Promise<EntityNames | null>;
   /** A reader that keeps to the snapshot that is current now, and checks every digest. */
   pin(): Promise<Pinned>;
   /**
@@ -180,10 +202,37 @@ export class Pinned implements Reader {
   series(plugin: string, resolution: string, start: Time | Date, end: Time | Date): Promise<Series>;
   key(plugin: string, ...key: Part[]): Promise<Key | null>;
   keyYear(plugin: string, year: number, ...key: Part[]): Promise<KeyYear | null>;
+  /** Which people, packages, releases or topics there are; null if the site has none of that entity. */
+  entities(entity: string): Promise<Entities | null>;
+  /** The names in the shard of a prefix that `entities` lists; null if there is none. */
+  entityNames(entity: string, prefix: string): Promise<EntityNames | null>;
 }
 
 /** The file name, without extension, of the document of a key. */
 export function keyPath(key: Part[]): Promise<string>;
 
 /** Whether the site should have renewed this index by now. */
+/** A name, its rank (bits of its greatest total), and the plugins that counted it as a sum of 2 to the power of place. */
+export type EntityName = [name: string, rank: number, plugins: number];
+
+/** Which people, packages, releases or topics have been counted. `names` is there where they are few. */
+export interface Entities {
+  schema: "statscache/entities/1";
+  entity: string;
+  plugins: string[];
+  count: number;
+  shards: Record<string, number>;
+  names?: EntityName[];
+}
+
+/** The names that begin with a prefix. */
+export interface EntityNames {
+  schema: "statscache/entity-names/1";
+  entity: string;
+  prefix: string;
+  names: EntityName[];
+}
+
 export function isLate(index: Index, now?: Time): boolean;
+/** Whether the newest message is old by the reader's clock: an hour, or three intervals where these are longer. */
+export function isOld(index: Index, now?: Time): boolean;

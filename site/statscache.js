@@ -25,8 +25,12 @@ export class Unreachable extends StatscacheError {}
 export class Damaged extends StatscacheError {}
 /** The document of a key is of another generation than the pinned one. Pin again, or read it by the client. */
 export class Replaced extends StatscacheError {}
-/** Digests cannot be computed here. */
+/** Digests cannot be computed here, or signatures cannot be checked. */
 export class Unverifiable extends StatscacheError {}
+/** No signature of the index is by a key that is trusted. Do not use the numbers. */
+export class BadSignature extends StatscacheError {}
+/** The signed index has expired, or is older than one that was read before. */
+export class Outdated extends StatscacheError {}
 
 /** The file name, without extension, of the document of a key: an array of text and null. */
 export async function keyPath(key) {
@@ -37,6 +41,9 @@ export async function keyPath(key) {
 
 /** Whether the site should have renewed this index by now, so that its numbers may be old. */
 export const isLate = (index, now = Date.now() / 1000) => index.expires_at < now;
+
+/** Whether the newest message is old by the reader's clock, though the site may be renewed on time. */
+export const isOld = (index, now = Date.now() / 1000) => index.through !== null && now - index.through > Math.max(3 * index.interval, 3600);
 
 /** What `Client` and `Pinned` have in common: they differ in how a path becomes a document. */
 class Reader {
@@ -59,6 +66,15 @@ class Reader {
     checkName(plugin, "plugin");
     if (!Number.isInteger(year)) throw new TypeError(`${JSON.stringify(year)} is no year, such as 2015`);
     return this._optional(`v1/plugins/${plugin}/by/${await keyPath(key)}/${year}.json`);
+  }
+
+  entities(entity) {
+    return this.entityNames(entity, null);
+  }
+
+  async entityNames(entity, prefix) {
+    checkName(entity, "entity");
+    return this._optional(`v1/entities/${entity}/${prefix === null ? "index" : await keyPath([prefix])}.json`);
   }
 
   async series(plugin, resolution, start, end) {
@@ -93,26 +109,36 @@ class Reader {
   }
 }
 
-/** Reads what is current, one readable path at a time. */
+/** Reads what is current, one readable path at a time; with keys, only what follows from a signed index. */
 export class Client extends Reader {
   #known = new Map();
   #asked = new Map();
   #timeout;
+  #keys;
+  #acceptExpired;
   #newest = null;
+  #trusted = null;
 
-  constructor(base = HERE, { timeout = 15 } = {}) {
+  constructor(base = HERE, { timeout = 15, keys = [], acceptExpired = false } = {}) {
     super();
     this.base = new URL(base.endsWith("/") ? base : `${base}/`, globalThis.document?.baseURI).href;
     this.#timeout = timeout;
+    this.#keys = keys.map(rawKey);
+    this.#acceptExpired = acceptExpired;
   }
 
   async discover() {
-    const index = await this._required(INDEX);
+    const index = await this.#document(INDEX);
+    if (index === null) throw new NotPublished(`${this.base}${INDEX} is not published`);
     if (index.schema !== "statscache/index/1" || !Array.isArray(index.plugins)) {
       throw new Damaged(`${this.base}${INDEX} is no index of statscache, v1`);
     }
+    if (this.#keys.length) await checkSignature(index, this.#keys);
     // One edge of a CDN may be behind another; the pointer never goes back.
-    if (!this.#newest || index.generated_at >= this.#newest.generated_at) this.#newest = index;
+    if (!this.#newest || !isOlder(index, this.#newest)) this.#newest = index;
+    if (this.#keys.length && !this.#acceptExpired && isLate(this.#newest)) {
+      throw new Outdated(`${this.base}${INDEX} has expired: a newer one may be kept back; acceptExpired reads it all the same`);
+    }
     return this.#newest;
   }
 
@@ -153,8 +179,24 @@ export class Client extends Reader {
     return document;
   }
 
+  /** With keys, what is at a readable path is what the signed index, or a manifest, says of it. */
+  async _optional(path) {
+    return this.#keys.length ? (await this.#current())._optional(path) : this.#document(path);
+  }
+
+  async _object(name, size) {
+    return this.#keys.length ? (await this.#current())._object(name, size) : parsed(await this._objectBytes(name, size), name);
+  }
+
+  /** The snapshot that is current now, whose documents stay in memory until there is another. */
+  async #current() {
+    const index = await this.discover();
+    if (this.#trusted?.index.snapshot !== index.snapshot) this.#trusted = new Pinned(index, this);
+    return this.#trusted;
+  }
+
   /** What several ask for at the same time is fetched once. */
-  _optional(path) {
+  #document(path) {
     if (!this.#asked.has(path)) this.#asked.set(path, this.#read(path).finally(() => this.#asked.delete(path)));
     return this.#asked.get(path);
   }
@@ -173,10 +215,6 @@ export class Client extends Reader {
       this.#known.set(path, { headers, document });
     }
     return document;
-  }
-
-  async _object(name, size) {
-    return parsed(await this._objectBytes(name, size), name);
   }
 
   async _bytes(path) {
@@ -318,6 +356,64 @@ function digests() {
     );
   }
   return subtle;
+}
+
+/** Whether an index was published before another one; clocks may go back, generations do not. */
+const isOlder = (index, other) =>
+  index.generation < other.generation || (index.generation === other.generation && index.generated_at < other.generated_at);
+
+/** The 32 bytes of an Ed25519 public key, which follow 12 fixed ones (RFC 8410) in its PEM form. */
+function rawKey(pem) {
+  const [, base64] = /^-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----\s*$/.exec(pem) ?? [];
+  const der = base64?.trim().startsWith("MCowBQYDK2VwAyEA") ? bytes(base64.replace(/\s/g, "")) : null;
+  if (der?.length !== 44) throw new TypeError("a key is no Ed25519 public key in PEM, as `openssl pkey -pubout` makes it");
+  return der.slice(-32);
+}
+
+/** Throws unless one of the signatures of the whole index is by one of the keys, and none pretends to be. */
+async function checkSignature(index, keys) {
+  const { signatures, ...covered } = index;
+  const text = new TextEncoder();
+  const digest = await sha256(text.encode(`${canonical(covered)}\n`));
+  const signed = text.encode(`statscache/v2\n${digest}\n`);
+  let good = false;
+  for (const raw of keys) {
+    const name = (await sha256(raw)).slice(0, 16);
+    const entry = Array.isArray(signatures) ? signatures.find((one) => one?.key === name && one.algorithm === "ed25519") : null;
+    if (!entry) continue;
+    if (!(await isSignedBy(raw, bytes(entry.signature), signed))) {
+      throw new BadSignature(`the signature by the key ${name} does not fit the index: it was altered`);
+    }
+    good = true;
+  }
+  if (!good) throw new BadSignature("no signature of the index is by a trusted key");
+}
+
+async function isSignedBy(raw, signature, signed) {
+  let key;
+  try {
+    key = await digests().importKey("raw", raw, { name: "Ed25519" }, false, ["verify"]);
+  } catch (error) {
+    if (error instanceof Unverifiable) throw error;
+    throw new Unverifiable(`signatures cannot be checked here: there is no Ed25519 (${error.message})`, { cause: error });
+  }
+  return signature !== null && digests().verify({ name: "Ed25519" }, key, signature, signed);
+}
+
+/** The bytes of a text in base64; null where it is none. */
+function bytes(base64) {
+  try {
+    return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  } catch {
+    return null;
+  }
+}
+
+/** Canonical JSON, of which the digest is signed: keys sorted, no spaces. The keys of an index are ASCII. */
+function canonical(value) {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
+  if (value === null || typeof value !== "object") return JSON.stringify(value);
+  return `{${Object.keys(value).sort().map((name) => `${JSON.stringify(name)}:${canonical(value[name])}`).join(",")}}`;
 }
 
 async function sha256(data) {

@@ -7,6 +7,7 @@
 
 import { NotPublished } from "./statscache.js";
 import { StatscacheElement } from "./element.js";
+import { entityOf, pageOf } from "./names.js";
 import * as d from "./drawing.js";
 
 const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all", last_day: "in the last full day", last_week: "in the last full week", last_month: "in the last full month" };
@@ -112,6 +113,12 @@ class Activity extends StatscacheElement {
   }
 }
 
+/** Whether a row of a series counts: one of the headline, where no key is asked for. */
+function inHeadline(about, key, columns) {
+  const wanted = key ? [] : Object.entries(about.headline ?? {}).map(([name, value]) => [columns.indexOf(name), value]);
+  return (row) => wanted.every(([at, value]) => row[at] === value);
+}
+
 const amountOf = (about, value, span) => `${d.number(value)} ${about.unit} in ${about.kind === "Distinct" ? "the busiest bucket of " : ""}${span}`;
 
 /** A year of days, of one key or of a whole statistic. */
@@ -133,9 +140,9 @@ class Calendar extends StatscacheElement {
     for (let time = start; time < end; time += d.DAY) if (missing(time)) days.set(time, null);
     const first = d.monday(start);
     const columns = (d.monday(end - 1) - first) / (7 * d.DAY) + 1;
-    const busy = [...days.values()].filter((value) => value !== null).sort((a, b) => a - b);
-    // Quarters of the busy days, so that one extreme day does not make the others pale.
-    const quarters = [0.25, 0.5, 0.75].map((share) => busy[Math.max(0, Math.floor(busy.length * share) - 1)]);
+    const busy = [...new Set([...days.values()].filter(Boolean))].sort((a, b) => a - b);
+    // Quarters of the values that there are: one extreme day does not make the others pale, and the busiest is darkest.
+    const quarters = [0.25, 0.5, 0.75].map((share) => busy[Math.floor(busy.length * share) - 1] ?? 0);
     const cells = d.svg("svg", { viewBox: `0 0 ${columns * 12} ${7 * 12}`, role: "img", "aria-label": title });
     const ticks = d.element("div", { class: "ticks flush", "aria-hidden": "true" });
     for (let time = start; time < end; time += d.DAY) {
@@ -164,9 +171,20 @@ class Calendar extends StatscacheElement {
     caption.append(turn("Previous", -1, shown > oldest), turn("Next", 1, shown < newest));
     const rows = [...days].sort(([a], [b]) => b - a).map(([time, value]) => [d.day(time), value ?? "unknown"]);
     return [
-      d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, cells)),
+      d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, cells), this.#legend(about, quarters)),
       d.asTable(title, ["Day", about.unit], rows),
     ];
+  }
+
+  /** What the shades stand for, from none to the busiest quarter of the days. */
+  #legend(about, quarters) {
+    const limits = [...new Set([0, ...quarters])].filter((limit) => limit >= 0);
+    const shade = (level) => {
+      const box = { class: level ? `cell level l${level}` : "cell", x: 0.5, y: 0.5, width: 10, height: 10, rx: 2 };
+      return d.svg("svg", { viewBox: "0 0 11 11", "aria-hidden": "true" }, d.svg("rect", box));
+    };
+    const items = limits.map((limit, at) => d.element("li", {}, shade(1 + quarters.filter((each) => limit >= each).length), at ? `over ${d.number(limit)}` : `1 or more ${about.unit}`));
+    return d.element("ul", { class: "legend" }, d.element("li", {}, shade(0), "none"), ...items);
   }
 
   async #days(client, about, shown, start, end) {
@@ -180,13 +198,13 @@ class Calendar extends StatscacheElement {
     this.need(about, "series/1d/index.json");
     const span = await client.series(about.name, "1d", start, end);
     const days = new Map();
-    const rows = span.rows.filter(([, ...rest]) => !key || key.every((part, at) => part === rest[at]));
+    const rows = span.rows.filter(key ? ([, ...rest]) => key.every((part, at) => part === rest[at]) : inHeadline(about, key, span.columns));
     for (const row of rows) days.set(row[0], d.together(about, [days.get(row[0]) ?? 0, row.at(-1)]));
     return { days, gaps: span.gaps, oldest: d.year(span.since ?? start) };
   }
 }
 
-/** A statistic over time: gaps break the line, what is not over yet is dashed. */
+/** A statistic over time: gaps break the line, and it ends with the last bucket that is over. */
 class Series extends StatscacheElement {
   get #resolution() {
     return this.getAttribute("resolution") ?? "1h";
@@ -205,33 +223,36 @@ class Series extends StatscacheElement {
     const buckets = this.#buckets(span);
     const missing = (time) => span.gaps.some(([low, high]) => time >= low && time < high);
     const by = new Map();
-    for (const [time, ...rest] of span.rows) {
+    const counts = inHeadline(about, this.key, span.columns);
+    for (const [time, ...rest] of span.rows.filter(counts)) {
       const name = d.label(rest.slice(0, -1));
       if (!by.has(name)) by.set(name, new Map());
       by.get(name).set(time, (by.get(name).get(time) ?? 0) + rest.at(-1));
     }
     const wanted = this.key ? [d.label(this.key)] : by.size ? [...by.keys()] : [""];
-    const values = (name) => buckets.map((time) => (missing(time) ? null : by.get(name)?.get(time) ?? 0));
+    // A bucket that is not over yet would look like a fall.
+    const over = buckets.filter((time) => time + (span.width ?? 0) <= span.complete_through);
+    const values = (name) => over.map((time) => (missing(time) ? null : by.get(name)?.get(time) ?? 0));
     // What was counted around a gap is in the total, though the line breaks there.
     const total = (name) => d.together(about, [...(by.get(name)?.values() ?? [])]);
     const lines = d.fewest(about, wanted.map((name) => ({ label: name || about.unit, values: values(name), total: total(name) })));
     const known = lines.flatMap((line) => line.values).filter((value) => value !== null);
     const amount = amountOf(about, d.together(about, lines.map((line) => line.total)), `${days} ${days === 1 ? "day" : "days"}`);
     const title = `${about.title}: ${amount} to ${d.minute(through)}`;
-    const x = (at) => (((at + 0.5) * 1000) / buckets.length).toFixed(1);
+    const x = (at) => (((at + 0.5) * 1000) / over.length).toFixed(1);
     const plot = d.plot({
       title,
       height: 200,
       scale: d.levels(Math.min(0, ...known), Math.max(1, ...known)),
-      ticks: d.sparse(this.#ticks(buckets), 8),
+      ticks: d.sparse(this.#ticks(over), 8),
       draw: (y) => [
-        ...buckets.flatMap((time, at) =>
-          missing(time) ? [d.svg("rect", { class: "gap", x: ((at * 1000) / buckets.length).toFixed(1), width: (1000 / buckets.length).toFixed(1), height: 200 })] : [],
+        ...over.flatMap((time, at) =>
+          missing(time) ? [d.svg("rect", { class: "gap", x: ((at * 1000) / over.length).toFixed(1), width: (1000 / over.length).toFixed(1), height: 200 })] : [],
         ),
-        ...lines.flatMap((line, number) => this.#strokes(line, number, buckets, span, x, y)).reverse(),
+        ...lines.flatMap((line, number) => this.#strokes(line, number, x, y)).reverse(),
       ],
     });
-    const rows = buckets.map((time, at) => [(resolution.endsWith("d") ? d.day : d.minute)(time), ...lines.map((line) => line.values[at] ?? "unknown")]);
+    const rows = over.map((time, at) => [(resolution.endsWith("d") ? d.day : d.minute)(time), ...lines.map((line) => line.values[at] ?? "unknown")]);
     const shown = rows.filter((row) => row.slice(1).some((value) => value !== 0)).reverse();
     return [
       d.element("figure", {}, this.caption(about, amount), plot, lines.length > 1 ? d.legend(lines) : null),
@@ -248,6 +269,7 @@ class Series extends StatscacheElement {
 
   #ticks(buckets) {
     const place = (time, at) => [(at + 0.5) / buckets.length, time];
+    if (!buckets.length) return [];
     const span = buckets.at(-1) - buckets[0];
     const starts = buckets.map(place);
     if (span <= 2 * d.DAY) return starts.filter(([, time]) => time % 3600 === 0).map(([at, time]) => [at, d.minute(time).slice(11, 16)]);
@@ -256,23 +278,13 @@ class Series extends StatscacheElement {
     return starts.filter(([, time]) => d.day(time).endsWith("-01")).map(([at, time]) => [at, d.month(time)]);
   }
 
-  #strokes(line, number, buckets, span, x, y) {
-    const strokes = [];
-    let [solid, growing, joined] = ["", "", null];
+  #strokes(line, number, x, y) {
+    let [path, joined] = ["", false];
     line.values.forEach((value, at) => {
-      if (value === null) {
-        joined = null;
-        return;
-      }
-      const point = `${x(at)} ${y(value).toFixed(1)}`;
-      const over = buckets[at] + (span.width ?? 0) <= span.complete_through;
-      if (over) solid += joined ? `L${point}` : `M${point}h0`;
-      else growing += joined ? `M${joined}L${point}` : `M${point}h0`;
-      joined = point;
+      if (value !== null) path += `${joined ? "L" : "M"}${x(at)} ${y(value).toFixed(1)}${joined ? "" : "h0"}`;
+      joined = value !== null;
     });
-    if (solid) strokes.push(d.svg("path", { class: `line c${number + 1}`, d: solid }));
-    if (growing) strokes.push(d.svg("path", { class: `line growing c${number + 1}`, d: growing }));
-    return strokes;
+    return path ? [d.svg("path", { class: `line c${number + 1}`, d: path })] : [];
   }
 }
 
@@ -297,8 +309,12 @@ class Table extends StatscacheElement {
     const sorted = sorting ? [...rows].sort((a, b) => compare(a[sorting.column], b[sorting.column]) * (sorting.down ? -1 : 1)) : rows;
     const shown = sorted.slice(0, this.number("limit", 20, 1, 1000));
     const caption = this.getAttribute("label") ?? about.title;
+    const address = (column) => {
+      const entity = entityOf(index, column);
+      return entity && ((name) => pageOf(client, entity, name));
+    };
     const head = d.element("tr", {}, ...columns.map((column) => this.#head(column, rows, sorting)));
-    const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => cell(unknown.has(column) && column in row ? null : row[column], column))));
+    const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => cell(unknown.has(column) && column in row ? null : row[column], column, address(column)))));
     const table = d.element("table", {}, d.element("caption", { class: "hidden" }, d.foreign(caption)), d.element("thead", {}, head), d.element("tbody", {}, ...body));
     const more = shown.length < rows.length ? `${d.number(shown.length)} of ${d.number(rows.length)} rows` : `${d.number(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
     const scroll = d.element("div", { class: "scroll whole", tabindex: 0, role: "region", "aria-label": d.clean(caption) }, table);
@@ -331,13 +347,15 @@ function compare(a, b) {
   return inOrder(x, y);
 }
 
-function cell(value, column) {
+/** A cell of a table; `address` gives the page of what its column names, if that has one. */
+function cell(value, column, address) {
   if (value === undefined) return d.element("td");
   if (value === null) return d.element("td", { class: "quiet" }, "unknown");
-  if (["timestamp", "start", "stop", "first", "last"].includes(column) && d.isMoment(value)) return d.element("td", {}, d.clock(value));
+  if (d.isTime(column) && d.isMoment(value)) return d.element("td", {}, d.clock(value));
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value === "boolean") return d.element("td", {}, value ? "yes" : "no");
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
+  if (address && value) return d.element("td", {}, d.element("a", { href: address(value) }, d.foreign(value)));
   return d.element("td", {}, isWebAddress(value) ? d.element("a", { href: value, rel: "noopener noreferrer nofollow" }, d.foreign(value)) : d.foreign(value));
 }
 

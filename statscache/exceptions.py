@@ -77,8 +77,16 @@ class Refused(PublishError):
     """A target refuses what is asked of it, and would again: rights, a name, a password; a person must mend that."""
 
 
+class Stopped(PublishError):
+    """Publishing to a target was stopped before its end, as somebody asked; the next publication carries on."""
+
+
+class TargetAhead(PublishError):
+    """A target serves a generation that the current snapshot does not exceed: it needs a higher one."""
+
+
 class PublisherBusy(PublishError):
-    """Another publisher is at work on this database."""
+    """Another publisher is at work on this database, or at the same target."""
 
 
 class NameRefused(StatscacheError, ValueError):

@@ -30,11 +30,17 @@ FRONT_PAGE = "index.html"
 STATUS_PAGE = "status/index.html"
 DOCS_PAGE = "docs/index.html"
 
-DIRECTORIES = ("v1", "plugins", "docs", "status", "examples", "assets")
+ENTITY_PAGES = {"person": "people", "package": "packages", "release": "releases", "topic": "topics"}
+"""The directory of the page that shows any one of an entity, by what the entity is called in the format."""
+
+DIRECTORIES = ("v1", "plugins", "docs", "status", "examples", "assets", *ENTITY_PAGES.values())
 """Directories of the site that belong to statscache alone."""
 
 OBJECT_NAME = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
 """The name of an object: the SHA-256 of its bytes, and the extension of the file, which decides its content type."""
+
+ENTITIES = "v1/entities"
+"""The directory in which each entity has its own."""
 
 _DATA = "v1/"
 _PLUGINS = "v1/plugins/"
@@ -186,6 +192,31 @@ def _encoded(part: str | None) -> str:
     return "".join(chr(byte) if byte in _PLAIN_BYTES else f"_{byte:02x}" for byte in part.encode()) or "_"
 
 
+def entity_root(entity: str) -> str:
+    """Return the directory of the names of an entity."""
+    return f"{ENTITIES}/{entity}"
+
+
+def entities(entity: str) -> str:
+    """Return the path of the list of the shards of an entity."""
+    return f"{entity_root(entity)}/index.json"
+
+
+def entity_names(entity: str, prefix: str) -> str:
+    """Return the path of the names of an entity that begin with a prefix."""
+    return f"{entity_root(entity)}/{shard_name(prefix)}"
+
+
+def shard_name(prefix: str) -> str:
+    """Return the file name of the names that begin with a prefix, encoded as a key is."""
+    return f"{key_name((prefix,))}.json"
+
+
+def entity_page(entity: str) -> str:
+    """Return the path of the page that shows any one of an entity."""
+    return f"{ENTITY_PAGES[entity]}/index.html"
+
+
 def documentation(file: str) -> str:
     """Return the path of a file of the documentation; `file` is relative to that."""
     return f"docs/{file}"
@@ -222,11 +253,17 @@ PATHS: Mapping[str, str] = {
     "key-year": f"{keys_root('<name>')}/<key>/<year>.json",
     "calendar": f"{keys_root('<name>')}/<key>.svg",
     "chart": document("<name>", "<plot>", "svg"),
+    "entities": f"{ENTITIES}/<entity>/index.json",
+    "entity-names": f"{ENTITIES}/<entity>/<prefix>.json",
     "manifest": manifest("<snapshot>"),
     "object": f"{OBJECTS}<xx>/<object>",
     "front-page": FRONT_PAGE,
     "page": page("<name>"),
     "status-page": STATUS_PAGE,
+    "people-page": entity_page("person"),
+    "packages-page": entity_page("package"),
+    "releases-page": entity_page("release"),
+    "topics-page": entity_page("topic"),
     "documentation": documentation("<page>"),
     "example": example("<page>"),
     "asset": asset("<asset>"),

@@ -1,13 +1,14 @@
 """Signatures of published snapshots: what is signed, how keys are named, and whether a signature holds.
 
-A pointer is signed with Ed25519 over its generation, snapshot and times; everything else follows from the snapshot's
-id, which is the digest of its root manifest. Several signatures may stand side by side, so that a key can be changed.
-This needs `cryptography` (the extra `signatures`), which is imported only where a key is used.
+The whole index is signed with Ed25519: every field but the signatures themselves. What the index does not name follows
+from the snapshot's id, which is the digest of its root manifest. An index may carry several signatures, so that a key
+can be changed. This needs `cryptography` (the extra `signatures`), which is imported only where a key is used.
 """
 
 import base64
 import binascii
 import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,16 +22,30 @@ ALGORITHM: Literal["ed25519"] = "ed25519"
 
 
 class KeyFileError(ConfigurationError):
-    """A file holds no key that can be used; the text names the file, what was expected and the mend."""
+    """A file holds no key that can be used; the text names the file, what was expected and how to fix it."""
 
 
 class BadSignature(StatscacheError, ValueError):
-    """No signature of the pointer is by a key that is trusted, or one is forged; do not use what it points to."""
+    """No signature of the index is by a key that is trusted, or one is forged; do not use what it points to."""
 
 
-def signed_bytes(generation: int, snapshot: str, generated_at: int, expires_at: int) -> bytes:
-    """Return the bytes that a signature signs; times are seconds since 1970 UTC."""
-    return f"statscache/v1\n{generation}\n{snapshot}\n{generated_at}\n{expires_at}\n".encode()
+def signed_bytes(index: Mapping[str, Any]) -> bytes:
+    """Return the bytes that a signature signs: a line that names the form, and the digest of the index.
+
+    The digest is that of the index in canonical form without its field `signatures`. It is made from the values, not
+    from the bytes that were read, so what a reader uses is what was signed. The standard library makes it, because
+    readers need nothing else; for what an index holds, `statscache.canonical` makes the same bytes.
+
+    Args:
+        index: The content of the index.
+
+    Raises:
+        ValueError: The index holds text that is no Unicode.
+    """
+    covered = {name: value for name, value in index.items() if name != "signatures"}
+    text = json.dumps(covered, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(f"{text}\n".encode()).hexdigest()
+    return f"statscache/v2\n{digest}\n".encode()
 
 
 def key_id(key: "Ed25519PublicKey") -> str:
@@ -82,7 +97,7 @@ def require_cryptography() -> None:
 
 
 def check(index: Mapping[str, Any], keys: Sequence["Ed25519PublicKey"]) -> list[str]:
-    """Return the ids of the trusted keys by which the pointer is signed.
+    """Return the ids of the trusted keys by which the index is signed.
 
     Args:
         index: The content of the index.
@@ -94,7 +109,10 @@ def check(index: Mapping[str, Any], keys: Sequence["Ed25519PublicKey"]) -> list[
     from cryptography.exceptions import InvalidSignature
 
     trusted = {key_id(key): key for key in keys}
-    signed = signed_bytes(index["generation"], index["snapshot"], index["generated_at"], index["expires_at"])
+    try:
+        signed = signed_bytes(index)
+    except (ValueError, RecursionError) as error:
+        raise BadSignature(f"the index cannot have been signed as it is: {error}") from error
     good, others = [], []
     for signature in index["signatures"]:
         name = signature.get("key") if isinstance(signature, dict) else None
@@ -104,7 +122,7 @@ def check(index: Mapping[str, Any], keys: Sequence["Ed25519PublicKey"]) -> list[
         try:
             trusted[name].verify(base64.b64decode(str(signature.get("signature")), validate=True), signed)
         except (InvalidSignature, binascii.Error) as error:
-            raise BadSignature(f"the signature by the key {name} does not fit the pointer: it was altered") from error
+            raise BadSignature(f"the signature by the key {name} does not fit the index: it was altered") from error
         good.append(name)
     if not good:
         there = ", ".join(others) or "none"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import orjson
 import pytest
@@ -25,6 +25,7 @@ class Edits(Counter):
     name = "edits"
     title = "Edits"
     dimensions = ("page",)
+    entities: ClassVar[dict[str, str]] = {"page": "topic"}
     topics = ("wiki.#",)
 
     def observe(self, message: Message) -> Iterator[tuple[str]]:

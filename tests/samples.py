@@ -290,7 +290,9 @@ class Site:
         parts = lines[:third], lines[third : 2 * third], lines[2 * third :]
         deliveries = [Delivery(source, part) for part in parts]
         preparer = Preparer(self.installation.registry, ("prod",), Watch())
-        preparer.suppression = self.ingest.worker_context().suppression
+        context = self.ingest.worker_context()
+        preparer.suppression = context.suppression
+        preparer.identify_with(context.identity_key)
         batches = [pickle.loads(pickle.dumps(preparer.prepare(delivery))) for delivery in deliveries]
         return self.ingest.take(Delivery.joined(deliveries), Batch.joined(batches))
 
@@ -461,6 +463,13 @@ def steps_of(database: Database, work: Callable[[], object]) -> int:
     finally:
         event.remove(database.engine, "checkout", watch)
     return taken
+
+
+def id_digest(site: Site, id: str) -> int:
+    """Return the digest by which a site's database knows the id of a message."""
+    with site.database.reading() as connection:
+        digest = journals.digest_with(journals.identity_key(connection))
+    return int.from_bytes(digest(id.encode()), "big", signed=True)
 
 
 def make_empty(url: str) -> None:

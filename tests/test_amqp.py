@@ -1,10 +1,12 @@
 """The live AMQP bus: a real RabbitMQ, which is killed and started again, and real processes that consume it."""
 
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from math import inf
 from pathlib import Path
@@ -308,12 +310,14 @@ def test_a_database_that_is_away_acknowledges_nothing_and_recovers(
 ) -> None:
     """While nothing can be committed the broker keeps everything; afterwards it is counted once."""
     home = installed(broker, tmp_path / "home", shared_url)
-    with home.start("consume") as service:
+    with home.start("run") as service:
         service.await_log("is heard")
         postgresql.execute("ALTER DATABASE amqp ALLOW_CONNECTIONS false")
         postgresql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'amqp'")
         broker.publish(lines(0, 100))
-        service.await_log("the database does not answer", 2)
+        service.await_log("the database does not answer")
+        # Long enough for several attempts.
+        time.sleep(4)
         # None of them is acknowledged: all come back when the connection to the broker is lost.
         broker.kill()
         broker.start()
@@ -325,6 +329,10 @@ def test_a_database_that_is_away_acknowledges_nothing_and_recovers(
         await_accepted(home, 101, service)
         wait_for(lambda: broker.length() == 0, lambda: service.text)
         end(service)
+    # One line when it begins and one when it ends, of consumer and publisher together.
+    assert service.text.count("the database does not answer") == 1, service.text
+    assert len(re.findall(r"the database answers again, after \d+ s; failed attempts: \d+", service.text)) == 1
+    assert "Traceback" not in service.text, service.text
     assert broker.length() == 0
 
 

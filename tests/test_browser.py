@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, expect
 import worlds
 from browser import SCHEMES, WIDTHS, Visit, chromium, serving_tree
 from npm import NODE_MODULES, require_npm
+from statscache import layout
 
 __all__ = ["chromium"]
 
@@ -28,6 +29,10 @@ VISITED = (
     "unique-contributors",
     "volume-by-category",
 )
+
+
+MADE_BY_SCRIPT = ("examples/", *layout.ENTITY_PAGES.values())
+"""Pages that say where their numbers come from, to those without scripts."""
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +101,8 @@ def test_without_script_everything_is_there(sites: str, trees: dict[str, Path], 
     site = f"{sites}demo/"
     with Visit(chromium, [site]) as with_script, Visit(chromium, [site], script=False) as without:
         for path in pages(trees["demo"]):
-            if path.startswith("examples/") or not is_worth_a_visit("demo", path):
-                continue  # examples are made of scripts
+            if path.startswith(MADE_BY_SCRIPT) or not is_worth_a_visit("demo", path):
+                continue
             with_script.open(site + path)
             with_script.page.evaluate(remove)
             without.open(site + path)

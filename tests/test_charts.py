@@ -1,4 +1,4 @@
-"""Plots: zero, unknown and unfinished look different, and the same data gives the same figure."""
+"""Plots: zero and unknown look different, and the same data gives the same figure."""
 
 import re
 from typing import Any
@@ -14,11 +14,9 @@ START = parse_time("2015-08-08T00:00:00")
 FRAME = Frame(height=100, ticks=8)
 
 
-def hourly(rows: list[list[Any]], hours: int = 6, complete: int | None = None, **more: Any) -> Curves:
-    """Return curves of so many hours from `START`, of which the first `complete` are over."""
-    end = START + hours * HOUR
-    through = end if complete is None else START + complete * HOUR
-    return curves(rows, start=START, end=end, seconds=HOUR, complete_through=through, gaps=more.get("gaps", ()))
+def hourly(rows: list[list[Any]], hours: int = 6, **more: Any) -> Curves:
+    """Return curves of so many hours from `START`."""
+    return curves(rows, start=START, end=START + hours * HOUR, seconds=HOUR, gaps=more.get("gaps", ()))
 
 
 def labels(figure: Figure) -> list[str]:
@@ -29,7 +27,7 @@ def labels(figure: Figure) -> list[str]:
 def span(start: str, end: str, seconds: int) -> Figure:
     """Return an empty plot between two times."""
     begin, stop = parse_time(start), parse_time(end)
-    return draw(curves([], start=begin, end=stop, seconds=seconds, complete_through=stop, gaps=()), FRAME)
+    return draw(curves([], start=begin, end=stop, seconds=seconds, gaps=()), FRAME)
 
 
 def test_an_absent_bucket_is_zero_and_a_gap_is_unknown() -> None:
@@ -62,20 +60,6 @@ def test_a_point_between_gaps_is_seen() -> None:
     """A lone bucket is a path of no length, which round caps show, not an empty one."""
     data = hourly([[START + HOUR, 1]], hours=3, gaps=[(START, START + HOUR), (START + 2 * HOUR, START + 3 * HOUR)])
     assert draw(data, FRAME).strokes[0].solid == "M500 0h0"
-
-
-def test_what_is_not_over_is_dashed_and_joined_to_what_is() -> None:
-    """The dashes begin at the last complete point; the solid line ends there."""
-    stroke = draw(hourly([[START, 3]], hours=4, complete=3), FRAME).strokes[0]
-    last_solid = stroke.solid.split(" ")[-2:]
-    assert stroke.dashed.startswith(f"M{' '.join(last_solid)}L")
-    assert "875 100" in stroke.dashed
-    assert "875 100" not in stroke.solid
-
-
-def test_all_over_has_no_dashes() -> None:
-    """A finished span is drawn solid to its end."""
-    assert draw(hourly([[START, 3]]), FRAME).strokes[0].dashed == ""
 
 
 def test_zero_lies_on_the_baseline() -> None:
@@ -118,6 +102,8 @@ def test_only_a_plot_of_several_curves_has_marks() -> None:
         ),
         ("2015-08-01T15:00", "2015-08-07T15:00", HOUR, ["2 Aug", "3 Aug", "4 Aug", "5 Aug", "6 Aug", "7 Aug"]),
         ("2015-07-01", "2015-08-08", DAY, ["6 Jul", "13 Jul", "20 Jul", "27 Jul", "3 Aug"]),
+        ("2015-08-06", "2015-08-09", DAY, ["6 Aug", "7 Aug", "8 Aug"]),
+        ("2015-08-03", "2015-08-17", 7 * DAY, ["3 Aug", "10 Aug"]),
         ("2014-08-09", "2015-08-09", DAY, ["Sep", "Nov", "Jan 2015", "Mar", "May", "Jul"]),
     ],
 )

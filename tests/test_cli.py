@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_backfill_tells_what_became_of_every_line(call: Call, archive: Path) -> 
 def test_json_is_json_and_nothing_else(call: Call, archive: Path, command: tuple[str, ...]) -> None:
     """With `--json`, standard output is one JSON document, and standard error is empty."""
     call("backfill", archive)
-    done = call(*command) if command[0] == "config" else call(*command, "--json")
+    done = call(*command, "--json")
     assert done.status == 0
     assert json.loads(done.out) is not None
     assert done.err == ""
@@ -167,8 +168,16 @@ def test_the_environment_overrides_the_file(call: Call, monkeypatch: pytest.Monk
     """`STATSCACHE_SECTION__KEY` wins over the file; what is wrong with it is told like an error of the file."""
     Path("statscache.toml").write_text("[publish]\ninterval = 5\ntitle = 'Mine'\n")
     monkeypatch.setenv("STATSCACHE_PUBLISH__INTERVAL", "7")
-    publish = json.loads(call("config", "show").out)["publish"]
+    publish = json.loads(call("config", "show", "--json").out)["publish"]
     assert (publish["interval"], publish["title"]) == (7, "Mine")
+    lines = call("config", "show").out.splitlines()
+    for line_ in (
+        "interval = 7  # STATSCACHE_PUBLISH__INTERVAL",
+        'title = "Mine"  # statscache.toml',
+        "slow_interval = 600  # default",
+        "# base_url is not set  # default",
+    ):
+        assert line_ in lines
     monkeypatch.setenv("STATSCACHE_PUBLISH__INTERVAL", "soon")
     done = call("config", "check")
     assert done.status == 2
@@ -178,6 +187,30 @@ def test_the_environment_overrides_the_file(call: Call, monkeypatch: pytest.Monk
     done = call("config", "check")
     assert done.status == 2
     assert 'the environment cannot be used: error parsing value for field "publish"' in done.err
+
+
+def test_tables_fit_on_a_terminal(call: Call, archive: Path) -> None:
+    """Of 80 columns, with names and numbers as large as they become."""
+    call("backfill", archive)
+    call("publish")
+    assert json.loads(call("plugins", "--json").out)["plugins"]
+    for command in (("status",), ("snapshots",)):
+        table = call(*command).out.rpartition("\n\n")[2].splitlines()
+        assert len(table) > 1
+        assert max(map(len, table)) <= 80, command
+
+
+def test_the_configuration_that_is_shown_is_one(call: Call) -> None:
+    """What `config show` prints can be used as the file: it means the same."""
+    Path("statscache.toml").write_text(
+        '[publish]\ntitle = "a \\"b\\" é"\n[[publish.targets]]\nname = "a"\npath = "x"\n'
+        '[[publish.targets]]\nname = "b"\ntype = "s3"\nbucket = "y"\n[plugins.settings.builds]\n[sources.fedmsg]\n'
+    )
+    before = call("config", "show", "--json").out
+    shown = call("config", "show").out
+    Path("statscache.toml").write_text(shown)
+    assert call("config", "show", "--json").out == before
+    assert 'bucket = "y"  # statscache.toml' in shown
 
 
 def test_a_password_is_not_shown(call: Call) -> None:
@@ -278,8 +311,9 @@ def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
     """`status --max-age`, and a retry that fails."""
     assert call("status").status == 0
     done = call("status", "--max-age", "5")
-    assert done.status == 3
-    assert "wanting: no live source was ever consumed; 5 s are allowed" in done.out
+    assert done.status == 2
+    assert done.out.startswith("STATSCACHE CRITICAL: no live source was ever consumed; 5 s are allowed | ")
+    assert "concern: no live source was ever consumed; 5 s are allowed" in done.out
     call("backfill", archive)
     item = json.loads(call("quarantine", "list", "--json").out)[0]
     assert call("quarantine", "retry") == Called(3, "0 of 1 are settled; 1 stay set aside\n", "")
@@ -288,7 +322,7 @@ def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
 
 
 def test_what_is_set_aside_is_shown(call: Call) -> None:
-    """Lines that are no message, and messages of the journal, by topic, size, reason and content; no terminal is harmed."""
+    """Lines that are no message and messages of the journal: topic, size, reason, content; no terminal is harmed."""
     lines = [
         orjson.dumps({"topic": "org.fedoraproject.prod.a.b", "msg_id": "1", "timestamp": NOON, "msg": {"n": "\x9b1m"}}),
         b'{"topic": "org.fedoraproject.prod.no.json", "msg": NaN}',
@@ -314,11 +348,11 @@ def test_what_is_set_aside_is_shown(call: Call) -> None:
 
 
 def test_a_database_that_cannot_be_used_alarms_monitoring(call: Call) -> None:
-    """With `--max-age`, it is told in the line for monitoring, with status 3; else on standard error, with status 1."""
+    """With `--max-age`, it is told in the line for monitoring, as CRITICAL; else on standard error, with status 1."""
     Path("statscache.db").write_bytes(b"no database, and longer than the header of one" * 10)
     done = call("status", "--max-age", "60")
-    assert (done.status, done.err, done.out.count("\n")) == (3, "", 1)
-    assert done.out.startswith("STATSCACHE WANTING: cannot open the database sqlite:///statscache.db: ")
+    assert (done.status, done.err, done.out.count("\n")) == (2, "", 1)
+    assert done.out.startswith("STATSCACHE CRITICAL: cannot open the database sqlite:///statscache.db: ")
     (concern,) = json.loads(call("status", "--max-age", "60", "--json").out)["concerns"]
     assert concern in done.out
     assert call("status").status == 1
@@ -328,8 +362,34 @@ def test_a_database_that_cannot_be_used_alarms_monitoring(call: Call) -> None:
         connection.execute("DROP TABLE target")
     connection.close()
     done = call("status", "--max-age", "60")
-    assert (done.status, done.err, done.out.count("\n")) == (3, "", 1)
-    assert done.out.startswith("STATSCACHE WANTING: the database failed: ")
+    assert (done.status, done.err, done.out.count("\n")) == (2, "", 1)
+    assert done.out.startswith("STATSCACHE CRITICAL: the database failed: ")
+
+
+def test_monitoring_is_told_that_nothing_is_known(call: Call) -> None:
+    """Where the configuration is wrong, the check is UNKNOWN, with the status that Nagios takes for it."""
+    Path("statscache.toml").write_text("[publish]\ninterval = 0\n")
+    done = call("status", "--max-age", "60")
+    assert (done.status, done.out.count("\n")) == (3, 1)
+    assert done.out.startswith("STATSCACHE UNKNOWN: ")
+    assert "[publish] interval" in done.out
+
+
+def test_monitoring_is_warned(call: Call, archive: Path) -> None:
+    """What is wrong and costs readers nothing yet is a WARNING; a target that was left out is."""
+    Path("statscache.toml").write_text("[sources.fedmsg]\n")
+    call("backfill", archive)
+    with sqlite3.connect("statscache.db") as connection:
+        connection.execute(f"INSERT INTO consumer VALUES ('fedmsg', {int(time.time())}, 0, 0, 0)")
+    connection.close()
+    call("publish")
+    ok = call("status", "--max-age", "600")
+    assert (ok.status, ok.out.partition(":")[0]) == (0, "STATSCACHE OK")
+    assert "consumer    fedmsg: at work, and nothing was ever received; is the address right?" in ok.out
+    Path("statscache.toml").write_text('[sources.fedmsg]\n[[publish.targets]]\nname = "other"\npath = "other"\n')
+    done = call("status", "--max-age", "600")
+    assert done.status == 1
+    assert done.out.startswith("STATSCACHE WARNING: target other: nothing was ever published there | ")
 
 
 def test_verify_journal_and_db_check_find_what_was_tampered_with(call: Call, archive: Path) -> None:
@@ -463,12 +523,12 @@ def test_status_tells_of_targets_that_are_configured(call: Call) -> None:
     assert done.status == 3
     assert "target      one: generation 1 at" in done.out
     assert "journal     0 messages in 0 segments" in done.out
-    (wanting,) = (text for text in done.out.splitlines() if text.startswith("wanting:"))
+    (wanting,) = (text for text in done.out.splitlines() if text.startswith("concern:"))
     assert wanting.count("target two: ") == 1
     state = json.loads(Path("one/v1/status.json").read_bytes())
     assert state["targets"] == [
-        {"name": "one", "generation": None, "ok": True},
-        {"name": "two", "generation": None, "ok": True},
+        {"name": "one", "generation": None, "ok": False},
+        {"name": "two", "generation": None, "ok": False},
     ]
     Path("statscache.toml").write_text('[[publish.targets]]\nname = "one"\npath = "one"\n')
     done = call("status")

@@ -19,12 +19,12 @@ from typing import Any, Self, cast
 import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from conftest import ROOT
+from keypairs import write_key
 from loopback import serving
 from published import BUILD, EDIT, Site, line
-from statscache import canonical, signatures, testing
+from statscache import canonical, testing
 from statscache.client import (
     BadSignature,
     Client,
@@ -33,14 +33,15 @@ from statscache.client import (
     Missing,
     NotPublished,
     OtherGeneration,
+    Outdated,
     Replaced,
     Span,
     Unreachable,
+    caches,
     fetching,
 )
 from statscache.client import reader as reader_module
 from statscache.client.caches import DirectoryCache, MemoryCache
-from statscache.publish import signing
 from statscache.service import preview
 
 DAY = 86400
@@ -423,38 +424,97 @@ def test_an_index_that_has_expired_is_said(site: Site) -> None:
 
 
 @pytest.fixture
-def signed(site: Site, tmp_path: Path) -> tuple[Site, Path]:
+def signed(tmp_path: Path) -> Iterator[tuple[Site, Path]]:
     """A site whose index is signed, and the file of the public key."""
-    key = Ed25519PrivateKey.generate()
-    public = tmp_path / "key.pub"
-    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    index = site.json(INDEX)
-    data = signatures.signed_bytes(*(index[name] for name in ("generation", "snapshot", "generated_at", "expires_at")))
-    rewrite(site, lambda index: index.update(signatures=signing.sign([key], data)))
-    return site, public
+    key = write_key(tmp_path / "key.pem", Ed25519PrivateKey.generate())
+    site = Site(tmp_path, interval=DAY, signing_keys=(key,))
+    site.start()
+    yield site, key.with_suffix(".pub")
+    site.close()
 
 
 def rewrite(site: Site, change: Callable[[Any], object]) -> None:
     """Change the index in its place."""
     index = site.json(INDEX)
     change(index)
+    replace(site, canonical.dumps(index))
+
+
+def replace(site: Site, index: bytes) -> None:
+    """Put another index in its place."""
     (site.root / INDEX).unlink()
-    (site.root / INDEX).write_bytes(canonical.dumps(index))
+    (site.root / INDEX).write_bytes(index)
 
 
-def test_a_signed_site_is_read_through_its_manifests(signed: tuple[Site, Path]) -> None:
-    """With a key, documents are found from the root manifest; what the index says of them is not trusted."""
+def test_a_signed_site_is_read(signed: tuple[Site, Path]) -> None:
+    """With a key, what an index names is read by its objects, and a document of a key by the manifests."""
     site, key = signed
-    expected = site.json("v1/plugins/edits/latest.json")
-    forged = next(site.root.glob("v1/objects/*/*.json")).name
+    client = Client(site.root.as_uri(), keys=[key])
+    assert client.latest("edits") == site.json("v1/plugins/edits/latest.json")
+    assert client.key("builds", "owner-1", "f42") == site.json("v1/plugins/builds/by/owner-1.f42.json")
 
-    def redirect(index: Any) -> None:
-        for plugin in index["plugins"]:
-            for document in plugin["documents"]:
-                document.update(object=forged)
 
-    rewrite(site, redirect)
-    assert Client(site.root.as_uri(), keys=[key]).latest("edits") == expected
+def test_with_keys_an_older_generation_is_refused(signed: tuple[Site, Path], tmp_path: Path) -> None:
+    """A genuine index of yesterday is not used: by the same client, nor by a new process with the same cache."""
+    site, key = signed
+    old = (site.root / INDEX).read_bytes()
+    site.take(line(EDIT, {"title": "Main"}, 100_000))
+    site.publish()
+    client = Client(site.root.as_uri(), tmp_path / "cache", keys=[key])
+    current = client.discover()
+    replace(site, old)
+    assert client.discover() == current
+    for _ in range(2):
+        with pytest.raises(Outdated, match=r"has the generation 2, but 3 was read before: .* remove the cache"):
+            Client(site.root.as_uri(), tmp_path / "cache", keys=[key]).latest("edits")
+    assert Client(site.root.as_uri(), tmp_path / "other", keys=[key]).discover()["generation"] == 2
+    assert Client(site.root.as_uri(), tmp_path / "cache").discover()["generation"] == 2
+
+
+def test_the_newest_generation_is_remembered_whatever_else_the_cache_lets_go_of(tmp_path: Path) -> None:
+    """What cannot be fetched again does not make room for what can, and does not take its room."""
+    cache = DirectoryCache(tmp_path, largest=100)
+    cache.put(f"a{caches.LASTING}", b"7")
+    for number in range(20):
+        cache.put(f"{number}.json", bytes(60))
+    assert cache.get(f"a{caches.LASTING}") == b"7"
+
+
+def test_an_older_index_of_a_cache_on_the_way_is_asked_for_again(
+    signed: tuple[Site, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One edge of a CDN that is behind does not keep a new process from reading, if it can be told to look again."""
+    site, key = signed
+    old = (site.root / INDEX).read_bytes()
+    site.take(line(EDIT, {"title": "Main"}, 100_000))
+    site.publish()
+    current = Client(site.root.as_uri(), tmp_path / "cache", keys=[key]).discover()
+    changing = fetching.Fetcher.changing
+    monkeypatch.setattr(
+        fetching.Fetcher,
+        "changing",
+        lambda self, path, *, fresh: changing(self, path, fresh=fresh) if fresh else old,
+    )
+    assert Client(site.root.as_uri(), tmp_path / "cache", keys=[key]).discover() == current
+
+
+def test_with_keys_an_expired_index_is_refused(signed: tuple[Site, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever keeps back all newer ones is found out, unless the reader wants old numbers rather than none."""
+    site, key = signed
+    client = Client(site.root.as_uri(), keys=[key])
+    pinned = client.pin()
+    now = time.time() + 4 * DAY
+    monkeypatch.setattr(time, "time", lambda: now)
+    readings: list[Callable[[], object]] = [client.discover, client.pin, lambda: client.latest("edits")]
+    for read in readings:
+        with pytest.raises(Outdated, match=r"expired [\d,]+ s ago: .* `accept_expired=True`"):
+            read()
+    assert pinned.is_late
+    patient = Client(site.root.as_uri(), keys=[key], accept_expired=True)
+    assert patient.pin().is_late
+    assert patient.discover() == pinned.index
+    with pytest.warns(Late):
+        patient.latest("edits")
 
 
 def test_a_signed_reader_takes_no_document_of_a_key_that_the_index_does_not_cover(signed: tuple[Site, Path]) -> None:
@@ -472,9 +532,16 @@ def test_an_altered_index_is_refused(signed: tuple[Site, Path]) -> None:
     site, key = signed
     client = Client(site.root.as_uri(), keys=[key])
     client.discover()
-    rewrite(site, lambda index: index.update(generation=9))
+    for field, value in {"generation": 9, "through": 0, "slow_through": 0, "expires_at": 2**40, "plugins": []}.items():
+        original = site.json(INDEX)
+        replace(site, canonical.dumps(original | {field: value}))
+        with pytest.raises(BadSignature):
+            client.latest("edits")
+        replace(site, canonical.dumps(original))
+    forged = next(site.root.glob("v1/objects/*/*.json")).name
+    rewrite(site, lambda index: index["plugins"][0]["documents"][0].update(object=forged))
     with pytest.raises(BadSignature):
-        client.latest("edits")
+        client.discover()
     rewrite(site, lambda index: index.update(signatures=[]))
     with pytest.raises(BadSignature):
         client.pin()

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samples import NOON, Sales, Site, line
-from statscache import canonical
+from samples import NOON, Sales, Site, id_digest, line
 from statscache.store import Database, coverage
 from statscache.store.coverage import Interval, subtract, union
 
@@ -131,7 +130,7 @@ def test_a_gap_covers_the_time_away_whatever_the_messages_around_it_say(
 
 def poison(site: Site, id: str) -> None:
     """Let the database refuse a message, so that the delivery with it is halved."""
-    digest = canonical.digest64(id.encode())
+    digest = id_digest(site, id)
     with site.database.writing() as connection:
         body = f"BEGIN SELECT RAISE(ABORT, 'poison') WHERE NEW.digest = {digest}; END"
         connection.exec_driver_sql(f"CREATE TRIGGER poison BEFORE INSERT ON message_id {body}")

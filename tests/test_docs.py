@@ -28,7 +28,7 @@ from statscache.service.publishing import Publishing
 from statscache.store import consumers
 from statscache.store.consumers import ConsumerRow
 from statscache.store.schema import plugin
-from statscache_plugins.volume import Volume
+from statscache_plugins.volume import Volume, VolumeByTopic
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -115,6 +115,7 @@ class Edits(Counter):
     name = "edits"
     title = "Edits"
     dimensions = ("page",)
+    entities: ClassVar[dict[str, str]] = {"page": "release"}
     topics = ("wiki.#",)
     layout: ClassVar[Any] = {"groups": [{"title": "Main", "pages": ["Main"]}]}
 
@@ -155,6 +156,8 @@ class Divided(Counter):
     name = "divided"
     title = "Builds by owner"
     dimensions = ("owner",)
+    entities: ClassVar[dict[str, str]] = {"owner": "person"}
+    people = True
     breakdown = "chroot"
     topics = ("copr.build.end",)
     unbounded = True
@@ -164,7 +167,22 @@ class Divided(Counter):
         yield message.body["owner"], message.body.get("chroot")
 
 
-SITE = (Volume, Builds, NewestBuild, RecentBuilds, Edits, Owners, Builders, Divided)
+class Packages(Counter):
+    """Builds, by a name as packages have it."""
+
+    name = "packages"
+    title = "Packages"
+    dimensions = ("package",)
+    entities: ClassVar[dict[str, str]] = {"package": "package"}
+    topics = ("copr.build.end",)
+    unbounded = True
+
+    def observe(self, message: Message) -> Iterator[tuple[str]]:
+        """Count the build."""
+        yield (message.body["owner"],)
+
+
+SITE = (Volume, VolumeByTopic, Packages, Builds, NewestBuild, RecentBuilds, Edits, Owners, Builders, Divided)
 
 
 @pytest.fixture(scope="module")
@@ -399,6 +417,8 @@ def command_lines(source: str, program: str) -> Iterator[str]:
 # The format.
 
 PATTERNS = {
+    "<entity>": "[a-z]+",
+    "<prefix>": "(?!index\\.json)[^/]+",
     "<name>": r"[a-z][a-z0-9-]*",
     "<document>": r"[a-z0-9-]+",
     "<resolution>": r"1(m|h|d|w|mo)",
@@ -482,7 +502,9 @@ def fields(value: Mapping[str, Any], prefix: str, plugin: type[Plugin]) -> Itera
             path = "rows[].<field>"
         elif prefix == "parts[]." and name == getattr(plugin, "breakdown", None):
             path = "parts[].<breakdown>"
-        elif prefix.endswith(("partial.", "headline.")):
+        elif prefix == "shards.":
+            path = "shards.<prefix>"
+        elif prefix.endswith(("partial.", "headline.", "entities.")):
             path = f"{prefix}{'<window>' if prefix == 'partial.' else '<dimension>'}"
         elif prefix.endswith(("entries.", "days.", "weeks.")):
             path = f"{prefix}{'<entry>' if prefix == 'entries.' else '<year>'}"

@@ -16,9 +16,9 @@ from samples import NOON, TOPIC, Site, line
 from statscache.derivation.table import TABLE
 from statscache.derivation.values import without_addresses
 from statscache.ingest.columns import shown
-from statscache.kinds import dimensions
+from statscache.kinds import keys
 from statscache.kinds.counter import CounterKind
-from statscache.kinds.dimensions import OTHER
+from statscache.kinds.keys import OTHER
 from statscache.message import Message
 from statscache.parsing import parse
 from statscache.plugins import Counter, Distinct, Latest, Plugin
@@ -94,8 +94,8 @@ def failures(site: Site) -> list[str]:
 )
 def test_each_dimension_admits_an_alphabet_and_a_length(dimension: str, good: Any, bad: Any) -> None:
     """What it does not admit is counted under one key."""
-    assert [dimensions.admitted(dimension, part) for part in good] == [*good]
-    assert {dimensions.admitted(dimension, part) for part in bad} == {OTHER}
+    assert [keys.admitted(dimension, part) for part in good] == [*good]
+    assert {keys.admitted(dimension, part) for part in bad} == {OTHER}
 
 
 def test_hostile_categories_are_one_row(tmp_path: Path) -> None:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from conftest import ROOT
+from keypairs import write_key
 from loopback import serving
 from npm import NODE_MODULES, require_npm
 from published import EDIT, Site, line
@@ -38,7 +40,8 @@ KEYS: list[list[str | None]] = [
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
     """The address of a served site, which publishes once more whenever its /publish is asked for."""
-    site = Site(tmp_path)
+    key = write_key(tmp_path / "key.pem", Ed25519PrivateKey.generate())
+    site = Site(tmp_path, signing_keys=(key,))
     site.start(owners=1_100)
     later = 90_100
 
@@ -67,7 +70,7 @@ def url(tmp_path: Path) -> Iterator[str]:
     site.close()
 
 
-def test_the_client_in_node(url: str) -> None:
+def test_the_client_in_node(url: str, tmp_path: Path) -> None:
     """Every test in client.test.js passes."""
     node = shutil.which("node")
     if node is None:
@@ -75,6 +78,7 @@ def test_the_client_in_node(url: str) -> None:
     environment = {
         **os.environ,
         "STATSCACHE_URL": url,
+        "STATSCACHE_PUBLIC_KEY": (tmp_path / "key.pub").read_text(),
         "STATSCACHE_PUBLISH": f"{url}publish",
         "STATSCACHE_KEYS": json.dumps([(key, layout.key_name(tuple(key))) for key in KEYS]),
     }
@@ -88,7 +92,7 @@ def test_the_client_in_node(url: str) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\n# skipped 0\n" in done.stdout
-    assert "\n# pass 16\n" in done.stdout, done.stdout
+    assert "\n# pass 19\n" in done.stdout, done.stdout
 
 
 def test_javascript_in_the_docs_runs(url: str, tmp_path: Path) -> None:

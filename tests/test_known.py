@@ -149,7 +149,7 @@ def test_a_headline_counts_each_thing_once(site: Site) -> None:
     assert badge["message"] == "2 builds complete in 24 h"
     page = (site.public / "plugins/builds/index.html").read_text()
     assert "<strong>2</strong> <span><bdi>builds complete in the last 24 full hours</bdi>" in page
-    assert "3 builds complete. Most in one bucket" in page
+    assert "3 builds complete. Busiest" in page
 
 
 def build(number: int, at: int, is_complete: bool) -> Line:

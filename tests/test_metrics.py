@@ -95,10 +95,10 @@ def test_a_service_shows_its_numbers(tmp_path: Path) -> None:
     assert values((home.directory / "statscache.prom").read_text()).keys() >= {("database_up", "")}
     # The consumer is dead now, and only that.
     dead = home.run("status", "--max-age", "0.5", status=None)
-    wait_for(lambda: home.run("status", "--max-age", "0.5", status=None).returncode == 3, lambda: dead)
-    done = home.run("status", "--max-age", "0.5", status=3)
+    wait_for(lambda: home.run("status", "--max-age", "0.5", status=None).returncode == 2, lambda: dead)
+    done = home.run("status", "--max-age", "0.5", status=2)
     verdict, numbers = done.stdout.splitlines()[0].split(" | ")
-    assert verdict.startswith("STATSCACHE WANTING: source fedmsg: its consumer did nothing for ")
+    assert verdict.startswith("STATSCACHE CRITICAL: source fedmsg: its consumer did nothing for ")
     assert "messages=21c" in numbers.split()
     healthy = home.run("status", "--max-age", "1e9").stdout.splitlines()[0]
     assert healthy.startswith("STATSCACHE OK: through 2015-08-08T12:00:19Z | ")

@@ -17,6 +17,7 @@ from statscache import resources
 from statscache.kinds import kinds
 from statscache.plugins import Counter, Plugin
 from statscache.render.assets import MODULES
+from statscache.render.figures import plots, sparkline
 from statscache.render.pages import Pages
 from statscache.render.view import Link, PluginView, SeriesView
 from statscache.timeline import DAY, HOUR, parse_time
@@ -83,6 +84,7 @@ def plugin(name: str = "volume", kind: str = "Counter", **changes: Any) -> Plugi
         kind=made.kind if kind == "Counter" else kinds()[kind](made),
         state="ok",
         last_event=THROUGH,
+        since=THROUGH // DAY * DAY - DAY,
         through=THROUGH,
         latest={"through": THROUGH, "rows": [WINDOWS]},
         series=(series(name),),
@@ -374,8 +376,32 @@ def test_code_in_a_definition_is_shown_as_code(pages: Pages) -> None:
 def test_the_plot_is_told_in_words(pages: Pages) -> None:
     """Who cannot see it reads what it shows, gaps and unfinished included."""
     text = words(page(pages, plugin()))
-    assert "Most in one bucket: 14, from 2015-08-08 13:00 UTC." in text
-    assert "Hatched: data are missing, which is not zero. Dashed: not over yet." in text
+    assert "Busiest hour: 14, from 2015-08-08 13:00 UTC." in text
+    assert (
+        "Hatched: data are missing, which is not zero. Not drawn: the hour from 2015-08-08 14:00 UTC, with 15 so far."
+        in text
+    )
+
+
+def test_what_is_not_over_is_not_drawn(pages: Pages) -> None:
+    """Plots and small plots have a point for each bucket that is over, however low the one in progress is."""
+    begun = replace(series(), gaps=[], rows=[[series().start + at * HOUR, 10 if at < 5 else 1] for at in range(6)])
+    (plot,) = plots(plugin(series=(begun,)))
+    for figure in (plot.figure, sparkline(plugin(series=(begun,)), begun)):
+        (stroke,) = figure.strokes
+        points = re.findall(r"[\d.]+ ([\d.]+)", stroke.solid)
+        assert len(points) == 5
+        assert len(set(points)) == 1, "a line that does not fall"
+    assert not plots(plugin(series=(replace(begun, complete_through=begun.start),)))
+
+
+def test_pages_say_since_when_and_through_when_data_are(pages: Pages) -> None:
+    """The page of a plugin has its own beginning and last event, the front page the earliest and the newest."""
+    views = (plugin(), plugin("other", since=THROUGH - 9 * DAY), plugin("new", since=None))
+    assert "Last event 2015-08-08 14:02 UTC Data since 2015-08-07" in words(page(pages, views[0]))
+    front = words(dict(pages.index(views, THROUGH))["index.html"].decode())
+    assert "Data through 2015-08-08 14:02 UTC Data since 2015-07-30" in front
+    assert "Data since" not in words(dict(pages.index([views[2]], THROUGH))["index.html"].decode())
 
 
 def test_an_empty_site_says_how_to_fill_it(pages: Pages) -> None:

@@ -443,6 +443,24 @@ def test_a_publication_may_end_after_every_run(wrapped: Wrapped, tmp_path: Path)
     assert runs > 5
 
 
+def test_a_publication_without_news_takes_two_runs(wrapped: Wrapped, tmp_path: Path) -> None:
+    """One reads all that is asked first, one writes status and index; readers get a fresh index."""
+    root = tmp_path / "place"
+    site = site_for(tmp_path, {"name": "a", "type": "rsync", "destination": str(root)})
+    try:
+        site.publish()
+        before = (root / layout.INDEX).read_bytes()
+        time.sleep(1.1)
+        wrapped.become('exec $rsync "$@"')
+        site.publish()
+        assert len(wrapped.runs()) == 2
+        assert (root / layout.INDEX).read_bytes() != before
+        assert not (root / layout.PENDING).exists()
+        follow(root)
+    finally:
+        site.close()
+
+
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_is_down_stops_no_other_target(daemon: RsyncDaemon, tmp_path: Path) -> None:
     """The error names target, server and reason; the target beside it is up to date, and this one when it is back."""

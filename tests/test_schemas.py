@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 import pytest
@@ -16,10 +17,11 @@ from statscache.store import published as tree
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site with a document of every kind, in directories large enough to be split."""
+    """A site with a document of every kind, in directories and lists of names large enough to be split."""
     site = Site(tmp_path_factory.mktemp("schemas"))
-    site.start(owners=1_200)
-    yield site
+    with patch("statscache.render.entities.MOST_IN_INDEX", 1):
+        site.start(owners=1_200)
+        yield site
     site.close()
 
 

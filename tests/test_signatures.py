@@ -11,16 +11,10 @@ import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    KeySerializationEncryption,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from conftest import ROOT
+from keypairs import write_key
 from samples import Site, line
 from statscache import canonical, schemas, signatures
 from statscache.exceptions import ConfigurationError
@@ -44,15 +38,6 @@ SNAPSHOT = Snapshot(
 )
 
 
-def write_key(path: Path, key: Any, encryption: KeySerializationEncryption | None = None, mode: int = 0o600) -> Path:
-    """Write a private key as PEM, and its public key beside it."""
-    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption or NoEncryption()))
-    path.chmod(mode)
-    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    path.with_suffix(".pub").write_bytes(public)
-    return path
-
-
 @pytest.fixture
 def keys(tmp_path: Path) -> list[Path]:
     """The files of two private keys, with their public keys beside them."""
@@ -68,9 +53,14 @@ def index(paths: list[Path]) -> dict[str, Any]:
     return signed
 
 
-def test_what_is_signed_is_what_the_format_says() -> None:
-    """The signed bytes are generation, snapshot and times, line by line, under a name."""
-    assert signatures.signed_bytes(7, "ab", 1, 181) == b"statscache/v1\n7\nab\n1\n181\n"
+def test_what_is_signed_is_what_the_format_says(keys: list[Path]) -> None:
+    """The signed bytes are a name and the digest of the index as it would be published without signatures."""
+    names: dict[str, Any] = {"text": 'é "\\ \x7f\n\u2028 😀', "A": [None, True, -1, {}], "b": {"z": 0, "a": 2**53}}
+    document = index(keys) | names
+    bare = {name: value for name, value in document.items() if name != "signatures"}
+    assert (
+        signatures.signed_bytes(document) == b"statscache/v2\n%b\n" % canonical.digest(canonical.dumps(bare)).encode()
+    )
 
 
 def test_one_trusted_key_is_enough(keys: list[Path]) -> None:
@@ -95,6 +85,12 @@ def test_signing_twice_gives_the_same_bytes(keys: list[Path]) -> None:
         lambda signed: signed.update(snapshot="cd" * 32),
         lambda signed: signed.update(generated_at=1_700_000_001),
         lambda signed: signed.update(expires_at=1_800_000_000),
+        lambda signed: signed.update(through=signed["through"] + 1),
+        lambda signed: signed.update(slow_through=None),
+        lambda signed: signed.update(interval=61),
+        lambda signed: signed.update(plugins=[{}]),
+        lambda signed: signed.pop("parent"),
+        lambda signed: signed.update(more="\udc00"),
         lambda signed: signed["signatures"][0].update(signature=base64.b64encode(bytes(64)).decode()),
         lambda signed: signed["signatures"][0].update(signature="no base64"),
         lambda signed: signed["signatures"][0].update(algorithm="none"),

@@ -8,6 +8,7 @@ from statscache import kinds
 from statscache.cli.context import WANTING, Context, as_json, passed, show_json, show_table
 from statscache.cli.verify import verify
 from statscache.config import check_database, find
+from statscache.config.text import as_toml
 from statscache.plugins import BaseModel, Plugin
 from statscache.service import preflight, reachable
 from statscache.service.health import health
@@ -70,12 +71,17 @@ def check(context: Context) -> None:
 
 
 @config_group.command()
+@as_json
 @passed
-def show(context: Context) -> None:
-    """Print the configuration as it is in force, as JSON; passwords are left out."""
-    values = context.config.model_dump(mode="json", by_alias=True)
-    values["database"]["url"] = Database(context.config.database.url).engine.url.render_as_string(hide_password=True)
-    show_json(values)
+def show(context: Context, json_: bool) -> None:
+    """Print the configuration that is in force, as TOML with the origin of each value; passwords are left out."""
+    url = Database(context.config.database.url).engine.url.render_as_string(hide_password=True)
+    if json_:
+        values = context.config.model_dump(mode="json", by_alias=True)
+        values["database"]["url"] = url
+        show_json(values)
+    else:
+        click.echo(as_toml(context.config, url, find(context.file)), nl=False)
 
 
 @click.group("db")

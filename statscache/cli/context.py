@@ -1,7 +1,7 @@
 """What every command shares: the configuration, opened on demand, and how results are shown."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,11 @@ from typing import Any
 import click
 import orjson
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import config
+from statscache.cli.progress import Bar, bar
 from statscache.config import Config
 from statscache.plugins.registry import Registry
 from statscache.service import Installation
@@ -63,18 +63,9 @@ class Context:
         for problem in registry.problems:
             self.errors.print(f"[yellow]plugin {problem.name} is not active:[/] {problem.reason}", highlight=False)
 
-    def progress(self) -> Progress:
-        """Return a bar on a terminal; elsewhere it shows nothing, and the caller prints lines."""
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(compact=True),
-            console=self.errors,
-            disable=not self.errors.is_terminal,
-            transient=True,
-        )
+    def progress(self, *, lines: bool = False) -> AbstractContextManager[Bar]:
+        """Return what shows progress: a bar on a terminal; elsewhere nothing, or lines in the log if asked for."""
+        return bar(self.errors, lines=lines)
 
 
 passed = click.make_pass_decorator(Context)

@@ -29,10 +29,9 @@ def export_command(context: Context, file: Path | None) -> None:
     if file is not None and file.exists() and not file.is_file():
         raise click.UsageError(f"{file} is no file; leave it out to write to standard output")
     with context.installation() as installation, context.progress() as bar:
-        task = bar.add_task("writing the journal", total=None, note="")
 
         def progress(written: int, total: int) -> None:
-            bar.update(task, completed=written, total=total, note=f"{written:,} messages")
+            bar("writing the journal", written, total, f"{written:,} messages")
 
         if file is None:
             export(installation, sys.stdout.buffer, progress)

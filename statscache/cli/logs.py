@@ -69,7 +69,7 @@ def set_up(*, verbose: bool, json: bool) -> None:
     handler.addFilter(Bounded())
     handler.setFormatter(AsJSON() if json else logging.Formatter("%(asctime)s %(levelname)-8s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
-    for noisy in ("alembic", "moksha", "fedmsg", "watchdog", "botocore"):
+    for noisy in ("alembic", "moksha", "fedmsg", "markdown_it", "watchdog", "botocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # It tells each failure in six lines and a traceback; the source tells it in one.
     logging.getLogger("pika").setLevel(logging.CRITICAL)

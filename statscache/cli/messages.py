@@ -10,8 +10,9 @@ from pathlib import Path
 
 import click
 
-from statscache import testing
+from statscache import __version__, testing
 from statscache.cli.context import WANTING, Context, as_json, passed, show_json
+from statscache.config import find
 from statscache.exceptions import DamagedArchive, SourceError
 from statscache.ingest import Outcome
 from statscache.publish import Report
@@ -24,7 +25,6 @@ from statscache.store.coverage import Interval
 from statscache.timeline import iso, parse_time
 from statscache.wording import counted
 
-_SECONDS_BETWEEN_LINES = 5.0
 _WINDOWS = 16
 
 _log = logging.getLogger("statscache")
@@ -84,7 +84,10 @@ def tell(snapshot: Snapshot, reports: Sequence[Report]) -> None:
 @passed
 def run_command(context: Context) -> None:
     """Consume the live sources and publish every interval, until SIGTERM."""
-    run.run(context.config, stop_on_signals(), tell)
+    file = find(context.file)
+    _log.info("statscache %s, configuration: %s", __version__, file or "built in, as there is no file")
+    with context.progress() as bar:
+        run.run(context.config, stop_on_signals(), bar.until(tell), bar)
 
 
 @click.command()
@@ -222,38 +225,27 @@ def _walk(context: Context, installation: Installation, wanted: Sequence[Interva
 @contextmanager
 def _telling(context: Context, name: str, total: int) -> Iterator[Callable[[int, int], None]]:
     """Give a function that is told how much of the total is done, and how many messages were read since last time."""
-    started = spoken = time.monotonic()
+    started = time.monotonic()
     read = 0
-    with context.progress() as bar:
-        task = bar.add_task(name, total=total or None, note="")
+    with context.progress(lines=True) as bar:
 
         def told(done: int, more: int) -> None:
-            nonlocal spoken, read
+            nonlocal read
             read += more
-            now = time.monotonic()
-            note = f"{counted(read, 'message')}, {read / max(now - started, 1e-9):,.0f} a second"
-            bar.update(task, completed=done, note=note)
-            if bar.disable and now - spoken >= _SECONDS_BETWEEN_LINES:
-                spoken = now
-                _log.info("%s: %.0f %%, %s", name, 100 * done / max(total, 1), note)
+            speed = read / max(time.monotonic() - started, 1e-9)
+            bar(name, done, total, f"{counted(read, 'message')}, {speed:,.0f} a second")
 
         yield told
 
 
 def _catch_up(context: Context, installation: Installation, workers: Workers | None = None) -> None:
     total = sum(number for _, number in installation.ingest.plugins.behind())
-    spoken = time.monotonic()
-    with context.progress() as bar:
-        task = bar.add_task("folding the journal", total=total or None, note="")
+    with context.progress(lines=True) as bar:
 
         def tell_behind(behind: Sequence[tuple[str, int]]) -> None:
-            nonlocal spoken
             left = sum(number for _, number in behind)
-            note = ", ".join(name for name, _ in behind)
-            bar.update(task, completed=total - left, note=note)
-            if bar.disable and time.monotonic() - spoken >= _SECONDS_BETWEEN_LINES:
-                spoken = time.monotonic()
-                _log.info("folding the journal: %s left for %s", counted(left, "message"), note)
+            names = ", ".join(name for name, _ in behind)
+            bar("folding the journal", total - left, total, f"{counted(left, 'message')} left for {names}")
 
         backfill.catch_up(installation, tell_behind, workers)
 

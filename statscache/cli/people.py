@@ -1,25 +1,17 @@
 """Commands about people: `forget`, `export-person`."""
 
-import logging
 import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
 from statscache.cli.context import WANTING, Context, as_json, passed, show_json
-from statscache.service.forgetting import Forgotten, Tell, forget
+from statscache.service.forgetting import Forgotten, forget
 from statscache.service.person import export
 from statscache.wording import counted
 
 VARIABLE = "GDPR_DELETE_USERNAME"
 """The variable by which Fedora's removal procedure says who is to be forgotten."""
-
-_SECONDS_BETWEEN_LINES = 5.0
-
-_log = logging.getLogger("statscache")
 
 
 @click.command("forget")
@@ -39,7 +31,7 @@ def forget_command(
     if from_environment == (name is not None):
         raise click.UsageError("give NAME, or --from-environment")
     wanted = os.environ.get(VARIABLE, "") if name is None else name
-    with context.installation() as installation, _telling(context) as tell:
+    with context.installation() as installation, context.progress(lines=True) as tell:
         done = forget(installation, wanted, tell, where_involved=where_involved)
     if json_:
         show_json({field: getattr(done, field) for field in done.__slots__})
@@ -51,22 +43,6 @@ def forget_command(
         raise click.exceptions.Exit(WANTING)
 
 
-@contextmanager
-def _telling(context: Context) -> Iterator[Tell]:
-    spoken = time.monotonic()
-    with context.progress() as bar:
-        task = bar.add_task("", total=None, note="")
-
-        def tell(what: str, done: int, total: int) -> None:
-            nonlocal spoken
-            bar.update(task, description=what, completed=done, total=total or None)
-            if bar.disable and time.monotonic() - spoken >= _SECONDS_BETWEEN_LINES:
-                spoken = time.monotonic()
-                _log.info("%s: %.0f %%", what, 100 * done / max(total, 1))
-
-        yield tell
-
-
 def _show(done: Forgotten) -> None:
     # The name is told nowhere: output is kept too.
     click.echo(f"journal     {counted(done.messages, 'message')} changed")
@@ -74,6 +50,8 @@ def _show(done: Forgotten) -> None:
     click.echo(f"spool       {counted(done.files, 'file')} changed")
     click.echo(f"statistics  taken out of {_listed(done.taken_out)}; folded anew: {_listed(done.folded_anew)}")
     click.echo(f"published   {counted(done.snapshots, 'snapshot')} and {counted(done.objects, 'object')} removed")
+    if done.found_nothing:
+        click.echo("nothing was found under that name; it is left out of all that comes from now on")
     for path in done.left:
         click.echo(f"left        {path} has the word, and is not made of messages")
     for place in done.unreachable:

@@ -48,13 +48,13 @@ def publish(
     if every is not None and (force or dry_run or resume):
         raise click.UsageError("--every goes on by itself: --force, --dry-run and --resume are for one publication")
     preflight.refuse(preflight.database(context.config), preflight.targets(context.config.publish, targets))
-    with context.installation() as installation:
-        publishing = Publishing(installation, targets)
+    with context.installation() as installation, context.progress() as bar:
+        publishing = Publishing(installation, targets, bar)
         if dry_run:
             _show(*publishing.rehearse(), json_, rehearsed=True)
             return
         if every is not None:
-            publishing.publish_every(every, stop_on_signals(), tell)
+            publishing.publish_every(every, stop_on_signals(), bar.until(tell))
             return
         while installation.ingest.catch_up():
             pass
@@ -105,20 +105,24 @@ def snapshots(context: Context, json_: bool) -> None:
     if not rows:
         click.echo("there is no snapshot yet: run `statscache publish`")
         return
-    columns = ["generation", "snapshot", "through", "created", "bytes", "changed", ""]
+    columns = ["gen", "snapshot", "through", "created", "bytes", "changed"]
     table = [
         [
             f"{row['generation']:,}",
             row["id"][:12],
-            "-" if row["through"] is None else iso(row["through"]),
-            iso(row["created_at"]),
+            "-" if row["through"] is None else _minute(row["through"]),
+            _minute(row["created_at"]),
             f"{row['size']:,}",
-            counted(row["changed"], "document"),
-            "" if row["origin"] == row["generation"] else f"back to {row['origin']}",
+            f"{row['changed']:,}" if row["origin"] == row["generation"] else f"back to {row['origin']}",
         ]
         for row in rows
     ]
-    show_table(columns, table, frozenset({"generation", "bytes", "changed"}))
+    show_table(columns, table, frozenset({"gen", "bytes", "changed"}))
+
+
+def _minute(timestamp: int) -> str:
+    """Return a timestamp to the minute, in UTC."""
+    return iso(timestamp)[:16].replace("T", " ")
 
 
 @click.command("places")
@@ -153,8 +157,8 @@ def rollback_command(context: Context, identity: str, json_: bool) -> None:
 
     The beginning of an id will do, if no other begins so.
     """
-    with context.installation() as installation:
-        snapshot, reports = Publishing(installation).rollback(identity)
+    with context.installation() as installation, context.progress() as bar:
+        snapshot, reports = Publishing(installation, tell=bar).rollback(identity)
     _show(snapshot, reports, json_)
 
 
@@ -220,14 +224,13 @@ def demo_command(context: Context) -> None:
     """Do the whole job here: a simulated day over a real bus, published into public/."""
     spoken = 0
     with context.progress() as bar:
-        task = bar.add_task("a day on the bus", total=None, note="")
 
         def tell_progress(progress: demo.Progress) -> None:
             nonlocal spoken
             through = iso(progress.through)[11:16] if progress.through is not None else "-"
             note = f"generation {progress.generation}: {progress.counted:,} messages, through {through} UTC"
-            bar.update(task, total=progress.expected, completed=progress.sent, note=note)
-            if bar.disable and progress.generation > spoken:
+            bar("a day on the bus", progress.sent, progress.expected, note)
+            if not bar.is_drawn and progress.generation > spoken:
                 spoken = progress.generation
                 click.echo(f"{progress.sent:,} of {progress.expected:,} sent; {note}", err=True)
 

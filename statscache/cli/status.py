@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from enum import IntEnum
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
@@ -9,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache import schemas
 from statscache.cli.context import WANTING, Context, as_json, database_failed, passed, show_json, show_table
 from statscache.config import Config
-from statscache.exceptions import SchemaError
+from statscache.exceptions import ConfigurationError, SchemaError
 from statscache.service.health import health, silence
 from statscache.service.metrics import text
 from statscache.service.run import live
@@ -19,13 +20,25 @@ from statscache.store.targets import TargetRow
 from statscache.timeline import iso
 from statscache.wording import counted
 
+_GONE = 60
+"""Seconds without a sign of life after which a consumer is gone."""
+
+
+class Level(IntEnum):
+    """How bad it is, in the words and exit statuses of Nagios' plugins."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    UNKNOWN = 3
+
 
 @click.command()
 @click.option(
     "--max-age",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Begin with a line for monitoring; exit 3 if a consumer or a publisher did nothing for longer.",
+    help="Be a check for Nagios: CRITICAL if a consumer or a publisher did nothing for longer.",
 )
 @as_json
 @passed
@@ -38,32 +51,53 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
             silent = silence(connection)
             places = targets.listed(connection, names)
             owed = retention.owed(connection)
-    except (SchemaError, SQLAlchemyError) as error:
+    except (ConfigurationError, SchemaError, SQLAlchemyError) as error:
         if max_age is None:
             raise
-        concern = database_failed(error) if isinstance(error, SQLAlchemyError) else str(error)
+        said = database_failed(error) if isinstance(error, SQLAlchemyError) else str(error)
+        level = Level.UNKNOWN if isinstance(error, ConfigurationError) else Level.CRITICAL
         if json_:
-            show_json({"concerns": [concern]})
+            show_json({"concerns": [said]})
         else:
-            click.echo(_verdict([concern], ""))
-        raise click.exceptions.Exit(WANTING) from error
+            click.echo(_verdict(level, [said], ""))
+        raise click.exceptions.Exit(level) from error
     bad = [row for row in state["plugins"] if row["state"] in ("failed", "stale")]
     concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
     concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
-    concerns += [row.error for row in places if row.error]
+    concerns += _of_targets(state, places)
     if owed:
         concerns.append(f"{counted(owed, 'object')} of people who were forgotten may be at a target still: publish")
-    if max_age is not None:
-        concerns += _idle(context.config, state, places, max_age)
+    idle = [] if max_age is None else [*_idle(context.config, state, places, max_age)]
+    level = Level.CRITICAL if idle else Level.WARNING if concerns else Level.OK
+    # What is worst comes first, as a pager may show no more.
+    concerns = idle + concerns
     if json_:
         listed = [{name: getattr(row, name) for name in row.__slots__} for row in places]
         show_json({**state, "silent": silent, "targets": listed, "concerns": concerns})
     else:
         if max_age is not None:
-            click.echo(_summary(state, silent, concerns))
-        _show_status(state, silent, places, concerns)
+            click.echo(_summary(state, silent, level, concerns))
+        _show_status(context.config, state, silent, places)
+        for concern in concerns:
+            click.echo(f"concern: {concern}")
     if concerns:
-        raise click.exceptions.Exit(WANTING)
+        raise click.exceptions.Exit(WANTING if max_age is None else level)
+
+
+def _of_targets(state: schemas.Health, places: Sequence[TargetRow]) -> Iterator[str]:
+    """Yield what is wrong with targets: what failed, who is behind, and who was left out."""
+    now = int(time.time())
+    for place in places:
+        serves = "nothing yet" if place.generation is None else f"generation {place.generation:,}"
+        if place.error:
+            yield f"{place.error} (it serves {serves})"
+        elif place.trying_since is not None and (late := place.late(now)):
+            yield (
+                f"target {place.name} is behind by {late:,} s: it serves {serves}, and the publication that is"
+                f" under way began at {iso(place.trying_since)}"
+            )
+        elif place.published_at is None and place.trying_since is None and state["slow_through"] is not None:
+            yield f"target {place.name}: nothing was ever published there"
 
 
 def _idle(config: Config, state: schemas.Health, places: Sequence[TargetRow], max_age: float) -> Iterator[str]:
@@ -79,13 +113,11 @@ def _idle(config: Config, state: schemas.Health, places: Sequence[TargetRow], ma
         elif (age := now - worked[name]) > max_age:
             yield f"source {name}: its consumer did nothing for {age} s; {max_age:g} s are allowed"
     for place in places:
-        if place.published_at is None:
-            yield f"target {place.name}: nothing was ever published there; {max_age:g} s are allowed"
-        elif (age := now - place.published_at) > max_age:
+        if place.published_at is not None and (age := now - place.published_at) > max_age:
             yield f"target {place.name}: nothing was published there for {age} s; {max_age:g} s are allowed"
 
 
-def _summary(state: schemas.Health, silent: int | None, concerns: Sequence[str]) -> str:
+def _summary(state: schemas.Health, silent: int | None, level: Level, concerns: Sequence[str]) -> str:
     """Return one line as Nagios takes it: the verdict, and behind a bar the numbers that it may draw."""
     through = "no message yet" if state["through"] is None else f"through {iso(state['through'])}"
     numbers = {
@@ -95,18 +127,16 @@ def _summary(state: schemas.Health, silent: int | None, concerns: Sequence[str])
         "quarantined": str(state["journal"]["quarantined"] + sum(row["quarantined"] for row in state["plugins"])),
         "missing": f"{sum(end - start for start, end in state['gaps'])}s",
     }
-    return f"{_verdict(concerns, through)} | " + " ".join(f"{name}={value}" for name, value in numbers.items())
+    return f"{_verdict(level, concerns, through)} | " + " ".join(f"{name}={value}" for name, value in numbers.items())
 
 
-def _verdict(concerns: Sequence[str], fine: str) -> str:
+def _verdict(level: Level, concerns: Sequence[str], fine: str) -> str:
     # A bar in the text of an error would end it.
     told = "; ".join(concerns).replace("|", "/").replace("\n", " ")
-    return f"STATSCACHE WANTING: {told}" if concerns else f"STATSCACHE OK: {fine}"
+    return f"STATSCACHE {level.name}: {told or fine}"
 
 
-def _show_status(
-    state: schemas.Health, silent: int | None, places: Sequence[TargetRow], concerns: Sequence[str]
-) -> None:
+def _show_status(config: Config, state: schemas.Health, silent: int | None, places: Sequence[TargetRow]) -> None:
     journal = state["journal"]
     through = "no message yet" if state["through"] is None else iso(state["through"])
     click.echo(f"through     {through}" + ("" if silent is None else f"; last heard of {silent:,} s ago"))
@@ -126,11 +156,13 @@ def _show_status(
     for source in state["sources"]:
         newest = "-" if source["newest"] is None else iso(source["newest"])
         click.echo(f"source      {source['name']}: {source['accepted']:,} accepted, newest {newest}")
-    for consumer in state["consumers"]:
-        refused = f", {consumer['rejected']:,} refused without a valid signature" if consumer["rejected"] else ""
-        click.echo(f"consumer    {consumer['name']}: at work at {iso(consumer['worked_at'])}{refused}")
+    for line in _consumers(config, state):
+        click.echo(f"consumer    {line}")
     for place in places:
-        if place.published_at is not None:
+        if place.published_at is None:
+            doing = f"since {iso(place.trying_since)} it is tried" if place.trying_since else "nobody tried"
+            click.echo(f"target      {place.name}: nothing was published there yet; {doing}")
+        else:
             click.echo(
                 f"target      {place.name}: generation {place.generation:,} at {iso(place.published_at)},"
                 f" {counted(place.requests, 'request')}, {counted(place.bytes, 'byte')},"
@@ -147,7 +179,7 @@ def _show_status(
     for start, end in state["gaps"]:
         click.echo(f"gap         {iso(start)} to {iso(end)} ({end - start:,} s)")
     click.echo()
-    columns = ["plugin", "state", "behind", "pending", "set aside", "last event"]
+    columns = ["plugin", "state", "behind", "pending", "aside", "last event"]
     rows = [
         [
             row["name"],
@@ -155,13 +187,36 @@ def _show_status(
             f"{row['behind']:,}",
             f"{row['pending']:,}",
             f"{row['quarantined']:,}",
-            "-" if row["last_event"] is None else iso(row["last_event"]),
+            "-" if row["last_event"] is None else _day(row["last_event"]),
         ]
         for row in state["plugins"]
     ]
-    show_table(columns, rows, frozenset({"behind", "pending", "set aside"}))
-    for concern in concerns:
-        click.echo(f"wanting: {concern}")
+    show_table(columns, rows, frozenset({"behind", "pending", "aside"}))
+
+
+def _day(timestamp: int) -> str:
+    """Return the day of a timestamp, in UTC, or the time of the day if it is today."""
+    day, _, clock = iso(timestamp).rstrip("Z").partition("T")
+    return clock if day == iso(int(time.time()))[:10] else day
+
+
+def _consumers(config: Config, state: schemas.Health) -> Iterator[str]:
+    """Yield a line for each live source: who consumes it, or that nobody does."""
+    now = int(time.time())
+    heard = {row["name"] for row in state["sources"]}
+    rows = {row["name"]: row for row in state["consumers"]}
+    for name in dict.fromkeys([*live(config), *rows]):
+        if name not in rows:
+            yield f"{name}: nobody ever consumed it; `statscache run` or `consume` does"
+            continue
+        row = rows[name]
+        refused = f", {row['rejected']:,} refused without a valid signature" if row["rejected"] else ""
+        if (age := now - row["worked_at"]) > _GONE:
+            yield f"{name}: nobody consumes it; last at work {age:,} s ago{refused}"
+        elif name not in heard:
+            yield f"{name}: at work, and nothing was ever received; is the address right?{refused}"
+        else:
+            yield f"{name}: at work at {iso(row['worked_at'])}{refused}"
 
 
 @click.command()

@@ -50,12 +50,7 @@ def verify(context: Context, place: str | None, journal_: bool, keys: tuple[Path
 def _verify_tree(context: Context, place: str, keys: tuple[Path, ...], json_: bool) -> bool:
     trusted = signatures.load_public_keys(keys)
     with closing(place_of(place)) as tree, context.progress() as bar:
-        task = bar.add_task("verify", total=None, note="")
-
-        def tell(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total, note=f"{done:,} of {total:,}")
-
-        report = verify_place(tree, trusted, tell)
+        report = verify_place(tree, trusted, lambda what, done, total: bar(what, done, total, f"{done:,} of {total:,}"))
     if json_:
         _show_json(report)
     else:
@@ -102,10 +97,9 @@ def _show_json(report: Report) -> None:
 def _verify_journal(context: Context, json_: bool) -> bool:
     found = []
     with context.installation() as installation, context.progress() as bar:
-        task = bar.add_task("folding the journal", total=None, note="")
 
         def tell(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total, note=f"{done:,} of {counted(total, 'message')}")
+            bar("folding the journal", done, total, f"{done:,} of {counted(total, 'message')}")
 
         for result in recount(installation, tell):
             found.append(result)

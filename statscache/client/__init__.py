@@ -11,12 +11,13 @@ for row in client.latest("volume-by-category")["rows"]:
 Every document is read as of one snapshot: the index names the objects, and an object's name is the digest of its
 bytes, which is checked. Documents of keys have no objects: they are read at their path, and compared with the digest
 in the snapshot's manifests. `pin` keeps to one snapshot for as long as its reader likes. With keys, nothing is returned
-that does not follow from a signed index.
+that does not follow from a signed index, which is the newest that was ever read and has not expired.
 """
 
 from statscache.client.fetching import Damaged, Missing, Unreachable
 from statscache.client.pinned import NotPublished, Pinned, Replaced, Span
 from statscache.client.reader import Client, Late, OtherGeneration
+from statscache.client.trust import Outdated
 from statscache.signatures import BadSignature
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "Missing",
     "NotPublished",
     "OtherGeneration",
+    "Outdated",
     "Pinned",
     "Replaced",
     "Span",

@@ -8,6 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 
+LASTING = ".lasting"
+"""End of the names that a directory keeps, however much else is added: what they hold cannot be fetched again."""
+
 
 class Cache(ABC):
     """Keeps bytes by name; what it loses is fetched again."""
@@ -103,6 +106,8 @@ class DirectoryCache(Cache):
     def _listed(self) -> list[tuple[float, int, Path]]:
         listed = []
         for path in self._path.iterdir():
+            if path.suffix == LASTING:
+                continue
             with suppress(FileNotFoundError):
                 status = path.stat()
                 listed.append((status.st_mtime, status.st_size, path))

@@ -1,4 +1,4 @@
-"""Reading one snapshot: by the objects that its index names, or, where only signatures are trusted, by manifests."""
+"""Reading one snapshot: by the objects that its index names, or, for what it does not name, by its manifests."""
 
 import hashlib
 import json
@@ -64,15 +64,12 @@ class Pinned:
         index: The index that names the snapshot.
     """
 
-    def __init__(self, index: "Index", fetcher: Fetcher, *, trusts_index: bool) -> None:
+    def __init__(self, index: "Index", fetcher: Fetcher) -> None:
         """Use `Client.pin` instead."""
         self.index = index
         self._fetcher = fetcher
-        self._named: dict[str, tuple[str, int]] = {}
-        if trusts_index:
-            # Signatures cover the root manifest alone, so with keys every path is resolved from there.
-            references = (document for plugin in index["plugins"] for document in plugin["documents"])
-            self._named = {document["path"]: (document["object"], document["size"]) for document in references}
+        references = (document for plugin in index["plugins"] for document in plugin["documents"])
+        self._named = {document["path"]: (document["object"], document["size"]) for document in references}
 
     @property
     def is_late(self) -> bool:

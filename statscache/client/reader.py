@@ -12,10 +12,9 @@ from statscache.client import shapes
 from statscache.client.caches import Cache, DirectoryCache, MemoryCache
 from statscache.client.fetching import Damaged, Fetcher, Missing
 from statscache.client.pinned import Pinned, Replaced, Span, parsed
+from statscache.client.trust import Outdated, Trust
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
     from statscache.schemas import Index, Key, KeyYear, Latest, PluginDocument
 
 LARGEST = 16 * 1024 * 1024
@@ -38,12 +37,16 @@ class OtherGeneration(UserWarning):
 class Client:
     """Reads one site. What it reads by an index that has expired comes with the warning `Late`.
 
+    With keys, it uses no index that is not signed by one of them, that has expired, or that is older than one it has
+    used before; the cache remembers that for the next process.
+
     Args:
         url: Address of the site's root: http, https, or file for a tree on this machine.
         cache: A directory that keeps what was fetched between runs, and that several processes may share; None keeps
             it in memory.
         keys: PEM files of Ed25519 public keys, by one of which the index must be signed; this needs `cryptography`.
         timeout: Seconds for which the server may be silent.
+        accept_expired: Whether, with keys, an index that has expired is used all the same, with the warning `Late`.
 
     Raises:
         ValueError: The address is of none of these kinds.
@@ -51,11 +54,18 @@ class Client:
     """
 
     def __init__(
-        self, url: str, cache: str | Path | None = None, keys: Sequence[str | Path] = (), timeout: float = 10.0
+        self,
+        url: str,
+        cache: str | Path | None = None,
+        keys: Sequence[str | Path] = (),
+        timeout: float = 10.0,
+        *,
+        accept_expired: bool = False,
     ) -> None:
-        self._keys: list[Ed25519PublicKey] = signatures.load_public_keys(Path(path) for path in keys)
+        public = signatures.load_public_keys(Path(path) for path in keys)
         kept: Cache = MemoryCache() if cache is None else DirectoryCache(Path(cache))
         self._fetcher = Fetcher(url, kept, timeout, LARGEST)
+        self._trust = Trust(self._fetcher.url, public, kept, accept_expired=accept_expired)
         self._index: Index | None = None
 
     def discover(self) -> "Index":
@@ -67,6 +77,7 @@ class Client:
             Unreachable: The site does not answer.
             Damaged: What it answers is no index.
             BadSignature: The index is not signed by a key that is trusted.
+            Outdated: With keys, the index is older than one that was used before, or has expired.
         """
         return self._discover(fresh=False)
 
@@ -79,8 +90,9 @@ class Client:
             Unreachable: As for `discover`.
             Damaged: As for `discover`.
             BadSignature: As for `discover`.
+            Outdated: As for `discover`.
         """
-        return Pinned(self.discover(), self._fetcher, trusts_index=not self._keys)
+        return Pinned(self.discover(), self._fetcher)
 
     def latest(self, plugin: str) -> "Latest":
         """Return the newest numbers of a plugin.
@@ -90,6 +102,7 @@ class Client:
             Unreachable: As for `discover`.
             Damaged: As for `discover`.
             BadSignature: As for `discover`.
+            Outdated: As for `discover`.
         """
         return self._read(lambda pinned: pinned.latest(plugin))
 
@@ -101,6 +114,7 @@ class Client:
             Unreachable: As for `discover`.
             Damaged: As for `discover`.
             BadSignature: As for `discover`.
+            Outdated: As for `discover`.
         """
         return self._read(lambda pinned: pinned.document(plugin, name))
 
@@ -119,6 +133,7 @@ class Client:
             Unreachable: As for `discover`.
             Damaged: As for `discover`.
             BadSignature: As for `discover`.
+            Outdated: As for `discover`.
         """
         return self._read(lambda pinned: pinned.series(plugin, resolution, start, end))
 
@@ -139,6 +154,7 @@ class Client:
             Unreachable: As for `discover`.
             Damaged: As for `discover`.
             BadSignature: As for `discover`.
+            Outdated: As for `discover`.
         """
         return cast("Key | None", self._read_of_key("key", plugin, key, layout.key_document(plugin, key)))
 
@@ -146,7 +162,7 @@ class Client:
         try:
             return self._read(lambda pinned: pinned.of_key(schema, plugin, key, path), callers=2)
         except Replaced:
-            if self._keys:
+            if self._trust.has_keys:
                 raise
         about = f"{path} is of another generation than the index"
         warnings.warn(f"{about}: a publication is under way, or a cache keeps it", OtherGeneration, stacklevel=3)
@@ -168,6 +184,7 @@ class Client:
             Replaced: As for `key`.
             Damaged: As for `discover`.
             BadSignature: As for `discover`.
+            Outdated: As for `discover`.
         """
         path = layout.key_year(plugin, key, year)
         return cast("KeyYear | None", self._read_of_key("key-year", plugin, key, path))
@@ -185,7 +202,7 @@ class Client:
         return self._read_from(index, read, callers)
 
     def _read_from(self, index: "Index", read: Callable[["Pinned"], _T], callers: int) -> _T:
-        pinned = Pinned(index, self._fetcher, trusts_index=not self._keys)
+        pinned = Pinned(index, self._fetcher)
         result = read(pinned)
         if pinned.is_late:
             since = f"{self._fetcher.url}{layout.INDEX} expired {int(time.time()) - index['expires_at']:,} s ago"
@@ -194,12 +211,18 @@ class Client:
 
     def _discover(self, *, fresh: bool) -> "Index":
         index = _checked_index(self._fetcher.changing(layout.INDEX, fresh=fresh))
-        if self._keys:
-            signatures.check(index, self._keys)
+        self._trust.check_signature(index)
         # One edge of a CDN may be behind another; the pointer never goes back, though clocks may.
-        if self._index is None or _order(index) >= _order(self._index):
-            self._index = index
-        return self._index
+        if self._index is not None and _order(index) < _order(self._index):
+            index = self._index
+        try:
+            self._trust.check_age(index)
+        except Outdated:
+            if fresh:
+                raise
+            return self._discover(fresh=True)
+        self._index = index
+        return index
 
 
 def _order(index: "Index") -> tuple[int, int]:

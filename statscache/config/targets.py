@@ -14,6 +14,9 @@ class _Target(Section):
     """What all targets have."""
 
     name: str = Field(description="Its name in status and on the command line.", pattern=r"^[a-z][a-z0-9-]*$")
+    time_limit: Annotated[float, Field(gt=0)] = Field(
+        1800.0, description="Seconds that one publication to it may take; the next one carries on where it was."
+    )
 
 
 class DirectoryTarget(_Target):

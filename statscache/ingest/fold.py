@@ -72,7 +72,8 @@ def fold(
     elif len(result.yields) and not refused:
         row.witness = int(places[int(result.yields.messages[-1])])
     failures = [(int(places[each.index]), each.reason, each.size) for each in (*result.failures, *refused)]
-    quarantine.keep_messages(connection, plugin.name, failures, source)
+    if failures:
+        quarantine.keep_messages(connection, plugin.name, failures, source)
     if merging.dirty or refused:
         row.revision += 1
         documents = [(each.document, each.number) for each in merging.dirty if not each.keys]

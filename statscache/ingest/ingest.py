@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from statscache.ingest import catchup, source_progress
-from statscache.ingest.accept import accept, places
+from statscache.ingest import catchup
+from statscache.ingest.accept import accept, move_source, places
 from statscache.ingest.delivery import Delivery, Outcome
 from statscache.ingest.fold import fold
 from statscache.ingest.lifecycle import Lifecycle, may_fold
@@ -47,11 +47,13 @@ class WorkerContext:
         suspended: Names of the plugins that see no messages.
         suppression: The people who were forgotten.
         avoided: Ids of the messages on which each plugin hung, by its name.
+        identity_key: With which identities are digested.
     """
 
     suspended: frozenset[str]
     suppression: Suppression
     avoided: Mapping[str, frozenset[str]]
+    identity_key: bytes
 
 
 class Ingest:
@@ -89,13 +91,16 @@ class Ingest:
         self._max_kept = max_kept
         self._watch = watch or Watch()
         self._preparer = Preparer(registry, environments, self._watch)
+        self._identity_key = b""
         self._maintenance = JournalMaintenance(database, [plugin.name for plugin in registry], keep)
 
     def start(self) -> None:
         """Make the database ready for these plugins: new ones start at the beginning, changed ones are rebuilt."""
         with self.database.reading() as connection:
             self._preparer.suppression = suppression.load(connection)
+            self._identity_key = journal.identity_key(connection)
             hung = hangs.load(connection)
+        self._preparer.identify_with(self._identity_key)
         for plugin in self.registry:
             plugin.avoided = hung.get(plugin.name, frozenset())
         self.plugins.start()
@@ -104,7 +109,7 @@ class Ingest:
     def worker_context(self) -> WorkerContext:
         """Return what another process has to know to prepare a delivery as this one would, for now."""
         avoided = {plugin.name: plugin.avoided for plugin in self.registry}
-        return WorkerContext(self.plugins.suspended, self._preparer.suppression, avoided)
+        return WorkerContext(self.plugins.suspended, self._preparer.suppression, avoided, self._identity_key)
 
     @gc_paused()
     def take(self, delivery: Delivery, prepared: Batch | None = None) -> Outcome:
@@ -122,7 +127,7 @@ class Ingest:
                 outcome = self._write(connection, delivery, batch)
                 # Lines that were held say nothing about how the source fares.
                 if not delivery.held:
-                    source_progress.move(connection, delivery, batch.times.tolist(), outcome)
+                    move_source(connection, delivery, batch.times.tolist(), outcome)
             _log.debug("transaction has committed: %d new messages", outcome.accepted)
             return outcome
         except _UNAVAILABLE:

@@ -11,7 +11,7 @@ import numpy as np
 
 from statscache.exceptions import HangError
 from statscache.ingest.columns import Columns, Value, derives, excerpt
-from statscache.kinds.dimensions import MOST
+from statscache.kinds.keys import MOST
 from statscache.kinds.yields import NOTHING, Yields
 from statscache.message import Message
 from statscache.plugins import Plugin

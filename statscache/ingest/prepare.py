@@ -14,7 +14,6 @@ from itertools import accumulate, islice
 from typing import NamedTuple
 
 import numpy as np
-from xxhash import xxh3_64_digest
 
 from statscache import canonical
 from statscache.derivation import Derived
@@ -28,7 +27,7 @@ from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry, wants
 from statscache.plugins.watch import Watch
 from statscache.scrubbing import scrub
-from statscache.store.journal import Identities
+from statscache.store.journal import Digest, Identities, digest_with
 from statscache.store.records import Records
 from statscache.store.suppression import Suppression
 from statscache.timeline import DAY
@@ -133,6 +132,11 @@ class Preparer:
         self.suppression = Suppression()
         self._routes: dict[str, _Route] = {}
         self._suspended: frozenset[str] = frozenset()
+        self._digest: Digest | None = None
+
+    def identify_with(self, key: bytes) -> None:
+        """Digest identities with the secret of the database that they are for; do this before the first delivery."""
+        self._digest = digest_with(key)
 
     @property
     def suspended(self) -> frozenset[str]:
@@ -176,6 +180,9 @@ class Preparer:
         )
 
     def _parse(self, draft: _Draft, observers: Mapping[Plugin, Observer], lines: Sequence[bytes], latest: int) -> None:
+        digest = self._digest
+        if digest is None:
+            raise RuntimeError("the key of identities was not loaded: call Ingest.start first")
         routes, suppressed, deriving, begin = self._routes, self._suppressed, self._deriving, self._watch.begin
         index = len(draft.columns)
         records: list[bytes] = []
@@ -201,7 +208,7 @@ class Preparer:
                 draft.held.append((canonical.digest64(held), timestamp - TOLERANCE, held))
             else:
                 # A copy is recognized by what was sent, before names are removed.
-                digests += xxh3_64_digest(message.id.encode()), xxh3_64_digest(message.record())
+                digests += digest(message.id.encode()), digest(message.record())
                 if forgetting:
                     message = self.suppression.scrub(message)
                 records.append(message.record())

@@ -13,8 +13,7 @@ from sqlalchemy import Connection, Table, delete
 
 from statscache.exceptions import PluginError
 from statscache.kinds import search
-from statscache.kinds.dimensions import MOST
-from statscache.kinds.keys import Key
+from statscache.kinds.keys import MOST, Key
 from statscache.kinds.keys import load as load_key
 from statscache.kinds.presentation import Column, Headline, Partial, Row, ranked
 from statscache.kinds.search import Mentions, Searched, readable

@@ -13,7 +13,7 @@ from sqlalchemy.sql.expression import ColumnElement
 
 from statscache.kinds import keys
 from statscache.kinds.base import State
-from statscache.kinds.dimensions import MOST_IN_SERIES, OTHER
+from statscache.kinds.keys import MOST_IN_SERIES, OTHER
 from statscache.kinds.tables import bucket, key
 from statscache.store.bulk import Upsert, among
 from statscache.timeline import Resolution

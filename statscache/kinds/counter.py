@@ -14,7 +14,7 @@ from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, leaders
 from statscache.kinds.base import Dirty, Extent, Kind, State, Statistic
 from statscache.kinds.consistency import ADDING_UP, DAYS_ADD_UP, KEY_HAS_PLUGIN, PARTS_ADD_UP, YEARS_ADD_UP, has_key
-from statscache.kinds.dimensions import MOST_KEYS, OTHER
+from statscache.kinds.keys import MOST_KEYS, OTHER
 from statscache.kinds.presentation import Column, Partial, Row, first_counted
 from statscache.kinds.reduced import Sums
 from statscache.kinds.search import StoredKeys

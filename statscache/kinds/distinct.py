@@ -15,7 +15,7 @@ from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, member_sets
 from statscache.kinds.base import Dirty, Kind, State, Statistic
 from statscache.kinds.consistency import KEY_HAS_PLUGIN, MEMBERS_ARE_COUNTED, has_key
-from statscache.kinds.dimensions import MOST_IN_SERIES
+from statscache.kinds.keys import MOST_IN_SERIES
 from statscache.kinds.presentation import Column, Partial, Row, first_counted
 from statscache.kinds.reduced import Sightings
 from statscache.kinds.search import Digests, member_digest, member_digests

@@ -1,4 +1,8 @@
-"""Keys of statistics: tuples of strings and nulls, and their encodings in the database.
+"""Keys of statistics: tuples of strings and nulls, what may stand in them, and their encodings in the database.
+
+The bus decides what is counted, so whoever may send a message could make keys of any length and any number. A part that
+its dimension does not admit is counted under `OTHER`, and so is what one message yields beyond `MOST`. Both depend on
+the message alone, so the order and the batches in which messages come change nothing (law 1).
 
 - *stored*: bytes whose order is the order of the keys (null first, then by code point), one zero byte behind each part;
 - *digest*: 64 bits of the digest of these bytes, by which tables refer to a key.
@@ -6,15 +10,41 @@
 In paths, a key is encoded by `statscache.layout.key_name`.
 """
 
+import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from statscache import canonical
 from statscache.exceptions import YieldError
-from statscache.kinds.dimensions import admitted
 
 Key = tuple[str | None, ...]
 """The values of a statistic's dimensions."""
+
+OTHER = "(other)"
+"""The part of a key that stands for all that has no key of its own, because it is too long, too strange or too much."""
+
+MOST = 100
+"""Yields of one message that count with keys of their own, for each statistic."""
+
+MOST_KEYS = 1_000
+"""Keys of a bounded counter that `latest` lists, the greatest; the rest is added up under `OTHER`."""
+
+MOST_IN_SERIES = 300
+"""Keys that one period of a series lists, the greatest of it; the rest is added up under `OTHER`, or left out."""
+
+LONGEST = 200
+"""Characters of the longest part of a key, unless its dimension admits fewer or more."""
+
+ALPHABETS: Mapping[str, re.Pattern[str]] = {
+    "category": re.compile(r"[A-Za-z0-9_+-]{0,64}"),
+    "cycle": re.compile(r"[A-Za-z0-9._-]{0,32}"),
+    "event": re.compile(r"[!-~]{0,100}"),
+    "release": re.compile(r"[A-Za-z0-9._-]{0,32}"),
+    # AMQP has no longer one.
+    "topic": re.compile(r"[!-~]{0,255}"),
+}
+"""What a dimension admits, by its name. Any other one admits up to `LONGEST` printable characters."""
 
 _NULL = b"\x00"
 _TEXT = b"\x01"
@@ -66,6 +96,14 @@ def check(dimensions: tuple[str, ...], key: Any) -> Key:
         if "\0" in part or not _encodes(part):
             raise YieldError(f"the part {name!r} of the key {key!r:.200} holds a NUL or a lone surrogate")
     return tuple(part if part is None else admitted(name, part) for name, part in zip(dimensions, key, strict=True))
+
+
+def admitted(dimension: str, part: str) -> str:
+    """Return a part of a key if its dimension admits it, else `OTHER`."""
+    alphabet = ALPHABETS.get(dimension)
+    if alphabet is None:
+        return part if len(part) <= LONGEST and part.isprintable() else OTHER
+    return part if alphabet.fullmatch(part) else OTHER
 
 
 def _encodes(text: str) -> bool:

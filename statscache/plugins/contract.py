@@ -33,12 +33,16 @@ class PluginInfo:
     unbounded: bool
     people: bool
     headline: Mapping[str, str]
+    entities: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         fields = {field: getattr(self, field) for field in self.__slots__}
         listed = {field: list(value) if isinstance(value, tuple) else value for field, value in fields.items()}
-        return listed | {"headline": dict(self.headline)}
+        return listed | {
+            "headline": dict(self.headline),
+            "entities": dict(self.entities),
+        }
 
 
 class Plugin(ABC):
@@ -52,6 +56,8 @@ class Plugin(ABC):
         dimensions: Names of the parts of a key, in order.
         headline: Which rows make the one number for a badge, where keys are counted under more than one value of a
             dimension: that dimension and the value, such as `{"state": "complete"}`. Empty: all rows.
+        entities: What a dimension names, if that has a page of its own and can be searched for: `person`, `package`,
+            `release` or `topic`, such as `{"user": "person"}`. One dimension at most.
         topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
             dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
         version: Raise it when `observe` yields something else: the statistic is then folded again from the journal.
@@ -76,6 +82,7 @@ class Plugin(ABC):
     unit: ClassVar[str] = "messages"
     dimensions: ClassVar[tuple[str, ...]] = ()
     headline: ClassVar[Mapping[str, str]] = {}
+    entities: ClassVar[Mapping[str, str]] = {}
     topics: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
     declared_settings: ClassVar[Mapping[str, Setting]] = {}
@@ -115,6 +122,7 @@ class Plugin(ABC):
         """Yield what is wrong with a class of this kind, and the fix; bases extend it for attributes of their own."""
         if unknown := cls.headline.keys() - {*cls.dimensions}:
             yield f"`headline` names {sorted(unknown)}; give names of `dimensions`"
+        yield from validation.entities(cls)
         if cls.depends_on is not None:
             yield from validation.depends_on(cls)
 
@@ -147,6 +155,7 @@ class Plugin(ABC):
             unbounded=cls.unbounded,
             people=cls.people,
             headline=cls.headline,
+            entities=cls.entities,
         )
 
     @abstractmethod

@@ -58,6 +58,11 @@ class Registry:
     def __len__(self) -> int:
         return len(self.plugins)
 
+    @property
+    def entities(self) -> frozenset[str]:
+        """What the active plugins count that has pages of its own, such as `person`."""
+        return frozenset(entity for plugin in self.plugins for entity in plugin.entities.values())
+
     def get(self, name: str) -> Plugin:
         """Return the active plugin `name`.
 

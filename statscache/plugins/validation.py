@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from statscache.kinds.base import kinds
+from statscache.kinds.entities import ENTITIES
 from statscache.message import EXCERPTS
 from statscache.plugins.settings import Setting
 
@@ -60,6 +61,20 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
         yield "`observe(self, message)` is missing"
     if owned := sorted(name for name in vars(cls) if any(_is_final(vars(base).get(name)) for base in cls.__mro__[1:])):
         yield f"it overrides {', '.join(owned)}, which the framework owns; choose other names"
+
+
+def entities(cls: "type[Plugin]") -> Iterator[str]:
+    """Yield what is wrong with the `entities` of a class."""
+    if not cls.entities:
+        return
+    if len(cls.entities) > 1 or not cls.entities.keys() <= {*cls.dimensions}:
+        yield f"`entities` is {cls.entities!r}; give one of `dimensions`, and what it names"
+    if unknown := sorted(set(cls.entities.values()) - {*ENTITIES}):
+        yield f"`entities` names {unknown}; give one of {', '.join(ENTITIES)}"
+    if cls.unbounded and len(cls.dimensions) > 1:
+        yield "`entities` of an `unbounded` plugin need keys of one dimension, whose documents its page reads"
+    if "person" in cls.entities.values() and not cls.people:
+        yield "`entities` names people; set `people = True`, so that it is off where these are not wanted"
 
 
 def depends_on(cls: "type[Plugin]") -> Iterator[str]:

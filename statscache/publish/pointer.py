@@ -23,8 +23,6 @@ def index(snapshot: Snapshot, now: int, interval: int, sign: Sign | None = None)
         interval: Seconds until the next publication is due.
         sign: Returns the signatures of the bytes that it is given; None leaves the pointer unsigned.
     """
-    expires_at = now + 3 * interval
-    signed = signed_bytes(snapshot.generation, snapshot.id, now, expires_at)
     document: schemas.Index = {
         "schema": "statscache/index/1",
         "generation": snapshot.generation,
@@ -32,13 +30,15 @@ def index(snapshot: Snapshot, now: int, interval: int, sign: Sign | None = None)
         "manifest": layout.manifest(snapshot.id),
         "parent": snapshot.parent,
         "generated_at": now,
-        "expires_at": expires_at,
+        "expires_at": now + 3 * interval,
         "interval": interval,
         "through": snapshot.through,
         "slow_through": snapshot.summary["slow_through"],
-        "signatures": sign(signed) if sign else [],
+        "signatures": [],
         "plugins": snapshot.summary["plugins"],
     }
+    if sign:
+        document["signatures"] = sign(signed_bytes(document))
     return canonical.dumps(document)
 
 

@@ -10,19 +10,22 @@ import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import orjson
+from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import layout
-from statscache.exceptions import PublishError
+from statscache.exceptions import PublishError, Stopped
 from statscache.publish import plan, pointer, siblings, sweep
+from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, Served
+from statscache.publish.report import Brought, Report
 from statscache.publish.retrying import Retrying
 from statscache.publish.target import File, Target
 from statscache.snapshot.manifest import Change
 from statscache.store.bulk import batches
 from statscache.store.published import FILES, Entry
+from statscache.wording import counted
 
 _AT_ONCE = 500
 _BYTES_AT_ONCE = 8 * 1024 * 1024
@@ -30,58 +33,33 @@ _BYTES_AT_ONCE = 8 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class Report:
-    """What one publication to one target came to.
-
-    Attributes:
-        target: Name of the target.
-        generation: Generation that it serves now.
-        snapshot: Id of the snapshot that it serves now.
-        objects: Objects and manifests that were sent; they are among the files.
-        files: Files that were written.
-        bytes: Bytes that were sent.
-        deleted: Files that were deleted.
-        requests: Operations that were asked of the place.
-        seconds: How long it took.
-    """
-
-    target: str
-    generation: int
-    snapshot: str
-    objects: int = 0
-    files: int = 0
-    bytes: int = 0
-    deleted: int = 0
-    requests: int = 0
-    seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class Brought:
-    """A target that serves the snapshot, and is still to be tidied up.
-
-    Attributes:
-        report: What it came to so far.
-        removed: Readable paths that the snapshot has no longer.
-        sweeps: Whether files may lie there that nobody knows of.
-        strays: Names of objects that lie there and that the database does not know, once it was swept.
-    """
-
-    report: Report
-    removed: Sequence[str] = ()
-    sweeps: bool = False
-    strays: set[str] = field(default_factory=set)
-
-
 class Publisher:
     """Brings one target up to date, and tidies up behind that; between the two, whoever likes may be told.
 
     Whatever the library of a target raises, only `PublishError` escapes, which says at which target, and why.
+
+    Attributes:
+        step: What is being done now, and how many files were written, for those who wait.
     """
 
     def __init__(self, target: Target) -> None:
         self._target = Retrying(target)
+        self.step = ""
+
+    @contextmanager
+    def open(self, halt: Halt) -> Iterator[None]:
+        """Let go at the end of what one publication needs of the target.
+
+        Args:
+            halt: Says whether to go on.
+        """
+        self._target.halt = halt
+        self.step = "asking what it serves"
+        try:
+            yield
+        finally:
+            self.step = ""
+            self._target.close()
 
     def served(self) -> Served:
         """Return what the target serves.
@@ -127,11 +105,13 @@ class Publisher:
         # A target is foreign ground, and its library's errors share no base.
         try:
             yield
+        except SQLAlchemyError:
+            # The database has failed, and the target is not to blame.
+            raise
         except Exception as error:
             said = str(error) if isinstance(error, PublishError) else f"{type(error).__name__}: {error}"
-            raise PublishError(f"target {self._target.name}: {said}") from error
-        finally:
-            self._target.close()
+            kind = Stopped if isinstance(error, Stopped) else PublishError
+            raise kind(f"target {self._target.name}: {said}") from error
 
     @contextmanager
     def _measured(self, report: Report) -> Iterator[None]:
@@ -148,24 +128,31 @@ class Publisher:
         held = list(dict.fromkeys([*([before.snapshot] if before.snapshot else []), *pending]))
         changes = plan.difference(publication, before.snapshot, pending)
         brought.sweeps = plan.needs_sweep(target, publication, held)
-        if brought.sweeps or any(True for _ in changes()):
+        news = brought.sweeps or any(True for _ in changes())
+        brought.mixed = news or bool(pending)
+        if news:
             mixed = orjson.dumps({"snapshots": list(dict.fromkeys([*held, snapshot.id]))})
             self._write(report, [File(layout.PENDING, mixed)])
-        self._begin("objects")
-        self._send_objects(report, publication, changes())
-        target.barrier()
-        self._begin("readable paths")
-        brought.removed = self._send_files(report, publication, changes())
-        target.barrier()
+            self._begin("objects")
+            self._send_objects(report, publication, changes())
+            target.barrier()
+            self._begin("readable paths")
+            brought.removed = self._send_files(report, publication, changes())
+            target.barrier()
         self._begin("status and changes")
         now = int(time.time())
         self._write(report, self._outside(publication, now))
-        target.barrier()
+        if news:
+            # Else the pointer leads to what it led to before, and may arrive with these.
+            target.barrier()
         self._begin("pointer")
+        if not publication.is_known(snapshot.id):
+            raise PublishError("the snapshot was withdrawn meanwhile; the next publication brings the newest")
         index = pointer.index(snapshot, now, publication.interval, publication.sign)
         self._write(report, [File(layout.INDEX, index)])
         target.barrier()
-        self._read_back(publication, index, before, now)
+        if news or not target.confirms:
+            self._read_back(publication, index, before, now)
 
     def _tidy(self, publication: Publication, brought: Brought, *, invalidate: bool) -> None:
         target, report = self._target, brought.report
@@ -188,11 +175,13 @@ class Publisher:
         target.barrier()
         if invalidate:
             target.invalidate()
-        target.delete([layout.PENDING])
-        target.barrier()
+        if brought.mixed:
+            target.delete([layout.PENDING])
+            target.barrier()
         _log.debug("publishing generation %d to %s: ends", report.generation, target.name)
 
     def _begin(self, step: str) -> None:
+        self.step = step
         _log.debug("publishing: %s of %s", step, self._target.name)
 
     def _send_objects(self, report: Report, publication: Publication, changes: Iterable[Change]) -> None:
@@ -238,6 +227,7 @@ class Publisher:
 
     def _write(self, report: Report, files: Iterable[File]) -> int:
         written = 0
+        step = self.step.partition(",")[0]
         for chunk in batches(files, _AT_ONCE):
             forms = self._target.siblings
             if old := siblings.stale(chunk, forms):
@@ -247,6 +237,7 @@ class Publisher:
             written += len(chunk)
             sent = whole if not self._target.links else [file for file in whole if file.object is None]
             report.bytes += sum(len(file.data) for file in sent)
+            self.step = f"{step}, {counted(report.files + written, 'file')} written"
         report.files += written
         return written
 

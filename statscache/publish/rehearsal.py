@@ -1,6 +1,7 @@
 """A rehearsal: a target that is asked and never changed, so that a publication tells what it would come to."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 from typing_extensions import override
 
@@ -20,6 +21,7 @@ class Rehearsal(Target):
         self.name = target.name
         self.siblings = target.siblings
         self.links = target.links
+        self.halt = target.halt
         self._written: dict[str, bytes] = {}
         self._deleted: set[str] = set()
 
@@ -48,8 +50,9 @@ class Rehearsal(Target):
 
     @override
     def files(self, directories: Sequence[str]) -> Iterator[str]:
-        written = {path for path in self._written if path.partition("/")[0] in directories}
-        yield from {*self._target.files(directories), *written} - self._deleted
+        there = (path for path in self._target.files(directories) if path not in self._written)
+        written = (path for path in self._written if path.partition("/")[0] in directories)
+        yield from (path for path in chain(there, written) if path not in self._deleted)
 
     @override
     def write(self, files: Iterable[File]) -> None:

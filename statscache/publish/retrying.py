@@ -2,11 +2,11 @@
 
 import errno
 import logging
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-from statscache.exceptions import Refused
+from statscache.exceptions import Refused, Stopped
+from statscache.publish.halt import Halt
 from statscache.publish.target import File, Target
 
 PAUSES = (0.2, 1.0)
@@ -37,11 +37,20 @@ class Retrying(Target):
         self.name = target.name
         self.siblings = target.siblings
         self.links = target.links
+        self.confirms = target.confirms
         self.max_age = target.max_age
 
     @property
     def requests(self) -> int:  # type: ignore[override]
         return self._target.requests
+
+    @property
+    def halt(self) -> Halt:
+        return self._target.halt
+
+    @halt.setter
+    def halt(self, halt: Halt) -> None:
+        self._target.halt = halt
 
     def read(self, path: str) -> bytes | None:
         return self._try(lambda: self._target.read(path))
@@ -56,7 +65,16 @@ class Retrying(Target):
         return self._try(lambda: self._target.siblings_of(path))
 
     def files(self, directories: Sequence[str]) -> Iterator[str]:
-        yield from self._try(lambda: list(self._target.files(directories)))
+        """Yield the paths; after a failure, all of them once more."""
+        pauses = iter(PAUSES)
+        self.halt.check()
+        while True:
+            try:
+                yield from self._target.files(directories)
+            except Exception as error:
+                self._wait(error, next(pauses, None))
+            else:
+                return
 
     def write(self, files: Iterable[File]) -> None:
         listed = list(files)
@@ -80,13 +98,21 @@ class Retrying(Target):
         self._target.close()
 
     def _try(self, operation: Callable[[], _T]) -> _T:
-        for pause in PAUSES:
-            # A target is foreign ground, and its library's errors share no base.
+        pauses = iter(PAUSES)
+        self.halt.check()
+        while True:
             try:
                 return operation()
             except Exception as error:
-                if isinstance(error, Refused) or (isinstance(error, OSError) and error.errno in _HOPELESS):
-                    raise
-                _log.warning("target %s: %s: %s; trying again", self.name, type(error).__name__, error)
-            time.sleep(pause)
-        return operation()
+                self._wait(error, next(pauses, None))
+
+    def _wait(self, error: Exception, pause: float | None) -> None:
+        """Wait before the next try; raise the error if there is none, or if it would help nothing.
+
+        A target is foreign ground, and its library's errors share no base.
+        """
+        hopeless = isinstance(error, OSError) and error.errno in _HOPELESS
+        if pause is None or hopeless or isinstance(error, Refused | Stopped):
+            raise error
+        _log.warning("target %s: %s: %s; trying again", self.name, type(error).__name__, error)
+        self.halt.wait(pause)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from statscache import layout
 from statscache.exceptions import PublishError, Refused
 from statscache.publish import siblings
 from statscache.publish.target import File, Target
@@ -33,6 +34,14 @@ _SEND = (
     "--from0",
     "--files-from=-",
 )
+
+_OUTSIDE = (
+    layout.INDEX,
+    layout.PENDING,
+    layout.CHANGES,
+    *(f"{layout.INDEX}.{form}" for form in siblings.FORMS),
+)
+"""What each publication asks for first; a run of rsync costs as much for all of it."""
 
 HOST = re.compile(r"(?P<daemon>rsync://|(\[[^]]*\]|[^:/[])+::)|(\[[^]]*\]|[^:/[])+:")
 """How a destination begins that is on another host."""
@@ -61,6 +70,9 @@ _HOPELESS = {1, 2, 3, 4, 5}
 
 _LONGEST_REASON = 500
 
+_SECONDS_BETWEEN_LOOKS = 0.2
+_SECONDS_TO_END = 3.0
+
 
 class _Run(NamedTuple):
     """How a run of rsync ended: its exit status, what it said on standard error, in one line, and what it told."""
@@ -85,6 +97,7 @@ class RsyncTarget(Target):
     """
 
     links = True
+    confirms = True
 
     def __init__(
         self,
@@ -109,19 +122,30 @@ class RsyncTarget(Target):
         self._staging: Path | None = None
         self._staged: set[str] = set()
         self._root_is_missing = False
+        self._known: dict[str, bytes | None] = {}
 
     def read(self, path: str) -> bytes | None:
-        above = [f"--include=/{parent}/" for parent in PurePosixPath(path).parents[:-1]]
+        if path not in _OUTSIDE:
+            return self.read_back(path)
+        if path not in self._known:
+            self._known |= self._fetch([path] if self._known else _OUTSIDE)
+        return self._known[path]
+
+    def read_back(self, path: str) -> bytes | None:
+        return self._fetch([path])[path]
+
+    def _fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]:
+        """Return the bytes of files by path, None of those that are not there, in one run of rsync."""
+        above = {f"--include=/{parent}/" for path in paths for parent in PurePosixPath(path).parents[:-1]}
+        wanted = [*sorted(above, key=len), *(f"--include=/{path}" for path in paths)]
         with tempfile.TemporaryDirectory(prefix="statscache-rsync-") as directory:
-            run = self._rsync("--recursive", *above, f"--include=/{path}", "--exclude=*", self._root, f"{directory}/")
+            run = self._rsync("--recursive", *wanted, "--exclude=*", self._root, f"{directory}/")
             if run.status == _PARTIAL and _NO_ROOT.search(run.said):
                 self._root_is_missing = True
-                return None
+                return dict.fromkeys(paths)
             self._check(run)
-            try:
-                return (Path(directory) / path).read_bytes()
-            except FileNotFoundError:
-                return None
+            files = {path: Path(directory) / path for path in paths}
+            return {path: file.read_bytes() if file.is_file() else None for path, file in files.items()}
 
     def holds(self, path: str, size: int) -> bool:
         """Return False: rsync finds it out when it compares, and sends only what is not there."""
@@ -132,6 +156,8 @@ class RsyncTarget(Target):
         return False
 
     def siblings_of(self, path: str) -> Sequence[str]:
+        if path == layout.INDEX:
+            return [form for form in siblings.FORMS if self.read(f"{path}.{form}") is not None]
         above = [f"--include=/{parent}/" for parent in PurePosixPath(path).parents[:-1]]
         names = {f"{path}.{form}": form for form in siblings.FORMS}
         found = self._list(*above, *(f"--include=/{name}" for name in names))
@@ -168,10 +194,16 @@ class RsyncTarget(Target):
         # A barrier that failed can be tried again: until then, all stays where it is.
         self._check(self._rsync(*_SEND, f"{self._staging}/", self._root, listed=listed))
         self._root_is_missing = False
-        self.close()
+        self._unstage()
+        for path in listed:
+            self._known.pop(path, None)
 
     def close(self) -> None:
-        """Forget what was gathered and not brought over."""
+        """Forget what was gathered and not brought over, and what was read."""
+        self._unstage()
+        self._known.clear()
+
+    def _unstage(self) -> None:
         if self._staging is not None:
             shutil.rmtree(self._staging)
             self._staging = None
@@ -201,23 +233,42 @@ class RsyncTarget(Target):
         if shutil.which("rsync") is None:
             raise Refused("the program rsync is not there; install the package rsync, here and at the destination")
         self.requests += 1
-        # Not a pipe: a master connection that ssh leaves behind would hold it open, and we would wait for its end.
-        with tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told:
-            status = subprocess.run(
+        # Not pipes: a master connection that ssh leaves behind would hold them open, and we would wait for their end.
+        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told:
+            asked.write("\0".join(listed).encode())
+            asked.seek(0)
+            process = subprocess.Popen(
                 [*_bound(), "rsync", *self._options, *arguments],
-                input="\0".join(listed).encode(),
+                stdin=asked,
                 stdout=told,
                 stderr=said,
                 env={**os.environ, "LC_ALL": "C"},
                 # Without a terminal, ssh asks no question.
                 start_new_session=True,
-                check=False,
-            ).returncode
+            )
+            status = self._await(process)
             said.seek(0)
             lines = said.read().decode(errors="replace").splitlines()
             told.seek(0)
             paths = told.read().decode(errors="surrogateescape")
         return _Run(status, "; ".join(line.strip() for line in lines if line.strip()), paths)
+
+    def _await(self, process: "subprocess.Popen[bytes]") -> int:
+        """Return the exit status of a run, which ends early, and removes what is unfinished, where it must."""
+        try:
+            while True:
+                try:
+                    return process.wait(_SECONDS_BETWEEN_LOOKS)
+                except subprocess.TimeoutExpired:
+                    self.halt.check()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                try:
+                    process.wait(_SECONDS_TO_END)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
 
     def _check(self, run: _Run) -> None:
         if run.status == 0:

@@ -6,10 +6,10 @@ import logging
 import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
+from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
@@ -235,14 +235,30 @@ class S3Target(Target):
         """Do something with each item, several at a time; return when nothing of it is under way any longer."""
         # Made here, since two threads at once would make two.
         _ = self._client
-        with ThreadPoolExecutor(self._section.concurrency) as pool:
-            tasks = [pool.submit(operation, item) for item in items]
-            wait(tasks, return_when=FIRST_EXCEPTION)
-            for task in tasks:
-                task.cancel()
-        for task in tasks:
-            if not task.cancelled():
-                task.result()
+        left, errors = SimpleQueue[_T](), list[BaseException]()
+        for item in items:
+            left.put(item)
+
+        def work() -> None:
+            try:
+                while not errors:
+                    self.halt.check()
+                    operation(left.get_nowait())
+            except Empty:
+                pass
+            except BaseException as error:
+                errors.append(error)
+
+        # Not an executor's: the end of the process would wait for each of its requests.
+        threads = [
+            threading.Thread(target=work, daemon=True) for _ in range(min(self._section.concurrency, len(items)))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if errors:
+            raise errors[0]
 
     @contextmanager
     def _asking(self, method: str, path: str) -> Iterator[None]:

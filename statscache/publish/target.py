@@ -4,6 +4,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from statscache.publish.halt import Halt
+
 
 class File(NamedTuple):
     """A file to write.
@@ -26,15 +28,19 @@ class Target(ABC):
         name: As the configuration names it.
         siblings: Compressed forms, such as `gz`, that are laid beside each file for the web server to send.
         links: Whether a file whose bytes the target holds already costs no transfer.
+        confirms: Whether a barrier compares what arrived with what was sent.
         max_age: Seconds for which a cache between this target and its readers may keep a file.
         requests: Operations that were asked of the place so far: system calls, HTTP requests or runs of a program.
+        halt: Is asked between operations whether to go on; whoever takes long within one asks it there too.
     """
 
     name: str
     siblings: Sequence[str] = ()
     links: bool = False
+    confirms: bool = False
     max_age: int = 0
     requests: int = 0
+    halt: Halt = Halt()
 
     @abstractmethod
     def read(self, path: str) -> bytes | None:
@@ -60,7 +66,10 @@ class Target(ABC):
 
     @abstractmethod
     def files(self, directories: Sequence[str]) -> Iterator[str]:
-        """Yield the paths of all files below these directories, but those whose name begins with a dot."""
+        """Yield the paths of all files below these directories, but those whose name begins with a dot.
+
+        One that was tried again may come twice.
+        """
 
     @abstractmethod
     def write(self, files: Iterable[File]) -> None:

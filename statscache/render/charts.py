@@ -1,8 +1,8 @@
 """Plots are geometry computed here and drawn by an SVG template: the same data gives the same bytes.
 
 Nothing in a plot depends on the clock, on chance or on anything outside the file. Zero is drawn on the baseline;
-what is unknown (a gap) is a break in the line; a bucket that is not over yet is dashed. docs/adr/0005-plots.md says
-why no plotting library draws them.
+what is unknown (a gap) is a break in the line; a bucket that is not over yet is not drawn, because its count would look
+like a fall. docs/adr/0005-plots.md says why no plotting library draws them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,13 +46,12 @@ class Curve:
 class Curves:
     """What a plot shows: buckets of `seconds` from `start` (seconds since 1970 UTC), and a curve for each key.
 
-    The first `complete` buckets are over; later ones may still grow. `gaps` are ranges of bucket numbers, `[from, to)`.
+    All of them are over. `gaps` are ranges of bucket numbers, `[from, to)`.
     """
 
     start: int
     seconds: int
     buckets: int
-    complete: int
     curves: tuple[Curve, ...]
     gaps: tuple[tuple[int, int], ...]
 
@@ -99,7 +98,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Stroke:
-    """One curve as SVG path data: what is complete, what is not yet, and the surface below (single curves only).
+    """One curve as SVG path data, and the surface below (single curves only).
 
     `marks` are points, per cent across and pixels down.
     """
@@ -108,7 +107,6 @@ class Stroke:
     label: str
     total: int
     solid: str
-    dashed: str
     area: str
     marks: tuple[tuple[str, str], ...]
 
@@ -140,7 +138,6 @@ def curves(
     start: int,
     end: int,
     seconds: int,
-    complete_through: int,
     gaps: Iterable[tuple[int, int]],
     is_additive: bool = True,
 ) -> Curves:
@@ -168,7 +165,6 @@ def curves(
         start=start,
         seconds=seconds,
         buckets=buckets,
-        complete=min(buckets, max(0, (complete_through - start) // seconds)),
         curves=tuple(
             Curve(label, tuple(None if at in unknown else value for at, value in enumerate(values)), is_additive)
             for label, values in named or [("", [0] * buckets)]
@@ -191,7 +187,7 @@ def draw(data: Curves, frame: Frame) -> Figure:
     return Figure(
         frame=frame,
         strokes=tuple(
-            _stroke(number, curve, data, scale, filled=len(data.curves) == 1)
+            _stroke(number, curve, scale, filled=len(data.curves) == 1)
             for number, curve in enumerate(data.curves, start=1)
         ),
         x_ticks=tuple(Tick(scale.share((moment - data.start) / data.seconds), label) for moment, label in ticks),
@@ -240,29 +236,21 @@ class _Scale:
         return _decimal(bucket * self.across * 100 / ACROSS, 2) + "%"
 
 
-def _stroke(number: int, curve: Curve, data: Curves, scale: _Scale, *, filled: bool) -> Stroke:
+def _stroke(number: int, curve: Curve, scale: _Scale, *, filled: bool) -> Stroke:
     solid: list[str] = []
-    dashed: list[str] = []
     area: list[str] = []
     for known, run in groupby(enumerate(curve.values), key=lambda pair: pair[1] is not None):
         if not known:
             continue
-        points = [(scale.x(bucket + 0.5), scale.y(value or 0), bucket) for bucket, value in run]
-        over = [point for point in points if point[2] < data.complete]
-        # The dashes start at the last complete point, so that the eye follows the line into them.
-        growing = points[max(0, len(over) - 1) :] if len(over) < len(points) else []
-        if over:
-            solid.append(_path(over))
-        if growing:
-            dashed.append(_path(growing))
-        if filled and over:
-            area.append(f"{_path(over)}V{scale.y(0)}H{over[0][0]}z")
+        points = [(scale.x(bucket + 0.5), scale.y(value or 0)) for bucket, value in run]
+        solid.append(_path(points))
+        if filled:
+            area.append(f"{_path(points)}V{scale.y(0)}H{points[0][0]}z")
     return Stroke(
         number=number,
         label=curve.label,
         total=curve.total,
         solid="".join(solid),
-        dashed="".join(dashed),
         area="".join(area),
         marks=() if filled else tuple(_marks(number, curve, scale)),
     )
@@ -277,12 +265,12 @@ def _marks(number: int, curve: Curve, scale: _Scale) -> Iterator[tuple[str, str]
             yield scale.share(bucket + 0.5), scale.y(value)
 
 
-def _path(points: Sequence[tuple[str, str, int]]) -> str:
+def _path(points: Sequence[tuple[str, str]]) -> str:
     first, *others = points
     if not others:
         # A path without length shows with round caps: a point that stands alone between gaps is not lost.
         return f"M{first[0]} {first[1]}h0"
-    return f"M{first[0]} {first[1]}L" + " ".join(f"{px} {py}" for px, py, _ in others)
+    return f"M{first[0]} {first[1]}L" + " ".join(f"{px} {py}" for px, py in others)
 
 
 def _decimal(value: float, places: int) -> str:
@@ -303,11 +291,14 @@ def _time_ticks(data: Curves, most: int) -> Sequence[tuple[int, str]]:
     end = data.time(data.buckets)
     span = end - data.start
     for step in _STEPS:
-        if span <= step * most:
+        # Between two buckets there is nothing to read.
+        if step >= data.seconds and span <= step * most:
             # Weeks start on Monday; 1970 began on a Thursday.
             offset = 4 * _DAY if step == 7 * _DAY else 0
             first = data.start + (offset - data.start) % step
-            return [(moment, _tick_label(moment, step)) for moment in range(first, end, step)]
+            # A day or a week is named below its middle, where its point stands; an hour begins at its label.
+            middle = data.seconds // 2 if step == data.seconds >= _DAY else 0
+            return [(moment + middle, _tick_label(moment)) for moment in range(first, end, step)]
     begin, stop = (datetime.fromtimestamp(moment, UTC) for moment in (data.start, end))
     months = range(begin.year * 12 + begin.month - 1, stop.year * 12 + stop.month)
     step = next((step for step in _MONTH_STEPS if len(months) <= step * most), 12 * ceil(len(months) / 12 / most))
@@ -323,7 +314,7 @@ def _time_ticks(data: Curves, most: int) -> Sequence[tuple[int, str]]:
     ]
 
 
-def _tick_label(moment: int, step: int) -> str:
+def _tick_label(moment: int) -> str:
     when = datetime.fromtimestamp(moment, UTC)
     if moment % _DAY == 0:
         return f"{when.day}\u202f{MONTHS[when.month - 1]}"

@@ -10,21 +10,23 @@ from statscache.render.view import PluginView, SeriesView
 
 _PLOT = charts.Frame(height=240, ticks=9)
 _SPARK = charts.Frame(height=56)
+_BUCKETS = {"1m": "minute", "1h": "hour", "1d": "day", "1w": "week", "1mo": "month"}
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One drawn resolution: how long a span it covers, and in words what it shows."""
+    """One drawn resolution: how long a span it covers, what it shows in words, and what it does not show yet."""
 
     series: SeriesView
     figure: charts.Figure
     span: str
     description: str
+    so_far: str
 
 
 def headline(view: PluginView) -> Headline | None:
     """Return the one number that says most about the plugin now; None before there is any."""
-    return view.kind.headline(view.rows, lambda row: _label(view, row), view.partial)
+    return view.kind.headline(view.rows, lambda row: label(view, row), view.partial)
 
 
 def trend(view: PluginView) -> str:
@@ -52,7 +54,7 @@ def trend(view: PluginView) -> str:
 def top(view: PluginView, column: str) -> list[tuple[str, int]]:
     """Return the keys with their number in the column, greatest first."""
     rows = [row for row in view.rows if view.kind.is_in_headline(row)]
-    return ranked(rows, column, lambda row: _label(view, row))
+    return ranked(rows, column, lambda row: label(view, row))
 
 
 def newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]]:
@@ -65,7 +67,7 @@ def newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]
     for time, row in sorted(timed, key=lambda pair: -pair[0])[:most]:
         values = (text.cell(row[name], column=name) for name in others if name in row)
         plain = next((cell for cell in values if cell.form in ("text", "number")), text.Cell("absent", ""))
-        found.append((_label(view, row), plain, text.cell(time, column="timestamp")))
+        found.append((label(view, row), plain, text.cell(time, column="timestamp")))
     return found
 
 
@@ -80,13 +82,14 @@ def main(plots: Sequence[Plot]) -> Plot | None:
 
 
 def sparkline(view: PluginView, series: SeriesView) -> charts.Figure:
-    """Return a small plot of the series, all keys in one curve."""
+    """Return a small plot of the complete buckets of a series, all keys in one curve."""
     data = _curves(view, series)
-    whole = charts.Curves(data.start, data.seconds, data.buckets, data.complete, (data.as_one(),), data.gaps)
+    whole = charts.Curves(data.start, data.seconds, data.buckets, (data.as_one(),), data.gaps)
     return charts.draw(whole, _SPARK)
 
 
-def _label(view: PluginView, row: Mapping[str, Any]) -> str:
+def label(view: PluginView, row: Mapping[str, Any]) -> str:
+    """Return the key of a row as one short label."""
     return text.key_label((row[name] for name in view.info.dimensions), 60)
 
 
@@ -108,9 +111,8 @@ def _curves(view: PluginView, series: SeriesView) -> charts.Curves:
     return charts.curves(
         _headline_rows(view, series),
         start=series.start,
-        end=series.end,
+        end=series.complete_end,
         seconds=series.seconds,
-        complete_through=series.complete_through,
         gaps=series.gaps,
         is_additive=view.kind.is_additive,
     )
@@ -118,17 +120,27 @@ def _curves(view: PluginView, series: SeriesView) -> charts.Curves:
 
 def _plot(view: PluginView, series: SeriesView) -> Plot:
     data = _curves(view, series)
-    hours = (series.end - series.start) // 3600
-    span = f"{hours // 24:,} days" if hours >= 48 else f"{hours} hours"
+    hours = (series.complete_end - series.start) // 3600
+    span = f"{hours // 24:,} days" if hours >= 48 else f"{hours} {'hour' if hours == 1 else 'hours'}"
     whole = data.as_one()
     what = " ".join((view.info.unit, *view.info.headline.values()))
-    complete = [(value, -at) for at, value in enumerate(whole.values[: data.complete]) if value is not None]
+    known = [(value, -at) for at, value in enumerate(whole.values) if value is not None]
     sentences = [f"{text.number(whole.total)} {what}."] if whole.is_additive else []
-    if complete:
-        most, at = max(complete)
-        sentences.append(f"Most in one bucket: {text.number(most)}, from {text.when(data.time(-at))}.")
+    if known:
+        most, at = max(known)
+        sentences.append(
+            f"Busiest {_BUCKETS[series.resolution]}: {text.number(most)}, from {text.when(data.time(-at))}."
+        )
     if data.gaps:
         sentences.append("Hatched: data are missing, which is not zero.")
-    if data.complete < data.buckets:
-        sentences.append("Dashed: not over yet.")
-    return Plot(series, charts.draw(data, _PLOT), span, " ".join(sentences))
+    return Plot(series, charts.draw(data, _PLOT), span, " ".join(sentences), _so_far(view, series))
+
+
+def _so_far(view: PluginView, series: SeriesView) -> str:
+    """Return what was counted in the bucket that is not over yet, in words; empty where there is none."""
+    begin = series.complete_end
+    values = [row[-1] for row in _headline_rows(view, series) if row[0] >= begin]
+    if begin >= series.end or not values or any(high > begin for _, high in series.gaps):
+        return ""
+    amount = sum(values) if view.kind.is_additive else max(values)
+    return f"Not drawn: the {_BUCKETS[series.resolution]} from {text.when(begin)}, with {text.number(amount)} so far."

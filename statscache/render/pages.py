@@ -5,15 +5,18 @@ Data in, bytes out: no database, no clock, no network. The same views give the s
 any path and from a file; everything is readable without a script.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
 
 from statscache import __version__, canonical, layout
+from statscache.kinds.entities import ENTITIES
 from statscache.render import charts, figures, text
 from statscache.render.assets import Assets
 from statscache.render.docs import Docs
@@ -28,6 +31,10 @@ _STATES = {
     "rebuilding": "Rebuilding. It is counting history again; its previous output, if any, is shown until that is done.",
     "failed": "Failed. The plugin was suspended after errors; its last good output is shown.",
 }
+_ENTITIES = {"person": "People", "package": "Packages", "release": "Releases", "topic": "Topics"}
+_FIELDS = {"agent": "person", "user": "person", "package": "package", "release": "release", "topic": "topic"}
+"""What fields of rows name that are no dimensions of the plugin."""
+
 _RESOLUTIONS = {"1m": "by minute", "1h": "by hour", "1d": "by day", "1w": "by week", "1mo": "by month"}
 
 
@@ -56,10 +63,20 @@ class Pages:
         title: The name of the site, as its pages show it.
         base_url: The absolute address of the site's root for examples; None shows a local preview's.
         examples: Whether pages that show what can be made of the statistics are part of the site.
+        entities: What has pages of its own: of those that any plugin counts.
     """
 
-    def __init__(self, sources: Sources, *, title: str, base_url: str | None, examples: bool = False) -> None:
+    def __init__(
+        self,
+        sources: Sources,
+        *,
+        title: str,
+        base_url: str | None,
+        examples: bool = False,
+        entities: Collection[str] = (),
+    ) -> None:
         """Read every asset and prepare the templates; nothing is rendered yet."""
+        self.entities = [entity for entity in ENTITIES if entity in entities]
         self._assets = Assets(sources.site)
         self._docs = Docs(sources.docs)
         self._examples = _files(sources.examples) if examples else {}
@@ -81,6 +98,7 @@ class Pages:
             "base_url": (base_url or DEFAULT_BASE_URL).rstrip("/") + "/",
             "base_is_known": base_url is not None,
             "has_examples": examples,
+            "entities": {entity: (layout.entity_page(entity), _ENTITIES[entity]) for entity in self.entities},
             "chart_style": self._assets.sources["chart.css"].decode(),
             "is_number": text.is_number,
             "resolutions": _RESOLUTIONS,
@@ -99,7 +117,7 @@ class Pages:
                         for path in sorted(Path(__file__).parent.glob("*.py"))
                     ),
                     *((library, version(library)) for library in ("jinja2", "markdown-it-py", "markupsafe")),
-                    (title, base_url, examples, __version__),
+                    (title, base_url, examples, self.entities, __version__),
                 ]
             )
         )
@@ -108,6 +126,8 @@ class Pages:
         """Yield what does not depend on any statistic: assets, documentation, the page of the service's health."""
         yield from self._assets
         yield layout.STATUS_PAGE, self._render("status.html", root="../")
+        for entity in self.entities:
+            yield layout.entity_page(entity), self._render("entity.html", root="../", entity=entity)
         yield layout.DOCS_PAGE, self._render("docs.html", root="../", sections=self._docs.sections)
         for page in self._docs:
             up = "../" * (page.name.count("/") + 2)
@@ -138,7 +158,8 @@ class Pages:
                 plots=plots,
                 bars=top,
                 columns=names,
-                cells=text.table([_known(row, view) for row in rows[:MOST_ROWS]], names),
+                links=self._links(view),
+                cells=self._linked(text.table([_known(row, view) for row in rows[:MOST_ROWS]], names), names, view),
             ),
         )
         for plot in plots:
@@ -151,9 +172,29 @@ class Pages:
 
     def index(self, views: Sequence[PluginView], through: int | None) -> Iterator[tuple[str, bytes]]:
         """Yield the front page: every plugin as a card, and how to fetch what they publish."""
-        cards = [_card(view) for view in views]
+        cards = [{**_card(view), "links": self._links(view)} for view in views]
         example = next((view.links[0].path for view in views if view.links), None)
-        yield layout.FRONT_PAGE, self._render("index.html", root="", through=through, cards=cards, example=example)
+        since = min((view.since for view in views if view.since is not None), default=None)
+        shown = {"through": through, "since": since, "cards": cards, "example": example}
+        yield layout.FRONT_PAGE, self._render("index.html", root="", **shown)
+
+    def _links(self, view: PluginView) -> dict[str, str]:
+        """Return the page of each key of a plugin that names an entity, by the label of the key."""
+        found = ((field, entity) for field, entity in view.info.entities.items() if view.info.dimensions == (field,))
+        field, entity = next(found, ("", ""))
+        if entity not in self.entities:
+            return {}
+        return {figures.label(view, row): _page(entity, row[field]) for row in view.rows if row.get(field)}
+
+    def _linked(self, cells: list[list[text.Cell]], names: Sequence[str], view: PluginView) -> list[list[text.Cell]]:
+        """Return the cells of a table in which each name of an entity is a link to its page."""
+        fields = {**_FIELDS, **view.info.entities}
+        columns = {at: fields[name] for at, name in enumerate(names) if fields.get(name) in self.entities}
+        for row in cells:
+            for at, entity in columns.items():
+                if row[at].form == "text" and row[at].text:
+                    row[at] = replace(row[at], form="entity", href=_page(entity, row[at].text))
+        return cells
 
     def _render(self, template: str, **context: Any) -> bytes:
         return self._environment.get_template(template).render(context).encode()
@@ -182,6 +223,11 @@ def _card(view: PluginView) -> Mapping[str, Any]:
         else (),
         "newest": figures.newest(view, 4) if column is None else (),
     }
+
+
+def _page(entity: str, name: str) -> str:
+    """Return the address of the page of an entity, relative to the site's root."""
+    return f"{layout.entity_page(entity)}?{quote(name, safe='')}"
 
 
 def _known(row: Mapping[str, Any], view: PluginView) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class PluginRenderer:
         self._due = due.find(connection, plugin, row, end.through, slow=slow, everything=everything)
         since = self._known.since
         self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint, since=since, coverage=coverage)
+        self._out.renewed = self._due.everything
 
     def _fingerprint(self) -> str:
         """Return what documents depend on besides the state: version, what concerns all of them, and coverage."""

@@ -5,16 +5,20 @@ documents of the previous snapshot; the others do not notice (law 3).
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from statscache import layout, schemas
 from statscache.exceptions import Implausible
+from statscache.kinds.entities import ENTITIES
+from statscache.pace import Pace
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
+from statscache.render import entities
 from statscache.render.documents import Document
+from statscache.render.entities import Source
 from statscache.render.gate import Gate
 from statscache.render.known import Known
 from statscache.render.pages import Pages
@@ -37,6 +41,9 @@ class Renderer:
         pages: The pages.
         gate_share: The greatest part of a document's rows that may vanish between two snapshots, from 0 to 1.
         watch: Is told which plugin is at work.
+
+    Attributes:
+        on_plugin: Is told before each plugin how many of how many are rendered.
     """
 
     def __init__(self, registry: Registry, pages: Pages, gate_share: float = 0.5, watch: Watch | None = None) -> None:
@@ -45,6 +52,7 @@ class Renderer:
         self._watch = watch or Watch()
         self._pages = pages
         self._views = Views()
+        self.on_plugin: Callable[[int, int], None] = lambda done, total: None
 
     @property
     def fingerprint(self) -> str:
@@ -86,7 +94,8 @@ class Renderer:
         shown = dict(before.shown)
         whole = True
         plugins: list[Rendered] = []
-        for plugin in self._registry:
+        for number, plugin in enumerate(self._registry):
+            self.on_plugin(number, len(self.names))
             row = rows.get(plugin.name)
             if row is None:
                 continue
@@ -104,7 +113,13 @@ class Renderer:
                 plots = {path for path, entry in there.items() if entry.type == "file"}
                 rendered.removed += sorted(plots - pages.keys())
                 whole &= made
+        removed: list[str] = []
+        # A plugin that catches up clears its marks, so names follow it at once.
+        if slow or any(Pace.SLOW in rendered.paces for rendered in plugins):
+            removed += self._entities(connection, rows, plugins, pages, keep, slow=slow, force=force)
         if all_pages:
+            for entity in set(ENTITIES).difference(self._pages.entities):
+                removed += published.below(connection, layout.ENTITY_PAGES[entity], "site")
             whole &= self._keep_pages(pages, self._pages.fixed(), keep)
             whole &= self._keep_pages(pages, schemas.documents(), keep)
         if slow:
@@ -113,12 +128,56 @@ class Renderer:
         active = {plugin.name for plugin in self._registry}
         missing = [row for name, row in rows.items() if name not in active and row.fast_through is not None]
         if not self._registry.problems:
-            return Rendering(end.through, plugins, missing, [], pages, shown, whole)
+            return Rendering(end.through, plugins, missing, [], pages, shown, whole, removed)
         # A missing one may be what could not be loaded; one that is turned off is not.
         turned_off = {cls.name for cls in self._registry.turned_off}
         gone = [row for row in missing if row.name in turned_off]
         lost = [row.name for row in missing if row not in gone]
-        return Rendering(end.through, plugins, gone, lost, pages, shown, whole)
+        return Rendering(end.through, plugins, gone, lost, pages, shown, whole, removed)
+
+    def _entities(
+        self,
+        connection: Connection,
+        rows: Mapping[str, Position],
+        plugins: Sequence[Rendered],
+        pages: dict[str, Entry],
+        keep: Keep,
+        *,
+        slow: bool,
+        force: bool,
+    ) -> list[str]:
+        """Bring the names of entities up to date, and return the paths of those that are there no longer."""
+        rendered = {each.info.name: each for each in plugins}
+        removed: list[str] = []
+        for entity in ENTITIES:
+            counting = [
+                plugin for plugin in self._registry if entity in plugin.entities.values() and plugin.name in rendered
+            ]
+            there = {*published.below(connection, layout.entity_root(entity), "data")}
+            # Of a plugin that was folded again, or from which a person was removed, names may have gone.
+            everything = force or any(
+                rendered[plugin.name].renewed or (slow and rows[plugin.name].rendered_with is None)
+                for plugin in counting
+            )
+            shown = [rendered[plugin.name] for plugin in counting]
+            sources = [
+                Source(plugin, each.row.id, self._changed(connection, plugin, each))
+                for plugin, each in zip(counting, shown, strict=True)
+            ]
+            left: set[str] = set()
+            if sources:
+                made, left = entities.make(connection, entity, sources, everything=everything)
+                pages.update(keep_document(document, keep) for document in made)
+            removed += sorted(there - left)
+        return removed
+
+    def _changed(self, connection: Connection, plugin: Plugin, rendered: Rendered) -> Collection[int] | None:
+        """Return the digests of the keys of a plugin whose documents were rendered; None where it has none."""
+        if not plugin.unbounded:
+            return None
+        if Pace.SLOW not in rendered.paces or rendered.renewed:
+            return ()
+        return {int(digest) for digest in positions.marked_keys(connection, rendered.row)["key"]}
 
     def _keep_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], keep: Keep) -> bool:
         # One bad page must not stop the others; it keeps its last good bytes.

@@ -65,6 +65,7 @@ class Rendered:
         crossed: Whether windows of the fixed documents have moved since the previous snapshot.
         fresh: Bytes of what was rendered, by path, until the view has been made; documents of keys are left out.
         page_due: Whether its page may show other numbers than the documents that were rendered.
+        renewed: Whether all of its documents were rendered, so that keys may have gone.
         view: What the pages say of it; None if it never had a document, or no page needs it.
     """
 
@@ -82,6 +83,7 @@ class Rendered:
     crossed: bool = False
     fresh: dict[str, bytes] = field(default_factory=dict)
     page_due: bool = False
+    renewed: bool = False
     view: PluginView | None = None
 
 
@@ -112,6 +114,7 @@ class Rendering:
         pages: Entries of the pages, plots and assets that were rendered, by path.
         shown: State and coverage that the page of each plugin shows.
         whole: Whether every page that was due could be rendered.
+        removed: Paths of pages and of names of entities that are there no longer.
     """
 
     through: int | None
@@ -121,6 +124,7 @@ class Rendering:
     pages: dict[str, Entry]
     shown: dict[str, str]
     whole: bool = True
+    removed: list[str] = field(default_factory=list)
 
 
 def keep_document(document: Document, keep: Keep) -> tuple[str, Entry]:

@@ -27,9 +27,9 @@ _CODE = re.compile("`([^`]+)`")
 
 @dataclass(frozen=True)
 class Cell:
-    """One value of a table: `form` is `number`, `time`, `link`, `data`, `text`, `unknown` or `absent`.
+    """One value of a table: `form` is `number`, `time`, `link`, `entity`, `data`, `text`, `unknown` or `absent`.
 
-    `sort` is what a sorting script compares in numbers and times; `href` is set for links and times.
+    `sort` is what a sorting script compares in numbers and times; `href` is set for links, times and entities.
     """
 
     form: str

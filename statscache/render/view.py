@@ -36,7 +36,13 @@ class SeriesView:
     @property
     def is_drawn(self) -> bool:
         """Whether there is a plot of it."""
-        return self.start < self.end
+        return self.start < self.complete_end
+
+    @property
+    def complete_end(self) -> int:
+        """The end of the last bucket that is over; plots end there."""
+        complete = self.start + (self.complete_through - self.start) // self.seconds * self.seconds
+        return max(self.start, min(self.end, complete))
 
 
 class Gap(NamedTuple):
@@ -51,13 +57,15 @@ class Gap(NamedTuple):
 class PluginView:
     """All that the pages say of one plugin.
 
-    `latest` is the published document, None before the first; `series` is finest first, and empty where there is none.
+    `since` is the start of the first day for which its numbers are complete, in seconds since 1970 UTC. `latest` is the
+    published document, None before the first; `series` is finest first, and empty where there is none.
     """
 
     info: PluginInfo
     kind: Kind
     state: str
     last_event: int | None
+    since: int | None
     through: int | None
     latest: dict[str, Any] | None
     series: tuple[SeriesView, ...]

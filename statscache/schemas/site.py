@@ -1,6 +1,6 @@
 """The documents about the site: index, status, changes, manifests; the first three are outside the snapshot."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from typing_extensions import TypedDict
@@ -12,7 +12,7 @@ EntryType = Literal["file", "tree", "subtree", "split"]
 
 @documented
 class Signature(TypedDict):
-    """A signature of the snapshot, its generation and its times."""
+    """A signature of the whole index, all but the signatures."""
 
     algorithm: Literal["ed25519"]
     """How it was made."""
@@ -48,6 +48,8 @@ class IndexedPlugin(TypedDict):
     """Whether keys are people."""
     headline: dict[str, str]
     """Dimension and value of the rows that make the number for a badge; empty: all rows."""
+    entities: dict[str, str]
+    """Dimension and what it names, `person`, `package`, `release` or `topic`, if that has a page of its own."""
     state: PluginState
     """All but `ok` keep their last good documents."""
     last_event: Time | None
@@ -58,6 +60,41 @@ class IndexedPlugin(TypedDict):
     """Time before which nothing is counted, for the journal is not kept for ever; null if everything is."""
     documents: list[Reference]
     """Its fixed documents, by path."""
+
+
+EntityName = tuple[str, int, int]
+
+
+@documented
+class Entities(TypedDict):
+    """Which of an entity have been counted, for search."""
+
+    schema: Literal["statscache/entities/1"]
+    """Type and version."""
+    entity: str
+    """What they are: `person`, `package`, `release` or `topic`."""
+    plugins: list[str]
+    """The plugins that count them; a name refers to them by bits."""
+    count: Count
+    """Names in all."""
+    shards: dict[str, int]
+    """Prefix in lower case, and the number of names in the shard of that prefix."""
+    names: NotRequired[list[EntityName]]
+    """All names, where they are 500 at most, as in shards."""
+
+
+@documented
+class EntityNames(TypedDict):
+    """One shard: the names that begin with a prefix, but for those in shards of a longer one."""
+
+    schema: Literal["statscache/entity-names/1"]
+    """Type and version."""
+    entity: str
+    """What they are."""
+    prefix: str
+    """What they begin with, in lower case."""
+    names: list[EntityName]
+    """Name, rank (bits of the greatest total), and the plugins that counted it as a sum of 2 to the power of place."""
 
 
 @documented
@@ -183,7 +220,7 @@ class TargetHealth(TypedDict):
     generation: Annotated[int, Field(ge=1)] | None
     """Generation that was published there; null before the first."""
     ok: bool
-    """Whether the last attempt succeeded."""
+    """Whether the last attempt succeeded, and it is not behind; false before the first."""
 
 
 @documented

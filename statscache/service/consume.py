@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
 from statscache.service.installation import Installation
+from statscache.service.outage import outage
 from statscache.service.progress import Progress
 from statscache.wording import counted
 
@@ -136,10 +137,12 @@ class Consumer:
                     behind = self._installation.ingest.catch_up() and not self._stopping.is_set()
                     patience, pause = 0.0 if behind else BATCH_SECONDS, SHORTEST_PAUSE
                     self._progress.tell()
+                    outage.answered()
                 except SQLAlchemyError as error:
                     if self._stopping.is_set() and pause >= LONGEST_PAUSE:
                         raise
-                    _log.error("the database does not answer, %s wait: %s", counted(len(lines), "message"), error)
+                    if not outage.explains(error):
+                        _log.error("%s wait for the database: %s", counted(len(lines), "message"), error)
                     time.sleep(pause)
                     pause = min(2 * pause, LONGEST_PAUSE)
                 self._on_progress()

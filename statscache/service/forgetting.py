@@ -64,6 +64,12 @@ class Forgotten:
     unreachable: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
+    @property
+    def found_nothing(self) -> bool:
+        """Whether the name was nowhere."""
+        changed = self.messages or self.held or self.set_aside or self.files or self.snapshots or self.objects
+        return not (changed or self.taken_out or self.folded_anew or self.owed or self.left)
+
 
 def forget(installation: Installation, name: str, tell: Tell, *, where_involved: bool = False) -> Forgotten:
     """Forget a person, publish, and return what was done.
@@ -102,7 +108,7 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
         )
         _catch_up(installation, tell)
         done.taken_out, done.folded_anew = sorted(work.taken_out - work.folded_anew), sorted(work.folded_anew)
-        publishing = Publishing(installation)
+        publishing = Publishing(installation, tell=tell)
         purged, failure = publishing.forget(
             Traces(name), lambda at, all_: tell("searching what was published", at, all_)
         )

@@ -34,6 +34,7 @@ def health(
         places: Names of the targets that are configured.
         public: Whether everybody may read it: reasons that quote an error, which can quote a message, are left out.
     """
+    now = int(time.time())
     end = journal.head(connection)
     counts = journal.counts(connection)
     rows = positions.load(connection)
@@ -82,7 +83,7 @@ def health(
             for problem in registry.problems
         ],
         "targets": [
-            {"name": row.name, "generation": row.generation, "ok": row.error is None}
+            {"name": row.name, "generation": row.generation, "ok": row.is_ok(now)}
             for row in targets.listed(connection, places)
         ],
         "oversize": current.summary["oversize"] if current else [],

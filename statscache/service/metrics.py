@@ -6,6 +6,7 @@ A process that consumes shows them at a port, or writes them into a file for the
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from statscache.config import Config
 from statscache.exceptions import ConfigurationError
 from statscache.service.health import health
 from statscache.service.installation import Installation
+from statscache.service.outage import outage
 from statscache.snapshot import record
 from statscache.store import consumers, targets
 
@@ -127,7 +129,8 @@ class _FromDatabase(Collector):
         try:
             metrics = [*self._state()]
         except SQLAlchemyError as error:
-            _log.warning("the database does not answer for metrics: %s", error)
+            if not outage.explains(error):
+                _log.warning("the database has no metrics: %s", error)
             answers, metrics = False, []
         yield _gauge("database_up", "Whether the database answers.", [({}, answers)])
         yield from metrics
@@ -202,10 +205,16 @@ class _FromDatabase(Collector):
             yield _gauge("snapshot_bytes", "Of all its files.", [({}, current.size)])
         yield _gauge("publishing_held", "Whether a rollback holds publishing.", [({}, state["held"])])
         yield _gauge("oversize_documents", "Larger than they should be.", [({}, len(state["oversize"]))])
+        now = int(time.time())
         reached = [({"target": row.name}, row) for row in places]
         published = [(of, row) for of, row in reached if row.published_at is not None]
         yield _gauge(
-            "target_ok", "Whether the last attempt succeeded.", [(of, row.error is None) for of, row in reached]
+            "target_ok", "Whether it was published to, and keeps up.", [(of, row.is_ok(now)) for of, row in reached]
+        )
+        yield _gauge(
+            "target_behind_seconds",
+            "For how long it should have been published to.",
+            [(of, row.late(now)) for of, row in reached],
         )
         for name, told, attribute, unit in (
             ("target_published_timestamp_seconds", "When it was last published to.", "published_at", 1),

@@ -246,6 +246,7 @@ def _prepare(order: Order, context: WorkerContext, delivery: Delivery) -> Batch:
     for plugin in registry:
         plugin.avoided = context.avoided[plugin.name]
     preparer.suppression = context.suppression
+    preparer.identify_with(context.identity_key)
     try:
         return preparer.prepare(delivery)
     finally:

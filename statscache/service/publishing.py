@@ -4,33 +4,37 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
 from statscache import resources
-from statscache.config import AnyTarget
-from statscache.config import DirectoryTarget as DirectorySection
-from statscache.config import RsyncTarget as RsyncSection
-from statscache.exceptions import ConfigurationError, PublishError
-from statscache.publish import Publisher, Report, signing
-from statscache.publish.directory import DirectoryTarget
-from statscache.publish.plan import Publication, Served
-from statscache.publish.publisher import Brought
+from statscache.exceptions import ConfigurationError, PublisherBusy, PublishError, Stopped, TargetAhead
+from statscache.publish import Report, signing
 from statscache.publish.rehearsal import Rehearsal
-from statscache.publish.rsync import RsyncTarget
 from statscache.publish.target import Target
 from statscache.render.pages import Pages
 from statscache.render.render import Renderer
-from statscache.service.health import health
+from statscache.render.rendering import Rendered
 from statscache.service.installation import Installation
+from statscache.service.outage import outage
+from statscache.service.worker import INTERVALS, Job, Worker
+from statscache.service.workers import Outcome, Progress, Publish, Workers, one_by_one, silent, target, together
 from statscache.snapshot import Snapshot, build, purge, record, retention, rollback
-from statscache.store import locks, places, published, targets
-from statscache.store.targets import TargetRow
+from statscache.store import locks
 
 PATIENCE = 300.0
 """Seconds for which a publication that nobody repeats waits for another publisher."""
+
+STOP_SECONDS = 4.0
+"""Seconds for which publications may go on when the service is stopped; then as many in which they must end."""
+
+LAST_SECONDS = 60.0
+"""Seconds that publishing what came last may take, when the service is stopped."""
+
+_BUSY_PAUSE = 1.0
+"""Seconds between two looks whether another publisher is done."""
 
 _log = logging.getLogger(__name__)
 
@@ -41,29 +45,37 @@ class Publishing:
     Args:
         installation: The installation.
         only: Names of the targets to publish to; none means all.
+        tell: Is told how far rendering and publishing are.
 
     Raises:
         ConfigurationError: There is no target of such a name, or a signing key cannot be used.
     """
 
-    def __init__(self, installation: Installation, only: Sequence[str] = ()) -> None:
+    def __init__(self, installation: Installation, only: Sequence[str] = (), tell: Progress = silent) -> None:
         self._installation = installation
+        self._progress = tell
         publish = installation.config.publish
         self._pages = Pages(
-            resources.sources(), title=publish.title, base_url=publish.base_url, examples=publish.examples
+            resources.sources(),
+            title=publish.title,
+            base_url=publish.base_url,
+            examples=publish.examples,
+            entities=installation.registry.entities,
         )
         self._renderer = Renderer(installation.registry, self._pages, publish.gate_share, installation.watchdog)
+        self._renderer.on_plugin = lambda done, total: tell("rendering", done, total)
         unknown = sorted(set(only) - {section.name for section in publish.targets})
         if unknown:
             known = ", ".join(section.name for section in publish.targets)
             raise ConfigurationError(f"no target is named {', '.join(unknown)}; there are: {known}")
         sections = [section for section in publish.targets if not only or section.name in only]
         self._targets = {section.name: target(section) for section in sections}
-        self._publishers = {name: Publisher(target) for name, target in self._targets.items()}
+        self._sections = {section.name: section for section in sections}
         self._interval = publish.interval
         self._slow_interval = publish.slow_interval
         self._partial = bool(only)
         self._keys = signing.load_keys(publish.signing_keys) if publish.signing_keys else []
+        self.workers = Workers(self._worker(target) for target in self._targets.values())
 
     def publish(
         self, *, slow: bool = True, force: bool = False, resume: bool = False, patience: float = 0.0
@@ -81,11 +93,18 @@ class Publishing:
             PublisherBusy: Another process publishes from this database.
             PublishError: At least one target could not be brought up to date; the others were.
         """
-        with locks.publishing(self._installation.database, patience):
-            slow_interval = 0 if slow or resume else self._slow_interval
-            return self._publish(
-                self._publishers, self._renderer, force=force, resume=resume, slow_interval=slow_interval
-            )
+        slow_interval = 0 if slow or resume else self._slow_interval
+
+        def rebuild(**options: bool) -> None:
+            with locks.publishing(self._installation.database, patience):
+                self._build(self._renderer, slow_interval=slow_interval, **options)
+
+        rebuild(force=force, resume=resume)
+        done = self._bring(self.workers, self._job(force=force), rebuild)
+        # Where somebody else publishes by now, garbage stays until later.
+        with suppress(PublisherBusy), locks.publishing(self._installation.database):
+            self._collect()
+        return done
 
     def rehearse(self) -> tuple[Snapshot, list[Report]]:
         """Do all that `publish` would do, and tell what it would come to; database and targets stay as they are.
@@ -95,13 +114,15 @@ class Publishing:
             PublishError: At least one target cannot be reached.
         """
         installation = self._installation
-        publishers = {name: Publisher(Rehearsal(target)) for name, target in self._targets.items()}
+        workers = [self._worker(Rehearsal(target)) for target in self._targets.values()]
         # What is remembered of documents that are never published must not outlive the rehearsal.
         renderer = Renderer(installation.registry, self._pages, installation.config.publish.gate_share)
+        rebuild = partial(self._build, renderer)
         with locks.publishing(installation.database), installation.database.rehearsing():
             while installation.ingest.catch_up():
                 pass
-            return self._publish(publishers, renderer, announces=False)
+            rebuild()
+            return self._bring(workers, self._job(announces=False), rebuild, publish=one_by_one)
 
     def rollback(self, identity: str) -> tuple[Snapshot, list[Report]]:
         """Make an older snapshot current, and hold publishing there until it is resumed.
@@ -116,16 +137,14 @@ class Publishing:
         """
         database = self._installation.database
         with locks.publishing(database, PATIENCE):
-            errors: dict[str, PublishError] = {}
-            served = self._served(self._publishers, errors)
             with database.writing() as connection:
-                snapshot = rollback(connection, identity, generation=_greatest(served))
-            return snapshot, self._bring(self._publishers, snapshot, served, errors)
+                rollback(connection, identity, generation=self._ahead)
+            return self._bring(self.workers, self._job(), partial(self._build, self._renderer))
 
     def forget(self, holds: purge.Holds, tell: Callable[[int, int], None]) -> tuple[purge.Purged, str]:
         """Publish what is left when a person was forgotten, and remove at once what holds the name.
 
-        The caller holds the right to publish. A rollback is not held any longer.
+        The caller holds the right to build snapshots. A rollback is not held any longer.
 
         Args:
             holds: Returns whether bytes that are published hold the name.
@@ -135,9 +154,8 @@ class Publishing:
             What was purged, and why targets could not be brought up to date; empty if all were.
         """
         database = self._installation.database
-        served = self._served(self._publishers, {})
-        generation = _greatest(served)
-        snapshot, rendered = build(database, self._renderer, generation=generation, resume=True)
+        rebuild = partial(self._build, self._renderer)
+        snapshot, rendered = rebuild(resume=True)
         with database.reading() as connection:
             names = purge.tainted(connection, holds, tell)
         # What cannot be rendered would keep the documents that it had.
@@ -146,148 +164,81 @@ class Publishing:
         with database.writing() as connection:
             withdrawn = purge.withdraw(connection, sorted(set(stuck)), names)
         if withdrawn:
-            snapshot, _ = build(database, self._renderer, generation=generation)
+            rebuild()
         # Once the snapshot that a target serves is purged, all of its files are compared, and most are sent.
         with suppress(PublishError):
-            self._bring(self._publishers, snapshot, served, {}, announces=False)
+            self._bring(self.workers, self._job(announces=False), rebuild)
         with database.writing() as connection:
-            purged = purge.purge(connection, snapshot, names, holds)
-            snapshot = record.current(connection) or snapshot
-        errors: dict[str, PublishError] = {}
-        served = self._served(self._publishers, errors)
+            current = record.current(connection)
+            assert current is not None
+            purged = purge.purge(connection, current, names, holds)
         try:
-            self._bring(self._publishers, snapshot, served, errors)
+            self._bring(self.workers, self._job(), rebuild)
         except PublishError as error:
             return purged, str(error)
+        self._collect()
         return purged, ""
 
-    def _publish(
-        self,
-        publishers: Mapping[str, Publisher],
-        renderer: Renderer,
-        *,
-        force: bool = False,
-        resume: bool = False,
-        slow_interval: float = 0.0,
-        announces: bool = True,
-    ) -> tuple[Snapshot, list[Report]]:
-        installation = self._installation
-        errors: dict[str, PublishError] = {}
-        installation.ingest.admit_due()
-        served = self._served(publishers, errors)
-        generation = _greatest(served)
-        # What was rendered is in the database now, and must not take memory while it is brought to the targets.
-        snapshot, _ = build(
-            installation.database,
+    @property
+    def _ahead(self) -> int:
+        """The greatest generation at any target that the current one must exceed."""
+        return max((worker.ahead for worker in self.workers), default=0)
+
+    def _worker(self, target: Target) -> Worker:
+        return Worker(self._installation, target, self._sections[target.name], self._keys)
+
+    def _job(self, *, force: bool = False, announces: bool = True) -> Job:
+        """Return the job of a publication that nobody repeats."""
+        return Job(self._interval, force=force, announces=announces, patience=PATIENCE)
+
+    def _build(
+        self, renderer: Renderer, *, force: bool = False, resume: bool = False, slow_interval: float = 0.0
+    ) -> tuple[Snapshot, list[Rendered]]:
+        """Build the snapshot that is due; its generation is above that of any target, as far as that is known."""
+        self._installation.ingest.admit_due()
+        return build(
+            self._installation.database,
             renderer,
-            generation=generation,
+            generation=self._ahead,
             force=force,
             resume=resume,
             slow_interval=slow_interval,
         )
-        return snapshot, self._bring(publishers, snapshot, served, errors, force=force, announces=announces)
-
-    def _served(self, publishers: Mapping[str, Publisher], errors: dict[str, PublishError]) -> dict[str, Served]:
-        """Return what each target serves, and take note of it; one that cannot be reached is left out."""
-        found = {}
-        for name, publisher in publishers.items():
-            with _noted(name, errors):
-                found[name] = publisher.served()
-        with self._installation.database.writing() as connection:
-            targets.know(connection, publishers)
-            for section in self._installation.config.publish.targets:
-                if section.name in found:
-                    places.reach(connection, section.name, section.place)
-            for served in found.values():
-                if served.snapshot is not None:
-                    record.is_served(connection, served.generation, served.snapshot)
-        return found
 
     def _bring(
         self,
-        publishers: Mapping[str, Publisher],
-        snapshot: Snapshot,
-        served: Mapping[str, Served],
-        errors: dict[str, PublishError],
-        *,
-        force: bool = False,
-        announces: bool = True,
-    ) -> list[Report]:
-        """Bring all targets that were reached to a snapshot, and remove what they all need no longer."""
-        database, config = self._installation.database, self._installation.config.publish
-        brought: dict[str, Brought] = {}
-        with database.reading() as connection:
-            garbage = retention.find(connection, config.retention)
-            before = {row.name: row for row in targets.listed(connection, publishers)}
-            publication = Publication(
-                snapshot=snapshot,
-                retained=retention.retained(connection, config.retention),
-                collected=garbage.objects,
-                health=health(connection, self._installation.registry, self._places(), public=True),
-                interval=self._interval,
-                load=partial(published.load, connection),
-                load_all=partial(published.load_all, connection),
-                is_known=partial(record.is_known, connection),
-                unknown=partial(published.unknown, connection),
-                sign=partial(signing.sign, self._keys) if self._keys else None,
-                force=force,
-            )
-            for name, seen in served.items():
-                with _noted(name, errors):
-                    brought[name] = publishers[name].bring(publication, seen)
-            if announces and brought and not snapshot.announced:
-                self._announce(snapshot)
-            for name, done in brought.items():
-                with _noted(name, errors):
-                    publishers[name].tidy(publication, done, invalidate=before[name].invalidation_due)
-        self._record(before, brought, errors)
-        if not errors and not self._partial:
-            with database.writing() as connection:
-                retention.collect(connection, garbage)
+        workers: Iterable[Worker],
+        job: Job,
+        rebuild: Callable[[], object],
+        publish: Publish = together,
+    ) -> tuple[Snapshot, list[Report]]:
+        """Have all targets brought to the newest snapshot; once more with a new one, where a target is ahead of it."""
+        outcomes = publish(workers, job, self._progress)
+        if ahead := [worker for worker in workers if isinstance(outcomes[worker.name], TargetAhead)]:
+            rebuild()
+            outcomes |= publish(ahead, job, self._progress)
+        ends = [outcomes[worker.name] for worker in workers]
+        errors = [end for end in ends if isinstance(end, BaseException)]
+        for error in errors:
+            if not isinstance(error, PublishError):
+                raise error
         if errors:
-            raise PublishError("; ".join(str(error) for error in errors.values()))
-        return [done.report for done in brought.values()]
+            raise PublishError("; ".join(str(error) for error in errors))
+        with self._installation.database.reading() as connection:
+            snapshot = record.current(connection)
+        assert snapshot is not None
+        return snapshot, [end[1] for end in ends if isinstance(end, tuple)]
 
-    def _places(self) -> list[str]:
-        return [section.name for section in self._installation.config.publish.targets]
-
-    def _announce(self, snapshot: Snapshot) -> None:
-        """Tell the bus of a snapshot that a target serves; if that fails, the next publication tries again."""
-        config = self._installation.config
-        if config.publish.announce is None:
-            return
-        # Importing fedmsg takes a while, and its errors share no base; what was published stays published.
-        try:
-            from statscache.publish.announce import announce
-
-            announce(snapshot, config.publish.announce.relay, next(iter(config.bus.environments), "prod"))
-        except Exception:
-            _log.exception("generation %d is published, but could not be announced", snapshot.generation)
+    def _collect(self) -> None:
+        """Remove from the database what is garbage and what all targets have removed."""
+        workers = list(self.workers)
+        if self._partial or not workers:
             return
         with self._installation.database.writing() as connection:
-            record.was_announced(connection, snapshot.generation)
-
-    def _record(
-        self, before: Mapping[str, TargetRow], brought: Mapping[str, Brought], errors: Mapping[str, PublishError]
-    ) -> None:
-        now = int(time.time())
-        with self._installation.database.writing() as connection:
-            for name, row in before.items():
-                error = str(errors[name]) if name in errors else None
-                if done := brought.get(name):
-                    report = done.report
-                    row = TargetRow(
-                        name=name,
-                        generation=report.generation,
-                        snapshot=report.snapshot,
-                        published_at=now,
-                        requests=report.requests,
-                        bytes=report.bytes,
-                        milliseconds=int(1000 * report.seconds),
-                        invalidation_due=row.invalidation_due and error is not None,
-                    )
-                    retention.suspect(connection, sorted(done.strays))
-                targets.save(connection, replace(row, error=error))
+            garbage = retention.find(connection, self._installation.config.publish.retention)
+            for worker in workers:
+                garbage &= worker.tidied
+            retention.collect(connection, garbage)
 
     def publish_every(
         self,
@@ -307,48 +258,69 @@ class Publishing:
             on_progress: Is called before each publication, whatever came of the one before.
         """
         self._interval = math.ceil(seconds)
-        while True:
-            started = time.monotonic()
+        halting, waits, began = threading.Event(), False, -math.inf
+        on_end = partial(self._after, tell)
+        while not stopping.is_set():
+            started, pause = time.monotonic(), seconds
             on_progress()
             try:
-                tell(*self.publish(slow=False))
-            except PublishError as error:
-                _log.error("publishing failed, and is tried again in %g s: %s", seconds, error)
-            except Exception:
-                # The database may be down for a while; a publisher that ended here would do so in silence.
-                _log.exception("publishing failed, and is tried again in %g s", seconds)
-            if stopping.wait(max(0.0, seconds - (time.monotonic() - started))):
-                return
+                with locks.publishing(self._installation.database):
+                    self._build(self._renderer, slow_interval=self._slow_interval)
+                    self._collect()
+                outage.answered()
+                if waits:
+                    _log.info("the other publisher is done, and publishing goes on")
+                waits = False
+            except PublisherBusy:
+                if not waits:
+                    _log.info("publishing waits: another publisher is at work on this database")
+                waits, pause = True, min(seconds, _BUSY_PAUSE)
+            except Exception as error:
+                # A publisher that ended here would do so in silence.
+                if not outage.explains(error):
+                    _log.exception("publishing failed, and is tried again in %g s", seconds)
+            if not waits or started - began >= seconds:
+                began = started
+                self.workers.start(Job(self._interval, stopping=halting), on_end)
+            for worker in self.workers:
+                worker.log_if_late(INTERVALS * seconds)
+            stopping.wait(max(0.0, pause - (time.monotonic() - started)))
+        self._stop(halting)
 
+    def finish(self) -> tuple[Snapshot, list[Report]]:
+        """Publish what came last, to the targets that keep up.
 
-@contextmanager
-def _noted(name: str, errors: dict[str, PublishError]) -> Iterator[None]:
-    """Log what goes wrong with one target, and keep it under its name: the others go on."""
-    try:
-        yield
-    except PublishError as error:
-        _log.error("%s", error)
-        errors[name] = error
+        Raises:
+            PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
+            PublishError: At least one of them could not be brought up to date.
+        """
 
+        def rebuild() -> None:
+            with locks.publishing(self._installation.database, PATIENCE):
+                self._build(self._renderer)
 
-def _greatest(served: Mapping[str, Served]) -> int:
-    return max((seen.generation for seen in served.values()), default=0)
+        rebuild()
+        workers = [worker for worker in self.workers if worker.keeps_up]
+        names = ", ".join(worker.name for worker in workers)
+        _log.info("publishing what came last, within %g s, to: %s", LAST_SECONDS, names or "no target keeps up")
+        return self._bring(workers, replace(self._job(), seconds=LAST_SECONDS), rebuild)
 
+    def _stop(self, halting: threading.Event) -> None:
+        """Let publications come to their end for a few seconds, and then end at a safe point those that have not."""
+        if busy := [f"{worker.name} ({worker.at_work})" for worker in self.workers if worker.at_work]:
+            _log.info("stopping waits, at most %g s, for publications to: %s", 2 * STOP_SECONDS, ", ".join(busy))
+        self.workers.wait(STOP_SECONDS)
+        halting.set()
+        for worker in self.workers.wait(STOP_SECONDS):
+            _log.warning("target %s does not answer, and is left as it is; the next start carries on", worker.name)
 
-def target(section: AnyTarget) -> Target:
-    """Return the target of a section of the configuration."""
-    if isinstance(section, DirectorySection):
-        return DirectoryTarget(section.name, section.path, section.precompress)
-    if isinstance(section, RsyncSection):
-        return RsyncTarget(
-            section.name,
-            section.destination,
-            rsh=section.rsh,
-            password_file=section.password_file,
-            timeout=section.timeout,
-            siblings=section.precompress,
-        )
-    # boto3 takes a while to import, which only those who use it should wait for.
-    from statscache.publish.s3 import S3Target
-
-    return S3Target(section)
+    def _after(self, tell: Callable[[Snapshot, list[Report]], None], worker: Worker, outcome: Outcome) -> None:
+        """Tell what came of a worker's publication, which is repeated anyway."""
+        if isinstance(outcome, tuple):
+            tell(outcome[0], [outcome[1]])
+        elif isinstance(outcome, Stopped):
+            _log.info("%s", outcome)
+        elif isinstance(outcome, PublisherBusy):
+            _log.debug("%s", outcome)
+        elif not isinstance(outcome, PublishError) and not outage.explains(outcome):
+            _log.error("publishing to target %s failed, and is tried again", worker.name, exc_info=outcome)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache import layout
 from statscache.config import AnyTarget, Config, DirectoryTarget
 from statscache.exceptions import PublishError
-from statscache.service.publishing import target
+from statscache.service.workers import target
 
 _SECONDS = 5.0
 _PORTS = {"http": 80, "https": 443}

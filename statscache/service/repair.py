@@ -15,6 +15,7 @@ from statscache.exceptions import StatscacheError
 from statscache.ingest import Outcome
 from statscache.service import history
 from statscache.service.installation import Installation
+from statscache.service.outage import outage
 from statscache.timeline import HOUR
 
 PAUSE = 600.0
@@ -55,7 +56,8 @@ class Repair:
                 if outcome.read:
                     _log.info("history: %d messages, of which %d were missing", outcome.read, outcome.accepted)
             except (StatscacheError, SQLAlchemyError) as error:
-                _log.error("history cannot be had, and is asked again in %g s: %s", PAUSE, error)
+                if not outage.explains(error):
+                    _log.error("history cannot be had, and is asked again in %g s: %s", PAUSE, error)
             except Exception:
                 _log.exception("history cannot be had, and is asked again in %g s", PAUSE)
             self._stopping.wait(PAUSE)

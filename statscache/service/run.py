@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
 
-from statscache.config import Config, FedmsgSection
+from statscache.config import AnyTarget, Config, DirectoryTarget, FedmsgSection, RsyncTarget
 from statscache.exceptions import ConfigurationError
 from statscache.publish import Report
 from statscache.service import preflight
@@ -15,10 +15,11 @@ from statscache.service.consume import Consumer
 from statscache.service.heartbeat import Heartbeat, tell_stopping
 from statscache.service.installation import Installation
 from statscache.service.metrics import shown
-from statscache.service.publishing import PATIENCE, Publishing
+from statscache.service.publishing import Publishing
 from statscache.service.repair import Repair
 from statscache.service.spool import spooling
 from statscache.service.subscribe import subscribed
+from statscache.service.workers import Progress, silent
 from statscache.snapshot import Snapshot
 
 _SECONDS_BETWEEN_LOOKS = 0.1
@@ -90,8 +91,14 @@ def _consume_fedmsg(
     _log.info("consumed: %s", consumer.outcome)
 
 
-def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
+def run(config: Config, stopping: threading.Event, tell: Tell, progress: Progress = silent) -> None:
     """Consume and publish until SIGTERM, SIGINT or `stopping`; then flush, and publish what came last.
+
+    Args:
+        config: The configuration.
+        stopping: Set to end it.
+        tell: Is told of each publication.
+        progress: Is told how far rendering and publishing are.
 
     Raises:
         ConfigurationError: No live source is configured, or the configuration cannot be used on this machine.
@@ -102,7 +109,8 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
     preflight.refuse(preflight.database(config), preflight.sources(config), preflight.targets(config.publish))
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
     with closing(Installation(config)) as installation:
-        publishing = Publishing(installation)
+        _log_start(config, installation)
+        publishing = Publishing(installation, tell=progress)
         thread = threading.Thread(
             target=publishing.publish_every,
             args=(config.publish.interval, stopping, tell, partial(heart.beat, "publish")),
@@ -114,7 +122,25 @@ def run(config: Config, stopping: threading.Event, tell: Tell) -> None:
         finally:
             stopping.set()
             thread.join()
-        tell(*publishing.publish(patience=PATIENCE))
+        tell(*publishing.finish())
+
+
+def _log_start(config: Config, installation: Installation) -> None:
+    """Log what runs: database, sources, targets, plugins."""
+    _log.info("database: %s", installation.database.engine.url.render_as_string(hide_password=True))
+    _log.info("sources: %s", ", ".join(live(config)))
+    places = (f"{section.name} ({_place(section)})" for section in config.publish.targets)
+    _log.info("targets, every %d s: %s", config.publish.interval, ", ".join(places) or "none")
+    names = sorted(plugin.name for plugin in installation.registry)
+    _log.info("plugins: %d: %s", len(names), ", ".join(names))
+
+
+def _place(section: AnyTarget) -> str:
+    if isinstance(section, DirectoryTarget):
+        return f"directory {section.path}"
+    if isinstance(section, RsyncTarget):
+        return f"rsync {section.destination}"
+    return f"s3 {section.bucket}"
 
 
 def live(config: Config) -> list[str]:

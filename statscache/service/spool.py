@@ -13,6 +13,7 @@ from statscache.ingest import Outcome
 from statscache.service.backfill import backfill
 from statscache.service.consume import LONGEST_PAUSE, SHORTEST_PAUSE
 from statscache.service.installation import Installation
+from statscache.service.outage import outage
 from statscache.service.progress import Progress
 from statscache.sources.spool import Spool, Taken
 
@@ -71,8 +72,10 @@ class _Spooler:
                     try:
                         self._step()
                         pause = SHORTEST_PAUSE
+                        outage.answered()
                     except (SQLAlchemyError, OSError) as error:
-                        _log.error("the spool waits, and is looked at again in %g s: %s", pause, error)
+                        if not outage.explains(error):
+                            _log.error("the spool waits, and is looked at again in %g s: %s", pause, error)
                         self._stopping.wait(pause)
                         pause = min(2 * pause, LONGEST_PAUSE)
                     self._on_progress()

@@ -41,7 +41,7 @@ def build(
     Args:
         database: Where state and tree are.
         renderer: Renders their documents and pages.
-        generation: The greatest generation that any target holds; a new snapshot's is greater.
+        generation: A generation that the snapshot must exceed, as a target holds it.
         force: Whether to render everything, changed or not, and to publish what looks implausible.
         resume: Whether to end the hold of a rollback.
         slow_interval: Seconds for which slow documents may wait since they were last brought up to date.
@@ -49,8 +49,15 @@ def build(
     _log.debug("publishing: rendering")
     with database.reading() as connection:
         before = record.current(connection)
-        if before is not None and before.is_rollback and not resume:
+    if before is not None and before.is_rollback and not resume:
+        if generation < before.generation:
             return before, []
+        now = int(time.time())
+        again = replace(before, generation=generation + 1, created_at=now, current_until=now, announced=False)
+        with database.writing() as connection:
+            record.save(connection, again)
+        return again, []
+    with database.reading() as connection:
         buffer = _Buffer(database)
         slow = force or before is None or _slow_is_due(before, renderer, slow_interval)
         rendering = renderer.render(connection, _shown(before), buffer.keep, slow=slow, force=force)
@@ -83,7 +90,7 @@ def build(
             "changes": listed(changes),
         }
         # Where a target is ahead, as after the database was restored, even the same tree needs a generation of its own.
-        same = before is not None and before.manifest == root and generation <= before.generation
+        same = before is not None and before.manifest == root and generation < before.generation
         if before is not None and same and not before.is_rollback:
             same_tree = summary | {"changes": before.summary["changes"]}
             if before.summary != same_tree:
@@ -174,6 +181,7 @@ class _Buffer:
 def _files(connection: Connection, rendering: Rendering) -> Iterator[tuple[str, Entry | None]]:
     """Yield path and entry of each file that was rendered, None for one that is gone."""
     yield from rendering.pages.items()
+    yield from ((path, None) for path in rendering.removed)
     for rendered in rendering.plugins:
         yield from rendered.changed.items()
         yield from rendered.keys

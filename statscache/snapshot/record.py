@@ -96,6 +96,12 @@ def is_served(connection: Connection, generation: int, identity: str) -> None:
     _keep_current(connection, (snapshot.c.generation == generation) & (snapshot.c.id == identity), int(time.time()))
 
 
+def is_announced(connection: Connection, generation: int) -> bool:
+    """Return whether the bus was told of a snapshot, or of a newer one."""
+    later = snapshot.c.generation >= generation, snapshot.c.announced
+    return connection.scalar(select(snapshot.c.generation).where(*later).limit(1)) is not None
+
+
 def was_announced(connection: Connection, generation: int) -> None:
     """Take note that the bus was told of a snapshot."""
     connection.execute(update(snapshot).where(snapshot.c.generation == generation).values(announced=True))

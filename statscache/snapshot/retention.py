@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, exists, func, select
 from statscache.config import RetentionSection
 from statscache.snapshot import record
 from statscache.snapshot.record import Snapshot
+from statscache.store import targets
 from statscache.store.bulk import Upsert, among, batches
 from statscache.store.schema import directory_part, dropped, object_, snapshot, tree
 
@@ -34,8 +35,12 @@ class Garbage:
         objects: Names of objects that none of the other snapshots refers to, and whose grace is over.
     """
 
-    generations: tuple[int, ...] = ()
-    objects: tuple[str, ...] = ()
+    generations: frozenset[int] = frozenset()
+    objects: frozenset[str] = frozenset()
+
+    def __and__(self, other: "Garbage") -> "Garbage":
+        """Return what is garbage in both."""
+        return Garbage(self.generations & other.generations, self.objects & other.objects)
 
 
 def retained(connection: Connection, retention: RetentionSection) -> list[Snapshot]:
@@ -44,10 +49,11 @@ def retained(connection: Connection, retention: RetentionSection) -> list[Snapsh
 
 
 def find(connection: Connection, retention: RetentionSection) -> Garbage:
-    """Return what may be deleted now; the current snapshot always stays."""
+    """Return what may be deleted now; the current snapshot always stays, and so do those on their way to a target."""
     rows, now = _ages(connection), time.time()
     grace_began = now - retention.grace_hours * 3600
     stays = _retained(rows, retention, now) | {row.generation for row in rows if row.current_until > grace_began}
+    stays |= targets.sending(connection, since=now - retention.days * 86400)
     kept = [row for row in rows if row.generation in stays]
     # A rollback refers to the objects of the generation that it went back to.
     oldest = min((row.origin for row in kept), default=0)
@@ -66,7 +72,7 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
         )
     )
     objects = set(connection.scalars(unused)) - {row.manifest for row in kept}
-    return Garbage(tuple(row.generation for row in rows if row.generation not in stays), tuple(sorted(objects)))
+    return Garbage(frozenset(row.generation for row in rows) - stays, frozenset(objects))
 
 
 def drop(connection: Connection, by: Snapshot, objects: Collection[str]) -> None:
@@ -107,7 +113,7 @@ def collect(connection: Connection, garbage: Garbage) -> None:
         connection.execute(delete(object_).where(among(connection, object_.c.name, names)))
         connection.execute(delete(dropped).where(among(connection, dropped.c.object, names)))
     if garbage.generations:
-        gone = among(connection, snapshot.c.generation, garbage.generations)
+        gone = among(connection, snapshot.c.generation, list(garbage.generations))
         connection.execute(delete(snapshot).where(gone))
 
 

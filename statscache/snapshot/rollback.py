@@ -18,7 +18,7 @@ def rollback(connection: Connection, identity: str, *, generation: int = 0) -> S
     Args:
         connection: A writing connection.
         identity: The id of the snapshot, or the beginning of it.
-        generation: The greatest generation that any target holds.
+        generation: A generation that the new one must exceed, as a target holds it.
 
     Raises:
         UnknownSnapshot: No retained snapshot, or more than one, has such an id, or it is current already.

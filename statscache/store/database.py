@@ -36,7 +36,9 @@ class Database:
 
     def __init__(self, url: str) -> None:
         try:
-            self.engine = create_engine(make_url(url), pool_pre_ping=not url.startswith("sqlite"))
+            # Each worker of a target has a connection to the server, and one for its lock.
+            pool: dict[str, Any] = {} if url.startswith("sqlite") else {"pool_pre_ping": True, "max_overflow": -1}
+            self.engine = create_engine(make_url(url), **pool)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             message = (
                 f"[database] url: {error}; expected sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME"

@@ -3,11 +3,13 @@
 The *position* of a message is its number, counted from 1; the journal's *head* is the number of its last message. Old
 segments may be removed, and leave a hole; positions stay.
 A message is known by 64 bits of the digest of its id, looked up in its UTC day and both neighbours, because
-history and bus may disagree on the second, and so on the day, of one message.
+history and bus may disagree on the second, and so on the day, of one message. Senders choose ids, and must not be able
+to find two with one digest: so the digest is keyed with a secret of the database.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +22,9 @@ from statscache.store.schema import journal, message_id, segment
 _HEAD = select(journal.c.head, journal.c.through, journal.c.rewrites)
 _insert_ids = Upsert(message_id)
 
+
+Digest = Callable[[bytes], bytes]
+"""Returns 8 bytes of a keyed digest."""
 
 Identity = tuple[int, int, int]
 """How a message is recognized: its UTC day, and 64 bits each of its id's and its record's digest."""
@@ -98,6 +103,23 @@ def head(connection: Connection) -> Head:
 def lock(connection: Connection) -> Head:
     """Return the end of the journal, and keep every other writer from moving it until the transaction ends."""
     return Head(*connection.execute(_HEAD.with_for_update()).one())
+
+
+def identity_key(connection: Connection) -> bytes:
+    """Return the secret with which identities are digested: random for each database, the same in its copies."""
+    return bytes(connection.execute(select(journal.c.identity_key)).scalar_one())
+
+
+def digest_with(key: bytes) -> Digest:
+    """Return the digest that is keyed with a secret: BLAKE2b, whose state after the key is copied for each message."""
+    copied = blake2b(key=key, digest_size=8).copy
+
+    def digest(data: bytes) -> bytes:
+        state = copied()
+        state.update(data)
+        return state.digest()
+
+    return digest
 
 
 def counts(connection: Connection) -> Counts:

@@ -1,19 +1,25 @@
-"""One publisher at a time: a lock that the system takes back when its holder dies."""
+"""One builder of snapshots at a time, and one publisher at a target: locks that end with the process that holds them.
+
+On SQLite they are files beside the database, `statscache.db.publishing` and one for each target. They are removed
+again, unless the process was killed.
+"""
 
 import fcntl
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from zlib import crc32
 
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from statscache.exceptions import PublisherBusy
 from statscache.store.database import Database
 
-_KEY = {"key": 0x7374617473}  # "stats"
+_KEY = 0x73746174  # "stat"
 _PAUSE = 0.2
 """Seconds between two looks whether a lock is free."""
 
@@ -22,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def publishing(database: Database, patience: float = 0.0) -> Iterator[None]:
-    """Hold the right to publish what is in a database.
+    """Hold the right to build snapshots of what is in a database, and to remove what nobody needs.
 
     Args:
         database: The database.
@@ -31,41 +37,72 @@ def publishing(database: Database, patience: float = 0.0) -> Iterator[None]:
     Raises:
         PublisherBusy: Another process holds it, for longer than that.
     """
+    with _held(database, "", patience, "on this database"):
+        yield
+
+
+@contextmanager
+def target(database: Database, name: str, patience: float = 0.0) -> Iterator[None]:
+    """Hold the right to publish from a database to one target.
+
+    Args:
+        database: The database.
+        name: The target.
+        patience: Seconds to wait for whoever holds it.
+
+    Raises:
+        PublisherBusy: Another process holds it, for longer than that.
+    """
+    with _held(database, name, patience, f"on target {name}"):
+        yield
+
+
+@contextmanager
+def _held(database: Database, name: str, patience: float, where: str) -> Iterator[None]:
     if not database.is_sqlite:
+        keys = {"all": _KEY, "one": crc32(name.encode()) - 2**31}
         with database.engine.connect() as connection:
-            _await(lambda: bool(connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), _KEY)), patience)
+            taken = text("SELECT pg_try_advisory_lock(:all, :one)")
+            _await(lambda: bool(connection.scalar(taken, keys)), patience, where)
             try:
                 yield
             finally:
-                connection.scalar(text("SELECT pg_advisory_unlock(:key)"), _KEY)
+                # Where the server went away, it gave the lock back, and its error would hide the first one.
+                with suppress(SQLAlchemyError):
+                    connection.scalar(text("SELECT pg_advisory_unlock(:all, :one)"), keys)
         return
-    name = database.engine.url.database
-    if not name or name == ":memory:":
-        yield
-        return
-    with Path(f"{name}.publishing").open("w") as file:
-        _await(lambda: _is_locked(file), patience)
-        yield
+    path = Path(f"{database.engine.url.database}.publishing{name and '.'}{name}")
+    with ExitStack() as stack:
+        _await(lambda: _takes(path, stack), patience, where)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
 
-def _await(takes: Callable[[], bool], patience: float) -> None:
+def _takes(path: Path, stack: ExitStack) -> bool:
+    """Lock a file, until the end of the stack, unless somebody else has locked it."""
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return False
+    stack.enter_context(file)
+    # Whoever held it removes it at the end, and what was opened before is no lock then.
+    return os.fstat(file.fileno()).st_nlink > 0
+
+
+def _await(takes: Callable[[], bool], patience: float, where: str) -> None:
     deadline = time.monotonic() + patience
     if takes():
         return
     if patience:
-        _log.info("another publisher is at work on this database; it is waited for, at most %g s", patience)
+        _log.info("another publisher is at work %s; it is waited for, at most %g s", where, patience)
     while time.monotonic() < deadline:
         time.sleep(_PAUSE)
         if takes():
             return
-    busy = "another publisher is at work on this database"
-    mend = f"it was waited for {patience:g} s, and nothing was done: try again" if patience else "nothing was done"
-    raise PublisherBusy(f"{busy}; {mend}")
-
-
-def _is_locked(file: IO[str]) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    busy = f"another publisher is at work {where}"
+    reason = f"it was waited for {patience:g} s, and nothing was done: try again" if patience else "nothing was done"
+    raise PublisherBusy(f"{busy}; {reason}")

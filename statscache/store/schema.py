@@ -5,7 +5,7 @@ The state of plugins is in tables of its own, declared on the same `metadata` by
 Times are whole seconds since 1970 UTC. `dirty` names what has to be rendered: a row is written in the transaction that
 changed the state, and goes when a render of all documents that saw this change has been committed. Who was forgotten is
 in `suppressed`, as a digest with the journal's `salt`; `rewrites` rises with each of them, and whenever the journal's
-content changes.
+content changes. `identity_key` is random and secret: with it, the digests in `message_id` are made.
 """
 
 from sqlalchemy import (
@@ -42,6 +42,7 @@ journal = Table(
     Column("removed_until", BigInteger),
     Column("rewrites", BigInteger, nullable=False, server_default="0"),
     Column("salt", LargeBinary),
+    Column("identity_key", LargeBinary, nullable=False),
 )
 
 segment = Table(
@@ -226,6 +227,9 @@ target = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("milliseconds", BigInteger, nullable=False),
     Column("invalidation_due", Boolean, nullable=False),
+    Column("sending", BigInteger),
+    Column("trying_since", BigInteger),
+    Column("due_at", BigInteger),
     Column("error", CodePoints),
 )
 

@@ -1,6 +1,6 @@
-"""What the last publication to each target came to."""
+"""The targets: what the last publication to each sent, and what is under way."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, select, update
@@ -9,10 +9,6 @@ from statscache.store.bulk import Upsert
 from statscache.store.schema import target
 
 _meet = Upsert(target)
-_put = Upsert(
-    target,
-    lambda table, new: {column.name: new[column.name] for column in table.c if column.name != "name"},
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +24,11 @@ class TargetRow:
         bytes: Bytes that it sent.
         milliseconds: How long it took.
         invalidation_due: Whether caches before it must still forget what they hold.
-        error: Why the last attempt failed; None if it did not.
+        sending: The generation that is being brought there, whose objects stay; None if none is.
+        trying_since: Wall clock of the first attempt since the last success, seconds since 1970 UTC; None if the last
+            attempt succeeded.
+        due_at: Wall clock by which an attempt must have succeeded, seconds since 1970 UTC; None before the first.
+        error: Why the last attempt failed; None if it did not, and while the first one is under way.
     """
 
     name: str
@@ -39,7 +39,18 @@ class TargetRow:
     bytes: int = 0
     milliseconds: int = 0
     invalidation_due: bool = False
+    sending: int | None = None
+    trying_since: int | None = None
+    due_at: int | None = None
     error: str | None = None
+
+    def late(self, now: int) -> int:
+        """Return for how many seconds it has been behind at the time `now`; 0 if it is not, or if nobody tries."""
+        return max(0, now - self.due_at) if self.due_at is not None and self.trying_since is not None else 0
+
+    def is_ok(self, now: int) -> bool:
+        """Return whether it was published to, the last attempt succeeded, and it is not behind at the time `now`."""
+        return self.published_at is not None and self.error is None and not self.late(now)
 
 
 def listed(connection: Connection, names: Collection[str]) -> list[TargetRow]:
@@ -49,9 +60,54 @@ def listed(connection: Connection, names: Collection[str]) -> list[TargetRow]:
     return [known.get(name, TargetRow(name)) for name in sorted(names)]
 
 
-def know(connection: Connection, names: Iterable[str]) -> None:
-    """Record that there are targets of these names."""
-    _meet(connection, [tuple(asdict(TargetRow(name)).values()) for name in names])
+def begin(connection: Connection, name: str, now: int, patience: int) -> None:
+    """Record that an attempt to publish to a target begins.
+
+    Args:
+        connection: A writing connection.
+        name: Name of the target.
+        now: Wall clock, seconds since 1970 UTC.
+        patience: Seconds after which the target is behind, where nobody tried in the time before.
+    """
+    _meet(connection, [tuple(asdict(TargetRow(name)).values())])
+    (row,) = listed(connection, [name])
+    if row.trying_since is not None:
+        return
+    # After a pause of the publisher, the target is not to blame that its index expired.
+    due_at = row.due_at
+    if due_at is None or row.published_at is None or now - row.published_at >= patience:
+        due_at = now + patience
+    connection.execute(update(target).where(target.c.name == name).values(trying_since=now, due_at=due_at))
+
+
+def send(connection: Connection, name: str, generation: int) -> TargetRow:
+    """Record that a target is being brought to a generation, and return what is known of the target."""
+    connection.execute(update(target).where(target.c.name == name).values(sending=generation))
+    (row,) = listed(connection, [name])
+    return row
+
+
+def sending(connection: Connection, since: float) -> set[int]:
+    """Return the generations that are being brought to targets, but those that were given up before `since`.
+
+    Args:
+        connection: A reading connection.
+        since: Wall clock, seconds since 1970 UTC. Who was killed before, and did not come back, needs nothing.
+    """
+    wanted = target.c.sending.is_not(None), target.c.trying_since >= since
+    return set(connection.scalars(select(target.c.sending).where(*wanted)))
+
+
+def fail(connection: Connection, name: str, error: str) -> None:
+    """Record why an attempt failed."""
+    connection.execute(update(target).where(target.c.name == name).values(error=error, sending=None))
+
+
+def succeed(connection: Connection, row: TargetRow) -> None:
+    """Store what an attempt came to; whether caches must still forget what they hold stays as it is."""
+    values = asdict(row)
+    del values["name"], values["invalidation_due"]
+    connection.execute(update(target).where(target.c.name == row.name).values(values))
 
 
 def invalidate(connection: Connection) -> None:
@@ -59,6 +115,6 @@ def invalidate(connection: Connection) -> None:
     connection.execute(update(target).values(invalidation_due=True))
 
 
-def save(connection: Connection, row: TargetRow) -> None:
-    """Store what a publication came to."""
-    _put(connection, [tuple(asdict(row).values())])
+def was_invalidated(connection: Connection, name: str) -> None:
+    """Record that caches before a target have forgotten what they held."""
+    connection.execute(update(target).where(target.c.name == name).values(invalidation_due=False))

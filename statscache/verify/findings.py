@@ -48,11 +48,11 @@ class Findings:
     _lock: Lock = field(default_factory=Lock)
 
     def add(self, weight: Weight, path: str, problem: str) -> None:
-        """Take note of a fault."""
+        """Add a fault."""
         self._single.append(Finding(weight, path, problem))
 
     def add_alike(self, weight: Weight, path: str, problem: str) -> None:
-        """Take note of a fault that many files may share, word by word."""
+        """Add a fault that many files may share, word by word."""
         with self._lock:
             self._alike.setdefault((weight, problem), []).append(path)
 

@@ -2,23 +2,25 @@
 
 import gzip
 import io
+import math
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import zstandard
 
 from statscache import canonical, layout
-from statscache.store.published import Entry
+from statscache.verify.files import Files
 from statscache.verify.findings import Weight
+from statscache.verify.places import Unreadable
 from statscache.verify.reader import LARGEST, Reader
 
 _SIBLINGS = (".gz", ".br", ".zst")
 _YOUNG = 86_400
 
 
-def find(reader: Reader, files: Mapping[str, Entry], objects: Iterable[str], snapshots: Iterable[str]) -> None:
-    """Take note of wrong siblings and of orphans, where all files of the place can be listed.
+def find(reader: Reader, files: Files, objects: Iterable[str], snapshots: Iterable[str]) -> None:
+    """Find wrong siblings and orphans, where all files of the place can be listed.
 
     An object without a referrer may belong to a publication that is under way, or was broken off and overtaken by the
     next; then it is young. Or it is in its grace; then its snapshot has expired, and was older than all that are
@@ -34,27 +36,42 @@ def find(reader: Reader, files: Mapping[str, Entry], objects: Iterable[str], sna
     if listed is None:
         return
     roots = {layout.manifest(identity) for identity in snapshots}
-    known = {*files, *map(layout.object_path, objects), *roots}
-    known.update(layout.OUTSIDE)
-    there = dict(listed)
-    oldest = min((there[path] for path in roots if path in there), default=0.0)
-    siblings, strays = [], []
-    for path, changed in there.items():
-        base = next((path.removesuffix(form) for form in _SIBLINGS if path.endswith(form)), path)
-        if path in known:
+    others = {*map(layout.object_path, objects), *roots, *layout.OUTSIDE}
+    oldest = math.inf
+    siblings, unknown = list[str](), list[tuple[str, float]]()
+    for path, changed in listed:
+        if path in roots:
+            oldest = min(oldest, changed)
+        if path in others or path in files:
             continue
-        if base != path and base in there:
-            siblings.append((path, base))
-        elif base in known:
-            reader.findings.add(Weight.BROKEN, path, f"it is a compressed form of {base}, which is missing")
-        elif path.startswith((layout.OBJECTS, layout.SNAPSHOTS)) and (
-            changed < oldest or changed > time.time() - _YOUNG
-        ):
+        base = _base(path)
+        if base is not None and (base in others or base in files or _is_there(reader, base)):
+            siblings.append(path)
+        elif path.startswith((layout.OBJECTS, layout.SNAPSHOTS)):
+            unknown.append((path, changed))
+        else:
+            reader.findings.add(Weight.ORPHAN, path, "nobody refers to it")
+    strays = []
+    for path, changed in unknown:
+        if changed < oldest < math.inf or changed > time.time() - _YOUNG:
             strays.append(path)
         else:
             reader.findings.add(Weight.ORPHAN, path, "nobody refers to it")
     reader.each("objects without referrer", sorted(strays), lambda path: _check_stray(reader, path))
-    reader.each("compressed files", sorted(siblings), lambda pair: _compare(reader, *pair))
+    reader.each("compressed files", sorted(siblings), lambda path: _compare(reader, path))
+
+
+def _is_there(reader: Reader, path: str) -> bool:
+    try:
+        return reader.place.look(path) is not None
+    except Unreadable:
+        # Whoever reads it is told why.
+        return True
+
+
+def _base(path: str) -> str | None:
+    """Return the path of the file of which this would be a compressed form; None if of none."""
+    return next((path.removesuffix(form) for form in _SIBLINGS if path.endswith(form)), None)
 
 
 def _check_stray(reader: Reader, path: str) -> None:
@@ -68,7 +85,12 @@ def _check_stray(reader: Reader, path: str) -> None:
         reader.findings.add(Weight.ORPHAN, path, "nobody refers to it, and its bytes are not those that its name says")
 
 
-def _compare(reader: Reader, path: str, base: str) -> None:
+def _compare(reader: Reader, path: str) -> None:
+    base = _base(path)
+    assert base is not None
+    if not _is_there(reader, base):
+        reader.findings.add(Weight.BROKEN, path, f"it is a compressed form of {base}, which is missing")
+        return
     data, plain = reader.file(path, LARGEST), reader.file(base, LARGEST)
     if data is None or plain is None:
         return

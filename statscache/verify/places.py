@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -16,10 +17,8 @@ from urllib3.exceptions import DecodeError, HTTPError, MaxRetryError
 
 from statscache.exceptions import StatscacheError
 
-CONNECTIONS = 8
-"""Requests that are under way at a time."""
-
 _CHUNK = 65_536
+_REMEMBERED = 4_096
 _CONNECT_SECONDS = 10.0
 _READ_SECONDS = 30.0
 _FILE_SECONDS = 120.0
@@ -58,10 +57,12 @@ class Place(ABC):
     Attributes:
         name: As the caller named it.
         is_served: Whether it is a web server, whose headers matter.
+        connections: Requests that may be under way at a time.
     """
 
     name: str
     is_served: bool
+    connections: int
 
     @abstractmethod
     def read(self, path: str, limit: int, *, headers: Mapping[str, str] | None = None) -> Answer | None:
@@ -104,12 +105,14 @@ class Directory(Place):
     """
 
     is_served = False
+    connections = 1
 
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
             raise Unreachable(f"there is no directory {path}: expected the URL or the directory of a published tree")
         self.name = str(path)
         self._root = path.resolve()
+        self._real = lru_cache(_REMEMBERED)(Path.resolve)
 
     @override
     def read(self, path: str, limit: int, *, headers: Mapping[str, str] | None = None) -> Answer | None:
@@ -163,7 +166,10 @@ class Directory(Place):
     def _inside(self, path: str) -> Path:
         place = self._root / path
         try:
-            real = place.resolve()
+            # What is asked for lies in few directories.
+            real = self._real(place.parent) / place.name
+            if place.name in ("", "..") or real.is_symlink():
+                real = real.resolve()
         except (OSError, RuntimeError, ValueError) as error:
             raise Unreadable(f"its path leads nowhere: {error}") from error
         if not real.is_relative_to(self._root):
@@ -182,6 +188,7 @@ class Website(Place):
     """
 
     is_served = True
+    connections = 8
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -190,7 +197,7 @@ class Website(Place):
         self.name = url
         self._url = url.rstrip("/") + "/"
         self._pool = urllib3.PoolManager(
-            maxsize=CONNECTIONS,
+            maxsize=self.connections,
             block=True,
             timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
             retries=urllib3.Retry(

@@ -1,4 +1,4 @@
-"""Reading a published tree, each file at most as large as was announced, with whatever is wrong taken note of."""
+"""Reading a published tree, each file at most as large as was announced, and finding what is wrong."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +9,7 @@ from statscache import canonical, layout
 from statscache.publish.headers import is_text
 from statscache.verify import headers
 from statscache.verify.findings import Findings, Weight
-from statscache.verify.places import CONNECTIONS, Answer, NoAnswer, Place, Unreachable, Unreadable
+from statscache.verify.places import Answer, NoAnswer, Place, Unreachable, Unreadable
 
 LARGEST = 16 * 1024 * 1024
 """Bytes beyond which no file of a tree is read: none grows with history."""
@@ -44,22 +44,24 @@ class Reader:
         self.always_compressed = False
 
     def each(self, what: str, items: Sequence[_Item], check: Callable[[_Item], None]) -> None:
-        """Call `check` for all items, several at a time.
+        """Call `check` for all items, as many at a time as the place answers at once.
 
         Raises:
-            Unreachable: The place does not answer any longer.
+            Unreachable: The place no longer answers.
         """
-        with ThreadPoolExecutor(CONNECTIONS) as executor:
+        with ThreadPoolExecutor(self.place.connections) as executor:
+            # Threads would only wait for each other where nothing else is waited for.
+            check_all = executor.map if self.place.connections > 1 else map
             for at in range(0, len(items), _AT_ONCE):
                 self._tell(what, at, len(items))
-                for _ in executor.map(check, items[at : at + _AT_ONCE]):
+                for _ in check_all(check, items[at : at + _AT_ONCE]):
                     pass
 
     def file(self, path: str, limit: int = LARGEST) -> bytes | None:
         """Return a file of at most `limit` bytes; None, and a finding, if it cannot be had.
 
         Raises:
-            Unreachable: The place does not answer any longer.
+            Unreachable: The place no longer answers.
         """
         answer = self._answer(path, lambda: self.place.read(path, limit))
         if answer is None:
@@ -80,7 +82,7 @@ class Reader:
             referrer: Where it is referred to.
 
         Raises:
-            Unreachable: The place does not answer any longer.
+            Unreachable: The place no longer answers.
         """
         if not layout.OBJECT_NAME.fullmatch(name):
             self.findings.add(Weight.BROKEN, referrer, f"it refers to {name!r:.100}, which is no name of an object")
@@ -103,7 +105,7 @@ class Reader:
         """Return the bytes of a readable path; None, and a finding, if they are not those of its object.
 
         Raises:
-            Unreachable: The place does not answer any longer.
+            Unreachable: The place no longer answers.
         """
         data = self.file(path, max(min(size, LARGEST), 4096))
         if data is not None and canonical.digest(data) != name.partition(".")[0]:
@@ -112,10 +114,10 @@ class Reader:
         return data
 
     def has_object(self, name: str, size: int, referrer: str) -> None:
-        """Take note if an object is not there, or has another size.
+        """Add a finding if an object is not there, or has another size.
 
         Raises:
-            Unreachable: The place does not answer any longer.
+            Unreachable: The place no longer answers.
         """
         if not layout.OBJECT_NAME.fullmatch(name):
             self.findings.add(Weight.BROKEN, referrer, f"it refers to {name!r:.100}, which is no name of an object")
@@ -133,7 +135,7 @@ class Reader:
             answer = ask()
         except NoAnswer as error:
             if next(self._silences) > _PATIENCE:
-                raise Unreachable(f"{self.place.name} does not answer any longer: {path}: {error}") from error
+                raise Unreachable(f"{self.place.name} no longer answers: {path}: {error}") from error
             self.findings.add(Weight.BROKEN, path, str(error))
             return None
         except Unreadable as error:

@@ -57,7 +57,7 @@ class Tree:
 
 
 class TreeWalker:
-    """Walks one snapshot from its root manifest, and takes note of what is wrong with its manifests.
+    """Walks one snapshot from its root manifest, and finds what is wrong with its manifests.
 
     Args:
         reader: Reads the place.
@@ -77,7 +77,7 @@ class TreeWalker:
         """Return the tree of a snapshot, as far as it can be read.
 
         Raises:
-            Unreachable: The place does not answer any longer.
+            Unreachable: The place no longer answers.
         """
         path = layout.manifest(identity)
         data = self._reader.file(path, LARGEST_MANIFEST)
@@ -98,7 +98,7 @@ class TreeWalker:
         while self._next:
             level, self._next = self._next, []
             self._reader.each("manifests", level, self._open)
-            if len(self._tree.files) + len(self._next) > MOST_PATHS:
+            if self._tree.files.added + len(self._next) > MOST_PATHS:
                 self._findings.add(Weight.BROKEN, path, f"its tree has over {MOST_PATHS:,} paths, and is not walked on")
                 self._tree.is_whole = False
                 break
@@ -172,7 +172,7 @@ class TreeWalker:
             self._findings.add(Weight.WRONG, path, f"its entry has the type {entry.type}, of files elsewhere")
         elif entry.type == "file" and entry.object.partition(".")[2] != name.rpartition(".")[2]:
             self._findings.add(Weight.WRONG, path, f"its object {entry.object:.80} has another extension")
-        self._tree.files[path] = entry
+        self._tree.files.add(path, entry)
 
     def _parsed(self, where: str, data: bytes) -> dict[str, Entry] | None:
         if problem := schemas.problem("manifest", data):
@@ -213,7 +213,7 @@ def objects_of(reader: Reader, identity: str, seen: dict[str, int]) -> None:
         seen: Objects that are known already, with their sizes.
 
     Raises:
-        Unreachable: The place does not answer any longer.
+        Unreachable: The place no longer answers.
     """
     path = layout.manifest(identity)
     data = reader.file(path, LARGEST_MANIFEST)

@@ -7,7 +7,9 @@ import { after, beforeEach, test } from "node:test";
 
 const SITE = process.env.STATSCACHE_URL;
 const MODULE = new URL("../../site/statscache.js", import.meta.url);
-const { Client, Damaged, NotPublished, StatscacheError, Unreachable, Unverifiable, isLate, keyPath } = await import(MODULE);
+const { BadSignature, Client, Damaged, NotPublished, Outdated, StatscacheError, Unreachable, Unverifiable, isLate, isOld, keyPath } =
+  await import(MODULE);
+const keys = [process.env.STATSCACHE_PUBLIC_KEY];
 const DAY = 86400;
 const NOON = 1439035200;
 
@@ -194,6 +196,59 @@ test("an index that has expired is late", async () => {
   const index = await new Client(SITE).discover();
   assert.equal(isLate(index, index.expires_at), false);
   assert.equal(isLate(index, index.expires_at + 1), true);
+  assert.equal(isOld(index, index.through + 3600), false);
+  assert.equal(isOld(index, index.through + 3 * index.interval + 3601), true);
+  assert.equal(isOld({ ...index, through: null }), false);
+});
+
+test("with keys, documents are those that follow from the signed index", async () => {
+  const client = new Client(SITE, { keys });
+  assert.deepEqual(await client.discover(), await published("v1/index.json"));
+  assert.deepEqual(await client.latest("edits"), await published("v1/plugins/edits/latest.json"));
+  assert.deepEqual(await client.key("builds", "owner-7", "f42"), await published("v1/plugins/builds/by/owner-7.f42.json"));
+  assert.equal((await client.series("edits", "1d", 1438992000, 1439164800)).rows.length, 3);
+  corrupt = (path, data) => (path.startsWith("v1/objects/") ? data.replace("[", "[ ") : data);
+  await assert.rejects(new Client(SITE, { keys }).latest("edits"), Damaged);
+  await assert.rejects(new Client(SITE, { keys }).series("edits", "1d", 1438992000, 1439164800), Damaged);
+});
+
+test("with keys, an index that was altered, or is not signed, is refused", async () => {
+  const altered = (change) => {
+    corrupt = (path, data) => {
+      const index = JSON.parse(data);
+      change(index);
+      return JSON.stringify(index);
+    };
+    return assert.rejects(new Client(SITE, { keys }).latest("edits"), BadSignature);
+  };
+  await altered((index) => (index.through += 1));
+  await altered((index) => (index.plugins[0].documents[0].size += 1));
+  await altered((index) => (index.signatures = []));
+  await altered((index) => (index.signatures = null));
+  await altered((index) => (index.signatures[0].signature = "?"));
+  await altered((index) => (index.signatures[0].key = "0".repeat(16)));
+  assert.throws(() => new Client(SITE, { keys: ["no key"] }), TypeError);
+  const { importKey } = webcrypto.subtle;
+  webcrypto.subtle.importKey = async () => {
+    throw new DOMException("Unrecognized algorithm name", "NotSupportedError");
+  };
+  corrupt = (path, data) => data;
+  try {
+    await assert.rejects(new Client(SITE, { keys }).discover(), Unverifiable);
+  } finally {
+    webcrypto.subtle.importKey = importKey;
+  }
+});
+
+test("with keys, an index that has expired is refused unless it is accepted", async () => {
+  const { now } = Date;
+  Date.now = () => now() + 4 * DAY * 1000;
+  try {
+    await assert.rejects(new Client(SITE, { keys }).pin(), Outdated);
+    assert.ok((await new Client(SITE, { keys, acceptExpired: true }).pin()).isLate);
+  } finally {
+    Date.now = now;
+  }
 });
 
 test("the types name what the module exports", async () => {

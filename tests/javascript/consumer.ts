@@ -1,7 +1,7 @@
 // A program that uses the types; `tsc` must accept it, and refuse each line below a @ts-expect-error.
 import { Client, isLate, keyPath, NotPublished, type Index, type Key, type KeyYear, type Series } from "../../site/statscache.js";
 
-const client = new Client("https://stats.example.org/", { timeout: 5 });
+const client = new Client("https://stats.example.org/", { timeout: 5, keys: ["-----BEGIN PUBLIC KEY-----…"], acceptExpired: true });
 const index: Index = await client.discover();
 const names: string[] = index.plugins.filter((plugin) => plugin.unbounded).map((plugin) => plugin.name);
 const series: Series = await client.series("edits", "1d", new Date(0), index.through ?? 0);

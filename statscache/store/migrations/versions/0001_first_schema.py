@@ -1,5 +1,7 @@
 """The first schema."""
 
+import secrets
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -101,6 +103,7 @@ def upgrade() -> None:
         sa.Column("removed_until", sa.BigInteger(), nullable=True),
         sa.Column("rewrites", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("salt", sa.LargeBinary(), nullable=True),
+        sa.Column("identity_key", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -291,6 +294,9 @@ def upgrade() -> None:
         sa.Column("bytes", sa.BigInteger(), nullable=False),
         sa.Column("milliseconds", sa.BigInteger(), nullable=False),
         sa.Column("invalidation_due", sa.Boolean(), nullable=False),
+        sa.Column("sending", sa.BigInteger(), nullable=True),
+        sa.Column("trying_since", sa.BigInteger(), nullable=True),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
         sa.Column("error", CODE_POINTS, nullable=True),
         sa.PrimaryKeyConstraint("name"),
     )
@@ -306,4 +312,7 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_tree_object"), "tree", ["object"], unique=False)
-    op.execute("INSERT INTO journal (id, head, known, conflicts, foreign_messages) VALUES (1, 0, 0, 0, 0)")
+    row = (
+        "INSERT INTO journal (id, head, known, conflicts, foreign_messages, identity_key) VALUES (1, 0, 0, 0, 0, :key)"
+    )
+    op.get_bind().execute(sa.text(row), {"key": secrets.token_bytes(32)})

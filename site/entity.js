@@ -1,0 +1,251 @@
+// The page of one person, package, release or topic (?NAME), made of the documents that are published of it.
+
+import { Client, keyPath, NotPublished } from "./statscache.js";
+import { ENTITIES, entityOf, Names, pageOf } from "./names.js";
+import * as d from "./drawing.js";
+
+const MAIN = { person: "contributors", package: "builds-by-package", topic: "volume-by-topic", release: "builds" };
+const MOST_ROWS = 15;
+const LISTED = 50;
+const MOST_PARTS = 8;
+const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
+const ORDER = ["state", "status", "timestamp", "start", "stop", "duration"];
+const WINDOWS = ["last_24h", "last_7d", "last_30d", "total"];
+
+const client = new Client(new URL("..", import.meta.url).href);
+const names = new Names(client);
+const place = document.querySelector("[data-entity]");
+const { entity } = place.dataset;
+const { one, many } = ENTITIES[entity];
+const site = document.title.split(" · ").at(-1);
+
+const section = (title, ...content) => d.element("section", {}, d.element("h2", {}, title), ...content);
+const link = (path, ...text) => d.element("a", { href: client.base + path }, ...text);
+
+function head(kicker, title, ...lede) {
+  const words = lede.length ? d.element("p", { class: "lede" }, ...lede) : null;
+  return d.element("section", { class: "intro" }, d.element("div", {}, kicker ? d.element("p", { class: "kicker" }, kicker) : null, d.element("h1", {}, d.foreign(title, 120)), words));
+}
+
+const capitalized = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+
+/** What a plugin counts, where it is said of one: not "by person". */
+const titleOf = ({ name, unit, title }) => (name === MAIN[entity] ? capitalized(unit) : title.replace(/ by \w+$/, ""));
+
+/** The plugins that counted a name, the one that says most first, each with its documents. */
+async function read(index, found) {
+  const about = index.plugins.filter(({ name }) => found.plugins.includes(name));
+  about.sort((a, b) => (b.name === MAIN[entity]) - (a.name === MAIN[entity]));
+  const optional = (promise) => promise.catch((error) => (error instanceof NotPublished ? null : Promise.reject(error)));
+  return Promise.all(
+    about.map(async (plugin) => {
+      const [latest, key] = await Promise.all([optional(client.latest(plugin.name)), plugin.unbounded ? client.key(plugin.name, found.name) : null]);
+      const field = Object.keys(plugin.entities)[0];
+      const rows = latest?.rows ?? [];
+      return { plugin, latest, key, field, rows, own: rows.filter((row) => row[field] === found.name) };
+    }),
+  );
+}
+
+const inHeadline = ({ headline }) => (row) => Object.entries(headline ?? {}).every(([name, value]) => row[name] === value);
+
+/** The numbers of one plugin: value, caption, and what else is to be said. */
+function tile({ plugin, latest, key, rows, own }, found) {
+  const partial = latest?.partial ?? {};
+  const sum = (name) => own.filter(inHeadline(plugin)).reduce((total, row) => total + row[name], 0);
+  const counts = own.some((row) => Number.isFinite(row.total));
+  if (!key && !counts) return null;
+  const total = key ? key.total : sum("total");
+  const rank = rows.findIndex((row) => row === own[0]);
+  const month = counts ? (Object.hasOwn(partial, "last_30d") ? null : sum("last_30d")) : undefined;
+  const notes = [
+    month === undefined ? null : month === null ? "last 30 days not wholly known" : `${d.number(month)} in the last 30 full days`,
+    plugin.unbounded && counts ? `no. ${d.number(rank + 1)} of ${d.number(found.count)} ${many}` : null,
+  ].filter(Boolean);
+  const title = [titleOf(plugin), ...Object.values(plugin.headline ?? {})].join(", ");
+  return d.element("div", {}, d.element("dt", {}, link(`plugins/${plugin.name}/index.html`, d.foreign(title))), d.element("dd", {}, d.element("strong", {}, d.number(total)), ...notes.map((note) => d.element("span", {}, note))));
+}
+
+const widget = (name, attributes) => d.element(`statscache-${name}`, attributes);
+
+/** The parts of a key as bars: what a person did by category, the builds of a package by release. */
+function parts({ plugin, key }) {
+  const all = (key?.parts ?? []).filter((part) => part.total > 0).sort((a, b) => b.total - a.total);
+  if (!all.length) return null;
+  const field = Object.keys(all[0]).find((name) => !["total", "weeks"].includes(name));
+  const rest = all.slice(MOST_PARTS);
+  const shown = all.slice(0, MOST_PARTS).map((part) => [d.label([part[field]]), part.total]);
+  if (rest.length) shown.push([`${d.number(rest.length)} others`, rest.reduce((sum, part) => sum + part.total, 0)]);
+  const longest = Math.max(...shown.map(([, value]) => value));
+  const bars = shown.map(([label, value]) => {
+    const bar = d.svg("svg", { class: "bar", viewBox: "0 0 1000 6", preserveAspectRatio: "none", "aria-hidden": "true" }, d.svg("rect", { width: Math.max(4, (value / longest) * 1000), height: 6 }));
+    return d.element("li", {}, d.element("span", { class: "key" }, d.foreign(label, 60)), d.element("span", { class: "amount" }, d.number(value)), bar);
+  });
+  return d.element("div", { class: "panel" }, d.element("h3", {}, `${titleOf(plugin)} by ${field}`), d.element("ol", { class: "bars" }, ...bars));
+}
+
+/** Seconds as people say them. */
+function span(seconds) {
+  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
+  return hours ? `${d.number(hours)} h ${minutes} min` : minutes ? `${minutes} min` : `${seconds} s`;
+}
+
+function cell(index, field, value) {
+  if (value === null || value === undefined) return d.element("td", { class: "unknown" }, "—");
+  if (d.isTime(field) && d.isMoment(value)) return d.element("td", { class: "time" }, d.clock(value));
+  if (field === "duration") return d.element("td", { class: "number" }, span(value));
+  if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
+  if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
+  const named = entityOf(index, field);
+  if (/^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value)) return d.element("td", { class: "text short" }, d.element("a", { href: value, rel: "noopener noreferrer nofollow" }, "open ↗"));
+  return d.element("td", { class: value.length > 40 ? "text" : "text short" }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
+}
+
+/** Rows as a table: key, state, time, the rest; newest first. */
+function table(index, { name: plugin, title, dimensions }, rows) {
+  const time = (row) => row.timestamp ?? row.stop ?? row.start ?? 0;
+  const shown = [...rows].sort((a, b) => time(b) - time(a)).slice(0, MOST_ROWS);
+  const present = [...new Set(shown.flatMap((row) => Object.keys(row)))].filter((name) => shown.some((row) => row[name] !== null));
+  const first = [...dimensions, ...ORDER].filter((name, at, all) => present.includes(name) && all.indexOf(name) === at);
+  const last = WINDOWS.filter((name) => present.includes(name));
+  const columns = [...first, ...present.filter((name) => ![...first, ...last].includes(name)).sort(), ...last];
+  const numeric = (name) => name === "duration" || (!d.isTime(name) && shown.some((row) => typeof row[name] === "number"));
+  const heading = (name) => (Object.hasOwn(HEADS, name) ? HEADS[name] : d.foreign(name.replaceAll("_", " "), 40));
+  const line = d.element("tr", {}, ...columns.map((name) => d.element("th", { scope: "col", class: numeric(name) ? "number" : null }, heading(name))));
+  const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => cell(index, name, row[name]))));
+  const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, d.element("table", {}, d.element("thead", {}, line), d.element("tbody", {}, ...body)));
+  const rest = rows.length - shown.length;
+  const all = d.element("p", { class: "note" }, `The newest ${d.number(shown.length)} of ${d.number(rows.length)}. `, link(`plugins/${plugin}/index.html`, "All of them"));
+  return section(title, scroll, rest > 0 ? all : null);
+}
+
+/** What a page says that is not counted by name: the newest lines that name it, its composes. */
+async function lines(index, found) {
+  const wanted = { person: ["agent", "user"], topic: ["topic"], release: ["release"], package: ["package"] }[entity];
+  const logs = index.plugins.filter(({ kind, name, documents }) => ["Log", "Span"].includes(kind) && !found.plugins.includes(name) && documents.some(({ path }) => path.endsWith("/latest.json")));
+  const read = await Promise.all(
+    logs.map(async (plugin) => {
+      const { rows } = await client.latest(plugin.name);
+      return [plugin, rows.filter((row) => wanted.some((field) => row[field] === found.name)).map((row) => Object.fromEntries(Object.entries(row).filter(([field]) => row[field] !== found.name)))];
+    }),
+  );
+  return read.filter(([, rows]) => rows.length).map(([plugin, rows]) => table(index, plugin, rows));
+}
+
+function copyable(title, text) {
+  const button = d.element("button", { type: "button", class: "copy", "aria-label": `Copy ${title}` }, "Copy");
+  button.addEventListener("click", async () => {
+    button.textContent = await navigator.clipboard.writeText(text).then(() => "Copied", () => "Not allowed");
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+  return d.element("figure", {}, d.element("figcaption", {}, title), d.element("pre", { tabindex: 0 }, d.element("code", {}, text)), button);
+}
+
+/** Embed, JSON and share. */
+function sharing(all, found) {
+  const key = JSON.stringify([found.name]).replaceAll("&", "&amp;").replaceAll("'", "&#39;").replaceAll("<", "&lt;");
+  const [main] = all.filter((each) => each.key);
+  const embed = main
+    ? `<script type="module" src="${client.base}assets/widgets.js"></script>\n<statscache-calendar plugin="${main.plugin.name}" key='${key}'></statscache-calendar>`
+    : null;
+  const documents = all.flatMap(({ plugin, path }) => [path ?? `v1/plugins/${plugin.name}/latest.json`]);
+  const list = d.element("ul", { class: "documents" }, ...documents.map((path) => d.element("li", {}, link(path, d.element("code", {}, path)))));
+  return section(
+    "Use it elsewhere",
+    d.element("div", { class: "examples" }, copyable("A link to this page", pageOf(client, entity, found.name)), embed ? copyable("The calendar on your page", embed) : null),
+    d.element("details", { id: "json" }, d.element("summary", {}, `JSON: ${d.number(documents.length)} documents`), list),
+  );
+}
+
+async function show(index, found) {
+  const all = await read(index, found);
+  for (const each of all) if (each.key) each.path = `v1/plugins/${each.plugin.name}/by/${await keyPath([found.name])}.json`;
+  const main = all.find((each) => each.key);
+  const times = all.flatMap(({ key }) => (key ? [key] : []));
+  const since = all.map(({ plugin }) => plugin.since).filter((time) => time !== null);
+  const lede = times.length
+    ? [`First seen `, d.clock(Math.min(...times.map(({ first }) => first)), d.day), `, last `, d.clock(Math.max(...times.map(({ last }) => last))), `.`]
+    : [];
+  if (since.length) lede.push(" Data since ", d.clock(Math.min(...since), d.day));
+  if (index.slow_through !== null) lede.push(", through ", d.clock(index.slow_through), ".");
+  const tiles = all.map((each) => tile(each, found)).filter(Boolean);
+  const key = JSON.stringify([found.name]);
+  const drawn = main
+    ? [
+        d.element("div", { class: "panel" }, widget("calendar", { plugin: main.plugin.name, key, label: titleOf(main.plugin) })),
+        d.element("div", { class: "panel" }, widget("activity", { plugin: main.plugin.name, key, label: `${titleOf(main.plugin)} by week` })),
+      ]
+    : [];
+  const panels = all.map(parts).filter(Boolean);
+  const bounded = all.filter(({ key, own, plugin }) => !key && own.length && plugin.dimensions.length > 1).map(({ plugin, own, field }) => table(index, plugin, own.map(({ [field]: _, ...row }) => row)));
+  place.replaceChildren(
+    head(one, found.name, ...lede),
+    tiles.length ? d.element("dl", { class: "tiles" }, ...tiles) : "",
+    ...(drawn.length ? [section("Over time", ...drawn)] : []),
+    ...(panels.length ? [d.element("section", { class: "panels" }, ...panels)] : []),
+    ...(await lines(index, found)),
+    ...bounded,
+    sharing(all, found),
+  );
+  document.title = `${d.clean(found.name, 80)} · ${one} · ${site}`;
+}
+
+async function unknown(index, name) {
+  const near = await names.like(entity, name);
+  const list = d.element("ul", { class: "near" }, ...near.map((each) => d.element("li", {}, d.element("a", { href: pageOf(client, entity, each) }, d.foreign(each, 90)))));
+  place.replaceChildren(
+    head(one, name, `Nothing is known of ${entity === "person" ? "anybody" : `a ${entity}`} of this name. `, near.length ? "Did you mean one of these?" : "Search finds those that there are."),
+    near.length ? list : "",
+  );
+  document.title = `${d.clean(name, 80)}: not known · ${site}`;
+}
+
+/** Without a name: those that count most. */
+async function list(index) {
+  const { plugins, count } = (await client.entities(entity)) ?? { plugins: [], count: 0 };
+  const name = plugins.includes(MAIN[entity]) ? MAIN[entity] : plugins.find((each) => index.plugins.find((plugin) => plugin.name === each)?.unbounded) ?? plugins[0];
+  const plugin = index.plugins.find((each) => each.name === name);
+  const has = plugin?.documents.some(({ path }) => path.endsWith("/latest.json"));
+  const field = plugin && Object.keys(plugin.entities)[0];
+  const sums = new Map();
+  for (const row of has ? (await client.latest(name)).rows.filter(inHeadline(plugin)) : []) {
+    if (row[field] && row[field] !== "(other)") sums.set(row[field], (sums.get(row[field]) ?? 0) + (row.total ?? 1));
+  }
+  const top = [...sums].sort((a, b) => b[1] - a[1]).slice(0, LISTED);
+  const longest = Math.max(1, ...top.map(([, value]) => value));
+  const rows = top.map(([each, value]) => {
+    const bar = d.svg("svg", { class: "bar", viewBox: "0 0 1000 6", preserveAspectRatio: "none", "aria-hidden": "true" }, d.svg("rect", { width: Math.max(0, (value / longest) * 1000), height: 6 }));
+    return d.element("li", {}, d.element("span", { class: "key" }, d.element("a", { href: pageOf(client, entity, each) }, d.foreign(each, 90))), d.element("span", { class: "amount" }, d.number(value)), bar);
+  });
+  const many = document.querySelector("h1").textContent;
+  place.replaceChildren(
+    head("", many, count ? `${d.number(count)} are known. Press / and type a name to find any of them.` : "None is known yet."),
+    rows.length ? section(`Top ${d.number(rows.length)} by ${[plugin.unit, ...Object.values(plugin.headline ?? {})].join(" ")}`, d.element("div", { class: "panel" }, d.element("ol", { class: "bars ranked columns" }, ...rows))) : "",
+  );
+}
+
+/** The name in the address; one that is not well encoded is taken as it is. */
+function asked() {
+  const text = location.search.slice(1);
+  try {
+    return decodeURIComponent(text.replaceAll("+", " ")).trim();
+  } catch {
+    return text.trim();
+  }
+}
+
+try {
+  place.setAttribute("aria-busy", "true");
+  const name = asked();
+  const index = await client.discover();
+  const found = name ? await names.find(entity, name) : null;
+  if (found && found.name !== name) history.replaceState(null, "", `?${encodeURIComponent(found.name)}`);
+  await (found ? show(index, found) : name ? unknown(index, name) : list(index));
+} catch (error) {
+  console.info(error);
+  const again = d.element("button", { type: "button", class: "again" }, "Try again");
+  again.addEventListener("click", () => location.reload());
+  place.replaceChildren(head(one, asked() || document.querySelector("h1").textContent, "The site cannot be reached, so there are no numbers to show now."), again);
+} finally {
+  place.removeAttribute("aria-busy");
+}

@@ -1,0 +1,79 @@
+"""Progress: a bar on a terminal; elsewhere a line in the log now and then, for work that takes long anyway."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import ParamSpec
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+SECONDS_BETWEEN_LINES = 5.0
+
+Said = ParamSpec("Said")
+
+_log = logging.getLogger("statscache")
+
+
+class Bar:
+    """Shows how far the work is.
+
+    Args:
+        progress: What draws the bar, or nothing where there is no terminal.
+        lines: Whether the log has a line now and then where there is no terminal.
+    """
+
+    def __init__(self, progress: Progress, *, lines: bool) -> None:
+        self._progress = progress
+        self._lines = lines
+        self._task = progress.add_task("", total=None, note="")
+        self._spoken = time.monotonic()
+
+    def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
+        """Show that so much of so much is done.
+
+        Args:
+            what: What is being done, in a few words.
+            done: How much of it is done.
+            total: How much there is to do; 0 if nobody knows.
+            note: What else there is to say.
+        """
+        if not self._progress.disable:
+            self._progress.update(self._task, description=what, completed=done, total=total or None, note=note)
+        elif self._lines and time.monotonic() - self._spoken >= SECONDS_BETWEEN_LINES:
+            self._spoken = time.monotonic()
+            _log.info("%s: %.0f %%%s", what, 100 * done / max(total, 1), f", {note}" if note else "")
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether there is a terminal to draw on."""
+        return not self._progress.disable
+
+    def until(self, tell: Callable[Said, None]) -> Callable[Said, None]:
+        """Return a function that takes the bar away before it does what `tell` does: logs take over."""
+
+        def told(*said: Said.args, **more: Said.kwargs) -> None:
+            if self.is_drawn:
+                self._progress.stop()
+                self._progress.disable = True
+            tell(*said, **more)
+
+        return told
+
+
+@contextmanager
+def bar(console: Console, *, lines: bool = False) -> Iterator[Bar]:
+    """Give what shows progress on a terminal, and nothing elsewhere, or lines if these are asked for."""
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(compact=True),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+    with progress:
+        yield Bar(progress, lines=lines)

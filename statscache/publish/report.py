@@ -1,0 +1,50 @@
+"""What a publication to one target came to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Report:
+    """What one publication to one target came to.
+
+    Attributes:
+        target: Name of the target.
+        generation: Generation that it serves now.
+        snapshot: Id of the snapshot that it serves now.
+        objects: Objects and manifests that were sent; they are among the files.
+        files: Files that were written.
+        bytes: Bytes that were sent.
+        deleted: Files that were deleted.
+        requests: Operations that were asked of the place.
+        seconds: How long it took.
+    """
+
+    target: str
+    generation: int
+    snapshot: str
+    objects: int = 0
+    files: int = 0
+    bytes: int = 0
+    deleted: int = 0
+    requests: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Brought:
+    """A target that serves the snapshot, and is still to be tidied up.
+
+    Attributes:
+        report: What it came to so far.
+        removed: Readable paths that the snapshot has no longer.
+        sweeps: Whether files may lie there that nobody knows of.
+        mixed: Whether the note `layout.PENDING` lies there, and goes at the end.
+        strays: Names of objects that lie there and that the database does not know, once it was swept.
+    """
+
+    report: Report
+    removed: Sequence[str] = ()
+    sweeps: bool = False
+    mixed: bool = False
+    strays: set[str] = field(default_factory=set)

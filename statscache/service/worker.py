@@ -1,0 +1,263 @@
+"""Bringing one target to the newest snapshot, at its own pace: no target waits for another.
+
+A target that missed generations gets the newest one directly. Nothing in the database is locked while files are sent:
+each object is read by itself, and the row of the target says which generation is on its way, so that its objects stay.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from statscache.config import AnyTarget
+from statscache.exceptions import PublisherBusy, PublishError, Stopped, TargetAhead
+from statscache.publish import Publisher, Report, signing
+from statscache.publish.halt import Halt
+from statscache.publish.plan import Publication, Served
+from statscache.publish.report import Brought
+from statscache.publish.target import Target
+from statscache.service.health import health
+from statscache.service.installation import Installation
+from statscache.snapshot import Snapshot, record, retention
+from statscache.snapshot.retention import Garbage
+from statscache.store import locks, places, published, targets
+from statscache.store.targets import TargetRow
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+INTERVALS = 3
+"""Intervals after which an index expires, and its target is behind."""
+
+_announcing = threading.Lock()
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """How to publish, the same for all targets.
+
+    Attributes:
+        interval: Seconds until the next publication is due.
+        force: Whether to take nothing for granted that a target says it holds.
+        announces: Whether to tell the bus of the snapshot.
+        patience: Seconds to wait for another publisher at a target.
+        seconds: How long it may take at most, if that is less than the target's own limit.
+        stopping: Set to end it at a safe point.
+    """
+
+    interval: int
+    force: bool = False
+    announces: bool = True
+    patience: float = 0.0
+    seconds: float = threading.TIMEOUT_MAX
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+
+class Worker:
+    """Publishes to one target.
+
+    Args:
+        installation: The installation.
+        target: The target.
+        section: What the configuration says of it.
+        keys: Keys that sign the index.
+
+    Attributes:
+        name: Name of the target.
+        ahead: The greatest generation that was found there, where the snapshot must exceed it; 0 if it need not.
+        tidied: What was garbage at the last publication, and the target has no longer.
+    """
+
+    def __init__(
+        self, installation: Installation, target: Target, section: AnyTarget, keys: Sequence["Ed25519PrivateKey"]
+    ) -> None:
+        self.name = target.name
+        self.ahead = 0
+        self.tidied = Garbage()
+        self._installation = installation
+        self._database = installation.database
+        self._publisher = Publisher(target)
+        self._section = section
+        self._keys = keys
+        self._trouble = False
+        self._began: float | None = None
+
+    def publish(self, job: Job) -> tuple[Snapshot, Report]:
+        """Bring the target to the newest snapshot, and return that with what it cost.
+
+        Raises:
+            PublisherBusy: Another process publishes there.
+            TargetAhead: The target serves a generation that the snapshot does not exceed.
+            PublishError: The target could not be brought up to date, or was stopped.
+        """
+        self._began = time.monotonic()
+        try:
+            with (
+                locks.target(self._database, self.name, job.patience),
+                self._publisher.open(Halt(min(job.seconds, self._section.time_limit), job.stopping)),
+            ):
+                done = self._publish(job)
+        except Stopped:
+            self._trouble = True
+            raise
+        except (PublisherBusy, TargetAhead):
+            raise
+        except PublishError as error:
+            self._log_trouble(str(error), logging.ERROR)
+            with self._database.writing() as connection:
+                targets.fail(connection, self.name, str(error))
+            raise
+        finally:
+            self._began = None
+        if self._trouble:
+            _log.info("target %s is up to date again: generation %d", self.name, done[1].generation)
+            self._trouble = False
+        return done
+
+    @property
+    def at_work(self) -> str:
+        """What the publication is at, such as `objects`; empty if there is none."""
+        return self._publisher.step or "waiting for another publisher" if self._began is not None else ""
+
+    @property
+    def keeps_up(self) -> bool:
+        """Whether the target is idle, and the last publication succeeded, in time."""
+        return self._began is None and not self._trouble
+
+    def log_if_late(self, seconds: float) -> None:
+        """Log, once, that a publication takes longer than so many seconds."""
+        if not self._trouble and self._began is not None and (took := time.monotonic() - self._began) > seconds:
+            said = f"target {self.name} is behind: publishing takes {took:.0f} s already, now at: {self.at_work}"
+            self._log_trouble(said, logging.WARNING)
+
+    def _log_trouble(self, said: str, level: int) -> None:
+        # A target may fail for days: the first line says so, `status` says why it failed last.
+        _log.log(logging.DEBUG if self._trouble else level, "%s", said)
+        self._trouble = True
+
+    def _publish(self, job: Job) -> tuple[Snapshot, Report]:
+        began = int(time.time())
+        with self._database.writing() as connection:
+            targets.begin(connection, self.name, began, INTERVALS * job.interval)
+        served = self._publisher.served()
+        publication, row, garbage = self._publication(job, served)
+        self.tidied &= garbage
+        brought = self._publisher.bring(publication, served)
+        if job.announces:
+            self._announce(publication.snapshot)
+        try:
+            self._publisher.tidy(publication, brought, invalidate=row.invalidation_due)
+        except PublishError as error:
+            self._record(job, began, brought, str(error))
+            raise
+        self._record(job, began, brought, None, invalidated=row.invalidation_due)
+        self.tidied = garbage
+        return publication.snapshot, brought.report
+
+    def _publication(self, job: Job, served: Served) -> tuple[Publication, TargetRow, Garbage]:
+        """Return what to publish, what is known of the target, and what is garbage."""
+        database, config = self._database, self._installation.config.publish
+        with database.writing() as connection:
+            if served.snapshot is not None:
+                record.is_served(connection, served.generation, served.snapshot)
+            snapshot = record.current(connection)
+            assert snapshot is not None, "a snapshot is built before"
+            # Where another database published, or this one was restored, even the same number is of another snapshot.
+            same = served.generation == snapshot.generation and served.snapshot == snapshot.id
+            if served.generation >= snapshot.generation and not same:
+                self.ahead = served.generation
+                raise TargetAhead(f"target {self.name} serves generation {served.generation}")
+            row = targets.send(connection, self.name, snapshot.generation)
+            places.reach(connection, self.name, self._section.place)
+        with database.reading() as connection:
+            garbage = retention.find(connection, config.retention)
+            names = [section.name for section in config.targets]
+            publication = Publication(
+                snapshot=snapshot,
+                retained=retention.retained(connection, config.retention),
+                collected=sorted(garbage.objects),
+                health=health(connection, self._installation.registry, names, public=True),
+                interval=job.interval,
+                load=self._load,
+                load_all=self._load_all,
+                is_known=self._is_known,
+                unknown=self._unknown,
+                sign=partial(signing.sign, self._keys) if self._keys else None,
+                force=job.force,
+            )
+        return publication, row, garbage
+
+    def _load(self, name: str) -> bytes:
+        with self._reading_objects() as connection:
+            return published.load(connection, name)
+
+    def _load_all(self, names: Collection[str]) -> Mapping[str, bytes]:
+        with self._reading_objects() as connection:
+            return published.load_all(connection, names)
+
+    @contextmanager
+    def _reading_objects(self) -> Iterator[Connection]:
+        try:
+            with self._database.reading() as connection:
+                yield connection
+        except KeyError as error:
+            reason = f"object {error} was removed meanwhile; the next publication brings the newest snapshot"
+            raise PublishError(reason) from error
+
+    def _is_known(self, identity: str) -> bool:
+        with self._database.reading() as connection:
+            return record.is_known(connection, identity)
+
+    def _unknown(self, names: Collection[str]) -> set[str]:
+        with self._database.reading() as connection:
+            return published.unknown(connection, names)
+
+    def _announce(self, snapshot: Snapshot) -> None:
+        """Tell the bus of a snapshot that a target serves; if that fails, the next publication tries again."""
+        config, database = self._installation.config, self._database
+        if config.publish.announce is None:
+            return
+        with _announcing:
+            with database.reading() as connection:
+                if record.is_announced(connection, snapshot.generation):
+                    return
+            # Importing fedmsg takes a while, and its errors share no base; what was published stays published.
+            try:
+                from statscache.publish.announce import announce
+
+                announce(snapshot, config.publish.announce.relay, next(iter(config.bus.environments), "prod"))
+            except Exception:
+                _log.exception("generation %d is published, but could not be announced", snapshot.generation)
+                return
+            with database.writing() as connection:
+                record.was_announced(connection, snapshot.generation)
+
+    def _record(self, job: Job, began: int, brought: Brought, error: str | None, *, invalidated: bool = False) -> None:
+        report = brought.report
+        row = TargetRow(
+            name=self.name,
+            generation=report.generation,
+            snapshot=report.snapshot,
+            published_at=int(time.time()),
+            requests=report.requests,
+            bytes=report.bytes,
+            milliseconds=int(1000 * report.seconds),
+            trying_since=None if error is None else began,
+            due_at=began + INTERVALS * job.interval,
+            error=error,
+        )
+        with self._database.writing() as connection:
+            retention.suspect(connection, sorted(brought.strays))
+            targets.succeed(connection, row)
+            current = record.current(connection)
+            # What a rollback asked for meanwhile is still due.
+            if invalidated and current is not None and current.generation == report.generation:
+                targets.was_invalidated(connection, self.name)

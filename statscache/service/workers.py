@@ -1,0 +1,123 @@
+"""All targets at once: each has a worker, and a thread of its own while that publishes."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from statscache.config import AnyTarget
+from statscache.config import DirectoryTarget as DirectorySection
+from statscache.config import RsyncTarget as RsyncSection
+from statscache.exceptions import PublishError
+from statscache.publish import Report
+from statscache.publish.directory import DirectoryTarget
+from statscache.publish.rsync import RsyncTarget
+from statscache.publish.target import Target
+from statscache.service.worker import INTERVALS, Job, Worker
+from statscache.snapshot import Snapshot
+
+Outcome = tuple[Snapshot, Report] | BaseException
+"""What a worker's publication came to."""
+
+
+class Workers:
+    """The workers of all targets, each in a thread of its own while it publishes.
+
+    The threads do not keep the process: one that hangs in a system call ends with it.
+
+    Args:
+        workers: One for each target.
+    """
+
+    def __init__(self, workers: Iterable[Worker]) -> None:
+        self._workers = list(workers)
+        self._threads: dict[str, threading.Thread] = {}
+
+    def __iter__(self) -> Iterator[Worker]:
+        return iter(self._workers)
+
+    def start(self, job: Job, on_end: Callable[[Worker, Outcome], None]) -> None:
+        """Have all who are idle publish.
+
+        Args:
+            job: How to publish.
+            on_end: Is told, in the worker's thread, what came of it.
+        """
+
+        def work(worker: Worker) -> None:
+            outcome: Outcome
+            try:
+                outcome = worker.publish(job)
+            except BaseException as error:
+                outcome = error
+            on_end(worker, outcome)
+
+        for worker in self._workers:
+            if worker.name not in self._threads or not self._threads[worker.name].is_alive():
+                thread = threading.Thread(target=work, args=(worker,), name=f"publish {worker.name}", daemon=True)
+                self._threads[worker.name] = thread
+                thread.start()
+
+    def wait(self, seconds: float = threading.TIMEOUT_MAX) -> list[Worker]:
+        """Wait until all are idle, so many seconds at most, and return those that are not."""
+        deadline = time.monotonic() + seconds
+        for thread in self._threads.values():
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return [worker for worker in self._workers if worker.name in self._busy()]
+
+    def _busy(self) -> set[str]:
+        return {name for name, thread in self._threads.items() if thread.is_alive()}
+
+
+Progress = Callable[[str, int, int], None]
+"""Is told what is being done, and how much of how much of it is."""
+
+Publish = Callable[[Iterable[Worker], Job, Progress], dict[str, Outcome]]
+"""Has workers publish, and returns what came of it by the name of the target."""
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+
+
+def silent(_what: str, _done: int, _total: int) -> None:
+    """Show no progress."""
+
+
+def together(workers: Iterable[Worker], job: Job, progress: Progress) -> dict[str, Outcome]:
+    """Publish to all targets at the same time."""
+    outcomes: dict[str, Outcome] = {}
+    crew = Workers(workers)
+    crew.start(job, lambda worker, outcome: outcomes.update({worker.name: outcome}))
+    while busy := crew.wait(_SECONDS_BETWEEN_LOOKS):
+        for worker in busy:
+            worker.log_if_late(INTERVALS * job.interval)
+        progress("publishing to " + "; ".join(f"{worker.name}: {worker.at_work}" for worker in busy), 0, 0)
+    return outcomes
+
+
+def one_by_one(workers: Iterable[Worker], job: Job, _progress: Progress) -> dict[str, Outcome]:
+    """Publish to one target after the other, in this thread."""
+    outcomes: dict[str, Outcome] = {}
+    for worker in workers:
+        try:
+            outcomes[worker.name] = worker.publish(job)
+        except PublishError as error:
+            outcomes[worker.name] = error
+    return outcomes
+
+
+def target(section: AnyTarget) -> Target:
+    """Return the target that a section of the configuration describes."""
+    if isinstance(section, DirectorySection):
+        return DirectoryTarget(section.name, section.path, section.precompress)
+    if isinstance(section, RsyncSection):
+        return RsyncTarget(
+            section.name,
+            section.destination,
+            rsh=section.rsh,
+            password_file=section.password_file,
+            timeout=section.timeout,
+            siblings=section.precompress,
+        )
+    # boto3 takes a while to import, which only those who use it should wait for.
+    from statscache.publish.s3 import S3Target
+
+    return S3Target(section)

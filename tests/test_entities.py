@@ -1,0 +1,191 @@
+"""Names of entities: complete, the same however they came, and gone with whom they name."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import orjson
+import pytest
+
+from samples import NOON, Site, fresh_site, line
+from statscache import layout
+from statscache.exceptions import PluginError
+from statscache.plugins import Counter, Message
+from statscache.render import entities
+from statscache.service.forgetting import forget
+from statscache_plugins.volume import PLUGINS as VOLUME
+
+PEOPLE = ("ralph", "Ralph", "rachel", "toshio", "r", "ünal", "(other)", "")
+
+
+class Fans(Counter):
+    """Who bought."""
+
+    name = "fans"
+    title = "Fans"
+    dimensions = ("buyer",)
+    entities: ClassVar[dict[str, str]] = {"buyer": "person"}
+    topics = ("shop.sale",)
+    people = True
+    unbounded = True
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Count the amount for the buyer."""
+        yield (message.body.get("buyer"),), message.body.get("amount", 1)
+
+
+class Versions(Counter):
+    """Sales by version and place."""
+
+    name = "versions"
+    title = "Versions"
+    dimensions = ("place", "version")
+    entities: ClassVar[dict[str, str]] = {"version": "release"}
+    topics = ("shop.sale",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Count one for the version, in two places."""
+        for place in ("here", "there"):
+            yield place, message.body.get("version")
+
+
+PLUGINS = (*VOLUME, Fans, Versions)
+
+
+def sale(number: int, buyer: str | None, amount: int = 1, version: str | None = None) -> bytes:
+    """Return a sale, in which the buyer is involved."""
+    body = {"buyer": buyer, "amount": amount, "version": version}
+    return line(f"sale {number}", NOON + number, body=body, users=[buyer] if buyer else [])
+
+
+def names(site: Site, entity: str) -> dict[str, tuple[int, set[str]]]:
+    """Return rank and plugins of each name, as the shards have them; the index agrees with them."""
+    index = site.document(layout.entities(entity))
+    found: dict[str, tuple[int, set[str]]] = {}
+    rows: list[Any] = []
+    for prefix, count in index["shards"].items():
+        shard = site.document(layout.entity_names(entity, prefix))
+        assert shard["prefix"] == prefix
+        assert len(shard["names"]) == count
+        assert all(name.lower().startswith(prefix) for name, _, _ in shard["names"])
+        rows += shard["names"]
+    for name, rank, bits in rows:
+        found[name] = rank, {plugin for at, plugin in enumerate(index["plugins"]) if bits >> at & 1}
+    assert index["count"] == len(rows) == len(found)
+    if "names" in index:
+        assert sorted(rows) == index["names"]
+    return found
+
+
+def test_names_are_those_that_were_counted(database_url: str, tmp_path: Path) -> None:
+    """Each name that has a document is listed with the plugins that have it; nobody and many have no page."""
+    site = fresh_site(database_url, tmp_path / "site", PLUGINS)
+    site.feed(sale(number, buyer, 5, "f45") for number, buyer in enumerate((*PEOPLE, None)))
+    site.publish()
+    assert names(site, "person") == dict.fromkeys(PEOPLE[:-2], (3, {"fans", "volume-by-user"}))
+    # In both places nine sales.
+    assert names(site, "release") == {"f45": (5, {"versions"})}
+    for name, (_, plugins) in names(site, "person").items():
+        for plugin in plugins:
+            assert (site.public / layout.key_document(plugin, (name,))).is_file()
+    site.close()
+
+
+def test_what_was_made_bit_by_bit_is_what_is_made_at_once(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards that grow, and divide, are those that a forced render makes of the state alone; numbers may fall."""
+    monkeypatch.setattr(entities, "MOST_IN_SHARD", 8)
+    monkeypatch.setattr(entities, "MOST_IN_INDEX", 40)
+    rng = random.Random(5)
+    site = fresh_site(database_url, tmp_path / "site", PLUGINS)
+    letters = "aab"
+    for batch in range(6):
+        buyers = ["".join(rng.choices(letters, k=rng.randrange(1, 7))) for _ in range(25)]
+        numbered = enumerate(buyers, start=100 * batch)
+        site.feed(sale(number, buyer, rng.randrange(-20, 60), rng.choice(("f44", "f45"))) for number, buyer in numbered)
+        site.build(slow=batch % 3 != 0)
+        grown = {path: data for path, data in site.tree().items() if path.startswith(layout.ENTITIES)}
+        if batch % 3:
+            site.build(force=True)
+            assert {path: data for path, data in site.tree().items() if path.startswith(layout.ENTITIES)} == grown
+    shards = orjson.loads(grown[layout.entities("person")])["shards"]
+    assert max(map(len, shards)) == 4
+    assert "aa" in shards, "the name itself, whose shard was divided"
+    site.close()
+
+
+def test_a_message_changes_the_shards_of_its_names_only(database_url: str, tmp_path: Path) -> None:
+    """Of all others neither bytes nor objects change, and where no rank changes nothing does."""
+    site = fresh_site(database_url, tmp_path / "site", PLUGINS)
+    site.feed(sale(number, buyer) for number, buyer in enumerate(("ralph", "toshio", "toshio", "toshio", "toshio")))
+    site.build()
+    before = site.tree()
+    site.feed([sale(10, "ralph"), sale(11, "toshio")])
+    site.build()
+    after = site.tree()
+    changed = {path for path in after if path.startswith(layout.ENTITIES) and after[path] != before.get(path)}
+    assert {path for path in changed if "/person/" in path} == {
+        layout.entities("person"),
+        layout.entity_names("person", "ra"),
+    }
+    site.close()
+
+
+def test_a_forgotten_person_is_found_no_more(database_url: str, tmp_path: Path) -> None:
+    """The name is in no shard, nor is a shard that was the person's alone."""
+    site = fresh_site(database_url, tmp_path / "site", PLUGINS)
+    site.feed(sale(number, buyer) for number, buyer in enumerate(("zaphod", "ralph")))
+    site.publish()
+    assert (site.public / layout.entity_names("person", "za")).is_file()
+    forget(site.installation, "zaphod", lambda *_: None)
+    assert names(site, "person").keys() == {"ralph"}
+    assert not (site.public / layout.entity_names("person", "za")).exists()
+    site.close()
+
+
+def test_without_people_there_is_no_trace_of_them(database_url: str, tmp_path: Path) -> None:
+    """Where no plugin is about people, the list, the page and every link to it are gone."""
+    site = fresh_site(database_url, tmp_path / "site", PLUGINS)
+    site.feed([sale(1, "zaphod", version="f45")])
+    site.publish()
+    assert (site.public / layout.entity_page("person")).is_file()
+    other = site.reopened([plugin for plugin in PLUGINS if not plugin.people])
+    other.publish()
+    assert not (other.public / layout.ENTITY_PAGES["person"]).exists()
+    assert not (other.public / layout.entity_root("person")).exists()
+    for page, data in other.aliases().items():
+        assert b"zaphod" not in data, page
+        # The documentation says of other sites that they have such a page.
+        assert b'people/index.html"' not in data, page
+    assert names(other, "release").keys() == {"f45"}
+    other.close()
+
+
+def test_tables_and_bars_link_to_pages(tmp_path: Path) -> None:
+    """A key on the page of a plugin, and on its card, leads to its page, whatever is in it."""
+    site = fresh_site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", PLUGINS)
+    site.feed([sale(1, "a&b c", version="f45")])
+    site.publish()
+    address = "people/index.html?a%26b%20c"
+    assert f'href="../../{address}"' in (site.public / "plugins/fans/index.html").read_text()
+    assert f'href="{address}"' in (site.public / "index.html").read_text()
+    assert 'href="../../releases/index.html?f45"' in (site.public / "plugins/versions/index.html").read_text()
+    site.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"entities": {"seller": "person"}}, "give one of `dimensions`"),
+        ({"entities": {"buyer": "dog"}}, "names ['dog']; give one of person, package, release, topic"),
+        ({"people": False}, "set `people = True`"),
+        ({"dimensions": ("buyer", "thing")}, "need keys of one dimension"),
+    ],
+)
+def test_a_wrong_entity_is_refused(changes: dict[str, Any], reason: str) -> None:
+    """The class is refused when it is defined, with the fix."""
+    with pytest.raises(PluginError) as error:
+        type("Wrong", (Fans,), {"__doc__": "Wrong.", "name": "wrong", **changes})
+    assert reason in str(error.value)
