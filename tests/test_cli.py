@@ -513,11 +513,9 @@ def test_the_demo_ends_by_itself_and_can_be_run_again(call: Call, monkeypatch: p
 
 def test_status_tells_of_targets_that_are_configured(call: Call) -> None:
     """What fails is named once; a target that was taken out of the configuration alarms nobody."""
-    Path("two").write_bytes(b"in the way")
-    targets = [{"name": "one", "path": "one"}, {"name": "two", "path": "two"}]
-    Path("statscache.toml").write_text(
-        "".join(f'[[publish.targets]]\nname = "{row["name"]}"\npath = "{row["path"]}"\n' for row in targets)
-    )
+    one = '[[publish.targets]]\nname = "one"\npath = "one"\n'
+    two = '[[publish.targets]]\nname = "two"\ntype = "rsync"\ndestination = "rsync://127.0.0.1:1/x/"\n'
+    Path("statscache.toml").write_text(one + two)
     assert call("publish").status == 1
     done = call("status")
     assert done.status == 3
@@ -530,7 +528,7 @@ def test_status_tells_of_targets_that_are_configured(call: Call) -> None:
         {"name": "one", "generation": None, "ok": False},
         {"name": "two", "generation": None, "ok": False},
     ]
-    Path("statscache.toml").write_text('[[publish.targets]]\nname = "one"\npath = "one"\n')
+    Path("statscache.toml").write_text(one)
     done = call("status")
     assert (done.status, "two" in done.out) == (0, False)
 

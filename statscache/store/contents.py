@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 import orjson
 from sqlalchemy import Connection
 
+from statscache.message import envelope
 from statscache.store import journal, quarantine
 from statscache.store.journal import Segment
 from statscache.store.quarantine import SetAside
@@ -27,7 +28,7 @@ def contents(connection: Connection, items: Iterable[SetAside]) -> Iterator[tupl
             held = journal.following(connection, item.position - 1)
             lines = held.data.split(b"\n") if held is not None else []
         at = item.position - held.first if held is not None else -1
-        yield item, lines[at] if at >= 0 else None
+        yield item, envelope(lines[at]) if at >= 0 else None
 
 
 def topic(data: bytes | None) -> str:
