@@ -2,6 +2,7 @@
 
 import gzip
 import pickle
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -479,7 +480,8 @@ def make_empty(url: str) -> None:
     with database.writing() as connection:
         for table in schema.metadata.sorted_tables:
             connection.execute(delete(table))
-        connection.execute(insert(schema.journal).values(id=1, head=0, known=0, conflicts=0, foreign_messages=0))
+        row = {"head": 0, "known": 0, "conflicts": 0, "foreign_messages": 0, "identity_key": secrets.token_bytes(32)}
+        connection.execute(insert(schema.journal).values(id=1, **row))
     database.close()
 
 

@@ -167,7 +167,8 @@ class Publishing:
             rebuild()
         # Once the snapshot that a target serves is purged, all of its files are compared, and most are sent.
         with suppress(PublishError):
-            self._bring(self.workers, self._job(announces=False), rebuild)
+            # At a place that comes back, nobody knows whether what lies there holds the name.
+            self._bring(self.workers, replace(self._job(announces=False), condemns=True), rebuild)
         with database.writing() as connection:
             current = record.current(connection)
             assert current is not None

@@ -48,6 +48,7 @@ class Job:
         interval: Seconds until the next publication is due.
         force: Whether to take nothing for granted that a target says it holds.
         announces: Whether to tell the bus of the snapshot.
+        condemns: Whether objects at a target that the database does not know go at once, not after their grace.
         patience: Seconds to wait for another publisher at a target.
         seconds: How long it may take at most, if that is less than the target's own limit.
         stopping: Set to end it at a safe point.
@@ -56,6 +57,7 @@ class Job:
     interval: int
     force: bool = False
     announces: bool = True
+    condemns: bool = False
     patience: float = 0.0
     seconds: float = threading.TIMEOUT_MAX
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -255,7 +257,8 @@ class Worker:
             error=error,
         )
         with self._database.writing() as connection:
-            retention.suspect(connection, sorted(brought.strays))
+            mark = retention.condemn if job.condemns else retention.suspect
+            mark(connection, sorted(brought.strays))
             targets.succeed(connection, row)
             current = record.current(connection)
             # What a rollback asked for meanwhile is still due.
