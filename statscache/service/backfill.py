@@ -12,10 +12,10 @@ from statscache.service.parallel import SHARES, Workers, caught_up, prepared
 from statscache.sources import archive
 from statscache.store import coverage, journal, sources
 
-BATCH = 48_000
+BATCH = 32_000
 """Lines that are accepted in one transaction at most."""
 
-BATCH_BYTES = 48 * 1024 * 1024
+BATCH_BYTES = 32 * 1024 * 1024
 """Bytes of lines at which a transaction ends."""
 
 PREFIX = "archive:"
