@@ -65,6 +65,7 @@ def check(context: Context) -> None:
     config = context.load()
     context.warn(load_plugins(config.plugins, config.privacy))
     preflight.refuse(preflight.database(config), preflight.sources(config), preflight.targets(config.publish))
+    preflight.refuse(preflight.schema(config))
     for warning in reachable.warnings(config):
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"{find(context.file) or 'the built-in configuration'} is in order")

@@ -65,7 +65,8 @@ class PluginRenderer:
         self._coverage_changed = coverage_before != coverage
         everything = force or before != of_all
         self._due = due.find(connection, plugin, row, end.through, slow=slow, everything=everything)
-        since = self._known.since
+        # What keeps only the newest entries has no first day: older ones are gone, or were not even looked at.
+        since = self._known.since if plugin.kind.newest is None else None
         self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint, since=since, coverage=coverage)
         self._out.renewed = self._due.everything
 
