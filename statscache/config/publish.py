@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from statscache.config import urls
 from statscache.config.section import Section
 from statscache.config.targets import AnyTarget, DirectoryTarget
 
@@ -50,6 +51,11 @@ class PublishSection(Section):
         (DirectoryTarget(name="public", type="directory", path=Path("public")),), description="Where to publish."
     )
     retention: RetentionSection = Field(RetentionSection(), description="How long snapshots are kept.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url_is_public(cls, url: str | None) -> str | None:
+        return None if url is None else urls.check(url, "readers of the site would see them")
 
     @field_validator("targets")
     @classmethod

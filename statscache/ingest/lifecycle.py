@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from statscache import canonical
+from statscache import canonical, kinds
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.settings import plain
@@ -143,6 +143,26 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     row.revision += 1
     positions.save(connection, [row])
     positions.mark(connection, row, [(positions.EVERYTHING, 0)])
+
+
+def fold_anew(connection: Connection, plugin: Plugin, row: Position) -> None:
+    """Put a plugin back to the beginning of the journal; one that is suspended stays so."""
+    suspended = row.suspended
+    reset(connection, plugin, row)
+    if suspended is not None:
+        row.suspended = suspended
+        positions.save(connection, [row])
+    # The gate takes it for another version, whatever becomes of the rows.
+    positions.render_all(connection, row)
+
+
+def empty(connection: Connection, row: Position) -> None:
+    """Clear the state of a plugin that is not active, or of another version."""
+    kinds.clear(connection, row.id)
+    row.position, row.oldest, row.newest = 0, None, None
+    row.complete_from = journal.removed(connection).until
+    positions.save(connection, [row])
+    positions.render_all(connection, row)
 
 
 def _clear(connection: Connection, plugin: Plugin, row: Position) -> None:
