@@ -11,6 +11,7 @@ from statscache.kinds.distinct import DistinctKind
 from statscache.kinds.latest import LatestKind, LogKind
 from statscache.kinds.span import SpanKind
 from statscache.kinds.table import TableKind
+from statscache.kinds.tables import numbers_of_keys
 
 __all__ = [
     "CounterByKeyKind",
@@ -27,4 +28,5 @@ __all__ = [
     "invariants",
     "kinds",
     "mentions",
+    "numbers_of_keys",
 ]

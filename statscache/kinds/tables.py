@@ -9,7 +9,7 @@ What would be many small rows is one compact row (`statscache.kinds.packed`): th
 of `member`, which has 64 bits of the digest of the member's name; the name is not stored.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, Table
+from sqlalchemy import BigInteger, CheckConstraint, Column, Connection, Index, LargeBinary, Table, func, select
 
 from statscache.store.schema import metadata
 
@@ -113,3 +113,9 @@ entry = Table(
     Column("value", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
+
+
+def numbers_of_keys(connection: Connection) -> dict[int, int]:
+    """Return the number of keys of each plugin that has any, by the id of the plugin."""
+    query = select(key.c.plugin, func.count()).group_by(key.c.plugin)
+    return {row[0]: row[1] for row in connection.execute(query)}
