@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -95,12 +96,14 @@ class Lifecycle:
 
 
 def version_of(plugin: Plugin) -> str:
-    """Return what the state of a plugin depends on besides messages: its version, its settings, who is left out."""
-    settings = canonical.digest(canonical.identity(plain(plugin.settings)))[:16] if plugin.settings else "-"
-    version = f"{plugin.version} {settings}"
-    if not plugin.suppressed:
-        return version
-    return f"{version} {canonical.digest(canonical.identity(sorted(plugin.suppressed)))[:16]}"
+    """Return what the state of a plugin depends on besides messages: version, settings, who and what is left out."""
+    version = f"{plugin.version} {_short(plain(plugin.settings)) if plugin.settings else '-'}"
+    left_out = [sorted(plugin.suppressed), sorted(plugin.dropped)] if plugin.dropped else sorted(plugin.suppressed)
+    return f"{version} {_short(left_out)}" if left_out else version
+
+
+def _short(value: Any) -> str:
+    return canonical.digest(canonical.identity(value))[:16]
 
 
 def is_outdated(stored: str, ours: str) -> bool:
