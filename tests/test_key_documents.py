@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 import pytest
@@ -281,9 +282,7 @@ def test_a_person_has_at_most_eight_files_and_a_package_three(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("killed_after", [0, 7, 25, 45])
-def test_a_document_never_names_a_year_that_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_after: int
-) -> None:
+def test_a_document_never_names_a_year_that_is_not_there(tmp_path: Path, killed_after: int) -> None:
     """When a year gets old, its documents are there before those of the keys name them, wherever a publisher dies."""
     site = Site(f"sqlite:///{tmp_path}/site.db", tmp_path, (Buyers,))
 
@@ -303,8 +302,7 @@ def test_a_document_never_names_a_year_that_is_not_there(
                 raise KeyboardInterrupt
         replace(path, unfinished, root)
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(atomic, "replace", dying)
+    with patch.object(atomic, "replace", dying), pytest.raises(KeyboardInterrupt):
         site.publish()
     for n in range(30):
         path = f"v1/plugins/buyers/by/b{n}"
