@@ -29,7 +29,7 @@ class Publication:
         collected: Names of objects that no snapshot refers to, and whose grace is over.
         health: Content of `status.json`.
         interval: Seconds until the next publication is due.
-        load: Returns the bytes of an object; raises `KeyError` for one that is not in the database.
+        load: Returns the bytes of an object; raises `DamagedObject` for one that is damaged, or missing.
         load_all: Returns the bytes of objects by name, as `load` does.
         is_known: Returns whether the database remembers the snapshot of an id.
         unknown: Returns those names of objects that are not in the database.

@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import layout
-from statscache.exceptions import PublishError, Stopped
+from statscache.exceptions import Damaged, PublishError, Stopped
 from statscache.publish import plan, pointer, siblings, sweep
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, Served
@@ -105,7 +105,7 @@ class Publisher:
         # A target is foreign ground, and its library's errors share no base.
         try:
             yield
-        except SQLAlchemyError:
+        except (SQLAlchemyError, Damaged):
             # The database has failed, and the target is not to blame.
             raise
         except Exception as error:

@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import Connection
 
 from statscache import layout
-from statscache.exceptions import Implausible
+from statscache.exceptions import Damaged, Implausible
 from statscache.plugins import Plugin
 from statscache.render.rendering import Rendered
 from statscache.store import published
@@ -27,12 +27,14 @@ class Gate:
         connection: The render's database snapshot.
         rendered: What was rendered.
         share: The greatest part of the rows that may vanish, from 0 to 1.
+        lenient: Whether documents before that are damaged are not compared; else they are an error.
     """
 
-    def __init__(self, connection: Connection, rendered: Rendered, share: float) -> None:
+    def __init__(self, connection: Connection, rendered: Rendered, share: float, *, lenient: bool = False) -> None:
         self._connection = connection
         self._rendered = rendered
         self._share = share
+        self._lenient = lenient
 
     def check(self, plugin: Plugin, through: int | None) -> None:
         """Compare what was rendered with what was published before.
@@ -43,6 +45,7 @@ class Gate:
 
         Raises:
             Implausible: More vanished than may, or all, and nothing explains it.
+            Damaged: Documents before are damaged.
         """
         rendered = self._rendered
         before, _, _ = (rendered.row.rendered_with or "").partition("|")
@@ -67,10 +70,17 @@ class Gate:
         gone = sum(path.startswith(f"{keys}/") and path.endswith(".json") for path in rendered.removed)
         if gone:
             there = published.count(self._connection, keys, "data")
-            self._judge("by/", there, there - gone, "documents of keys")
+            # A name that decayed is not a document that is gone.
+            left = sum(path.endswith(".json") for path, _ in rendered.keys) if self._lenient else there - gone
+            self._judge("by/", there, left, "documents of keys")
 
     def _published(self, directory: str) -> dict[str, Entry]:
-        return published.entries(self._connection, directory, None, "data")
+        try:
+            return published.entries(self._connection, directory, None, "data")
+        except Damaged:
+            if self._lenient:
+                return {}
+            raise
 
     def _compare(
         self, path: str, entry: Entry, resolution: Resolution | None = None, through: int | None = None
@@ -78,7 +88,12 @@ class Gate:
         fresh = self._rendered.fresh.get(path)
         if fresh is None and path not in self._rendered.removed:
             return
-        old = orjson.loads(published.load(self._connection, entry.object))
+        try:
+            old = orjson.loads(published.load(self._connection, entry.object))
+        except Damaged:
+            if self._lenient:
+                return
+            raise
         if resolution is not None and through is not None:
             expired = resolution.expired_before(through)
             if expired is not None and old["end"] <= expired:

@@ -68,6 +68,7 @@ class PluginRenderer:
         since = self._known.since
         self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint, since=since, coverage=coverage)
         self._out.renewed = self._due.everything
+        self._out.repeatable = plugin.kind.follows_from_yields
 
     def _fingerprint(self) -> str:
         """Return what documents depend on besides the state: version, what concerns all of them, and coverage."""
@@ -126,7 +127,8 @@ class PluginRenderer:
     def _series(self, resolution: Resolution) -> None:
         plugin, state = self._plugin, self._state
         directory = layout.series_root(plugin.name, resolution.name)
-        before = published.entries(self._connection, directory, None, "data")
+        # Where everything is made, nothing is taken over, whatever became of it.
+        before = {} if self._due.everything else published.entries(self._connection, directory, None, "data")
         periods = documents.periods(plugin, state, resolution, self._known.gaps)
         for period in periods:
             there = layout.series(plugin.name, resolution.name, period.label) in before

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from sqlalchemy import Connection
 
 from statscache import layout, schemas
-from statscache.exceptions import Implausible
+from statscache.exceptions import Damaged, Implausible
 from statscache.kinds.entities import ENTITIES
 from statscache.pace import Pace
 from statscache.plugins import Plugin
@@ -72,6 +72,7 @@ class Renderer:
         *,
         slow: bool = True,
         force: bool = False,
+        gated: bool | None = None,
     ) -> Rendering:
         """Render what changed, as one database snapshot has it.
 
@@ -84,8 +85,12 @@ class Renderer:
             keep: Is given each object that was made.
             slow: Whether slow documents are brought up to date too, pages among them.
             force: Whether to render everything, changed or not; slow documents too.
+            gated: Whether to hold back what looks implausible; if not given, all that is not forced.
+
+        Raises:
+            Damaged: Published documents that are read again are damaged.
         """
-        slow = slow or force
+        slow, gated = slow or force, not force if gated is None else gated
         end = journal.head(connection)
         gaps, complete = coverage.gaps(connection), coverage.complete(connection)
         rows = positions.load(connection)
@@ -101,7 +106,9 @@ class Renderer:
                 continue
             catches_up = before.states.get(plugin.name, "ok") != "ok"
             pace = slow or catches_up
-            rendered = self._plugin(connection, plugin, row, end, gaps, complete, keep, slow=pace, force=force)
+            rendered = self._plugin(
+                connection, plugin, row, end, gaps, complete, keep, slow=pace, force=force, gated=gated
+            )
             plugins.append(rendered)
             shows = f"{rendered.state} {rendered.coverage}"
             other = rendered.page_due or (slow and before.shown.get(plugin.name) != shows)
@@ -109,7 +116,8 @@ class Renderer:
                 shown[plugin.name] = shows
                 made = self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
                 # A plot whose series has expired is drawn no longer, and must not stay behind.
-                there = published.entries(connection, layout.plugin_root(plugin.name), None, "site") if made else {}
+                root = layout.plugin_root(plugin.name)
+                there = published.entries(connection, root, None, "site") if made and not force else {}
                 plots = {path for path, entry in there.items() if entry.type == "file"}
                 rendered.removed += sorted(plots - pages.keys())
                 whole &= made
@@ -183,6 +191,8 @@ class Renderer:
         # One bad page must not stop the others; it keeps its last good bytes.
         try:
             pages.update(keep_document(Document(path, data), keep) for path, data in made)
+        except Damaged:
+            raise
         except Exception:
             _log.exception("a page could not be rendered, and is left as it was")
             return False
@@ -200,6 +210,7 @@ class Renderer:
         *,
         slow: bool,
         force: bool,
+        gated: bool,
     ) -> Rendered:
         since = Known.of(row, end.through, gaps, complete).since
         if row.suspended is not None:
@@ -216,8 +227,9 @@ class Renderer:
                     rendered = PluginRenderer(
                         connection, plugin, row, end, gaps, complete, keep, self._watch, slow=slow, force=force
                     ).render()
-                    if not force:
-                        Gate(connection, rendered, self._gate_share).check(plugin, end.through)
+                    if gated:
+                        # Where all is rendered, documents before may be damaged.
+                        Gate(connection, rendered, self._gate_share, lenient=force).check(plugin, end.through)
                     if slow or rendered.page_due:
                         rendered.view = self._views.view(connection, plugin, rendered)
                 rendered.fresh.clear()
@@ -225,11 +237,18 @@ class Renderer:
             except Implausible as error:
                 _log.warning("plugin %s is held back: %s", plugin.name, error)
                 rendered = Rendered(plugin.info(), "stale", row, since=since, reason=str(error))
+            except Damaged:
+                raise
             except Exception as error:
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
                 # What the error says may quote a message, and the reason is published.
                 reason = f"it could not be rendered: {type(error).__name__}; the log says more"
                 rendered = Rendered(plugin.info(), "stale", row, since=since, reason=reason)
         if slow:
-            rendered.view = self._views.view(connection, plugin, rendered)
+            try:
+                rendered.view = self._views.view(connection, plugin, rendered)
+            except Damaged:
+                # What is damaged of a plugin that cannot be rendered stays so, and its page as it is.
+                if not force:
+                    raise
         return rendered

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from statscache.config import AnyTarget
-from statscache.exceptions import PublisherBusy, PublishError, Stopped, TargetAhead
+from statscache.exceptions import Damaged, DamagedObject, PublisherBusy, PublishError, Stopped, TargetAhead
 from statscache.publish import Publisher, Report, signing
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, Served
@@ -99,6 +99,7 @@ class Worker:
             PublisherBusy: Another process publishes there.
             TargetAhead: The target serves a generation that the snapshot does not exceed.
             PublishError: The target could not be brought up to date, or was stopped.
+            Damaged: What would be published is damaged in the database; the target serves its previous snapshot.
         """
         self._began = time.monotonic()
         try:
@@ -112,7 +113,7 @@ class Worker:
             raise
         except (PublisherBusy, TargetAhead):
             raise
-        except PublishError as error:
+        except (PublishError, Damaged) as error:
             self._log_trouble(str(error), logging.ERROR)
             with self._database.writing() as connection:
                 targets.fail(connection, self.name, str(error))
@@ -207,12 +208,14 @@ class Worker:
 
     @contextmanager
     def _reading_objects(self) -> Iterator[Connection]:
-        try:
-            with self._database.reading() as connection:
+        with self._database.reading() as connection:
+            try:
                 yield connection
-        except KeyError as error:
-            reason = f"object {error} was removed meanwhile; the next publication brings the newest snapshot"
-            raise PublishError(reason) from error
+            except DamagedObject as error:
+                current, (row,) = record.current(connection), targets.listed(connection, [self.name])
+                if current is not None and current.generation != row.sending:
+                    raise PublishError(f"{error}; the next publication brings the newest snapshot") from error
+                raise
 
     def _is_known(self, identity: str) -> bool:
         with self._database.reading() as connection:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import Connection, func, insert, select, update
 
+from statscache.exceptions import DamagedStatistics
 from statscache.store.bulk import Upsert, among
 from statscache.store.records import Packed, deflate, inflate
 from statscache.store.schema import journal, message_id, segment
@@ -210,6 +211,19 @@ def segments(connection: Connection, first: int, last: int) -> list[Segment]:
     """Return the segments that hold any of the messages from `first` to `last`, in order."""
     query = select(segment).where(segment.c.first + segment.c.messages > first, segment.c.first <= last)
     return [Segment(row.first, inflate(row.data)) for row in connection.execute(query.order_by(segment.c.first))]
+
+
+def damaged(connection: Connection) -> Iterator[int]:
+    """Yield the positions of the first messages of segments that are damaged."""
+    query = select(segment.c.first, segment.c.messages, segment.c.size, segment.c.data).order_by(segment.c.first)
+    for first, messages, size, stored in connection.execute(query.execution_options(yield_per=10)):
+        try:
+            data = inflate(stored)
+        except DamagedStatistics:
+            yield first
+        else:
+            if (data.count(b"\n") + 1, len(data)) != (messages, size):
+                yield first
 
 
 def rewrite(connection: Connection, changed: Segment) -> None:

@@ -196,6 +196,7 @@ directory_part = Table(
     Column("directory", CodePoints, primary_key=True),
     Column("prefix", CodePoints, primary_key=True),
     Column("entries", BigInteger, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
     Column("object", CodePoints, nullable=False),
     Column("size", BigInteger, nullable=False),
 )
@@ -214,6 +215,7 @@ snapshot = Table(
     Column("size", BigInteger, nullable=False),
     Column("announced", Boolean, nullable=False),
     Column("summary", LargeBinary, nullable=False),
+    Column("digest", CodePoints, nullable=False),
 )
 
 target = Table(

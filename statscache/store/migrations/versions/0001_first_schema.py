@@ -221,6 +221,7 @@ def upgrade() -> None:
         sa.Column("directory", CODE_POINTS, nullable=False),
         sa.Column("prefix", CODE_POINTS, nullable=False),
         sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.Column("checksum", sa.BigInteger(), nullable=False),
         sa.Column("object", CODE_POINTS, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("directory", "prefix"),
@@ -238,6 +239,7 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("announced", sa.Boolean(), nullable=False),
         sa.Column("summary", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", CODE_POINTS, nullable=False),
         sa.PrimaryKeyConstraint("generation"),
     )
     op.create_table(
