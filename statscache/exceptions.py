@@ -101,6 +101,10 @@ class TargetAhead(PublishError):
     """A target serves a generation that the current snapshot does not exceed: it needs a higher one."""
 
 
+class OtherInstallation(Refused):
+    """A target is another installation's: it publishes there, or did, until it is taken over."""
+
+
 class PublisherBusy(PublishError):
     """Another publisher is at work on this database, or at the same target."""
 

@@ -481,6 +481,7 @@ def make_empty(url: str) -> None:
         for table in schema.metadata.sorted_tables:
             connection.execute(delete(table))
         row = {"head": 0, "known": 0, "conflicts": 0, "foreign_messages": 0, "identity_key": secrets.token_bytes(32)}
+        row |= {"installation": secrets.token_hex(16)}
         connection.execute(insert(schema.journal).values(id=1, **row))
     database.close()
 

@@ -15,7 +15,7 @@ from statscache import layout
 from statscache.exceptions import Damaged, Implausible
 from statscache.plugins import Plugin
 from statscache.render.rendering import Rendered
-from statscache.store import published
+from statscache.store import integrity, published
 from statscache.store.published import Entry
 from statscache.timeline import Resolution
 
@@ -27,7 +27,8 @@ class Gate:
         connection: The render's database snapshot.
         rendered: What was rendered.
         share: The greatest part of the rows that may vanish, from 0 to 1.
-        lenient: Whether documents before that are damaged are not compared; else they are an error.
+        lenient: Whether everything was rendered, and documents before that are damaged are not compared; else these
+            are an error.
     """
 
     def __init__(self, connection: Connection, rendered: Rendered, share: float, *, lenient: bool = False) -> None:
@@ -67,16 +68,23 @@ class Gate:
             if newest is not None:
                 self._compare(newest, periods[newest], resolution, through)
         keys = layout.keys_root(name)
+        if self._lenient:
+            self._judge_all_keys(keys)
+            return
         gone = sum(path.startswith(f"{keys}/") and path.endswith(".json") for path in rendered.removed)
         if gone:
             there = published.count(self._connection, keys, "data")
-            # A name that decayed is not a document that is gone.
-            left = sum(path.endswith(".json") for path, _ in rendered.keys) if self._lenient else there - gone
-            self._judge("by/", there, left, "documents of keys")
+            self._judge("by/", there, there - gone, "documents of keys")
+
+    def _judge_all_keys(self, keys: str) -> None:
+        there = published.count(self._connection, keys, "data")
+        now = sum(path.endswith(".json") for path, _ in self._rendered.keys)
+        self._judge("by/", there, now, "documents of keys")
 
     def _published(self, directory: str) -> dict[str, Entry]:
         try:
-            return published.entries(self._connection, directory, None, "data")
+            with integrity.explained():
+                return published.entries(self._connection, directory, None, "data")
         except Damaged:
             if self._lenient:
                 return {}
@@ -86,7 +94,7 @@ class Gate:
         self, path: str, entry: Entry, resolution: Resolution | None = None, through: int | None = None
     ) -> None:
         fresh = self._rendered.fresh.get(path)
-        if fresh is None and path not in self._rendered.removed:
+        if fresh is None and path not in self._rendered.removed and not self._lenient:
             return
         try:
             old = orjson.loads(published.load(self._connection, entry.object))

@@ -59,6 +59,7 @@ class PluginRenderer:
         self._known = Known.of(row, end.through, gaps, complete)
         self._keep = keep
         self._watch = watch
+        self._force = force
         fingerprint = self._fingerprint()
         before, _, coverage_before = (row.rendered_with or "").rpartition("|")
         of_all, _, coverage = fingerprint.rpartition("|")
@@ -115,7 +116,10 @@ class PluginRenderer:
         name = self._plugin.name
         root = layout.plugin_root(name)
         before: Iterable[str] = ()
-        if self._due.everything:
+        if self._force:
+            # The tree is written again, whatever its rows say.
+            pass
+        elif self._due.everything:
             keys = published.below(self._connection, layout.keys_root(name), "site")
             before = chain(published.below(self._connection, root, "data"), keys)
         elif fixed := self._due.fixed:

@@ -25,7 +25,7 @@ from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
 from statscache.render.rendering import Before, Keep, Rendered, Rendering, keep_document
 from statscache.render.views import Views
-from statscache.store import coverage, journal, positions, published
+from statscache.store import coverage, integrity, journal, positions, published
 from statscache.store.coverage import Interval
 from statscache.store.positions import Position
 from statscache.store.published import Entry
@@ -125,9 +125,10 @@ class Renderer:
         # A plugin that catches up clears its marks, so names follow it at once.
         if slow or any(Pace.SLOW in rendered.paces for rendered in plugins):
             removed += self._entities(connection, rows, plugins, pages, keep, slow=slow, force=force)
-        if all_pages:
+        if all_pages and not force:
             for entity in set(ENTITIES).difference(self._pages.entities):
                 removed += published.below(connection, layout.ENTITY_PAGES[entity], "site")
+        if all_pages:
             whole &= self._keep_pages(pages, self._pages.fixed(), keep)
             whole &= self._keep_pages(pages, schemas.documents(), keep)
         if slow:
@@ -161,7 +162,8 @@ class Renderer:
             counting = [
                 plugin for plugin in self._registry if entity in plugin.entities.values() and plugin.name in rendered
             ]
-            there = {*published.below(connection, layout.entity_root(entity), "data")}
+            # Where all is rendered, the tree is written again, whatever its rows say.
+            there = set() if force else {*published.below(connection, layout.entity_root(entity), "data")}
             # Of a plugin that was folded again, or from which a person was removed, names may have gone.
             everything = force or any(
                 rendered[plugin.name].renewed or (slow and rows[plugin.name].rendered_with is None)
@@ -193,7 +195,9 @@ class Renderer:
             pages.update(keep_document(Document(path, data), keep) for path, data in made)
         except Damaged:
             raise
-        except Exception:
+        except Exception as error:
+            if (damaged := integrity.explain(error)) is not None:
+                raise damaged from error
             _log.exception("a page could not be rendered, and is left as it was")
             return False
         return True
@@ -240,13 +244,16 @@ class Renderer:
             except Damaged:
                 raise
             except Exception as error:
+                if (damaged := integrity.explain(error)) is not None:
+                    raise damaged from error
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
                 # What the error says may quote a message, and the reason is published.
                 reason = f"it could not be rendered: {type(error).__name__}; the log says more"
                 rendered = Rendered(plugin.info(), "stale", row, since=since, reason=reason)
         if slow:
             try:
-                rendered.view = self._views.view(connection, plugin, rendered)
+                with integrity.explained():
+                    rendered.view = self._views.view(connection, plugin, rendered)
             except Damaged:
                 # What is damaged of a plugin that cannot be rendered stays so, and its page as it is.
                 if not force:

@@ -231,17 +231,18 @@ class Publishing:
             Damaged: What is damaged cannot be rendered again.
         """
         database, ahead = self._installation.database, self._ahead
-        with integrity.explained():
-            self._installation.ingest.admit_due()
-            if found is None:
-                try:
+        if found is None:
+            try:
+                with integrity.explained():
+                    self._installation.ingest.admit_due()
                     return build(
                         database, renderer, generation=ahead, force=force, resume=resume, slow_interval=slow_interval
                     )
-                except Damaged as error:
-                    if force:
-                        raise
-                    found = error
+            except Damaged as error:
+                if force:
+                    raise
+                found = error
+        with integrity.explained():
             return self._repair(renderer, found, resume=resume)
 
     def _repair(self, renderer: Renderer, found: Damaged, *, resume: bool) -> tuple[Snapshot, list[Rendered]]:
@@ -251,7 +252,8 @@ class Publishing:
         self._repairs_from = time.monotonic() + REPAIR_PAUSE
         database = self._installation.database
         with database.reading() as connection:
-            broken = list(invariants.broken(connection, kinds.invariants(), only_more=True))
+            broken = [*integrity.of_tables(connection, kinds.state_tables())]
+            broken += invariants.broken(connection, kinds.invariants(), only_more=True)
         if broken:
             raise DamagedStatistics(f"{found}; and nothing can be rendered again: {'; '.join(broken)}")
         done = build(database, renderer, generation=self._ahead, resume=resume, repair=True)

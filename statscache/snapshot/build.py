@@ -86,7 +86,7 @@ def build(
     with database.writing() as connection:
         _log.debug("publishing: committing the snapshot")
         if repair:
-            damage.refuse_other_numbers(connection, rendering, before)
+            damage.refuse_other_numbers(connection, rendering)
         files: Iterable[tuple[str, Entry | None]] = _files(connection, rendering)
         if everything:
             # Whatever became of the rows of the tree, they are written again.

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from itertools import chain, groupby
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Text, delete, select
 
 from statscache import layout
 from statscache.exceptions import Damaged, DamagedSnapshot, DamagedStatistics
@@ -19,7 +19,7 @@ from statscache.snapshot.record import Snapshot
 from statscache.store import published
 from statscache.store.bulk import among, batches
 from statscache.store.published import FILES, Entry
-from statscache.store.schema import directory_part, object_, snapshot, tree
+from statscache.store.schema import directory_part, dropped, object_, snapshot, tree
 
 _BATCH = 1_000
 
@@ -85,6 +85,8 @@ def throw_away(connection: Connection, *, resume: bool) -> list[str]:
     Raises:
         DamagedSnapshot: The row that holds publishing after a rollback is damaged, so nobody knows where to hold it.
     """
+    if connection.dialect.name == "sqlite":
+        _make_readable(connection)
     generations = record.damaged(connection)
     newest = connection.execute(select(snapshot).order_by(snapshot.c.generation.desc()).limit(1)).one_or_none()
     if newest is not None and newest.generation in generations and newest.origin != newest.generation and not resume:
@@ -97,6 +99,16 @@ def throw_away(connection: Connection, *, resume: bool) -> list[str]:
     for names in batches(objects, _BATCH):
         connection.execute(delete(object_).where(among(connection, object_.c.name, names)))
     return [*(f"the row of snapshot {number}" for number in generations), *(f"object {name}" for name in objects)]
+
+
+def _make_readable(connection: Connection) -> None:
+    """Make indexes again, and remove rows whose names are no text any more, which could not even be read."""
+    connection.exec_driver_sql("REINDEX")
+    for column in (object_.c.name, dropped.c.object, snapshot.c.id, snapshot.c.parent, snapshot.c.manifest):
+        connection.execute(delete(column.table).where(column.op("GLOB")("*[^0-9a-z.]*")))
+    for column in (*tree.columns, *directory_part.columns):
+        if isinstance(column.type, Text):
+            connection.execute(delete(column.table).where(column.op("GLOB")("*[^ -~]*")))
 
 
 def forget_lost(connection: Connection) -> list[int]:
@@ -144,38 +156,48 @@ def kept(connection: Connection, rendering: Rendering, before: Snapshot | None) 
         return {path: entry for path, entry in _rows(connection) if stays(path)}
 
 
-def refuse_other_numbers(connection: Connection, rendering: Rendering, before: Snapshot | None) -> None:
+def refuse_other_numbers(connection: Connection, rendering: Rendering) -> None:
     """Compare documents with those before, of plugins that counted nothing since.
+
+    What was before is taken from directories whose rows agree with their checksum.
 
     Raises:
         DamagedStatistics: Some differ; the text names the plugins.
     """
-    if before is None or before.is_rollback:
-        return
-    unchanged = [each for each in rendering.plugins if _is_unchanged(each, rendering.through)]
-    whole = True
-    expected: dict[str, dict[int, int]] = {layout.plugin_root(each.info.name): {} for each in unchanged}
-    try:
-        for path, entry in _files(connection, before):
-            root = "/".join(path.split("/", 3)[:3])
-            if root in expected and _is_data(path):
-                # Of keys there may be a hundred thousand, so no strings are kept.
-                expected[root][hash(path)] = hash(entry)
-    except Damaged:
-        # What was read until then is as it was published.
-        whole = False
     damaged = []
-    for each in unchanged:
-        known = expected[layout.plugin_root(each.info.name)]
-        made = ((path, hash(entry)) for path, entry in chain(each.changed.items(), each.keys))
-        data = [(known.pop(hash(path), None if whole else entry), entry) for path, entry in made if _is_data(path)]
-        if known or any(before != after for before, after in data):
+    for each in rendering.plugins:
+        if not _is_unchanged(each, rendering.through):
+            continue
+        known, places = _known(connection, layout.plugin_root(each.info.name))
+        made = ((path, entry) for path, entry in chain(each.changed.items(), each.keys) if _place(path) in places)
+        others = [path for path, entry in made if known.pop(hash(path), None) != hash(entry)]
+        if others or known:
             damaged.append(each.info.name)
     if damaged:
         raise DamagedStatistics(
             f"the statistics of {', '.join(damaged)} are damaged in the database: other numbers follow from them than"
             f" were published, though nothing was counted since; `statscache rebuild {' '.join(damaged)}` counts again"
         )
+
+
+def _known(connection: Connection, root: str) -> tuple[dict[int, int], set[str]]:
+    """Return the entries of the files below a directory by path, both hashed, and the locations that they are in."""
+    here = published.location("data", root)
+    below = (tree.c.directory > f"{here}/") & (tree.c.directory < f"{here}0")
+    query = select(tree).where((tree.c.directory == here) | below).order_by(tree.c.directory)
+    known, places = dict[int, int](), set[str]()
+    for place, group in groupby(
+        connection.execute(query.execution_options(yield_per=_BATCH)), lambda row: row.directory
+    ):
+        entries = [(row.shard, row.name, Entry(row.type, row.object, row.size)) for row in group]
+        try:
+            published.check(connection, place, (published.checksum(place, *row) for row in entries))
+        except Damaged:
+            continue
+        places.add(place)
+        # Of keys there may be a hundred thousand, so no strings are kept.
+        known |= {hash(_path(place, name)): hash(entry) for _, name, entry in entries if entry.type in FILES}
+    return known, places
 
 
 def lost_files(connection: Connection) -> list[str]:
@@ -220,8 +242,8 @@ def _path(place: str, name: str) -> str:
     return f"{directory}/{name}" if directory else name
 
 
-def _is_data(path: str) -> bool:
-    return layout.subtree(path) == "data"
+def _place(path: str) -> str:
+    return published.location(layout.subtree(path), "/".join(layout.steps(path)[:-1]))
 
 
 def _roots(plugins: Iterable[str]) -> tuple[str, ...]:

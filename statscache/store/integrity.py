@@ -1,6 +1,6 @@
 """Whether the database itself is whole: its file, and that each value has the type of its column."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Integer, LargeBinary, Table, Text, text
@@ -15,6 +15,7 @@ _SQLITE_CORRUPT, _SQLITE_NOTADB = 11, 26
 _POSTGRESQL_CORRUPTED = "XX001", "XX002"
 _TYPES = ((Boolean, "integer"), (BigInteger, "integer"), (Integer, "integer"), (Text, "text"), (LargeBinary, "blob"))
 
+_INDEX = "`statscache publish --force` makes indexes again"
 _REPLACE = f"{RESTORE}; or save what can be read: `sqlite3 statscache.db .recover`"
 
 
@@ -22,14 +23,25 @@ def broken(connection: Connection) -> Iterator[str]:
     """Yield a line for each thing that is wrong with an SQLite database; PostgreSQL has checksums of its own."""
     if connection.dialect.name != "sqlite":
         return
-    found = list(connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})").scalars())
-    if found != ["ok"]:
-        yield from (f"the database's file is damaged: {line.strip()}; {_REPLACE}" for line in found)
+    for line in connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})").scalars():
+        if line != "ok":
+            mend = _INDEX if " index " in line else _REPLACE
+            yield f"the database's file is damaged: {line.strip()}; {mend}"
     for table in metadata.sorted_tables:
         wrong = " OR ".join(_has_other_type(column) for column in table.columns)
         if connection.execute(text(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1')).first():
             mend = REBUILD if _is_of_plugin(table) else RESTORE
             yield f"a value of table {table.name} has another type than its column; {mend}"
+
+
+def of_tables(connection: Connection, tables: Iterable[Table]) -> Iterator[str]:
+    """Yield a line for each of these tables of which an SQLite database holds other rows than its file should have."""
+    if connection.dialect.name != "sqlite":
+        return
+    for table in tables:
+        lines = list(connection.exec_driver_sql(f"PRAGMA integrity_check({table.name})").scalars())
+        if lines != ["ok"]:
+            yield f"table {table.name} is damaged: {lines[0].strip()}; {_REPLACE}"
 
 
 def explain(error: BaseException) -> Damaged | None:

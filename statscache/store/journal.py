@@ -111,6 +111,11 @@ def identity_key(connection: Connection) -> bytes:
     return bytes(connection.execute(select(journal.c.identity_key)).scalar_one())
 
 
+def installation(connection: Connection) -> str:
+    """Return the id of the installation: random for each database, the same in its copies."""
+    return str(connection.execute(select(journal.c.installation)).scalar_one())
+
+
 def digest_with(key: bytes) -> Digest:
     """Return the digest that is keyed with a secret: BLAKE2b, whose state after the key is copied for each message."""
     copied = blake2b(key=key, digest_size=8).copy

@@ -5,7 +5,8 @@ The state of plugins is in tables of its own, declared on the same `metadata` by
 Times are whole seconds since 1970 UTC. `dirty` names what has to be rendered: a row is written in the transaction that
 changed the state, and goes when a render of all documents that saw this change has been committed. Who was forgotten is
 in `suppressed`, as a digest with the journal's `salt`; `rewrites` rises with each of them, and whenever the journal's
-content changes. `identity_key` is random and secret: with it, the digests in `message_id` are made.
+content changes. `identity_key` is random and secret: with it, the digests in `message_id` are made. `installation` is
+random and public: the index of a target names it.
 """
 
 from sqlalchemy import (
@@ -43,6 +44,7 @@ journal = Table(
     Column("rewrites", BigInteger, nullable=False, server_default="0"),
     Column("salt", LargeBinary),
     Column("identity_key", LargeBinary, nullable=False),
+    Column("installation", CodePoints, nullable=False),
 )
 
 segment = Table(

@@ -104,6 +104,7 @@ def upgrade() -> None:
         sa.Column("rewrites", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("salt", sa.LargeBinary(), nullable=True),
         sa.Column("identity_key", sa.LargeBinary(), nullable=False),
+        sa.Column("installation", CODE_POINTS, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -315,6 +316,8 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_tree_object"), "tree", ["object"], unique=False)
     row = (
-        "INSERT INTO journal (id, head, known, conflicts, foreign_messages, identity_key) VALUES (1, 0, 0, 0, 0, :key)"
+        "INSERT INTO journal (id, head, known, conflicts, foreign_messages, identity_key, installation)"
+        " VALUES (1, 0, 0, 0, 0, :key, :installation)"
     )
-    op.get_bind().execute(sa.text(row), {"key": secrets.token_bytes(32)})
+    values = {"key": secrets.token_bytes(32), "installation": secrets.token_hex(16)}
+    op.get_bind().execute(sa.text(row), values)
