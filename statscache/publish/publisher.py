@@ -148,7 +148,7 @@ class Publisher:
         self._begin("pointer")
         if not publication.is_known(snapshot.id):
             raise PublishError("the snapshot was withdrawn meanwhile; the next publication brings the newest")
-        index = pointer.index(snapshot, now, publication.interval, publication.sign)
+        index = pointer.index(snapshot, publication.installation, now, publication.interval, publication.sign)
         self._write(report, [File(layout.INDEX, index)])
         target.barrier()
         if news or not target.confirms:

@@ -94,7 +94,13 @@ class Publishing:
         self.workers = Workers(self._worker(target) for target in self._targets.values())
 
     def publish(
-        self, *, slow: bool = True, force: bool = False, resume: bool = False, patience: float = 0.0
+        self,
+        *,
+        slow: bool = True,
+        force: bool = False,
+        resume: bool = False,
+        take_over: bool = False,
+        patience: float = 0.0,
     ) -> tuple[Snapshot, list[Report]]:
         """Build the snapshot that is due, and bring every target up to date.
 
@@ -103,6 +109,7 @@ class Publishing:
             force: Whether to render everything anew, changed or not, to publish what looks implausible, and to take
                 nothing for granted that a target says it holds.
             resume: Whether to end the hold of a rollback.
+            take_over: Whether to publish to targets of other installations too, which are this one's then.
             patience: Seconds to wait for another publisher.
 
         Raises:
@@ -117,7 +124,8 @@ class Publishing:
                 self._build(self._renderer, slow_interval=slow_interval, **options)
 
         rebuild(force=force, resume=resume)
-        done = self._bring(self.workers, self._job(force=force), rebuild)
+        job = replace(self._job(force=force), takes_over=take_over)
+        done = self._bring(self.workers, job, rebuild)
         # Where somebody else publishes by now, garbage stays until later.
         with suppress(PublisherBusy), locks.publishing(self._installation.database):
             self._collect()
@@ -144,19 +152,28 @@ class Publishing:
     def rollback(self, identity: str) -> tuple[Snapshot, list[Report]]:
         """Make an older snapshot current, and hold publishing there until it is resumed.
 
+        Where that is so already, targets that do not serve it yet are brought to it.
+
         Args:
             identity: The id of a snapshot that is remembered, or the beginning of it.
 
         Raises:
-            UnknownSnapshot: There is no such snapshot, or it is current already.
+            UnknownSnapshot: There is no such snapshot, or it is current already, not by a rollback.
+            Damaged: It is damaged in the database; nothing was changed.
             PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
             PublishError: At least one target could not be brought to it; the others were.
         """
         database = self._installation.database
         with locks.publishing(database, PATIENCE):
             with database.writing() as connection:
-                rollback(connection, identity, generation=self._ahead)
-            return self._bring(self.workers, self._job(), partial(self._build, self._renderer))
+                held = rollback(connection, identity, generation=self._ahead)
+            try:
+                return self._bring(self.workers, self._job(), partial(self._build, self._renderer))
+            except PublishError as error:
+                raise PublishError(
+                    f"{error}; the rollback to snapshot {held.id[:12]} stands: `statscache publish`, or the same"
+                    " command again, brings it to the targets that do not serve it yet"
+                ) from error
 
     def forget(self, holds: purge.Holds, tell: Callable[[int, int], None]) -> tuple[purge.Purged, str]:
         """Publish what is left when a person was forgotten, and remove at once what holds the name.
