@@ -116,7 +116,7 @@ DAMAGES = {
     f"UPDATE tree SET size = size + 1 WHERE {LATEST}": "v1/plugins/sales are damaged",
     f"UPDATE tree SET shard = shard + 1 WHERE {LATEST}": "v1/plugins/sales are damaged",
     f"UPDATE tree SET type = 'fule' WHERE {LATEST}": "v1/plugins/sales are damaged",
-    "DELETE FROM tree WHERE name = 'latest.csv' AND directory = 'data/v1/plugins/sales'": "v1/plugins/sales are damaged",
+    "DELETE FROM tree WHERE name = 'latest.csv' AND directory = 'data/v1/plugins/sales'": "v1/plugins/sales are",
     "DELETE FROM tree WHERE directory = 'data/v1/plugins/buyers/by'": "v1/plugins/buyers/by are damaged",
     "UPDATE directory_part SET checksum = checksum + 1 WHERE directory LIKE '%sales'": "v1/plugins/sales are damaged",
     "UPDATE directory_part SET object = '00' || SUBSTR(object, 3) WHERE directory = 'data'": "data are damaged",

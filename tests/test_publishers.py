@@ -11,6 +11,7 @@ from conftest import Databases
 from samples import Sales, Site, follow
 from statscache.exceptions import PublishError, UnknownSnapshot
 from statscache.publish.directory import DirectoryTarget
+from statscache.snapshot import Snapshot
 from statscache.store import Database, journal
 from statscache.store.copying import copy
 from test_damage import sale
@@ -103,7 +104,10 @@ def test_a_rollback_that_failed_is_repeated_by_the_same_command(
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    for repeat in (lambda: site.publishing.rollback(old.id[:8])[0], site.publish):
+    def again() -> Snapshot:
+        return site.publishing.rollback(old.id[:8])[0]
+
+    for repeat in (again, site.publish):
         with monkeypatch.context() as patch:
             patch.setattr(DirectoryTarget, "write", refuse)
             with pytest.raises(PublishError, match=r"No space left.*stands: `statscache publish`, or the same command"):
