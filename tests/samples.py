@@ -302,9 +302,9 @@ class Site:
         while self.ingest.catch_up():
             pass
 
-    def publish(self, *, force: bool = False) -> Snapshot:
+    def publish(self, *, force: bool = False, take_over: bool = False) -> Snapshot:
         """Publish, and return the snapshot that is current then."""
-        return self.report(force=force)[0]
+        return self.publishing.publish(force=force, take_over=take_over)[0]
 
     def report(self, *, force: bool = False) -> tuple[Snapshot, Report]:
         """Publish, and return the snapshot and what it took."""
