@@ -119,7 +119,6 @@ DAMAGES = {
     "DELETE FROM tree WHERE name = 'latest.csv' AND directory = 'data/v1/plugins/sales'": "v1/plugins/sales are",
     "DELETE FROM tree WHERE directory = 'data/v1/plugins/buyers/by'": "v1/plugins/buyers/by are damaged",
     "UPDATE directory_part SET checksum = checksum + 1 WHERE directory LIKE '%sales'": "v1/plugins/sales are damaged",
-    "UPDATE directory_part SET object = '00' || SUBSTR(object, 3) WHERE directory = 'data'": "data are damaged",
     "DELETE FROM directory_part WHERE directory = ''": "directory / are damaged",
     f"UPDATE snapshot SET summary = {OTHER.replace('object.name', 'snapshot.manifest')} WHERE {NEWEST}": "the row of",
     f"UPDATE snapshot SET generation = generation + 7 WHERE {NEWEST}": "the row of snapshot",
@@ -172,6 +171,22 @@ def test_what_is_altered_is_found_and_the_next_publication_is_right(
     site.close()
     control.close()
     databases.drop(other)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_root_is_checked_also_where_nothing_changed(
+    database_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """No snapshot is made of a name that decayed."""
+    site = Site(database_url, tmp_path / "site", PLUGINS)
+    site.feed([sale(1)])
+    before = site.publish()
+    alter(site, "UPDATE directory_part SET object = '00' || SUBSTR(object, 3) WHERE directory = ''")
+    assert any("directory / are damaged" in found for found in findings(site))
+    assert site.publish().generation == before.generation
+    assert "the database is damaged" in caplog.text
+    assert findings(site) == []
+    site.close()
 
 
 def test_force_stores_what_it_renders(database_url: str, tmp_path: Path) -> None:

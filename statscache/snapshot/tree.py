@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from statscache import layout
-from statscache.snapshot import manifest
+from statscache.snapshot import manifest, parts
 from statscache.snapshot.manifest import Load
 from statscache.snapshot.parts import Parts
 from statscache.store import published
@@ -147,9 +147,18 @@ class _Update:
                 self._put({_split(place): made for place, made in self._parts.update(dict(places)).items()})
         self._parts.update(self._changed.pop(0, {}))
         self._parts.flush()
-        top = directory_part.c.directory == "", directory_part.c.prefix == ""
-        self.changes.root = self._connection.scalar(select(directory_part.c.object).where(*top))
         self._flush()
+        self.changes.root = self._root()
+
+    def _root(self) -> str | None:
+        """Return the name of the root manifest, which nothing above it would tell from another."""
+        rows = self._connection.execute(select(tree).where(tree.c.directory == "").order_by(tree.c.shard))
+        made = parts.made_of("", [(row.shard, row.name, Entry(row.type, row.object, row.size)) for row in rows])
+        top = select(directory_part.c.object).where(directory_part.c.directory == "", directory_part.c.prefix == "")
+        root = self._connection.scalar(top)
+        if root != (made[""].object if made else None):
+            raise published.differs("")
+        return root
 
     def _put(
         self, entries: dict[tuple[str, str], Entry | None]
