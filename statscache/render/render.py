@@ -73,6 +73,7 @@ class Renderer:
         slow: bool = True,
         force: bool = False,
         gated: bool | None = None,
+        most: int | None = None,
     ) -> Rendering:
         """Render what changed, as one database snapshot has it.
 
@@ -86,6 +87,8 @@ class Renderer:
             slow: Whether slow documents are brought up to date too, pages among them.
             force: Whether to render everything, changed or not; slow documents too.
             gated: Whether to hold back what looks implausible; if not given, all that is not forced.
+            most: How many documents of changed keys to make, about; the rest is left to the next time. None for all.
+                Where all of a plugin is due they are made at once, for versions are not mixed.
 
         Raises:
             Damaged: Published documents that are read again are damaged.
@@ -98,6 +101,7 @@ class Renderer:
         pages: dict[str, Entry] = {}
         shown = dict(before.shown)
         whole = True
+        shares = {} if most is None or not slow else _shares(positions.pending(connection), most)
         plugins: list[Rendered] = []
         for number, plugin in enumerate(self._registry):
             self.on_plugin(number, len(self.names))
@@ -106,8 +110,19 @@ class Renderer:
                 continue
             catches_up = before.states.get(plugin.name, "ok") != "ok"
             pace = slow or catches_up
+            share = shares.get(row.id)
             rendered = self._plugin(
-                connection, plugin, row, end, gaps, complete, keep, slow=pace, force=force, gated=gated
+                connection,
+                plugin,
+                row,
+                end,
+                gaps,
+                complete,
+                keep,
+                slow=pace,
+                force=force,
+                gated=gated,
+                most=share,
             )
             plugins.append(rendered)
             shows = f"{rendered.state} {rendered.coverage}"
@@ -215,6 +230,7 @@ class Renderer:
         slow: bool,
         force: bool,
         gated: bool,
+        most: int | None,
     ) -> Rendered:
         since = Known.of(row, end.through, gaps, complete).since
         if row.suspended is not None:
@@ -229,7 +245,17 @@ class Renderer:
             try:
                 with connection.begin_nested():
                     rendered = PluginRenderer(
-                        connection, plugin, row, end, gaps, complete, keep, self._watch, slow=slow, force=force
+                        connection,
+                        plugin,
+                        row,
+                        end,
+                        gaps,
+                        complete,
+                        keep,
+                        self._watch,
+                        slow=slow,
+                        force=force,
+                        most=most,
                     ).render()
                     if gated:
                         # Where all is rendered, documents before may be damaged.
@@ -259,3 +285,12 @@ class Renderer:
                 if not force:
                     raise
         return rendered
+
+
+def _shares(wanted: Mapping[int, int], most: int) -> dict[int, int]:
+    """Divide `most` documents among plugins that want so many, so that one with very many keeps none from its few."""
+    shares: dict[int, int] = {}
+    for number, (plugin, want) in enumerate(sorted(wanted.items(), key=lambda item: item[1])):
+        shares[plugin] = min(want, most // (len(wanted) - number))
+        most -= shares[plugin]
+    return shares

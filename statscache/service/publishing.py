@@ -87,6 +87,7 @@ class Publishing:
         self._sections = {section.name: section for section in sections}
         self._interval = publish.interval
         self._slow_interval = publish.slow_interval
+        self._most_slow_documents = publish.most_slow_documents
         self._partial = bool(only)
         self._repairs_from = -math.inf
         self._found: Damaged | None = None
@@ -238,6 +239,7 @@ class Publishing:
         force: bool = False,
         resume: bool = False,
         slow_interval: float = 0.0,
+        most: int | None = None,
         found: Damaged | None = None,
     ) -> tuple[Snapshot, list[Rendered]]:
         """Build the snapshot that is due; its generation is above that of any target, as far as that is known.
@@ -253,7 +255,13 @@ class Publishing:
                 with integrity.explained():
                     self._installation.ingest.admit_due()
                     return build(
-                        database, renderer, generation=ahead, force=force, resume=resume, slow_interval=slow_interval
+                        database,
+                        renderer,
+                        generation=ahead,
+                        force=force,
+                        resume=resume,
+                        slow_interval=slow_interval,
+                        most=most,
                     )
             except Damaged as error:
                 if force:
@@ -327,7 +335,8 @@ class Publishing:
     ) -> None:
         """Publish at once and then every `seconds`, until `stopping` is set; what fails is tried again next time.
 
-        Slow documents are updated every `[publish] slow_interval` seconds.
+        Slow documents are updated every `[publish] slow_interval` seconds, or every time while some of them are left
+        over, for one publication makes at most `most_slow_documents` of keys.
 
         Args:
             seconds: From the beginning of one publication to that of the next.
@@ -344,7 +353,8 @@ class Publishing:
             found, self._found = self._found, None
             try:
                 with locks.publishing(self._installation.database):
-                    self._build(self._renderer, slow_interval=self._slow_interval, found=found)
+                    slow_interval, most = self._slow_interval, self._most_slow_documents
+                    self._build(self._renderer, slow_interval=slow_interval, most=most, found=found)
                     self._collect()
                 outage.answered()
                 damaged = ""

@@ -16,7 +16,7 @@ from statscache.exceptions import Damaged, DamagedSnapshot, DamagedStatistics
 from statscache.render.rendering import Rendered, Rendering
 from statscache.snapshot import manifest, parts, record
 from statscache.snapshot.record import Snapshot
-from statscache.store import published
+from statscache.store import positions, published
 from statscache.store.bulk import among, batches
 from statscache.store.published import FILES, Entry
 from statscache.store.schema import directory_part, dropped, object_, snapshot, tree
@@ -165,8 +165,9 @@ def refuse_other_numbers(connection: Connection, rendering: Rendering) -> None:
         DamagedStatistics: Some differ; the text names the plugins.
     """
     damaged = []
+    pending = positions.pending(connection)
     for each in rendering.plugins:
-        if not _is_unchanged(each, rendering.through):
+        if pending.get(each.row.id) or not _is_unchanged(each, rendering.through):
             continue
         known, places = _known(connection, layout.plugin_root(each.info.name))
         made = ((path, entry) for path, entry in chain(each.changed.items(), each.keys) if _place(path) in places)
