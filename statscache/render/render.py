@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from statscache import layout, schemas
+from statscache import kinds, layout, schemas
 from statscache.exceptions import Damaged, Implausible
 from statscache.kinds.entities import ENTITIES
 from statscache.pace import Pace
@@ -63,6 +63,11 @@ class Renderer:
     def names(self) -> frozenset[str]:
         """The names of the active plugins."""
         return frozenset(plugin.name for plugin in self._registry)
+
+    @staticmethod
+    def numbers_of_keys(connection: Connection) -> dict[int, int]:
+        """Return how many keys each plugin has, by the plugin's number."""
+        return kinds.numbers_of_keys(connection)
 
     def render(
         self,
