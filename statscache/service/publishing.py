@@ -250,7 +250,8 @@ class Publishing:
             Damaged: What is damaged cannot be rendered again.
         """
         database, ahead = self._installation.database, self._ahead
-        if found is None:
+        if found is None or time.monotonic() < self._repairs_from:
+            # What the last repair could not put right of one target stops no other.
             try:
                 with integrity.explained():
                     self._installation.ingest.admit_due()
