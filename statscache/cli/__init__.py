@@ -24,6 +24,7 @@ from statscache.exceptions import (
     UnknownPlugin,
     UnknownSnapshot,
 )
+from statscache.store import integrity
 
 FAILED, MISUSED, REFUSED = 1, 2, 3
 
@@ -75,7 +76,7 @@ def main() -> None:
     except StatscacheError as error:
         _complain(error, FAILED)
     except SQLAlchemyError as error:
-        _complain(database_failed(error), FAILED)
+        _complain(integrity.explain(error) or database_failed(error), FAILED)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         sys.exit(FAILED)

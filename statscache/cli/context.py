@@ -1,8 +1,9 @@
 """What every command shares: the configuration, opened on demand, and how results are shown."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache import config
 from statscache.cli.progress import Bar, bar
 from statscache.config import Config
+from statscache.exceptions import Damaged, StatscacheError
 from statscache.plugins.registry import Registry
 from statscache.service import Installation
+from statscache.snapshot import damage
+from statscache.store import Database, integrity
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
 
@@ -51,12 +55,20 @@ class Context:
     @contextmanager
     def installation(self) -> Iterator[Installation]:
         """Give the installation, and close it at the end."""
-        installation = Installation(self.config)
+        installation = None
         try:
+            installation = Installation(self.config)
             self.warn(installation.registry)
             yield installation
+        except (StatscacheError, SQLAlchemyError, OSError, click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            # What decayed may make any error; without damage, it is a fault of ours.
+            _raise_if_damaged(self.config.database.url, error)
+            raise
         finally:
-            installation.close()
+            if installation is not None:
+                installation.close()
 
     def warn(self, registry: Registry) -> None:
         """Tell of plugins that are not active, because something is wrong with them."""
@@ -69,6 +81,14 @@ class Context:
 
 
 passed = click.make_pass_decorator(Context)
+
+
+def _raise_if_damaged(url: str, error: Exception) -> None:
+    """Raise `Damaged` if the database is damaged, which explains an error then."""
+    database = Database(url)
+    with closing(database), database.reading() as connection:
+        for found in chain(integrity.broken(connection), damage.find(connection, digests=False)):
+            raise Damaged(f"the database is damaged: {found} ({type(error).__name__}: {error})") from error
 
 
 def database_failed(error: SQLAlchemyError) -> str:

@@ -15,7 +15,7 @@ from statscache.service.health import health, silence
 from statscache.service.metrics import text
 from statscache.service.run import live
 from statscache.snapshot import retention
-from statscache.store import targets
+from statscache.store import journal, targets
 from statscache.store.targets import TargetRow
 from statscache.timeline import iso
 from statscache.wording import counted
@@ -51,6 +51,7 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
             silent = silence(connection)
             places = targets.listed(connection, names)
             owed = retention.owed(connection)
+            name = journal.installation(connection)
     except (ConfigurationError, SchemaError, SQLAlchemyError) as error:
         if max_age is None:
             raise
@@ -73,10 +74,11 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
     concerns = idle + concerns
     if json_:
         listed = [{name: getattr(row, name) for name in row.__slots__} for row in places]
-        show_json({**state, "silent": silent, "targets": listed, "concerns": concerns})
+        show_json({**state, "installation": name, "silent": silent, "targets": listed, "concerns": concerns})
     else:
         if max_age is not None:
             click.echo(_summary(state, silent, level, concerns))
+        click.echo(f"installation {name}")
         _show_status(context.config, state, silent, places)
         for concern in concerns:
             click.echo(f"concern: {concern}")

@@ -382,6 +382,11 @@ def invariants() -> Iterable[Invariant]:
     return dict.fromkeys(invariant for kind in _kinds.values() for invariant in kind.invariants)
 
 
+def state_tables() -> Iterable[Table]:
+    """Return the tables of all kinds, each once."""
+    return dict.fromkeys(table for kind in _kinds.values() for table in kind.tables)
+
+
 def mentions(connection: Connection, names: frozenset[str]) -> Mentions:
     """Return where names occur in the state of all plugins, whether these are installed or not."""
     return search.mentions(connection, names, (each for kind in _kinds.values() for each in kind.searched))
@@ -389,5 +394,5 @@ def mentions(connection: Connection, names: frozenset[str]) -> Mentions:
 
 def clear(connection: Connection, plugin: int) -> None:
     """Remove all stored state of a plugin of whatever kind, installed or not; tables of its own stay."""
-    for table in dict.fromkeys(table for kind in _kinds.values() for table in kind.tables):
+    for table in state_tables():
         connection.execute(delete(table).where(table.c.plugin == plugin))

@@ -60,6 +60,7 @@ class PluginRenderer:
         self._known = Known.of(row, end.through, gaps, complete)
         self._keep = keep
         self._watch = watch
+        self._force = force
         self._most = most
         fingerprint = self._fingerprint()
         before, _, coverage_before = (row.rendered_with or "").rpartition("|")
@@ -71,6 +72,7 @@ class PluginRenderer:
         since = self._known.since if plugin.kind.newest is None else None
         self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint, since=since, coverage=coverage)
         self._out.renewed = self._due.everything
+        self._out.repeatable = plugin.kind.follows_from_yields
 
     def _fingerprint(self) -> str:
         """Return what documents depend on besides the state: version, what concerns all of them, and coverage."""
@@ -117,7 +119,10 @@ class PluginRenderer:
         name = self._plugin.name
         root = layout.plugin_root(name)
         before: Iterable[str] = ()
-        if self._due.everything:
+        if self._force:
+            # The tree is written again, whatever its rows say.
+            pass
+        elif self._due.everything:
             keys = published.below(self._connection, layout.keys_root(name), "site")
             before = chain(published.below(self._connection, root, "data"), keys)
         elif fixed := self._due.fixed:
@@ -129,7 +134,8 @@ class PluginRenderer:
     def _series(self, resolution: Resolution) -> None:
         plugin, state = self._plugin, self._state
         directory = layout.series_root(plugin.name, resolution.name)
-        before = published.entries(self._connection, directory, None, "data")
+        # Where everything is made, nothing is taken over, whatever became of it.
+        before = {} if self._due.everything else published.entries(self._connection, directory, None, "data")
         periods = documents.periods(plugin, state, resolution, self._known.gaps)
         for period in periods:
             there = layout.series(plugin.name, resolution.name, period.label) in before

@@ -72,6 +72,7 @@ class Rendered:
         fresh: Bytes of what was rendered, by path, until the view has been made; documents of keys are left out.
         page_due: Whether its page may show other numbers than the documents that were rendered.
         renewed: Whether all of its documents were rendered, so that keys may have gone.
+        repeatable: Whether the same state always gives the same documents.
         view: What the pages say of it; None if it never had a document, or no page needs it.
     """
 
@@ -91,6 +92,7 @@ class Rendered:
     fresh: dict[str, bytes] = field(default_factory=dict)
     page_due: bool = False
     renewed: bool = False
+    repeatable: bool = True
     view: PluginView | None = None
 
 

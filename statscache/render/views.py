@@ -32,9 +32,12 @@ class Views:
             plugin: The plugin.
             rendered: What rendering made of it.
         """
-        entries = dict(published.entries(connection, layout.plugin_root(plugin.name), None, "data"))
-        for resolution in plugin.kind.resolutions:
-            entries |= published.entries(connection, layout.series_root(plugin.name, resolution.name), None, "data")
+        entries: dict[str, Entry] = {}
+        if not rendered.renewed:
+            root = layout.plugin_root(plugin.name)
+            series = (layout.series_root(plugin.name, resolution.name) for resolution in plugin.kind.resolutions)
+            for directory in (root, *series):
+                entries |= published.entries(connection, directory, None, "data")
         entries |= {path: rendered.changed[path] for path in rendered.fresh}
         for path in rendered.removed:
             entries.pop(path, None)

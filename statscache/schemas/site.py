@@ -103,6 +103,8 @@ class Index(TypedDict):
 
     schema: Literal["statscache/index/1"]
     """Type and version."""
+    installation: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    """Id of the database that publishes here, the same in its copies."""
     generation: Annotated[int, Field(ge=1)]
     """Rises with each snapshot."""
     snapshot: Digest
