@@ -9,7 +9,7 @@ import pytest
 
 from samples import NOON, Buyers, Line, Sales, Site, line
 from statscache.exceptions import PluginError
-from statscache.render.known import Known
+from statscache.kinds.known import Known
 from statscache.store import coverage
 from statscache.timeline import DAY, HOUR
 from statscache.windows import LAST_7D, LAST_24H, LAST_30D

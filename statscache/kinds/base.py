@@ -15,12 +15,14 @@ from statscache.exceptions import PluginError
 from statscache.kinds import search
 from statscache.kinds.keys import MOST, Key
 from statscache.kinds.keys import load as load_key
+from statscache.kinds.known import Known
 from statscache.kinds.presentation import Column, Headline, Partial, Row, ranked
 from statscache.kinds.search import Mentions, Searched, readable
 from statscache.kinds.yields import Yields
 from statscache.scrubbing import occurs, texts
+from statscache.store.coverage import Interval
 from statscache.store.invariants import Invariant
-from statscache.timeline import Resolution
+from statscache.timeline import DAILY, Resolution, year_start
 from statscache.windows import Window
 
 if TYPE_CHECKING:
@@ -62,12 +64,14 @@ class State:
         plugin: The number of the plugin in this database.
         through: Timestamp of the newest accepted message: the clock of everything published. None before the first.
         newest: Timestamp of the newest message that this plugin counted. None before the first.
+        known: Which time the plugin's numbers are known for. In a render only; nothing where state is merged.
     """
 
     connection: Connection
     plugin: int
     through: int | None
     newest: int | None = None
+    known: Known = Known()
 
 
 Times = list[tuple[int, int]]
@@ -121,6 +125,11 @@ class KeyDocument(NamedTuple):
     part: str | None = None
     parts: Sequence[KeyPart] = ()
     older: Sequence[KeyYear] = ()
+
+    @property
+    def shown(self) -> Interval:
+        """The time that `days` are of: from the year before the newest day's to the end of that day."""
+        return year_start(max(map(int, self.days)) - 1), DAILY.ceil(self.last + 1)
 
 
 class Extent(NamedTuple):
@@ -261,6 +270,10 @@ class Kind(ABC):
     def key_documents(self, state: State, changed: "Keys | None") -> Iterator[KeyDocument]:
         """Yield what is published of keys, given these and the years of each that changed; None means everything."""
         return iter(())
+
+    def keys_showing(self, state: State, days: Sequence[Interval]) -> "Keys":
+        """Return the keys, and years of each, whose documents say whether these days (one or more) are known."""
+        raise NotImplementedError(f"a {self.name} has no documents of keys")
 
     # For people.
 

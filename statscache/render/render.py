@@ -20,7 +20,7 @@ from statscache.render import entities
 from statscache.render.documents import Document
 from statscache.render.entities import Source
 from statscache.render.gate import Gate
-from statscache.render.known import Known
+from statscache.kinds.known import Known
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
 from statscache.render.rendering import Before, Keep, Rendered, Rendering, keep_document
@@ -201,13 +201,13 @@ class Renderer:
         slow: bool,
         force: bool,
     ) -> Rendered:
-        since = Known.of(row, end.through, gaps, complete).since
+        known = Known.of(row, end.through, gaps, complete)
         if row.suspended is not None:
-            rendered = Rendered(plugin.info(), "failed", row, since=since, reason=row.suspended)
+            rendered = Rendered(plugin.info(), "failed", row, known=known, reason=row.suspended)
         elif row.position < end.position:
             behind = end.position - row.position
             rendered = Rendered(
-                plugin.info(), "rebuilding", row, since=since, reason=f"{behind} messages behind the journal's end"
+                plugin.info(), "rebuilding", row, known=known, reason=f"{behind} messages behind the journal's end"
             )
         else:
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
@@ -224,12 +224,12 @@ class Renderer:
                 return rendered
             except Implausible as error:
                 _log.warning("plugin %s is held back: %s", plugin.name, error)
-                rendered = Rendered(plugin.info(), "stale", row, since=since, reason=str(error))
+                rendered = Rendered(plugin.info(), "stale", row, known=known, reason=str(error))
             except Exception as error:
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
                 # What the error says may quote a message, and the reason is published.
                 reason = f"it could not be rendered: {type(error).__name__}; the log says more"
-                rendered = Rendered(plugin.info(), "stale", row, since=since, reason=reason)
+                rendered = Rendered(plugin.info(), "stale", row, known=known, reason=reason)
         if slow:
             rendered.view = self._views.view(connection, plugin, rendered)
         return rendered

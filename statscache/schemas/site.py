@@ -56,6 +56,8 @@ class IndexedPlugin(TypedDict):
     """Newest event that was counted."""
     since: Time | None
     """Start of the first day for which its numbers are complete; null before its first data."""
+    gaps: list[Interval]
+    """The whole days from then on of which something is missing; zero in them is unknown."""
     complete_from: Time | None
     """Time before which nothing is counted, for the journal is not kept for ever; null if everything is."""
     documents: list[Reference]

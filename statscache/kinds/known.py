@@ -1,11 +1,14 @@
-"""Which time the numbers of a plugin are known for: from its first data on, without the gaps (law 5)."""
+"""Which time the numbers of a plugin are known for: from its first data on, without the gaps (law 5).
+
+Series say it by bucket, windows by the time from which they are whole, and keys by day. Nothing else decides it.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
-from statscache.store.coverage import Interval
+from statscache.store.coverage import Interval, subtract, union
 from statscache.store.positions import Position
-from statscache.timeline import DAILY
+from statscache.timeline import DAILY, Period, Resolution
 from statscache.windows import Window
 
 
@@ -44,6 +47,30 @@ class Known(NamedTuple):
         """The start of the first day that is known from its start; None before the first message."""
         return None if self.begin is None else DAILY.ceil(self.begin)
 
+    @property
+    def days(self) -> list[Interval]:
+        """The whole days from `since` on of which something is missing, oldest first."""
+        since = self.since
+        return [] if since is None else subtract(_rounded(self.gaps, DAILY), [(0, since)])
+
+    def unknown_days(self, start: int, end: int) -> list[Interval]:
+        """Return the whole days of `[start, end)` that are not wholly known: before `since`, and in gaps."""
+        return _inside([(0, end if self.since is None else self.since), *self.days], start, end)
+
+    def is_whole(self, start: int, end: int) -> bool:
+        """Return True if nothing of `[start, end)`, in whole days, is missing: what did not occur in it is zero."""
+        return not self.unknown_days(start, end)
+
+    def gaps_in(self, resolution: Resolution, period: Period) -> list[Interval]:
+        """Return what is missing in a period of a series, rounded outward to whole buckets.
+
+        The time before the first data is a gap of its period, but for the bucket in which they begin.
+        """
+        gaps = _inside(_rounded(self.gaps, resolution), period.start, period.end)
+        if self.begin is not None and (begin := resolution.floor(self.begin)) > period.start:
+            gaps = union([(period.start, min(begin, period.end)), *gaps])
+        return gaps
+
     def partial(self, windows: Sequence[Window], through: int | None) -> dict[str, int | None]:
         """Return the windows that are not wholly known, by name, each with the time from which it is known.
 
@@ -61,3 +88,14 @@ class Known(NamedTuple):
             if self.begin is None or known > start:
                 found[window.name] = known if 0 <= known < end else None
         return found
+
+
+def _rounded(gaps: Sequence[Interval], resolution: Resolution) -> list[Interval]:
+    """Return gaps rounded outward to every bucket that they touch."""
+    return union((resolution.floor(start), resolution.ceil(end)) for start, end in gaps)
+
+
+def _inside(intervals: Sequence[Interval], start: int, end: int) -> list[Interval]:
+    """Return what of the intervals lies in `[start, end)`."""
+    clipped = ((max(low, start), min(high, end)) for low, high in intervals)
+    return union((low, high) for low, high in clipped if low < high)
