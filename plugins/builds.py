@@ -74,6 +74,7 @@ class BuildsByPackage(Counter):
     breakdown = "release"
     entities: ClassVar[dict[str, str]] = {"package": "package"}
     topics = _TOPICS
+    trailing: ClassVar[dict[str, int]] = {"busiest-7d": 7, "busiest-30d": 30}
     unbounded = True
     version = 2
 
@@ -83,8 +84,8 @@ class BuildsByPackage(Counter):
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from super().documents(state)
-        for days in (7, 30):
-            yield f"busiest-{days}d", {"rows": self.leaders(state, days=days)}
+        for name, days in self.trailing.items():
+            yield name, {"rows": self.leaders(state, days=days)}
 
 
 class BuildTime(Counter):

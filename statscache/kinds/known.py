@@ -90,6 +90,10 @@ class Known(NamedTuple):
         return found
 
 
+NOTHING = Known()
+"""Nothing is known."""
+
+
 def _rounded(gaps: Sequence[Interval], resolution: Resolution) -> list[Interval]:
     """Return gaps rounded outward to every bucket that they touch."""
     return union((resolution.floor(start), resolution.ceil(end)) for start, end in gaps)

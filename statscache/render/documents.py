@@ -9,13 +9,14 @@ from typing import Any, NamedTuple, cast
 
 from statscache import canonical, kinds, layout, schemas
 from statscache.kinds.base import KeyDocument, KeyPart
+from statscache.kinds.known import Known
 from statscache.plugins import Plugin, State
 from statscache.render import csv, own
 from statscache.render.badge import badge
-from statscache.kinds.known import Known
 from statscache.store.coverage import Interval
 from statscache.store.published import Entry
 from statscache.timeline import Period, Resolution, floor, year_start
+from statscache.windows import trailing_days
 
 
 class Document(NamedTuple):
@@ -45,8 +46,11 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
         header: schemas.Header = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through}
         if complete_from is not None:
             header["complete_from"] = complete_from
-        if partial and name == "latest":
-            header["partial"] = partial
+        windows_known = (
+            known.partial([trailing_days(plugin.trailing[name])], state.through) if name in plugin.trailing else {}
+        )
+        if unknown := partial if name == "latest" else windows_known:
+            header["partial"] = unknown
         own.check_name(plugin, name, names)
         data, content = own.dumps(plugin, name, header, content)
         yield Document(layout.document(plugin.name, name), data)

@@ -9,10 +9,10 @@ from sqlalchemy import Connection
 
 from statscache import __version__, canonical, layout
 from statscache import pace as paces
+from statscache.kinds.known import Known
 from statscache.pace import Pace
 from statscache.plugins import Plugin, State
 from statscache.plugins.watch import Watch
-from statscache.kinds.known import Known
 from statscache.render import documents, due
 from statscache.render.calendar import calendar
 from statscache.render.documents import Document

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from statscache import layout, schemas
 from statscache.exceptions import Implausible
 from statscache.kinds.entities import ENTITIES
+from statscache.kinds.known import Known
 from statscache.pace import Pace
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
@@ -20,7 +21,6 @@ from statscache.render import entities
 from statscache.render.documents import Document
 from statscache.render.entities import Source
 from statscache.render.gate import Gate
-from statscache.kinds.known import Known
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
 from statscache.render.rendering import Before, Keep, Rendered, Rendering, keep_document

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from statscache import layout
-from statscache.kinds.known import Known
+from statscache.kinds.known import NOTHING, Known
 from statscache.pace import Pace
 from statscache.plugins.contract import PluginInfo
 from statscache.render.documents import Document
@@ -75,7 +75,7 @@ class Rendered:
     row: Position
     paces: frozenset[Pace] = frozenset()
     rendered_with: str = ""
-    known: Known = Known()
+    known: Known = NOTHING
     coverage: str = ""
     reason: str = ""
     changed: dict[str, Entry] = field(default_factory=dict)

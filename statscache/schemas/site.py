@@ -48,6 +48,8 @@ class IndexedPlugin(TypedDict):
     """Whether keys are people."""
     headline: dict[str, str]
     """Dimension and value of the rows that make the number for a badge; empty: all rows."""
+    not_added_up: list[str]
+    """Over what its numbers must not be added up: names of dimensions, and `timestamp` for buckets of time."""
     entities: dict[str, str]
     """Dimension and what it names, `person`, `package`, `release` or `topic`, if that has a page of its own."""
     state: PluginState

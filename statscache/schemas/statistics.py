@@ -84,6 +84,8 @@ class PluginDocument(TypedDict):
     """Newest event that contributed, or a later end of a bucket that was crossed."""
     complete_from: NotRequired[Time]
     """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
+    partial: NotRequired[dict[str, Time | None]]
+    """A window that its numbers are of and that is not wholly known; as in `latest`."""
     omitted: NotRequired[Count]
     """How many items of its lists were left out, because the document would have been too large."""
 
