@@ -47,6 +47,7 @@ def test_a_person_has_days_by_year_and_weeks_by_category() -> None:
         "last": MONDAY + 200 * DAY,
         "years": [[2015, 4], [2016, 1]],
         "days": {"2015": [[MONDAY, 2], [MONDAY + 2 * DAY, 2]], "2016": [[MONDAY + 200 * DAY, 1]]},
+        "gaps": [[1420070400, MONDAY]],
         "parts": [
             {"category": "git", "total": 3, "weeks": {"2015": [[MONDAY, 3]]}},
             {"category": "wiki", "total": 2, "weeks": {"2015": [[MONDAY, 1]], "2016": [[MONDAY + 196 * DAY, 1]]}},

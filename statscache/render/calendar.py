@@ -1,8 +1,8 @@
 """A year of one person's days as SVG, for pages without scripts: small, since there is one for each person.
 
 Days are cells in columns of weeks, Monday on top. The year's shape is filled with one pattern of cells, and days are
-one path for each form: empty, four levels, unknown. So a file has at most a few kilobytes. A calendar ends with the day of
-the newest event: whether the days after it were quiet is not told, or every calendar would change every day.
+one path for each form: empty, four levels, unknown. So a file has at most a few kilobytes. A calendar ends with the day
+of the newest event: whether the days after it were quiet is not told, or every calendar would change every day.
 """
 
 from bisect import bisect_left
