@@ -1,8 +1,9 @@
 """Unknown is not zero: gaps, and the time before the first data, in every form of the documents."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import orjson
 import pytest
@@ -164,3 +165,20 @@ def test_a_headline_names_dimensions_only() -> None:
 
         class Wrong(Sales):
             headline: ClassVar[dict[str, str]] = {"colour": "red"}
+
+
+def test_pandas_reads_keys_that_look_like_missing_values(site: Site) -> None:
+    """As docs/format.md says: keys stay text, and a bucket in a gap has no value."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    names = "NA", "null", "None", "007", "nan"
+    site.feed([line(f"n{name}", NOON + HOUR, body={"buyer": name, "thing": name}) for name in names])
+    record(site, NOON + 2 * HOUR, NOON + 3 * HOUR, complete=False)
+    site.build()
+    root = "v1/plugins/sales"
+    given: dict[str, Any] = {"keep_default_na": False, "dtype": {"buyer": str, "thing": str}}
+    series = io.BytesIO(site.tree()[f"{root}/series/1h/2015-08.csv"])
+    rows = pandas.read_csv(series, na_values={"value": [""]}, **given)
+    assert sorted(rows.loc[rows["timestamp"] == NOON + HOUR, "buyer"]) == sorted(names)
+    assert rows.loc[rows["timestamp"] == NOON + 2 * HOUR, "value"].isna().tolist() == [True]
+    latest = pandas.read_csv(io.BytesIO(site.tree()[f"{root}/latest.csv"]), **given)
+    assert {*names} <= {*latest["buyer"]}
