@@ -126,6 +126,16 @@ export function sparse(items, most) {
   return items.filter((_, at) => at % apart === 0);
 }
 
+/** Seconds as people say them. */
+export function span(seconds) {
+  const [days, hours, minutes] = [Math.floor(seconds / DAY), Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
+  if (hours >= 48) return `${number(days)} d ${hours % 24} h`;
+  return hours ? `${number(hours)} h ${minutes} min` : minutes ? `${minutes} min` : `${seconds} s`;
+}
+
+/** Fields that hold a number of seconds that something took. */
+export const isDuration = (field) => ["duration", "mean", "median"].includes(field);
+
 /** An item of a legend: a form and what it stands for. */
 export function sign(form, words) {
   const swatch = svg("svg", { viewBox: "0 0 11 11", "aria-hidden": "true" }, svg("rect", { class: form, x: 0.5, y: 0.5, width: 10, height: 10, rx: 2 }));

@@ -86,16 +86,10 @@ function parts({ plugin, key }) {
   return d.element("div", { class: "panel" }, d.element("h3", {}, `${titleOf(plugin)} by ${field}`), d.element("ol", { class: "bars" }, ...bars));
 }
 
-/** Seconds as people say them. */
-function span(seconds) {
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
-  return hours ? `${d.number(hours)} h ${minutes} min` : minutes ? `${minutes} min` : `${seconds} s`;
-}
-
 function cell(index, field, value) {
   if (value === null || value === undefined) return d.element("td", { class: "unknown" }, "—");
   if (d.isTime(field) && d.isMoment(value)) return d.element("td", { class: "time" }, d.clock(value));
-  if (field === "duration") return d.element("td", { class: "number" }, span(value));
+  if (d.isDuration(field)) return d.element("td", { class: "number" }, d.span(value));
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
   const named = entityOf(index, field);

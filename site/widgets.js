@@ -376,6 +376,7 @@ function cell(value, column, address) {
   if (value === undefined) return d.element("td");
   if (value === null) return d.element("td", { class: "quiet" }, "unknown");
   if (d.isTime(column) && d.isMoment(value)) return d.element("td", {}, d.clock(value));
+  if (d.isDuration(column) && Number.isInteger(value)) return d.element("td", { class: "number" }, d.span(value));
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value === "boolean") return d.element("td", {}, value ? "yes" : "no");
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));

@@ -27,7 +27,7 @@ KEY = """plugin="contributors" key='["ann"]'"""
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site of eight days, on four of which somebody acted, with a gap of an hour on the fifth."""
     directory = tmp_path_factory.mktemp("unknown")
     site = Site(f"sqlite:///{directory}/x.db", directory, (Contributors, UniqueContributors, Volume))
@@ -39,7 +39,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         coverage.record(connection, FIRST + 4 * DAY, FIRST + 4 * DAY + 3600, complete=False)
     site.publish()
     site.close()
-    yield site.public
+    return site.public
 
 
 @contextmanager

@@ -11,10 +11,12 @@ import pytest
 from samples import NOON, Buyers, Line, Sales, Site, line
 from statscache.exceptions import PluginError
 from statscache.kinds.known import Known
+from statscache.plugins import Message
 from statscache.store import coverage
 from statscache.timeline import DAY, HOUR
 from statscache.windows import LAST_7D, LAST_24H, LAST_30D
 from statscache_plugins.builds import Builds
+from statscache_plugins.contributors import UniqueContributorsByCategory
 
 WINDOWS = LAST_24H, LAST_7D, LAST_30D
 THROUGH = 100 * DAY + 5
@@ -182,3 +184,54 @@ def test_pandas_reads_keys_that_look_like_missing_values(site: Site) -> None:
     assert rows.loc[rows["timestamp"] == NOON + 2 * HOUR, "value"].isna().tolist() == [True]
     latest = pandas.read_csv(io.BytesIO(site.tree()[f"{root}/latest.csv"]), **given)
     assert {*names} <= {*latest["buyer"]}
+
+
+class Sides(Sales):
+    """Each sale under the buyer and under the shop, so that one counts twice."""
+
+    name = "sides"
+    title = "Sides"
+    dimensions = ("side",)
+    not_added_up = ("side",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Count both sides."""
+        yield ("buyer",)
+        yield ("shop",)
+
+
+def test_what_counts_twice_is_not_added_up(tmp_path: Path) -> None:
+    """The headline is the greatest key, not the sum; the index says over what nobody may add up."""
+    made = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Sides, Sales, UniqueContributorsByCategory))
+    made.feed(sale(number, NOON + number) for number in range(3))
+    made.publish()
+    plugins = orjson.loads((made.public / "v1/index.json").read_bytes())["plugins"]
+    assert {plugin["name"]: plugin["not_added_up"] for plugin in plugins} == {
+        "sales": [],
+        "sides": ["side"],
+        "unique-contributors-by-category": ["timestamp", "category"],
+    }
+    page = (made.public / "plugins/sides/index.html").read_text()
+    assert "<strong>3</strong> <span><bdi>things in all for buyer, the most</bdi>" in page
+    assert "badge.json" not in [Path(path).name for path in made.aliases() if "/sides/" in path]
+    assert "3 things. Busiest" not in page
+    made.close()
+
+
+def test_what_is_not_added_up_is_a_dimension() -> None:
+    """A class with another name, or documents without days, is refused with the fix."""
+    with pytest.raises(
+        PluginError, match="`not_added_up` is \\('timestamp',\\); give a tuple of names of `dimensions`"
+    ):
+
+        class Wrong(Sales):
+            """Wrong."""
+
+            not_added_up = ("timestamp",)
+
+    with pytest.raises(PluginError, match=r"`trailing` is {'leaders': 0}; give documents and whole days"):
+
+        class Never(Sales):
+            """Wrong."""
+
+            trailing: ClassVar[dict[str, int]] = {"leaders": 0}

@@ -78,6 +78,7 @@ class _Documents:
             latest=latest,
             series=tuple(view for view in series if view is not None),
             links=tuple(self._link(path, path.removeprefix(f"{root}/")) for path in fixed),
+            durations=self._load(layout.document(plugin.name, "durations")),
         )
 
     def _series(self, resolution: Resolution) -> SeriesView | None:
