@@ -3,7 +3,6 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import pairwise
 from typing import Any, ClassVar
 
 from statscache.plugins import Counter, Message, State, fields
@@ -16,7 +15,7 @@ _STATES = {0: "building", 1: "complete", 2: "deleted", 3: "failed", 4: "canceled
 
 _ENDS = (300, 900, 3_600, 14_400, 43_200)
 _NAMES = ("00:00-00:05", "00:05-00:15", "00:15-01:00", "01:00-04:00", "04:00-12:00", "12:00-")
-_SPANS = dict(zip(_NAMES, pairwise((0, *_ENDS, None)), strict=True))
+_SPANS = dict(zip(_NAMES, zip((0, *_ENDS), (*_ENDS, None), strict=True), strict=True))
 """Hours and minutes that a build can take, with the ends in seconds."""
 
 

@@ -40,8 +40,8 @@ class Contributors(Counter):
         yield from super().documents(state)
         yield "leaders-30d", {"rows": self.leaders(state, days=30)}
         new = {day: people for day, people in self.newcomers(state)}  # noqa: C416 - the pairs are lists
-        rows = [{"timestamp": day, "value": _newcomers(new, day, day, state)} for day in _days(new, state)]
-        yield "newcomers", {"rows": rows}
+        by_day = [{"timestamp": day, "value": _newcomers(new, day, day, state)} for day in _days(new, state)]
+        yield "newcomers", {"rows": by_day}
         by_category = {(day, category): people for day, category, people in self.newcomers_by_part(state, days=90)}
         categories = sorted({category for _, category in by_category}, key=lambda name: (name is not None, name))
         rows = [

@@ -11,7 +11,7 @@ import pytest
 from samples import NOON, Buyers, Line, Sales, Site, line
 from statscache.exceptions import PluginError
 from statscache.kinds.known import Known
-from statscache.plugins import Message
+from statscache.plugins import Counter, Message
 from statscache.store import coverage
 from statscache.timeline import DAY, HOUR
 from statscache.windows import LAST_7D, LAST_24H, LAST_30D
@@ -186,12 +186,14 @@ def test_pandas_reads_keys_that_look_like_missing_values(site: Site) -> None:
     assert {*names} <= {*latest["buyer"]}
 
 
-class Sides(Sales):
+class Sides(Counter):
     """Each sale under the buyer and under the shop, so that one counts twice."""
 
     name = "sides"
     title = "Sides"
+    unit = "things"
     dimensions = ("side",)
+    topics = ("shop.sale",)
     not_added_up = ("side",)
 
     def observe(self, message: Message) -> Iterator[Any]:

@@ -69,23 +69,23 @@ class PluginRenderer:
         of_all, coverage = _split(fingerprint)
         self._coverage_changed = coverage_before != coverage
         everything = force or before != of_all
-        # Slow documents say what is known too, so that none of them waits for another coverage.
-        slow = slow or self._coverage_changed
+        self._days_changed: list[Interval] = []
+        if self._coverage_changed and not everything:
+            days_before = [(start, end) for start, end in orjson.loads(coverage_before.partition(" ")[2])]
+            self._days_changed = _difference(days_before, self._unknown_days())
+        # Documents of keys and lists by day say which days are known, so these do not wait for another coverage.
+        slow = slow or bool(self._days_changed)
         self._due = due.find(connection, plugin, row, end.through, slow=slow, everything=everything)
         self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint, known=self._known)
         self._out.coverage = coverage
         self._out.renewed = self._due.everything
-        self._days_changed: list[Interval] = []
-        if self._coverage_changed and not self._due.everything:
-            days_before = [(start, end) for start, end in orjson.loads(coverage_before.partition(" ")[2])]
-            self._days_changed = _difference(days_before, self._unknown_days())
 
     def _fingerprint(self) -> str:
         """Return what documents depend on besides the state: version, what concerns all of them, and coverage."""
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.kind.resolutions]
         exact = canonical.digest(canonical.identity((self._known.begin, self._known.gaps)))
         # Days stand there themselves, since the difference tells which keys show it.
-        coverage = f"{exact} {orjson.dumps(self._unknown_days() if self._plugin.unbounded else []).decode()}"
+        coverage = f"{exact} {orjson.dumps(self._unknown_days()).decode()}"
         basis = (
             __version__,
             self._plugin.info().to_dict(),
@@ -99,13 +99,19 @@ class PluginRenderer:
         return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}|{coverage}"
 
     def _unknown_days(self) -> list[Interval]:
+        """Return the days that documents of keys say to be unknown; none where there are no such documents."""
+        if not self._plugin.unbounded:
+            return []
         return self._known.unknown_days(0, DAILY.floor(self._state.through or 0) + DAY)
 
     def render(self) -> Rendered:
         """Render what is due."""
         due = self._due
         self._out.crossed, self._out.page_due = due.moved, due.page
-        fixed = due.paces if self._coverage_changed else due.fixed
+        fixed = due.fixed
+        if self._coverage_changed:
+            # What says which windows are known is `latest`, which is fast.
+            fixed = due.paces if self._days_changed else fixed | {Pace.FAST}
         if fixed:
             with self._watch.working(self._plugin, "its documents"):
                 for document in documents.fixed(self._plugin, self._state, self._row.complete_from, self._known):
