@@ -13,8 +13,11 @@ _SITES = {"forgejo": "https://forge.example.org", "github": "https://github.com"
 
 
 def forgejo_webhook(population: Population, rng: Random, at: float) -> list[Event]:
-    """A person pushes to a package, opens an issue or a pull request on Forgejo; an older request is merged."""
-    return _like_github("forgejo", f"rpms/{population.package(rng)}", population, rng, at)
+    """A person pushes to a project, opens an issue or a pull request on Forgejo; an older request is merged.
+
+    Packages are still on Pagure.
+    """
+    return _like_github("forgejo", f"infra/{PROJECTS[rng.randrange(8)]}", population, rng, at)
 
 
 def github_webhook(population: Population, rng: Random, at: float) -> list[Event]:
