@@ -25,7 +25,15 @@ class Known(NamedTuple):
     gaps: Sequence[Interval] = ()
 
     @classmethod
-    def of(cls, row: Position, through: int | None, gaps: Sequence[Interval], complete: Sequence[Interval]) -> Self:
+    def of(
+        cls,
+        row: Position,
+        through: int | None,
+        gaps: Sequence[Interval],
+        complete: Sequence[Interval],
+        *,
+        newest_only: bool = False,
+    ) -> Self:
         """Return what is known of a plugin.
 
         Args:
@@ -33,9 +41,11 @@ class Known(NamedTuple):
             through: Timestamp of the newest accepted message.
             gaps: What is known to be missing, for all plugins.
             complete: What is recorded to be complete, for all plugins, in intervals that do not touch.
+            newest_only: Whether the newest entries alone are kept: then there is no first day, since older ones are
+                gone, or were not even looked at.
         """
         oldest = row.oldest
-        if oldest is None or through is None:
+        if oldest is None or through is None or newest_only:
             return cls()
         reached = (start for start, end in complete if start <= oldest < end)
         begin = max(next(reached, oldest), row.complete_from or 0)

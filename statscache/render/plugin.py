@@ -56,14 +56,16 @@ class PluginRenderer:
         *,
         slow: bool,
         force: bool,
+        most: int | None,
     ) -> None:
         self._connection = connection
         self._plugin = plugin
         self._row = row
-        self._known = Known.of(row, end.through, gaps, complete)
+        self._known = Known.of(row, end.through, gaps, complete, newest_only=plugin.kind.newest is not None)
         self._state = State(connection, row.id, end.through, row.newest, self._known)
         self._keep = keep
         self._watch = watch
+        self._most = most
         fingerprint = self._fingerprint()
         before, coverage_before = _split(row.rendered_with or "")
         of_all, coverage = _split(fingerprint)
@@ -168,7 +170,13 @@ class PluginRenderer:
             self._add(documents.series_index(plugin, state, resolution, periods, entries))
 
     def _keys(self) -> None:
-        for content in self._plugin.kind.key_documents(self._state, self._changed_keys()):
+        changed = self._changed_keys()
+        if changed is not None and self._most is not None:
+            from statscache.store import changed_keys
+
+            changed, left = changed_keys.split(changed, self._most)
+            self._out.keys_left = left.tobytes()
+        for content in self._plugin.kind.key_documents(self._state, changed):
             made = [*documents.of_key(self._plugin, content, self._known)]
             if self._plugin.calendars:
                 made.append(calendar(self._plugin, content, self._known))
