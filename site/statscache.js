@@ -45,6 +45,12 @@ export const isLate = (index, now = Date.now() / 1000) => index.expires_at < now
 /** Whether the newest message is old by the reader's clock, though the site may be renewed on time. */
 export const isOld = (index, now = Date.now() / 1000) => index.through !== null && now - index.through > Math.max(3 * index.interval, 3600);
 
+/**
+ * The whole days of `[start, end)` of which not all is known: before the plugin's `since`, and in its gaps. A day of a key
+ * that is absent is zero outside them, to the index's `slow_through`.
+ */
+export const unknownDays = ({ since, gaps }, start, end) => clipped([[start, Math.max(start, since ?? end)], ...gaps], start, end);
+
 /** What `Client` and `Pinned` have in common: they differ in how a path becomes a document. */
 class Reader {
   latest(plugin) {
@@ -94,6 +100,10 @@ class Reader {
     // After its last period with a row, a plugin that is up to date has counted nothing.
     const through = resolution === "1m" ? index.through : index.slow_through;
     const current = about?.state === "ok" && through !== null && width;
+    // What is older than all that is kept, or than the first data, is unknown too.
+    const oldest = Math.min(listed.periods[0]?.start ?? Infinity, about?.since ?? Infinity);
+    const kept = listed.keep && through !== null ? Math.min(listed.periods[0]?.start ?? Infinity, through - (through % width) - listed.keep) : -Infinity;
+    const before = [first, Math.max(first, Math.min(last, Math.max(oldest, kept)))];
     const complete = current ? through - (through % width) : listed.complete_through ?? first;
     return {
       columns: parts[0]?.columns ?? ["timestamp", ...(about?.dimensions ?? []), "value"],
@@ -103,8 +113,7 @@ class Reader {
       width,
       since: listed.periods[0]?.start ?? null,
       complete_through: Math.max(first, Math.min(last, complete)),
-      gaps: joined(parts.flatMap((part) => part.gaps)).map(([low, high]) => [Math.max(low, first), Math.min(high, last)])
-        .filter(([low, high]) => low < high),
+      gaps: clipped([before, ...parts.flatMap((part) => part.gaps)], first, last),
     };
   }
 }
@@ -453,6 +462,10 @@ function joined(gaps) {
   }
   return all;
 }
+
+/** What of the intervals lies in `[start, end)`, joined. */
+const clipped = (intervals, start, end) =>
+  joined(intervals).map(([low, high]) => [Math.max(low, start), Math.min(high, end)]).filter(([low, high]) => low < high);
 
 /** The paths of fixed documents that one index has other bytes for than the one before. */
 function changedPaths(before, index) {

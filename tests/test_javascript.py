@@ -92,7 +92,7 @@ def test_the_client_in_node(url: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\n# skipped 0\n" in done.stdout
-    assert "\n# pass 19\n" in done.stdout, done.stdout
+    assert "\n# pass 20\n" in done.stdout, done.stdout
 
 
 def test_javascript_in_the_docs_runs(url: str, tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_older_years_have_documents_of_their_own(site: Site) -> None:
         "through": first + 36_000,
         "years": [[2013, 8], [2017, 5], [2018, 6]],
         "days": {"2017": [[sunday, 5]], "2018": [[first, 6]]},
+        "gaps": [],
         "parts": [
             {"thing": "hat", "total": 9, "weeks": {"2017": [[sunday - 6 * DAY, 5]]}},
             {"thing": "shoe", "total": 10, "weeks": {"2018": [[first, 6]]}},
@@ -101,6 +102,7 @@ def test_older_years_have_documents_of_their_own(site: Site) -> None:
         "total": 8,
         "through": wednesday,
         "days": {"2013": [[monday, 4], [wednesday, 4]]},
+        "gaps": [[parse_time("2013-01-01"), monday]],
         "parts": [
             {"thing": "hat", "total": 4, "weeks": {"2013": [[monday, 4]]}},
             {"thing": "shoe", "total": 4, "weeks": {"2013": [[monday, 4]]}},

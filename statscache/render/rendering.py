@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from statscache import layout
+from statscache.kinds.known import NOTHING, Known
 from statscache.pace import Pace
 from statscache.plugins.contract import PluginInfo
 from statscache.render.documents import Document
@@ -61,7 +62,7 @@ class Rendered:
         row: The plugin's row as it was read; if the state is `ok`, the documents are those of `row.revision`.
         paces: The paces whose documents are up to date now.
         rendered_with: What the documents depended on besides the state.
-        since: Start of the first day for which the numbers are complete; None if nothing was counted.
+        known: Which time the numbers are known for.
         coverage: Digest of the gaps and the beginning of its data, which pages show.
         reason: Why it is not `ok`; empty if it is.
         changed: Entries of the documents that were rendered, by path; documents of keys are left out.
@@ -81,7 +82,7 @@ class Rendered:
     row: Position
     paces: frozenset[Pace] = frozenset()
     rendered_with: str = ""
-    since: int | None = None
+    known: Known = NOTHING
     coverage: str = ""
     reason: str = ""
     changed: dict[str, Entry] = field(default_factory=dict)

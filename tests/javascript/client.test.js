@@ -7,7 +7,7 @@ import { after, beforeEach, test } from "node:test";
 
 const SITE = process.env.STATSCACHE_URL;
 const MODULE = new URL("../../site/statscache.js", import.meta.url);
-const { BadSignature, Client, Damaged, NotPublished, Outdated, StatscacheError, Unreachable, Unverifiable, isLate, isOld, keyPath } =
+const { BadSignature, Client, Damaged, NotPublished, Outdated, StatscacheError, Unreachable, Unverifiable, isLate, isOld, keyPath, unknownDays } =
   await import(MODULE);
 const keys = [process.env.STATSCACHE_PUBLIC_KEY];
 const DAY = 86400;
@@ -55,6 +55,15 @@ test("older years of a key are documents of their own, which its years name", as
     assert.equal(await client.keyYear("builds", 2013, "Ralph.B", null), null);
     await assert.rejects(client.keyYear("builds", "../2012", "Ralph.B", null), TypeError);
   }
+});
+
+test("the time before the first data is a gap, and days of a key are unknown before since and in gaps", async () => {
+  const { gaps, start } = await new Client(SITE).series("edits", "1d", NOON - 730 * DAY, NOON + DAY);
+  assert.equal(gaps[0][0], start);
+  assert.ok(gaps[0][1] >= NOON - DAY / 2);
+  assert.deepEqual(unknownDays({ since: null, gaps: [] }, 0, DAY), [[0, DAY]]);
+  assert.deepEqual(unknownDays({ since: 2 * DAY, gaps: [[5 * DAY, 7 * DAY]] }, 0, 6 * DAY), [[0, 2 * DAY], [5 * DAY, 6 * DAY]]);
+  assert.deepEqual(unknownDays({ since: 0, gaps: [] }, DAY, 2 * DAY), []);
 });
 
 test("a key that never occurred is null, and what is not published is an error that names it", async () => {
