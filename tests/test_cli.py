@@ -26,6 +26,7 @@ from statscache.service import Installation
 from statscache.service.backfill import BATCH
 from statscache.simulator import demo, simulate
 from statscache.store import quarantine
+from statscache.timeline import iso
 
 
 class Called(NamedTuple):
@@ -509,6 +510,22 @@ def test_the_demo_ends_by_itself_and_can_be_run_again(call: Call, monkeypatch: p
     done = call("demo")
     assert done.status == 1
     assert "holds a site that is not the demo's" in done.err
+
+
+@pytest.mark.parametrize("name", ["sample.ndjson", "sample.ndjson.gz", "sample.ndjson.zst"])
+def test_a_sample_is_an_archive_of_whole_days(call: Call, name: str) -> None:
+    """All its lines are messages of the days that it names; no database is made; what is no archive stays."""
+    done = call("sample", "--days", "1", name)
+    assert done.status == 0
+    assert not Path("statscache.db").exists()
+    outcome = json.loads(call("backfill", "--json", name).out)
+    assert outcome["accepted"] == outcome["read"] > 2_000
+    end = int(time.time()) // 86400 * 86400
+    assert done.out == f"{outcome['read']:,} messages of {iso(end - 86400)} to {iso(end)} in {name}\n"
+    written = Path(name).read_bytes()
+    assert call("sample", "--days", "1", name).status == 0
+    assert Path(name).read_bytes() == written
+    assert call("sample", "statscache.db").status == 3
 
 
 def test_status_tells_of_targets_that_are_configured(call: Call) -> None:
