@@ -11,17 +11,6 @@ from statscache.config.section import Section
 from statscache.timeline import parse_time
 
 
-class FedmsgSection(Section):
-    """`[sources.fedmsg]`: the live ZeroMQ bus."""
-
-    endpoints: tuple[str, ...] | None = Field(
-        None, description="ZeroMQ endpoints of the bus; fedmsg's own fedmsg.d if not given."
-    )
-    validate_signatures: bool = Field(
-        False, description="Refuse messages without a valid signature; needs certificates as fedmsg documents."
-    )
-
-
 class FedoraMessagingSection(Section):
     """`[sources.fedora-messaging]`: the live AMQP bus; needs the extra `statscache[amqp]`."""
 
@@ -30,6 +19,17 @@ class FedoraMessagingSection(Section):
     )
     prefetch: Annotated[int, Field(ge=1, le=10_000)] = Field(
         4_000, description="Messages that the broker hands over at most before the first of them is acknowledged."
+    )
+
+
+class FedmsgSection(Section):
+    """`[sources.fedmsg]`: the live ZeroMQ bus."""
+
+    endpoints: tuple[str, ...] | None = Field(
+        None, description="ZeroMQ endpoints of the bus; fedmsg's own fedmsg.d if not given."
+    )
+    validate_signatures: bool = Field(
+        False, description="Refuse messages without a valid signature; needs certificates as fedmsg documents."
     )
 
 
@@ -69,7 +69,6 @@ class DatagrepperSection(Section):
 class SourcesSection(Section):
     """`[sources]`: a section that is there enables the source."""
 
-    fedmsg: FedmsgSection | None = Field(None, description="The live ZeroMQ bus.")
     fedora_messaging: FedoraMessagingSection | None = Field(
         None,
         description="The live AMQP bus.",
@@ -77,5 +76,6 @@ class SourcesSection(Section):
         validation_alias=AliasChoices("fedora-messaging", "fedora_messaging"),
         serialization_alias="fedora-messaging",
     )
+    fedmsg: FedmsgSection | None = Field(None, description="The older live bus, ZeroMQ.")
     spool: SpoolSection | None = Field(None, description="A directory into which archives are dropped.")
     datagrepper: DatagrepperSection | None = Field(None, description="History over HTTP.")

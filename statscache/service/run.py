@@ -158,4 +158,4 @@ def _required(config: Config) -> list[str]:
 
 def _sections(config: Config) -> dict[str, object]:
     sources = config.sources
-    return {"fedmsg": sources.fedmsg, "fedora-messaging": sources.fedora_messaging, "spool": sources.spool}
+    return {"fedora-messaging": sources.fedora_messaging, "fedmsg": sources.fedmsg, "spool": sources.spool}
