@@ -10,6 +10,9 @@ from pydantic import AliasChoices, Field, field_validator
 from statscache.config.section import Section
 from statscache.timeline import parse_time
 
+LIVE = ("fedora-messaging", "fedmsg", "spool")
+"""Sources that deliver by themselves, today's first."""
+
 
 class FedoraMessagingSection(Section):
     """`[sources.fedora-messaging]`: the live AMQP bus; needs the extra `statscache[amqp]`."""
@@ -79,3 +82,8 @@ class SourcesSection(Section):
     fedmsg: FedmsgSection | None = Field(None, description="The older live bus, ZeroMQ.")
     spool: SpoolSection | None = Field(None, description="A directory into which archives are dropped.")
     datagrepper: DatagrepperSection | None = Field(None, description="History over HTTP.")
+
+    @property
+    def live(self) -> list[str]:
+        """Names of the live sources that are configured."""
+        return [name for name in LIVE if getattr(self, name.replace("-", "_")) is not None]
