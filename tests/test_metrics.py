@@ -103,8 +103,13 @@ def test_a_service_shows_its_numbers(tmp_path: Path) -> None:
         wait_for(lambda: at_work(fetched(port)) > at_work(quiet), lambda: service.text)
         home.run("status", "--max-age", "60")
         found = fetched(port)
+        healthy = "STATSCACHE OK: through 2015-08-08T12:00:19Z | "
+        wait_for(
+            lambda: home.run("status", "--max-age", "1e9", status=None).stdout.startswith(healthy),
+            lambda: service.text,
+        )
         assert asked(port, "livez") == (200, "ok\n")
-        assert asked(port, "readyz") == (200, "ok\n")
+        wait_for(lambda: asked(port, "readyz") == (200, "ok\n"), lambda: asked(port, "readyz"))
         assert asked(port, "") == (404, "not found\n")
         service.send(signal.SIGKILL)
     delivered = ("source_delivered_timestamp_seconds", "fedmsg")
@@ -144,8 +149,6 @@ def test_a_service_shows_its_numbers(tmp_path: Path) -> None:
     verdict, numbers = done.stdout.splitlines()[0].split(" | ")
     assert verdict.startswith("STATSCACHE CRITICAL: source fedmsg: its consumer did nothing for ")
     assert "messages=21c" in numbers.split()
-    healthy = home.run("status", "--max-age", "1e9").stdout.splitlines()[0]
-    assert healthy.startswith("STATSCACHE OK: through 2015-08-08T12:00:19Z | ")
 
 
 def published(home: Home, number: int) -> bool:

@@ -105,7 +105,7 @@ class MetricsSection(Section):
 
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
         None,
-        description="Port at which they are shown, at `/metrics`, and health at `/livez` and `/readyz`; none if not given.",
+        description="Port of `/metrics`, and of health at `/livez` and `/readyz`; none if not given.",
     )
     address: str = Field("127.0.0.1", description="Address of this machine at which that port is open.")
     textfile: Path | None = Field(
