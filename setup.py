@@ -69,6 +69,7 @@ TEST = [
     "hypothesis>=6.100",
     "import-linter>=2.1,<3",
     "jsonschema>=4.21",
+    "kubernetes-validate>=1.29",
     "moto[cloudfront,s3,server]>=5.1",
     "mypy>=1.18,<3",
     "pandas>=2.2",
