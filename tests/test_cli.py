@@ -301,11 +301,15 @@ def test_what_is_said_of_a_damaged_archive_is_true(call: Call, archive: Path) ->
     assert "taken" not in done.err
 
 
-def test_the_topics_of_one_plugin_widen_the_row_of_no_other(call: Call) -> None:
-    """Of the table of plugins they are the last column."""
+@pytest.mark.parametrize("disabled", [[], ["builds*"]])
+def test_the_table_of_plugins_fits_80_columns(call: Call, disabled: list[str]) -> None:
+    """Whatever their dimensions are; what is off is named with the setting."""
+    Path("statscache.toml").write_text(f"[plugins]\ndisabled = {json.dumps(disabled)}\n")
     header, *rows = call("plugins").out.splitlines()
-    assert header.split()[-2:] == ["title", "topics"]
-    assert min(map(len, rows)) < max(map(len, rows)) / 2
+    assert header.split() == ["name", "kind", "state", "dimensions"]
+    assert max(map(len, rows)) <= 80
+    assert any(row.startswith("release-dashboard") and row.endswith("…") for row in rows)
+    assert ("off by [plugins] disabled: builds, builds-by-package" in rows) == bool(disabled)
 
 
 def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
@@ -337,7 +341,11 @@ def test_what_is_set_aside_is_shown(call: Call) -> None:
     installation.close()
     rows = json.loads(call("quarantine", "list", "--json").out)
     assert [row["topic"] for row in rows] == ["org.fedoraproject.prod.no.json", "", "org.fedoraproject.prod.a.b"]
-    assert "org.fedoraproject.prod.no.json" in call("quarantine", "list").out
+    listed = call("quarantine", "list").out.splitlines()
+    assert "org.fedoraproject.prod.no.json" in listed[0]
+    assert len(listed) == 6
+    assert max(map(len, listed)) <= 80
+    assert listed[1].startswith("    not JSON: ")
     ids = [str(row["id"]) for row in rows]
     shown = call("quarantine", "show", ids[2]).out
     assert shown.startswith("topic   org.fedoraproject.prod.a.b\nsize    99 bytes\nfor     volume\n")
