@@ -6,8 +6,12 @@ from pathlib import Path
 
 from statscache import canonical, layout
 
-MODULES = ("statscache.js", "statscache.d.ts", "widgets.js", "element.js", "drawing.js", "names.js")
-"""Assets that other sites import: they have a name that stays, besides the one with their digest."""
+_PACKAGE = "package.json"
+MODULES = ("statscache.js", "statscache.d.ts", "widgets.js", "element.js", "drawing.js", "names.js", _PACKAGE)
+"""Assets that other sites import: they have a name that stays, besides the one with their digest.
+
+The last makes Node take the others for modules, and of the directory a package for npm.
+"""
 
 _IMPORT = re.compile(rb'(?<=from )"\./([a-z]+\.js)"')
 
@@ -26,7 +30,8 @@ class Assets:
         }
         self._made: dict[str, tuple[str, bytes]] = {}
         for name in self.sources:
-            self._make(name)
+            if name != _PACKAGE:
+                self._make(name)
         self.names = {name: path for name, (path, _) in self._made.items()}
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
