@@ -32,12 +32,13 @@ RUNTIME = [
     "markdown-it-py>=3",
     "moksha.hub>=1.5.17",
     "numpy>=1.26",
-    "orjson>=3.10",
+    # Older ones write some floats and name some errors otherwise, which ids and published bytes depend on.
+    "orjson>=3.11.9",
     "prometheus-client>=0.20",
     "pydantic>=2.7",
     "pydantic-settings>=2.5",
     "pyzmq>=25",
-    "rich>=13",
+    "rich>=13.7",
     # fedmsg and moksha import pkg_resources, which setuptools 82 no longer has.
     "setuptools>=80,<82",
     "sqlalchemy>=2.0.30",
