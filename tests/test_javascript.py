@@ -116,7 +116,7 @@ def test_the_package_for_npm_works(url: str, tmp_path: Path) -> None:
     npm, node = shutil.which("npm"), shutil.which("node")
     if npm is None or node is None:
         pytest.skip("no npm is installed (Debian: nodejs, npm)")
-    command = [npm, "pack", "--silent", "--pack-destination", tmp_path, ROOT / "site"]
+    command = [npm, "pack", "--silent", "--pack-destination", str(tmp_path), str(ROOT / "site")]
     packed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert packed.returncode == 0, packed.stderr
     assert packed.stdout.strip() == f"statscache-{__version__}.tgz"
