@@ -6,12 +6,11 @@ from pathlib import Path
 
 from statscache import canonical, layout
 
-_PACKAGE = "package.json"
-MODULES = ("statscache.js", "statscache.d.ts", "widgets.js", "element.js", "drawing.js", "names.js", _PACKAGE)
-"""Assets that other sites import: they have a name that stays, besides the one with their digest.
+MODULES = ("statscache.js", "statscache.d.ts", "widgets.js", "element.js", "drawing.js", "names.js")
+"""Assets that other sites import: they have a name that stays, besides the one with their digest."""
 
-The last makes Node take the others for modules, and of the directory a package for npm.
-"""
+_PACKAGE = "package.json"
+"""Makes a package for npm of the directory, and is no part of a site."""
 
 _IMPORT = re.compile(rb'(?<=from )"\./([a-z]+\.js)"')
 
@@ -26,12 +25,13 @@ class Assets:
     def __init__(self, directory: Path) -> None:
         """Read every file."""
         self.sources: Mapping[str, bytes] = {
-            path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.is_file()
+            path.name: path.read_bytes()
+            for path in sorted(directory.iterdir())
+            if path.is_file() and path.name != _PACKAGE
         }
         self._made: dict[str, tuple[str, bytes]] = {}
         for name in self.sources:
-            if name != _PACKAGE:
-                self._make(name)
+            self._make(name)
         self.names = {name: path for name, (path, _) in self._made.items()}
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
