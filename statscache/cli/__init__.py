@@ -10,7 +10,7 @@ import click
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import __version__
-from statscache.cli import care, journal, logs, messages, people, quarantine, site, status
+from statscache.cli import care, journal, logs, messages, people, quarantine, sample, site, status
 from statscache.cli.context import Context, database_failed
 from statscache.cli.output import guarded
 from statscache.exceptions import (
@@ -52,6 +52,7 @@ _COMMANDS = (
     *quarantine.COMMANDS,
     *people.COMMANDS,
     *journal.COMMANDS,
+    *sample.COMMANDS,
 )
 for command in _COMMANDS:
     cli.add_command(command)

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from statscache import kinds
-from statscache.cli.context import WANTING, Context, as_json, passed, show_json, show_table
+from statscache.cli.context import WANTING, WIDTH, Context, as_json, clipped, passed, show_json, show_table
 from statscache.cli.verify import verify
 from statscache.config import check_database, find
 from statscache.config.text import as_toml
@@ -47,9 +47,16 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
     if json_:
         show_json({"plugins": listed, "problems": problems})
         return
-    columns = ["name", "kind", "state", "dimensions", "title", "topics"]
-    rows = [[_cell(row[column]) or ("all" if column == "topics" else "-") for column in columns] for row in listed]
-    show_table(columns, rows)
+    rows = [[row["name"], row["kind"], row["state"].partition(" ")[0]] for row in listed]
+    left = WIDTH - sum(max(map(len, column)) + 2 for column in zip(*rows, ("name", "kind", "state"), strict=True))
+    for row, about in zip(rows, listed, strict=True):
+        row.append(clipped(", ".join(about["dimensions"]) or "-", left))
+    show_table(["name", "kind", "state", "dimensions"], rows)
+    by_setting: dict[str, list[str]] = {}
+    for cls, setting in installation.registry.turned_off.items():
+        by_setting.setdefault(setting, []).append(cls.name)
+    for setting, names in by_setting.items():
+        click.echo(f"off by {setting}: {', '.join(names)}")
 
 
 def _about(plugin: Plugin | type[Plugin], state: str) -> dict[str, Any]:
@@ -175,10 +182,6 @@ def copy_command(context: Context, url: str) -> None:
             rows += number
     destination.close()
     click.echo(f"copied {counted(rows, 'row')}")
-
-
-def _cell(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 COMMANDS = (plugins, keys_command, verify, config_group, db_group)

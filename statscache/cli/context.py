@@ -96,6 +96,15 @@ def database_failed(error: SQLAlchemyError) -> str:
     return f"the database failed: {getattr(error, 'orig', None) or error}"
 
 
+WIDTH = 80
+"""Columns that a table has at most."""
+
+
+def clipped(text: str, width: int) -> str:
+    """Return a text of at most so many columns; what is cut off shows as an ellipsis."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
 def show_json(value: Any) -> None:
     """Print a result as JSON, indented."""
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())

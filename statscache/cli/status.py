@@ -13,15 +13,12 @@ from statscache.config import Config
 from statscache.exceptions import ConfigurationError, SchemaError
 from statscache.service.health import health, silence
 from statscache.service.metrics import text
-from statscache.service.run import live
+from statscache.service.probes import GONE
 from statscache.snapshot import retention
 from statscache.store import journal, targets
 from statscache.store.targets import TargetRow
 from statscache.timeline import iso
 from statscache.wording import counted
-
-_GONE = 60
-"""Seconds without a sign of life after which a consumer is gone."""
 
 
 class Level(IntEnum):
@@ -106,7 +103,7 @@ def _idle(config: Config, state: schemas.Health, places: Sequence[TargetRow], ma
     """Yield who did nothing for too long: progress counts, so a bus that is merely quiet alarms nobody."""
     now = int(time.time())
     worked = {row["name"]: row["worked_at"] for row in state["consumers"]}
-    sources = live(config) or list(worked)
+    sources = config.sources.live or list(worked)
     if not sources:
         yield f"no live source was ever consumed; {max_age:g} s are allowed"
     for name in sources:
@@ -207,13 +204,13 @@ def _consumers(config: Config, state: schemas.Health) -> Iterator[str]:
     now = int(time.time())
     heard = {row["name"] for row in state["sources"]}
     rows = {row["name"]: row for row in state["consumers"]}
-    for name in dict.fromkeys([*live(config), *rows]):
+    for name in dict.fromkeys([*config.sources.live, *rows]):
         if name not in rows:
             yield f"{name}: nobody ever consumed it; `statscache run` or `consume` does"
             continue
         row = rows[name]
         refused = f", {row['rejected']:,} refused without a valid signature" if row["rejected"] else ""
-        if (age := now - row["worked_at"]) > _GONE:
+        if (age := now - row["worked_at"]) > GONE:
             yield f"{name}: nobody consumes it; last at work {age:,} s ago{refused}"
         elif name not in heard:
             yield f"{name}: at work, and nothing was ever received; is the address right?{refused}"

@@ -399,7 +399,7 @@ class Publishing:
 
         Raises:
             PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
-            PublishError: At least one of them could not be brought up to date.
+            PublishError: At least one of them could not be brought up to date, or there are targets and none keeps up.
         """
 
         def rebuild(**options: Any) -> None:
@@ -408,8 +408,14 @@ class Publishing:
 
         rebuild()
         workers = [worker for worker in self.workers if worker.keeps_up]
+        if late := [worker.name for worker in self.workers if worker not in workers]:
+            said = f"what came last was not published to {', '.join(late)}"
+            said += ": see `statscache status`; the next start carries on"
+            if not workers:
+                raise PublishError(said)
+            _log.warning("%s", said)
         names = ", ".join(worker.name for worker in workers)
-        _log.info("publishing what came last, within %g s, to: %s", LAST_SECONDS, names or "no target keeps up")
+        _log.info("publishing what came last, within %g s, to: %s", LAST_SECONDS, names or "no target is configured")
         return self._bring(workers, replace(self._job(), seconds=LAST_SECONDS), rebuild)
 
     def _stop(self, halting: threading.Event) -> None:

@@ -18,10 +18,13 @@ globalThis.crypto ??= webcrypto;
 
 const realFetch = globalThis.fetch;
 let asked = [];
+let instead = () => null;
 let corrupt = (path, data) => data;
 globalThis.fetch = async (url, options) => {
   const response = await realFetch(url, options);
   const path = String(url).replace(SITE, "");
+  const other = instead(path);
+  if (other) return other;
   asked.push([path, response.status]);
   const data = response.status === 200 ? corrupt(path, await response.clone().text()) : null;
   return data === null ? response : new Response(data, { headers: response.headers });
@@ -29,12 +32,16 @@ globalThis.fetch = async (url, options) => {
 const paths = () => asked.map(([path]) => path);
 beforeEach(() => {
   asked = [];
+  instead = () => null;
   corrupt = (path, data) => data;
 });
 after(() => {
   globalThis.fetch = realFetch;
 });
 
+const placed = (object) => `v1/objects/${object.slice(0, 2)}/${object}`;
+const named = (index, path) =>
+  placed(index.plugins.flatMap(({ documents }) => documents).find((entry) => entry.path === path).object);
 const published = async (path) => (await realFetch(SITE + path)).json();
 
 test("documents are those that are published", async () => {
@@ -74,10 +81,16 @@ test("a key that never occurred is null, and what is not published is an error t
   await assert.rejects(client.series("edits", "../1h", 0, 1), TypeError);
 });
 
+test("from a file, a client wants the address of a site", () => {
+  assert.throws(() => new Client(), /loaded from a file: give the address of a site/);
+});
+
 test("what is asked for several times at once is fetched once", async () => {
   const client = new Client(SITE);
   await Promise.all([client.discover(), client.discover(), client.latest("edits"), client.latest("edits")]);
-  assert.deepEqual(paths().sort(), ["v1/index.json", "v1/plugins/edits/latest.json"]);
+  const index = await published("v1/index.json");
+  const object = named(index, "v1/plugins/edits/latest.json");
+  assert.deepEqual(paths().sort(), ["v1/index.json", object]);
   await client.discover();
   assert.equal(asked.length, 3);
 });
@@ -94,8 +107,9 @@ test("a series fetches the periods between two times and no other", async () => 
   assert.ok(all.periods.length > 1);
   const [first] = all.periods;
   const span = await client.series("edits", "1m", new Date(first.start * 1000), first.end);
+  const index = await published("v1/index.json");
   const objects = paths().filter((path) => path.startsWith("v1/objects/"));
-  assert.deepEqual(objects, [`v1/objects/${first.object.slice(0, 2)}/${first.object}`]);
+  assert.deepEqual(objects, [named(index, "v1/plugins/edits/series/1m/index.json"), placed(first.object)]);
   assert.deepEqual(span.rows, [[NOON, "Main", 1]]);
   assert.deepEqual(span.columns, ["timestamp", "page", "value"]);
 });
@@ -125,8 +139,24 @@ test("a pinned snapshot is one generation, whatever is published meanwhile", asy
   await assert.rejects(pinned.document("edits", "nothing"), NotPublished);
   // Documents of keys have no objects, and this one did not change.
   const others = paths().filter((path) => !path.startsWith("v1/objects/"));
-  assert.deepEqual([...new Set(others)].sort(), ["v1/index.json", "v1/plugins/builds/by/owner-7.f42.json", "v1/plugins/edits/latest.json"]);
+  assert.deepEqual([...new Set(others)].sort(), ["v1/index.json", "v1/plugins/builds/by/owner-7.f42.json"]);
   assert.equal((await client.discover()).generation, pinned.index.generation + 1);
+});
+
+test("an object that is gone is looked for by a newer index, and other bytes than announced are refused", async () => {
+  const before = await published("v1/index.json");
+  const old = named(before, "v1/plugins/edits/latest.json");
+  await realFetch(process.env.STATSCACHE_PUBLISH);
+  let stale = true;
+  instead = (path) => {
+    if (path === old) return new Response("", { status: 404 });
+    return path === "v1/index.json" && stale ? ((stale = false), new Response(JSON.stringify(before))) : null;
+  };
+  assert.deepEqual(await new Client(SITE).latest("edits"), await published("v1/plugins/edits/latest.json"));
+  assert.ok(!stale);
+  instead = () => null;
+  corrupt = (path, data) => (path.startsWith("v1/objects/") ? data.replace(/\d(?=\D*$)/, (digit) => (digit === "1" ? "2" : "1")) : data);
+  await assert.rejects(new Client(SITE).latest("edits"), Damaged);
 });
 
 test("a pinned snapshot fetches each manifest once", async () => {
