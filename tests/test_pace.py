@@ -16,7 +16,8 @@ from statscache.pace import Pace
 from statscache.plugins import Counter, Message, State
 from statscache.service.forgetting import forget
 from statscache.service.health import health
-from statscache.snapshot import Snapshot, build
+from statscache.snapshot.build import build
+from statscache.snapshot.record import Snapshot
 from statscache.store import coverage, journal
 from statscache.verify import Directory, verify
 

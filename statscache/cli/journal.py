@@ -40,6 +40,3 @@ def export_command(context: Context, file: Path | None) -> None:
         with replacing(file) as out:
             number = export(installation, out, progress)
     click.echo(f"{counted(number, 'message')} in {file}")
-
-
-COMMANDS = (journal_group,)

@@ -66,6 +66,10 @@ class DatagrepperSection(Section):
         return parse_time(str(start)) if isinstance(start, str | date) else start
 
 
+LIVE = "fedmsg", "fedora-messaging", "spool"
+"""Names of the sections of live sources."""
+
+
 class SourcesSection(Section):
     """`[sources]`: a section that is there enables the source."""
 
@@ -79,3 +83,8 @@ class SourcesSection(Section):
     )
     spool: SpoolSection | None = Field(None, description="A directory into which archives are dropped.")
     datagrepper: DatagrepperSection | None = Field(None, description="History over HTTP.")
+
+    @property
+    def live(self) -> list[str]:
+        """Names of the live sources that are configured."""
+        return [name for name in LIVE if getattr(self, name.replace("-", "_")) is not None]

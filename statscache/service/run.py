@@ -8,8 +8,9 @@ from contextlib import ExitStack, closing
 from functools import partial
 
 from statscache.config import AnyTarget, Config, DirectoryTarget, FedmsgSection, RsyncTarget
+from statscache.config.sources import LIVE
 from statscache.exceptions import ConfigurationError
-from statscache.publish import Report
+from statscache.publish.report import Report
 from statscache.service import preflight
 from statscache.service.consume import Consumer
 from statscache.service.heartbeat import Heartbeat, tell_stopping
@@ -20,7 +21,7 @@ from statscache.service.repair import Repair
 from statscache.service.spool import spooling
 from statscache.service.subscribe import subscribed
 from statscache.service.workers import Progress, silent
-from statscache.snapshot import Snapshot
+from statscache.snapshot.record import Snapshot
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 
@@ -128,7 +129,7 @@ def run(config: Config, stopping: threading.Event, tell: Tell, progress: Progres
 def _log_start(config: Config, installation: Installation) -> None:
     """Log what runs: database, sources, targets, plugins."""
     _log.info("database: %s", installation.database.engine.url.render_as_string(hide_password=True))
-    _log.info("sources: %s", ", ".join(live(config)))
+    _log.info("sources: %s", ", ".join(config.sources.live))
     places = (f"{section.name} ({_place(section)})" for section in config.publish.targets)
     _log.info("targets, every %d s: %s", config.publish.interval, ", ".join(places) or "none")
     names = sorted(plugin.name for plugin in installation.registry)
@@ -143,19 +144,9 @@ def _place(section: AnyTarget) -> str:
     return f"s3 {section.bucket}"
 
 
-def live(config: Config) -> list[str]:
-    """Return the names of the live sources that are configured."""
-    return [name for name, section in _sections(config).items() if section is not None]
-
-
 def _required(config: Config) -> list[str]:
     """Return the names of the live sources, of which there must be one."""
-    if not live(config):
-        tables = ", ".join(f"[sources.{name}]" for name in _sections(config))
+    if not config.sources.live:
+        tables = ", ".join(f"[sources.{name}]" for name in LIVE)
         raise ConfigurationError(f"no live source is configured: add one of the sections {tables}")
-    return live(config)
-
-
-def _sections(config: Config) -> dict[str, object]:
-    sources = config.sources
-    return {"fedmsg": sources.fedmsg, "fedora-messaging": sources.fedora_messaging, "spool": sources.spool}
+    return config.sources.live

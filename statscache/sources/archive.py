@@ -18,6 +18,9 @@ import zstandard
 
 from statscache.exceptions import DamagedArchive, SourceError
 
+PREFIX = "archive:"
+"""How the names of sources begin that are archives; they stay private, for they tell paths."""
+
 _CHUNK = 1 << 20
 _KEPT_OF_OVERSIZE = 65_536
 _GZIP = b"\x1f\x8b"
