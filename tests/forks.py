@@ -8,6 +8,7 @@ library reads of the environment when it starts cannot be changed later: where t
 This module is also the program of that process. `tests/test_forks.py` compares both ways.
 """
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -195,7 +196,13 @@ def _start() -> ServedBy:
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
+    atexit.register(_end, process, ours)
     return process, ours
+
+
+def _end(process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+    channel.close()
+    process.wait()
 
 
 # What follows runs in the process that forks.

@@ -52,7 +52,7 @@ if os.path.exists("exit"):
 if os.path.exists("die"):
     os.kill(os.getpid(), signal.SIGKILL)
 if os.path.exists("wait"):
-    print("waiting", flush=True)
+    os.write(1, b"waiting\\n")
     time.sleep(60)
 if os.path.exists("thread"):
     threading.Thread(target=lambda: (time.sleep(0.5), print("said at the end"))).start()
