@@ -37,9 +37,11 @@ def test_secrets_that_everybody_may_read_are_refused(tmp_path: Path) -> None:
     """A password in the address of the broker, and a private key, with the mend; a closed file is taken."""
     key = tmp_path / "key"
     key.touch(0o640)
+    certificate = tmp_path / "certificate"
+    certificate.touch()
     file = tmp_path / "bus.toml"
     for url in ("amqp://me:hush@127.0.0.1/", "amqps://127.0.0.1/"):
-        file.write_text(f'amqp_url = "{url}"\n[tls]\nca_cert = ""\ncertfile = "cert"\nkeyfile = "{key}"\n')
+        file.write_text(f'amqp_url = "{url}"\n[tls]\nca_cert = ""\ncertfile = "{certificate}"\nkeyfile = "{key}"\n')
         file.chmod(0o640)
         fedora_messaging.configuration(file)
         refused = file if "hush" in url else key
@@ -432,9 +434,15 @@ def test_a_configuration_that_cannot_be_used_is_said(
     assert "secret" not in done.stderr
 
 
-def test_the_configuration_in_the_docs_is_one_that_keeps_messages() -> None:
+def test_the_configuration_in_the_docs_is_one_that_keeps_messages(tmp_path: Path) -> None:
     """The library takes it, and its queue outlives broker and consumer."""
-    settings = fedora_messaging.configuration(ROOT / "docs/fedora-messaging.toml")
+    told = (ROOT / "docs/fedora-messaging.toml").read_text()
+    for name in re.findall('"/etc/fedora-messaging/(.*)"', told):
+        (tmp_path / name).touch(0o640)
+    file = tmp_path / "config.toml"
+    file.touch(0o640)
+    file.write_text(told.replace("/etc/fedora-messaging", str(tmp_path)))
+    settings = fedora_messaging.configuration(file)
     assert [(queue["durable"], queue["exclusive"]) for queue in settings["queues"].values()] == [(True, False)]
     assert [binding["queue"] for binding in settings["bindings"]] == [*settings["queues"]]
 

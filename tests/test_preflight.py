@@ -77,7 +77,8 @@ def test_what_this_machine_cannot_do_is_told(
     )
     home.configure(text)
     config = load()
-    (told,) = chain(preflight.database(config), preflight.sources(config), preflight.targets(config.publish))
+    looked_at = preflight.database(config), preflight.sources(config), preflight.targets(config.publish)
+    (told,) = chain(*looked_at, preflight.schema(config))
     assert reason in told
     assert "secret" not in told
 

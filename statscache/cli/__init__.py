@@ -15,6 +15,7 @@ from statscache.exceptions import (
     ConfigurationError,
     CopyRefused,
     ExportRefused,
+    HistoryGone,
     NameRefused,
     PublisherBusy,
     StatscacheError,
@@ -74,6 +75,10 @@ _COMMANDS = {
     "serve": ("serve:serve", "Preview the published tree on loopback, until SIGINT or SIGTERM."),
     "demo": ("demo:demo_command", "Do the whole job here: a simulated day over a real bus, published into public/."),
     "status": ("status:status", "Tell how journal, sources, plugins and targets fare; exit 3 if something is wanting."),
+    "keys": (
+        "care:keys_command",
+        "Count the keys of PLUGIN of which a part matches PATTERN, as in a shell, and list the newest of them.",
+    ),
     "metrics": ("status:metrics", "Print the numbers of `status` in the text format of Prometheus."),
     "plugins": (
         "care:plugins",
@@ -113,7 +118,7 @@ def main() -> None:
         sys.exit(MISUSED)
     except (ConfigurationError, UnknownPlugin, UnknownSnapshot) as error:
         _complain(error, MISUSED)
-    except (CopyRefused, ExportRefused, NameRefused, PublisherBusy) as error:
+    except (CopyRefused, ExportRefused, HistoryGone, NameRefused, PublisherBusy) as error:
         _complain(error, REFUSED)
     except StatscacheError as error:
         _complain(error, FAILED)

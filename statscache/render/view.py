@@ -57,8 +57,9 @@ class Gap(NamedTuple):
 class PluginView:
     """All that the pages say of one plugin.
 
-    `since` is the start of the first day for which its numbers are complete, in seconds since 1970 UTC. `latest` is the
-    published document, None before the first; `series` is finest first, and empty where there is none.
+    `since` is the start of the first day for which its numbers are complete, in seconds since 1970 UTC; None before the
+    first data, and where only the newest entries are kept. `latest` is the published document, None before the first;
+    `series` is finest first, and empty where there is none.
     """
 
     info: PluginInfo

@@ -1,7 +1,8 @@
 """What a configuration names and this machine cannot do, found before anything is consumed or published.
 
-`config check` tells all of it; `run`, `consume` and `publish` refuse to start for the same reasons. No server is asked:
-one that is down now may be up in a minute, which `reachable` warns of.
+`config check` tells all of it; `run`, `consume` and `publish` refuse to start for the same reasons, and then open the
+database, which has a refusal of its own. No server is asked: one that is down now may be up in a minute, which
+`reachable` warns of.
 """
 
 import os
@@ -17,9 +18,10 @@ from sqlalchemy import make_url
 
 from statscache.config import AnyTarget, Config, DirectoryTarget, PublishSection, RsyncTarget, S3Target
 from statscache.exceptions import ConfigurationError, SchemaError
-from statscache.permissions import refuse_open
+from statscache.permissions import secret_of
 from statscache.publish import signing
 from statscache.publish.rsync import HOST
+from statscache.service import history
 from statscache.store import Database
 
 
@@ -42,10 +44,23 @@ def database(config: Config) -> Iterator[str]:
         yield from problems
     # A name that begins so is an URI with options, which SQLite alone understands.
     elif url.database and not url.database.startswith("file:"):
-        yield from _sqlite(config.database.url, Path(url.database))
+        yield from _sqlite(Path(url.database))
     yield from _wanting("[plugins] hang_note", config.plugins.hang_note.parent)
     if config.metrics.textfile is not None:
         yield from _wanting("[metrics] textfile", config.metrics.textfile.parent)
+
+
+def schema(config: Config) -> Iterator[str]:
+    """Yield what is wrong with the content of an SQLite database that is there: any command would fail for it."""
+    url = make_url(config.database.url)
+    if url.get_backend_name() == "sqlite" and url.database and Path(url.database).exists():
+        opened = Database(config.database.url)
+        try:
+            opened.check()
+        except SchemaError as error:
+            yield str(error)
+        finally:
+            opened.close()
 
 
 def sources(config: Config) -> Iterator[str]:
@@ -66,6 +81,10 @@ def sources(config: Config) -> Iterator[str]:
             from statscache.sources import fedmsg
 
             fedmsg.configuration(section.fedmsg.endpoints, section.fedmsg.validate_signatures)
+    yield from problems
+    with _collected() as problems:
+        if section.datagrepper is not None:
+            history.credentials(section.datagrepper)
     yield from problems
 
 
@@ -106,13 +125,9 @@ def _rsync(target: RsyncTarget) -> Iterator[str]:
     elif not host["daemon"] and shutil.which(program := shlex.split(target.rsh)[0]) is None:
         yield f"rsh: there is no program {program}"
     if target.password_file is not None:
-        try:
-            target.password_file.read_bytes()
-            refuse_open(target.password_file, "a password")
-        except OSError as error:
-            yield f"password_file: cannot read {target.password_file}: {error.strerror}"
-        except ConfigurationError as error:
-            yield f"password_file: {error}"
+        with _collected() as problems:
+            secret_of(target.password_file, "a password")
+        yield from (f"password_file: {problem}" for problem in problems)
 
 
 def _credentials() -> Iterator[str]:
@@ -127,20 +142,10 @@ def _credentials() -> Iterator[str]:
         yield f"its credentials cannot be used: {error}"
 
 
-def _sqlite(url: str, file: Path) -> Iterator[str]:
+def _sqlite(file: Path) -> Iterator[str]:
     yield from (problems := [*_wanting("[database] url", file.parent)])
-    if problems or not file.exists():
-        return
-    if not os.access(file, os.R_OK | os.W_OK):
+    if not problems and file.exists() and not os.access(file, os.R_OK | os.W_OK):
         yield f"[database] url: {file} cannot be read and written by this user"
-        return
-    opened = Database(url)
-    try:
-        opened.check()
-    except SchemaError as error:
-        yield str(error)
-    finally:
-        opened.close()
 
 
 def _wanting(setting: str, directory: Path, *, makes: bool = False) -> Iterator[str]:
