@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -300,3 +301,19 @@ def test_a_restored_database_publishes_on(site: Site, database_url: str, databas
     newer = after.publish()
     assert (newer.generation, newer.id) == (5, expected.id)
     after.close()
+
+
+def test_a_second_connection_leaves_the_locks_of_the_first(tmp_path: Path) -> None:
+    """While one thread writes, another one connects: other processes still find the file locked."""
+    url = f"sqlite:///{tmp_path}/statscache.db"
+    database, other = Database(url), Database(url)
+    database.prepare()
+    write = (
+        f"import sqlite3; sqlite3.connect({str(tmp_path / 'statscache.db')!r}, timeout=0).execute('BEGIN IMMEDIATE')"
+    )
+    with database.writing():
+        other.check()
+        other.close()
+        done = subprocess.run([sys.executable, "-c", write], capture_output=True, text=True, check=False)
+    database.close()
+    assert "database is locked" in done.stderr
