@@ -181,14 +181,15 @@ def _close_to_others(_dialect: object, _record: object, arguments: list[Any], _o
     # A name that begins so is an URI, or a database in memory.
     if path.startswith(("file:", ":")):
         return
+    # The file is never opened here: to close it again would end the locks that other connections of this process have
+    # on it (https://www.sqlite.org/howtocorrupt.html, 2.2), and damage the database.
+    with suppress(OSError):
+        os.mknod(path, stat.S_IFREG | _CLOSED)
     # What is wrong with the place, SQLite tells.
     with suppress(OSError):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _CLOSED)
-        try:
-            if os.fstat(descriptor).st_mode & _OTHERS:
-                os.fchmod(descriptor, os.fstat(descriptor).st_mode & _CLOSED)
-        finally:
-            os.close(descriptor)
+        mode = os.stat(path).st_mode
+        if mode & _OTHERS:
+            os.chmod(path, stat.S_IMODE(mode) & _CLOSED)
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
