@@ -45,6 +45,9 @@ class Database:
             # has a cache of its own, so as few as possible are used.
             server = {"pool_pre_ping": True, "max_overflow": -1}
             pool: dict[str, Any] = {"pool_use_lifo": True} if url.startswith("sqlite") else server
+            if url == "sqlite://":
+                # A database in memory has a connection for each thread, and no queue of them.
+                pool = {}
             self.engine = create_engine(make_url(url), **pool)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             message = (
