@@ -161,6 +161,12 @@ def key_document(name: str, key: Sequence[str | None]) -> str:
     return f"{keys_root(name)}/{key_name(key)}.json"
 
 
+def is_key_year(path: str) -> bool:
+    """Return whether a path is that of the document of an older year of a key, which the key's own document names."""
+    found = _KEYS.match(path)
+    return found is not None and "/" in path[found.end() :]
+
+
 def key_year(name: str, key: Sequence[str | None], year: int) -> str:
     """Return the path of the document of an older year of one key."""
     return f"{keys_root(name)}/{key_name(key)}/{year}.json"

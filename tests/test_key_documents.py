@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 import pytest
@@ -17,6 +18,7 @@ from samples import TOPIC, Baskets, Buyers, Line, Site, follow, line
 from statscache.kinds.keys import digest
 from statscache.plugins import State
 from statscache.plugins.registry import load
+from statscache.publish import atomic
 from statscache.service.forgetting import forget
 from statscache.simulator import Traffic, simulate
 from statscache.store import Database, journal, positions
@@ -86,6 +88,7 @@ def test_older_years_have_documents_of_their_own(site: Site) -> None:
         "through": first + 36_000,
         "years": [[2013, 8], [2017, 5], [2018, 6]],
         "days": {"2017": [[sunday, 5]], "2018": [[first, 6]]},
+        "gaps": [],
         "parts": [
             {"thing": "hat", "total": 9, "weeks": {"2017": [[sunday - 6 * DAY, 5]]}},
             {"thing": "shoe", "total": 10, "weeks": {"2018": [[first, 6]]}},
@@ -99,6 +102,7 @@ def test_older_years_have_documents_of_their_own(site: Site) -> None:
         "total": 8,
         "through": wednesday,
         "days": {"2013": [[monday, 4], [wednesday, 4]]},
+        "gaps": [[parse_time("2013-01-01"), monday]],
         "parts": [
             {"thing": "hat", "total": 4, "weeks": {"2013": [[monday, 4]]}},
             {"thing": "shoe", "total": 4, "weeks": {"2013": [[monday, 4]]}},
@@ -277,3 +281,35 @@ def test_a_person_has_at_most_eight_files_and_a_package_three(tmp_path: Path) ->
     assert 2 <= max(recent["package"].values()) <= 3
     assert older
     assert not [path for path in tree if path.endswith(".svg") and "/by/" in path and "/contributors/" not in path]
+
+
+@pytest.mark.parametrize("killed_after", [0, 7, 25, 45])
+def test_a_document_never_names_a_year_that_is_not_there(tmp_path: Path, killed_after: int) -> None:
+    """When a year gets old, its documents are there before those of the keys name them, wherever a publisher dies."""
+    site = Site(f"sqlite:///{tmp_path}/site.db", tmp_path, (Buyers,))
+
+    def bought(year: int) -> list[bytes]:
+        at = datetime(year, 5, 1, tzinfo=UTC).timestamp()
+        return [line(f"{year}-{n}", at, body={"buyer": f"b{n}"}) for n in range(30)]
+
+    site.feed([*bought(2018), *bought(2019)])
+    site.publish()
+    site.feed(bought(2020))
+    put, replace = [0], atomic.replace
+
+    def dying(path: Path, unfinished: Path, root: Path) -> None:
+        if "/by/" in path.as_posix():
+            put[0] += 1
+            if put[0] > killed_after:
+                raise KeyboardInterrupt
+        replace(path, unfinished, root)
+
+    with patch.object(atomic, "replace", dying), pytest.raises(KeyboardInterrupt):
+        site.publish()
+    for n in range(30):
+        path = f"v1/plugins/buyers/by/b{n}"
+        document = orjson.loads((site.public / f"{path}.json").read_bytes())
+        old = [year for year, _ in document["years"] if str(year) not in document["days"]]
+        assert all((site.public / path / f"{year}.json").exists() for year in old), path
+    site.publish()
+    site.close()

@@ -5,12 +5,10 @@ from typing import Any
 import click
 
 from statscache import kinds
-from statscache.cli.context import WANTING, Context, as_json, passed, show_json, show_table
-from statscache.cli.verify import verify
+from statscache.cli.context import WANTING, WIDTH, Context, as_json, clipped, passed, show_json, show_table
 from statscache.config import check_database, find
 from statscache.config.text import as_toml
-from statscache.plugins import BaseModel, Plugin
-from statscache.service import preflight, reachable
+from statscache.plugins import Plugin
 from statscache.service.check import check
 from statscache.service.health import health
 from statscache.service.installation import load_plugins
@@ -47,9 +45,16 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
     if json_:
         show_json({"plugins": listed, "problems": problems})
         return
-    columns = ["name", "kind", "state", "dimensions", "title", "topics"]
-    rows = [[_cell(row[column]) or ("all" if column == "topics" else "-") for column in columns] for row in listed]
-    show_table(columns, rows)
+    rows = [[row["name"], row["kind"], row["state"].partition(" ")[0]] for row in listed]
+    left = WIDTH - sum(max(map(len, column)) + 2 for column in zip(*rows, ("name", "kind", "state"), strict=True))
+    for row, about in zip(rows, listed, strict=True):
+        row.append(clipped(", ".join(about["dimensions"]) or "-", left))
+    show_table(["name", "kind", "state", "dimensions"], rows)
+    by_setting: dict[str, list[str]] = {}
+    for cls, setting in installation.registry.turned_off.items():
+        by_setting.setdefault(setting, []).append(cls.name)
+    for setting, names in by_setting.items():
+        click.echo(f"off by {setting}: {', '.join(names)}")
 
 
 def _about(plugin: Plugin | type[Plugin], state: str) -> dict[str, Any]:
@@ -91,6 +96,8 @@ def config_group() -> None:
 @passed
 def check_config(context: Context) -> None:
     """Check the configuration, and all that it names on this machine; servers that do not answer are warnings."""
+    from statscache.service import preflight, reachable
+
     config = context.load()
     context.warn(load_plugins(config.plugins, config.privacy))
     preflight.refuse(preflight.database(config), preflight.sources(config), preflight.targets(config.publish))
@@ -166,6 +173,8 @@ def copy_command(context: Context, url: str) -> None:
     Stop what consumes and publishes before; then put URL into the configuration, and start it again. A password
     need not stand in URL: PostgreSQL's PGPASSWORD and ~/.pgpass are heeded.
     """
+    from statscache.plugins import BaseModel
+
     destination = Database(url)
     rows = 0
     with context.installation() as installation:
@@ -175,10 +184,3 @@ def copy_command(context: Context, url: str) -> None:
             rows += number
     destination.close()
     click.echo(f"copied {counted(rows, 'row')}")
-
-
-def _cell(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else str(value)
-
-
-COMMANDS = (plugins, keys_command, verify, config_group, db_group)

@@ -137,7 +137,12 @@ class Publisher:
             self._send_objects(report, publication, changes())
             target.barrier()
             self._begin("readable paths")
-            brought.removed = self._send_files(report, publication, changes())
+            # When a year gets old, it has a document of its own, which that of the key names from then on.
+            first = before.snapshot is not None
+            if first and self._send_files(report, publication, filter(_is_of_a_year, changes()))[0]:
+                target.barrier()
+            rest = (change for change in changes() if not (first and _is_of_a_year(change)))
+            _, brought.removed = self._send_files(report, publication, rest)
             target.barrier()
         self._begin("status and changes")
         now = int(time.time())
@@ -199,13 +204,14 @@ class Publisher:
             path = layout.manifest(publication.snapshot.id)
             self._write(report, [File(path, publication.load(root), layout.object_path(root))])
 
-    def _send_files(self, report: Report, publication: Publication, changes: Iterable[Change]) -> list[str]:
-        """Write the readable paths, and return those that the snapshot does not have."""
-        removed = []
+    def _send_files(self, report: Report, publication: Publication, changes: Iterable[Change]) -> tuple[int, list[str]]:
+        """Write the readable paths; return how many they were, and those that the snapshot does not have."""
+        written, removed = 0, []
         for batch in _batches(change for change in changes if change.is_file):
             removed += [path for path, entry, _ in batch if entry is None]
-            self._write(report, _aliases(publication, {path: entry for path, entry, _ in batch if entry is not None}))
-        return removed
+            there = {path: entry for path, entry, _ in batch if entry is not None}
+            written += self._write(report, _aliases(publication, there))
+        return written, removed
 
     def _holds(self, publication: Publication, name: str, size: int) -> bool:
         """Return whether the target has an object; where nothing is taken for granted, by its bytes and siblings."""
@@ -296,3 +302,7 @@ def _batches(changes: Iterable[Change]) -> Iterator[list[Change]]:
         size += added
     if batch:
         yield batch
+
+
+def _is_of_a_year(change: Change) -> bool:
+    return change.entry is not None and layout.is_key_year(change.path)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from statscache import kinds, layout, schemas
 from statscache.exceptions import Damaged, Implausible
 from statscache.kinds.entities import ENTITIES
+from statscache.kinds.known import Known
 from statscache.pace import Pace
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
@@ -20,7 +21,6 @@ from statscache.render import entities
 from statscache.render.documents import Document
 from statscache.render.entities import Source
 from statscache.render.gate import Gate
-from statscache.render.known import Known
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
 from statscache.render.rendering import Before, Keep, Rendered, Rendering, keep_document
@@ -237,13 +237,13 @@ class Renderer:
         gated: bool,
         most: int | None,
     ) -> Rendered:
-        since = Known.of(row, end.through, gaps, complete).since
+        known = Known.of(row, end.through, gaps, complete, newest_only=plugin.kind.newest is not None)
         if row.suspended is not None:
-            rendered = Rendered(plugin.info(), "failed", row, since=since, reason=row.suspended)
+            rendered = Rendered(plugin.info(), "failed", row, known=known, reason=row.suspended)
         elif row.position < end.position:
             behind = end.position - row.position
             rendered = Rendered(
-                plugin.info(), "rebuilding", row, since=since, reason=f"{behind} messages behind the journal's end"
+                plugin.info(), "rebuilding", row, known=known, reason=f"{behind} messages behind the journal's end"
             )
         else:
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
@@ -271,7 +271,7 @@ class Renderer:
                 return rendered
             except Implausible as error:
                 _log.warning("plugin %s is held back: %s", plugin.name, error)
-                rendered = Rendered(plugin.info(), "stale", row, since=since, reason=str(error))
+                rendered = Rendered(plugin.info(), "stale", row, known=known, reason=str(error))
             except Damaged:
                 raise
             except Exception as error:
@@ -280,7 +280,7 @@ class Renderer:
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
                 # What the error says may quote a message, and the reason is published.
                 reason = f"it could not be rendered: {type(error).__name__}; the log says more"
-                rendered = Rendered(plugin.info(), "stale", row, since=since, reason=reason)
+                rendered = Rendered(plugin.info(), "stale", row, known=known, reason=reason)
         if slow:
             try:
                 with integrity.explained():

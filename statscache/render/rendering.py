@@ -2,10 +2,13 @@
 
 import tempfile
 import weakref
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from statscache import layout
+from statscache.kinds.known import NOTHING, Known
 from statscache.pace import Pace
 from statscache.plugins.contract import PluginInfo
 from statscache.render.documents import Document
@@ -25,19 +28,22 @@ class EntryFile:
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - it lives as long as this object
         weakref.finalize(self, self._file.close)
-        # Digests take a quarter of the room of the paths.
-        self._known: set[int] = set()
+        # Eight bytes of each path.
+        self._known = array("q")
+        self._sorted = True
 
     def add(self, path: str, entry: Entry) -> None:
         """Add the entry of a file."""
-        self._known.add(hash(path))
+        self._known.append(hash(path))
+        self._sorted = False
         self._file.write("\t".join((path, *map(str, entry), "\n")).encode())
 
     def __contains__(self, path: str) -> bool:
-        return hash(path) in self._known
-
-    def __len__(self) -> int:
-        return len(self._known)
+        if not self._sorted:
+            self._known = array("q", sorted(self._known))
+            self._sorted = True
+        at = bisect_left(self._known, hash(path))
+        return at < len(self._known) and self._known[at] == hash(path)
 
     def __iter__(self) -> Iterator[tuple[str, Entry]]:
         self._file.seek(0)
@@ -56,7 +62,7 @@ class Rendered:
         row: The plugin's row as it was read; if the state is `ok`, the documents are those of `row.revision`.
         paces: The paces whose documents are up to date now.
         rendered_with: What the documents depended on besides the state.
-        since: Start of the first day for which the numbers are complete; None if nothing was counted.
+        known: Which time the numbers are known for.
         coverage: Digest of the gaps and the beginning of its data, which pages show.
         reason: Why it is not `ok`; empty if it is.
         changed: Entries of the documents that were rendered, by path; documents of keys are left out.
@@ -76,7 +82,7 @@ class Rendered:
     row: Position
     paces: frozenset[Pace] = frozenset()
     rendered_with: str = ""
-    since: int | None = None
+    known: Known = NOTHING
     coverage: str = ""
     reason: str = ""
     changed: dict[str, Entry] = field(default_factory=dict)

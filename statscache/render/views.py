@@ -44,7 +44,7 @@ class Views:
         files = {path: entry for path, entry in entries.items() if entry.type == "file"}
         if not files:
             return None
-        basis = sorted(files.items()), rendered.state, rendered.since
+        basis = sorted(files.items()), rendered.state, rendered.known.since
         known = self._known.get(plugin.name)
         if known is None or known[0] != basis:
             known = basis, _Documents(connection, plugin, files, rendered.fresh).view(rendered)
@@ -76,11 +76,12 @@ class _Documents:
             kind=plugin.kind,
             state=rendered.state,
             last_event=rendered.row.newest,
-            since=rendered.since,
+            since=rendered.known.since,
             through=latest["through"] if latest else None,
             latest=latest,
             series=tuple(view for view in series if view is not None),
             links=tuple(self._link(path, path.removeprefix(f"{root}/")) for path in fixed),
+            durations=self._load(layout.document(plugin.name, "durations")),
         )
 
     def _series(self, resolution: Resolution) -> SeriesView | None:

@@ -22,8 +22,9 @@ from statscache.exceptions import (
     Stopped,
     TargetAhead,
 )
-from statscache.publish import Report, signing
+from statscache.publish import signing
 from statscache.publish.rehearsal import Rehearsal
+from statscache.publish.report import Report
 from statscache.publish.target import Target
 from statscache.render.pages import Pages
 from statscache.render.render import Renderer
@@ -32,7 +33,10 @@ from statscache.service.installation import Installation
 from statscache.service.outage import outage
 from statscache.service.worker import INTERVALS, Job, Worker
 from statscache.service.workers import Outcome, Progress, Publish, Workers, one_by_one, silent, target, together
-from statscache.snapshot import Snapshot, build, purge, record, retention, rollback
+from statscache.snapshot import purge, record, retention
+from statscache.snapshot.build import build
+from statscache.snapshot.record import Snapshot
+from statscache.snapshot.rollback import rollback
 from statscache.store import integrity, invariants, locks, targets
 
 PATIENCE = 300.0
@@ -399,7 +403,7 @@ class Publishing:
 
         Raises:
             PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
-            PublishError: At least one of them could not be brought up to date.
+            PublishError: At least one of them could not be brought up to date, or there are targets and none keeps up.
         """
 
         def rebuild(**options: Any) -> None:
@@ -408,8 +412,14 @@ class Publishing:
 
         rebuild()
         workers = [worker for worker in self.workers if worker.keeps_up]
+        if late := [worker.name for worker in self.workers if worker not in workers]:
+            said = f"what came last was not published to {', '.join(late)}"
+            said += ": see `statscache status`; the next start carries on"
+            if not workers:
+                raise PublishError(said)
+            _log.warning("%s", said)
         names = ", ".join(worker.name for worker in workers)
-        _log.info("publishing what came last, within %g s, to: %s", LAST_SECONDS, names or "no target keeps up")
+        _log.info("publishing what came last, within %g s, to: %s", LAST_SECONDS, names or "no target is configured")
         return self._bring(workers, replace(self._job(), seconds=LAST_SECONDS), rebuild)
 
     def _stop(self, halting: threading.Event) -> None:

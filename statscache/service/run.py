@@ -8,11 +8,12 @@ from contextlib import ExitStack, closing
 from functools import partial
 
 from statscache.config import AnyTarget, Config, DirectoryTarget, FedmsgSection, RsyncTarget
+from statscache.config.sources import LIVE
 from statscache.exceptions import ConfigurationError
-from statscache.publish import Report
+from statscache.publish.report import Report
 from statscache.service import preflight
 from statscache.service.consume import Consumer
-from statscache.service.heartbeat import Heartbeat, tell_stopping
+from statscache.service.heartbeat import PUBLISHING, Heartbeat, tell_stopping
 from statscache.service.installation import Installation
 from statscache.service.metrics import shown
 from statscache.service.publishing import Publishing
@@ -20,7 +21,7 @@ from statscache.service.repair import Repair
 from statscache.service.spool import spooling
 from statscache.service.subscribe import subscribed
 from statscache.service.workers import Progress, silent
-from statscache.snapshot import Snapshot
+from statscache.snapshot.record import Snapshot
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 
@@ -46,7 +47,7 @@ def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | No
     if heartbeat is None:
         heartbeat = Heartbeat(_required(config))
         preflight.refuse(preflight.database(config), preflight.sources(config))
-    with shown(config), ExitStack() as sources:
+    with shown(config, heartbeat), ExitStack() as sources:
         if sections.fedora_messaging is not None:
             beat = partial(heartbeat.beat, "fedora-messaging")
             sources.enter_context(subscribed(config, sections.fedora_messaging, stopping, beat))
@@ -105,7 +106,7 @@ def run(config: Config, stopping: threading.Event, tell: Tell, progress: Progres
         SourceError: A source cannot be connected to.
         PublishError: The last publication failed, or another publisher was at work for too long.
     """
-    heart = Heartbeat([*_required(config), "publish"])
+    heart = Heartbeat([*_required(config), PUBLISHING])
     preflight.refuse(preflight.database(config), preflight.sources(config), preflight.targets(config.publish))
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
     with closing(Installation(config)) as installation:
@@ -113,7 +114,7 @@ def run(config: Config, stopping: threading.Event, tell: Tell, progress: Progres
         publishing = Publishing(installation, tell=progress)
         thread = threading.Thread(
             target=publishing.publish_every,
-            args=(config.publish.interval, stopping, tell, partial(heart.beat, "publish")),
+            args=(config.publish.interval, stopping, tell, partial(heart.beat, PUBLISHING)),
             name="publish",
         )
         thread.start()
@@ -128,7 +129,7 @@ def run(config: Config, stopping: threading.Event, tell: Tell, progress: Progres
 def _log_start(config: Config, installation: Installation) -> None:
     """Log what runs: database, sources, targets, plugins."""
     _log.info("database: %s", installation.database.engine.url.render_as_string(hide_password=True))
-    _log.info("sources: %s", ", ".join(live(config)))
+    _log.info("sources: %s", ", ".join(config.sources.live))
     places = (f"{section.name} ({_place(section)})" for section in config.publish.targets)
     _log.info("targets, every %d s: %s", config.publish.interval, ", ".join(places) or "none")
     names = sorted(plugin.name for plugin in installation.registry)
@@ -143,19 +144,9 @@ def _place(section: AnyTarget) -> str:
     return f"s3 {section.bucket}"
 
 
-def live(config: Config) -> list[str]:
-    """Return the names of the live sources that are configured."""
-    return [name for name, section in _sections(config).items() if section is not None]
-
-
 def _required(config: Config) -> list[str]:
     """Return the names of the live sources, of which there must be one."""
-    if not live(config):
-        tables = ", ".join(f"[sources.{name}]" for name in _sections(config))
+    if not config.sources.live:
+        tables = ", ".join(f"[sources.{name}]" for name in LIVE)
         raise ConfigurationError(f"no live source is configured: add one of the sections {tables}")
-    return live(config)
-
-
-def _sections(config: Config) -> dict[str, object]:
-    sources = config.sources
-    return {"fedmsg": sources.fedmsg, "fedora-messaging": sources.fedora_messaging, "spool": sources.spool}
+    return config.sources.live

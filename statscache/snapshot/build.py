@@ -271,7 +271,8 @@ def _entries(connection: Connection, rendering: Rendering, before: Snapshot | No
             **rendered.info.to_dict(),
             "state": rendered.state,
             "last_event": rendered.row.newest,
-            "since": rendered.since,
+            "since": rendered.known.since,
+            "gaps": rendered.known.days,
             "complete_from": rendered.row.complete_from,
             "documents": _documents(connection, rendered.info.name),
         }
