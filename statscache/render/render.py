@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from statscache import layout, schemas
+from statscache import kinds, layout, schemas
 from statscache.exceptions import Implausible
 from statscache.kinds.entities import ENTITIES
 from statscache.pace import Pace
@@ -63,6 +63,10 @@ class Renderer:
     def names(self) -> frozenset[str]:
         """The names of the active plugins."""
         return frozenset(plugin.name for plugin in self._registry)
+
+    def numbers_of_keys(self, connection: Connection) -> dict[int, int]:
+        """Return the number of keys of each plugin that has any, by the id of the plugin."""
+        return kinds.numbers_of_keys(connection)
 
     def render(
         self,

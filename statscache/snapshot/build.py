@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from statscache import kinds, layout
+from statscache import layout
 from statscache.render.render import Renderer
 from statscache.render.rendering import Before, Rendered, Rendering
 from statscache.snapshot import record, retention, tree
@@ -154,7 +154,7 @@ def _slow_summary(
     if before is not None and not slow:
         kept = {name: before.summary[name] for name in ("pages", "keys", "slow_through", "slow_at")}
         return {**kept, "whole": before.summary["whole"] and rendering.whole}
-    numbers = kinds.numbers_of_keys(connection)
+    numbers = renderer.numbers_of_keys(connection)
     pages = {
         "pages": renderer.fingerprint,
         "whole": rendering.whole,
