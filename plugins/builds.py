@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from statscache.plugins import Counter, Message, State, fields
+from statscache_plugins.durations import SECONDS, summary
 from statscache_plugins.releases import release
 
 _TOPICS = ("buildsys.build.state.change",)
@@ -13,8 +14,9 @@ _TOPICS = ("buildsys.build.state.change",)
 _STATES = {0: "building", 1: "complete", 2: "deleted", 3: "failed", 4: "canceled"}
 
 _ENDS = (300, 900, 3_600, 14_400, 43_200)
-_SPANS = ("00:00-00:05", "00:05-00:15", "00:15-01:00", "01:00-04:00", "04:00-12:00", "12:00-")
-"""Hours and minutes that a build can take, whose ends in seconds are `_ENDS`."""
+_NAMES = ("00:00-00:05", "00:05-00:15", "00:15-01:00", "01:00-04:00", "04:00-12:00", "12:00-")
+_SPANS = dict(zip(_NAMES, zip((0, *_ENDS), (*_ENDS, None), strict=True), strict=True))
+"""Hours and minutes that a build can take, with the ends in seconds."""
 
 
 def _state(message: Message) -> str | None:
@@ -74,6 +76,7 @@ class BuildsByPackage(Counter):
     breakdown = "release"
     entities: ClassVar[dict[str, str]] = {"package": "package"}
     topics = _TOPICS
+    trailing: ClassVar[dict[str, int]] = {"busiest-7d": 7, "busiest-30d": 30}
     unbounded = True
     version = 2
 
@@ -83,8 +86,8 @@ class BuildsByPackage(Counter):
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from super().documents(state)
-        for days in (7, 30):
-            yield f"busiest-{days}d", {"rows": self.leaders(state, days=days)}
+        for name, days in self.trailing.items():
+            yield name, {"rows": self.leaders(state, days=days)}
 
 
 class BuildTime(Counter):
@@ -95,35 +98,29 @@ class BuildTime(Counter):
     definition = (
         "One is counted for each build that is complete, under the time from its creation to its completion. Both are"
         " what koji states in the message that ends the build (it does since 2023): so no build has to be remembered,"
-        " and a lost message distorts nothing. Builds without these times are not counted."
+        " and a lost message distorts nothing. Builds without these times are not counted. Under the measure `seconds`,"
+        " these times are added up."
     )
     unit = "builds"
-    dimensions = ("release", "took")
+    dimensions = ("release", "took", "measure")
+    headline: ClassVar[dict[str, str]] = {"measure": "builds"}
+    not_added_up = ("measure",)
     topics = _TOPICS
     by_minute = False
+    trailing: ClassVar[dict[str, int]] = {"durations": 30}
+    version = 2
 
-    def observe(self, message: Message) -> list[tuple[str | None, str]]:
+    def observe(self, message: Message) -> list[tuple[tuple[str | None, str, str], int]]:
         seconds = _seconds(message)
-        return [] if seconds is None else [(release(message), _SPANS[bisect_right(_ENDS, seconds)])]
+        if seconds is None:
+            return []
+        of = release(message), _NAMES[bisect_right(_ENDS, seconds)]
+        return [((*of, "builds"), 1), ((*of, SECONDS), seconds)]
 
-
-class SecondsInBuild(Counter):
-    """The time that builds of koji took, added up, by release."""
-
-    name = "seconds-in-build"
-    title = "Seconds in build"
-    definition = (
-        "The seconds from creation to completion are added for each build that `build-time` counts. Divided by the sum"
-        " of its counts they are the mean."
-    )
-    unit = "seconds"
-    dimensions = ("release",)
-    topics = _TOPICS
-    by_minute = False
-
-    def observe(self, message: Message) -> list[tuple[tuple[str | None], int]]:
-        seconds = _seconds(message)
-        return [] if seconds is None else [((release(message),), seconds)]
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        rows = self.latest(state)
+        yield "latest", {"rows": rows}
+        yield "durations", summary(rows, "release", "took", _SPANS, "builds")
 
 
 def _seconds(message: Message) -> int | None:
@@ -144,4 +141,4 @@ def _time(message: Message, name: str) -> int | None:
         return None
 
 
-PLUGINS = (Builds, BuildsByPackage, BuildTime, SecondsInBuild)
+PLUGINS = (Builds, BuildsByPackage, BuildTime)

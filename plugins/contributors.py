@@ -3,7 +3,7 @@
 A contributor is who *acted*: somebody else's comment on my update is theirs, not mine.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from statscache.plugins import DAY, Counter, Distinct, Message, State
@@ -27,6 +27,7 @@ class Contributors(Counter):
     declared_settings = WITH_BOTS
     people = True
     unbounded = True
+    trailing: ClassVar[dict[str, int]] = {"leaders-30d": 30}
     slow_documents = ("newcomers", "newcomers-by-category")
     calendars = True
     version = 2
@@ -39,15 +40,21 @@ class Contributors(Counter):
         yield from super().documents(state)
         yield "leaders-30d", {"rows": self.leaders(state, days=30)}
         new = {day: people for day, people in self.newcomers(state)}  # noqa: C416 - the pairs are lists
-        yield "newcomers", {"rows": [{"timestamp": day, "value": new.get(day, 0)} for day in _days(new, state)]}
+        by_day = [{"timestamp": day, "value": _newcomers(new, day, day, state)} for day in _days(new, state)]
+        yield "newcomers", {"rows": by_day}
         by_category = {(day, category): people for day, category, people in self.newcomers_by_part(state, days=90)}
         categories = sorted({category for _, category in by_category}, key=lambda name: (name is not None, name))
         rows = [
-            {"timestamp": day, "category": category, "value": by_category.get((day, category), 0)}
+            {"timestamp": day, "category": category, "value": _newcomers(by_category, (day, category), day, state)}
             for day in _days((day for day, _ in by_category), state)
             for category in categories
         ]
         yield "newcomers-by-category", {"rows": rows}
+
+
+def _newcomers(counted: Mapping[Any, int], which: Any, day: int, state: State) -> int | None:
+    """Return how many were counted; None if the day is not wholly known, since the rest may have begun unseen."""
+    return counted.get(which, 0) if state.known.is_whole(day, day + DAY) else None
 
 
 def _days(begun: Iterable[int], state: State) -> range:

@@ -5,11 +5,13 @@ forwarded as they come, in `body`; GitHub's came without that envelope until 202
 """
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from statscache.plugins import DAY, HOUR, Counter, Message, fields
+from statscache.plugins import DAY, HOUR, Counter, Message, State, fields
 from statscache_plugins.agents import WITH_BOTS
+from statscache_plugins.durations import SECONDS, summary
 
 _TOPICS = ("pagure.#", "forgejo.#", "github.#", "gitlab.#")
 _PULL_REQUESTS = (
@@ -21,8 +23,14 @@ _PULL_REQUESTS = (
 )
 _OUTCOMES = {"new": "opened", "opened": "opened", "open": "opened", "closed": "closed", "close": "closed"}
 _ACTION = re.compile(r"[a-z_]{1,40}")
-_SPANS = ((HOUR, "1 hour"), (DAY, "1 day"), (7 * DAY, "7 days"), (30 * DAY, "30 days"))
-_LONGER = "longer"
+_SPANS = {
+    "1 hour": (0, HOUR),
+    "1 day": (HOUR, DAY),
+    "7 days": (DAY, 7 * DAY),
+    "30 days": (7 * DAY, 30 * DAY),
+    "longer": (30 * DAY, None),
+}
+_MEASURE = "pull requests"
 
 
 class ForgeEvents(Counter):
@@ -114,40 +122,30 @@ class PullRequestsByTimeToMerge(Counter):
     title = "Time to merge"
     definition = (
         "One is counted for each pull request that is merged, under the shortest of the spans within which it was since"
-        " it was opened. One that does not say when it was opened is not counted."
+        " it was opened. One that does not say when it was opened is not counted. Under the measure `seconds`, the"
+        " time is added up."
     )
     unit = "pull requests"
-    dimensions = ("forge", "within")
+    dimensions = ("forge", "within", "measure")
+    headline: ClassVar[dict[str, str]] = {"measure": _MEASURE}
+    not_added_up = ("measure",)
     topics = _PULL_REQUESTS
-    version = 2
+    version = 3
     by_minute = False
+    trailing: ClassVar[dict[str, int]] = {"durations": 30}
 
-    def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
+    def observe(self, message: Message) -> tuple[tuple[tuple[str, str, str], int], ...]:
         seconds = _seconds_to_merge(message)
         if seconds is None:
             return ()
-        within = next((name for width, name in _SPANS if seconds <= width), _LONGER)
-        return ((_forge_and_event(message)[0], within),)
+        within = next(name for name, (_, end) in _SPANS.items() if end is None or seconds <= end)
+        of = _forge_and_event(message)[0], within
+        return ((*of, _MEASURE), 1), ((*of, SECONDS), seconds)
 
-
-class SecondsToMerge(Counter):
-    """Seconds that passed until pull requests were merged, added up, by forge."""
-
-    name = "seconds-to-merge"
-    title = "Seconds to merge"
-    definition = (
-        "For each pull request that is merged, the seconds since it was opened are added. Divided by the number of"
-        " requests in pull-requests-by-time-to-merge, that is the mean."
-    )
-    unit = "seconds"
-    dimensions = ("forge",)
-    topics = _PULL_REQUESTS
-    version = 2
-    by_minute = False
-
-    def observe(self, message: Message) -> tuple[tuple[tuple[str], int], ...]:
-        seconds = _seconds_to_merge(message)
-        return () if seconds is None else (((_forge_and_event(message)[0],), seconds),)
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        rows = self.latest(state)
+        yield "latest", {"rows": rows}
+        yield "durations", summary(rows, "forge", "within", _SPANS, _MEASURE)
 
 
 def _payload(message: Message) -> dict[str, Any]:
@@ -237,5 +235,4 @@ PLUGINS = (
     ForgeEventsByUser,
     PullRequests,
     PullRequestsByTimeToMerge,
-    SecondsToMerge,
 )

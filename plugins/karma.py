@@ -24,6 +24,7 @@ class KarmaReceived(Counter):
     topics = ("irc.karma", "maubot.cookie.give.#")
     people = True
     unbounded = True
+    trailing: ClassVar[dict[str, int]] = {"leaders-30d": 30}
     # Which cycle is the current one changes at the end of a day.
     clocks = (DAY,)
 

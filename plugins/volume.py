@@ -63,6 +63,7 @@ class VolumeByUser(Counter):
         " A message that involves two people counts for both, so the sum over people is not the number of messages."
     )
     dimensions = ("user",)
+    not_added_up = ("user",)
     entities: ClassVar[dict[str, str]] = {"user": "person"}
     depends_on = ("usernames",)
     people = True
@@ -83,6 +84,7 @@ class VolumeByPackage(Counter):
         " A message about two packages counts for both, so the sum over packages is not the number of messages."
     )
     dimensions = ("package",)
+    not_added_up = ("package",)
     entities: ClassVar[dict[str, str]] = {"package": "package"}
     depends_on = ("packages",)
     unbounded = True

@@ -74,13 +74,19 @@ export function levels(low, high) {
 
 const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
 
-/** Several values of a statistic as one: their sum. Uniques of several days or keys never add up: of them the greatest. */
-export const together = (about, values) => (about.kind === "Distinct" ? Math.max(0, ...values) : sum(values));
+/** Whether numbers may be added up over buckets of time. */
+export const addsUpInTime = (about) => !about.not_added_up.includes("timestamp");
+
+/** Whether the numbers of the headline's keys may be added up; of one key there is nothing to add. */
+export const keysAddUp = (about) => about.not_added_up.every((name) => name === "timestamp" || Object.hasOwn(about.headline, name));
+
+/** Several values as one: their sum, or the greatest of those that must not be added up. */
+export const together = (values, addUp) => (addUp ? sum(values) : Math.max(0, ...values));
 
 /** The greatest of the lines by their total, and the rest as one where they add up. */
 export function fewest(about, lines) {
   const ranked = lines.map((line) => ({ total: sum(line.values), ...line })).sort((a, b) => b.total - a.total);
-  if (ranked.length <= MOST_LINES || about.kind === "Distinct") return ranked.slice(0, MOST_LINES);
+  if (ranked.length <= MOST_LINES || !keysAddUp(about)) return ranked.slice(0, MOST_LINES);
   const rest = ranked.slice(MOST_LINES - 1);
   const values = rest[0].values.map((_, at) => (rest[0].values[at] === null ? null : sum(rest.map((line) => line.values[at]))));
   return [...ranked.slice(0, MOST_LINES - 1), { label: `other (${rest.length})`, values, total: sum(rest.map((line) => line.total)) }];
@@ -118,6 +124,22 @@ export function plot({ title, height, scale, ticks, draw }) {
 export function sparse(items, most) {
   const apart = Math.ceil(items.length / most);
   return items.filter((_, at) => at % apart === 0);
+}
+
+/** Seconds as people say them. */
+export function span(seconds) {
+  const [days, hours, minutes] = [Math.floor(seconds / DAY), Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
+  if (hours >= 48) return `${number(days)} d ${hours % 24} h`;
+  return hours ? `${number(hours)} h ${minutes} min` : minutes ? `${minutes} min` : `${seconds} s`;
+}
+
+/** Fields that hold a number of seconds that something took. */
+export const isDuration = (field) => ["duration", "mean", "median"].includes(field);
+
+/** An item of a legend: a form and what it stands for. */
+export function sign(form, words) {
+  const swatch = svg("svg", { viewBox: "0 0 11 11", "aria-hidden": "true" }, svg("rect", { class: form, x: 0.5, y: 0.5, width: 10, height: 10, rx: 2 }));
+  return element("li", {}, swatch, words);
 }
 
 export function legend(lines) {

@@ -60,6 +60,7 @@ figcaption strong { font-weight: 600; }
 .later { fill-opacity: .4; }
 .l1 { fill-opacity: .3; } .l2 { fill-opacity: .5; } .l3 { fill-opacity: .75; } .l4 { fill-opacity: 1; }
 .l1, .l2, .l3, .l4 { stroke: var(--c1); stroke-width: .5; }
+.today { stroke: var(--ink); stroke-width: 1.5; }
 button { padding: 0 .5em; border: 1px solid var(--rule); border-radius: 4px; background: none; color: inherit; font: inherit; cursor: pointer; }
 button:disabled { opacity: .45; cursor: default; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 3px; }
@@ -210,8 +211,9 @@ export class StatscacheElement extends HTMLElement {
     const newest = this.newest(index);
     const through = newest === null ? ["No data yet"] : ["Data through ", d.clock(newest)];
     const late = isLate(index) ? " · overdue, so it may be old" : "";
+    const since = about.since === null ? [] : [" · since ", d.clock(about.since, d.day)];
     const state = about.state === "ok" ? "" : ` · ${about.state}`;
-    return d.element("p", { class: "note", part: "note" }, ...through, late, state, " · ", link);
+    return d.element("p", { class: "note", part: "note" }, ...through, ...since, late, state, " · ", link);
   }
 
   /** Through when the documents are that it shows: fast ones, unless it says so. */

@@ -52,7 +52,9 @@ const inHeadline = ({ headline }) => (row) => Object.entries(headline ?? {}).eve
 /** The numbers of one plugin: value, caption, and what else is to be said. */
 function tile({ plugin, latest, key, rows, own }, found) {
   const partial = latest?.partial ?? {};
-  const sum = (name) => own.filter(inHeadline(plugin)).reduce((total, row) => total + row[name], 0);
+  const counted = own.filter(inHeadline(plugin));
+  // A sum over what must not be added up is none.
+  const sum = (name) => (counted.length > 1 && !d.keysAddUp(plugin) ? null : counted.reduce((total, row) => total + row[name], 0));
   const counts = own.some((row) => Number.isFinite(row.total));
   if (!key && !counts) return null;
   const total = key ? key.total : sum("total");
@@ -63,7 +65,7 @@ function tile({ plugin, latest, key, rows, own }, found) {
     plugin.unbounded && counts ? `no. ${d.number(rank + 1)} of ${d.number(found.count)} ${many}` : null,
   ].filter(Boolean);
   const title = [titleOf(plugin), ...Object.values(plugin.headline ?? {})].join(", ");
-  return d.element("div", {}, d.element("dt", {}, link(`plugins/${plugin.name}/index.html`, d.foreign(title))), d.element("dd", {}, d.element("strong", {}, d.number(total)), ...notes.map((note) => d.element("span", {}, note))));
+  return d.element("div", {}, d.element("dt", {}, link(`plugins/${plugin.name}/index.html`, d.foreign(title))), d.element("dd", {}, d.element("strong", {}, total === null ? "—" : d.number(total)), ...notes.map((note) => d.element("span", {}, note))));
 }
 
 const widget = (name, attributes) => d.element(`statscache-${name}`, attributes);
@@ -84,16 +86,10 @@ function parts({ plugin, key }) {
   return d.element("div", { class: "panel" }, d.element("h3", {}, `${titleOf(plugin)} by ${field}`), d.element("ol", { class: "bars" }, ...bars));
 }
 
-/** Seconds as people say them. */
-function span(seconds) {
-  const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
-  return hours ? `${d.number(hours)} h ${minutes} min` : minutes ? `${minutes} min` : `${seconds} s`;
-}
-
 function cell(index, field, value) {
   if (value === null || value === undefined) return d.element("td", { class: "unknown" }, "—");
   if (d.isTime(field) && d.isMoment(value)) return d.element("td", { class: "time" }, d.clock(value));
-  if (field === "duration") return d.element("td", { class: "number" }, span(value));
+  if (d.isDuration(field)) return d.element("td", { class: "number" }, d.span(value));
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
   const named = entityOf(index, field);
@@ -102,7 +98,7 @@ function cell(index, field, value) {
 }
 
 /** Rows as a table: key, state, time, the rest; newest first. */
-function table(index, { name: plugin, title, dimensions }, rows) {
+function table(index, { name: plugin, title, dimensions }, rows, partial = {}) {
   const time = (row) => row.timestamp ?? row.stop ?? row.start ?? 0;
   const shown = [...rows].sort((a, b) => time(b) - time(a)).slice(0, MOST_ROWS);
   const present = [...new Set(shown.flatMap((row) => Object.keys(row)))].filter((name) => shown.some((row) => row[name] !== null));
@@ -112,7 +108,7 @@ function table(index, { name: plugin, title, dimensions }, rows) {
   const numeric = (name) => name === "duration" || (!d.isTime(name) && shown.some((row) => typeof row[name] === "number"));
   const heading = (name) => (Object.hasOwn(HEADS, name) ? HEADS[name] : d.foreign(name.replaceAll("_", " "), 40));
   const line = d.element("tr", {}, ...columns.map((name) => d.element("th", { scope: "col", class: numeric(name) ? "number" : null }, heading(name))));
-  const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => cell(index, name, row[name]))));
+  const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => cell(index, name, Object.hasOwn(partial, name) ? null : row[name]))));
   const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, d.element("table", {}, d.element("thead", {}, line), d.element("tbody", {}, ...body)));
   const rest = rows.length - shown.length;
   const all = d.element("p", { class: "note" }, `The newest ${d.number(shown.length)} of ${d.number(rows.length)}. `, link(`plugins/${plugin}/index.html`, "All of them"));
@@ -177,7 +173,7 @@ async function show(index, found) {
       ]
     : [];
   const panels = all.map(parts).filter(Boolean);
-  const bounded = all.filter(({ key, own, plugin }) => !key && own.length && plugin.dimensions.length > 1).map(({ plugin, own, field }) => table(index, plugin, own.map(({ [field]: _, ...row }) => row)));
+  const bounded = all.filter(({ key, own, plugin }) => !key && own.length && plugin.dimensions.length > 1).map(({ plugin, own, field, latest }) => table(index, plugin, own.map(({ [field]: _, ...row }) => row), latest.partial));
   place.replaceChildren(
     head(one, found.name, ...lede),
     tiles.length ? d.element("dl", { class: "tiles" }, ...tiles) : "",
@@ -219,7 +215,7 @@ async function list(index) {
   });
   const many = document.querySelector("h1").textContent;
   place.replaceChildren(
-    head("", many, count ? `${d.number(count)} are known. Press / and type a name to find any of them.` : "None is known yet."),
+    head("", many, count ? `${d.number(count)} are known. Press / and type a name to find any of them.` : "None is known yet.", ...(plugin?.since ? [" Data since ", d.clock(plugin.since, d.day), "."] : [])),
     rows.length ? section(`Top ${d.number(rows.length)} by ${[plugin.unit, ...Object.values(plugin.headline ?? {})].join(" ")}`, d.element("div", { class: "panel" }, d.element("ol", { class: "bars ranked columns" }, ...rows))) : "",
   );
 }

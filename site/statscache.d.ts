@@ -25,10 +25,14 @@ export interface IndexedPlugin {
   unbounded: boolean;
   people: boolean;
   headline: { [dimension: string]: string };
+  /** Over what numbers must not be added up: names of dimensions, and `timestamp` for buckets of time. */
+  not_added_up: string[];
   entities: { [dimension: string]: string };
   state: State;
   last_event: Time | null;
   since: Time | null;
+  /** From `since` on, in whole days. */
+  gaps: [Time, Time][];
   documents: DocumentReference[];
 }
 
@@ -51,11 +55,12 @@ export interface PluginDocument {
   schema: string;
   plugin: string;
   through: Time | null;
+  /** Windows that are not wholly known, and since when each is; null if its end is missing. */
+  partial?: { [window: string]: Time | null };
   [field: string]: unknown;
 }
 
 export interface Latest extends PluginDocument {
-  partial?: { [window: string]: Time | null };
   rows: { [field: string]: Value }[];
 }
 
@@ -79,6 +84,8 @@ export interface Key {
   years: [number, number][];
   /** The year of `last`, and the one before. */
   days: Days;
+  /** The whole days of these years, to that of `last`, that are not wholly known: there, an absent day is no zero. */
+  gaps: [Time, Time][];
   /** Of plugins with a breakdown; weeks are of the same years, by their Monday. */
   parts?: KeyPart[];
   through: Time;
@@ -92,6 +99,8 @@ export interface KeyYear {
   year: number;
   total: number;
   days: Days;
+  /** The whole days of the year that are not wholly known. */
+  gaps: [Time, Time][];
   parts?: KeyPart[];
   through: Time;
 }
@@ -211,7 +220,9 @@ export class Pinned implements Reader {
 /** The file name, without extension, of the document of a key. */
 export function keyPath(key: Part[]): Promise<string>;
 
-/** Whether the site should have renewed this index by now. */
+/** The whole days of `[start, end)` of which not all is known: before the plugin's `since`, and in its gaps. */
+export function unknownDays(plugin: IndexedPlugin, start: Time, end: Time): [Time, Time][];
+
 /** A name, its rank (bits of its greatest total), and the plugins that counted it as a sum of 2 to the power of place. */
 export type EntityName = [name: string, rank: number, plugins: number];
 
@@ -233,6 +244,7 @@ export interface EntityNames {
   names: EntityName[];
 }
 
+/** Whether the site should have renewed its index by now. */
 export function isLate(index: Index, now?: Time): boolean;
 /** Whether the newest message is old by the reader's clock: an hour, or three intervals where these are longer. */
 export function isOld(index: Index, now?: Time): boolean;

@@ -6,7 +6,9 @@
 // statscache.d.ts beside it describes the types, and the site's docs/widgets/ explains how to use it.
 
 const INDEX = "v1/index.json";
-const HERE = new URL("..", import.meta.url).href;
+const HERE = import.meta.url.startsWith("file:") ? null : new URL("..", import.meta.url).href;
+// Documents that have no object, and lists that the index does not name.
+const OF_KEYS = /^v1\/(plugins\/[^/]+\/by|entities)\//;
 const LONGEST_KEY = 120;
 const SPLIT_DIGITS = 15;
 
@@ -23,6 +25,7 @@ export class NotPublished extends StatscacheError {}
 export class Unreachable extends StatscacheError {}
 /** What the site answers is not what it announced. */
 export class Damaged extends StatscacheError {}
+class Gone extends Damaged {}
 /** The document of a key is of another generation than the pinned one. Pin again, or read it by the client. */
 export class Replaced extends StatscacheError {}
 /** Digests cannot be computed here, or signatures cannot be checked. */
@@ -44,6 +47,12 @@ export const isLate = (index, now = Date.now() / 1000) => index.expires_at < now
 
 /** Whether the newest message is old by the reader's clock, though the site may be renewed on time. */
 export const isOld = (index, now = Date.now() / 1000) => index.through !== null && now - index.through > Math.max(3 * index.interval, 3600);
+
+/**
+ * The whole days of `[start, end)` of which not all is known: before the plugin's `since`, and in its gaps. A day of a key
+ * that is absent is zero outside them, to the index's `slow_through`.
+ */
+export const unknownDays = ({ since, gaps }, start, end) => clipped([[start, Math.max(start, since ?? end)], ...gaps], start, end);
 
 /** What `Client` and `Pinned` have in common: they differ in how a path becomes a document. */
 class Reader {
@@ -94,6 +103,10 @@ class Reader {
     // After its last period with a row, a plugin that is up to date has counted nothing.
     const through = resolution === "1m" ? index.through : index.slow_through;
     const current = about?.state === "ok" && through !== null && width;
+    // What is older than all that is kept, or than the first data, is unknown too.
+    const oldest = Math.min(listed.periods[0]?.start ?? Infinity, about?.since ?? Infinity);
+    const kept = listed.keep && through !== null ? Math.min(listed.periods[0]?.start ?? Infinity, through - (through % width) - listed.keep) : -Infinity;
+    const before = [first, Math.max(first, Math.min(last, Math.max(oldest, kept)))];
     const complete = current ? through - (through % width) : listed.complete_through ?? first;
     return {
       columns: parts[0]?.columns ?? ["timestamp", ...(about?.dimensions ?? []), "value"],
@@ -103,13 +116,15 @@ class Reader {
       width,
       since: listed.periods[0]?.start ?? null,
       complete_through: Math.max(first, Math.min(last, complete)),
-      gaps: joined(parts.flatMap((part) => part.gaps)).map(([low, high]) => [Math.max(low, first), Math.min(high, last)])
-        .filter(([low, high]) => low < high),
+      gaps: clipped([before, ...parts.flatMap((part) => part.gaps)], first, last),
     };
   }
 }
 
-/** Reads what is current, one readable path at a time; with keys, only what follows from a signed index. */
+/**
+ * Reads what is current: the index, and then the objects that it names; documents of keys, which have no objects, at their
+ * readable paths. With keys, only what follows from a signed index.
+ */
 export class Client extends Reader {
   #known = new Map();
   #asked = new Map();
@@ -121,6 +136,7 @@ export class Client extends Reader {
 
   constructor(base = HERE, { timeout = 15, keys = [], acceptExpired = false } = {}) {
     super();
+    if (base === null) throw new TypeError("this module was loaded from a file: give the address of a site, as in new Client(url)");
     this.base = new URL(base.endsWith("/") ? base : `${base}/`, globalThis.document?.baseURI).href;
     this.#timeout = timeout;
     this.#keys = keys.map(rawKey);
@@ -181,17 +197,30 @@ export class Client extends Reader {
 
   /** With keys, what is at a readable path is what the signed index, or a manifest, says of it. */
   async _optional(path) {
-    return this.#keys.length ? (await this.#current())._optional(path) : this.#document(path);
+    if (this.#keys.length) return (await this.#current())._optional(path);
+    if (OF_KEYS.test(path)) return this.#document(path);
+    const current = await this.#current();
+    if (!current.named.has(path)) return this.#document(path);
+    try {
+      return await current._optional(path);
+    } catch (error) {
+      // The index came from a cache that is behind, and the object is retained no longer.
+      const newer = error instanceof Gone ? await this.#current() : current;
+      if (newer === current) throw error;
+      return newer._optional(path);
+    }
   }
 
   async _object(name, size) {
-    return this.#keys.length ? (await this.#current())._object(name, size) : parsed(await this._objectBytes(name, size), name);
+    return (await this.#current())._object(name, size);
   }
 
   /** The snapshot that is current now, whose documents stay in memory until there is another. */
   async #current() {
     const index = await this.discover();
-    if (this.#trusted?.index.snapshot !== index.snapshot) this.#trusted = new Pinned(index, this);
+    // Without keys, numbers that nobody can check are better than none.
+    const checks = this.#keys.length > 0 || Boolean(globalThis.crypto?.subtle);
+    if (this.#trusted?.index.snapshot !== index.snapshot) this.#trusted = new Pinned(index, this, checks);
     return this.#trusted;
   }
 
@@ -224,7 +253,7 @@ export class Client extends Reader {
   async _objectBytes(name, size) {
     const path = `v1/objects/${name.slice(0, 2)}/${name}`;
     const response = await this.#fetch(path);
-    if (response === null) throw new Damaged(`${this.base}${path} is gone: it is retained no longer`);
+    if (response === null) throw new Gone(`${this.base}${path} is gone: it is retained no longer`);
     const { data } = response;
     if (size !== undefined && data.length !== size) throw new Damaged(`${path} has ${data.length} bytes, not ${size}`);
     return data;
@@ -250,12 +279,14 @@ export class Client extends Reader {
 /** Reads one snapshot: whatever is published meanwhile, its documents fit each other. All digests are checked. */
 export class Pinned extends Reader {
   #client;
+  #checks;
   #objects = new Map();
 
   /** Use `Client.pin` instead. */
-  constructor(index, client) {
+  constructor(index, client, checks = true) {
     super();
     this.index = index;
+    this.#checks = checks;
     this.#client = client;
     this.named = new Map(index.plugins.flatMap(({ documents }) => documents.map((entry) => [entry.path, entry])));
   }
@@ -306,7 +337,7 @@ export class Pinned extends Reader {
 
   async #verified(name, size) {
     const data = await this.#client._objectBytes(name, size);
-    if ((await sha256(data)) !== name.split(".")[0]) throw new Damaged(`${name} has other bytes than its name says`);
+    if (this.#checks && (await sha256(data)) !== name.split(".")[0]) throw new Damaged(`${name} has other bytes than its name says`);
     return parsed(data, name);
   }
 
@@ -453,6 +484,10 @@ function joined(gaps) {
   }
   return all;
 }
+
+/** What of the intervals lies in `[start, end)`, joined. */
+const clipped = (intervals, start, end) =>
+  joined(intervals).map(([low, high]) => [Math.max(low, start), Math.min(high, end)]).filter(([low, high]) => low < high);
 
 /** The paths of fixed documents that one index has other bytes for than the one before. */
 function changedPaths(before, index) {

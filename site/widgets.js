@@ -5,7 +5,7 @@
 //
 // The site's docs/widgets/ lists the elements, their attributes and the CSS properties that theme them.
 
-import { NotPublished } from "./statscache.js";
+import { NotPublished, unknownDays } from "./statscache.js";
 import { StatscacheElement } from "./element.js";
 import { entityOf, pageOf } from "./names.js";
 import * as d from "./drawing.js";
@@ -17,7 +17,7 @@ const LENGTHS = { last_7d: 7 * d.DAY, last_30d: 30 * d.DAY };
 /** One number: of a statistic, or of one key of it. */
 class Count extends StatscacheElement {
   async draw(client, index, about) {
-    const name = this.getAttribute("window") ?? (about.unbounded ? "total" : about.kind === "Distinct" ? "last_day" : "last_24h");
+    const name = this.getAttribute("window") ?? (about.unbounded ? "total" : !d.addsUpInTime(about) ? "last_day" : "last_24h");
     if (!Object.hasOwn(WINDOWS, name)) throw new TypeError(`window is one of ${Object.keys(WINDOWS).join(", ")}`);
     const value = await this.#value(client, index, about, name);
     const caption = this.getAttribute("label") ?? `${about.unit} ${WINDOWS[name]}`;
@@ -35,7 +35,7 @@ class Count extends StatscacheElement {
       if (!found || name === "total") return found?.total ?? 0;
       if (!LENGTHS[name]) throw new TypeError("a key of this statistic is counted by day: window is last_7d, last_30d or total");
       const end = Math.floor((index.slow_through ?? 0) / d.DAY) * d.DAY;
-      if (about.since === null || about.since > end - LENGTHS[name]) return null;
+      if (unknownDays(about, end - LENGTHS[name], end).length) return null;
       const days = Object.values(found.days).flat();
       return days.reduce((sum, [time, value]) => sum + (time >= end - LENGTHS[name] && time < end ? value : 0), 0);
     }
@@ -46,7 +46,7 @@ class Count extends StatscacheElement {
     const counts = key ? (row) => about.dimensions.every((dimension, at) => row[dimension] === key[at]) : (row) => headline.every(([dimension, text]) => row[dimension] === text);
     const wanted = rows.filter(counts);
     if (wanted.length && !wanted.some((row) => Number.isFinite(row[name]))) throw new TypeError(`its rows have no field ${name}`);
-    if (about.kind === "Distinct" && wanted.length > 1) throw new TypeError("uniques of several keys do not add up: it needs an attribute key");
+    if (wanted.length > 1 && !d.keysAddUp(about)) throw new TypeError("numbers of several keys do not add up here: it needs an attribute key");
     // What is not wholly known is not shown as a number of the whole window.
     if (partial && Object.hasOwn(partial, name)) return null;
     return wanted.reduce((sum, row) => sum + row[name], 0);
@@ -82,11 +82,19 @@ class Activity extends StatscacheElement {
         }
       }
     }
-    const named = [...byName].map(([name, values]) => ({ label: name === undefined ? about.unit : d.label([name]), values }));
+    const through = index.slow_through ?? 0;
+    const missing = starts.map((time) => time > through || unknownDays(about, time, Math.min(time + 7 * d.DAY, through + 1)).length > 0);
+    const named = [...byName].map(([name, values]) => ({
+      label: name === undefined ? about.unit : d.label([name]),
+      values,
+    }));
     const lines = d.fewest(about, named).filter((line) => line.total);
     const sums = starts.map((_, at) => lines.reduce((sum, line) => sum + line.values[at], 0));
     const total = sums.reduce((sum, value) => sum + value, 0);
-    const title = `${about.title}, ${d.label(key)}: ${d.number(total)} ${about.unit} in ${weeks} weeks to ${d.day(last + 6 * d.DAY)}`;
+    // What was counted in a week that is not wholly known is the least.
+    const said = (value, at) => (missing[at] ? (value ? `at least ${d.number(value)}` : "unknown") : value);
+    const amount = `${missing.includes(true) ? "at least " : ""}${d.number(total)} ${about.unit}`;
+    const title = `${about.title}, ${d.label(key)}: ${amount} in ${weeks} weeks to ${d.day(last + 6 * d.DAY)}`;
     const width = 1000 / weeks;
     const plot = d.plot({
       title,
@@ -96,18 +104,22 @@ class Activity extends StatscacheElement {
       draw: (y) =>
         starts.flatMap((start, at) => {
           let below = 0;
-          return lines.flatMap((line, number) => {
+          const gap = { class: "gap", x: (at * width).toFixed(2), width: width.toFixed(2), height: 150 };
+          const bars = lines.flatMap((line, number) => {
             const [value, from] = [line.values[at], below];
             below += value;
             const box = { class: `c${number + 1} fill`, x: (at * width + width * 0.12).toFixed(2), width: (width * 0.76).toFixed(2), y: y(below).toFixed(1), height: (y(from) - y(below)).toFixed(1) };
-            return value ? [d.svg("rect", box, d.svg("title", {}, `Week of ${d.day(start)}: ${d.number(value)} ${line.label}`))] : [];
+            return value ? [d.svg("rect", box, d.svg("title", {}, `Week of ${d.day(start)}: ${missing[at] ? "at least " : ""}${d.number(value)} ${line.label}${at === weeks - 1 ? " so far" : ""}`))] : [];
           });
+          return missing[at] ? [d.svg("rect", gap, d.svg("title", {}, `Week of ${d.day(start)}: ${said(sums[at], at)}`)), ...bars] : bars;
         }),
     });
     const heads = ["Week of", ...lines.map((line) => line.label), "All"];
-    const rows = starts.map((start, at) => [d.day(start), ...lines.map((line) => line.values[at]), sums[at]]).reverse();
+    const rows = starts.map((start, at) => [d.day(start), ...lines.map((line) => said(line.values[at], at)), said(sums[at], at)]).reverse();
+    const legend = lines.length > 1 ? d.legend(lines) : d.element("ul", { class: "legend" });
+    if (missing.includes(true)) legend.append(d.sign("gap", "not wholly known"));
     return [
-      d.element("figure", {}, this.caption(about, `${d.number(total)} ${about.unit} in ${weeks} weeks`), plot, lines.length > 1 ? d.legend(lines) : null),
+      d.element("figure", {}, this.caption(about, `${amount} in ${weeks} weeks`), plot, legend.children.length ? legend : null),
       d.asTable(title, heads, rows.filter((row) => row.at(-1))),
     ];
   }
@@ -119,7 +131,10 @@ function inHeadline(about, key, columns) {
   return (row) => wanted.every(([at, value]) => row[at] === value);
 }
 
-const amountOf = (about, value, span) => `${d.number(value)} ${about.unit} in ${about.kind === "Distinct" ? "the busiest bucket of " : ""}${span}`;
+const amountOf = (about, value, span) => `${d.number(value)} ${about.unit} in ${d.addsUpInTime(about) ? "" : "the busiest bucket of "}${span}`;
+
+/** The values of several keys in one bucket as one. */
+const ofKeys = (about, key, values) => d.together(values, key !== null || d.keysAddUp(about));
 
 /** A year of days, of one key or of a whole statistic. */
 class Calendar extends StatscacheElement {
@@ -133,11 +148,14 @@ class Calendar extends StatscacheElement {
     const newest = d.year(index.slow_through ?? 0);
     const shown = this.#chosen ?? this.number("year", newest, 1970, 9999);
     const [start, end] = [d.startOf(shown), d.startOf(shown + 1)];
-    const { days, gaps, oldest } = await this.#days(client, about, shown, start, end);
-    const amount = amountOf(about, d.together(about, [...days.values()]), shown);
+    const through = index.slow_through ?? 0;
+    const { days, gaps, oldest } = await this.#days(client, about, shown, start, Math.max(start, Math.min(end, through + 1)));
+    const least = gaps.length ? "at least " : "";
+    const amount = least + amountOf(about, d.together([...days.values()], d.addsUpInTime(about)), shown);
     const title = `${this.key ? `${about.title}, ${d.label(this.key)}` : about.title}: ${amount}`;
     const missing = (time) => gaps.some(([low, high]) => time >= low && time < high);
     for (let time = start; time < end; time += d.DAY) if (missing(time)) days.set(time, null);
+    const today = Math.floor(through / d.DAY) * d.DAY;
     const first = d.monday(start);
     const columns = (d.monday(end - 1) - first) / (7 * d.DAY) + 1;
     const busy = [...new Set([...days.values()].filter(Boolean))].sort((a, b) => a - b);
@@ -148,10 +166,12 @@ class Calendar extends StatscacheElement {
     for (let time = start; time < end; time += d.DAY) {
       const at = (time - first) / d.DAY;
       const value = days.has(time) ? days.get(time) : 0;
-      const isLater = time > (index.slow_through ?? 0);
+      const isLater = time > through;
+      const isToday = time === today && value !== null;
       const level = value ? 1 + quarters.filter((limit) => value > limit).length : 0;
-      const box = { class: level ? `cell level l${level}` : value === null ? "cell missing" : isLater ? "cell later" : "cell", x: Math.floor(at / 7) * 12 + 1, y: (at % 7) * 12 + 1, width: 10, height: 10, rx: 2 };
-      cells.append(d.svg("rect", box, d.svg("title", {}, `${d.day(time)}: ${value === null ? "unknown" : isLater ? "not yet" : `${d.number(value)} ${about.unit}`}`)));
+      const form = level ? `cell level l${level}` : value === null ? "cell missing" : isLater ? "cell later" : "cell";
+      const box = { class: isToday ? `${form} today` : form, x: Math.floor(at / 7) * 12 + 1, y: (at % 7) * 12 + 1, width: 10, height: 10, rx: 2 };
+      cells.append(d.svg("rect", box, d.svg("title", {}, `${d.day(time)}: ${value === null ? "unknown" : isLater ? "not yet" : `${d.number(value)} ${about.unit}${isToday ? " so far" : ""}`}`)));
       if (d.day(time).endsWith("-01")) {
         const name = d.element("span", {}, d.month(time));
         name.style.left = `${(Math.floor(at / 7) / columns) * 100}%`;
@@ -169,22 +189,21 @@ class Calendar extends StatscacheElement {
     };
     const caption = this.caption(about, amount);
     caption.append(turn("Previous", -1, shown > oldest), turn("Next", 1, shown < newest));
-    const rows = [...days].sort(([a], [b]) => b - a).map(([time, value]) => [d.day(time), value ?? "unknown"]);
+    const rows = [...days].sort(([a], [b]) => b - a).map(([time, value]) => [d.day(time), value === null ? "unknown" : time === today ? `${d.number(value)} so far` : value]);
     return [
-      d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, cells), this.#legend(about, quarters)),
+      d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, cells), this.#legend(about, quarters, gaps.length > 0, today >= start && today < end && !missing(today))),
       d.asTable(title, ["Day", about.unit], rows),
     ];
   }
 
   /** What the shades stand for, from none to the busiest quarter of the days. */
-  #legend(about, quarters) {
+  #legend(about, quarters, hasUnknown, hasToday) {
     const limits = [...new Set([0, ...quarters])].filter((limit) => limit >= 0);
-    const shade = (level) => {
-      const box = { class: level ? `cell level l${level}` : "cell", x: 0.5, y: 0.5, width: 10, height: 10, rx: 2 };
-      return d.svg("svg", { viewBox: "0 0 11 11", "aria-hidden": "true" }, d.svg("rect", box));
-    };
-    const items = limits.map((limit, at) => d.element("li", {}, shade(1 + quarters.filter((each) => limit >= each).length), at ? `over ${d.number(limit)}` : `1 or more ${about.unit}`));
-    return d.element("ul", { class: "legend" }, d.element("li", {}, shade(0), "none"), ...items);
+    const level = (limit) => 1 + quarters.filter((each) => limit >= each).length;
+    const items = limits.map((limit, at) => d.sign(`cell level l${level(limit)}`, at ? `over ${d.number(limit)}` : `1 or more ${about.unit}`));
+    if (hasToday) items.push(d.sign("cell today", "so far"));
+    if (hasUnknown) items.push(d.sign("cell missing", "unknown"));
+    return d.element("ul", { class: "legend" }, d.sign("cell", "none"), ...items);
   }
 
   async #days(client, about, shown, start, end) {
@@ -193,13 +212,13 @@ class Calendar extends StatscacheElement {
       const found = await client.key(about.name, ...key);
       const isOlder = found?.years.some(([year]) => year === shown) && !found.days[shown];
       const { days = {} } = (isOlder ? await client.keyYear(about.name, shown, ...key) : found) ?? {};
-      return { days: new Map(days[shown] ?? []), gaps: [], oldest: found ? d.year(found.first) : shown };
+      return { days: new Map(days[shown] ?? []), gaps: unknownDays(about, start, end), oldest: found ? d.year(found.first) : shown };
     }
     this.need(about, "series/1d/index.json");
     const span = await client.series(about.name, "1d", start, end);
     const days = new Map();
     const rows = span.rows.filter(key ? ([, ...rest]) => key.every((part, at) => part === rest[at]) : inHeadline(about, key, span.columns));
-    for (const row of rows) days.set(row[0], d.together(about, [days.get(row[0]) ?? 0, row.at(-1)]));
+    for (const row of rows) days.set(row[0], ofKeys(about, key, [days.get(row[0]) ?? 0, row.at(-1)]));
     return { days, gaps: span.gaps, oldest: d.year(span.since ?? start) };
   }
 }
@@ -234,10 +253,10 @@ class Series extends StatscacheElement {
     const over = buckets.filter((time) => time + (span.width ?? 0) <= span.complete_through);
     const values = (name) => over.map((time) => (missing(time) ? null : by.get(name)?.get(time) ?? 0));
     // What was counted around a gap is in the total, though the line breaks there.
-    const total = (name) => d.together(about, [...(by.get(name)?.values() ?? [])]);
+    const total = (name) => d.together([...(by.get(name)?.values() ?? [])], d.addsUpInTime(about));
     const lines = d.fewest(about, wanted.map((name) => ({ label: name || about.unit, values: values(name), total: total(name) })));
     const known = lines.flatMap((line) => line.values).filter((value) => value !== null);
-    const amount = amountOf(about, d.together(about, lines.map((line) => line.total)), `${days} ${days === 1 ? "day" : "days"}`);
+    const amount = (span.gaps.length ? "at least " : "") + amountOf(about, ofKeys(about, this.key, lines.map((line) => line.total)), `${days} ${days === 1 ? "day" : "days"}`);
     const title = `${about.title}: ${amount} to ${d.minute(through)}`;
     const x = (at) => (((at + 0.5) * 1000) / over.length).toFixed(1);
     const plot = d.plot({
@@ -288,6 +307,8 @@ class Series extends StatscacheElement {
   }
 }
 
+const words = (window) => window.replace(/^last_(\d+)d$/, "last $1 full days").replaceAll("_", " ");
+
 /** Rows of a document: newest values, leaderboards. */
 class Table extends StatscacheElement {
   #sorting = null;
@@ -309,6 +330,9 @@ class Table extends StatscacheElement {
     const sorted = sorting ? [...rows].sort((a, b) => compare(a[sorting.column], b[sorting.column]) * (sorting.down ? -1 : 1)) : rows;
     const shown = sorted.slice(0, this.number("limit", 20, 1, 1000));
     const caption = this.getAttribute("label") ?? about.title;
+    // A window of the whole document, such as that of a leaderboard.
+    const [window, from] = Object.entries(document.partial ?? {}).find(([name]) => !present.includes(name)) ?? [];
+    const least = window ? d.element("p", { class: "note" }, `Numbers are the least: not all of the ${words(window)} is known`, ...(from === null ? ["."] : [", but since ", d.clock(from), "."])) : null;
     const address = (column) => {
       const entity = entityOf(index, column);
       return entity && ((name) => pageOf(client, entity, name));
@@ -318,7 +342,7 @@ class Table extends StatscacheElement {
     const table = d.element("table", {}, d.element("caption", { class: "hidden" }, d.foreign(caption)), d.element("thead", {}, head), d.element("tbody", {}, ...body));
     const more = shown.length < rows.length ? `${d.number(shown.length)} of ${d.number(rows.length)} rows` : `${d.number(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
     const scroll = d.element("div", { class: "scroll whole", tabindex: 0, role: "region", "aria-label": d.clean(caption) }, table);
-    return [d.element("figure", {}, this.caption(about, more), rows.length ? scroll : d.element("p", { class: "quiet" }, "No rows yet."))];
+    return [d.element("figure", {}, this.caption(about, more), rows.length ? scroll : d.element("p", { class: "quiet" }, "No rows yet."), least)];
   }
 
   #attribute() {
@@ -352,6 +376,7 @@ function cell(value, column, address) {
   if (value === undefined) return d.element("td");
   if (value === null) return d.element("td", { class: "quiet" }, "unknown");
   if (d.isTime(column) && d.isMoment(value)) return d.element("td", {}, d.clock(value));
+  if (d.isDuration(column) && Number.isInteger(value)) return d.element("td", { class: "number" }, d.span(value));
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value === "boolean") return d.element("td", {}, value ? "yes" : "no");
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));

@@ -73,6 +73,22 @@ class UnknownSnapshot(StatscacheError, LookupError):
     """No snapshot of that id is retained, or it cannot be made current."""
 
 
+class Damaged(StatscacheError, RuntimeError):
+    """The database holds other bytes than were stored there: a disk or memory decayed, or somebody altered them."""
+
+
+class DamagedObject(Damaged):
+    """An object, or a manifest, is not what its name says, or is missing from the database."""
+
+
+class DamagedSnapshot(Damaged):
+    """A row of a snapshot, or rows of the published tree, do not agree with their digests."""
+
+
+class DamagedStatistics(Damaged):
+    """Statistics, or messages, are damaged: nothing is published that was rendered from them."""
+
+
 class PublishError(StatscacheError, OSError):
     """A target could not be brought up to date; it still serves its previous snapshot."""
 
@@ -87,6 +103,10 @@ class Stopped(PublishError):
 
 class TargetAhead(PublishError):
     """A target serves a generation that the current snapshot does not exceed: it needs a higher one."""
+
+
+class OtherInstallation(Refused):
+    """A target is another installation's: it publishes there, or did, until it is taken over."""
 
 
 class PublisherBusy(PublishError):

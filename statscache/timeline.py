@@ -67,6 +67,11 @@ def year(timestamp: int) -> tuple[int, int]:
     return int(start.timestamp()), int(start.replace(year=start.year + 1).timestamp())
 
 
+def year_start(number: int) -> int:
+    """Return the start of a calendar year, such as 2015."""
+    return int(datetime(number, 1, 1, tzinfo=UTC).timestamp())
+
+
 def iso_year(timestamp: int) -> tuple[int, int]:
     """Return the year of ISO weeks that holds `timestamp`: it starts on a Monday, from 29 December to 4 January."""
     number = datetime.fromtimestamp(timestamp, UTC).isocalendar().year

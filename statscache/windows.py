@@ -42,6 +42,11 @@ class Window:
         return (end - self.width if self.buckets > 1 else self.resolution.floor(end - 1)), end
 
 
+def trailing_days(days: int) -> Window:
+    """Return the window of so many whole days."""
+    return Window(f"last_{days}d", f"Last {days} days", f"in the last {days} full days", DAILY, days, f"{days} days")
+
+
 LAST_24H = Window("last_24h", "Last 24 h", "in the last 24 full hours", HOURLY, 24, "24 hours", "24 h")
 LAST_7D = Window("last_7d", "Last 7 days", "in the last 7 full days", DAILY, 7, "7 days", "7 d")
 LAST_30D = Window("last_30d", "Last 30 days", "in the last 30 full days", DAILY, 30, "30 days", "30 d")

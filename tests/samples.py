@@ -305,9 +305,9 @@ class Site:
         while self.ingest.catch_up():
             pass
 
-    def publish(self, *, force: bool = False) -> Snapshot:
+    def publish(self, *, force: bool = False, take_over: bool = False) -> Snapshot:
         """Publish, and return the snapshot that is current then."""
-        return self.report(force=force)[0]
+        return self.publishing.publish(force=force, take_over=take_over)[0]
 
     def report(self, *, force: bool = False) -> tuple[Snapshot, Report]:
         """Publish, and return the snapshot and what it took."""
@@ -484,6 +484,7 @@ def make_empty(url: str) -> None:
         for table in schema.metadata.sorted_tables:
             connection.execute(delete(table))
         row = {"head": 0, "known": 0, "conflicts": 0, "foreign_messages": 0, "identity_key": secrets.token_bytes(32)}
+        row |= {"installation": secrets.token_hex(16)}
         connection.execute(insert(schema.journal).values(id=1, **row))
     database.close()
 

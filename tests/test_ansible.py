@@ -3,19 +3,25 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from fedora_messaging.config import LazyConfig
+
+from statscache.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSIBLE = ROOT / "ansible"
 ROLES = sorted(path.name for path in (ANSIBLE / "roles").iterdir())
 STACK = ANSIBLE / "roles/cdn/files/stack.template"
 BIN = Path(sys.executable).parent
+ANALYZE = shutil.which("systemd-analyze")
 
 
 def test_roles_are_clean_by_the_strictest_rules() -> None:
@@ -48,6 +54,125 @@ def test_every_variable_of_a_role_is_described(role: str) -> None:
     assert {name for name, option in options.items() if not option.get("required")} == set(defaults)
     described = {name: option["default"] for name, option in options.items() if "default" in option}
     assert described == {name: defaults[name] for name in described}
+
+
+SYSTEMS = {
+    "Debian 12": ("Debian", "Debian", "12"),
+    "Fedora 44": ("RedHat", "Fedora", "44"),
+    "RHEL 9": ("RedHat", "RedHat", "9"),
+    "RHEL 10": ("RedHat", "RedHat", "10"),
+    "Alma 9": ("RedHat", "AlmaLinux", "9"),
+}
+"""Facts of systems: family, distribution, major version."""
+
+UNITS = ("statscache.service", "statscache-consume.service", "statscache-publish.service", "statscache-publish.timer")
+TEMPLATES = (*UNITS, "statscache.toml", "fedora-messaging.toml", "environment")
+
+
+def render(out: Path, system: str, **variables: Any) -> Any:
+    """Render the templates of the role statscache into `out` with the facts of a system.
+
+    Returns:
+        The role's variables that depend on the system.
+    """
+    family, distribution, major = SYSTEMS[system]
+    role = ANSIBLE / "roles/statscache"
+    looked_up = [f"'{name}': lookup('template', '{role}/templates/{name}.j2')" for name in TEMPLATES]
+    derived = "'derived': {'system': statscache_system, 'as_service': statscache_as_service}"
+    facts = {"os_family": family, "distribution": distribution, "distribution_major_version": major}
+    play = {
+        "hosts": "localhost",
+        "connection": "local",
+        "gather_facts": False,
+        "vars_files": [f"{role}/defaults/main.yml", f"{role}/vars/main.yml"],
+        "tasks": [
+            {"ansible.builtin.set_fact": {**facts, "cacheable": True}},
+            {
+                "ansible.builtin.copy": {
+                    "content": "{{ {" + ", ".join([*looked_up, derived]) + "} | to_json }}",
+                    "dest": f"{out}/all.json",
+                }
+            },
+        ],
+    }
+    (out / "play.json").write_text(json.dumps([play]), "utf-8")
+    extra = {"statscache_release": "0.1.0", "ansible_python_interpreter": sys.executable, **variables}
+    done = subprocess.run(
+        [BIN / "ansible-playbook", "--inventory=localhost,", f"--extra-vars={json.dumps(extra)}", out / "play.json"],
+        cwd=out,
+        env={**os.environ, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(out / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    rendered = json.loads((out / "all.json").read_text("utf-8"))
+    for name in TEMPLATES:
+        (out / name).write_text(rendered[name], "utf-8")
+    return rendered["derived"]
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_each_system_gets_what_it_has(system: str, tmp_path: Path) -> None:
+    """Python, packages and PostgreSQL's first files are those of the system; the units are sound."""
+    derived = render(tmp_path, system)["system"]
+    has_old_python = system in ("RHEL 9", "Alma 9")
+    assert derived["python"] == ("python3.12" if has_old_python else "python3")
+    assert derived["python"] in derived["packages"]
+    assert bool(derived["postgresql_setup"]) == (system != "Debian 12")
+    for unit in (tmp_path / name for name in UNITS):
+        # The programs are not on this machine.
+        text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text("utf-8"), flags=re.MULTILINE)
+        unit.write_text(text.replace("EnvironmentFile=", "EnvironmentFile=-"), "utf-8")
+    if ANALYZE is not None:
+        units = [str(tmp_path / name) for name in UNITS]
+        command = [ANALYZE, "verify", "--man=no", "--recursive-errors=no", *units]
+        verified = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (verified.returncode, verified.stderr) == (0, "")
+
+
+def test_the_bus_of_today_is_deployed(tmp_path: Path) -> None:
+    """Broker, certificates and queue are in a file that fedora-messaging takes, which the configuration names."""
+    files = {"statscache_amqp_ca": "a.crt", "statscache_amqp_certificate": "b.crt", "statscache_amqp_key": "b.key"}
+    url = "amqps://rabbitmq.example.org/%2Fpubsub"
+    render(tmp_path, "Fedora 44", statscache_amqp_url=url, statscache_amqp_queue="stats", **files)
+    loaded = LazyConfig().load_config(str(tmp_path / "fedora-messaging.toml"))
+    assert loaded["amqp_url"] == url
+    assert loaded["queues"] == {"stats": {"durable": True, "auto_delete": False, "exclusive": False, "arguments": {}}}
+    assert [row["queue"] for row in loaded["bindings"]] == ["stats"]
+    assert loaded["tls"] == {
+        "ca_cert": "/etc/statscache/broker-ca.crt",
+        "certfile": "/etc/statscache/service.crt",
+        "keyfile": "/etc/statscache/service.key",
+    }
+    config = Config(**tomllib.loads((tmp_path / "statscache.toml").read_text("utf-8")))
+    assert config.sources.fedora_messaging is not None
+    assert config.sources.fedora_messaging.config == Path("/etc/statscache/fedora-messaging.toml")
+    assert config.sources.fedmsg is None
+
+
+def test_credentials_are_handed_over_by_systemd(tmp_path: Path) -> None:
+    """The service and each command find the files by the variables; what they hold is in neither unit nor command."""
+    derived = render(tmp_path, "RHEL 10", statscache_credentials={"PGPASSFILE": "hush"})
+    unit = (tmp_path / "statscache.service").read_text("utf-8")
+    assert (
+        "LoadCredential=PGPASSFILE:/etc/statscache/credentials/PGPASSFILE\nEnvironment=PGPASSFILE=%d/PGPASSFILE\n"
+        in unit
+    )
+    command = derived["as_service"]
+    assert "--property=LoadCredential=PGPASSFILE:/etc/statscache/credentials/PGPASSFILE" in command
+    assert command[-2:] == ["env", "PGPASSFILE=${CREDENTIALS_DIRECTORY}/PGPASSFILE"]
+    assert "hush" not in unit + "".join(command)
+
+
+@pytest.mark.parametrize(
+    "playbook", sorted(path.name for path in ANSIBLE.glob("*.yml") if "inventory" not in path.name)
+)
+def test_playbooks_are_understood(playbook: str) -> None:
+    """With the example's inventory."""
+    command = [str(BIN / "ansible-playbook"), "--syntax-check", "--inventory=inventory.example.yml", playbook]
+    done = subprocess.run(command, cwd=ANSIBLE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_stack_is_one_that_cloudformation_knows() -> None:

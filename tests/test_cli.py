@@ -26,6 +26,7 @@ from statscache.service.backfill import BATCH
 from statscache.service.installation import Installation
 from statscache.simulator import demo, simulate
 from statscache.store import quarantine
+from statscache.timeline import iso
 
 
 class Called(NamedTuple):
@@ -300,11 +301,15 @@ def test_what_is_said_of_a_damaged_archive_is_true(call: Call, archive: Path) ->
     assert "taken" not in done.err
 
 
-def test_the_topics_of_one_plugin_widen_the_row_of_no_other(call: Call) -> None:
-    """Of the table of plugins they are the last column."""
+@pytest.mark.parametrize("disabled", [[], ["builds*"]])
+def test_the_table_of_plugins_fits_80_columns(call: Call, disabled: list[str]) -> None:
+    """Whatever their dimensions are; what is off is named with the setting."""
+    Path("statscache.toml").write_text(f"[plugins]\ndisabled = {json.dumps(disabled)}\n")
     header, *rows = call("plugins").out.splitlines()
-    assert header.split()[-2:] == ["title", "topics"]
-    assert min(map(len, rows)) < max(map(len, rows)) / 2
+    assert header.split() == ["name", "kind", "state", "dimensions"]
+    assert max(map(len, rows)) <= 80
+    assert any(row.startswith("release-dashboard") and row.endswith("…") for row in rows)
+    assert ("off by [plugins] disabled: builds, builds-by-package" in rows) == bool(disabled)
 
 
 def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
@@ -336,7 +341,11 @@ def test_what_is_set_aside_is_shown(call: Call) -> None:
     installation.close()
     rows = json.loads(call("quarantine", "list", "--json").out)
     assert [row["topic"] for row in rows] == ["org.fedoraproject.prod.no.json", "", "org.fedoraproject.prod.a.b"]
-    assert "org.fedoraproject.prod.no.json" in call("quarantine", "list").out
+    listed = call("quarantine", "list").out.splitlines()
+    assert "org.fedoraproject.prod.no.json" in listed[0]
+    assert len(listed) == 6
+    assert max(map(len, listed)) <= 80
+    assert listed[1].startswith("    not JSON: ")
     ids = [str(row["id"]) for row in rows]
     shown = call("quarantine", "show", ids[2]).out
     assert shown.startswith("topic   org.fedoraproject.prod.a.b\nsize    99 bytes\nfor     volume\n")
@@ -509,6 +518,22 @@ def test_the_demo_ends_by_itself_and_can_be_run_again(call: Call, monkeypatch: p
     done = call("demo")
     assert done.status == 1
     assert "holds a site that is not the demo's" in done.err
+
+
+@pytest.mark.parametrize("name", ["sample.ndjson", "sample.ndjson.gz", "sample.ndjson.zst"])
+def test_a_sample_is_an_archive_of_whole_days(call: Call, name: str) -> None:
+    """All its lines are messages of the days that it names; no database is made; what is no archive stays."""
+    done = call("sample", "--days", "1", name)
+    assert done.status == 0
+    assert not Path("statscache.db").exists()
+    outcome = json.loads(call("backfill", "--json", name).out)
+    assert outcome["accepted"] == outcome["read"] > 2_000
+    end = int(time.time()) // 86400 * 86400
+    assert done.out == f"{outcome['read']:,} messages of {iso(end - 86400)} to {iso(end)} in {name}\n"
+    written = Path(name).read_bytes()
+    assert call("sample", "--days", "1", name).status == 0
+    assert Path(name).read_bytes() == written
+    assert call("sample", "statscache.db").status == 3
 
 
 def test_status_tells_of_targets_that_are_configured(call: Call) -> None:

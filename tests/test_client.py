@@ -39,6 +39,7 @@ from statscache.client import (
     Unreachable,
     caches,
     fetching,
+    unknown_days,
 )
 from statscache.client import reader as reader_module
 from statscache.client.caches import DirectoryCache, MemoryCache
@@ -203,6 +204,19 @@ def test_a_gap_across_periods_is_one(server: Server) -> None:
     """An interval that is known to be missing is one gap, in however many files it is told, cut to what was asked."""
     start, end = testing.NOON + 7200, testing.NOON + 6 * 3600
     assert Client(server.url).series("edits", "1m", start, end).gaps == [(start, end)]
+
+
+def test_the_time_before_the_first_data_is_a_gap(server: Server) -> None:
+    """So is what is older than all that is kept; of a key, what is before `since` and in gaps of the plugin."""
+    client = Client(server.url)
+    edits = next(plugin for plugin in client.discover()["plugins"] if plugin["name"] == "edits")
+    noon, year = testing.NOON, 365 * DAY
+    days = client.series("edits", "1d", noon - 2 * year, noon + DAY)
+    assert days.gaps[0][0] == days.start
+    assert days.gaps[0][1] >= noon - noon % DAY
+    assert client.series("edits", "1m", noon - year, noon - year + 600).gaps == [(noon - year, noon - year + 600)]
+    assert unknown_days({**edits, "since": None, "gaps": []}, 0, DAY) == [(0, DAY)]
+    assert unknown_days({**edits, "since": 0, "gaps": [(5 * DAY, 7 * DAY)]}, 0, 6 * DAY) == [(5 * DAY, 6 * DAY)]
 
 
 def test_a_time_without_zone_is_refused(server: Server) -> None:

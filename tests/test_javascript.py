@@ -18,7 +18,7 @@ from keypairs import write_key
 from loopback import serving
 from npm import NODE_MODULES, require_npm
 from published import EDIT, Site, line
-from statscache import layout, testing
+from statscache import __version__, layout, testing
 from statscache.service import preview
 
 HERE = ROOT / "tests" / "javascript"
@@ -92,7 +92,7 @@ def test_the_client_in_node(url: str, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\n# skipped 0\n" in done.stdout
-    assert "\n# pass 19\n" in done.stdout, done.stdout
+    assert "\n# pass 22\n" in done.stdout, done.stdout
 
 
 def test_javascript_in_the_docs_runs(url: str, tmp_path: Path) -> None:
@@ -109,6 +109,28 @@ def test_javascript_in_the_docs_runs(url: str, tmp_path: Path) -> None:
     done = subprocess.run([node, tmp_path / "program.mjs"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[:2] == ["=Main 1", "Main 3"]
+
+
+def test_the_package_for_npm_works(url: str, tmp_path: Path) -> None:
+    """It has the version of the project and all that its modules import, and a program imports it by its name."""
+    npm, node = shutil.which("npm"), shutil.which("node")
+    if npm is None or node is None:
+        pytest.skip("no npm is installed (Debian: nodejs, npm)")
+    command = [npm, "pack", "--silent", "--pack-destination", str(tmp_path), str(ROOT / "site")]
+    packed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert packed.returncode == 0, packed.stderr
+    assert packed.stdout.strip() == f"statscache-{__version__}.tgz"
+    modules = tmp_path / "node_modules"
+    modules.mkdir()
+    subprocess.run(["tar", "-xzf", tmp_path / packed.stdout.strip(), "-C", modules], check=True)
+    (modules / "package").rename(modules / "statscache")
+    for script in (modules / "statscache").glob("*.js"):
+        for name in re.findall(r'from "\./([a-z]+\.js)"', script.read_text("utf-8")):
+            assert (script.parent / name).is_file(), f"{script.name} imports {name}"
+    program = f'import {{ Client }} from "statscache"; console.log((await new Client("{url}").latest("edits")).plugin);'
+    (tmp_path / "program.mjs").write_text(program)
+    done = subprocess.run([node, tmp_path / "program.mjs"], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("edits\n", "")
 
 
 def test_the_types_are_those_of_a_program() -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 import pytest
@@ -87,6 +88,7 @@ def test_older_years_have_documents_of_their_own(site: Site) -> None:
         "through": first + 36_000,
         "years": [[2013, 8], [2017, 5], [2018, 6]],
         "days": {"2017": [[sunday, 5]], "2018": [[first, 6]]},
+        "gaps": [],
         "parts": [
             {"thing": "hat", "total": 9, "weeks": {"2017": [[sunday - 6 * DAY, 5]]}},
             {"thing": "shoe", "total": 10, "weeks": {"2018": [[first, 6]]}},
@@ -100,6 +102,7 @@ def test_older_years_have_documents_of_their_own(site: Site) -> None:
         "total": 8,
         "through": wednesday,
         "days": {"2013": [[monday, 4], [wednesday, 4]]},
+        "gaps": [[parse_time("2013-01-01"), monday]],
         "parts": [
             {"thing": "hat", "total": 4, "weeks": {"2013": [[monday, 4]]}},
             {"thing": "shoe", "total": 4, "weeks": {"2013": [[monday, 4]]}},
@@ -281,9 +284,7 @@ def test_a_person_has_at_most_eight_files_and_a_package_three(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("killed_after", [0, 7, 25, 45])
-def test_a_document_never_names_a_year_that_is_not_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_after: int
-) -> None:
+def test_a_document_never_names_a_year_that_is_not_there(tmp_path: Path, killed_after: int) -> None:
     """When a year gets old, its documents are there before those of the keys name them, wherever a publisher dies."""
     site = Site(f"sqlite:///{tmp_path}/site.db", tmp_path, (Buyers,))
 
@@ -303,10 +304,8 @@ def test_a_document_never_names_a_year_that_is_not_there(
                 raise KeyboardInterrupt
         replace(path, unfinished, root)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(atomic, "replace", dying)
-        with pytest.raises(KeyboardInterrupt):
-            site.publish()
+    with patch.object(atomic, "replace", dying), pytest.raises(KeyboardInterrupt):
+        site.publish()
     for n in range(30):
         path = f"v1/plugins/buyers/by/b{n}"
         document = orjson.loads((site.public / f"{path}.json").read_bytes())

@@ -1,19 +1,22 @@
 """Unknown is not zero: gaps, and the time before the first data, in every form of the documents."""
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import orjson
 import pytest
 
 from samples import NOON, Buyers, Line, Sales, Site, line
 from statscache.exceptions import PluginError
-from statscache.render.known import Known
+from statscache.kinds.known import Known
+from statscache.plugins import Counter, Message
 from statscache.store import coverage
 from statscache.timeline import DAY, HOUR
 from statscache.windows import LAST_7D, LAST_24H, LAST_30D
 from statscache_plugins.builds import Builds
+from statscache_plugins.contributors import UniqueContributorsByCategory
 
 WINDOWS = LAST_24H, LAST_7D, LAST_30D
 THROUGH = 100 * DAY + 5
@@ -164,3 +167,73 @@ def test_a_headline_names_dimensions_only() -> None:
 
         class Wrong(Sales):
             headline: ClassVar[dict[str, str]] = {"colour": "red"}
+
+
+def test_pandas_reads_keys_that_look_like_missing_values(site: Site) -> None:
+    """As docs/format.md says: keys stay text, and a bucket in a gap has no value."""
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    names = "NA", "null", "None", "007", "nan"
+    site.feed([line(f"n{name}", NOON + HOUR, body={"buyer": name, "thing": name}) for name in names])
+    record(site, NOON + 2 * HOUR, NOON + 3 * HOUR, complete=False)
+    site.build()
+    root = "v1/plugins/sales"
+    given: dict[str, Any] = {"keep_default_na": False, "dtype": {"buyer": str, "thing": str}}
+    series = io.BytesIO(site.tree()[f"{root}/series/1h/2015-08.csv"])
+    rows = pandas.read_csv(series, na_values={"value": [""]}, **given)
+    assert sorted(rows.loc[rows["timestamp"] == NOON + HOUR, "buyer"]) == sorted(names)
+    assert rows.loc[rows["timestamp"] == NOON + 2 * HOUR, "value"].isna().tolist() == [True]
+    latest = pandas.read_csv(io.BytesIO(site.tree()[f"{root}/latest.csv"]), **given)
+    assert {*names} <= {*latest["buyer"]}
+
+
+class Sides(Counter):
+    """Each sale under the buyer and under the shop, so that one counts twice."""
+
+    name = "sides"
+    title = "Sides"
+    unit = "things"
+    dimensions = ("side",)
+    topics = ("shop.sale",)
+    not_added_up = ("side",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Count both sides."""
+        yield ("buyer",)
+        yield ("shop",)
+
+
+def test_what_counts_twice_is_not_added_up(tmp_path: Path) -> None:
+    """The headline is the greatest key, not the sum; the index says over what nobody may add up."""
+    made = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Sides, Sales, UniqueContributorsByCategory))
+    made.feed(sale(number, NOON + number) for number in range(3))
+    made.publish()
+    plugins = orjson.loads((made.public / "v1/index.json").read_bytes())["plugins"]
+    assert {plugin["name"]: plugin["not_added_up"] for plugin in plugins} == {
+        "sales": [],
+        "sides": ["side"],
+        "unique-contributors-by-category": ["timestamp", "category"],
+    }
+    page = (made.public / "plugins/sides/index.html").read_text()
+    assert "<strong>3</strong> <span><bdi>things in all for buyer, the most</bdi>" in page
+    assert "badge.json" not in [Path(path).name for path in made.aliases() if "/sides/" in path]
+    assert "3 things. Busiest" not in page
+    made.close()
+
+
+def test_what_is_not_added_up_is_a_dimension() -> None:
+    """A class with another name, or documents without days, is refused with the fix."""
+    with pytest.raises(
+        PluginError, match="`not_added_up` is \\('timestamp',\\); give a tuple of names of `dimensions`"
+    ):
+
+        class Wrong(Sales):
+            """Wrong."""
+
+            not_added_up = ("timestamp",)
+
+    with pytest.raises(PluginError, match=r"`trailing` is {'leaders': 0}; give documents and whole days"):
+
+        class Never(Sales):
+            """Wrong."""
+
+            trailing: ClassVar[dict[str, int]] = {"leaders": 0}

@@ -6,7 +6,9 @@ import shutil
 import signal
 import stat
 import subprocess
+import time
 from pathlib import Path
+from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
@@ -18,6 +20,7 @@ from conftest import ROOT
 from loopback import free_endpoint, free_ports
 from samples import NOON, line
 from statscache.service import metrics
+from statscache.service.heartbeat import Heartbeat
 from test_service import RAISES
 
 NO_MESSAGE = b'{"topic": "org.fedoraproject.prod.shop.sale", "timestamp": "never"}'
@@ -42,6 +45,44 @@ def fetched(port: int) -> Values:
         return values(answer.read().decode())
 
 
+def asked(port: int, path: str) -> tuple[int, str]:
+    """Return status and body of what the service answers at a port."""
+    try:
+        with urlopen(f"http://127.0.0.1:{port}/{path}", timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def test_a_service_that_cannot_publish_is_alive_and_not_ready(tmp_path: Path) -> None:
+    """What is wrong stands in the answer; nobody restarts a service for it."""
+    home = Home(tmp_path / "home")
+    endpoint, (port,) = free_endpoint(), free_ports(1)
+    target = '[[publish.targets]]\nname = "far"\ntype = "rsync"\ndestination = "rsync://127.0.0.1:9/site"\n'
+    home.configure(configuration(endpoint, metrics={"port": port}) + target)
+    with Bus(endpoint), home.start("run") as service:
+        wait_for(lambda: open_at(port), lambda: service.text)
+        wait_for(lambda: "target far: " in asked(port, "readyz")[1], lambda: service.text)
+        assert asked(port, "readyz")[0] == 503
+        assert asked(port, "livez") == (200, "ok\n")
+        service.end()
+
+
+def test_a_part_that_makes_no_progress_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its limit, and until it makes progress again; publishing has a longer one."""
+    now = [1_000.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    heart = Heartbeat(["fedmsg", "publish"])
+    now[0] += 299
+    assert [*heart.stalled()] == []
+    now[0] += 2
+    assert [*heart.stalled()] == ["fedmsg: no progress for 301 s"]
+    heart.beat("fedmsg")
+    assert [*heart.stalled()] == []
+    now[0] += 1_800
+    assert [*heart.stalled()] == ["fedmsg: no progress for 1800 s", "publish: no progress for 2101 s"]
+
+
 def at_work(found: Values) -> float:
     """Return when the consumer of the bus last went round."""
     return found.get(("consumer_worked_timestamp_seconds", "fedmsg"), 0)
@@ -62,6 +103,14 @@ def test_a_service_shows_its_numbers(tmp_path: Path) -> None:
         wait_for(lambda: at_work(fetched(port)) > at_work(quiet), lambda: service.text)
         home.run("status", "--max-age", "60")
         found = fetched(port)
+        healthy = "STATSCACHE OK: through 2015-08-08T12:00:19Z | "
+        wait_for(
+            lambda: home.run("status", "--max-age", "1e9", status=None).stdout.startswith(healthy),
+            lambda: service.text,
+        )
+        assert asked(port, "livez") == (200, "ok\n")
+        wait_for(lambda: asked(port, "readyz") == (200, "ok\n"), lambda: asked(port, "readyz"))
+        assert asked(port, "") == (404, "not found\n")
         service.send(signal.SIGKILL)
     delivered = ("source_delivered_timestamp_seconds", "fedmsg")
     assert found[delivered] == quiet[delivered]
@@ -100,8 +149,6 @@ def test_a_service_shows_its_numbers(tmp_path: Path) -> None:
     verdict, numbers = done.stdout.splitlines()[0].split(" | ")
     assert verdict.startswith("STATSCACHE CRITICAL: source fedmsg: its consumer did nothing for ")
     assert "messages=21c" in numbers.split()
-    healthy = home.run("status", "--max-age", "1e9").stdout.splitlines()[0]
-    assert healthy.startswith("STATSCACHE OK: through 2015-08-08T12:00:19Z | ")
 
 
 def published(home: Home, number: int) -> bool:

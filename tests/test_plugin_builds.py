@@ -7,7 +7,7 @@ import pytest
 
 from statscache import testing
 from statscache.testing import NOON
-from statscache_plugins.builds import Builds, BuildsByPackage, BuildTime, SecondsInBuild
+from statscache_plugins.builds import Builds, BuildsByPackage, BuildTime
 
 TOPIC = "org.fedoraproject.prod.buildsys.build.state.change"
 DAY = 86_400
@@ -101,10 +101,11 @@ def test_the_time_in_build_is_what_koji_states(seconds: int, took: str) -> None:
     days, minutes = divmod(minutes, 1440)
     ended = f"2026-08-{1 + days:02}T{minutes // 60:02}:{minutes % 60:02}:{rest:02}+00:00"
     message = build(1, creation_time="2026-08-01T02:00:00.000000+02:00", completion_time=ended)
-    assert [(row["took"], row["total"]) for row in testing.run(BuildTime, [message])["latest.json"]["rows"]] == [
-        (took, 1)
+    rows = testing.run(BuildTime, [message])["latest.json"]["rows"]
+    assert [(row["took"], row["measure"], row["total"]) for row in rows] == [
+        (took, "builds", 1),
+        (took, "seconds", seconds),
     ]
-    assert testing.run(SecondsInBuild, [message])["latest.json"]["rows"][0]["total"] == seconds
 
 
 @pytest.mark.parametrize(
@@ -122,8 +123,7 @@ def test_the_time_in_build_is_what_koji_states(seconds: int, took: str) -> None:
 def test_a_build_without_times_is_not_counted(new: int, began: Any, ended: Any) -> None:
     """Old messages state none; times without a zone, and those that run backwards, are none."""
     message = build(new, creation_time=began, completion_time=ended)
-    for plugin in (BuildTime, SecondsInBuild):
-        assert testing.run(plugin, [message])["latest.json"]["rows"] == []
+    assert testing.run(BuildTime, [message])["latest.json"]["rows"] == []
 
 
 def test_real_builds(messages_path: Path) -> None:

@@ -47,6 +47,7 @@ def test_a_person_has_days_by_year_and_weeks_by_category() -> None:
         "last": MONDAY + 200 * DAY,
         "years": [[2015, 4], [2016, 1]],
         "days": {"2015": [[MONDAY, 2], [MONDAY + 2 * DAY, 2]], "2016": [[MONDAY + 200 * DAY, 1]]},
+        "gaps": [[1420070400, MONDAY]],
         "parts": [
             {"category": "git", "total": 3, "weeks": {"2015": [[MONDAY, 3]]}},
             {"category": "wiki", "total": 2, "weeks": {"2015": [[MONDAY, 1]], "2016": [[MONDAY + 196 * DAY, 1]]}},
@@ -129,7 +130,8 @@ def test_history_that_comes_late_is_not_held_back(tmp_path: Path) -> None:
     (plugin,) = site.document("v1/index.json")["plugins"]
     assert plugin["state"] == "ok"
     rows = site.document("v1/plugins/contributors/newcomers.json")["rows"]
-    assert [row["value"] for row in rows] == [10, *[0] * 9]  # ten days, the last of them unfinished
+    # Ten days: the first began before the first message, the last is unfinished.
+    assert [row["value"] for row in rows] == [None, *[0] * 9]
     site.close()
 
 

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from samples import Site, line
 from statscache import testing
 from statscache.message import Message
 from statscache.parsing import parse
@@ -12,7 +13,6 @@ from statscache_plugins.forges import (
     ForgeEventsByUser,
     PullRequests,
     PullRequestsByTimeToMerge,
-    SecondsToMerge,
 )
 
 PREFIX = "io.pagure.prod.pagure."
@@ -109,16 +109,35 @@ def test_the_time_to_merge_is_within_the_shortest_span() -> None:
     spans = [0, hour, hour + 1, day, 7 * day, 7 * day + 1, 30 * day, 30 * day + 1]
     messages = [closed(seconds, number) for number, seconds in enumerate(spans)]
     messages.append(closed(5, 50, merged=False))
-    found = totals(testing.run(PullRequestsByTimeToMerge, messages), "within")
-    assert found == {"1 hour": 2, "1 day": 2, "7 days": 1, "30 days": 2, "longer": 1}
-    assert testing.run(SecondsToMerge, messages)["latest.json"]["rows"][0]["total"] == sum(spans)
+    rows = testing.run(PullRequestsByTimeToMerge, messages)["latest.json"]["rows"]
+    counts = {row["within"]: row["total"] for row in rows if row["measure"] == "pull requests"}
+    assert counts == {"1 hour": 2, "1 day": 2, "7 days": 1, "30 days": 2, "longer": 1}
+    assert sum(row["total"] for row in rows if row["measure"] == "seconds") == sum(spans)
+
+
+def test_the_time_to_merge_has_a_mean_and_a_median(tmp_path: Path) -> None:
+    """Of the last 30 full days, by forge and over all; the page shows durations, and no sum of seconds."""
+    messages = [closed(seconds, number) for number, seconds in enumerate((1_800, 7_200, 7_200, 12 * DAY))]
+    messages.append(event("pull-request.new", number=DAY))
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (PullRequestsByTimeToMerge, PullRequests))
+    site.feed(line(each.id, each.timestamp, each.topic, each.body) for each in messages)
+    site.publish()
+    document = site.document("v1/plugins/pull-requests-by-time-to-merge/durations.json")
+    # The second and third of four lie in the span from 1 hour to 1 day.
+    expected = {"count": 4, "mean": (1_800 + 14_400 + 12 * DAY) // 4, "median": 3_600 + (DAY - 3_600) // 2}
+    assert document["all"] == expected
+    assert document["rows"] == [{"forge": "pagure", **expected}]
+    assert "last_30d" in document["partial"]
+    page = (site.public / "plugins/pull-requests-by-time-to-merge/index.html").read_text()
+    assert "<strong>12\u00a0h 30\u00a0min</strong> <span>median, mean 3\u00a0d 1\u00a0h, over 4 pull requests" in page
+    assert "4 pull requests" in page
+    site.close()
 
 
 @pytest.mark.parametrize("opened", ["", "yesterday", "-5", "1" * 11, "\N{ARABIC-INDIC DIGIT FIVE}", None, 1.5, -1])
 def test_a_merge_without_a_time_of_opening_has_no_duration(opened: Any) -> None:
     """What is no time, or lies after the merge, adds nothing to the sum nor to its divisor."""
-    for plugin in (PullRequestsByTimeToMerge, SecondsToMerge):
-        assert testing.run(plugin, [closed(opened)])["latest.json"]["rows"] == []
+    assert testing.run(PullRequestsByTimeToMerge, [closed(opened)])["latest.json"]["rows"] == []
 
 
 DAY = 86400
@@ -183,9 +202,9 @@ def test_pull_requests_go_on_across_a_move() -> None:
 
 def test_the_time_to_merge_is_that_of_each_forge() -> None:
     """What a webhook says of the request tells when it was opened, in ISO 8601 or as GitLab wrote it."""
-    rows = testing.run(SecondsToMerge, requests())["latest.json"]["rows"]
-    assert {row["forge"]: row["total"] // DAY for row in rows} == {"forgejo": 2, "github": 4, "gitlab": 2, "pagure": 2}
     rows = testing.run(PullRequestsByTimeToMerge, requests())["latest.json"]["rows"]
+    days = {row["forge"]: row["total"] // DAY for row in rows if row["measure"] == "seconds"}
+    assert days == {"forgejo": 2, "github": 4, "gitlab": 2, "pagure": 2}
     assert {row["within"] for row in rows} == {"7 days"}
 
 

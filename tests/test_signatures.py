@@ -47,7 +47,7 @@ def keys(tmp_path: Path) -> list[Path]:
 def index(paths: list[Path]) -> dict[str, Any]:
     """Return a pointer that is signed by keys."""
     private = signing.load_keys(paths)
-    data = pointer.index(SNAPSHOT, 1_700_000_000, 60, lambda signed: signing.sign(private, signed))
+    data = pointer.index(SNAPSHOT, "0" * 32, 1_700_000_000, 60, lambda signed: signing.sign(private, signed))
     assert schemas.problem("index", data) is None
     signed: dict[str, Any] = orjson.loads(data)
     return signed

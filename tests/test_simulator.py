@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from statscache import testing
 from statscache.parsing import parse
 from statscache.simulator import Traffic, simulate
+from statscache_plugins.forges import ForgeEvents, ForgeEventsByUser, PullRequests, PullRequestsByTimeToMerge
 
 MONDAY = 1784505600
 HOUR = 3600
@@ -34,7 +36,7 @@ def test_the_same_traffic_on_every_machine() -> None:
     ).stdout.strip()
     lines = islice(simulate(Traffic(start=MONDAY, end=MONDAY + DAY)), 3000)
     assert other == hashlib.sha256(b"\n".join(lines)).hexdigest()
-    assert other == "10a6e37efc952c6efdd610d6cf053d40a01b287b9e8e1b7d1f99d7c5afe72e83"
+    assert other == "fdfb0c94bc1f8f61d1c50210bfad5b4c596f7b16ce31364fac813e3f5093bf5f"
 
 
 def test_another_seed_gives_other_messages() -> None:
@@ -101,6 +103,20 @@ def test_days_have_a_rhythm_and_composes_and_images_every_day() -> None:
         assert topics["org.fedoraproject.prod.compose.rawhide.complete"] == 1
         for provider in ("aws", "azure", "gcp", "container"):
             assert any(f".fedora_image_uploader.published.v1.{provider}." in topic for topic in topics)
+
+
+def test_a_project_lives_on_several_forges() -> None:
+    """A demo shows events, people and times to merge of each forge."""
+    messages = [parse(line) for line in simulate(replace(SMALL, end=MONDAY + 7 * DAY)) if b".prod." in line]
+    forges = {"pagure", "forgejo", "github", "gitlab"}
+    on_forges = [message for message in messages if message.category in forges]
+    for plugin in (ForgeEvents, PullRequests, PullRequestsByTimeToMerge):
+        rows = testing.run(plugin, on_forges)["latest.json"]["rows"]
+        assert {row["forge"] for row in rows if row["total"]} == forges, plugin.name
+    people = testing.run(ForgeEventsByUser, on_forges)["latest.json"]["rows"]
+    assert len(people) > 50
+    opened = [m for m in on_forges if m.topic.endswith("forgejo.pull_request")]
+    assert all(message.agent for message in opened)
 
 
 @pytest.mark.parametrize("wrong", [{"people": 0}, {"per_day": 0}, {"end": MONDAY - 1}, {"start": 0}])

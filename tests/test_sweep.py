@@ -166,7 +166,7 @@ def test_what_another_database_published_goes(tmp_path: Path) -> None:
         (tmp_path / "public" / name).write_bytes(b"{}\n")
     site = new_site(tmp_path)
     site.feed([sale(3, "ann")])
-    site.publish()
+    site.publish(take_over=True)
     found = published_files(site.public)
     assert {name: found.pop(name) for name in strangers} == dict.fromkeys(strangers, b"{}\n")
     assert found == site.tree() == follow(site.public)
@@ -200,11 +200,11 @@ def test_what_another_database_published_goes_also_where_a_publisher_is_killed_o
         shutil.copytree(tmp_path / "before", site.public, symlinks=True)
         try:
             with target_operations(Steps(at)):
-                site.publish()
+                site.publish(take_over=True)
         except Killed:
             site.database.engine.dispose()
             follow(site.public)
-            site.publish()
+            site.publish(take_over=True)
             assert published_files(site.public) == site.tree(), f"killed before operation {at}"
         else:
             break

@@ -97,6 +97,10 @@ _COMMANDS = {
     "forget": ("people:forget_command", "Remove the person NAME from all that is held and published, for good."),
     "export-person": ("people:export_command", "Print all that is held of the person NAME, as JSON."),
     "journal": ("journal:journal_group", "Look after the messages that were accepted."),
+    "sample": (
+        "sample:sample",
+        "Write simulated messages of the last whole days (UTC) to FILE, an archive that `backfill` takes.",
+    ),
 }
 """Where each command is defined in `statscache.cli`, and the first sentence of its help."""
 
@@ -130,10 +134,11 @@ def main() -> None:
         from sqlalchemy.exc import SQLAlchemyError
 
         from statscache.cli.context import database_failed
+        from statscache.store import integrity
 
         if not isinstance(error, SQLAlchemyError):
             raise
-        _complain(database_failed(error), FAILED)
+        _complain(integrity.explain(error) or database_failed(error), FAILED)
 
 
 def _complain(reason: object, status: int) -> None:

@@ -5,13 +5,14 @@ from typing import Any
 import click
 
 from statscache import kinds
-from statscache.cli.context import WANTING, Context, as_json, passed, show_json, show_table
+from statscache.cli.context import WANTING, WIDTH, Context, as_json, clipped, passed, show_json, show_table
 from statscache.config import check_database, find
 from statscache.config.text import as_toml
 from statscache.plugins import Plugin
+from statscache.service.check import check
 from statscache.service.health import health
 from statscache.service.installation import load_plugins
-from statscache.store import Database, invariants
+from statscache.store import Database
 from statscache.store.copying import copy
 from statscache.store.schema import REVISION
 from statscache.timeline import iso
@@ -44,9 +45,16 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
     if json_:
         show_json({"plugins": listed, "problems": problems})
         return
-    columns = ["name", "kind", "state", "dimensions", "title", "topics"]
-    rows = [[_cell(row[column]) or ("all" if column == "topics" else "-") for column in columns] for row in listed]
-    show_table(columns, rows)
+    rows = [[row["name"], row["kind"], row["state"].partition(" ")[0]] for row in listed]
+    left = WIDTH - sum(max(map(len, column)) + 2 for column in zip(*rows, ("name", "kind", "state"), strict=True))
+    for row, about in zip(rows, listed, strict=True):
+        row.append(clipped(", ".join(about["dimensions"]) or "-", left))
+    show_table(["name", "kind", "state", "dimensions"], rows)
+    by_setting: dict[str, list[str]] = {}
+    for cls, setting in installation.registry.turned_off.items():
+        by_setting.setdefault(setting, []).append(cls.name)
+    for setting, names in by_setting.items():
+        click.echo(f"off by {setting}: {', '.join(names)}")
 
 
 def _about(plugin: Plugin | type[Plugin], state: str) -> dict[str, Any]:
@@ -84,9 +92,9 @@ def config_group() -> None:
     """Look at the configuration."""
 
 
-@config_group.command()
+@config_group.command("check")
 @passed
-def check(context: Context) -> None:
+def check_config(context: Context) -> None:
     """Check the configuration, and all that it names on this machine; servers that do not answer are warnings."""
     from statscache.service import preflight, reachable
 
@@ -132,16 +140,21 @@ def upgrade_command(context: Context) -> None:
 
 
 @db_group.command("check")
+@click.option("--quick", is_flag=True, help="Leave out the digests of objects, and the journal.")
 @passed
-def check_command(context: Context) -> None:
-    """Check the invariants of the database; exit 3 if one does not hold."""
-    with context.installation() as installation, installation.database.reading() as connection:
-        broken = list(invariants.broken(connection, kinds.invariants()))
-    for what in broken:
-        click.echo(what)
-    if broken:
+def check_command(context: Context, *, quick: bool) -> None:
+    """Check the database for damage: its file, its invariants, all digests; exit 3 if something is wrong."""
+    database = Database(context.config.database.url)
+    database.prepare()
+    registry = load_plugins(context.config.plugins, context.config.privacy)
+    found = False
+    for line in check(database, registry, quick=quick):
+        click.echo(line)
+        found = True
+    database.close()
+    if found:
         raise click.exceptions.Exit(WANTING)
-    click.echo("all invariants hold")
+    click.echo("all invariants hold" if quick else "all invariants hold, and all digests are right")
 
 
 def _checked(_context: click.Context, _parameter: click.Parameter, url: str) -> str:
@@ -171,7 +184,3 @@ def copy_command(context: Context, url: str) -> None:
             rows += number
     destination.close()
     click.echo(f"copied {counted(rows, 'row')}")
-
-
-def _cell(value: Any) -> str:
-    return ", ".join(value) if isinstance(value, list) else str(value)

@@ -2,8 +2,9 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import config
 from statscache.config import Config
+from statscache.exceptions import Damaged, StatscacheError
 from statscache.plugins.registry import Registry
 from statscache.service.installation import Installation
+from statscache.store import Database
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,12 +63,20 @@ class Context:
     @contextmanager
     def installation(self) -> Iterator[Installation]:
         """Give the installation, and close it at the end."""
-        installation = Installation(self.config)
+        installation = None
         try:
+            installation = Installation(self.config)
             self.warn(installation.registry)
             yield installation
+        except (StatscacheError, SQLAlchemyError, OSError, click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            # What decayed may make any error; without damage, it is a fault of ours.
+            _raise_if_damaged(self.config.database.url, error)
+            raise
         finally:
-            installation.close()
+            if installation is not None:
+                installation.close()
 
     def warn(self, registry: Registry) -> None:
         """Tell of plugins that are not active, because something is wrong with them."""
@@ -82,9 +93,29 @@ class Context:
 passed = click.make_pass_decorator(Context)
 
 
+def _raise_if_damaged(url: str, error: Exception) -> None:
+    """Raise `Damaged` if the database is damaged, which explains an error then."""
+    from statscache.snapshot import damage
+    from statscache.store import integrity
+
+    database = Database(url)
+    with closing(database), database.reading() as connection:
+        for found in chain(integrity.broken(connection), damage.find(connection, digests=False)):
+            raise Damaged(f"the database is damaged: {found} ({type(error).__name__}: {error})") from error
+
+
 def database_failed(error: SQLAlchemyError) -> str:
     """Return what is said of a database that does not answer."""
     return f"the database failed: {getattr(error, 'orig', None) or error}"
+
+
+WIDTH = 80
+"""Columns that a table has at most."""
+
+
+def clipped(text: str, width: int) -> str:
+    """Return a text of at most so many columns; what is cut off shows as an ellipsis."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def show_json(value: Any) -> None:

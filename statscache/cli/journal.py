@@ -41,7 +41,7 @@ def export_command(context: Context, file: Path | None) -> None:
         if file is None:
             export(installation, sys.stdout.buffer, progress)
             return
-        refuse_others(installation, file)
+        refuse_others(file, installation.database.files)
         with replacing(file) as out:
             number = export(installation, out, progress)
     click.echo(f"{counted(number, 'message')} in {file}")

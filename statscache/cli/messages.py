@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,10 +20,16 @@ from statscache.store.coverage import Interval
 from statscache.timeline import iso, parse_time
 from statscache.wording import counted
 
+if TYPE_CHECKING:
+    _ParamType = click.ParamType[int]
+else:
+    # Generic since click 8.5 only.
+    _ParamType = click.ParamType
+
 _WINDOWS = 16
 
 
-class Moment(click.ParamType[int]):
+class Moment(_ParamType):
     """A point in time: ISO 8601 (no zone means UTC), or seconds since 1970."""
 
     name = "time"

@@ -7,14 +7,14 @@ from typing import Any
 import click
 import orjson
 
-from statscache.cli.context import WANTING, Context, as_json, passed, show_json, show_table
+from statscache.cli.context import WANTING, WIDTH, Context, as_json, clipped, passed, show_json
 from statscache.store import quarantine
 from statscache.store.contents import contents, topic
 from statscache.store.quarantine import SetAside
 from statscache.timeline import iso
 from statscache.wording import counted, printable
 
-_LONGEST_TOPIC = 60
+_SHORTEST_TOPIC = 10
 
 
 @click.group("quarantine")
@@ -26,7 +26,7 @@ def quarantine_group() -> None:
 @as_json
 @passed
 def list_command(context: Context, json_: bool) -> None:
-    """List what is set aside, oldest first."""
+    """List what is set aside, oldest first: id, since when, for which plugin or everyone, topic, and the reason."""
     with context.installation() as installation, installation.database.reading() as connection:
         items = quarantine.listed(connection)
         topics = {item.id: topic(data) for item, data in contents(connection, items)}
@@ -36,19 +36,10 @@ def list_command(context: Context, json_: bool) -> None:
     if not items:
         click.echo("nothing is set aside")
         return
-    columns = ["id", "for", "since", "bytes", "topic", "reason"]
-    rows = [
-        [
-            str(item.id),
-            item.plugin or "everyone",
-            iso(item.set_aside_at),
-            f"{item.size:,}",
-            printable(topics[item.id][:_LONGEST_TOPIC]) or "-",
-            printable(" ".join(item.reason.split())),
-        ]
-        for item in items
-    ]
-    show_table(columns, rows, frozenset({"id", "bytes"}))
+    for item in items:
+        about = f"{item.id}  {iso(item.set_aside_at)}  {item.plugin or 'everyone'}  "
+        click.echo(about + clipped(printable(topics[item.id]) or "-", max(_SHORTEST_TOPIC, WIDTH - len(about))))
+        click.echo(clipped(f"    {printable(' '.join(item.reason.split()))}", WIDTH))
 
 
 @quarantine_group.command()

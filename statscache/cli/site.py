@@ -22,6 +22,7 @@ from statscache.wording import counted
 @click.option("--force", is_flag=True, help="Render and compare everything anew, and let pass what is implausible.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be sent.")
 @click.option("--resume", is_flag=True, help="End the hold of a rollback.")
+@click.option("--take-over", is_flag=True, help="Publish to targets of another installation too: they are ours then.")
 @click.option("--target", "targets", multiple=True, metavar="NAME", help="Only to this target; may be repeated.")
 @as_json
 @passed
@@ -31,14 +32,17 @@ def publish(
     force: bool,
     dry_run: bool,
     resume: bool,
+    take_over: bool,
     targets: tuple[str, ...],
     json_: bool,
 ) -> None:
     """Render what changed, and bring the targets up to date."""
-    if dry_run and (force or resume):
-        raise click.UsageError("--dry-run leaves all as it is: it goes with neither --force nor --resume")
-    if every is not None and (force or dry_run or resume):
-        raise click.UsageError("--every goes on by itself: --force, --dry-run and --resume are for one publication")
+    if dry_run and (force or resume or take_over):
+        raise click.UsageError("--dry-run leaves all as it is: it goes with none of --force, --resume, --take-over")
+    if every is not None and (force or dry_run or resume or take_over):
+        raise click.UsageError(
+            "--every goes on by itself: --force, --dry-run, --resume and --take-over are for one publication"
+        )
     preflight.refuse(preflight.database(context.config), preflight.targets(context.config.publish, targets))
     with context.installation() as installation, context.progress() as bar:
         publishing = Publishing(installation, targets, bar)
@@ -50,7 +54,7 @@ def publish(
             return
         while installation.ingest.catch_up():
             pass
-        snapshot, reports = publishing.publish(force=force, resume=resume)
+        snapshot, reports = publishing.publish(force=force, resume=resume, take_over=take_over)
     _show(snapshot, reports, json_)
 
 

@@ -13,16 +13,13 @@ from statscache.config import Config
 from statscache.exceptions import ConfigurationError, SchemaError
 from statscache.service.health import health, silence
 from statscache.snapshot import retention
-from statscache.store import targets
+from statscache.store import consumers, journal, targets
 from statscache.store.targets import TargetRow
 from statscache.timeline import iso
 from statscache.wording import counted
 
 if TYPE_CHECKING:
     from statscache import schemas
-
-_GONE = 60
-"""Seconds without a sign of life after which a consumer is gone."""
 
 
 class Level(IntEnum):
@@ -52,6 +49,7 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
             silent = silence(connection)
             places = targets.listed(connection, names)
             owed = retention.owed(connection)
+            name = journal.installation(connection)
     except (ConfigurationError, SchemaError, SQLAlchemyError) as error:
         if max_age is None:
             raise
@@ -74,10 +72,11 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
     concerns = idle + concerns
     if json_:
         listed = [{name: getattr(row, name) for name in row.__slots__} for row in places]
-        show_json({**state, "silent": silent, "targets": listed, "concerns": concerns})
+        show_json({**state, "installation": name, "silent": silent, "targets": listed, "concerns": concerns})
     else:
         if max_age is not None:
             click.echo(_summary(state, silent, level, concerns))
+        click.echo(f"installation {name}")
         _show_status(context.config, state, silent, places)
         for concern in concerns:
             click.echo(f"concern: {concern}")
@@ -212,7 +211,7 @@ def _consumers(config: Config, state: "schemas.Health") -> Iterator[str]:
             continue
         row = rows[name]
         refused = f", {row['rejected']:,} refused without a valid signature" if row["rejected"] else ""
-        if (age := now - row["worked_at"]) > _GONE:
+        if (age := now - row["worked_at"]) > consumers.GONE:
             yield f"{name}: nobody consumes it; last at work {age:,} s ago{refused}"
         elif name not in heard:
             yield f"{name}: at work, and nothing was ever received; is the address right?{refused}"

@@ -15,7 +15,7 @@ that does not follow from a signed index, which is the newest that was ever read
 """
 
 from statscache.client.fetching import Damaged, Missing, Unreachable
-from statscache.client.pinned import NotPublished, Pinned, Replaced, Span
+from statscache.client.pinned import NotPublished, Pinned, Replaced, Span, unknown_days
 from statscache.client.reader import Client, Late, OtherGeneration
 from statscache.client.trust import Outdated
 from statscache.signatures import BadSignature
@@ -33,4 +33,5 @@ __all__ = [
     "Replaced",
     "Span",
     "Unreachable",
+    "unknown_days",
 ]

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -95,7 +96,7 @@ class Pinned:
         buckets = RESOLUTIONS[resolution]
         first, last = buckets.floor(first), buckets.ceil(last)
         rows: list[list[Any]] = []
-        gaps: list[tuple[int, int]] = []
+        gaps: list[tuple[float, float]] = []
         columns: tuple[str, ...] = ()
         for period in listed["periods"]:
             if period["end"] <= first or period["start"] >= last:
@@ -108,17 +109,17 @@ class Pinned:
                 raise Damaged(f"{period['path']} has the columns {part['columns']}; others have {list(columns)}")
             columns = tuple(part["columns"])
             rows += [row for row in part["rows"] if first <= row[0] < last]
-            inside = ((max(low, first), min(high, last)) for low, high in part["gaps"])
-            gaps += [(low, high) for low, high in inside if low < high]
+            gaps += part["gaps"]
         complete = listed["complete_through"]
         is_fast = paces.of_series(resolution) is Pace.FAST
         through = self.index["through"] if is_fast else self.index["slow_through"]
         if about["state"] == "ok" and through is not None:
             # After its last period with a row, a plugin that is up to date has counted nothing.
             complete = buckets.floor(through)
+        gaps.append((first, max(first, _oldest(about, listed, None if through is None else buckets.floor(through)))))
         columns = columns or ("timestamp", *about["dimensions"], "value")
         complete = max(first, min(last, complete or first))
-        return Span(columns, rows, first, last, listed["width"], complete, _joined(gaps))
+        return Span(columns, rows, first, last, listed["width"], complete, _clipped(gaps, first, last))
 
     def key(self, plugin: str, *key: str | None) -> "Key | None":
         """Return what is published of one key; see `Client.key`."""
@@ -258,3 +259,29 @@ def _joined(gaps: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
         else:
             joined.append((low, high))
     return joined
+
+
+def _oldest(about: "IndexedPlugin", listed: "SeriesIndex", through: int | None) -> float:
+    """Return the time before which a series knows nothing: older than its first data, or than what is kept."""
+    published = min((period["start"] for period in listed["periods"]), default=math.inf)
+    since = math.inf if about["since"] is None else about["since"]
+    kept = -math.inf if listed["keep"] is None or through is None else min(published, through - listed["keep"])
+    return max(min(published, since), kept)
+
+
+def unknown_days(about: "IndexedPlugin", start: int, end: int) -> list[tuple[int, int]]:
+    """Return the whole days of `[start, end)` of which not all is known: an absent day is no zero there.
+
+    Args:
+        about: What the index says of the plugin.
+        start: A midnight, in seconds since 1970 UTC.
+        end: Another one. Days after the index's `slow_through` are the caller's to leave out.
+    """
+    since = end if about["since"] is None else about["since"]
+    return _clipped([(start, max(start, since)), *about["gaps"]], start, end)
+
+
+def _clipped(gaps: Iterable[tuple[float, float]], start: int, end: int) -> list[tuple[int, int]]:
+    """Return what of the intervals lies in `[start, end)`, in intervals that do not touch, oldest first."""
+    inside = ((int(max(low, start)), int(min(high, end))) for low, high in gaps)
+    return _joined([(low, high) for low, high in inside if low < high])

@@ -18,9 +18,17 @@ INDEX: Fields = {
     "signatures": list,
     "plugins": list,
 }
-PLUGIN: Fields = {"name": str, "state": str, "unbounded": bool, "dimensions": list, "documents": list}
+PLUGIN: Fields = {
+    "name": str,
+    "state": str,
+    "unbounded": bool,
+    "dimensions": list,
+    "documents": list,
+    "since": int | None,
+    "gaps": list,
+}
 REFERENCE: Fields = {"path": str, "object": str, "size": int}
-SERIES_INDEX: Fields = {"periods": list, "width": int | None, "complete_through": int | None}
+SERIES_INDEX: Fields = {"periods": list, "width": int | None, "keep": int | None, "complete_through": int | None}
 PERIOD: Fields = {**REFERENCE, "start": int, "end": int}
 SERIES: Fields = {"columns": list, "rows": list, "gaps": list}
 

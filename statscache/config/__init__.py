@@ -13,6 +13,7 @@ from statscache.config.model import (
 )
 from statscache.config.publish import AnnounceSection, PublishSection, RetentionSection
 from statscache.config.sources import (
+    LIVE,
     DatagrepperSection,
     FedmsgSection,
     FedoraMessagingSection,
@@ -22,6 +23,7 @@ from statscache.config.sources import (
 from statscache.config.targets import AnyTarget, DirectoryTarget, RsyncTarget, S3Target
 
 __all__ = [
+    "LIVE",
     "AnnounceSection",
     "AnyTarget",
     "BusSection",

@@ -108,7 +108,8 @@ class MetricsSection(Section):
     """`[metrics]`: numbers for Prometheus, shown by the processes that consume."""
 
     port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
-        None, description="Port at which they are shown over HTTP, at `/metrics`; none if not given."
+        None,
+        description="Port of `/metrics`, and of health at `/livez` and `/readyz`; none if not given.",
     )
     address: str = Field("127.0.0.1", description="Address of this machine at which that port is open.")
     textfile: Path | None = Field(

@@ -10,16 +10,8 @@ from statscache.config import urls
 from statscache.config.section import Section
 from statscache.timeline import parse_time
 
-
-class FedmsgSection(Section):
-    """`[sources.fedmsg]`: the live ZeroMQ bus."""
-
-    endpoints: tuple[str, ...] | None = Field(
-        None, description="ZeroMQ endpoints of the bus; fedmsg's own fedmsg.d if not given."
-    )
-    validate_signatures: bool = Field(
-        False, description="Refuse messages without a valid signature; needs certificates as fedmsg documents."
-    )
+LIVE = ("fedora-messaging", "fedmsg", "spool")
+"""Sources that deliver by themselves, today's first."""
 
 
 class FedoraMessagingSection(Section):
@@ -30,6 +22,17 @@ class FedoraMessagingSection(Section):
     )
     prefetch: Annotated[int, Field(ge=1, le=10_000)] = Field(
         4_000, description="Messages that the broker hands over at most before the first of them is acknowledged."
+    )
+
+
+class FedmsgSection(Section):
+    """`[sources.fedmsg]`: the live ZeroMQ bus."""
+
+    endpoints: tuple[str, ...] | None = Field(
+        None, description="ZeroMQ endpoints of the bus; fedmsg's own fedmsg.d if not given."
+    )
+    validate_signatures: bool = Field(
+        False, description="Refuse messages without a valid signature; needs certificates as fedmsg documents."
     )
 
 
@@ -73,7 +76,6 @@ LIVE = "fedmsg", "fedora-messaging", "spool"
 class SourcesSection(Section):
     """`[sources]`: a section that is there enables the source."""
 
-    fedmsg: FedmsgSection | None = Field(None, description="The live ZeroMQ bus.")
     fedora_messaging: FedoraMessagingSection | None = Field(
         None,
         description="The live AMQP bus.",
@@ -81,6 +83,7 @@ class SourcesSection(Section):
         validation_alias=AliasChoices("fedora-messaging", "fedora_messaging"),
         serialization_alias="fedora-messaging",
     )
+    fedmsg: FedmsgSection | None = Field(None, description="The older live bus, ZeroMQ.")
     spool: SpoolSection | None = Field(None, description="A directory into which archives are dropped.")
     datagrepper: DatagrepperSection | None = Field(None, description="History over HTTP.")
 

@@ -4,7 +4,7 @@ A plugin says *what* is measured (`statscache.plugins`); its kind is the only pl
 is registered when its class is defined: to add one, write its module and import it here.
 """
 
-from statscache.kinds.base import Kind, clear, column, columns, invariants, kinds, mentions
+from statscache.kinds.base import Kind, clear, column, columns, invariants, kinds, mentions, state_tables
 from statscache.kinds.counter import CounterKind
 from statscache.kinds.counter_by_key import CounterByKeyKind
 from statscache.kinds.distinct import DistinctKind
@@ -30,4 +30,5 @@ __all__ = [
     "matching_keys",
     "mentions",
     "numbers_of_keys",
+    "state_tables",
 ]

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, SelectBase, select
 
 from statscache.kinds import days as filed
 from statscache.kinds import member_sets, parts, years
 from statscache.kinds.packed import Whole
-from statscache.kinds.tables import bucket, key, key_quarter, member_set
+from statscache.kinds.tables import bucket, key, key_quarter, member, member_set, part
 from statscache.store.schema import plugin
 
 Adds = Iterator[tuple[Whole, Whole]]
@@ -22,7 +22,9 @@ def days(connection: Connection) -> str | None:
         for portion in filed.in_window(connection, number, filed.BEGINNING, filed.END):
             yield portion.key, portion.value
 
-    return _first(connection, key_quarter, lambda number: _add_up(connection, number, values(number)))
+    # A key that has years has days, also where all rows of these are lost.
+    having = select(key_quarter.c.plugin).union(select(key.c.plugin).where(key.c.years.is_not(None)))
+    return _first(connection, having, lambda number: _add_up(connection, number, values(number)))
 
 
 def parts_of_keys(connection: Connection) -> str | None:
@@ -36,9 +38,9 @@ def parts_of_keys(connection: Connection) -> str | None:
         known = [*parts.names(connection, number)]
         named = [np.isin(portion.part, known).all() for portion in parts.of_all_keys(connection, number)]
         # Most counters do not divide their numbers.
-        return not named or (all(named) and _add_up(connection, number, totals(number)))
+        return not (named or known) or (all(named) and _add_up(connection, number, totals(number)))
 
-    return _first(connection, key, hold)
+    return _first(connection, select(key.c.plugin).union(select(part.c.plugin)), hold)
 
 
 def years_of_keys(connection: Connection) -> str | None:
@@ -48,7 +50,7 @@ def years_of_keys(connection: Connection) -> str | None:
         for portion in years.of_all_keys(connection, number):
             yield portion.key, portion.total
 
-    return _first(connection, key_quarter, lambda number: _add_up(connection, number, totals(number)))
+    return _first(connection, select(key_quarter.c.plugin), lambda number: _add_up(connection, number, totals(number)))
 
 
 def members(connection: Connection) -> str | None:
@@ -60,12 +62,12 @@ def members(connection: Connection) -> str | None:
         counted = {(width, start, digest): n for width, start, digest, n in member_sets.counts(connection, number)}
         return counted == expected
 
-    return _first(connection, member_set, hold)
+    return _first(connection, select(member_set.c.plugin).union(select(member.c.plugin)), hold)
 
 
-def _first(connection: Connection, table: Table, hold: Callable[[int], bool]) -> str | None:
-    """Return the name of the first plugin with rows in a table for which something does not hold."""
-    rows = select(plugin.c.id, plugin.c.name).where(plugin.c.id.in_(select(table.c.plugin).distinct()))
+def _first(connection: Connection, having: SelectBase, hold: Callable[[int], bool]) -> str | None:
+    """Return the name of the first plugin, of those whose numbers a query finds, for which something does not hold."""
+    rows = select(plugin.c.id, plugin.c.name).where(plugin.c.id.in_(having))
     for number, name in connection.execute(rows.order_by(plugin.c.id)).all():
         try:
             if not hold(number):
@@ -83,6 +85,8 @@ def _add_up(connection: Connection, number: int, values: Adds) -> bool:
     # Beyond 64 bits both sides wrap around, so that equal sums stay equal.
     left = totals.copy()
     for keys, each in values:
+        if not len(digests):
+            return not len(keys)
         at = np.minimum(np.searchsorted(digests, keys), len(digests) - 1)
         known = digests[at] == keys
         np.subtract.at(left, at[known], each[known])

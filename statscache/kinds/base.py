@@ -15,12 +15,14 @@ from statscache.exceptions import PluginError
 from statscache.kinds import keys, search
 from statscache.kinds.keys import MOST, Key
 from statscache.kinds.keys import load as load_key
+from statscache.kinds.known import NOTHING, Known
 from statscache.kinds.presentation import Column, Headline, Partial, Row, ranked
 from statscache.kinds.search import Mentions, Searched, readable
 from statscache.kinds.yields import Yields
 from statscache.scrubbing import occurs, texts
+from statscache.store.coverage import Interval
 from statscache.store.invariants import Invariant
-from statscache.timeline import Resolution
+from statscache.timeline import DAILY, Resolution, year_start
 from statscache.windows import Window
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class Statistic(Protocol):
     unit: ClassVar[str]
     dimensions: ClassVar[tuple[str, ...]]
     headline: ClassVar[Mapping[str, str]]
+    not_added_up: ClassVar[tuple[str, ...]]
     unbounded: ClassVar[bool]
     people: ClassVar[bool]
     settings: Mapping[str, Any]
@@ -62,12 +65,14 @@ class State:
         plugin: The number of the plugin in this database.
         through: Timestamp of the newest accepted message: the clock of everything published. None before the first.
         newest: Timestamp of the newest message that this plugin counted. None before the first.
+        known: Which time the plugin's numbers are known for. In a render only; nothing where state is merged.
     """
 
     connection: Connection
     plugin: int
     through: int | None
     newest: int | None = None
+    known: Known = NOTHING
 
 
 Times = list[tuple[int, int]]
@@ -122,6 +127,11 @@ class KeyDocument(NamedTuple):
     parts: Sequence[KeyPart] = ()
     older: Sequence[KeyYear] = ()
 
+    @property
+    def shown(self) -> Interval:
+        """The time that `days` are of: from the year before the newest day's to the end of that day."""
+        return year_start(max(map(int, self.days)) - 1), DAILY.ceil(self.last + 1)
+
 
 class Extent(NamedTuple):
     """Timestamps of the oldest and the newest message that count in a state; None where none does."""
@@ -144,7 +154,7 @@ class Kind(ABC):
         columns: The fields of the rows of `latest` besides dimensions and a plugin's own, in the order of CSV.
         card_columns: Those of them that a small card shows of a plugin without dimensions, in order.
         ordered_by: The name of the column whose greatest numbers come first on a page; None to leave rows in order.
-        is_additive: True if the numbers of several buckets may be added up.
+        counts_members: True if numbers say how many different ones there are, which add up over nothing.
         tables: The tables that hold its state; each has a column `plugin`.
         searched: The columns of these tables that can hold names, besides `key.dimensions`.
         invariants: What must hold in these tables.
@@ -160,7 +170,7 @@ class Kind(ABC):
     columns: ClassVar[tuple[Column, ...]] = ()
     card_columns: ClassVar[tuple[Column, ...]] = ()
     ordered_by: ClassVar[str | None] = None
-    is_additive: ClassVar[bool] = True
+    counts_members: ClassVar[bool] = False
     tables: ClassVar[tuple[Table, ...]]
     searched: ClassVar[tuple[Searched, ...]] = ()
     invariants: ClassVar[tuple[Invariant, ...]] = ()
@@ -271,6 +281,10 @@ class Kind(ABC):
         """Yield what is published of keys, given these and the years of each that changed; None means everything."""
         return iter(())
 
+    def keys_showing(self, state: State, days: Sequence[Interval]) -> "Keys":
+        """Return the keys, and years of each, whose documents say whether these days (one or more) are known."""
+        raise NotImplementedError(f"a {self.name} has no documents of keys")
+
     # For people.
 
     def main_column(self, rows: Sequence[Row], partial: Partial) -> Column | None:
@@ -283,9 +297,24 @@ class Kind(ABC):
         return None
 
     @property
+    def not_added_up(self) -> tuple[str, ...]:
+        """Over what numbers must not be added up: names of dimensions, and `timestamp` for buckets of time."""
+        return self.not_added_up_of(type(self.plugin))
+
+    @classmethod
+    def not_added_up_of(cls, plugin: "type[Statistic]") -> tuple[str, ...]:
+        """Return the same of a plugin's class."""
+        return ("timestamp", *plugin.dimensions) if cls.counts_members else plugin.not_added_up
+
+    @property
+    def is_additive(self) -> bool:
+        """True if the numbers of several buckets may be added up."""
+        return "timestamp" not in self.not_added_up
+
+    @property
     def adds_up(self) -> bool:
-        """True if the sum of the numbers of all rows of `latest` is one of all that was counted."""
-        return True
+        """True if the sum of the numbers of the headline's rows of `latest` is one of all that was counted."""
+        return {*self.not_added_up} <= {"timestamp", *self.plugin.headline}
 
     def is_in_headline(self, row: Row) -> bool:
         """Return True if a row is one of those that make the headline."""
@@ -382,6 +411,11 @@ def invariants() -> Iterable[Invariant]:
     return dict.fromkeys(invariant for kind in _kinds.values() for invariant in kind.invariants)
 
 
+def state_tables() -> Iterable[Table]:
+    """Return the tables of all kinds, each once."""
+    return dict.fromkeys(table for kind in _kinds.values() for table in kind.tables)
+
+
 def mentions(connection: Connection, names: frozenset[str]) -> Mentions:
     """Return where names occur in the state of all plugins, whether these are installed or not."""
     return search.mentions(connection, names, (each for kind in _kinds.values() for each in kind.searched))
@@ -389,5 +423,5 @@ def mentions(connection: Connection, names: frozenset[str]) -> Mentions:
 
 def clear(connection: Connection, plugin: int) -> None:
     """Remove all stored state of a plugin of whatever kind, installed or not; tables of its own stay."""
-    for table in dict.fromkeys(table for kind in _kinds.values() for table in kind.tables):
+    for table in state_tables():
         connection.execute(delete(table).where(table.c.plugin == plugin))

@@ -172,7 +172,7 @@ class CounterKind(Kind):
 
     @property
     def badge_window(self) -> Window | None:
-        return LAST_24H
+        return LAST_24H if self.adds_up else None
 
     def series(self, state: State, resolution: Resolution, start: int, end: int) -> list[list[Any]]:
         return buckets.series(state, resolution, start, end, len(self.plugin.dimensions), summed=True)

@@ -1,15 +1,17 @@
 """`Counter`, unbounded: numbers by key and day, so that the document of one key is read without touching the others."""
 
 from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select
+from sqlalchemy import Connection, Select, select
 
 from statscache.kinds import buckets, days, key_documents, parts, years
 from statscache.kinds.base import Dirty, KeyDocument, State
 from statscache.kinds.counter import TOTAL, CounterKind
 from statscache.kinds.days import UNDIVIDED
+from statscache.kinds.packed import starts
 from statscache.kinds.presentation import Column, Partial, Row
 from statscache.kinds.reduced import Sums
 from statscache.kinds.sums import sum_up
@@ -18,6 +20,7 @@ from statscache.kinds.yields import Yields
 from statscache.store import changed_keys
 from statscache.store.bulk import Lookup
 from statscache.store.changed_keys import Keys
+from statscache.store.coverage import Interval
 from statscache.timeline import DAILY, DAY, Resolution
 from statscache.windows import LAST_7D, LAST_30D, Window
 
@@ -25,6 +28,7 @@ LEADERS = 100
 """Rows of `latest`."""
 
 _KEYS_AT_ONCE = 1_000
+_ROWS_AT_ONCE = 5_000
 
 _lookup = Lookup(key, "key", "parts", "years")
 
@@ -77,6 +81,37 @@ class CounterByKeyKind(CounterKind):
     def key_documents(self, state: State, changed: Keys | None) -> Iterator[KeyDocument]:
         wanted = years.pairs(state.connection, state.plugin) if changed is None else changed
         return key_documents.documents(state, wanted, self.plugin.breakdown)
+
+    def keys_showing(self, state: State, days: Sequence[Interval]) -> Keys:
+        shown = [key.c.plugin == state.plugin, key.c.last >= min(start for start, _ in days)]
+        query = select(key.c.key, key.c.years, key.c.last).where(*shown, key.c.years.is_not(None))
+        found = [changed_keys.pack((), ())]
+        for rows in state.connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)).partitions():
+            found.append(_showing([(row.key, row.years) for row in rows], [row.last for row in rows], days))
+        return changed_keys.unpack(found)
+
+
+def _showing(stored: Sequence[tuple[int, bytes]], last: Sequence[int], days: Sequence[Interval]) -> bytes:
+    """Return the keys whose own documents or older years show any of these days, packed.
+
+    Args:
+        stored: Digest and column `years` of each key.
+        last: The time of the newest event of each.
+        days: Whole days.
+    """
+    digests, newest_event = (np.array(column, np.int64) for column in ([digest for digest, _ in stored], last))
+    of = years.unpacked(stored)
+    row = np.repeat(np.arange(len(digests)), np.diff([*starts(of.key).tolist(), len(of.key)]))
+    newest = years.newest(row, of.year, len(digests))
+    is_shown = np.zeros(len(of.year), bool)
+    for start, end in days:
+        first_year, last_year = (datetime.fromtimestamp(at, UTC).year for at in (start, end - 1))
+        is_recent = of.year > newest[row] - years.RECENT
+        within = newest_event[row] >= start
+        # The document of a key shows the year before its newest even where it has no day of that year.
+        of_recent = (of.year == newest[row]) & within & (last_year > newest[row] - years.RECENT)
+        is_shown |= of_recent | (~is_recent & (first_year <= of.year) & (of.year <= last_year))
+    return changed_keys.pack(of.key[is_shown], of.year[is_shown])
 
 
 def _add(state: State, new: Sums) -> bytes:

@@ -36,7 +36,7 @@ class DistinctKind(Kind):
     note = "The last whole day, ISO week and month before the data\u2019s own time; uniques never add up."
     columns = tuple(map(Column.of, (LAST_DAY, LAST_WEEK, LAST_MONTH)))
     card_columns = columns
-    is_additive = False
+    counts_members = True
     tables = (key, bucket, member, member_set)
     searched = (Digests(member, "digest"),)
     invariants = (KEY_HAS_PLUGIN, *map(has_key, (bucket, member_set)), MEMBERS_ARE_COUNTED)
@@ -123,10 +123,6 @@ class DistinctKind(Kind):
 
     def main_column(self, rows: Sequence[Row], partial: Partial) -> Column:
         return first_counted(self.columns, rows, partial)
-
-    @property
-    def adds_up(self) -> bool:
-        return not self.plugin.dimensions
 
     def _is_about(self, row: list[Any], names: frozenset[str]) -> bool:
         what, *_, last = row

@@ -33,6 +33,7 @@ class PluginInfo:
     unbounded: bool
     people: bool
     headline: Mapping[str, str]
+    not_added_up: tuple[str, ...]
     entities: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,6 +57,8 @@ class Plugin(ABC):
         dimensions: Names of the parts of a key, in order.
         headline: Which rows make the one number for a badge, where keys are counted under more than one value of a
             dimension: that dimension and the value, such as `{"state": "complete"}`. Empty: all rows.
+        not_added_up: Dimensions over which numbers must not be added up, since one thing counts under several of their
+            values, such as `("user",)`. Nobody shows a sum over them. What a `Distinct` counts never adds up.
         entities: What a dimension names, if that has a page of its own and can be searched for: `person`, `package`,
             `release` or `topic`, such as `{"user": "person"}`. One dimension at most.
         topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
@@ -68,6 +71,8 @@ class Plugin(ABC):
         calendars: Whether each key of an unbounded plugin has a calendar, an SVG of the days of its last year.
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
             called again whenever such a bucket ends.
+        trailing: Names of documents of its own whose numbers are sums over the last whole days, and how many, such as
+            `{"leaders-30d": 30}`: they then say since when that is known, where not all of it is.
         slow_documents: Names of documents of its own that may wait for `[publish] slow_interval`: large ones that only
             change with the day.
         layout: What clients need to draw the statistic, as JSON; published as `layout.json` as it is. None: nothing.
@@ -82,6 +87,7 @@ class Plugin(ABC):
     unit: ClassVar[str] = "messages"
     dimensions: ClassVar[tuple[str, ...]] = ()
     headline: ClassVar[Mapping[str, str]] = {}
+    not_added_up: ClassVar[tuple[str, ...]] = ()
     entities: ClassVar[Mapping[str, str]] = {}
     topics: ClassVar[tuple[str, ...]] = ()
     version: ClassVar[int] = 1
@@ -90,6 +96,7 @@ class Plugin(ABC):
     unbounded: ClassVar[bool] = False
     calendars: ClassVar[bool] = False
     clocks: ClassVar[tuple[int, ...]] = ()
+    trailing: ClassVar[Mapping[str, int]] = {}
     slow_documents: ClassVar[tuple[str, ...]] = ()
     layout: ClassVar[Any] = None
     depends_on: ClassVar[tuple[str, ...] | None] = None
@@ -123,6 +130,10 @@ class Plugin(ABC):
         """Yield what is wrong with a class of this kind, and the fix; bases extend it for attributes of their own."""
         if unknown := cls.headline.keys() - {*cls.dimensions}:
             yield f"`headline` names {sorted(unknown)}; give names of `dimensions`"
+        if type(cls.not_added_up) is not tuple or not {*cls.not_added_up} <= {*cls.dimensions}:
+            yield f"`not_added_up` is {cls.not_added_up!r}; give a tuple of names of `dimensions`"
+        elif not validation.are_days(cls.trailing):
+            yield f"`trailing` is {cls.trailing!r}; give documents and whole days, such as {{'leaders-30d': 30}}"
         yield from validation.entities(cls)
         if cls.depends_on is not None:
             yield from validation.depends_on(cls)
@@ -156,6 +167,7 @@ class Plugin(ABC):
             unbounded=cls.unbounded,
             people=cls.people,
             headline=cls.headline,
+            not_added_up=cls.kind_class.not_added_up_of(cls),
             entities=cls.entities,
         )
 

@@ -63,6 +63,13 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
         yield f"it overrides {', '.join(owned)}, which the framework owns; choose other names"
 
 
+def are_days(trailing: object) -> bool:
+    """Return whether these are names of documents, each with a number of days from 1."""
+    return isinstance(trailing, Mapping) and all(
+        isinstance(name, str) and type(days) is int and days >= 1 for name, days in trailing.items()
+    )
+
+
 def entities(cls: "type[Plugin]") -> Iterator[str]:
     """Yield what is wrong with the `entities` of a class."""
     if not cls.entities:

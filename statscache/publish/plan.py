@@ -25,12 +25,13 @@ class Publication:
     """What is to be published, the same for all targets.
 
     Attributes:
+        installation: Id of the installation that publishes.
         snapshot: The snapshot that becomes current.
         retained: All retained snapshots, newest first, `snapshot` among them.
         collected: Names of objects that no snapshot refers to, and whose grace is over.
         health: Content of `status.json`.
         interval: Seconds until the next publication is due.
-        load: Returns the bytes of an object; raises `KeyError` for one that is not in the database.
+        load: Returns the bytes of an object; raises `DamagedObject` for one that is damaged, or missing.
         load_all: Returns the bytes of objects by name, as `load` does.
         is_known: Returns whether the database remembers the snapshot of an id.
         unknown: Returns those names of objects that are not in the database.
@@ -38,6 +39,7 @@ class Publication:
         force: Whether to take nothing for granted that the target's pointer says.
     """
 
+    installation: str
     snapshot: Snapshot
     retained: Sequence[Snapshot]
     collected: Sequence[str]
@@ -59,11 +61,13 @@ class Served:
         generation: Its generation; 0 if none.
         snapshot: Id of its snapshot; None if none.
         index: The bytes of its pointer; None if there is none.
+        installation: Id of the installation that publishes there; None if the pointer names none.
     """
 
     generation: int = 0
     snapshot: str | None = None
     index: bytes | None = None
+    installation: str | None = None
 
 
 def served(target: Target) -> Served:
@@ -76,7 +80,8 @@ def served(target: Target) -> Served:
         snapshot, generation = str(index["snapshot"]), index["generation"]
         if type(generation) is not int or not 0 <= generation < _LARGEST_GENERATION:
             raise ValueError(generation)
-        return Served(generation, snapshot, data)
+        installation = index.get("installation")
+        return Served(generation, snapshot, data, installation if isinstance(installation, str) else None)
     except (ValueError, KeyError, TypeError):
         _log.warning("target %s: %s is damaged: every file is compared again", target.name, layout.INDEX)
         return Served(index=data)

@@ -14,17 +14,19 @@ Sign = Callable[[bytes], list[schemas.Signature]]
 """Returns signatures of bytes."""
 
 
-def index(snapshot: Snapshot, now: int, interval: int, sign: Sign | None = None) -> bytes:
+def index(snapshot: Snapshot, installation: str, now: int, interval: int, sign: Sign | None = None) -> bytes:
     """Return the pointer to a snapshot, and what can be found there.
 
     Args:
         snapshot: The snapshot.
+        installation: Id of the installation that publishes.
         now: Wall clock, seconds since 1970 UTC.
         interval: Seconds until the next publication is due.
         sign: Returns the signatures of the bytes that it is given; None leaves the pointer unsigned.
     """
     document: schemas.Index = {
         "schema": "statscache/index/1",
+        "installation": installation,
         "generation": snapshot.generation,
         "snapshot": snapshot.id,
         "manifest": layout.manifest(snapshot.id),

@@ -15,7 +15,7 @@ import orjson
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import layout
-from statscache.exceptions import PublishError, Stopped
+from statscache.exceptions import Damaged, PublishError, Stopped
 from statscache.publish import plan, pointer, siblings, sweep
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, Served
@@ -105,7 +105,7 @@ class Publisher:
         # A target is foreign ground, and its library's errors share no base.
         try:
             yield
-        except SQLAlchemyError:
+        except (SQLAlchemyError, Damaged):
             # The database has failed, and the target is not to blame.
             raise
         except Exception as error:
@@ -153,7 +153,7 @@ class Publisher:
         self._begin("pointer")
         if not publication.is_known(snapshot.id):
             raise PublishError("the snapshot was withdrawn meanwhile; the next publication brings the newest")
-        index = pointer.index(snapshot, now, publication.interval, publication.sign)
+        index = pointer.index(snapshot, publication.installation, now, publication.interval, publication.sign)
         self._write(report, [File(layout.INDEX, index)])
         target.barrier()
         if news or not target.confirms:

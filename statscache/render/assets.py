@@ -9,6 +9,9 @@ from statscache import canonical, layout
 MODULES = ("statscache.js", "statscache.d.ts", "widgets.js", "element.js", "drawing.js", "names.js")
 """Assets that other sites import: they have a name that stays, besides the one with their digest."""
 
+_PACKAGE = "package.json"
+"""Makes a package for npm of the directory, and is no part of a site."""
+
 _IMPORT = re.compile(rb'(?<=from )"\./([a-z]+\.js)"')
 
 
@@ -22,7 +25,9 @@ class Assets:
     def __init__(self, directory: Path) -> None:
         """Read every file."""
         self.sources: Mapping[str, bytes] = {
-            path.name: path.read_bytes() for path in sorted(directory.iterdir()) if path.is_file()
+            path.name: path.read_bytes()
+            for path in sorted(directory.iterdir())
+            if path.is_file() and path.name != _PACKAGE
         }
         self._made: dict[str, tuple[str, bytes]] = {}
         for name in self.sources:

@@ -54,6 +54,7 @@ class Curves:
     buckets: int
     curves: tuple[Curve, ...]
     gaps: tuple[tuple[int, int], ...]
+    keys_add_up: bool = True
 
     def time(self, bucket: int) -> int:
         """Return the start of the bucket, in seconds since 1970 UTC."""
@@ -61,12 +62,12 @@ class Curves:
 
     def as_one(self) -> Curve:
         """Return the sum of all curves as one; the greatest of them in each bucket, where values do not add up."""
-        merged = sum if self.curves[0].is_additive else max
+        merged = sum if self.keys_add_up else max
         values = (
             None if column[0] is None else merged(value or 0 for value in column)
             for column in zip(*(curve.values for curve in self.curves), strict=True)
         )
-        return Curve("all", tuple(values), self.curves[0].is_additive)
+        return Curve("all", tuple(values), self.keys_add_up and self.curves[0].is_additive)
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ def curves(
     seconds: int,
     gaps: Iterable[tuple[int, int]],
     is_additive: bool = True,
+    keys_add_up: bool = True,
 ) -> Curves:
     """Return the rows of a series, `[timestamp, *dimensions, value]`, as curves over `[start, end)`.
 
@@ -160,7 +162,7 @@ def curves(
     if len(named) > MOST_LINES:
         rest = named[MOST_LINES - 1 :]
         summed = [sum(column) for column in zip(*(values for _, values in rest), strict=True)]
-        named = [*named[: MOST_LINES - 1], (f"other ({len(rest)})", summed)] if is_additive else named[:MOST_LINES]
+        named = [*named[: MOST_LINES - 1], (f"other ({len(rest)})", summed)] if keys_add_up else named[:MOST_LINES]
     return Curves(
         start=start,
         seconds=seconds,
@@ -170,6 +172,7 @@ def curves(
             for label, values in named or [("", [0] * buckets)]
         ),
         gaps=missing,
+        keys_add_up=keys_add_up,
     )
 
 

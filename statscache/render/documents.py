@@ -9,13 +9,14 @@ from typing import Any, NamedTuple, cast
 
 from statscache import canonical, kinds, layout, schemas
 from statscache.kinds.base import KeyDocument, KeyPart
+from statscache.kinds.known import Known
 from statscache.plugins import Plugin, State
 from statscache.render import csv, own
 from statscache.render.badge import badge
-from statscache.render.known import Known
-from statscache.store.coverage import Interval, union
+from statscache.store.coverage import Interval
 from statscache.store.published import Entry
-from statscache.timeline import Period, Resolution, floor
+from statscache.timeline import Period, Resolution, floor, year_start
+from statscache.windows import trailing_days
 
 
 class Document(NamedTuple):
@@ -45,8 +46,11 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
         header: schemas.Header = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through}
         if complete_from is not None:
             header["complete_from"] = complete_from
-        if partial and name == "latest":
-            header["partial"] = partial
+        windows_known = (
+            known.partial([trailing_days(plugin.trailing[name])], state.through) if name in plugin.trailing else {}
+        )
+        if unknown := partial if name == "latest" else windows_known:
+            header["partial"] = unknown
         own.check_name(plugin, name, names)
         data, content = own.dumps(plugin, name, header, content)
         yield Document(layout.document(plugin.name, name), data)
@@ -72,9 +76,7 @@ def clock(plugin: Plugin, state: State) -> int | None:
 
 def series(plugin: Plugin, state: State, resolution: Resolution, period: Period, known: Known) -> Iterator[Document]:
     """Yield the series of one period as JSON and CSV; the time before the first data is a gap of its period."""
-    gaps = touched(known.gaps, resolution, period)
-    if known.begin is not None and (begin := resolution.floor(known.begin)) > period.start:
-        gaps = union([(period.start, min(begin, period.end)), *gaps])
+    gaps = known.gaps_in(resolution, period)
     rows = plugin.kind.series(state, resolution, period.start, period.end)
     complete = complete_through(state, resolution, period)
     newest = state.newest if state.newest is not None and period.start <= state.newest < period.end else complete
@@ -166,7 +168,7 @@ def series_index(
     return Document(layout.series_index(plugin.name, resolution.name), canonical.dumps(document))
 
 
-def of_key(plugin: Plugin, content: KeyDocument) -> Iterator[Document]:
+def of_key(plugin: Plugin, content: KeyDocument, known: Known) -> Iterator[Document]:
     """Yield the document of one key of an unbounded plugin, and those of its older years that may have changed."""
     document: schemas.Key = {
         "schema": "statscache/key/1",
@@ -177,6 +179,7 @@ def of_key(plugin: Plugin, content: KeyDocument) -> Iterator[Document]:
         "last": content.last,
         "years": content.years,
         "days": content.days,
+        "gaps": known.unknown_days(*content.shown),
         "through": content.last,
     }
     if content.part is not None:
@@ -190,6 +193,7 @@ def of_key(plugin: Plugin, content: KeyDocument) -> Iterator[Document]:
             "year": year.year,
             "total": year.total,
             "days": {str(year.year): year.days},
+            "gaps": known.unknown_days(year_start(year.year), year_start(year.year + 1)),
             "through": year.days[-1][0],
         }
         if content.part is not None:
@@ -215,13 +219,6 @@ def periods(plugin: Plugin, state: State, resolution: Resolution, gaps: Sequence
         found.update(resolution.periods_of(start, end))
     expired = resolution.expired_before(state.through)
     return sorted(period for period in found if expired is None or period.end > expired)
-
-
-def touched(gaps: Sequence[Interval], resolution: Resolution, period: Period) -> list[Interval]:
-    """Return the gaps in a period, rounded outward to every bucket that they touch."""
-    rounded = union((resolution.floor(start), resolution.ceil(end)) for start, end in gaps)
-    inside = ((max(start, period.start), min(end, period.end)) for start, end in rounded)
-    return [(start, end) for start, end in inside if start < end]
 
 
 def _columns(dimensions: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str]:

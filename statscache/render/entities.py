@@ -82,7 +82,7 @@ def make(connection: Connection, entity: str, sources: Sequence[Source], *, ever
         sizes = dict(before["shards"])
         shards = {}
         for prefix, new in _filed(_changed(connection, sources), sizes).items():
-            held = _loaded(_load(connection, entity, layout.shard_name(prefix))) if sizes.pop(prefix, 0) else {}
+            held = _loaded(_shard(connection, entity, prefix)) if sizes.pop(prefix, 0) else {}
             shards |= dict(_divided(held | new, len(prefix)))
         sizes |= {prefix: len(held) for prefix, held in shards.items()}
     count = sum(sizes.values())
@@ -187,6 +187,13 @@ def _listed(names: _Names) -> list[tuple[str, int, int]]:
 def _loaded(document: Mapping[str, Any] | None) -> _Names:
     rows = document.get("names", ()) if document else ()
     return {name: _Known(rank, plugins) for name, rank, plugins in rows}
+
+
+def _shard(connection: Connection, entity: str, prefix: str) -> dict[str, Any]:
+    found = _load(connection, entity, layout.shard_name(prefix))
+    if found is None:
+        raise published.differs(published.location("data", layout.entity_root(entity)))
+    return found
 
 
 def _load(connection: Connection, entity: str, name: str) -> dict[str, Any] | None:

@@ -29,10 +29,29 @@ def headline(view: PluginView) -> Headline | None:
     return view.kind.headline(view.rows, lambda row: label(view, row), view.partial)
 
 
+def durations(view: PluginView) -> list[tuple[str, dict[str, Any]]]:
+    """Return how long things took, of everything and then of each key; empty where the plugin does not say it."""
+    document = view.durations or {}
+    known = all(isinstance(document.get(name), kind) for name, kind in (("all", dict), ("rows", list)))
+    if not known or not document["all"].get("count"):
+        return []
+    rows = [
+        (text.key_label((row.get(name) for name in view.info.dimensions if name in row), 60), row)
+        for row in document["rows"]
+    ]
+    return [("all", document["all"]), *rows]
+
+
 def trend(view: PluginView) -> str:
     """Return how the headline's window compares with the one before; empty where not all of both is known."""
     column = view.kind.main_column(view.rows, view.partial)
-    if column is None or column.window is None or not column.window.label or view.through is None:
+    if (
+        column is None
+        or column.window is None
+        or not column.window.label
+        or view.through is None
+        or not view.kind.adds_up
+    ):
         return ""
     window = column.window
     series = next((series for series in view.series if series.resolution == window.resolution.name), None)
@@ -84,7 +103,7 @@ def main(plots: Sequence[Plot]) -> Plot | None:
 def sparkline(view: PluginView, series: SeriesView) -> charts.Figure:
     """Return a small plot of the complete buckets of a series, all keys in one curve."""
     data = _curves(view, series)
-    whole = charts.Curves(data.start, data.seconds, data.buckets, (data.as_one(),), data.gaps)
+    whole = charts.Curves(data.start, data.seconds, data.buckets, (data.as_one(),), data.gaps, data.keys_add_up)
     return charts.draw(whole, _SPARK)
 
 
@@ -115,6 +134,7 @@ def _curves(view: PluginView, series: SeriesView) -> charts.Curves:
         seconds=series.seconds,
         gaps=series.gaps,
         is_additive=view.kind.is_additive,
+        keys_add_up=view.kind.adds_up,
     )
 
 
@@ -142,5 +162,5 @@ def _so_far(view: PluginView, series: SeriesView) -> str:
     values = [row[-1] for row in _headline_rows(view, series) if row[0] >= begin]
     if begin >= series.end or not values or any(high > begin for _, high in series.gaps):
         return ""
-    amount = sum(values) if view.kind.is_additive else max(values)
+    amount = sum(values) if view.kind.adds_up else max(values)
     return f"Not drawn: the {_BUCKETS[series.resolution]} from {text.when(begin)}, with {text.number(amount)} so far."

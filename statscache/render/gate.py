@@ -12,10 +12,10 @@ import orjson
 from sqlalchemy import Connection
 
 from statscache import layout
-from statscache.exceptions import Implausible
+from statscache.exceptions import Damaged, Implausible
 from statscache.plugins import Plugin
 from statscache.render.rendering import Rendered
-from statscache.store import published
+from statscache.store import integrity, published
 from statscache.store.published import Entry
 from statscache.timeline import Resolution
 
@@ -27,12 +27,15 @@ class Gate:
         connection: The render's database snapshot.
         rendered: What was rendered.
         share: The greatest part of the rows that may vanish, from 0 to 1.
+        lenient: Whether everything was rendered, and documents before that are damaged are not compared; else these
+            are an error.
     """
 
-    def __init__(self, connection: Connection, rendered: Rendered, share: float) -> None:
+    def __init__(self, connection: Connection, rendered: Rendered, share: float, *, lenient: bool = False) -> None:
         self._connection = connection
         self._rendered = rendered
         self._share = share
+        self._lenient = lenient
 
     def check(self, plugin: Plugin, through: int | None) -> None:
         """Compare what was rendered with what was published before.
@@ -43,6 +46,7 @@ class Gate:
 
         Raises:
             Implausible: More vanished than may, or all, and nothing explains it.
+            Damaged: Documents before are damaged.
         """
         rendered = self._rendered
         before, _, _ = (rendered.row.rendered_with or "").partition("|")
@@ -64,21 +68,40 @@ class Gate:
             if newest is not None:
                 self._compare(newest, periods[newest], resolution, through)
         keys = layout.keys_root(name)
+        if self._lenient:
+            self._judge_all_keys(keys)
+            return
         gone = sum(path.startswith(f"{keys}/") and path.endswith(".json") for path in rendered.removed)
         if gone:
             there = published.count(self._connection, keys, "data")
             self._judge("by/", there, there - gone, "documents of keys")
 
+    def _judge_all_keys(self, keys: str) -> None:
+        there = published.count(self._connection, keys, "data")
+        now = sum(path.endswith(".json") for path, _ in self._rendered.keys)
+        self._judge("by/", there, now, "documents of keys")
+
     def _published(self, directory: str) -> dict[str, Entry]:
-        return published.entries(self._connection, directory, None, "data")
+        try:
+            with integrity.explained():
+                return published.entries(self._connection, directory, None, "data")
+        except Damaged:
+            if self._lenient:
+                return {}
+            raise
 
     def _compare(
         self, path: str, entry: Entry, resolution: Resolution | None = None, through: int | None = None
     ) -> None:
         fresh = self._rendered.fresh.get(path)
-        if fresh is None and path not in self._rendered.removed:
+        if fresh is None and path not in self._rendered.removed and not self._lenient:
             return
-        old = orjson.loads(published.load(self._connection, entry.object))
+        try:
+            old = orjson.loads(published.load(self._connection, entry.object))
+        except Damaged:
+            if self._lenient:
+                return
+            raise
         if resolution is not None and through is not None:
             expired = resolution.expired_before(through)
             if expired is not None and old["end"] <= expired:

@@ -90,7 +90,8 @@ class Pages:
             bytecode_cache=_compiled,
         )
         self._environment.filters |= {
-            "clean": text.clean, "compact": text.compact, "heading": text.heading, "machine_time": text.machine_time,
+            "clean": text.clean, "compact": text.compact, "duration": text.duration, "heading": text.heading,
+            "machine_time": text.machine_time,
             "number": text.number, "prose": text.prose, "size": text.size, "when": text.when,
         }  # fmt: skip
         self._environment.globals |= {
@@ -158,6 +159,7 @@ class Pages:
                 plots=plots,
                 bars=top,
                 columns=names,
+                durations=figures.durations(view),
                 links=self._links(view),
                 cells=self._linked(text.table([_known(row, view) for row in rows[:MOST_ROWS]], names), names, view),
             ),
@@ -210,6 +212,7 @@ def _card(view: PluginView) -> Mapping[str, Any]:
         "view": view,
         "headline": figures.headline(view),
         "trend": figures.trend(view),
+        "durations": figures.durations(view),
         "state": _STATES.get(view.state),
         "plot": plot,
         "spark": figures.sparkline(view, plot.series) if plot else None,

@@ -2,24 +2,29 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
+import orjson
 from sqlalchemy import Connection
 
 from statscache import __version__, canonical, layout
 from statscache import pace as paces
+from statscache.kinds.known import Known
 from statscache.pace import Pace
 from statscache.plugins import Plugin, State
 from statscache.plugins.watch import Watch
 from statscache.render import documents, due
 from statscache.render.calendar import calendar
 from statscache.render.documents import Document
-from statscache.render.known import Known
 from statscache.render.rendering import Keep, Rendered, keep_document
 from statscache.store import positions, published
-from statscache.store.coverage import Interval
+from statscache.store.coverage import Interval, subtract, union
 from statscache.store.journal import Head
 from statscache.store.positions import Position
-from statscache.timeline import Resolution
+from statscache.timeline import DAILY, DAY, Resolution
+
+if TYPE_CHECKING:
+    from statscache.store.changed_keys import Keys
 
 
 class PluginRenderer:
@@ -56,26 +61,35 @@ class PluginRenderer:
         self._connection = connection
         self._plugin = plugin
         self._row = row
-        self._state = State(connection, row.id, end.through, row.newest)
-        self._known = Known.of(row, end.through, gaps, complete)
+        self._known = Known.of(row, end.through, gaps, complete, newest_only=plugin.kind.newest is not None)
+        self._state = State(connection, row.id, end.through, row.newest, self._known)
         self._keep = keep
         self._watch = watch
+        self._force = force
         self._most = most
         fingerprint = self._fingerprint()
-        before, _, coverage_before = (row.rendered_with or "").rpartition("|")
-        of_all, _, coverage = fingerprint.rpartition("|")
+        before, coverage_before = _split(row.rendered_with or "")
+        of_all, coverage = _split(fingerprint)
         self._coverage_changed = coverage_before != coverage
         everything = force or before != of_all
+        self._days_changed: list[Interval] = []
+        if self._coverage_changed and not everything:
+            days_before = [(start, end) for start, end in orjson.loads(coverage_before.partition(" ")[2])]
+            self._days_changed = _difference(days_before, self._unknown_days())
+        # Documents of keys and lists by day say which days are known, so these do not wait for another coverage.
+        slow = slow or bool(self._days_changed)
         self._due = due.find(connection, plugin, row, end.through, slow=slow, everything=everything)
-        # What keeps only the newest entries has no first day: older ones are gone, or were not even looked at.
-        since = self._known.since if plugin.kind.newest is None else None
-        self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint, since=since, coverage=coverage)
+        self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint, known=self._known)
+        self._out.coverage = coverage
         self._out.renewed = self._due.everything
+        self._out.repeatable = plugin.kind.follows_from_yields
 
     def _fingerprint(self) -> str:
         """Return what documents depend on besides the state: version, what concerns all of them, and coverage."""
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.kind.resolutions]
-        coverage = canonical.digest(canonical.identity((self._known.begin, self._known.gaps)))
+        exact = canonical.digest(canonical.identity((self._known.begin, self._known.gaps)))
+        # Days stand there themselves, since the difference tells which keys show it.
+        coverage = f"{exact} {orjson.dumps(self._unknown_days()).decode()}"
         basis = (
             __version__,
             self._plugin.info().to_dict(),
@@ -88,12 +102,20 @@ class PluginRenderer:
         # The version stands by itself, for the gate to tell a new one.
         return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}|{coverage}"
 
+    def _unknown_days(self) -> list[Interval]:
+        """Return the days that documents of keys say to be unknown; none where there are no such documents."""
+        if not self._plugin.unbounded:
+            return []
+        return self._known.unknown_days(0, DAILY.floor(self._state.through or 0) + DAY)
+
     def render(self) -> Rendered:
         """Render what is due."""
         due = self._due
         self._out.crossed, self._out.page_due = due.moved, due.page
-        # What says which windows are known is `latest`, which is fast.
-        fixed = due.fixed | {Pace.FAST} if self._coverage_changed else due.fixed
+        fixed = due.fixed
+        if self._coverage_changed:
+            # What says which windows are known is `latest`, which is fast.
+            fixed = due.paces if self._days_changed else fixed | {Pace.FAST}
         if fixed:
             with self._watch.working(self._plugin, "its documents"):
                 for document in documents.fixed(self._plugin, self._state, self._row.complete_from, self._known):
@@ -117,7 +139,10 @@ class PluginRenderer:
         name = self._plugin.name
         root = layout.plugin_root(name)
         before: Iterable[str] = ()
-        if self._due.everything:
+        if self._force:
+            # The tree is written again, whatever its rows say.
+            pass
+        elif self._due.everything:
             keys = published.below(self._connection, layout.keys_root(name), "site")
             before = chain(published.below(self._connection, root, "data"), keys)
         elif fixed := self._due.fixed:
@@ -129,7 +154,8 @@ class PluginRenderer:
     def _series(self, resolution: Resolution) -> None:
         plugin, state = self._plugin, self._state
         directory = layout.series_root(plugin.name, resolution.name)
-        before = published.entries(self._connection, directory, None, "data")
+        # Where everything is made, nothing is taken over, whatever became of it.
+        before = {} if self._due.everything else published.entries(self._connection, directory, None, "data")
         periods = documents.periods(plugin, state, resolution, self._known.gaps)
         for period in periods:
             there = layout.series(plugin.name, resolution.name, period.label) in before
@@ -150,22 +176,43 @@ class PluginRenderer:
             self._add(documents.series_index(plugin, state, resolution, periods, entries))
 
     def _keys(self) -> None:
-        changed = None
-        if not self._due.everything:
-            changed = positions.marked_keys(self._connection, self._row)
-            if self._most is not None:
-                from statscache.store import changed_keys
+        changed = self._changed_keys()
+        if changed is not None and self._most is not None:
+            from statscache.store import changed_keys
 
-                changed, left = changed_keys.split(changed, self._most)
-                self._out.keys_left = left.tobytes()
+            changed, left = changed_keys.split(changed, self._most)
+            self._out.keys_left = left.tobytes()
         for content in self._plugin.kind.key_documents(self._state, changed):
-            made = [*documents.of_key(self._plugin, content)]
+            made = [*documents.of_key(self._plugin, content, self._known)]
             if self._plugin.calendars:
-                made.append(calendar(self._plugin, content))
+                made.append(calendar(self._plugin, content, self._known))
             for document in made:
                 self._out.keys.add(*keep_document(document, self._keep))
+
+    def _changed_keys(self) -> "Keys | None":
+        """Return the keys that changed, and those that show days of another coverage; None where all are due."""
+        if self._due.everything:
+            return None
+        marked = positions.marked_keys(self._connection, self._row)
+        if not self._days_changed:
+            return marked
+        from statscache.store import changed_keys
+
+        showing = self._plugin.kind.keys_showing(self._state, self._days_changed)
+        return changed_keys.unpack([marked.tobytes(), showing.tobytes()])
 
     def _add(self, document: Document) -> None:
         path, entry = keep_document(document, self._keep)
         self._out.changed[path] = entry
         self._out.fresh[path] = document.data
+
+
+def _split(fingerprint: str) -> tuple[str, str]:
+    """Return what of a fingerprint concerns all documents, and the coverage."""
+    of_all, _, coverage = fingerprint.rpartition("|")
+    return of_all, coverage
+
+
+def _difference(before: Sequence[Interval], now: Sequence[Interval]) -> list[Interval]:
+    """Return the time that is in one of both, oldest first."""
+    return union([*subtract(before, now), *subtract(now, before)])

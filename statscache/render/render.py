@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from sqlalchemy import Connection
 
 from statscache import kinds, layout, schemas
-from statscache.exceptions import Implausible
+from statscache.exceptions import Damaged, Implausible
 from statscache.kinds.entities import ENTITIES
+from statscache.kinds.known import Known
 from statscache.pace import Pace
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
@@ -20,12 +21,11 @@ from statscache.render import entities
 from statscache.render.documents import Document
 from statscache.render.entities import Source
 from statscache.render.gate import Gate
-from statscache.render.known import Known
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
 from statscache.render.rendering import Before, Keep, Rendered, Rendering, keep_document
 from statscache.render.views import Views
-from statscache.store import coverage, journal, positions, published
+from statscache.store import coverage, integrity, journal, positions, published
 from statscache.store.coverage import Interval
 from statscache.store.positions import Position
 from statscache.store.published import Entry
@@ -64,8 +64,9 @@ class Renderer:
         """The names of the active plugins."""
         return frozenset(plugin.name for plugin in self._registry)
 
-    def numbers_of_keys(self, connection: Connection) -> dict[int, int]:
-        """Return the number of keys of each plugin that has any, by the id of the plugin."""
+    @staticmethod
+    def numbers_of_keys(connection: Connection) -> dict[int, int]:
+        """Return how many keys each plugin has, by the plugin's number."""
         return kinds.numbers_of_keys(connection)
 
     def render(
@@ -76,6 +77,7 @@ class Renderer:
         *,
         slow: bool = True,
         force: bool = False,
+        gated: bool | None = None,
         most: int | None = None,
     ) -> Rendering:
         """Render what changed, as one database snapshot has it.
@@ -89,10 +91,14 @@ class Renderer:
             keep: Is given each object that was made.
             slow: Whether slow documents are brought up to date too, pages among them.
             force: Whether to render everything, changed or not; slow documents too.
+            gated: Whether to hold back what looks implausible; if not given, all that is not forced.
             most: How many documents of changed keys to make, about; the rest is left to the next time. None for all.
                 Where all of a plugin is due they are made at once, for versions are not mixed.
+
+        Raises:
+            Damaged: Published documents that are read again are damaged.
         """
-        slow = slow or force
+        slow, gated = slow or force, not force if gated is None else gated
         end = journal.head(connection)
         gaps, complete = coverage.gaps(connection), coverage.complete(connection)
         rows = positions.load(connection)
@@ -111,7 +117,17 @@ class Renderer:
             pace = slow or catches_up
             share = shares.get(row.id)
             rendered = self._plugin(
-                connection, plugin, row, end, gaps, complete, keep, slow=pace, force=force, most=share
+                connection,
+                plugin,
+                row,
+                end,
+                gaps,
+                complete,
+                keep,
+                slow=pace,
+                force=force,
+                gated=gated,
+                most=share,
             )
             plugins.append(rendered)
             shows = f"{rendered.state} {rendered.coverage}"
@@ -120,7 +136,8 @@ class Renderer:
                 shown[plugin.name] = shows
                 made = self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
                 # A plot whose series has expired is drawn no longer, and must not stay behind.
-                there = published.entries(connection, layout.plugin_root(plugin.name), None, "site") if made else {}
+                root = layout.plugin_root(plugin.name)
+                there = published.entries(connection, root, None, "site") if made and not force else {}
                 plots = {path for path, entry in there.items() if entry.type == "file"}
                 rendered.removed += sorted(plots - pages.keys())
                 whole &= made
@@ -128,9 +145,10 @@ class Renderer:
         # A plugin that catches up clears its marks, so names follow it at once.
         if slow or any(Pace.SLOW in rendered.paces for rendered in plugins):
             removed += self._entities(connection, rows, plugins, pages, keep, slow=slow, force=force)
-        if all_pages:
+        if all_pages and not force:
             for entity in set(ENTITIES).difference(self._pages.entities):
                 removed += published.below(connection, layout.ENTITY_PAGES[entity], "site")
+        if all_pages:
             whole &= self._keep_pages(pages, self._pages.fixed(), keep)
             whole &= self._keep_pages(pages, schemas.documents(), keep)
         if slow:
@@ -164,7 +182,8 @@ class Renderer:
             counting = [
                 plugin for plugin in self._registry if entity in plugin.entities.values() and plugin.name in rendered
             ]
-            there = {*published.below(connection, layout.entity_root(entity), "data")}
+            # Where all is rendered, the tree is written again, whatever its rows say.
+            there = set() if force else {*published.below(connection, layout.entity_root(entity), "data")}
             # Of a plugin that was folded again, or from which a person was removed, names may have gone.
             everything = force or any(
                 rendered[plugin.name].renewed or (slow and rows[plugin.name].rendered_with is None)
@@ -194,7 +213,11 @@ class Renderer:
         # One bad page must not stop the others; it keeps its last good bytes.
         try:
             pages.update(keep_document(Document(path, data), keep) for path, data in made)
-        except Exception:
+        except Damaged:
+            raise
+        except Exception as error:
+            if (damaged := integrity.explain(error)) is not None:
+                raise damaged from error
             _log.exception("a page could not be rendered, and is left as it was")
             return False
         return True
@@ -211,15 +234,16 @@ class Renderer:
         *,
         slow: bool,
         force: bool,
+        gated: bool,
         most: int | None,
     ) -> Rendered:
-        since = Known.of(row, end.through, gaps, complete).since
+        known = Known.of(row, end.through, gaps, complete, newest_only=plugin.kind.newest is not None)
         if row.suspended is not None:
-            rendered = Rendered(plugin.info(), "failed", row, since=since, reason=row.suspended)
+            rendered = Rendered(plugin.info(), "failed", row, known=known, reason=row.suspended)
         elif row.position < end.position:
             behind = end.position - row.position
             rendered = Rendered(
-                plugin.info(), "rebuilding", row, since=since, reason=f"{behind} messages behind the journal's end"
+                plugin.info(), "rebuilding", row, known=known, reason=f"{behind} messages behind the journal's end"
             )
         else:
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
@@ -238,22 +262,33 @@ class Renderer:
                         force=force,
                         most=most,
                     ).render()
-                    if not force:
-                        Gate(connection, rendered, self._gate_share).check(plugin, end.through)
+                    if gated:
+                        # Where all is rendered, documents before may be damaged.
+                        Gate(connection, rendered, self._gate_share, lenient=force).check(plugin, end.through)
                     if slow or rendered.page_due:
                         rendered.view = self._views.view(connection, plugin, rendered)
                 rendered.fresh.clear()
                 return rendered
             except Implausible as error:
                 _log.warning("plugin %s is held back: %s", plugin.name, error)
-                rendered = Rendered(plugin.info(), "stale", row, since=since, reason=str(error))
+                rendered = Rendered(plugin.info(), "stale", row, known=known, reason=str(error))
+            except Damaged:
+                raise
             except Exception as error:
+                if (damaged := integrity.explain(error)) is not None:
+                    raise damaged from error
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
                 # What the error says may quote a message, and the reason is published.
                 reason = f"it could not be rendered: {type(error).__name__}; the log says more"
-                rendered = Rendered(plugin.info(), "stale", row, since=since, reason=reason)
+                rendered = Rendered(plugin.info(), "stale", row, known=known, reason=reason)
         if slow:
-            rendered.view = self._views.view(connection, plugin, rendered)
+            try:
+                with integrity.explained():
+                    rendered.view = self._views.view(connection, plugin, rendered)
+            except Damaged:
+                # What is damaged of a plugin that cannot be rendered stays so, and its page as it is.
+                if not force:
+                    raise
         return rendered
 
 

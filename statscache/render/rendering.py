@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from statscache import layout
+from statscache.kinds.known import NOTHING, Known
 from statscache.pace import Pace
 from statscache.plugins.contract import PluginInfo
 from statscache.render.documents import Document
@@ -61,7 +62,7 @@ class Rendered:
         row: The plugin's row as it was read; if the state is `ok`, the documents are those of `row.revision`.
         paces: The paces whose documents are up to date now.
         rendered_with: What the documents depended on besides the state.
-        since: Start of the first day for which the numbers are complete; None if nothing was counted.
+        known: Which time the numbers are known for.
         coverage: Digest of the gaps and the beginning of its data, which pages show.
         reason: Why it is not `ok`; empty if it is.
         changed: Entries of the documents that were rendered, by path; documents of keys are left out.
@@ -72,6 +73,7 @@ class Rendered:
         fresh: Bytes of what was rendered, by path, until the view has been made; documents of keys are left out.
         page_due: Whether its page may show other numbers than the documents that were rendered.
         renewed: Whether all of its documents were rendered, so that keys may have gone.
+        repeatable: Whether the same state always gives the same documents.
         view: What the pages say of it; None if it never had a document, or no page needs it.
     """
 
@@ -80,7 +82,7 @@ class Rendered:
     row: Position
     paces: frozenset[Pace] = frozenset()
     rendered_with: str = ""
-    since: int | None = None
+    known: Known = NOTHING
     coverage: str = ""
     reason: str = ""
     changed: dict[str, Entry] = field(default_factory=dict)
@@ -91,6 +93,7 @@ class Rendered:
     fresh: dict[str, bytes] = field(default_factory=dict)
     page_due: bool = False
     renewed: bool = False
+    repeatable: bool = True
     view: PluginView | None = None
 
 

@@ -38,6 +38,10 @@ class Cell:
     href: str = ""
 
 
+DURATIONS = ("duration", "mean", "median")
+"""Fields that hold a number of seconds that something took."""
+
+
 def clean(text: str, longest: int = LONGEST_CELL) -> str:
     """Return the text on one line, without characters that XML forbids, clipped to `longest` characters."""
     head = _SPACES.sub(" ", _FORBIDDEN.sub("\ufffd", text[: 4 * longest])).strip()
@@ -94,6 +98,19 @@ def key_label(key: Iterable[str | None], longest: int = LONGEST_LABEL) -> str:
     return clean(" · ".join(parts), longest)
 
 
+def duration(seconds: int) -> str:
+    """Return a number of seconds as people say it: `3 d 4 h`, `2 h 5 min`, `12 min`, `40 s`."""
+    if seconds < 60:
+        return f"{number(seconds)}\u00a0s"
+    minutes = seconds // 60
+    if minutes < 60:
+        return f"{minutes}\u00a0min"
+    hours = minutes // 60
+    if hours < 48:
+        return f"{hours}\u00a0h {minutes % 60}\u00a0min"
+    return f"{number(hours // 24)}\u00a0d {hours % 24}\u00a0h"
+
+
 def cell(value: object, *, column: str = "") -> Cell:
     """Return a JSON value as a cell of the named column; a whole number in one of times is a moment."""
     match value:
@@ -103,6 +120,8 @@ def cell(value: object, *, column: str = "") -> Cell:
             return Cell("text", "yes" if value else "no")
         case int() if is_time(column) and is_moment(value):
             return Cell("time", when(value), sort=str(value), href=machine_time(value))
+        case int() if column in DURATIONS and value >= 0:
+            return Cell("number", duration(value), sort=repr(value))
         case int() | float():
             return Cell("number", number(value), sort=repr(value))
         case str():

@@ -59,7 +59,8 @@ class PluginView:
 
     `since` is the start of the first day for which its numbers are complete, in seconds since 1970 UTC; None before the
     first data, and where only the newest entries are kept. `latest` is the published document, None before the first;
-    `series` is finest first, and empty where there is none.
+    `series` is finest first, and empty where there is none. `durations` is the document that
+    says how long things took, if the plugin has one.
     """
 
     info: PluginInfo
@@ -71,6 +72,7 @@ class PluginView:
     latest: dict[str, Any] | None
     series: tuple[SeriesView, ...]
     links: tuple[Link, ...]
+    durations: dict[str, Any] | None = None
 
     @property
     def gaps(self) -> list[Gap]:

@@ -32,16 +32,19 @@ class Views:
             plugin: The plugin.
             rendered: What rendering made of it.
         """
-        entries = dict(published.entries(connection, layout.plugin_root(plugin.name), None, "data"))
-        for resolution in plugin.kind.resolutions:
-            entries |= published.entries(connection, layout.series_root(plugin.name, resolution.name), None, "data")
+        entries: dict[str, Entry] = {}
+        if not rendered.renewed:
+            root = layout.plugin_root(plugin.name)
+            series = (layout.series_root(plugin.name, resolution.name) for resolution in plugin.kind.resolutions)
+            for directory in (root, *series):
+                entries |= published.entries(connection, directory, None, "data")
         entries |= {path: rendered.changed[path] for path in rendered.fresh}
         for path in rendered.removed:
             entries.pop(path, None)
         files = {path: entry for path, entry in entries.items() if entry.type == "file"}
         if not files:
             return None
-        basis = sorted(files.items()), rendered.state, rendered.since
+        basis = sorted(files.items()), rendered.state, rendered.known.since
         known = self._known.get(plugin.name)
         if known is None or known[0] != basis:
             known = basis, _Documents(connection, plugin, files, rendered.fresh).view(rendered)
@@ -73,11 +76,12 @@ class _Documents:
             kind=plugin.kind,
             state=rendered.state,
             last_event=rendered.row.newest,
-            since=rendered.since,
+            since=rendered.known.since,
             through=latest["through"] if latest else None,
             latest=latest,
             series=tuple(view for view in series if view is not None),
             links=tuple(self._link(path, path.removeprefix(f"{root}/")) for path in fixed),
+            durations=self._load(layout.document(plugin.name, "durations")),
         )
 
     def _series(self, resolution: Resolution) -> SeriesView | None:

@@ -48,6 +48,8 @@ class IndexedPlugin(TypedDict):
     """Whether keys are people."""
     headline: dict[str, str]
     """Dimension and value of the rows that make the number for a badge; empty: all rows."""
+    not_added_up: list[str]
+    """Over what its numbers must not be added up: names of dimensions, and `timestamp` for buckets of time."""
     entities: dict[str, str]
     """Dimension and what it names, `person`, `package`, `release` or `topic`, if that has a page of its own."""
     state: PluginState
@@ -56,6 +58,8 @@ class IndexedPlugin(TypedDict):
     """Newest event that was counted."""
     since: Time | None
     """Start of the first day for which its numbers are complete; null before its first data."""
+    gaps: list[Interval]
+    """The whole days from then on of which something is missing; zero in them is unknown."""
     complete_from: Time | None
     """Time before which nothing is counted, for the journal is not kept for ever; null if everything is."""
     documents: list[Reference]
@@ -103,6 +107,8 @@ class Index(TypedDict):
 
     schema: Literal["statscache/index/1"]
     """Type and version."""
+    installation: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    """Id of the database that publishes here, the same in its copies."""
     generation: Annotated[int, Field(ge=1)]
     """Rises with each snapshot."""
     snapshot: Digest

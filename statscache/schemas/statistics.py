@@ -84,6 +84,8 @@ class PluginDocument(TypedDict):
     """Newest event that contributed, or a later end of a bucket that was crossed."""
     complete_from: NotRequired[Time]
     """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
+    partial: NotRequired[dict[str, Time | None]]
+    """A window that its numbers are of and that is not wholly known; as in `latest`."""
     omitted: NotRequired[Count]
     """How many items of its lists were left out, because the document would have been too large."""
 
@@ -192,6 +194,8 @@ class Key(TypedDict):
     """Calendar year and its sum, oldest first; years without an event are left out."""
     days: dict[str, list[tuple[int, int]]]
     """Start of the day and value, oldest first, by year: the year of `last` and the one before."""
+    gaps: list[Interval]
+    """The whole days of these two years, to that of `last`, that are not wholly known; a value in them is the least."""
     parts: NotRequired[list[Part]]
     """Of plugins that divide their numbers: the parts, in order of their names, null first."""
     through: Time
@@ -214,6 +218,8 @@ class KeyYear(TypedDict):
     """Sum of the year."""
     days: dict[str, list[tuple[int, int]]]
     """As in the document of the key; this year alone."""
+    gaps: list[Interval]
+    """The whole days of the year that are not wholly known."""
     parts: NotRequired[list[Part]]
     """The parts that have an event in the year; as in the document of the key."""
     through: Time

@@ -2,7 +2,7 @@
 
 import gzip
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -40,14 +40,17 @@ def export(installation: Installation, out: BinaryIO, progress: Callable[[int, i
     return number
 
 
-def refuse_others(installation: Installation, path: Path) -> None:
+def refuse_others(path: Path, files: Sequence[Path] = ()) -> None:
     """Refuse a path at which there is something that an archive must not replace.
+
+    Args:
+        path: Where an archive is to be written.
+        files: Those of the database; none if nobody asked it.
 
     Raises:
         ExportError: What is there cannot be read.
         ExportRefused: The path is that of the database, or of a file that is no archive.
     """
-    files = installation.database.files
     if any(path.resolve() == file.resolve() or _is_same(path, file) for file in files):
         raise ExportRefused(f"{path} belongs to the database; nothing was written: give another name")
     try:

@@ -1,4 +1,4 @@
-"""What the supervisor is told: that the service is ready, and that all its parts make progress.
+"""What the supervisor learns: that the service is ready, and that all its parts make progress.
 
 The protocol is sd_notify(3): datagrams to the socket that systemd names in the environment. Without a supervisor,
 nothing is told. Progress is work done, not a connection held: a part beats each time that it goes round, also where
@@ -8,7 +8,15 @@ the bus is quiet. When one part no longer does, the watchdog of systemd starts t
 import os
 import socket
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+
+PUBLISHING = "publish"
+"""The part that publishes."""
+
+_LIMITS = {PUBLISHING: 1800.0}
+_LIMIT = 300.0
+"""Seconds without progress after which a part is stalled. The first publication of a large site takes long."""
 
 
 class Heartbeat:
@@ -20,6 +28,7 @@ class Heartbeat:
 
     def __init__(self, parts: Iterable[str]) -> None:
         self._parts = frozenset(parts)
+        self._progress = dict.fromkeys(sorted(self._parts), time.monotonic())
         self._beaten: set[str] = set()
         self._lock = threading.Lock()
         self._ready = False
@@ -27,12 +36,22 @@ class Heartbeat:
     def beat(self, part: str) -> None:
         """Take note that a part has gone round once."""
         with self._lock:
+            self._progress[part] = time.monotonic()
             self._beaten.add(part)
             if self._beaten < self._parts:
                 return
             self._beaten.clear()
             _notify("WATCHDOG=1" if self._ready else "READY=1")
             self._ready = True
+
+    def stalled(self) -> Iterator[str]:
+        """Yield, for each part that makes no progress, its name and for how long."""
+        now = time.monotonic()
+        with self._lock:
+            idle = {part: now - at for part, at in self._progress.items()}
+        for part, seconds in idle.items():
+            if seconds > _LIMITS.get(part, _LIMIT):
+                yield f"{part}: no progress for {seconds:.0f} s"
 
 
 def tell_stopping() -> None:

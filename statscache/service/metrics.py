@@ -8,11 +8,11 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy.exc import SQLAlchemyError
@@ -21,8 +21,10 @@ from statscache import __version__
 from statscache.config import Config
 from statscache.exceptions import ConfigurationError
 from statscache.service.health import health
+from statscache.service.heartbeat import Heartbeat
 from statscache.service.installation import Installation
 from statscache.service.outage import outage
+from statscache.service.probes import listening
 from statscache.snapshot import record
 from statscache.store import consumers, targets
 
@@ -38,8 +40,12 @@ def text(installation: Installation) -> str:
 
 
 @contextmanager
-def shown(config: Config) -> Iterator[None]:
-    """Show the metrics in this context, as `[metrics]` says.
+def shown(config: Config, heartbeat: Heartbeat) -> Iterator[None]:
+    """Show the metrics in this context, as `[metrics]` says; at the port also whether the service is alive and ready.
+
+    Args:
+        config: The configuration.
+        heartbeat: Knows what makes progress.
 
     Raises:
         ConfigurationError: The port cannot be listened at, or the file cannot be written.
@@ -50,28 +56,12 @@ def shown(config: Config) -> Iterator[None]:
         return
     with closing(Installation(config)) as installation:
         registry = _registry(installation)
-        with _listening(registry, section.address, section.port), _writing(registry, section.textfile):
+        with ExitStack() as stack:
+            if section.port is not None:
+                stack.enter_context(listening(registry, installation, heartbeat, section.address, section.port))
+            if section.textfile is not None:
+                stack.enter_context(_writing(registry, section.textfile))
             yield
-
-
-@contextmanager
-def _listening(registry: CollectorRegistry, address: str, port: int | None) -> Iterator[None]:
-    if port is None:
-        yield
-        return
-    try:
-        server, thread = start_http_server(port, address, registry)
-    except OSError as error:
-        raise ConfigurationError(
-            f"[metrics] port: cannot listen at {address}:{port}: {error.strerror}; where several processes consume on"
-            " one machine, give each a port of its own by STATSCACHE_METRICS__PORT"
-        ) from error
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _write(path: Path, registry: CollectorRegistry) -> None:
@@ -86,10 +76,7 @@ def _write(path: Path, registry: CollectorRegistry) -> None:
 
 
 @contextmanager
-def _writing(registry: CollectorRegistry, path: Path | None) -> Iterator[None]:
-    if path is None:
-        yield
-        return
+def _writing(registry: CollectorRegistry, path: Path) -> Iterator[None]:
     try:
         _write(path, registry)
     except OSError as error:
@@ -154,7 +141,7 @@ class _FromDatabase(Collector):
         yield _counter("messages_accepted", "Messages that are in the journal, or were.", [({}, journal["messages"])])
         yield _counter("messages_known", "Copies of accepted messages.", [({}, journal["known"])])
         yield _counter("messages_conflicting", "Copies that differed in content.", [({}, journal["conflicts"])])
-        yield _counter("messages_foreign", "Messages of other environments.", [({}, journal["foreign"])])
+        yield _counter("messages_foreign", "Deliveries of messages of other environments.", [({}, journal["foreign"])])
         yield _counter("messages_removed", "Messages that the journal keeps no longer.", [({}, journal["removed"])])
         yield _counter("discarded", "Set aside, and gone for want of room.", [({}, journal["discarded"])])
         yield _gauge("held_messages", "Messages of the future that wait.", [({}, journal["held"])])

@@ -7,6 +7,7 @@ import time
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
 from statscache.exceptions import SchemaError
+from statscache.store.integrity import explain
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +50,9 @@ outage = Outage()
 def _is_outage(error: BaseException) -> bool:
     """Return whether an error says that the database does not answer, and not that it refused something."""
     cause = error.__cause__ if isinstance(error, SchemaError) else error
-    return isinstance(cause, OperationalError | InterfaceError | InternalError)
+    return (cause is None or explain(cause) is None) and isinstance(
+        cause, OperationalError | InterfaceError | InternalError
+    )
 
 
 def _reason(error: BaseException) -> str:

@@ -8,9 +8,20 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
-from statscache import resources
-from statscache.exceptions import ConfigurationError, PublisherBusy, PublishError, Stopped, TargetAhead
+from sqlalchemy.exc import SQLAlchemyError
+
+from statscache import kinds, resources
+from statscache.exceptions import (
+    ConfigurationError,
+    Damaged,
+    DamagedStatistics,
+    PublisherBusy,
+    PublishError,
+    Stopped,
+    TargetAhead,
+)
 from statscache.publish import signing
 from statscache.publish.rehearsal import Rehearsal
 from statscache.publish.report import Report
@@ -26,7 +37,7 @@ from statscache.snapshot import purge, record, retention
 from statscache.snapshot.build import build
 from statscache.snapshot.record import Snapshot
 from statscache.snapshot.rollback import rollback
-from statscache.store import locks
+from statscache.store import integrity, invariants, locks, targets
 
 PATIENCE = 300.0
 """Seconds for which a publication that nobody repeats waits for another publisher."""
@@ -36,6 +47,9 @@ STOP_SECONDS = 4.0
 
 LAST_SECONDS = 60.0
 """Seconds that publishing what came last may take, when the service is stopped."""
+
+REPAIR_PAUSE = 600.0
+"""Seconds from a repair that failed to the next."""
 
 _BUSY_PAUSE = 1.0
 """Seconds between two looks whether another publisher is done."""
@@ -79,11 +93,19 @@ class Publishing:
         self._slow_interval = publish.slow_interval
         self._most_slow_documents = publish.most_slow_documents
         self._partial = bool(only)
+        self._repairs_from = -math.inf
+        self._found: Damaged | None = None
         self._keys = signing.load_keys(publish.signing_keys) if publish.signing_keys else []
         self.workers = Workers(self._worker(target) for target in self._targets.values())
 
     def publish(
-        self, *, slow: bool = True, force: bool = False, resume: bool = False, patience: float = 0.0
+        self,
+        *,
+        slow: bool = True,
+        force: bool = False,
+        resume: bool = False,
+        take_over: bool = False,
+        patience: float = 0.0,
     ) -> tuple[Snapshot, list[Report]]:
         """Build the snapshot that is due, and bring every target up to date.
 
@@ -92,20 +114,23 @@ class Publishing:
             force: Whether to render everything anew, changed or not, to publish what looks implausible, and to take
                 nothing for granted that a target says it holds.
             resume: Whether to end the hold of a rollback.
+            take_over: Whether to publish to targets of other installations too, which are this one's then.
             patience: Seconds to wait for another publisher.
 
         Raises:
             PublisherBusy: Another process publishes from this database.
             PublishError: At least one target could not be brought up to date; the others were.
+            Damaged: What is damaged in the database cannot be rendered again.
         """
         slow_interval = 0 if slow or resume else self._slow_interval
 
-        def rebuild(**options: bool) -> None:
+        def rebuild(**options: Any) -> None:
             with locks.publishing(self._installation.database, patience):
                 self._build(self._renderer, slow_interval=slow_interval, **options)
 
         rebuild(force=force, resume=resume)
-        done = self._bring(self.workers, self._job(force=force), rebuild)
+        job = replace(self._job(force=force), takes_over=take_over)
+        done = self._bring(self.workers, job, rebuild)
         # Where somebody else publishes by now, garbage stays until later.
         with suppress(PublisherBusy), locks.publishing(self._installation.database):
             self._collect()
@@ -132,19 +157,28 @@ class Publishing:
     def rollback(self, identity: str) -> tuple[Snapshot, list[Report]]:
         """Make an older snapshot current, and hold publishing there until it is resumed.
 
+        Where that is so already, targets that do not serve it yet are brought to it.
+
         Args:
             identity: The id of a snapshot that is remembered, or the beginning of it.
 
         Raises:
-            UnknownSnapshot: There is no such snapshot, or it is current already.
+            UnknownSnapshot: There is no such snapshot, or it is current already, not by a rollback.
+            Damaged: It is damaged in the database; nothing was changed.
             PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
             PublishError: At least one target could not be brought to it; the others were.
         """
         database = self._installation.database
         with locks.publishing(database, PATIENCE):
             with database.writing() as connection:
-                rollback(connection, identity, generation=self._ahead)
-            return self._bring(self.workers, self._job(), partial(self._build, self._renderer))
+                held = rollback(connection, identity, generation=self._ahead)
+            try:
+                return self._bring(self.workers, self._job(), partial(self._build, self._renderer))
+            except PublishError as error:
+                raise PublishError(
+                    f"{error}; the rollback to snapshot {held.id[:12]} stands: `statscache publish`, or the same"
+                    " command again, brings it to the targets that do not serve it yet"
+                ) from error
 
     def forget(self, holds: purge.Holds, tell: Callable[[int, int], None]) -> tuple[purge.Purged, str]:
         """Publish what is left when a person was forgotten, and remove at once what holds the name.
@@ -161,8 +195,13 @@ class Publishing:
         database = self._installation.database
         rebuild = partial(self._build, self._renderer)
         snapshot, rendered = rebuild(resume=True)
-        with database.reading() as connection:
-            names = purge.tainted(connection, holds, tell)
+        try:
+            with database.reading() as connection:
+                names = purge.tainted(connection, holds, tell)
+        except Damaged as error:
+            snapshot, rendered = rebuild(found=error)
+            with database.reading() as connection:
+                names = purge.tainted(connection, holds, tell)
         # What cannot be rendered would keep the documents that it had.
         stuck = [each.info.name for each in rendered if each.state != "ok"]
         stuck += [entry["name"] for entry in snapshot.summary["plugins"] if entry["state"] == "failed"]
@@ -205,28 +244,67 @@ class Publishing:
         resume: bool = False,
         slow_interval: float = 0.0,
         most: int | None = None,
+        found: Damaged | None = None,
     ) -> tuple[Snapshot, list[Rendered]]:
-        """Build the snapshot that is due; its generation is above that of any target, as far as that is known."""
-        self._installation.ingest.admit_due()
-        return build(
-            self._installation.database,
-            renderer,
-            generation=self._ahead,
-            force=force,
-            resume=resume,
-            slow_interval=slow_interval,
-            most=most,
-        )
+        """Build the snapshot that is due; its generation is above that of any target, as far as that is known.
+
+        Where the database is damaged, as `found` says or as turns out, everything is rendered again.
+
+        Raises:
+            Damaged: What is damaged cannot be rendered again.
+        """
+        database, ahead = self._installation.database, self._ahead
+        if found is None or time.monotonic() < self._repairs_from:
+            # What the last repair could not put right of one target stops no other.
+            try:
+                with integrity.explained():
+                    self._installation.ingest.admit_due()
+                    return build(
+                        database,
+                        renderer,
+                        generation=ahead,
+                        force=force,
+                        resume=resume,
+                        slow_interval=slow_interval,
+                        most=most,
+                    )
+            except Damaged as error:
+                if force:
+                    raise
+                found = error
+        with integrity.explained():
+            return self._repair(renderer, found, resume=resume)
+
+    def _repair(self, renderer: Renderer, found: Damaged, *, resume: bool) -> tuple[Snapshot, list[Rendered]]:
+        if time.monotonic() < self._repairs_from:
+            raise found
+        _log.error("the database is damaged, and everything is rendered again from the statistics: %s", found)
+        self._repairs_from = time.monotonic() + REPAIR_PAUSE
+        database = self._installation.database
+        with database.reading() as connection:
+            broken = [*integrity.of_tables(connection, kinds.state_tables())]
+            broken += invariants.broken(connection, kinds.invariants(), only_more=True)
+        if broken:
+            raise DamagedStatistics(f"{found}; and nothing can be rendered again: {'; '.join(broken)}")
+        done = build(database, renderer, generation=self._ahead, resume=resume, repair=True)
+        _log.warning("what was damaged was rendered again: generation %d", done[0].generation)
+        return done
 
     def _bring(
         self,
         workers: Iterable[Worker],
         job: Job,
-        rebuild: Callable[[], object],
+        rebuild: Callable[..., object],
         publish: Publish = together,
     ) -> tuple[Snapshot, list[Report]]:
-        """Have all targets brought to the newest snapshot; once more with a new one, where a target is ahead of it."""
+        """Have all targets brought to the newest snapshot; once more with a new one, where a target is ahead of it.
+
+        Where the database turns out to be damaged, everything is rendered again first.
+        """
         outcomes = publish(workers, job, self._progress)
+        if hit := {worker: end for worker in workers if isinstance(end := outcomes[worker.name], Damaged)}:
+            rebuild(found=next(iter(hit.values())))
+            outcomes |= publish(hit, job, self._progress)
         if ahead := [worker for worker in workers if isinstance(outcomes[worker.name], TargetAhead)]:
             rebuild()
             outcomes |= publish(ahead, job, self._progress)
@@ -272,16 +350,19 @@ class Publishing:
             on_progress: Is called before each publication, whatever came of the one before.
         """
         self._interval = math.ceil(seconds)
-        halting, waits, began = threading.Event(), False, -math.inf
+        halting, waits, began, damaged = threading.Event(), False, -math.inf, ""
         on_end = partial(self._after, tell)
         while not stopping.is_set():
             started, pause = time.monotonic(), seconds
             on_progress()
+            found, self._found = self._found, None
             try:
                 with locks.publishing(self._installation.database):
-                    self._build(self._renderer, slow_interval=self._slow_interval, most=self._most_slow_documents)
+                    slow_interval, most = self._slow_interval, self._most_slow_documents
+                    self._build(self._renderer, slow_interval=slow_interval, most=most, found=found)
                     self._collect()
                 outage.answered()
+                damaged = ""
                 if waits:
                     _log.info("the other publisher is done, and publishing goes on")
                 waits = False
@@ -289,11 +370,18 @@ class Publishing:
                 if not waits:
                     _log.info("publishing waits: another publisher is at work on this database")
                 waits, pause = True, min(seconds, _BUSY_PAUSE)
+            except Damaged as error:
+                if damaged != str(error):
+                    _log.error("publishing stops, because the database is damaged: %s", error)
+                damaged = str(error)
             except Exception as error:
                 # A publisher that ended here would do so in silence.
                 if not outage.explains(error):
                     _log.exception("publishing failed, and is tried again in %g s", seconds)
-            if not waits or started - began >= seconds:
+            if damaged:
+                # What the targets serve is older and right; it expires, so that readers notice.
+                self._fail(damaged)
+            elif not waits or started - began >= seconds:
                 began = started
                 self.workers.start(Job(self._interval, stopping=halting), on_end)
             for worker in self.workers:
@@ -301,22 +389,37 @@ class Publishing:
             stopping.wait(max(0.0, pause - (time.monotonic() - started)))
         self._stop(halting)
 
+    def _fail(self, error: str) -> None:
+        """Have `status` say why nothing is published."""
+        try:
+            with self._installation.database.writing() as connection:
+                for worker in self.workers:
+                    targets.fail(connection, worker.name, error)
+        except SQLAlchemyError as refused:
+            _log.debug("that the database is damaged could not be stored: %s", refused)
+
     def finish(self) -> tuple[Snapshot, list[Report]]:
         """Publish what came last, to the targets that keep up.
 
         Raises:
             PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
-            PublishError: At least one of them could not be brought up to date.
+            PublishError: At least one of them could not be brought up to date, or there are targets and none keeps up.
         """
 
-        def rebuild() -> None:
+        def rebuild(**options: Any) -> None:
             with locks.publishing(self._installation.database, PATIENCE):
-                self._build(self._renderer)
+                self._build(self._renderer, **options)
 
         rebuild()
         workers = [worker for worker in self.workers if worker.keeps_up]
+        if late := [worker.name for worker in self.workers if worker not in workers]:
+            said = f"what came last was not published to {', '.join(late)}"
+            said += ": see `statscache status`; the next start carries on"
+            if not workers:
+                raise PublishError(said)
+            _log.warning("%s", said)
         names = ", ".join(worker.name for worker in workers)
-        _log.info("publishing what came last, within %g s, to: %s", LAST_SECONDS, names or "no target keeps up")
+        _log.info("publishing what came last, within %g s, to: %s", LAST_SECONDS, names or "no target is configured")
         return self._bring(workers, replace(self._job(), seconds=LAST_SECONDS), rebuild)
 
     def _stop(self, halting: threading.Event) -> None:
@@ -336,5 +439,8 @@ class Publishing:
             _log.info("%s", outcome)
         elif isinstance(outcome, PublisherBusy):
             _log.debug("%s", outcome)
+        elif isinstance(outcome, Damaged):
+            # The next publication builds first, and repairs what it can.
+            self._found = outcome
         elif not isinstance(outcome, PublishError) and not outage.explains(outcome):
             _log.error("publishing to target %s failed, and is tried again", worker.name, exc_info=outcome)

@@ -13,7 +13,7 @@ from statscache.exceptions import ConfigurationError
 from statscache.publish.report import Report
 from statscache.service import preflight
 from statscache.service.consume import Consumer
-from statscache.service.heartbeat import Heartbeat, tell_stopping
+from statscache.service.heartbeat import PUBLISHING, Heartbeat, tell_stopping
 from statscache.service.installation import Installation
 from statscache.service.metrics import shown
 from statscache.service.publishing import Publishing
@@ -47,7 +47,7 @@ def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | No
     if heartbeat is None:
         heartbeat = Heartbeat(_required(config))
         preflight.refuse(preflight.database(config), preflight.sources(config))
-    with shown(config), ExitStack() as sources:
+    with shown(config, heartbeat), ExitStack() as sources:
         if sections.fedora_messaging is not None:
             beat = partial(heartbeat.beat, "fedora-messaging")
             sources.enter_context(subscribed(config, sections.fedora_messaging, stopping, beat))
@@ -106,7 +106,7 @@ def run(config: Config, stopping: threading.Event, tell: Tell, progress: Progres
         SourceError: A source cannot be connected to.
         PublishError: The last publication failed, or another publisher was at work for too long.
     """
-    heart = Heartbeat([*_required(config), "publish"])
+    heart = Heartbeat([*_required(config), PUBLISHING])
     preflight.refuse(preflight.database(config), preflight.sources(config), preflight.targets(config.publish))
     # A plugin keeps caches of its own, so each of the two threads has its own plugins.
     with closing(Installation(config)) as installation:
@@ -114,7 +114,7 @@ def run(config: Config, stopping: threading.Event, tell: Tell, progress: Progres
         publishing = Publishing(installation, tell=progress)
         thread = threading.Thread(
             target=publishing.publish_every,
-            args=(config.publish.interval, stopping, tell, partial(heart.beat, "publish")),
+            args=(config.publish.interval, stopping, tell, partial(heart.beat, PUBLISHING)),
             name="publish",
         )
         thread.start()

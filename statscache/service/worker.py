@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from statscache.config import AnyTarget
-from statscache.exceptions import PublisherBusy, PublishError, Stopped, TargetAhead
+from statscache.exceptions import (
+    Damaged,
+    DamagedObject,
+    OtherInstallation,
+    PublisherBusy,
+    PublishError,
+    Stopped,
+    TargetAhead,
+)
 from statscache.publish import signing
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, Served
@@ -28,7 +36,7 @@ from statscache.service.installation import Installation
 from statscache.snapshot import record, retention
 from statscache.snapshot.record import Snapshot
 from statscache.snapshot.retention import Garbage
-from statscache.store import locks, places, published, targets
+from statscache.store import journal, locks, places, published, targets
 from statscache.store.targets import TargetRow
 
 if TYPE_CHECKING:
@@ -51,6 +59,7 @@ class Job:
         force: Whether to take nothing for granted that a target says it holds.
         announces: Whether to tell the bus of the snapshot.
         condemns: Whether objects at a target that the database does not know go at once, not after their grace.
+        takes_over: Whether to publish to targets of other installations too, which are this one's then.
         patience: Seconds to wait for another publisher at a target.
         seconds: How long it may take at most, if that is less than the target's own limit.
         stopping: Set to end it at a safe point.
@@ -60,6 +69,7 @@ class Job:
     force: bool = False
     announces: bool = True
     condemns: bool = False
+    takes_over: bool = False
     patience: float = 0.0
     seconds: float = threading.TIMEOUT_MAX
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -99,8 +109,10 @@ class Worker:
 
         Raises:
             PublisherBusy: Another process publishes there.
+            OtherInstallation: Another installation publishes there.
             TargetAhead: The target serves a generation that the snapshot does not exceed.
             PublishError: The target could not be brought up to date, or was stopped.
+            Damaged: What would be published is damaged in the database; the target serves its previous snapshot.
         """
         self._began = time.monotonic()
         try:
@@ -114,7 +126,7 @@ class Worker:
             raise
         except (PublisherBusy, TargetAhead):
             raise
-        except PublishError as error:
+        except (PublishError, Damaged) as error:
             self._log_trouble(str(error), logging.ERROR)
             with self._database.writing() as connection:
                 targets.fail(connection, self.name, str(error))
@@ -170,6 +182,13 @@ class Worker:
         """Return what to publish, what is known of the target, and what is garbage."""
         database, config = self._database, self._installation.config.publish
         with database.writing() as connection:
+            installation = journal.installation(connection)
+            if served.installation not in (None, installation) and not job.takes_over:
+                raise OtherInstallation(
+                    f"target {self.name} is published to by another installation, {served.installation:.32};"
+                    f" this one is {installation}. If it is to be this one's, stop the other, and run"
+                    f" `statscache publish --take-over --target {self.name}`"
+                )
             if served.snapshot is not None:
                 record.is_served(connection, served.generation, served.snapshot)
             snapshot = record.current(connection)
@@ -185,6 +204,7 @@ class Worker:
             garbage = retention.find(connection, config.retention)
             names = [section.name for section in config.targets]
             publication = Publication(
+                installation=installation,
                 snapshot=snapshot,
                 retained=retention.retained(connection, config.retention),
                 collected=sorted(garbage.objects - self.tidied.objects),
@@ -209,12 +229,14 @@ class Worker:
 
     @contextmanager
     def _reading_objects(self) -> Iterator[Connection]:
-        try:
-            with self._database.reading() as connection:
+        with self._database.reading() as connection:
+            try:
                 yield connection
-        except KeyError as error:
-            reason = f"object {error} was removed meanwhile; the next publication brings the newest snapshot"
-            raise PublishError(reason) from error
+            except DamagedObject as error:
+                current, (row,) = record.current(connection), targets.listed(connection, [self.name])
+                if current is not None and current.generation != row.sending:
+                    raise PublishError(f"{error}; the next publication brings the newest snapshot") from error
+                raise
 
     def _is_known(self, identity: str) -> bool:
         with self._database.reading() as connection:

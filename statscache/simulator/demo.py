@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,13 +122,16 @@ def demo(tell: Callable[[Progress], None]) -> Result:
     endpoint = f"tcp://127.0.0.1:{_free_port()}"
     with tempfile.TemporaryDirectory(prefix="statscache-") as directory:
         log = Path(directory) / "log"
-        service = _start("run", Path(directory), endpoint, INTERVAL, log)
+        if before:
+            # The database is new, and what it publishes takes the place of the demo before.
+            _end(_start(["publish", "--take-over"], Path(directory), endpoint, INTERVAL, log), log)
+        service = _start(["run"], Path(directory), endpoint, INTERVAL, log)
         try:
             sent = publish_on_bus(_told(lines, service, log, tell), endpoint, RATE, patience=_PATIENCE)
             _wait(sent, service, log, tell)
             service.terminate()
             _end(service, log)
-            service = _start("publish", Path(directory), endpoint, DAY, log)
+            service = _start(["publish"], Path(directory), endpoint, DAY, log)
             _end(service, log)
         finally:
             service.kill()
@@ -146,7 +149,9 @@ def demo(tell: Callable[[Progress], None]) -> Result:
     )
 
 
-def _start(command: str, directory: Path, endpoint: str, interval: int, log: Path) -> "subprocess.Popen[bytes]":
+def _start(
+    command: Sequence[str], directory: Path, endpoint: str, interval: int, log: Path
+) -> "subprocess.Popen[bytes]":
     """Start a command of statscache that publishes every `interval` seconds, and writes to the log."""
     file, note = directory / "statscache.toml", directory / "hang"
     file.write_text(
@@ -154,7 +159,7 @@ def _start(command: str, directory: Path, endpoint: str, interval: int, log: Pat
     )
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, "-m", "statscache", "--config", str(file), command],
+            [sys.executable, "-m", "statscache", "--config", str(file), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

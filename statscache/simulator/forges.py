@@ -1,4 +1,4 @@
-"""Simulated courses of events on forges: issues and pull requests on pagure and GitHub."""
+"""Simulated courses of events on pagure, and on GitHub as its events came until 2024, without an envelope."""
 
 from random import Random
 from typing import Any

@@ -28,7 +28,7 @@ from typing import NamedTuple, Protocol
 
 import orjson
 
-from statscache.simulator import builds, forges, people, services, updates
+from statscache.simulator import builds, forges, people, services, updates, webhooks
 from statscache.simulator.composes import planned
 from statscache.simulator.event import Event
 from statscache.simulator.population import Population
@@ -76,9 +76,12 @@ USUAL: Mix = (
     (85, PEOPLE, updates.bodhi_update),
     (40, MACHINES, updates.openqa_job),
     (35, MACHINES, updates.upstream_release),
-    (30, PEOPLE, forges.pagure_issue),
-    (60, PEOPLE, forges.pagure_pull_request),
-    (36, PEOPLE, forges.github_event),
+    (20, PEOPLE, forges.pagure_issue),
+    (40, PEOPLE, forges.pagure_pull_request),
+    (16, PEOPLE, forges.github_event),
+    (30, PEOPLE, webhooks.forgejo_webhook),
+    (14, PEOPLE, webhooks.github_webhook),
+    (6, PEOPLE, webhooks.gitlab_webhook),
     (5, PEOPLE, people.karma),
     (12, PEOPLE, people.badge),
     (5, PEOPLE, people.wiki_edit),
@@ -87,7 +90,7 @@ USUAL: Mix = (
     (1, PEOPLE, people.blog_post),
     (7, PEOPLE, people.playbook),
 )
-"""The busiest 75 topics; the parts are of a thousand messages."""
+"""The busiest topics, some 85; the parts are of a thousand messages."""
 
 ALL: Mix = (*USUAL, (100, PEOPLE, services.rare_event))
 """Nearly 400 topics, most of them with a few messages a day or fewer."""

@@ -2,16 +2,18 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection
 
 from statscache import layout
+from statscache.exceptions import Damaged, DamagedSnapshot
 from statscache.render.render import Renderer
 from statscache.render.rendering import Before, Rendered, Rendering
-from statscache.snapshot import record, retention, tree
+from statscache.snapshot import damage, record, retention, tree
 from statscache.snapshot.record import Snapshot
 from statscache.snapshot.tree import Changes
 from statscache.store import positions, published, targets
@@ -33,6 +35,7 @@ def build(
     resume: bool = False,
     slow_interval: float = 0.0,
     most: int | None = None,
+    repair: bool = False,
 ) -> tuple[Snapshot, list[Rendered]]:
     """Bring the published tree up to date and return the snapshot that is current then, and how each plugin fared.
 
@@ -43,15 +46,31 @@ def build(
         database: Where state and tree are.
         renderer: Renders their documents and pages.
         generation: A generation that the snapshot must exceed, as a target holds it.
-        force: Whether to render everything, changed or not, and to publish what looks implausible.
+        force: Whether to render everything, changed or not, to put right what is damaged, and to publish what looks
+            implausible.
         resume: Whether to end the hold of a rollback.
         slow_interval: Seconds for which slow documents may wait since they were last brought up to date.
         most: How many documents of keys to make, about; the next publication goes on with the rest. None for all.
+        repair: Whether to put right what is damaged, and render everything for that; but nothing implausible, and no
+            other numbers than before where nothing was counted since.
+
+    Raises:
+        DamagedObject: An object or a manifest is damaged.
+        DamagedSnapshot: Rows of the tree, or of a snapshot, are damaged; or, of a repair, they cannot be put right.
+        DamagedStatistics: What would have to be rendered again follows from damaged statistics.
     """
+    everything = force or repair
+    if everything:
+        _throw_away(database, resume=resume)
     _log.debug("publishing: rendering")
     with database.reading() as connection:
         before = record.current(connection)
     if before is not None and before.is_rollback and not resume:
+        if repair:
+            raise DamagedSnapshot(
+                f"publishing is held at snapshot {before.id[:12]}, which is damaged and cannot be rendered again:"
+                " `statscache publish --resume` publishes the newest, or go back to another snapshot"
+            )
         if generation < before.generation:
             return before, []
         now = int(time.time())
@@ -61,12 +80,21 @@ def build(
         return again, []
     with database.reading() as connection:
         buffer = _Buffer(database)
-        slow = force or before is None or _slow_is_due(before, renderer, slow_interval)
-        rendering = renderer.render(connection, _shown(before), buffer.keep, slow=slow, force=force, most=most)
+        slow = everything or before is None or _slow_is_due(before, renderer, slow_interval)
+        rendering = renderer.render(
+            connection, _shown(before), buffer.keep, slow=slow, force=everything, gated=not force, most=most
+        )
         buffer.flush()
     with database.writing() as connection:
         _log.debug("publishing: committing the snapshot")
-        changes = tree.apply(connection, _files(connection, rendering))
+        if repair:
+            damage.refuse_other_numbers(connection, rendering)
+        files: Iterable[tuple[str, Entry | None]] = _files(connection, rendering)
+        if everything:
+            # Whatever became of the rows of the tree, they are written again.
+            files = chain(damage.kept(connection, rendering, before).items(), [*files])
+            tree.clear(connection)
+        changes = tree.apply(connection, files)
         # In the order in which folding locks: first the rows, then the marks.
         positions.lock(connection, [rendered.row.id for rendered in rendering.plugins])
         for rendered in rendering.plugins:
@@ -78,11 +106,11 @@ def build(
             positions.remove_rendered(connection, row)
         root = changes.root
         assert root is not None
-        if before is not None and before.is_rollback:
-            # The tree in the database is not the one that was current.
-            dropped = changes.dropped
-            changes = tree.between(lambda name: published.load(connection, name), before.manifest, root)
-            changes.dropped = dropped
+        if everything:
+            _tell_lost(connection)
+        if before is not None and (before.is_rollback or everything):
+            # The tree in the database was not the one that was current, or was made again.
+            changes = _since(connection, before, changes)
         entries = _entries(connection, rendering, before)
         summary = {
             **_slow_summary(connection, rendering, renderer, before, slow=slow),
@@ -111,17 +139,52 @@ def build(
             current_until=now,
             manifest=root,
             origin=number,
-            size=before.size + changes.growth if before and not before.is_rollback else tree.size(connection),
+            size=tree.size(connection)
+            if before is None or before.is_rollback or everything
+            else before.size + changes.growth,
             announced=False,
             summary=summary,
         )
         record.save(connection, new)
         retention.clear_suspects(connection)
         retention.drop(connection, new, changes.dropped.union([before.manifest] if before else []))
+        if everything:
+            retention.drop(connection, new, retention.unnoticed(connection))
         if before is not None and before.summary["pages"] != summary["pages"]:
             # What caches hold of another release's pages goes with that release.
             targets.invalidate(connection)
         return new, rendering.plugins
+
+
+def _throw_away(database: Database, *, resume: bool) -> None:
+    with database.writing() as connection:
+        gone = damage.throw_away(connection, resume=resume)
+    if gone:
+        _log.warning("damaged in the database, and removed: %s", damage.named(gone))
+
+
+def _tell_lost(connection: Connection) -> None:
+    """Log what could not be rendered again."""
+    if generations := damage.forget_lost(connection):
+        _log.warning("older snapshots whose manifests are lost are forgotten: %s", damage.named(generations))
+    if paths := damage.lost_files(connection):
+        _log.error(
+            "files are lost, and their plugins cannot be rendered now; targets keep what they have: %s;"
+            " `statscache status` says what their plugins need",
+            damage.named(paths),
+        )
+
+
+def _since(connection: Connection, before: Snapshot, made: Changes) -> Changes:
+    """Return what changed since a snapshot, with what is dropped of the tree in the database."""
+    assert made.root is not None
+    try:
+        changes = tree.between(lambda name: published.load(connection, name), before.manifest, made.root)
+    except Damaged:
+        # Nobody knows what was in that snapshot, so all counts as new.
+        return made
+    changes.dropped = made.dropped
+    return changes
 
 
 def _slow_is_due(before: Snapshot, renderer: Renderer, interval: float) -> bool:
@@ -208,7 +271,8 @@ def _entries(connection: Connection, rendering: Rendering, before: Snapshot | No
             **rendered.info.to_dict(),
             "state": rendered.state,
             "last_event": rendered.row.newest,
-            "since": rendered.since,
+            "since": rendered.known.since,
+            "gaps": rendered.known.days,
             "complete_from": rendered.row.complete_from,
             "documents": _documents(connection, rendered.info.name),
         }
@@ -228,7 +292,9 @@ def _documents(connection: Connection, name: str) -> list[dict[str, Any]]:
     entries = published.entries(connection, root, None, "data") | published.entries(connection, root, None, "site")
     for path, entry in published.entries(connection, layout.all_series(name), None, "data").items():
         if entry.type == "tree":
-            entries |= published.entries(connection, path, ["index.json"], "data")
+            # All rows are read, so that they are checked.
+            series = published.entries(connection, path, None, "data")
+            entries |= {each: series[each] for each in [f"{path}/index.json"] if each in series}
     return [
         {"path": path, "object": entry.object, "size": entry.size}
         for path, entry in sorted(entries.items())

@@ -4,8 +4,9 @@ A part is named by its prefix: the first hexadecimal digits of SHA-256(name) of 
 64 entries is split by the next digit. So how a directory is split depends on its names alone, and one changed name
 makes one part and those above it again: O(log N) small manifests.
 
-The table `directory_part` has a row for each part of a directory that is split, and one with the empty prefix for all
-of it.
+The table `directory_part` has a row with the empty prefix for each directory, and one for each part of a directory that
+is split. Its checksum is the sum of those of the rows of `tree` in it. So whatever is made of these rows is known to be
+made of what was stored, and of what changed: rows that decayed, or are lost, are an error, and are in no manifest.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +15,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, select
 
+from statscache import layout
 from statscache.snapshot import manifest
+from statscache.store import published
 from statscache.store.bulk import Upsert, among
 from statscache.store.published import DIGITS, Entry
 from statscache.store.schema import directory_part, tree
@@ -25,11 +28,23 @@ AT_ONCE = 4_096
 _HEX = "0123456789abcdef"
 _BATCH = 1_000
 
-_put = Upsert(directory_part, lambda table, new: {name: new[name] for name in ("entries", "object", "size")})
+_put = Upsert(
+    directory_part, lambda table, new: {name: new[name] for name in ("entries", "checksum", "object", "size")}
+)
 
 
-class _Part(NamedTuple):
+class Part(NamedTuple):
+    """What the database knows of a directory, or of a part of one.
+
+    Attributes:
+        entries: Number of its rows in the table `tree`.
+        checksum: The sum of their checksums.
+        object: Name of its manifest.
+        size: Bytes of its manifest.
+    """
+
     entries: int
+    checksum: int
     object: str
     size: int
 
@@ -49,28 +64,31 @@ class Parts:
         self._connection = connection
         self._keep = keep
         self._drop = drop
-        self._rows: dict[tuple[str, str], _Part] = {}
+        self._rows: dict[tuple[str, str], Part] = {}
 
-    def update(self, directories: Mapping[str, Iterable[int]]) -> dict[str, Entry | None]:
+    def update(self, directories: Mapping[str, Mapping[int, int]]) -> dict[str, Entry | None]:
         """Return the manifest of each directory, None for one without entries.
 
         Args:
-            directories: By location, the shards of the names that changed.
+            directories: By location, the shards of the names that changed, and by how much the checksum did.
+
+        Raises:
+            DamagedSnapshot: Rows are not those that were stored.
         """
         wanted = among(self._connection, directory_part.c.directory, list(directories)), directory_part.c.prefix == ""
         known = {
-            row.directory: _Part(*row[2:]) for row in self._connection.execute(select(directory_part).where(*wanted))
+            row.directory: Part(*row[2:]) for row in self._connection.execute(select(directory_part).where(*wanted))
         }
-        return {place: self._directory(place, shards, known.get(place)) for place, shards in directories.items()}
+        return {place: self._directory(place, changes, known.get(place)) for place, changes in directories.items()}
 
     def flush(self) -> None:
         """Write the rows of the parts that were made."""
         _put(self._connection, [(*key, *made) for key, made in self._rows.items()])
         self._rows.clear()
 
-    def _directory(self, place: str, shards: Iterable[int], before: _Part | None) -> Entry | None:
-        made = self._part(place, "", sorted(shards), before)
-        if made is not None and made.entries > manifest.LARGEST:
+    def _directory(self, place: str, changes: Mapping[int, int], before: Part | None) -> Entry | None:
+        made = self._part(place, "", sorted(changes.items()), before)
+        if made is not None:
             self._save(place, "", made)
         elif before is not None:
             self._connection.execute(
@@ -78,17 +96,26 @@ class Parts:
             )
         return None if made is None else Entry("tree" if "/" in place else "subtree", made.object, made.size)
 
-    def _part(self, place: str, prefix: str, shards: Sequence[int], before: _Part | None) -> _Part | None:
-        """Return a part in which the entries of `shards` changed."""
+    def _part(self, place: str, prefix: str, changes: Sequence[tuple[int, int]], before: Part | None) -> Part | None:
+        """Return a part in which entries changed, given their shards in order and the changes of the checksum."""
+        made = self._updated(place, prefix, changes, before)
+        known = before.checksum if before is not None else 0
+        if (made.checksum if made is not None else 0) != published.total([known, *(change for _, change in changes)]):
+            raise published.differs(place)
+        return made
+
+    def _updated(self, place: str, prefix: str, changes: Sequence[tuple[int, int]], before: Part | None) -> Part | None:
         if not _is_split(prefix, before):
             return self._made(place, prefix)
         assert before is not None
-        if before.entries <= min(AT_ONCE, manifest.LARGEST * len(shards)):
+        if before.entries <= min(AT_ONCE, manifest.LARGEST * len(changes)):
             # To read it all at once reads no more than to read each of its parts.
             self._forget(place, prefix)
             return self._made(place, prefix)
         parts = self._below(place, prefix)
-        for digit, group in groupby(shards, lambda shard: _digit(shard, len(prefix))):
+        if layout.object_name("manifest.json", _listed(parts)) != before.object:
+            raise published.differs(place)
+        for digit, group in groupby(changes, lambda change: _digit(change[0], len(prefix))):
             old = parts.pop(digit, None)
             new = self._part(place, prefix + digit, list(group), old)
             if old is not None and old != new:
@@ -105,12 +132,12 @@ class Parts:
             return self._made(place, prefix)
         return self._split(parts)
 
-    def _made(self, place: str, prefix: str) -> _Part | None:
+    def _made(self, place: str, prefix: str) -> Part | None:
         """Return a part made from the table `tree` alone; its own parts have no rows yet."""
         rows = self._entries(place, prefix)
         return self._of_rows(place, prefix, rows) if len(rows) <= AT_ONCE else self._of_parts(place, prefix)
 
-    def _of_parts(self, place: str, prefix: str) -> _Part:
+    def _of_parts(self, place: str, prefix: str) -> Part:
         parts = {}
         for digit in _HEX:
             if (made := self._made(place, prefix + digit)) is not None:
@@ -118,12 +145,13 @@ class Parts:
                 self._save(place, prefix + digit, made)
         return self._split(parts)
 
-    def _of_rows(self, place: str, prefix: str, rows: Sequence[tuple[int, str, Entry]]) -> _Part | None:
+    def _of_rows(self, place: str, prefix: str, rows: Sequence[tuple[int, str, Entry]]) -> Part | None:
         if not rows:
             return None
         if len(rows) <= manifest.LARGEST or len(prefix) == DIGITS:
             data = manifest.dumps((name, entry) for _, name, entry in rows)
-            return _Part(len(rows), self._keep(data), len(data))
+            checksums = (published.checksum(place, shard, name, entry) for shard, name, entry in rows)
+            return Part(len(rows), published.total(checksums), self._keep(data), len(data))
         parts = {}
         for digit, group in groupby(rows, lambda row: _digit(row[0], len(prefix))):
             made = self._of_rows(place, prefix + digit, list(group))
@@ -132,12 +160,12 @@ class Parts:
             self._save(place, prefix + digit, made)
         return self._split(parts)
 
-    def _split(self, parts: Mapping[str, _Part]) -> _Part:
-        listed = ((digit, Entry("split", made.object, made.size)) for digit, made in parts.items())
-        data = manifest.dumps(listed, split=True)
-        return _Part(sum(made.entries for made in parts.values()), self._keep(data), len(data))
+    def _split(self, parts: Mapping[str, Part]) -> Part:
+        data, made = _listed(parts), parts.values()
+        entries, checksum = sum(each.entries for each in made), published.total(each.checksum for each in made)
+        return Part(entries, checksum, self._keep(data), len(data))
 
-    def _save(self, place: str, prefix: str, made: _Part) -> None:
+    def _save(self, place: str, prefix: str, made: Part) -> None:
         self._rows[place, prefix] = made
         if len(self._rows) >= _BATCH:
             self.flush()
@@ -153,11 +181,11 @@ class Parts:
         self._drop(self._connection.scalars(select(directory_part.c.object).where(*below)))
         self._connection.execute(delete(directory_part).where(*below))
 
-    def _below(self, place: str, prefix: str) -> dict[str, _Part]:
+    def _below(self, place: str, prefix: str) -> dict[str, Part]:
         """Return the parts that a part is split into, by their digit."""
         wanted = among(self._connection, directory_part.c.prefix, [prefix + digit for digit in _HEX])
         rows = self._connection.execute(select(directory_part).where(directory_part.c.directory == place, wanted))
-        return {row.prefix[-1]: _Part(*row[2:]) for row in rows}
+        return {row.prefix[-1]: Part(*row[2:]) for row in rows}
 
     def _entries(self, place: str, prefix: str) -> list[tuple[int, str, Entry]]:
         """Return shard, name and entry of all in a part, in order of shard; one more than `AT_ONCE` at most."""
@@ -172,7 +200,34 @@ class Parts:
         return [(shard, name, Entry(*entry)) for shard, name, *entry in self._connection.execute(query)]
 
 
-def _is_split(prefix: str, known: _Part | None) -> bool:
+def made_of(place: str, rows: Sequence[tuple[int, str, Entry]]) -> dict[str, Part]:
+    """Return the parts that a directory has, by prefix, given shard, name and entry of all its rows, in order."""
+    found: dict[str, Part] = {}
+
+    def make(prefix: str, rows: Sequence[tuple[int, str, Entry]]) -> Part:
+        checksum = published.total(published.checksum(place, shard, name, entry) for shard, name, entry in rows)
+        if len(rows) <= manifest.LARGEST or len(prefix) == DIGITS:
+            data = manifest.dumps((name, entry) for _, name, entry in rows)
+        else:
+            groups = groupby(rows, lambda row: _digit(row[0], len(prefix)))
+            below = {digit: make(prefix + digit, list(group)) for digit, group in groups}
+            found.update({prefix + digit: part for digit, part in below.items()})
+            data = _listed(below)
+        return Part(len(rows), checksum, layout.object_name("manifest.json", data), len(data))
+
+    if rows:
+        found[""] = make("", rows)
+    return found
+
+
+def _listed(parts: Mapping[str, Part]) -> bytes:
+    """Return the manifest of a part that is split, given its parts by digit."""
+    return manifest.dumps(
+        ((digit, Entry("split", made.object, made.size)) for digit, made in parts.items()), split=True
+    )
+
+
+def _is_split(prefix: str, known: Part | None) -> bool:
     return known is not None and known.entries > manifest.LARGEST and len(prefix) < DIGITS
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select
 
 from statscache import layout
+from statscache.exceptions import DamagedObject
 from statscache.snapshot import manifest, record, retention, tree
 from statscache.snapshot.manifest import Load
 from statscache.snapshot.record import Snapshot
@@ -35,10 +36,16 @@ class Purged:
 
 
 def tainted(connection: Connection, holds: Holds, tell: Callable[[int, int], None]) -> set[str]:
-    """Return the names of the objects that hold the name; `tell` is told how many of how many were looked at."""
+    """Return the names of the objects that hold the name; `tell` is told how many of how many were looked at.
+
+    Raises:
+        DamagedObject: One is damaged.
+    """
     total = connection.scalar(select(func.count()).select_from(object_)) or 0
     found = set()
     for number, (name, data) in enumerate(published.every(connection), start=1):
+        if data is None:
+            raise DamagedObject(f"object {name} is damaged in the database: nobody knows whether it holds the name")
         if holds(data):
             found.add(name)
         tell(number, total)

@@ -1,14 +1,15 @@
-"""Snapshots as the database remembers them."""
+"""Snapshots as the database remembers them: each row has a digest, against which it is checked when it is read."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from statscache import canonical
+from statscache.exceptions import DamagedSnapshot
 from statscache.store.bulk import among
 from statscache.store.schema import snapshot
 
@@ -54,6 +55,10 @@ class Snapshot:
         return self.origin != self.generation
 
 
+_FIELDS = [field.name for field in fields(Snapshot)]
+_DIGESTED = [name for name in _FIELDS if name not in ("current_until", "announced", "summary")]
+
+
 def current(connection: Connection) -> Snapshot | None:
     """Return the newest snapshot; None before the first."""
     row = connection.execute(select(snapshot).order_by(snapshot.c.generation.desc()).limit(1)).one_or_none()
@@ -89,7 +94,7 @@ def save(connection: Connection, new: Snapshot) -> None:
     before = select(func.max(snapshot.c.generation)).scalar_subquery()
     _keep_current(connection, snapshot.c.generation == before, new.created_at)
     values = {field.name: getattr(new, field.name) for field in fields(new)}
-    connection.execute(insert(snapshot).values(values | {"summary": canonical.identity(new.summary)}))
+    connection.execute(insert(snapshot).values(values | _summary(new)))
 
 
 def is_served(connection: Connection, generation: int, identity: str) -> None:
@@ -110,13 +115,39 @@ def was_announced(connection: Connection, generation: int) -> None:
 
 def update_summary(connection: Connection, changed: Snapshot) -> None:
     """Store what the pointer says of a snapshot whose tree is the same: states of plugins are no part of the tree."""
-    summary = canonical.identity(changed.summary)
-    connection.execute(update(snapshot).where(snapshot.c.generation == changed.generation).values(summary=summary))
+    connection.execute(update(snapshot).where(snapshot.c.generation == changed.generation).values(**_summary(changed)))
 
 
 def _keep_current(connection: Connection, which: Any, until: int) -> None:
     connection.execute(update(snapshot).where(which, snapshot.c.current_until < until).values(current_until=until))
 
 
+def damaged(connection: Connection) -> list[int]:
+    """Return the generations whose rows do not agree with their digests, newest first."""
+    rows = connection.execute(select(snapshot).order_by(snapshot.c.generation.desc()))
+    return [row.generation for row in rows if not _is_intact(row)]
+
+
+def drop(connection: Connection, generations: Collection[int]) -> None:
+    """Forget snapshots."""
+    connection.execute(delete(snapshot).where(among(connection, snapshot.c.generation, list(generations))))
+
+
 def _loaded(row: Row[Any]) -> Snapshot:
-    return Snapshot(**{**row._mapping, "summary": orjson.loads(row.summary)})
+    if not _is_intact(row):
+        raise DamagedSnapshot(f"the row of snapshot {row.generation} in the database is damaged")
+    return Snapshot(**{name: row._mapping[name] for name in _FIELDS} | {"summary": orjson.loads(row.summary)})
+
+
+def _is_intact(row: Row[Any]) -> bool:
+    return isinstance(row.summary, bytes) and row.digest == _digest(row._mapping, row.summary)
+
+
+def _summary(of: Snapshot) -> dict[str, Any]:
+    """Return the columns that hold the summary, and the digest of all that does not change by itself."""
+    data = canonical.identity(of.summary)
+    return {"summary": data, "digest": _digest({name: getattr(of, name) for name in _DIGESTED}, data)}
+
+
+def _digest(values: Mapping[Any, Any], summary: bytes) -> str:
+    return canonical.digest(canonical.identity([values[name] for name in _DIGESTED]) + summary)

@@ -90,6 +90,19 @@ def suspect(connection: Connection, objects: Sequence[str]) -> None:
     _add(connection, [(_BEFORE_ALL, name, now) for name in objects])
 
 
+def unnoticed(connection: Connection) -> list[str]:
+    """Return the objects to which the tree does not refer, and of which no note was taken that it did once."""
+    return list(
+        connection.scalars(
+            select(object_.c.name).where(
+                ~exists().where(tree.c.object == object_.c.name),
+                ~exists().where(directory_part.c.object == object_.c.name),
+                ~exists().where(dropped.c.object == object_.c.name),
+            )
+        )
+    )
+
+
 def condemn(connection: Connection, objects: Sequence[str]) -> None:
     """Take note of objects that must go at once, wherever they are; they are owed until every target has none."""
     _add(connection, [(_BEFORE_ALL, name, 0) for name in objects])

@@ -6,14 +6,17 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from statscache.exceptions import UnknownSnapshot
-from statscache.snapshot import record, retention, tree
+from statscache.snapshot import manifest, record, retention, tree
 from statscache.snapshot.build import listed
 from statscache.snapshot.record import Snapshot
 from statscache.store import published, targets
+from statscache.store.bulk import batches
+
+_AT_ONCE = 100
 
 
 def rollback(connection: Connection, identity: str, *, generation: int = 0) -> Snapshot:
-    """Make a retained snapshot current and return its new generation.
+    """Make a retained snapshot current and return it as a new generation; or as it is, if a rollback made it current.
 
     Args:
         connection: A writing connection.
@@ -21,7 +24,8 @@ def rollback(connection: Connection, identity: str, *, generation: int = 0) -> S
         generation: A generation that the new one must exceed, as a target holds it.
 
     Raises:
-        UnknownSnapshot: No retained snapshot, or more than one, has such an id, or it is current already.
+        UnknownSnapshot: No retained snapshot, or more than one, has such an id, or it is current without a rollback.
+        DamagedObject: What it has and the current one has not is damaged in the database.
     """
     found, current = record.found(connection, identity), record.current(connection)
     if current is None or len(found) != 1:
@@ -30,11 +34,16 @@ def rollback(connection: Connection, identity: str, *, generation: int = 0) -> S
         raise UnknownSnapshot(message)
     (old,) = found
     if old.manifest == current.manifest:
+        if current.is_rollback:
+            return current
         raise UnknownSnapshot(f"snapshot {old.id[:12]} is current already")
 
     def load(name: str) -> bytes:
         return published.load(connection, name)
 
+    for batch in batches(manifest.difference(load, [current.manifest], old.manifest), _AT_ONCE):
+        # Nobody could render again what is damaged of an older snapshot.
+        published.load_all(connection, {change.entry.object for change in batch if change.entry is not None})
     changes = tree.between(load, current.manifest, old.manifest)
     now = int(time.time())
     new = replace(

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from statscache import layout
-from statscache.snapshot import manifest
+from statscache.snapshot import manifest, parts
 from statscache.snapshot.manifest import Load
 from statscache.snapshot.parts import Parts
 from statscache.store import published
 from statscache.store.bulk import Upsert, among, batches
 from statscache.store.published import Entry, shard_of
-from statscache.store.schema import dropped, tree
+from statscache.store.schema import directory_part, dropped, tree
 
 AT_ONCE = 5_000
 """Files that are put into the tree at a time, and directories whose manifests are made at a time."""
@@ -87,6 +87,9 @@ def apply(connection: Connection, files: Iterable[tuple[str, Entry | None]]) -> 
     Args:
         connection: The transaction.
         files: Path and entry of each file, None for one to take out. Of one path, the last counts.
+
+    Raises:
+        DamagedSnapshot: Rows of the tree are not those that were stored.
     """
     update = _Update(connection)
     for chunk in batches(files, AT_ONCE):
@@ -105,6 +108,12 @@ def between(load: Load, old: str, new: str) -> Changes:
     return changes
 
 
+def clear(connection: Connection) -> None:
+    """Take all files out of the tree in the database, whatever became of its rows."""
+    connection.execute(delete(tree))
+    connection.execute(delete(directory_part))
+
+
 def size(connection: Connection) -> int:
     """Return the bytes of all files of the tree in the database, which are counted for it."""
     return int(connection.scalar(select(func.sum(tree.c.size)).where(tree.c.type.in_(published.FILES))) or 0)
@@ -117,8 +126,8 @@ class _Update:
         self._connection = connection
         self._manifests: dict[str, bytes] = {}
         self._parts = Parts(connection, self._keep, lambda names: self.changes.dropped.update(names))
-        # By depth and location, the shards of the names whose entries changed.
-        self._changed: dict[int, dict[str, set[int]]] = {}
+        # By depth and location, the shards of the names whose entries changed, and by how much the checksum did.
+        self._changed: dict[int, dict[str, dict[int, int]]] = {}
         self.changes = Changes()
 
     def files(self, entries: dict[str, Entry | None]) -> None:
@@ -136,11 +145,20 @@ class _Update:
         for depth in range(max(self._changed, default=0), 0, -1):
             for places in batches(self._changed.pop(depth, {}).items(), AT_ONCE):
                 self._put({_split(place): made for place, made in self._parts.update(dict(places)).items()})
+        self._parts.update(self._changed.pop(0, {}))
         self._parts.flush()
-        rows = self._connection.execute(select(tree).where(tree.c.directory == ""))
-        if top := [(row.name, Entry(row.type, row.object, row.size)) for row in rows]:
-            self.changes.root = self._keep(manifest.dumps(top))
         self._flush()
+        self.changes.root = self._root()
+
+    def _root(self) -> str | None:
+        """Return the name of the root manifest, which nothing above it would tell from another."""
+        rows = self._connection.execute(select(tree).where(tree.c.directory == "").order_by(tree.c.shard))
+        made = parts.made_of("", [(row.shard, row.name, Entry(row.type, row.object, row.size)) for row in rows])
+        top = select(directory_part.c.object).where(directory_part.c.directory == "", directory_part.c.prefix == "")
+        root = self._connection.scalar(top)
+        if root != (made[""].object if made else None):
+            raise published.differs("")
+        return root
 
     def _put(
         self, entries: dict[tuple[str, str], Entry | None]
@@ -154,9 +172,12 @@ class _Update:
         gone = [{"place": place, "at": shard_of(name), "called": name} for (place, name), _, new in changed if not new]
         if gone:
             self._connection.execute(_delete_entries, gone)
-        for (place, name), _, _ in changed:
-            depth = place.count("/") + 1 if place else 0
-            self._changed.setdefault(depth, {}).setdefault(place, set()).add(shard_of(name))
+        for (place, name), old, new in changed:
+            depth, shard = place.count("/") + 1 if place else 0, shard_of(name)
+            known = self._changed.setdefault(depth, {}).setdefault(place, {})
+            grown = [published.checksum(place, shard, name, new)] if new is not None else []
+            grown += [-published.checksum(place, shard, name, old)] if old is not None else []
+            known[shard] = known.get(shard, 0) + sum(grown)
         return changed
 
     def _keep(self, data: bytes) -> str:

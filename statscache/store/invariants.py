@@ -12,7 +12,7 @@ from statscache.store import journal
 from statscache.timeline import HOURLY, MINUTELY
 
 REBUILD = "`statscache rebuild PLUGIN` rebuilds its state"
-_RENDER = "`statscache publish --force` renders it anew"
+_RENDER = "`statscache publish --force` renders it again"
 RESTORE = "restore a backup, and backfill what came since"
 
 
@@ -83,7 +83,7 @@ _INVARIANTS = (
         "SELECT object FROM (SELECT object FROM tree WHERE type NOT IN ('file', 'path')"
         " UNION SELECT object FROM directory_part UNION SELECT manifest FROM snapshot) manifests"
         " WHERE object NOT IN (SELECT name FROM object)",
-        RESTORE,
+        _RENDER,
     ),
     Invariant(
         "nothing refers to an object, and nothing will remove it",
@@ -99,18 +99,19 @@ _INVARIANTS = (
 )
 
 
-def broken(connection: Connection, more: Iterable[Invariant]) -> Iterator[str]:
+def broken(connection: Connection, more: Iterable[Invariant], *, only_more: bool = False) -> Iterator[str]:
     """Yield a line for each invariant that does not hold: what is wrong, an example, and what to do.
 
     Args:
         connection: The database.
         more: What must hold besides in the tables of plugins' state. A query may use `:minutes` and `:hours`, the start
             of the oldest bucket of these widths that is kept.
+        only_more: Whether to leave out what holds in the framework's own tables.
     """
     through = journal.head(connection).through or 0
     # Before that, not all minutes and hours are kept.
     kept = {"minutes": MINUTELY.kept_from(through), "hours": HOURLY.kept_from(through)}
-    for invariant in (*_INVARIANTS, *more):
+    for invariant in (*(() if only_more else _INVARIANTS), *more):
         find = invariant.find
         example = connection.execute(text(find), kept).scalar() if isinstance(find, str) else find(connection)
         if example is not None:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from statscache.exceptions import DamagedStatistics
 from statscache.store.bulk import Upsert, among
 from statscache.store.records import Packed, Records, deflate, inflate
 from statscache.store.schema import journal, message_id, segment
@@ -110,6 +111,11 @@ def lock(connection: Connection) -> Head:
 def identity_key(connection: Connection) -> bytes:
     """Return the secret with which identities are digested: random for each database, the same in its copies."""
     return bytes(connection.execute(select(journal.c.identity_key)).scalar_one())
+
+
+def installation(connection: Connection) -> str:
+    """Return the id of the installation: random for each database, the same in its copies."""
+    return str(connection.execute(select(journal.c.installation)).scalar_one())
 
 
 def digest_with(key: bytes) -> Digest:
@@ -212,6 +218,19 @@ def segments(connection: Connection, first: int, last: int) -> list[Segment]:
     """Return the segments that hold any of the messages from `first` to `last`, in order."""
     query = select(segment).where(segment.c.first + segment.c.messages > first, segment.c.first <= last)
     return [Segment(row.first, inflate(row.data)) for row in connection.execute(query.order_by(segment.c.first))]
+
+
+def damaged(connection: Connection) -> Iterator[int]:
+    """Yield the positions of the first messages of segments that are damaged."""
+    query = select(segment.c.first, segment.c.messages, segment.c.size, segment.c.data).order_by(segment.c.first)
+    for first, messages, size, stored in connection.execute(query.execution_options(yield_per=10)):
+        try:
+            data = inflate(stored)
+        except DamagedStatistics:
+            yield first
+        else:
+            if (data.count(b"\n") + 1, len(data)) != (messages, size):
+                yield first
 
 
 def rewrite(connection: Connection, changed: Segment) -> None:

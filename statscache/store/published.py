@@ -3,6 +3,9 @@
 A *directory* is a path relative to a subtree, `""` for the subtree itself; the two subtrees are `data` and `site`. An
 object's name is the SHA-256 of its bytes and the extension of the file, which decides its content type. Bytes of files
 that targets have no object of, documents of keys, are kept by their SHA-256 alone.
+
+Whatever is read is checked, so that bits that decay are never published: an object against the digest in its name, the
+rows of a directory against the checksum in `directory_part`.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -14,8 +17,9 @@ import zstandard
 from sqlalchemy import Connection, func, select
 
 from statscache import canonical, layout
+from statscache.exceptions import DamagedObject, DamagedSnapshot
 from statscache.store.bulk import Upsert, among
-from statscache.store.schema import object_, tree
+from statscache.store.schema import directory_part, object_, tree
 
 FILES = ("file", "path")
 """Types of entries that are files."""
@@ -59,36 +63,62 @@ def keep(connection: Connection, objects: Mapping[str, bytes]) -> list[str]:
     return list(new)
 
 
+def checksum(place: str, shard: int, name: str, entry: Entry) -> int:
+    """Return 64 bits of the digest of a row of the table `tree`; those of a directory are the sum of its rows'."""
+    return canonical.digest64("\0".join((place, str(shard), name, *map(str, entry))).encode())
+
+
+def total(checksums: Iterable[int]) -> int:
+    """Return the sum of checksums, as a signed number of 64 bits."""
+    return (sum(checksums) + 2**63) % 2**64 - 2**63
+
+
 def load(connection: Connection, name: str) -> bytes:
     """Return the bytes of an object.
 
     Raises:
-        KeyError: There is no object of that name.
+        DamagedObject: There is no object of that name, or it has other bytes.
     """
-    data = connection.scalar(select(object_.c.data).where(object_.c.name == name))
-    if data is None:
-        raise KeyError(name)
-    return zstandard.ZstdDecompressor().decompress(data)
+    row = connection.execute(select(object_.c.size, object_.c.data).where(object_.c.name == name)).one_or_none()
+    return _opened(name, row)
 
 
 def load_all(connection: Connection, names: Collection[str]) -> dict[str, bytes]:
     """Return the bytes of objects by name, at once.
 
     Raises:
-        KeyError: There is no object of one of the names.
+        DamagedObject: There is no object of one of the names, or it has other bytes.
     """
     wanted = among(connection, object_.c.name, list(names))
-    decompressor = zstandard.ZstdDecompressor()
-    rows = connection.execute(select(object_.c.name, object_.c.data).where(wanted))
-    found = {name: decompressor.decompress(data) for name, data in rows}
-    return {name: found[name] for name in names}
+    rows = connection.execute(select(object_.c.name, object_.c.size, object_.c.data).where(wanted))
+    found = {name: (size, data) for name, size, data in rows}
+    return {name: _opened(name, found.get(name)) for name in names}
 
 
-def every(connection: Connection) -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of every object, with flat memory."""
-    query = select(object_.c.name, object_.c.data).execution_options(yield_per=100)
-    for row in connection.execute(query):
-        yield row.name, zstandard.ZstdDecompressor().decompress(row.data)
+def every(connection: Connection) -> Iterator[tuple[str, bytes | None]]:
+    """Yield name and bytes of every object, None for the bytes of one that is damaged, with flat memory."""
+    query = select(object_.c.name, object_.c.size, object_.c.data).execution_options(yield_per=100)
+    for name, size, data in connection.execute(query):
+        try:
+            yield name, _opened(name, (size, data))
+        except DamagedObject:
+            yield name, None
+
+
+def _opened(name: str, row: Any) -> bytes:
+    """Return the bytes of an object, given its size and its compressed bytes, or None if it has no row."""
+    if row is None:
+        raise DamagedObject(f"object {name} is missing from the database")
+    size, stored = row
+    try:
+        # The frame says how much memory it needs, and what is damaged may ask for any amount.
+        if zstandard.frame_content_size(stored) == size:
+            data = zstandard.ZstdDecompressor().decompress(stored)
+            if canonical.digest(data) == name.partition(".")[0]:
+                return data
+    except (zstandard.ZstdError, TypeError, ValueError):
+        pass
+    raise DamagedObject(f"object {name} is damaged in the database: its bytes are not those of its name")
 
 
 def unknown(connection: Connection, names: Collection[str]) -> set[str]:
@@ -98,17 +128,41 @@ def unknown(connection: Connection, names: Collection[str]) -> set[str]:
 
 
 def entries(connection: Connection, directory: str, names: Iterable[str] | None, part: str) -> dict[str, Entry]:
-    """Return the entries of a directory in one subtree by path; only those of `names`, if given."""
-    query = select(tree).where(tree.c.directory == location(part, directory))
+    """Return the entries of a directory in one subtree by path; only those of `names`, if given.
+
+    Raises:
+        DamagedSnapshot: All entries are asked for, and they are not those that were stored.
+    """
+    place = location(part, directory)
+    query = select(tree).where(tree.c.directory == place)
     wanted = None if names is None else set(names)
     if wanted is not None:
         # With a second condition on the names, the database would look up every shard with every name.
         query = query.where(among(connection, tree.c.shard, sorted(map(shard_of, wanted))))
     prefix = f"{directory}/" if directory else ""
-    rows = connection.execute(query.order_by(tree.c.name))
-    return {
-        prefix + row.name: Entry(row.type, row.object, row.size) for row in rows if wanted is None or row.name in wanted
-    }
+    rows = connection.execute(query.order_by(tree.c.name)).all()
+    found = {row.name: Entry(row.type, row.object, row.size) for row in rows if wanted is None or row.name in wanted}
+    if wanted is None:
+        check(connection, place, (checksum(place, row.shard, row.name, found[row.name]) for row in rows))
+    return {prefix + name: entry for name, entry in found.items()}
+
+
+def check(connection: Connection, place: str, rows: Iterable[int]) -> None:
+    """Compare the rows of a directory, given their checksums, with the checksum of the directory.
+
+    Raises:
+        DamagedSnapshot: They are not those that were stored.
+    """
+    whole = directory_part.c.directory == place, directory_part.c.prefix == ""
+    stored = connection.scalar(select(directory_part.c.checksum).where(*whole)) or 0
+    if stored != total(rows):
+        raise differs(place)
+
+
+def differs(place: str) -> DamagedSnapshot:
+    """Return the error that says that the rows of a directory are not those that were stored."""
+    where = place.partition("/")[2] or place
+    return DamagedSnapshot(f"the database holds other rows of the published directory {where or '/'} than were stored")
 
 
 def lookup(connection: Connection, files: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Entry]:

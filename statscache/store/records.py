@@ -12,6 +12,8 @@ from typing import NamedTuple, Self
 
 import zstandard
 
+from statscache.exceptions import DamagedStatistics
+
 SEGMENT = 8_000
 """Messages of one segment at most."""
 
@@ -135,9 +137,20 @@ def deflate(data: bytes, level: int = _LEVEL) -> bytes:
         level: Of zstd.
     """
     # Copied, because the compressor leaves room for data that cannot be compressed behind what it returns.
-    return bytes(memoryview(zstandard.ZstdCompressor(level=level).compress(data)))
+    # The checksum finds bits that decayed.
+    return bytes(memoryview(zstandard.ZstdCompressor(level=level, write_checksum=True).compress(data)))
 
 
 def inflate(data: bytes) -> bytes:
-    """Return the records of a segment's data, joined by newlines."""
-    return zstandard.ZstdDecompressor().decompress(data)
+    """Return the records of a segment's data, joined by newlines.
+
+    Raises:
+        DamagedStatistics: The data is damaged.
+    """
+    try:
+        return zstandard.ZstdDecompressor().decompress(data)
+    except (zstandard.ZstdError, MemoryError, TypeError) as error:
+        raise DamagedStatistics(
+            f"messages of the journal are damaged in the database ({error}):"
+            " restore a backup, and backfill what came since"
+        ) from error

@@ -5,7 +5,8 @@ The state of plugins is in tables of its own, declared on the same `metadata` by
 Times are whole seconds since 1970 UTC. `dirty` names what has to be rendered: a row is written in the transaction that
 changed the state, and goes when a render of all documents that saw this change has been committed. Who was forgotten is
 in `suppressed`, as a digest with the journal's `salt`; `rewrites` rises with each of them, and whenever the journal's
-content changes. `identity_key` is random and secret: with it, the digests in `message_id` are made.
+content changes. `identity_key` is random and secret: with it, the digests in `message_id` are made. `installation` is
+random and public: the index of a target names it.
 """
 
 from sqlalchemy import (
@@ -43,6 +44,7 @@ journal = Table(
     Column("rewrites", BigInteger, nullable=False, server_default="0"),
     Column("salt", LargeBinary),
     Column("identity_key", LargeBinary, nullable=False),
+    Column("installation", CodePoints, nullable=False),
 )
 
 segment = Table(
@@ -196,6 +198,7 @@ directory_part = Table(
     Column("directory", CodePoints, primary_key=True),
     Column("prefix", CodePoints, primary_key=True),
     Column("entries", BigInteger, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
     Column("object", CodePoints, nullable=False),
     Column("size", BigInteger, nullable=False),
 )
@@ -214,6 +217,7 @@ snapshot = Table(
     Column("size", BigInteger, nullable=False),
     Column("announced", Boolean, nullable=False),
     Column("summary", LargeBinary, nullable=False),
+    Column("digest", CodePoints, nullable=False),
 )
 
 target = Table(

@@ -7,7 +7,7 @@ import { after, beforeEach, test } from "node:test";
 
 const SITE = process.env.STATSCACHE_URL;
 const MODULE = new URL("../../site/statscache.js", import.meta.url);
-const { BadSignature, Client, Damaged, NotPublished, Outdated, StatscacheError, Unreachable, Unverifiable, isLate, isOld, keyPath } =
+const { BadSignature, Client, Damaged, NotPublished, Outdated, StatscacheError, Unreachable, Unverifiable, isLate, isOld, keyPath, unknownDays } =
   await import(MODULE);
 const keys = [process.env.STATSCACHE_PUBLIC_KEY];
 const DAY = 86400;
@@ -18,10 +18,13 @@ globalThis.crypto ??= webcrypto;
 
 const realFetch = globalThis.fetch;
 let asked = [];
+let instead = () => null;
 let corrupt = (path, data) => data;
 globalThis.fetch = async (url, options) => {
   const response = await realFetch(url, options);
   const path = String(url).replace(SITE, "");
+  const other = instead(path);
+  if (other) return other;
   asked.push([path, response.status]);
   const data = response.status === 200 ? corrupt(path, await response.clone().text()) : null;
   return data === null ? response : new Response(data, { headers: response.headers });
@@ -29,12 +32,16 @@ globalThis.fetch = async (url, options) => {
 const paths = () => asked.map(([path]) => path);
 beforeEach(() => {
   asked = [];
+  instead = () => null;
   corrupt = (path, data) => data;
 });
 after(() => {
   globalThis.fetch = realFetch;
 });
 
+const placed = (object) => `v1/objects/${object.slice(0, 2)}/${object}`;
+const named = (index, path) =>
+  placed(index.plugins.flatMap(({ documents }) => documents).find((entry) => entry.path === path).object);
 const published = async (path) => (await realFetch(SITE + path)).json();
 
 test("documents are those that are published", async () => {
@@ -57,6 +64,15 @@ test("older years of a key are documents of their own, which its years name", as
   }
 });
 
+test("the time before the first data is a gap, and days of a key are unknown before since and in gaps", async () => {
+  const { gaps, start } = await new Client(SITE).series("edits", "1d", NOON - 730 * DAY, NOON + DAY);
+  assert.equal(gaps[0][0], start);
+  assert.ok(gaps[0][1] >= NOON - DAY / 2);
+  assert.deepEqual(unknownDays({ since: null, gaps: [] }, 0, DAY), [[0, DAY]]);
+  assert.deepEqual(unknownDays({ since: 2 * DAY, gaps: [[5 * DAY, 7 * DAY]] }, 0, 6 * DAY), [[0, 2 * DAY], [5 * DAY, 6 * DAY]]);
+  assert.deepEqual(unknownDays({ since: 0, gaps: [] }, DAY, 2 * DAY), []);
+});
+
 test("a key that never occurred is null, and what is not published is an error that names it", async () => {
   const client = new Client(SITE);
   assert.equal(await client.key("builds", "nobody", "f42"), null);
@@ -65,10 +81,16 @@ test("a key that never occurred is null, and what is not published is an error t
   await assert.rejects(client.series("edits", "../1h", 0, 1), TypeError);
 });
 
+test("from a file, a client wants the address of a site", () => {
+  assert.throws(() => new Client(), /loaded from a file: give the address of a site/);
+});
+
 test("what is asked for several times at once is fetched once", async () => {
   const client = new Client(SITE);
   await Promise.all([client.discover(), client.discover(), client.latest("edits"), client.latest("edits")]);
-  assert.deepEqual(paths().sort(), ["v1/index.json", "v1/plugins/edits/latest.json"]);
+  const index = await published("v1/index.json");
+  const object = named(index, "v1/plugins/edits/latest.json");
+  assert.deepEqual(paths().sort(), ["v1/index.json", object]);
   await client.discover();
   assert.equal(asked.length, 3);
 });
@@ -85,8 +107,9 @@ test("a series fetches the periods between two times and no other", async () => 
   assert.ok(all.periods.length > 1);
   const [first] = all.periods;
   const span = await client.series("edits", "1m", new Date(first.start * 1000), first.end);
+  const index = await published("v1/index.json");
   const objects = paths().filter((path) => path.startsWith("v1/objects/"));
-  assert.deepEqual(objects, [`v1/objects/${first.object.slice(0, 2)}/${first.object}`]);
+  assert.deepEqual(objects, [named(index, "v1/plugins/edits/series/1m/index.json"), placed(first.object)]);
   assert.deepEqual(span.rows, [[NOON, "Main", 1]]);
   assert.deepEqual(span.columns, ["timestamp", "page", "value"]);
 });
@@ -116,8 +139,24 @@ test("a pinned snapshot is one generation, whatever is published meanwhile", asy
   await assert.rejects(pinned.document("edits", "nothing"), NotPublished);
   // Documents of keys have no objects, and this one did not change.
   const others = paths().filter((path) => !path.startsWith("v1/objects/"));
-  assert.deepEqual([...new Set(others)].sort(), ["v1/index.json", "v1/plugins/builds/by/owner-7.f42.json", "v1/plugins/edits/latest.json"]);
+  assert.deepEqual([...new Set(others)].sort(), ["v1/index.json", "v1/plugins/builds/by/owner-7.f42.json"]);
   assert.equal((await client.discover()).generation, pinned.index.generation + 1);
+});
+
+test("an object that is gone is looked for by a newer index, and other bytes than announced are refused", async () => {
+  const before = await published("v1/index.json");
+  const old = named(before, "v1/plugins/edits/latest.json");
+  await realFetch(process.env.STATSCACHE_PUBLISH);
+  let stale = true;
+  instead = (path) => {
+    if (path === old) return new Response("", { status: 404 });
+    return path === "v1/index.json" && stale ? ((stale = false), new Response(JSON.stringify(before))) : null;
+  };
+  assert.deepEqual(await new Client(SITE).latest("edits"), await published("v1/plugins/edits/latest.json"));
+  assert.ok(!stale);
+  instead = () => null;
+  corrupt = (path, data) => (path.startsWith("v1/objects/") ? data.replace(/\d(?=\D*$)/, (digit) => (digit === "1" ? "2" : "1")) : data);
+  await assert.rejects(new Client(SITE).latest("edits"), Damaged);
 });
 
 test("a pinned snapshot fetches each manifest once", async () => {

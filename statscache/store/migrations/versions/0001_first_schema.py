@@ -104,6 +104,7 @@ def upgrade() -> None:
         sa.Column("rewrites", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Column("salt", sa.LargeBinary(), nullable=True),
         sa.Column("identity_key", sa.LargeBinary(), nullable=False),
+        sa.Column("installation", CODE_POINTS, nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
@@ -221,6 +222,7 @@ def upgrade() -> None:
         sa.Column("directory", CODE_POINTS, nullable=False),
         sa.Column("prefix", CODE_POINTS, nullable=False),
         sa.Column("entries", sa.BigInteger(), nullable=False),
+        sa.Column("checksum", sa.BigInteger(), nullable=False),
         sa.Column("object", CODE_POINTS, nullable=False),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("directory", "prefix"),
@@ -238,6 +240,7 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("announced", sa.Boolean(), nullable=False),
         sa.Column("summary", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", CODE_POINTS, nullable=False),
         sa.PrimaryKeyConstraint("generation"),
     )
     op.create_table(
@@ -313,6 +316,8 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_tree_object"), "tree", ["object"], unique=False)
     row = (
-        "INSERT INTO journal (id, head, known, conflicts, foreign_messages, identity_key) VALUES (1, 0, 0, 0, 0, :key)"
+        "INSERT INTO journal (id, head, known, conflicts, foreign_messages, identity_key, installation)"
+        " VALUES (1, 0, 0, 0, 0, :key, :installation)"
     )
-    op.get_bind().execute(sa.text(row), {"key": secrets.token_bytes(32)})
+    values = {"key": secrets.token_bytes(32), "installation": secrets.token_hex(16)}
+    op.get_bind().execute(sa.text(row), values)

@@ -1,0 +1,57 @@
+"""The check of a database: its file, its invariants, the digests of what is stored, and whether anything is lost."""
+
+from collections.abc import Callable, Iterator
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from statscache import kinds
+from statscache.plugins.registry import Registry
+from statscache.snapshot import damage
+from statscache.store import Database, integrity, invariants, journal, positions
+from statscache.store.invariants import REBUILD, RESTORE
+
+
+def check(database: Database, registry: Registry, *, quick: bool) -> Iterator[str]:
+    """Yield a line for each thing that is wrong: what it is, with an example, and what to do.
+
+    Args:
+        database: The database, with this release's schema.
+        registry: The active plugins.
+        quick: Whether to leave out what reads everything: the digests of objects, and the journal.
+    """
+    parts: list[tuple[str, Callable[[Connection], Iterator[str]]]] = [
+        ("the database itself", integrity.broken),
+        ("the invariants", lambda connection: invariants.broken(connection, kinds.invariants())),
+        ("the rows of plugins", lambda connection: _emptied(connection, registry)),
+        ("what is published", lambda connection: damage.find(connection, digests=not quick)),
+    ]
+    if not quick:
+        parts.append(("the journal", _journal))
+    for name, part in parts:
+        # What is damaged may make any error, and must not hide the rest.
+        try:
+            with database.reading() as connection:
+                yield from part(connection)
+        except (SQLAlchemyError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+            said = str(getattr(error, "orig", None) or error).partition("\n")[0]
+            yield f"{name} cannot be checked ({type(error).__name__}: {said}); {RESTORE}"
+
+
+def _emptied(connection: Connection, registry: Registry) -> Iterator[str]:
+    """Yield the plugins that counted something and have not a single row of it."""
+    rows = positions.load(connection)
+    for plugin in registry:
+        row = rows.get(plugin.name)
+        if row is None or row.newest is None or not plugin.kind.follows_from_yields:
+            continue
+        tables = plugin.kind.tables
+        if not any(
+            connection.execute(select(table).where(table.c.plugin == row.id).limit(1)).first() for table in tables
+        ):
+            yield f"a plugin has lost all that it counted: {plugin.name}; {REBUILD}"
+
+
+def _journal(connection: Connection) -> Iterator[str]:
+    for first in journal.damaged(connection):
+        yield f"the segment of the journal that begins with message {first} is damaged; {RESTORE}"
