@@ -75,16 +75,12 @@ class BuildsByPackage(Counter):
     entities: ClassVar[dict[str, str]] = {"package": "package"}
     topics = _TOPICS
     unbounded = True
+    leaderboards: ClassVar[dict[str, int]] = {"busiest-30d": 30, "busiest-7d": 7}
     version = 2
 
     def observe(self, message: Message) -> list[tuple[str, str | None]]:
         package = fields.text(message.body, "name")
         return [(package, release(message))] if package and _state(message) == "building" else []
-
-    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
-        yield from super().documents(state)
-        for days in (7, 30):
-            yield f"busiest-{days}d", {"rows": self.leaders(state, days=days)}
 
 
 class BuildTime(Counter):

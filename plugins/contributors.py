@@ -28,6 +28,7 @@ class Contributors(Counter):
     people = True
     unbounded = True
     slow_documents = ("newcomers", "newcomers-by-category")
+    leaderboards: ClassVar[dict[str, int]] = {"leaders-30d": 30}
     calendars = True
     version = 2
 
@@ -37,7 +38,6 @@ class Contributors(Counter):
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from super().documents(state)
-        yield "leaders-30d", {"rows": self.leaders(state, days=30)}
         new = {day: people for day, people in self.newcomers(state)}  # noqa: C416 - the pairs are lists
         yield "newcomers", {"rows": [{"timestamp": day, "value": new.get(day, 0)} for day in _days(new, state)]}
         by_category = {(day, category): people for day, category, people in self.newcomers_by_part(state, days=90)}

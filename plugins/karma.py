@@ -24,6 +24,7 @@ class KarmaReceived(Counter):
     topics = ("irc.karma", "maubot.cookie.give.#")
     people = True
     unbounded = True
+    leaderboards: ClassVar[dict[str, int]] = {"leaders-30d": 30}
     # Which cycle is the current one changes at the end of a day.
     clocks = (DAY,)
 
@@ -33,7 +34,6 @@ class KarmaReceived(Counter):
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from super().documents(state)
-        yield "leaders-30d", {"rows": self.leaders(state, days=30)}
         cycle = self._current_cycle(state)
         yield "leaders-cycle", {"cycle": cycle, "rows": self.leaders(state, part=cycle)}
 

@@ -1,4 +1,4 @@
-// Adds to a page that is complete without it: the snapshot's age, copy buttons, search, sorting.
+// Adds to a page that is complete without it: the snapshot's age, copy buttons, search.
 // Everything that comes from a file is set as text, never as markup.
 (() => {
   "use strict";
@@ -112,47 +112,9 @@
     });
   };
 
-  const sortKey = (row, column) => {
-    const cell = row.cells[column];
-    const text = cell.dataset.sort ?? cell.textContent;
-    return cell.dataset.sort && Number.isFinite(Number(text)) ? Number(text) : text;
-  };
-
-  const { compare: inOrder } = new Intl.Collator("en", { numeric: true });
-
-  const compare = (a, b) => {
-    if (typeof a === "number" && typeof b === "number") return a - b;
-    if (typeof a !== typeof b) return typeof a === "number" ? 1 : -1;
-    return inOrder(a, b);
-  };
-
-  const addSorting = () => {
-    for (const table of all("table[data-sortable]")) {
-      const body = table.tBodies[0];
-      if (body.rows.length < 2) continue;
-      const heads = [...table.tHead.rows[0].cells];
-      heads.forEach((head, column) => {
-        const button = document.createElement("button");
-        button.type = "button";
-        button.append(...head.childNodes);
-        head.append(button);
-        button.addEventListener("click", () => {
-          const down = head.getAttribute("aria-sort") === "descending"
-            ? false
-            : head.getAttribute("aria-sort") === "ascending" || head.classList.contains("number");
-          for (const other of heads) other.removeAttribute("aria-sort");
-          head.setAttribute("aria-sort", down ? "descending" : "ascending");
-          const sorted = [...body.rows].sort((a, b) => compare(sortKey(a, column), sortKey(b, column)));
-          body.append(...(down ? sorted.reverse() : sorted));
-        });
-      });
-    }
-  };
-
   localizeExamples();
   addCopyButtons();
   addSearch();
-  addSorting();
   // Modules, and what they fetch, need a server.
   if (!served) one("[data-find]").hidden = true;
   if (served) {

@@ -16,10 +16,11 @@ import pytest
 from statscache import resources
 from statscache.kinds import kinds
 from statscache.plugins import Counter, Plugin
+from statscache.render import text
 from statscache.render.assets import MODULES
 from statscache.render.figures import plots, sparkline
 from statscache.render.pages import Pages
-from statscache.render.view import Link, PluginView, SeriesView
+from statscache.render.view import Leaderboard, Link, PluginView, SeriesView
 from statscache.timeline import DAY, HOUR, parse_time
 
 THROUGH = parse_time("2015-08-08T14:02")
@@ -291,11 +292,11 @@ def test_only_web_addresses_become_links(pages: Pages, address: str) -> None:
 def test_values_are_readable(pages: Pages) -> None:
     """Null is said to be unknown, nested values are compact JSON, numbers have separators, times are UTC."""
     html = page(pages, composes(a=None, b={"x": [1, 2]}, c=1234567, d=True, e=-5))
-    text = words(html)
-    assert "— unknown" in text
-    assert '{"x":[1,2]}' in text
-    assert "1,234,567" in text
-    assert "\u22125" in text
+    said = words(html)
+    assert "— unknown" in said
+    assert '{"x":[1,2]}' in said
+    assert "1,234,567" in said
+    assert "\u22125" in said
     assert '<time datetime="2015-08-08T14:02:00Z">2015-08-08 14:02 UTC</time>' in html
 
 
@@ -304,17 +305,70 @@ def test_a_field_that_is_absent_is_not_unknown(pages: Pages) -> None:
     rows = [{"branch": "a", "timestamp": 1, "x": 1}, {"branch": "b", "timestamp": 2}]
     html = page(pages, replace(composes(), latest={"rows": rows}))
     assert "— unknown" not in words(html)
-    assert "<td></td>" in html
+    assert '<td class="absent"></td>' in html
 
 
-def test_a_table_shows_a_hundred_rows_and_says_of_how_many(pages: Pages) -> None:
-    """The greatest are shown; the rest is in the document."""
-    rows = [{"category": f"c{n:03}", **WINDOWS, "total": n} for n in range(250)]
+def test_a_table_shows_what_there_is_and_says_of_how_many(pages: Pages) -> None:
+    """The greatest 500 are shown; the rest is in the document."""
+    rows = [{"category": f"c{n:03}", **WINDOWS, "total": n} for n in range(600)]
     html = page(pages, plugin(dimensions=("category",), latest={"rows": rows}))
-    assert html.count("<tr>") == 101
-    assert "The first 100 of 250 rows" in words(html)
-    assert "c249" in html
-    assert "c100" not in html
+    assert html.count("<tr>") == 501
+    assert "The first 500 of 600 rows" in words(html)
+    assert "c100" in html
+    assert "c099" not in html
+
+
+def table_of(html: str) -> list[list[str]]:
+    """Return the words of each cell of the first table of a page."""
+    rows = re.findall(r"<tr>(.*?)</tr>", html, re.DOTALL)
+    return [[words(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)] for row in rows]
+
+
+def test_columns_stand_in_the_order_in_which_people_look(pages: Pages) -> None:
+    """Key, state, times, durations, what identifies, the rest, links; what moved last comes first."""
+    fields = {"zone": "eu", "state": "done", "link": "https://example.org/a/very/long/path", "id": "x1"}
+    rows = [
+        {"branch": name, "start": start, "stop": None, "duration": 12_867, **fields}
+        for name, start in (("old", THROUGH - DAY), ("new", THROUGH))
+    ]
+    head, first, second = table_of(page(pages, composes(*rows, kind="Span")))
+    assert head == ["branch", "state", "Start", "Stop", "Took", "id", "zone", "link"]
+    new = ["new", "done", "2015-08-08 14:02 UTC", "— unknown", "3\u00a0h 34\u00a0min", "x1", "eu", "Open ↗ example.org"]
+    assert [cell.replace("\u00a0", " ") for cell in first] == [cell.replace("\u00a0", " ") for cell in new]
+    assert second[0] == "old"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3_600, "1 h"),
+        (12_867, "3 h 34 min"),
+        (86_400, "1 d"),
+        (642_427, "7 d 10 h"),
+        (-90, "\u22121 min"),
+    ],
+)
+def test_durations_are_said_in_their_greatest_units(seconds: int, said: str) -> None:
+    """Nobody reads 12,867 seconds."""
+    assert text.duration(seconds).replace("\u00a0", " ") == said
+
+
+def test_a_leaderboard_of_each_period_is_on_a_tab(pages: Pages) -> None:
+    """Ranked, with what is not wholly known said."""
+    boards = (Leaderboard(30, [{"user": "ann", "value": 7}, {"user": "bob", "value": 6}]), Leaderboard(7, []))
+    latest = {"rows": [{"user": "bob", **WINDOWS}], "partial": {"last_30d": THROUGH // DAY * DAY - DAY}}
+    view = plugin(dimensions=("user",), unbounded=True, series=(), latest=latest, leaderboards=boards)
+    html = page(pages, view)
+    assert re.findall(r'<input type="radio" name="period"( checked)?><span>(.*?)</span>', html) == [
+        (" checked", "All time"),
+        ("", "30 days"),
+    ]
+    assert table_of(html)[3:] == [["1 ann", "7"], ["2 bob", "6"]]
+    assert "The top 2 in the last 30 full days." in words(html)
+    assert "Not all of that time is known, only what is since 2015-08-07 00:00 UTC." in words(html)
 
 
 @pytest.mark.parametrize("state", ["stale", "rebuilding", "failed"])

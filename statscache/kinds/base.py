@@ -264,6 +264,16 @@ class Kind(ABC):
 
     # For people.
 
+    @property
+    def has_times(self) -> bool:
+        """Whether rows tell when something happened: a page then shows the newest first."""
+        return any(not column.is_number for column in self.columns)
+
+    @property
+    def leaderboards(self) -> Mapping[str, int]:
+        """Documents that rank keys by the sum of the last whole UTC days: name, and number of days."""
+        return {}
+
     def main_column(self, rows: Sequence[Row], partial: Partial) -> Column | None:
         """Return the column by whose numbers keys are compared now; None for a kind without numbers.
 

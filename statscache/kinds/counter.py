@@ -38,6 +38,7 @@ class Counting(Statistic, Protocol):
 
     breakdown: ClassVar[str | None]
     by_minute: ClassVar[bool]
+    leaderboards: ClassVar[Mapping[str, int]]
 
 
 class CounterKind(Kind):
@@ -166,6 +167,10 @@ class CounterKind(Kind):
     def _sums(self, state: State, window: Window, through: int, digests: Sequence[int]) -> dict[int, int]:
         """Return the sums in a window by digest of the key, at least of these keys."""
         return buckets.sums(state, window.resolution, *window.bounds(through))
+
+    @property
+    def leaderboards(self) -> Mapping[str, int]:
+        return self.plugin.leaderboards
 
     def main_column(self, rows: Sequence[Row], partial: Partial) -> Column:
         return first_counted([*(column for column in self.columns if column.window), TOTAL], rows, partial)

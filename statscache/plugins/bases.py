@@ -1,6 +1,6 @@
 """The bases that authors derive from, but for `Table`: attributes of their own, and queries for `documents`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import EllipsisType
 from typing import Any, ClassVar, final
 
@@ -26,16 +26,21 @@ class Counter(Plugin):
             more part at the end, and the document of a key has `parts`. Only unbounded counters have it.
         by_minute: Whether a bounded counter has a series by minute. Each publication writes these of every plugin, so
             turn it off where nobody watches the last hour. A change needs another `version`.
+        leaderboards: Documents that rank keys by the sum of the last whole UTC days: name, and number of days, such as
+            `{"leaders-30d": 30}`. The page of the plugin shows them beside the ranking of all time.
     """
 
     kind_class = CounterKind
     kind: CounterKind
     breakdown: ClassVar[str | None] = None
     by_minute: ClassVar[bool] = True
+    leaderboards: ClassVar[Mapping[str, int]] = {}
 
     @classmethod
     def _faults(cls) -> Iterator[str]:
         yield from super()._faults()
+        if any(type(days) is not int or days < 1 for days in cls.leaderboards.values()):
+            yield f"`leaderboards` is {cls.leaderboards!r}; give names and whole days, such as {{'leaders-30d': 30}}"
         if cls.breakdown is None:
             return
         if not is_dimension(cls.breakdown) or cls.breakdown in cls.dimensions:
@@ -45,6 +50,12 @@ class Counter(Plugin):
 
     def _make_kind(self) -> CounterKind:
         return CounterByKeyKind(self) if self.unbounded else CounterKind(self)
+
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield `latest` and the leaderboards; override, and yield from this one, to publish more."""
+        yield from super().documents(state)
+        for name, days in self.leaderboards.items():
+            yield name, {"rows": self.leaders(state, days=days)}
 
     @final
     def leaders(

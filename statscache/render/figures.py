@@ -62,7 +62,7 @@ def newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]
     provided = {*view.info.dimensions, *view.kind.column_names()}
     others = [name for name in text.columns(view.rows, ()) if name not in provided and not text.is_time(name)]
     others.sort(key=lambda name: name != "subtitle")
-    timed = [(time, row) for row in view.rows if (time := _time(row)) is not None]
+    timed = [(time, row) for row in view.rows if (time := newest_time(row)) is not None]
     found = []
     for time, row in sorted(timed, key=lambda pair: -pair[0])[:most]:
         values = (text.cell(row[name], column=name) for name in others if name in row)
@@ -93,7 +93,7 @@ def label(view: PluginView, row: Mapping[str, Any]) -> str:
     return text.key_label((row[name] for name in view.info.dimensions), 60)
 
 
-def _time(row: Mapping[str, Any]) -> int | None:
+def newest_time(row: Mapping[str, Any]) -> int | None:
     """Return the newest moment that a row tells; None if it tells none."""
     times: list[int] = [value for name, value in row.items() if text.is_time(name) and text.is_moment(value)]
     return max(times, default=None)

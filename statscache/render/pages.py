@@ -20,11 +20,11 @@ from statscache.kinds.entities import ENTITIES
 from statscache.render import charts, figures, text
 from statscache.render.assets import Assets
 from statscache.render.docs import Docs
+from statscache.render.tables import Table, tables
 from statscache.render.view import PluginView
 from statscache.resources import Sources
 
 DEFAULT_BASE_URL = "http://localhost:8080/"
-MOST_ROWS = 100
 
 _STATES = {
     "stale": "Stale. Its last good output is shown, because its newest was held back or could not be made.",
@@ -100,7 +100,6 @@ class Pages:
             "has_examples": examples,
             "entities": {entity: (layout.entity_page(entity), _ENTITIES[entity]) for entity in self.entities},
             "chart_style": self._assets.sources["chart.css"].decode(),
-            "is_number": text.is_number,
             "resolutions": _RESOLUTIONS,
             "site_title": title,
         }
@@ -141,11 +140,7 @@ class Pages:
     def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
         """Yield the page of a plugin and its plots."""
         plots = figures.plots(view)
-        rows = view.rows
         order = view.kind.ordered_by
-        if order is not None:
-            rows.sort(key=lambda row: -row[order])
-        names = text.columns(rows, view.info.dimensions)
         top = charts.bars(figures.top(view, order), 10) if order is not None and not plots else ()
         yield (
             layout.page(view.info.name),
@@ -157,9 +152,8 @@ class Pages:
                 state=_STATES.get(view.state),
                 plots=plots,
                 bars=top,
-                columns=names,
                 links=self._links(view),
-                cells=self._linked(text.table([_known(row, view) for row in rows[:MOST_ROWS]], names), names, view),
+                tables=[self._linked(table, view) for table in tables(view)],
             ),
         )
         for plot in plots:
@@ -186,15 +180,16 @@ class Pages:
             return {}
         return {figures.label(view, row): _page(entity, row[field]) for row in view.rows if row.get(field)}
 
-    def _linked(self, cells: list[list[text.Cell]], names: Sequence[str], view: PluginView) -> list[list[text.Cell]]:
-        """Return the cells of a table in which each name of an entity is a link to its page."""
+    def _linked(self, table: Table, view: PluginView) -> Table:
+        """Return a table in which each name of an entity is a link to its page."""
         fields = {**_FIELDS, **view.info.entities}
+        names = (heading.name for heading in table.headings)
         columns = {at: fields[name] for at, name in enumerate(names) if fields.get(name) in self.entities}
-        for row in cells:
+        for row in table.cells:
             for at, entity in columns.items():
                 if row[at].form == "text" and row[at].text:
                     row[at] = replace(row[at], form="entity", href=_page(entity, row[at].text))
-        return cells
+        return table
 
     def _render(self, template: str, **context: Any) -> bytes:
         return self._environment.get_template(template).render(context).encode()
@@ -228,11 +223,6 @@ def _card(view: PluginView) -> Mapping[str, Any]:
 def _page(entity: str, name: str) -> str:
     """Return the address of the page of an entity, relative to the site's root."""
     return f"{layout.entity_page(entity)}?{quote(name, safe='')}"
-
-
-def _known(row: Mapping[str, Any], view: PluginView) -> dict[str, Any]:
-    """Return a row of a table, in which numbers of windows that are not wholly known are missing."""
-    return {name: None if name in view.partial else value for name, value in row.items()}
 
 
 def _files(directory: Path) -> dict[str, bytes]:

@@ -17,6 +17,14 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Leaderboard:
+    """The keys with the greatest sums of the last `days` whole UTC days, greatest first, as dimensions and `value`."""
+
+    days: int
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class SeriesView:
     """One resolution's recent data over `[start, end)`, seconds since 1970 UTC, and links to all its periods.
 
@@ -71,6 +79,7 @@ class PluginView:
     latest: dict[str, Any] | None
     series: tuple[SeriesView, ...]
     links: tuple[Link, ...]
+    leaderboards: tuple[Leaderboard, ...] = ()
 
     @property
     def gaps(self) -> list[Gap]:

@@ -1,6 +1,6 @@
 """What the pages say of a plugin, read from its published documents: a page can show no other numbers than they do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from statscache import layout
 from statscache.plugins import Plugin
 from statscache.render.rendering import Rendered
-from statscache.render.view import Link, PluginView, SeriesView
+from statscache.render.view import Leaderboard, Link, PluginView, SeriesView
 from statscache.store import published
 from statscache.store.published import Entry
 from statscache.timeline import DAY, HOUR, WEEK, Resolution
@@ -78,6 +78,7 @@ class _Documents:
             latest=latest,
             series=tuple(view for view in series if view is not None),
             links=tuple(self._link(path, path.removeprefix(f"{root}/")) for path in fixed),
+            leaderboards=tuple(self._leaderboards()),
         )
 
     def _series(self, resolution: Resolution) -> SeriesView | None:
@@ -108,6 +109,12 @@ class _Documents:
                 for path in (period["path"], period["csv"]["path"])
             ),
         )
+
+    def _leaderboards(self) -> Iterator[Leaderboard]:
+        for name, days in self._plugin.kind.leaderboards.items():
+            document = self._load(layout.document(self._plugin.name, name))
+            if document is not None:
+                yield Leaderboard(days, document["rows"])
 
     def _load(self, path: str) -> dict[str, Any] | None:
         if path in self._fresh:

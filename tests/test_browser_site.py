@@ -1,0 +1,120 @@
+"""Tables, the front page and what search engines read, in a real browser."""
+
+import gzip
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+import worlds
+from browser import SCHEMES, WIDTHS, Visit, chromium, serving_tree
+from statscache import layout
+
+__all__ = ["chromium"]
+
+HEAVIEST = 120_000
+"""Bytes that a page and all that it loads may have, compressed."""
+
+IMAGES = layout.page("cloud-images")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a busy site."""
+    return worlds.demo(tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="module")
+def site(tree: Path) -> Iterator[str]:
+    """The address of the busy site."""
+    with serving_tree(tree) as url:
+        yield url
+
+
+def shown_rows(page: Page) -> Locator:
+    """Return the rows of the first table that a reader sees."""
+    return page.locator("[data-table]:visible").first.locator("tbody tr:visible")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_image_of_a_region_is_found_by_typing_its_name(
+    site: str, tree: Path, chromium: Browser, width: int
+) -> None:
+    """On the first screen, without scrolling; the address of the page then leads others to the same rows."""
+    rows = orjson.loads((tree / layout.latest("cloud-images")).read_bytes())["rows"]
+    wanted = {"release": "rawhide", "architecture": "x86_64", "region": "us-east-1"}
+    found = [row for row in rows if all(row[name] == value for name, value in wanted.items())]
+    newest = max(found, key=lambda row: row["timestamp"])
+    with Visit(chromium, [site]) as visit:
+        visit.open(site + IMAGES)
+        visit.look(width, "light")
+        visit.page.get_by_role("searchbox", name="Filter").type("us-east-1")
+        expect(visit.page.locator(".filter [role=status]")).to_have_text(
+            f"{len([row for row in rows if 'us-east-1' in str(row.values())])} of {len(rows)} rows"
+        )
+        cell = shown_rows(visit.page).get_by_text(newest["id"], exact=True).first
+        box = cell.bounding_box()
+        assert box is not None
+        assert box["y"] + box["height"] <= 900
+        assert box["x"] + box["width"] <= width
+        assert visit.page.url == f"{site}{IMAGES}?filter=us-east-1"
+        visit.page.get_by_role("searchbox", name="Filter").type(" x86_64 nothing")
+        expect(shown_rows(visit.page)).to_have_count(0)
+        visit.open(f"{site}{IMAGES}?filter=us-east-1")
+        assert shown_rows(visit.page).count() == len([row for row in rows if "us-east-1" in str(row.values())])
+        assert not visit.problems, visit.problems
+
+
+def test_the_head_of_a_table_stays(site: str, chromium: Browser) -> None:
+    """While its rows scroll, a reader sees what the columns are."""
+    with Visit(chromium, [site]) as visit:
+        visit.open(site + IMAGES)
+        scroll = visit.page.locator("[data-table] .scroll")
+        scroll.scroll_into_view_if_needed()
+        before = visit.page.locator("thead th").first.bounding_box()
+        scroll.evaluate("part => { part.scrollTop = 500; }")
+        assert visit.page.locator("thead th").first.bounding_box() == before
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_the_leaders_of_each_period_are_chosen_with_a_key(
+    site: str, tree: Path, chromium: Browser, script: bool
+) -> None:
+    """With and without scripts: an arrow key, or a click, shows the ranking of 30 or of 7 days."""
+    with Visit(chromium, [site], script=script) as visit:
+        visit.open(site + layout.page("builds-by-package"))
+        first = visit.page.get_by_role("radio", name="All time")
+        expect(first).to_be_checked()
+        first.focus()
+        visit.page.keyboard.press("ArrowRight")
+        expect(visit.page.get_by_role("radio", name="30 days")).to_be_checked()
+        visit.page.get_by_text("7 days", exact=True).click()
+        rows = orjson.loads((tree / "v1/plugins/builds-by-package/busiest-7d.json").read_bytes())["rows"]
+        expect(shown_rows(visit.page)).to_have_count(len(rows))
+        expect(shown_rows(visit.page).first).to_contain_text(f"1 {rows[0]['package']}")
+        if script:
+            visit.audit()
+        assert not visit.problems, visit.problems
+
+
+def weight(visit: Visit, tree: Path, site: str, path: str) -> int:
+    """Return the bytes of a page and of all that it loads, compressed."""
+    asked: list[str] = []
+    visit.page.on("request", lambda request: asked.append(request.url))
+    visit.open(site + path)
+    files = {url.removeprefix(site).partition("?")[0] for url in asked}
+    return sum(len(gzip.compress((tree / file).read_bytes())) for file in files)
+
+
+@pytest.mark.parametrize("path", [IMAGES, layout.page("composes"), layout.page("builds-by-package")])
+def test_tables_are_light_and_fit_every_screen(site: str, tree: Path, chromium: Browser, path: str) -> None:
+    """At every width, light and dark; axe finds nothing; the page weighs less than 120 kB."""
+    with Visit(chromium, [site]) as visit:
+        assert weight(visit, tree, site, path) < HEAVIEST
+        for width in WIDTHS:
+            for scheme in SCHEMES:
+                visit.look(width, scheme)
+                visit.audit()
+        assert not visit.problems, visit.problems
