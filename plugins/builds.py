@@ -27,6 +27,8 @@ class Builds(Counter):
 
     name = "builds"
     title = "Builds"
+    subject = "packages"
+    featured = True
     definition = (
         "One is counted for each build each time that it enters a state: building, complete, failed, canceled or"
         " deleted. Its release is the one that the build is for."
@@ -68,6 +70,7 @@ class BuildsByPackage(Counter):
 
     name = "builds-by-package"
     title = "Builds by package"
+    subject = "packages"
     definition = "One is counted for each build that begins."
     unit = "builds"
     dimensions = ("package",)
@@ -88,6 +91,7 @@ class BuildTime(Counter):
 
     name = "build-time"
     title = "Time in build"
+    subject = "packages"
     definition = (
         "One is counted for each build that is complete, under the time from its creation to its completion. Both are"
         " what koji states in the message that ends the build (it does since 2023): so no build has to be remembered,"
@@ -108,6 +112,7 @@ class SecondsInBuild(Counter):
 
     name = "seconds-in-build"
     title = "Seconds in build"
+    subject = "packages"
     definition = (
         "The seconds from creation to completion are added for each build that `build-time` counts. Divided by the sum"
         " of its counts they are the mean."

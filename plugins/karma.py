@@ -12,6 +12,7 @@ class KarmaReceived(Counter):
 
     name = "karma-received"
     title = "Karma received"
+    subject = "people"
     definition = (
         "One is added for each ++ on IRC and each cookie on Matrix that a person is given by another, and one is taken"
         " away for each --, in the release cycle that the message names, else in that of the newest Fedora release at"
@@ -53,6 +54,7 @@ class KarmaGiven(KarmaReceived):
 
     name = "karma-given"
     title = "Karma given"
+    subject = "people"
     definition = (
         "One is added for each ++ on IRC and each cookie on Matrix that a person gives to another, and one is taken"
         " away for each --, in the release cycle that the message names, else in that of the newest Fedora release at"

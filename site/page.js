@@ -1,4 +1,4 @@
-// Adds to a page that is complete without it: the snapshot's age, copy buttons, search.
+// Adds to a page that is complete without it: the snapshot's age, copy buttons, the tab that an address is about.
 // Everything that comes from a file is set as text, never as markup.
 (() => {
   "use strict";
@@ -100,21 +100,21 @@
     }
   };
 
-  const addSearch = () => {
-    const label = one("[data-search]");
-    const cards = all("[data-name]");
-    if (!label || cards.length < 2) return;
-    label.hidden = false;
-    one("input", label).addEventListener("input", (event) => {
-      const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
-      for (const card of cards) card.hidden = !words.every((word) => card.dataset.name.includes(word));
-      one("[data-nothing]").hidden = cards.some((card) => !card.hidden);
-    });
+  // What an address points at may be on a tab that is not shown.
+  const reveal = () => {
+    const target = document.getElementById(location.hash.slice(1));
+    for (let tab = target?.closest(".tab"); tab; tab = tab.parentElement.closest(".tab")) {
+      const at = all(":scope > .tab", tab.parentElement).indexOf(tab);
+      const buttons = all(":scope > .switch input", tab.parentElement);
+      if (buttons[at]) buttons[at].checked = true;
+    }
+    target?.scrollIntoView();
   };
 
   localizeExamples();
   addCopyButtons();
-  addSearch();
+  reveal();
+  addEventListener("hashchange", reveal);
   // Modules, and what they fetch, need a server.
   if (!served) one("[data-find]").hidden = true;
   if (served) {

@@ -26,6 +26,7 @@ export interface IndexedPlugin {
   people: boolean;
   headline: { [dimension: string]: string };
   entities: { [dimension: string]: string };
+  subject: string;
   state: State;
   last_event: Time | null;
   since: Time | null;

@@ -118,3 +118,46 @@ def test_tables_are_light_and_fit_every_screen(site: str, tree: Path, chromium: 
                 visit.look(width, scheme)
                 visit.audit()
         assert not visit.problems, visit.problems
+
+
+def test_the_front_page_answers_at_a_glance(site: str, tree: Path, chromium: Browser) -> None:
+    """Numbers, what changed, statistics by subject; light, without a shift, and clean at every width and colour."""
+    watch = """window.shift = 0; new PerformanceObserver((list) => {
+        for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+    }).observe({ type: "layout-shift", buffered: true });"""
+    with Visit(chromium, [site]) as visit:
+        visit.page.add_init_script(watch)
+        assert weight(visit, tree, site, layout.FRONT_PAGE) < HEAVIEST
+        headings = visit.page.locator("h3.subject").all_inner_texts()
+        assert headings == ["People", "Packages and builds", "Release engineering", "Code review", "The bus"]
+        # Of the people, no whole day is known: there is a gap in the last one.
+        expect(visit.page.locator(".figures > div")).to_have_count(3)
+        expect(visit.page.locator(".card").filter(has_text="Messages").locator(".tab:visible")).to_have_count(1)
+        assert visit.page.evaluate("window.shift") < 0.1
+        for width in WIDTHS:
+            for scheme in SCHEMES:
+                visit.look(width, scheme)
+                visit.audit()
+        assert not visit.problems, visit.problems
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_variants_and_files_are_behind_tabs(site: str, chromium: Browser, script: bool) -> None:
+    """With and without scripts, by a click and by keys."""
+    with Visit(chromium, [site], script=script) as visit:
+        visit.open(site + layout.FRONT_PAGE)
+        card = visit.page.locator("#plugin-volume")
+        card.get_by_text("Category", exact=True).click()
+        expect(card.get_by_role("link", name="Messages by category")).to_be_visible()
+        expect(visit.page.get_by_text("latest.json").first).to_be_hidden()
+        visit.page.get_by_role("radio", name="By subject").focus()
+        visit.page.keyboard.press("ArrowRight")
+        expect(card).to_be_hidden()
+        visit.page.get_by_role("link", name="all files of Messages", exact=True).click()
+        if script:
+            expect(visit.page.get_by_role("heading", name="Documents")).to_be_visible()
+            visit.audit()
+        else:
+            visit.page.get_by_text("Data", exact=True).click()
+        expect(visit.page.get_by_text("v1/plugins/volume/latest.json").first).to_be_visible()
+        assert not visit.problems, visit.problems

@@ -34,6 +34,8 @@ class Statistic(Protocol):
     unit: ClassVar[str]
     dimensions: ClassVar[tuple[str, ...]]
     headline: ClassVar[Mapping[str, str]]
+    featured: ClassVar[bool]
+    failures: ClassVar[Mapping[str, Collection[str]]]
     unbounded: ClassVar[bool]
     people: ClassVar[bool]
     settings: Mapping[str, Any]

@@ -17,9 +17,10 @@ from jinja2.bccache import Bucket
 
 from statscache import __version__, canonical, layout
 from statscache.kinds.entities import ENTITIES
-from statscache.render import charts, figures, text
+from statscache.render import charts, figures, front, text
 from statscache.render.assets import Assets
 from statscache.render.docs import Docs
+from statscache.render.front import News
 from statscache.render.tables import Table, tables
 from statscache.render.view import PluginView
 from statscache.resources import Sources
@@ -90,7 +91,7 @@ class Pages:
             bytecode_cache=_compiled,
         )
         self._environment.filters |= {
-            "clean": text.clean, "compact": text.compact, "heading": text.heading, "machine_time": text.machine_time,
+            "amount": text.amount, "clean": text.clean, "compact": text.compact, "machine_time": text.machine_time,
             "number": text.number, "prose": text.prose, "size": text.size, "when": text.when,
         }  # fmt: skip
         self._environment.globals |= {
@@ -166,11 +167,34 @@ class Pages:
 
     def index(self, views: Sequence[PluginView], through: int | None) -> Iterator[tuple[str, bytes]]:
         """Yield the front page: every plugin as a card, and how to fetch what they publish."""
-        cards = [{**_card(view), "links": self._links(view)} for view in views]
         example = next((view.links[0].path for view in views if view.links), None)
         since = min((view.since for view in views if view.since is not None), default=None)
-        shown = {"through": through, "since": since, "cards": cards, "example": example}
+        shown = {
+            "through": through,
+            "since": since,
+            "views": views,
+            "numbers": front.numbers(views),
+            "year": front.year(views),
+            "news": [(item, self._place(item)) for item in front.news(views, through)],
+            "groups": [
+                (group, [[self._card(view, cluster[0]) for view in cluster] for cluster in group.clusters])
+                for group in front.groups(views)
+            ],
+            "example": example,
+        }
         yield layout.FRONT_PAGE, self._render("index.html", root="", **shown)
+
+    def _card(self, view: PluginView, plain: PluginView) -> Mapping[str, Any]:
+        """Return what the card of a plugin shows, which is a variant of the plain one or that itself."""
+        return {**_card(view), "variant": front.variant(view, plain), "links": self._links(view)}
+
+    def _place(self, item: News) -> str:
+        """Return the address of the page that says more, relative to the site's root."""
+        entity = next(iter(item.view.info.entities.values()), "")
+        if item.key is not None and entity in self.entities:
+            return _page(entity, item.key)
+        search = f"?filter={quote(item.search, safe='')}" if item.search else ""
+        return layout.page(item.view.info.name) + search
 
     def _links(self, view: PluginView) -> dict[str, str]:
         """Return the page of each key of a plugin that names an entity, by the label of the key."""

@@ -67,7 +67,8 @@ class PluginView:
 
     `since` is the start of the first day for which its numbers are complete, in seconds since 1970 UTC; None before the
     first data, and where only the newest entries are kept. `latest` is the published document, None before the first;
-    `series` is finest first, and empty where there is none.
+    `series` is finest first, and empty where there is none. `newcomers` are start of the day and number of keys that
+    were seen first on it, of a plugin that publishes a document of that name.
     """
 
     info: PluginInfo
@@ -80,6 +81,7 @@ class PluginView:
     series: tuple[SeriesView, ...]
     links: tuple[Link, ...]
     leaderboards: tuple[Leaderboard, ...] = ()
+    newcomers: tuple[tuple[int, int], ...] = ()
 
     @property
     def gaps(self) -> list[Gap]:

@@ -79,6 +79,7 @@ class _Documents:
             series=tuple(view for view in series if view is not None),
             links=tuple(self._link(path, path.removeprefix(f"{root}/")) for path in fixed),
             leaderboards=tuple(self._leaderboards()),
+            newcomers=tuple(self._newcomers()),
         )
 
     def _series(self, resolution: Resolution) -> SeriesView | None:
@@ -115,6 +116,13 @@ class _Documents:
             document = self._load(layout.document(self._plugin.name, name))
             if document is not None:
                 yield Leaderboard(days, document["rows"])
+
+    def _newcomers(self) -> Iterator[tuple[int, int]]:
+        document = self._load(layout.document(self._plugin.name, "newcomers"))
+        for row in document.get("rows", ()) if document else ():
+            # The document is an author's.
+            if isinstance(row, dict) and isinstance(row.get("timestamp"), int) and isinstance(row.get("value"), int):
+                yield row["timestamp"], row["value"]
 
     def _load(self, path: str) -> dict[str, Any] | None:
         if path in self._fresh:
