@@ -23,7 +23,7 @@ IMAGES = layout.page("cloud-images")
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a busy site."""
-    return worlds.demo(tmp_path_factory.mktemp("demo"))
+    return worlds.demo(tmp_path_factory.mktemp("demo"), base_url="https://stats.example.org/")
 
 
 @pytest.fixture(scope="module")
@@ -160,4 +160,34 @@ def test_variants_and_files_are_behind_tabs(site: str, chromium: Browser, script
         else:
             visit.page.get_by_text("Data", exact=True).click()
         expect(visit.page.get_by_text("v1/plugins/volume/latest.json").first).to_be_visible()
+        assert not visit.problems, visit.problems
+
+
+def test_an_address_without_a_page_leads_to_search(site: str, chromium: Browser) -> None:
+    """However deep it is: styled, searchable, with a way back."""
+    with Visit(chromium, [site]) as visit:
+        visit.open(f"{site}plugins/no/such/page.html")
+        for width in WIDTHS:
+            for scheme in SCHEMES:
+                visit.look(width, scheme)
+                visit.audit()
+        visit.page.keyboard.press("/")
+        visit.page.keyboard.type("messages by category")
+        expect(visit.page.get_by_role("option").first).to_contain_text("Messages by category")
+        visit.page.keyboard.press("Escape")
+        visit.page.get_by_role("link", name="the front page").click()
+        visit.page.wait_for_url(f"{site}index.html")
+        assert [problem for problem in visit.problems if "404" not in problem] == []
+
+
+def test_what_search_engines_read_is_no_script_to_a_browser(site: str, chromium: Browser) -> None:
+    """The data set of a statistic is in its page, and the page's policy has nothing to say against it."""
+    with Visit(chromium, [site]) as visit:
+        visit.open(site + layout.page("builds"))
+        found = orjson.loads(visit.page.locator("script[type='application/ld+json']").inner_text())
+        assert found["url"] == "https://stats.example.org/plugins/builds/index.html"
+        canonical = visit.page.locator("link[rel=canonical]")
+        assert canonical.get_attribute("href") == found["url"]
+        visit.open(site + layout.entity_page("person"))
+        assert visit.page.locator("meta[name=robots]").get_attribute("content") == "noindex"
         assert not visit.problems, visit.problems

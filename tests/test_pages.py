@@ -1,6 +1,7 @@
 """Pages: complete without a script, at home under any path, inert whatever the bus says, and the same every time."""
 
 import gzip
+import json
 import posixpath
 import re
 from dataclasses import replace
@@ -115,6 +116,12 @@ def pages() -> Pages:
     return Pages(resources.sources(), title="statscache", base_url=None)
 
 
+@pytest.fixture(scope="module")
+def public_pages() -> Pages:
+    """The pages of an installation whose address is configured, and which counts people."""
+    return Pages(resources.sources(), title="A & B", base_url="https://s.example/x", entities=("person", "topic"))
+
+
 def site(pages: Pages, views: tuple[PluginView, ...], through: int | None = THROUGH) -> dict[str, bytes]:
     """Return all files of a site."""
     made = chain(pages.fixed(), *(pages.plugin(view) for view in views), pages.index(views, through))
@@ -165,7 +172,8 @@ def test_every_link_is_relative_and_resolves(pages: Pages) -> None:
     files = site(pages, VIEWS)
     documents = {link.path for view in VIEWS for link in (*view.links, *chain(*(s.periods for s in view.series)))}
     known = files.keys() | documents | {"v1/index.json", "v1/status.json", "v1/changes.json"}
-    for path in (path for path in files if path.endswith(".html")):
+    # What is shown in place of any page is at home at the root of a host.
+    for path in (path for path in files if path.endswith(".html") and path != "404.html"):
         elements = Elements(files[path].decode())
         for target in elements.values("href") + elements.values("src"):
             parts = urlsplit(target)
@@ -203,7 +211,8 @@ def test_pages_obey_their_own_strict_policy(pages: Pages) -> None:
         assert "unsafe" not in policy
         assert not elements.values("style")
         assert "style" not in [tag for tag, _ in elements.found]
-        assert all(attributes.get("src") for tag, attributes in elements.found if tag == "script")
+        scripts = [attributes for tag, attributes in elements.found if tag == "script"]
+        assert all(each.get("src") or each.get("type") == "application/ld+json" for each in scripts)
         assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
 
 
@@ -469,8 +478,9 @@ def test_an_empty_site_says_how_to_fill_it(pages: Pages) -> None:
 def test_examples_hold_the_configured_address() -> None:
     """curl, JavaScript, Python and R fetch a document that is there, from where the site is served."""
     pages = Pages(resources.sources(), title="statscache", base_url="https://stats.example.org/s")
-    html = words(page(pages, plugin()))
-    assert html.count("https://stats.example.org/s/v1/plugins/volume/latest.json") == 4
+    html = page(pages, plugin())
+    shown = words(html[html.index("<body") :])
+    assert shown.count("https://stats.example.org/s/v1/plugins/volume/latest.json") == 4
 
 
 def test_the_title_of_the_site_is_escaped() -> None:
@@ -487,7 +497,7 @@ def test_the_index_of_many_plugins_is_small(pages: Pages) -> None:
         plugin(f"plugin-{number}", dimensions=("category",), latest=latest, series=(series(f"plugin-{number}", keys),))
         for number in range(40)
     ]
-    (page,) = dict(pages.index(views, THROUGH)).values()
+    page = dict(pages.index(views, THROUGH))["index.html"]
     assert page.count(b'<article class="card"') == 40
     assert len(gzip.compress(page)) < 150_000
 
@@ -502,3 +512,87 @@ def test_gaps_are_listed_as_finely_as_the_series_tell(pages: Pages) -> None:
     first, second = view.gaps
     assert (first.resolution, second.resolution) == ("1h", "1d")
     assert second.end == series().start
+
+
+def meta(html: str) -> dict[str, str]:
+    """Return what the head of a page says of it, by name; links by their relation."""
+    found = {}
+    for tag, attributes in Elements(html).found:
+        name = attributes.get("name") or attributes.get("property") or attributes.get("rel")
+        if tag in ("meta", "link") and name:
+            found[name] = attributes.get("content") or attributes.get("href") or ""
+    return found
+
+
+def test_each_page_has_a_title_and_a_description_of_its_own(public_pages: Pages) -> None:
+    """They tell a search engine, and whoever is sent a link, what a page holds."""
+    files = {path: data.decode() for path, data in site(public_pages, VIEWS).items() if path.endswith(".html")}
+    # Plugins of these tests have one title and one docstring; what they count differs.
+    first = [path for path in files if not path.startswith("plugins/") or "composes" in path]
+    titles = {path: re.findall("<title>(.*?)</title>", files[path])[0] for path in first}
+    described = {path: meta(html)["description"] for path, html in files.items() if not path.startswith("docs/adr")}
+    assert len({*titles.values()}) == len(titles)
+    assert all(20 <= len(text) <= 200 for text in described.values()), described
+    shown = meta(files["plugins/by-category/index.html"])
+    assert shown["description"] == "All messages on the bus. 1,234 messages in the last 24 full hours."
+    assert shown["og:description"] == shown["description"]
+    assert shown["og:title"] == "Messages \u00b7 A & B"
+    assert shown["og:site_name"] == "A & B"
+
+
+def test_a_page_names_its_one_address(public_pages: Pages, pages: Pages) -> None:
+    """Where it is configured; a page that is about what stands after a question mark has no one address."""
+    files = site(public_pages, VIEWS)
+    for path, address in {"index.html": "", "plugins/volume/index.html": "plugins/volume/index.html"}.items():
+        found = meta(files[path].decode())
+        assert found["canonical"] == found["og:url"] == f"https://s.example/x/{address}"
+    assert "canonical" not in meta(files["people/index.html"].decode())
+    assert "canonical" not in meta(site(pages, VIEWS)["index.html"].decode())
+
+
+def test_a_page_of_people_is_not_listed_unless_that_is_configured(public_pages: Pages) -> None:
+    """Neither pages of any one person, nor rankings of them, nor their documents."""
+    people = plugin("karma", dimensions=("user",), people=True, unbounded=True, series=(), latest={"rows": []})
+    views = (*VIEWS, people)
+    files = site(public_pages, views)
+    for path in ("people/index.html", "plugins/karma/index.html", "404.html"):
+        assert meta(files[path].decode())["robots"] == "noindex", path
+    assert "robots" not in meta(files["topics/index.html"].decode())
+    assert "people/" not in files["sitemap.xml"].decode()
+    assert files["robots.txt"].decode().splitlines() == [
+        "User-agent: *",
+        "Disallow: /x/v1/entities/person/",
+        "Disallow: /x/v1/plugins/karma/by/",
+        "",
+        "Sitemap: https://s.example/x/sitemap.xml",
+    ]
+    listing = Pages(
+        resources.sources(), title="", base_url="https://s.example/", entities=("person",), index_people=True
+    )
+    files = site(listing, views)
+    assert "robots" not in meta(files["people/index.html"].decode())
+    assert "https://s.example/people/index.html" in files["sitemap.xml"].decode()
+    assert files["robots.txt"].decode().splitlines()[:2] == ["User-agent: *", "Allow: /"]
+
+
+def test_the_sitemap_names_pages_that_are_there(public_pages: Pages, pages: Pages) -> None:
+    """By their one address; without a known address there is none."""
+    files = site(public_pages, VIEWS)
+    named = re.findall("<loc>(.*?)</loc>", "".join(ElementTree.canonicalize(files["sitemap.xml"])))
+    paths = {address.removeprefix("https://s.example/x/") or "index.html" for address in named}
+    left = {path for path in files if path.endswith(".html")} - paths
+    assert paths <= files.keys()
+    assert left == {"404.html", "people/index.html"}
+    assert "sitemap.xml" not in site(pages, VIEWS)
+
+
+def test_a_statistic_is_a_data_set(public_pages: Pages) -> None:
+    """In the terms of schema.org, with its files; hostile text does not end the script."""
+    html = page(public_pages, plugin(definition="</script><script>alert(1)</script>"))
+    (text,) = re.findall(r'<script type="application/ld\+json">(.*?)</script>', html)
+    found = json.loads(text)
+    assert found["@type"] == "Dataset"
+    assert found["description"] == "All messages on the bus. </script><script>alert(1)</script>"
+    assert found["distribution"][0]["contentUrl"] == "https://s.example/x/v1/plugins/volume/latest.json"
+    assert found["temporalCoverage"] == "2015-08-07/.."
+    assert meta(html)["alternate"] == "../../v1/plugins/volume/latest.json"
