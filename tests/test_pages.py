@@ -335,13 +335,13 @@ def table_of(html: str) -> list[list[str]]:
 
 def test_columns_stand_in_the_order_in_which_people_look(pages: Pages) -> None:
     """Key, state, times, durations, what identifies, the rest, links; what moved last comes first."""
-    fields = {"zone": "eu", "state": "done", "link": "https://example.org/a/very/long/path", "id": "x1"}
+    fields = {"area": "eu", "state": "done", "link": "https://example.org/a/very/long/path", "id": "x1"}
     rows = [
         {"branch": name, "start": start, "stop": None, "duration": 12_867, **fields}
         for name, start in (("old", THROUGH - DAY), ("new", THROUGH))
     ]
     head, first, second = table_of(page(pages, composes(*rows, kind="Span")))
-    assert head == ["branch", "state", "Start", "Stop", "Took", "id", "zone", "link"]
+    assert head == ["branch", "state", "Start", "Stop", "Took", "id", "area", "link"]
     new = ["new", "done", "2015-08-08 14:02 UTC", "— unknown", "3\u00a0h 34\u00a0min", "x1", "eu", "Open ↗ example.org"]
     assert [cell.replace("\u00a0", " ") for cell in first] == [cell.replace("\u00a0", " ") for cell in new]
     assert second[0] == "old"
