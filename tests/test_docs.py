@@ -193,7 +193,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("docs")
     config = Config(
         database=DatabaseSection(url=f"sqlite:///{directory / 'statscache.db'}"),
-        publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),), examples=True),
+        publish=PublishSection(
+            targets=(DirectoryTarget(name="web", path=directory / "public"),),
+            base_url="https://stats.example.org/",
+            examples=True,
+        ),
     )
     active = Registry([cls() for cls in SITE], [Problem("broken", "ImportError: no")])
     with pytest.MonkeyPatch.context() as patch:

@@ -1,12 +1,14 @@
 """The figures of a plugin that its pages show: its headline, its plots, its greatest and its newest rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from statscache.kinds.presentation import Headline, ranked
 from statscache.render import charts, text
 from statscache.render.view import PluginView, SeriesView
+from statscache.timeline import DAY
+from statscache.windows import Window
 
 _PLOT = charts.Frame(height=240, ticks=9)
 _SPARK = charts.Frame(height=56)
@@ -26,7 +28,9 @@ class Plot:
 
 def headline(view: PluginView) -> Headline | None:
     """Return the one number that says most about the plugin now; None before there is any."""
-    return view.kind.headline(view.rows, lambda row: label(view, row), view.partial)
+    found = view.kind.headline(view.rows, lambda row: label(view, row), view.partial)
+    # Durations say themselves what they are.
+    return found and found._replace(caption=found.caption.removeprefix("seconds "))
 
 
 def durations(view: PluginView) -> list[tuple[str, dict[str, Any]]]:
@@ -45,29 +49,34 @@ def durations(view: PluginView) -> list[tuple[str, dict[str, Any]]]:
 def trend(view: PluginView) -> str:
     """Return how the headline's window compares with the one before; empty where not all of both is known."""
     column = view.kind.main_column(view.rows, view.partial)
-    if (
-        column is None
-        or column.window is None
-        or not column.window.label
-        or view.through is None
-        or not view.kind.adds_up
-    ):
+    return "" if column is None or column.window is None else change(view, column.window)
+
+
+def change(view: PluginView, window: Window) -> str:
+    """Return how the headline of a window compares with that of the one before, in per cent.
+
+    It is empty where not all of both is known, and where numbers of several keys cannot be added up.
+    """
+    if not window.label or view.through is None or not view.kind.adds_up:
         return ""
-    window = column.window
     series = next((series for series in view.series if series.resolution == window.resolution.name), None)
     if series is None:
         return ""
     middle, end = window.bounds(view.through)
-    start = middle - window.width
-    if start < series.start or any(low < end and high > start for low, high in series.gaps):
+    start = middle - window.width if window.buckets > 1 else window.resolution.floor(middle - 1)
+    # The first day, week or month of a plugin may have begun before its data.
+    begins = series.start if window.resolution.width < DAY else max(series.start, view.since or end)
+    if start < begins or any(low < end and high > start for low, high in series.gaps):
         return ""
-    rows = _headline_rows(view, series)
+    rows = headline_rows(view, series)
     before = sum(row[-1] for row in rows if start <= row[0] < middle)
     now = sum(row[-1] for row in rows if middle <= row[0] < end)
     if before <= 0:
         return ""
-    change = f"{round(100 * (now - before) / before):+,}%".replace("-", "\u2212")
-    return f"{change} on the {window.label} before"
+    if now >= 10 * before:
+        return f"{text.number(round(now / before))} times the {window.label} before"
+    share = f"{round(100 * (now - before) / before):+,}%".replace("-", "\u2212")
+    return f"{share} on the {window.label} before"
 
 
 def top(view: PluginView, column: str) -> list[tuple[str, int]]:
@@ -81,7 +90,7 @@ def newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]
     provided = {*view.info.dimensions, *view.kind.column_names()}
     others = [name for name in text.columns(view.rows, ()) if name not in provided and not text.is_time(name)]
     others.sort(key=lambda name: name != "subtitle")
-    timed = [(time, row) for row in view.rows if (time := _time(row)) is not None]
+    timed = [(time, row) for row in view.rows if (time := newest_time(row)) is not None]
     found = []
     for time, row in sorted(timed, key=lambda pair: -pair[0])[:most]:
         values = (text.cell(row[name], column=name) for name in others if name in row)
@@ -102,9 +111,16 @@ def main(plots: Sequence[Plot]) -> Plot | None:
 
 def sparkline(view: PluginView, series: SeriesView) -> charts.Figure:
     """Return a small plot of the complete buckets of a series, all keys in one curve."""
-    data = _curves(view, series)
-    whole = charts.Curves(data.start, data.seconds, data.buckets, (data.as_one(),), data.gaps, data.keys_add_up)
-    return charts.draw(whole, _SPARK)
+    return charts.draw(_as_one(_curves(view, series)), _SPARK)
+
+
+def whole(view: PluginView, series: SeriesView) -> Plot:
+    """Return the plot of a series with all keys in one curve."""
+    return replace(_plot(view, series), figure=charts.draw(_as_one(_curves(view, series)), _PLOT))
+
+
+def _as_one(data: charts.Curves) -> charts.Curves:
+    return replace(data, curves=(data.as_one(),))
 
 
 def label(view: PluginView, row: Mapping[str, Any]) -> str:
@@ -112,13 +128,13 @@ def label(view: PluginView, row: Mapping[str, Any]) -> str:
     return text.key_label((row[name] for name in view.info.dimensions), 60)
 
 
-def _time(row: Mapping[str, Any]) -> int | None:
+def newest_time(row: Mapping[str, Any]) -> int | None:
     """Return the newest moment that a row tells; None if it tells none."""
     times: list[int] = [value for name, value in row.items() if text.is_time(name) and text.is_moment(value)]
     return max(times, default=None)
 
 
-def _headline_rows(view: PluginView, series: SeriesView) -> list[list[Any]]:
+def headline_rows(view: PluginView, series: SeriesView) -> list[list[Any]]:
     """Return the rows of a series that make the headline."""
     if not view.info.headline:
         return series.rows
@@ -128,7 +144,7 @@ def _headline_rows(view: PluginView, series: SeriesView) -> list[list[Any]]:
 
 def _curves(view: PluginView, series: SeriesView) -> charts.Curves:
     return charts.curves(
-        _headline_rows(view, series),
+        headline_rows(view, series),
         start=series.start,
         end=series.complete_end,
         seconds=series.seconds,
@@ -159,7 +175,7 @@ def _plot(view: PluginView, series: SeriesView) -> Plot:
 def _so_far(view: PluginView, series: SeriesView) -> str:
     """Return what was counted in the bucket that is not over yet, in words; empty where there is none."""
     begin = series.complete_end
-    values = [row[-1] for row in _headline_rows(view, series) if row[0] >= begin]
+    values = [row[-1] for row in headline_rows(view, series) if row[0] >= begin]
     if begin >= series.end or not values or any(high > begin for _, high in series.gaps):
         return ""
     amount = sum(values) if view.kind.adds_up else max(values)

@@ -79,6 +79,7 @@ class Publishing:
             base_url=publish.base_url,
             examples=publish.examples,
             entities=installation.registry.entities,
+            index_people=publish.index_people,
         )
         self._renderer = Renderer(installation.registry, self._pages, publish.gate_share, installation.watchdog)
         self._renderer.on_plugin = lambda done, total: tell("rendering", done, total)
