@@ -1,5 +1,5 @@
-// Draws a chart: columns on top of each other, in a panel for each key, or lines to compare. It looks as
-// statscache/render/charts.py draws it, which a test holds the two to.
+// Draws a chart: columns on top of each other, in a panel for each key, or lines to compare. It looks as the publisher's
+// statscache/render/charts.py draws it; a test compares the two.
 //
 // A model is { starts, end, seconds, curves, additive }: the start of each bucket (all of `seconds`, or months where that is
 // null), and for each curve { name, label, values, rest }. A value that is null is unknown.
@@ -14,6 +14,11 @@ const FEWEST = 12;
 const MOST_BUCKETS = 20_000;
 const LONGEST_NAME = 100;
 const STEPS = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, DAY, 2 * DAY, 7 * DAY];
+const WEEK = 7 * DAY;
+// 1970 began on a Thursday.
+const MONDAY = 4 * DAY;
+const monthOf = (time) => year(time) * 12 + new Date(time * 1000).getUTCMonth();
+const startOfMonth = (number) => Date.UTC(Math.floor(number / 12), number % 12) / 1000;
 const MONTHS = [1, 2, 3, 6, 12, 24, 60, 120];
 
 const decimal = (value, places) => String(Number(value.toFixed(places)));
@@ -21,8 +26,9 @@ const above = (a, b) => b.raw - a.raw || (a.name < b.name ? -1 : 1);
 
 /** What all of two or more names begin with, whole words between dots; empty if that is short. */
 export function prefixOf(names) {
-  const [low, high] = [...names].sort().flatMap((name, at, all) => (at === 0 || at === all.length - 1 ? [name] : []));
-  if (high === undefined) return "";
+  const sorted = [...names].sort();
+  if (!sorted[1]) return "";
+  const [low, high] = [sorted[0], sorted.at(-1)];
   let at = 0;
   while (at < low.length && low[at] === high[at]) at += 1;
   const prefix = low.slice(0, low.lastIndexOf(".", at - 1) + 1);
@@ -62,14 +68,13 @@ export function fewest(curves, additive) {
   return [...ranked.slice(0, MOST_CURVES - 1), { name: `other (${rest.length})`, values, rest: true }];
 }
 
-/** Marks of the time axis, `[bucket, text]`, at most `most` of them. */
+/** At most so many marks of the time axis, `[bucket, text]`. */
 function ticks({ starts, end, seconds }, most) {
   const [start] = starts;
   const at = (time) => (seconds ? (time - start) / seconds : starts.indexOf(time));
   for (const step of STEPS) {
     if (seconds && step >= seconds && end - start <= step * most) {
-      // Weeks start on Monday; 1970 began on a Thursday.
-      const offset = step === 7 * DAY ? 4 * DAY : 0;
+      const offset = step === WEEK ? MONDAY : 0;
       const middle = step === seconds && seconds >= DAY ? 0.5 : 0;
       const found = [];
       for (let time = Math.ceil((start - offset) / step) * step + offset; time < end; time += step) {
@@ -78,10 +83,10 @@ function ticks({ starts, end, seconds }, most) {
       return found;
     }
   }
-  const [first, last] = [start, end].map((time) => year(time) * 12 + new Date(time * 1000).getUTCMonth());
+  const [first, last] = [start, end].map(monthOf);
   const step = MONTHS.find((step) => last - first + 1 <= step * most) ?? 240;
-  const found = Array.from({ length: last - first + 1 }, (_, at) => first + at).filter((each) => each % step === 0).map((each) => Date.UTC(Math.floor(each / 12), each % 12) / 1000);
-  return found.filter((time) => time >= start && time < end).map((time) => [at(time), month(time) === "Jan" ? (step > 6 ? String(year(time)) : `Jan\u202f${year(time)}`) : month(time)]);
+  const found = Array.from({ length: last - first + 1 }, (_, at) => first + at).filter((each) => each % step === 0).map(startOfMonth);
+  return found.filter((time) => time >= start && time < end).map((time) => [at(time), month(time) === "Jan" ? `Jan\u202f${year(time)}` : month(time)]);
 }
 
 function levels(low, high, log) {
@@ -142,7 +147,7 @@ function plane(model, curves, { height, most, lines, log, top, id }) {
     const tops = values.map((value) => (value === null ? null : y(value)));
     return svg("path", { class: `${lines ? "line" : "columns"} ${curves[at].colour}`, d: lines ? line(tops) : columns(tops, y(0)) });
   });
-  surface.append(...shapes.reverse());
+  surface.append(...shapes.reverse().filter((shape) => shape.getAttribute("d")));
   box.append(surface, svg("line", { class: "base", x2: "100%", y1: y(0), y2: y(0) }));
   return box;
 }
@@ -159,11 +164,6 @@ export function draw(model, panes, { each, lines, log }) {
   });
   return element("div", { class: `chart ${each ? "each" : "stack"}` }, ...all);
 }
-
-const WEEK = 7 * DAY;
-const MONDAY = 4 * DAY;
-const monthOf = (time) => year(time) * 12 + new Date(time * 1000).getUTCMonth();
-const startOfMonth = (number) => Date.UTC(Math.floor(number / 12), number % 12) / 1000;
 
 /**
  * Whole buckets of so many seconds (months, where that is null) between two times. There are a few at least: those before
@@ -202,12 +202,12 @@ export function modelOf(span, cut, { additive, headline, keys = [] }) {
   return { ...cut, additive, names: [...all].sort(above).map(({ name }) => name), curves: labelled(keys.length ? keys.map(of) : fewest(all, additive)) };
 }
 
-/** A figure for all that there is, which the publisher does not draw, as the last one of a page's. */
+/** A figure for all that there is, which the publisher does not draw. */
 export function figureOf(root, { starts, end, seconds }, unit) {
   const name = seconds ? "week" : "month";
   const caption = element("figcaption", {}, element("strong", {}, `${unit[0].toUpperCase()}${unit.slice(1)} by ${name}`), " ", element("span", {}, `${number(starts.length)} ${name}s to `, clock(end)));
   const note = element("p", { class: "reading" }, `The ${name} that is not over is not drawn.`);
-  const figure = element("figure", { class: "plot", "data-range": "all" }, caption, element("div", { class: "drawing" }), note);
+  const figure = element("figure", { class: "plot", "data-range": "all" }, caption, element("div", { class: "drawing" }), element("ul", { class: "legend chart" }), note);
   [...root.querySelectorAll(".plot")].at(-1).after(figure);
   return figure;
 }

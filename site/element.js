@@ -33,7 +33,7 @@ figcaption strong { font-weight: 600; }
 .problem p + p { margin-top: .3em; }
 .count { display: flex; flex-wrap: wrap; gap: 0 .5em; align-items: baseline; }
 .count strong { font-size: 2em; font-weight: 600; letter-spacing: -.02em; line-height: 1.1; }
-.drawing { position: relative; touch-action: pan-y; cursor: crosshair; }
+.drawing { position: relative; overflow-x: clip; touch-action: pan-y; cursor: crosshair; }
 .drawing .plane { display: block; width: calc(100% - 3.25em); margin: .5em .75em 2em 2.5em; overflow: visible; }
 .each { display: grid; gap: .25em 1.25em; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17em), 1fr)); }
 .pane { min-width: 0; }

@@ -1,5 +1,5 @@
-// What a reader may ask of the charts of a page: another range, view or scale, two keys side by side, a file of what is shown.
-// The state is in the fragment of the address, so that a link shows the same; a cache need not know of it.
+// What a reader may ask of a page's charts: another range, view or scale, two keys, a file. The address's fragment has the
+// state, so that a link shows the same.
 
 import { Client } from "./statscache.js";
 import { clean, element } from "./dom.js";
@@ -28,7 +28,6 @@ class Explorer {
     return this.root.querySelector(`[name="${name}"]${more}`);
   }
 
-  /** Takes over a figure with the numbers that it shows. */
   #adopt(figure) {
     const { start, seconds, curves, prefix, rest } = JSON.parse(figure.dataset.content);
     const labels = [...figure.querySelectorAll(".legend bdi, .pane bdi")].map((one) => one.textContent);
@@ -39,21 +38,18 @@ class Explorer {
   }
 
   #add(figure, model) {
-    const box = figure.querySelector(".drawing");
-    let legend = figure.querySelector(".legend");
-    if (!legend) box.after((legend = element("ul", { class: "legend chart", hidden: true })));
+    const [box, legend] = figure.querySelectorAll(".drawing, .legend");
     const title = `${this.about.title}, ${figure.querySelector("strong").textContent}`;
     const chart = new Chart(box, legend, { title, unit: this.about.unit, changed: (off) => this.#set({ off }) });
     this.#charts.set(figure.dataset.range, { figure, model, chart });
     return chart;
   }
 
-  /** What the address says, and else what the page shows by itself. */
   #follow() {
     const words = new URLSearchParams(location.hash.slice(1));
-    const known = [...this.root.querySelectorAll('[name="range"]')].map(({ value }) => value);
+    const range = words.get("range") ?? "";
     this.state = {
-      range: known.includes(words.get("range")) ? words.get("range") : this.first,
+      range: this.#input("range", `[value="${CSS.escape(range)}"]`) ? range : this.first,
       view: words.get("view") === "each" ? "each" : "stack",
       log: words.get("scale") === "log",
       off: words.getAll("off"),
@@ -78,7 +74,7 @@ class Explorer {
 
   #changed() {
     const keys = ["a", "b"].map((name) => this.#input(name)?.value).filter(Boolean);
-    this.#set({ range: this.#input("range", ":checked").value, view: this.#input("view", ":checked")?.value ?? "stack", log: this.#input("log").checked, keys: [...new Set(keys)] });
+    this.#set({ range: this.#input("range", ":checked").value, view: this.#input("view", ":checked:enabled")?.value ?? this.state.view, log: this.#input("log").checked, keys: [...new Set(keys)] });
   }
 
   async #show() {
@@ -110,7 +106,7 @@ class Explorer {
     }
   }
 
-  /** The model of a range, of two keys or of all, from the published series. */
+  /** Reads the published series of a range. */
   async #read(range, keys) {
     const { cutOf, modelOf, spanOf } = await import("./chart.js");
     const like = this.#charts.get(range === "all" ? "" : range)?.model;
@@ -123,7 +119,7 @@ class Explorer {
     return modelOf(span, cutOf(span, like, additive), { ...this.about, keys });
   }
 
-  /** Offers the keys of the range that is shown for comparison, once somebody wants to compare. */
+  /** Offers all keys for comparison, once somebody wants to compare. */
   async #names() {
     const { range } = this.state;
     if (this.named === range) return;
@@ -131,7 +127,6 @@ class Explorer {
     await this.#read(range, []).then(({ names }) => this.#keys(names), (error) => this.#failed(error));
   }
 
-  /** Makes the two lists say which keys are compared. */
   #keys(names = []) {
     ["a", "b"].forEach((name, at) => {
       const select = this.#input(name);
@@ -155,7 +150,7 @@ class Explorer {
   async #save(what) {
     const { save } = await import("./chartfile.js");
     const { figure, chart } = this.#charts.get(this.state.range);
-    this.#say(await save(what, { figure, chart, ...this.state, ...this.about, base: client.base }));
+    this.#say(await save(what, { ...this.state, ...this.about, figure, chart, base: client.base }));
   }
 }
 

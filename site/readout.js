@@ -1,11 +1,14 @@
-// Reads a chart aloud and on the screen, bucket by bucket, by pointer, touch and keyboard; its legend turns curves off and on.
-// It works on what the publisher drew; only another view of the numbers needs chart.js, which draws.
+// Reads a chart, bucket by bucket, by pointer, touch and keyboard; its legend turns curves off. It works on what the publisher
+// drew; only another view of the numbers needs chart.js.
 
 import { DAY, day, element, minute, month, number, svg, year } from "./dom.js";
 
 const decimal = (value) => String(Number(value.toFixed(2)));
 export const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
 export const totalOf = ({ values }, additive) => (additive ? sum(values) : Math.max(0, ...values));
+
+const said = (value) => (value === null ? "unknown" : number(value));
+const swatch = (colour) => svg("svg", { class: "chart", viewBox: "0 0 10 10", width: 10, height: 10, "aria-hidden": "true" }, svg("rect", { class: `columns ${colour}`, width: 10, height: 10, rx: 2 }));
 
 const named = { [7 * DAY]: (time) => `Week of ${day(time)}`, [DAY]: day };
 
@@ -40,7 +43,9 @@ export class Chart {
       this.box.prepend(draw(model, each ? this.curves.map((curve) => [curve]) : [this.curves], { each, lines, log }));
     }
     const items = each || model.curves.length < 2 ? [] : model.curves.map((curve, at) => this.#item(curve, at, off));
+    const focused = this.legend.getRootNode().activeElement?.dataset.name;
     this.legend.replaceChildren(...items);
+    for (const { firstChild } of items) if (firstChild.dataset.name === focused) firstChild.focus();
     this.legend.hidden = !items.length;
     this.box.setAttribute("aria-valuemax", Math.max(0, model.starts.length - 1));
     this.read(null);
@@ -48,12 +53,8 @@ export class Chart {
 
   #item(curve, at, off) {
     const is = !off.includes(curve.name);
-    const swatch = svg("svg", { viewBox: "0 0 10 10", width: 10, height: 10, "aria-hidden": "true" }, svg("rect", { class: `columns ${curve.rest ? "rest" : `c${at + 1}`}`, width: 10, height: 10, rx: 2 }));
-    const button = element("button", { type: "button", "aria-pressed": String(is), title: curve.name, "data-name": curve.name }, swatch, element("bdi", {}, curve.label), " ", element("span", { class: "amount" }, number(totalOf(curve, this.model.additive))));
-    button.addEventListener("click", () => {
-      this.changed(is ? [...off, curve.name] : off.filter((name) => name !== curve.name));
-      [...this.legend.querySelectorAll("button")].find(({ dataset }) => dataset.name === curve.name)?.focus();
-    });
+    const button = element("button", { type: "button", "aria-pressed": String(is), title: curve.name, "data-name": curve.name }, swatch(curve.rest ? "rest" : `c${at + 1}`), element("bdi", {}, curve.label), " ", element("span", { class: "amount" }, number(totalOf(curve, this.model.additive))));
+    button.addEventListener("click", () => this.changed(is ? [...off, curve.name] : off.filter((name) => name !== curve.name)));
     return element("li", {}, button);
   }
 
@@ -69,10 +70,7 @@ export class Chart {
     if (at === null) return;
     const x = `${decimal(((at + 0.5) * 100) / model.starts.length)}%`;
     for (const plane of box.querySelectorAll(".plane")) plane.append(svg("line", { class: "rule", x1: x, x2: x, y2: plane.getAttribute("height") }));
-    const rows = this.curves.map(({ label, colour, values }) => {
-      const swatch = svg("svg", { class: "chart", viewBox: "0 0 10 10", width: 10, height: 10 }, svg("rect", { class: `columns ${colour}`, width: 10, height: 10, rx: 2 }));
-      return element("li", {}, swatch, element("bdi", {}, label || this.unit), element("span", {}, values[at] === null ? "unknown" : number(values[at])));
-    });
+    const rows = this.curves.map(({ label, colour, values }) => element("li", {}, swatch(colour), element("bdi", {}, label || this.unit), element("span", {}, said(values[at]))));
     if (this.adds) rows.push(element("li", { class: "sum" }, "All", element("span", {}, this.#sum(at))));
     tip.replaceChildren(element("strong", {}, bucketName(model, at)), element("ul", { "aria-hidden": "true" }, ...(this.adds ? [...rows.slice(0, -1).reverse(), rows.at(-1)] : rows)));
     const plane = box.querySelector(".plane").getBoundingClientRect();
@@ -83,11 +81,12 @@ export class Chart {
   }
 
   #sum(at) {
-    return this.curves.some(({ values }) => values[at] === null) ? "unknown" : number(sum(this.curves.map(({ values }) => values[at])));
+    const values = this.curves.map(({ values }) => values[at]);
+    return said(values.includes(null) ? null : sum(values));
   }
 
   #words(at) {
-    const values = this.curves.map(({ label, values }) => `${label || this.unit} ${values[at] === null ? "unknown" : number(values[at])}`);
+    const values = this.curves.map(({ label, values }) => `${label || this.unit} ${said(values[at])}`);
     return `${bucketName(this.model, at)}: ${[...(this.adds ? [`all ${this.#sum(at)}`] : []), ...values].join(", ")}`;
   }
 

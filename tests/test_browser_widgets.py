@@ -124,7 +124,9 @@ def test_elements_show_what_is_published(site: Site, chromium: Browser, tmp_path
         assert re.search(r"3\s*\w+ in all", text)
         assert "Builds: Ralph.B · unknown" in text
         assert "Data through 2015-08-09 13:00 UTC" in text
-        plots = page.locator("[role=img], [role=slider]").evaluate_all("(all) => all.map((one) => one.getAttribute('aria-label'))")
+        plots = page.locator("[role=img], [role=slider]").evaluate_all(
+            "(all) => all.map((one) => one.getAttribute('aria-label'))"
+        )
         assert any(re.match(r"Edits: 3 \w+ in 30 days to 2015-08-09 13:00 UTC", plot) for plot in plots), plots
         assert any(re.match(r"Builds, owner-1 · f42: 1 \w+ in 2015", plot) for plot in plots), plots
         calendar = page.locator("statscache-calendar").first

@@ -276,7 +276,7 @@ def test_a_dimension_of_the_headline_is_no_part_of_a_name() -> None:
 
 
 def test_the_page_shows_first_what_says_most() -> None:
-    """Thirty days, where a week of them is known; else whatever has most known buckets."""
+    """Thirty days, where a week of them is known; else seven days, and so on."""
     for days, name in ((9, "30d"), (3, "7d")):
         shown = first(plots(plugin(dimensions=("key",), series=(series(keys=(("a",),)), daily(days)))))
         assert shown is not None

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from statscache import canonical, layout
 
-MODULES = ("statscache.js", "statscache.d.ts", "widgets.js", "element.js", "dom.js", "readout.js", "chart.js", "names.js")
+MODULES = (
+    "statscache.js",
+    "statscache.d.ts",
+    "widgets.js",
+    "element.js",
+    "dom.js",
+    "readout.js",
+    "chart.js",
+    "names.js",
+)
 """Assets that other sites import: they have a name that stays, besides the one with their digest."""
 
 _IMPORT = re.compile(rb'(?:(?<=from )|(?<=import\())"\./([a-z]+\.js)"')

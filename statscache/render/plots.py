@@ -34,6 +34,7 @@ RANGES = (
     Range("30d", "30 d", "1d", 30 * DAY),
     Range("1y", "1 y", "1w", 52 * WEEK),
 )
+_FIRST = ("30d", "7d", "3h", "1y")
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Plot:
 
 
 def plots(view: PluginView) -> list[Plot]:
-    """Return a chart of each range that has a complete bucket, shortest first."""
+    """Return a chart of each range of which a complete bucket is known, shortest first."""
     found = []
     for each in RANGES:
         series = next((series for series in view.series if series.resolution == each.resolution), None)
@@ -105,9 +106,9 @@ def main(plots: Sequence[Plot]) -> Plot | None:
 
 
 def first(plots: Sequence[Plot]) -> Plot | None:
-    """Return the plot that a page shows first: of 30 days, if a week of them is known; else the one that knows most."""
-    month = next((plot for plot in plots if plot.range.name == "30d" and plot.known >= 7), None)
-    return month or max(plots, key=lambda plot: plot.known, default=None)
+    """Return the plot that a page shows first: of 30 days, else of 7, else of 3 hours, if seven buckets are known."""
+    order = sorted(plots, key=lambda plot: _FIRST.index(plot.range.name))
+    return next((plot for plot in order if plot.known >= 7), max(order, key=lambda plot: plot.known, default=None))
 
 
 def sparkline(plot: Plot) -> charts.Figure:
@@ -151,12 +152,13 @@ def _plot(view: PluginView, series: SeriesView, wanted: Range) -> Plot | None:
     )
     whole = data.as_one()
     known = [(value, -at) for at, value in enumerate(whole.values) if value is not None]
+    if not known:
+        return None
     bucket = _BUCKETS[wanted.resolution]
     what = " ".join((view.info.unit, *view.info.headline.values()))
     sentences = [f"{text.number(whole.total)} {what}."] if whole.is_additive else []
-    if known:
-        most, at = max(known)
-        sentences.append(f"Busiest {bucket}: {text.number(most)}, from {text.when(data.time(-at))}.")
+    most, at = max(known)
+    sentences.append(f"Busiest {bucket}: {text.number(most)}, from {text.when(data.time(-at))}.")
     if any(low < end and high > begin for low, high in series.gaps):
         sentences.append("Hatched: data are missing, which is not zero.")
     elif before:
