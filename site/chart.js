@@ -24,7 +24,7 @@ const MONTHS = [1, 2, 3, 6, 12, 24, 60, 120];
 const decimal = (value, places) => String(Number(value.toFixed(places)));
 const above = (a, b) => b.raw - a.raw || (a.name < b.name ? -1 : 1);
 
-/** What all of two or more names begin with, whole words between dots; empty if that is short. */
+/** What all names begin with, whole words between dots; empty if that is short. */
 export function prefixOf(names) {
   const sorted = [...names].sort();
   if (!sorted[1]) return "";
