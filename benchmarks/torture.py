@@ -3,10 +3,11 @@
     python -m benchmarks.torture [--kills 50] [--seed N] [--database URL]...
     python -m benchmarks.torture --outages SECONDS [--seed N]
 
-Simulated traffic flows on a real fedmsg bus that outlives every kill; what passes while nobody listens is lost, as in
-life. Each kill is a SIGKILL, aimed at a line of the service's own log; where it hit is told by the last lines that the
-killed process had written. After each kill a reader follows the published pointer. In the end the database is completed
-from an archive of all that was sent, and must publish the snapshot that the archive alone gives in an empty database.
+Simulated traffic, and a sender who means harm, share a real fedmsg bus that outlives every kill; what passes while
+nobody listens is lost, as in life. Each kill is a SIGKILL, aimed at a line of the service's own log; where it hit is
+told by the last lines that the killed process had written. After each kill a reader follows the published pointer. In
+the end the database is completed from an archive of all that was sent, and must publish the snapshot that the archive
+alone gives in an empty database.
 
 With `--outages`, the servers around it fail too: see `benchmarks.outages`.
 
@@ -28,7 +29,7 @@ from pathlib import Path
 import click
 import orjson
 
-from benchmarks import outages
+from benchmarks import hostile, outages
 from benchmarks.kills import AIMS, Aim, Log
 from benchmarks.tortured import Installation, TortureError
 from benchmarks.tree import BrokenTree
@@ -82,15 +83,20 @@ class Bus(threading.Thread):
         self.join()
 
     def _archived(self) -> Iterator[bytes]:
+        rng = random.Random(self._traffic.seed)
         with self._archive.open("wb") as file:
             for line in simulate(self._traffic):
-                if self._stopping.is_set():
-                    return
-                file.write(line + b"\n")
                 self.last = int(orjson.loads(line)["timestamp"])
                 self.first = self.first or self.last
-                self.sent += 1
-                yield line
+                lines = [line]
+                if rng.randrange(hostile.SHARE) == 0:
+                    lines.append(hostile.message(rng, self.sent, self.last))
+                for each in lines:
+                    if self._stopping.is_set():
+                        return
+                    file.write(each + b"\n")
+                    self.sent += 1
+                    yield each
 
 
 def torture(directory: Path, url: str, kills: int, seed: int) -> list[str]:

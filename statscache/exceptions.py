@@ -57,6 +57,10 @@ class SchemaError(StatscacheError, RuntimeError):
     """The database's schema is not the one that this release works with."""
 
 
+class HistoryGone(StatscacheError, ValueError):
+    """Statistics would lose what the journal no longer holds; nothing was changed."""
+
+
 class CopyRefused(StatscacheError, ValueError):
     """A database cannot be copied there; nothing was."""
 

@@ -186,7 +186,7 @@ def _render(connection: Connection, plugin: Plugin, row: positions.Position) -> 
     objects: dict[str, bytes] = {}
     known = coverage.gaps(connection), coverage.complete(connection)
     end, keep = journal.head(connection), objects.__setitem__
-    renderer = PluginRenderer(connection, plugin, row, end, *known, keep, Watch(), slow=True, force=True)
+    renderer = PluginRenderer(connection, plugin, row, end, *known, keep, Watch(), slow=True, force=True, most=None)
     below = f"{layout.plugin_root(plugin.name)}/"
     rendered = renderer.render()
     entries = {**rendered.changed, **dict(rendered.keys)}

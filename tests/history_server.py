@@ -47,6 +47,7 @@ class HistoryServer:
     Attributes:
         messages: What it holds; may be added to at any time.
         queries: The queries so far: start, end, page.
+        credentials: The header `Authorization` of each of them, None where there was none.
         busiest: Most requests that were under way at a time.
     """
 
@@ -54,6 +55,7 @@ class HistoryServer:
         self.messages = [*messages]
         self.fault = fault
         self.queries: list[Query] = []
+        self.credentials: list[str | None] = []
         self.busiest = 0
         self._under_way = 0
         self._lock = threading.Lock()
@@ -102,6 +104,7 @@ class HistoryServer:
         query = {name: int(values[name][0]) for name in ("start", "end", "page", "rows_per_page")}
         with self._lock:
             self.queries.append(query)
+            self.credentials.append(handler.headers["Authorization"])
             self._under_way += 1
             self.busiest = max(self.busiest, self._under_way)
             answer = self._answer(query, values["order"][0], parts.path)

@@ -259,13 +259,14 @@ class Site:
         return Publishing(self.installation)
 
     @cached_property
-    def _renderer(self) -> Renderer:
+    def renderer(self) -> Renderer:
+        """What renders its documents and pages."""
         return Renderer(self.installation.registry, _pages())
 
     def build(self, *, force: bool = False, slow: bool = True) -> Snapshot:
         """Build the snapshot that is due, without publishing it; without `slow`, of fast documents only."""
         slow_interval = 0.0 if slow else NEVER
-        return build(self.database, self._renderer, force=force, slow_interval=slow_interval)[0]
+        return build(self.database, self.renderer, force=force, slow_interval=slow_interval)[0]
 
     def tree(self) -> dict[str, bytes]:
         """Return the bytes of each file of the current snapshot, by path, as the database holds them."""

@@ -11,17 +11,20 @@ from typing import Any, ClassVar
 import orjson
 import pytest
 import zstandard
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from samples import KINDS, NOON, TOPIC, Line, Sales, Site, id_digest, line
 from statscache import canonical
-from statscache.exceptions import SourceError
+from statscache.exceptions import HistoryGone, SourceError
 from statscache.ingest import Outcome, judge
+from statscache.ingest.postponing import postpone
 from statscache.kinds.keys import stored
 from statscache.plugins import Counter, Latest, Log, Message, Plugin
 from statscache.service.backfill import backfill
-from statscache.store import journal, positions, quarantine, sources
+from statscache.sources import archive
+from statscache.store import coverage, journal, positions, quarantine, schema, sources
 from statscache.store.quarantine import SetAside
+from statscache.timeline import DAY
 from statscache_plugins.volume import Volume
 
 
@@ -33,9 +36,16 @@ def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
     made.close()
 
 
-def sale(number: int) -> Line:
-    """Return a message that all plugins count."""
-    return line(f"s{number}", NOON + number, body={"buyer": "ralph", "thing": "hat"})
+def other(tmp_path: Path, lines: list[Line]) -> Site:
+    """Return another site, to which nothing else came than these."""
+    made = Site(f"sqlite:///{tmp_path}/other.db", tmp_path / "other", (*KINDS, Volume))
+    made.feed(lines)
+    return made
+
+
+def sale(number: int, later: int = 0) -> Line:
+    """Return a message that all plugins count, so many seconds after noon and `later`."""
+    return line(f"s{number}", NOON + number + later, body={"buyer": "ralph", "thing": "hat"})
 
 
 def set_aside(site: Site) -> list[SetAside]:
@@ -157,6 +167,15 @@ def test_a_line_of_50_megabytes_is_set_aside_by_its_beginning(site: Site, tmp_pa
     assert item.size == 65_536
 
 
+def test_very_many_long_lines_take_no_more_memory_than_a_batch(tmp_path: Path) -> None:
+    """What is kept of them counts as bytes of the batch, however many lines one may have."""
+    path = tmp_path / "long"
+    path.write_bytes((b"x" * 200_000 + b"\n") * 100)
+    chunks = [*archive.read(path, offset=0, max_line=100_000, max_lines=1_000, max_bytes=1_000_000)]
+    assert sum(len(chunk.oversize) for chunk in chunks) == 100
+    assert max(sum(len(kept) for kept, _ in chunk.oversize) for chunk in chunks) < 1_100_000
+
+
 # Messages.
 
 DEEP = b'{"id":"x","topic":"a.b.prod.c","timestamp":1439035200,"body":' + b"[" * 101 + b"]" * 101 + b"}"
@@ -244,6 +263,60 @@ def test_a_message_of_the_year_3000_is_held_until_its_time(site: Site, monkeypat
     with site.database.reading() as connection:
         assert journal.head(connection).through == future
         assert sources.number_held(connection) == 0
+
+
+def test_messages_of_the_future_are_taken_back_when_the_clock_is_right_again(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a clock that was ahead let in leaves no trace, waits for its time, and is then counted once."""
+    future = int(time.time()) + 30 * DAY
+    ours, theirs = [sale(number) for number in range(4)], [sale(number, later=future - NOON) for number in range(4, 7)]
+    site.feed(ours)
+    before = site.state()
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: future + 60.0)
+        # One segment has both, and holes are in its middle.
+        site.feed([theirs[0], sale(7), theirs[1], sale(8), theirs[2]])
+        with site.database.writing() as connection:
+            coverage.record(connection, future - DAY, future, complete=False)
+    assert site.state() != before
+    site.feed([sale(9)])
+    done = postpone(site.database, site.installation.registry)
+    assert (done.messages, done.folded_anew) == (3, sorted(plugin.name for plugin in site.installation.registry))
+    while site.ingest.catch_up():
+        pass
+    untroubled = other(tmp_path, [*ours, sale(7), sale(8), sale(9)])
+    assert site.state() == untroubled.state()
+    with site.database.reading() as connection:
+        head = journal.head(connection)
+        assert head.through == NOON + 9
+        assert head.position - journal.removed(connection).messages == 7
+        assert sources.number_held(connection) == 3
+        assert coverage.gaps(connection) == []
+    assert postpone(site.database, site.installation.registry).messages == 0
+    monkeypatch.setattr(time, "time", lambda: future + 60.0)
+    assert site.ingest.admit_due().accepted == 3
+    assert site.feed(theirs).known == 3
+    untroubled.feed(theirs)
+    assert site.state() == untroubled.state()
+    untroubled.close()
+
+
+def test_history_that_the_journal_has_no_longer_is_not_lost_by_mistake(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Postponing would fold the journal again: the command refuses, and changes nothing, unless it is told to."""
+    future = int(time.time()) + 30 * DAY
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "time", lambda: future + 60.0)
+        site.feed([sale(1), sale(2, later=future - NOON)])
+    with site.database.writing() as connection:
+        connection.execute(update(schema.journal).values(removed=5, removed_until=NOON // DAY * DAY))
+    before = site.state()
+    with pytest.raises(HistoryGone, match=r"restore a backup .* or repeat this with --lose-history"):
+        postpone(site.database, site.installation.registry)
+    assert site.state() == before
+    assert postpone(site.database, site.installation.registry, lose_history=True).messages == 1
 
 
 def test_of_two_contents_with_one_id_the_first_stands(site: Site) -> None:

@@ -1,6 +1,8 @@
 """Looking after the database: what must hold is checked, and what was copied, or saved and restored, publishes on."""
 
+import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -228,6 +230,27 @@ def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
         assert "install the release that made it" in done.stderr
     assert database.revision() == "9999"
     database.close()
+
+
+@pytest.mark.parametrize("before", [None, 0o644, 0o600])
+def test_an_sqlite_database_is_closed_to_others(tmp_path: Path, before: int | None) -> None:
+    """Whatever the umask and its mode were: it holds every message. Its write-ahead log is closed too."""
+    path = tmp_path / "statscache.db"
+    if before is not None:
+        path.touch()
+        path.chmod(before)
+    mask = os.umask(0)
+    try:
+        database = Database(f"sqlite:///{path}")
+        database.prepare()
+        with database.writing() as connection:
+            connection.execute(text("CREATE TABLE other (number INTEGER)"))
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    finally:
+        os.umask(mask)
+    database.close()
+    mode = 0o600 if before == 0o600 else 0o640
+    assert modes == {"statscache.db": mode, "statscache.db-wal": mode, "statscache.db-shm": mode}
 
 
 def saved(url: str, directory: Path) -> None:

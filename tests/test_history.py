@@ -1,5 +1,6 @@
 """History from datagrepper, over HTTP from a server that misbehaves: what comes, what is complete, what is missing."""
 
+import base64
 import gzip
 import random
 import re
@@ -219,6 +220,50 @@ def test_a_redirect_is_followed(database: str, tmp_path: Path, messages: list[di
             walk.go()
             assert walk.total == len(messages)
     walk.site.close()
+
+
+def test_a_password_is_for_the_server_alone(tmp_path: Path) -> None:
+    """It comes from a file, and goes with every request; whom the server redirects to does not get it."""
+    home = Home(tmp_path / "home")
+    password = home.directory / "password"
+    password.touch(0o600)
+    password.write_text("me:hush\n")
+    with HistoryServer([]) as other:
+
+        def moved(query: Query, answer: Answer) -> None:
+            rest = "&".join(f"{name}={value}" for name, value in query.items())
+            answer.status, answer.headers = 302, {"Location": f"{other.url}?{rest}&order=asc"}
+
+        with HistoryServer([], moved) as server:
+            home.configure(f'[sources.datagrepper]\nurl = "{server.url}"\npassword_file = "password"\n')
+            period = "--start", str(START), "--end", str(START + 60)
+            done = home.run("backfill", *period)
+            assert {*server.credentials} == {"Basic " + base64.b64encode(b"me:hush").decode()}
+        assert {*other.credentials} == {None}
+    assert "hush" not in done.stdout + done.stderr + home.run("config", "show").stdout
+    password.chmod(0o644)
+    assert "password holds a password, and everybody" in home.run("config", "check", status=2).stderr
+    password.chmod(0o600)
+    password.write_text("hush")
+    said = home.run("backfill", *period, status=2).stderr
+    assert "password_file: password must hold one line, `user:password`" in said
+
+
+@pytest.mark.parametrize(
+    ("section", "setting", "mend"),
+    [
+        ("sources.datagrepper", "url", "name that in password_file"),
+        ("publish", "base_url", "readers of the site would see them"),
+    ],
+)
+def test_an_address_with_a_password_is_refused(tmp_path: Path, section: str, setting: str, mend: str) -> None:
+    """It would be shown, logged or published. The refusal has the mend, and not the password."""
+    home = Home(tmp_path / "home")
+    home.configure(f'[{section}]\n{setting} = "https://me:h/u@sh@host/path"\n')
+    said = home.run("config", "check", status=2).stderr
+    assert f"{setting}: must not hold credentials" in said
+    assert mend in said
+    assert "h/u@sh" not in said
 
 
 def test_a_message_that_appears_between_two_pages_is_not_lost(

@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from bundled import BUNDLED
+from commands import Home
 from samples import NOON, TOPIC, Site, line
 from statscache.derivation.table import TABLE
 from statscache.derivation.values import without_addresses
@@ -411,3 +412,23 @@ def test_a_number_beyond_64_bits_is_looked_for_in_linear_time(depth: int) -> Non
         return lambda: parse(raw)
 
     assert_linear("numbers", work)
+
+
+def test_keys_of_an_attack_are_listed_by_pattern_and_dropped(tmp_path: Path) -> None:
+    """A pattern of one plugin removes what was done: as if they had never had keys of their own."""
+    home = Home(tmp_path / "home")
+    attack = [line(f"x{number}", NOON + 9 + number, f"org.fedoraproject.prod.x-{number}.y") for number in range(50)]
+    genuine = [line(f"g{number}", NOON + number, "org.fedoraproject.prod.git.receive") for number in range(7)]
+    (home.directory / "archive").write_bytes(b"\n".join(attack + genuine))
+    home.run("backfill", "archive")
+    listed = home.json("keys", "volume-by-category", "x-*")
+    assert (listed["keys"], listed["matching"], len(listed["newest"])) == (51, 50, 20)
+    assert listed["newest"][0] == {"key": ["x-49"], "total": 1, "first": NOON + 58}
+    assert "50 of 51 keys of volume-by-category match" in home.run("keys", "volume-by-category", "x-*").stdout
+    assert home.json("keys", "volume-by-category", "X-*")["matching"] == 0
+    home.configure('[plugins.drop]\nvolume-by-category = ["x-*"]\n')
+    home.run("publish")
+    rows = orjson.loads((home.directory / "public/v1/plugins/volume-by-category/latest.json").read_bytes())["rows"]
+    assert {row["category"]: row["total"] for row in rows} == {"git": 7, OTHER: 50}
+    home.configure('[plugins.drop]\nnothing = ["x-*"]\n')
+    assert "[plugins.drop] nothing: there is no such plugin" in home.run("config", "check", status=2).stderr

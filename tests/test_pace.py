@@ -88,6 +88,33 @@ def test_a_fast_publication_changes_fast_documents_only(site: Site) -> None:
     assert site.build(force=True).id == slow.id
 
 
+def test_a_flood_of_names_is_published_in_portions_and_keeps_nothing_from_the_rest(site: Site) -> None:
+    """A publication makes so many documents of keys; the next ones go on, and come to what one at once would."""
+    before, tree = site.build(), site.tree()
+    site.feed([sale(number, f"flood{number}") for number in range(2, 252)])
+
+    def portion() -> Snapshot:
+        return build(site.database, site.renderer, slow_interval=NEVER, most=100)[0]
+
+    # The interval is over.
+    record_time = patch("statscache.snapshot.build.time.time", return_value=before.summary["slow_at"] + 2 * NEVER)
+    with record_time:
+        first, second = portion(), portion()
+    made = [sum("/by/" in path for path in changed(each)) for each in (first, second)]
+    assert all(50 <= number <= 100 for number in made), made
+    assert first.summary["slow_through"] == second.summary["slow_through"] == before.through
+    assert first.summary["keys"]["buyers"] == 251
+    assert site.tree()[FAST] != tree[FAST]
+    left = pending(site)["buyers"]
+    assert 50 <= left <= 150
+    # What is left is due, whatever the clock says.
+    for _ in range(5):
+        last = portion()
+    assert last.summary["slow_through"] == last.through
+    assert set(pending(site).values()) == {0}
+    assert site.build(force=True).id == last.id
+
+
 def test_a_fast_publication_is_found_sound(site: Site) -> None:
     """`verify` finds nothing wrong with documents of two paces."""
     site.publish()
@@ -112,7 +139,7 @@ def test_slow_documents_wait_for_their_interval(site: Site) -> None:
     def is_updated(now: float, interval: float = 600) -> bool:
         site.feed([sale(next(numbers))])
         with patch("time.time", return_value=now):
-            snapshot, _ = build(site.database, site._renderer, slow_interval=interval)
+            snapshot, _ = build(site.database, site.renderer, slow_interval=interval)
         return bool(snapshot.summary["slow_through"] == snapshot.through)
 
     assert not is_updated(at + 599)
@@ -121,7 +148,7 @@ def test_slow_documents_wait_for_their_interval(site: Site) -> None:
     assert is_updated(at + 1000, 0)
     assert is_updated(at - 1)
     assert not is_updated(at + 1)
-    with patch.object(site._renderer._pages, "fingerprint", "another release"):
+    with patch.object(site.renderer._pages, "fingerprint", "another release"):
         assert is_updated(at + 2)
 
 

@@ -3,6 +3,9 @@
 import hashlib
 import http.client
 import signal
+import socket
+import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -122,6 +125,44 @@ def test_what_is_not_published_is_not_found(port: int, path: str) -> None:
 def test_directories_are_not_listed(port: int, path: str) -> None:
     """A directory without a page is answered with 404."""
     assert get(port, path)[0] == 404
+
+
+def test_no_link_leads_out_of_the_tree(port: int, public: Path) -> None:
+    """A link to a file or a directory elsewhere is answered as what is not there; one within the tree is followed."""
+    links = {"out": public.parent / "secret", "up": public.parent, "in": public / "v1/index.json"}
+    for name, place in links.items():
+        (public / name).symlink_to(place)
+    try:
+        assert get(port, "/out")[0] == get(port, "/up/secret")[0] == 404
+        assert get(port, "/in")[0] == 200
+    finally:
+        for name in links:
+            (public / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("localhost:1", 200), ("127.0.0.1", 200), ("evil.example", 421), ("[", 421)]
+)
+def test_only_names_of_this_machine_are_answered(port: int, host: str, status: int) -> None:
+    """A foreign name that was made to point here reads nothing."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request("GET", "/v1/index.json", headers={"Host": host})
+    assert connection.getresponse().status == status
+    connection.close()
+
+
+def test_a_connection_that_breaks_is_no_error(port: int, public: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A browser that leaves in the middle of an answer makes no traceback."""
+    (public / "large.json").write_bytes(b" " * 50_000_000)
+    for _ in range(3):
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.sendall(b"GET /large.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            client.recv(10)
+    (public / "large.json").unlink()
+    assert get(port, "/")[0] == 200
+    time.sleep(0.5)
+    assert capfd.readouterr().err == ""
 
 
 def test_nothing_can_be_written(port: int, public: Path) -> None:

@@ -17,6 +17,7 @@ from statscache.exceptions import (
     ConfigurationError,
     CopyRefused,
     ExportRefused,
+    HistoryGone,
     NameRefused,
     PublisherBusy,
     StatscacheError,
@@ -69,7 +70,7 @@ def main() -> None:
         sys.exit(MISUSED)
     except (ConfigurationError, UnknownPlugin, UnknownSnapshot) as error:
         _complain(error, MISUSED)
-    except (CopyRefused, ExportRefused, NameRefused, PublisherBusy) as error:
+    except (CopyRefused, ExportRefused, HistoryGone, NameRefused, PublisherBusy) as error:
         _complain(error, REFUSED)
     except StatscacheError as error:
         _complain(error, FAILED)

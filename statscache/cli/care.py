@@ -1,4 +1,4 @@
-"""Commands that look after an installation: `plugins`, `verify`, `config`, `db`."""
+"""Commands that look after an installation: `plugins`, `keys`, `verify`, `config`, `db`."""
 
 from typing import Any
 
@@ -16,7 +16,10 @@ from statscache.service.installation import load_plugins
 from statscache.store import Database, invariants
 from statscache.store.copying import copy
 from statscache.store.schema import REVISION
+from statscache.timeline import iso
 from statscache.wording import counted
+
+_NEWEST_KEYS = 20
 
 _LISTED = "name", "title", "kind", "unit", "dimensions", "topics", "unbounded"
 """What is listed of the metadata of a plugin."""
@@ -51,6 +54,31 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
 def _about(plugin: Plugin | type[Plugin], state: str) -> dict[str, Any]:
     info = plugin.info().to_dict()
     return {**{field: info[field] for field in _LISTED}, "version": plugin.version, "state": state}
+
+
+@click.command("keys")
+@click.argument("name", metavar="PLUGIN")
+@click.argument("pattern", default="*")
+@as_json
+@passed
+def keys_command(context: Context, name: str, pattern: str, json_: bool) -> None:
+    """Count the keys of PLUGIN of which a part matches PATTERN, as in a shell, and list the newest of them.
+
+    `[plugins.drop]` counts such keys as (other).
+    """
+    with context.installation() as installation:
+        plugin = installation.registry.get(name)
+        with installation.database.reading() as connection:
+            found = kinds.matching_keys(connection, plugin.name, pattern, _NEWEST_KEYS)
+    newest = [{"key": list(key), "total": total, "first": first} for key, total, first in found.newest]
+    if json_:
+        show_json({"keys": found.all, "matching": found.matching, "newest": newest})
+        return
+    click.echo(f"{found.matching:,} of {counted(found.all, 'key')} of {name} match")
+    if newest:
+        columns = [*plugin.dimensions, "total", "first"]
+        rows = [[*(part or "-" for part in key), f"{total:,}", iso(first)] for key, total, first in found.newest]
+        show_table(columns, rows, frozenset({"total"}))
 
 
 @click.group("config")
@@ -147,4 +175,4 @@ def _cell(value: Any) -> str:
     return ", ".join(value) if isinstance(value, list) else str(value)
 
 
-COMMANDS = (plugins, verify, config_group, db_group)
+COMMANDS = (plugins, keys_command, verify, config_group, db_group)

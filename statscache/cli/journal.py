@@ -1,11 +1,14 @@
-"""Commands about the journal: `journal export`."""
+"""Commands about the journal: `journal export`, `journal postpone`."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import click
 
-from statscache.cli.context import Context, passed
+from statscache.cli.context import Context, as_json, passed, show_json
+from statscache.cli.messages import catch_up
+from statscache.ingest.postponing import postpone
 from statscache.service.export import export, refuse_others, replacing
 from statscache.wording import counted
 
@@ -40,6 +43,27 @@ def export_command(context: Context, file: Path | None) -> None:
         with replacing(file) as out:
             number = export(installation, out, progress)
     click.echo(f"{counted(number, 'message')} in {file}")
+
+
+@journal_group.command("postpone")
+@click.option("--lose-history", is_flag=True, help="Fold again even what the journal no longer has messages for.")
+@as_json
+@passed
+def postpone_command(context: Context, lose_history: bool, json_: bool) -> None:
+    """Take messages of the future back out of the journal, and hold them until their time.
+
+    They are there after the clock of this machine was ahead for a while. Statistics that counted one of
+    them fold the journal again. Set the clock right first; what is later than it shows goes.
+    """
+    with context.installation() as installation:
+        done = postpone(installation.database, installation.registry, lose_history=lose_history)
+        catch_up(context, installation)
+    if json_:
+        show_json(asdict(done))
+        return
+    click.echo(f"{counted(done.messages, 'message')} taken out of the journal, and held until their time")
+    if done.messages:
+        click.echo(f"folded anew: {', '.join(done.folded_anew) or 'none'}; the next publication shows it")
 
 
 COMMANDS = (journal_group,)

@@ -149,11 +149,11 @@ def backfill_command(
         if files:
             with working(installation, jobs or 1, scheduler) as workers:
                 failure, wanting = _read(context, installation, files, complete, whole, workers)
-                _catch_up(context, installation, workers)
+                catch_up(context, installation, workers)
         else:
             wanted = history.wanted(installation, start, end, only_gaps=gaps)
             failure, wanting = _walk(context, installation, wanted, jobs or 2, whole), False
-            _catch_up(context, installation)
+            catch_up(context, installation)
         _show(installation, whole, json_)
     if failure:
         raise SourceError(failure)
@@ -238,7 +238,8 @@ def _telling(context: Context, name: str, total: int) -> Iterator[Callable[[int,
         yield told
 
 
-def _catch_up(context: Context, installation: Installation, workers: Workers | None = None) -> None:
+def catch_up(context: Context, installation: Installation, workers: Workers | None = None) -> None:
+    """Fold the journal into every plugin that is behind, and show how that goes."""
     total = sum(number for _, number in installation.ingest.plugins.behind())
     with context.progress(lines=True) as bar:
 
@@ -275,7 +276,7 @@ def rebuild(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: st
     end_as_interrupted()
     with context.installation() as installation, working(installation, jobs, scheduler) as workers:
         installation.ingest.plugins.rebuild(plugins)
-        _catch_up(context, installation, workers)
+        catch_up(context, installation, workers)
     click.echo(f"rebuilt {', '.join(plugins)}")
 
 

@@ -85,7 +85,7 @@ def _explain(error: ValidationError, file: Path | None) -> str:
     for problem in error.errors():
         *tables, name = [str(part) for part in problem["loc"]]
         where = f"[{'.'.join(tables)}] {name}" if tables else f"[{name}]"
-        reason = problem["msg"]
+        reason = problem["msg"].removeprefix("Value error, ")
         if problem["type"] == "extra_forbidden":
             known = ", ".join(sorted(_known(Config, problem["loc"][:-1])))
             reason = f"is unknown; known here are: {known}"

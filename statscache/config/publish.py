@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from statscache.config import urls
 from statscache.config.section import Section
 from statscache.config.targets import AnyTarget, DirectoryTarget
 
@@ -34,6 +35,10 @@ class PublishSection(Section):
     slow_interval: Annotated[int, Field(ge=0)] = Field(
         600, description="Seconds for which slow documents may wait: those of keys, pages, plots, CSV, long series."
     )
+    most_slow_documents: Annotated[int, Field(ge=100)] = Field(
+        20_000,
+        description="Documents of keys that one publication of `run` makes, about; the next goes on with the rest.",
+    )
     base_url: str | None = Field(None, description="Where the site is served, for examples in its pages.")
     title: str = Field("statscache", description="The site's name, at the head of its pages.")
     examples: bool = Field(False, description="Publish pages that show what can be made of the statistics.")
@@ -50,6 +55,11 @@ class PublishSection(Section):
         (DirectoryTarget(name="public", type="directory", path=Path("public")),), description="Where to publish."
     )
     retention: RetentionSection = Field(RetentionSection(), description="How long snapshots are kept.")
+
+    @field_validator("base_url")
+    @classmethod
+    def _base_url_is_public(cls, url: str | None) -> str | None:
+        return None if url is None else urls.check(url, "readers of the site would see them")
 
     @field_validator("targets")
     @classmethod

@@ -3,10 +3,10 @@
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, field_validator
 
+from statscache.config import urls
 from statscache.config.section import Section
 from statscache.timeline import parse_time
 
@@ -43,6 +43,9 @@ class DatagrepperSection(Section):
     """`[sources.datagrepper]`: history over HTTP."""
 
     url: str = Field(description="Address of the search, such as https://apps.fedoraproject.org/datagrepper/v2/search.")
+    password_file: Path | None = Field(
+        None, description="File with `user:password` for the server, readable by its owner only; none if not given."
+    )
     start: Annotated[int, Field(ge=1)] | None = Field(
         None, description="When history begins: an ISO 8601 date or time (no zone means UTC)."
     )
@@ -54,10 +57,7 @@ class DatagrepperSection(Section):
     @field_validator("url")
     @classmethod
     def _is_address(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must be an address such as https://apps.fedoraproject.org/datagrepper/v2/search")
-        return url
+        return urls.check(url, "put `user:password` into a file, and name that in password_file")
 
     @field_validator("start", mode="before")
     @classmethod

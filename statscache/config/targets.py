@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
+from statscache.config import urls
 from statscache.config.section import Section
 
 
@@ -110,15 +111,7 @@ class S3Target(_Target):
     @field_validator("endpoint_url", "public_url")
     @classmethod
     def _url_holds_no_credentials(cls, url: str | None) -> str | None:
-        if url is None:
-            return None
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must be a URL such as https://host/path")
-        # A secret may hold slashes, so that the @ behind it is no part of the host.
-        if "@" in url:
-            raise ValueError("must not hold credentials; they come from where boto3 looks for them")
-        return url.rstrip("/")
+        return None if url is None else urls.check(url, "they come from where boto3 looks for them")
 
 
 def _kind_of_target(section: Any) -> str | None:

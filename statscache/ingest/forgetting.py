@@ -14,7 +14,7 @@ from sqlalchemy import Connection, MetaData
 
 from statscache import kinds
 from statscache.ingest.columns import shown
-from statscache.ingest.lifecycle import reset, version_of
+from statscache.ingest.lifecycle import empty, fold_anew, version_of
 from statscache.kinds.search import holds, is_in_table
 from statscache.message import Message
 from statscache.plugins import Plugin, State
@@ -211,21 +211,12 @@ class Forgetting:
         row.oldest, row.newest = left
         row.revision += 1
         positions.save(connection, [row])
-        self._render_anew(connection, row)
+        positions.render_all(connection, row)
         self.taken_out.add(plugin.name)
 
     def _fold_anew(self, connection: Connection, plugin: Plugin, row: Position) -> None:
-        suspended = row.suspended
-        reset(connection, plugin, row)
-        if suspended is not None:
-            row.suspended = suspended
-            positions.save(connection, [row])
-        self._render_anew(connection, row)
+        fold_anew(connection, plugin, row)
         self.folded_anew.add(plugin.name)
-
-    def _render_anew(self, connection: Connection, row: Position) -> None:
-        # The gate takes it for another version, whatever becomes of the rows.
-        positions.render_all(connection, row)
 
     def _forget_rows(self, connection: Connection, plugin: Plugin, row: Position) -> None:
         """Have an author's rows forget the person; a plugin that cannot do so folds the journal again."""
@@ -234,7 +225,7 @@ class Forgetting:
             if plugin.kind.forget_in_rows(connection, {*self._names, self._name.lower()}):
                 row.revision += 1
                 positions.save(connection, [row])
-                self._render_anew(connection, row)
+                positions.render_all(connection, row)
                 self.taken_out.add(plugin.name)
         except Exception:
             self._fold_anew(connection, plugin, row)
@@ -274,11 +265,7 @@ class Forgetting:
             return self._strange_tables(connection, own)
 
     def _empty(self, connection: Connection, row: Position) -> None:
-        kinds.clear(connection, row.id)
-        row.position, row.oldest, row.newest = 0, None, None
-        row.complete_from = journal.removed(connection).until
-        positions.save(connection, [row])
-        self._render_anew(connection, row)
+        empty(connection, row)
         self.folded_anew.add(row.name)
 
     def _strange_tables(self, connection: Connection, known: Collection[str]) -> list[str]:

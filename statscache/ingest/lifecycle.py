@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from statscache import canonical
+from statscache import canonical, kinds
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.settings import plain
@@ -95,12 +96,14 @@ class Lifecycle:
 
 
 def version_of(plugin: Plugin) -> str:
-    """Return what the state of a plugin depends on besides messages: its version, its settings, who is left out."""
-    settings = canonical.digest(canonical.identity(plain(plugin.settings)))[:16] if plugin.settings else "-"
-    version = f"{plugin.version} {settings}"
-    if not plugin.suppressed:
-        return version
-    return f"{version} {canonical.digest(canonical.identity(sorted(plugin.suppressed)))[:16]}"
+    """Return what the state of a plugin depends on besides messages: version, settings, who and what is left out."""
+    version = f"{plugin.version} {_short(plain(plugin.settings)) if plugin.settings else '-'}"
+    left_out = [sorted(plugin.suppressed), sorted(plugin.dropped)] if plugin.dropped else sorted(plugin.suppressed)
+    return f"{version} {_short(left_out)}" if left_out else version
+
+
+def _short(value: Any) -> str:
+    return canonical.digest(canonical.identity(value))[:16]
 
 
 def is_outdated(stored: str, ours: str) -> bool:
@@ -143,6 +146,26 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     row.revision += 1
     positions.save(connection, [row])
     positions.mark(connection, row, [(positions.EVERYTHING, 0)])
+
+
+def fold_anew(connection: Connection, plugin: Plugin, row: Position) -> None:
+    """Put a plugin back to the beginning of the journal; one that is suspended stays so."""
+    suspended = row.suspended
+    reset(connection, plugin, row)
+    if suspended is not None:
+        row.suspended = suspended
+        positions.save(connection, [row])
+    # The gate takes it for another version, whatever becomes of the rows.
+    positions.render_all(connection, row)
+
+
+def empty(connection: Connection, row: Position) -> None:
+    """Clear the state of a plugin that is not active, or of another version."""
+    kinds.clear(connection, row.id)
+    row.position, row.oldest, row.newest = 0, None, None
+    row.complete_from = journal.removed(connection).until
+    positions.save(connection, [row])
+    positions.render_all(connection, row)
 
 
 def _clear(connection: Connection, plugin: Plugin, row: Position) -> None:

@@ -11,6 +11,7 @@ from statscache.kinds.distinct import DistinctKind
 from statscache.kinds.latest import LatestKind, LogKind
 from statscache.kinds.span import SpanKind
 from statscache.kinds.table import TableKind
+from statscache.kinds.tables import matching_keys, numbers_of_keys
 
 __all__ = [
     "CounterByKeyKind",
@@ -26,5 +27,7 @@ __all__ = [
     "columns",
     "invariants",
     "kinds",
+    "matching_keys",
     "mentions",
+    "numbers_of_keys",
 ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from sqlalchemy import Connection, Table, delete
 
 from statscache.exceptions import PluginError
-from statscache.kinds import search
+from statscache.kinds import keys, search
 from statscache.kinds.keys import MOST, Key
 from statscache.kinds.keys import load as load_key
 from statscache.kinds.presentation import Column, Headline, Partial, Row, ranked
@@ -210,6 +210,15 @@ class Kind(ABC):
         Raises:
             YieldError: This kind cannot count it.
         """
+
+    def key(self, dimensions: tuple[str, ...], given: Any) -> Key:
+        """Return a key that `observe` yielded, with `(other)` for what is not admitted, or is dropped.
+
+        Raises:
+            YieldError: It is no key of these dimensions.
+        """
+        checked = keys.check(dimensions, given)
+        return keys.drop(checked, self.plugin.dropped) if self.plugin.dropped else checked
 
     def bounded(self, items: Sequence[Any]) -> Sequence[Any]:
         """Return what counts of the yields of one message, given in the form that `check` returns.

@@ -89,9 +89,9 @@ class CounterKind(Kind):
             name, amount = item
             if type(amount) is not int or not -_LARGEST < amount < _LARGEST:
                 raise YieldError(f"the amount of {name!r:.200} must be a whole number below 2^53; got {amount!r:.200}")
-            digest, stored, _, part = self._checked.get(keys.check(self._names, name)) or self._check_new(name)
+            digest, stored, _, part = self._checked.get(self.key(self._names, name)) or self._check_new(name)
             return digest, stored, amount, part
-        name = keys.check(self._names, item)
+        name = self.key(self._names, item)
         if len(self._checked) >= _CACHED_KEYS:
             self._checked.clear()
         divided = len(self.plugin.dimensions)

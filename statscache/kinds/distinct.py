@@ -63,7 +63,7 @@ class DistinctKind(Kind):
     def _check_new(self, item: Any) -> Met:
         if type(item) is not tuple or len(item) != 2 or type(item[0]) is not tuple:
             raise YieldError(f"Distinct takes a key and a member, such as (('git',), 'ralph'); got {item!r:.200}")
-        name = keys.check(self.plugin.dimensions, item[0])
+        name = self.key(self.plugin.dimensions, item[0])
         if type(item[1]) is not str:
             raise YieldError(f"the member of {name!r:.200} must be a string; got {item[1]!r:.200}")
         try:

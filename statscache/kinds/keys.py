@@ -12,6 +12,7 @@ In paths, a key is encoded by `statscache.layout.key_name`.
 
 import re
 from collections.abc import Mapping
+from fnmatch import translate
 from functools import lru_cache
 from typing import Any
 
@@ -104,6 +105,18 @@ def admitted(dimension: str, part: str) -> str:
     if alphabet is None:
         return part if len(part) <= LONGEST and part.isprintable() else OTHER
     return part if alphabet.fullmatch(part) else OTHER
+
+
+def drop(key: Key, patterns: tuple[str, ...]) -> Key:
+    """Return a key with `OTHER` for each part that matches one of the patterns, as in a shell."""
+    matches = matching(patterns).match
+    return tuple(OTHER if part is not None and matches(part) else part for part in key)
+
+
+@lru_cache
+def matching(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Return what matches the whole of a text that matches one of the patterns, as in a shell; case counts."""
+    return re.compile("|".join(map(translate, patterns)))
 
 
 def _encodes(text: str) -> bool:

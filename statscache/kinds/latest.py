@@ -104,7 +104,7 @@ class LatestKind(Kind):
         if type(item) is not tuple or len(item) != 2 or type(item[0]) is not tuple:
             message = f"{self.name} takes a key and a value, such as (('rawhide',), {{'state': 'done'}})"
             raise YieldError(f"{message}; got {item!r:.200}")
-        name = keys.check(self.plugin.dimensions, item[0])
+        name = self.key(self.plugin.dimensions, item[0])
         return name, check_fields(name, item[1], {*self.plugin.dimensions, *self.column_names()})
 
     def reduce(self, yields: Yields) -> Entries:

@@ -85,7 +85,7 @@ class SpanKind(Kind):
         if type(item) is not tuple or len(item) not in (2, 3) or type(item[0]) is not tuple:
             message = "Span takes a key, 'start' or 'stop', and perhaps a dict, such as (('rawhide',), 'stop')"
             raise YieldError(f"{message}; got {item!r:.200}")
-        name = keys.check(self.plugin.dimensions, item[0])
+        name = self.key(self.plugin.dimensions, item[0])
         if item[1] not in ("start", "stop"):
             raise YieldError(f"{name!r:.200} must 'start' or 'stop'; got {item[1]!r:.200}")
         taken = {*self.plugin.dimensions, *self.column_names()}

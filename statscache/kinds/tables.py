@@ -9,9 +9,12 @@ What would be many small rows is one compact row (`statscache.kinds.packed`): th
 of `member`, which has 64 bits of the digest of the member's name; the name is not stored.
 """
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Index, LargeBinary, Table
+from typing import NamedTuple
 
-from statscache.store.schema import metadata
+from sqlalchemy import BigInteger, CheckConstraint, Column, Connection, Index, LargeBinary, Table, func, select
+
+from statscache.kinds import keys
+from statscache.store.schema import metadata, plugin
 
 
 def _whole(column: str) -> CheckConstraint:
@@ -113,3 +116,46 @@ entry = Table(
     Column("value", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
+
+
+def numbers_of_keys(connection: Connection) -> dict[int, int]:
+    """Return the number of keys of each plugin that has any, by the id of the plugin."""
+    query = select(key.c.plugin, func.count()).group_by(key.c.plugin)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+class Matching(NamedTuple):
+    """Keys of a plugin that match a pattern.
+
+    Attributes:
+        all: How many keys the plugin has.
+        matching: How many of them match.
+        newest: The newest of these: key, total, and timestamp of the oldest message that counted for it.
+    """
+
+    all: int
+    matching: int
+    newest: list[tuple[keys.Key, int, int]]
+
+
+def matching_keys(connection: Connection, name: str, pattern: str, most: int) -> Matching:
+    """Return which keys of a plugin have a part that matches a pattern, as in a shell.
+
+    Args:
+        connection: A reading connection.
+        name: Of the plugin.
+        pattern: The pattern.
+        most: How many keys to list at most.
+    """
+    matches = keys.matching((pattern,)).match
+    query = select(key.c.dimensions, key.c.total, key.c.first).join(plugin, plugin.c.id == key.c.plugin)
+    number = matching = 0
+    newest: list[tuple[keys.Key, int, int]] = []
+    for row in connection.execute(query.where(plugin.c.name == name).order_by(key.c.first.desc())):
+        number += 1
+        of = keys.load(row.dimensions)
+        if any(part is not None and matches(part) for part in of):
+            matching += 1
+            if len(newest) < most:
+                newest.append((of, row.total, row.first))
+    return Matching(number, matching, newest)

@@ -105,6 +105,7 @@ class Plugin(ABC):
         """
         self.settings: Mapping[str, Any] = read(self.declared_settings, settings or {}, table_of(self.name))
         self.suppressed: frozenset[str] = frozenset()
+        self.dropped: tuple[str, ...] = ()
         self.avoided: frozenset[str] = frozenset()
 
     def __init_subclass__(cls, **arguments: Any) -> None:

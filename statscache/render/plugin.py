@@ -51,6 +51,7 @@ class PluginRenderer:
         *,
         slow: bool,
         force: bool,
+        most: int | None,
     ) -> None:
         self._connection = connection
         self._plugin = plugin
@@ -59,6 +60,7 @@ class PluginRenderer:
         self._known = Known.of(row, end.through, gaps, complete)
         self._keep = keep
         self._watch = watch
+        self._most = most
         fingerprint = self._fingerprint()
         before, _, coverage_before = (row.rendered_with or "").rpartition("|")
         of_all, _, coverage = fingerprint.rpartition("|")
@@ -148,7 +150,14 @@ class PluginRenderer:
             self._add(documents.series_index(plugin, state, resolution, periods, entries))
 
     def _keys(self) -> None:
-        changed = None if self._due.everything else positions.marked_keys(self._connection, self._row)
+        changed = None
+        if not self._due.everything:
+            changed = positions.marked_keys(self._connection, self._row)
+            if self._most is not None:
+                from statscache.store import changed_keys
+
+                changed, left = changed_keys.split(changed, self._most)
+                self._out.keys_left = left.tobytes()
         for content in self._plugin.kind.key_documents(self._state, changed):
             made = [*documents.of_key(self._plugin, content)]
             if self._plugin.calendars:

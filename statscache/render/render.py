@@ -72,6 +72,7 @@ class Renderer:
         *,
         slow: bool = True,
         force: bool = False,
+        most: int | None = None,
     ) -> Rendering:
         """Render what changed, as one database snapshot has it.
 
@@ -84,6 +85,8 @@ class Renderer:
             keep: Is given each object that was made.
             slow: Whether slow documents are brought up to date too, pages among them.
             force: Whether to render everything, changed or not; slow documents too.
+            most: How many documents of changed keys to make, about; the rest is left to the next time. None for all.
+                Where all of a plugin is due they are made at once, for versions are not mixed.
         """
         slow = slow or force
         end = journal.head(connection)
@@ -93,6 +96,7 @@ class Renderer:
         pages: dict[str, Entry] = {}
         shown = dict(before.shown)
         whole = True
+        shares = {} if most is None or not slow else _shares(positions.pending(connection), most)
         plugins: list[Rendered] = []
         for number, plugin in enumerate(self._registry):
             self.on_plugin(number, len(self.names))
@@ -101,7 +105,10 @@ class Renderer:
                 continue
             catches_up = before.states.get(plugin.name, "ok") != "ok"
             pace = slow or catches_up
-            rendered = self._plugin(connection, plugin, row, end, gaps, complete, keep, slow=pace, force=force)
+            share = shares.get(row.id)
+            rendered = self._plugin(
+                connection, plugin, row, end, gaps, complete, keep, slow=pace, force=force, most=share
+            )
             plugins.append(rendered)
             shows = f"{rendered.state} {rendered.coverage}"
             other = rendered.page_due or (slow and before.shown.get(plugin.name) != shows)
@@ -200,6 +207,7 @@ class Renderer:
         *,
         slow: bool,
         force: bool,
+        most: int | None,
     ) -> Rendered:
         since = Known.of(row, end.through, gaps, complete).since
         if row.suspended is not None:
@@ -214,7 +222,17 @@ class Renderer:
             try:
                 with connection.begin_nested():
                     rendered = PluginRenderer(
-                        connection, plugin, row, end, gaps, complete, keep, self._watch, slow=slow, force=force
+                        connection,
+                        plugin,
+                        row,
+                        end,
+                        gaps,
+                        complete,
+                        keep,
+                        self._watch,
+                        slow=slow,
+                        force=force,
+                        most=most,
                     ).render()
                     if not force:
                         Gate(connection, rendered, self._gate_share).check(plugin, end.through)
@@ -233,3 +251,12 @@ class Renderer:
         if slow:
             rendered.view = self._views.view(connection, plugin, rendered)
         return rendered
+
+
+def _shares(wanted: Mapping[int, int], most: int) -> dict[int, int]:
+    """Divide `most` documents among plugins that want so many, so that one with very many keeps none from its few."""
+    shares: dict[int, int] = {}
+    for number, (plugin, want) in enumerate(sorted(wanted.items(), key=lambda item: item[1])):
+        shares[plugin] = min(want, most // (len(wanted) - number))
+        most -= shares[plugin]
+    return shares

@@ -61,6 +61,7 @@ class Rendered:
         reason: Why it is not `ok`; empty if it is.
         changed: Entries of the documents that were rendered, by path; documents of keys are left out.
         keys: Entries of the documents of keys that were rendered.
+        keys_left: Changed keys whose documents are left to the next publication, as `changed_keys` packs them.
         removed: Paths of documents that are there no longer.
         crossed: Whether windows of the fixed documents have moved since the previous snapshot.
         fresh: Bytes of what was rendered, by path, until the view has been made; documents of keys are left out.
@@ -79,6 +80,7 @@ class Rendered:
     reason: str = ""
     changed: dict[str, Entry] = field(default_factory=dict)
     keys: EntryFile = field(default_factory=EntryFile)
+    keys_left: bytes = b""
     removed: list[str] = field(default_factory=list)
     crossed: bool = False
     fresh: dict[str, bytes] = field(default_factory=dict)

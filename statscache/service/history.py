@@ -15,6 +15,8 @@ from typing import NamedTuple
 from statscache.config import Config, DatagrepperSection
 from statscache.exceptions import ConfigurationError, SourceError
 from statscache.ingest import Delivery, Outcome
+from statscache.parsing import KEPT_OF_OVERSIZE
+from statscache.permissions import secret_of
 from statscache.service.backfill import BATCH, complete
 from statscache.service.installation import Installation
 from statscache.sources.datagrepper import Datagrepper, Part
@@ -93,6 +95,24 @@ def section(config: Config) -> DatagrepperSection:
     return config.sources.datagrepper
 
 
+def credentials(section: DatagrepperSection) -> str:
+    """Return `user:password` for the server; empty if it asks for none.
+
+    Raises:
+        ConfigurationError: The file cannot be read, is open to everybody, or holds something else.
+    """
+    if section.password_file is None:
+        return ""
+    setting = "[sources.datagrepper] password_file"
+    try:
+        held = secret_of(section.password_file, "a password")
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{setting}: {error}") from error
+    if ":" not in held or "\n" in held:
+        raise ConfigurationError(f"{setting}: {section.password_file} must hold one line, `user:password`")
+    return held
+
+
 def wanted(installation: Installation, start: int | None, end: int | None, *, only_gaps: bool) -> list[Interval]:
     """Return what history is to be asked for: what is not known to be complete, oldest first.
 
@@ -136,7 +156,7 @@ def walk(
     """
     server = section(installation.config)
     halt = threading.Event()
-    source = Datagrepper(server.url, server.timeout, halt)
+    source = Datagrepper(server.url, server.timeout, halt, credentials(server))
     windows = Windows(wanted)
     failed: list[Part] = []
     failures = 0
@@ -225,7 +245,7 @@ def _accept(installation: Installation, part: Part, settled: int) -> Outcome:
     for at in range(0, len(part.lines), BATCH):
         lines = part.lines[at : at + BATCH]
         long = [
-            (line, f"a row has {len(line)} bytes; at most {most} are taken ([bus] max_line)")
+            (line[:KEPT_OF_OVERSIZE], f"a row has {len(line)} bytes; at most {most} are taken ([bus] max_line)")
             for line in lines
             if len(line) > most
         ]

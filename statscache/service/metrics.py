@@ -197,6 +197,9 @@ class _FromDatabase(Collector):
             "Changed since slow documents were last updated.",
             [(of, row["pending"]) for of, row in named],
         )
+        if current is not None:
+            number = [({"plugin": name}, keys) for name, keys in current.summary["keys"].items()]
+            yield _gauge("plugin_keys", "Keys when slow documents were last updated.", number)
         yield _gauge("plugin_errors", "Messages set aside for it.", [(of, row["quarantined"]) for of, row in named])
         yield _gauge("plugin_problems", "Plugins that could not be loaded.", [({}, len(state["problems"]))])
 

@@ -18,9 +18,10 @@ from sqlalchemy import make_url
 
 from statscache.config import AnyTarget, Config, DirectoryTarget, PublishSection, RsyncTarget, S3Target
 from statscache.exceptions import ConfigurationError, SchemaError
-from statscache.permissions import refuse_open
+from statscache.permissions import secret_of
 from statscache.publish import signing
 from statscache.publish.rsync import HOST
+from statscache.service import history
 from statscache.store import Database
 
 
@@ -81,6 +82,10 @@ def sources(config: Config) -> Iterator[str]:
 
             fedmsg.configuration(section.fedmsg.endpoints, section.fedmsg.validate_signatures)
     yield from problems
+    with _collected() as problems:
+        if section.datagrepper is not None:
+            history.credentials(section.datagrepper)
+    yield from problems
 
 
 def targets(section: PublishSection, only: Iterable[str] = ()) -> Iterator[str]:
@@ -120,13 +125,9 @@ def _rsync(target: RsyncTarget) -> Iterator[str]:
     elif not host["daemon"] and shutil.which(program := shlex.split(target.rsh)[0]) is None:
         yield f"rsh: there is no program {program}"
     if target.password_file is not None:
-        try:
-            target.password_file.read_bytes()
-            refuse_open(target.password_file, "a password")
-        except OSError as error:
-            yield f"password_file: cannot read {target.password_file}: {error.strerror}"
-        except ConfigurationError as error:
-            yield f"password_file: {error}"
+        with _collected() as problems:
+            secret_of(target.password_file, "a password")
+        yield from (f"password_file: {problem}" for problem in problems)
 
 
 def _credentials() -> Iterator[str]:

@@ -1,6 +1,7 @@
 """A preview of the published tree on loopback, with the headers that a web server is to send."""
 
 import re
+import sys
 from functools import partial
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,7 @@ from statscache import canonical
 from statscache.publish import headers
 from statscache.service.watching import Attempts
 
+_HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 _WATCH_SCRIPT = "_watch.js"
 _WATCH_EVENTS = "_watch"
 _SCRIPT = b"""\
@@ -52,7 +54,16 @@ def server(directory: Path, port: int, attempts: Attempts | None = None) -> Thre
         OSError: The port is taken.
     """
     handler = _Handler if attempts is None else type("_Watching", (_WatchingHandler,), {"attempts": attempts})
-    return ThreadingHTTPServer(("127.0.0.1", port), partial(handler, directory=str(directory)))
+    return _Server(("127.0.0.1", port), partial(handler, directory=str(directory)))
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        # A browser that leaves a page closes its connections, whatever is being sent.
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -78,6 +89,25 @@ class _Handler(SimpleHTTPRequestHandler):
         if self._found and self._tag:
             self.send_header("ETag", self._tag)
         super().end_headers()
+
+    def parse_request(self) -> bool:
+        """Refuse requests for another host: a foreign site that has its name point here would read what is local."""
+        if not super().parse_request():
+            return False
+        host = re.sub(r":[0-9]*$", "", self.headers.get("Host", "localhost"))
+        if host not in _HOSTS:
+            self.send_error(HTTPStatus.MISDIRECTED_REQUEST, "this server answers for localhost alone")
+            return False
+        return True
+
+    def translate_path(self, path: str) -> str:
+        """Return the file of a path; one that is not there where a link leads out of the tree."""
+        found = super().translate_path(path)
+        try:
+            inside = Path(found).resolve().is_relative_to(Path(self.directory).resolve())
+        except (OSError, RuntimeError):
+            inside = False
+        return found if inside else str(Path(self.directory) / "\0")
 
     def send_head(self) -> BinaryIO | BytesIO | None:
         try:

@@ -73,6 +73,7 @@ class Publishing:
         self._sections = {section.name: section for section in sections}
         self._interval = publish.interval
         self._slow_interval = publish.slow_interval
+        self._most_slow_documents = publish.most_slow_documents
         self._partial = bool(only)
         self._keys = signing.load_keys(publish.signing_keys) if publish.signing_keys else []
         self.workers = Workers(self._worker(target) for target in self._targets.values())
@@ -193,7 +194,13 @@ class Publishing:
         return Job(self._interval, force=force, announces=announces, patience=PATIENCE)
 
     def _build(
-        self, renderer: Renderer, *, force: bool = False, resume: bool = False, slow_interval: float = 0.0
+        self,
+        renderer: Renderer,
+        *,
+        force: bool = False,
+        resume: bool = False,
+        slow_interval: float = 0.0,
+        most: int | None = None,
     ) -> tuple[Snapshot, list[Rendered]]:
         """Build the snapshot that is due; its generation is above that of any target, as far as that is known."""
         self._installation.ingest.admit_due()
@@ -204,6 +211,7 @@ class Publishing:
             force=force,
             resume=resume,
             slow_interval=slow_interval,
+            most=most,
         )
 
     def _bring(
@@ -250,7 +258,8 @@ class Publishing:
     ) -> None:
         """Publish at once and then every `seconds`, until `stopping` is set; what fails is tried again next time.
 
-        Slow documents are updated every `[publish] slow_interval` seconds.
+        Slow documents are updated every `[publish] slow_interval` seconds, or every time while some of them are left
+        over, for one publication makes at most `most_slow_documents` of keys.
 
         Args:
             seconds: From the beginning of one publication to that of the next.
@@ -266,7 +275,7 @@ class Publishing:
             on_progress()
             try:
                 with locks.publishing(self._installation.database):
-                    self._build(self._renderer, slow_interval=self._slow_interval)
+                    self._build(self._renderer, slow_interval=self._slow_interval, most=self._most_slow_documents)
                     self._collect()
                 outage.answered()
                 if waits:

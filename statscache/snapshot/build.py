@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from statscache import layout
+from statscache import kinds, layout
 from statscache.render.render import Renderer
 from statscache.render.rendering import Before, Rendered, Rendering
 from statscache.snapshot import record, retention, tree
@@ -32,6 +32,7 @@ def build(
     force: bool = False,
     resume: bool = False,
     slow_interval: float = 0.0,
+    most: int | None = None,
 ) -> tuple[Snapshot, list[Rendered]]:
     """Bring the published tree up to date and return the snapshot that is current then, and how each plugin fared.
 
@@ -45,6 +46,7 @@ def build(
         force: Whether to render everything, changed or not, and to publish what looks implausible.
         resume: Whether to end the hold of a rollback.
         slow_interval: Seconds for which slow documents may wait since they were last brought up to date.
+        most: How many documents of keys to make, about; the next publication goes on with the rest. None for all.
     """
     _log.debug("publishing: rendering")
     with database.reading() as connection:
@@ -60,7 +62,7 @@ def build(
     with database.reading() as connection:
         buffer = _Buffer(database)
         slow = force or before is None or _slow_is_due(before, renderer, slow_interval)
-        rendering = renderer.render(connection, _shown(before), buffer.keep, slow=slow, force=force)
+        rendering = renderer.render(connection, _shown(before), buffer.keep, slow=slow, force=force, most=most)
         buffer.flush()
     with database.writing() as connection:
         _log.debug("publishing: committing the snapshot")
@@ -71,6 +73,7 @@ def build(
             if rendered.state == "ok":
                 of = rendered.row, rendered.paces, rendering.through, rendered.rendered_with
                 positions.save_rendered(connection, *of)
+                positions.mark(connection, rendered.row, (), rendered.keys_left)
         for row in rendering.gone:
             positions.remove_rendered(connection, row)
         root = changes.root
@@ -82,7 +85,7 @@ def build(
             changes.dropped = dropped
         entries = _entries(connection, rendering, before)
         summary = {
-            **_slow_summary(rendering, renderer, before, slow=slow),
+            **_slow_summary(connection, rendering, renderer, before, slow=slow),
             "shown": rendering.shown,
             "plugins": entries,
             "reasons": {rendered.info.name: rendered.reason for rendered in rendering.plugins if rendered.reason},
@@ -144,17 +147,23 @@ def _shown(before: Snapshot | None) -> Before:
     return Before(summary["pages"] if summary["whole"] else None, states, summary["shown"])
 
 
-def _slow_summary(rendering: Rendering, renderer: Renderer, before: Snapshot | None, *, slow: bool) -> dict[str, Any]:
-    """Return what is said of the slow documents: what they were before, unless they were brought up to date."""
-    if slow or before is None:
-        return {
-            "pages": renderer.fingerprint,
-            "whole": rendering.whole,
-            "slow_through": rendering.through,
-            "slow_at": int(time.time()),
-        }
-    kept = {name: before.summary[name] for name in ("pages", "slow_through", "slow_at")}
-    return {**kept, "whole": before.summary["whole"] and rendering.whole}
+def _slow_summary(
+    connection: Connection, rendering: Rendering, renderer: Renderer, before: Snapshot | None, *, slow: bool
+) -> dict[str, Any]:
+    """Return what is said of the slow documents: what they were before, unless all were brought up to date."""
+    if before is not None and not slow:
+        kept = {name: before.summary[name] for name in ("pages", "keys", "slow_through", "slow_at")}
+        return {**kept, "whole": before.summary["whole"] and rendering.whole}
+    numbers = kinds.numbers_of_keys(connection)
+    pages = {
+        "pages": renderer.fingerprint,
+        "whole": rendering.whole,
+        "keys": {rendered.info.name: numbers.get(rendered.row.id, 0) for rendered in rendering.plugins},
+    }
+    if before is not None and any(rendered.keys_left for rendered in rendering.plugins):
+        # They are due at once, so that the next publication goes on with them.
+        return {**pages, "slow_through": before.summary["slow_through"], "slow_at": 0}
+    return {**pages, "slow_through": rendering.through, "slow_at": int(time.time())}
 
 
 class _Buffer:

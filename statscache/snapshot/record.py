@@ -30,7 +30,8 @@ class Snapshot:
         announced: Whether the bus was told of it.
         summary: What is said of it: `pages`, the fingerprint of the pages, `whole`, whether all of them could be
             rendered, and `shown`, the state that the page of each plugin shows; `slow_through`, the `through` of its
-            slow documents, and `slow_at`, when these were rendered (wall clock, seconds since 1970 UTC); `plugins`,
+            slow documents, and `slow_at`, when these were rendered (wall clock, seconds since 1970 UTC); `keys`,
+            the number of keys of each plugin then; `plugins`,
             their entries in the index; `reasons`, why plugins are not `ok`; `oversize`, documents that broke their
             budget; `changes`, what changed since the parent.
     """

@@ -17,9 +17,9 @@ import orjson
 import zstandard
 
 from statscache.exceptions import DamagedArchive, SourceError
+from statscache.parsing import KEPT_OF_OVERSIZE
 
 _CHUNK = 1 << 20
-_KEPT_OF_OVERSIZE = 65_536
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 # A few bytes of zstd can stand for 128 KiB: little at a time keeps memory flat.
@@ -193,12 +193,13 @@ def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: 
                     offset += length + len(rest) - len(line)
                     where = f"the line that ends at byte {offset}"
                     reason = f"{where} has {length + len(rest)} bytes; at most {max_line} are taken ([bus] max_line)"
-                    reason += f", and the first {_KEPT_OF_OVERSIZE} are kept here"
-                    oversize.append((line[:_KEPT_OF_OVERSIZE], reason))
+                    reason += f", and the first {KEPT_OF_OVERSIZE} are kept here"
+                    oversize.append((line[:KEPT_OF_OVERSIZE], reason))
+                    size += KEPT_OF_OVERSIZE
                 elif not line.isspace():
                     lines.append(line)
                     size += len(line)
-                if len(lines) >= max_lines or size >= max_bytes or len(oversize) >= max_lines:
+                if len(lines) >= max_lines or size >= max_bytes:
                     yield chunk(start)
                     start, lines, oversize, size = offset, [], [], 0
         except _DAMAGE:
@@ -215,7 +216,7 @@ def _refuse_page(path: Path, line: bytes) -> None:
     """
     if line.strip() == b"{":
         what = "JSON over several lines"
-    elif b'"raw_messages"' in line[:_KEPT_OF_OVERSIZE] and _is_page(line):
+    elif b'"raw_messages"' in line[:KEPT_OF_OVERSIZE] and _is_page(line):
         what = "a page of datagrepper"
     else:
         return

@@ -26,7 +26,7 @@ from urllib.parse import urlencode, urljoin
 
 import urllib3
 from urllib3.exceptions import HTTPError
-from urllib3.util import Retry, Timeout
+from urllib3.util import Retry, Timeout, make_headers, parse_url
 
 from statscache import __version__
 from statscache.exceptions import SourceError
@@ -53,6 +53,8 @@ _SILENCES = 10
 
 _PATIENCE = 8
 """Failures in a row after which a window is split no further, unless its last second can be had."""
+
+_HEADERS = {"Accept": "application/json", "User-Agent": f"statscache/{__version__}"}
 
 _log = logging.getLogger(__name__)
 
@@ -114,18 +116,19 @@ class Datagrepper:
         url: Address of its search, such as `https://apps.fedoraproject.org/datagrepper/raw`.
         timeout: Seconds for which the server may be silent.
         stopping: Ends what is under way, at the latest when the server sends something or was silent for that long.
+        credentials: `user:password`, which this server alone is sent; none if empty.
     """
 
-    def __init__(self, url: str, timeout: float, stopping: threading.Event) -> None:
+    def __init__(self, url: str, timeout: float, stopping: threading.Event, credentials: str = "") -> None:
         self._url = url
         self._longest = timeout * _SILENCES
         self._stopping = stopping
         # As the last answer told it, to whichever thread: they differ by seconds.
         self._clock: int | None = None
+        self._credentials = make_headers(basic_auth=credentials) if credentials else {}
         self._pool = urllib3.PoolManager(
             maxsize=16,
             timeout=Timeout(connect=min(timeout, 10.0), read=timeout),
-            headers={"Accept": "application/json", "User-Agent": f"statscache/{__version__}"},
         )
 
     def fetch(self, start: int, end: int) -> list[Part]:
@@ -279,7 +282,10 @@ class Datagrepper:
         """Return the answer from where redirects lead; its body is not read yet."""
         for left in reversed(range(1 + _REDIRECTS)):
             # What `urllib3` follows by itself, it reads to the end first, however long that takes.
-            response = self._pool.request("GET", url, retries=False, redirect=False, preload_content=False)
+            headers = _HEADERS | self._credentials if _origin(url) == _origin(self._url) else _HEADERS
+            response = self._pool.request(
+                "GET", url, headers=headers, retries=False, redirect=False, preload_content=False
+            )
             location = response.get_redirect_location()
             if not location or not left:
                 break
@@ -306,6 +312,12 @@ class Datagrepper:
             if time.monotonic() > deadline:
                 raise _Failed(f"an answer takes longer than {self._longest:.0f} s")
         return bytes(body)
+
+
+def _origin(url: str) -> tuple[str | None, str | None, int | None]:
+    """Return whose server an address is: scheme, host and port, None where it does not tell."""
+    parts = parse_url(url)
+    return parts.scheme, parts.host, parts.port
 
 
 def _asked_to_wait(response: urllib3.BaseHTTPResponse) -> float:

@@ -25,6 +25,7 @@ from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from statscache.exceptions import ConfigurationError, SourceError
+from statscache.parsing import KEPT_OF_OVERSIZE
 from statscache.permissions import refuse_open
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -36,7 +37,6 @@ _PASSWORD = re.compile(r"//[^/@]*:([^/@]+)@")
 # With it, a broker takes nobody who comes from another machine.
 _DEFAULT = "guest"
 _SECONDS_BETWEEN_LOOKS = 0.1
-_KEPT_OF_OVERSIZE = 65_536
 _NOT_FOUND = 404
 
 _log = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ def envelope(topic: str, id: str | None, headers: Mapping[Any, Any] | None, body
 
 def _no_message(topic: str, id: str | None, reason: str, body: bytes) -> bytes:
     told = f"AMQP message {id!r} on {topic!r}: {reason}: "
-    return told.encode(errors="backslashreplace") + body[:_KEPT_OF_OVERSIZE]
+    return told.encode(errors="backslashreplace") + body[:KEPT_OF_OVERSIZE]
 
 
 class Subscriber:

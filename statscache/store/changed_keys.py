@@ -23,6 +23,15 @@ def unpack(rows: Iterable[bytes]) -> Keys:
     return _each_once(np.frombuffer(b"".join(rows), _FORM))
 
 
+def split(keys: Keys, most: int) -> tuple[Keys, Keys]:
+    """Return about the first `most` rows, without parting a key, and the rest."""
+    if most >= len(keys):
+        return keys, keys[:0]
+    # What comes first changes nothing for readers, and no sender can choose it.
+    end = int(np.searchsorted(keys["key"], keys["key"][most]))
+    return keys[:end], keys[end:]
+
+
 def _each_once(keys: Keys) -> Keys:
     # Sorting by columns is some ten times as fast as sorting structures.
     ordered: Keys = keys[np.lexsort((keys["year"], keys["key"]))]

@@ -24,6 +24,14 @@ def record(connection: Connection, start: int, end: int, *, complete: bool) -> N
     _insert(connection, [(low, high, complete) for low, high in union(intervals)])
 
 
+def cut(connection: Connection, end: int) -> None:
+    """Say nothing any more of the time from `end` on."""
+    for complete in (True, False):
+        intervals = [(low, min(high, end)) for low, high in _recorded(connection, complete=complete) if low < end]
+        connection.execute(delete(coverage).where(coverage.c.complete.is_(complete)))
+        _insert(connection, [(low, high, complete) for low, high in intervals])
+
+
 def gaps(connection: Connection) -> list[Interval]:
     """Return what is missing and was not completed since, oldest first."""
     return subtract(_recorded(connection, complete=False), _recorded(connection, complete=True))

@@ -1,8 +1,10 @@
 """One way to open the database, and two ways to use it: `reading` a snapshot and `writing` a transaction."""
 
+import os
 import sqlite3
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ _PRAGMAS = (
     "cache_size = -16384",
     "busy_timeout = 60000",
 )
+
+
+_CLOSED, _OTHERS = 0o640, stat.S_IRWXO
 
 
 class Database:
@@ -48,6 +53,7 @@ class Database:
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         self._rehearsal: Connection | None = None
         if self.is_sqlite:
+            event.listen(self.engine, "do_connect", _close_to_others)
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
 
@@ -162,6 +168,25 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _close_to_others(_dialect: object, _record: object, arguments: list[Any], _options: object) -> None:
+    """Make or keep the file closed to everybody but its owner and group: it holds every message.
+
+    SQLite makes it as the umask says. Its write-ahead log gets the mode of the file.
+    """
+    path = str(arguments[0])
+    # A name that begins so is an URI, or a database in memory.
+    if path.startswith(("file:", ":")):
+        return
+    # What is wrong with the place, SQLite tells.
+    with suppress(OSError):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _CLOSED)
+        try:
+            if os.fstat(descriptor).st_mode & _OTHERS:
+                os.fchmod(descriptor, os.fstat(descriptor).st_mode & _CLOSED)
+        finally:
+            os.close(descriptor)
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:

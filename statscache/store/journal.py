@@ -1,7 +1,7 @@
 """The journal: every accepted message once, in order of acceptance, in compressed segments.
 
 The *position* of a message is its number, counted from 1; the journal's *head* is the number of its last message. Old
-segments may be removed, and leave a hole; positions stay.
+segments may be removed, and messages of the future be taken out again; they leave holes, and positions stay.
 A message is known by 64 bits of the digest of its id, looked up in its UTC day and both neighbours, because
 history and bus may disagree on the second, and so on the day, of one message. Senders choose ids, and must not be able
 to find two with one digest: so the digest is keyed with a secret of the database.
@@ -10,13 +10,14 @@ to find two with one digest: so the digest is keyed with a secret of the databas
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from statscache.store.bulk import Upsert, among
-from statscache.store.records import Packed, deflate, inflate
+from statscache.store.records import Packed, Records, deflate, inflate
 from statscache.store.schema import journal, message_id, segment
 
 _HEAD = select(journal.c.head, journal.c.through, journal.c.rewrites)
@@ -68,11 +69,12 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What `[journal] keep` has removed.
+    """What the journal has no longer: what `[journal] keep` has removed, and what was postponed.
 
     Attributes:
         messages: How many.
-        until: End of the newest day of which a message was removed, seconds since 1970 UTC; None if none was.
+        until: End of the newest day of which `[journal] keep` has removed a message, seconds since 1970 UTC; None if it
+            has removed none.
     """
 
     messages: int
@@ -217,6 +219,51 @@ def rewrite(connection: Connection, changed: Segment) -> None:
     values = {"size": len(changed.data), "data": deflate(changed.data)}
     connection.execute(update(segment).where(segment.c.first == changed.first).values(**values))
     connection.execute(update(journal).values(rewrites=journal.c.rewrites + 1))
+
+
+def newer(connection: Connection, than: int) -> list[int]:
+    """Return the position of the first message of each segment that holds a message newer than this timestamp."""
+    return [*connection.scalars(select(segment.c.first).where(segment.c.newest > than).order_by(segment.c.first))]
+
+
+def take_out(connection: Connection, first: int, records: Sequence[bytes], times: Sequence[int], until: int) -> None:
+    """Remove from a segment the messages that are later than `until`; the caller holds the lock.
+
+    The positions of the others stay, so the segment becomes several, with holes between them.
+
+    Args:
+        connection: The transaction.
+        first: Position of its first message.
+        records: Its records.
+        times: Timestamps of its messages.
+        until: A timestamp.
+    """
+    connection.execute(delete(segment).where(segment.c.first == first))
+    at = 0
+    for stays, run in groupby(time <= until for time in times):
+        behind = at + sum(1 for _ in run)
+        if stays:
+            kept = Records()
+            kept.extend(records[at:behind], times[at:behind])
+            for packed in kept.segments():
+                write(connection, first + at, packed)
+                at += packed.messages
+        at = behind
+
+
+def shortened(connection: Connection, days: Sequence[int], digests: Sequence[int]) -> None:
+    """Count messages that were taken out, and let them be accepted again; the caller holds the lock.
+
+    Args:
+        connection: The transaction.
+        days: The UTC day of each of them.
+        digests: The digest of the id of each of them.
+    """
+    for day, digest in zip(days, digests, strict=True):
+        connection.execute(delete(message_id).where(message_id.c.day == day, message_id.c.digest == digest))
+    through = select(func.max(segment.c.newest)).scalar_subquery()
+    removed = journal.c.removed + len(days)
+    connection.execute(update(journal).values(through=through, removed=removed, rewrites=journal.c.rewrites + 1))
 
 
 def sizes(connection: Connection) -> tuple[int, int, int]:

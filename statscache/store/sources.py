@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, select, update
 
 from statscache.store.bulk import Upsert
 from statscache.store.schema import held, source
@@ -62,6 +62,11 @@ def listed(connection: Connection) -> list[SourceRow]:
 def save(connection: Connection, row: SourceRow) -> None:
     """Store what is known of a source."""
     _put(connection, [(row.name, row.newest, row.heard, row.offset, row.accepted, row.set_aside, row.seen_at)])
+
+
+def lower(connection: Connection, until: int) -> None:
+    """Take it that no source sent a message later than this timestamp."""
+    connection.execute(update(source).where(source.c.newest > until).values(newest=until))
 
 
 def forget(connection: Connection, name: str) -> None:

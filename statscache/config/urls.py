@@ -1,0 +1,26 @@
+"""Addresses in the configuration: of the web, and without secrets, since they are shown, logged and published."""
+
+from urllib.parse import urlsplit
+
+
+def check(url: str, instead: str) -> str:
+    """Return the address without the slashes at its end.
+
+    Args:
+        url: The address.
+        instead: What to do with credentials instead of writing them here.
+
+    Raises:
+        ValueError: It is no address of the web, or holds credentials; the text shows neither.
+    """
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
+    except ValueError:
+        is_address = False
+    # A secret may hold slashes, so that the @ behind it is no part of the host.
+    if "@" in url:
+        raise ValueError(f"must not hold credentials; {instead}")
+    if not is_address:
+        raise ValueError("must be an address such as https://host/path")
+    return url.rstrip("/")
