@@ -16,9 +16,13 @@ from statscache.pace import Pace
 from statscache.plugins import Counter, Message, State
 from statscache.service.forgetting import forget
 from statscache.service.health import health
+from statscache.simulator import ALL as ALL_KINDS
+from statscache.simulator import Traffic, simulate
 from statscache.snapshot import Snapshot, build
 from statscache.store import coverage, journal
+from statscache.timeline import DAY
 from statscache.verify import Directory, verify
+from statscache_plugins.contributors import Contributors
 
 HOUR = 3600
 PLUGINS = (Sales, Buyers, Prices, Receipts)
@@ -113,6 +117,36 @@ def test_a_flood_of_names_is_published_in_portions_and_keeps_nothing_from_the_re
     assert last.summary["slow_through"] == last.through
     assert set(pending(site).values()) == {0}
     assert site.build(force=True).id == last.id
+
+
+def test_a_key_with_several_years_is_one_document_of_a_portion(site: Site) -> None:
+    """However small a portion is, each publication makes some, and nothing waits for ever."""
+    site.build()
+    for year in range(3):
+        at = NOON - year * 366 * DAY
+        site.feed([line(f"{year}-{n}", at + n, body={"buyer": f"k{n}", "thing": "hat"}) for n in range(9)])
+    for _ in range(10):
+        build(site.database, site.renderer, slow_interval=0, most=3)
+    assert pending(site)["buyers"] == 0
+    assert site.build(slow=False).id == site.build(force=True).id
+
+
+@pytest.mark.parametrize("fast_first", [False, True])
+def test_a_day_that_ended_explains_a_loss_in_slow_documents(tmp_path: Path, fast_first: bool) -> None:
+    """A fast publication sees the day end first; the slow one after it is not held back for that."""
+    site = Site(f"sqlite:///{tmp_path}/site.db", tmp_path, (Contributors,))
+    start = NOON // DAY * DAY
+    days = start, start + 200 * DAY
+    first, later = (
+        [*simulate(Traffic(day, day + 3 * DAY, per_day=150, people=12, packages=15, mix=ALL_KINDS))] for day in days
+    )
+    site.feed(first)
+    site.build()
+    site.feed(later[:60])
+    if fast_first:
+        site.build(slow=False)
+    assert site.build().summary["reasons"] == {}
+    site.close()
 
 
 def test_a_fast_publication_is_found_sound(site: Site) -> None:

@@ -10,6 +10,8 @@ from statscache.cli.context import Context, as_json, passed, show_json
 from statscache.cli.messages import catch_up
 from statscache.ingest.postponing import postpone
 from statscache.service.export import export, refuse_others, replacing
+from statscache.service.publishing import PATIENCE
+from statscache.store import locks
 from statscache.wording import counted
 
 
@@ -56,7 +58,9 @@ def postpone_command(context: Context, lose_history: bool, json_: bool) -> None:
     them fold the journal again. Set the clock right first; what is later than it shows goes.
     """
     with context.installation() as installation:
-        done = postpone(installation.database, installation.registry, lose_history=lose_history)
+        # A publication under way would take what is to be rendered anew for rendered.
+        with locks.publishing(installation.database, PATIENCE):
+            done = postpone(installation.database, installation.registry, lose_history=lose_history)
         catch_up(context, installation)
     if json_:
         show_json(asdict(done))

@@ -49,33 +49,38 @@ def put(drafts: dict[Path, Path], root: Path) -> None:
 
 
 def replace(path: Path, unfinished: Path, root: Path) -> None:
-    """Put a draft in place of a file."""
+    """Put a draft in place of a file, with a modification time that does not go back; see `_not_before`."""
     make_directory(path.parent, root)
+    _not_before(path, unfinished)
     unfinished.replace(path)
 
 
 def link(source: Path, path: Path, temporary: Path) -> bool:
-    """Make `path` the same file as `source`; return False where the file system has no hard links.
-
-    Its modification time is now, or that of the file which it replaces if that is later: readers compare times, and one
-    that goes back would leave them with bytes that were replaced.
-    """
+    """Make `path` the same file as `source`; return False where the file system has no hard links."""
     unfinished = temporary / uuid4().hex
     try:
         os.link(source, unfinished)
     except OSError:
         return False
     try:
-        now = time.time_ns()
-        with suppress(FileNotFoundError):
-            now = max(now, path.stat().st_mtime_ns)
-        os.utime(unfinished, ns=(now, now))
+        _not_before(path, unfinished)
         unfinished.replace(path)
     finally:
         # Where both are the same file already, POSIX leaves the new name behind.
         with suppress(FileNotFoundError):
             unfinished.unlink()
     return True
+
+
+def _not_before(path: Path, unfinished: Path) -> None:
+    """Set the modification time of a draft to now, or to that of the file which it replaces if that is later.
+
+    Readers compare times, and one that goes back would leave them with bytes that were replaced.
+    """
+    now = time.time_ns()
+    with suppress(FileNotFoundError):
+        now = max(now, path.stat().st_mtime_ns)
+    os.utime(unfinished, ns=(now, now))
 
 
 def sync_all(paths: Sequence[Path]) -> None:

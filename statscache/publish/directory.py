@@ -11,7 +11,7 @@ from statscache.publish import atomic, siblings
 from statscache.publish.target import File, Target
 
 _REMEMBERED = 1_000
-_DRAFTS = 20_000
+_DRAFTS = 5_000
 
 
 class DirectoryTarget(Target):

@@ -54,8 +54,8 @@ class Due:
 
     @property
     def moved(self) -> bool:
-        """Whether windows of the fixed documents have moved since the previous snapshot."""
-        return self._moved(Pace.FAST)
+        """Whether windows of the fixed documents have moved since these were rendered, of any pace that is due."""
+        return any(map(self._moved, self.paces))
 
     @property
     def fixed(self) -> frozenset[Pace]:

@@ -2,6 +2,8 @@
 
 import tempfile
 import weakref
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -25,19 +27,22 @@ class EntryFile:
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - it lives as long as this object
         weakref.finalize(self, self._file.close)
-        # Digests take a quarter of the room of the paths.
-        self._known: set[int] = set()
+        # Eight bytes of each path.
+        self._known = array("q")
+        self._sorted = True
 
     def add(self, path: str, entry: Entry) -> None:
         """Add the entry of a file."""
-        self._known.add(hash(path))
+        self._known.append(hash(path))
+        self._sorted = False
         self._file.write("\t".join((path, *map(str, entry), "\n")).encode())
 
     def __contains__(self, path: str) -> bool:
-        return hash(path) in self._known
-
-    def __len__(self) -> int:
-        return len(self._known)
+        if not self._sorted:
+            self._known = array("q", sorted(self._known))
+            self._sorted = True
+        at = bisect_left(self._known, hash(path))
+        return at < len(self._known) and self._known[at] == hash(path)
 
     def __iter__(self) -> Iterator[tuple[str, Entry]]:
         self._file.seek(0)

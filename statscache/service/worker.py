@@ -185,7 +185,7 @@ class Worker:
             publication = Publication(
                 snapshot=snapshot,
                 retained=retention.retained(connection, config.retention),
-                collected=sorted(garbage.objects),
+                collected=sorted(garbage.objects - self.tidied.objects),
                 health=health(connection, self._installation.registry, names, public=True),
                 interval=job.interval,
                 load=self._load,

@@ -1,6 +1,7 @@
 """Keys whose documents changed, as one compact row for each fold: digest and calendar year, each pair once."""
 
 from collections.abc import Iterable
+from random import Random
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,12 +25,16 @@ def unpack(rows: Iterable[bytes]) -> Keys:
 
 
 def split(keys: Keys, most: int) -> tuple[Keys, Keys]:
-    """Return about the first `most` rows, without parting a key, and the rest."""
-    if most >= len(keys):
+    """Return the rows of at most `most` keys, at least of one, and the rest.
+
+    Which keys these are is left to chance: whoever makes names up must not be able to keep others waiting.
+    """
+    distinct, which = np.unique(keys["key"], return_inverse=True)
+    if most >= len(distinct):
         return keys, keys[:0]
-    # What comes first changes nothing for readers, and no sender can choose it.
-    end = int(np.searchsorted(keys["key"], keys["key"][most]))
-    return keys[:end], keys[end:]
+    chosen = np.zeros(len(distinct), bool)
+    chosen[Random().sample(range(len(distinct)), max(1, most))] = True
+    return keys[chosen[which]], keys[~chosen[which]]
 
 
 def _each_once(keys: Keys) -> Keys:

@@ -41,8 +41,10 @@ class Database:
 
     def __init__(self, url: str) -> None:
         try:
-            # Each worker of a target has a connection to the server, and one for its lock.
-            pool: dict[str, Any] = {} if url.startswith("sqlite") else {"pool_pre_ping": True, "max_overflow": -1}
+            # Each worker of a target has a connection to the server, and one for its lock. Each connection of SQLite
+            # has a cache of its own, so as few as possible are used.
+            server = {"pool_pre_ping": True, "max_overflow": -1}
+            pool: dict[str, Any] = {"pool_use_lifo": True} if url.startswith("sqlite") else server
             self.engine = create_engine(make_url(url), **pool)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             message = (
