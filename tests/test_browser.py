@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 import worlds
-from browser import SCHEMES, WIDTHS, Visit, chromium, serving_tree
+from browser import SCHEMES, WIDTHS, Visit, chromium, serving_files
 from npm import NODE_MODULES, require_npm
 from statscache import layout
 
@@ -47,7 +47,8 @@ def sites(trees: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> I
     root = tmp_path_factory.mktemp("served")
     for name, tree in trees.items():
         (root / name).symlink_to(tree, target_is_directory=True)
-    with serving_tree(root) as url:
+    # The preview refuses links out of its tree.
+    with serving_files(root) as url:
         yield url
 
 
@@ -95,8 +96,8 @@ def words(text: str) -> set[str]:
 def test_without_script_everything_is_there(sites: str, trees: dict[str, Path], chromium: Browser) -> None:
     """Text, numbers and plots are the same, but for what scripts read from the documents outside the snapshot."""
     shown = "[...document.querySelectorAll('main, footer')].map((part) => part.innerText).join(' ')"
-    plots = "document.querySelectorAll('svg.chart, svg.bar').length"
-    live = "[data-snapshot], [data-overdue], [data-search], [data-changes], [data-status], button.copy"
+    plots = "document.querySelectorAll('svg.plane, svg.bar, .spark svg.chart').length"
+    live = "[data-snapshot], [data-overdue], [data-search], [data-changes], [data-status], [data-scripted], button.copy"
     remove = f"document.querySelectorAll('{live}').forEach((part) => part.remove())"
     site = f"{sites}demo/"
     with Visit(chromium, [site]) as with_script, Visit(chromium, [site], script=False) as without:
