@@ -454,6 +454,32 @@ def test_what_is_not_over_is_not_drawn(pages: Pages) -> None:
     assert not plots(plugin(series=(replace(begun, complete_through=begun.start),)))
 
 
+def test_keys_that_do_not_add_up_are_neither_stacked_nor_summed(pages: Pages) -> None:
+    """Each has a panel; of several the greatest is told, though the days of one are a week."""
+    keys = (("a",), ("b",))
+    days = replace(
+        series(keys=keys),
+        resolution="1d",
+        seconds=DAY,
+        start=4 * DAY,
+        end=4 * DAY + 9 * DAY,
+        complete_through=12 * DAY,
+        rows=[[(4 + at) * DAY, key, 10] for at in range(9) for (key,) in keys],
+        gaps=[],
+    )
+    shown = {"dimensions": ("key",), "series": (days,), "latest": {"rows": [{"key": "a", **WINDOWS}]}}
+    apart = plugin(not_added_up=("key",), **shown)
+    for plot, so_far in zip(plots(apart), (10, 20), strict=True):
+        assert [panel.label for panel in plot.figure.panels] == ["a", "b"]
+        assert plot.so_far.endswith(f"with {so_far} so far.")
+    assert "data-keys-add-up" not in page(pages, apart)
+    together = plugin(**shown)
+    for plot, so_far in zip(plots(together), (20, 40), strict=True):
+        assert len(plot.figure.panels) == 1
+        assert plot.so_far.endswith(f"with {so_far} so far.")
+    assert 'data-additive="true" data-keys-add-up="true"' in page(pages, together)
+
+
 def test_pages_say_since_when_and_through_when_data_are(pages: Pages) -> None:
     """The page of a plugin has its own beginning and last event, the front page the earliest and the newest."""
     views = (plugin(), plugin("other", since=THROUGH - 9 * DAY), plugin("new", since=None))
