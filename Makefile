@@ -19,12 +19,8 @@ help: ## Say what can be made
 demo: runtime-venv ## The whole job on this machine: simulated traffic, a published tree, a page to look at
 	@$(BIN)/statscache demo $(ARGS)
 
-test: test-venv ## Everything: set-up, lint, types, layering and all tests
-	@bash .ci/debian --tests
-	@bash .ci/meta
-	@bash .ci/schemas
-	@bash .ci/datagrepper
-	@bash .ci/npm
+test: ## Everything: set-up, lint, types, layering and all tests
+	@bash .ci/set-up
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory types
 	@echo "== all tests (pytest)"

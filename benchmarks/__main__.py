@@ -15,7 +15,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks import amqp, history, latency, live, page, plugins, publishing, replay, scale, targets, traffic
+from benchmarks import amqp, history, latency, live, page, plugins, publishing, replay, scale, start, targets, traffic
 from benchmarks.result import Result, table
 
 SMALL = 0.1
@@ -57,6 +57,7 @@ SECTIONS: dict[str, Callable[[Bench], list[Result]]] = {
     "page": lambda bench: page.measure(bench.archive, bench.directory),
     "publish": lambda bench: publishing.measure(bench.directory),
     "targets": lambda bench: targets.measure(bench.directory),
+    "start": lambda bench: start.measure(bench.directory),
 }
 """What can be measured, in this order."""
 

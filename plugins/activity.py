@@ -10,6 +10,7 @@ class RecentActivity(Log):
 
     name = "recent-activity"
     title = "Recent activity"
+    subject = "bus"
     definition = (
         "One entry for each message: what happened, in one line, and where to read more. The newest 100 are kept, with"
         " the names of the people in them. Text and links are what the bus said: show them as text."

@@ -13,6 +13,7 @@ class Badges(Counter):
 
     name = "badges"
     title = "Badges"
+    subject = "people"
     definition = "One is counted for each badge that a person is awarded."
     unit = "badges"
     topics = _TOPICS
@@ -28,6 +29,7 @@ class BadgesByBadge(Counter):
 
     name = "badges-by-badge"
     title = "Badges by badge"
+    subject = "people"
     definition = "One is counted for each badge that a person is awarded, under the badge's name."
     unit = "badges"
     dimensions = ("badge",)
@@ -45,6 +47,7 @@ class BadgesByUser(Counter):
 
     name = "badges-by-user"
     title = "Badges by person"
+    subject = "people"
     definition = "One is counted for each badge that a person is awarded, under the person and the badge's name."
     unit = "badges"
     dimensions = ("user",)
@@ -65,6 +68,7 @@ class NewestBadges(Log):
 
     name = "newest-badges"
     title = "Newest badges"
+    subject = "people"
     definition = "One entry for each badge that a person is awarded; the newest 100 are kept."
     unit = "badges"
     topics = _TOPICS

@@ -29,6 +29,8 @@ class Builds(Counter):
 
     name = "builds"
     title = "Builds"
+    subject = "packages"
+    featured = True
     definition = (
         "One is counted for each build each time that it enters a state: building, complete, failed, canceled or"
         " deleted. Its release is the one that the build is for."
@@ -70,13 +72,14 @@ class BuildsByPackage(Counter):
 
     name = "builds-by-package"
     title = "Builds by package"
+    subject = "packages"
     definition = "One is counted for each build that begins."
     unit = "builds"
     dimensions = ("package",)
     breakdown = "release"
     entities: ClassVar[dict[str, str]] = {"package": "package"}
     topics = _TOPICS
-    trailing: ClassVar[dict[str, int]] = {"busiest-7d": 7, "busiest-30d": 30}
+    trailing: ClassVar[dict[str, int]] = {"busiest-30d": 30, "busiest-7d": 7}
     unbounded = True
     version = 2
 
@@ -84,17 +87,13 @@ class BuildsByPackage(Counter):
         package = fields.text(message.body, "name")
         return [(package, release(message))] if package and _state(message) == "building" else []
 
-    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
-        yield from super().documents(state)
-        for name, days in self.trailing.items():
-            yield name, {"rows": self.leaders(state, days=days)}
-
 
 class BuildTime(Counter):
     """How long builds of koji took, by release."""
 
     name = "build-time"
     title = "Time in build"
+    subject = "packages"
     definition = (
         "One is counted for each build that is complete, under the time from its creation to its completion. Both are"
         " what koji states in the message that ends the build (it does since 2023): so no build has to be remembered,"

@@ -211,6 +211,7 @@ class CloudImages(Latest):
 
     name = "cloud-images"
     title = "Cloud images"
+    subject = "releng"
     definition = (
         "An image is shown when a service announces that it is public in a region of a provider (`published`), that it"
         " was put there (`uploaded`), or how its test ended. Of each region and stage the newest is shown."

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from statscache.plugins import Message, Span, fields
 from statscache_plugins.events import BEGUN, Event, status_of
@@ -88,6 +88,8 @@ class Composes(Span):
 
     name = "composes"
     title = "Composes"
+    subject = "releng"
+    failures: ClassVar[dict[str, tuple[str, ...]]] = {"state": ("doomed", "failed")}
     definition = (
         "One is shown for each compose that pungi announces, by its id: from `STARTED` until it is finished, doomed or"
         " terminated. Its state is the one that was announced last."

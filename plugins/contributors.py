@@ -15,6 +15,7 @@ class Contributors(Counter):
 
     name = "contributors"
     title = "Contributors"
+    subject = "people"
     definition = (
         "One is counted for each message under the person who acted, and under the message's category. Who is merely"
         " concerned does not count; accounts on the list of bots are left out."
@@ -38,7 +39,6 @@ class Contributors(Counter):
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from super().documents(state)
-        yield "leaders-30d", {"rows": self.leaders(state, days=30)}
         new = {day: people for day, people in self.newcomers(state)}  # noqa: C416 - the pairs are lists
         by_day = [{"timestamp": day, "value": _newcomers(new, day, day, state)} for day in _days(new, state)]
         yield "newcomers", {"rows": by_day}
@@ -68,6 +68,8 @@ class UniqueContributors(Distinct):
 
     name = "unique-contributors"
     title = "Unique contributors"
+    subject = "people"
+    featured = True
     definition = (
         "One is counted for each person who acted at least once in the day, ISO week or month; accounts on the list of"
         " bots are left out."
@@ -87,6 +89,7 @@ class UniqueContributorsByCategory(Distinct):
 
     name = "unique-contributors-by-category"
     title = "Unique contributors by category"
+    subject = "people"
     definition = (
         "One is counted for each person who acted at least once in the category in the day, ISO week or month; bots are"
         " left out. Who acts in two categories counts in both, so the sum over categories is not the number of people."

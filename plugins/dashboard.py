@@ -21,6 +21,7 @@ class ReleaseDashboard(Log):
 
     name = "release-dashboard"
     title = "Release engineering"
+    subject = "releng"
     definition = (
         "A step of a compose, a push of updates or an image is shown in the state that was announced last: in progress"
         " since it began, or how it ended. Of cloud images the newest that can be launched is shown, with its regions."

@@ -38,6 +38,7 @@ class ForgeEvents(Counter):
 
     name = "forge-events"
     title = "Forges"
+    subject = "review"
     definition = (
         "One is counted for each message of a forge, under the forge and under what its topic says, such as"
         " `pull-request.new`; for a webhook, followed by the action that its body names, such as `pull_request.opened`."
@@ -56,6 +57,7 @@ class ForgeEventsByProject(Counter):
 
     name = "forge-events-by-project"
     title = "Forges by project"
+    subject = "review"
     definition = (
         "One is counted for each message of a forge under the forge and the project that it is about, with its"
         " namespace. What happens in a fork on Pagure, or in a pull request from one, counts for what was forked."
@@ -76,6 +78,7 @@ class ForgeEventsByUser(Counter):
 
     name = "forge-events-by-user"
     title = "Forges by person"
+    subject = "review"
     definition = (
         "One is counted for each message of a forge under the person who acted; accounts on the list of bots are left"
         " out, and so is who has no account in Fedora."
@@ -99,6 +102,8 @@ class PullRequests(Counter):
 
     name = "pull-requests"
     title = "Pull requests"
+    subject = "review"
+    featured = True
     definition = (
         "One is counted under `opened` when a pull request (on GitLab: a merge request) is opened, under `merged` when"
         " one is merged, and under `closed` when one is closed without."
@@ -120,6 +125,7 @@ class PullRequestsByTimeToMerge(Counter):
 
     name = "pull-requests-by-time-to-merge"
     title = "Time to merge"
+    subject = "review"
     definition = (
         "One is counted for each pull request that is merged, under the shortest of the spans within which it was since"
         " it was opened. One that does not say when it was opened is not counted. Under the measure `seconds`, the"

@@ -141,6 +141,8 @@ class ImageTasks(Latest):
 
     name = "image-tasks"
     title = "Images made by koji"
+    subject = "releng"
+    failures: ClassVar[dict[str, tuple[str, ...]]] = {"state": ("failed",)}
     definition = (
         "A task of koji is shown when it ends, if release engineering had it make a live image (`livecd`, `livemedia`),"
         " an appliance or another image (also by kiwi, osbuild or image-builder). Of each image the last task that was"

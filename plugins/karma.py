@@ -12,6 +12,7 @@ class KarmaReceived(Counter):
 
     name = "karma-received"
     title = "Karma received"
+    subject = "people"
     definition = (
         "One is added for each ++ on IRC and each cookie on Matrix that a person is given by another, and one is taken"
         " away for each --, in the release cycle that the message names, else in that of the newest Fedora release at"
@@ -34,7 +35,6 @@ class KarmaReceived(Counter):
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from super().documents(state)
-        yield "leaders-30d", {"rows": self.leaders(state, days=30)}
         cycle = self._current_cycle(state)
         yield "leaders-cycle", {"cycle": cycle, "rows": self.leaders(state, part=cycle)}
 
@@ -54,6 +54,7 @@ class KarmaGiven(KarmaReceived):
 
     name = "karma-given"
     title = "Karma given"
+    subject = "people"
     definition = (
         "One is added for each ++ on IRC and each cookie on Matrix that a person gives to another, and one is taken"
         " away for each --, in the release cycle that the message names, else in that of the newest Fedora release at"

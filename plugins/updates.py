@@ -54,6 +54,8 @@ class UpdatePushes(Latest):
 
     name = "update-pushes"
     title = "Pushes of updates"
+    subject = "releng"
+    failures: ClassVar[dict[str, tuple[str, ...]]] = {"state": ("failed",)}
     definition = (
         "A push is shown when the files of a repository were copied to the master mirror (`mirror`), when Bodhi has"
         " seen them there (`sync`), and when Bodhi is through with all of it (`compose`), be it done or failed. Of each"

@@ -15,6 +15,8 @@ class Volume(Counter):
 
     name = "volume"
     title = "Messages"
+    subject = "bus"
+    featured = True
     definition = "One is counted for each message that is accepted from the bus, whatever it says."
     depends_on = ()
 
@@ -27,6 +29,7 @@ class VolumeByCategory(Counter):
 
     name = "volume-by-category"
     title = "Messages by category"
+    subject = "bus"
     definition = (
         "One is counted for each message, under the application that sent it: the fourth part of the topic."
         " Topics too short to have one are counted under null."
@@ -43,6 +46,7 @@ class VolumeByTopic(Counter):
 
     name = "volume-by-topic"
     title = "Messages by topic"
+    subject = "bus"
     definition = "One is counted for each message, under its whole topic."
     dimensions = ("topic",)
     entities: ClassVar[dict[str, str]] = {"topic": "topic"}
@@ -58,6 +62,7 @@ class VolumeByUser(Counter):
 
     name = "volume-by-user"
     title = "Messages by person"
+    subject = "bus"
     definition = (
         "One is counted for each message and each person whom it involves: who acted, and who is named as concerned."
         " A message that involves two people counts for both, so the sum over people is not the number of messages."
@@ -79,6 +84,7 @@ class VolumeByPackage(Counter):
 
     name = "volume-by-package"
     title = "Messages by package"
+    subject = "bus"
     definition = (
         "One is counted for each message and each package that it concerns."
         " A message about two packages counts for both, so the sum over packages is not the number of messages."
@@ -99,6 +105,7 @@ class VolumeByRelease(Counter):
 
     name = "volume-by-release"
     title = "Messages by release"
+    subject = "bus"
     definition = (
         "One is counted for each message that says which release it is about: by a tag, target, branch, chroot,"
         " compose, update or dist tag. Other messages are not counted, so the sum over releases is not the number of"
@@ -120,6 +127,7 @@ class VolumeByBot(Counter):
 
     name = "volume-by-bot"
     title = "Messages by bot"
+    subject = "bus"
     definition = (
         "One is counted for each message under the account that acted, if it is on the list of bots. What people do is"
         " counted by `contributors`."
@@ -139,6 +147,7 @@ class VolumeByKindOfAgent(Counter):
 
     name = "volume-by-kind-of-agent"
     title = "Messages by people and by bots"
+    subject = "bus"
     definition = (
         "One is counted for each message: under `bot` if an account acted that is on the list of bots, under `person`"
         " if another did, and under null where nobody is known to have acted."

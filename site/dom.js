@@ -71,11 +71,13 @@ export function clock(time, format = minute) {
   return element("time", { datetime: date(time).toISOString() }, format(time));
 }
 
-/** Seconds as people say them. */
+/** Seconds as people say them, in their two greatest units, as the pages do. */
 export function span(seconds) {
-  const [days, hours, minutes] = [Math.floor(seconds / DAY), Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
-  if (hours >= 48) return `${number(days)} d ${hours % 24} h`;
-  return hours ? `${number(hours)} h ${minutes} min` : minutes ? `${minutes} min` : `${seconds} s`;
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  const [size, name, part, finer] = seconds < DAY ? [3600, "h", 60, "min"] : [DAY, "d", 3600, "h"];
+  const more = Math.floor((seconds % size) / part);
+  return `${number(Math.floor(seconds / size))} ${name}${more ? ` ${more} ${finer}` : ""}`;
 }
 
 /** Fields that hold a number of seconds that something took. */

@@ -1,4 +1,4 @@
-// Adds to a page that is complete without it: the snapshot's age, copy buttons, search, sorting.
+// Adds to a page that is complete without it: the snapshot's age, copy buttons, the tab that an address is about.
 // Everything that comes from a file is set as text, never as markup.
 (() => {
   "use strict";
@@ -100,59 +100,21 @@
     }
   };
 
-  const addSearch = () => {
-    const label = one("[data-search]");
-    const cards = all("[data-name]");
-    if (!label || cards.length < 2) return;
-    label.hidden = false;
-    one("input", label).addEventListener("input", (event) => {
-      const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
-      for (const card of cards) card.hidden = !words.every((word) => card.dataset.name.includes(word));
-      one("[data-nothing]").hidden = cards.some((card) => !card.hidden);
-    });
-  };
-
-  const sortKey = (row, column) => {
-    const cell = row.cells[column];
-    const text = cell.dataset.sort ?? cell.textContent;
-    return cell.dataset.sort && Number.isFinite(Number(text)) ? Number(text) : text;
-  };
-
-  const { compare: inOrder } = new Intl.Collator("en", { numeric: true });
-
-  const compare = (a, b) => {
-    if (typeof a === "number" && typeof b === "number") return a - b;
-    if (typeof a !== typeof b) return typeof a === "number" ? 1 : -1;
-    return inOrder(a, b);
-  };
-
-  const addSorting = () => {
-    for (const table of all("table[data-sortable]")) {
-      const body = table.tBodies[0];
-      if (body.rows.length < 2) continue;
-      const heads = [...table.tHead.rows[0].cells];
-      heads.forEach((head, column) => {
-        const button = document.createElement("button");
-        button.type = "button";
-        button.append(...head.childNodes);
-        head.append(button);
-        button.addEventListener("click", () => {
-          const down = head.getAttribute("aria-sort") === "descending"
-            ? false
-            : head.getAttribute("aria-sort") === "ascending" || head.classList.contains("number");
-          for (const other of heads) other.removeAttribute("aria-sort");
-          head.setAttribute("aria-sort", down ? "descending" : "ascending");
-          const sorted = [...body.rows].sort((a, b) => compare(sortKey(a, column), sortKey(b, column)));
-          body.append(...(down ? sorted.reverse() : sorted));
-        });
-      });
+  // What an address points at may be on a tab that is not shown.
+  const reveal = () => {
+    const target = document.getElementById(location.hash.slice(1));
+    for (let tab = target?.closest(".tab"); tab; tab = tab.parentElement.closest(".tab")) {
+      const at = all(":scope > .tab", tab.parentElement).indexOf(tab);
+      const buttons = all(":scope > .switch input", tab.parentElement);
+      if (buttons[at]) buttons[at].checked = true;
     }
+    target?.scrollIntoView();
   };
 
   localizeExamples();
   addCopyButtons();
-  addSearch();
-  addSorting();
+  reveal();
+  addEventListener("hashchange", reveal);
   // Modules, and what they fetch, need a server.
   if (!served) for (const part of all("[data-find], [data-scripted]")) part.hidden = true;
   if (served) {

@@ -28,6 +28,7 @@ export interface IndexedPlugin {
   /** Over what numbers must not be added up: names of dimensions, and `timestamp` for buckets of time. */
   not_added_up: string[];
   entities: { [dimension: string]: string };
+  subject: string;
   state: State;
   last_event: Time | null;
   since: Time | null;

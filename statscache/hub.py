@@ -13,8 +13,9 @@ from moksha.hub.hub import CentralMokshaHub
 from moksha.hub.reactor import reactor
 from sqlalchemy.exc import SQLAlchemyError
 
-from statscache import config, service
+from statscache import config
 from statscache.exceptions import StatscacheError
+from statscache.service.consume import Consumer
 from statscache.service.repair import Repair
 from statscache.sources.fedmsg import BusConsumer, note_signals, stop_when
 
@@ -43,7 +44,7 @@ class StatscacheConsumer(BusConsumer):
             return
         try:
             settings = config.load()
-            self._service = service.Consumer(settings, on_failure=stopping.set)
+            self._service = Consumer(settings, on_failure=stopping.set)
             self._service.start()
         except (StatscacheError, SQLAlchemyError) as error:
             _log.critical("statscache cannot start: %s", error)

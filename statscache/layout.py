@@ -28,6 +28,9 @@ SNAPSHOTS = "v1/snapshots/"
 
 FRONT_PAGE = "index.html"
 STATUS_PAGE = "status/index.html"
+NOT_FOUND_PAGE = "404.html"
+SITEMAP = "sitemap.xml"
+ROBOTS = "robots.txt"
 DOCS_PAGE = "docs/index.html"
 
 ENTITY_PAGES = {"person": "people", "package": "packages", "release": "releases", "topic": "topics"}
@@ -264,6 +267,9 @@ PATHS: Mapping[str, str] = {
     "manifest": manifest("<snapshot>"),
     "object": f"{OBJECTS}<xx>/<object>",
     "front-page": FRONT_PAGE,
+    "not-found-page": NOT_FOUND_PAGE,
+    "sitemap": SITEMAP,
+    "robots": ROBOTS,
     "page": page("<name>"),
     "status-page": STATUS_PAGE,
     "people-page": entity_page("person"),
@@ -301,6 +307,11 @@ def is_period(path: str) -> bool:
     """Return True if one period of a series is published at this path."""
     found = match(path)
     return found is not None and found.kind in ("series", "series-csv")
+
+
+def is_page(address: str) -> bool:
+    """Return True if the path of an address, which begins with a slash, is one where a page for people would be."""
+    return address.endswith(("/", ".html")) and not address.startswith(f"/{_DATA}")
 
 
 def plugin_of(path: str) -> str | None:

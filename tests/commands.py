@@ -1,4 +1,4 @@
-"""The command `statscache` as people run it: a process of its own, in a directory of its own."""
+"""The command `statscache` as people run it: a process of its own, in a directory of its own; see `forks`."""
 
 import os
 import signal
@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import orjson
 
+from forks import Forked, can_fork
 from statscache.simulator.bus import publish_on_bus
 
 PATIENCE = 60.0
@@ -38,7 +39,26 @@ class Home:
         (self.directory / "statscache.toml").write_text(text, encoding="utf-8")
 
     def run(self, *arguments: str | bytes | Path, status: int | None = 0, **options: Any) -> Result:
-        """Run a command to its end; it must end with `status`, and never with a traceback."""
+        """Run a command to its end; it must end with `status`, and never with a traceback.
+
+        Args:
+            arguments: Those of the command.
+            status: The exit status; None for whatever it is.
+            options: What `subprocess.run` takes; with any but `timeout`, a new interpreter is started.
+        """
+        timeout = options.pop("timeout", PATIENCE)
+        if options or not can_fork(self.environment):
+            done = self.start_and_wait(*arguments, timeout=timeout, **options)
+        else:
+            with Forked(arguments, cwd=self.directory, env=self.environment, stderr=subprocess.PIPE) as command:
+                out, err = command.communicate(timeout)
+                done = Result(arguments, command.wait(), out, err)
+        assert status is None or done.returncode == status, done
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def start_and_wait(self, *arguments: str | bytes | Path, timeout: float = PATIENCE, **options: Any) -> Result:
+        """Run a command in a new interpreter."""
         done: Result = subprocess.run(
             [sys.executable, "-m", "statscache", *arguments],
             cwd=self.directory,
@@ -46,19 +66,18 @@ class Home:
             capture_output=True,
             text=True,
             check=False,
-            **{"timeout": PATIENCE, **options},
+            timeout=timeout,
+            **options,
         )
-        assert status is None or done.returncode == status, done
-        assert "Traceback" not in done.stderr, done.stderr
         return done
 
     def json(self, *arguments: str | Path, status: int = 0) -> Any:
         """Run a command with `--json` and return what it printed."""
         return orjson.loads(self.run(*arguments, "--json", status=status).stdout)
 
-    def start(self, *arguments: str, **options: Any) -> "Process":
+    def start(self, *arguments: str, start_new_session: bool = False) -> "Process":
         """Run a command in the background, with a detailed log."""
-        return Process(["-v", *arguments], cwd=self.directory, env=self.environment, **options)
+        return Process(["-v", *arguments], self.directory, self.environment, start_new_session=start_new_session)
 
     def document(self, path: str) -> Any:
         """Return a published document."""
@@ -72,14 +91,23 @@ class Home:
 class Process:
     """A command in the background; at the end of the context it is gone."""
 
-    def __init__(self, arguments: list[str], **options: Any) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "statscache", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            **options,
-        )
+    def __init__(
+        self, arguments: list[str], cwd: Path, env: Mapping[str, str], *, start_new_session: bool = False
+    ) -> None:
+        if can_fork(env):
+            self._process: Forked | subprocess.Popen[str] = Forked(
+                arguments, cwd=cwd, env=env, start_new_session=start_new_session
+            )
+        else:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "statscache", *arguments],
+                cwd=cwd,
+                env=env,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=start_new_session,
+            )
         self._lines: list[str] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -89,10 +117,8 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self._process.kill()
-        self._process.wait()
         self._reader.join()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._process.__exit__(None, None, None)
 
     @property
     def text(self) -> str:

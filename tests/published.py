@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 import orjson
 import pytest
 
-from statscache import service, testing
+from statscache import testing
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
 from statscache.ingest import Delivery
 from statscache.message import Message
 from statscache.plugins import Counter, Latest, Log, State
 from statscache.plugins.registry import Problem, Registry
+from statscache.service.installation import Installation
 from statscache.service.publishing import Publishing
 
 EDIT = "org.fedoraproject.prod.wiki.article.edit"
@@ -102,7 +103,7 @@ class Site:
         active = Registry([Builds(), Edits(), NewestBuild(), RecentBuilds()], [Problem("broken", "ImportError: no")])
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("statscache.service.installation.load", lambda *_, **__: active)
-            self.installation = service.Installation(config)
+            self.installation = Installation(config)
         self._publishing = Publishing(self.installation)
 
     def take(self, *lines: bytes) -> None:

@@ -21,12 +21,14 @@ from statscache.ingest.prepare import Batch, Preparer
 from statscache.plugins import Counter, Distinct, Latest, Log, Message, Plugin, Span, State
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
-from statscache.publish import Report
+from statscache.publish.report import Report
 from statscache.render.pages import Pages
 from statscache.render.render import Renderer
 from statscache.service.installation import Installation
 from statscache.service.publishing import Publishing
-from statscache.snapshot import Snapshot, build, manifest, record
+from statscache.snapshot import manifest, record
+from statscache.snapshot.build import build
+from statscache.snapshot.record import Snapshot
 from statscache.store import Database, positions, published, schema
 from statscache.store import journal as journals
 from statscache_plugins.volume import PLUGINS as VOLUME

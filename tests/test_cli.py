@@ -22,8 +22,8 @@ from samples import NOON, Sales, line
 from statscache import cli
 from statscache.config import load
 from statscache.plugins.registry import Registry
-from statscache.service import Installation
 from statscache.service.backfill import BATCH
+from statscache.service.installation import Installation
 from statscache.simulator import demo, simulate
 from statscache.store import quarantine
 from statscache.timeline import iso

@@ -4,6 +4,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -301,3 +302,17 @@ def test_a_restored_database_publishes_on(site: Site, database_url: str, databas
     newer = after.publish()
     assert (newer.generation, newer.id) == (5, expected.id)
     after.close()
+
+
+def test_a_second_connection_leaves_the_locks_of_the_first(tmp_path: Path) -> None:
+    """When a process has connected twice, another one that comes and goes does not take the write-ahead log away."""
+    path = tmp_path / "statscache.db"
+    database, other = Database(f"sqlite:///{path}"), Database(f"sqlite:///{path}")
+    database.prepare()
+    read = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT 1 FROM journal'); c.close()"
+    with database.reading():
+        other.check()
+        subprocess.run([sys.executable, "-c", read, path], check=True)
+        assert Path(f"{path}-wal").exists()
+    other.close()
+    database.close()

@@ -13,8 +13,9 @@ from pydantic_core import PydanticUndefined
 from sqlalchemy import update
 
 from bundled import BUNDLED
-from statscache import layout, plugins, service, testing, timeline
+from statscache import layout, plugins, testing, timeline
 from statscache.cli import cli
+from statscache.cli.lazy import Deferred
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
 from statscache.ingest import Delivery
 from statscache.message import Message
@@ -24,6 +25,7 @@ from statscache.publish import headers
 from statscache.render import assets
 from statscache.render.docs import Docs
 from statscache.schemas import Row
+from statscache.service.installation import Installation
 from statscache.service.publishing import Publishing
 from statscache.store import consumers
 from statscache.store.consumers import ConsumerRow
@@ -191,12 +193,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("docs")
     config = Config(
         database=DatabaseSection(url=f"sqlite:///{directory / 'statscache.db'}"),
-        publish=PublishSection(targets=(DirectoryTarget(name="web", path=directory / "public"),), examples=True),
+        publish=PublishSection(
+            targets=(DirectoryTarget(name="web", path=directory / "public"),),
+            base_url="https://stats.example.org/",
+            examples=True,
+        ),
     )
     active = Registry([cls() for cls in SITE], [Problem("broken", "ImportError: no")])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("statscache.service.installation.load", lambda *_, **__: active)
-        installation = service.Installation(config)
+        installation = Installation(config)
     for hours in (0, 30):
         bodies: list[dict[str, Any]] = [
             {"owner": "ralph", "number": hours},
@@ -346,7 +352,8 @@ def test_every_setting_is_documented_with_its_default() -> None:
 
 def commands(group: click.Group = cli, prefix: str = "") -> Iterator[tuple[str, click.Command]]:
     """Yield every command with its name, without the groups."""
-    for name, command in group.commands.items():
+    for name, listed in group.commands.items():
+        command = listed.load() if isinstance(listed, Deferred) else listed
         if isinstance(command, click.Group):
             yield from commands(command, f"{prefix}{name} ")
         else:
@@ -380,7 +387,8 @@ def test_command_lines_in_the_docs_are_understood(page: Path) -> None:
             if word.startswith("-"):
                 assert word in taken, f"{page}: {line}: no option {word}"
             elif word in command.commands:
-                command = command.commands[word]
+                found = command.commands[word]
+                command = found.load() if isinstance(found, Deferred) else found
                 taken = options(command) | {"--help"}
             else:
                 is_placeholder = word.isupper() or word.startswith("[")

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import pytest
 
 from samples import NOON, Site, line
+from statscache import layout
 from statscache.publish.headers import cache_control, content_type
 from web_servers import Nginx
 
@@ -153,14 +154,26 @@ def test_what_is_missing_is_404_and_not_cached_for_ever(web: Web) -> None:
         "v1/none.json",
         "v1/objects/ab/abcd.json",
         "v1/plugins/none/latest.csv",
-        "none.html",
+        "none.svg",
         "v1/",
+        "v1/none.html",
     ):
         answer = web.get(path)
         assert (answer.status, json.loads(answer.body)["status"]) == (404, 404), path
         assert answer.headers["Content-Type"] == "application/json; charset=utf-8", path
         assert {name: answer.headers.get_all(name) for name in SECURITY} == SECURITY, path
         assert answer.headers["Access-Control-Allow-Origin"] == "*", path
+        assert answer.headers["Cache-Control"] is None, path
+
+
+def test_a_page_that_is_missing_is_a_page(web: Web) -> None:
+    """Whoever follows an old link is shown the way, with the status and the headers of what is missing."""
+    page = (web.root / layout.NOT_FOUND_PAGE).read_bytes()
+    for path in ("none.html", "none/", "plugins/none/index.html"):
+        answer = web.get(path)
+        assert (answer.status, answer.body) == (404, page), path
+        assert answer.headers["Content-Type"] == "text/html; charset=utf-8", path
+        assert {name: answer.headers.get_all(name) for name in SECURITY} == SECURITY, path
         assert answer.headers["Cache-Control"] is None, path
 
 

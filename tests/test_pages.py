@@ -1,6 +1,7 @@
 """Pages: complete without a script, at home under any path, inert whatever the bus says, and the same every time."""
 
 import gzip
+import json
 import posixpath
 import re
 from dataclasses import replace
@@ -16,11 +17,13 @@ import pytest
 from statscache import resources
 from statscache.kinds import kinds
 from statscache.plugins import Counter, Plugin
+from statscache.render import text
 from statscache.render.assets import MODULES
 from statscache.render.pages import Pages
 from statscache.render.plots import first, plots, sparkline
-from statscache.render.view import Link, PluginView, SeriesView
+from statscache.render.view import Leaderboard, Link, PluginView, SeriesView
 from statscache.timeline import DAY, HOUR, parse_time
+from statscache.windows import trailing_days
 
 THROUGH = parse_time("2015-08-08T14:02")
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)> \u202etxt.exe \x00\x1b\ufffe {{ 7*7 }} 😀'
@@ -114,6 +117,12 @@ def pages() -> Pages:
     return Pages(resources.sources(), title="statscache", base_url=None)
 
 
+@pytest.fixture(scope="module")
+def public_pages() -> Pages:
+    """The pages of an installation whose address is configured, and which counts people."""
+    return Pages(resources.sources(), title="A & B", base_url="https://s.example/x", entities=("person", "topic"))
+
+
 def site(pages: Pages, views: tuple[PluginView, ...], through: int | None = THROUGH) -> dict[str, bytes]:
     """Return all files of a site."""
     made = chain(pages.fixed(), *(pages.plugin(view) for view in views), pages.index(views, through))
@@ -164,7 +173,8 @@ def test_every_link_is_relative_and_resolves(pages: Pages) -> None:
     files = site(pages, VIEWS)
     documents = {link.path for view in VIEWS for link in (*view.links, *chain(*(s.periods for s in view.series)))}
     known = files.keys() | documents | {"v1/index.json", "v1/status.json", "v1/changes.json"}
-    for path in (path for path in files if path.endswith(".html")):
+    # What is shown in place of any page is at home at the root of a host.
+    for path in (path for path in files if path.endswith(".html") and path != "404.html"):
         elements = Elements(files[path].decode())
         for target in elements.values("href") + elements.values("src"):
             parts = urlsplit(target)
@@ -202,7 +212,8 @@ def test_pages_obey_their_own_strict_policy(pages: Pages) -> None:
         assert "unsafe" not in policy
         assert not elements.values("style")
         assert "style" not in [tag for tag, _ in elements.found]
-        assert all(attributes.get("src") for tag, attributes in elements.found if tag == "script")
+        scripts = [attributes for tag, attributes in elements.found if tag == "script"]
+        assert all(each.get("src") or each.get("type") == "application/ld+json" for each in scripts)
         assert not [name for _, attributes in elements.found for name in attributes if name.startswith("on")]
 
 
@@ -349,11 +360,11 @@ def test_only_web_addresses_become_links(pages: Pages, address: str) -> None:
 def test_values_are_readable(pages: Pages) -> None:
     """Null is said to be unknown, nested values are compact JSON, numbers have separators, times are UTC."""
     html = page(pages, composes(a=None, b={"x": [1, 2]}, c=1234567, d=True, e=-5))
-    text = words(html)
-    assert "— unknown" in text
-    assert '{"x":[1,2]}' in text
-    assert "1,234,567" in text
-    assert "\u22125" in text
+    said = words(html)
+    assert "— unknown" in said
+    assert '{"x":[1,2]}' in said
+    assert "1,234,567" in said
+    assert "\u22125" in said
     assert '<time datetime="2015-08-08T14:02:00Z">2015-08-08 14:02 UTC</time>' in html
 
 
@@ -362,17 +373,72 @@ def test_a_field_that_is_absent_is_not_unknown(pages: Pages) -> None:
     rows = [{"branch": "a", "timestamp": 1, "x": 1}, {"branch": "b", "timestamp": 2}]
     html = page(pages, replace(composes(), latest={"rows": rows}))
     assert "— unknown" not in words(html)
-    assert "<td></td>" in html
+    assert '<td class="absent"></td>' in html
 
 
-def test_a_table_shows_a_hundred_rows_and_says_of_how_many(pages: Pages) -> None:
-    """The greatest are shown; the rest is in the document."""
-    rows = [{"category": f"c{n:03}", **WINDOWS, "total": n} for n in range(250)]
+def test_a_table_shows_what_there_is_and_says_of_how_many(pages: Pages) -> None:
+    """The greatest 500 are shown; the rest is in the document."""
+    rows = [{"category": f"c{n:03}", **WINDOWS, "total": n} for n in range(600)]
     html = page(pages, plugin(dimensions=("category",), latest={"rows": rows}))
-    assert html.count("<tr>") == 101
-    assert "The first 100 of 250 rows" in words(html)
-    assert "c249" in html
-    assert "c100" not in html
+    assert html.count("<tr>") == 501
+    assert "The first 500 of 600 rows" in words(html)
+    assert "c100" in html
+    assert "c099" not in html
+
+
+def table_of(html: str) -> list[list[str]]:
+    """Return the words of each cell of the first table of a page."""
+    rows = re.findall(r"<tr>(.*?)</tr>", html, re.DOTALL)
+    return [[words(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, re.DOTALL)] for row in rows]
+
+
+def test_columns_stand_in_the_order_in_which_people_look(pages: Pages) -> None:
+    """Key, state, times, durations, what identifies, the rest, links; what moved last comes first."""
+    fields = {"area": "eu", "state": "done", "link": "https://example.org/a/very/long/path", "id": "x1"}
+    rows = [
+        {"branch": name, "start": start, "stop": None, "duration": 12_867, **fields}
+        for name, start in (("old", THROUGH - DAY), ("new", THROUGH))
+    ]
+    head, first, second = table_of(page(pages, composes(*rows, kind="Span")))
+    assert head == ["branch", "state", "Start", "Stop", "Took", "id", "area", "link"]
+    new = ["new", "done", "2015-08-08 14:02 UTC", "— unknown", "3\u00a0h 34\u00a0min", "x1", "eu", "Open ↗ example.org"]
+    assert [cell.replace("\u00a0", " ") for cell in first] == [cell.replace("\u00a0", " ") for cell in new]
+    assert second[0] == "old"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0, "0 s"),
+        (59, "59 s"),
+        (60, "1 min"),
+        (3_600, "1 h"),
+        (12_867, "3 h 34 min"),
+        (86_400, "1 d"),
+        (642_427, "7 d 10 h"),
+        (-90, "\u22121 min"),
+    ],
+)
+def test_durations_are_said_in_their_greatest_units(seconds: int, said: str) -> None:
+    """Nobody reads 12,867 seconds."""
+    assert text.duration(seconds).replace("\u00a0", " ") == said
+
+
+def test_a_leaderboard_of_each_period_is_on_a_tab(pages: Pages) -> None:
+    """Ranked, with what is not wholly known said."""
+    ranked = [{"user": "ann", "value": 7}, {"user": "bob", "value": 6}]
+    partial: dict[str, int | None] = {"last_30d": THROUGH // DAY * DAY - DAY}
+    boards = (Leaderboard(trailing_days(30), ranked, partial), Leaderboard(trailing_days(7), []))
+    latest = {"rows": [{"user": "bob", **WINDOWS}]}
+    view = plugin(dimensions=("user",), unbounded=True, series=(), latest=latest, leaderboards=boards)
+    html = page(pages, view)
+    assert re.findall(r'<input type="radio" name="period"( checked)?><span>(.*?)</span>', html) == [
+        (" checked", "All time"),
+        ("", "30 days"),
+    ]
+    assert table_of(html)[3:] == [["1 ann", "7"], ["2 bob", "6"]]
+    assert "The top 2 in the last 30 full days." in words(html)
+    assert "Not all of that time is known, only what is since 2015-08-07 00:00 UTC." in words(html)
 
 
 @pytest.mark.parametrize("state", ["stale", "rebuilding", "failed"])
@@ -500,8 +566,9 @@ def test_an_empty_site_says_how_to_fill_it(pages: Pages) -> None:
 def test_examples_hold_the_configured_address() -> None:
     """curl, JavaScript, Python and R fetch a document that is there, from where the site is served."""
     pages = Pages(resources.sources(), title="statscache", base_url="https://stats.example.org/s")
-    html = words(page(pages, plugin()))
-    assert html.count("https://stats.example.org/s/v1/plugins/volume/latest.json") == 4
+    html = page(pages, plugin())
+    shown = words(html[html.index("<body") :])
+    assert shown.count("https://stats.example.org/s/v1/plugins/volume/latest.json") == 4
 
 
 def test_the_title_of_the_site_is_escaped() -> None:
@@ -518,7 +585,7 @@ def test_the_index_of_many_plugins_is_small(pages: Pages) -> None:
         plugin(f"plugin-{number}", dimensions=("category",), latest=latest, series=(series(f"plugin-{number}", keys),))
         for number in range(40)
     ]
-    (page,) = dict(pages.index(views, THROUGH)).values()
+    page = dict(pages.index(views, THROUGH))["index.html"]
     assert page.count(b'<article class="card"') == 40
     assert len(gzip.compress(page)) < 150_000
 
@@ -533,3 +600,87 @@ def test_gaps_are_listed_as_finely_as_the_series_tell(pages: Pages) -> None:
     first, second = view.gaps
     assert (first.resolution, second.resolution) == ("1h", "1d")
     assert second.end == series().start
+
+
+def meta(html: str) -> dict[str, str]:
+    """Return what the head of a page says of it, by name; links by their relation."""
+    found = {}
+    for tag, attributes in Elements(html).found:
+        name = attributes.get("name") or attributes.get("property") or attributes.get("rel")
+        if tag in ("meta", "link") and name:
+            found[name] = attributes.get("content") or attributes.get("href") or ""
+    return found
+
+
+def test_each_page_has_a_title_and_a_description_of_its_own(public_pages: Pages) -> None:
+    """They tell a search engine, and whoever is sent a link, what a page holds."""
+    files = {path: data.decode() for path, data in site(public_pages, VIEWS).items() if path.endswith(".html")}
+    # Plugins of these tests have one title and one docstring; what they count differs.
+    first = [path for path in files if not path.startswith("plugins/") or "composes" in path]
+    titles = {path: re.findall("<title>(.*?)</title>", files[path])[0] for path in first}
+    described = {path: meta(html)["description"] for path, html in files.items() if not path.startswith("docs/adr")}
+    assert len({*titles.values()}) == len(titles)
+    assert all(20 <= len(text) <= 200 for text in described.values()), described
+    shown = meta(files["plugins/by-category/index.html"])
+    assert shown["description"] == "All messages on the bus. 1,234 messages in the last 24 full hours."
+    assert shown["og:description"] == shown["description"]
+    assert shown["og:title"] == "Messages \u00b7 A & B"
+    assert shown["og:site_name"] == "A & B"
+
+
+def test_a_page_names_its_one_address(public_pages: Pages, pages: Pages) -> None:
+    """Where it is configured; a page that is about what stands after a question mark has no one address."""
+    files = site(public_pages, VIEWS)
+    for path, address in {"index.html": "", "plugins/volume/index.html": "plugins/volume/index.html"}.items():
+        found = meta(files[path].decode())
+        assert found["canonical"] == found["og:url"] == f"https://s.example/x/{address}"
+    assert "canonical" not in meta(files["people/index.html"].decode())
+    assert "canonical" not in meta(site(pages, VIEWS)["index.html"].decode())
+
+
+def test_a_page_of_people_is_not_listed_unless_that_is_configured(public_pages: Pages) -> None:
+    """Neither pages of any one person, nor rankings of them, nor their documents."""
+    people = plugin("karma", dimensions=("user",), people=True, unbounded=True, series=(), latest={"rows": []})
+    views = (*VIEWS, people)
+    files = site(public_pages, views)
+    for path in ("people/index.html", "plugins/karma/index.html", "404.html"):
+        assert meta(files[path].decode())["robots"] == "noindex", path
+    assert "robots" not in meta(files["topics/index.html"].decode())
+    assert "people/" not in files["sitemap.xml"].decode()
+    assert files["robots.txt"].decode().splitlines() == [
+        "User-agent: *",
+        "Disallow: /x/v1/entities/person/",
+        "Disallow: /x/v1/plugins/karma/by/",
+        "",
+        "Sitemap: https://s.example/x/sitemap.xml",
+    ]
+    listing = Pages(
+        resources.sources(), title="", base_url="https://s.example/", entities=("person",), index_people=True
+    )
+    files = site(listing, views)
+    assert "robots" not in meta(files["people/index.html"].decode())
+    assert "https://s.example/people/index.html" in files["sitemap.xml"].decode()
+    assert files["robots.txt"].decode().splitlines()[:2] == ["User-agent: *", "Allow: /"]
+
+
+def test_the_sitemap_names_pages_that_are_there(public_pages: Pages, pages: Pages) -> None:
+    """By their one address; without a known address there is none."""
+    files = site(public_pages, VIEWS)
+    named = re.findall("<loc>(.*?)</loc>", "".join(ElementTree.canonicalize(files["sitemap.xml"])))
+    paths = {address.removeprefix("https://s.example/x/") or "index.html" for address in named}
+    left = {path for path in files if path.endswith(".html")} - paths
+    assert paths <= files.keys()
+    assert left == {"404.html", "people/index.html"}
+    assert "sitemap.xml" not in site(pages, VIEWS)
+
+
+def test_a_statistic_is_a_data_set(public_pages: Pages) -> None:
+    """In the terms of schema.org, with its files; hostile text does not end the script."""
+    html = page(public_pages, plugin(definition="</script><script>alert(1)</script>"))
+    (text,) = re.findall(r'<script type="application/ld\+json">(.*?)</script>', html)
+    found = json.loads(text)
+    assert found["@type"] == "Dataset"
+    assert found["description"] == "All messages on the bus. </script><script>alert(1)</script>"
+    assert found["distribution"][0]["contentUrl"] == "https://s.example/x/v1/plugins/volume/latest.json"
+    assert found["temporalCoverage"] == "2015-08-07/.."
+    assert meta(html)["alternate"] == "../../v1/plugins/volume/latest.json"

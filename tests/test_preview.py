@@ -121,6 +121,14 @@ def test_what_is_not_published_is_not_found(port: int, path: str) -> None:
     assert body == b'{"error":"there is no such file","status":404}\n'
 
 
+@pytest.mark.parametrize("path", ["/nothing/", "/plugins/nothing/index.html?x=1"])
+def test_a_page_that_is_missing_is_a_page(port: int, public: Path, path: str) -> None:
+    """Whoever follows an old link is shown the way."""
+    status, headers, body = get(port, path)
+    assert (status, headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert body == (public / "404.html").read_bytes()
+
+
 @pytest.mark.parametrize("path", ["/v1/", "/v1/objects/", "/v1/plugins/volume/series/"])
 def test_directories_are_not_listed(port: int, path: str) -> None:
     """A directory without a page is answered with 404."""

@@ -21,8 +21,8 @@ from loopback import free_endpoint
 from samples import NOON, Site, line
 from statscache.config import Config
 from statscache.exceptions import PublishError
-from statscache.publish import Publisher
-from statscache.service import Consumer
+from statscache.publish.publisher import Publisher
+from statscache.service.consume import Consumer
 from statscache.service.outage import Outage
 from statscache.store import coverage, journal, locks, positions
 from statscache.store import database as store

@@ -55,10 +55,10 @@ def empty(directory: Path) -> Path:
     return _published(_site(directory))
 
 
-def demo(directory: Path) -> Path:
+def demo(directory: Path, **publish: Any) -> Path:
     """Publish what all bundled plugins make of a few days of simulated traffic with a gap, and return the root."""
     plugins = [type(plugin) for plugin in registry.load()]
-    site = _site(directory, plugins, examples=True)
+    site = _site(directory, plugins, examples=True, **publish)
     start = NOON - DAY // 2
     site.feed(simulate(Traffic(start=start, end=start + 3 * DAY, per_day=1_000)))
     with site.database.writing() as connection:

@@ -7,11 +7,9 @@ import sys
 from pathlib import Path
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import __version__
-from statscache.cli import care, journal, logs, messages, people, quarantine, sample, site, status
-from statscache.cli.context import Context, database_failed
+from statscache.cli.lazy import Deferred, LazyGroup
 from statscache.cli.output import guarded
 from statscache.exceptions import (
     ConfigurationError,
@@ -24,12 +22,11 @@ from statscache.exceptions import (
     UnknownPlugin,
     UnknownSnapshot,
 )
-from statscache.store import integrity
 
 FAILED, MISUSED, REFUSED = 1, 2, 3
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option("--config", "file", type=click.Path(path_type=Path), help="The configuration, a TOML file.")
 @click.option("-v", "--verbose", is_flag=True, help="Log what happens in detail.")
 @click.option("--log-json", is_flag=True, help="Log each event as a JSON object.")
@@ -40,22 +37,75 @@ def cli(context: click.Context, file: Path | None, verbose: bool, log_json: bool
 
     Without a configuration, everything works on statscache.db and public/ in the current directory.
     """
+    from statscache.cli import logs
+    from statscache.cli.context import Context
+
     logs.set_up(verbose=verbose, json=log_json)
     context.obj = Context(file)
 
 
-_COMMANDS = (
-    *messages.COMMANDS,
-    *site.COMMANDS,
-    *status.COMMANDS,
-    *care.COMMANDS,
-    *quarantine.COMMANDS,
-    *people.COMMANDS,
-    *journal.COMMANDS,
-    *sample.COMMANDS,
-)
-for command in _COMMANDS:
-    cli.add_command(command)
+_COMMANDS = {
+    "run": ("run:run_command", "Consume the live sources and publish every interval, until SIGTERM."),
+    "consume": (
+        "run:consume",
+        "Consume the live sources until SIGTERM; `publish --every` is the other half of `run`.",
+    ),
+    "backfill": (
+        "messages:backfill_command",
+        "Take in history: from archives (NDJSON files, plain, gzip or zstd), or without FILES from datagrepper.",
+    ),
+    "rebuild": (
+        "messages:rebuild",
+        "Fold the journal anew into PLUGINS; what they published stays up until they have caught up.",
+    ),
+    "try": (
+        "trial:try_command",
+        "Run PLUGIN on the messages in FILE, without a database, and print the documents that it makes.",
+    ),
+    "publish": ("site:publish", "Render what changed, and bring the targets up to date."),
+    "snapshots": ("site:snapshots", "List the snapshots that are retained, newest first."),
+    "places": (
+        "site:places_command",
+        "List the places that were published to, also those that left the configuration.",
+    ),
+    "rollback": (
+        "site:rollback_command",
+        "Make the retained snapshot ID current, and hold publishing there until `publish --resume`.",
+    ),
+    "serve": ("serve:serve", "Preview the published tree on loopback, until SIGINT or SIGTERM."),
+    "demo": ("demo:demo_command", "Do the whole job here: a simulated day over a real bus, published into public/."),
+    "status": ("status:status", "Tell how journal, sources, plugins and targets fare; exit 3 if something is wanting."),
+    "keys": (
+        "care:keys_command",
+        "Count the keys of PLUGIN of which a part matches PATTERN, as in a shell, and list the newest of them.",
+    ),
+    "metrics": ("status:metrics", "Print the numbers of `status` in the text format of Prometheus."),
+    "plugins": (
+        "care:plugins",
+        "List the plugins that are installed: those that are active, and those that are turned off, with the setting.",
+    ),
+    "verify": (
+        "verify:verify",
+        "Check a published tree, or the state against a recount of the journal; exit 3 if something is wrong.",
+    ),
+    "config": ("care:config_group", "Look at the configuration."),
+    "db": ("care:db_group", "Look after the database."),
+    "quarantine": (
+        "quarantine:quarantine_group",
+        "See to what was set aside: malformed lines, and messages on which a plugin raised.",
+    ),
+    "forget": ("people:forget_command", "Remove the person NAME from all that is held and published, for good."),
+    "export-person": ("people:export_command", "Print all that is held of the person NAME, as JSON."),
+    "journal": ("journal:journal_group", "Look after the messages that were accepted."),
+    "sample": (
+        "sample:sample",
+        "Write simulated messages of the last whole days (UTC) to FILE, an archive that `backfill` takes.",
+    ),
+}
+"""Where each command is defined in `statscache.cli`, and the first sentence of its help."""
+
+for name, (place, sentence) in _COMMANDS.items():
+    cli.add_command(Deferred(name, f"statscache.cli.{place}", sentence))
 
 
 def main() -> None:
@@ -76,11 +126,19 @@ def main() -> None:
         _complain(error, REFUSED)
     except StatscacheError as error:
         _complain(error, FAILED)
-    except SQLAlchemyError as error:
-        _complain(integrity.explain(error) or database_failed(error), FAILED)
     except BrokenPipeError:
         # Whoever read our output has seen enough.
         sys.exit(FAILED)
+    except Exception as error:
+        # Only a command that had to do with a database has imported what these are made of.
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from statscache.cli.context import database_failed
+        from statscache.store import integrity
+
+        if not isinstance(error, SQLAlchemyError):
+            raise
+        _complain(integrity.explain(error) or database_failed(error), FAILED)
 
 
 def _complain(reason: object, status: int) -> None:

@@ -6,11 +6,9 @@ import click
 
 from statscache import kinds
 from statscache.cli.context import WANTING, WIDTH, Context, as_json, clipped, passed, show_json, show_table
-from statscache.cli.verify import verify
 from statscache.config import check_database, find
 from statscache.config.text import as_toml
-from statscache.plugins import BaseModel, Plugin
-from statscache.service import preflight, reachable
+from statscache.plugins import Plugin
 from statscache.service.check import check
 from statscache.service.health import health
 from statscache.service.installation import load_plugins
@@ -98,6 +96,8 @@ def config_group() -> None:
 @passed
 def check_config(context: Context) -> None:
     """Check the configuration, and all that it names on this machine; servers that do not answer are warnings."""
+    from statscache.service import preflight, reachable
+
     config = context.load()
     context.warn(load_plugins(config.plugins, config.privacy))
     preflight.refuse(preflight.database(config), preflight.sources(config), preflight.targets(config.publish))
@@ -173,6 +173,8 @@ def copy_command(context: Context, url: str) -> None:
     Stop what consumes and publishes before; then put URL into the configuration, and start it again. A password
     need not stand in URL: PostgreSQL's PGPASSWORD and ~/.pgpass are heeded.
     """
+    from statscache.plugins import BaseModel
+
     destination = Database(url)
     rows = 0
     with context.installation() as installation:
@@ -182,6 +184,3 @@ def copy_command(context: Context, url: str) -> None:
             rows += number
     destination.close()
     click.echo(f"copied {counted(rows, 'row')}")
-
-
-COMMANDS = (plugins, keys_command, verify, config_group, db_group)

@@ -1,26 +1,28 @@
 """What every command shares: the configuration, opened on demand, and how results are shown."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import config
-from statscache.cli.progress import Bar, bar
 from statscache.config import Config
 from statscache.exceptions import Damaged, StatscacheError
 from statscache.plugins.registry import Registry
-from statscache.service import Installation
-from statscache.snapshot import damage
-from statscache.store import Database, integrity
+from statscache.service.installation import Installation
+from statscache.store import Database
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from statscache.cli.progress import Bar
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
 
@@ -37,7 +39,13 @@ class Context:
 
     def __init__(self, file: Path | None) -> None:
         self.file = file
-        self.errors = Console(stderr=True)
+
+    @cached_property
+    def errors(self) -> "Console":
+        """Standard error."""
+        from rich.console import Console
+
+        return Console(stderr=True)
 
     @cached_property
     def config(self) -> Config:
@@ -75,9 +83,11 @@ class Context:
         for problem in registry.problems:
             self.errors.print(f"[yellow]plugin {problem.name} is not active:[/] {problem.reason}", highlight=False)
 
-    def progress(self, *, lines: bool = False) -> AbstractContextManager[Bar]:
+    def progress(self, *, lines: bool = False) -> "AbstractContextManager[Bar]":
         """Return what shows progress: a bar on a terminal; elsewhere nothing, or lines in the log if asked for."""
-        return bar(self.errors, lines=lines)
+        from statscache.cli.progress import bar
+
+        return bar(lines=lines)
 
 
 passed = click.make_pass_decorator(Context)
@@ -85,6 +95,9 @@ passed = click.make_pass_decorator(Context)
 
 def _raise_if_damaged(url: str, error: Exception) -> None:
     """Raise `Damaged` if the database is damaged, which explains an error then."""
+    from statscache.snapshot import damage
+    from statscache.store import integrity
+
     database = Database(url)
     with closing(database), database.reading() as connection:
         for found in chain(integrity.broken(connection), damage.find(connection, digests=False)):
@@ -112,13 +125,18 @@ def show_json(value: Any) -> None:
 
 def show_table(columns: list[str], rows: list[list[str]], numbers: frozenset[str] = frozenset()) -> None:
     """Print a table to standard output; the columns `numbers` are flush right."""
-    console = Console()
+    if not sys.stdout.isatty():
+        _plain(columns, rows)
+        return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console.print(table, highlight=False, markup=False) if console.is_terminal else _plain(columns, rows)
+    Console().print(table, highlight=False, markup=False)
 
 
 def _plain(columns: list[str], rows: list[list[str]]) -> None:

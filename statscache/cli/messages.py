@@ -1,7 +1,5 @@
-"""Commands that take messages in: `run`, `consume`, `backfill`, `rebuild`, `try`."""
+"""Commands that take in what is there: `backfill`, `rebuild`."""
 
-import logging
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,17 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from statscache import __version__, testing
 from statscache.cli.context import WANTING, Context, as_json, passed, show_json
-from statscache.config import find
+from statscache.cli.jobs import end_as_interrupted
 from statscache.exceptions import DamagedArchive, SourceError
 from statscache.ingest import Outcome
-from statscache.publish import Report
-from statscache.service import Installation, backfill, history, run
-from statscache.service.installation import load_plugins
+from statscache.service import backfill, history
+from statscache.service.installation import Installation
 from statscache.service.parallel import Workers, working
-from statscache.snapshot import Snapshot
-from statscache.sources import archive
 from statscache.store.coverage import Interval
 from statscache.timeline import iso, parse_time
 from statscache.wording import counted
@@ -33,8 +27,6 @@ else:
     _ParamType = click.ParamType
 
 _WINDOWS = 16
-
-_log = logging.getLogger("statscache")
 
 
 class Moment(_ParamType):
@@ -63,45 +55,6 @@ _jobs = click.option(
 _scheduler = click.option(
     "--scheduler", metavar="ADDR", help="Have the workers of this Dask cluster parse and count; needs statscache[dask]."
 )
-
-
-def stop_on_signals() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set from now on, so that an early one is heeded too."""
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    return stopping
-
-
-def end_as_interrupted() -> None:
-    """Let SIGTERM end this process as Ctrl-C does, so that it ends its workers first."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-
-
-def tell(snapshot: Snapshot, reports: Sequence[Report]) -> None:
-    """Log one line for a publication."""
-    through = iso(snapshot.through) if snapshot.through is not None else "no message yet"
-    sent = "; ".join(
-        f"{report.target}: {report.objects} objects, {report.files} files, {report.bytes:,} bytes" for report in reports
-    )
-    _log.info("published generation %d %s, through %s (%s)", snapshot.generation, snapshot.id[:12], through, sent)
-
-
-@click.command("run")
-@passed
-def run_command(context: Context) -> None:
-    """Consume the live sources and publish every interval, until SIGTERM."""
-    file = find(context.file)
-    _log.info("statscache %s, configuration: %s", __version__, file or "built in, as there is no file")
-    with context.progress() as bar:
-        run.run(context.config, stop_on_signals(), bar.until(tell), bar)
-
-
-@click.command()
-@passed
-def consume(context: Context) -> None:
-    """Consume the live sources until SIGTERM; `publish --every` is the other half of `run`."""
-    run.consume(context.config, stop_on_signals())
 
 
 @click.command("backfill")
@@ -285,37 +238,3 @@ def rebuild(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: st
         installation.ingest.plugins.rebuild(plugins)
         catch_up(context, installation, workers)
     click.echo(f"rebuilt {', '.join(plugins)}")
-
-
-@click.command("try")
-@click.argument("plugin")
-@click.argument("file", type=click.Path(path_type=Path))
-@passed
-def try_command(context: Context, plugin: str, file: Path) -> None:
-    """Run PLUGIN on the messages in FILE, without a database, and print the documents that it makes."""
-    config = context.config
-    every = (
-        config.plugins.model_copy(update={"enabled": ("*",), "disabled": ()}),
-        config.privacy.model_copy(update={"people": True}),
-    )
-    found = load_plugins(*every).get(plugin)
-    limits = {"max_line": config.bus.max_line, "max_lines": backfill.BATCH, "max_bytes": backfill.BATCH_BYTES}
-    wrong: list[str] = []
-
-    def lines() -> Iterator[bytes]:
-        for chunk in archive.read(file, offset=0, **limits):
-            wrong.extend(reason for _, reason in chunk.oversize)
-            yield from chunk.lines
-
-    trial = testing.try_plugin(found, lines(), environments=config.bus.environments, budget=config.plugins.time_budget)
-    show_json(trial.documents)
-    wrong += [str(failure) for failure in trial.failures]
-    if trial.suspended:
-        wrong.append(f"{found.name} would be suspended: {trial.suspended}")
-    for reason in wrong:
-        click.echo(f"statscache: {reason}", err=True)
-    if wrong:
-        raise click.exceptions.Exit(1)
-
-
-COMMANDS = (run_command, consume, backfill_command, rebuild, try_command)

@@ -4,10 +4,12 @@ import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
-
-from typing_extensions import Buffer
+from typing import TYPE_CHECKING
 
 from statscache.exceptions import OutputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 @contextmanager
@@ -34,7 +36,7 @@ def guarded() -> Iterator[None]:
 class _Output(io.FileIO):
     _failed = False
 
-    def write(self, data: Buffer) -> int:
+    def write(self, data: "Buffer") -> int:
         # What is left in buffers after a failure has nowhere to go, and is not to fail again when they are closed.
         if self._failed:
             return memoryview(data).nbytes

@@ -74,6 +74,3 @@ def export_command(context: Context, name: str) -> None:
         for part in export(installation, name):
             sys.stdout.buffer.write(part)
     sys.stdout.buffer.flush()
-
-
-COMMANDS = (forget_command, export_command)

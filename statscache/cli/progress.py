@@ -1,13 +1,14 @@
 """Progress: a bar on a terminal; elsewhere a line in the log now and then, for work that takes long anyway."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 SECONDS_BETWEEN_LINES = 5.0
 
@@ -20,14 +21,14 @@ class Bar:
     """Shows how far the work is.
 
     Args:
-        progress: What draws the bar, or nothing where there is no terminal.
+        progress: What draws the bar; None where there is no terminal.
         lines: Whether the log has a line now and then where there is no terminal.
     """
 
-    def __init__(self, progress: Progress, *, lines: bool) -> None:
+    def __init__(self, progress: "Progress | None", *, lines: bool) -> None:
         self._progress = progress
         self._lines = lines
-        self._task = progress.add_task("", total=None, note="")
+        self._task = None if progress is None else progress.add_task("", total=None, note="")
         self._spoken = time.monotonic()
 
     def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
@@ -39,8 +40,10 @@ class Bar:
             total: How much there is to do; 0 if nobody knows.
             note: What else there is to say.
         """
-        if not self._progress.disable:
-            self._progress.update(self._task, description=what, completed=done, total=total or None, note=note)
+        # Another thread may take it away meanwhile.
+        progress = self._progress
+        if progress is not None and self._task is not None:
+            progress.update(self._task, description=what, completed=done, total=total or None, note=note)
         elif self._lines and time.monotonic() - self._spoken >= SECONDS_BETWEEN_LINES:
             self._spoken = time.monotonic()
             _log.info("%s: %.0f %%%s", what, 100 * done / max(total, 1), f", {note}" if note else "")
@@ -48,31 +51,36 @@ class Bar:
     @property
     def is_drawn(self) -> bool:
         """Whether there is a terminal to draw on."""
-        return not self._progress.disable
+        return self._progress is not None
 
     def until(self, tell: Callable[Said, None]) -> Callable[Said, None]:
         """Return a function that takes the bar away before it does what `tell` does: logs take over."""
 
         def told(*said: Said.args, **more: Said.kwargs) -> None:
-            if self.is_drawn:
+            if self._progress is not None:
                 self._progress.stop()
-                self._progress.disable = True
+                self._progress = None
             tell(*said, **more)
 
         return told
 
 
 @contextmanager
-def bar(console: Console, *, lines: bool = False) -> Iterator[Bar]:
+def bar(*, lines: bool = False) -> Iterator[Bar]:
     """Give what shows progress on a terminal, and nothing elsewhere, or lines if these are asked for."""
+    if not sys.stderr.isatty():
+        yield Bar(None, lines=lines)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[note]}"),
         TimeRemainingColumn(compact=True),
-        console=console,
-        disable=not console.is_terminal,
+        console=Console(stderr=True),
         transient=True,
     )
     with progress:

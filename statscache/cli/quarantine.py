@@ -110,6 +110,3 @@ def _known(items: Sequence[SetAside], ids: Sequence[int]) -> Sequence[SetAside]:
         listed = ", ".join(map(str, unknown))
         raise click.UsageError(f"nothing is set aside under {listed}: see `statscache quarantine list`")
     return items
-
-
-COMMANDS = (quarantine_group,)

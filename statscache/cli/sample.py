@@ -37,6 +37,3 @@ def sample(context: Context, days: int, file: Path) -> None:
             if written % _MESSAGES_BETWEEN_WORDS == 0:
                 bar("simulating", written, days * _PER_DAY, f"{written:,} messages")
     click.echo(f"{counted(written, 'message')} of {iso(traffic.start)} to {iso(traffic.end)} in {file}")
-
-
-COMMANDS = (sample,)

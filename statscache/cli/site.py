@@ -1,25 +1,17 @@
-"""Commands about the published site: `publish`, `serve`, `demo`."""
+"""Commands about the published site: `publish`, `snapshots`, `places`, `rollback`."""
 
-import signal
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
-from statscache import layout, resources
 from statscache.cli.context import Context, as_json, passed, show_json, show_table
-from statscache.cli.messages import stop_on_signals, tell
-from statscache.config import DirectoryTarget
-from statscache.publish import Report
-from statscache.service import preflight, preview
+from statscache.cli.jobs import stop_on_signals, tell
+from statscache.publish.report import Report
+from statscache.service import preflight
 from statscache.service.publishing import Publishing
-from statscache.service.watching import Attempts, Watcher
-from statscache.simulator import demo
-from statscache.snapshot import Snapshot, retention
+from statscache.snapshot import retention
+from statscache.snapshot.record import Snapshot
 from statscache.store import places
 from statscache.timeline import iso
 from statscache.wording import counted
@@ -164,85 +156,3 @@ def rollback_command(context: Context, identity: str, json_: bool) -> None:
     with context.installation() as installation, context.progress() as bar:
         snapshot, reports = Publishing(installation, tell=bar).rollback(identity)
     _show(snapshot, reports, json_)
-
-
-@click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes any free one.")
-@click.option("--directory", type=click.Path(path_type=Path), help="Serve this tree; else the first directory target.")
-@click.option("--watch", is_flag=True, help="When a template, page or plugin changes, publish anew.")
-@passed
-def serve(context: Context, port: int, directory: Path | None, watch: bool) -> None:
-    """Preview the published tree on loopback, until SIGINT or SIGTERM."""
-    if watch and directory is not None:
-        raise click.UsageError("--watch publishes as configured, so it goes without --directory")
-    if directory is None:
-        found = [target.path for target in context.config.publish.targets if isinstance(target, DirectoryTarget)]
-        if not found:
-            raise click.UsageError("no target is a directory of this machine: name one with --directory")
-        directory = found[0]
-    if watch:
-        with _watching(context, lambda line: click.echo(line, err=True)) as watcher:
-            _serve(directory, port, watcher.attempts)
-    elif not (directory / layout.FRONT_PAGE).is_file():
-        raise click.UsageError(f"there is nothing in {directory}/ yet: run `statscache publish` first")
-    else:
-        _serve(directory, port, None)
-
-
-@contextmanager
-def _watching(context: Context, tell_line: Callable[[str], None]) -> Iterator[Watcher]:
-    """Publish, and again whenever something changes that the site is made of."""
-
-    def publish_anew() -> None:
-        # The plugins may be other ones than before.
-        with context.installation() as installation:
-            while installation.ingest.catch_up():
-                pass
-            Publishing(installation).publish()
-
-    publish_anew()
-    with context.installation() as installation:
-        modules = [sys.modules[type(plugin).__module__].__file__ for plugin in installation.registry]
-    made_of = [*resources.sources().all, *(Path(file).resolve().parent for file in modules if file)]
-    with Watcher(publish_anew, made_of, tell_line) as watcher:
-        yield watcher
-
-
-def _serve(directory: Path, port: int, attempts: Attempts | None) -> None:
-    try:
-        server = preview.server(directory, port, attempts)
-    except OSError as error:
-        raise click.UsageError(f"cannot listen on port {port}: {error.strerror}; choose another with --port") from error
-    # Both ask the server to end: a KeyboardInterrupt could come before anybody is there to catch it.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
-    watched = ", and publishing what changes" if attempts else ""
-    click.echo(f"serving {directory}/ at http://localhost:{server.server_port}/{watched} (stop with Ctrl-C)")
-    with server:
-        server.serve_forever()
-
-
-@click.command("demo")
-@passed
-def demo_command(context: Context) -> None:
-    """Do the whole job here: a simulated day over a real bus, published into public/."""
-    spoken = 0
-    with context.progress() as bar:
-
-        def tell_progress(progress: demo.Progress) -> None:
-            nonlocal spoken
-            through = iso(progress.through)[11:16] if progress.through is not None else "-"
-            note = f"generation {progress.generation}: {progress.counted:,} messages, through {through} UTC"
-            bar("a day on the bus", progress.sent, progress.expected, note)
-            if not bar.is_drawn and progress.generation > spoken:
-                spoken = progress.generation
-                click.echo(f"{progress.sent:,} of {progress.expected:,} sent; {note}", err=True)
-
-        result = demo.demo(tell_progress)
-    click.echo(f"{result.sent:,} messages of {iso(result.day)[:10]} went over a fedmsg bus on loopback;")
-    click.echo(f"{result.counted:,} were counted by {result.plugins} statistics, published {result.generations} times")
-    click.echo(f"as {result.documents:,} files in {demo.SITE}/, all in {result.seconds:.0f} s.")
-    click.echo("Look at it: `statscache serve` and http://localhost:8080/, or open public/index.html")
-
-
-COMMANDS = (publish, snapshots, places_command, rollback_command, serve, demo_command)

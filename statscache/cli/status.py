@@ -3,22 +3,23 @@
 import time
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy.exc import SQLAlchemyError
 
-from statscache import schemas
 from statscache.cli.context import WANTING, Context, as_json, database_failed, passed, show_json, show_table
 from statscache.config import Config
 from statscache.exceptions import ConfigurationError, SchemaError
 from statscache.service.health import health, silence
-from statscache.service.metrics import text
-from statscache.service.probes import GONE
 from statscache.snapshot import retention
-from statscache.store import journal, targets
+from statscache.store import consumers, journal, targets
 from statscache.store.targets import TargetRow
 from statscache.timeline import iso
 from statscache.wording import counted
+
+if TYPE_CHECKING:
+    from statscache import schemas
 
 
 class Level(IntEnum):
@@ -83,7 +84,7 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
         raise click.exceptions.Exit(WANTING if max_age is None else level)
 
 
-def _of_targets(state: schemas.Health, places: Sequence[TargetRow]) -> Iterator[str]:
+def _of_targets(state: "schemas.Health", places: Sequence[TargetRow]) -> Iterator[str]:
     """Yield what is wrong with targets: what failed, who is behind, and who was left out."""
     now = int(time.time())
     for place in places:
@@ -99,7 +100,7 @@ def _of_targets(state: schemas.Health, places: Sequence[TargetRow]) -> Iterator[
             yield f"target {place.name}: nothing was ever published there"
 
 
-def _idle(config: Config, state: schemas.Health, places: Sequence[TargetRow], max_age: float) -> Iterator[str]:
+def _idle(config: Config, state: "schemas.Health", places: Sequence[TargetRow], max_age: float) -> Iterator[str]:
     """Yield who did nothing for too long: progress counts, so a bus that is merely quiet alarms nobody."""
     now = int(time.time())
     worked = {row["name"]: row["worked_at"] for row in state["consumers"]}
@@ -116,7 +117,7 @@ def _idle(config: Config, state: schemas.Health, places: Sequence[TargetRow], ma
             yield f"target {place.name}: nothing was published there for {age} s; {max_age:g} s are allowed"
 
 
-def _summary(state: schemas.Health, silent: int | None, level: Level, concerns: Sequence[str]) -> str:
+def _summary(state: "schemas.Health", silent: int | None, level: Level, concerns: Sequence[str]) -> str:
     """Return one line as Nagios takes it: the verdict, and behind a bar the numbers that it may draw."""
     through = "no message yet" if state["through"] is None else f"through {iso(state['through'])}"
     numbers = {
@@ -135,7 +136,7 @@ def _verdict(level: Level, concerns: Sequence[str], fine: str) -> str:
     return f"STATSCACHE {level.name}: {told or fine}"
 
 
-def _show_status(config: Config, state: schemas.Health, silent: int | None, places: Sequence[TargetRow]) -> None:
+def _show_status(config: Config, state: "schemas.Health", silent: int | None, places: Sequence[TargetRow]) -> None:
     journal = state["journal"]
     through = "no message yet" if state["through"] is None else iso(state["through"])
     click.echo(f"through     {through}" + ("" if silent is None else f"; last heard of {silent:,} s ago"))
@@ -199,7 +200,7 @@ def _day(timestamp: int) -> str:
     return clock if day == iso(int(time.time()))[:10] else day
 
 
-def _consumers(config: Config, state: schemas.Health) -> Iterator[str]:
+def _consumers(config: Config, state: "schemas.Health") -> Iterator[str]:
     """Yield a line for each live source: who consumes it, or that nobody does."""
     now = int(time.time())
     heard = {row["name"] for row in state["sources"]}
@@ -210,7 +211,7 @@ def _consumers(config: Config, state: schemas.Health) -> Iterator[str]:
             continue
         row = rows[name]
         refused = f", {row['rejected']:,} refused without a valid signature" if row["rejected"] else ""
-        if (age := now - row["worked_at"]) > GONE:
+        if (age := now - row["worked_at"]) > consumers.GONE:
             yield f"{name}: nobody consumes it; last at work {age:,} s ago{refused}"
         elif name not in heard:
             yield f"{name}: at work, and nothing was ever received; is the address right?{refused}"
@@ -222,8 +223,7 @@ def _consumers(config: Config, state: schemas.Health) -> Iterator[str]:
 @passed
 def metrics(context: Context) -> None:
     """Print the numbers of `status` in the text format of Prometheus."""
+    from statscache.service.metrics import text
+
     with context.installation() as installation:
         click.echo(text(installation), nl=False)
-
-
-COMMANDS = (status, metrics)

@@ -39,9 +39,12 @@ class PublishSection(Section):
         20_000,
         description="Documents of keys that one publication of `run` makes, about; the next goes on with the rest.",
     )
-    base_url: str | None = Field(None, description="Where the site is served, for examples in its pages.")
+    base_url: str | None = Field(
+        None, description="Where the site is served; for canonical addresses, the sitemap and examples."
+    )
     title: str = Field("statscache", description="The site's name, at the head of its pages.")
     examples: bool = Field(False, description="Publish pages that show what can be made of the statistics.")
+    index_people: bool = Field(False, description="Let search engines list the pages of people.")
     gate_share: Annotated[float, Field(ge=0, le=1)] = Field(
         0.5, description="Greatest part of a document's rows that may vanish at once, from 0 to 1."
     )

@@ -69,6 +69,10 @@ class DatagrepperSection(Section):
         return parse_time(str(start)) if isinstance(start, str | date) else start
 
 
+LIVE = "fedmsg", "fedora-messaging", "spool"
+"""Names of the sections of live sources."""
+
+
 class SourcesSection(Section):
     """`[sources]`: a section that is there enables the source."""
 

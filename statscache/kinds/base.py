@@ -37,6 +37,8 @@ class Statistic(Protocol):
     dimensions: ClassVar[tuple[str, ...]]
     headline: ClassVar[Mapping[str, str]]
     not_added_up: ClassVar[tuple[str, ...]]
+    featured: ClassVar[bool]
+    failures: ClassVar[Mapping[str, Collection[str]]]
     unbounded: ClassVar[bool]
     people: ClassVar[bool]
     settings: Mapping[str, Any]
@@ -286,6 +288,11 @@ class Kind(ABC):
         raise NotImplementedError(f"a {self.name} has no documents of keys")
 
     # For people.
+
+    @property
+    def has_times(self) -> bool:
+        """Whether rows tell when something happened: a page then shows the newest first."""
+        return any(not column.is_number for column in self.columns)
 
     def main_column(self, rows: Sequence[Row], partial: Partial) -> Column | None:
         """Return the column by whose numbers keys are compared now; None for a kind without numbers.

@@ -21,6 +21,7 @@ class Column(NamedTuple):
         is_number: True if it is a number, False if it is a moment in seconds since 1970 UTC.
         words: Behind its number, such as `in all`; empty if it is not shown alone.
         window: The window that the number is of; None if it is of none.
+        is_duration: True if the number is one of seconds.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Column(NamedTuple):
     is_number: bool = True
     words: str = ""
     window: Window | None = None
+    is_duration: bool = False
 
     @classmethod
     def of(cls, window: Window) -> "Column":

@@ -74,7 +74,7 @@ class SpanKind(Kind):
     columns = (
         Column("start", "Start", is_number=False),
         Column("stop", "Stop", is_number=False),
-        Column("duration", "Duration"),
+        Column("duration", "Took", is_duration=True),
     )
     tables = (key, span)
     searched = (JSON(span, "fields"),)

@@ -8,11 +8,10 @@ move together or not at all, whatever rolls the transaction back, and however ma
 from collections.abc import Collection, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from sqlalchemy import Connection, Table, select
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Session
 
 from statscache import canonical
 from statscache.exceptions import PluginError
@@ -20,6 +19,9 @@ from statscache.kinds.base import Dirty, Kind, State, Statistic
 from statscache.kinds.search import is_in_table, readable
 from statscache.kinds.yields import Yields
 from statscache.message import Message
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 MOST_ROWS = 1_000
 """Rows of `latest`, the newest."""
@@ -35,9 +37,9 @@ class Keeping(Statistic, Protocol):
 
     def process(self, message: dict[str, Any]) -> None: ...
 
-    def update(self, session: Session) -> None: ...
+    def update(self, session: "Session") -> None: ...
 
-    def forget(self, session: Session, name: str) -> None: ...
+    def forget(self, session: "Session", name: str) -> None: ...
 
 
 class TableKind(Kind):
@@ -56,6 +58,8 @@ class TableKind(Kind):
         return yields
 
     def merge(self, state: State, reduced: Yields) -> set[Dirty]:
+        from sqlalchemy.orm import Session
+
         make: Any = type(self.plugin)
         worker: Keeping = make(self.plugin.settings)
         try:
@@ -89,6 +93,8 @@ class TableKind(Kind):
     def forget_in_rows(self, connection: Connection, names: Collection[str]) -> bool:
         if not self.plugin.people:
             return False
+        from sqlalchemy.orm import Session
+
         with connection.begin_nested(), Session(connection, join_transaction_mode="create_savepoint") as session:
             for name in sorted(names):
                 self.plugin.forget(session, name)

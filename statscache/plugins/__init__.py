@@ -1,16 +1,19 @@
 """What an author of a statistic imports: kinds, types of settings, and the message that `observe` is given."""
 
+from typing import TYPE_CHECKING, Any
+
 from statscache.kinds.base import State
 from statscache.message import Message
 from statscache.plugins.bases import Counter, Distinct, Latest, Log, Span
 from statscache.plugins.contract import Plugin
-from statscache.plugins.models import BaseModel, CategorizedModel, ScalarModel
 from statscache.plugins.settings import Names, Setting, Switch, Text, Whole
-from statscache.plugins.table import Table
 from statscache.timeline import DAY, HOUR
 
-BasePlugin = Table
-"""The name of `Table` in the first statscache."""
+if TYPE_CHECKING:
+    from statscache.plugins.models import BaseModel, CategorizedModel, ScalarModel
+    from statscache.plugins.table import Table
+
+    BasePlugin = Table
 
 __all__ = [
     "DAY",
@@ -34,3 +37,21 @@ __all__ = [
     "Text",
     "Whole",
 ]
+
+_MODELS = "BaseModel", "CategorizedModel", "ScalarModel"
+
+
+def __getattr__(name: str) -> Any:
+    """Import what stands on SQLAlchemy's ORM for those who ask for it: hardly any plugin does.
+
+    `BasePlugin` is the name of `Table` in the first statscache.
+    """
+    if name in _MODELS:
+        from statscache.plugins import models
+
+        return getattr(models, name)
+    if name in ("Table", "BasePlugin"):
+        from statscache.plugins.table import Table
+
+        return Table
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

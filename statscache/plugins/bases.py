@@ -46,6 +46,16 @@ class Counter(Plugin):
     def _make_kind(self) -> CounterKind:
         return CounterByKeyKind(self) if self.unbounded else CounterKind(self)
 
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield `latest` and a ranking for each document in `trailing`.
+
+        Override it, and yield from this one, to publish more. One whose `trailing` names other documents than rankings
+        yields `latest`, whose rows the method `latest` returns, and these itself.
+        """
+        yield from super().documents(state)
+        for name, days in self.trailing.items():
+            yield name, {"rows": self.leaders(state, days=days)}
+
     @final
     def leaders(
         self,

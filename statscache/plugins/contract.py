@@ -6,7 +6,7 @@ kind does with the yields is in `statscache.kinds`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, final
@@ -17,6 +17,16 @@ from statscache.message import Message
 from statscache.plugins import validation
 from statscache.plugins.settings import Setting, read, table_of
 
+SUBJECTS: Mapping[str, str] = {
+    "people": "People",
+    "packages": "Packages and builds",
+    "releng": "Release engineering",
+    "review": "Code review",
+    "bus": "The bus",
+    "other": "More",
+}
+"""What a statistic may be about, in the order of the front page, and the heading of each."""
+
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
@@ -26,6 +36,7 @@ class PluginInfo:
     title: str
     summary: str
     definition: str
+    subject: str
     kind: str
     unit: str
     dimensions: tuple[str, ...]
@@ -54,6 +65,11 @@ class Plugin(ABC):
         title: A heading for people.
         definition: What is counted as one, in a sentence or two: "One is counted when ...".
         unit: What the numbers count, in the plural, such as `messages`.
+        subject: What it is about, one of `SUBJECTS`: the front page shows it there. A plugin `builds-by-package` is
+            shown as a variant of the plugin `builds`.
+        featured: Whether its headline is one of the four numbers at the top of the front page.
+        failures: Which rows tell of a failure, as the front page lists those of the last week: a field and its values,
+            such as `{"state": ("failed",)}`.
         dimensions: Names of the parts of a key, in order.
         headline: Which rows make the one number for a badge, where keys are counted under more than one value of a
             dimension: that dimension and the value, such as `{"state": "complete"}`. Empty: all rows.
@@ -71,8 +87,9 @@ class Plugin(ABC):
         calendars: Whether each key of an unbounded plugin has a calendar, an SVG of the days of its last year.
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
             called again whenever such a bucket ends.
-        trailing: Names of documents of its own whose numbers are sums over the last whole days, and how many, such as
-            `{"leaders-30d": 30}`: they then say since when that is known, where not all of it is.
+        trailing: Names of documents whose numbers are of the last whole UTC days, and how many, such as
+            `{"leaders-30d": 30}`: they say since when that is known, where not all of it is. A counter ranks its keys
+            in them, without being told how; the page shows a ranking beside that of all time.
         slow_documents: Names of documents of its own that may wait for `[publish] slow_interval`: large ones that only
             change with the day.
         layout: What clients need to draw the statistic, as JSON; published as `layout.json` as it is. None: nothing.
@@ -85,6 +102,9 @@ class Plugin(ABC):
     title: ClassVar[str]
     definition: ClassVar[str] = ""
     unit: ClassVar[str] = "messages"
+    subject: ClassVar[str] = "other"
+    featured: ClassVar[bool] = False
+    failures: ClassVar[Mapping[str, Collection[str]]] = {}
     dimensions: ClassVar[tuple[str, ...]] = ()
     headline: ClassVar[Mapping[str, str]] = {}
     not_added_up: ClassVar[tuple[str, ...]] = ()
@@ -134,6 +154,8 @@ class Plugin(ABC):
             yield f"`not_added_up` is {cls.not_added_up!r}; give a tuple of names of `dimensions`"
         elif not validation.are_days(cls.trailing):
             yield f"`trailing` is {cls.trailing!r}; give documents and whole days, such as {{'leaders-30d': 30}}"
+        if cls.subject not in SUBJECTS:
+            yield f"`subject` is {cls.subject!r}; give one of {', '.join(SUBJECTS)}"
         yield from validation.entities(cls)
         if cls.depends_on is not None:
             yield from validation.depends_on(cls)
@@ -160,6 +182,7 @@ class Plugin(ABC):
             title=cls.title,
             summary=_first_line(cls),
             definition=cls.definition,
+            subject=cls.subject,
             kind=cls.kind_class.name,
             unit=cls.unit,
             dimensions=cls.dimensions,

@@ -5,7 +5,7 @@ from typing import Any
 import fedmsg.config
 from fedmsg.core import FedMsgContext
 
-from statscache.snapshot import Snapshot
+from statscache.snapshot.record import Snapshot
 
 MODULE, TOPIC = "statscache", "snapshot.published"
 

@@ -18,6 +18,7 @@ CONTENT_TYPES = {
     "toml": "text/plain; charset=utf-8",
     "ts": "text/plain; charset=utf-8",
     "txt": "text/plain; charset=utf-8",
+    "xml": "application/xml; charset=utf-8",
     "ico": "image/vnd.microsoft.icon",
     "png": "image/png",
     "woff2": "font/woff2",

@@ -10,8 +10,9 @@ import orjson
 from statscache import layout, schemas
 from statscache.publish import pointer
 from statscache.publish.target import Target
-from statscache.snapshot import Snapshot, manifest
+from statscache.snapshot import manifest
 from statscache.snapshot.manifest import Change, Load
+from statscache.snapshot.record import Snapshot
 
 _LARGEST_GENERATION = 2**53
 """Beyond it JavaScript cannot count; whoever can write to a target must not stop the publication to all others."""

@@ -7,11 +7,15 @@ from statscache.kinds.presentation import Headline, ranked
 from statscache.render import text
 from statscache.render.plots import headline_rows
 from statscache.render.view import PluginView
+from statscache.timeline import DAY
+from statscache.windows import Window
 
 
 def headline(view: PluginView) -> Headline | None:
     """Return the one number that says most about the plugin now; None before there is any."""
-    return view.kind.headline(view.rows, lambda row: label(view, row), view.partial)
+    found = view.kind.headline(view.rows, lambda row: label(view, row), view.partial)
+    # Durations say themselves what they are.
+    return found and found._replace(caption=found.caption.removeprefix("seconds "))
 
 
 def durations(view: PluginView) -> list[tuple[str, dict[str, Any]]]:
@@ -30,29 +34,34 @@ def durations(view: PluginView) -> list[tuple[str, dict[str, Any]]]:
 def trend(view: PluginView) -> str:
     """Return how the headline's window compares with the one before; empty where not all of both is known."""
     column = view.kind.main_column(view.rows, view.partial)
-    if (
-        column is None
-        or column.window is None
-        or not column.window.label
-        or view.through is None
-        or not view.kind.adds_up
-    ):
+    return "" if column is None or column.window is None else change(view, column.window)
+
+
+def change(view: PluginView, window: Window) -> str:
+    """Return how the headline of a window compares with that of the one before, in per cent.
+
+    It is empty where not all of both is known, and where numbers of several keys cannot be added up.
+    """
+    if not window.label or view.through is None or not view.kind.adds_up:
         return ""
-    window = column.window
     series = next((series for series in view.series if series.resolution == window.resolution.name), None)
     if series is None:
         return ""
     middle, end = window.bounds(view.through)
-    start = middle - window.width
-    if start < series.start or any(low < end and high > start for low, high in series.gaps):
+    start = middle - window.width if window.buckets > 1 else window.resolution.floor(middle - 1)
+    # The first day, week or month of a plugin may have begun before its data.
+    begins = series.start if window.resolution.width < DAY else max(series.start, view.since or end)
+    if start < begins or any(low < end and high > start for low, high in series.gaps):
         return ""
     rows = headline_rows(view, series)
     before = sum(row[-1] for row in rows if start <= row[0] < middle)
     now = sum(row[-1] for row in rows if middle <= row[0] < end)
     if before <= 0:
         return ""
-    change = f"{round(100 * (now - before) / before):+,}%".replace("-", "\u2212")
-    return f"{change} on the {window.label} before"
+    if now >= 10 * before:
+        return f"{text.number(round(now / before))} times the {window.label} before"
+    share = f"{round(100 * (now - before) / before):+,}%".replace("-", "\u2212")
+    return f"{share} on the {window.label} before"
 
 
 def top(view: PluginView, column: str) -> list[tuple[str, int]]:
@@ -66,7 +75,7 @@ def newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]
     provided = {*view.info.dimensions, *view.kind.column_names()}
     others = [name for name in text.columns(view.rows, ()) if name not in provided and not text.is_time(name)]
     others.sort(key=lambda name: name != "subtitle")
-    timed = [(time, row) for row in view.rows if (time := _time(row)) is not None]
+    timed = [(time, row) for row in view.rows if (time := newest_time(row)) is not None]
     found = []
     for time, row in sorted(timed, key=lambda pair: -pair[0])[:most]:
         values = (text.cell(row[name], column=name) for name in others if name in row)
@@ -80,7 +89,7 @@ def label(view: PluginView, row: Mapping[str, Any]) -> str:
     return text.key_label((row[name] for name in view.info.dimensions), 60)
 
 
-def _time(row: Mapping[str, Any]) -> int | None:
+def newest_time(row: Mapping[str, Any]) -> int | None:
     """Return the newest moment that a row tells; None if it tells none."""
     times: list[int] = [value for name, value in row.items() if text.is_time(name) and text.is_moment(value)]
     return max(times, default=None)

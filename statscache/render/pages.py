@@ -10,21 +10,22 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
 
 from statscache import __version__, canonical, layout
 from statscache.kinds.entities import ENTITIES
-from statscache.render import charts, figures, plots, text
+from statscache.render import charts, discovery, figures, front, plots, text
 from statscache.render.assets import Assets
 from statscache.render.docs import Docs
+from statscache.render.front import News
+from statscache.render.tables import Table, tables
 from statscache.render.view import PluginView
 from statscache.resources import Sources
 
 DEFAULT_BASE_URL = "http://localhost:8080/"
-MOST_ROWS = 100
 
 _STATES = {
     "stale": "Stale. Its last good output is shown, because its newest was held back or could not be made.",
@@ -64,6 +65,7 @@ class Pages:
         base_url: The absolute address of the site's root for examples; None shows a local preview's.
         examples: Whether pages that show what can be made of the statistics are part of the site.
         entities: What has pages of its own: of those that any plugin counts.
+        index_people: Whether search engines may list the pages of people.
     """
 
     def __init__(
@@ -74,9 +76,12 @@ class Pages:
         base_url: str | None,
         examples: bool = False,
         entities: Collection[str] = (),
+        index_people: bool = False,
     ) -> None:
         """Read every asset and prepare the templates; nothing is rendered yet."""
         self.entities = [entity for entity in ENTITIES if entity in entities]
+        self._index_people = index_people
+        self._base_url = None if base_url is None else base_url.rstrip("/") + "/"
         self._assets = Assets(sources.site)
         self._docs = Docs(sources.docs)
         self._examples = _files(sources.examples) if examples else {}
@@ -90,18 +95,17 @@ class Pages:
             bytecode_cache=_compiled,
         )
         self._environment.filters |= {
-            "clean": text.clean, "compact": text.compact, "duration": text.duration, "heading": text.heading,
-            "machine_time": text.machine_time, "middle": text.middle,
+            "amount": text.amount, "clean": text.clean, "compact": text.compact, "duration": text.duration,
+            "heading": text.heading, "machine_time": text.machine_time, "middle": text.middle,
             "number": text.number, "prose": text.prose, "size": text.size, "when": text.when,
         }  # fmt: skip
         self._environment.globals |= {
             "assets": self._assets.names,
-            "base_url": (base_url or DEFAULT_BASE_URL).rstrip("/") + "/",
+            "base_url": self._base_url or DEFAULT_BASE_URL,
             "base_is_known": base_url is not None,
             "has_examples": examples,
             "entities": {entity: (layout.entity_page(entity), _ENTITIES[entity]) for entity in self.entities},
             "chart_style": self._assets.sources["chart.css"].decode(),
-            "is_number": text.is_number,
             "resolutions": _RESOLUTIONS,
             "site_title": title,
         }
@@ -118,7 +122,7 @@ class Pages:
                         for path in sorted(Path(__file__).parent.glob("*.py"))
                     ),
                     *((library, version(library)) for library in ("jinja2", "markdown-it-py", "markupsafe")),
-                    (title, base_url, examples, self.entities, __version__),
+                    (title, base_url, examples, self.entities, index_people, __version__),
                 ]
             )
         )
@@ -126,14 +130,18 @@ class Pages:
     def fixed(self) -> Iterator[tuple[str, bytes]]:
         """Yield what does not depend on any statistic: assets, documentation, the page of the service's health."""
         yield from self._assets
-        yield layout.STATUS_PAGE, self._render("status.html", root="../")
+        yield self._page(layout.STATUS_PAGE, "status.html")
+        # A server shows it in place of any page, so its links begin at the root.
+        root = urlsplit(self._base_url or DEFAULT_BASE_URL).path
+        yield layout.NOT_FOUND_PAGE, self._render("404.html", root=root, indexed=False, canonical=None)
         for entity in self.entities:
-            yield layout.entity_page(entity), self._render("entity.html", root="../", entity=entity)
-        yield layout.DOCS_PAGE, self._render("docs.html", root="../", sections=self._docs.sections)
+            # What it is about stands after the question mark, so it has no one address.
+            indexed = self._index_people or entity != "person"
+            context = {"root": "../", "indexed": indexed, "canonical": None, "entity": entity}
+            yield layout.entity_page(entity), self._render("entity.html", **context)
+        yield self._page(layout.DOCS_PAGE, "docs.html", sections=self._docs.sections)
         for page in self._docs:
-            up = "../" * (page.name.count("/") + 2)
-            sections = self._docs.sections
-            yield layout.doc_page(page.name), self._render("doc.html", root=up, page=page, sections=sections)
+            yield self._page(layout.doc_page(page.name), "doc.html", page=page, sections=self._docs.sections)
         for path, data in self._docs.files.items():
             yield layout.documentation(path), data
         for path, data in self._examples.items():
@@ -142,28 +150,22 @@ class Pages:
     def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
         """Yield the page of a plugin and its plots."""
         drawn = plots.plots(view)
-        rows = view.rows
         order = view.kind.ordered_by
-        if order is not None:
-            rows.sort(key=lambda row: -row[order])
-        names = text.columns(rows, view.info.dimensions)
         top = charts.bars(figures.top(view, order), 10) if order is not None and not drawn else ()
-        yield (
+        yield self._page(
             layout.page(view.info.name),
-            self._render(
-                "plugin.html",
-                root="../../",
-                view=view,
-                headline=figures.headline(view),
-                state=_STATES.get(view.state),
-                plots=drawn,
-                first=plots.first(drawn),
-                bars=top,
-                columns=names,
-                durations=figures.durations(view),
-                links=self._links(view),
-                cells=self._linked(text.table([_known(row, view) for row in rows[:MOST_ROWS]], names), names, view),
-            ),
+            "plugin.html",
+            view=view,
+            headline=figures.headline(view),
+            state=_STATES.get(view.state),
+            plots=drawn,
+            first=plots.first(drawn),
+            bars=top,
+            durations=figures.durations(view),
+            links=self._links(view),
+            tables=[self._linked(table, view) for table in tables(view)],
+            indexed=self._index_people or not view.info.people,
+            dataset=None if self._base_url is None else discovery.dataset(view, self._base_url),
         )
         for plot in drawn:
             path = layout.chart(view.info.name, plot.range.resolution)
@@ -174,12 +176,49 @@ class Pages:
             yield layout.chart(view.info.name), self._render("bars.svg", view=view, bars=top)
 
     def index(self, views: Sequence[PluginView], through: int | None) -> Iterator[tuple[str, bytes]]:
-        """Yield the front page: every plugin as a card, and how to fetch what they publish."""
-        cards = [{**_card(view), "links": self._links(view)} for view in views]
+        """Yield the front page, and what tells search engines which pages there are."""
         example = next((view.links[0].path for view in views if view.links), None)
         since = min((view.since for view in views if view.since is not None), default=None)
-        shown = {"through": through, "since": since, "cards": cards, "example": example}
-        yield layout.FRONT_PAGE, self._render("index.html", root="", **shown)
+        shown = {
+            "through": through,
+            "since": since,
+            "views": views,
+            "numbers": front.numbers(views),
+            "year": front.year(views),
+            "news": [(item, self._place(item)) for item in front.news(views, through)],
+            "groups": [
+                (group, [[self._card(view, cluster[0]) for view in cluster] for cluster in group.clusters])
+                for group in front.groups(views)
+            ],
+            "example": example,
+        }
+        yield self._page(layout.FRONT_PAGE, "index.html", **shown)
+        people = [view.info.name for view in views if view.info.people]
+        hidden = [layout.entity_root("person"), *map(layout.keys_root, people)] if not self._index_people else []
+        yield layout.ROBOTS, discovery.robots(self._base_url or DEFAULT_BASE_URL, hidden, sitemap=bool(self._base_url))
+        if self._base_url is not None:
+            entities = (entity for entity in self.entities if self._index_people or entity != "person")
+            paths = (
+                layout.FRONT_PAGE,
+                *(layout.page(view.info.name) for view in views if self._index_people or not view.info.people),
+                *map(layout.entity_page, entities),
+                layout.STATUS_PAGE,
+                layout.DOCS_PAGE,
+                *(layout.doc_page(page.name) for page in self._docs),
+            )
+            yield layout.SITEMAP, discovery.sitemap([self._address(path) for path in paths])
+
+    def _card(self, view: PluginView, plain: PluginView) -> Mapping[str, Any]:
+        """Return what the card of a plugin shows, which is a variant of the plain one or that itself."""
+        return {**_card(view), "variant": front.variant(view, plain), "links": self._links(view)}
+
+    def _place(self, item: News) -> str:
+        """Return the address of the page that says more, relative to the site's root."""
+        entity = next(iter(item.view.info.entities.values()), "")
+        if item.key is not None and entity in self.entities:
+            return _entity_page(entity, item.key)
+        search = f"?filter={quote(item.search, safe='')}" if item.search else ""
+        return layout.page(item.view.info.name) + search
 
     def _links(self, view: PluginView) -> dict[str, str]:
         """Return the page of each key of a plugin that names an entity, by the label of the key."""
@@ -187,17 +226,28 @@ class Pages:
         field, entity = next(found, ("", ""))
         if entity not in self.entities:
             return {}
-        return {figures.label(view, row): _page(entity, row[field]) for row in view.rows if row.get(field)}
+        return {figures.label(view, row): _entity_page(entity, row[field]) for row in view.rows if row.get(field)}
 
-    def _linked(self, cells: list[list[text.Cell]], names: Sequence[str], view: PluginView) -> list[list[text.Cell]]:
-        """Return the cells of a table in which each name of an entity is a link to its page."""
+    def _linked(self, table: Table, view: PluginView) -> Table:
+        """Return a table in which each name of an entity is a link to its page."""
         fields = {**_FIELDS, **view.info.entities}
+        names = (heading.name for heading in table.headings)
         columns = {at: fields[name] for at, name in enumerate(names) if fields.get(name) in self.entities}
-        for row in cells:
+        for row in table.cells:
             for at, entity in columns.items():
                 if row[at].form == "text" and row[at].text:
-                    row[at] = replace(row[at], form="entity", href=_page(entity, row[at].text))
-        return cells
+                    row[at] = replace(row[at], form="entity", href=_entity_page(entity, row[at].text))
+        return table
+
+    def _page(self, path: str, template: str, **context: Any) -> tuple[str, bytes]:
+        """Return path and bytes of a page that has one address."""
+        canonical = None if self._base_url is None else self._address(path)
+        context = {"indexed": True, **context, "root": "../" * path.count("/"), "canonical": canonical}
+        return path, self._render(template, **context)
+
+    def _address(self, path: str) -> str:
+        """Return the one address of a page."""
+        return f"{self._base_url}{'' if path == layout.FRONT_PAGE else path}"
 
     def _render(self, template: str, **context: Any) -> bytes:
         return self._environment.get_template(template).render(context).encode()
@@ -229,14 +279,9 @@ def _card(view: PluginView) -> Mapping[str, Any]:
     }
 
 
-def _page(entity: str, name: str) -> str:
+def _entity_page(entity: str, name: str) -> str:
     """Return the address of the page of an entity, relative to the site's root."""
     return f"{layout.entity_page(entity)}?{quote(name, safe='')}"
-
-
-def _known(row: Mapping[str, Any], view: PluginView) -> dict[str, Any]:
-    """Return a row of a table, in which numbers of windows that are not wholly known are missing."""
-    return {name: None if name in view.partial else value for name, value in row.items()}
 
 
 def _files(directory: Path) -> dict[str, bytes]:

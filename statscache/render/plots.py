@@ -34,6 +34,7 @@ RANGES = (
     Range("30d", "30 d", "1d", 30 * DAY),
     Range("1y", "1 y", "1w", 52 * WEEK),
 )
+_YEAR = Range("1y", "1 y", "1d", 365 * DAY)
 _FIRST = ("30d", "7d", "3h", "1y")
 
 
@@ -116,6 +117,12 @@ def sparkline(plot: Plot) -> charts.Figure:
     return charts.draw(replace(plot.data, curves=(plot.data.as_one(),)), _SPARK)
 
 
+def year(view: PluginView) -> Plot | None:
+    """Return a chart of the days of a year, all keys in one; None where no day is known."""
+    series = next((series for series in view.series if series.resolution == _YEAR.resolution), None)
+    return _plot(view, series, _YEAR, as_one=True) if series is not None else None
+
+
 def headline_rows(view: PluginView, series: SeriesView) -> list[list[Any]]:
     """Return the rows of a series that make the headline."""
     if not view.info.headline:
@@ -124,7 +131,7 @@ def headline_rows(view: PluginView, series: SeriesView) -> list[list[Any]]:
     return [row for row in series.rows if all(row[at] == value for at, value in wanted)]
 
 
-def _plot(view: PluginView, series: SeriesView, wanted: Range) -> Plot | None:
+def _plot(view: PluginView, series: SeriesView, wanted: Range, *, as_one: bool = False) -> Plot | None:
     seconds = WEEK if wanted.resolution == "1w" else series.seconds
     phase = _MONDAY if seconds == WEEK else 0
     end = series.complete_end - (series.complete_end - phase) % seconds
@@ -143,6 +150,8 @@ def _plot(view: PluginView, series: SeriesView, wanted: Range) -> Plot | None:
         is_additive=view.kind.is_additive,
         keys_add_up=view.kind.adds_up,
     )
+    if as_one:
+        data = replace(data, curves=(data.as_one(),))
     prefix = text.common_prefix([curve.label for curve in data.curves if not curve.is_rest])
     labelled = replace(
         data,

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -22,6 +23,8 @@ LONGEST_NAME = 100
 UNKNOWN = "unknown"
 _LAST_MOMENT = 253_402_300_799  # 9999-12-31T23:59:59Z
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, ""))
+_STATES = ("state", "status")
 _SPACES = re.compile(r"\s+")
 _CODE = re.compile("`([^`]+)`")
 
@@ -30,17 +33,15 @@ _CODE = re.compile("`([^`]+)`")
 class Cell:
     """One value of a table: `form` is `number`, `time`, `link`, `entity`, `data`, `text`, `unknown` or `absent`.
 
-    `sort` is what a sorting script compares in numbers and times; `href` is set for links, times and entities.
+    `sort` is what a sorting script compares in numbers and times; `href` is set for links, times and entities. `rank`
+    is the place of the row, from 1, in the cell that names it; 0 where rows have none.
     """
 
     form: str
     text: str
     sort: str = ""
     href: str = ""
-
-
-DURATIONS = ("duration", "mean", "median")
-"""Fields that hold a number of seconds that something took."""
+    rank: int = 0
 
 
 def clean(text: str, longest: int = LONGEST_CELL) -> str:
@@ -86,6 +87,24 @@ def compact(value: int) -> str:
     return number(value)
 
 
+def duration(seconds: float) -> str:
+    """Return a number of seconds in its two greatest units: `45 s`, `34 min`, `3 h 34 min`, `7 d 10 h`."""
+    sign, left = ("\u2212" if seconds < 0 else ""), abs(int(seconds))
+    if left < 60:
+        return f"{sign}{left}\u00a0s"
+    for (size, name), (part, finer) in pairwise(_UNITS):
+        if left >= size:
+            more = left % size // part
+            whole = f"{left // size:,}\u00a0{name}"
+            return f"{sign}{whole} {more}\u00a0{finer}" if more and finer else f"{sign}{whole}"
+    return f"{sign}{left}\u00a0s"
+
+
+def amount(value: float, unit: str) -> str:
+    """Return a number of a unit as people read it: seconds as a duration, others as they are."""
+    return duration(value) if unit == "seconds" else number(value)
+
+
 def size(octets: int) -> str:
     """Return a number of bytes as people read it: `612 B`, `3.4 kB` (1 kB is 1,000 bytes)."""
     if octets < 1000:
@@ -116,21 +135,14 @@ def key_label(key: Iterable[str | None], longest: int = LONGEST_LABEL) -> str:
     return middle(" · ".join(parts), longest)
 
 
-def duration(seconds: int) -> str:
-    """Return a number of seconds as people say it: `3 d 4 h`, `2 h 5 min`, `12 min`, `40 s`."""
-    if seconds < 60:
-        return f"{number(seconds)}\u00a0s"
-    minutes = seconds // 60
-    if minutes < 60:
-        return f"{minutes}\u00a0min"
-    hours = minutes // 60
-    if hours < 48:
-        return f"{hours}\u00a0h {minutes % 60}\u00a0min"
-    return f"{number(hours // 24)}\u00a0d {hours % 24}\u00a0h"
+def cell(value: object, *, column: str = "", unit: str = "") -> Cell:
+    """Return a JSON value as a cell of the named column; a whole number in one of times is a moment.
 
-
-def cell(value: object, *, column: str = "") -> Cell:
-    """Return a JSON value as a cell of the named column; a whole number in one of times is a moment."""
+    Args:
+        value: The value.
+        column: The name of the field.
+        unit: What numbers in columns that a kind provides count.
+    """
     match value:
         case None:
             return Cell("unknown", UNKNOWN)
@@ -138,31 +150,44 @@ def cell(value: object, *, column: str = "") -> Cell:
             return Cell("text", "yes" if value else "no")
         case int() if is_time(column) and is_moment(value):
             return Cell("time", when(value), sort=str(value), href=machine_time(value))
-        case int() if column in DURATIONS and value >= 0:
+        case int() | float() if is_duration(column):
             return Cell("number", duration(value), sort=repr(value))
         case int() | float():
-            return Cell("number", number(value), sort=repr(value))
+            return Cell("number", amount(value, unit if is_number(column) else ""), sort=repr(value))
+        case str() if _is_web_address(value):
+            # The whole address says less at a glance than where it leads.
+            return Cell("link", clean(urlsplit(value).hostname or value, 40), href=value)
         case str():
-            text = clean(value)
-            form, href = ("link", value) if _is_web_address(value) else ("text", "")
-            return Cell(form, text, href=href)
+            return Cell("text", clean(value))
         case _:
             return Cell("data", clean(canonical.identity(value).decode()))
 
 
 def columns(rows: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> list[str]:
-    """Return the columns of flat records: dimensions, times, numbers from long to short, then others by name."""
+    """Return the columns of flat records, in the order in which people look for them.
+
+    That is: dimensions, state, times, numbers from long to short, `id`, others by name, links.
+    """
     provided = kinds.columns()
     windows = [column.name for column in reversed(provided) if column.window]
-    fixed = (*dimensions, *(column.name for column in provided if not column.window), *windows)
+    states = (name for name in _STATES if name not in dimensions)
+    fixed = (*dimensions, *states, *(column.name for column in provided if not column.window), *windows)
     present = {name for row in rows for name in row}
-    return [name for name in fixed if name in present] + sorted(present.difference(fixed))
+    links = {name for name in present if any(_is_web_address(str(row.get(name, ""))) for row in rows)}
+    others = sorted(present.difference(fixed), key=lambda name: (name in links, name != "id", name))
+    return [name for name in fixed if name in present] + others
 
 
 def is_time(name: str) -> bool:
     """Return True if fields of that name hold moments."""
     column = kinds.column(name)
     return column is not None and not column.is_number
+
+
+def is_duration(name: str) -> bool:
+    """Return True if fields of that name hold numbers of seconds, whatever the plugin."""
+    column = kinds.column(name)
+    return column is not None and column.is_duration
 
 
 def is_number(name: str) -> bool:
@@ -177,10 +202,10 @@ def heading(name: str) -> str:
     return clean(name, 40) if column is None else column.heading
 
 
-def table(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[list[Cell]]:
+def table(rows: Sequence[dict[str, Any]], names: Sequence[str], unit: str = "") -> list[list[Cell]]:
     """Return a row of cells for each record; a field that the record lacks is an `absent` cell."""
     absent = Cell("absent", "")
-    return [[cell(row[name], column=name) if name in row else absent for name in names] for row in rows]
+    return [[cell(row[name], column=name, unit=unit) if name in row else absent for name in names] for row in rows]
 
 
 def _is_web_address(text: str) -> bool:

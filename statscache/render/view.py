@@ -1,10 +1,11 @@
 """What the pages say of one plugin, as data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from statscache.kinds import Kind
 from statscache.plugins.contract import PluginInfo
+from statscache.windows import Window
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,18 @@ class Link:
     path: str
     label: str
     size: int
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """The keys with the greatest sums of the last whole UTC days, greatest first, as dimensions and `value`.
+
+    `partial` has the name of the window and the time from which it is known, where it is not wholly known.
+    """
+
+    window: Window
+    rows: list[dict[str, Any]]
+    partial: dict[str, int | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,8 +72,9 @@ class PluginView:
 
     `since` is the start of the first day for which its numbers are complete, in seconds since 1970 UTC; None before the
     first data, and where only the newest entries are kept. `latest` is the published document, None before the first;
-    `series` is finest first, and empty where there is none. `durations` is the document that
-    says how long things took, if the plugin has one.
+    `series` is finest first, and empty where there is none. `durations` is the document that says how long things took,
+    if the plugin has one. `newcomers` are start of the day and number of keys that were seen first on it, of a plugin
+    that publishes a document of that name; days that are not wholly known are left out.
     """
 
     info: PluginInfo
@@ -73,6 +87,8 @@ class PluginView:
     series: tuple[SeriesView, ...]
     links: tuple[Link, ...]
     durations: dict[str, Any] | None = None
+    leaderboards: tuple[Leaderboard, ...] = ()
+    newcomers: tuple[tuple[int, int], ...] = ()
 
     @property
     def gaps(self) -> list[Gap]:

@@ -1,6 +1,6 @@
 """What the pages say of a plugin, read from its published documents: a page can show no other numbers than they do."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -9,10 +9,11 @@ from sqlalchemy import Connection
 from statscache import layout
 from statscache.plugins import Plugin
 from statscache.render.rendering import Rendered
-from statscache.render.view import Link, PluginView, SeriesView
+from statscache.render.view import Leaderboard, Link, PluginView, SeriesView
 from statscache.store import published
 from statscache.store.published import Entry
 from statscache.timeline import DAY, HOUR, WEEK, Resolution
+from statscache.windows import trailing_days
 
 SHOWN = {"1m": 3 * HOUR, "1h": 7 * DAY, "1d": 53 * WEEK, "1w": 104 * WEEK}
 """Seconds of recent series that pages show, by resolution, besides the bucket that is not over; no months."""
@@ -82,6 +83,8 @@ class _Documents:
             series=tuple(view for view in series if view is not None),
             links=tuple(self._link(path, path.removeprefix(f"{root}/")) for path in fixed),
             durations=self._load(layout.document(plugin.name, "durations")),
+            leaderboards=tuple(self._leaderboards()),
+            newcomers=tuple(self._newcomers()),
         )
 
     def _series(self, resolution: Resolution) -> SeriesView | None:
@@ -112,6 +115,23 @@ class _Documents:
                 for path in (period["path"], period["csv"]["path"])
             ),
         )
+
+    def _leaderboards(self) -> Iterator[Leaderboard]:
+        """Yield the documents of the last days that rank keys; others, such as durations, have other rows."""
+        ranking = {*self._plugin.dimensions, "value"}
+        for name, days in self._plugin.trailing.items():
+            document = self._load(layout.document(self._plugin.name, name)) or {}
+            rows = document.get("rows")
+            # The document may be an author's.
+            if rows and isinstance(rows, list) and all(isinstance(row, dict) and row.keys() == ranking for row in rows):
+                yield Leaderboard(trailing_days(days), rows, document.get("partial", {}))
+
+    def _newcomers(self) -> Iterator[tuple[int, int]]:
+        document = self._load(layout.document(self._plugin.name, "newcomers"))
+        for row in document.get("rows", ()) if document else ():
+            # The document is an author's.
+            if isinstance(row, dict) and isinstance(row.get("timestamp"), int) and isinstance(row.get("value"), int):
+                yield row["timestamp"], row["value"]
 
     def _load(self, path: str) -> dict[str, Any] | None:
         if path in self._fresh:

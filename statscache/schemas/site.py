@@ -34,6 +34,8 @@ class IndexedPlugin(TypedDict):
     """One line."""
     definition: str
     """What is counted as one."""
+    subject: str
+    """What it is about: `people`, `packages`, `releng`, `review`, `bus` or `other`."""
     kind: str
     """The merge that it uses, such as `Counter`."""
     unit: str

@@ -18,9 +18,6 @@ BATCH = 32_000
 BATCH_BYTES = 32 * 1024 * 1024
 """Bytes of lines at which a transaction ends."""
 
-PREFIX = "archive:"
-"""How the names of sources begin that are archives; they stay private, for they tell paths."""
-
 
 def backfill(installation: Installation, path: Path, workers: Workers | None = None) -> Iterator[tuple[int, Outcome]]:
     """Accept what an archive holds, from where an earlier run on the same file was interrupted.
@@ -116,5 +113,5 @@ def _name(path: Path) -> str:
     try:
         stat = path.stat()
     except OSError:
-        return f"{PREFIX}{whole}"
-    return f"{PREFIX}{whole}:{stat.st_size}:{stat.st_mtime_ns}"
+        return f"{archive.PREFIX}{whole}"
+    return f"{archive.PREFIX}{whole}:{stat.st_size}:{stat.st_mtime_ns}"

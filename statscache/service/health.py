@@ -2,20 +2,22 @@
 
 import time
 from collections.abc import Collection
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from sqlalchemy import Connection
 
-from statscache import schemas
 from statscache.plugins.registry import Registry
-from statscache.service.backfill import PREFIX
 from statscache.snapshot import record
+from statscache.sources import archive
 from statscache.store import consumers, coverage, journal, positions, quarantine, sources, targets
 from statscache.store.positions import Position
 
+if TYPE_CHECKING:
+    from statscache import schemas
+
 
 class _PluginState(TypedDict):
-    state: schemas.PluginState
+    state: "schemas.PluginState"
     reason: str
     behind: int
     last_event: int | None
@@ -23,7 +25,7 @@ class _PluginState(TypedDict):
 
 def health(
     connection: Connection, registry: Registry, places: Collection[str], *, public: bool = False
-) -> schemas.Health:
+) -> "schemas.Health":
     """Return the state of journal, sources, plugins and targets, of what was set aside, and of gaps.
 
     Times are seconds since 1970 UTC.
@@ -63,7 +65,7 @@ def health(
             {"name": row.name, "newest": row.newest, "accepted": row.accepted, "seen_at": row.seen_at}
             for row in sources.listed(connection)
             # The names of archives are paths of this machine.
-            if not row.name.startswith(PREFIX)
+            if not row.name.startswith(archive.PREFIX)
         ],
         "consumers": [
             {"name": row.name, "worked_at": row.worked_at, "rejected": row.rejected}

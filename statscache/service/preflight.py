@@ -21,7 +21,6 @@ from statscache.exceptions import ConfigurationError, SchemaError
 from statscache.permissions import secret_of
 from statscache.publish import signing
 from statscache.publish.rsync import HOST
-from statscache.service import history
 from statscache.store import Database
 
 
@@ -84,6 +83,9 @@ def sources(config: Config) -> Iterator[str]:
     yield from problems
     with _collected() as problems:
         if section.datagrepper is not None:
+            # It brings a client for HTTP, which a command that only publishes has no use for.
+            from statscache.service import history
+
             history.credentials(section.datagrepper)
     yield from problems
 

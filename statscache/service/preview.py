@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import orjson
 
-from statscache import canonical
+from statscache import canonical, layout
 from statscache.publish import headers
 from statscache.service.watching import Attempts
 
@@ -75,6 +75,16 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         self._found = False
+        page = Path(self.directory, layout.NOT_FOUND_PAGE)
+        if code == HTTPStatus.NOT_FOUND and layout.is_page(self.path.partition("?")[0]) and page.is_file():
+            data = page.read_bytes()
+            self.send_response(code)
+            self.send_header("Content-Type", self.guess_type(page))
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(data)
+            return
         super().send_error(code, "there is no such file" if code == HTTPStatus.NOT_FOUND else message, explain)
 
     def guess_type(self, path: str | PathLike[str]) -> str:

@@ -18,9 +18,6 @@ from statscache.service.heartbeat import Heartbeat
 from statscache.service.installation import Installation
 from statscache.store import consumers, targets
 
-GONE = 60
-"""Seconds without a sign of life after which a consumer is gone."""
-
 _log = logging.getLogger(__name__)
 
 Answer = tuple[HTTPStatus, str, bytes]
@@ -96,7 +93,7 @@ def not_ready(installation: Installation) -> Iterator[str]:
         return
     now = int(time.time())
     for name in config.sources.live:
-        if name not in worked or now - worked[name] > GONE:
+        if name not in worked or now - worked[name] > consumers.GONE:
             yield f"source {name}: nobody consumes it"
     for place in places:
         if not place.is_ok(now):

@@ -22,8 +22,9 @@ from statscache.exceptions import (
     Stopped,
     TargetAhead,
 )
-from statscache.publish import Report, signing
+from statscache.publish import signing
 from statscache.publish.rehearsal import Rehearsal
+from statscache.publish.report import Report
 from statscache.publish.target import Target
 from statscache.render.pages import Pages
 from statscache.render.render import Renderer
@@ -32,7 +33,10 @@ from statscache.service.installation import Installation
 from statscache.service.outage import outage
 from statscache.service.worker import INTERVALS, Job, Worker
 from statscache.service.workers import Outcome, Progress, Publish, Workers, one_by_one, silent, target, together
-from statscache.snapshot import Snapshot, build, purge, record, retention, rollback
+from statscache.snapshot import purge, record, retention
+from statscache.snapshot.build import build
+from statscache.snapshot.record import Snapshot
+from statscache.snapshot.rollback import rollback
 from statscache.store import integrity, invariants, locks, targets
 
 PATIENCE = 300.0
@@ -75,6 +79,7 @@ class Publishing:
             base_url=publish.base_url,
             examples=publish.examples,
             entities=installation.registry.entities,
+            index_people=publish.index_people,
         )
         self._renderer = Renderer(installation.registry, self._pages, publish.gate_share, installation.watchdog)
         self._renderer.on_plugin = lambda done, total: tell("rendering", done, total)

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import partial
 
-from statscache.config import LIVE, AnyTarget, Config, DirectoryTarget, FedmsgSection, RsyncTarget
+from statscache.config import AnyTarget, Config, DirectoryTarget, FedmsgSection, RsyncTarget
+from statscache.config.sources import LIVE
 from statscache.exceptions import ConfigurationError
-from statscache.publish import Report
+from statscache.publish.report import Report
 from statscache.service import preflight
 from statscache.service.consume import Consumer
 from statscache.service.heartbeat import PUBLISHING, Heartbeat, tell_stopping
@@ -20,7 +21,7 @@ from statscache.service.repair import Repair
 from statscache.service.spool import spooling
 from statscache.service.subscribe import subscribed
 from statscache.service.workers import Progress, silent
-from statscache.snapshot import Snapshot
+from statscache.snapshot.record import Snapshot
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 

@@ -25,14 +25,16 @@ from statscache.exceptions import (
     Stopped,
     TargetAhead,
 )
-from statscache.publish import Publisher, Report, signing
+from statscache.publish import signing
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, Served
-from statscache.publish.report import Brought
+from statscache.publish.publisher import Publisher
+from statscache.publish.report import Brought, Report
 from statscache.publish.target import Target
 from statscache.service.health import health
 from statscache.service.installation import Installation
-from statscache.snapshot import Snapshot, record, retention
+from statscache.snapshot import record, retention
+from statscache.snapshot.record import Snapshot
 from statscache.snapshot.retention import Garbage
 from statscache.store import journal, locks, places, published, targets
 from statscache.store.targets import TargetRow

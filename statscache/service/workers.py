@@ -8,12 +8,12 @@ from statscache.config import AnyTarget
 from statscache.config import DirectoryTarget as DirectorySection
 from statscache.config import RsyncTarget as RsyncSection
 from statscache.exceptions import PublishError
-from statscache.publish import Report
 from statscache.publish.directory import DirectoryTarget
+from statscache.publish.report import Report
 from statscache.publish.rsync import RsyncTarget
 from statscache.publish.target import Target
 from statscache.service.worker import INTERVALS, Job, Worker
-from statscache.snapshot import Snapshot
+from statscache.snapshot.record import Snapshot
 
 Outcome = tuple[Snapshot, Report] | BaseException
 """What a worker's publication came to."""

@@ -89,7 +89,7 @@ def throw_away(connection: Connection, *, resume: bool) -> list[str]:
         _make_readable(connection)
     generations = record.damaged(connection)
     newest = connection.execute(select(snapshot).order_by(snapshot.c.generation.desc()).limit(1)).one_or_none()
-    if newest is not None and newest.generation in generations and newest.origin != newest.generation and not resume:
+    if newest is not None and newest.generation in generations and record.may_hold(newest) and not resume:
         raise DamagedSnapshot(
             f"the row of snapshot {newest.generation}, where a rollback held publishing, is damaged in the database:"
             " `statscache publish --resume` ends the hold, and then the rollback can be repeated"

@@ -128,6 +128,14 @@ def damaged(connection: Connection) -> list[int]:
     return [row.generation for row in rows if not _is_intact(row)]
 
 
+def may_hold(row: Row[Any]) -> bool:
+    """Return whether a damaged row may be of a rollback: not if it is intact but for one of its two numbers."""
+    if row.origin == row.generation or not isinstance(row.summary, bytes):
+        return bool(row.origin != row.generation)
+    same = ({**row._mapping, "generation": number, "origin": number} for number in (row.origin, row.generation))
+    return row.digest not in [_digest(values, row.summary) for values in same]
+
+
 def drop(connection: Connection, generations: Collection[int]) -> None:
     """Forget snapshots."""
     connection.execute(delete(snapshot).where(among(connection, snapshot.c.generation, list(generations))))

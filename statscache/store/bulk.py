@@ -6,11 +6,13 @@ of magnitude faster there than a statement for each row.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib import import_module
 from itertools import islice
 from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     Column,
@@ -24,7 +26,6 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import ColumnElement
 
 Merge = Callable[[Table, Any], Mapping[str, Any]]
@@ -61,14 +62,16 @@ class Upsert:
             connection.exec_driver_sql(statement, list(rows))
 
     def _compile(self, dialect: str) -> str:
+        # The dialect that is not used is not imported.
+        module = import_module(f"sqlalchemy.dialects.{dialect}")
         table = self._table
         keys = [column.name for column in table.primary_key]
         if dialect == "postgresql":
             arrays = [text(f"%s::{_array_type(column)}") for column in table.columns]
             source = select(text("*")).select_from(func.unnest(*arrays).alias("incoming"))
-            insert: Any = postgresql.insert(table).from_select([c.name for c in table.columns], source)
+            insert: Any = module.insert(table).from_select([c.name for c in table.columns], source)
         else:
-            insert = sqlite.insert(table).values({c.name: bindparam(c.name) for c in table.columns})
+            insert = module.insert(table).values({c.name: bindparam(c.name) for c in table.columns})
         if self._merge is None:
             insert = insert.on_conflict_do_nothing(index_elements=keys)
         else:
@@ -78,7 +81,6 @@ class Upsert:
                 set_=self._merge(table, excluded),
                 where=self._where(table, excluded) if self._where else None,
             )
-        module = postgresql if dialect == "postgresql" else sqlite
         # The compiler doubles the percent signs of the driver's placeholders, taking them for text.
         return str(insert.compile(dialect=module.dialect())).replace("%%s", "%s")
 
@@ -135,6 +137,6 @@ def among(
 ) -> ColumnElement[bool]:
     """Return the condition that an integer or text column is among any number of values, as one parameter."""
     if connection.dialect.name == "postgresql":
-        return column == any_(bindparam(parameter, list(values), postgresql.ARRAY(column.type)))
+        return column == any_(bindparam(parameter, list(values), ARRAY(column.type)))
     each = func.json_each(bindparam(parameter, orjson.dumps(list(values)).decode(), Text)).table_valued("value")
     return column.in_(select(each.c.value))

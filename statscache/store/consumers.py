@@ -16,6 +16,10 @@ _add = Upsert(
 )
 
 
+GONE = 60
+"""Seconds without a sign of life after which a consumer is gone."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConsumerRow:
     """The consumers of one live source, of all processes together.

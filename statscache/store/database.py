@@ -45,6 +45,9 @@ class Database:
             # has a cache of its own, so as few as possible are used.
             server = {"pool_pre_ping": True, "max_overflow": -1}
             pool: dict[str, Any] = {"pool_use_lifo": True} if url.startswith("sqlite") else server
+            if url == "sqlite://":
+                # A database in memory has a connection for each thread, and no queue of them.
+                pool = {}
             self.engine = create_engine(make_url(url), **pool)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             message = (
@@ -181,14 +184,15 @@ def _close_to_others(_dialect: object, _record: object, arguments: list[Any], _o
     # A name that begins so is an URI, or a database in memory.
     if path.startswith(("file:", ":")):
         return
+    # The file is never opened here: to close it again would end the locks that other connections of this process have
+    # on it (https://www.sqlite.org/howtocorrupt.html, 2.2), and damage the database.
+    with suppress(OSError):
+        os.mknod(path, stat.S_IFREG | _CLOSED)
     # What is wrong with the place, SQLite tells.
     with suppress(OSError):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, _CLOSED)
-        try:
-            if os.fstat(descriptor).st_mode & _OTHERS:
-                os.fchmod(descriptor, os.fstat(descriptor).st_mode & _CLOSED)
-        finally:
-            os.close(descriptor)
+        mode = os.stat(path).st_mode
+        if mode & _OTHERS:
+            os.chmod(path, stat.S_IMODE(mode) & _CLOSED)
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:

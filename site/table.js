@@ -1,0 +1,78 @@
+// Adds to tables that are complete without it: a filter over all rows, and sorting by a column.
+// The first filter of a page is in its address as `filter`, so that a link shows the same rows.
+(() => {
+  "use strict";
+  const { compare: inOrder } = new Intl.Collator("en", { numeric: true });
+  const count = (number) => number.toLocaleString("en");
+
+  const sortKey = (row, column) => {
+    const { dataset, textContent } = row.cells[column];
+    const text = dataset.sort ?? textContent;
+    return dataset.sort && Number.isFinite(Number(text)) ? Number(text) : text;
+  };
+
+  const compare = (a, b) => {
+    if (typeof a === "number" && typeof b === "number") return a - b;
+    if (typeof a !== typeof b) return typeof a === "number" ? 1 : -1;
+    return inOrder(a, b);
+  };
+
+  const addSorting = (table) => {
+    const body = table.tBodies[0];
+    if (body.rows.length < 2) return;
+    const heads = [...table.tHead.rows[0].cells];
+    heads.forEach((head, column) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.append(...head.childNodes);
+      head.append(button);
+      button.addEventListener("click", () => {
+        const down = head.getAttribute("aria-sort") === "descending"
+          ? false
+          : head.getAttribute("aria-sort") === "ascending" || head.classList.contains("number");
+        for (const other of heads) other.removeAttribute("aria-sort");
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        // Equal rows keep their order either way.
+        const sign = down ? -1 : 1;
+        body.append(...[...body.rows].sort((a, b) => sign * compare(sortKey(a, column), sortKey(b, column))));
+      });
+    });
+  };
+
+  const addFilter = (part, table, inAddress) => {
+    const field = part.querySelector("[data-filter]");
+    if (!field) return;
+    const said = part.querySelector("[role=status]");
+    const rows = [...table.tBodies[0].rows].map((row) => [row, [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase()]);
+    const apply = () => {
+      const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      for (const [row, text] of rows) {
+        row.hidden = !words.every((word) => text.includes(word));
+        if (!row.hidden) shown += 1;
+      }
+      said.textContent = words.length ? `${count(shown)} of ${count(rows.length)} rows` : "";
+      part.querySelector(".scroll").scrollTop = 0;
+      // What is left belongs into view, on a phone too.
+      if (words.length && part.getBoundingClientRect().top > innerHeight / 2) part.scrollIntoView();
+    };
+    field.addEventListener("input", () => {
+      apply();
+      if (!inAddress) return;
+      const address = new URL(location.href);
+      if (field.value) address.searchParams.set("filter", field.value);
+      else address.searchParams.delete("filter");
+      history.replaceState(history.state, "", address);
+    });
+    const given = inAddress && new URLSearchParams(location.search).get("filter");
+    if (given) field.value = given;
+    // A browser keeps what was typed before a reload.
+    if (field.value) apply();
+  };
+
+  [...document.querySelectorAll("[data-table]")].forEach((part, at) => {
+    const table = part.querySelector("table");
+    addFilter(part, table, at === 0);
+    addSorting(table);
+  });
+})();

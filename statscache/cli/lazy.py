@@ -1,0 +1,40 @@
+"""A group whose commands are imported when they are called: importing them all takes a second."""
+
+from importlib import import_module
+
+import click
+
+
+class Deferred(click.Command):
+    """A command that was not imported yet.
+
+    Args:
+        name: Its name.
+        place: Where it is defined, as `module:attribute`.
+        help: The first sentence of its help.
+    """
+
+    def __init__(self, name: str, place: str, help: str) -> None:
+        super().__init__(name, help=help)
+        self._place = place
+
+    def load(self) -> click.Command:
+        """Import the command and return it."""
+        module, attribute = self._place.split(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+
+class LazyGroup(click.Group):
+    """A group that imports a `Deferred` command when it is called."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return name and command that the arguments begin with, and the arguments that follow.
+
+        Raises:
+            click.UsageError: There is no such command.
+        """
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command.load() if isinstance(command, Deferred) else command, rest
