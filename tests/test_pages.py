@@ -533,7 +533,7 @@ def test_keys_that_do_not_add_up_are_neither_stacked_nor_summed(pages: Pages) ->
         rows=[[(4 + at) * DAY, key, 10] for at in range(9) for (key,) in keys],
         gaps=[],
     )
-    shown = {"dimensions": ("key",), "series": (days,), "latest": {"rows": [{"key": "a", **WINDOWS}]}}
+    shown: dict[str, Any] = {"dimensions": ("key",), "series": (days,), "latest": {"rows": [{"key": "a", **WINDOWS}]}}
     apart = plugin(not_added_up=("key",), **shown)
     for plot, so_far in zip(plots(apart), (10, 20), strict=True):
         assert [panel.label for panel in plot.figure.panels] == ["a", "b"]
