@@ -1,7 +1,9 @@
 // What all custom elements share: style, one client for each site, when to read, and what to say when nothing can be shown.
 
 import { Client, isLate, NotPublished } from "./statscache.js";
-import * as d from "./drawing.js";
+import * as d from "./dom.js";
+import { draw } from "./chart.js";
+import { Chart } from "./readout.js";
 
 const sheet = new CSSStyleSheet();
 sheet.replaceSync(`
@@ -31,21 +33,34 @@ figcaption strong { font-weight: 600; }
 .problem p + p { margin-top: .3em; }
 .count { display: flex; flex-wrap: wrap; gap: 0 .5em; align-items: baseline; }
 .count strong { font-size: 2em; font-weight: 600; letter-spacing: -.02em; line-height: 1.1; }
-.plot { position: relative; padding: .5em .25em 1.7em 2.75em; }
-.plane { display: block; width: 100%; overflow: visible; }
-.grid, .base { fill: none; stroke: var(--rule); vector-effect: non-scaling-stroke; }
-.base { stroke: var(--quiet); }
-.levels { position: absolute; left: 0; width: 2.4em; font-size: .78em; color: var(--quiet); }
-.levels span { position: absolute; right: 0; transform: translateY(-50%); }
+.drawing { position: relative; overflow-x: clip; touch-action: pan-y; cursor: crosshair; }
+.drawing .plane { display: block; width: calc(100% - 3.25em); margin: .5em .75em 2em 2.5em; overflow: visible; }
+.each { display: grid; gap: .25em 1.25em; grid-template-columns: repeat(auto-fill, minmax(min(100%, 17em), 1fr)); }
+.pane { min-width: 0; }
+.pane p { display: flex; gap: .5em; justify-content: space-between; padding: 0 .75em 0 2.5em; font-size: .86em; }
+.chart text { fill: var(--quiet); font-size: 12px; }
+.chart .x { text-anchor: middle; }
+.chart .y { text-anchor: end; }
+.grid, .tick { stroke: var(--rule); }
+.base, .rule, .hatch { stroke: var(--quiet); }
+.hatch { stroke-opacity: .6; }
+.columns { fill: var(--c); }
+.tip { position: absolute; z-index: 1; top: 0; min-width: 9em; max-width: min(18em, 80%); padding: .5em .65em; border: 1px solid var(--rule); border-radius: 8px; background: var(--statscache-ground, light-dark(#fff, #1a1d21)); color: light-dark(#1c2024, #e8eaed); box-shadow: 0 4px 14px rgb(0 0 0 / .18); font-size: .82em; pointer-events: none; }
+.tip[hidden], .legend[hidden] { display: none; }
+.tip ul { list-style: none; }
+.tip li { display: grid; grid-template-columns: 10px minmax(0, 1fr) auto; gap: .45em; align-items: center; }
+.tip .sum { grid-template-columns: 1fr auto; border-top: 1px solid var(--rule); font-weight: 600; }
+.amount { color: var(--quiet); }
 .ticks { position: relative; height: 0; font-size: .78em; color: var(--quiet); }
 .ticks span { position: absolute; top: .4em; transform: translateX(-50%); white-space: nowrap; }
 .ticks.flush span { transform: none; top: 0; }
-@container (max-width: 30rem) { .ticks span:nth-child(even) { display: none; } }
+@container (max-width: 30rem) { .ticks span:nth-child(even), .chart .second { display: none; } }
 .line { fill: none; stroke: var(--c); stroke-width: 1.75; stroke-linejoin: round; stroke-linecap: round; vector-effect: non-scaling-stroke; }
 .fill { fill: var(--c); }
 .gap { fill: var(--quiet); fill-opacity: .18; }
 .c1 { --c: var(--c1); } .c2 { --c: var(--c2); } .c3 { --c: var(--c3); } .c4 { --c: var(--c4); }
 .c5 { --c: var(--c5); } .c6 { --c: var(--c6); } .c7 { --c: var(--c7); } .c8 { --c: var(--c8); }
+.rest { --c: var(--statscache-rest, light-dark(#a9afb8, #5d656f)); }
 .legend { display: flex; flex-wrap: wrap; gap: .15em 1.1em; margin-top: .5em; list-style: none; font-size: .86em; }
 .legend li { display: flex; gap: .4em; align-items: center; min-width: 0; }
 .legend svg { flex: none; width: .7em; height: .7em; }
@@ -61,6 +76,8 @@ figcaption strong { font-weight: 600; }
 .l1 { fill-opacity: .3; } .l2 { fill-opacity: .5; } .l3 { fill-opacity: .75; } .l4 { fill-opacity: 1; }
 .l1, .l2, .l3, .l4 { stroke: var(--c1); stroke-width: .5; }
 .today { stroke: var(--ink); stroke-width: 1.5; }
+.legend button { display: flex; gap: .4em; align-items: center; min-height: 24px; padding: 0; border: 0; text-align: left; }
+.legend [aria-pressed="false"] { opacity: .55; text-decoration: line-through; }
 button { padding: 0 .5em; border: 1px solid var(--rule); border-radius: 4px; background: none; color: inherit; font: inherit; cursor: pointer; }
 button:disabled { opacity: .45; cursor: default; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; border-radius: 3px; }
@@ -125,6 +142,7 @@ export class StatscacheElement extends HTMLElement {
   #site;
   #asked = 0;
   #shown = false;
+  #off = [];
   #due;
 
   constructor() {
@@ -235,6 +253,24 @@ export class StatscacheElement extends HTMLElement {
     const root = `v1/plugins/${about.name}/`;
     const known = about.documents.map(({ path }) => path.slice(root.length)).filter((path) => path.endsWith(".json"));
     if (!known.includes(name)) throw new NotPublished(`${about.name} has no ${name}; it has: ${known.join(", ") || "nothing yet"}`);
+  }
+
+  /** A chart of a model with its legend; keys that were turned off stay off when new numbers come. */
+  chart(model, title, about) {
+    const box = d.element("div", { class: "drawing", "data-name": "chart" });
+    const legend = d.element("ul", { class: "legend" });
+    const show = () => chart.show(model, { off: this.#off }, draw);
+    const chart = new Chart(box, legend, {
+      title,
+      unit: about.unit,
+      changed: (off) => {
+        this.#off = off;
+        show();
+      },
+    });
+    show();
+    const hatched = model.starts.some((_, at) => model.partial?.[at] || model.curves[0].values[at] === null);
+    return [box, legend, hatched ? d.element("p", { class: "note" }, "Hatched: not wholly known, which is not zero.") : null];
   }
 
   number(name, fallback, least, most) {

@@ -2,7 +2,7 @@
 
 import { Client, keyPath, NotPublished } from "./statscache.js";
 import { ENTITIES, entityOf, Names, pageOf } from "./names.js";
-import * as d from "./drawing.js";
+import * as d from "./dom.js";
 
 const MAIN = { person: "contributors", package: "builds-by-package", topic: "volume-by-topic", release: "builds" };
 const MOST_ROWS = 15;

@@ -1,7 +1,7 @@
 // Shows what the documents outside the snapshot say: what the newest one changed, and how the service fares.
 
 import { Client, isOld } from "./statscache.js";
-import { clean, clock, element, foreign, number } from "./drawing.js";
+import { clean, clock, element, foreign, number } from "./dom.js";
 
 const client = new Client(new URL("..", import.meta.url).href);
 const MOST = 12;

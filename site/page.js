@@ -116,7 +116,7 @@
   reveal();
   addEventListener("hashchange", reveal);
   // Modules, and what they fetch, need a server.
-  if (!served) one("[data-find]").hidden = true;
+  if (!served) for (const part of all("[data-find], [data-scripted]")) part.hidden = true;
   if (served) {
     readIndex();
     setInterval(readIndex, 60_000);

@@ -1,7 +1,7 @@
 // Search in the header of every page, a combobox by the pattern of ARIA: nothing is fetched before it is used.
 
 import { Client } from "./statscache.js";
-import { clean, element, foreign, number } from "./drawing.js";
+import { clean, element, foreign, number } from "./dom.js";
 import { ENTITIES, entitiesOf, Names, pageOf, score } from "./names.js";
 
 const MOST = 10;

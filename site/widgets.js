@@ -8,10 +8,13 @@
 import { NotPublished, unknownDays } from "./statscache.js";
 import { StatscacheElement } from "./element.js";
 import { entityOf, pageOf } from "./names.js";
-import * as d from "./drawing.js";
+import * as d from "./dom.js";
+import { bucketName } from "./readout.js";
+import { buckets, fewest, labelled, modelOf } from "./chart.js";
 
 const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all", last_day: "in the last full day", last_week: "in the last full week", last_month: "in the last full month" };
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
+const LONGER = { "1w": 7 * d.DAY, "1mo": null };
 const LENGTHS = { last_7d: 7 * d.DAY, last_30d: 30 * d.DAY };
 
 /** One number: of a statistic, or of one key of it. */
@@ -65,11 +68,13 @@ class Activity extends StatscacheElement {
     if (!about.unbounded) throw new NotPublished(`${about.name} publishes no documents of its keys`);
     const weeks = this.number("weeks", 52, 1, 520);
     const found = await client.key(about.name, ...key);
-    const last = d.monday(index.slow_through ?? 0);
+    // The week that is not over is not drawn: it would look like a fall.
+    const last = d.monday(index.slow_through ?? 0) - 7 * d.DAY;
     const starts = Array.from({ length: weeks }, (_, at) => last - (weeks - 1 - at) * 7 * d.DAY);
     const older = (found?.years ?? []).map(([year]) => year).filter((year) => !found.days[year] && d.startOf(year + 1) > starts[0]);
     const documents = await Promise.all(older.map((year) => client.keyYear(about.name, year, ...key)));
     const byName = new Map();
+    let soFar = 0;
     for (const { days, parts } of [found, ...documents].filter(Boolean)) {
       for (const part of parts ?? [{ weeks: days }]) {
         const name = Object.keys(part).find((field) => !["weeks", "total"].includes(field));
@@ -79,48 +84,29 @@ class Activity extends StatscacheElement {
         for (const [time, value] of Object.values(part.weeks).flat()) {
           const at = weeks - 1 - (last - d.monday(time)) / (7 * d.DAY);
           if (at >= 0 && at < weeks) byName.get(line)[at] += value;
+          if (at === weeks) soFar += value;
         }
       }
     }
-    const through = index.slow_through ?? 0;
-    const missing = starts.map((time) => time > through || unknownDays(about, time, Math.min(time + 7 * d.DAY, through + 1)).length > 0);
-    const named = [...byName].map(([name, values]) => ({
-      label: name === undefined ? about.unit : d.label([name]),
-      values,
-    }));
-    const lines = d.fewest(about, named).filter((line) => line.total);
-    const sums = starts.map((_, at) => lines.reduce((sum, line) => sum + line.values[at], 0));
-    const total = sums.reduce((sum, value) => sum + value, 0);
-    // What was counted in a week that is not wholly known is the least.
-    const said = (value, at) => (missing[at] ? (value ? `at least ${d.number(value)}` : "unknown") : value);
-    const amount = `${missing.includes(true) ? "at least " : ""}${d.number(total)} ${about.unit}`;
-    const title = `${about.title}, ${d.label(key)}: ${amount} in ${weeks} weeks to ${d.day(last + 6 * d.DAY)}`;
-    const width = 1000 / weeks;
-    const plot = d.plot({
-      title,
-      height: 150,
-      scale: d.levels(0, Math.max(1, ...sums)),
-      ticks: d.sparse(starts.map((time, at) => [(at + 0.5) / weeks, d.month(time), time]).filter(([, name], at, all) => name !== all[at - 1]?.[1]), 12),
-      draw: (y) =>
-        starts.flatMap((start, at) => {
-          let below = 0;
-          const gap = { class: "gap", x: (at * width).toFixed(2), width: width.toFixed(2), height: 150 };
-          const bars = lines.flatMap((line, number) => {
-            const [value, from] = [line.values[at], below];
-            below += value;
-            const box = { class: `c${number + 1} fill`, x: (at * width + width * 0.12).toFixed(2), width: (width * 0.76).toFixed(2), y: y(below).toFixed(1), height: (y(from) - y(below)).toFixed(1) };
-            return value ? [d.svg("rect", box, d.svg("title", {}, `Week of ${d.day(start)}: ${missing[at] ? "at least " : ""}${d.number(value)} ${line.label}${at === weeks - 1 ? " so far" : ""}`))] : [];
-          });
-          return missing[at] ? [d.svg("rect", gap, d.svg("title", {}, `Week of ${d.day(start)}: ${said(sums[at], at)}`)), ...bars] : bars;
-        }),
-    });
-    const heads = ["Week of", ...lines.map((line) => line.label), "All"];
-    const rows = starts.map((start, at) => [d.day(start), ...lines.map((line) => said(line.values[at], at)), said(sums[at], at)]).reverse();
-    const legend = lines.length > 1 ? d.legend(lines) : d.element("ul", { class: "legend" });
-    if (missing.includes(true)) legend.append(d.sign("gap", "not wholly known"));
+    const missing = (start, end) => unknownDays(about, start, end).length > 0;
+    const partial = starts.map((time) => missing(time, time + 7 * d.DAY));
+    const least = (is) => (is ? "at least " : "");
+    const named = [...byName].map(([name, values]) => ({ name: name === undefined ? about.unit : d.label([name]), raw: d.sum(values), values }));
+    // The parts of a key add up: each event is in one.
+    const curves = labelled(fewest(named, true).filter(({ values }) => d.sum(values)), "");
+    const sums = starts.map((_, at) => d.sum(curves.map(({ values }) => values[at])));
+    const through = (index.slow_through ?? 0) + 1;
+    const newest = soFar ? `, and ${least(missing(last + 7 * d.DAY, through))}${d.number(soFar)} in the one that is not over` : "";
+    const amount = `${least(partial.includes(true))}${d.number(d.sum(sums))} ${about.unit} in ${weeks} weeks${newest}`;
+    const title = `${about.title}, ${d.label(key)}: ${amount}`;
+    const all = curves.length ? curves : [{ name: about.unit, label: about.unit, values: sums }];
+    const model = { starts, end: last + 7 * d.DAY, seconds: 7 * d.DAY, additive: true, keysAddUp: true, partial, curves: all };
+    const heads = ["Week of", ...curves.map(({ label }) => label), "All"];
+    const counted = starts.map((_, at) => at).filter((at) => sums[at]).reverse();
+    const rows = counted.map((at) => [d.day(starts[at]), ...[...curves.map(({ values }) => values[at]), sums[at]].map((value) => d.said(value, partial[at]))]);
     return [
-      d.element("figure", {}, this.caption(about, `${amount} in ${weeks} weeks`), plot, legend.children.length ? legend : null),
-      d.asTable(title, heads, rows.filter((row) => row.at(-1))),
+      d.element("figure", {}, this.caption(about, amount), ...this.chart(model, title, about)),
+      d.asTable(title, heads, rows),
     ];
   }
 }
@@ -237,73 +223,33 @@ class Series extends StatscacheElement {
     const resolution = this.#resolution;
     const through = this.newest(index) ?? 0;
     const days = this.number("days", { "1m": 1, "1h": 7 }[resolution] ?? 365, 1, 3660);
-    this.need(about, `series/${resolution}/index.json`);
-    const span = await client.series(about.name, resolution, through - days * d.DAY, through + 1);
-    const buckets = this.#buckets(span);
-    const missing = (time) => span.gaps.some(([low, high]) => time >= low && time < high);
-    const by = new Map();
-    const counts = inHeadline(about, this.key, span.columns);
-    for (const [time, ...rest] of span.rows.filter(counts)) {
-      const name = d.label(rest.slice(0, -1));
-      if (!by.has(name)) by.set(name, new Map());
-      by.get(name).set(time, (by.get(name).get(time) ?? 0) + rest.at(-1));
+    const [additive, keysAddUp] = [d.addsUpInTime(about), d.keysAddUp(about)];
+    const published = about.documents.some(({ path }) => path.endsWith(`/series/${resolution}/index.json`));
+    // Sums of days are sums of weeks and of months.
+    const source = !published && additive && Object.hasOwn(LONGER, resolution) ? "1d" : resolution;
+    this.need(about, `series/${source}/index.json`);
+    const span = await client.series(about.name, source, through - days * d.DAY, through + 1);
+    const headline = this.key ? {} : about.headline ?? {};
+    const keys = this.key ? [d.label(this.key, 100)] : [];
+    const width = source === resolution ? span.width : LONGER[resolution];
+    const from = span.rows.length ? Math.max(span.start, span.rows[0][0]) : span.start;
+    const model = modelOf(span, buckets(from, span.complete_through, width), { additive, keysAddUp, headline, keys });
+    for (const curve of model.curves) curve.label ||= about.unit;
+    // What was counted around a gap, and since the last bucket that is over, is in the number, though it is not drawn.
+    const rows = span.rows.filter(this.key ? ([, ...rest]) => this.key.every((part, at) => part === rest[at]) : inHeadline(about, this.key, span.columns));
+    const byKey = new Map();
+    for (const row of rows) {
+      const name = JSON.stringify(row.slice(1, -1));
+      byKey.set(name, d.together([byKey.get(name) ?? 0, row.at(-1)], additive));
     }
-    const wanted = this.key ? [d.label(this.key)] : by.size ? [...by.keys()] : [""];
-    // A bucket that is not over yet would look like a fall.
-    const over = buckets.filter((time) => time + (span.width ?? 0) <= span.complete_through);
-    const values = (name) => over.map((time) => (missing(time) ? null : by.get(name)?.get(time) ?? 0));
-    // What was counted around a gap is in the total, though the line breaks there.
-    const total = (name) => d.together([...(by.get(name)?.values() ?? [])], d.addsUpInTime(about));
-    const lines = d.fewest(about, wanted.map((name) => ({ label: name || about.unit, values: values(name), total: total(name) })));
-    const known = lines.flatMap((line) => line.values).filter((value) => value !== null);
-    const amount = (span.gaps.length ? "at least " : "") + amountOf(about, ofKeys(about, this.key, lines.map((line) => line.total)), `${days} ${days === 1 ? "day" : "days"}`);
+    const amount = (span.gaps.length ? "at least " : "") + amountOf(about, ofKeys(about, this.key, [...byKey.values()]), `${days} ${days === 1 ? "day" : "days"}`);
     const title = `${about.title}: ${amount} to ${d.minute(through)}`;
-    const x = (at) => (((at + 0.5) * 1000) / over.length).toFixed(1);
-    const plot = d.plot({
-      title,
-      height: 200,
-      scale: d.levels(Math.min(0, ...known), Math.max(1, ...known)),
-      ticks: d.sparse(this.#ticks(over), 8),
-      draw: (y) => [
-        ...over.flatMap((time, at) =>
-          missing(time) ? [d.svg("rect", { class: "gap", x: ((at * 1000) / over.length).toFixed(1), width: (1000 / over.length).toFixed(1), height: 200 })] : [],
-        ),
-        ...lines.flatMap((line, number) => this.#strokes(line, number, x, y)).reverse(),
-      ],
-    });
-    const rows = over.map((time, at) => [(resolution.endsWith("d") ? d.day : d.minute)(time), ...lines.map((line) => line.values[at] ?? "unknown")]);
-    const shown = rows.filter((row) => row.slice(1).some((value) => value !== 0)).reverse();
+    const lines = model.starts.map((_, at) => [bucketName(model, at), ...model.curves.map(({ values }) => values[at] ?? "unknown")]);
+    const shown = lines.filter((line) => line.slice(1).some((value) => value !== 0)).reverse();
     return [
-      d.element("figure", {}, this.caption(about, amount), plot, lines.length > 1 ? d.legend(lines) : null),
-      d.asTable(title, ["Start (UTC)", ...lines.map((line) => line.label)], shown.slice(0, 400)),
+      d.element("figure", {}, this.caption(about, amount), ...this.chart(model, title, about)),
+      d.asTable(title, ["Start (UTC)", ...model.curves.map(({ label }) => label)], shown.slice(0, 400)),
     ];
-  }
-
-  /** The starts of all buckets; where they have no fixed width, of those with a row. */
-  #buckets({ start, end, width, rows }) {
-    if (!width) return [...new Set(rows.map(([time]) => time))];
-    const from = rows.length ? Math.max(start, rows[0][0]) : start;
-    return Array.from({ length: Math.min(20_000, Math.max(1, (end - from) / width)) }, (_, at) => from + at * width);
-  }
-
-  #ticks(buckets) {
-    const place = (time, at) => [(at + 0.5) / buckets.length, time];
-    if (!buckets.length) return [];
-    const span = buckets.at(-1) - buckets[0];
-    const starts = buckets.map(place);
-    if (span <= 2 * d.DAY) return starts.filter(([, time]) => time % 3600 === 0).map(([at, time]) => [at, d.minute(time).slice(11, 16)]);
-    const short = (time) => `${new Date(time * 1000).getUTCDate()}\u202f${d.month(time)}`;
-    if (span <= 92 * d.DAY) return starts.filter(([, time]) => time % d.DAY === 0).map(([at, time]) => [at, short(time)]);
-    return starts.filter(([, time]) => d.day(time).endsWith("-01")).map(([at, time]) => [at, d.month(time)]);
-  }
-
-  #strokes(line, number, x, y) {
-    let [path, joined] = ["", false];
-    line.values.forEach((value, at) => {
-      if (value !== null) path += `${joined ? "L" : "M"}${x(at)} ${y(value).toFixed(1)}${joined ? "" : "h0"}`;
-      joined = value !== null;
-    });
-    return path ? [d.svg("path", { class: `line c${number + 1}`, d: path })] : [];
   }
 }
 

@@ -148,5 +148,5 @@ class Visit:
 
     def _request(self, request: Request) -> None:
         self._pending += 1
-        if not request.url.startswith((*self._allowed, "data:")):
+        if not request.url.startswith((*self._allowed, "data:", "blob:")):
             self.problems.append(f"a request to elsewhere: {request.url}")

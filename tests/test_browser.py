@@ -98,8 +98,8 @@ def words(text: str) -> set[str]:
 def test_without_script_everything_is_there(sites: str, trees: dict[str, Path], chromium: Browser) -> None:
     """Text, numbers and plots are the same, but for what scripts read from the documents outside the snapshot."""
     shown = "[...document.querySelectorAll('main, footer')].map((part) => part.innerText).join(' ')"
-    plots = "document.querySelectorAll('svg.chart, svg.bar').length"
-    live = "[data-snapshot], [data-overdue], .filter, [data-changes], [data-status], button.copy"
+    plots = "document.querySelectorAll('svg.plane, svg.bar, .spark svg.chart').length"
+    live = "[data-snapshot], [data-overdue], .filter, [data-changes], [data-status], [data-scripted], button.copy"
     remove = f"document.querySelectorAll('{live}').forEach((part) => part.remove())"
     site = f"{sites}demo/"
     with Visit(chromium, [site]) as with_script, Visit(chromium, [site], script=False) as without:

@@ -159,7 +159,7 @@ def test_the_page_of_a_person_shows_the_documents(
             f"{busiest['total']:,}",
         ]
         assert visit.page.locator("statscache-calendar .calendar rect.level").count() > 0
-        assert visit.page.locator("statscache-activity rect.fill").count() > 0
+        assert visit.page.locator("statscache-activity path.columns").count() > 0
         assert visit.page.locator("statscache-calendar .legend li").first.inner_text() == "none"
         visit.page.get_by_text("JSON: ").click()
         visit.page.get_by_role("link", name=layout.key_document("contributors", (name,))).click()

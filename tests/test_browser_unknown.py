@@ -6,7 +6,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from playwright.sync_api import Browser, Locator
+from playwright.sync_api import Browser, Locator, expect
 
 from browser import Visit, chromium, serving_tree
 from samples import NOON, Site, line
@@ -111,8 +111,11 @@ def test_an_unknown_day_is_not_a_quiet_one_in_the_page(root: Path, chromium: Bro
         assert "Data since 2015-08-02" in visit.page.locator("main").inner_text()
         activity = visit.page.locator("statscache-activity")
         assert "at least" in activity.locator("figcaption").inner_text()
-        assert activity.locator("rect.gap title").last.text_content() == "Week of 2015-08-03: at least 3"
-        assert "not wholly known" in activity.locator(".legend").inner_text()
+        activity.get_by_role("slider").press("End")
+        assert activity.locator(".tip").inner_text().split("\n") == ["Week of 2015-07-27", "wiki", "at least 2"]
+        assert activity.locator("rect.gap").count() == 1
+        assert activity.locator("path.columns").count() == 1
+        expect(activity.get_by_text("Hatched: not wholly known")).to_be_visible()
 
 
 def test_a_leaderboard_says_since_when_it_is_known(root: Path, chromium: Browser, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statscache.render.charts import ACROSS, MOST_LINES, Curves, Figure, Frame, bars, curves, draw
+from statscache.render.charts import MOST_CURVES, Curves, Figure, Frame, bars, curves, draw
 from statscache.timeline import DAY, HOUR, parse_time
 
 START = parse_time("2015-08-08T00:00:00")
@@ -24,6 +24,11 @@ def labels(figure: Figure) -> list[str]:
     return [tick.label.replace("\u202f", " ") for tick in figure.x_ticks]
 
 
+def path(figure: Figure) -> str:
+    """Return the outline of all that is in the first panel."""
+    return figure.panels[0].layers[0].path
+
+
 def span(start: str, end: str, seconds: int) -> Figure:
     """Return an empty plot between two times."""
     begin, stop = parse_time(start), parse_time(end)
@@ -37,11 +42,12 @@ def test_an_absent_bucket_is_zero_and_a_gap_is_unknown() -> None:
     assert data.gaps == ((3, 5),)
 
 
-def test_a_gap_breaks_the_line() -> None:
-    """The path starts anew after a gap, and nothing is drawn across it."""
-    stroke = draw(hourly([], gaps=[(START + 2 * HOUR, START + 4 * HOUR)]), FRAME).strokes[0]
-    assert stroke.solid.count("M") == 2
-    assert stroke.area.count("z") == 2
+def test_a_gap_has_no_columns() -> None:
+    """Columns stop before a gap and begin again after it; without one, columns that touch are one outline."""
+    rows = [[START + at * HOUR, 4] for at in range(100)]
+    whole, broken = (hourly(rows, 100, gaps=gaps) for gaps in ([], [(START + 2 * HOUR, START + 4 * HOUR)]))
+    assert [path(draw(data, FRAME)).count("M") for data in (whole, broken)] == [1, 2]
+    assert path(draw(broken, FRAME)) == "M0 100V3.8h2V100zM4 100V3.8h96V100z"
 
 
 def test_a_gap_has_a_band_of_its_width() -> None:
@@ -56,25 +62,35 @@ def test_neighbouring_gaps_are_one_band_and_far_ones_are_clipped() -> None:
     assert hourly([], gaps=around).gaps == ((0, 2),)
 
 
-def test_a_point_between_gaps_is_seen() -> None:
-    """A lone bucket is a path of no length, which round caps show, not an empty one."""
-    data = hourly([[START + HOUR, 1]], hours=3, gaps=[(START, START + HOUR), (START + 2 * HOUR, START + 3 * HOUR)])
-    assert draw(data, FRAME).strokes[0].solid == "M500 0h0"
+def test_few_buckets_stand_apart_each_in_its_own_place() -> None:
+    """A column of one bucket between gaps is seen; a quiet bucket has none, and is not hatched."""
+    data = hourly([[START + HOUR, 1]], hours=3, gaps=[(START, START + HOUR)])
+    assert path(draw(data, FRAME)) == "M1.12 100V3.8h0.76V100z"
 
 
-def test_zero_lies_on_the_baseline() -> None:
-    """A quiet bus is a line along the bottom."""
-    figure = draw(hourly([]), FRAME)
-    assert figure.baseline == "100"
-    assert set(re.findall(r"[\d.]+ ([\d.]+)", figure.strokes[0].solid)) == {"100"}
+def test_what_adds_up_is_stacked_and_what_does_not_is_not() -> None:
+    """A stack has a layer for each key, which reaches up to the sum; uniques and numbers below zero have panels."""
+    rows = [[START, "a", 6], [START, "b", 2]]
+    (panel,) = draw(hourly(rows), FRAME).panels
+    assert [layer.colour for layer in panel.layers] == ["c2", "c1"], "the whole is painted first"
+    assert [float(re.findall(r"V([\d.]+)h", layer.path)[0]) for layer in panel.layers] == [3.8, 27.9]
+    assert panel.total == 8
+    for is_additive in (True, False):
+        apart = curves(
+            rows, start=START, end=START + HOUR, seconds=HOUR, gaps=(), is_additive=is_additive, keys_add_up=False
+        )
+        assert [panel.label for panel in draw(apart, FRAME).panels] == ["a", "b"]
+    below = draw(hourly([[START, "a", 6], [START, "b", -2]]), FRAME)
+    assert [panel.baseline for panel in below.panels] == ["100", "34.2"]
 
 
 def test_the_greatest_curves_have_names_and_the_rest_is_their_sum() -> None:
     """Beyond the limit, what is left is added up in the last curve, so nothing is lost."""
     rows: list[list[Any]] = [[START, f"k{number:02}", number] for number in range(1, 13)]
     data = hourly(rows)
-    assert [curve.label for curve in data.curves] == [*(f"k{n:02}" for n in range(12, 5, -1)), "other (5)"]
-    assert len(data.curves) == MOST_LINES
+    assert [curve.label for curve in data.curves] == [*(f"k{n:02}" for n in range(12, 7, -1)), "other (7)"]
+    assert len(data.curves) == MOST_CURVES
+    assert [curve.colour(6) for curve in data.curves[-2:]] == ["c6", "rest"]
     assert sum(curve.total for curve in data.curves) == sum(range(1, 13))
 
 
@@ -82,12 +98,6 @@ def test_null_and_the_empty_string_are_told_apart() -> None:
     """Null is unknown; the empty string says that it is empty."""
     data = hourly([[START, None, 2], [START, "", 1]])
     assert [curve.label for curve in data.curves] == ["unknown", "(empty)"]
-
-
-def test_only_a_plot_of_several_curves_has_marks() -> None:
-    """Several curves differ in the shape of their marks, not in colour alone; one is filled instead."""
-    assert draw(hourly([[START, 1]]), FRAME).strokes[0].marks == ()
-    assert all(stroke.marks for stroke in draw(hourly([[START, "a", 1], [START, "b", 1]]), FRAME).strokes)
 
 
 @pytest.mark.parametrize(
@@ -113,14 +123,17 @@ def test_ticks_are_round_moments_in_utc(start: str, end: str, seconds: int, expe
 
 
 @given(st.lists(st.integers(min_value=-(10**6), max_value=10**12), min_size=1, max_size=30))
-def test_the_value_axis_encloses_all_in_a_few_whole_levels(values: list[int]) -> None:
-    """Two to seven levels, evenly spaced, of which zero is one; every point lies within the plot."""
+def test_the_value_axis_has_a_few_whole_levels(values: list[int]) -> None:
+    """One to six levels, of which zero is one; columns and levels lie within the plot, which wastes little."""
     figure = draw(hourly([[START + at * HOUR, value] for at, value in enumerate(values)], hours=len(values)), FRAME)
-    heights = [float(tick.at) for tick in figure.y_ticks]
-    assert 2 <= len(heights) <= 7
-    assert "0" in [tick.label for tick in figure.y_ticks]
-    assert all(0 <= float(y) <= FRAME.height for y in re.findall(r"[\d.]+ (-?[\d.]+)", figure.strokes[0].solid))
-    assert all(0 <= float(x) <= ACROSS for x in re.findall(r"(-?[\d.]+) -?[\d.]+", figure.strokes[0].solid))
+    (panel,) = figure.panels
+    heights = [float(tick.at) for tick in panel.y_ticks]
+    assert 1 <= len(heights) <= 6
+    assert "0" in [tick.label for tick in panel.y_ticks]
+    tops = [float(y) for y in re.findall(r"V(-?[\d.]+)", path(figure))]
+    assert all(0 <= y <= FRAME.height for y in tops + heights)
+    if max(values) > 0:
+        assert min(tops) < 5
 
 
 @given(
@@ -139,7 +152,7 @@ def test_gaps_make_unknown_exactly_what_they_touch(edges: list[int], complete: i
 
 def test_an_empty_span_is_drawn() -> None:
     """A plot of no buckets is an empty plot, not an error."""
-    assert draw(hourly([], hours=0), FRAME).strokes[0].solid == ""
+    assert path(draw(hourly([], hours=0), FRAME)) == ""
 
 
 def test_bars_are_shares_of_the_longest() -> None:

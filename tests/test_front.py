@@ -79,7 +79,8 @@ def test_a_year_is_drawn_of_what_has_no_keys_in_one_curve() -> None:
     found = front.year([keyed, plain])
     assert found is not None
     assert found[0] is plain
-    assert len(found[1].figure.strokes) == 1
+    (panel,) = found[1].figure.panels
+    assert len(panel.layers) == 1
     assert front.year([busy("other", lambda ago: 1)]) is None
 
 

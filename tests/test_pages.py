@@ -19,8 +19,8 @@ from statscache.kinds import kinds
 from statscache.plugins import Counter, Plugin
 from statscache.render import text
 from statscache.render.assets import MODULES
-from statscache.render.figures import plots, sparkline
 from statscache.render.pages import Pages
+from statscache.render.plots import first, plots, sparkline
 from statscache.render.view import Leaderboard, Link, PluginView, SeriesView
 from statscache.timeline import DAY, HOUR, parse_time
 from statscache.windows import trailing_days
@@ -228,13 +228,71 @@ def test_plots_stand_alone(pages: Pages) -> None:
         assert "script" not in names
         assert b"prefers-color-scheme: dark" in data
         assert set(re.findall(rb"https?://[^\"' <)]+", data)) == {b"http://www.w3.org/2000/svg"}
-        assert set(re.findall(rb"url\(([^)]*)\)", data)) <= {b"#hatch-1h"}
+        assert set(re.findall(rb"url\(([^)]*)\)", data)) <= {b"#hatch-7d-1"}
 
 
 def test_every_resolution_has_its_plot(pages: Pages) -> None:
     """The plot of the plugin is the one by hour, under a name that does not depend on it."""
     files = dict(pages.plugin(plugin()))
     assert files["v1/plugins/volume/chart.svg"] == files["v1/plugins/volume/chart-1h.svg"]
+
+
+def daily(days: int, keys: tuple[str, ...] = ("a", "b"), **changes: Any) -> SeriesView:
+    """Return days of a series that end with a day that is not over, one more for each key than for the one before."""
+    end = parse_time("2015-08-08") + DAY
+    rows = [[end - at * DAY, key, n] for at in range(days, 0, -1) for n, key in enumerate(keys, start=1)]
+    shown = replace(series(), resolution="1d", seconds=DAY, columns=("timestamp", "key", "value"), rows=rows, gaps=[])
+    return replace(shown, **{"start": end - days * DAY, "end": end, "complete_through": end - 1, **changes})
+
+
+def test_a_year_is_drawn_by_week() -> None:
+    """Sums of days are sums of weeks: whole ones, from Monday on; one that a gap touches is unknown."""
+    gap = parse_time("2015-07-22")
+    view = plugin(dimensions=("key",), series=(daily(60, gaps=[(gap, gap + 1)]),))
+    month, year = plots(view)
+    assert (month.range.name, year.range.name) == ("30d", "1y")
+    assert month.data.buckets == 30
+    assert (year.end, year.span) == (parse_time("2015-08-03"), "7 weeks")
+    b, a = year.data.curves
+    assert a.values == (None,) * 5 + (7,) * 5 + (None, 7)
+    assert [value and value * 2 for value in a.values] == list(b.values)
+
+
+def test_what_was_before_the_first_data_is_unknown() -> None:
+    """A chart is never of a bucket or two alone: those before are hatched, and it says of what."""
+    (month,) = plots(plugin(series=(daily(9),), dimensions=("key",)))
+    assert month.data.gaps == ((0, 4),)
+    assert (month.span, month.known) == ("8 days", 8)
+    assert month.description.endswith("Hatched: before the first data.")
+
+
+def test_what_all_names_begin_with_is_said_once() -> None:
+    """Names differ at their end: the common beginning is left out, and what is too long is cut in the middle."""
+    names = ("org.fedoraproject.prod.build.start", f"org.fedoraproject.prod.build.{'x' * 40}.end")
+    plot = plots(plugin(dimensions=("key",), series=(daily(9, names),)))[0]
+    assert plot.prefix == "org.fedoraproject.prod.build."
+    assert [curve.label for curve in plot.data.curves] == [f"{'x' * 14}…{'x' * 9}.end", "start"]
+    assert "All names begin with org.fedoraproject.prod.build." in plot.description
+    assert plot.names == names[::-1]
+
+
+def test_a_dimension_of_the_headline_is_no_part_of_a_name() -> None:
+    """Each curve is of the same state: that is said once, in the number of all."""
+    shown = daily(9, columns=("timestamp", "key", "state", "value"))
+    rows = [[time, key, state, n] for time, key, n in shown.rows for state in ("complete", "failed")]
+    view = plugin(dimensions=("key", "state"), headline={"state": "complete"}, series=(replace(shown, rows=rows),))
+    month = plots(view)[0]
+    assert [curve.label for curve in month.data.curves] == ["b", "a"]
+    assert "24 messages complete." in month.description
+
+
+def test_the_page_shows_first_what_says_most() -> None:
+    """Thirty days, where a week of them is known; else seven days, and so on."""
+    for days, name in ((9, "30d"), (3, "7d")):
+        shown = first(plots(plugin(dimensions=("key",), series=(series(keys=(("a",),)), daily(days)))))
+        assert shown is not None
+        assert shown.range.name == name
+    assert first([]) is None
 
 
 def test_an_asset_is_named_by_its_content(pages: Pages) -> None:
@@ -453,12 +511,39 @@ def test_what_is_not_over_is_not_drawn(pages: Pages) -> None:
     """Plots and small plots have a point for each bucket that is over, however low the one in progress is."""
     begun = replace(series(), gaps=[], rows=[[series().start + at * HOUR, 10 if at < 5 else 1] for at in range(6)])
     (plot,) = plots(plugin(series=(begun,)))
-    for figure in (plot.figure, sparkline(plugin(series=(begun,)), begun)):
-        (stroke,) = figure.strokes
-        points = re.findall(r"[\d.]+ ([\d.]+)", stroke.solid)
-        assert len(points) == 5
-        assert len(set(points)) == 1, "a line that does not fall"
+    assert plot.end == begun.end - HOUR
+    for figure in (plot.figure, sparkline(plot)):
+        (panel,) = figure.panels
+        tops = re.findall(r"V([\d.]+)h", panel.layers[0].path)
+        assert len(tops) == 5
+        assert len(set(tops)) == 1, "no fall"
     assert not plots(plugin(series=(replace(begun, complete_through=begun.start),)))
+
+
+def test_keys_that_do_not_add_up_are_neither_stacked_nor_summed(pages: Pages) -> None:
+    """Each has a panel; of several the greatest is told, though the days of one are a week."""
+    keys = (("a",), ("b",))
+    days = replace(
+        series(keys=keys),
+        resolution="1d",
+        seconds=DAY,
+        start=4 * DAY,
+        end=4 * DAY + 9 * DAY,
+        complete_through=12 * DAY,
+        rows=[[(4 + at) * DAY, key, 10] for at in range(9) for (key,) in keys],
+        gaps=[],
+    )
+    shown: dict[str, Any] = {"dimensions": ("key",), "series": (days,), "latest": {"rows": [{"key": "a", **WINDOWS}]}}
+    apart = plugin(not_added_up=("key",), **shown)
+    for plot, so_far in zip(plots(apart), (10, 20), strict=True):
+        assert [panel.label for panel in plot.figure.panels] == ["a", "b"]
+        assert plot.so_far.endswith(f"with {so_far} so far.")
+    assert "data-keys-add-up" not in page(pages, apart)
+    together = plugin(**shown)
+    for plot, so_far in zip(plots(together), (20, 40), strict=True):
+        assert len(plot.figure.panels) == 1
+        assert plot.so_far.endswith(f"with {so_far} so far.")
+    assert 'data-additive="true" data-keys-add-up="true"' in page(pages, together)
 
 
 def test_pages_say_since_when_and_through_when_data_are(pages: Pages) -> None:

@@ -6,13 +6,22 @@ from pathlib import Path
 
 from statscache import canonical, layout
 
-MODULES = ("statscache.js", "statscache.d.ts", "widgets.js", "element.js", "drawing.js", "names.js")
+MODULES = (
+    "statscache.js",
+    "statscache.d.ts",
+    "widgets.js",
+    "element.js",
+    "dom.js",
+    "readout.js",
+    "chart.js",
+    "names.js",
+)
 """Assets that other sites import: they have a name that stays, besides the one with their digest."""
 
 _PACKAGE = "package.json"
 """Makes a package for npm of the directory, and is no part of a site."""
 
-_IMPORT = re.compile(rb'(?<=from )"\./([a-z]+\.js)"')
+_IMPORT = re.compile(rb'(?:(?<=from )|(?<=import\())"\./([a-z]+\.js)"')
 
 
 class Assets:

@@ -1,11 +1,13 @@
-"""Plots are geometry computed here and drawn by an SVG template: the same data gives the same bytes.
+"""Charts are geometry computed here and drawn by an SVG template: the same data gives the same bytes.
 
-Nothing in a plot depends on the clock, on chance or on anything outside the file. Zero is drawn on the baseline;
-what is unknown (a gap) is a break in the line; a bucket that is not over yet is not drawn, because its count would look
-like a fall. docs/adr/0005-plots.md says why no plotting library draws them.
+Keys whose numbers add up are stacked; others, such as uniques, have a small panel each. Nothing in a chart depends
+on the clock, on chance or on anything outside the file. Zero is drawn on the baseline; what is unknown (a gap) is a
+hatched band without columns; a bucket that is not over yet is not drawn, because its count would look like a fall.
+`site/chart.js` draws the same from the same data where a reader asks for another view; a test compares the two.
+docs/adr/0009-charts.md says why no plotting library draws them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -13,10 +15,13 @@ from itertools import groupby
 from math import ceil, floor, log10
 from typing import Any
 
-from statscache.render.text import MONTHS, compact, key_label
+from statscache.render.text import LONGEST_NAME, MONTHS, compact, key_label
 
-MOST_LINES = 8
-ACROSS = 1000
+MOST_CURVES = 6
+WIDE = 60
+"""With at most so many buckets, columns stand apart; with more, they touch."""
+
+_INSET = 0.12
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = (
@@ -34,6 +39,12 @@ class Curve:
     label: str
     values: tuple[int | None, ...]
     is_additive: bool = True
+    is_rest: bool = False
+    """Whether it is the sum of the keys that have no curve of their own."""
+
+    def colour(self, number: int) -> str:
+        """Return the class of its colour, as the curve of that number."""
+        return "rest" if self.is_rest else f"c{number}"
 
     @property
     def total(self) -> int:
@@ -46,7 +57,8 @@ class Curve:
 class Curves:
     """What a plot shows: buckets of `seconds` from `start` (seconds since 1970 UTC), and a curve for each key.
 
-    All of them are over. `gaps` are ranges of bucket numbers, `[from, to)`.
+    All of them are over. `gaps` are ranges of bucket numbers, `[from, to)`. `keys_add_up` tells whether the values of
+    several keys in one bucket may be added up.
     """
 
     start: int
@@ -72,10 +84,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Frame:
-    """The size of a plot's surface; `ticks` is the most that stand on its time axis.
-
-    Across, a plot is `ACROSS` units, which a template stretches to the width at hand; down, a unit is a pixel.
-    """
+    """The size of a panel: `height` in pixels; `ticks` is the most that stand on its time axis."""
 
     height: int
     ticks: int = 0
@@ -98,30 +107,36 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Stroke:
-    """One curve as SVG path data, and the surface below (single curves only).
+class Layer:
+    """The columns of one key as SVG path data: across, a unit is a bucket; down, it is a pixel.
 
-    `marks` are points, per cent across and pixels down.
+    Layers of a stack reach down to the baseline, each in front of those that are higher.
     """
 
-    number: int
+    colour: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One surface with an axis of values; `layers` are in the order in which they are painted."""
+
     label: str
     total: int
-    solid: str
-    area: str
-    marks: tuple[tuple[str, str], ...]
+    layers: tuple[Layer, ...]
+    y_ticks: tuple[Tick, ...]
+    baseline: str
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A plot, ready for the template: every coordinate is text with few decimals."""
+    """A chart, ready for the template: every coordinate is text with few decimals."""
 
     frame: Frame
-    strokes: tuple[Stroke, ...]
+    buckets: int
+    panels: tuple[Panel, ...]
     x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
     bands: tuple[Band, ...]
-    baseline: str
 
 
 @dataclass(frozen=True)
@@ -145,7 +160,7 @@ def curves(
 ) -> Curves:
     """Return the rows of a series, `[timestamp, *dimensions, value]`, as curves over `[start, end)`.
 
-    A bucket starts at `start`. Absent buckets are zero, buckets that a gap touches are unknown. At most `MOST_LINES`
+    A bucket starts at `start`. Absent buckets are zero, buckets that a gap touches are unknown. At most `MOST_CURVES`
     curves come back, greatest first; the keys that do not fit are summed in the last one, `other`, and are left out
     where values do not add up.
     """
@@ -157,46 +172,48 @@ def curves(
         bucket = (timestamp - start) // seconds
         if 0 <= bucket < buckets:
             by_key.setdefault(tuple(key), [0] * buckets)[bucket] += value
-    ranked = sorted(by_key.items(), key=lambda item: (-sum(item[1]), key_label(item[0])))
-    named = [(key_label(key), values) for key, values in ranked]
-    if len(named) > MOST_LINES:
-        rest = named[MOST_LINES - 1 :]
+    ranked = sorted(by_key.items(), key=lambda item: (-sum(item[1]), key_label(item[0], LONGEST_NAME)))
+    named = [(key_label(key, LONGEST_NAME), values) for key, values in ranked]
+    if len(named) > MOST_CURVES:
+        rest = named[MOST_CURVES - 1 :]
         summed = [sum(column) for column in zip(*(values for _, values in rest), strict=True)]
-        named = [*named[: MOST_LINES - 1], (f"other ({len(rest)})", summed)] if keys_add_up else named[:MOST_LINES]
+        named = [*named[: MOST_CURVES - 1], (f"other ({len(rest)})", summed)] if keys_add_up else named[:MOST_CURVES]
+    rest_at = MOST_CURVES - 1 if keys_add_up and len(ranked) > MOST_CURVES else None
     return Curves(
         start=start,
         seconds=seconds,
         buckets=buckets,
         curves=tuple(
-            Curve(label, tuple(None if at in unknown else value for at, value in enumerate(values)), is_additive)
-            for label, values in named or [("", [0] * buckets)]
+            Curve(label, _known(values, unknown), is_additive, is_rest=number == rest_at)
+            for number, (label, values) in enumerate(named or [("", [0] * buckets)])
         ),
         gaps=missing,
         keys_add_up=keys_add_up,
     )
 
 
+def is_stacked(data: Curves) -> bool:
+    """Return whether the curves are drawn on top of each other: their keys add up, and none is below zero."""
+    return data.keys_add_up and not any(value and value < 0 for curve in data.curves for value in curve.values)
+
+
 @lru_cache(maxsize=256)
 def draw(data: Curves, frame: Frame) -> Figure:
-    """Return the curves as a figure of the frame's size; points stand at the middle of their bucket.
+    """Return the curves as a figure: one panel with a stack, or a panel of the frame's size for each.
 
     Figures are kept: of all that a site shows, little changes from one publication of a process to the next.
     """
-    known = [value for curve in data.curves for value in curve.values if value is not None]
-    levels = _levels(min([0, *known]), max([1, *known]))
-    low, high = levels[0], levels[-1]
-    scale = _Scale(across=ACROSS / max(1, data.buckets), down=frame.height / (high - low), high=high)
     ticks = _time_ticks(data, frame.ticks) if frame.ticks else ()
+    if is_stacked(data):
+        panels: tuple[Panel, ...] = (_panel(data.curves, "", data.as_one().total, frame.height),)
+    else:
+        panels = tuple(_panel((curve,), curve.label, curve.total, frame.height) for curve in data.curves)
     return Figure(
         frame=frame,
-        strokes=tuple(
-            _stroke(number, curve, scale, filled=len(data.curves) == 1)
-            for number, curve in enumerate(data.curves, start=1)
-        ),
-        x_ticks=tuple(Tick(scale.share((moment - data.start) / data.seconds), label) for moment, label in ticks),
-        y_ticks=tuple(Tick(scale.y(level), compact(level)) for level in levels),
-        bands=tuple(Band(scale.share(begin), scale.share(stop - begin)) for begin, stop in data.gaps),
-        baseline=scale.y(0),
+        buckets=data.buckets,
+        panels=panels,
+        x_ticks=tuple(Tick(_share((moment - data.start) / data.seconds, data), label) for moment, label in ticks),
+        bands=tuple(Band(_share(begin, data), _share(stop - begin, data)) for begin, stop in data.gaps),
     )
 
 
@@ -205,6 +222,10 @@ def bars(rows: Iterable[tuple[str, int]], most: int) -> tuple[Bar, ...]:
     shown = list(rows)[:most]
     longest = max([1, *(value for _, value in shown)])
     return tuple(Bar(label, value, max(0, value) * 1000 // longest) for label, value in shown)
+
+
+def _known(values: Sequence[int], unknown: Container[int]) -> tuple[int | None, ...]:
+    return tuple(None if at in unknown else value for at, value in enumerate(values))
 
 
 def _bucket_ranges(
@@ -221,59 +242,68 @@ def _bucket_ranges(
         yield numbers[0], numbers[-1] + 1
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """From buckets and values to coordinates, as text."""
-
-    across: float
-    down: float
-    high: int
-
-    def x(self, bucket: float) -> str:
-        return _decimal(bucket * self.across, 1)
-
-    def y(self, value: float) -> str:
-        return _decimal((self.high - value) * self.down, 1)
-
-    def share(self, bucket: float) -> str:
-        return _decimal(bucket * self.across * 100 / ACROSS, 2) + "%"
+def _share(bucket: float, data: Curves) -> str:
+    """Return where a bucket starts, in per cent of the width."""
+    return _decimal(bucket * 100 / max(1, data.buckets), 2) + "%"
 
 
-def _stroke(number: int, curve: Curve, scale: _Scale, *, filled: bool) -> Stroke:
-    solid: list[str] = []
-    area: list[str] = []
-    for known, run in groupby(enumerate(curve.values), key=lambda pair: pair[1] is not None):
-        if not known:
-            continue
-        points = [(scale.x(bucket + 0.5), scale.y(value or 0)) for bucket, value in run]
-        solid.append(_path(points))
-        if filled:
-            area.append(f"{_path(points)}V{scale.y(0)}H{points[0][0]}z")
-    return Stroke(
-        number=number,
-        label=curve.label,
-        total=curve.total,
-        solid="".join(solid),
-        area="".join(area),
-        marks=() if filled else tuple(_marks(number, curve, scale)),
+def _panel(curves: Sequence[Curve], label: str, total: int, height: int) -> Panel:
+    """Return a panel in which each curve stands on the ones before it."""
+    sums: list[list[int | None]] = []
+    for curve in curves:
+        below = sums[-1] if sums else [0] * len(curve.values)
+        sums.append([None if v is None else v + (under or 0) for v, under in zip(curve.values, below, strict=True)])
+    known = [value for line in sums for value in line if value is not None]
+    levels = _levels(min([0, *known]), max([1, *known]))
+    # The axis ends a little above the greatest value, not at the next round number.
+    top = max([1, *known]) * 1.04
+    down = height / (top - levels[0])
+    ground = _decimal((top - 0) * down, 1)
+    layers = [
+        Layer(
+            curve.colour(number),
+            _columns([None if value is None else (top - value) * down for value in line], ground),
+        )
+        for number, (curve, line) in enumerate(zip(curves, sums, strict=True), start=1)
+    ]
+    return Panel(
+        label=label,
+        total=total,
+        layers=tuple(reversed(layers)),
+        y_ticks=tuple(Tick(_decimal((top - level) * down, 1), compact(level)) for level in levels),
+        baseline=ground,
     )
 
 
-def _marks(number: int, curve: Curve, scale: _Scale) -> Iterator[tuple[str, str]]:
-    """Yield a few points at which the curve's shape of mark stands, so that curves differ in more than colour."""
-    apart = max(1, len(curve.values) // 4)
-    for bucket in range(apart * number // (MOST_LINES + 1), len(curve.values), apart):
-        value = curve.values[bucket]
-        if value is not None:
-            yield scale.share(bucket + 0.5), scale.y(value)
+def _columns(heights: Sequence[float | None], ground: str) -> str:
+    """Return path data of a column for each bucket, from the baseline to its height in pixels down.
+
+    Few columns stand apart. Many touch: then one outline has them all, which is a third of the bytes.
+    """
+    tops = [None if height is None else _decimal(height, 1) for height in heights]
+    if len(tops) <= WIDE:
+        wide = _decimal(1 - 2 * _INSET, 2)
+        return "".join(
+            f"M{_decimal(at + _INSET, 2)} {ground}V{top}h{wide}V{ground}z"
+            for at, top in enumerate(tops)
+            if top is not None and top != ground
+        )
+    path: list[str] = []
+    at = 0
+    for top, run in groupby(tops):
+        length = len(list(run))
+        if top is not None and top != ground:
+            path.append(f"M{at} {ground}V{top}" if not path or not _joins(tops, at, ground) else f"V{top}")
+            path.append(f"h{length}")
+            if not _joins(tops, at + length, ground):
+                path.append(f"V{ground}z")
+        at += length
+    return "".join(path)
 
 
-def _path(points: Sequence[tuple[str, str]]) -> str:
-    first, *others = points
-    if not others:
-        # A path without length shows with round caps: a point that stands alone between gaps is not lost.
-        return f"M{first[0]} {first[1]}h0"
-    return f"M{first[0]} {first[1]}L" + " ".join(f"{px} {py}" for px, py in others)
+def _joins(tops: Sequence[str | None], at: int, ground: str) -> bool:
+    """Return whether columns stand on both sides of a boundary between two buckets."""
+    return 0 < at < len(tops) and all(top is not None and top != ground for top in tops[at - 1 : at + 1])
 
 
 def _decimal(value: float, places: int) -> str:
@@ -282,11 +312,14 @@ def _decimal(value: float, places: int) -> str:
 
 
 def _levels(low: int, high: int) -> list[int]:
-    """Return 2 to 6 whole, evenly spaced levels in steps of 1, 2 or 5 times a power of ten that enclose both ends."""
+    """Return 2 to 6 whole, evenly spaced levels in steps of 1, 2 or 5 times a power of ten.
+
+    One of them is zero; the first is at or below the low end, and the high end is less than a step above the last.
+    """
     span = max(1, high - low)
     magnitude = 10 ** max(0, floor(log10(span)) - 1)
     step = next(step for factor in (1, 2, 5, 10, 20, 50) if (step := factor * magnitude) * 4 >= span or factor == 50)
-    return list(range(step * floor(low / step), step * ceil(high / step) + 1, step))
+    return list(range(step * floor(low / step), high + 1, step))
 
 
 def _time_ticks(data: Curves, most: int) -> Sequence[tuple[int, str]]:

@@ -9,8 +9,9 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from statscache.plugins.contract import SUBJECTS
-from statscache.render import figures, text
-from statscache.render.figures import Plot, change, headline, headline_rows, newest_time, trend
+from statscache.render import plots, text
+from statscache.render.figures import change, headline, newest_time, trend
+from statscache.render.plots import Plot, headline_rows
 from statscache.render.tables import Table, tables
 from statscache.render.view import PluginView
 from statscache.timeline import DAY, WEEK
@@ -67,9 +68,8 @@ def year(views: Sequence[PluginView]) -> tuple[PluginView, Plot] | None:
     One without keys comes first: it is of everything.
     """
     for view in sorted(_featured(views), key=lambda view: len(view.info.dimensions)):
-        for series in view.series:
-            if series.resolution == "1d" and series.is_drawn and view.kind.is_additive and view.kind.adds_up:
-                return view, figures.whole(view, series)
+        if view.kind.is_additive and view.kind.adds_up and (plot := plots.year(view)):
+            return view, plot
     return None
 
 

@@ -17,7 +17,7 @@ from jinja2.bccache import Bucket
 
 from statscache import __version__, canonical, layout
 from statscache.kinds.entities import ENTITIES
-from statscache.render import charts, discovery, figures, front, text
+from statscache.render import charts, discovery, figures, front, plots, text
 from statscache.render.assets import Assets
 from statscache.render.docs import Docs
 from statscache.render.front import News
@@ -96,7 +96,7 @@ class Pages:
         )
         self._environment.filters |= {
             "amount": text.amount, "clean": text.clean, "compact": text.compact, "duration": text.duration,
-            "heading": text.heading, "machine_time": text.machine_time,
+            "heading": text.heading, "machine_time": text.machine_time, "middle": text.middle,
             "number": text.number, "prose": text.prose, "size": text.size, "when": text.when,
         }  # fmt: skip
         self._environment.globals |= {
@@ -149,16 +149,17 @@ class Pages:
 
     def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
         """Yield the page of a plugin and its plots."""
-        plots = figures.plots(view)
+        drawn = plots.plots(view)
         order = view.kind.ordered_by
-        top = charts.bars(figures.top(view, order), 10) if order is not None and not plots else ()
+        top = charts.bars(figures.top(view, order), 10) if order is not None and not drawn else ()
         yield self._page(
             layout.page(view.info.name),
             "plugin.html",
             view=view,
             headline=figures.headline(view),
             state=_STATES.get(view.state),
-            plots=plots,
+            plots=drawn,
+            first=plots.first(drawn),
             bars=top,
             durations=figures.durations(view),
             links=self._links(view),
@@ -166,11 +167,11 @@ class Pages:
             indexed=self._index_people or not view.info.people,
             dataset=None if self._base_url is None else discovery.dataset(view, self._base_url),
         )
-        for plot in plots:
-            path = layout.chart(view.info.name, plot.series.resolution)
+        for plot in drawn:
+            path = layout.chart(view.info.name, plot.range.resolution)
             yield path, self._render("chart.svg", view=view, plot=plot)
-        if plots:
-            yield layout.chart(view.info.name), self._render("chart.svg", view=view, plot=figures.main(plots))
+        if drawn:
+            yield layout.chart(view.info.name), self._render("chart.svg", view=view, plot=plots.main(drawn))
         elif top:
             yield layout.chart(view.info.name), self._render("bars.svg", view=view, bars=top)
 
@@ -254,7 +255,7 @@ class Pages:
 
 def _card(view: PluginView) -> Mapping[str, Any]:
     """Return what the card of a plugin shows: headline, trend, small plot, and the newest values of a few rows."""
-    plot = figures.main(figures.plots(view))
+    plot = plots.main(plots.plots(view))
     column = view.kind.main_column(view.rows, view.partial)
     known = column if column is not None and column.name not in view.partial else None
     totals = column is not None and view.rows and not view.info.dimensions
@@ -265,7 +266,7 @@ def _card(view: PluginView) -> Mapping[str, Any]:
         "durations": figures.durations(view),
         "state": _STATES.get(view.state),
         "plot": plot,
-        "spark": figures.sparkline(view, plot.series) if plot else None,
+        "spark": plots.sparkline(plot) if plot else None,
         "bars": charts.bars(figures.top(view, known.name), 4) if known and view.info.dimensions else (),
         "window": column.words if column is not None else "",
         "totals": [

@@ -19,6 +19,7 @@ from statscache import canonical, kinds
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 LONGEST_CELL = 160
 LONGEST_LABEL = 28
+LONGEST_NAME = 100
 UNKNOWN = "unknown"
 _LAST_MOMENT = 253_402_300_799  # 9999-12-31T23:59:59Z
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
@@ -49,6 +50,23 @@ def clean(text: str, longest: int = LONGEST_CELL) -> str:
     if len(head) <= longest and len(text) <= 4 * longest:
         return head
     return head[: longest - 1].rstrip() + "…"
+
+
+def middle(text: str, longest: int = LONGEST_LABEL) -> str:
+    """Return the text as `clean` does, but cut in its middle: names often differ at their end."""
+    whole = clean(text)
+    kept = longest - 1
+    return whole if len(whole) <= longest else f"{whole[: kept - kept // 2]}…{whole[len(whole) - kept // 2 :]}"
+
+
+def common_prefix(labels: Sequence[str]) -> str:
+    """Return what all of two or more labels begin with, whole words between dots; empty if that is short."""
+    if len(labels) < 2:
+        return ""
+    low, high = min(labels), max(labels)
+    shared = next((at for at, letters in enumerate(zip(low, high, strict=False)) if len({*letters}) > 1), len(low))
+    prefix = low[: low.rfind(".", 0, shared) + 1]
+    return prefix if len(prefix) >= 8 and all(len(label) > len(prefix) for label in labels) else ""
 
 
 def prose(text: str, longest: int) -> Markup:
@@ -114,7 +132,7 @@ def machine_time(timestamp: int) -> str:
 def key_label(key: Iterable[str | None], longest: int = LONGEST_LABEL) -> str:
     """Return the dimensions of a key as one short label; null is `unknown`, the empty string is `(empty)`."""
     parts = (UNKNOWN if part is None else str(part) or "(empty)" for part in key)
-    return clean(" · ".join(parts), longest)
+    return middle(" · ".join(parts), longest)
 
 
 def cell(value: object, *, column: str = "", unit: str = "") -> Cell:

@@ -15,8 +15,8 @@ from statscache.store.published import Entry
 from statscache.timeline import DAY, HOUR, WEEK, Resolution
 from statscache.windows import trailing_days
 
-SHOWN = {"1m": 3 * HOUR, "1h": 7 * DAY, "1d": 365 * DAY, "1w": 104 * WEEK}
-"""Seconds of recent series that are drawn, by resolution; months, which differ in width, are not."""
+SHOWN = {"1m": 3 * HOUR, "1h": 7 * DAY, "1d": 53 * WEEK, "1w": 104 * WEEK}
+"""Seconds of recent series that pages show, by resolution, besides the bucket that is not over; no months."""
 
 
 class Views:
@@ -93,7 +93,7 @@ class _Documents:
             return None
         width = resolution.width
         _, end = resolution.buckets(index["through"])
-        start = max(end - SHOWN.get(resolution.name, 0), index["periods"][0]["start"])
+        start = max(end - width - SHOWN.get(resolution.name, 0), index["periods"][0]["start"])
         shown = [period for period in index["periods"] if period["end"] > start and period["start"] < end]
         parts = [part for period in shown if (part := self._load(period["path"]))]
         rows = [row for part in parts for row in part["rows"] if start <= row[0] < end]

@@ -1,0 +1,85 @@
+// A chart as a file: its numbers as CSV, and what is shown as SVG or PNG, complete without the page.
+
+import { clean, day, element, middle, minute, svg } from "./dom.js";
+
+/** Cells that a spreadsheet would take for a formula begin with an apostrophe. */
+function cell(value) {
+  const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value ?? "");
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** A row for each bucket; what is unknown is empty. */
+function csv({ chart: { curves, model }, unit }) {
+  const heads = ["start", ...curves.map(({ name }) => name || unit)];
+  const rows = model.starts.map((time, at) => [new Date(time * 1000).toISOString().slice(0, 19) + "Z", ...curves.map(({ values }) => values[at])]);
+  return `${[heads, ...rows].map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
+}
+
+/** The style of charts, as the page has it. */
+function style() {
+  const sheet = [...document.styleSheets].find(({ href }) => /\/chart\.[^/]*css$/.test(href ?? ""));
+  return [...sheet.cssRules].map((rule) => rule.cssText).join("\n");
+}
+
+function picture({ figure, chart: { curves, model }, title, unit }) {
+  const panes = [...figure.querySelectorAll(".pane")];
+  const several = panes.length > 1;
+  const inner = several ? 84 : 220;
+  const step = several ? inner + 56 : 0;
+  const legend = several || curves.length < 2 ? [] : curves;
+  const foot = 66 + (several ? step * Math.ceil(panes.length / 2) : inner + 34);
+  const height = foot + 22 * Math.ceil(legend.length / 3) + (legend.length ? 10 : 0);
+  const when = (time) => (model.seconds && model.seconds < 86400 ? minute(time) : day(time));
+  const box = svg("svg", { xmlns: "http://www.w3.org/2000/svg", class: "chart alone", viewBox: `0 0 720 ${height}`, width: 720, height });
+  box.append(
+    svg("title", {}, title),
+    svg("style", {}, style()),
+    svg("rect", { class: "ground", width: 720, height, rx: 6 }),
+    svg("text", { class: "heading", x: 16, y: 28 }, clean(title, 60)),
+    svg("text", { class: "quiet", x: 16, y: 47 }, `${clean(unit, 40)}, ${when(model.starts[0])} to ${when(model.end)}`),
+  );
+  panes.forEach((pane, at) => {
+    const [x, y] = several ? [52 + 346 * (at % 2), 88 + step * Math.floor(at / 2)] : [52, 66];
+    const plane = pane.querySelector(".plane").cloneNode(true);
+    for (const rule of plane.querySelectorAll(".rule")) rule.remove();
+    for (const [name, value] of Object.entries({ x, y, width: several ? 300 : 646, height: inner })) plane.setAttribute(name, value);
+    if (several) box.append(svg("text", { x, y: y - 10 }, pane.querySelector("p").textContent));
+    box.append(plane);
+  });
+  legend.forEach(({ label, colour }, at) => {
+    const place = `translate(${16 + 234 * (at % 3)} ${foot + 8 + 22 * Math.floor(at / 3)})`;
+    box.append(svg("g", { transform: place }, svg("rect", { class: `columns ${colour}`, y: -5, width: 10, height: 10, rx: 2 }), svg("text", { x: 16, dy: ".35em" }, middle(label))));
+  });
+  return [new XMLSerializer().serializeToString(box), height];
+}
+
+/** Twice as large as the SVG, for screens that show two pixels where others show one. */
+async function png(shown) {
+  const [text, height] = picture(shown);
+  const image = new Image(1440, height * 2);
+  const url = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
+  image.src = url;
+  await image.decode().finally(() => URL.revokeObjectURL(url));
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [1440, height * 2];
+  canvas.getContext("2d").drawImage(image, 0, 0, 1440, height * 2);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+}
+
+const WIDGETS = { "3h": ["1m", 1], "7d": ["1h", 7], "30d": ["1d", 30], "1y": ["1w", 364], all: ["1mo", 3660] };
+const FILES = { csv: ["text/csv", csv], svg: ["image/svg+xml", (shown) => picture(shown)[0]], png: ["image/png", png] };
+
+/** Saves what is shown, or copies a link or code for other pages; returns what is to be said of it. */
+export async function save(what, shown) {
+  const { base, plugin, range } = shown;
+  if (!FILES[what]) {
+    const [resolution, days] = WIDGETS[range];
+    const code = `<script type="module" src="${base}assets/widgets.js"></script>\n<statscache-series plugin="${plugin}" resolution="${resolution}" days="${days}"></statscache-series>`;
+    return navigator.clipboard.writeText(what === "link" ? location.href : code).then(() => "Copied.", () => "The browser does not allow it.");
+  }
+  const [type, make] = FILES[what];
+  const url = URL.createObjectURL(new Blob([await make(shown)], { type }));
+  element("a", { href: url, download: `${plugin}-${range}.${what}` }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  return "Saved.";
+}

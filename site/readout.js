@@ -1,0 +1,111 @@
+// Reads a chart, bucket by bucket, by pointer, touch and keyboard; its legend turns curves off. It works on what the publisher
+// drew; only another view of the numbers needs chart.js.
+
+import { DAY, day, element, minute, month, number, said, sum, svg, together, year } from "./dom.js";
+
+const decimal = (value) => String(Number(value.toFixed(2)));
+const swatch = (colour) => svg("svg", { class: "chart", viewBox: "0 0 10 10", width: 10, height: 10, "aria-hidden": "true" }, svg("rect", { class: `columns ${colour}`, width: 10, height: 10, rx: 2 }));
+
+const named = { [7 * DAY]: (time) => `Week of ${day(time)}`, [DAY]: day };
+
+/** What a bucket is called. */
+export const bucketName = ({ starts, seconds }, at) => (seconds ? (named[seconds] ?? minute)(starts[at]) : `${month(starts[at])} ${year(starts[at])}`);
+
+/** A chart in a `box`, with a `legend` that turns curves off and on; `changed` is called with the names that are off. */
+export class Chart {
+  #at = null;
+
+  constructor(box, legend, { title, unit, changed = () => {} }) {
+    Object.assign(this, { box, legend, title, unit, changed });
+    for (const [name, value] of Object.entries({ role: "slider", tabindex: 0, "aria-label": title, "aria-valuemin": 0 })) box.setAttribute(name, value);
+    this.tip = element("div", { class: "tip", hidden: true });
+    box.append(this.tip);
+    box.addEventListener("keydown", (event) => this.#key(event));
+    for (const name of ["pointermove", "pointerdown"]) box.addEventListener(name, (event) => this.#point(event));
+    box.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && this.read(null));
+    box.addEventListener("blur", () => this.read(null));
+  }
+
+  /** Shows a model: `draw` makes the panels; without it, what is drawn already is of this model. */
+  show(model, { view, log = false, off = [], keys = [] } = {}, draw = null) {
+    const negative = model.curves.some(({ values }) => values.some((value) => value < 0));
+    const each = !keys.length && model.curves.length > 1 && (view === "each" || log || negative || !model.keysAddUp);
+    const lines = log || keys.length > 0;
+    this.model = model;
+    this.curves = model.curves.map((curve, at) => ({ ...curve, colour: curve.rest ? "rest" : each ? "c1" : `c${at + 1}` })).filter(({ name }) => each || !off.includes(name));
+    this.adds = model.keysAddUp && !lines && !each && this.curves.length > 1;
+    if (draw) {
+      this.box.querySelector(".chart")?.remove();
+      this.box.prepend(draw(model, each ? this.curves.map((curve) => [curve]) : [this.curves], { each, lines, log }));
+    }
+    const items = each || model.curves.length < 2 ? [] : model.curves.map((curve, at) => this.#item(curve, at, off));
+    const focused = this.legend.getRootNode().activeElement?.dataset.name;
+    this.legend.replaceChildren(...items);
+    for (const { firstChild } of items) if (firstChild.dataset.name === focused) firstChild.focus();
+    this.legend.hidden = !items.length;
+    this.box.setAttribute("aria-valuemax", Math.max(0, model.starts.length - 1));
+    this.read(null);
+  }
+
+  #item(curve, at, off) {
+    const is = !off.includes(curve.name);
+    const button = element("button", { type: "button", "aria-pressed": String(is), title: curve.name, "data-name": curve.name }, swatch(curve.rest ? "rest" : `c${at + 1}`), element("bdi", {}, curve.label), " ", element("span", { class: "amount" }, number(together(curve.values, this.model.additive))));
+    button.addEventListener("click", () => this.changed(is ? [...off, curve.name] : off.filter((name) => name !== curve.name)));
+    return element("li", {}, button);
+  }
+
+  /** Shows what is in a bucket, in a box and to screen readers; null hides it. */
+  read(at) {
+    this.#at = at;
+    const { model, box, tip } = this;
+    for (const rule of box.querySelectorAll(".rule")) rule.remove();
+    tip.hidden = at === null;
+    const last = model.starts.length - 1;
+    box.setAttribute("aria-valuenow", Math.max(0, at ?? last));
+    box.setAttribute("aria-valuetext", last < 0 ? "nothing yet" : this.#words(at ?? last));
+    if (at === null) return;
+    const x = `${decimal(((at + 0.5) * 100) / model.starts.length)}%`;
+    for (const plane of box.querySelectorAll(".plane")) plane.append(svg("line", { class: "rule", x1: x, x2: x, y2: plane.getAttribute("height") }));
+    const rows = this.curves.map(({ label, colour, values }) => element("li", {}, swatch(colour), element("bdi", {}, label || this.unit), element("span", {}, this.#said(values[at], at))));
+    if (this.adds) rows.push(element("li", { class: "sum" }, "All", element("span", {}, this.#sum(at))));
+    tip.replaceChildren(element("strong", {}, bucketName(model, at)), element("ul", { "aria-hidden": "true" }, ...(this.adds ? [...rows.slice(0, -1).reverse(), rows.at(-1)] : rows)));
+    const plane = box.querySelector(".plane").getBoundingClientRect();
+    const frame = box.getBoundingClientRect();
+    const middle = plane.left - frame.left + ((at + 0.5) * plane.width) / model.starts.length;
+    const left = middle > frame.width / 2 ? middle - tip.offsetWidth - 12 : middle + 12;
+    tip.style.left = `${Math.max(0, Math.min(left, frame.width - tip.offsetWidth))}px`;
+  }
+
+  #said(value, at) {
+    return said(value, this.model.partial?.[at]);
+  }
+
+  #sum(at) {
+    const values = this.curves.map(({ values }) => values[at]);
+    return this.#said(values.includes(null) ? null : sum(values), at);
+  }
+
+  #words(at) {
+    const values = this.curves.map(({ label, values }) => `${label || this.unit} ${this.#said(values[at], at)}`);
+    return `${bucketName(this.model, at)}: ${[...(this.adds ? [`all ${this.#sum(at)}`] : []), ...values].join(", ")}`;
+  }
+
+  #key(event) {
+    const last = this.model.starts.length - 1;
+    const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10, Home: -Infinity, End: Infinity }[event.key];
+    if (event.key === "Escape") this.read(null);
+    if (step === undefined || last < 0) return;
+    event.preventDefault();
+    this.read(Math.max(0, Math.min(last, this.#at === null && step < 0 && step !== -Infinity ? last : (this.#at ?? (step > 0 ? last : 0)) + step)));
+  }
+
+  #point({ clientX, clientY }) {
+    const count = this.model.starts.length;
+    for (const plane of count ? this.box.querySelectorAll(".plane") : []) {
+      const { left, width, top, bottom } = plane.getBoundingClientRect();
+      const at = Math.floor(((clientX - left) / width) * count);
+      if (at >= 0 && at < count && clientY >= top - 8 && clientY <= bottom + 28) return at === this.#at ? undefined : this.read(at);
+    }
+    return undefined;
+  }
+}
