@@ -213,7 +213,10 @@ def test_force_stores_what_it_renders(database_url: str, tmp_path: Path) -> None
     ("damage", "named"),
     [
         ("UPDATE bucket SET value = value + 1 WHERE width = 86400", "the days of a key do not add up to its total"),
-        ("DELETE FROM entry WHERE message = (SELECT MAX(message) FROM entry)", "the statistics of prices are damaged"),
+        (
+            "DELETE FROM entry WHERE message = (SELECT message FROM entry ORDER BY message DESC LIMIT 1)",
+            "the statistics of prices are damaged",
+        ),
     ],
 )
 def test_damaged_statistics_are_not_published(database_url: str, tmp_path: Path, damage: str, named: str) -> None:

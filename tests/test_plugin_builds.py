@@ -1,10 +1,12 @@
 """Builds of koji: states, rates, busiest packages, and how long they took."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from samples import Site, line
 from statscache import testing
 from statscache.testing import NOON
 from statscache_plugins.builds import Builds, BuildsByPackage, BuildTime
@@ -89,6 +91,28 @@ def test_the_busiest_packages_are_those_with_the_most_builds_that_began() -> Non
     assert documents["busiest-7d.json"]["rows"] == [{"package": "vim", "value": 2}, {"package": "bash", "value": 1}]
     assert documents["busiest-30d.json"]["rows"][0] == {"package": "gcc", "value": 9}
     assert documents["by/glibc.json"]["total"] == 1
+
+
+def test_rankings_of_the_last_days_are_on_tabs_and_durations_are_not(tmp_path: Path) -> None:
+    """What is not known of a period is said there, as the document says it."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (BuildsByPackage, BuildTime))
+    changes = {"creation_time": "2026-08-01T00:00:00+00:00", "completion_time": "2026-08-01T00:01:00+00:00"}
+    builds = [build(0, NOON - DAY, build_id=1), build(1, NOON - DAY, build_id=1, **changes), build(0, NOON, build_id=2)]
+    site.feed(line(f"{at}", each.timestamp, each.topic, each.body) for at, each in enumerate(builds))
+    site.publish()
+    assert "last_30d" in site.document("v1/plugins/builds-by-package/busiest-30d.json")["partial"]
+    assert site.document("v1/plugins/build-time/durations.json")["rows"]
+    pages = {
+        name: (site.public / f"plugins/{name}/index.html").read_text() for name in ("builds-by-package", "build-time")
+    }
+    assert re.findall(r'name="period"(?: checked)?><span>(.*?)</span>', pages["builds-by-package"]) == [
+        "All time",
+        "30 days",
+        "7 days",
+    ]
+    assert pages["builds-by-package"].count("Not all of that time is known") == 2
+    assert 'name="period"' not in pages["build-time"]
+    site.close()
 
 
 @pytest.mark.parametrize(

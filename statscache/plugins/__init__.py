@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 _MODELS = "BaseModel", "CategorizedModel", "ScalarModel"
+_TABLE = "Table", "BasePlugin"
 
 
 def __getattr__(name: str) -> Any:
@@ -50,7 +51,7 @@ def __getattr__(name: str) -> Any:
         from statscache.plugins import models
 
         return getattr(models, name)
-    if name in ("Table", "BasePlugin"):
+    if name in _TABLE:
         from statscache.plugins.table import Table
 
         return Table
