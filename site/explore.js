@@ -15,7 +15,7 @@ class Explorer {
   constructor(root) {
     this.root = root;
     this.about = { ...root.dataset, headline: JSON.parse(root.dataset.headline) };
-    this.first = this.#input("range", ":checked").value;
+    this.first = this.#input("range", "[checked]").value;
     for (const figure of root.querySelectorAll("[data-content]")) this.#adopt(figure);
     root.addEventListener("change", () => this.#changed());
     root.addEventListener("focusin", ({ target }) => target.localName === "select" && this.#names());

@@ -47,11 +47,6 @@ class SeriesView:
     periods: tuple[Link, ...]
 
     @property
-    def is_drawn(self) -> bool:
-        """Whether there is a plot of it."""
-        return self.start < self.complete_end
-
-    @property
     def complete_end(self) -> int:
         """The end of the last bucket that is over; plots end there."""
         complete = self.start + (self.complete_through - self.start) // self.seconds * self.seconds
