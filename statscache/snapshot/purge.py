@@ -99,10 +99,12 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
         connection.execute(delete(dropped).where(among(connection, dropped.c.object, objects)))
         retention.condemn(connection, objects)
         targets.invalidate(connection)
-    for row in record.listed(connection, [row.generation for row in rows]):
-        summary = {**row.summary, "changes": _unlisted(row.summary["changes"], holds)}
-        if summary != row.summary:
-            record.update_summary(connection, replace(row, summary=summary))
+    # What is said of a snapshot may have 60 kB, and there may be thousands of them.
+    for generation, _ in rows:
+        for row in record.listed(connection, [generation]):
+            summary = {**row.summary, "changes": _unlisted(row.summary["changes"], holds)}
+            if summary != row.summary:
+                record.update_summary(connection, replace(row, summary=summary))
     return Purged(len(gone), len(objects), sorted(left))
 
 
