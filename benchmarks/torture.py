@@ -47,6 +47,10 @@ PER_DAY = 15_000
 """Messages of a simulated day, so that a second on the bus is 40 simulated minutes, and buckets of all widths end."""
 
 
+DECAYED = 14
+"""Copies of the database in which bits are flipped in the end."""
+
+
 class Bus(threading.Thread):
     """Publishes traffic until it is stopped, and keeps an archive of all of it.
 
@@ -130,6 +134,8 @@ def torture(directory: Path, url: str, kills: int, seed: int) -> list[str]:
     tortured.check(ended, bus.sent)
     generation = tortured.tree.index()["generation"]
     said.append(f"the end is snapshot {ended}, generation {generation}; an undisturbed run's is the same")
+    if url.startswith("sqlite"):
+        said.append(tortured.decay(ended, DECAYED, rng))
     return [f"{_kind(url)}, in {time.monotonic() - started:.0f} s:", *(f"  {line}" for line in said)]
 
 

@@ -3,6 +3,7 @@
 import os
 import random
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,6 +65,16 @@ class Installation:
         """Let a reader follow for so many hours what was current."""
         (self.directory / "statscache.toml").write_text(_CONFIGURATION.format(**self._given, grace=grace))
 
+    def run(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+        """Run a command to its end, with these variables in its environment."""
+        return subprocess.run(
+            self._command(arguments),
+            cwd=self.directory,
+            env={**os.environ, **environment},
+            capture_output=True,
+            check=False,
+        )
+
     def do(self, *arguments: str, **environment: str) -> bytes:
         """Run a command to its end, with these variables in its environment, and return its output.
 
@@ -71,13 +82,7 @@ class Installation:
             TortureError: It failed.
         """
         for _ in range(10):
-            done = subprocess.run(
-                self._command(arguments),
-                cwd=self.directory,
-                env={**os.environ, **environment},
-                capture_output=True,
-                check=False,
-            )
+            done = self.run(*arguments, **environment)
             if EXPECTED_TROUBLE not in done.stderr:
                 break
             time.sleep(1)
@@ -151,6 +156,43 @@ class Installation:
         # Where one snapshot is retained, nothing may be left of the others, nor of those that were never finished.
         self.do("publish", STATSCACHE_PUBLISH__RETENTION__SNAPSHOTS="1")
         self.tree.check_whole()
+
+    def decay(self, identity: str, copies: int, rng: random.Random) -> str:
+        """Flip three bits in each of some copies of an SQLite database, and publish each to a place where nothing is.
+
+        Args:
+            identity: The snapshot that the database has.
+            copies: How many.
+            rng: Chooses the bits.
+
+        Returns:
+            What came of it, for the summary.
+
+        Raises:
+            TortureError: Something else was published with status 0, or the end was a traceback.
+            BrokenTree: Wrong bytes were published with status 0.
+        """
+        whole = (self.directory / "statscache.db").read_bytes()
+        right = 0
+        for number in range(copies):
+            place = self.directory.with_name(f"decayed{number}")
+            copy = Installation(place, self._given["url"], self._given["endpoint"], self._given["more"])
+            decayed = bytearray(whole)
+            for _ in range(3):
+                at = rng.randrange(8 * len(whole))
+                decayed[at // 8] ^= 1 << at % 8
+            (copy.directory / "statscache.db").write_bytes(decayed)
+            done = copy.run("publish", "--json")
+            said = done.stderr.decode(errors="replace")
+            if done.returncode == 0:
+                if copy.tree.index()["snapshot"] != identity:
+                    raise TortureError(f"a database with flipped bits published another snapshot in {copy.directory}")
+                copy.tree.check()
+                right += 1
+            elif "Traceback" in said or (copy.directory / "public/v1/index.json").exists():
+                raise TortureError(f"a database with flipped bits ended with status {done.returncode}:\n{said}")
+            shutil.rmtree(copy.directory)
+        return f"of {copies} copies with three flipped bits, {right} were published right, and the others refused"
 
     def _check_plugins(self) -> None:
         installed = {row["name"] for row in orjson.loads(self.do("plugins", "--json"))["plugins"]}
