@@ -42,7 +42,7 @@ def test_its_plugins_are_listed_and_active(home: Home) -> None:
 def test_its_plugin_can_be_tried(home: Home) -> None:
     """`statscache try` counts the meetings of a file of messages."""
     path = home.directory / "messages.ndjson"
-    lines = [line for line in simulate(Traffic(MONDAY, MONDAY + 86400, per_day=3000)) if b".meetbot." in line]
+    lines = [line for line in simulate(Traffic(MONDAY, MONDAY + 7 * 86400, per_day=3000)) if b".meetbot." in line]
     path.write_bytes(b"\n".join(lines) + b"\n")
     ended = sum(b"meeting.complete" in line for line in lines)
     documents = json.loads(home.run("try", "meetings", path).stdout)

@@ -19,7 +19,7 @@ CONFIGURATION = Path(__file__).resolve().parent.parent / "docs" / "nginx.conf"
 POLICY = (
     "default-src 'self'",
     "style-src 'self' 'unsafe-inline'",
-    "img-src 'self' data:",
+    "img-src 'self' data: blob:",
     "object-src 'none'",
     "base-uri 'none'",
     "form-action 'self'",
