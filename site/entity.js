@@ -216,7 +216,7 @@ async function list(index) {
   const many = document.querySelector("h1").textContent;
   place.replaceChildren(
     head("", many, count ? `${d.number(count)} are known. Press / and type a name to find any of them.` : "None is known yet.", ...(plugin?.since ? [" Data since ", d.clock(plugin.since, d.day), "."] : [])),
-    rows.length ? section(`Top ${d.number(rows.length)} by ${[plugin.unit, ...Object.values(plugin.headline ?? {})].join(" ")}`, d.element("div", { class: "panel" }, d.element("ol", { class: "bars ranked columns" }, ...rows))) : "",
+    rows.length ? section(`Top ${d.number(rows.length)} by ${[...new Set([plugin.unit, ...Object.values(plugin.headline ?? {})])].join(" ")}`, d.element("div", { class: "panel" }, d.element("ol", { class: "bars ranked columns" }, ...rows))) : "",
   );
 }
 

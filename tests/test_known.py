@@ -11,12 +11,14 @@ import pytest
 from samples import NOON, Buyers, Line, Sales, Site, line
 from statscache.exceptions import PluginError
 from statscache.kinds.known import Known
+from statscache.kinds.presentation import counted
 from statscache.plugins import Counter, Message
 from statscache.store import coverage
 from statscache.timeline import DAY, HOUR
 from statscache.windows import LAST_7D, LAST_24H, LAST_30D
 from statscache_plugins.builds import Builds
 from statscache_plugins.contributors import UniqueContributorsByCategory
+from statscache_plugins.volume import Volume
 
 WINDOWS = LAST_24H, LAST_7D, LAST_30D
 THROUGH = 100 * DAY + 5
@@ -237,3 +239,24 @@ def test_what_is_not_added_up_is_a_dimension() -> None:
             """Wrong."""
 
             trailing: ClassVar[dict[str, int]] = {"leaders": 0}
+
+
+def test_a_window_that_is_not_wholly_known_is_empty_in_csv(tmp_path: Path) -> None:
+    """A cell cannot say `at least`. JSON has what was counted, and the mark; the total of all time stays."""
+    site = Site(f"sqlite:///{tmp_path}/site.db", tmp_path, (Volume,))
+    site.feed([line(f"m{n}", NOON + HOUR * n) for n in range(30)])
+    site.build()
+    document = orjson.loads(site.tree()["v1/plugins/volume/latest.json"])
+    assert set(document["partial"]) == {"last_7d", "last_30d"}
+    [row] = document["rows"]
+    names, cells = (part.split(",") for part in site.tree()["v1/plugins/volume/latest.csv"].decode().split())
+    told = dict(zip(names, cells, strict=True))
+    assert told == {name: "" if name in document["partial"] else str(value) for name, value in row.items()}
+    assert told["total"] == "30"
+    site.close()
+
+
+def test_what_a_headline_counts_is_said_once() -> None:
+    """A part of the key that is the unit's own word is not repeated."""
+    assert counted("builds", {"measure": "builds"}) == "builds"
+    assert counted("builds", {"state": "complete"}) == "builds complete"

@@ -16,7 +16,7 @@ from statscache.kinds import keys, search
 from statscache.kinds.keys import MOST, Key
 from statscache.kinds.keys import load as load_key
 from statscache.kinds.known import NOTHING, Known
-from statscache.kinds.presentation import Column, Headline, Partial, Row, ranked
+from statscache.kinds.presentation import Column, Headline, Partial, Row, counted, ranked
 from statscache.kinds.search import Mentions, Searched, readable
 from statscache.kinds.yields import Yields
 from statscache.scrubbing import occurs, texts
@@ -340,7 +340,7 @@ class Kind(ABC):
         column = self.main_column(rows, partial)
         if column is None:
             return Headline(len(rows), "row" if len(rows) == 1 else self.rows_are.format(unit=self.plugin.unit))
-        caption = " ".join((self.plugin.unit, *self.plugin.headline.values(), column.words))
+        caption = f"{counted(self.plugin.unit, self.plugin.headline)} {column.words}"
         if column.window is not None and column.window.name in partial:
             return Headline(None, caption, partial[column.window.name])
         rows = [row for row in rows if self.is_in_headline(row)]

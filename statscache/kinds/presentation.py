@@ -55,3 +55,8 @@ def ranked(rows: Iterable[Row], column: str, label: Callable[[Row], str]) -> lis
     """Return the label of each row with its number in a column, greatest first; equal ones in order of the label."""
     pairs = [(label(row), row[column]) for row in rows]
     return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+
+def counted(unit: str, headline: Mapping[str, str]) -> str:
+    """Return what a headline counts, in words: the unit, and the parts of the key, such as `builds complete`."""
+    return " ".join(dict.fromkeys((unit, *headline.values())))

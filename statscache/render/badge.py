@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from statscache import schemas
+from statscache.kinds.presentation import counted
 from statscache.plugins import Plugin
 
 _STEPS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
@@ -24,7 +25,7 @@ def badge(plugin: Plugin, rows: Sequence[dict[str, Any]], partial: Mapping[str, 
     window = plugin.kind.badge_window
     if window is None:
         return None
-    what = " ".join((plugin.unit, *plugin.headline.values()))
+    what = counted(plugin.unit, plugin.headline)
     if window.name in partial:
         message = f"\u2014 {what} in {window.short}"
         return {"schemaVersion": 1, "label": plugin.title.lower(), "message": message, "color": "lightgrey"}

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+from statscache.kinds.presentation import counted
 from statscache.plugins.contract import SUBJECTS
 from statscache.render import plots, text
 from statscache.render.figures import change, headline, newest_time, trend
@@ -122,7 +123,7 @@ def _number(view: PluginView) -> Number | None:
             rows = [row for row in view.rows if view.kind.is_in_headline(row)]
             if view.kind.adds_up or len(rows) == 1:
                 amount = text.amount(sum(row[column.name] for row in rows), view.info.unit)
-                caption = " ".join((view.info.unit, *view.info.headline.values(), window.words))
+                caption = f"{counted(view.info.unit, view.info.headline)} {window.words}"
                 return Number(view, amount, caption, change(view, window))
     whole = headline(view)
     if whole is None or whole.value is None:
@@ -180,7 +181,7 @@ def _records(view: PluginView, through: int) -> Iterator[News]:
     most = max(sums.values())
     days = [day for day, value in sums.items() if value == most]
     if len(days) == 1 and days[0] >= series.complete_end - WEEK and most > 0:
-        what = " ".join((view.info.unit, *view.info.headline.values()))
+        what = counted(view.info.unit, view.info.headline)
         shown = (series.complete_end - series.start) // DAY
         after = f"had {text.amount(most, view.info.unit)} {what} on one day, the most in {shown:,} days"
         yield News("Record", text.clean(view.info.title, 60), after, view, at=days[0])

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from statscache.kinds.presentation import counted
 from statscache.render import charts, text
 from statscache.render.view import PluginView, SeriesView
 from statscache.timeline import DAY, HOUR, WEEK
@@ -165,7 +166,7 @@ def _plot(view: PluginView, series: SeriesView, wanted: Range, *, as_one: bool =
     if not known:
         return None
     bucket = _BUCKETS[wanted.resolution]
-    what = " ".join((view.info.unit, *view.info.headline.values()))
+    what = counted(view.info.unit, view.info.headline)
     sentences = [f"{text.number(whole.total)} {what}."] if whole.is_additive else []
     most, at = max(known)
     sentences.append(f"Busiest {bucket}: {text.number(most)}, from {text.when(data.time(-at))}.")
