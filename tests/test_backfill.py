@@ -183,10 +183,10 @@ def test_a_saved_page_of_datagrepper_is_refused_with_the_command_that_converts_i
     (home.directory / "my page.json").write_bytes(orjson.dumps(page, option=orjson.OPT_INDENT_2 if indent else 0))
     refusal = home.run("backfill", "my page.json", status=1).stderr
     command = refusal.partition("Convert it: ")[2].strip()
-    assert command == "jq -c '.raw_messages? // [.] | .[]' 'my page.json' > 'my page.ndjson'"
+    assert command == "jq -c '.raw_messages? // [.] | .[]' 'my page.json' > 'my page-messages.ndjson'"
     if shutil.which("jq"):
         subprocess.run(command, shell=True, cwd=home.directory, check=True)
-        assert home.run("backfill", "my page.ndjson").stdout.startswith("3 read, 3 accepted")
+        assert home.run("backfill", "my page-messages.ndjson").stdout.startswith("3 read, 3 accepted")
 
 
 def test_a_page_longer_than_a_message_may_be_is_recognized(home: Home) -> None:
@@ -202,3 +202,10 @@ def test_a_message_about_raw_messages_is_a_message(home: Home) -> None:
     odd = {"topic": "org.fedoraproject.prod.a.b", "timestamp": NOON, "msg_id": "1", "msg": {"raw_messages": []}}
     (home.directory / "odd").write_bytes(orjson.dumps(odd | {"raw_messages": []}) + b"\n")
     assert home.run("backfill", "odd").stdout.startswith("1 read, 1 accepted")
+
+
+def test_an_empty_file_completes_nothing(home: Home) -> None:
+    """A download that failed is empty, too: nothing is known of the time that it was to cover."""
+    (home.directory / "nothing").touch()
+    done = home.run("backfill", "nothing", "--complete", "2015-08-01", "2015-08-02", status=3)
+    assert "the files are empty; --complete was not recorded" in done.stderr

@@ -393,7 +393,7 @@ def test_a_change_of_encoding_takes_effect_when_forced(bucket: Bucket, tmp_path:
     """A forced publish stores every file of the snapshot as the configuration says now."""
     for compressed in (True, False, True):
         site = new_site(tmp_path, bucket.section(gzip=compressed))
-        site.publish(force=True)
+        site.publish(force=True, take_over=True)
         for path in published_files(site.public):
             assert (bucket.get(f"site/{path}")[1].get("content-encoding") == "gzip") is compressed, path
         for entry in orjson.loads((site.public / layout.INDEX).read_bytes())["plugins"][0]["documents"]:

@@ -160,7 +160,7 @@ def test_what_another_database_published_goes(tmp_path: Path) -> None:
     other.publish()
     pointers.append((other.public / layout.INDEX).read_bytes())
     other.close()
-    strangers = ["robots.txt", "mine/latest.json", "v1/.on-its-way.json", "v2/index.json"]
+    strangers = ["humans.txt", "mine/latest.json", "v1/.on-its-way.json", "v2/index.json"]
     for name in strangers:
         (tmp_path / "public" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "public" / name).write_bytes(b"{}\n")

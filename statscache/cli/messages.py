@@ -151,9 +151,12 @@ def _read(
                 click.echo(f"statscache: {failure}", err=True)
             unread += 1
     set_aside += whole.set_aside
-    wanting = set_aside > 0 if complete else whole.set_aside == whole.read > 0
+    wanting = (set_aside > 0 or not whole.read) if complete else whole.set_aside == whole.read > 0
     if not unread:
-        if complete and not set_aside:
+        if complete and not whole.read:
+            # What failed to be fetched is empty, too.
+            click.echo("statscache: the files are empty; --complete was not recorded", err=True)
+        elif complete and not set_aside:
             backfill.complete(installation, *complete)
         elif complete:
             click.echo(f"statscache: {counted(set_aside, 'line')} set aside; --complete was not recorded", err=True)

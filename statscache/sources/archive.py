@@ -223,8 +223,9 @@ def _refuse_page(path: Path, line: bytes) -> None:
         what = "a page of datagrepper"
     else:
         return
-    name = shlex.quote(path.name)
-    command = f"jq -c '.raw_messages? // [.] | .[]' {name} > {shlex.quote(path.stem + '.ndjson')}"
+    name, made = shlex.quote(path.name), f"{path.name.partition('.')[0]}-messages.ndjson"
+    unpack = {".gz": f"gzip -dc {name} | ", ".zst": f"zstd -dc {name} | "}.get(path.suffix)
+    command = f"{unpack or ''}jq -c '.raw_messages? // [.] | .[]' {'' if unpack else name + ' '}> {shlex.quote(made)}"
     raise SourceError(f"{path} holds {what}; expected one message on each line. Convert it: {command}")
 
 
