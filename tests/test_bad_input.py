@@ -21,6 +21,7 @@ from statscache.ingest.postponing import postpone
 from statscache.kinds.keys import stored
 from statscache.plugins import Counter, Latest, Log, Message, Plugin
 from statscache.service.backfill import backfill
+from statscache.service.check import check
 from statscache.sources import archive
 from statscache.store import coverage, journal, positions, quarantine, schema, sources
 from statscache.store.quarantine import SetAside
@@ -285,6 +286,7 @@ def test_messages_of_the_future_are_taken_back_when_the_clock_is_right_again(
     assert (done.messages, done.folded_anew) == (3, sorted(plugin.name for plugin in site.installation.registry))
     while site.ingest.catch_up():
         pass
+    assert [*check(site.database, site.installation.registry, quick=False)] == []
     untroubled = other(tmp_path, [*ours, sale(7), sale(8), sale(9)])
     assert site.state() == untroubled.state()
     with site.database.reading() as connection:
@@ -317,6 +319,24 @@ def test_history_that_the_journal_has_no_longer_is_not_lost_by_mistake(
         postpone(site.database, site.installation.registry)
     assert site.state() == before
     assert postpone(site.database, site.installation.registry, lose_history=True).messages == 1
+
+
+def test_a_message_of_the_future_for_which_there_is_no_room_is_not_lost_by_trying_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is set aside again, until there is room or its time has come."""
+    future = int(time.time()) + 30 * DAY
+    first, second = line("first", future), line("other", future)
+    monkeypatch.setattr(site.ingest, "_max_kept", len(first) + 1)
+    site.feed([first, second])
+    (item,) = set_aside(site)
+    assert site.ingest.retry(item) is False
+    (item,) = set_aside(site)
+    monkeypatch.setattr(site.ingest, "_max_kept", 10_000)
+    assert site.ingest.retry(item) is True
+    with site.database.reading() as connection:
+        assert sources.number_held(connection) == 2
+    assert set_aside(site) == []
 
 
 def test_of_two_contents_with_one_id_the_first_stands(site: Site) -> None:

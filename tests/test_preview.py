@@ -138,14 +138,17 @@ def test_directories_are_not_listed(port: int, path: str) -> None:
 def test_no_link_leads_out_of_the_tree(port: int, public: Path) -> None:
     """A link to a file or a directory elsewhere is answered as what is not there; one within the tree is followed."""
     links = {"out": public.parent / "secret", "up": public.parent, "in": public / "v1/index.json"}
+    (public / "sub").mkdir()
+    links["sub/index.html"] = public.parent / "secret"
     for name, place in links.items():
         (public / name).symlink_to(place)
     try:
-        assert get(port, "/out")[0] == get(port, "/up/secret")[0] == 404
+        assert get(port, "/out")[0] == get(port, "/up/secret")[0] == get(port, "/sub/")[0] == 404
         assert get(port, "/in")[0] == 200
     finally:
         for name in links:
             (public / name).unlink()
+        (public / "sub").rmdir()
 
 
 @pytest.mark.parametrize(

@@ -260,14 +260,16 @@ class Ingest:
             return False
         try:
             with self.database.writing() as connection:
-                self._write(connection, delivery, batch)
+                # Where it is set aside once more, as a message of the future for which there is no room, it has a new
+                # number.
                 quarantine.drop(connection, (item.id,))
+                outcome = self._write(connection, delivery, batch)
         except _UNAVAILABLE:
             raise
         except Exception:
             _log.exception("the database refused quarantined line %d once more", item.id)
             return False
-        return True
+        return not outcome.set_aside
 
     def admit_due(self) -> Outcome:
         """Accept the held messages whose time has come."""

@@ -15,7 +15,7 @@ from statscache.ingest.lifecycle import empty, fold_anew, version_of
 from statscache.ingest.prepare import TOLERANCE
 from statscache.message import Message, envelope
 from statscache.plugins.registry import Registry
-from statscache.store import coverage, journal, positions, sources
+from statscache.store import coverage, journal, positions, quarantine, sources
 from statscache.store.database import Database
 from statscache.timeline import DAY, iso
 
@@ -60,6 +60,8 @@ def postpone(database: Database, registry: Registry, *, lose_history: bool = Fal
             late = [message for message in messages if message.timestamp > latest]
             sources.hold(connection, [_held(message) for message in late])
             days += [message.timestamp // DAY for message in late]
+            gone = [at for at, message in enumerate(messages, first) if message.timestamp > latest]
+            quarantine.drop_messages(connection, gone)
             digests += [int.from_bytes(digest(message.id.encode()), "big", signed=True) for message in late]
             journal.take_out(connection, first, records, [message.timestamp for message in messages], latest)
         if days:

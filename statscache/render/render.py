@@ -106,7 +106,7 @@ class Renderer:
         pages: dict[str, Entry] = {}
         shown = dict(before.shown)
         whole = True
-        shares = {} if most is None or not slow else _shares(positions.pending(connection), most)
+        shares = {} if most is None else _shares(positions.pending(connection), most)
         plugins: list[Rendered] = []
         for number, plugin in enumerate(self._registry):
             self.on_plugin(number, len(self.names))

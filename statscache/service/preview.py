@@ -113,8 +113,10 @@ class _Handler(SimpleHTTPRequestHandler):
     def translate_path(self, path: str) -> str:
         """Return the file of a path; one that is not there where a link leads out of the tree."""
         found = super().translate_path(path)
+        page = Path(found) / "index.html"
         try:
-            inside = Path(found).resolve().is_relative_to(Path(self.directory).resolve())
+            root = Path(self.directory).resolve()
+            inside = all(place.resolve().is_relative_to(root) for place in (Path(found), page))
         except (OSError, RuntimeError):
             inside = False
         return found if inside else str(Path(self.directory) / "\0")

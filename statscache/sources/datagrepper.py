@@ -15,6 +15,7 @@ import json
 import logging
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from urllib.parse import urlencode, urljoin
 
 import urllib3
 from urllib3.exceptions import HTTPError
-from urllib3.util import Retry, Timeout, make_headers, parse_url
+from urllib3.util import Retry, Timeout, parse_url
 
 from statscache import __version__
 from statscache.exceptions import SourceError
@@ -125,7 +126,7 @@ class Datagrepper:
         self._stopping = stopping
         # As the last answer told it, to whichever thread: they differ by seconds.
         self._clock: int | None = None
-        self._credentials = make_headers(basic_auth=credentials) if credentials else {}
+        self._credentials = _authorization(credentials) if credentials else {}
         self._pool = urllib3.PoolManager(
             maxsize=16,
             timeout=Timeout(connect=min(timeout, 10.0), read=timeout),
@@ -312,6 +313,10 @@ class Datagrepper:
             if time.monotonic() > deadline:
                 raise _Failed(f"an answer takes longer than {self._longest:.0f} s")
         return bytes(body)
+
+
+def _authorization(credentials: str) -> dict[str, str]:
+    return {"Authorization": f"Basic {b64encode(credentials.encode()).decode('ascii')}"}
 
 
 def _origin(url: str) -> tuple[str | None, str | None, int | None]:

@@ -25,15 +25,17 @@ def unpack(rows: Iterable[bytes]) -> Keys:
 
 
 def split(keys: Keys, most: int) -> tuple[Keys, Keys]:
-    """Return the rows of at most `most` keys, at least of one, and the rest.
+    """Return some keys with about `most` rows in all, at least one key, and the rest.
 
     Which keys these are is left to chance: whoever makes names up must not be able to keep others waiting.
     """
-    distinct, which = np.unique(keys["key"], return_inverse=True)
-    if most >= len(distinct):
+    if most >= len(keys):
         return keys, keys[:0]
+    distinct, which, rows = np.unique(keys["key"], return_inverse=True, return_counts=True)
+    order = np.array(Random().sample(range(len(distinct)), len(distinct)))
+    fitting = np.searchsorted(np.cumsum(rows[order]), most, side="right")
     chosen = np.zeros(len(distinct), bool)
-    chosen[Random().sample(range(len(distinct)), max(1, most))] = True
+    chosen[order[: max(1, int(fitting))]] = True
     return keys[chosen[which]], keys[~chosen[which]]
 
 

@@ -12,6 +12,7 @@ import zstandard
 from sqlalchemy import Connection, delete, func, select, update
 
 from statscache import canonical
+from statscache.store.bulk import among
 from statscache.store.schema import journal, quarantine
 
 PARSER = ""
@@ -95,6 +96,11 @@ def load(connection: Connection, item: SetAside) -> bytes | None:
 def drop(connection: Connection, ids: tuple[int, ...]) -> int:
     """Forget what was set aside under `ids`, and return how many there were."""
     return connection.execute(delete(quarantine).where(quarantine.c.id.in_(ids))).rowcount
+
+
+def drop_messages(connection: Connection, places: Sequence[int]) -> None:
+    """Forget that messages of the journal at these positions were set aside, for any plugin."""
+    connection.execute(delete(quarantine).where(among(connection, quarantine.c.position, places)))
 
 
 def drop_plugin(connection: Connection, plugin: str) -> None:
