@@ -65,7 +65,8 @@ def keep(connection: Connection, objects: Mapping[str, bytes]) -> list[str]:
 
 def checksum(place: str, shard: int, name: str, entry: Entry) -> int:
     """Return 64 bits of the digest of a row of the table `tree`; those of a directory are the sum of its rows'."""
-    return canonical.digest64("\0".join((place, str(shard), name, *map(str, entry))).encode())
+    # What decayed may have another type than its column.
+    return canonical.digest64("\0".join(map(str, (place, shard, name, *entry))).encode())
 
 
 def total(checksums: Iterable[int]) -> int:
