@@ -58,7 +58,7 @@ def postpone_command(context: Context, lose_history: bool, json_: bool) -> None:
     them fold the journal again. Set the clock right first; what is later than it shows goes.
     """
     with context.installation() as installation:
-        # A publication under way would take what is to be rendered anew for rendered.
+        # A publication under way would note as rendered what has to be rendered again.
         with locks.publishing(installation.database, PATIENCE):
             done = postpone(installation.database, installation.registry, lose_history=lose_history)
         catch_up(context, installation)

@@ -106,7 +106,9 @@ class Renderer:
         pages: dict[str, Entry] = {}
         shown = dict(before.shown)
         whole = True
-        shares = {} if most is None else _shares(positions.pending(connection), most)
+        # Documents of keys are slow, and made besides of what catches up.
+        paced = most is not None and (slow or any(state != "ok" for state in before.states.values()))
+        shares = _shares(positions.pending(connection), most or 0) if paced else {}
         plugins: list[Rendered] = []
         for number, plugin in enumerate(self._registry):
             self.on_plugin(number, len(self.names))

@@ -92,7 +92,7 @@ def build(
         files: Iterable[tuple[str, Entry | None]] = _files(connection, rendering)
         if everything:
             # Whatever became of the rows of the tree, they are written again.
-            files = chain(damage.kept(connection, rendering, before).items(), [*files])
+            files = chain(damage.kept(connection, rendering, before).items(), files)
             tree.clear(connection)
         changes = tree.apply(connection, files)
         # In the order in which folding locks: first the rows, then the marks.
