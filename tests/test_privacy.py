@@ -127,7 +127,7 @@ def holds(site: Site, name: str) -> list[str]:
 
 
 def test_a_list_of_names_leaves_people_out_and_counts_the_message(database_url: str, tmp_path: Path) -> None:
-    """No published byte holds the name, totals still count; a change of the list folds the journal anew."""
+    """No published byte holds the name, totals still count; a change of the list folds the journal again."""
     site = Site(database_url, tmp_path, SEEN)
     sale = {"buyer": "Ralph", "thing": "hat", "note": "for ralph"}
     site.feed([line("a", NOON, body=sale, users=["ralph", "pingou"]), line("b", NOON + 60, body={"buyer": "pingou"})])

@@ -56,7 +56,7 @@ _COMMANDS = {
     ),
     "rebuild": (
         "messages:rebuild",
-        "Fold the journal anew into PLUGINS; what they published stays up until they have caught up.",
+        "Fold the journal again into PLUGINS; what they published stays up until they have caught up.",
     ),
     "try": (
         "trial:try_command",

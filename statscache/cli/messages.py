@@ -235,7 +235,7 @@ def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
 @_scheduler
 @passed
 def rebuild(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: str | None) -> None:
-    """Fold the journal anew into PLUGINS; what they published stays up until they have caught up."""
+    """Fold the journal again into PLUGINS; what they published stays up until they have caught up."""
     end_as_interrupted()
     with context.installation() as installation, working(installation, jobs, scheduler) as workers:
         installation.ingest.plugins.rebuild(plugins)

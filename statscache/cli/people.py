@@ -48,7 +48,7 @@ def _show(done: Forgotten) -> None:
     click.echo(f"journal     {counted(done.messages, 'message')} changed")
     click.echo(f"set aside   {done.held:,} held and {done.set_aside:,} in quarantine changed")
     click.echo(f"spool       {counted(done.files, 'file')} changed")
-    click.echo(f"statistics  taken out of {_listed(done.taken_out)}; folded anew: {_listed(done.folded_anew)}")
+    click.echo(f"statistics  taken out of {_listed(done.taken_out)}; folded again: {_listed(done.folded_anew)}")
     click.echo(f"published   {counted(done.snapshots, 'snapshot')} and {counted(done.objects, 'object')} removed")
     if done.found_nothing:
         click.echo("nothing was found under that name; it is left out of all that comes from now on")

@@ -20,7 +20,7 @@ from statscache.service.watching import Attempts, Watcher
 @click.command()
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes any free one.")
 @click.option("--directory", type=click.Path(path_type=Path), help="Serve this tree; else the first directory target.")
-@click.option("--watch", is_flag=True, help="When a template, page or plugin changes, publish anew.")
+@click.option("--watch", is_flag=True, help="When a template, page or plugin changes, publish again.")
 @passed
 def serve(context: Context, port: int, directory: Path | None, watch: bool) -> None:
     """Preview the published tree on loopback, until SIGINT or SIGTERM."""

@@ -79,7 +79,7 @@ class PluginsSection(Section):
     disabled: tuple[str, ...] = Field((), description="Patterns of the names of plugins that are left out of these.")
     drop: dict[str, tuple[Annotated[str, Field(min_length=1)], ...]] = Field(
         {},
-        description="Patterns of keys that a plugin counts as `(other)`, by its name; a change folds the journal anew.",
+        description="Patterns of keys that a plugin counts as `(other)`, by name; a change folds the journal again.",
     )
     time_budget: Annotated[float, Field(gt=0)] = Field(
         30.0,
@@ -100,7 +100,7 @@ class PrivacySection(Section):
 
     people: bool = Field(True, description="Whether plugins about people are active.")
     suppressed: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
-        (), description="Names of people who are left out; a change folds the journal anew."
+        (), description="Names of people who are left out; a change folds the journal again."
     )
 
 
