@@ -188,7 +188,7 @@ def _render(connection: Connection, plugin: Plugin, row: positions.Position) -> 
     end, keep = journal.head(connection), objects.__setitem__
     renderer = PluginRenderer(connection, plugin, row, end, *known, keep, Watch(), slow=True, force=True, most=None)
     below = f"{layout.plugin_root(plugin.name)}/"
-    rendered = renderer.render()
+    rendered = renderer.render(None)
     entries = {**rendered.changed, **dict(rendered.keys)}
     return {path.removeprefix(below): objects[entry.object] for path, entry in sorted(entries.items())}
 

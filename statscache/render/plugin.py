@@ -16,6 +16,7 @@ from statscache.plugins.watch import Watch
 from statscache.render import documents, due
 from statscache.render.calendar import calendar
 from statscache.render.documents import Document
+from statscache.render.gate import Gate
 from statscache.render.rendering import Keep, Rendered, keep_document
 from statscache.store import positions, published
 from statscache.store.coverage import Interval, subtract, union
@@ -108,8 +109,15 @@ class PluginRenderer:
             return []
         return self._known.unknown_days(0, DAILY.floor(self._state.through or 0) + DAY)
 
-    def render(self) -> Rendered:
-        """Render what is due."""
+    def render(self, gate: Gate | None) -> Rendered:
+        """Render what is due: fixed documents and series, and then, of which there may be very many, those of keys.
+
+        Args:
+            gate: Compares each part with what was published before; None to let everything pass.
+
+        Raises:
+            Implausible: The gate holds the plugin back.
+        """
         due = self._due
         self._out.crossed, self._out.page_due = due.moved, due.page
         fixed = due.fixed
@@ -124,9 +132,14 @@ class PluginRenderer:
         for resolution in self._plugin.kind.resolutions:
             if due.series(resolution):
                 self._series(resolution)
+        self._remove_other_documents()
+        if gate:
+            gate.check_documents(self._out)
         if self._plugin.unbounded and due.keys:
             self._keys()
-        self._remove_others()
+        self._remove_other_keys()
+        if gate:
+            gate.check_keys(self._out)
         return self._out
 
     def _pace(self, path: str) -> Pace:
@@ -134,22 +147,28 @@ class PluginRenderer:
         name = path.rpartition("/")[2].removesuffix(".json")
         return Pace.SLOW if name in self._plugin.slow_documents else paces.of(path)
 
-    def _remove_others(self) -> None:
+    def _remove_other_documents(self) -> None:
         """Remove what another version, another kind or other numbers of the plugin published, and these do not."""
         name = self._plugin.name
-        root = layout.plugin_root(name)
+        root, keys = layout.plugin_root(name), layout.keys_root(name)
         before: Iterable[str] = ()
         if self._force:
             # The tree is written again, whatever its rows say.
             pass
         elif self._due.everything:
-            keys = published.below(self._connection, layout.keys_root(name), "site")
-            before = chain(published.below(self._connection, root, "data"), keys)
+            below = published.below(self._connection, root, "data")
+            before = (path for path in below if not path.startswith(f"{keys}/"))
         elif fixed := self._due.fixed:
             found = published.entries(self._connection, root, None, "data")
             before = [path for path, entry in found.items() if entry.type == "file" and self._pace(path) in fixed]
-        others = (path for path in before if path not in self._out.changed and path not in self._out.keys)
-        self._out.removed = sorted({*others, *self._out.removed}.difference(self._out.changed))
+        self._out.removed = sorted({*before, *self._out.removed}.difference(self._out.changed))
+
+    def _remove_other_keys(self) -> None:
+        """Remove documents of keys, where all of them are made, that are not among them."""
+        if self._due.everything and not self._force:
+            keys = layout.keys_root(self._plugin.name)
+            before = chain(*(published.below(self._connection, keys, part) for part in ("data", "site")))
+            self._out.removed = sorted([*self._out.removed, *(path for path in before if path not in self._out.keys)])
 
     def _series(self, resolution: Resolution) -> None:
         plugin, state = self._plugin, self._state

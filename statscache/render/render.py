@@ -251,7 +251,7 @@ class Renderer:
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
             try:
                 with connection.begin_nested():
-                    rendered = PluginRenderer(
+                    renderer = PluginRenderer(
                         connection,
                         plugin,
                         row,
@@ -263,10 +263,10 @@ class Renderer:
                         slow=slow,
                         force=force,
                         most=most,
-                    ).render()
-                    if gated:
-                        # Where all is rendered, documents before may be damaged.
-                        Gate(connection, rendered, self._gate_share, lenient=force).check(plugin, end.through)
+                    )
+                    # Where all is rendered, documents before may be damaged.
+                    gate = Gate(connection, plugin, end.through, self._gate_share, lenient=force) if gated else None
+                    rendered = renderer.render(gate)
                     if slow or rendered.page_due:
                         rendered.view = self._views.view(connection, plugin, rendered)
                 rendered.fresh.clear()
