@@ -307,7 +307,7 @@ def anchors(source: str) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_tests_that_the_docs_name_exist(page: Path) -> None:
     """A file of the tests that is named is there, and so is a test in it."""
-    for name, test in re.findall(r"\b(tests/test_\w+\.py)\b(?:::(\w+))?", page.read_text(encoding="utf-8")):
+    for name, test in re.findall(r"\b(tests/test_[a-z0-9_]+\.py)\b(?:::(\w+))?", page.read_text(encoding="utf-8")):
         assert (ROOT / name).is_file(), f"{page} names {name}"
         assert not test or f"\ndef {test}(" in (ROOT / name).read_text(encoding="utf-8"), f"{page} names {name}::{test}"
 
@@ -633,3 +633,16 @@ def test_each_page_has_its_place_in_the_site() -> None:
     """No page stands where those land that no section names."""
     sections = {section.title: [page.name for page in section.pages] for section in Docs(DOCS).sections}
     assert sections["How it works"] == ["architecture", "recipes", "state", "benchmarks"]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent == DOCS], ids=lambda page: page.name)
+def test_a_page_takes_ten_minutes_to_read(page: Path) -> None:
+    """At 220 words a minute; code is skimmed. Divide a longer one, and name both parts in `statscache/render/docs.py`."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert len(re.findall(r"[\w`/.-]+", prose)) <= 2_200
+
+
+def test_the_readme_is_one_screen() -> None:
+    """It says what this is, how to see it, and where to read on; the rest is in the pages that it links to."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 50
