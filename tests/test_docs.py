@@ -637,7 +637,7 @@ def test_each_page_has_its_place_in_the_site() -> None:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent == DOCS], ids=lambda page: page.name)
 def test_a_page_takes_ten_minutes_to_read(page: Path) -> None:
-    """At 220 words a minute; code is skimmed. Divide a longer one, and name both parts in `statscache/render/docs.py`."""
+    """At 220 words a minute; code is skimmed. Divide a longer one; `statscache/render/docs.py` has the list."""
     prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     assert len(re.findall(r"[\w`/.-]+", prose)) <= 2_200
 

@@ -28,7 +28,7 @@ _SECTIONS = (
         "Operate",
         ("tutorial", "install", "configure", "run", "history", "publish", "monitor", "repair", "backup", "upgrade"),
     ),
-    ("Operate: more", ("commands", "settings", "runbook", "mirrors", "s3", "security", "privacy", "capacity")),
+    ("Operate: reference", ("commands", "settings", "runbook", "mirrors", "s3", "security", "privacy", "capacity")),
     ("How it works", ("architecture", "recipes", "state", "benchmarks")),
 )
 _DECISIONS = "Decisions"
