@@ -10,7 +10,7 @@ BIN := .venv/bin
 CODE := statscache .venv/names/statscache_plugins tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench torture kills deployment release lock clean runtime-venv test-venv
+.PHONY: help demo test lint types bench torture kills deployment screenshot release lock clean runtime-venv test-venv
 
 help: ## Say what can be made
 	@echo "statscache: make TARGET, where TARGET is"
@@ -51,6 +51,9 @@ kills: test-venv ## Kill at every operation, where the tests kill at each third
 deployment: test-venv ## Deploy with ansible to a Debian machine that is made for it; needs root
 	@bash .ci/debian debootstrap openssh-client
 	@$(BIN)/python -m pytest tests/deployment.py $(ARGS)
+
+screenshot: test-venv ## Photograph a page of the demo's site for README.md; needs chromium
+	@$(BIN)/python .ci/screenshot.py
 
 release: test-venv ## Build sdist and wheel of the last commit into dist/, the same bytes each time, and try them
 	@bash .ci/release

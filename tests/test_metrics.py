@@ -231,8 +231,8 @@ def test_the_names_keep_to_the_conventions(printed: str) -> None:
 
 
 def test_each_metric_is_documented(printed: str) -> None:
-    """The table of the operations guide has the name and the type of each, and no other."""
-    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    """The table in docs/monitor.md has the name and the type of each, and no other."""
+    page = (ROOT / "docs" / "monitor.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| `(statscache_\w+)` \| (\w+) \|", page, re.MULTILINE)
     assert documented == re.findall(r"^# TYPE (\S+) (\w+)$", printed, re.MULTILINE)
 
