@@ -10,7 +10,7 @@ _PUBLISHING = re.compile(
 )
 # With what stands below it, up to the next line that begins with a date: a traceback.
 _TROUBLE = re.compile(rb"^\S+ \S+ ((?:ERROR|CRITICAL) .*(?:\n(?!\d{4}-).*)*)", re.MULTILINE)
-EXPECTED_TROUBLE = b"another publisher is at work"
+EXPECTED_TROUBLE = b"another publisher is working"
 """What a process says that was started before PostgreSQL saw that the one before is dead."""
 
 

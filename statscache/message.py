@@ -44,7 +44,7 @@ class Message:
         id: The envelope's id, or the SHA-256 of the content of a message that came without one.
         topic: The whole topic, with prefix and environment.
         timestamp: When it was sent, in whole seconds since 1970 UTC.
-        body: What the message says; `{}` where the sender sent no object. Old messages may carry text, a list or null;
+        body: The message's content; `{}` if the sender sent no object. Old messages may carry text, a list or null;
             `content` and `record` hold what was sent.
         headers: The sender's headers that name people and packages; others are not kept.
         category: The topic's fourth part, such as `buildsys` (`VirtualTopic.*`: third); None for a short topic.
@@ -89,7 +89,7 @@ class Message:
 
     @property
     def agent(self) -> str | None:
-        """The person who acted; None where nobody is known to have."""
+        """The person who acted; None if unknown."""
         return self.derived[0]
 
     @property
@@ -109,7 +109,7 @@ class Message:
 
     @property
     def link(self) -> str | None:
-        """An http or https URL that shows more; None where there is none. It is hostile text: escape it."""
+        """An http or https URL with more details, or None. Untrusted text: escape it."""
         return derivation.link(self.name, self.body)
 
     @property
@@ -126,7 +126,7 @@ class Message:
         """Return the message of which `line` is the record.
 
         Raises:
-            ValueError: The line is no record.
+            ValueError: The line is not a record.
         """
         id, topic, timestamp, body, *headers = orjson.loads(line)
         return cls(id, topic, timestamp, body, headers[0] if headers else None, line)
@@ -153,22 +153,22 @@ class Excerpt(Message):
         self._shown = shown
 
     def __repr__(self) -> str:
-        """Return what is shown, for a person who debugs."""
+        """Return the shown attributes, for debugging."""
         return f"<any Message with {object.__getattribute__(self, '_shown')!r:.200}>"
 
     def __getattribute__(self, name: str) -> Any:
         """Return what is declared.
 
         Raises:
-            AttributeError: It is not declared; the text says what to mend.
+            AttributeError: It is not declared; the text says the fix.
         """
         shown: dict[str, Any] = object.__getattribute__(self, "_shown")
         if name in shown:
             return shown[name]
         if name.startswith("__"):
             return object.__getattribute__(self, name)
-        mend = f"add {name!r} there" if name in EXCERPTS else "leave the declaration out"
-        raise AttributeError(f"`observe` asks for `{name}`, and `depends_on` is {(*shown,)}; {mend}")
+        fix = f"add {name!r} there" if name in EXCERPTS else "leave the declaration out"
+        raise AttributeError(f"`observe` asks for `{name}`, and `depends_on` is {(*shown,)}; {fix}")
 
 
 def record_of(id: str, topic: str, timestamp: int, body: Any, headers: dict[str, Any] | None) -> bytes:

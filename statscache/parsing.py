@@ -56,10 +56,10 @@ def parse(raw: bytes) -> Message:
     """Return the message in `raw`, which is JSON in the envelope of fedmsg, fedora-messaging or datagrepper.
 
     A message without an id, or with an empty one, is identified by the SHA-256 of its topic, time and body.
-    An id that is no text is refused, for no sender makes one. A message without a body has the body null.
+    An id that is not text is refused: no sender makes one. A message without a body has the body null.
 
     Raises:
-        MalformedMessage: The bytes are no message; the text says what is wrong, where, and what was expected.
+        MalformedMessage: The bytes are not a message; the text says what is wrong, where, and what was expected.
     """
     try:
         envelope = orjson.loads(raw)

@@ -170,7 +170,7 @@ def test_two_publishers_do_not_work_at_once(database_url: str, tmp_path: Path) -
     """The second is told so, and nothing is lost."""
     site = Site(database_url, tmp_path, (Buyers,))
     site.feed([sale(1, "a")])
-    with locks.publishing(site.database), pytest.raises(PublisherBusy, match="another publisher is at work"):
+    with locks.publishing(site.database), pytest.raises(PublisherBusy, match="another publisher is working"):
         site.publish()
     assert site.publish().generation == 1
     site.close()

@@ -136,7 +136,7 @@ def test_the_last_publication_waits_for_another_publisher(home: Home, endpoint: 
             bus.send(lines(10, 10))
             wait_for(lambda: accepted(database) == 20, lambda: service.text)
             service.send(signal.SIGTERM)
-            service.await_log("another publisher is at work on this database; it is waited for, at most 300 s")
+            service.await_log("another publisher is working on this database; waiting for it, at most 300 s")
             assert published(home, 10)
         database.close()
         assert service.end(None)[0] == 0
@@ -236,7 +236,7 @@ def test_of_two_publishers_at_once_one_leaves_with_status_3(database_url: str, t
         first.await_log("publishing: rendering")
         first.send(signal.SIGSTOP)
         refused = home.run("publish", status=3)
-        assert "another publisher is at work on this database" in refused.stderr
+        assert "another publisher is working on this database" in refused.stderr
         assert not (home.public / "v1/index.json").exists()
         first.send(signal.SIGCONT)
         assert first.end(None)[0] == 0

@@ -166,7 +166,7 @@ def test_a_service_waits_for_an_administrator(home: Home) -> None:
     with home.start("publish", "--every", EVERY) as service:
         service.await_log("published generation 1")
         with locks.publishing(database, patience=60):
-            service.await_log("publishing waits: another publisher is at work on this database")
+            service.await_log("publishing waits: another publisher is working on this database")
             first = home.document("v1/index.json")
             wait_for(
                 lambda: home.document("v1/index.json")["generated_at"] > first["generated_at"], lambda: service.text

@@ -311,7 +311,7 @@ def test_a_publication_that_nobody_repeats_waits_for_another(
     holder.join()
     assert site.document(INDEX)["snapshot"] == oldest
     assert [record.message for record in caplog.records if "at work" in record.message] == [
-        "another publisher is at work on this database; it is waited for, at most 60 s"
+        "another publisher is working on this database; waiting for it, at most 60 s"
     ]
 
 

@@ -369,7 +369,7 @@ class Publishing:
                 waits = False
             except PublisherBusy:
                 if not waits:
-                    _log.info("publishing waits: another publisher is at work on this database")
+                    _log.info("publishing waits: another publisher is working on this database")
                 waits, pause = True, min(seconds, _BUSY_PAUSE)
             except Damaged as error:
                 if damaged != str(error):

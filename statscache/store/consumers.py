@@ -1,4 +1,4 @@
-"""What the consumers of live sources tell of themselves now and then, whether the bus is quiet or not."""
+"""The state that the consumers of live sources report regularly, even if the bus is quiet."""
 
 from dataclasses import dataclass
 
@@ -45,5 +45,5 @@ def listed(connection: Connection) -> list[ConsumerRow]:
 
 
 def add(connection: Connection, row: ConsumerRow) -> None:
-    """Add to what is known of the consumers of a source; the time is replaced."""
+    """Add to the counters of the consumers of a source; the time is replaced."""
     _add(connection, [(row.name, row.worked_at, row.batches, row.milliseconds, row.rejected)])

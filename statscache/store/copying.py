@@ -21,8 +21,8 @@ def copy(origin: Database, destination: Database, others: Sequence[Table] = ()) 
     """Copy all rows, in one transaction, and yield each table's name and the number of its rows.
 
     Args:
-        origin: What is copied, as it is when the copy begins.
-        destination: Where to; its schema is made if it is not there.
+        origin: The database to copy, as it is when the copy begins.
+        destination: The database to copy to; its schema is created if missing.
         others: Tables besides those of the schema: those of plugins that keep rows of their own.
 
     Raises:

@@ -1,6 +1,6 @@
 """Which time is known: intervals that are complete, and gaps, which are known to be missing.
 
-Intervals are `[start, end)` in seconds since 1970 UTC. Where both are said of one moment, complete wins.
+Intervals are `[start, end)` in seconds since 1970 UTC. Where both cover one moment, complete wins.
 """
 
 from collections.abc import Iterable
@@ -33,12 +33,12 @@ def cut(connection: Connection, end: int) -> None:
 
 
 def gaps(connection: Connection) -> list[Interval]:
-    """Return what is missing and was not completed since, oldest first."""
+    """Return the intervals that are missing and were not completed since, oldest first."""
     return subtract(_recorded(connection, complete=False), _recorded(connection, complete=True))
 
 
 def complete(connection: Connection) -> list[Interval]:
-    """Return what is known to be complete, in intervals that do not touch, oldest first."""
+    """Return the intervals known to be complete, which do not touch, oldest first."""
     return union(_recorded(connection, complete=True))
 
 

@@ -25,13 +25,13 @@ def broken(connection: Connection) -> Iterator[str]:
         return
     for line in connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})").scalars():
         if line != "ok":
-            mend = _INDEX if " index " in line else _REPLACE
-            yield f"the database's file is damaged: {line.strip()}; {mend}"
+            fix = _INDEX if " index " in line else _REPLACE
+            yield f"the database's file is damaged: {line.strip()}; {fix}"
     for table in metadata.sorted_tables:
         wrong = " OR ".join(_has_other_type(column) for column in table.columns)
         if connection.execute(text(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1')).first():
-            mend = REBUILD if _is_of_plugin(table) else RESTORE
-            yield f"a value of table {table.name} has another type than its column; {mend}"
+            fix = REBUILD if _is_of_plugin(table) else RESTORE
+            yield f"a value of table {table.name} has another type than its column; {fix}"
 
 
 def of_tables(connection: Connection, tables: Iterable[Table]) -> Iterator[str]:
@@ -52,8 +52,8 @@ def explain(error: BaseException) -> Damaged | None:
     state = getattr(error.orig, "sqlstate", None)
     unreadable = isinstance(error, OperationalError) and "Could not decode to UTF-8" in str(error.orig)
     if code in (_SQLITE_CORRUPT, _SQLITE_NOTADB) or state in _POSTGRESQL_CORRUPTED or unreadable:
-        said = str(error.orig).strip().partition("\n")[0]
-        return Damaged(f"the database is damaged ({said}): `statscache db check` says more; {RESTORE}")
+        text = str(error.orig).strip().partition("\n")[0]
+        return Damaged(f"the database is damaged ({text}): `statscache db check` has details; {RESTORE}")
     return None
 
 

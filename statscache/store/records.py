@@ -15,7 +15,7 @@ import zstandard
 from statscache.exceptions import DamagedStatistics
 
 SEGMENT = 8_000
-"""Messages of one segment at most."""
+"""Maximum number of messages of one segment."""
 
 SEGMENT_BYTES = 8 * 1024 * 1024
 """Bytes of records at which a segment ends."""

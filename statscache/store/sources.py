@@ -49,7 +49,7 @@ class Held(NamedTuple):
 
 
 def load(connection: Connection, name: str) -> SourceRow | None:
-    """Return what is known of a source; None if it was never read."""
+    """Return the state of a source; None if it was never read."""
     row = connection.execute(select(source).where(source.c.name == name)).one_or_none()
     return None if row is None else SourceRow(*row)
 
@@ -60,7 +60,7 @@ def listed(connection: Connection) -> list[SourceRow]:
 
 
 def save(connection: Connection, row: SourceRow) -> None:
-    """Store what is known of a source."""
+    """Store the state of a source."""
     _put(connection, [(row.name, row.newest, row.heard, row.offset, row.accepted, row.set_aside, row.seen_at)])
 
 
@@ -86,7 +86,7 @@ def due(connection: Connection, limit: int) -> list[Held]:
 
 
 def release(connection: Connection, digests: Sequence[int]) -> None:
-    """Hold the messages with these digests no longer."""
+    """Release the held messages with these digests."""
     if digests:
         connection.execute(delete(held).where(held.c.digest.in_(digests)))
 
