@@ -219,7 +219,7 @@ def test_an_endpoint_that_cannot_be_is_refused(tmp_path: Path, hubs: list[Hub], 
 def test_a_publisher_that_nobody_hears_says_so() -> None:
     """Without a subscriber nothing is sent, and the error names the endpoint."""
     endpoint = free_endpoint()
-    with pytest.raises(SourceError, match=f"nobody subscribed to {endpoint}"):
+    with pytest.raises(SourceError, match=f"no one subscribed to {endpoint}"):
         publish_on_bus([b'{"topic":"a"}'], endpoint, patience=0.1)
 
 

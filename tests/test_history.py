@@ -343,7 +343,7 @@ def compressed(_query: Query, answer: Answer) -> None:
     ("fault", "error"),
     [
         (large, "a page has more than 100,000 bytes"),
-        (compressed, "in the encoding gzip, for which nobody asked"),
+        (compressed, "in the encoding gzip, which was not requested"),
         (dripping, "an answer takes longer than 1 s"),
         (endless, "1,000,000,000,000 rows; at most 10,000 are read at once"),
     ],

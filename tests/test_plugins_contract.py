@@ -41,7 +41,7 @@ def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
         ({"dimensions": "key"}, "`dimensions` is 'key'; give a tuple"),
         ({"dimensions": ("Key",)}, "give a tuple of names in lowercase"),
         ({"dimensions": ("total",)}, "none of ["),
-        ({"dimensions": ("a", "a")}, "each name may stand there once"),
+        ({"dimensions": ("a", "a")}, "each name may occur once"),
         ({"topics": "bodhi.#"}, "`topics` is 'bodhi.#'; give a tuple of patterns"),
         ({"topics": ("#.bodhi",)}, "give a tuple of patterns"),
         ({"topics": ("a b",)}, "give a tuple of patterns"),
@@ -138,7 +138,7 @@ def test_an_entry_point_that_fails_to_load_is_reported_and_the_rest_run(install:
     reasons = {problem.name: problem.reason for problem in loaded.problems}
     assert reasons.keys() == {"broken", "number", "other"}
     assert "shop.broken:PLUGINS: ModuleNotFoundError: No module named 'gone'" in reasons["broken"]
-    assert "is no plugin class; derive it from a kind" in reasons["other"]
+    assert "is not a plugin class; derive it from a kind" in reasons["other"]
 
 
 def test_of_two_claims_of_one_name_the_first_stands_and_both_are_named(install: Callable[..., None]) -> None:

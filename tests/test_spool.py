@@ -323,7 +323,7 @@ def test_what_could_not_be_moved_is_taken_again(watched: Watched, monkeypatch: p
         taken = spool.take()
         assert taken is not None
         (watched.path / name).rmdir()
-        with pytest.raises(FileNotFoundError, match=f"spool/{name} is missing: make it anew"):
+        with pytest.raises(FileNotFoundError, match=f"spool/{name} is missing: create it again"):
             move(taken)
         assert len(os.listdir("/proc/self/fd")) == held
         (watched.path / name).mkdir()

@@ -245,7 +245,7 @@ def test_faults_beside_the_snapshot_are_found(root: Path, path: str) -> None:
 def test_json_that_is_not_canonical_is_found(root: Path) -> None:
     """A pointer with a needless space is no canonical JSON."""
     write(root, INDEX, (root / INDEX).read_bytes().replace(b":", b": ", 1))
-    assert faults(root) == [("WRONG", INDEX, "it is no canonical JSON")]
+    assert faults(root) == [("WRONG", INDEX, "it is not canonical JSON")]
 
 
 def test_a_late_publisher_is_found(root: Path) -> None:
@@ -263,8 +263,8 @@ def test_orphans_are_found(root: Path) -> None:
     write(root, ".statscache/note", b"")
     write(root, "v1/pending.json", b"{}\n")
     assert faults(root) == [
-        ("ORPHAN", "v1/objects/00/left.json", "nobody refers to it, and its bytes are not those that its name says"),
-        ("ORPHAN", "v1/plugins/gone/latest.json", "nobody refers to it"),
+        ("ORPHAN", "v1/objects/00/left.json", "nothing refers to it, and its bytes do not match its name"),
+        ("ORPHAN", "v1/plugins/gone/latest.json", "nothing refers to it"),
     ]
 
 
@@ -390,7 +390,7 @@ def test_names_that_lead_elsewhere_are_refused(root: Path, name: str) -> None:
     """A name in a manifest that is no plain name is told, and nothing is read there."""
     secret = {"type": "file", **put(root, b"secret\n", "txt")}
     point_to(root, {"site": put_manifest(root, "subtree", {name: secret})})
-    assert any("is no name of a file or directory" in problem for _, _, problem in faults(root))
+    assert any("is not the name of a file or directory" in problem for _, _, problem in faults(root))
     assert check(root).files == 0
 
 
@@ -402,15 +402,15 @@ def test_names_of_several_parts_are_looked_at_in_each(root: Path, name: str) -> 
     plugin = put_manifest(root, "tree", {"p": put_manifest(root, "tree", {"by": by})})
     data = put_manifest(root, "subtree", {"v1": put_manifest(root, "tree", {"plugins": plugin})})
     point_to(root, {"data": data})
-    found = [problem for _, _, problem in faults(root) if "is no name of a file or directory" in problem]
-    assert found == [f"{name!r} is no name of a file or directory"]
+    found = [problem for _, _, problem in faults(root) if "is not the name of a file or directory" in problem]
+    assert found == [f"{name!r} is not the name of a file or directory"]
 
 
 @pytest.mark.parametrize("name", ["../../secret.json", "/etc/passwd", "0" * 64 + ".json/../x", "A" * 64 + ".json"])
 def test_objects_that_lead_elsewhere_are_refused(root: Path, name: str) -> None:
     """What is no name of an object is not read, whoever refers to it."""
     point_to(root, {"site": put_manifest(root, "subtree", {"a.json": {"type": "file", "object": name, "size": 1}})})
-    assert any("it is no manifest" in problem for _, _, problem in faults(root))
+    assert any("it is not a manifest" in problem for _, _, problem in faults(root))
 
 
 def test_links_that_leave_the_tree_are_refused(root: Path, tmp_path: Path) -> None:
@@ -433,7 +433,7 @@ def test_links_in_a_ring_and_pipes_are_no_trap(root: Path) -> None:
     (root / "v1/status.json").symlink_to("status.json")
     os.mkfifo(root / "v1/changes.json")
     found = {path: problem for _, path, problem in faults(root)}
-    assert found["v1/changes.json"] == "it is no plain file"
+    assert found["v1/changes.json"] == "it is not a plain file"
     assert "v1/status.json" in found
 
 

@@ -25,10 +25,10 @@ class Cache(ABC):
 
 
 class MemoryCache(Cache):
-    """Keeps what was used last in memory.
+    """Keeps the most recently used data in memory.
 
     Args:
-        largest: Bytes that are kept at most.
+        largest: Maximum number of bytes to keep.
     """
 
     def __init__(self, largest: int = 16 * 1024 * 1024) -> None:
@@ -54,11 +54,11 @@ class MemoryCache(Cache):
 
 
 class DirectoryCache(Cache):
-    """Keeps what was used last in a directory, each file whole or not at all.
+    """Keeps the most recently used data in a directory; files are written atomically.
 
     Args:
         path: The directory, which is made where it is missing; nothing else may be kept in it.
-        largest: Bytes that are kept at most, give or take what other processes add meanwhile.
+        largest: Maximum number of bytes to keep; other processes may exceed it briefly.
     """
 
     def __init__(self, path: Path, largest: int = 256 * 1024 * 1024) -> None:

@@ -23,7 +23,7 @@ _SETTLED = 2
 
 
 class Unreachable(StatscacheError, OSError):
-    """The site does not answer, after several attempts; the text says what it said last."""
+    """The site does not answer, after several attempts; the text has the last answer."""
 
 
 class Damaged(StatscacheError, ValueError):
@@ -31,7 +31,7 @@ class Damaged(StatscacheError, ValueError):
 
 
 class Missing(Damaged, LookupError):
-    """A file that is referred to is not there: its snapshot is retained no longer, or the site is damaged."""
+    """A referenced file is missing: its snapshot is no longer retained, or the site is damaged."""
 
 
 class Fetcher:
@@ -53,7 +53,7 @@ class Fetcher:
     def __init__(self, url: str, cache: Cache, timeout: float, largest: int) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "file") or parts.query or parts.fragment:
-            raise ValueError(f"{url!r} is no address of a site: expected such as https://stats.example.org/")
+            raise ValueError(f"{url!r} is not the address of a site: expected for example https://stats.example.org/")
         self.url = url.rstrip("/") + "/"
         self._directory = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._cache = cache
@@ -65,23 +65,23 @@ class Fetcher:
 
         Args:
             name: Its name.
-            size: Its bytes, as whoever refers to it says; None if nobody does.
+            size: Its size in bytes, as the referring file says; None if unknown.
 
         Raises:
             Unreachable: The site does not answer.
             Missing: There is no such object.
-            Damaged: The name is none, or the bytes are others.
+            Damaged: The name is invalid, or the bytes do not match it.
         """
         matched = layout.OBJECT_NAME.fullmatch(name)
         if matched is None:
-            raise Damaged(f"{name!r:.100} is no name of an object")
+            raise Damaged(f"{name!r:.100} does not name an object")
         kept = self._cache.get(name)
         if kept is not None and hashlib.sha256(kept).hexdigest() == matched[1]:
             return kept
         path = layout.object_path(name)
         largest = self._largest if size is None else size
         if largest > self._largest:
-            raise Damaged(f"{path} is said to have {size:,} bytes; at most {self._largest:,} are read")
+            raise Damaged(f"{path} has {size:,} bytes by its reference; at most {self._largest:,} are read")
         data, _ = self._fetch(path, {}, largest)
         if data is None:
             raise Missing(f"{self.url}{path} is not there, and is referred to")
@@ -95,12 +95,12 @@ class Fetcher:
 
         Args:
             path: Where it is, relative to the site's root.
-            fresh: Whether caches on the way are to ask the server.
+            fresh: True if caches on the way must ask the server.
 
         Raises:
             Unreachable: The site does not answer.
             Missing: There is no such file.
-            Damaged: It is too large, or compressed otherwise than it says.
+            Damaged: It is too large, or not compressed as its header says.
         """
         name = hashlib.sha256(f"{self.url}{path}".encode()).hexdigest() + ".kept"
         kept, conditions = _opened(self._cache.get(name))
@@ -120,7 +120,7 @@ class Fetcher:
 
         Args:
             path: Where it is, relative to the site's root.
-            digest: Their SHA-256; None takes what is there.
+            digest: Their SHA-256; None accepts any.
 
         Returns:
             The bytes; None if there is no such file, or it has another digest.
@@ -190,7 +190,7 @@ def _body(response: HTTPResponse, url: str, largest: int, patience: float) -> by
     """
     encoding = (response.headers.get("Content-Encoding") or "identity").lower()
     if encoding not in ("identity", "gzip"):
-        raise Damaged(f"{url} is sent in the encoding {encoding}, for which nobody asked")
+        raise Damaged(f"{url} is sent in the encoding {encoding}, which was not requested")
     unpack = zlib.decompressobj(31) if encoding == "gzip" else None
     deadline = time.monotonic() + patience
     data = bytearray()
@@ -215,7 +215,7 @@ def _conditions(response: HTTPResponse) -> dict[str, str]:
     """Return the headers with which to ask whether the file changed since; none if it is too new to tell."""
     changed, sent = (_time(response.headers.get(name)) for name in ("Last-Modified", "Date"))
     if changed is not None and sent is not None and sent - changed < _SETTLED:
-        # Web servers tell versions apart by whole seconds, in entity tags too: it may change again within this one.
+        # Web servers distinguish versions by whole seconds, in entity tags too: it may change again within this one.
         return {}
     names = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
     return {ask: response.headers[name] for name, ask in names.items() if response.headers.get(name)}

@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 
 class Late(UserWarning):
-    """The site should have renewed its index by now: what was read may be old, or kept back by somebody in between."""
+    """The site should have renewed its index by now: the data may be old, or withheld on the way."""
 
 
 class OtherGeneration(UserWarning):
@@ -46,7 +46,7 @@ class Client:
             it in memory.
         keys: PEM files of Ed25519 public keys, by one of which the index must be signed; this needs `cryptography`.
         timeout: Seconds for which the server may be silent.
-        accept_expired: Whether, with keys, an index that has expired is used all the same, with the warning `Late`.
+        accept_expired: True to use an expired index even with keys, with the warning `Late`.
 
     Raises:
         ValueError: The address is of none of these kinds.
@@ -75,8 +75,8 @@ class Client:
 
         Raises:
             Unreachable: The site does not answer.
-            Damaged: What it answers is no index.
-            BadSignature: The index is not signed by a key that is trusted.
+            Damaged: Its answer is not an index.
+            BadSignature: The index is not signed by a trusted key.
             Outdated: With keys, the index is older than one that was used before, or has expired.
         """
         return self._discover(fresh=False)
@@ -138,7 +138,7 @@ class Client:
         return self._read(lambda pinned: pinned.series(plugin, resolution, start, end))
 
     def key(self, plugin: str, *key: str | None) -> "Key | None":
-        """Return what is published of one key of an unbounded plugin; None if nothing is: it never occurred.
+        """Return the document of one key of an unbounded plugin; None if the key never occurred.
 
         While a publication is under way, and where a cache keeps a file for a minute, the document may be of another
         generation than the index, with its own `through`. It comes with the warning `OtherGeneration` then; with keys,
@@ -169,7 +169,7 @@ class Client:
         return self._read(lambda pinned: pinned.of_key(schema, plugin, key, path, any_generation=True), callers=2)
 
     def key_year(self, plugin: str, year: int, *key: str | None) -> "KeyYear | None":
-        """Return what is published of an older year of one key; None if it has no event in it, or the year is recent.
+        """Return the document of an older year of one key; None if it has no event in that year, or the year is recent.
 
         The years of a key are listed in its document, which has the days of the recent ones itself.
 
@@ -196,7 +196,7 @@ class Client:
             try:
                 return self._read_from(index, read, callers)
             except Missing:
-                # The snapshot was retained no longer, or the index came from a cache that is behind.
+                # The snapshot was no longer retained, or the index came from a cache that is behind.
                 time.sleep(_PAUSE)
                 index = self._discover(fresh=True)
         return self._read_from(index, read, callers)

@@ -1,4 +1,4 @@
-"""What the reader relies on in what is published: fields and their types, looked at before they are used."""
+"""The fields and types that the reader relies on, checked before they are used."""
 
 from collections.abc import Iterable, Mapping
 from types import UnionType

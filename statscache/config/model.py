@@ -60,7 +60,7 @@ class BusSection(Section):
     )
     max_kept: Annotated[int, Field(ge=0)] = Field(
         256 * 1024 * 1024,
-        description="Bytes of what is no message that are kept, the newest, and as many of messages of the future.",
+        description="Bytes of malformed lines to keep in quarantine, the newest; also of future messages.",
     )
 
 
@@ -68,7 +68,7 @@ class JournalSection(Section):
     """`[journal]`: the messages that were accepted."""
 
     keep: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="Days before the newest message for which messages are kept; for ever if not given."
+        None, description="Days before the newest message for which messages are kept; forever if not given."
     )
 
 
@@ -96,9 +96,9 @@ class PluginsSection(Section):
 
 
 class PrivacySection(Section):
-    """`[privacy]`: what is said of people."""
+    """`[privacy]`: what is published about people."""
 
-    people: bool = Field(True, description="Whether plugins about people are active.")
+    people: bool = Field(True, description="True if plugins about people are active.")
     suppressed: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         (), description="Names of people who are left out; a change folds the journal again."
     )

@@ -13,7 +13,7 @@ from statscache.config.targets import AnyTarget, DirectoryTarget
 class RetentionSection(Section):
     """`[publish.retention]`: how long snapshots are kept."""
 
-    snapshots: Annotated[int, Field(ge=1)] = Field(100, description="Snapshots kept at most.")
+    snapshots: Annotated[int, Field(ge=1)] = Field(100, description="Maximum number of snapshots kept.")
     days: Annotated[float, Field(gt=0)] = Field(7.0, description="Days for which a snapshot is kept.")
     grace_hours: Annotated[float, Field(ge=0)] = Field(
         24.0, description="Hours for which an object stays that no retained snapshot refers to."
@@ -52,7 +52,7 @@ class PublishSection(Section):
         (), description="Files with Ed25519 private keys (PEM) that sign the index; needs statscache[signatures]."
     )
     announce: AnnounceSection | None = Field(
-        None, description="Whether to announce each new snapshot on the bus; a section that is there enables it."
+        None, description="True to announce each new snapshot on the bus; the section's presence enables it."
     )
     targets: tuple[AnyTarget, ...] = Field(
         (DirectoryTarget(name="public", type="directory", path=Path("public")),), description="Where to publish."

@@ -80,12 +80,12 @@ class S3Target(_Target):
     region: str | None = Field(None, description="Region of the bucket; what boto3 finds if not given.")
     endpoint_url: str | None = Field(None, description="URL of a store other than Amazon's.")
     addressing_style: Literal["auto", "path", "virtual"] = Field(
-        "auto", description="Whether the bucket's name is part of the URL's path or of its host."
+        "auto", description="Where the bucket's name goes: in the path or the host of URLs."
     )
     acl: str | None = Field(None, description="Canned ACL of each file, such as `public-read`; none if not given.")
-    gzip: bool = Field(False, description="Store text compressed, for all readers, whether they ask for it or not.")
+    gzip: bool = Field(False, description="Store text compressed, and send it compressed to all readers.")
     checksums: Literal["when_supported", "when_required"] = Field(
-        "when_supported", description="Whether boto3 adds checksum headers that some stores do not understand."
+        "when_supported", description="When boto3 adds checksum headers, which some stores do not understand."
     )
     concurrency: Annotated[int, Field(ge=1, le=64)] = Field(16, description="Requests at a time.")
     connect_timeout: Annotated[float, Field(gt=0)] = Field(5.0, description="Seconds that connecting may take.")

@@ -224,10 +224,10 @@ class Kind(ABC):
         """
 
     def key(self, dimensions: tuple[str, ...], given: Any) -> Key:
-        """Return a key that `observe` yielded, with `(other)` for what is not admitted, or is dropped.
+        """Return a key that `observe` yielded, with `(other)` for parts that are not admitted, or are dropped.
 
         Raises:
-            YieldError: It is no key of these dimensions.
+            YieldError: It is not a key of these dimensions.
         """
         checked = keys.check(dimensions, given)
         return keys.drop(checked, self.plugin.dropped) if self.plugin.dropped else checked
@@ -280,7 +280,7 @@ class Kind(ABC):
         return []
 
     def key_documents(self, state: State, changed: "Keys | None") -> Iterator[KeyDocument]:
-        """Yield what is published of keys, given these and the years of each that changed; None means everything."""
+        """Yield the documents of keys, given these and the years of each that changed; None means everything."""
         return iter(())
 
     def keys_showing(self, state: State, days: Sequence[Interval]) -> "Keys":
@@ -291,7 +291,7 @@ class Kind(ABC):
 
     @property
     def has_times(self) -> bool:
-        """Whether rows tell when something happened: a page then shows the newest first."""
+        """True if rows have times: a page then shows the newest first."""
         return any(not column.is_number for column in self.columns)
 
     def main_column(self, rows: Sequence[Row], partial: Partial) -> Column | None:

@@ -44,7 +44,7 @@ def check_fields(name: Key, value: Any, taken: set[str]) -> bytes:
         taken: Names that the fields may not have.
 
     Raises:
-        YieldError: It is no dict of JSON, has a field that is taken, or has too many fields.
+        YieldError: It is not a dict of JSON, has a reserved field, or has too many fields.
     """
     if not isinstance(value, dict):
         raise YieldError(f"the value of {name!r:.200} must be a dict of fields; got {value!r:.200}")
@@ -55,7 +55,7 @@ def check_fields(name: Key, value: Any, taken: set[str]) -> bytes:
         if len(data) > _LARGEST_VALUE:
             data = canonical.trimmed(canonical.identity(_shortened(value)))
     except TypeError as error:
-        raise YieldError(f"the value of {name!r:.200} is no JSON: {error}") from error
+        raise YieldError(f"the value of {name!r:.200} is not JSON: {error}") from error
     if len(data) > _LARGEST_VALUE:
         raise YieldError(f"the value of {name!r:.200} has {len(data)} bytes; at most {_LARGEST_VALUE} are kept")
     return data

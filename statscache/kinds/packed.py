@@ -35,7 +35,7 @@ class Packing:
         """Return the blob of each row.
 
         Args:
-            row: The index of each entry's row; entries of a row stand together, and rows ascend.
+            row: The index of each entry's row; entries of a row are adjacent, and rows ascend.
             entries: The entries.
             rows: How many rows there are.
         """

@@ -73,7 +73,7 @@ class TableKind(Kind):
         except DBAPIError as error:
             if is_lost(error):
                 raise
-            # Of a plugin's own SQL, what a driver calls an operational error is no failure of the database.
+            # An operational error in a plugin's own SQL is not a failure of the database.
             raise PluginError(f"{type(error).__name__}: {error}") from error
         return {Dirty("latest")}
 

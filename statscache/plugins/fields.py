@@ -68,7 +68,7 @@ def entries(found: Any, *path: str) -> list[tuple[str, str]]:
     if not isinstance(found, dict):
         return []
     named = nsmallest(MOST, (entry for entry in found.items() if all(map(_is_text, entry))))
-    return sorted((without_addresses(key), without_addresses(said)) for key, said in named)
+    return sorted((without_addresses(key), without_addresses(text)) for key, text in named)
 
 
 def url(found: Any, *path: str) -> str | None:

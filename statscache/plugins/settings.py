@@ -1,4 +1,4 @@
-"""Settings that a plugin declares: the type and default of each, and whether several plugins may share its value."""
+"""Settings that a plugin declares: the type and default of each, and if several plugins may share its value."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping

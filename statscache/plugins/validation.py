@@ -1,4 +1,4 @@
-"""Why a plugin class is refused: what breaks the contract is an error when the class is defined, with the fix."""
+"""Validate plugin classes: a class that breaks the contract is refused when it is defined, with the fix."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ def taken() -> frozenset[str]:
 
 
 def is_dimension(name: object) -> bool:
-    """Return whether a dimension can be named so."""
+    """Return whether this can be the name of a dimension."""
     return isinstance(name, str) and bool(_DIMENSION.fullmatch(name)) and name not in taken()
 
 
@@ -43,7 +43,7 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
     if not _are_dimensions(cls.dimensions):
         yield f"`dimensions` is {cls.dimensions!r}; give a tuple of names in lowercase, none of {sorted(taken())}"
     elif len(set(cls.dimensions)) != len(cls.dimensions):
-        yield f"`dimensions` is {cls.dimensions!r}; each name may stand there once"
+        yield f"`dimensions` is {cls.dimensions!r}; each name may occur once"
     if type(cls.topics) is not tuple or any(not _is_pattern(topic) for topic in cls.topics):
         yield f"`topics` is {cls.topics!r}; give a tuple of patterns such as 'buildsys.build.state.change' or 'bodhi.#'"
     if type(cls.version) is not int or cls.version < 1:

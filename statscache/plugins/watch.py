@@ -11,7 +11,7 @@ class Watch:
     """Watches nothing; the base of whatever does."""
 
     def observing(self) -> AbstractContextManager[None]:
-        """Return a context in which plugins are at work, and which ends if they return."""
+        """Return a context in which plugins work, and which ends when they return."""
         return nullcontext()
 
     def begin(self, plugin: Plugin, message: Message) -> None:
@@ -22,7 +22,7 @@ class Watch:
 
     @contextmanager
     def working(self, plugin: Plugin, what: str) -> Iterator[None]:
-        """Return a context in which one plugin is at work, on that."""
+        """Return a context in which one plugin works on that."""
         with self.observing():
             self.note(plugin, what)
             yield

@@ -1,4 +1,4 @@
-"""A word on the bus when a new snapshot is published; whoever shows the statistics can fetch at once."""
+"""Announce a new snapshot on the bus, so that readers can fetch it at once."""
 
 from typing import Any
 

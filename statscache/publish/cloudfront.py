@@ -11,7 +11,7 @@ PATIENCE = 900
 """Seconds that an invalidation may take; it is usually over after one or two minutes."""
 
 PAUSE = 10
-"""Seconds between two questions whether it is over."""
+"""Seconds between two polls for completion."""
 
 
 class CloudFront:
@@ -32,7 +32,7 @@ class CloudFront:
     def invalidate(self) -> None:
         """Make the distribution forget the site, and return when it has.
 
-        Called again after a failure, it waits on for what was asked already.
+        Called again after a failure, it waits for the invalidation that was requested before.
 
         Raises:
             PublishError: It was refused, or is not over after `PATIENCE` seconds.

@@ -68,14 +68,14 @@ class DirectoryTarget(Target):
             self.requests += 1
             path = self._root / file.path
             atomic.make_directory(path.parent, self._root)
-            # Of more, none need be known: they are synced all at once.
+            # More need not be remembered: then everything is synced at once.
             if len(self._written) <= _REMEMBERED:
                 self._written += [path, path.parent]
             if file.object is not None and atomic.link(self._root / file.object, path, self._temporary):
                 continue
             unfinished = atomic.draft(file.data, self._temporary)
             if file.path.startswith(layout.OBJECTS):
-                # Nobody reads an object before the next barrier.
+                # No one reads an object before the next barrier.
                 unfinished.replace(path)
             else:
                 # Any other file replaces what readers have now, once its bytes are on the disk: many at a time.
@@ -105,7 +105,7 @@ class DirectoryTarget(Target):
         atomic.put(self._drafts, self._root)
 
     def close(self) -> None:
-        """Remove what was left unfinished, by this publisher or by one that was killed."""
+        """Remove unfinished files of this publisher, or of one that was killed."""
         self._written.clear()
         self._drafts.clear()
         shutil.rmtree(self._temporary, ignore_errors=True)

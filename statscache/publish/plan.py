@@ -15,7 +15,7 @@ from statscache.snapshot.manifest import Change, Load
 from statscache.snapshot.record import Snapshot
 
 _LARGEST_GENERATION = 2**53
-"""Beyond it JavaScript cannot count; whoever can write to a target must not stop the publication to all others."""
+"""The largest exact integer of JavaScript. A bad value on one target must not stop publication to the others."""
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Publication:
         is_known: Returns whether the database remembers the snapshot of an id.
         unknown: Returns those names of objects that are not in the database.
         sign: Signs the pointer; None leaves it unsigned.
-        force: Whether to take nothing for granted that the target's pointer says.
+        force: True to check everything that the target's pointer claims.
     """
 
     installation: str
@@ -111,10 +111,10 @@ def complete(target: Target, changes: bytes | None) -> set[str]:
 
 
 def needs_sweep(target: Target, publication: Publication, held: Sequence[str]) -> bool:
-    """Return whether files may lie there that nobody knows of.
+    """Return True if the target may hold untracked files.
 
-    It is so where another database published, where it is not known who did, and where siblings were made of a form
-    that is configured no longer: web servers would go on sending them.
+    That is so if another or an unknown database published there, and if siblings of a compression
+    that is no longer configured exist: web servers would go on sending them.
 
     Args:
         target: The target.
@@ -130,7 +130,7 @@ def difference(publication: Publication, current: str | None, parts: Sequence[st
     """Return a function that yields what may differ between what the target holds and the snapshot.
 
     Files of any of the snapshots may lie at readable paths. Of a snapshot that is not in the database nothing is
-    certain: its manifests are those of the target, and whoever can write there must not say which files are deleted.
+    certain: its manifests are those of the target, and a target must not decide which files are deleted.
 
     Args:
         publication: What is to be published.

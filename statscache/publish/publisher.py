@@ -1,7 +1,7 @@
 """Publishing: in an order in which a reader, and a successor after a crash, always finds a whole snapshot.
 
 1. Objects and manifests that the target lacks. 2. Readable paths whose content differs. 3. Status and changes. 4. The
-pointer. 5. Read the pointer back. 6. The bus may be told. 7. Delete what nobody refers to any longer. Each step is on
+pointer. 5. Read the pointer back. 6. The bus may be informed. 7. Delete what is no longer used. Each step is on
 disk before the next. What a target holds is learned from its own pointer, and from the note that a killed publisher
 leaves behind.
 """
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Brings one target up to date, and tidies up behind that; between the two, whoever likes may be told.
+    """Updates one target, then deletes what is obsolete. Callers announce the snapshot between the two steps.
 
     Whatever the library of a target raises, only `PublishError` escapes, which says at which target, and why.
 
@@ -48,10 +48,10 @@ class Publisher:
 
     @contextmanager
     def open(self, halt: Halt) -> Iterator[None]:
-        """Let go at the end of what one publication needs of the target.
+        """Release at the end all that one publication needs of the target.
 
         Args:
-            halt: Says whether to go on.
+            halt: Asked between operations whether to stop.
         """
         self._target.halt = halt
         self.step = "asking what it serves"
@@ -87,12 +87,12 @@ class Publisher:
         return brought
 
     def tidy(self, publication: Publication, brought: Brought, *, invalidate: bool) -> None:
-        """Delete what nobody refers to any longer, and add to the report what that took.
+        """Delete obsolete files and objects, and add the cost to the report.
 
         Args:
             publication: What was published.
-            brought: What came of it.
-            invalidate: Whether caches must forget what they hold: after rollback, forgetting and upgrade.
+            brought: The result of `bring`.
+            invalidate: True if caches must be invalidated: after rollback, forgetting and upgrade.
 
         Raises:
             PublishError: It could not; the target serves the snapshot, and the next publication carries on.
@@ -109,9 +109,9 @@ class Publisher:
             # The database has failed, and the target is not to blame.
             raise
         except Exception as error:
-            said = str(error) if isinstance(error, PublishError) else f"{type(error).__name__}: {error}"
+            reason = str(error) if isinstance(error, PublishError) else f"{type(error).__name__}: {error}"
             kind = Stopped if isinstance(error, Stopped) else PublishError
-            raise kind(f"target {self._target.name}: {said}") from error
+            raise kind(f"target {self._target.name}: {reason}") from error
 
     @contextmanager
     def _measured(self, report: Report) -> Iterator[None]:
@@ -163,7 +163,7 @@ class Publisher:
         target, report = self._target, brought.report
         self._begin("deleting")
         self._delete(report, brought.removed)
-        # Of documents of keys, whose names are digests alone, the target has no objects.
+        # Documents of keys are not stored as objects on the target.
         collected = [name for name in publication.collected if layout.OBJECT_NAME.fullmatch(name)]
         self._delete(report, [layout.object_path(name) for name in collected])
         # A root manifest lies at a second path, for those who know the snapshot and not its objects.
@@ -214,7 +214,7 @@ class Publisher:
         return written, removed
 
     def _holds(self, publication: Publication, name: str, size: int) -> bool:
-        """Return whether the target has an object; where nothing is taken for granted, by its bytes and siblings."""
+        """Return whether the target has an object; if everything is to be checked, by its bytes and siblings."""
         path = layout.object_path(name)
         if not self._target.holds(path, size):
             return False

@@ -1,4 +1,4 @@
-"""A rehearsal: a target that is asked and never changed, so that a publication tells what it would come to."""
+"""A target that is read and never changed, so that a publication reports what it would do."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -57,7 +57,7 @@ class Rehearsal(Target):
     @override
     def write(self, files: Iterable[File]) -> None:
         for file in files:
-            # Only what is outside the snapshot is read again, and all of a site may be much to remember.
+            # Only files outside the snapshot are read again; the content of a whole site may not fit into memory.
             self._written[file.path] = file.data if file.path in layout.OUTSIDE else b""
             self._deleted.discard(file.path)
 

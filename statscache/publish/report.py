@@ -36,10 +36,10 @@ class Brought:
     """A target that serves the snapshot, and is still to be tidied up.
 
     Attributes:
-        report: What it came to so far.
-        removed: Readable paths that the snapshot has no longer.
-        sweeps: Whether files may lie there that nobody knows of.
-        mixed: Whether the note `layout.PENDING` lies there, and goes at the end.
+        report: The report so far.
+        removed: Readable paths that the snapshot no longer has.
+        sweeps: True if the target may hold untracked files.
+        mixed: True if the note `layout.PENDING` lies there, and goes at the end.
         strays: Names of objects that lie there and that the database does not know, once it was swept.
     """
 

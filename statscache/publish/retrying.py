@@ -107,7 +107,7 @@ class Retrying(Target):
                 self._wait(error, next(pauses, None))
 
     def _wait(self, error: Exception, pause: float | None) -> None:
-        """Wait before the next try; raise the error if there is none, or if it would help nothing.
+        """Wait before the next try; raise the error if there is none, or if it would be useless.
 
         A target is foreign ground, and its library's errors share no base.
         """

@@ -1,6 +1,6 @@
 """The target `rsync`: a directory here, on a host behind ssh, or in a module of an rsync daemon.
 
-Files are gathered in a directory of this machine, and each barrier brings them over in one run of the program `rsync`,
+Files are gathered in a directory of this machine, and each barrier transfers them in one run of the program `rsync`,
 which sends only what differs: it compares digests, so that a change of neither size nor time is one. It puts each file
 in its place by renaming. Both sides need rsync 3.2.4 or newer.
 """
@@ -66,7 +66,7 @@ _ADVICE = {
 """What to do about it, by rsync's exit status."""
 
 _HOPELESS = {1, 2, 3, 4, 5}
-"""Exit statuses of what is refused, and would be again: options, paths, modules, passwords."""
+"""Exit statuses of errors that a retry cannot fix: options, paths, modules, passwords."""
 
 _LONGEST_REASON = 500
 
@@ -75,11 +75,11 @@ _SECONDS_TO_END = 3.0
 
 
 class _Run(NamedTuple):
-    """How a run of rsync ended: its exit status, what it said on standard error, in one line, and what it told."""
+    """The result of a run of rsync: exit status, standard error in one line, and standard output."""
 
     status: int
-    said: str
-    told: str
+    error: str
+    output: str
 
 
 class RsyncTarget(Target):
@@ -140,7 +140,7 @@ class RsyncTarget(Target):
         wanted = [*sorted(above, key=len), *(f"--include=/{path}" for path in paths)]
         with tempfile.TemporaryDirectory(prefix="statscache-rsync-") as directory:
             run = self._rsync("--recursive", *wanted, "--exclude=*", self._root, f"{directory}/")
-            if run.status == _PARTIAL and _NO_ROOT.search(run.said):
+            if run.status == _PARTIAL and _NO_ROOT.search(run.error):
                 self._root_is_missing = True
                 return dict.fromkeys(paths)
             self._check(run)
@@ -199,7 +199,7 @@ class RsyncTarget(Target):
             self._known.pop(path, None)
 
     def close(self) -> None:
-        """Forget what was gathered and not brought over, and what was read."""
+        """Forget files that were gathered and not transferred, and files that were read."""
         self._unstage()
         self._known.clear()
 
@@ -210,7 +210,7 @@ class RsyncTarget(Target):
         self._staged.clear()
 
     def _stage(self, name: str) -> Path:
-        """Return the place of a file in the staging directory, and have it brought over."""
+        """Return the place of a file in the staging directory, and mark it for transfer."""
         if self._staging is None:
             self._staging = Path(tempfile.mkdtemp(prefix="statscache-rsync-"))
         path = self._staging / name
@@ -219,42 +219,42 @@ class RsyncTarget(Target):
         return path
 
     def _list(self, *rules: str) -> list[str]:
-        """Return the paths of the files that the rules include: those that a transfer to an empty place would bring."""
+        """Return the paths of the files that the rules include: those that a transfer to an empty place sends."""
         with tempfile.TemporaryDirectory(prefix="statscache-rsync-") as directory:
-            told = "--dry-run", "--out-format=%n", "--8-bit-output"
-            run = self._rsync("--recursive", *told, *rules, "--exclude=*", self._root, f"{directory}/")
-        if run.status == _PARTIAL and _NO_ROOT.search(run.said):
+            listing = "--dry-run", "--out-format=%n", "--8-bit-output"
+            run = self._rsync("--recursive", *listing, *rules, "--exclude=*", self._root, f"{directory}/")
+        if run.status == _PARTIAL and _NO_ROOT.search(run.error):
             return []
         self._check(run)
         # rsync writes control characters as numbers, but no other character at which `splitlines` would split.
-        return [path for path in run.told.split("\n") if path and not path.endswith("/")]
+        return [path for path in run.output.split("\n") if path and not path.endswith("/")]
 
     def _rsync(self, *arguments: str, listed: Sequence[str] = ()) -> _Run:
         if shutil.which("rsync") is None:
             raise Refused("the program rsync is not there; install the package rsync, here and at the destination")
         self.requests += 1
         # Not pipes: a master connection that ssh leaves behind would hold them open, and we would wait for their end.
-        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told:
+        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as error, tempfile.TemporaryFile() as output:
             asked.write("\0".join(listed).encode())
             asked.seek(0)
             process = subprocess.Popen(
                 [*_bound(), "rsync", *self._options, *arguments],
                 stdin=asked,
-                stdout=told,
-                stderr=said,
+                stdout=output,
+                stderr=error,
                 env={**os.environ, "LC_ALL": "C"},
                 # Without a terminal, ssh asks no question.
                 start_new_session=True,
             )
             status = self._await(process)
-            said.seek(0)
-            lines = said.read().decode(errors="replace").splitlines()
-            told.seek(0)
-            paths = told.read().decode(errors="surrogateescape")
+            error.seek(0)
+            lines = error.read().decode(errors="replace").splitlines()
+            output.seek(0)
+            paths = output.read().decode(errors="surrogateescape")
         return _Run(status, "; ".join(line.strip() for line in lines if line.strip()), paths)
 
     def _await(self, process: "subprocess.Popen[bytes]") -> int:
-        """Return the exit status of a run, which ends early, and removes what is unfinished, where it must."""
+        """Return the exit status of a run, which ends early, and removes unfinished files."""
         try:
             while True:
                 try:
@@ -273,9 +273,9 @@ class RsyncTarget(Target):
     def _check(self, run: _Run) -> None:
         if run.status == 0:
             return
-        # The command line is not told: `rsh` may hold a secret.
-        reason = run.said[:_LONGEST_REASON] or "no reason given"
-        advice = _ADVICE.get(run.status, "rsync's manual tells what that means")
+        # The command line is not shown: `rsh` may hold a secret.
+        reason = run.error[:_LONGEST_REASON] or "no reason given"
+        advice = _ADVICE.get(run.status, "see rsync's manual")
         kind = Refused if run.status in _HOPELESS else PublishError
         raise kind(f"rsync with {self._destination} ended with {run.status}: {reason}; {advice}")
 

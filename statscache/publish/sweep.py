@@ -1,7 +1,7 @@
-"""Sweeping a target: what lies there and belongs to nobody.
+"""Find orphaned files on a target.
 
-Only directories that are statscache's own are looked into. What has no place in the snapshot goes at once. Objects that
-the database does not know are those of another one, whose index readers may still hold: they are only told of.
+Only statscache's own directories are searched. Files without a place in the snapshot are deleted at once. Objects
+unknown to the database belong to another one, whose index readers may still hold: they are only reported.
 """
 
 from array import array
@@ -49,7 +49,7 @@ def find(target: Target, publication: Publication) -> Strays:
     gone += [
         f"{path}.{form}" for path in files.front for form in target.siblings_of(path) if form not in target.siblings
     ]
-    # By the siblings of the pointer, the next publication tells that this one did not come to its end.
+    # By the siblings of the pointer, the next publication sees that this one did not finish.
     gone.sort(key=lambda path: (path.startswith(f"{layout.INDEX}."), path))
     return Strays(gone, publication.unknown({name for path in kept if (name := _name(path))}))
 

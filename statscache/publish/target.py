@@ -27,11 +27,11 @@ class Target(ABC):
     Attributes:
         name: As the configuration names it.
         siblings: Compressed forms, such as `gz`, that are laid beside each file for the web server to send.
-        links: Whether a file whose bytes the target holds already costs no transfer.
-        confirms: Whether a barrier compares what arrived with what was sent.
-        max_age: Seconds for which a cache between this target and its readers may keep a file.
-        requests: Operations that were asked of the place so far: system calls, HTTP requests or runs of a program.
-        halt: Is asked between operations whether to go on; whoever takes long within one asks it there too.
+        links: True if a file whose bytes the target holds already costs no transfer.
+        confirms: True if a barrier compares what arrived with what was sent.
+        max_age: Seconds for which a cache between this target and its readers may store a file.
+        requests: Operations at the place so far: system calls, HTTP requests or runs of a program.
+        halt: Asked between operations whether to stop; long operations ask within, too.
     """
 
     name: str
@@ -48,13 +48,13 @@ class Target(ABC):
 
     @abstractmethod
     def holds(self, path: str, size: int) -> bool:
-        """Return whether the file, whose content never changes, is there with this many bytes.
+        """Return whether the file, whose content never changes, exists with this size in bytes.
 
         A target that finds this out as cheaply by writing may always return False.
         """
 
     def is_intact(self, file: File) -> bool:
-        """Return whether the place holds a file with these very bytes.
+        """Return whether the place holds a file with exactly these bytes.
 
         A target that finds this out as cheaply by writing may always return False.
         """
@@ -77,7 +77,7 @@ class Target(ABC):
 
     @abstractmethod
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove files; one that is not there is no error."""
+        """Remove files; a missing one is not an error."""
 
     @abstractmethod
     def barrier(self) -> None:

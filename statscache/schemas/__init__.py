@@ -123,7 +123,7 @@ def generate(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a kind of document.
 
     Raises:
-        KeyError: There is no kind of that name.
+        KeyError: No kind has that name.
     """
     return _adapter(name).json_schema(schema_generator=_Generator) | {"$schema": DIALECT}
 
@@ -154,7 +154,7 @@ def problem(name: str, data: bytes) -> str | None:
     try:
         orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        return f"it is no strict JSON: {error}"
+        return f"it is not strict JSON: {error}"
     return None
 
 

@@ -105,7 +105,7 @@ def demo(tell: Callable[[Progress], None]) -> Result:
     as one that is due again in a day, when there is another day to simulate.
 
     Args:
-        tell: Is told several times a second how far it is.
+        tell: Called several times a second with the progress.
 
     Raises:
         DemoError: `public/` holds a site that is not the demo's, or the service failed.
@@ -127,7 +127,7 @@ def demo(tell: Callable[[Progress], None]) -> Result:
             _end(_start(["publish", "--take-over"], Path(directory), endpoint, INTERVAL, log), log)
         service = _start(["run"], Path(directory), endpoint, INTERVAL, log)
         try:
-            sent = publish_on_bus(_told(lines, service, log, tell), endpoint, RATE, patience=_PATIENCE)
+            sent = publish_on_bus(_reporting(lines, service, log, tell), endpoint, RATE, patience=_PATIENCE)
             _wait(sent, service, log, tell)
             service.terminate()
             _end(service, log)
@@ -171,7 +171,7 @@ def _end(process: "subprocess.Popen[bytes]", log: Path) -> None:
         raise DemoError(f"the service ended with status {process.returncode}:\n{_end_of(log)}")
 
 
-def _told(
+def _reporting(
     lines: list[bytes], service: "subprocess.Popen[bytes]", log: Path, tell: Callable[[Progress], None]
 ) -> Iterator[bytes]:
     """Yield the lines, looking from time to time how the service fares."""

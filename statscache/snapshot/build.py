@@ -46,13 +46,13 @@ def build(
         database: Where state and tree are.
         renderer: Renders their documents and pages.
         generation: A generation that the snapshot must exceed, as a target holds it.
-        force: Whether to render everything, changed or not, to put right what is damaged, and to publish what looks
+        force: True to render everything, changed or not, to repair damage, and to publish what looks
             implausible.
-        resume: Whether to end the hold of a rollback.
+        resume: True to end the hold of a rollback.
         slow_interval: Seconds for which slow documents may wait since they were last brought up to date.
-        most: How many documents of keys to make, about; the next publication goes on with the rest. None for all.
-        repair: Whether to put right what is damaged, and render everything for that; but nothing implausible, and no
-            other numbers than before where nothing was counted since.
+        most: About how many documents of keys to make; the next publication makes the rest. None for all.
+        repair: True to repair damage, rendering everything; but nothing implausible, and no
+            different numbers if nothing was counted since.
 
     Raises:
         DamagedObject: An object or a manifest is damaged.
@@ -91,7 +91,7 @@ def build(
             damage.refuse_other_numbers(connection, rendering)
         files: Iterable[tuple[str, Entry | None]] = _files(connection, rendering)
         if everything:
-            # Whatever became of the rows of the tree, they are written again.
+            # The rows of the tree may be damaged, so they are all written again.
             files = chain(damage.kept(connection, rendering, before).items(), files)
             tree.clear(connection)
         changes = tree.apply(connection, files)
@@ -181,14 +181,14 @@ def _since(connection: Connection, before: Snapshot, made: Changes) -> Changes:
     try:
         changes = tree.between(lambda name: published.load(connection, name), before.manifest, made.root)
     except Damaged:
-        # Nobody knows what was in that snapshot, so all counts as new.
+        # The content of that snapshot is unknown, so all counts as new.
         return made
     changes.dropped = made.dropped
     return changes
 
 
 def _slow_is_due(before: Snapshot, renderer: Renderer, interval: float) -> bool:
-    """Return whether slow documents waited long enough, are another release's or other plugins', or were taken back."""
+    """Return whether slow documents waited long enough, are of another release or other plugins, or were withdrawn."""
     summary = before.summary
     if before.is_rollback or summary["pages"] != renderer.fingerprint:
         return True
@@ -197,7 +197,7 @@ def _slow_is_due(before: Snapshot, renderer: Renderer, interval: float) -> bool:
     loaded = {entry["name"] for entry in summary["plugins"] if entry["state"] != "failed"}
     if not loaded <= renderer.names <= listed:
         return True
-    # A clock that was set back must not make them wait for longer.
+    # A clock that was set back must not make them wait longer.
     return not 0 <= time.time() - summary["slow_at"] < interval
 
 
@@ -213,7 +213,7 @@ def _shown(before: Snapshot | None) -> Before:
 def _slow_summary(
     connection: Connection, rendering: Rendering, renderer: Renderer, before: Snapshot | None, *, slow: bool
 ) -> dict[str, Any]:
-    """Return what is said of the slow documents: what they were before, unless all were brought up to date."""
+    """Return the summary's fields of the slow documents: as before, unless all were updated."""
     if before is not None and not slow:
         kept = {name: before.summary[name] for name in ("pages", "keys", "slow_through", "slow_at")}
         return {**kept, "whole": before.summary["whole"] and rendering.whole}

@@ -1,7 +1,7 @@
 """Damage at rest: what decayed in the published tree is found, thrown away, and rendered again from the statistics.
 
-Objects and manifests are named by their digests, so what is left intact proves itself, and what is rendered again
-proves that it is what was published. The rows of the tree follow from these. Statistics have no digests. But nothing
+Objects and manifests are named by their digests, so an intact one proves itself, and one that is rendered again
+proves that it equals the published one. The rows of the tree follow from these. Statistics have no digests. But nothing
 published depends on the clock: where nothing was counted since, other bytes than before mean that statistics decayed.
 """
 
@@ -31,7 +31,7 @@ def find(connection: Connection, *, digests: bool) -> Iterator[str]:
 
     Args:
         connection: A reading connection.
-        digests: Whether to compare the digests of all objects, which reads all of them.
+        digests: True to compare the digests of all objects, which reads all of them.
     """
     for generation in record.damaged(connection):
         yield f"the row of snapshot {generation} is damaged; `statscache publish --force` forgets that snapshot"
@@ -80,10 +80,10 @@ def throw_away(connection: Connection, *, resume: bool) -> list[str]:
 
     Args:
         connection: A writing connection.
-        resume: Whether a rollback, if there is one, is to be ended.
+        resume: True to end a rollback, if there is one.
 
     Raises:
-        DamagedSnapshot: The row that holds publishing after a rollback is damaged, so nobody knows where to hold it.
+        DamagedSnapshot: The row that holds publishing after a rollback is damaged; the generation to hold is unknown.
     """
     if connection.dialect.name == "sqlite":
         _make_readable(connection)
@@ -145,7 +145,7 @@ def kept(connection: Connection, rendering: Rendering, before: Snapshot | None) 
     def stays(path: str) -> bool:
         if path.startswith(theirs):
             return True
-        # Which pages could not be rendered, nobody knows.
+        # Which pages could not be rendered is unknown.
         is_page = layout.subtree(path) == "site" and not path.startswith(others)
         return is_page and not rendering.whole and path not in rendering.pages
 

@@ -27,7 +27,7 @@ class Purged:
     Attributes:
         snapshots: Number of snapshots that referred to what held the name.
         objects: Number of objects that went.
-        left: Paths of files that hold the word still, as what is not made of messages may.
+        left: Paths of files that still hold the word, because they are not made from messages.
     """
 
     snapshots: int
@@ -36,7 +36,7 @@ class Purged:
 
 
 def tainted(connection: Connection, holds: Holds, tell: Callable[[int, int], None]) -> set[str]:
-    """Return the names of the objects that hold the name; `tell` is told how many of how many were looked at.
+    """Return the names of the objects that hold the name; `tell` is called with how many of how many were checked.
 
     Raises:
         DamagedObject: One is damaged.
@@ -45,7 +45,7 @@ def tainted(connection: Connection, holds: Holds, tell: Callable[[int, int], Non
     found = set()
     for number, (name, data) in enumerate(published.every(connection), start=1):
         if data is None:
-            raise DamagedObject(f"object {name} is damaged in the database: nobody knows whether it holds the name")
+            raise DamagedObject(f"object {name} is damaged in the database, so it may hold the name")
         if holds(data):
             found.add(name)
         tell(number, total)
@@ -79,7 +79,7 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
     Args:
         connection: A writing connection.
         current: The current snapshot, made after the person was forgotten.
-        names: Of the objects that hold the name.
+        names: Names of the objects that hold the name.
         holds: Returns whether bytes hold it.
     """
     load = partial(published.load, connection)
@@ -92,14 +92,14 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
     rows = connection.execute(select(snapshot.c.generation, snapshot.c.manifest)).all()
     gone = [row.generation for row in rows if row.generation != current.generation and walk.refers(row.manifest)]
     connection.execute(delete(snapshot).where(among(connection, snapshot.c.generation, gone)))
-    # Manifests that lead there have the name in a path, perhaps spelt in a way that nobody looked for.
+    # Manifests that lead there have the name in a path, perhaps in a spelling that was not searched for.
     objects = sorted(walk.tainted)
     if objects:
         connection.execute(delete(object_).where(among(connection, object_.c.name, objects)))
         connection.execute(delete(dropped).where(among(connection, dropped.c.object, objects)))
         retention.condemn(connection, objects)
         targets.invalidate(connection)
-    # What is said of a snapshot may have 60 kB, and there may be thousands of them.
+    # The summary of a snapshot may have 60 kB, and there may be thousands of them.
     for generation, _ in rows:
         for row in record.listed(connection, [generation]):
             summary = {**row.summary, "changes": _unlisted(row.summary["changes"], holds)}

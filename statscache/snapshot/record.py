@@ -28,8 +28,8 @@ class Snapshot:
         manifest: Name of the object that is the root manifest.
         origin: The generation that first had this tree; its own, but after a rollback.
         size: Bytes of all its files.
-        announced: Whether the bus was told of it.
-        summary: What is said of it: `pages`, the fingerprint of the pages, `whole`, whether all of them could be
+        announced: True if it was announced on the bus.
+        summary: Details: `pages`, the fingerprint of the pages, `whole`, whether all of them could be
             rendered, and `shown`, the state that the page of each plugin shows; `slow_through`, the `through` of its
             slow documents, and `slow_at`, when these were rendered (wall clock, seconds since 1970 UTC); `keys`,
             the number of keys of each plugin then; `plugins`,
@@ -51,7 +51,7 @@ class Snapshot:
 
     @property
     def is_rollback(self) -> bool:
-        """Whether an older tree was made current, which holds publishing until it is resumed."""
+        """True if an older tree was made current, which holds publishing until it is resumed."""
         return self.origin != self.generation
 
 
@@ -98,23 +98,23 @@ def save(connection: Connection, new: Snapshot) -> None:
 
 
 def is_served(connection: Connection, generation: int, identity: str) -> None:
-    """Take note that a target serves a snapshot now: until now, it was current there."""
+    """Record that a target serves a snapshot, which was therefore current there until now."""
     _keep_current(connection, (snapshot.c.generation == generation) & (snapshot.c.id == identity), int(time.time()))
 
 
 def is_announced(connection: Connection, generation: int) -> bool:
-    """Return whether the bus was told of a snapshot, or of a newer one."""
+    """Return whether a snapshot, or a newer one, was announced on the bus."""
     later = snapshot.c.generation >= generation, snapshot.c.announced
     return connection.scalar(select(snapshot.c.generation).where(*later).limit(1)) is not None
 
 
 def was_announced(connection: Connection, generation: int) -> None:
-    """Take note that the bus was told of a snapshot."""
+    """Record that a snapshot was announced on the bus."""
     connection.execute(update(snapshot).where(snapshot.c.generation == generation).values(announced=True))
 
 
 def update_summary(connection: Connection, changed: Snapshot) -> None:
-    """Store what the pointer says of a snapshot whose tree is the same: states of plugins are no part of the tree."""
+    """Update the summary of a snapshot whose tree is the same: states of plugins are not part of the tree."""
     connection.execute(update(snapshot).where(snapshot.c.generation == changed.generation).values(**_summary(changed)))
 
 
@@ -129,7 +129,7 @@ def damaged(connection: Connection) -> list[int]:
 
 
 def may_hold(row: Row[Any]) -> bool:
-    """Return whether a damaged row may be of a rollback: not if it is intact but for one of its two numbers."""
+    """Return whether a damaged row may be that of a rollback: not if only one of its two numbers is damaged."""
     if row.origin == row.generation or not isinstance(row.summary, bytes):
         return bool(row.origin != row.generation)
     same = ({**row._mapping, "generation": number, "origin": number} for number in (row.origin, row.generation))

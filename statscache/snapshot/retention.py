@@ -28,10 +28,10 @@ _add = Upsert(dropped)
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """What nobody needs any longer.
+    """Snapshots and objects that are no longer needed.
 
     Attributes:
-        generations: Snapshots that are retained no longer, and whose grace is over.
+        generations: Snapshots that are no longer retained, and whose grace is over.
         objects: Names of objects that none of the other snapshots refers to, and whose grace is over.
     """
 
@@ -76,13 +76,13 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
 
 
 def drop(connection: Connection, by: Snapshot, objects: Collection[str]) -> None:
-    """Take note of objects to which a new snapshot refers no longer, and the one before did."""
+    """Record objects that the previous snapshot used and the new one does not."""
     for names in batches(sorted(objects), _BATCH):
         _add(connection, [(by.generation, name, by.created_at) for name in names])
 
 
 def suspect(connection: Connection, objects: Sequence[str]) -> None:
-    """Take note of objects that no tree refers to yet: if none ever does, they are garbage after the grace.
+    """Record objects that no tree refers to yet: if none ever does, they are garbage after the grace.
 
     They are of a build that was not committed, or of another database that published to the same place.
     """
@@ -104,7 +104,7 @@ def unnoticed(connection: Connection) -> list[str]:
 
 
 def condemn(connection: Connection, objects: Sequence[str]) -> None:
-    """Take note of objects that must go at once, wherever they are; they are owed until every target has none."""
+    """Record objects to delete at once from every target; they are pending until no target has them."""
     _add(connection, [(_BEFORE_ALL, name, 0) for name in objects])
 
 

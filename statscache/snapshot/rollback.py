@@ -16,7 +16,7 @@ _AT_ONCE = 100
 
 
 def rollback(connection: Connection, identity: str, *, generation: int = 0) -> Snapshot:
-    """Make a retained snapshot current and return it as a new generation; or as it is, if a rollback made it current.
+    """Make a retained snapshot current and return it as a new generation; or unchanged, if a rollback made it current.
 
     Args:
         connection: A writing connection.
@@ -42,7 +42,7 @@ def rollback(connection: Connection, identity: str, *, generation: int = 0) -> S
         return published.load(connection, name)
 
     for batch in batches(manifest.difference(load, [current.manifest], old.manifest), _AT_ONCE):
-        # Nobody could render again what is damaged of an older snapshot.
+        # A damaged object of an older snapshot could not be rendered again.
         published.load_all(connection, {change.entry.object for change in batch if change.entry is not None})
     changes = tree.between(load, current.manifest, old.manifest)
     now = int(time.time())

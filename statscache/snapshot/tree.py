@@ -86,7 +86,7 @@ def apply(connection: Connection, files: Iterable[tuple[str, Entry | None]]) -> 
 
     Args:
         connection: The transaction.
-        files: Path and entry of each file, None for one to take out. Of one path, the last counts.
+        files: Path and entry of each file, None for one to remove. The last entry for a path counts.
 
     Raises:
         DamagedSnapshot: Rows of the tree are not those that were stored.
@@ -109,7 +109,7 @@ def between(load: Load, old: str, new: str) -> Changes:
 
 
 def clear(connection: Connection) -> None:
-    """Take all files out of the tree in the database, whatever became of its rows."""
+    """Take all files out of the tree in the database, even if its rows are damaged."""
     connection.execute(delete(tree))
     connection.execute(delete(directory_part))
 
@@ -151,7 +151,7 @@ class _Update:
         self.changes.root = self._root()
 
     def _root(self) -> str | None:
-        """Return the name of the root manifest, which nothing above it would tell from another."""
+        """Return the name of the root manifest, which no other manifest refers to."""
         rows = self._connection.execute(select(tree).where(tree.c.directory == "").order_by(tree.c.shard))
         made = parts.made_of("", [(row.shard, row.name, Entry(row.type, row.object, row.size)) for row in rows])
         top = select(directory_part.c.object).where(directory_part.c.directory == "", directory_part.c.prefix == "")

@@ -1,4 +1,4 @@
-"""Archives: files of newline-delimited JSON, plain, gzip or zstd; told apart by their first bytes, not by name."""
+"""Archives: files of newline-delimited JSON, plain, gzip or zstd; distinguished by their first bytes, not by name."""
 
 import gzip
 import io
@@ -20,7 +20,7 @@ from statscache.exceptions import DamagedArchive, SourceError
 from statscache.parsing import KEPT_OF_OVERSIZE
 
 PREFIX = "archive:"
-"""How the names of sources begin that are archives; they stay private, for they tell paths."""
+"""Prefix of the names of sources that are archives; they are private, because they contain paths."""
 
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -62,7 +62,7 @@ class Chunk(NamedTuple):
 
     Attributes:
         lines: With the newline that ends them, none blank.
-        oversize: Of lines that are too long: their first 64 KiB, and what is wrong.
+        oversize: Lines that are too long: their first 64 KiB, and the error.
         offset: Bytes of the uncompressed archive up to the end of these lines.
         consumed: Bytes of the file that have been read for them, for progress.
     """
@@ -81,17 +81,15 @@ def read(path: Path, *, offset: int, max_line: int, max_lines: int, max_bytes: i
         offset: Where an earlier reading ended.
         max_line: Bytes of the longest line that is taken for a message.
         max_lines: Lines of a chunk.
-        max_bytes: Bytes at which a chunk ends, beyond which it goes by one line at most.
+        max_bytes: Bytes at which a chunk ends, which it exceeds by at most one line.
 
     Raises:
         DamagedArchive: It is damaged, or ends in the middle of its compression; what came before was yielded.
         SourceError: The file cannot be read, or is a page of datagrepper.
     """
     if path.is_fifo() or path.is_socket() or (path == Path("-") and not path.exists()):
-        mend = "write it to a file, and give that"
-        raise SourceError(
-            f"{path}: a pipe cannot be read, for nobody could carry on where an interrupted run was; {mend}"
-        )
+        fix = "write it to a file, and give that"
+        raise SourceError(f"{path}: a pipe cannot be read, because an interrupted run could not be resumed; {fix}")
     try:
         with path.open("rb", buffering=0) as file:
             yield from _chunks(path, file, offset, max_line, max_lines, max_bytes)
@@ -123,7 +121,7 @@ def rewrite(path: Path, change: Callable[[bytes], bytes]) -> int:
 
     Args:
         path: The file.
-        change: Returns what is to stand for a line, without its newline.
+        change: Returns the replacement for a line, without its newline.
 
     Raises:
         OSError: The file cannot be read or replaced; it is as it was.
@@ -138,9 +136,9 @@ def rewrite(path: Path, change: Callable[[bytes], bytes]) -> int:
                     if first:
                         line, first = line.removeprefix(_BOM), False
                     ended = line.endswith(b"\n")
-                    said = line[:-1] if ended else line
-                    left = change(said)
-                    changed += left != said
+                    text = line[:-1] if ended else line
+                    left = change(text)
+                    changed += left != text
                     packed.write(left + b"\n" * ended)
             out.flush()
             os.fsync(out.fileno())

@@ -46,14 +46,14 @@ _ATTEMPTS = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 300.0
 _REDIRECTS = 3
 _READINGS = 16
-"""Times that the pages of a window are read at most, to make up for each other."""
+"""Maximum number of times that the pages of a window are read, to complement each other."""
 
 _PIECE = 65_536
 _SILENCES = 10
 """Times the seconds of the longest silence that an answer may take."""
 
 _PATIENCE = 8
-"""Failures in a row after which a window is split no further, unless its last second can be had."""
+"""Consecutive failures after which a window is not split further, unless its last second can be fetched."""
 
 _HEADERS = {"Accept": "application/json", "User-Agent": f"statscache/{__version__}"}
 
@@ -61,14 +61,14 @@ _log = logging.getLogger(__name__)
 
 
 class Part(NamedTuple):
-    """What came of `[start, end)`, in seconds since 1970 UTC.
+    """The result for `[start, end)`, in seconds since 1970 UTC.
 
     Attributes:
         start: Its start.
         end: Its end.
         lines: Its messages, one JSON document each; one that was sent at the very end may be among them.
-        error: Why it could not be had; None if it was, whole.
-        clock: What the server's clock showed when they came, likewise; None where it does not tell.
+        error: Why it could not be fetched; None if it was fetched completely.
+        clock: What the server's clock showed when they came, likewise; None if unknown.
     """
 
     start: int
@@ -89,8 +89,8 @@ class _Patience:
 
     Attributes:
         end: Its end, in seconds since 1970 UTC.
-        left: Failures in a row that are still put up with.
-        answers: Whether the server answers for its last second; None until that matters.
+        left: Consecutive failures that are still tolerated.
+        answers: True if the server answers for its last second; None until that matters.
     """
 
     end: int
@@ -116,15 +116,15 @@ class Datagrepper:
     Args:
         url: Address of its search, such as `https://apps.fedoraproject.org/datagrepper/raw`.
         timeout: Seconds for which the server may be silent.
-        stopping: Ends what is under way, at the latest when the server sends something or was silent for that long.
-        credentials: `user:password`, which this server alone is sent; none if empty.
+        stopping: Aborts, at the latest when the server sends something or was silent for `timeout`.
+        credentials: `user:password`, sent to this server only; none if empty.
     """
 
     def __init__(self, url: str, timeout: float, stopping: threading.Event, credentials: str = "") -> None:
         self._url = url
         self._longest = timeout * _SILENCES
         self._stopping = stopping
-        # As the last answer told it, to whichever thread: they differ by seconds.
+        # From the last answer to any thread: they differ by seconds.
         self._clock: int | None = None
         self._credentials = _authorization(credentials) if credentials else {}
         self._pool = urllib3.PoolManager(
@@ -222,7 +222,7 @@ class Datagrepper:
                 raise _Failed(f"more rows came than the {total:,} that it says there are")
             since = last
         found += rows
-        # A row that came late may be of a time that was read already. Rows that look alike are what the server has.
+        # A late row may be in a time already read. Rows that look the same are duplicates on the server.
         return found if since == start or self._page(start, end, 1, "asc").total == len(found) else None
 
     def _by_page(self, start: int, end: int) -> list[bytes]:
@@ -294,14 +294,14 @@ class Datagrepper:
             try:
                 url = urljoin(url, location)
             except ValueError as error:
-                raise _Failed(f"a redirect to {location!r:.100}, which is no address") from error
+                raise _Failed(f"a redirect to {location!r:.100}, which is not an address") from error
         return response
 
     def _body(self, response: urllib3.BaseHTTPResponse) -> bytes:
         """Return the body of an answer, which is bounded in bytes and in time."""
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding != "identity":
-            raise _Failed(f"it is sent in the encoding {encoding:.100}, for which nobody asked")
+            raise _Failed(f"it is sent in the encoding {encoding:.100}, which was not requested")
         deadline = time.monotonic() + self._longest
         body = bytearray()
         while piece := response.read1(_PIECE, decode_content=False):
@@ -320,7 +320,7 @@ def _authorization(credentials: str) -> dict[str, str]:
 
 
 def _origin(url: str) -> tuple[str | None, str | None, int | None]:
-    """Return whose server an address is: scheme, host and port, None where it does not tell."""
+    """Return whose server an address is: scheme, host and port, None if unknown."""
     parts = parse_url(url)
     return parts.scheme, parts.host, parts.port
 
@@ -334,7 +334,7 @@ def _asked_to_wait(response: urllib3.BaseHTTPResponse) -> float:
 
 
 def _clock(response: urllib3.BaseHTTPResponse) -> int | None:
-    """Return what the server's clock shows, in seconds since 1970 UTC; None where it does not tell."""
+    """Return what the server's clock shows, in seconds since 1970 UTC; None if unknown."""
     try:
         return int(parsedate_to_datetime(response.headers.get("Date", "")).timestamp())
     except (ValueError, OverflowError):
@@ -355,7 +355,7 @@ def _parsed(data: bytes) -> _Page:
 
 
 def _integer(digits: str) -> int | float:
-    """Return a whole number; infinity, which is no JSON, for one of more digits than Python reads."""
+    """Return a whole number; infinity, which is not JSON, for one of more digits than Python reads."""
     try:
         return int(digits)
     except ValueError:
@@ -363,7 +363,7 @@ def _integer(digits: str) -> int | float:
 
 
 def _check(rows: list[dict[str, Any]], start: int, end: int) -> None:
-    """Refuse rows that nobody asked for: who sends them does not know what is complete.
+    """Refuse rows that were not requested: a server that sends them cannot be trusted to be complete.
 
     Raises:
         _Failed: A row has a time before `start` or after `end`.
@@ -387,7 +387,7 @@ def _second(row: dict[str, Any]) -> int:
 
 
 def _identity(row: dict[str, Any]) -> object:
-    """Return what tells a row from others, in the shape of either version of the search; None if nothing does."""
+    """Return what identifies a row, in the shape of either version of the search; None if nothing does."""
     identity = row.get("msg_id") or row.get("id")
     if not isinstance(identity, str):
         return None

@@ -1,10 +1,10 @@
 """The live AMQP bus: RabbitMQ, with the configuration of the library fedora-messaging.
 
-Delivery is at least once: the broker keeps a message until it is acknowledged, and that happens only when whoever took
-it says that it is committed. What was not acknowledged when a connection ends is delivered again, which is harmless.
+Delivery is at least once: the broker keeps a message until it is acknowledged, and that happens only when the consumer
+says that it is committed. What was not acknowledged when a connection ends is delivered again, which is harmless.
 
 The library's own consumer waits for each message before it takes the next, so it cannot commit many at once. So only
-its configuration is used here, and the conversation with the broker is pika's, on which the library stands too.
+its configuration is used here, and the conversation with the broker is pika's, which the library uses too.
 """
 
 import logging
@@ -34,7 +34,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 # Why a broker cannot be talked to, in the words of pika, of the resolver, of TLS, and of this module.
 _UNREACHABLE = (pika.exceptions.AMQPError, AMQPConnectorException, OSError, SourceError)
 _PASSWORD = re.compile(r"//[^/@]*:([^/@]+)@")
-# With it, a broker takes nobody who comes from another machine.
+# With it, a broker refuses connections from other machines.
 _DEFAULT = "guest"
 _SECONDS_BETWEEN_LOOKS = 0.1
 _NOT_FOUND = 404
@@ -45,8 +45,8 @@ _log = logging.getLogger(__name__)
 class _Properties(pika.BasicProperties):  # type: ignore[misc]
     """Properties of a message, which may be unreadable.
 
-    A header may be what pika cannot make a value of, such as a number that is none. It would end the connection, and
-    again whenever the broker delivers the message anew.
+    A header may have a value that pika cannot decode, such as an invalid number. It would end the connection, and
+    again whenever the broker delivers the message again.
     """
 
     unreadable: str | None = None
@@ -82,13 +82,13 @@ def configuration(path: Path | None) -> dict[str, Any]:
         raise ConfigurationError(f"[sources.fedora-messaging] config: there is no file {path}")
     try:
         loaded = dict(LazyConfig().load_config(None if path is None else str(path)))
-        # The library takes a table as it is, and then misses what a file leaves out, as it must: TOML has no null.
+        # The library does not add defaults to a table, and then misses keys that a file omits: TOML has no null.
         loaded["tls"] = {**DEFAULTS["tls"], **loaded["tls"]}
     except (ConfigurationException, OSError, TypeError, UnicodeDecodeError) as error:
-        said = getattr(error, "message", error)
-        raise ConfigurationError(f"fedora-messaging's configuration cannot be used: {said}") from error
+        reason = getattr(error, "message", error)
+        raise ConfigurationError(f"fedora-messaging's configuration cannot be used: {reason}") from error
     file = path or Path(os.environ.get("FEDORA_MESSAGING_CONF", "/etc/fedora-messaging/config.toml"))
-    # That it is no address at all is found out where it is used.
+    # An invalid address is found where it is used.
     if file.is_file() and (found := _PASSWORD.search(str(loaded["amqp_url"]))) and found[1] != _DEFAULT:
         refuse_open(file, "a password")
     for name in ("ca_cert", "certfile", "keyfile"):
@@ -103,7 +103,7 @@ def configuration(path: Path | None) -> dict[str, Any]:
 def envelope(topic: str, id: str | None, headers: Mapping[Any, Any] | None, body: bytes, max_line: int) -> bytes:
     """Return a message of AMQP as a line in fedora-messaging's envelope.
 
-    What cannot be one is returned as text that says so and shows the message, which the parser sets aside.
+    A message that cannot be one is returned as a text with the reason and the message, which the parser quarantines.
     """
     try:
         orjson.loads(body)
@@ -122,8 +122,8 @@ def envelope(topic: str, id: str | None, headers: Mapping[Any, Any] | None, body
 
 
 def _no_message(topic: str, id: str | None, reason: str, body: bytes) -> bytes:
-    told = f"AMQP message {id!r} on {topic!r}: {reason}: "
-    return told.encode(errors="backslashreplace") + body[:KEPT_OF_OVERSIZE]
+    note = f"AMQP message {id!r} on {topic!r}: {reason}: "
+    return note.encode(errors="backslashreplace") + body[:KEPT_OF_OVERSIZE]
 
 
 class Subscriber:
@@ -135,7 +135,7 @@ class Subscriber:
         max_line: Bytes of the longest body that is taken for a message.
 
     Attributes:
-        failure: Why no message is taken any longer: what `offer` raised.
+        failure: Why messages are no longer taken: the exception that `offer` raised.
 
     Raises:
         ConfigurationError: The URL or the certificates in the settings cannot be used.
@@ -148,7 +148,7 @@ class Subscriber:
         self._prefetch = prefetch
         self._max_line = max_line
         self._cancelling, self._cancelled, self._closing = threading.Event(), threading.Event(), threading.Event()
-        # Delivery tags of what was offered and is not yet committed, oldest first.
+        # Delivery tags of messages that were offered and is not yet committed, oldest first.
         self._waiting: deque[int] = deque()
         self._lock = threading.Lock()
         self._committed = 0
@@ -160,15 +160,15 @@ class Subscriber:
         """Begin to take messages; a broker that does not answer is tried again until it does.
 
         Args:
-            offer: Is called, in a thread of its own, with each message as a line.
-            missed: Is called in that thread when a queue had to be made: what was sent before is not in it.
-            on_failure: Is called in that thread when `offer` raised; nothing is taken after that.
+            offer: Called, in a thread of its own, with each message as a line.
+            missed: Called in that thread when a queue had to be created: it lacks earlier messages.
+            on_failure: Called in that thread when `offer` raised; nothing is taken after that.
         """
         self._thread = threading.Thread(target=self._run, args=(offer, missed, on_failure), name="fedora-messaging")
         self._thread.start()
 
     def acknowledge(self, number: int) -> None:
-        """Take note that the oldest `number` of the messages that were offered are committed; from any thread."""
+        """Record that the oldest `number` of the offered messages are committed; from any thread."""
         with self._lock:
             self._committed += number
 
@@ -189,8 +189,8 @@ class Subscriber:
                 try:
                     self._converse(offer, missed)
                 except _UNREACHABLE as error:
-                    said = str(error) or repr(error)
-                    _log.error("the broker at %s: %s; it is tried again in %g s", self._where, said, self._pause)
+                    reason = str(error) or repr(error)
+                    _log.error("the broker at %s: %s; retrying in %g s", self._where, reason, self._pause)
                     self._await_commits()
                     self._cancelling.wait(self._pause)
                     self._pause = min(2 * self._pause, LONGEST_PAUSE)
@@ -229,7 +229,7 @@ class Subscriber:
             self._acknowledge(channel)
 
     def _acknowledge(self, channel: BlockingChannel | None) -> None:
-        """Acknowledge what is committed; on no channel if that is lost, and the broker delivers it again."""
+        """Acknowledge committed messages; not if the channel is lost, then the broker delivers them again."""
         with self._lock:
             number, self._committed = self._committed, 0
         tag = None
@@ -294,7 +294,7 @@ def _declare(connection: Any, settings: Mapping[str, Any], missed: Callable[[], 
             if name and _exists(connection, name):
                 continue
             if settings["passive_declares"]:
-                raise SourceError(f"there is no queue {name!r}, and passive_declares forbids to make it")
+                raise SourceError(f"there is no queue {name!r}, and passive_declares forbids creating it")
             with connection.channel() as channel:
                 names[name] = channel.queue_declare(name, **arguments).method.queue
             made.append(names[name])

@@ -15,7 +15,7 @@ _QUIET_MILLISECONDS = 100
 class Subscription(txzmq.ZmqSubConnection):  # type: ignore[misc]
     """A subscription that lets the reactor breathe, loses no odd frames, and can be read to its end.
 
-    txzmq's own reads until the socket is empty, which on a bus busier than its consumer is never, so that the
+    txzmq's own reads until the socket is empty, which never happens on a bus busier than its consumer, so that the
     hub would not hear that it should stop; and what is not UTF-8 would vanish in Twisted's log.
     """
 
