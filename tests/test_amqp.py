@@ -197,7 +197,7 @@ def test_a_broker_that_dies_and_comes_back_is_heard_again(home: Home, broker: Ra
         service.await_log("is heard")
         broker.publish(lines(0, 1_500))
         broker.kill()
-        service.await_log("it is tried again")
+        service.await_log("retrying in")
         broker.start()
         broker.publish(lines(1_500, 1_500))
         await_accepted(home, 3_000, service)
@@ -214,7 +214,7 @@ def test_a_broker_that_cannot_be_talked_to_is_tried_again(tmp_path: Path, url: s
     with socket.create_server(("127.0.0.1", 0)) as silent, home.start("consume") as service:
         address = url.format(silent=f"127.0.0.1:{silent.getsockname()[1]}")
         (home.directory / "bus.toml").write_text(f'amqp_url = "{address}?stack_timeout=1"\n')
-        service.await_log("it is tried again", 2)
+        service.await_log("retrying in", 2)
         end(service)
 
 
@@ -230,7 +230,7 @@ def test_it_can_be_left_while_neither_broker_nor_database_answers(
         broker.publish(lines(0, 1))
         wait_for(lambda: taken, lambda: caplog.text)
         broker.kill()
-        wait_for(lambda: "it is tried again" in caplog.text, lambda: caplog.text)
+        wait_for(lambda: "retrying in" in caplog.text, lambda: caplog.text)
         cancelling = threading.Thread(target=subscriber.cancel, daemon=True)
         cancelling.start()
         cancelling.join(PATIENCE)

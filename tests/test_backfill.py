@@ -138,7 +138,7 @@ def test_a_file_with_a_line_that_is_set_aside_completes_nothing(home: Home, cont
     (home.directory / "hour.gz").write_bytes(content)
     done = home.run("backfill", "--complete", *SPAN, "hour.gz", status=3)
     assert done.stdout.startswith(counts)
-    assert "1 line set aside; --complete was not recorded" in done.stderr
+    assert "1 line quarantined; --complete was not recorded" in done.stderr
     assert gaps(home) == [[*GAP]]
     (home.directory / "hour.gz").write_bytes(line("whole", NOON + 3600) + b"\n")
     home.run("backfill", "--complete", *SPAN, "hour.gz")
@@ -164,7 +164,7 @@ def test_a_run_that_carries_on_knows_what_was_set_aside_before(
 def test_a_file_without_any_message_is_a_finding(home: Home) -> None:
     """Nothing failed, and nothing was taken; with one message among them, lines that are set aside are usual."""
     (home.directory / "page").write_bytes(b"<html>\n</html>\n")
-    assert "every line was set aside" in home.run("backfill", "page", status=3).stderr
+    assert "every line was quarantined" in home.run("backfill", "page", status=3).stderr
     (home.directory / "mixed").write_bytes(b"<html>\n" + archive(home, 1))
     home.run("backfill", "mixed")
 

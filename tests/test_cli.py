@@ -71,9 +71,9 @@ def test_backfill_tells_what_became_of_every_line(call: Call, archive: Path) -> 
     """Read, accepted, known, foreign, held and set aside add up, in words and as JSON, once and again."""
     assert call("backfill", archive) == Called(
         0,
-        "22 read, 20 accepted, 0 known, 1 foreign, 0 held, 1 set aside\n"
+        "22 read, 20 accepted, 0 known, 1 foreign, 0 held, 1 quarantined\n"
         "foreign: of other environments than prod ([bus] environments)\n"
-        "what was set aside, and why: `statscache quarantine list`\n",
+        "quarantined lines and reasons: `statscache quarantine list`\n",
         "",
     )
     again = json.loads(call("backfill", archive, archive, "--json").out)
@@ -256,8 +256,8 @@ def test_a_password_that_everybody_may_read_is_refused(call: Call, monkeypatch: 
         (("publish", "--target", "nobody"), "no target is named nobody; there are: public"),
         (("publish", "--every", "0"), "Invalid value for '--every'"),
         (("quarantine", "drop"), "Missing argument"),
-        (("quarantine", "drop", "99"), "nothing is set aside under 99"),
-        (("quarantine", "retry", "99", "98"), "nothing is set aside under 98, 99"),
+        (("quarantine", "drop", "99"), "there is no quarantined item 99"),
+        (("quarantine", "retry", "99", "98"), "there is no quarantined item 98, 99"),
         (("rollback", "abc"), "no retained snapshot has an id that begins with 'abc'"),
         (("verify",), "--journal"),
         (("run",), "[sources.fedmsg]"),
@@ -294,7 +294,7 @@ def test_what_is_said_of_a_damaged_archive_is_true(call: Call, archive: Path) ->
     Path("cut.gz").write_bytes(gzip.compress(archive.read_bytes())[:-8])
     done = call("backfill", "cut.gz")
     assert (done.status, done.out[:22]) == (1, "22 read, 20 accepted, ")
-    assert done.err.endswith("; what could be read was taken. Get it anew and run again\n")
+    assert done.err.endswith("; what could be read was taken. Get it again and run the same command\n")
     done = call("try", "volume", "cut.gz")
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("statscache: cut.gz is truncated or damaged: ")
@@ -321,9 +321,9 @@ def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
     assert "concern: no live source was ever consumed; 5 s are allowed" in done.out
     call("backfill", archive)
     item = json.loads(call("quarantine", "list", "--json").out)[0]
-    assert call("quarantine", "retry") == Called(3, "0 of 1 are settled; 1 stay set aside\n", "")
+    assert call("quarantine", "retry") == Called(3, "0 of 1 are settled; 1 stay in quarantine\n", "")
     assert call("quarantine", "drop", str(item["id"])) == Called(0, "dropped 1\n", "")
-    assert call("quarantine", "list").out == "nothing is set aside\n"
+    assert call("quarantine", "list").out == "the quarantine is empty\n"
 
 
 def test_what_is_set_aside_is_shown(call: Call) -> None:
@@ -353,7 +353,7 @@ def test_what_is_set_aside_is_shown(call: Call) -> None:
     assert '"n": "\\x9b1m"' in shown
     assert "\\xff\\x1b[31m" in call("quarantine", "show", ids[1]).out
     assert json.loads(call("quarantine", "show", ids[0], "--json").out)["message"] == lines[1].decode()
-    assert "nothing is set aside under 99" in call("quarantine", "show", "99").err
+    assert "there is no quarantined item 99" in call("quarantine", "show", "99").err
 
 
 def test_a_database_that_cannot_be_used_alarms_monitoring(call: Call) -> None:
@@ -394,7 +394,7 @@ def test_monitoring_is_warned(call: Call, archive: Path) -> None:
     call("publish")
     ok = call("status", "--max-age", "600")
     assert (ok.status, ok.out.partition(":")[0]) == (0, "STATSCACHE OK")
-    assert "consumer    fedmsg: at work, and nothing was ever received; is the address right?" in ok.out
+    assert "consumer    fedmsg: active, but nothing was ever received; is the address right?" in ok.out
     Path("statscache.toml").write_text('[sources.fedmsg]\n[[publish.targets]]\nname = "other"\npath = "other"\n')
     done = call("status", "--max-age", "600")
     assert done.status == 1

@@ -247,7 +247,7 @@ def test_the_service_repairs_by_itself(tmp_path: Path, caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING):
         site.publishing.publish_every(0.1, stopping, lambda *_: stopping.set())
     assert "the database is damaged, and everything is rendered again from the statistics: object" in caplog.text
-    assert "what was damaged was rendered again" in caplog.text
+    assert "damaged files were rendered again" in caplog.text
     assert site.aliases() == follow(site.public) == site.tree()
     site.close()
 

@@ -678,7 +678,7 @@ def test_a_consumer_whose_history_is_away_goes_on(tmp_path: Path) -> None:
     with HistoryServer([], failing(403, 1)) as server:
         home.configure(f'[sources.fedmsg]\nendpoints = ["{endpoint}"]\n[sources.datagrepper]\nurl = "{server.url}"\n')
         with Bus(endpoint) as bus, home.start("consume") as service:
-            service.await_log("history cannot be had, and is asked again in 600 s")
+            service.await_log("cannot fetch history, retrying in 600 s")
             bus.send([orjson.dumps(row("live", NOON))])
             wait_for(lambda: home.json("status")["journal"]["messages"] == 1, lambda: service.text)
             assert service.end()[0] == 0

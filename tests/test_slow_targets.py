@@ -142,7 +142,7 @@ def test_a_service_whose_targets_all_failed_ends_with_an_error(home: Home) -> No
     (home.directory / "spool").mkdir()
     source = '[sources.spool]\npath = "spool"\n[publish]\ninterval = 1\n'
     far = '[[publish.targets]]\nname = "far"\ntype = "rsync"\ndestination = "rsync://127.0.0.1:9/site"\n'
-    said = "what came last was not published to far: see `statscache status`; the next start carries on"
+    said = "the newest snapshot was not published to far: see `statscache status`; the next start carries on"
     home.configure(source + far)
     with home.start("run") as service:
         service.await_log("target far")

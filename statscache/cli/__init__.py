@@ -62,7 +62,7 @@ _COMMANDS = {
         "trial:try_command",
         "Run PLUGIN on the messages in FILE, without a database, and print the documents that it makes.",
     ),
-    "publish": ("site:publish", "Render what changed, and bring the targets up to date."),
+    "publish": ("site:publish", "Render what changed, and update the targets."),
     "snapshots": ("site:snapshots", "List the snapshots that are retained, newest first."),
     "places": (
         "site:places_command",
@@ -92,7 +92,7 @@ _COMMANDS = {
     "db": ("care:db_group", "Look after the database."),
     "quarantine": (
         "quarantine:quarantine_group",
-        "See to what was set aside: malformed lines, and messages on which a plugin raised.",
+        "Inspect and retry quarantined items: malformed lines, and messages on which a plugin raised.",
     ),
     "forget": ("people:forget_command", "Remove the person NAME from all that is held and published, for good."),
     "export-person": ("people:export_command", "Print all that is held of the person NAME, as JSON."),

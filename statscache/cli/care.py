@@ -170,8 +170,8 @@ def _checked(_context: click.Context, _parameter: click.Parameter, url: str) -> 
 def copy_command(context: Context, url: str) -> None:
     """Copy everything into the empty database at URL, of whatever kind.
 
-    Stop what consumes and publishes before; then put URL into the configuration, and start it again. A password
-    need not stand in URL: PostgreSQL's PGPASSWORD and ~/.pgpass are heeded.
+    Stop all consumers and publishers before; then put URL into the configuration, and start it again. A password
+    need not be in URL: PostgreSQL's PGPASSWORD and ~/.pgpass are heeded.
     """
     from statscache.plugins import BaseModel
 

@@ -32,7 +32,7 @@ def export_command(context: Context, file: Path | None) -> None:
     if file == Path("-"):
         file = None
     if file is not None and file.exists() and not file.is_file():
-        raise click.UsageError(f"{file} is no file; leave it out to write to standard output")
+        raise click.UsageError(f"{file} is not a file; leave it out to write to standard output")
     with context.installation() as installation, context.progress() as bar:
 
         def progress(written: int, total: int) -> None:
@@ -54,7 +54,7 @@ def export_command(context: Context, file: Path | None) -> None:
 def postpone_command(context: Context, lose_history: bool, json_: bool) -> None:
     """Take messages of the future back out of the journal, and hold them until their time.
 
-    They are there after the clock of this machine was ahead for a while. Statistics that counted one of
+    They exist if the clock of this machine was ahead for a while. Statistics that counted one of
     them fold the journal again. Set the clock right first; what is later than it shows goes.
     """
     with context.installation() as installation:

@@ -11,7 +11,7 @@ from statscache.service.person import export
 from statscache.wording import counted
 
 VARIABLE = "GDPR_DELETE_USERNAME"
-"""The variable by which Fedora's removal procedure says who is to be forgotten."""
+"""The variable in which Fedora's removal procedure names the person to forget."""
 
 
 @click.command("forget")
@@ -25,8 +25,8 @@ def forget_command(
 ) -> None:
     """Remove the person NAME from all that is held and published, for good.
 
-    It may be run again at any time, and must be when it was interrupted. Exit status 1 says that something is still to
-    be done, 3 that the name is refused, or that places which left the configuration may hold it.
+    It may be run again at any time, and must be after an interruption. Exit status 1: something is still to
+    be done; 3: the name is refused, or places removed from the configuration may hold it.
     """
     if from_environment == (name is not None):
         raise click.UsageError("give NAME, or --from-environment")
@@ -44,9 +44,9 @@ def forget_command(
 
 
 def _show(done: Forgotten) -> None:
-    # The name is told nowhere: output is kept too.
+    # The name is never printed, because output may be kept.
     click.echo(f"journal     {counted(done.messages, 'message')} changed")
-    click.echo(f"set aside   {done.held:,} held and {done.set_aside:,} in quarantine changed")
+    click.echo(f"waiting     {done.held:,} held and {done.set_aside:,} quarantined lines changed")
     click.echo(f"spool       {counted(done.files, 'file')} changed")
     click.echo(f"statistics  taken out of {_listed(done.taken_out)}; folded again: {_listed(done.folded_anew)}")
     click.echo(f"published   {counted(done.snapshots, 'snapshot')} and {counted(done.objects, 'object')} removed")

@@ -23,8 +23,8 @@ _MESSAGES_BETWEEN_WORDS = 1_000
 def sample(context: Context, days: int, file: Path) -> None:
     """Write simulated messages of the last whole days (UTC) to FILE, an archive that `backfill` takes.
 
-    FILE is compressed if its name ends in .gz or .zst. There are some 5,000 messages a day; whoever writes the same
-    days again writes the same bytes.
+    FILE is compressed if its name ends in .gz or .zst. There are some 5,000 messages a day; writing the same
+    days again gives the same bytes.
     """
     refuse_others(file)
     end = floor(int(time.time()), DAY)

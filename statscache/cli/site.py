@@ -19,8 +19,8 @@ from statscache.wording import counted
 
 @click.command()
 @click.option("--every", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Go on, until SIGTERM.")
-@click.option("--force", is_flag=True, help="Render and compare everything anew, and let pass what is implausible.")
-@click.option("--dry-run", is_flag=True, help="Only tell what would be sent.")
+@click.option("--force", is_flag=True, help="Render and compare everything again, and accept implausible documents.")
+@click.option("--dry-run", is_flag=True, help="Only report what would be sent.")
 @click.option("--resume", is_flag=True, help="End the hold of a rollback.")
 @click.option("--take-over", is_flag=True, help="Publish to targets of another installation too: they are ours then.")
 @click.option("--target", "targets", multiple=True, metavar="NAME", help="Only to this target; may be repeated.")
@@ -36,9 +36,9 @@ def publish(
     targets: tuple[str, ...],
     json_: bool,
 ) -> None:
-    """Render what changed, and bring the targets up to date."""
+    """Render what changed, and update the targets."""
     if dry_run and (force or resume or take_over):
-        raise click.UsageError("--dry-run leaves all as it is: it goes with none of --force, --resume, --take-over")
+        raise click.UsageError("--dry-run cannot be combined with --force, --resume or --take-over")
     if every is not None and (force or dry_run or resume or take_over):
         raise click.UsageError(
             "--every goes on by itself: --force, --dry-run, --resume and --take-over are for one publication"

@@ -20,7 +20,7 @@ from statscache.store.quarantine import SetAside
 from statscache.wording import counted
 
 STEP = 50_000
-"""Messages that are folded in one transaction at most."""
+"""Maximum number of messages folded in one transaction."""
 
 STEP_BYTES = 32 * 1024 * 1024
 """Bytes of messages at which a transaction ends."""
@@ -131,10 +131,10 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
 
 
 def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, watch: Watch) -> bool:
-    """Let a plugin try again a message that was set aside for it; return True if that is settled.
+    """Let a plugin retry a message that was quarantined for it; return True if it is settled.
 
-    It is settled if the message counts now, and also if it is no longer set aside because another process retried it.
-    A plugin that is suspended, or whose state is of another release, folds nothing, and so tries nothing again.
+    It is settled if the message counts now, and also if it is no longer quarantined because another process retried it.
+    A plugin that is suspended, or whose state is of another release, folds nothing, and so retries nothing.
     """
     assert item.position is not None
     with database.writing() as connection:

@@ -95,7 +95,7 @@ class Columns:
         return Column(np.array(self._codes[name], np.int64), [*self._numbers[name]])
 
     def _joined(self, columns: Sequence[Column]) -> Column:
-        """Return several columns as one, whose values are tuples; one column as it is."""
+        """Return several columns as one, whose values are tuples; one column unchanged."""
         if len(columns) == 1:
             return columns[0]
         codes, values = np.zeros(len(self), np.int64), [()][: len(self)]

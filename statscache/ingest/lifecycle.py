@@ -154,7 +154,7 @@ def fold_anew(connection: Connection, plugin: Plugin, row: Position) -> None:
     if suspended is not None:
         row.suspended = suspended
         positions.save(connection, [row])
-    # The gate takes it for another version, whatever becomes of the rows.
+    # The gate takes it for another version, even if the rows go.
     positions.render_all(connection, row)
 
 

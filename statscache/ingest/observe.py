@@ -193,8 +193,8 @@ def observe_records(
     Args:
         plugin: The plugin.
         records: The messages.
-        watch: Is told which message the plugin looks at.
-        skipped: Indices of those that it must not see.
+        watch: Called with the message that the plugin looks at.
+        skipped: Indices of messages that it must not see.
     """
     interested = Registry([plugin]).interested
     deriving = derives(plugin.depends_on or ())
@@ -246,7 +246,7 @@ def observe_newest(
         candidates: Indices of the messages that count.
         times: Timestamps of all messages of the batch.
         records: Records of the same.
-        watch: Is told which message the plugin looks at.
+        watch: Called with the message that the plugin looks at.
     """
     observer = Observer(plugin)
     last = 0

@@ -44,7 +44,7 @@ _CACHED_ROUTES = 50_000
 
 @dataclass(slots=True)
 class Batch:
-    """The messages of one delivery, sorted by what becomes of them, and what plugins made of them.
+    """The messages of one delivery, sorted by their fate, and the yields of plugins.
 
     Attributes:
         records: Records of the messages that may enter the journal, in order of delivery.
@@ -115,7 +115,7 @@ class Preparer:
     Args:
         registry: The plugins that observe.
         environments: Those whose messages are accepted; empty for all.
-        watch: Is told what the plugins are doing.
+        watch: Called with what the plugins are doing.
 
     Attributes:
         suppression: The people who were forgotten: their names are removed from what may enter the database.

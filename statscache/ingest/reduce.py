@@ -85,7 +85,7 @@ def reduce(
         known: The identities in the journal that may be those of its messages.
         plugins: Those that fold it.
         complete_from: Timestamps before which messages do not count for a plugin, by its name, where there is one.
-        watch: Is told what the plugins are doing.
+        watch: Called with what the plugins are doing.
     """
     new, conflicts = _new(batch.identities, known)
     results = {}
@@ -116,7 +116,7 @@ def reduce_plugin(
         counts: True for each message that counts.
         times: Timestamps of the messages.
         records: Records of the messages.
-        watch: Is told what the plugin is doing.
+        watch: Called with what the plugin is doing.
     """
     if observed.candidates is not None:
         assert plugin.kind.newest is not None

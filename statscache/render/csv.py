@@ -1,6 +1,6 @@
 """Tables as CSV (RFC 4180): the same values as the JSON beside them, safe to open in a spreadsheet.
 
-Null is an empty cell and the empty string is `""`, which the standard library's writer cannot tell apart. A text
+Null is an empty cell and the empty string is `""`, which the standard library's writer cannot distinguish. A text
 cell that a spreadsheet would take for a formula gets a leading apostrophe.
 """
 

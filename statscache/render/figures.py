@@ -90,6 +90,6 @@ def label(view: PluginView, row: Mapping[str, Any]) -> str:
 
 
 def newest_time(row: Mapping[str, Any]) -> int | None:
-    """Return the newest moment that a row tells; None if it tells none."""
+    """Return the newest moment in a row; None if it has none."""
     times: list[int] = [value for name, value in row.items() if text.is_time(name) and text.is_moment(value)]
     return max(times, default=None)

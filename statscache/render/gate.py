@@ -27,7 +27,7 @@ class Gate:
         connection: The render's database snapshot.
         rendered: What was rendered.
         share: The greatest part of the rows that may vanish, from 0 to 1.
-        lenient: Whether everything was rendered, and documents before that are damaged are not compared; else these
+        lenient: True if everything was rendered, and documents before that are damaged are not compared; else these
             are an error.
     """
 
@@ -38,7 +38,7 @@ class Gate:
         self._lenient = lenient
 
     def check(self, plugin: Plugin, through: int | None) -> None:
-        """Compare what was rendered with what was published before.
+        """Compare rendered documents with the published ones.
 
         Args:
             plugin: The plugin.
@@ -55,7 +55,7 @@ class Gate:
         name = plugin.name
         for path, entry in self._published(layout.plugin_root(name)).items():
             # A window that moved explains what a plugin's own document lost; `latest` keeps its keys.
-            # A layout is no numbers.
+            # A layout holds no numbers.
             explained = (rendered.crossed and path != layout.latest(name)) or path == layout.plugin_layout(name)
             # What is yielded no longer was taken away by its author.
             if path in rendered.fresh and path.endswith(".json") and not explained:

@@ -74,7 +74,7 @@ class Plot:
 
     @property
     def is_stacked(self) -> bool:
-        """Whether it is a stack, not a panel for each curve."""
+        """True if it is a stack, not a panel for each curve."""
         return charts.is_stacked(self.data)
 
     @property

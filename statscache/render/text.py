@@ -70,7 +70,7 @@ def common_prefix(labels: Sequence[str]) -> str:
 
 
 def prose(text: str, longest: int) -> Markup:
-    """Return an author's text as `clean` does, as HTML: what stands between backticks is code."""
+    """Return an author's text as `clean` does, as HTML: text between backticks is code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(clean(text, longest)))))
 
 
@@ -115,7 +115,7 @@ def size(octets: int) -> str:
 
 
 def is_moment(value: object) -> bool:
-    """Tell whether the value is a number of seconds since 1970 UTC before the year 10000."""
+    """Return whether the value is a number of seconds since 1970 UTC before the year 10000."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LAST_MOMENT
 
 

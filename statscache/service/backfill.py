@@ -13,7 +13,7 @@ from statscache.sources import archive
 from statscache.store import coverage, journal, sources
 
 BATCH = 32_000
-"""Lines that are accepted in one transaction at most."""
+"""Maximum number of lines accepted in one transaction."""
 
 BATCH_BYTES = 32 * 1024 * 1024
 """Bytes of lines at which a transaction ends."""
@@ -22,7 +22,7 @@ BATCH_BYTES = 32 * 1024 * 1024
 def backfill(installation: Installation, path: Path, workers: Workers | None = None) -> Iterator[tuple[int, Outcome]]:
     """Accept what an archive holds, from where an earlier run on the same file was interrupted.
 
-    Yields, after each batch, the bytes of the file that have been read so far, and what came of the batch.
+    Yields, after each batch, the bytes of the file that have been read so far, and the outcome of the batch.
 
     Args:
         installation: The installation.
@@ -66,7 +66,7 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
 
 
 def set_aside_before(installation: Installation, path: Path) -> int:
-    """Return how many lines of an archive an interrupted run on the same file has set aside."""
+    """Return how many lines of an archive an interrupted run on the same file has quarantined."""
     with installation.database.reading() as connection:
         row = sources.load(connection, _name(path))
     return row.set_aside if row else 0
@@ -93,7 +93,7 @@ def catch_up(
 
     Args:
         installation: The installation.
-        tell: Is told after each step which plugins are behind, and by how many messages.
+        tell: Called after each step with the plugins that are behind, and by how many messages.
         workers: The processes that let plugins observe the journal; None for this process.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What is held of a person, for the person: messages, what was set aside, state, and what is published."""
+"""Export all data about a person, for the person: messages, quarantine, state, and published files."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -19,13 +19,13 @@ from statscache.store.schema import held, quarantine
 
 
 def export(installation: Installation, name: str) -> Iterator[bytes]:
-    """Yield parts of a JSON document: all that is held in which the name stands.
+    """Yield parts of a JSON document: all data in which the name occurs.
 
     Its fields are `messages` of the journal, `held` and `set_aside` as text, `state`, rows by plugin, and `published`,
     paths of the current snapshot.
 
     Raises:
-        NameRefused: It is no name of an account.
+        NameRefused: It is not the name of an account.
     """
     names = forms(checked(name))
     with installation.database.reading() as connection:

@@ -1,7 +1,7 @@
 """What a configuration names and this machine cannot do, found before anything is consumed or published.
 
-`config check` tells all of it; `run`, `consume` and `publish` refuse to start for the same reasons, and then open the
-database, which has a refusal of its own. No server is asked: one that is down now may be up in a minute, which
+`config check` reports all of it; `run`, `consume` and `publish` refuse to start for the same reasons, and then open the
+database, which has errors of its own. No server is contacted: one that is down now may be up in a minute, which
 `reachable` warns of.
 """
 
@@ -50,7 +50,7 @@ def database(config: Config) -> Iterator[str]:
 
 
 def schema(config: Config) -> Iterator[str]:
-    """Yield what is wrong with the content of an SQLite database that is there: any command would fail for it."""
+    """Yield what is wrong with the content of an existing SQLite database: any command would fail for it."""
     url = make_url(config.database.url)
     if url.get_backend_name() == "sqlite" and url.database and Path(url.database).exists():
         opened = Database(config.database.url)

@@ -1,4 +1,4 @@
-"""Publishing as a job: build the snapshot once, bring it to every target, and tidy up behind it."""
+"""Publishing as a job: build the snapshot once, update every target, and delete what is obsolete."""
 
 import logging
 import math
@@ -40,7 +40,7 @@ from statscache.snapshot.rollback import rollback
 from statscache.store import integrity, invariants, locks, targets
 
 PATIENCE = 300.0
-"""Seconds for which a publication that nobody repeats waits for another publisher."""
+"""Seconds for which a publication that is not repeated waits for another publisher."""
 
 STOP_SECONDS = 4.0
 """Seconds for which publications may go on when the service is stopped; then as many in which they must end."""
@@ -52,7 +52,7 @@ REPAIR_PAUSE = 600.0
 """Seconds from a repair that failed to the next."""
 
 _BUSY_PAUSE = 1.0
-"""Seconds between two looks whether another publisher is done."""
+"""Seconds between two checks if another publisher is done."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Publishing:
     Args:
         installation: The installation.
         only: Names of the targets to publish to; none means all.
-        tell: Is told how far rendering and publishing are.
+        tell: Called with the progress of rendering and publishing.
 
     Raises:
         ConfigurationError: There is no target of such a name, or a signing key cannot be used.
@@ -108,19 +108,19 @@ class Publishing:
         take_over: bool = False,
         patience: float = 0.0,
     ) -> tuple[Snapshot, list[Report]]:
-        """Build the snapshot that is due, and bring every target up to date.
+        """Build the snapshot that is due, and update every target.
 
         Args:
             slow: Whether to update slow documents in any case; else they are once `[publish] slow_interval` is over.
-            force: Whether to render everything anew, changed or not, to publish what looks implausible, and to take
-                nothing for granted that a target says it holds.
-            resume: Whether to end the hold of a rollback.
-            take_over: Whether to publish to targets of other installations too, which are this one's then.
+            force: True to render everything, changed or not, to publish implausible documents, and to check
+                everything that a target claims to hold.
+            resume: True to end the hold of a rollback.
+            take_over: True to publish to targets of other installations too, which are this one's then.
             patience: Seconds to wait for another publisher.
 
         Raises:
             PublisherBusy: Another process publishes from this database.
-            PublishError: At least one target could not be brought up to date; the others were.
+            PublishError: At least one target could not be updated; the others were.
             Damaged: What is damaged in the database cannot be rendered again.
         """
         slow_interval = 0 if slow or resume else self._slow_interval
@@ -138,7 +138,7 @@ class Publishing:
         return done
 
     def rehearse(self) -> tuple[Snapshot, list[Report]]:
-        """Do all that `publish` would do, and tell what it would come to; database and targets stay as they are.
+        """Do all that `publish` would do, and return the result; database and targets do not change.
 
         Raises:
             PublisherBusy: Another process publishes from this database.
@@ -158,7 +158,7 @@ class Publishing:
     def rollback(self, identity: str) -> tuple[Snapshot, list[Report]]:
         """Make an older snapshot current, and hold publishing there until it is resumed.
 
-        Where that is so already, targets that do not serve it yet are brought to it.
+        If it is current already, targets that do not serve it yet are updated.
 
         Args:
             identity: The id of a snapshot that is remembered, or the beginning of it.
@@ -167,7 +167,7 @@ class Publishing:
             UnknownSnapshot: There is no such snapshot, or it is current already, not by a rollback.
             Damaged: It is damaged in the database; nothing was changed.
             PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
-            PublishError: At least one target could not be brought to it; the others were.
+            PublishError: At least one target could not be updated; the others were.
         """
         database = self._installation.database
         with locks.publishing(database, PATIENCE):
@@ -177,21 +177,21 @@ class Publishing:
                 return self._bring(self.workers, self._job(), partial(self._build, self._renderer))
             except PublishError as error:
                 raise PublishError(
-                    f"{error}; the rollback to snapshot {held.id[:12]} stands: `statscache publish`, or the same"
-                    " command again, brings it to the targets that do not serve it yet"
+                    f"{error}; the rollback to snapshot {held.id[:12]} remains: `statscache publish`, or the same"
+                    " command again, publishes it to the targets that do not serve it yet"
                 ) from error
 
     def forget(self, holds: purge.Holds, tell: Callable[[int, int], None]) -> tuple[purge.Purged, str]:
-        """Publish what is left when a person was forgotten, and remove at once what holds the name.
+        """Publish after a person was forgotten, and remove at once everything that holds the name.
 
-        The caller holds the right to build snapshots. A rollback is not held any longer.
+        The caller holds the right to build snapshots. A rollback is ended.
 
         Args:
             holds: Returns whether bytes that are published hold the name.
-            tell: Is told how many objects of how many were looked at.
+            tell: Called with how many objects of how many were checked.
 
         Returns:
-            What was purged, and why targets could not be brought up to date; empty if all were.
+            What was purged, and why targets could not be updated; empty if all were.
         """
         database = self._installation.database
         rebuild = partial(self._build, self._renderer)
@@ -203,7 +203,7 @@ class Publishing:
             snapshot, rendered = rebuild(found=error)
             with database.reading() as connection:
                 names = purge.tainted(connection, holds, tell)
-        # What cannot be rendered would keep the documents that it had.
+        # A plugin that cannot be rendered would keep its old documents.
         stuck = [each.info.name for each in rendered if each.state != "ok"]
         stuck += [entry["name"] for entry in snapshot.summary["plugins"] if entry["state"] == "failed"]
         with database.writing() as connection:
@@ -212,7 +212,7 @@ class Publishing:
             rebuild()
         # Once the snapshot that a target serves is purged, all of its files are compared, and most are sent.
         with suppress(PublishError):
-            # At a place that comes back, nobody knows whether what lies there holds the name.
+            # Files at a place that is configured again may hold the name.
             self._bring(self.workers, replace(self._job(announces=False), condemns=True), rebuild)
         with database.writing() as connection:
             current = record.current(connection)
@@ -234,7 +234,7 @@ class Publishing:
         return Worker(self._installation, target, self._sections[target.name], self._keys)
 
     def _job(self, *, force: bool = False, announces: bool = True) -> Job:
-        """Return the job of a publication that nobody repeats."""
+        """Return the job of a publication that is not repeated."""
         return Job(self._interval, force=force, announces=announces, patience=PATIENCE)
 
     def _build(
@@ -288,7 +288,7 @@ class Publishing:
         if broken:
             raise DamagedStatistics(f"{found}; and nothing can be rendered again: {'; '.join(broken)}")
         done = build(database, renderer, generation=self._ahead, resume=resume, repair=True)
-        _log.warning("what was damaged was rendered again: generation %d", done[0].generation)
+        _log.warning("damaged files were rendered again: generation %d", done[0].generation)
         return done
 
     def _bring(
@@ -298,7 +298,7 @@ class Publishing:
         rebuild: Callable[..., object],
         publish: Publish = together,
     ) -> tuple[Snapshot, list[Report]]:
-        """Have all targets brought to the newest snapshot; once more with a new one, where a target is ahead of it.
+        """Update all targets to the newest snapshot; repeat with a new one if a target is ahead of it.
 
         Where the database turns out to be damaged, everything is rendered again first.
         """
@@ -322,7 +322,7 @@ class Publishing:
         return snapshot, [end[1] for end in ends if isinstance(end, tuple)]
 
     def _collect(self) -> None:
-        """Remove from the database what is garbage and what all targets have removed."""
+        """Remove from the database garbage that all targets have removed."""
         workers = list(self.workers)
         if self._partial or not workers:
             return
@@ -347,8 +347,8 @@ class Publishing:
         Args:
             seconds: From the beginning of one publication to that of the next.
             stopping: Set to end it.
-            tell: Is told of each publication.
-            on_progress: Is called before each publication, whatever came of the one before.
+            tell: Called with each publication.
+            on_progress: Called before each publication, even if the previous one failed.
         """
         self._interval = math.ceil(seconds)
         halting, waits, began, damaged = threading.Event(), False, -math.inf, ""
@@ -404,7 +404,7 @@ class Publishing:
 
         Raises:
             PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
-            PublishError: At least one of them could not be brought up to date, or there are targets and none keeps up.
+            PublishError: At least one of them could not be updated, or none of the targets keeps up.
         """
 
         def rebuild(**options: Any) -> None:
@@ -414,11 +414,11 @@ class Publishing:
         rebuild()
         workers = [worker for worker in self.workers if worker.keeps_up]
         if late := [worker.name for worker in self.workers if worker not in workers]:
-            said = f"what came last was not published to {', '.join(late)}"
-            said += ": see `statscache status`; the next start carries on"
+            text = f"the newest snapshot was not published to {', '.join(late)}"
+            text += ": see `statscache status`; the next start carries on"
             if not workers:
-                raise PublishError(said)
-            _log.warning("%s", said)
+                raise PublishError(text)
+            _log.warning("%s", text)
         names = ", ".join(worker.name for worker in workers)
         _log.info("publishing what came last, within %g s, to: %s", LAST_SECONDS, names or "no target is configured")
         return self._bring(workers, replace(self._job(), seconds=LAST_SECONDS), rebuild)
@@ -430,10 +430,10 @@ class Publishing:
         self.workers.wait(STOP_SECONDS)
         halting.set()
         for worker in self.workers.wait(STOP_SECONDS):
-            _log.warning("target %s does not answer, and is left as it is; the next start carries on", worker.name)
+            _log.warning("target %s does not answer, and is abandoned; the next start carries on", worker.name)
 
     def _after(self, tell: Callable[[Snapshot, list[Report]], None], worker: Worker, outcome: Outcome) -> None:
-        """Tell what came of a worker's publication, which is repeated anyway."""
+        """Report the result of a worker's publication, which is repeated anyway."""
         if isinstance(outcome, tuple):
             tell(outcome[0], [outcome[1]])
         elif isinstance(outcome, Stopped):

@@ -31,9 +31,9 @@ def spooling(
     Args:
         config: The configuration.
         section: Its part for the spool.
-        stopping: Ends it between two batches; the file at work is carried on with by whoever comes next. Is set, too,
-            when nothing can be read any longer.
-        on_progress: Is called, in that thread, each time that it has gone round.
+        stopping: Ends it between two batches; the next run resumes the current file. It is also set
+            when nothing more can be read.
+        on_progress: Called, in that thread, after each round.
 
     Raises:
         ConfigurationError: The directory cannot be used.

@@ -26,8 +26,8 @@ def subscribed(
     Args:
         config: The configuration.
         section: Its part for this bus.
-        stopping: Is set when nothing can be accepted any longer.
-        on_progress: Is called each time that what has arrived is accepted, or that nothing has.
+        stopping: Set when messages can no longer be accepted.
+        on_progress: Called each time after messages were accepted, or none came.
 
     Raises:
         ConfigurationError: fedora-messaging's configuration cannot be used.

@@ -1,7 +1,7 @@
 """A plugin that does not return ends the process.
 
-When the process comes back, the message that the plugin was looking at is set aside for it. A plugin that was at work
-on something else, or that hung on several messages, is suspended.
+When the process comes back, the message that the plugin was looking at is quarantined for it. A plugin that was busy
+with something else, or that hung on several messages, is suspended.
 
 The timer is `faulthandler`'s: a thread of C that needs no interpreter lock, so that even a regular expression that runs
 wild is caught. It writes the traceback behind a note, kept up to date through a memory map, of the plugin that was at
@@ -73,7 +73,7 @@ _timer = _Timer()
 
 
 class Watchdog(Watch):
-    """Ends the process when plugins are at work for too long. One thread at a time uses it.
+    """Ends the process when plugins run for too long. One thread at a time uses it.
 
     Args:
         note: How the names of the files begin that processes leave; that of the last hang is kept as `NOTE.last`.
@@ -153,7 +153,7 @@ class Watchdog(Watch):
 
 
 def _left(path: Path) -> tuple[str, str, bytes] | None:
-    """Return the plugin, what it was at work on, and the traceback that a dead process left; None if it lives."""
+    """Return the plugin, what it worked on, and the traceback that a dead process left; None if it lives."""
     try:
         file = path.open("rb")
     except FileNotFoundError:

@@ -56,12 +56,12 @@ class Job:
 
     Attributes:
         interval: Seconds until the next publication is due.
-        force: Whether to take nothing for granted that a target says it holds.
-        announces: Whether to tell the bus of the snapshot.
-        condemns: Whether objects at a target that the database does not know go at once, not after their grace.
-        takes_over: Whether to publish to targets of other installations too, which are this one's then.
+        force: True to check everything that a target claims to hold.
+        announces: True to announce the snapshot on the bus.
+        condemns: True to delete a target's unknown objects at once, not after their grace.
+        takes_over: True to publish to targets of other installations too, which are this one's then.
         patience: Seconds to wait for another publisher at a target.
-        seconds: How long it may take at most, if that is less than the target's own limit.
+        seconds: Maximum duration, if that is less than the target's own limit.
         stopping: Set to end it at a safe point.
     """
 
@@ -87,7 +87,7 @@ class Worker:
     Attributes:
         name: Name of the target.
         ahead: The greatest generation that was found there, where the snapshot must exceed it; 0 if it need not.
-        tidied: What was garbage at the last publication, and the target has no longer.
+        tidied: Garbage of the last publication, which the target has deleted.
     """
 
     def __init__(
@@ -111,8 +111,8 @@ class Worker:
             PublisherBusy: Another process publishes there.
             OtherInstallation: Another installation publishes there.
             TargetAhead: The target serves a generation that the snapshot does not exceed.
-            PublishError: The target could not be brought up to date, or was stopped.
-            Damaged: What would be published is damaged in the database; the target serves its previous snapshot.
+            PublishError: The target could not be updated, or was stopped.
+            Damaged: The snapshot is damaged in the database; the target serves its previous snapshot.
         """
         self._began = time.monotonic()
         try:
@@ -140,23 +140,23 @@ class Worker:
 
     @property
     def at_work(self) -> str:
-        """What the publication is at, such as `objects`; empty if there is none."""
+        """The step of the publication, such as `objects`; empty if there is none."""
         return self._publisher.step or "waiting for another publisher" if self._began is not None else ""
 
     @property
     def keeps_up(self) -> bool:
-        """Whether the target is idle, and the last publication succeeded, in time."""
+        """True if the target is idle, and the last publication succeeded, in time."""
         return self._began is None and not self._trouble
 
     def log_if_late(self, seconds: float) -> None:
         """Log, once, that a publication takes longer than so many seconds."""
         if not self._trouble and self._began is not None and (took := time.monotonic() - self._began) > seconds:
-            said = f"target {self.name} is behind: publishing takes {took:.0f} s already, now at: {self.at_work}"
-            self._log_trouble(said, logging.WARNING)
+            text = f"target {self.name} is behind: publishing takes {took:.0f} s already, now at: {self.at_work}"
+            self._log_trouble(text, logging.WARNING)
 
-    def _log_trouble(self, said: str, level: int) -> None:
-        # A target may fail for days: the first line says so, `status` says why it failed last.
-        _log.log(logging.DEBUG if self._trouble else level, "%s", said)
+    def _log_trouble(self, text: str, level: int) -> None:
+        # A target may fail for days: the first failure is logged, `status` has the last one.
+        _log.log(logging.DEBUG if self._trouble else level, "%s", text)
         self._trouble = True
 
     def _publish(self, job: Job) -> tuple[Snapshot, Report]:
@@ -179,7 +179,7 @@ class Worker:
         return publication.snapshot, brought.report
 
     def _publication(self, job: Job, served: Served) -> tuple[Publication, TargetRow, Garbage]:
-        """Return what to publish, what is known of the target, and what is garbage."""
+        """Return what to publish, the state of the target, and the garbage."""
         database, config = self._database, self._installation.config.publish
         with database.writing() as connection:
             installation = journal.installation(connection)
