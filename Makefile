@@ -55,7 +55,7 @@ deployment: test-venv ## Deploy with ansible to a Debian machine that is made fo
 release: test-venv ## Build sdist and wheel of the last commit into dist/, the same bytes each time, and try them
 	@bash .ci/release
 
-lock: test-venv ## Write requirements.txt anew: the versions for deployment, with hashes
+lock: test-venv ## Write requirements.txt again: the versions for deployment, with hashes
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' --extra amqp --extra brotli --extra postgresql --extra signatures \
 		--output-file requirements.txt setup.py

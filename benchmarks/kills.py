@@ -8,7 +8,7 @@ _TRANSACTION = re.compile(rb"transaction (begins|has committed)")
 _PUBLISHING = re.compile(
     rb": publishing: ([a-z ]+?)(?: of [a-z-]+)?$|: published generation |: publishing failed", re.MULTILINE
 )
-# With what stands below it, up to the next line that begins with a date: a traceback.
+# With the lines below it, up to the next line that begins with a date: a traceback.
 _TROUBLE = re.compile(rb"^\S+ \S+ ((?:ERROR|CRITICAL) .*(?:\n(?!\d{4}-).*)*)", re.MULTILINE)
 EXPECTED_TROUBLE = b"another publisher is working"
 """What a process says that was started before PostgreSQL saw that the one before is dead."""

@@ -1,7 +1,7 @@
 """History folded in a process of its own, measured in parts that take turns with `orjson.loads` of the same lines.
 
 Memory is then of the folding alone, and both meet the machine in the same state. Times are processor time, of the
-process and of the system on its behalf, unless they are said to be on the clock. This module is also the program of
+process and of the system on its behalf, unless their name says clock. This module is also the program of
 that process, which is given a `Task` as JSON.
 """
 

@@ -54,7 +54,7 @@ class AsJSON(logging.Formatter):
         }
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
-        # What a plugin raised may hold what is no text.
+        # What a plugin raised may hold invalid text.
         return orjson.dumps({name: value.encode(errors="replace").decode() for name, value in event.items()}).decode()
 
 
@@ -73,5 +73,5 @@ def set_up(*, verbose: bool, json: bool) -> None:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     # It logs each failure in six lines and a traceback; the source logs it in one.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
-    # It warns of each try; what comes of the last one is our error.
+    # It warns of each try; the failure of the last one is our error.
     logging.getLogger("urllib3").setLevel(logging.ERROR)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 5.0
 
-Said = ParamSpec("Said")
+Arguments = ParamSpec("Arguments")
 
 _log = logging.getLogger("statscache")
 
@@ -53,16 +53,16 @@ class Bar:
         """True if there is a terminal to draw on."""
         return self._progress is not None
 
-    def until(self, tell: Callable[Said, None]) -> Callable[Said, None]:
+    def until(self, tell: Callable[Arguments, None]) -> Callable[Arguments, None]:
         """Return a function that removes the bar, then calls `tell`: logs take over."""
 
-        def told(*said: Said.args, **more: Said.kwargs) -> None:
+        def forward(*arguments: Arguments.args, **more: Arguments.kwargs) -> None:
             if self._progress is not None:
                 self._progress.stop()
                 self._progress = None
-            tell(*said, **more)
+            tell(*arguments, **more)
 
-        return told
+        return forward
 
 
 @contextmanager

@@ -270,7 +270,7 @@ def _oldest(about: "IndexedPlugin", listed: "SeriesIndex", through: int | None) 
 
 
 def unknown_days(about: "IndexedPlugin", start: int, end: int) -> list[tuple[int, int]]:
-    """Return the whole days of `[start, end)` of which not all is known: an absent day is no zero there.
+    """Return the whole days of `[start, end)` of which not all is known: an absent day is not zero there.
 
     Args:
         about: What the index says of the plugin.

@@ -30,7 +30,7 @@ def value(found: Any, *path: str) -> Any:
 def text(found: Any, *path: str) -> str | None:
     """Return the text at `path`; None if there is none, or if it is empty or longer than `LONGEST` characters.
 
-    `_` stands in it for each address of mail or of the net.
+    `_` replaces each mail or IP address in it.
     """
     found = value(found, *path)
     return without_addresses(found) if _is_text(found) else None

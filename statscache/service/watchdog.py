@@ -88,7 +88,7 @@ class Watchdog(Watch):
         self._map: mmap.mmap | None = None
 
     def report(self, ingest: Ingest) -> None:
-        """Set aside for a plugin the message at which it hung, or suspend it, for each process that ended so."""
+        """Quarantine for a plugin the message at which it hung, or suspend it, for each process that ended so."""
         last = self._note.with_name(f"{self._note.name}.last")
         for path in sorted(self._note.parent.glob(f"{self._note.name}.*")):
             if path == last or (left := _left(path)) is None:

@@ -102,7 +102,7 @@ def throw_away(connection: Connection, *, resume: bool) -> list[str]:
 
 
 def _make_readable(connection: Connection) -> None:
-    """Make indexes again, and remove rows whose names are no text any more, which could not even be read."""
+    """Make indexes again, and remove rows whose names are not text, which could not even be read."""
     connection.exec_driver_sql("REINDEX")
     for column in (object_.c.name, dropped.c.object, snapshot.c.id, snapshot.c.parent, snapshot.c.manifest):
         connection.execute(delete(column.table).where(column.op("GLOB")("*[^0-9a-z.]*")))

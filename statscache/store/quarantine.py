@@ -49,7 +49,7 @@ def keep_bytes(connection: Connection, raw: bytes, reason: str, source: str) -> 
 
 
 def keep_messages(connection: Connection, plugin: str, failures: Sequence[tuple[int, str, int]], source: str) -> None:
-    """Set aside messages of the journal for one plugin, given position, reason and size in bytes of each."""
+    """Quarantine messages of the journal for one plugin, given position, reason and size in bytes of each."""
     if not failures:
         return
     there = places(connection, plugin)
