@@ -268,7 +268,7 @@ def _serve(channel: socket.socket) -> None:
 
 
 def _send(control: socket.socket, number: int) -> None:
-    # Perhaps nobody waits for it.
+    # Perhaps no one waits for it.
     with contextlib.suppress(BrokenPipeError):
         control.send(number.to_bytes(_STATUS, sys.byteorder))
 

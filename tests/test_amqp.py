@@ -34,7 +34,7 @@ UNREADABLE = 'amqp_url = "amqps://:secret@127.0.0.1"\n[tls]\nca_cert = "no"\ncer
 
 
 def test_secrets_that_everybody_may_read_are_refused(tmp_path: Path) -> None:
-    """A password in the address of the broker, and a private key, with the mend; a closed file is taken."""
+    """A password in the address of the broker, and a private key, with the fix; a closed file is taken."""
     key = tmp_path / "key"
     key.touch(0o640)
     certificate = tmp_path / "certificate"
@@ -208,7 +208,7 @@ def test_a_broker_that_dies_and_comes_back_is_heard_again(home: Home, broker: Ra
 
 @pytest.mark.parametrize("url", ["amqp://{silent}/", "amqps://{silent}/", "amqp://nobody.invalid/"])
 def test_a_broker_that_cannot_be_talked_to_is_tried_again(tmp_path: Path, url: str) -> None:
-    """Silence, in TLS or without, and a name that nobody knows are no reason to end: it may be there in a while."""
+    """Silence, in TLS or without, and a name that no one knows are no reason to end: it may be there in a while."""
     home = Home(tmp_path / "home")
     home.configure('[sources.fedora-messaging]\nconfig = "bus.toml"\n')
     with socket.create_server(("127.0.0.1", 0)) as silent, home.start("consume") as service:
@@ -221,7 +221,7 @@ def test_a_broker_that_cannot_be_talked_to_is_tried_again(tmp_path: Path, url: s
 def test_it_can_be_left_while_neither_broker_nor_database_answers(
     home: Home, broker: RabbitMQ, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What came on a connection that is lost, and cannot be committed, keeps nobody from ending."""
+    """What came on a connection that is lost, and cannot be committed, keeps no one from ending."""
     taken: list[bytes] = []
     settings = fedora_messaging.configuration(home.directory / "bus.toml")
     subscriber = fedora_messaging.Subscriber(settings, prefetch=10, max_line=1_000)
@@ -282,7 +282,7 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def test_poison_is_set_aside_and_acknowledged(home: Home, broker: RabbitMQ) -> None:
-    """What is no message, however it is broken, stops nothing: it is in quarantine, with the reason."""
+    """What is not a message, however it is broken, stops nothing: it is in quarantine, with the reason."""
     sent_at = {"sent-at": "2015-08-08T12:00:00"}
     broker.publish(lines(0, 1))
     for body, headers, id in (
@@ -370,7 +370,7 @@ def test_a_queue_that_had_to_be_made_anew_leaves_a_gap(broker: RabbitMQ, tmp_pat
 
 
 def test_a_queue_that_was_made_and_could_not_be_bound_kept_nothing(broker: RabbitMQ, tmp_path: Path) -> None:
-    """What is sent before its bindings are mended is missing, and said to be, before another message comes."""
+    """What is sent before its bindings are fixed is missing, and said to be, before another message comes."""
     home = installed(broker, tmp_path / "home", f"sqlite:///{tmp_path}/statscache.db")
     with home.start("consume") as service:
         service.await_log("is heard")
@@ -448,7 +448,7 @@ def test_the_configuration_in_the_docs_is_one_that_keeps_messages(tmp_path: Path
 
 
 def test_a_body_cannot_change_the_rest_of_its_envelope() -> None:
-    """Topic, id and headers are the broker's, whatever the body says; bytes stay readable in what is set aside."""
+    """Topic, id and headers are the broker's, whatever the body says; bytes stay readable in what is quarantined."""
     made = fedora_messaging.envelope(TOPIC, "1", {"sent-at": "2015-08-08T12:00:00"}, b'{"topic": "x"}', 1_000)
     message = parse(made)
     assert (message.topic, message.id, message.timestamp, message.body) == (TOPIC, "1", NOON, {"topic": "x"})

@@ -196,7 +196,7 @@ def test_without_a_name_the_greatest_are_listed(site: str, first: dict[str, str]
 
 
 def test_offline_and_old_are_told(site: str, first: dict[str, str], chromium: Browser) -> None:
-    """Where no document can be had the page says so, and offers to try again; old data are said to be old."""
+    """Where no document can be fetched the page says so, and offers to try again; old data are said to be old."""
     with Visit(chromium, [site]) as visit:
         visit.open(f"{site}people/index.html?{first['person']}")
         expect(visit.page.get_by_text("These data are old: the newest message is")).to_be_visible()

@@ -59,7 +59,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """An archive of 20 messages, one of another environment, and a line that is no message."""
+    """An archive of 20 messages, one of another environment, and a line that is not a message."""
     path = tmp_path / "archive.ndjson"
     messages = [line(f"{number:x}", NOON + number, users=["ralph"]) for number in range(20)]
     foreign = line("foreign", NOON, "org.fedoraproject.stg.shop.sale")
@@ -68,7 +68,7 @@ def archive(tmp_path: Path) -> Path:
 
 
 def test_backfill_tells_what_became_of_every_line(call: Call, archive: Path) -> None:
-    """Read, accepted, known, foreign, held and set aside add up, in words and as JSON, once and again."""
+    """Read, accepted, known, foreign, held and quarantined add up, in words and as JSON, once and again."""
     assert call("backfill", archive) == Called(
         0,
         "22 read, 20 accepted, 0 known, 1 foreign, 0 held, 1 quarantined\n"
@@ -132,7 +132,7 @@ def test_all_errors_of_a_configuration_are_told_at_once(call: Call) -> None:
     ],
 )
 def test_a_configuration_that_does_not_fit_the_plugins_is_refused(call: Call, text: str, reason: str) -> None:
-    """A misspelt name takes down no site, and no statistic is counted anew."""
+    """A misspelt name takes down no site, and no statistic is counted again."""
     assert call("publish").status == 0
     published = Path("public/v1/index.json").read_bytes()
     Path("statscache.toml").write_text(f"[plugins]\n{text}\n")
@@ -148,8 +148,8 @@ def test_a_configuration_that_does_not_fit_the_plugins_is_refused(call: Call, te
     [
         ("missing.toml", None, "cannot read the configuration missing.toml: No such file or directory"),
         (".", None, "cannot read the configuration .: Is a directory"),
-        ("binary.toml", b"\xff\xfe", "binary.toml is no TOML"),
-        ("broken.toml", b"[publish\n", "broken.toml is no TOML"),
+        ("binary.toml", b"\xff\xfe", "binary.toml is not TOML"),
+        ("broken.toml", b"[publish\n", "broken.toml is not TOML"),
     ],
 )
 def test_a_configuration_that_cannot_be_read_is_named(
@@ -227,7 +227,7 @@ def test_a_password_is_not_shown(call: Call) -> None:
 
 @pytest.mark.parametrize("url", ["postgresql+psycopg://me:hush@127.0.0.1:1/x", "postgresql+psycopg:///x?password=hush"])
 def test_a_password_that_everybody_may_read_is_refused(call: Call, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """The text has the mend and not the password; in the environment, the file need not be closed."""
+    """The text has the fix and not the password; in the environment, the file need not be closed."""
     file = Path("statscache.toml")
     file.write_text(f'[database]\nurl = "{url}"\n')
     file.chmod(0o644)
@@ -327,7 +327,7 @@ def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
 
 
 def test_what_is_set_aside_is_shown(call: Call) -> None:
-    """Lines that are no message and messages of the journal: topic, size, reason, content; no terminal is harmed."""
+    """Malformed lines and messages of the journal: topic, size, reason, content; no terminal is harmed."""
     lines = [
         orjson.dumps({"topic": "org.fedoraproject.prod.a.b", "msg_id": "1", "timestamp": NOON, "msg": {"n": "\x9b1m"}}),
         b'{"topic": "org.fedoraproject.prod.no.json", "msg": NaN}',
@@ -420,7 +420,7 @@ def test_verify_journal_and_db_check_find_what_was_tampered_with(call: Call, arc
 def test_verify_journal_says_what_it_does_not_compare(
     call: Call, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that a plugin keeps by rules of its own are named, so that nobody takes them for checked."""
+    """Rows that a plugin keeps by rules of its own are named, so that no one takes them for checked."""
     monkeypatch.setattr("statscache.service.installation.load", lambda *_, **__: Registry([Volume(), Sales()]))
     call("backfill", archive)
     done = call("verify", "--journal")
@@ -522,7 +522,7 @@ def test_the_demo_ends_by_itself_and_can_be_run_again(call: Call, monkeypatch: p
 
 @pytest.mark.parametrize("name", ["sample.ndjson", "sample.ndjson.gz", "sample.ndjson.zst"])
 def test_a_sample_is_an_archive_of_whole_days(call: Call, name: str) -> None:
-    """All its lines are messages of the days that it names; no database is made; what is no archive stays."""
+    """All its lines are messages of the days that it names; no database is made; what is not an archive stays."""
     done = call("sample", "--days", "1", name)
     assert done.status == 0
     assert not Path("statscache.db").exists()
@@ -537,7 +537,7 @@ def test_a_sample_is_an_archive_of_whole_days(call: Call, name: str) -> None:
 
 
 def test_status_tells_of_targets_that_are_configured(call: Call) -> None:
-    """What fails is named once; a target that was taken out of the configuration alarms nobody."""
+    """What fails is named once; a target that was taken out of the configuration alarms no one."""
     one = '[[publish.targets]]\nname = "one"\npath = "one"\n'
     two = '[[publish.targets]]\nname = "two"\ntype = "rsync"\ndestination = "rsync://127.0.0.1:1/x/"\n'
     Path("statscache.toml").write_text(one + two)

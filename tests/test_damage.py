@@ -157,7 +157,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_altered_is_found_and_the_next_publication_is_right(
     database_url: str, databases: Databases, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody has to do anything: what was published is that of a database in which nothing decayed."""
+    """No one has to do anything: what was published is that of a database in which nothing decayed."""
     site = Site(database_url, tmp_path / "site", PLUGINS)
     other = databases.create()
     control = Site(other, tmp_path / "control", PLUGINS)
@@ -253,7 +253,7 @@ def test_the_service_repairs_by_itself(tmp_path: Path, caplog: pytest.LogCapture
 
 
 def test_a_damaged_snapshot_is_not_gone_back_to(database_url: str, tmp_path: Path) -> None:
-    """Nobody could render it again; the current one stays."""
+    """No one could render it again; the current one stays."""
     site = Site(database_url, tmp_path / "site", PLUGINS)
     site.feed([sale(1)])
     old = site.publish()

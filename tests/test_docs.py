@@ -61,7 +61,7 @@ def rows(source: str, header: str) -> Iterator[list[str]]:
 
 
 def code(cell: str) -> str:
-    """Return what stands in backticks in a cell, or the cell."""
+    """Return what is in backticks in a cell, or the cell."""
     match = re.fullmatch(r"`([^`]+)`", cell)
     return match[1] if match else cell
 
@@ -454,7 +454,7 @@ def test_the_table_of_paths_is_that_of_the_code() -> None:
     listed = {code(path) for path, *more in rows(text("format.md"), "path") if len(more) == 2}
     modules = {layout.asset(name) for name in assets.MODULES}
     assert modules <= listed
-    # The note of a publication under way is described below the table, for it is no part of the format.
+    # The note of a publication under way is described below the table, for it is not a part of the format.
     assert listed - modules == {*layout.PATHS.values()} - {layout.PENDING}
     assert f"`{layout.PENDING}`" in text("format.md")
 

@@ -34,7 +34,7 @@ class Failing(Steps):
         self._times = times
 
     def step(self) -> None:
-        """Take note of one operation, or fail."""
+        """Record one operation, or fail."""
         self.number += 1
         assert self.at is not None
         if self.at < self.number <= self.at + self._times:
@@ -131,7 +131,7 @@ def test_operation_that_fails_for_a_moment_costs_nothing(
 
 
 def test_target_that_fills_up_keeps_its_last_snapshot(tmp_path: Path) -> None:
-    """From whichever operation on the disk is full, readers are not misled, the error says so, and space mends it."""
+    """From whichever operation on the disk is full, readers are not misled, the error says so, and space fixes it."""
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     made = site(tmp_path)
     made.feed([sale(0)])

@@ -146,7 +146,7 @@ def test_a_hub_stops_while_the_bus_is_busier_than_it(tmp_path: Path, hubs: list[
 
 
 def test_what_is_no_fedmsg_frame_reaches_the_parser_as_it_is(tmp_path: Path, hubs: list[Hub]) -> None:
-    """Bytes that are not UTF-8, single frames, NaN and text that is no JSON are handed over byte for byte."""
+    """Bytes that are not UTF-8, single frames, NaN and text that is not JSON are handed over byte for byte."""
     endpoint = free_endpoint()
     odd = [b'{"topic":"a.b.c.d","timestamp":NaN}', b"\xff\xfe", b"no json", b'{"msg":"\\ud800"}', b"[]"]
     with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:

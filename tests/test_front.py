@@ -63,7 +63,7 @@ def test_the_numbers_are_those_of_featured_plugins_and_say_how_they_changed() ->
 
 
 def test_a_number_of_a_week_that_is_not_wholly_known_is_left_out() -> None:
-    """What is known of a shorter window stands there, else nothing does."""
+    """What is known of a shorter window is there, else nothing does."""
     rows = [{**WINDOWS}]
     partial = {"last_7d": TODAY - DAY, "last_30d": TODAY - DAY}
     young = busy("young", lambda ago: 1, featured=True, latest={"rows": rows, "partial": partial})

@@ -108,7 +108,7 @@ def test_gate_sees_the_newest_period_of_a_series(database_url: str, tmp_path: Pa
 
 
 def test_gate_lets_periods_end(database_url: str, tmp_path: Path) -> None:
-    """Retention takes away the newest period of a plugin that is quiet, and that is no loss."""
+    """Retention takes away the newest period of a plugin that is quiet, and that is not a loss."""
     site = Site(database_url, tmp_path, (Sales, Buyers))
     site.feed([line(f"{n}", NOON + n, body={"buyer": "ann", "thing": "tea"}) for n in range(4)])
     site.publish()

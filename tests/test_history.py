@@ -196,7 +196,7 @@ FAULTS: dict[str, Fault] = {
 def test_what_fails_now_and_then_is_asked_for_again(
     database: str, tmp_path: Path, messages: list[dict[str, Any]], fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the end everything is there, nothing is called missing, and nothing was set aside; what failed is told."""
+    """In the end everything is there, nothing is called missing, and nothing was quarantined; what failed is told."""
     with HistoryServer(messages, FAULTS[fault]) as server:
         walk = Walk(database, tmp_path, server, timeout=1.0)
         outcome = walk.go(jobs=4)
@@ -250,19 +250,19 @@ def test_a_password_is_for_the_server_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "setting", "mend"),
+    ("section", "setting", "fix"),
     [
         ("sources.datagrepper", "url", "name that in password_file"),
         ("publish", "base_url", "readers of the site would see them"),
     ],
 )
-def test_an_address_with_a_password_is_refused(tmp_path: Path, section: str, setting: str, mend: str) -> None:
-    """It would be shown, logged or published. The refusal has the mend, and not the password."""
+def test_an_address_with_a_password_is_refused(tmp_path: Path, section: str, setting: str, fix: str) -> None:
+    """It would be shown, logged or published. The refusal has the fix, and not the password."""
     home = Home(tmp_path / "home")
     home.configure(f'[{section}]\n{setting} = "https://me:h/u@sh@host/path"\n')
     said = home.run("config", "check", status=2).stderr
     assert f"{setting}: must not hold credentials" in said
-    assert mend in said
+    assert fix in said
     assert "h/u@sh" not in said
 
 
@@ -335,7 +335,7 @@ def large(_query: Query, answer: Answer) -> None:
 
 
 def compressed(_query: Query, answer: Answer) -> None:
-    """Compress what nobody wants compressed."""
+    """Compress what no one wants compressed."""
     answer.body, answer.headers = gzip.compress(b" " * 10_000_000), {"Content-Encoding": "gzip"}
 
 
@@ -349,7 +349,7 @@ def compressed(_query: Query, answer: Answer) -> None:
     ],
 )
 def test_what_is_read_is_bounded(monkeypatch: pytest.MonkeyPatch, fault: Fault, error: str) -> None:
-    """A page has so many bytes and seconds at most, and a second so many rows; beyond that it cannot be had."""
+    """A page has so many bytes and seconds at most, and a second so many rows; beyond that it cannot be fetched."""
     monkeypatch.setattr(datagrepper, "LARGEST", 100_000)
     monkeypatch.setattr(datagrepper, "_SILENCES", 0.5)
     monkeypatch.setattr(datagrepper, "_ATTEMPTS", 2)
@@ -373,7 +373,7 @@ def damaged(first: int, last: int) -> Fault:
 def test_a_second_that_cannot_be_had_is_a_small_gap_and_the_rest_goes_on(
     database: str, tmp_path: Path, messages: list[dict[str, Any]], second: int
 ) -> None:
-    """It is narrowed down, recorded and told; when the server is mended, `--gaps` asks for it, and for nothing else."""
+    """It is narrowed down, recorded and told; when the server is fixed, `--gaps` asks for it, and for nothing else."""
     with HistoryServer(messages, damaged(second, second)) as server:
         walk = Walk(database, tmp_path, server)
         walk.go()
@@ -432,7 +432,7 @@ def test_a_window_is_given_up_soon_where_the_server_is_away() -> None:
 def test_rows_of_another_time_than_was_asked_for_complete_nothing(
     database: str, tmp_path: Path, messages: list[dict[str, Any]], version: str
 ) -> None:
-    """A cache that answers whatever is asked with what it has, is no server of history."""
+    """A cache that answers whatever is asked with what it has, is not a server of history."""
     with HistoryServer([row("old", START - 30 * 86_400)]) as old:
         url = f"{old.url.removesuffix('raw')}{version}?start={START - 31 * 86_400}&end={START}&page=1"
         kept = urllib3.request("GET", f"{url}&rows_per_page=100&order=asc").data
@@ -449,7 +449,7 @@ def test_rows_of_another_time_than_was_asked_for_complete_nothing(
 
 
 def test_an_integer_that_python_does_not_read_costs_no_more_than_its_row(database: str, tmp_path: Path) -> None:
-    """It is set aside, as those are that it reads, and its window is complete."""
+    """It is quarantined, as those are that it reads, and its window is complete."""
 
     def lengthened(_query: Query, answer: Answer) -> None:
         answer.body = answer.body.replace(b'"long"', b"9" * 5_000)
@@ -628,7 +628,7 @@ def test_history_that_nobody_configured_says_what_to_write(tmp_path: Path) -> No
 
 
 def test_the_command_tells_what_came_and_what_is_missing(tmp_path: Path, messages: list[dict[str, Any]]) -> None:
-    """It ends with status 1 where something is missing, `status` lists the gap, and `--gaps` mends that and no more."""
+    """It ends with status 1 where something is missing, `status` lists the gap, and `--gaps` fixes that and no more."""
     home = Home(tmp_path / "home")
     second = int(messages[500]["timestamp"])
 
@@ -672,7 +672,7 @@ def test_a_consumer_fetches_what_passed_while_nobody_listened(tmp_path: Path) ->
 
 
 def test_a_consumer_whose_history_is_away_goes_on(tmp_path: Path) -> None:
-    """The live source does not wait for the server, and says that it cannot be had."""
+    """The live source does not wait for the server, and says that it cannot be fetched."""
     endpoint = free_endpoint()
     home = Home(tmp_path / "home")
     with HistoryServer([], failing(403, 1)) as server:

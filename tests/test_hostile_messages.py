@@ -75,7 +75,7 @@ def painted(id: str, *colours: Any, at: float = NOON) -> bytes:
 
 
 def failures(site: Site) -> list[str]:
-    """Return the reasons of all that is set aside."""
+    """Return the reasons of all that is quarantined."""
     with site.database.reading() as connection:
         return [item.reason for item in quarantine.listed(connection)]
 

@@ -88,7 +88,7 @@ def test_contracts_keep_bundled_plugins_outside(skeleton: Path, inner: str) -> N
 
 
 def test_contracts_catch_a_detour(skeleton: Path) -> None:
-    """A stage that reaches a later stage by way of a module that is no stage is reported."""
+    """A stage that reaches a later stage by way of a module that is not a stage is reported."""
     (skeleton / "statscache" / "detour.py").write_text("import statscache.publish\n")
     (skeleton / "statscache" / "store" / "breaks.py").write_text("import statscache.detour\n")
     result = check(skeleton)

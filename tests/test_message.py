@@ -90,7 +90,7 @@ def test_headers_that_are_kept() -> None:
 
 @pytest.mark.parametrize("headers", [[], "user", 3, {}, {"sent-at": "2015-08-08T00:00:00Z"}])
 def test_headers_of_no_use(headers: Any) -> None:
-    """Headers that are no object, or name nobody, leave a message as it is without any."""
+    """Headers that are not objects, or name no one, leave a message as it is without any."""
     assert parse(fedmsg(headers=headers)).record() == parse(fedmsg()).record()
 
 
@@ -166,7 +166,7 @@ def test_time_at_the_ends(timestamp: float) -> None:
     ],
 )
 def test_no_time(timestamp: Any) -> None:
-    """What is no time in the years 1970 to 9999 is refused, with the field, in both places."""
+    """What is not a time in the years 1970 to 9999 is refused, with the field, in both places."""
     with pytest.raises(MalformedMessage, match=r"^timestamp is .*: expected seconds since 1970 or ISO 8601"):
         parse(fedmsg(timestamp=timestamp))
     with pytest.raises(MalformedMessage, match=r"^headers.sent-at is "):
@@ -189,7 +189,7 @@ def test_missing_id(missing: dict[str, Any]) -> None:
 @pytest.mark.parametrize("field", ["msg_id", "id"])
 @pytest.mark.parametrize("id", [17, 1.5, True, ["a"], {"a": 1}, "x" * (MAX_ID + 1)])
 def test_id_that_is_none(field: str, id: Any) -> None:
-    """An id that is no text, or a very long one, is refused rather than guessed at."""
+    """An id that is not text, or a very long one, is refused rather than guessed at."""
     with pytest.raises(MalformedMessage, match=f"^{field} is .*: expected text of at most 500 characters"):
         parse(fedmsg(**{"msg_id": None, field: id}))
 
@@ -267,7 +267,7 @@ def test_last_of_duplicate_keys_wins() -> None:
     ],
 )
 def test_malformed(raw: bytes, reason: str) -> None:
-    """What is no message is refused with a reason that says what is wrong, and where."""
+    """What is not a message is refused with a reason that says what is wrong, and where."""
     with pytest.raises(MalformedMessage, match=f"^{reason}"):
         parse(raw)
 

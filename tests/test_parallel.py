@@ -300,7 +300,7 @@ def test_a_signal_ends_all_processes_and_loses_nothing(tmp_path: Path, number: s
         wait_for(lambda: not group(service.process_id), lambda: f"left: {group(service.process_id)}")
     brake.unlink()
     before = home.json("status")["journal"]["messages"]
-    # Workers read shares of a batch. A line that is no message and a copy are in the middle.
+    # Workers read shares of a batch. A line that is not a message and a copy are in the middle.
     assert before == backfill.BATCH // parallel.SHARES * parallel.SHARES - 2
     again = home.json("backfill", name, "--jobs", "2")
     assert before + again["accepted"] == 60_000
@@ -360,7 +360,7 @@ def test_a_dask_cluster_gives_the_same_snapshot(cluster: str, tmp_path: Path) ->
 
 
 def test_a_scheduler_that_is_not_there_is_said(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address where nobody answers is an error that names it."""
+    """An address where no one answers is an error that names it."""
     dask = pytest.importorskip("dask", reason="needs statscache[dask]")
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "0.2s"}),

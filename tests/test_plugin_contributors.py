@@ -166,7 +166,7 @@ def test_uniques_by_category_count_a_person_in_each() -> None:
 
 
 def test_real_people_contribute(messages_path: Path) -> None:
-    """Of what was really sent, each message with an agent who is no bot counts once, for that person."""
+    """Of what was really sent, each message with an agent who is not a bot counts once, for that person."""
     messages = {message.id: message for message in map(parse, messages_path.read_bytes().splitlines())}
     agents = [message.agent for message in messages.values() if message.agent]
     found = people(testing.run(Contributors({"bots": []}), messages.values()))

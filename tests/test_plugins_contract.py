@@ -1,4 +1,4 @@
-"""The contract of plugins: a wrong class is refused when it is defined, with its name and the mend."""
+"""The contract of plugins: a wrong class is refused when it is defined, with its name and the fix."""
 
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
@@ -27,7 +27,7 @@ def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "mend"),
+    ("changes", "fix"),
     [
         ({"name": ...}, "`name` is None; give it a name of lowercase letters"),
         ({"name": "Wrong"}, "`name` is 'Wrong'"),
@@ -60,16 +60,16 @@ def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
         ({"leaders": lambda *_: [], "moments": ()}, "it overrides leaders, moments"),
     ],
 )
-def test_a_wrong_class_is_refused_with_its_name_and_the_mend(changes: dict[str, Any], mend: str) -> None:
+def test_a_wrong_class_is_refused_with_its_name_and_the_mend(changes: dict[str, Any], fix: str) -> None:
     """The error names the class, what is wrong with it and what to write instead."""
     with pytest.raises(PluginError) as caught:
         define(**changes)
     assert str(caught.value).startswith("plugin class shop.plugins.Wrong: ")
-    assert mend in str(caught.value)
+    assert fix in str(caught.value)
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    """An author mends a class in one go."""
+    """An author fixes a class in one go."""
     with pytest.raises(PluginError) as caught:
         define(name=..., title=..., version=-1)
     assert all(word in str(caught.value) for word in ("`name`", "`title`", "`version`"))
@@ -131,7 +131,7 @@ def fail() -> Any:
 
 
 def test_an_entry_point_that_fails_to_load_is_reported_and_the_rest_run(install: Callable[..., None]) -> None:
-    """Its name and reason are a problem of the registry; so is what is no plugin class."""
+    """Its name and reason are a problem of the registry; so is what is not a plugin class."""
     install(broken=fail, good=lambda: Volume, number=lambda: 5, other=lambda: [Volume, dict])
     loaded = registry.load()
     assert [plugin.name for plugin in loaded] == ["volume"]

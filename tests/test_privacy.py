@@ -65,7 +65,7 @@ def test_keys_and_headers_are_scrubbed_at_every_depth() -> None:
 
 
 def test_the_rest_of_the_message_stays() -> None:
-    """Topic, id and time stay, nobody is derived, and a message without the name is the same object."""
+    """Topic, id and time stay, no one is derived, and a message without the name is the same object."""
     message = testing.message(COPR, {"user": "ralph"}, headers={"fedora_messaging_user_ralph": True}, id="ralph-1")
     left = scrub(message, NAMES)
     assert (left.id, left.topic, left.timestamp) == (message.id, message.topic, message.timestamp)

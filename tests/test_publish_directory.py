@@ -46,7 +46,7 @@ def test_what_did_not_change_is_not_written_again(site: Site) -> None:
 
 
 def test_the_snapshot_of_the_same_content_keeps_its_generation(site: Site) -> None:
-    """Copies, restarts and a forced render are no news: same id, same generation, same parent."""
+    """Copies, restarts and a forced render are not news: same id, same generation, same parent."""
     before = site.document("v1/index.json")
     site.feed([sale(0, "a")])
     reopened = site.reopened()
@@ -151,7 +151,7 @@ def test_a_rollback_brings_documents_of_keys_back(site: Site) -> None:
 
 
 def test_a_damaged_pointer_is_replaced(site: Site) -> None:
-    """A pointer that is no JSON does not stop publishing."""
+    """A pointer that is not JSON does not stop publishing."""
     (site.public / "v1/index.json").write_bytes(b"{")
     site.publish()
     assert follow(site.public) == site.aliases()

@@ -383,7 +383,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Wrapped:
-    """A program that stands before rsync on the path.
+    """A program that is before rsync on the path.
 
     Args:
         directory: Where it is put.
@@ -515,7 +515,7 @@ def test_no_secret_is_told(daemon: RsyncDaemon, tmp_path: Path) -> None:
 
 
 def test_a_place_that_may_not_be_written_is_an_error(daemon: RsyncDaemon) -> None:
-    """A module that is to be read only is refused with the mend, and what was gathered waits for a second try."""
+    """A module that is to be read only is refused with the fix, and what was gathered waits for a second try."""
     target = RsyncTarget("far", daemon.url("source"))
     target.write([File("v1/a.json", b"data")])
     for _ in range(2):
@@ -600,7 +600,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("destination", "mend"),
+    ("destination", "fix"),
     [
         ("rsync://u:hunter2@host/module", "password_file"),
         ("rsync://host", "rsync://host/module/path"),
@@ -610,13 +610,13 @@ def wait_for(condition: Callable[[], object]) -> None:
         ("-e/bin/sh:x", "option of rsync"),
     ],
 )
-def test_a_destination_that_cannot_be_meant_is_refused(destination: str, mend: str, tmp_path: Path) -> None:
+def test_a_destination_that_cannot_be_meant_is_refused(destination: str, fix: str, tmp_path: Path) -> None:
     """The error says what a destination looks like, and shows no password."""
     file = tmp_path / "statscache.toml"
     file.write_text(f'[[publish.targets]]\nname = "a"\ntype = "rsync"\ndestination = "{destination}"\n')
     with pytest.raises(ConfigurationError) as caught:
         config.load(file)
-    assert mend in str(caught.value)
+    assert fix in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 

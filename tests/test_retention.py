@@ -59,7 +59,7 @@ def published_objects(site: Site) -> set[str]:
 def needed_objects(site: Site) -> set[str]:
     """Return the names of the objects that the current snapshot is made of, as the database has them.
 
-    Names of the bytes of documents of keys, which are no objects, are their digests alone.
+    Names of the bytes of documents of keys, which are not objects, are their digests alone.
     """
     with site.database.reading() as connection:
         columns = schema.tree.c.object, schema.directory_part.c.object

@@ -141,7 +141,7 @@ def test_losses_are_found() -> None:
 
 
 def test_regenerating_refuses_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command that writes the copies anew refuses a release that loses a field, and leaves them as they are."""
+    """The command that writes the copies again refuses a release that loses a field, and leaves them as they are."""
     from golden import regenerate
 
     copy = schemas.generate("key")

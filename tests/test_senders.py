@@ -69,7 +69,7 @@ def envelope(said: dict[str, Any], with_headers: bool) -> bytes:
 
 def differences(said: dict[str, Any], message: Message) -> Iterator[tuple[str, Any, Any]]:
     """Which of the answers differ: what, theirs and ours."""
-    # Addresses and OpenIDs are shown as the accounts that they stand for, or as nobody.
+    # Addresses and OpenIDs are shown as the accounts that they stand for, or as no one.
     agent = person(said["agent_name"] or "")
     named = {who for text in said["usernames"] if (who := person(text))} | {agent, message.agent} - {None}
     concerned = {name for names in said["packages"].values() for name in names}

@@ -61,7 +61,7 @@ def write(path: Path, messages: Sequence[bytes]) -> str:
 
 @pytest.fixture
 def endpoint() -> str:
-    """An endpoint on loopback that nobody listens on."""
+    """An endpoint on loopback that no one listens on."""
     return free_endpoint()
 
 
@@ -198,7 +198,7 @@ def test_a_plugin_that_is_added_fills_itself_while_live_messages_go_on(home: Hom
 
 
 def test_a_suspended_plugin_keeps_its_documents_and_the_others_go_on(tmp_path: Path) -> None:
-    """After 1,000 failures in a row it is `failed` in the index and for `status`; resumed and mended, it catches up."""
+    """After 1,000 failures in a row it is `failed` in the index and for `status`; resumed and fixed, it catches up."""
     extra = install_plugins(tmp_path / "extra", RAISES)
     home = Home(tmp_path / "home", PYTHONPATH=str(extra))
     home.run("backfill", write(home.directory / "good", lines(0, 10)))
@@ -335,7 +335,7 @@ def test_a_full_disk_is_said_and_what_was_accepted_stays(tmp_path: Path) -> None
 
 
 def test_a_database_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
-    """A missing directory, a file that is no database, and a server that is not there are said in a few lines."""
+    """A missing directory, a file that is not a database, and a server that is not there are said in a few lines."""
     home = Home(tmp_path / "home")
     for url, reason in (
         ("sqlite:////nowhere/statscache.db", "unable to open database file"),
@@ -448,7 +448,7 @@ def test_a_publisher_outlives_a_database_that_is_away(databases: Databases, tmp_
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_publish_every_ends_with_status_0(tmp_path: Path, number: signal.Signals) -> None:
-    """It goes on until the signal, renews the pointer of a quiet bus, and is no new generation for that."""
+    """It goes on until the signal, renews the pointer of a quiet bus, and is not a new generation for that."""
     home = Home(tmp_path / "home")
     with home.start("publish", "--every", "1") as publisher:
         publisher.await_log("published generation 1", 2)

@@ -239,7 +239,7 @@ def test_two_publishers_do_not_meet_at_a_target(tmp_path: Path) -> None:
     with locks.target(site.database, "public"), pytest.raises(PublisherBusy, match="on target public"):
         worker.publish(Job(60))
     worker.publish(Job(60))
-    assert not list(tmp_path.glob("*.publishing*")), "a lock that nobody holds leaves no file"
+    assert not list(tmp_path.glob("*.publishing*")), "a lock that no one holds leaves no file"
     site.close()
 
 

@@ -74,7 +74,7 @@ class Watched:
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
-    """A spool, watched by nobody yet."""
+    """A spool, watched by no one yet."""
     made = Watched(tmp_path)
     yield made
     made.database.close()
@@ -115,7 +115,7 @@ def test_a_file_that_is_being_written_is_left_alone(watched: Watched, monkeypatc
             file.write(archive(part, 1))
             assert spool.take() is None
         file.close()
-        wait_for(changed.is_set, lambda: "nobody saw that it was closed")
+        wait_for(changed.is_set, lambda: "no one saw that it was closed")
         taken = spool.take()
     assert taken is not None
     spool.finish(taken)
@@ -132,7 +132,7 @@ def test_a_closed_file_that_is_replaced_by_an_unfinished_one_is_left_alone(watch
     changed = threading.Event()
     with spool.watching(changed):
         watched.drop("same", archive(0, 1))
-        wait_for(changed.is_set, lambda: "nobody saw that it was closed")
+        wait_for(changed.is_set, lambda: "no one saw that it was closed")
         # Another process has taken it.
         (watched.path / "same").rename(watched.path / "done/same")
         with (watched.path / "same").open("wb"):
@@ -276,7 +276,7 @@ def test_a_directory_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     """One that is missing, or is a file, ends the start with a reason."""
     (tmp_path / "file").touch()
     for name in ("missing", "file"):
-        with pytest.raises(ConfigurationError, match=rf"\[sources.spool\] path: .*{name} is no directory"):
+        with pytest.raises(ConfigurationError, match=rf"\[sources.spool\] path: .*{name} is not a directory"):
             Spool(tmp_path / name)
 
 

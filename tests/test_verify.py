@@ -32,7 +32,7 @@ INDEX = "v1/index.json"
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A sound site of two snapshots, that nobody changes."""
+    """A sound site of two snapshots, that no one changes."""
     site = Site(tmp_path_factory.mktemp("verify"))
     site.start()
     yield site
@@ -243,7 +243,7 @@ def test_faults_beside_the_snapshot_are_found(root: Path, path: str) -> None:
 
 
 def test_json_that_is_not_canonical_is_found(root: Path) -> None:
-    """A pointer with a needless space is no canonical JSON."""
+    """A pointer with a needless space is not canonical JSON."""
     write(root, INDEX, (root / INDEX).read_bytes().replace(b":", b": ", 1))
     assert faults(root) == [("WRONG", INDEX, "it is not canonical JSON")]
 
@@ -257,7 +257,7 @@ def test_a_late_publisher_is_found(root: Path) -> None:
 
 
 def test_orphans_are_found(root: Path) -> None:
-    """A file that nobody refers to is told; what a publisher notes to itself is none."""
+    """A file that no one refers to is told; what a publisher notes to itself is none."""
     write(root, "v1/plugins/gone/latest.json", b"{}\n")
     write(root, "v1/objects/00/left.json", b"{}\n")
     write(root, ".statscache/note", b"")
@@ -387,7 +387,7 @@ def nested(root: Path, path: str, entry: Mapping[str, Any], kind: str) -> dict[s
 
 @pytest.mark.parametrize("name", ["..", ".", "", "../../../etc", "a/b", "a\\b", "a\x00b", "x" * 300])
 def test_names_that_lead_elsewhere_are_refused(root: Path, name: str) -> None:
-    """A name in a manifest that is no plain name is told, and nothing is read there."""
+    """A name in a manifest that is not a plain name is told, and nothing is read there."""
     secret = {"type": "file", **put(root, b"secret\n", "txt")}
     point_to(root, {"site": put_manifest(root, "subtree", {name: secret})})
     assert any("is not the name of a file or directory" in problem for _, _, problem in faults(root))
@@ -408,7 +408,7 @@ def test_names_of_several_parts_are_looked_at_in_each(root: Path, name: str) -> 
 
 @pytest.mark.parametrize("name", ["../../secret.json", "/etc/passwd", "0" * 64 + ".json/../x", "A" * 64 + ".json"])
 def test_objects_that_lead_elsewhere_are_refused(root: Path, name: str) -> None:
-    """What is no name of an object is not read, whoever refers to it."""
+    """What is not the name of an object is not read, whoever refers to it."""
     point_to(root, {"site": put_manifest(root, "subtree", {"a.json": {"type": "file", "object": name, "size": 1}})})
     assert any("it is not a manifest" in problem for _, _, problem in faults(root))
 
@@ -427,7 +427,7 @@ def test_links_that_leave_the_tree_are_refused(root: Path, tmp_path: Path) -> No
 
 
 def test_links_in_a_ring_and_pipes_are_no_trap(root: Path) -> None:
-    """A link to itself and a named pipe are told, and nobody waits for them."""
+    """A link to itself and a named pipe are told, and no one waits for them."""
     for path in ("v1/status.json", "v1/changes.json"):
         (root / path).unlink()
     (root / "v1/status.json").symlink_to("status.json")
@@ -496,7 +496,7 @@ def test_files_in_the_wrong_place_are_found(root: Path) -> None:
     assert "v1/index.json is in the snapshot, and belongs outside" in found
     assert "v1/x.json belongs in the subtree data" in found
     assert any("has another extension" in problem for problem in found)
-    assert "'more' of type tree is no subtree" in found
+    assert "'more' of type tree is not a subtree" in found
 
 
 # Web servers.
@@ -691,7 +691,7 @@ def test_what_cannot_be_reached_is_no_verdict(place: str) -> None:
 
 
 def test_a_server_that_is_down_is_said_in_one_line(tmp_path: Path) -> None:
-    """The tries of the library that fetches are nobody's business."""
+    """The tries of the library that fetches are no one's business."""
     done = Home(tmp_path / "home").run("verify", "http://127.0.0.1:9/", status=1)
     assert done.stdout == ""
     (said,) = done.stderr.splitlines()

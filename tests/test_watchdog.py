@@ -208,7 +208,7 @@ def test_processes_that_end_in_peace_or_are_killed_leave_nobody_suspended(home: 
 
 
 def test_a_place_for_the_note_that_cannot_be_written_is_a_configuration_error(home: Home) -> None:
-    """The error names the setting, the directory and the mend."""
+    """The error names the setting, the directory and the fix."""
     home.configure(f"[plugins]\nhang_note = {json.dumps('missing/hang')}\n")
     done = home.run("backfill", write(home, "nobody"), status=2)
     assert "[plugins] hang_note" in done.stderr

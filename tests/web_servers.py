@@ -209,7 +209,7 @@ class Nginx(Server):
     """Nginx with the configuration that the documentation gives, and a root.
 
     Args:
-        configuration: What stands in the documentation's block `server`.
+        configuration: What is in the documentation's block `server`.
     """
 
     program = "nginx"

@@ -139,10 +139,10 @@ def _read(
         set_aside += backfill.set_aside_before(installation, path)
         size = path.stat().st_size if path.is_file() else 0
         try:
-            with _telling(context, path.name, size) as told:
+            with _telling(context, path.name, size) as update:
                 for consumed, outcome in backfill.backfill(installation, path, workers):
                     whole += outcome
-                    told(consumed, outcome.read)
+                    update(consumed, outcome.read)
         except SourceError as error:
             failure = str(error)
             if isinstance(error, DamagedArchive):
@@ -173,13 +173,13 @@ def _walk(context: Context, installation: Installation, wanted: Sequence[Interva
     lost = 0
     seconds = sum(high - low for low, high in wanted)
     try:
-        with _telling(context, "history", seconds) as told:
+        with _telling(context, "history", seconds) as update:
             for step in history.walk(installation, wanted, jobs=jobs, stopping=threading.Event()):
                 whole += step.outcome
                 for part in step.lost:
                     click.echo(f"statscache: {iso(part.start)} to {iso(part.end)} is missing: {part.error}", err=True)
                 lost += len(step.lost)
-                told(sum(min(high, step.at) - low for low, high in wanted if low < step.at), step.outcome.read)
+                update(sum(min(high, step.at) - low for low, high in wanted if low < step.at), step.outcome.read)
     except SourceError as error:
         return str(error)
     return f"parts that are missing: {lost:,}; `statscache backfill --gaps` asks for them again" if lost else ""
@@ -192,13 +192,13 @@ def _telling(context: Context, name: str, total: int) -> Iterator[Callable[[int,
     read = 0
     with context.progress(lines=True) as bar:
 
-        def told(done: int, more: int) -> None:
+        def update(done: int, more: int) -> None:
             nonlocal read
             read += more
             speed = read / max(time.monotonic() - started, 1e-9)
             bar(name, done, total, f"{counted(read, 'message')}, {speed:,.0f} a second")
 
-        yield told
+        yield update
 
 
 def catch_up(context: Context, installation: Installation, workers: Workers | None = None) -> None:

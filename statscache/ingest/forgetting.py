@@ -280,7 +280,7 @@ class Forgetting:
 def _yields(plugin: Plugin, message: Message) -> list[Any] | None:
     """Return what a plugin yields of a message, checked; None if it raises."""
     left = scrub(message, plugin.suppressed) if plugin.suppressed else message
-    # A plugin is foreign code, and what it raises sets the message aside.
+    # A plugin is foreign code, and what it raises quarantines the message.
     try:
         items = [plugin.kind.check(item) for item in plugin.observe(shown(plugin, left)) or ()]
         return [*plugin.kind.bounded(items)]

@@ -19,7 +19,7 @@ MOST = 100
 
 
 def value(found: Any, *path: str) -> Any:
-    """Return what stands at `path`, one key of an object for each part; None if there is nothing."""
+    """Return what is at `path`, one key of an object for each part; None if there is nothing."""
     for part in path:
         if not isinstance(found, dict):
             return None
@@ -37,7 +37,7 @@ def text(found: Any, *path: str) -> str | None:
 
 
 def number(found: Any, *path: str) -> int | None:
-    """Return the whole number at `path`, such as 7 or 7.0; None if there is none. True and "7" are no numbers."""
+    """Return the whole number at `path`, such as 7 or 7.0; None if there is none. True and "7" are not numbers."""
     found = value(found, *path)
     if type(found) is float and found.is_integer() and abs(found) < 2**53:
         return int(found)
