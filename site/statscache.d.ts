@@ -71,7 +71,7 @@ export interface Days {
   [year: string]: Day[];
 }
 
-/** A part of a plugin with a breakdown; the part's name stands under the breakdown's own name. */
+/** A part of a plugin with a breakdown; the part's name is under the breakdown's own name. */
 export type KeyPart = { total: number; weeks: Days } & { [breakdown: string]: unknown };
 
 export interface Key {

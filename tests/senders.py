@@ -72,7 +72,7 @@ def of_schemas() -> Iterable[str | None]:
 
 
 def sample(schema: dict[str, Any], root: dict[str, Any], path: tuple[str, ...]) -> Any:
-    """Return a value that `schema` allows, in which each text names the place where it stands."""
+    """Return a value that `schema` allows, in which each text names its own place."""
     while "$ref" in schema:
         found: Any = root
         for part in schema["$ref"].lstrip("#/").split("/"):

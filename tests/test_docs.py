@@ -626,7 +626,7 @@ def test_every_bundled_plugin_is_described() -> None:
 
 
 def test_each_page_has_its_place_in_the_site() -> None:
-    """No page stands where those land that no section names."""
+    """No page is in the last section, which has those that no section names."""
     sections = {section.title: [page.name for page in section.pages] for section in Docs(DOCS).sections}
     assert sections["How it works"] == ["architecture"]
     assert sections["Reference"] == ["format", "verify"]

@@ -412,7 +412,7 @@ def test_who_is_killed_runs_the_same_again(operations: str, tmp_path: Path) -> N
     ["", "  ", "_", "a", "42", "user", "Topic", "prod", "nobody", "me@example.org", "10.0.0.1", "a\nb", "x" * 201],
 )
 def test_names_that_are_none_are_refused(name: str) -> None:
-    """They would stand in every message, or nowhere."""
+    """They would be in every message, or in none."""
     with pytest.raises(NameRefused):
         checked(name, ["prod"])
 

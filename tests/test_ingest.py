@@ -109,7 +109,7 @@ def test_rebuilding_gives_the_same_state_and_snapshot(database_url: str, tmp_pat
 
 
 def test_a_delivery_of_nothing_is_accepted(database_url: str, tmp_path: Path) -> None:
-    """An empty delivery changes nothing, and neither does an empty database's snapshot stand in its way."""
+    """An empty delivery changes nothing, and neither is an empty database's snapshot in its way."""
     site = Site(database_url, tmp_path, (Sales, Prices))
     assert site.feed([]) == Outcome()
     first = site.build()

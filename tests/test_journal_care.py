@@ -215,7 +215,7 @@ def complete_from(site: Site, name: str) -> tuple[str, int | None]:
 
 
 def test_a_plugin_that_was_disabled_meanwhile_begins_anew(database_url: str, tmp_path: Path) -> None:
-    """What it had counted before messages went that it never folded is not a whole; one that had folded them goes on."""
+    """Its counts from before messages went that it never folded are incomplete; one that had folded them goes on."""
     site = Site(database_url, tmp_path, (Sales, Buyers, Prices))
     site.feed([line("a", MIDNIGHT)])
     site.publish()

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {"statscache": ROOT / "statscache", "statscache_plugins": ROOT / "plugins"}
 
-# Which stages each stage (and the simulator, which stands apart) may import: from DESIGN.md 1, repeated here so that no
+# Which stages each stage (and the simulator, which is apart) may import: from DESIGN.md 1, repeated here so that no
 # contract is forgotten.
 MAY_IMPORT: dict[str, set[str]] = {
     "sources": set(),

@@ -216,7 +216,7 @@ def test_body_that_is_missing() -> None:
 
 
 def test_last_of_duplicate_keys_wins() -> None:
-    """A key that stands twice has its last value."""
+    """A key that occurs twice has its last value."""
     raw = b'{"topic":"a","topic":"b","timestamp":1,"msg":{"x":1,"x":2}}'
     assert parse(raw).content == b'["b",1,{"x":2}]'
 

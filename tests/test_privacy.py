@@ -50,7 +50,7 @@ def scrubbed(body: Any, headers: dict[str, Any] | None = None) -> tuple[Any, dic
     ],
 )
 def test_whole_words_are_replaced(before: str, after: str) -> None:
-    """A name is replaced where it stands alone, in any case, and nowhere else."""
+    """A name is replaced where it is a word of its own, in any case, and nowhere else."""
     assert scrubbed({"text": before}) == ({"text": after}, {})
 
 
@@ -239,7 +239,7 @@ def test_the_command_line_tells_what_is_turned_off(tmp_path: Path) -> None:
 
 
 def test_an_empty_name_is_refused(tmp_path: Path) -> None:
-    """It would stand everywhere."""
+    """It would be everywhere."""
     home = Home(tmp_path)
     home.configure('[privacy]\nsuppressed = ["ralph", ""]\n')
     assert "suppressed" in home.run("config", "check", status=2).stderr

@@ -177,7 +177,7 @@ def test_two_publishers_do_not_work_at_once(database_url: str, tmp_path: Path) -
 
 
 def test_a_target_that_fails_is_named(tmp_path: Path) -> None:
-    """A target in whose way a file stands is an error that names it; the next publication carries on."""
+    """A target with a file in its way is an error that names it; the next publication carries on."""
     (tmp_path / "public").write_bytes(b"in the way")
     site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (Buyers,))
     site.feed([sale(1, "a")])

@@ -1,4 +1,4 @@
-"""Whoever types the commands of README and tutorial as they stand sees them succeed."""
+"""Whoever types the commands of README and tutorial exactly as shown sees them succeed."""
 
 import re
 import subprocess

@@ -292,7 +292,7 @@ def test_a_root_manifest_may_outlive_the_list(root: Path) -> None:
 
 
 def test_compressed_siblings_are_read(root: Path) -> None:
-    """A compressed sibling that says something else, cannot be unpacked or stands alone is broken."""
+    """A compressed sibling that says something else, cannot be unpacked or has no original is broken."""
     index = (root / INDEX).read_bytes()
     write(root, f"{INDEX}.gz", gzip.compress(index + b" "))
     write(root, "v1/status.json.gz", b"no gzip")
@@ -305,7 +305,7 @@ def test_compressed_siblings_are_read(root: Path) -> None:
 
 
 def test_faults_stand_in_order_of_weight(root: Path) -> None:
-    """The gravest fault stands first."""
+    """The gravest fault comes first."""
     write(root, "orphan.txt", b"")
     rewrite(root, INDEX, lambda index: index.update(generated_at=1_000_000, expires_at=1_000_180, interval=61))
     (root / object_of(root, "v1/plugins/edits/latest.json")).unlink()
