@@ -28,10 +28,12 @@ test: ## Everything: set-up, lint, types, layering and all tests
 	@# In the order of the files, for those with the fewest tests are the longest, and would begin last.
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: test-venv ## Style (ruff) and the layering of the stages (import-linter)
+lint: test-venv ## Style (ruff), plain words, and the layering of the stages (import-linter)
 	@echo "== style (ruff)"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@echo "== plain words"
+	@$(BIN)/python .ci/plain_words.py
 	@echo "== layering (import-linter)"
 	@$(BIN)/lint-imports --no-cache --no-logo
 

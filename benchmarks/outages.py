@@ -58,10 +58,10 @@ class Buses(threading.Thread):
     """Sends simulated messages, stamped with the time at which they are sent.
 
     Args:
-        broker: Of the AMQP bus.
+        broker: Broker of the AMQP bus.
         server: The history server, which gets all of them.
         archive: The file that gets all of them.
-        seed: Of the traffic.
+        seed: Seed of the traffic.
 
     Attributes:
         endpoint: Where the ZeroMQ bus is.

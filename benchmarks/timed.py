@@ -83,7 +83,7 @@ class Run:
     """What a task took, part by part, beside `orjson.loads`.
 
     Attributes:
-        parts: Of the task.
+        parts: Parts of the task.
         parsed: Seconds of processor time in which the lines of each part were parsed.
         parsed_wall: The same on the clock.
         server: What a server spent on each part.

@@ -107,7 +107,7 @@ def torture(directory: Path, url: str, kills: int, decayed: int, seed: int) -> l
         url: An SQLAlchemy URL.
         kills: How often the service is killed.
         decayed: Copies of an SQLite database in which bits are flipped in the end.
-        seed: Of all that is random.
+        seed: Seed of all that is random.
 
     Raises:
         TortureError: The database does not end where an undisturbed one does.

@@ -100,7 +100,7 @@ class Tree:
             raise BrokenTree(f"{len(strays)} files belong to nothing: {', '.join(strays[:5])}")
 
     def _listed(self, generation: int) -> list[str]:
-        """Return the snapshots up to a generation that a reader is told of."""
+        """Return the snapshots up to a generation that a reader sees."""
         rows = orjson.loads(self._read("v1/changes.json"))["snapshots"]
         return [row["snapshot"] for row in rows if row["generation"] <= generation]
 

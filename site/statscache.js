@@ -97,7 +97,7 @@ class Reader {
     const { width } = listed;
     if (width) [first, last] = [Math.floor(first / width) * width, Math.ceil(last / width) * width];
     const wanted = listed.periods.filter((period) => period.end > first && period.start < last);
-    // Objects never change, so what was fetched once comes from the browser's cache for ever.
+    // Objects never change, so what was fetched once comes from the browser's cache forever.
     const parts = await Promise.all(wanted.map((period) => this._object(period.object, period.size)));
     const about = index.plugins.find(({ name }) => name === plugin);
     // After its last period with a row, a plugin that is up to date has counted nothing.
@@ -153,7 +153,7 @@ export class Client extends Reader {
     // One edge of a CDN may be behind another; the pointer never goes back.
     if (!this.#newest || !isOlder(index, this.#newest)) this.#newest = index;
     if (this.#keys.length && !this.#acceptExpired && isLate(this.#newest)) {
-      throw new Outdated(`${this.base}${INDEX} has expired: a newer one may be kept back; acceptExpired reads it all the same`);
+      throw new Outdated(`${this.base}${INDEX} has expired: a newer one may be kept back; acceptExpired reads it anyway`);
     }
     return this.#newest;
   }

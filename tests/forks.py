@@ -63,7 +63,7 @@ class Forked:
         cwd: Its directory.
         env: Its whole environment.
         stderr: `subprocess.STDOUT`, or `subprocess.PIPE` for a pipe of its own.
-        start_new_session: Whether it is to lead a session of its own.
+        start_new_session: True if it is to lead a session of its own.
 
     Attributes:
         pid: Its id.

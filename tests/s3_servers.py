@@ -193,7 +193,7 @@ Answer = tuple[int, bytes]
 
 @dataclass
 class Proxy:
-    """An HTTP proxy before a server; it remembers all requests, and disturbs those it is told to.
+    """An HTTP proxy before a server; it remembers all requests, and disturbs those it is asked to.
 
     Attributes:
         upstream: URL of the server.

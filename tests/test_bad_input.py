@@ -307,7 +307,7 @@ def test_messages_of_the_future_are_taken_back_when_the_clock_is_right_again(
 def test_history_that_the_journal_has_no_longer_is_not_lost_by_mistake(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Postponing would fold the journal again: the command refuses, and changes nothing, unless it is told to."""
+    """Postponing would fold the journal again: the command refuses, and changes nothing, unless it is asked to."""
     future = int(time.time()) + 30 * DAY
     with monkeypatch.context() as clock:
         clock.setattr(time, "time", lambda: future + 60.0)
@@ -409,7 +409,7 @@ def test_what_the_database_refuses_is_bisected_to_the_poison(site: Site) -> None
 
 
 def test_a_held_message_that_the_database_refuses_blocks_no_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When they are due, the poison is quarantined and the others count; nothing is held any longer."""
+    """When they are due, the poison is quarantined and the others count; nothing is held any more."""
     future = 32503680000
     site.feed([line(f"f{number}", future + number, body={"buyer": "ralph", "thing": "hat"}) for number in range(9)])
     refuse(site, "message_id", f"NEW.digest = {id_digest(site, 'f4')}")
@@ -700,7 +700,7 @@ def test_the_page_of_a_suspended_plugin_says_so_and_no_longer_when_it_is_resumed
 
 
 class Anything(Counter):
-    """Yields what it is told."""
+    """Yields what it is given."""
 
     name = "anything"
     title = "Anything"
@@ -713,7 +713,7 @@ class Anything(Counter):
 
 
 class AnyValue(Latest):
-    """Yields what it is told."""
+    """Yields what it is given."""
 
     name = "any-value"
     title = "Any value"
@@ -726,7 +726,7 @@ class AnyValue(Latest):
 
 
 class AnyEntry(Log):
-    """Yields what it is told."""
+    """Yields what it is given."""
 
     name = "any-entry"
     title = "Any entry"

@@ -74,7 +74,7 @@ def test_search_finds_all_that_has_a_page(site: str, first: dict[str, str], chro
 
 
 def test_the_search_is_a_combobox(site: str, first: dict[str, str], chromium: Browser) -> None:
-    """Arrows move through the list and back into the field, Escape closes it; what is active is told, not focused."""
+    """Arrows move through the list and back into the field, Escape closes it; the active item is not focused."""
     with Visit(chromium, [site]) as visit:
         visit.open(f"{site}index.html")
         field, listbox = combobox(visit.page), visit.page.get_by_role("listbox")

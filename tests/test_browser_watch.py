@@ -66,7 +66,7 @@ def test_a_change_of_a_plugin_shows_in_the_open_page(home: Home, chromium: Brows
 
 
 def test_what_is_raised_is_told_and_the_watch_goes_on(tmp_path: Path) -> None:
-    """An attempt that fails is counted with its error, and the next change is acted on all the same."""
+    """An attempt that fails is counted with its error, and the next change is acted on anyway."""
     wrong = [True]
     told: list[str] = []
 

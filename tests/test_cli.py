@@ -155,7 +155,7 @@ def test_a_configuration_that_does_not_fit_the_plugins_is_refused(call: Call, te
 def test_a_configuration_that_cannot_be_read_is_named(
     call: Call, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None, reason: str
 ) -> None:
-    """Whether `--config` or STATSCACHE_CONFIG names it, the error says which file, and why."""
+    """If `--config` or STATSCACHE_CONFIG names it, the error says which file, and why."""
     if content is not None:
         Path(name).write_bytes(content)
     named = call("--config", name, "status")
@@ -166,7 +166,7 @@ def test_a_configuration_that_cannot_be_read_is_named(
 
 
 def test_the_environment_overrides_the_file(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`STATSCACHE_SECTION__KEY` wins over the file; what is wrong with it is told like an error of the file."""
+    """`STATSCACHE_SECTION__KEY` wins over the file; what is wrong with it is reported like an error of the file."""
     Path("statscache.toml").write_text("[publish]\ninterval = 5\ntitle = 'Mine'\n")
     monkeypatch.setenv("STATSCACHE_PUBLISH__INTERVAL", "7")
     publish = json.loads(call("config", "show", "--json").out)["publish"]
@@ -357,7 +357,7 @@ def test_what_is_set_aside_is_shown(call: Call) -> None:
 
 
 def test_a_database_that_cannot_be_used_alarms_monitoring(call: Call) -> None:
-    """With `--max-age`, it is told in the line for monitoring, as CRITICAL; else on standard error, with status 1."""
+    """With `--max-age`, the line for monitoring says so, as CRITICAL; else standard error, with status 1."""
     Path("statscache.db").write_bytes(b"no database, and longer than the header of one" * 10)
     done = call("status", "--max-age", "60")
     assert (done.status, done.err, done.out.count("\n")) == (2, "", 1)

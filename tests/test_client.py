@@ -201,7 +201,7 @@ def test_only_the_periods_that_are_needed_are_fetched(server: Server) -> None:
 
 
 def test_a_gap_across_periods_is_one(server: Server) -> None:
-    """An interval that is known to be missing is one gap, in however many files it is told, cut to what was asked."""
+    """An interval that is known to be missing is one gap, in however many files it is, cut to what was asked."""
     start, end = testing.NOON + 7200, testing.NOON + 6 * 3600
     assert Client(server.url).series("edits", "1m", start, end).gaps == [(start, end)]
 

@@ -238,7 +238,7 @@ def test_damaged_statistics_are_not_published(database_url: str, tmp_path: Path,
 
 
 def test_the_service_repairs_by_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Whether building finds the damage or a target that needs the object: it is logged, and published right."""
+    """If building finds the damage or a target that needs the object, it is logged, and published right."""
     site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path / "site", PLUGINS)
     site.feed(map(sale, range(5)))
     site.build()

@@ -139,7 +139,7 @@ DAMAGES = {
 
 
 def test_what_does_not_hold_is_found(site: Site) -> None:
-    """It is told with an example, and with what to do."""
+    """It is reported with an example, and with what to do."""
     for damage, what in DAMAGES.items():
         with site.database.rehearsing():
             with site.database.writing() as connection:

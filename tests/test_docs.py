@@ -573,7 +573,7 @@ def test_resolutions_are_those_of_the_table() -> None:
     moment = timeline.parse_time("2015-08-08T13:37:00")
     for resolution in timeline.RESOLUTIONS.values():
         width = "a month" if resolution.fixed_width is None else f"{resolution.width} s"
-        kept = "for ever" if resolution.keep is None else f"{resolution.keep // timeline.DAY} days"
+        kept = "forever" if resolution.keep is None else f"{resolution.keep // timeline.DAY} days"
         assert listed.pop(resolution.name) == (width, resolution.period(moment).label, kept)
     assert not listed
 

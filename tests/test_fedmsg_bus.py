@@ -113,7 +113,7 @@ def test_all_arrive_in_order_and_a_signal_ends_the_hub_cleanly(tmp_path: Path, h
 
 
 def test_what_has_arrived_is_taken_before_a_slow_hub_ends(tmp_path: Path, hubs: list[Hub]) -> None:
-    """A hub that is told to stop in the middle of a backlog hands all of the backlog over first."""
+    """A hub that is asked to stop in the middle of a backlog hands all of the backlog over first."""
     endpoint, lines = free_endpoint(), lines_of(2000)
     hubs.append(Hub(tmp_path / "taken", endpoint, delay=0.001))
     publish_on_bus(lines, endpoint)

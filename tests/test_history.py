@@ -57,7 +57,7 @@ class Walk:
         self.lost: list[datagrepper.Part] = []
 
     def go(self, *, only_gaps: bool = False, jobs: int = 2, stop_after: int = 1000) -> Outcome:
-        """Ask for what is wanted, and return what came of it."""
+        """Ask for what is wanted, and return the result."""
         self.outcome, self.lost = Outcome(), []
         wanted = history.wanted(self.site.installation, None, END, only_gaps=only_gaps)
         walk = history.walk(self.site.installation, wanted, jobs=jobs, stopping=threading.Event())
@@ -196,7 +196,7 @@ FAULTS: dict[str, Fault] = {
 def test_what_fails_now_and_then_is_asked_for_again(
     database: str, tmp_path: Path, messages: list[dict[str, Any]], fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the end everything is there, nothing is called missing, and nothing was quarantined; what failed is told."""
+    """In the end everything is there, nothing is called missing or was quarantined; failures are reported."""
     with HistoryServer(messages, FAULTS[fault]) as server:
         walk = Walk(database, tmp_path, server, timeout=1.0)
         outcome = walk.go(jobs=4)

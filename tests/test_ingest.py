@@ -1,4 +1,4 @@
-"""Acceptance: two consumers at once, plugins that come, change and are rebuilt, and what is told of a delivery."""
+"""Acceptance: two consumers at once, plugins that come, change and are rebuilt, and the report of a delivery."""
 
 import threading
 from collections.abc import Iterator

@@ -233,7 +233,7 @@ def test_one_run_works_on_a_mirror_at_a_time(mirror: Mirror) -> None:
         if step == 1:
             second = subprocess.run(mirror.command(), capture_output=True, text=True, check=False)
             assert second.returncode == 1
-            assert "another run is at work" in second.stderr
+            assert "another run is working" in second.stderr
         return True
 
     assert mirror.run(run_another)[0] == 0

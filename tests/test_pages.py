@@ -521,7 +521,7 @@ def test_what_is_not_over_is_not_drawn(pages: Pages) -> None:
 
 
 def test_keys_that_do_not_add_up_are_neither_stacked_nor_summed(pages: Pages) -> None:
-    """Each has a panel; of several the greatest is told, though the days of one are a week."""
+    """Each has a panel; of several the greatest is shown, though the days of one are a week."""
     keys = (("a",), ("b",))
     days = replace(
         series(keys=keys),

@@ -237,7 +237,7 @@ def test_the_order_in_which_work_is_done_does_not_matter(installation: Installat
 
 
 def test_what_comes_before_the_damage_of_an_archive_counts(installation: Installation, tmp_path: Path) -> None:
-    """Work that was given out when the damage is met is committed before it is told."""
+    """Work that was given out when the damage is met is committed before it is reported."""
     content = b"\n".join(messages(20_000))
     (tmp_path / "cut.gz").write_bytes(gzip.compress(content, 1)[:-1000])
     with ThreadPoolExecutor(2) as threads, pytest.raises(SourceError, match="damaged"):

@@ -114,7 +114,7 @@ def test_who_begins_in_another_category_is_new_there() -> None:
 
 
 def test_history_that_comes_late_is_not_held_back(tmp_path: Path) -> None:
-    """When all turn out to have begun on one day, the others have no newcomers left, and are rows all the same."""
+    """When all turn out to have begun on one day, the others have no newcomers left, and are rows too."""
     site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, (Contributors,))
     for first in (True, False):
         site.feed(

@@ -76,7 +76,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 
 def test_a_class_of_no_kind_is_refused() -> None:
-    """Who derives from Plugin itself is told the kinds."""
+    """Who derives from Plugin itself gets an error with the kinds."""
     with pytest.raises(PluginError, match="derive from a kind, such as Counter, Latest or Log"):
         define(Plugin)
 
@@ -104,7 +104,7 @@ def test_topics_are_matched_by_whole_parts(pattern: str, wanted: list[str], unwa
 
 
 class _Point(EntryPoint):
-    """An entry point that loads what it is told."""
+    """An entry point that loads what it is given."""
 
     loaded: dict[str, Callable[[], Any]]
 

@@ -167,7 +167,7 @@ def test_a_generation_is_above_that_of_any_target(tmp_path: Path, site: Site) ->
 
 
 def test_two_publishers_do_not_work_at_once(database_url: str, tmp_path: Path) -> None:
-    """The second is told so, and nothing is lost."""
+    """The second gets an error, and nothing is lost."""
     site = Site(database_url, tmp_path, (Buyers,))
     site.feed([sale(1, "a")])
     with locks.publishing(site.database), pytest.raises(PublisherBusy, match="another publisher is working"):

@@ -414,7 +414,7 @@ def test_a_clock_that_is_set_while_we_hear_hides_no_gap(
 def test_a_consumer_that_failed_ends_the_service_on_a_quiet_bus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What stops the acceptance is told at once, and `offer` and `stop` raise."""
+    """What stops the acceptance is reported at once, and `offer` and `stop` raise."""
     monkeypatch.chdir(tmp_path)
     failed = threading.Event()
     consumer = Consumer(Config(), on_failure=failed.set)
@@ -430,7 +430,7 @@ def test_a_consumer_that_failed_ends_the_service_on_a_quiet_bus(
 
 
 def test_a_publisher_outlives_a_database_that_is_away(databases: Databases, tmp_path: Path) -> None:
-    """`publish --every` says so, waits, and ends when it is told to."""
+    """`publish --every` says so, waits, and ends when it is asked to."""
     url = databases.create()
     home = Home(tmp_path / "home", STATSCACHE_DATABASE__URL=url)
     home.run("backfill", write(home.directory / "archive", lines(0, 10)))

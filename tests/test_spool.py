@@ -248,7 +248,7 @@ def test_two_processes_read_each_file_once(watched: Watched) -> None:
 
 
 def test_killed_in_the_middle_of_a_file_it_is_carried_on_with(tmp_path: Path) -> None:
-    """The file that was at work is read from where the last commit was; nothing is lost or counted twice."""
+    """The current file is resumed at the last commit; nothing is lost or counted twice."""
     home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", BRAKE)))
     home.configure('[sources.spool]\npath = "spool"\n')
     directory = home.directory / "spool"

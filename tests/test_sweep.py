@@ -55,7 +55,7 @@ def damage(path: Path) -> None:
 
 
 def test_siblings_of_a_form_that_is_configured_no_longer_go(tmp_path: Path) -> None:
-    """A web server would send them for ever; those of unchanged files and of older objects too."""
+    """A web server would send them forever; those of unchanged files and of older objects too."""
     site = new_site(tmp_path)
     site = compressed(site, ("gz", "zst"))
     for number in range(2):
@@ -151,7 +151,7 @@ def test_deleted_readable_paths_come_back_when_forced(tmp_path: Path) -> None:
 
 
 def test_what_another_database_published_goes(tmp_path: Path) -> None:
-    """Its documents at once, its objects when no one can hold its pointer any longer; files of others stay."""
+    """Its documents at once, its objects when no one can hold its pointer any more; files of others stay."""
     other = new_site(tmp_path, "other", (Prices, Buyers))
     other.feed([sale(0, "zoe"), sale(1, "old")])
     other.publish()

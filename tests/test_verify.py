@@ -191,7 +191,7 @@ def test_a_missing_manifest_of_an_older_snapshot_is_found(root: Path) -> None:
 
 
 def test_a_missing_object_of_an_older_snapshot_is_found(root: Path) -> None:
-    """An object that only an older snapshot refers to must be there all the same."""
+    """An object that only an older snapshot refers to must still be there."""
     before = {path.name for path in (root / "v1/objects").rglob("*.csv")}
     current = {
         object_of(root, str(path.relative_to(root))).rpartition("/")[2] for path in root.rglob("v1/plugins/**/*.csv")
@@ -257,7 +257,7 @@ def test_a_late_publisher_is_found(root: Path) -> None:
 
 
 def test_orphans_are_found(root: Path) -> None:
-    """A file that no one refers to is told; what a publisher notes to itself is none."""
+    """A file that no one refers to is reported; what a publisher notes to itself is none."""
     write(root, "v1/plugins/gone/latest.json", b"{}\n")
     write(root, "v1/objects/00/left.json", b"{}\n")
     write(root, ".statscache/note", b"")
@@ -366,7 +366,7 @@ def test_faults_stand_in_order_of_weight(root: Path) -> None:
     ],
 )
 def test_documents_are_read(root: Path, path: str, content: Any, said: str) -> None:
-    """A document whose digest is right is held against its schema and its path all the same."""
+    """A document whose digest is right is held against its schema and its path anyway."""
     data = canonical.dumps(content)
     write(root, path, data)
     point_to(root, {"data": nested(root, path, {"type": "file", **put(root, data)}, "subtree")})
@@ -387,7 +387,7 @@ def nested(root: Path, path: str, entry: Mapping[str, Any], kind: str) -> dict[s
 
 @pytest.mark.parametrize("name", ["..", ".", "", "../../../etc", "a/b", "a\\b", "a\x00b", "x" * 300])
 def test_names_that_lead_elsewhere_are_refused(root: Path, name: str) -> None:
-    """A name in a manifest that is not a plain name is told, and nothing is read there."""
+    """A name in a manifest that is not a plain name is reported, and nothing is read there."""
     secret = {"type": "file", **put(root, b"secret\n", "txt")}
     point_to(root, {"site": put_manifest(root, "subtree", {name: secret})})
     assert any("is not the name of a file or directory" in problem for _, _, problem in faults(root))
@@ -446,7 +446,7 @@ def test_a_file_beyond_its_size_is_not_read_on(root: Path) -> None:
 
 
 def test_a_size_beyond_measure_is_not_believed(root: Path) -> None:
-    """An entry of a petabyte is told, and nothing is read."""
+    """An entry of a petabyte is reported, and nothing is read."""
     entry = {"type": "file", **put(root, b"{}\n", "txt")} | {"size": 1 << 50}
     point_to(root, {"site": put_manifest(root, "subtree", {"a.txt": entry})})
     assert any("1,125,899,906,842,624 bytes: too many" in problem for _, _, problem in faults(root))
@@ -474,7 +474,7 @@ def test_a_deep_tree_is_not_walked_through(root: Path) -> None:
 
 
 def test_manifests_obey_the_rules_of_splitting(root: Path) -> None:
-    """A directory that is split without need, not split in need, or split wrongly, is told."""
+    """A directory that is split without need, not split in need, or split wrongly, is reported."""
     file = {"type": "file", **put(root, b"same", "txt")}
     part = {f"{number}.txt": file for number in range(65)}
     site = put_manifest(root, "subtree", {"large": put_manifest(root, "tree", part)})
@@ -616,14 +616,14 @@ def test_compression_twice_is_found(root: Path) -> None:
 
 
 def test_compression_without_vary_is_found(root: Path) -> None:
-    """A server whose compressed answers a cache may give to anyone is told."""
+    """A server whose compressed answers a cache may give to anyone is reported."""
     with served(root, CompressingWithoutVary) as url:
         found = [finding.problem for finding in verify(Website(url)).faults]
     assert found == ["it is compressed without Vary: Accept-Encoding; a cache may give it to who cannot read it"]
 
 
 def test_redirections_are_not_followed(root: Path) -> None:
-    """A server that leads elsewhere is told, and nothing is read there."""
+    """A server that leads elsewhere is reported, and nothing is read there."""
     with served(root, Redirecting) as url:
         (found,) = verify(Website(url)).faults
     assert found.problem == "it is redirected to 'http://192.0.2.1/'"

@@ -124,7 +124,7 @@ class Sshd(Server):
         (self.directory / "authorized-keys").write_text(f'restrict,command="{command}" {key}' if command else key)
 
     def destination(self, path: Path) -> str:
-        """Return how the target is told of a directory on this host."""
+        """Return how the target addresses a directory on this host."""
         return f"{getpass.getuser()}@127.0.0.1:{path}"
 
     def prepare(self) -> None:
@@ -169,7 +169,7 @@ class RsyncDaemon(Server):
     password = "correct horse battery staple"
 
     def url(self, module: str, user: str = "") -> str:
-        """Return how the target is told of a module."""
+        """Return how the target addresses a module."""
         return f"rsync://{user}{'@' if user else ''}127.0.0.1:{self.port}/{module}"
 
     def module(self, name: str) -> Path:

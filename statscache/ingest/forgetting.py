@@ -55,7 +55,7 @@ class Forgetting:
     Args:
         database: The database.
         registry: The active plugins.
-        name: Of the person.
+        name: Name of the person.
         where_involved: True to leave the word alone in messages that do not involve the person.
 
     Attributes:

@@ -48,7 +48,7 @@ class Batch:
 
     Attributes:
         records: Records of the messages that may enter the journal, in order of delivery.
-        identities: Of the same messages.
+        identities: Identities of the same messages.
         times: Timestamps of the same messages.
         observed: What each plugin made of them, by its name; a plugin that is suspended is missing.
         malformed: Bytes and reason of each malformed line.

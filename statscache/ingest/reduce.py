@@ -27,7 +27,7 @@ class Failure:
     """A message that counts, on which a plugin raised or which the database refused for it.
 
     Attributes:
-        index: Of the message in its batch.
+        index: Index of the message in its batch.
         size: Bytes of its record.
         reason: The error, for people.
     """

@@ -149,7 +149,7 @@ class Kind(ABC):
         plugin: The plugin that the kind is made for.
 
     Attributes:
-        name: Of the kind, as published.
+        name: Name of the kind, as published.
         description: What it is, for people.
         note: What readers of a table of `latest` must know.
         rows_are: What rows are that have no number, given the `unit`.
@@ -298,7 +298,7 @@ class Kind(ABC):
         """Return the column by whose numbers keys are compared now; None for a kind without numbers.
 
         Args:
-            rows: Of `latest`.
+            rows: Rows of `latest`.
             partial: The windows that are not wholly known; they are taken only where there is nothing else.
         """
         return None
@@ -331,7 +331,7 @@ class Kind(ABC):
         """Return the one number that says most about the plugin now; None before there is any.
 
         Args:
-            rows: Of `latest`.
+            rows: Rows of `latest`.
             label: Returns the key of a row as people read it.
             partial: The windows that are not wholly known, each with the time from which it is known.
         """

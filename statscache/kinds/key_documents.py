@@ -51,7 +51,7 @@ def documents(state: State, changed: Keys, breakdown: str | None) -> Iterator[Ke
     """Yield the documents of keys that exist; a bounded number of them is in memory at a time.
 
     Args:
-        state: Of the plugin.
+        state: State of the plugin.
         changed: The keys, and the years of each that changed; see `changed_keys`.
         breakdown: The field of a part's name; None where numbers are not divided.
     """
@@ -68,7 +68,7 @@ class _Portion:
     """What the documents of some keys are made of.
 
     Args:
-        state: Of the plugin.
+        state: State of the plugin.
         changed: The keys, and the years of each that changed.
         breakdown: The field of a part's name; None where numbers are not divided.
     """

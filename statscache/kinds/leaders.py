@@ -24,7 +24,7 @@ def leaders(state: State, days: int | None, part: bytes | None, limit: int, *, b
     """Return the keys with the greatest sums; ties in order of the key.
 
     Args:
-        state: Of the plugin.
+        state: State of the plugin.
         days: Over how many whole UTC days before the day of `through`; None for everything.
         part: Only this part of the keys' numbers; None for all of them.
         limit: Maximum number of keys.

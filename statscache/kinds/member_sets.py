@@ -114,7 +114,7 @@ def add_sightings(state: State, new: Sightings, resolutions: Sequence[Resolution
     """Add the sightings of a batch to the sets of days and of longer buckets, and count what is new in each.
 
     Args:
-        state: Of the plugin.
+        state: State of the plugin.
         new: The sightings.
         resolutions: Days first; a member that is not new in a day is not new in a longer bucket.
 

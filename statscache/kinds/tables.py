@@ -143,7 +143,7 @@ def matching_keys(connection: Connection, name: str, pattern: str, most: int) ->
 
     Args:
         connection: A reading connection.
-        name: Of the plugin.
+        name: Name of the plugin.
         pattern: The pattern.
         most: Maximum number of keys to list.
     """

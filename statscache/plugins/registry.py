@@ -24,7 +24,7 @@ class Problem:
     """A plugin that is not active, and why; the others run.
 
     Attributes:
-        name: Of the plugin or of the entry point.
+        name: Name of the plugin or of the entry point.
         reason: What went wrong, for people.
     """
 

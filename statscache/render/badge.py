@@ -19,7 +19,7 @@ def badge(plugin: Plugin, rows: Sequence[dict[str, Any]], partial: Mapping[str, 
 
     Args:
         plugin: The plugin.
-        rows: Of its `latest`.
+        rows: Rows of its `latest`.
         partial: The windows that are not wholly known; their number is a dash.
     """
     window = plugin.kind.badge_window

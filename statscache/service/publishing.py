@@ -111,7 +111,7 @@ class Publishing:
         """Build the snapshot that is due, and update every target.
 
         Args:
-            slow: Whether to update slow documents in any case; else they are once `[publish] slow_interval` is over.
+            slow: True to update slow documents in any case; else they are once `[publish] slow_interval` is over.
             force: True to render everything, changed or not, to publish implausible documents, and to check
                 everything that a target claims to hold.
             resume: True to end the hold of a rollback.

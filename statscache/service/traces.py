@@ -16,7 +16,7 @@ class Traces:
     It finds rather too much than too little: files found and still in use are kept.
 
     Args:
-        name: Of the person.
+        name: Name of the person.
     """
 
     def __init__(self, name: str) -> None:

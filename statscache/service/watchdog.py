@@ -97,7 +97,7 @@ class Watchdog(Watch):
             if not traceback:
                 path.unlink(missing_ok=True)
                 continue
-            reason = f"it did not return within {self._timeout:g} s, at work on {what}; see {last}"
+            reason = f"it did not return within {self._timeout:g} s, working on {what}; see {last}"
             hung = ingest.avoid(name, what.removeprefix(_MESSAGE)) if what.startswith(_MESSAGE) else MAX_HANGS
             if hung < MAX_HANGS:
                 _log.error("plugin %s hung: %s; it is not shown that message again", name, reason)

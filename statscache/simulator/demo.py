@@ -63,7 +63,7 @@ class Progress:
     Attributes:
         sent: Messages that were put on the bus.
         expected: Messages that will have been in the end.
-        generation: Of the snapshot that is published; 0 before the first.
+        generation: Generation of the snapshot that is published; 0 before the first.
         through: Its clock, seconds since 1970 UTC; None before the first message.
         counted: Messages that it knows.
     """

@@ -25,7 +25,7 @@ class ConsumerRow:
     """The consumers of one live source, of all processes together.
 
     Attributes:
-        name: Of the source.
+        name: Name of the source.
         worked_at: When one of them last went round, also in vain; wall clock, seconds since 1970 UTC.
         batches: Transactions in which they accepted what had come.
         milliseconds: That these took.

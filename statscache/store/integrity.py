@@ -1,4 +1,4 @@
-"""Whether the database itself is whole: its file, and that each value has the type of its column."""
+"""Check the database itself: its file, and that each value has the type of its column."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager

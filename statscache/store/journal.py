@@ -172,7 +172,7 @@ def append(connection: Connection, end: Head, segments: Sequence[Packed], identi
         connection: The transaction that accepts them.
         end: What `lock` returned.
         segments: Their records.
-        identities: Of the same messages.
+        identities: Identities of the same messages.
     """
     position, through = end.position, end.through
     for packed in segments:

@@ -188,7 +188,7 @@ def mark(connection: Connection, row: Position, documents: Iterable[tuple[str, i
 
     Args:
         connection: The transaction that changed the state.
-        row: Of the plugin.
+        row: Row of the plugin.
         documents: All but those of keys.
         keys: The keys that changed, as `changed_keys` packs them.
     """

@@ -134,7 +134,7 @@ def deflate(data: bytes, level: int = _LEVEL) -> bytes:
 
     Args:
         data: Records, joined by newlines.
-        level: Of zstd.
+        level: Level of zstd.
     """
     # Copied, because the compressor leaves room for data that cannot be compressed behind what it returns.
     # The checksum finds bits that decayed.

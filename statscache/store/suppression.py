@@ -28,7 +28,7 @@ class Suppression:
     Attributes:
         rewrites: The journal's number of rewrites then; another one means to read the list again.
         salt: What is hashed with each name.
-        digests: Of the names.
+        digests: Digests of the names.
     """
 
     rewrites: int = 0
