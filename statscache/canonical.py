@@ -19,7 +19,7 @@ def dumps(value: Any) -> bytes:
     return trimmed(orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
 
 
-def identity(value: Any) -> bytes:
+def encode(value: Any) -> bytes:
     """Return `value` as canonical JSON without a final newline, as identities are hashed.
 
     Whoever keeps many of them trims them first.

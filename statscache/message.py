@@ -115,7 +115,7 @@ class Message:
     @property
     def content(self) -> bytes:
         """The canonical JSON of `[topic, timestamp, body]`, with the headers as fourth if there are any."""
-        return canonical.identity(orjson.loads(self._record)[1:])
+        return canonical.encode(orjson.loads(self._record)[1:])
 
     def record(self) -> bytes:
         """Return the journal's line, without a newline: the array of `content` with the id before it."""
@@ -173,4 +173,4 @@ class Excerpt(Message):
 
 def record_of(id: str, topic: str, timestamp: int, body: Any, headers: dict[str, Any] | None) -> bytes:
     """Return the record of a message: the canonical JSON of all that is kept of it."""
-    return canonical.identity([id, topic, timestamp, body, headers] if headers else [id, topic, timestamp, body])
+    return canonical.encode([id, topic, timestamp, body, headers] if headers else [id, topic, timestamp, body])

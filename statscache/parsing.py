@@ -96,7 +96,7 @@ def parse(raw: bytes) -> Message:
 
     try:
         if not id:
-            id = canonical.digest(canonical.identity([topic, seconds, body]))
+            id = canonical.digest(canonical.encode([topic, seconds, body]))
         record = record_of(id, topic, seconds, body, kept)
     except orjson.JSONEncodeError as error:
         # `orjson` reads what is nested more deeply than it writes.

@@ -21,11 +21,11 @@ def secret_of(path: Path, secret: str) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigurationError(f"cannot read {path}: {reason}") from error
-    refuse_open(path, secret)
+    require_private(path, secret)
     return held
 
 
-def refuse_open(path: Path, secret: str) -> None:
+def require_private(path: Path, secret: str) -> None:
     """Refuse a file that everybody on this machine may read.
 
     Args:

@@ -353,7 +353,7 @@ def test_a_target_that_is_away_is_cleaned_later(tmp_path: Path, monkeypatch: pyt
     assert ["target away" in what for what in done.owed] == [True]
     assert traces(site) == []
     with site.database.reading() as connection:
-        assert retention.owed(connection) == done.objects > 0
+        assert retention.pending_deletions(connection) == done.objects > 0
     home = Home(tmp_path / "home")
     home.configure(f'[database]\nurl = "sqlite:///{tmp_path}/statscache.db"\n')
     assert "of people who were forgotten may be at a target still" in home.run("status", status=3).stdout
@@ -363,7 +363,7 @@ def test_a_target_that_is_away_is_cleaned_later(tmp_path: Path, monkeypatch: pyt
     site.publish()
     assert traces(site, away) == []
     with site.database.reading() as connection:
-        assert retention.owed(connection) == 0
+        assert retention.pending_deletions(connection) == 0
     site.close()
 
 

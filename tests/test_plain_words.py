@@ -19,7 +19,8 @@ def test_the_check_names_the_line_and_the_replacement(tmp_path: Path) -> None:
     found = check(page)
     assert found.returncode == 1
     assert found.stdout == (
-        f"{page}:2: 'set aside': write quarantined, the word of the command\n{page}:2: 'is no message': write is not a\n"
+        f"{page}:2: 'set aside': write quarantined, the word of the command\n"
+        f"{page}:2: 'is no message': write is not a\n"
     )
 
 

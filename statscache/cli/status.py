@@ -48,7 +48,7 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
             state = health(connection, installation.registry, names)
             silent = silence(connection)
             places = targets.listed(connection, names)
-            owed = retention.owed(connection)
+            owed = retention.pending_deletions(connection)
             name = journal.installation(connection)
     except (ConfigurationError, SchemaError, SQLAlchemyError) as error:
         if max_age is None:

@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from statscache.config.model import PREFIX, Config
 from statscache.exceptions import ConfigurationError
-from statscache.permissions import refuse_open
+from statscache.permissions import require_private
 
 PATHS = (Path("statscache.toml"), Path("/etc/statscache/statscache.toml"))
 """Where the configuration is searched for when neither `--config` nor `STATSCACHE_CONFIG` names it."""
@@ -57,7 +57,7 @@ def load(path: Path | None = None) -> Config:
     except ValidationError as error:
         raise ConfigurationError(_explain(error, file)) from error
     if file is not None and _has_password(values):
-        refuse_open(file, "a password")
+        require_private(file, "a password")
     return config
 
 

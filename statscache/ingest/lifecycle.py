@@ -102,7 +102,7 @@ def version_of(plugin: Plugin) -> str:
 
 
 def _short(value: Any) -> str:
-    return canonical.digest(canonical.identity(value))[:16]
+    return canonical.digest(canonical.encode(value))[:16]
 
 
 def is_outdated(stored: str, ours: str) -> bool:

@@ -26,7 +26,7 @@ def _cell(value: Any) -> str:
     if type(value) is int:
         return str(value)
     if type(value) is not str:
-        value = canonical.identity(value).decode()
+        value = canonical.encode(value).decode()
         if value[0] not in "[{":
             return str(value)
     text = f"'{value}" if value.startswith(_FORMULA) else value

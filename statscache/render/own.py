@@ -63,7 +63,7 @@ def dumps(plugin: Plugin, name: str, header: Mapping[str, Any], content: Any) ->
 def _shortened(content: Mapping[str, Any], excess: int) -> dict[str, Any]:
     """Return a content with shorter lists, so that it takes at least `excess` bytes less, as far as possible."""
     sizes = {
-        name: [len(canonical.identity(item)) + 1 for item in value]
+        name: [len(canonical.encode(item)) + 1 for item in value]
         for name, value in content.items()
         if isinstance(value, list)
     }

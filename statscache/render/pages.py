@@ -110,7 +110,7 @@ class Pages:
             "site_title": title,
         }
         self.fingerprint = canonical.digest(
-            canonical.identity(
+            canonical.encode(
                 [
                     *(
                         (path, canonical.digest(data))

@@ -87,7 +87,7 @@ class PluginRenderer:
     def _fingerprint(self) -> str:
         """Return what documents depend on besides the state: version, what concerns all of them, and coverage."""
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.kind.resolutions]
-        exact = canonical.digest(canonical.identity((self._known.begin, self._known.gaps)))
+        exact = canonical.digest(canonical.encode((self._known.begin, self._known.gaps)))
         # The days are included, since their difference gives the keys to render.
         coverage = f"{exact} {orjson.dumps(self._unknown_days()).decode()}"
         basis = (
@@ -100,7 +100,7 @@ class PluginRenderer:
             coverage if resolutions else None,
         )
         # The version is a part of its own, so that the gate recognizes a new one.
-        return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}|{coverage}"
+        return f"{self._row.version}|{canonical.digest(canonical.encode(basis))}|{coverage}"
 
     def _unknown_days(self) -> list[Interval]:
         """Return the days that documents of keys say to be unknown; none where there are no such documents."""

@@ -160,7 +160,7 @@ def cell(value: object, *, column: str = "", unit: str = "") -> Cell:
         case str():
             return Cell("text", clean(value))
         case _:
-            return Cell("data", clean(canonical.identity(value).decode()))
+            return Cell("data", clean(canonical.encode(value).decode()))
 
 
 def columns(rows: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> list[str]:

@@ -213,7 +213,7 @@ class Publishing:
         # Once the snapshot that a target serves is purged, all of its files are compared, and most are sent.
         with suppress(PublishError):
             # Files at a place that is configured again may hold the name.
-            self._bring(self.workers, replace(self._job(announces=False), condemns=True), rebuild)
+            self._bring(self.workers, replace(self._job(announces=False), deletes_unknown=True), rebuild)
         with database.writing() as connection:
             current = record.current(connection)
             assert current is not None

@@ -58,7 +58,7 @@ class Job:
         interval: Seconds until the next publication is due.
         force: True to check everything that a target claims to hold.
         announces: True to announce the snapshot on the bus.
-        condemns: True to delete a target's unknown objects at once, not after their grace.
+        deletes_unknown: True to delete a target's unknown objects at once, not after their grace.
         takes_over: True to publish to targets of other installations too, which are this one's then.
         patience: Seconds to wait for another publisher at a target.
         seconds: Maximum duration, if that is less than the target's own limit.
@@ -68,7 +68,7 @@ class Job:
     interval: int
     force: bool = False
     announces: bool = True
-    condemns: bool = False
+    deletes_unknown: bool = False
     takes_over: bool = False
     patience: float = 0.0
     seconds: float = threading.TIMEOUT_MAX
@@ -281,7 +281,7 @@ class Worker:
             error=error,
         )
         with self._database.writing() as connection:
-            mark = retention.condemn if job.condemns else retention.suspect
+            mark = retention.delete_everywhere if job.deletes_unknown else retention.mark_unreferenced
             mark(connection, sorted(brought.strays))
             targets.succeed(connection, row)
             current = record.current(connection)

@@ -146,7 +146,7 @@ def build(
             summary=summary,
         )
         record.save(connection, new)
-        retention.clear_suspects(connection)
+        retention.unmark(connection)
         retention.drop(connection, new, changes.dropped.union([before.manifest] if before else []))
         if everything:
             retention.drop(connection, new, retention.unnoticed(connection))
@@ -246,7 +246,7 @@ class _Buffer:
     def flush(self) -> None:
         if self._objects:
             with self._database.writing() as connection:
-                retention.suspect(connection, published.keep(connection, self._objects))
+                retention.mark_unreferenced(connection, published.keep(connection, self._objects))
         self._objects, self._bytes = {}, 0
 
 

@@ -67,7 +67,7 @@ def withdraw(connection: Connection, plugins: Collection[str], names: Collection
     ]
     if gone:
         changes = tree.apply(connection, ((path, None) for path in gone))
-        retention.suspect(connection, sorted(changes.dropped))
+        retention.mark_unreferenced(connection, sorted(changes.dropped))
     return len(gone)
 
 
@@ -97,7 +97,7 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
     if objects:
         connection.execute(delete(object_).where(among(connection, object_.c.name, objects)))
         connection.execute(delete(dropped).where(among(connection, dropped.c.object, objects)))
-        retention.condemn(connection, objects)
+        retention.delete_everywhere(connection, objects)
         targets.invalidate(connection)
     # The summary of a snapshot may have 60 kB, and there may be thousands of them.
     for generation, _ in rows:

@@ -153,9 +153,9 @@ def _is_intact(row: Row[Any]) -> bool:
 
 def _summary(of: Snapshot) -> dict[str, Any]:
     """Return the columns that hold the summary, and the digest of all that does not change by itself."""
-    data = canonical.identity(of.summary)
+    data = canonical.encode(of.summary)
     return {"summary": data, "digest": _digest({name: getattr(of, name) for name in _DIGESTED}, data)}
 
 
 def _digest(values: Mapping[Any, Any], summary: bytes) -> str:
-    return canonical.digest(canonical.identity([values[name] for name in _DIGESTED]) + summary)
+    return canonical.digest(canonical.encode([values[name] for name in _DIGESTED]) + summary)

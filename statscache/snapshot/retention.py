@@ -19,7 +19,7 @@ from statscache.store.bulk import Upsert, among, batches
 from statscache.store.schema import directory_part, dropped, object_, snapshot, tree
 
 _BEFORE_ALL = 0
-"""The generation of suspects: below that of any snapshot."""
+"""The generation of unreferenced objects: below that of any snapshot."""
 
 _BATCH = 10_000
 
@@ -81,7 +81,7 @@ def drop(connection: Connection, by: Snapshot, objects: Collection[str]) -> None
         _add(connection, [(by.generation, name, by.created_at) for name in names])
 
 
-def suspect(connection: Connection, objects: Sequence[str]) -> None:
+def mark_unreferenced(connection: Connection, objects: Sequence[str]) -> None:
     """Record objects that no tree refers to yet: if none ever does, they are garbage after the grace.
 
     They are of a build that was not committed, or of another database that published to the same place.
@@ -103,18 +103,18 @@ def unnoticed(connection: Connection) -> list[str]:
     )
 
 
-def condemn(connection: Connection, objects: Sequence[str]) -> None:
+def delete_everywhere(connection: Connection, objects: Sequence[str]) -> None:
     """Record objects to delete at once from every target; they are pending until no target has them."""
     _add(connection, [(_BEFORE_ALL, name, 0) for name in objects])
 
 
-def owed(connection: Connection) -> int:
+def pending_deletions(connection: Connection) -> int:
     """Return the number of objects that had to go at once, and that some target may still have."""
     return connection.scalar(select(func.count()).select_from(dropped).where(dropped.c.dropped_at == 0)) or 0
 
 
-def clear_suspects(connection: Connection) -> None:
-    """Acquit the suspects to which the current tree refers."""
+def unmark(connection: Connection) -> None:
+    """Unmark unreferenced objects that the current tree uses after all."""
     used = exists().where(tree.c.object == dropped.c.object)
     connection.execute(delete(dropped).where(dropped.c.generation == _BEFORE_ALL, used))
 

@@ -26,7 +26,7 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from statscache.exceptions import ConfigurationError, SourceError
 from statscache.parsing import KEPT_OF_OVERSIZE
-from statscache.permissions import refuse_open
+from statscache.permissions import require_private
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts to reach the broker; each is twice the one before."""
@@ -90,13 +90,13 @@ def configuration(path: Path | None) -> dict[str, Any]:
     file = path or Path(os.environ.get("FEDORA_MESSAGING_CONF", "/etc/fedora-messaging/config.toml"))
     # An invalid address is found where it is used.
     if file.is_file() and (found := _PASSWORD.search(str(loaded["amqp_url"]))) and found[1] != _DEFAULT:
-        refuse_open(file, "a password")
+        require_private(file, "a password")
     for name in ("ca_cert", "certfile", "keyfile"):
         named = loaded["tls"][name]
         if named and str(loaded["amqp_url"]).startswith("amqps:") and not Path(named).is_file():
             raise ConfigurationError(f"fedora-messaging's [tls] {name}: there is no file {named}")
     if (key := loaded["tls"]["keyfile"]) and Path(key).is_file():
-        refuse_open(Path(key), "a private key")
+        require_private(Path(key), "a private key")
     return loaded
 
 
