@@ -16,7 +16,7 @@ from statscache import cli
 from statscache.exceptions import Damaged, DamagedObject, DamagedStatistics
 from statscache.service.check import check
 from statscache.simulator import Traffic, simulate
-from statscache.snapshot import record
+from statscache.snapshot import snapshots
 from statscache.store import Database
 
 DAY = 86_400
@@ -265,7 +265,7 @@ def test_a_damaged_snapshot_is_not_gone_back_to(database_url: str, tmp_path: Pat
     with pytest.raises(DamagedObject, match="is missing from the database"):
         site.publishing.rollback(old.id)
     with site.database.reading() as connection:
-        current = record.current(connection)
+        current = snapshots.current(connection)
     assert current is not None
     assert current.generation == new.generation
     site.close()

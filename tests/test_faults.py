@@ -16,7 +16,7 @@ from servers import PostgreSQL
 from statscache import layout
 from statscache.exceptions import PublishError
 from statscache.service.outage import Outage
-from statscache.snapshot import record
+from statscache.snapshot import snapshots
 from statscache.store import schema
 from test_crashes import killed_publishing, sale
 from test_retention import age
@@ -166,7 +166,7 @@ def failure(made: Site) -> str:
 def referenced(made: Site) -> set[str]:
     """Return the names of the objects that the current snapshot is made of, manifests included."""
     with made.database.reading() as connection:
-        current = record.current(connection)
+        current = snapshots.current(connection)
         assert current is not None
         columns = schema.tree.c.object, schema.directory_part.c.object
         names = {current.manifest, *(name for column in columns for name in connection.scalars(select(column)))}

@@ -19,7 +19,7 @@ from statscache.service.health import health
 from statscache.simulator import ALL as ALL_KINDS
 from statscache.simulator import Traffic, simulate
 from statscache.snapshot.build import build
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import coverage, journal
 from statscache.timeline import DAY
 from statscache.verify import Directory, verify

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 from sqlalchemy import Connection
 
 from statscache.plugins.registry import Registry
-from statscache.snapshot import record
+from statscache.snapshot import snapshots
 from statscache.sources import archive
 from statscache.store import consumers, coverage, journal, positions, quarantine, sources, targets
 from statscache.store.positions import Position
@@ -42,7 +42,7 @@ def health(
     rows = positions.load(connection)
     set_aside = quarantine.totals(connection)
     segments, size, stored = journal.sizes(connection)
-    current = record.current(connection)
+    current = snapshots.current(connection)
     reasons = current.summary["reasons"] if current else {}
     pending = positions.pending(connection)
     return {

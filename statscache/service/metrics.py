@@ -25,7 +25,7 @@ from statscache.service.heartbeat import Heartbeat
 from statscache.service.installation import Installation
 from statscache.service.outage import outage
 from statscache.service.probes import listening
-from statscache.snapshot import record
+from statscache.snapshot import snapshots
 from statscache.store import consumers, targets
 
 SECONDS = 15.0
@@ -129,7 +129,7 @@ class _FromDatabase(Collector):
             state = health(connection, self._installation.registry, names)
             at_work = consumers.listed(connection)
             places = targets.listed(connection, names)
-            current = record.current(connection)
+            current = snapshots.current(connection)
         journal, plugins = state["journal"], state["plugins"]
 
         yield _gauge("through_timestamp_seconds", "Time of the newest accepted message.", [({}, state["through"])])

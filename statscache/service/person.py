@@ -13,7 +13,7 @@ from statscache.scrubbing import forms, is_within, scrub, scrub_bytes
 from statscache.service.forgetting import checked
 from statscache.service.installation import Installation
 from statscache.service.traces import Traces
-from statscache.snapshot import manifest, record
+from statscache.snapshot import manifest, snapshots
 from statscache.store import journal, positions, published
 from statscache.store.schema import held, quarantine
 
@@ -73,7 +73,7 @@ def _state(installation: Installation, connection: Connection, names: frozenset[
 
 
 def _published(connection: Connection, traces: Traces) -> Iterator[str]:
-    current = record.current(connection)
+    current = snapshots.current(connection)
     if current is None:
         return
     load = partial(published.load, connection)

@@ -33,10 +33,10 @@ from statscache.service.installation import Installation
 from statscache.service.outage import outage
 from statscache.service.worker import INTERVALS, Job, Worker
 from statscache.service.workers import Outcome, Progress, Publish, Workers, one_by_one, silent, target, together
-from statscache.snapshot import purge, record, retention
+from statscache.snapshot import purge, retention, snapshots
 from statscache.snapshot.build import build
-from statscache.snapshot.record import Snapshot
 from statscache.snapshot.rollback import rollback
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import integrity, invariants, locks, targets
 
 PATIENCE = 300.0
@@ -215,7 +215,7 @@ class Publishing:
             # Files at a place that is configured again may hold the name.
             self._bring(self.workers, replace(self._job(announces=False), deletes_unknown=True), rebuild)
         with database.writing() as connection:
-            current = record.current(connection)
+            current = snapshots.current(connection)
             assert current is not None
             purged = purge.purge(connection, current, names, holds)
         try:
@@ -317,7 +317,7 @@ class Publishing:
         if errors:
             raise PublishError("; ".join(str(error) for error in errors))
         with self._installation.database.reading() as connection:
-            snapshot = record.current(connection)
+            snapshot = snapshots.current(connection)
         assert snapshot is not None
         return snapshot, [end[1] for end in ends if isinstance(end, tuple)]
 

@@ -33,9 +33,9 @@ from statscache.publish.report import Brought, Report
 from statscache.publish.target import Target
 from statscache.service.health import health
 from statscache.service.installation import Installation
-from statscache.snapshot import record, retention
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot import retention, snapshots
 from statscache.snapshot.retention import Garbage
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import journal, locks, places, published, targets
 from statscache.store.targets import TargetRow
 
@@ -190,8 +190,8 @@ class Worker:
                     f" `statscache publish --take-over --target {self.name}`"
                 )
             if served.snapshot is not None:
-                record.is_served(connection, served.generation, served.snapshot)
-            snapshot = record.current(connection)
+                snapshots.mark_served(connection, served.generation, served.snapshot)
+            snapshot = snapshots.current(connection)
             assert snapshot is not None, "a snapshot is built before"
             # Where another database published, or this one was restored, even the same number is of another snapshot.
             same = served.generation == snapshot.generation and served.snapshot == snapshot.id
@@ -233,14 +233,14 @@ class Worker:
             try:
                 yield connection
             except DamagedObject as error:
-                current, (row,) = record.current(connection), targets.listed(connection, [self.name])
+                current, (row,) = snapshots.current(connection), targets.listed(connection, [self.name])
                 if current is not None and current.generation != row.sending:
                     raise PublishError(f"{error}; the next publication brings the newest snapshot") from error
                 raise
 
     def _is_known(self, identity: str) -> bool:
         with self._database.reading() as connection:
-            return record.is_known(connection, identity)
+            return snapshots.is_known(connection, identity)
 
     def _unknown(self, names: Collection[str]) -> set[str]:
         with self._database.reading() as connection:
@@ -253,7 +253,7 @@ class Worker:
             return
         with _announcing:
             with database.reading() as connection:
-                if record.is_announced(connection, snapshot.generation):
+                if snapshots.is_announced(connection, snapshot.generation):
                     return
             # Importing fedmsg takes a while, and its errors share no base; what was published stays published.
             try:
@@ -264,7 +264,7 @@ class Worker:
                 _log.exception("generation %d is published, but could not be announced", snapshot.generation)
                 return
             with database.writing() as connection:
-                record.was_announced(connection, snapshot.generation)
+                snapshots.mark_announced(connection, snapshot.generation)
 
     def _record(self, job: Job, began: int, brought: Brought, error: str | None, *, invalidated: bool = False) -> None:
         report = brought.report
@@ -284,7 +284,7 @@ class Worker:
             mark = retention.delete_everywhere if job.deletes_unknown else retention.mark_unreferenced
             mark(connection, sorted(brought.strays))
             targets.succeed(connection, row)
-            current = record.current(connection)
+            current = snapshots.current(connection)
             # What a rollback asked for meanwhile is still due.
             if invalidated and current is not None and current.generation == report.generation:
                 targets.was_invalidated(connection, self.name)

@@ -13,8 +13,8 @@ from statscache import layout
 from statscache.exceptions import Damaged, DamagedSnapshot
 from statscache.render.render import Renderer
 from statscache.render.rendering import Before, Rendered, Rendering
-from statscache.snapshot import damage, record, retention, tree
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot import damage, retention, snapshots, tree
+from statscache.snapshot.snapshots import Snapshot
 from statscache.snapshot.tree import Changes
 from statscache.store import positions, published, targets
 from statscache.store.database import Database
@@ -64,7 +64,7 @@ def build(
         _throw_away(database, resume=resume)
     _log.debug("publishing: rendering")
     with database.reading() as connection:
-        before = record.current(connection)
+        before = snapshots.current(connection)
     if before is not None and before.is_rollback and not resume:
         if repair:
             raise DamagedSnapshot(
@@ -76,7 +76,7 @@ def build(
         now = int(time.time())
         again = replace(before, generation=generation + 1, created_at=now, current_until=now, announced=False)
         with database.writing() as connection:
-            record.save(connection, again)
+            snapshots.save(connection, again)
         return again, []
     with database.reading() as connection:
         buffer = _Buffer(database)
@@ -126,7 +126,7 @@ def build(
             same_tree = summary | {"changes": before.summary["changes"]}
             if before.summary != same_tree:
                 before = replace(before, summary=same_tree)
-                record.update_summary(connection, before)
+                snapshots.update_summary(connection, before)
             return before, rendering.plugins
         now = int(time.time())
         number = max(generation, before.generation if before else 0) + 1
@@ -145,7 +145,7 @@ def build(
             announced=False,
             summary=summary,
         )
-        record.save(connection, new)
+        snapshots.save(connection, new)
         retention.unmark(connection)
         retention.drop(connection, new, changes.dropped.union([before.manifest] if before else []))
         if everything:

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Text, delete, select
 from statscache import layout
 from statscache.exceptions import Damaged, DamagedSnapshot, DamagedStatistics
 from statscache.render.rendering import Rendered, Rendering
-from statscache.snapshot import manifest, parts, record
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot import manifest, parts, snapshots
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import positions, published
 from statscache.store.bulk import among, batches
 from statscache.store.published import FILES, Entry
@@ -33,7 +33,7 @@ def find(connection: Connection, *, digests: bool) -> Iterator[str]:
         connection: A reading connection.
         digests: True to compare the digests of all objects, which reads all of them.
     """
-    for generation in record.damaged(connection):
+    for generation in snapshots.damaged(connection):
         yield f"the row of snapshot {generation} is damaged; `statscache publish --force` forgets that snapshot"
     if digests:
         for name, data in published.every(connection):
@@ -87,15 +87,15 @@ def throw_away(connection: Connection, *, resume: bool) -> list[str]:
     """
     if connection.dialect.name == "sqlite":
         _make_readable(connection)
-    generations = record.damaged(connection)
+    generations = snapshots.damaged(connection)
     newest = connection.execute(select(snapshot).order_by(snapshot.c.generation.desc()).limit(1)).one_or_none()
-    if newest is not None and newest.generation in generations and record.may_hold(newest) and not resume:
+    if newest is not None and newest.generation in generations and snapshots.may_hold(newest) and not resume:
         raise DamagedSnapshot(
             f"the row of snapshot {newest.generation}, where a rollback held publishing, is damaged in the database:"
             " `statscache publish --resume` ends the hold, and then the rollback can be repeated"
         )
     objects = [name for name, data in published.every(connection) if data is None]
-    record.drop(connection, generations)
+    snapshots.drop(connection, generations)
     for names in batches(objects, _BATCH):
         connection.execute(delete(object_).where(among(connection, object_.c.name, names)))
     return [*(f"the row of snapshot {number}" for number in generations), *(f"object {name}" for name in objects)]
@@ -127,7 +127,7 @@ def forget_lost(connection: Connection) -> list[int]:
 
     rows = connection.execute(select(snapshot.c.generation, snapshot.c.manifest)).all()
     lost = [row.generation for row in rows if not is_whole(row.manifest)]
-    record.drop(connection, lost)
+    snapshots.drop(connection, lost)
     return lost
 
 

@@ -9,9 +9,9 @@ from sqlalchemy import Connection, delete, func, select
 
 from statscache import layout
 from statscache.exceptions import DamagedObject
-from statscache.snapshot import manifest, record, retention, tree
+from statscache.snapshot import manifest, retention, snapshots, tree
 from statscache.snapshot.manifest import Load
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import published, targets
 from statscache.store.bulk import among
 from statscache.store.schema import dropped, object_, snapshot
@@ -101,10 +101,10 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
         targets.invalidate(connection)
     # The summary of a snapshot may have 60 kB, and there may be thousands of them.
     for generation, _ in rows:
-        for row in record.listed(connection, [generation]):
+        for row in snapshots.get_many(connection, [generation]):
             summary = {**row.summary, "changes": _unlisted(row.summary["changes"], holds)}
             if summary != row.summary:
-                record.update_summary(connection, replace(row, summary=summary))
+                snapshots.update_summary(connection, replace(row, summary=summary))
     return Purged(len(gone), len(objects), sorted(left))
 
 

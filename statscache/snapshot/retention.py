@@ -12,8 +12,8 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, exists, func, select
 
 from statscache.config import RetentionSection
-from statscache.snapshot import record
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot import snapshots
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import targets
 from statscache.store.bulk import Upsert, among, batches
 from statscache.store.schema import directory_part, dropped, object_, snapshot, tree
@@ -45,7 +45,7 @@ class Garbage:
 
 def retained(connection: Connection, retention: RetentionSection) -> list[Snapshot]:
     """Return the snapshots that are retained, newest first; those that are merely in their grace are left out."""
-    return record.listed(connection, _retained(_ages(connection), retention, time.time()))
+    return snapshots.get_many(connection, _retained(_ages(connection), retention, time.time()))
 
 
 def find(connection: Connection, retention: RetentionSection) -> Garbage:

@@ -65,7 +65,7 @@ def current(connection: Connection) -> Snapshot | None:
     return None if row is None else _loaded(row)
 
 
-def listed(connection: Connection, generations: Collection[int]) -> list[Snapshot]:
+def get_many(connection: Connection, generations: Collection[int]) -> list[Snapshot]:
     """Return the snapshots of these generations, newest first."""
     wanted = among(connection, snapshot.c.generation, list(generations))
     return [
@@ -74,7 +74,7 @@ def listed(connection: Connection, generations: Collection[int]) -> list[Snapsho
     ]
 
 
-def found(connection: Connection, identity: str) -> list[Snapshot]:
+def find_by_prefix(connection: Connection, identity: str) -> list[Snapshot]:
     """Return the snapshots whose id begins so, the newest of each id."""
     newest = (
         select(func.max(snapshot.c.generation))
@@ -97,7 +97,7 @@ def save(connection: Connection, new: Snapshot) -> None:
     connection.execute(insert(snapshot).values(values | _summary(new)))
 
 
-def is_served(connection: Connection, generation: int, identity: str) -> None:
+def mark_served(connection: Connection, generation: int, identity: str) -> None:
     """Record that a target serves a snapshot, which was therefore current there until now."""
     _keep_current(connection, (snapshot.c.generation == generation) & (snapshot.c.id == identity), int(time.time()))
 
@@ -108,7 +108,7 @@ def is_announced(connection: Connection, generation: int) -> bool:
     return connection.scalar(select(snapshot.c.generation).where(*later).limit(1)) is not None
 
 
-def was_announced(connection: Connection, generation: int) -> None:
+def mark_announced(connection: Connection, generation: int) -> None:
     """Record that a snapshot was announced on the bus."""
     connection.execute(update(snapshot).where(snapshot.c.generation == generation).values(announced=True))
 
