@@ -54,7 +54,7 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class TargetState:
     """What a target serves.
 
     Attributes:
@@ -70,21 +70,21 @@ class Served:
     installation: str | None = None
 
 
-def served(target: Target) -> Served:
+def served(target: Target) -> TargetState:
     """Return what the target's own pointer names."""
     data = target.read(layout.INDEX)
     if data is None:
-        return Served()
+        return TargetState()
     try:
         index = orjson.loads(data)
         snapshot, generation = str(index["snapshot"]), index["generation"]
         if type(generation) is not int or not 0 <= generation < _LARGEST_GENERATION:
             raise ValueError(generation)
         installation = index.get("installation")
-        return Served(generation, snapshot, data, installation if isinstance(installation, str) else None)
+        return TargetState(generation, snapshot, data, installation if isinstance(installation, str) else None)
     except (ValueError, KeyError, TypeError):
         _log.warning("target %s: %s is damaged: every file is compared again", target.name, layout.INDEX)
-        return Served(index=data)
+        return TargetState(index=data)
 
 
 def pending(target: Target) -> list[str]:

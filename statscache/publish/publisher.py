@@ -18,8 +18,8 @@ from statscache import layout
 from statscache.exceptions import Damaged, PublishError, Stopped
 from statscache.publish import plan, pointer, siblings, sweep
 from statscache.publish.halt import Halt
-from statscache.publish.plan import Publication, Served
-from statscache.publish.report import Brought, Report
+from statscache.publish.plan import Publication, TargetState
+from statscache.publish.report import Report, UpdateResult
 from statscache.publish.retrying import Retrying
 from statscache.publish.target import File, Target
 from statscache.snapshot.manifest import Change
@@ -61,7 +61,7 @@ class Publisher:
             self.step = ""
             self._target.close()
 
-    def served(self) -> Served:
+    def served(self) -> TargetState:
         """Return what the target serves.
 
         Raises:
@@ -70,7 +70,7 @@ class Publisher:
         with self._asking():
             return plan.served(self._target)
 
-    def bring(self, publication: Publication, before: Served) -> Brought:
+    def update(self, publication: Publication, before: TargetState) -> UpdateResult:
         """Make the target serve the snapshot.
 
         Args:
@@ -81,24 +81,24 @@ class Publisher:
             PublishError: It could not; it serves the snapshot before, and the next publication carries on.
         """
         target, snapshot = self._target, publication.snapshot
-        brought = Brought(Report(target.name, snapshot.generation, snapshot.id))
-        with self._asking(), self._measured(brought.report):
-            self._bring(publication, before, brought)
-        return brought
+        result = UpdateResult(Report(target.name, snapshot.generation, snapshot.id))
+        with self._asking(), self._measured(result.report):
+            self._update(publication, before, result)
+        return result
 
-    def tidy(self, publication: Publication, brought: Brought, *, invalidate: bool) -> None:
+    def cleanup(self, publication: Publication, result: UpdateResult, *, invalidate: bool) -> None:
         """Delete obsolete files and objects, and add the cost to the report.
 
         Args:
             publication: What was published.
-            brought: The result of `bring`.
+            result: The result of `update`.
             invalidate: True if caches must be invalidated: after rollback, forgetting and upgrade.
 
         Raises:
             PublishError: It could not; the target serves the snapshot, and the next publication carries on.
         """
-        with self._asking(), self._measured(brought.report):
-            self._tidy(publication, brought, invalidate=invalidate)
+        with self._asking(), self._measured(result.report):
+            self._cleanup(publication, result, invalidate=invalidate)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -120,16 +120,16 @@ class Publisher:
         report.requests += self._target.requests - before
         report.seconds += time.monotonic() - started
 
-    def _bring(self, publication: Publication, before: Served, brought: Brought) -> None:
-        target, snapshot, report = self._target, publication.snapshot, brought.report
+    def _update(self, publication: Publication, before: TargetState, result: UpdateResult) -> None:
+        target, snapshot, report = self._target, publication.snapshot, result.report
         _log.debug("publishing generation %d to %s: begins", snapshot.generation, target.name)
         pending = plan.pending(target)
         # Until the end, the files may be those of any of these snapshots.
         held = list(dict.fromkeys([*([before.snapshot] if before.snapshot else []), *pending]))
         changes = plan.difference(publication, before.snapshot, pending)
-        brought.sweeps = plan.needs_sweep(target, publication, held)
-        news = brought.sweeps or any(True for _ in changes())
-        brought.mixed = news or bool(pending)
+        result.sweeps = plan.needs_sweep(target, publication, held)
+        news = result.sweeps or any(True for _ in changes())
+        result.mixed = news or bool(pending)
         if news:
             mixed = orjson.dumps({"snapshots": list(dict.fromkeys([*held, snapshot.id]))})
             self._write(report, [File(layout.PENDING, mixed)])
@@ -142,7 +142,7 @@ class Publisher:
             if first and self._send_files(report, publication, filter(_is_of_a_year, changes()))[0]:
                 target.barrier()
             rest = (change for change in changes() if not (first and _is_of_a_year(change)))
-            _, brought.removed = self._send_files(report, publication, rest)
+            _, result.removed = self._send_files(report, publication, rest)
             target.barrier()
         self._begin("status and changes")
         now = int(time.time())
@@ -159,10 +159,10 @@ class Publisher:
         if news or not target.confirms:
             self._read_back(publication, index, before, now)
 
-    def _tidy(self, publication: Publication, brought: Brought, *, invalidate: bool) -> None:
-        target, report = self._target, brought.report
+    def _cleanup(self, publication: Publication, result: UpdateResult, *, invalidate: bool) -> None:
+        target, report = self._target, result.report
         self._begin("deleting")
-        self._delete(report, brought.removed)
+        self._delete(report, result.removed)
         # Documents of keys are not stored as objects on the target.
         collected = [name for name in publication.collected if layout.OBJECT_NAME.fullmatch(name)]
         self._delete(report, [layout.object_path(name) for name in collected])
@@ -171,16 +171,16 @@ class Publisher:
         target.delete(
             [path for name in roots for path in self._with_siblings(layout.manifest(name.removesuffix(".json")))]
         )
-        if brought.sweeps:
-            strays = sweep.find(target, publication)
-            for chunk in batches(strays.paths, _AT_ONCE):
+        if result.sweeps:
+            orphans = sweep.find(target, publication)
+            for chunk in batches(orphans.paths, _AT_ONCE):
                 target.delete(chunk)
-            report.deleted += len(strays.paths)
-            brought.strays = strays.objects
+            report.deleted += len(orphans.paths)
+            result.orphans = orphans.objects
         target.barrier()
         if invalidate:
             target.invalidate()
-        if brought.mixed:
+        if result.mixed:
             target.delete([layout.PENDING])
             target.barrier()
         _log.debug("publishing generation %d to %s: ends", report.generation, target.name)
@@ -255,7 +255,7 @@ class Publisher:
     def _with_siblings(self, path: str) -> list[str]:
         return siblings.paths(path, self._target.siblings)
 
-    def _read_back(self, publication: Publication, index: bytes, before: Served, now: int) -> None:
+    def _read_back(self, publication: Publication, index: bytes, before: TargetState, now: int) -> None:
         """Raise `PublishError` unless readers get the pointer, or one of ours that a cache may still hold."""
         found = self._target.read_back(layout.INDEX)
         if found == index:

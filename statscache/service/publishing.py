@@ -329,7 +329,7 @@ class Publishing:
         with self._installation.database.writing() as connection:
             garbage = retention.find(connection, self._installation.config.publish.retention)
             for worker in workers:
-                garbage &= worker.tidied
+                garbage &= worker.cleaned
             retention.collect(connection, garbage)
 
     def publish_every(

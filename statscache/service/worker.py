@@ -27,9 +27,9 @@ from statscache.exceptions import (
 )
 from statscache.publish import signing
 from statscache.publish.halt import Halt
-from statscache.publish.plan import Publication, Served
+from statscache.publish.plan import Publication, TargetState
 from statscache.publish.publisher import Publisher
-from statscache.publish.report import Brought, Report
+from statscache.publish.report import Report, UpdateResult
 from statscache.publish.target import Target
 from statscache.service.health import health
 from statscache.service.installation import Installation
@@ -87,7 +87,7 @@ class Worker:
     Attributes:
         name: Name of the target.
         ahead: The greatest generation that was found there, where the snapshot must exceed it; 0 if it need not.
-        tidied: Garbage of the last publication, which the target has deleted.
+        cleaned: Garbage of the last publication, which the target has deleted.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Worker:
     ) -> None:
         self.name = target.name
         self.ahead = 0
-        self.tidied = Garbage()
+        self.cleaned = Garbage()
         self._installation = installation
         self._database = installation.database
         self._publisher = Publisher(target)
@@ -165,20 +165,20 @@ class Worker:
             targets.begin(connection, self.name, began, INTERVALS * job.interval)
         served = self._publisher.served()
         publication, row, garbage = self._publication(job, served)
-        self.tidied &= garbage
-        brought = self._publisher.bring(publication, served)
+        self.cleaned &= garbage
+        result = self._publisher.update(publication, served)
         if job.announces:
             self._announce(publication.snapshot)
         try:
-            self._publisher.tidy(publication, brought, invalidate=row.invalidation_due)
+            self._publisher.cleanup(publication, result, invalidate=row.invalidation_due)
         except PublishError as error:
-            self._record(job, began, brought, str(error))
+            self._record(job, began, result, str(error))
             raise
-        self._record(job, began, brought, None, invalidated=row.invalidation_due)
-        self.tidied = garbage
-        return publication.snapshot, brought.report
+        self._record(job, began, result, None, invalidated=row.invalidation_due)
+        self.cleaned = garbage
+        return publication.snapshot, result.report
 
-    def _publication(self, job: Job, served: Served) -> tuple[Publication, TargetRow, Garbage]:
+    def _publication(self, job: Job, served: TargetState) -> tuple[Publication, TargetRow, Garbage]:
         """Return what to publish, the state of the target, and the garbage."""
         database, config = self._database, self._installation.config.publish
         with database.writing() as connection:
@@ -207,7 +207,7 @@ class Worker:
                 installation=installation,
                 snapshot=snapshot,
                 retained=retention.retained(connection, config.retention),
-                collected=sorted(garbage.objects - self.tidied.objects),
+                collected=sorted(garbage.objects - self.cleaned.objects),
                 health=health(connection, self._installation.registry, names, public=True),
                 interval=job.interval,
                 load=self._load,
@@ -266,8 +266,10 @@ class Worker:
             with database.writing() as connection:
                 snapshots.mark_announced(connection, snapshot.generation)
 
-    def _record(self, job: Job, began: int, brought: Brought, error: str | None, *, invalidated: bool = False) -> None:
-        report = brought.report
+    def _record(
+        self, job: Job, began: int, result: UpdateResult, error: str | None, *, invalidated: bool = False
+    ) -> None:
+        report = result.report
         row = TargetRow(
             name=self.name,
             generation=report.generation,
@@ -282,7 +284,7 @@ class Worker:
         )
         with self._database.writing() as connection:
             mark = retention.delete_everywhere if job.deletes_unknown else retention.mark_unreferenced
-            mark(connection, sorted(brought.strays))
+            mark(connection, sorted(result.orphans))
             targets.succeed(connection, row)
             current = snapshots.current(connection)
             # What a rollback asked for meanwhile is still due.

@@ -51,13 +51,13 @@ def find(reader: Reader, files: Files, objects: Iterable[str], snapshots: Iterab
             unknown.append((path, changed))
         else:
             reader.findings.add(Weight.ORPHAN, path, "nothing refers to it")
-    strays = []
+    orphans = []
     for path, changed in unknown:
         if changed < oldest < math.inf or changed > time.time() - _YOUNG:
-            strays.append(path)
+            orphans.append(path)
         else:
             reader.findings.add(Weight.ORPHAN, path, "nothing refers to it")
-    reader.each("objects without referrer", sorted(strays), lambda path: _check_stray(reader, path))
+    reader.each("objects without referrer", sorted(orphans), lambda path: _check_orphan(reader, path))
     reader.each("compressed files", sorted(siblings), lambda path: _compare(reader, path))
 
 
@@ -74,7 +74,7 @@ def _base(path: str) -> str | None:
     return next((path.removesuffix(form) for form in _SIBLINGS if path.endswith(form)), None)
 
 
-def _check_stray(reader: Reader, path: str) -> None:
+def _check_orphan(reader: Reader, path: str) -> None:
     data = reader.file(path)
     if data is None:
         return
