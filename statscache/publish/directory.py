@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from statscache import layout
-from statscache.publish import atomic, siblings
+from statscache.publish import atomic, precompressed
 from statscache.publish.target import File, Target
 
 _REMEMBERED = 1_000
@@ -51,8 +51,8 @@ class DirectoryTarget(Target):
             return False
 
     def siblings_of(self, path: str) -> Sequence[str]:
-        self.requests += len(siblings.FORMS)
-        return [form for form in siblings.FORMS if (self._root / f"{path}.{form}").exists()]
+        self.requests += len(precompressed.FORMS)
+        return [form for form in precompressed.FORMS if (self._root / f"{path}.{form}").exists()]
 
     def files(self, directories: Sequence[str]) -> Iterator[str]:
         for name in directories:

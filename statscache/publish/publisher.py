@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import layout
 from statscache.exceptions import Damaged, PublishError, Stopped
-from statscache.publish import plan, pointer, siblings, sweep
+from statscache.publish import plan, pointer, precompressed, sweep
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, TargetState
 from statscache.publish.report import Report, UpdateResult
@@ -221,7 +221,7 @@ class Publisher:
         if not publication.force:
             return True
         file = File(path, publication.load(name))
-        return all(self._target.is_intact(part) for part in siblings.beside([file], self._target.siblings))
+        return all(self._target.is_intact(part) for part in precompressed.beside([file], self._target.siblings))
 
     def _outside(self, publication: Publication, now: int) -> list[File]:
         """Return status and changes; the changes only where they are other than the target has them."""
@@ -236,9 +236,9 @@ class Publisher:
         step = self.step.partition(",")[0]
         for chunk in batches(files, _AT_ONCE):
             forms = self._target.siblings
-            if old := siblings.stale(chunk, forms):
+            if old := precompressed.stale(chunk, forms):
                 self._target.delete(old)
-            whole = list(siblings.beside(chunk, forms))
+            whole = list(precompressed.beside(chunk, forms))
             self._target.write(whole)
             written += len(chunk)
             sent = whole if not self._target.links else [file for file in whole if file.object is None]
@@ -253,7 +253,7 @@ class Publisher:
         report.deleted += len(names)
 
     def _with_siblings(self, path: str) -> list[str]:
-        return siblings.paths(path, self._target.siblings)
+        return precompressed.paths(path, self._target.siblings)
 
     def _read_back(self, publication: Publication, index: bytes, before: TargetState, now: int) -> None:
         """Raise `PublishError` unless readers get the pointer, or one of ours that a cache may still hold."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from statscache import layout
 from statscache.exceptions import PublishError, Refused
-from statscache.publish import siblings
+from statscache.publish import precompressed
 from statscache.publish.target import File, Target
 
 _SEND = (
@@ -39,7 +39,7 @@ _OUTSIDE = (
     layout.INDEX,
     layout.PENDING,
     layout.CHANGES,
-    *(f"{layout.INDEX}.{form}" for form in siblings.FORMS),
+    *(f"{layout.INDEX}.{form}" for form in precompressed.FORMS),
 )
 """What each publication asks for first; a run of rsync costs as much for all of it."""
 
@@ -157,9 +157,9 @@ class RsyncTarget(Target):
 
     def siblings_of(self, path: str) -> Sequence[str]:
         if path == layout.INDEX:
-            return [form for form in siblings.FORMS if self.read(f"{path}.{form}") is not None]
+            return [form for form in precompressed.FORMS if self.read(f"{path}.{form}") is not None]
         above = [f"--include=/{parent}/" for parent in PurePosixPath(path).parents[:-1]]
-        names = {f"{path}.{form}": form for form in siblings.FORMS}
+        names = {f"{path}.{form}": form for form in precompressed.FORMS}
         found = self._list(*above, *(f"--include=/{name}" for name in names))
         return [names[name] for name in found]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from statscache import layout
-from statscache.publish import siblings
+from statscache.publish import precompressed
 from statscache.publish.plan import Publication
 from statscache.publish.target import Target
 from statscache.snapshot import manifest
@@ -22,7 +22,7 @@ _AT_ONCE = 5_000
 
 
 @dataclass(slots=True)
-class Strays:
+class Orphans:
     """What has no place in the snapshot.
 
     Attributes:
@@ -34,7 +34,7 @@ class Strays:
     objects: set[str] = field(default_factory=set)
 
 
-def find(target: Target, publication: Publication) -> Strays:
+def find(target: Target, publication: Publication) -> Orphans:
     """Return what lies at a target and has no place in the snapshot that it serves; all files of that are there.
 
     Of the files in place, which may be a million, memory has 16 bytes each.
@@ -51,7 +51,7 @@ def find(target: Target, publication: Publication) -> Strays:
     ]
     # By the siblings of the pointer, the next publication sees that this one did not finish.
     gone.sort(key=lambda path: (path.startswith(f"{layout.INDEX}."), path))
-    return Strays(gone, publication.unknown({name for path in kept if (name := _name(path))}))
+    return Orphans(gone, publication.unknown({name for path in kept if (name := _name(path))}))
 
 
 class _Files:
@@ -76,7 +76,7 @@ class _Files:
         """Yield those of the paths at which there is neither a file nor a sibling, in one of the forms, of one."""
         bases = [_base(path, forms) for path in paths]
         for path, base, size, of_base in zip(paths, bases, self._sizes_of(paths), self._sizes_of(bases), strict=True):
-            if size < 0 and not (base and of_base >= 0 and siblings.worth_it(base, of_base)):
+            if size < 0 and not (base and of_base >= 0 and precompressed.worth_it(base, of_base)):
                 yield path
 
     def _sizes_of(self, paths: Sequence[str]) -> list[int]:
@@ -97,7 +97,7 @@ def _base(path: str, forms: Collection[str]) -> str:
 
 def _is_sibling(path: str, files: Collection[str], forms: Collection[str]) -> bool:
     base = _base(path, forms)
-    return base in files and siblings.worth_it(base, siblings.SMALLEST)
+    return base in files and precompressed.worth_it(base, precompressed.SMALLEST)
 
 
 def _name(path: str) -> str | None:

@@ -16,7 +16,7 @@ from statscache.service.installation import Installation
 from statscache.service.publishing import PATIENCE, Publishing
 from statscache.service.traces import Traces
 from statscache.sources.spool import Spool
-from statscache.store import locks, places, waiting
+from statscache.store import held, locks, places
 
 Tell = Callable[[str, int, int], None]
 """Called with the step, how much of it is done, and how much there is."""
@@ -101,10 +101,10 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
         tables = work.search_state()
         done.owed += [f"table {table} holds the name, and no active plugin has it: drop it" for table in tables]
         with database.writing() as connection:
-            done.held = waiting.scrub_held(connection, work.leaves_alone, forms(name))
-            done.set_aside = waiting.scrub_quarantine(connection, forms(name))
+            done.held = held.scrub_held(connection, work.leaves_alone, forms(name))
+            done.set_aside = held.scrub_quarantine(connection, forms(name))
         done.files = _rewrite_spool(
-            installation, lambda line: waiting.scrub_line(line, work.leaves_alone, forms(name)), done
+            installation, lambda line: held.scrub_line(line, work.leaves_alone, forms(name)), done
         )
         _catch_up(installation, tell)
         done.taken_out, done.folded_anew = sorted(work.taken_out - work.folded_anew), sorted(work.folded_anew)

@@ -23,7 +23,7 @@ from statscache.exceptions import (
     TargetAhead,
 )
 from statscache.publish import signing
-from statscache.publish.rehearsal import Rehearsal
+from statscache.publish.dry_run import DryRunTarget
 from statscache.publish.report import Report
 from statscache.publish.target import Target
 from statscache.render.pages import Pages
@@ -145,7 +145,7 @@ class Publishing:
             PublishError: At least one target cannot be reached.
         """
         installation = self._installation
-        workers = [self._worker(Rehearsal(target)) for target in self._targets.values()]
+        workers = [self._worker(DryRunTarget(target)) for target in self._targets.values()]
         # What is remembered of documents that are never published must not outlive the rehearsal.
         renderer = Renderer(installation.registry, self._pages, installation.config.publish.gate_share)
         rebuild = partial(self._build, renderer)

@@ -9,7 +9,7 @@ from statscache import layout
 from statscache.publish.target import File, Target
 
 
-class Rehearsal(Target):
+class DryRunTarget(Target):
     """A target as it would be; the real one is only read.
 
     Args:
