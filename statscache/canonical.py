@@ -28,7 +28,7 @@ def encode(value: Any) -> bytes:
 
 
 def trimmed(data: bytes) -> bytes:
-    """Return a copy of what orjson wrote that takes only the memory it needs: orjson leaves 4 kB and more unused."""
+    """Return a copy that takes only the memory it needs: orjson leaves 4 kB and more unused."""
     return bytes(memoryview(data))
 
 

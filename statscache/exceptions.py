@@ -2,7 +2,7 @@
 
 
 class StatscacheError(Exception):
-    """The root: catching it catches whatever statscache raises on purpose."""
+    """The root of all errors that statscache raises on purpose."""
 
 
 class ConfigurationError(StatscacheError, ValueError):
@@ -34,7 +34,7 @@ class SourceError(StatscacheError, OSError):
 
 
 class ExportError(StatscacheError, OSError):
-    """An archive could not be written; what was at its place is still there."""
+    """An archive could not be written; an existing one is unchanged."""
 
 
 class DamagedArchive(SourceError):
@@ -50,7 +50,7 @@ class ExportRefused(StatscacheError, ValueError):
 
 
 class WorkerError(StatscacheError, RuntimeError):
-    """Work that was given to other processes failed; what was committed stays."""
+    """Work in other processes failed; committed work stays."""
 
 
 class SchemaError(StatscacheError, RuntimeError):

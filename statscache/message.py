@@ -1,4 +1,4 @@
-"""A message is one announcement on the bus: what its sender published, and what is derived from that."""
+"""A message is one announcement on the bus: what its sender published, and the facts derived from that."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple, Self

@@ -1,4 +1,4 @@
-"""Makes a message from any envelope, live or historical, or says what is wrong with it.
+"""Makes a message from any envelope, live or historical, or raises an error with its fault.
 
 What identifies a message is what its sender published: topic, time, body, and the sender's headers that name
 people and packages. What a history server adds (`meta`, `users`, `packages`, `agent_name`) and what the
@@ -184,7 +184,7 @@ def _walk(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _bound_depth(field: str, value: Any, depth: int) -> None:
-    """Refuse what is nested in more than `MAX_DEPTH` objects and arrays, `depth` of which enclose `value`."""
+    """Refuse values nested in more than `MAX_DEPTH` objects and arrays, `depth` of which enclose `value`."""
     level = [value]
     while level := [item for item in level if isinstance(item, dict | list)]:
         depth += 1

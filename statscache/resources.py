@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Sources:
-    """The directories that the site is made of.
+    """The source directories of the site.
 
     Attributes:
         templates: Jinja2 templates of the pages and plots.

@@ -114,7 +114,7 @@ WIDTH = 80
 
 
 def clipped(text: str, width: int) -> str:
-    """Return a text of at most so many columns; what is cut off shows as an ellipsis."""
+    """Return a text cut to a number of columns, with an ellipsis."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 

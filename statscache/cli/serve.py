@@ -42,7 +42,7 @@ def serve(context: Context, port: int, directory: Path | None, watch: bool) -> N
 
 @contextmanager
 def _watching(context: Context, tell_line: Callable[[str], None]) -> Iterator[Watcher]:
-    """Publish, and again whenever something changes that the site is made of."""
+    """Publish, and publish again whenever a source of the site changes."""
 
     def publish_anew() -> None:
         # The plugins may be other ones than before.

@@ -85,7 +85,7 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
 
 
 def _of_targets(state: "schemas.Health", places: Sequence[TargetRow]) -> Iterator[str]:
-    """Yield what is wrong with targets: failed, behind, or left out."""
+    """Yield the faults of targets: failed, behind, or left out."""
     now = int(time.time())
     for place in places:
         serves = "nothing yet" if place.generation is None else f"generation {place.generation:,}"

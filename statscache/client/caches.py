@@ -17,7 +17,7 @@ class Cache(ABC):
 
     @abstractmethod
     def get(self, name: str) -> bytes | None:
-        """Return what is kept under a name; None if nothing is."""
+        """Return the bytes kept under a name; None if there are none."""
 
     @abstractmethod
     def put(self, name: str, data: bytes) -> None:
@@ -38,14 +38,14 @@ class MemoryCache(Cache):
         self._lock = Lock()
 
     def get(self, name: str) -> bytes | None:
-        """Return what is kept under a name, and remember that it was used."""
+        """Return the bytes kept under a name, and mark them as used."""
         with self._lock:
             if name in self._kept:
                 self._kept.move_to_end(name)
             return self._kept.get(name)
 
     def put(self, name: str, data: bytes) -> None:
-        """Keep bytes, and let go of those that were not used for longest."""
+        """Keep bytes, and drop the least recently used ones."""
         with self._lock:
             self._bytes += len(data) - len(self._kept.pop(name, b""))
             self._kept[name] = data
@@ -68,7 +68,7 @@ class DirectoryCache(Cache):
         self._bytes = sum(size for _, size, _ in self._listed())
 
     def get(self, name: str) -> bytes | None:
-        """Return what is kept under a name, and remember that it was used."""
+        """Return the bytes kept under a name, and mark them as used."""
         path = self._path / name
         try:
             data = path.read_bytes()

@@ -31,7 +31,7 @@ class DirectoryTarget(_Target):
 
     @property
     def place(self) -> str:
-        """Where the files are, whatever the target is named."""
+        """Where the files are, independent of the target's name."""
         return str(self.path.absolute())
 
 
@@ -67,7 +67,7 @@ class RsyncTarget(_Target):
 
     @property
     def place(self) -> str:
-        """Where the files are, whatever the target is named."""
+        """Where the files are, independent of the target's name."""
         return self.destination
 
 
@@ -100,7 +100,7 @@ class S3Target(_Target):
 
     @property
     def place(self) -> str:
-        """Where the files are, whatever the target is named."""
+        """Where the files are, independent of the target's name."""
         return f"{self.endpoint_url or 's3:/'}/{self.bucket}/{self.prefix}".rstrip("/")
 
     @field_validator("prefix")

@@ -137,7 +137,7 @@ def hotness(name: str, body: dict[str, Any]) -> Facts:
 
 
 def meeting(name: str, body: dict[str, Any]) -> Facts:
-    """A meeting: whoever spoke acts, else who began or ended it; all who spoke or ran it are involved."""
+    """A meeting: the speaker acts, else who began or ended it; all who spoke or ran it are involved."""
     attendees = body.get("attendees")
     present = people(keys_read(attendees) if type(attendees) is dict else attendees) + people(body.get("chairs"))
     moment = "start_user" if name.startswith("meetbot.meeting.start") else "end_user"

@@ -179,7 +179,7 @@ def link(name: str, body: dict[str, Any]) -> str | None:
 
 
 def is_url(text: str) -> bool:
-    """Return whether `text` is an http or https URL that is safe as the target of a link, whoever wrote it.
+    """Return whether `text` is an http or https URL that is safe as a link, whoever wrote it.
 
     One that contains a mail or IP address is not safe, because it is published.
     """

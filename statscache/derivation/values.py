@@ -84,7 +84,7 @@ def paths(text: str) -> tuple[Path, ...]:
 
 
 def at(value: Any, path: Path) -> Any:
-    """Return the value at `path` in `value`, or None; a list on the way gives a list of what is found."""
+    """Return the value at `path` in `value`, or None; a list on the way gives a list of the values found."""
     for depth, key in enumerate(path):
         if type(value) is dict:
             value = value.get(key)

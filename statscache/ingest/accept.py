@@ -1,4 +1,4 @@
-"""Third stage: what a batch holds besides statistics is written.
+"""Third stage: write all of a batch except statistics.
 
 New messages enter the journal, with their ids. The source moves on, and leaves a gap if it was not heard for a while.
 Gaps are measured with this machine's clock, because messages come late, and clocks of senders go wrong.

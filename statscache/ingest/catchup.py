@@ -94,7 +94,7 @@ def look(plugin: Plugin, chunk: Chunk, watch: Watch) -> PluginResult:
 
 @gc_paused()
 def commit(database: Database, plugin: Plugin, chunk: Chunk, result: PluginResult, budget: float, watch: Watch) -> bool:
-    """Fold what a plugin made of a chunk; return True if it is still behind the journal's end and may go on."""
+    """Fold a plugin's yields of a chunk; return True if it is still behind the journal's end and may go on."""
     with database.writing() as connection:
         # The journal's lock makes the last step end at its very end, however fast others append.
         end = journal.lock(connection)

@@ -1,4 +1,4 @@
-"""Last stage: what a plugin made of messages is merged into its state.
+"""Last stage: merge a plugin's yields into its state.
 
 Each plugin merges in a savepoint of its own. Yields that the database refuses are halved until the message to blame is
 alone, which is quarantined for that plugin. A plugin that is suspended folds nothing of the messages at hand, and sees
@@ -38,7 +38,7 @@ def fold(
     through: int | None,
     budget: float,
 ) -> int:
-    """Merge what a plugin made of messages into its state, or suspend it; move all in `row` except its position.
+    """Merge a plugin's yields into its state, or suspend it; update all in `row` except its position.
 
     Args:
         connection: The transaction, which holds the lock on `row`.

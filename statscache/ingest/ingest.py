@@ -205,7 +205,7 @@ class Ingest:
         return failures
 
     def _load(self, connection: Connection) -> Mapping[str, Position]:
-        """Return the rows of all plugins; those that are suspended, by whatever process, see no more messages."""
+        """Return the rows of all plugins; suspended ones see no more messages, in any process."""
         rows = self.plugins.load(connection)
         self._preparer.leave_out(self.plugins.suspended)
         return rows

@@ -37,7 +37,7 @@ def of_observing(
     records: Sequence[bytes] | Records,
     budget: float,
 ) -> str | None:
-    """Return why a plugin is to be suspended before what it made of messages is merged; None if it is not.
+    """Return why a plugin must be suspended before its yields are merged; None if it need not.
 
     Args:
         connection: The transaction.

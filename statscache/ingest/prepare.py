@@ -227,7 +227,7 @@ class Preparer:
         draft.columns.extend(times, topics, derived)
 
     def _observe_columns(self, columns: Columns) -> Iterator[tuple[str, Observed]]:
-        """Yield what each plugin made of a batch that observes it by value, or only the newest of it."""
+        """Yield the results of plugins that observe a batch by value, or only its newest messages."""
         if not len(columns):
             return
         for plugin in self._registry:

@@ -39,7 +39,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class PluginResult:
-    """What one plugin made of a batch, as its merge takes it.
+    """One plugin's result for a batch, in the form that its merge takes.
 
     Attributes:
         yields: Its yields that count.
@@ -108,7 +108,7 @@ def reduce_plugin(
     records: Sequence[bytes] | Records,
     watch: Watch,
 ) -> PluginResult:
-    """Return what a plugin made of the messages that count.
+    """Return a plugin's result for the messages that count.
 
     Args:
         plugin: The plugin.

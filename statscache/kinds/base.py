@@ -361,7 +361,7 @@ class Kind(ABC):
         return None
 
     def remove_keys(self, state: State, digests: Collection[int]) -> Extent | None:
-        """Remove keys from the state, and return what is left; None if the plugin has to fold the journal again."""
+        """Remove keys from the state, and return the rest; None if the plugin has to fold the journal again."""
         return None
 
     def forget_in_rows(self, connection: Connection, names: Collection[str]) -> bool:
@@ -409,7 +409,7 @@ def columns() -> list[Column]:
 
 
 def column(name: str) -> Column | None:
-    """Return the column of that name, of whatever kind; None if the field is a plugin's own."""
+    """Return the column of that name, of any kind; None if the field is a plugin's own."""
     return _columns.get(name)
 
 
@@ -429,6 +429,6 @@ def mentions(connection: Connection, names: frozenset[str]) -> Mentions:
 
 
 def clear(connection: Connection, plugin: int) -> None:
-    """Remove all stored state of a plugin of whatever kind, installed or not; tables of its own stay."""
+    """Remove all stored state of a plugin of any kind, installed or not; tables of its own stay."""
     for table in state_tables():
         connection.execute(delete(table).where(table.c.plugin == plugin))

@@ -65,7 +65,7 @@ def documents(state: State, changed: Keys, breakdown: str | None) -> Iterator[Ke
 
 
 class _Portion:
-    """What the documents of some keys are made of.
+    """The data for the documents of some keys.
 
     Args:
         state: State of the plugin.

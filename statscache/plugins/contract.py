@@ -30,7 +30,7 @@ SUBJECTS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """What is published of a plugin itself, whatever its state."""
+    """A plugin's published metadata, whatever its state."""
 
     name: str
     title: str
@@ -147,7 +147,7 @@ class Plugin(ABC):
 
     @classmethod
     def _faults(cls) -> Iterator[str]:
-        """Yield what is wrong with a class of this kind, and the fix; bases extend it for attributes of their own."""
+        """Yield the faults of a class of this kind, each with its fix; bases extend it for attributes of their own."""
         if unknown := cls.headline.keys() - {*cls.dimensions}:
             yield f"`headline` names {sorted(unknown)}; give names of `dimensions`"
         if type(cls.not_added_up) is not tuple or not {*cls.not_added_up} <= {*cls.dimensions}:

@@ -51,7 +51,7 @@ def items(found: Any, *path: str) -> list[Any]:
 
 
 def texts(found: Any, *path: str) -> list[str]:
-    """Return what `text` would return of each item of the list at `path`; whatever else is in it is left out.
+    """Return the texts in the list at `path`; other items are left out.
 
     At most `MOST` are returned, the first.
     """

@@ -180,7 +180,7 @@ def _missing(
 def _wrong_settings(
     installed: Mapping[str, type[Plugin]], settings: Mapping[str, Mapping[str, Any]], shared: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield what is wrong with the tables of installed plugins, and with the shared one; each problem once."""
+    """Yield the faults of the tables of installed plugins, and of the shared one; each once."""
     for name, table in settings.items():
         if name in installed:
             yield from problems_of(installed[name].declared_settings, table, table_of(name))

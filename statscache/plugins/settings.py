@@ -111,7 +111,7 @@ def table_of(plugin: str) -> str:
 
 
 def problems(declared: Declared, table: Mapping[str, Any], heading: str) -> Iterator[str]:
-    """Yield what is wrong with a table of the configuration: unknown settings, and values of another type.
+    """Yield the faults of a table of the configuration: unknown settings, and values of another type.
 
     Args:
         declared: The settings that the plugin declares.

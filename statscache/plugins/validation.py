@@ -28,7 +28,7 @@ def is_dimension(name: object) -> bool:
 
 
 def problems(cls: "type[Plugin]") -> Iterator[str]:
-    """Yield what is wrong with a plugin class, whatever its kind, and the fix of each."""
+    """Yield the faults of a plugin class of any kind, each with its fix."""
     name = getattr(cls, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         yield f"`name` is {name!r}; give it a name of lowercase letters, digits and '-', such as 'builds-by-owner'"
@@ -71,7 +71,7 @@ def are_days(trailing: object) -> bool:
 
 
 def entities(cls: "type[Plugin]") -> Iterator[str]:
-    """Yield what is wrong with the `entities` of a class."""
+    """Yield the faults of the `entities` of a class."""
     if not cls.entities:
         return
     if len(cls.entities) > 1 or not cls.entities.keys() <= {*cls.dimensions}:
@@ -85,7 +85,7 @@ def entities(cls: "type[Plugin]") -> Iterator[str]:
 
 
 def depends_on(cls: "type[Plugin]") -> Iterator[str]:
-    """Yield what is wrong with the `depends_on` of a class that declares it."""
+    """Yield the faults of the `depends_on` of a class that declares it."""
     if not cls.kind_class.takes_depends_on:
         those = " and ".join(kind.name for kind in kinds().values() if kind.takes_depends_on)
         yield f"`depends_on` is for {those}, and it is a {cls.kind_class.name}; leave it out"

@@ -8,7 +8,7 @@ from statscache.plugins.contract import Plugin
 
 
 class Watch:
-    """Watches nothing; the base of whatever does."""
+    """Does nothing; the base of watches."""
 
     def observing(self) -> AbstractContextManager[None]:
         """Return a context in which plugins work, and which ends when they return."""

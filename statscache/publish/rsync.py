@@ -148,7 +148,7 @@ class RsyncTarget(Target):
             return {path: file.read_bytes() if file.is_file() else None for path, file in files.items()}
 
     def holds(self, path: str, size: int) -> bool:
-        """Return False: rsync finds it out when it compares, and sends only what is not there."""
+        """Return False: rsync compares anyway, and sends only missing files."""
         return False
 
     def is_intact(self, file: File) -> bool:

@@ -202,7 +202,7 @@ class S3Target(Target):
             self._client.delete_object(Bucket=self._section.bucket, Key=self._prefix + path)
 
     def _delete_batch(self, paths: Sequence[str]) -> bool:
-        """Delete files with one request; return False where the store refuses the request as such."""
+        """Delete files with one request; return False if the store refuses the whole request."""
         keys = [{"Key": self._prefix + path} for path in paths]
         with self._asking("DELETE", f"{paths[0]} and {len(paths) - 1} more"):
             try:

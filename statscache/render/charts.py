@@ -48,7 +48,7 @@ class Curve:
 
     @property
     def total(self) -> int:
-        """The sum of what is known; the greatest, where values do not add up."""
+        """The sum of the known values; the greatest one, where values do not add up."""
         known = [value for value in self.values if value is not None]
         return sum(known) if self.is_additive else max(known, default=0)
 

@@ -104,7 +104,7 @@ class Due:
 def find(
     connection: Connection, plugin: Plugin, row: Position, through: int | None, *, slow: bool, everything: bool
 ) -> Due:
-    """Return what is due of a plugin.
+    """Return the files of a plugin that are due.
 
     Args:
         connection: The render's database snapshot.

@@ -40,7 +40,7 @@ _RESOLUTIONS = {"1m": "by minute", "1h": "by hour", "1d": "by day", "1w": "by we
 
 
 class _Compiled(BytecodeCache):
-    """Keeps compiled templates in memory, for pages that a process prepares again; jinja2 sees what is stale."""
+    """Keeps compiled templates in memory, for pages that a process prepares again; jinja2 detects stale ones."""
 
     def __init__(self) -> None:
         self._kept: dict[str, bytes] = {}
@@ -60,7 +60,7 @@ class Pages:
     """Renders the site from templates and static files.
 
     Args:
-        sources: The directories that the site is made of.
+        sources: The source directories of the site.
         title: The name of the site, as its pages show it.
         base_url: The absolute address of the site's root for examples; None shows a local preview's.
         examples: True if the site includes the pages with examples of use.

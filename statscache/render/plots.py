@@ -208,7 +208,7 @@ def _named(view: PluginView, series: SeriesView) -> Iterable[list[Any]]:
 
 
 def _so_far(view: PluginView, series: SeriesView, bucket: str, begin: int) -> str:
-    """Return what was counted in the bucket that is not over yet, in words; empty where there is none."""
+    """Return the count of the unfinished bucket, in words; empty if there is none."""
     by_key: dict[tuple[Any, ...], list[int]] = {}
     for timestamp, *key, value in headline_rows(view, series):
         if timestamp >= begin:

@@ -1,4 +1,4 @@
-"""What one render made, as the snapshot is made of it."""
+"""The result of one render, which the snapshot is built from."""
 
 import tempfile
 import weakref
@@ -54,7 +54,7 @@ class EntryFile:
 
 @dataclass(slots=True)
 class Rendered:
-    """What rendering made of one plugin.
+    """The result of rendering one plugin.
 
     Attributes:
         info: What the index says of the plugin, its state and documents aside.

@@ -197,7 +197,7 @@ def is_number(name: str) -> bool:
 
 
 def heading(name: str) -> str:
-    """Return what is above a column of a table."""
+    """Return the heading of a column of a table."""
     column = kinds.column(name)
     return clean(name, 40) if column is None else column.heading
 

@@ -138,7 +138,7 @@ def name_of(path: str) -> str | None:
 
 
 def problem(name: str, data: bytes) -> str | None:
-    """Return what is wrong with the bytes of a document by its schema, and where; None if nothing is.
+    """Return the first fault of a document by its schema, with its place; None if it is valid.
 
     Args:
         name: Name of the schema.

@@ -1,4 +1,4 @@
-"""The check of a database: its file, its invariants, the digests of what is stored, and whether anything is lost."""
+"""The check of a database: its file, its invariants, the digests of stored objects, and lost data."""
 
 from collections.abc import Callable, Iterator
 

@@ -107,7 +107,7 @@ class Consumer:
         self._misses += 1
 
     def stop(self) -> None:
-        """Accept what is in the inbox, and return when it is committed.
+        """Accept the messages in the inbox, and return when they are committed.
 
         Raises:
             RuntimeError: The consumer had failed.

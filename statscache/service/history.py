@@ -28,7 +28,7 @@ NAME = "datagrepper"
 """The name of the source, under which its progress is kept."""
 
 SETTLED = 600
-"""Seconds after which the server has what was sent; what is younger is fetched, but not called complete."""
+"""Seconds after which the server has all messages; younger ones are fetched, but not called complete."""
 
 TARGET = 3_000
 """Messages of a window, about which its width is chosen."""

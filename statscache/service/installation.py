@@ -9,7 +9,7 @@ from statscache.store import Database
 
 
 def load_plugins(plugins: PluginsSection, privacy: PrivacySection) -> Registry:
-    """Load the plugins that a configuration enables, with all that it says of them, in whatever process.
+    """Load the plugins that a configuration enables, with their settings, in any process.
 
     Raises:
         ConfigurationError: The configuration does not fit the installed plugins.

@@ -65,7 +65,7 @@ def shown(config: Config, heartbeat: Heartbeat) -> Iterator[None]:
 
 
 def _write(path: Path, registry: CollectorRegistry) -> None:
-    """Replace the file, readable for node_exporter whatever the process's mask says."""
+    """Replace the file, readable for node_exporter despite the process's umask."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         unfinished.write_bytes(generate_latest(registry))

@@ -58,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 
 class Publishing:
-    """Publishes what is in the database of an installation.
+    """Publishes the database of an installation.
 
     Args:
         installation: The installation.

@@ -37,7 +37,7 @@ class Repair:
         self._thread = threading.Thread(target=self._run, name="repair")
 
     def start(self) -> None:
-        """Begin with what is missing now."""
+        """Begin with the gaps of now."""
         server = self._config.sources.datagrepper
         if server is not None and server.repair_hours:
             self._thread.start()

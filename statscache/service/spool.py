@@ -26,7 +26,7 @@ _log = logging.getLogger(__name__)
 def spooling(
     config: Config, section: SpoolSection, stopping: threading.Event, on_progress: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
-    """Read what is dropped into a spool, in a thread of its own, until `stopping` is set in this context.
+    """Read files dropped into a spool, in a thread of its own, until `stopping` is set in this context.
 
     Args:
         config: The configuration.

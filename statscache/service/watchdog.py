@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Timer:
-    """The one timer of faulthandler's that a process has, set for whatever has to end first in any of its threads."""
+    """The one timer of faulthandler that a process has, set for the earliest deadline of its threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

@@ -119,7 +119,7 @@ class Watcher(FileSystemEventHandler):
 
 
 class _Errors(logging.Handler):
-    """Collects what is logged as an error, with the end of its traceback."""
+    """Collects logged errors, with the end of their tracebacks."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)

@@ -27,7 +27,7 @@ INTERVAL = 3
 """Seconds between two publications."""
 
 _AFTER = 300
-"""Seconds of the next day that are simulated too: so the day is over by the clock of what is published."""
+"""Seconds of the next day that are simulated too: so the day is over by the clock of the published data."""
 
 _PATIENCE = 120.0
 """Seconds without any progress after which something must be wrong."""

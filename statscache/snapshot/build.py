@@ -176,7 +176,7 @@ def _tell_lost(connection: Connection) -> None:
 
 
 def _since(connection: Connection, before: Snapshot, made: Changes) -> Changes:
-    """Return what changed since a snapshot, with what is dropped of the tree in the database."""
+    """Return the changes since a snapshot, with removals from the tree in the database."""
     assert made.root is not None
     try:
         changes = tree.between(lambda name: published.load(connection, name), before.manifest, made.root)
@@ -230,7 +230,7 @@ def _slow_summary(
 
 
 class _Buffer:
-    """Stores objects a few at a time, so that neither memory nor a transaction grows with what is rendered."""
+    """Stores objects a few at a time, so that neither memory nor a transaction grows with their number."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

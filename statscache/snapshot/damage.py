@@ -76,7 +76,7 @@ def _differing(connection: Connection) -> set[str]:
 
 
 def throw_away(connection: Connection, *, resume: bool) -> list[str]:
-    """Remove objects and rows of snapshots that are damaged, and return what they were.
+    """Remove damaged objects and rows of snapshots, and return their names.
 
     Args:
         connection: A writing connection.

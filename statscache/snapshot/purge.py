@@ -1,4 +1,4 @@
-"""Purging: what holds a person's name goes from the published past at once, without grace, and so do its snapshots."""
+"""Purge: objects that hold a person's name are removed from the published past at once, and so are their snapshots."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ class Purged:
     """What was purged.
 
     Attributes:
-        snapshots: Number of snapshots that referred to what held the name.
+        snapshots: Number of snapshots that referred to objects with the name.
         objects: Number of objects that went.
         left: Paths of files that still hold the word, because they are not made from messages.
     """
@@ -72,7 +72,7 @@ def withdraw(connection: Connection, plugins: Collection[str], names: Collection
 
 
 def purge(connection: Connection, current: Snapshot, names: Collection[str], holds: Holds) -> Purged:
-    """Remove objects and the snapshots that refer to them, except what the current one is made of.
+    """Remove objects and the snapshots that refer to them, except objects of the current one.
 
     What targets still have of them is removed by each publication until all targets are rid of it.
 

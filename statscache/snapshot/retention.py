@@ -1,4 +1,4 @@
-"""What is kept of the past: a number of snapshots, for a time, and the objects that they refer to.
+"""Retention: a number of snapshots is kept for a time, with the objects that they refer to.
 
 A snapshot was current until its successor was made, and at a target until that served the successor. Its age counts
 from then, and so does the grace for readers who still hold its index: for as long, nothing goes that it refers to.
@@ -39,7 +39,7 @@ class Garbage:
     objects: frozenset[str] = frozenset()
 
     def __and__(self, other: "Garbage") -> "Garbage":
-        """Return what is garbage in both."""
+        """Return the garbage that is in both."""
         return Garbage(self.generations & other.generations, self.objects & other.objects)
 
 
@@ -138,7 +138,7 @@ class _Age(NamedTuple):
 
 
 def _ages(connection: Connection) -> list[_Age]:
-    """Return what decides on each snapshot, newest first: there may be many, and their summaries are large."""
+    """Return the columns that decide on each snapshot, newest first, without the large summaries."""
     columns = [snapshot.c[name] for name in _Age._fields]
     return [_Age(*row) for row in connection.execute(select(*columns).order_by(snapshot.c.generation.desc()))]
 

@@ -13,7 +13,7 @@ Problems = Iterator[tuple[Weight, str]]
 
 
 def document(path: str, data: bytes, through: int | None, files: Files) -> Problems:
-    """Yield what is wrong with a document of the snapshot.
+    """Yield the faults of a document of the snapshot.
 
     Args:
         path: Where it is published.
@@ -83,7 +83,7 @@ def refers(reference: Any, files: Files) -> Problems:
 
 
 def index(value: Any, files: Files) -> Problems:
-    """Yield what is wrong with the pointer: its own fields, and its references to documents.
+    """Yield the faults of the pointer: its own fields, and its references to documents.
 
     Args:
         value: Its content, which its schema allows.

@@ -11,7 +11,7 @@ _WORTH_COMPRESSING = 1024
 def problems(
     path: str, headers: Mapping[str, str], size: int, *, always_compressed: bool
 ) -> Iterator[tuple[Weight, str]]:
-    """Yield what is wrong with the headers of a file that was asked for with `Accept-Encoding: gzip`.
+    """Yield the faults of the headers of a file that was asked for with `Accept-Encoding: gzip`.
 
     Args:
         path: Where the file is, relative to the site's root.
