@@ -25,7 +25,7 @@ _LISTED = "name", "title", "kind", "unit", "dimensions", "topics", "unbounded"
 
 
 @click.command()
-@click.option("--resume", metavar="NAME", help="Let this suspended plugin fold again, from where it stopped.")
+@click.option("--resume", metavar="NAME", help="Resume this suspended plugin where it stopped.")
 @as_json
 @passed
 def plugins(context: Context, resume: str | None, json_: bool) -> None:
@@ -89,7 +89,7 @@ def keys_command(context: Context, name: str, pattern: str, json_: bool) -> None
 
 @click.group("config")
 def config_group() -> None:
-    """Look at the configuration."""
+    """Show or check the configuration."""
 
 
 @config_group.command("check")
@@ -123,7 +123,7 @@ def show(context: Context, json_: bool) -> None:
 
 @click.group("db")
 def db_group() -> None:
-    """Look after the database."""
+    """Manage the database."""
 
 
 @db_group.command("upgrade")
@@ -140,7 +140,7 @@ def upgrade_command(context: Context) -> None:
 
 
 @db_group.command("check")
-@click.option("--quick", is_flag=True, help="Leave out the digests of objects, and the journal.")
+@click.option("--quick", is_flag=True, help="Skip the digests of objects, and the journal.")
 @passed
 def check_command(context: Context, *, quick: bool) -> None:
     """Check the database for damage: its file, its invariants, all digests; exit 3 if something is wrong."""

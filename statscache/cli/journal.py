@@ -17,7 +17,7 @@ from statscache.wording import counted
 
 @click.group("journal")
 def journal_group() -> None:
-    """Look after the messages that were accepted."""
+    """Manage the accepted messages."""
 
 
 @journal_group.command("export")
@@ -48,7 +48,7 @@ def export_command(context: Context, file: Path | None) -> None:
 
 
 @journal_group.command("postpone")
-@click.option("--lose-history", is_flag=True, help="Fold again even what the journal no longer has messages for.")
+@click.option("--lose-history", is_flag=True, help="Fold again even if the journal no longer has all messages.")
 @as_json
 @passed
 def postpone_command(context: Context, lose_history: bool, json_: bool) -> None:
@@ -65,6 +65,6 @@ def postpone_command(context: Context, lose_history: bool, json_: bool) -> None:
     if json_:
         show_json(asdict(done))
         return
-    click.echo(f"{counted(done.messages, 'message')} taken out of the journal, and held until their time")
+    click.echo(f"{counted(done.messages, 'message')} moved from the journal to the held ones, until their time")
     if done.messages:
         click.echo(f"folded again: {', '.join(done.folded_anew) or 'none'}; the next publication shows it")

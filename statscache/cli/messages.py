@@ -66,7 +66,7 @@ _scheduler = click.option(
     metavar="START END",
     help="The files hold all messages of this time: close its gaps.",
 )
-@click.option("--start", type=Moment(), help="Where history begins, if not where the configuration says.")
+@click.option("--start", type=Moment(), help="Start of the history; the configured one if not given.")
 @click.option("--end", type=Moment(), help="End of the history; now if not given.")
 @click.option("--gaps", is_flag=True, help="Fetch only known gaps.")
 @click.option(
@@ -96,7 +96,7 @@ def backfill_command(
     if complete and complete[0] >= complete[1]:
         raise click.UsageError("--complete START END: the start must be before the end")
     if files and (gaps or start is not None or end is not None):
-        raise click.UsageError("--start, --end and --gaps go with history from datagrepper, so without FILES")
+        raise click.UsageError("--start, --end and --gaps are for history from datagrepper: give no FILES")
     if complete and not files:
         raise click.UsageError("--complete needs FILES; datagrepper reports its own coverage")
     if not files and (scheduler or (jobs or 1) > _WINDOWS):

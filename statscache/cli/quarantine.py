@@ -62,7 +62,7 @@ def show(context: Context, id: int, json_: bool) -> None:
     click.echo(f"reason  {printable(' '.join(item.reason.split()))}")
     click.echo()
     if message is None:
-        click.echo("the message is in the journal no more")
+        click.echo("the message is no longer in the journal")
     elif isinstance(message, str):
         click.echo(printable(message))
     else:

@@ -17,7 +17,7 @@ _MESSAGES_BETWEEN_WORDS = 1_000
 
 
 @click.command()
-@click.option("--days", type=click.IntRange(1, 3660), default=7, show_default=True, help="Days that it covers.")
+@click.option("--days", type=click.IntRange(1, 3660), default=7, show_default=True, help="Number of days.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @passed
 def sample(context: Context, days: int, file: Path) -> None:

@@ -36,12 +36,12 @@ class Level(IntEnum):
     "--max-age",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Be a check for Nagios: CRITICAL if a consumer or a publisher did nothing for longer.",
+    help="Nagios check: CRITICAL if a consumer or publisher made no progress for longer.",
 )
 @as_json
 @passed
 def status(context: Context, max_age: float | None, json_: bool) -> None:
-    """Tell how journal, sources, plugins and targets fare; exit 3 if something is wanting."""
+    """Show the state of journal, sources, plugins, targets; exit 3 if there are concerns."""
     try:
         with context.installation() as installation, installation.database.reading() as connection:
             names = [target.name for target in context.config.publish.targets]
@@ -175,7 +175,7 @@ def _show_status(config: Config, state: "schemas.Health", silent: int | None, pl
         click.echo("held        an older snapshot is current until `statscache publish --resume`")
     for document in state["oversize"]:
         path, size, limit = document["path"], document["size"], document["limit"]
-        click.echo(f"oversize    {path}: {size:,} bytes; at most {limit:,} were meant")
+        click.echo(f"oversize    {path}: {size:,} bytes; the limit is {limit:,}")
     for start, end in state["gaps"]:
         click.echo(f"gap         {iso(start)} to {iso(end)} ({end - start:,} s)")
     click.echo()

@@ -56,7 +56,7 @@ class BusSection(Section):
         ("prod",), description="Environments (third part of the topic) whose messages count; empty for all."
     )
     max_line: Annotated[int, Field(ge=1024)] = Field(
-        1024 * 1024, description="Bytes of the longest line that is taken for a message."
+        1024 * 1024, description="Maximum bytes of a line; longer ones are malformed."
     )
     max_kept: Annotated[int, Field(ge=0)] = Field(
         256 * 1024 * 1024,
@@ -89,7 +89,7 @@ class PluginsSection(Section):
         120.0, description="Seconds after which a plugin that does not return ends the process."
     )
     hang_note: Path = Field(
-        Path("statscache.hang"), description="File in which a process that is ended for a hang leaves word."
+        Path("statscache.hang"), description="File in which a process that is ended for a hang leaves a note."
     )
     settings: dict[str, dict[str, Any]] = Field({}, description="A table of settings for each plugin, by name.")
     shared: dict[str, Any] = Field({}, description="Settings that several plugins ask for by name, such as `bots`.")

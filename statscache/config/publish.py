@@ -46,7 +46,7 @@ class PublishSection(Section):
     examples: bool = Field(False, description="Publish pages that show what can be made of the statistics.")
     index_people: bool = Field(False, description="Let search engines list the pages of people.")
     gate_share: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.5, description="Greatest part of a document's rows that may vanish at once, from 0 to 1."
+        0.5, description="Maximum part of a document's rows that may vanish at once, from 0 to 1."
     )
     signing_keys: tuple[Path, ...] = Field(
         (), description="Files with Ed25519 private keys (PEM) that sign the index; needs statscache[signatures]."

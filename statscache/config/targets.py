@@ -26,7 +26,7 @@ class DirectoryTarget(_Target):
     type: Literal["directory"] = Field("directory", description="The kind of the target.")
     path: Path = Field(description="The directory.")
     precompress: tuple[Literal["gz", "br", "zst"], ...] = Field(
-        ("gz",), description="Compressed siblings laid beside each file, for the web server to send as they are."
+        ("gz",), description="Compressed siblings laid beside each file, for the web server to send unchanged."
     )
 
     @property
@@ -46,7 +46,7 @@ class RsyncTarget(_Target):
     )
     timeout: Annotated[int, Field(ge=1)] = Field(60, description="Seconds for which the other side may be silent.")
     precompress: tuple[Literal["gz", "br", "zst"], ...] = Field(
-        ("gz",), description="Compressed siblings laid beside each file, for the web server to send as they are."
+        ("gz",), description="Compressed siblings laid beside each file, for the web server to send unchanged."
     )
 
     @field_validator("destination")

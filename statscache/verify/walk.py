@@ -225,7 +225,7 @@ class _Verification:
             if not sent:
                 self._findings.add(Weight.SERVED, path, "neither ETag nor Last-Modified is sent")
             elif not site.is_unmodified(path, {**sent, "Accept-Encoding": "gzip"}):
-                self._findings.add(Weight.SERVED, path, "who has it already is sent all of it, not 304")
+                self._findings.add(Weight.SERVED, path, "a conditional request gets the whole file, not 304")
         except Unreadable as error:
             self._findings.add(Weight.SERVED, path, str(error))
 
