@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 
 LASTING = ".lasting"
-"""End of the names that a directory keeps, however much else is added: what they hold cannot be fetched again."""
+"""Suffix of names that a directory never drops: their content cannot be fetched again."""
 
 
 class Cache(ABC):
@@ -78,7 +78,7 @@ class DirectoryCache(Cache):
         return data
 
     def put(self, name: str, data: bytes) -> None:
-        """Keep bytes, and remove those that were not used for longest."""
+        """Keep bytes, and remove the least recently used ones."""
         # A cache that cannot be written, be it full or read-only, must not keep anybody from reading.
         with suppress(OSError):
             descriptor, unfinished = tempfile.mkstemp(dir=self._path, prefix=".", suffix=".part")

@@ -27,7 +27,7 @@ class Unreachable(StatscacheError, OSError):
 
 
 class Damaged(StatscacheError, ValueError):
-    """What the site answers is not what it announced; the text says which file, and how it differs."""
+    """The site's answer is not what it announced; the text names the file and the difference."""
 
 
 class Missing(Damaged, LookupError):
@@ -41,7 +41,7 @@ class Fetcher:
         url: Address of the site's root: http, https or file.
         cache: Keeps what was fetched.
         timeout: Seconds for which the server may be silent.
-        largest: Bytes beyond which no file is read.
+        largest: Maximum size in bytes of a file that is read.
 
     Attributes:
         url: The address, with a slash at its end.
@@ -141,7 +141,7 @@ class Fetcher:
         return None
 
     def _fetch(self, path: str, headers: dict[str, str], largest: int) -> tuple[bytes | None, dict[str, str] | None]:
-        """Return bytes and conditions for next time; no bytes where they did not change; neither where none are."""
+        """Return bytes and conditions for next time; no bytes if unchanged; neither if there are none."""
         if self._directory is not None:
             return self._read(self._directory / path, largest)
         url = self.url + quote(path)
@@ -229,13 +229,13 @@ def _time(header: str | None) -> float | None:
 
 
 def _closed(data: bytes, conditions: dict[str, str]) -> bytes:
-    """Return bytes with what they were answered with and their digest, for the cache."""
+    """Return bytes with the headers of their answer and their digest, for the cache."""
     about = {"digest": hashlib.sha256(data).hexdigest(), "conditions": conditions}
     return json.dumps(about).encode() + b"\n" + data
 
 
 def _opened(kept: bytes | None) -> tuple[bytes, dict[str, str]]:
-    """Return what `_closed` closed; empty, without conditions, where it is damaged or nothing was kept."""
+    """Return what `_closed` closed; empty, without conditions, if it is damaged or missing."""
     head, _, data = (kept or b"").partition(b"\n")
     try:
         about = json.loads(head)

@@ -282,6 +282,6 @@ def unknown_days(about: "IndexedPlugin", start: int, end: int) -> list[tuple[int
 
 
 def _clipped(gaps: Iterable[tuple[float, float]], start: int, end: int) -> list[tuple[int, int]]:
-    """Return what of the intervals lies in `[start, end)`, in intervals that do not touch, oldest first."""
+    """Return the intervals cut to `[start, end)` and merged, oldest first."""
     inside = ((int(max(low, start)), int(min(high, end))) for low, high in gaps)
     return _joined([(low, high) for low, high in inside if low < high])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from statscache.schemas import Index, Key, KeyYear, Latest, PluginDocument
 
 LARGEST = 16 * 1024 * 1024
-"""Bytes beyond which no file is read."""
+"""Maximum size in bytes of a file that is read."""
 
 _ATTEMPTS = 3
 _PAUSE = 0.2

@@ -34,7 +34,7 @@ SERIES: Fields = {"columns": list, "rows": list, "gaps": list}
 
 
 def check(name: str, values: Iterable[Any], fields: Fields) -> None:
-    """Do nothing where every value is an object that has these fields.
+    """Check that every value is an object with these fields.
 
     Raises:
         Damaged: One is not; the text says what the file `name` lacks.
@@ -48,7 +48,7 @@ def check(name: str, values: Iterable[Any], fields: Fields) -> None:
 
 
 def check_rows(name: str, rows: Iterable[Any], cells: int, times: int = 1) -> None:
-    """Do nothing where every row is an array of so many cells, the first of which are times.
+    """Check that every row is an array of so many cells, the first of which are times.
 
     Raises:
         Damaged: One is not.

@@ -1,4 +1,4 @@
-"""Which index may be used where there are keys: one that is signed, is not older than a known one, and has not expired.
+"""Which index may be used with keys: a signed one that is not older than a known one, and has not expired.
 
 A signature alone is not enough: a server can send genuine files of last year. So the newest generation
 is remembered, in the cache too, where the next process finds it.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Outdated(StatscacheError, ValueError):
-    """The signed index is older than one that was read before, or has expired; somebody may keep back a newer one."""
+    """The signed index is older than one that was read before, or has expired; a newer one may be withheld."""
 
 
 class Trust:
@@ -47,7 +47,7 @@ class Trust:
         return bool(self._keys)
 
     def check_signature(self, index: "Index") -> None:
-        """Do nothing where the index is signed by one of the keys, or there are none.
+        """Check that the index is signed by one of the keys, if there are any.
 
         Raises:
             BadSignature: It is not.

@@ -21,7 +21,7 @@ _USER = "fedora_messaging_user_"
 
 
 def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
-    """Return what follows from a message of topic `name` (without prefix and environment); never raises.
+    """Return the facts derived from a message of topic `name` (without prefix and environment); never raises.
 
     The agent is the one that the topic's rule finds in the body, and None on a topic without a rule: headers say
     who is involved, never who acted, so the answer is the same with them and without. The agent is always among

@@ -128,7 +128,7 @@ def anitya(name: str, body: dict[str, Any]) -> Facts:
 
 
 def hotness(name: str, body: dict[str, Any]) -> Facts:
-    """What a message of another application set off: whom and what that one concerned."""
+    """A message that another application triggered: the people and packages of that one."""
     trigger, cause = text_at(body, "trigger", "topic"), dict_at(body, "trigger", "msg")
     found = [cause.get("package"), at(cause, ("package_listing", "package"))]
     if "buildsys.build" in trigger:
@@ -171,7 +171,7 @@ def wiki(name: str, body: dict[str, Any]) -> Facts:
 
 
 def trac(name: str, body: dict[str, Any]) -> Facts:
-    """A tracker's ticket, page or commit; those in copy are involved."""
+    """A tracker's ticket, page or commit; people in copy are involved."""
     ticket, author = dict_at(body, "ticket"), at(body, ("page", "author"))
     involved = [author, ticket.get("owner"), ticket.get("reporter"), *text_at(ticket, "cc").split(",", MOST_READ)]
     committer = at(body, ("commit", "username"))

@@ -16,7 +16,7 @@ MAX_NAME = 200
 """Characters of the longest name of a person or package."""
 
 MOST_READ = 1_000
-"""Items of a list, or entries of an object, in which names are looked for; those behind them are not read."""
+"""Items of a list, or entries of an object, that are searched for names; later ones are ignored."""
 
 _LONGEST_TEXT = 1_000
 _LONGEST_KEPT = 300
@@ -44,7 +44,7 @@ _Answer = TypeVar("_Answer")
 
 
 class Answers(dict[str, _Answer], Generic[_Answer]):
-    """A function of a text that keeps its answers: `answers[text]` costs a look-up and no call if it was asked before.
+    """A function of a text that keeps its answers: `answers[text]` costs only a look-up for a known text.
 
     The bus decides what is asked. So the answer to a long text is not kept, and all are dropped when there are many.
     """

@@ -10,7 +10,7 @@ from statscache.snapshot.snapshots import Snapshot
 MODULE, TOPIC = "statscache", "snapshot.published"
 
 _LINGER = 2_000
-"""Milliseconds that the message may take to leave."""
+"""Maximum milliseconds for sending the message."""
 
 _SETTLE = 0.5
 """Seconds that ZeroMQ takes to connect before it can send."""

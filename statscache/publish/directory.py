@@ -1,4 +1,4 @@
-"""The target `directory`: files of this machine, under a web server or to be taken elsewhere."""
+"""The target `directory`: files on this machine, for a web server or for a later transfer."""
 
 import os
 import shutil

@@ -10,7 +10,7 @@ from statscache.publish.target import File, Target
 
 
 class DryRunTarget(Target):
-    """A target as it would be; the real one is only read.
+    """A target with the files that it would have; the real one is only read.
 
     Args:
         target: The real one.
@@ -27,7 +27,7 @@ class DryRunTarget(Target):
 
     @property
     def requests(self) -> int:  # type: ignore[override]
-        """Operations that were asked of the real place so far."""
+        """Operations at the real place so far."""
         return self._target.requests
 
     @override

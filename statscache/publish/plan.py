@@ -1,4 +1,4 @@
-"""What a target holds, as it says itself, and what leads from there to a snapshot."""
+"""The state of a target by its own files, and the changes from there to a snapshot."""
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is to be published, the same for all targets.
+    """A publication, the same for all targets.
 
     Attributes:
         installation: Id of the installation that publishes.
@@ -71,7 +71,7 @@ class TargetState:
 
 
 def served(target: Target) -> TargetState:
-    """Return what the target's own pointer names."""
+    """Return the state that the target's own pointer names."""
     data = target.read(layout.INDEX)
     if data is None:
         return TargetState()

@@ -224,7 +224,7 @@ class Publisher:
         return all(self._target.is_intact(part) for part in precompressed.beside([file], self._target.siblings))
 
     def _outside(self, publication: Publication, now: int) -> list[File]:
-        """Return status and changes; the changes only where they are other than the target has them."""
+        """Return status and changes; the changes only if they differ from those of the target."""
         there = self._target.read(layout.CHANGES)
         complete = {*plan.complete(self._target, there), publication.snapshot.id}
         changes = pointer.changes([row for row in publication.retained if row.id in complete])

@@ -1,4 +1,4 @@
-"""What a publication to one target came to."""
+"""The result of a publication to one target."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Report:
-    """What one publication to one target came to.
+    """The result of one publication to one target.
 
     Attributes:
         target: Name of the target.

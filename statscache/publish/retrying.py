@@ -1,4 +1,4 @@
-"""Second tries: what fails for a moment must not cost a publication."""
+"""Retries: a short failure must not fail a publication."""
 
 import errno
 import logging
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Retrying(Target):
-    """A target that is asked again where it fails; every operation may be done twice without harm."""
+    """A target whose operations are retried; each may be repeated without harm."""
 
     def __init__(self, target: Target) -> None:
         self._target = target

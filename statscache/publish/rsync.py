@@ -41,10 +41,10 @@ _OUTSIDE = (
     layout.CHANGES,
     *(f"{layout.INDEX}.{form}" for form in precompressed.FORMS),
 )
-"""What each publication asks for first; a run of rsync costs as much for all of it."""
+"""The files that each publication reads first, in one run of rsync."""
 
 HOST = re.compile(r"(?P<daemon>rsync://|(\[[^]]*\]|[^:/[])+::)|(\[[^]]*\]|[^:/[])+:")
-"""How a destination begins that is on another host."""
+"""The start of a destination on another host."""
 
 _PARTIAL = 23
 _NO_ROOT = re.compile(r"change_dir .* failed: No such file or directory")
@@ -63,7 +63,7 @@ _ADVICE = {
     35: "see that the host answers; `timeout` is how long it may be silent",
     255: "see that `rsh` logs in without a question",
 }
-"""What to do about it, by rsync's exit status."""
+"""The fix, by rsync's exit status."""
 
 _HOPELESS = {1, 2, 3, 4, 5}
 """Exit statuses of errors that a retry cannot fix: options, paths, modules, passwords."""
@@ -281,5 +281,5 @@ class RsyncTarget(Target):
 
 
 def _bound() -> list[str]:
-    """Return what ties the life of a program to ours: an rsync that outlives a killed publisher races its successor."""
+    """Return a command prefix that ends a program with us: an rsync that outlives its publisher races the next one."""
     return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []

@@ -30,7 +30,7 @@ _ASKED_ONE_BY_ONE = 100
 _ABSENT = {"NoSuchKey", "404"}
 _NOT_IN_BATCHES = {400, 405, 411, 501}
 _MAY_PASS = {"RequestTimeout", "408", "409", "429"}
-"""Codes of errors of the asking side that another try may not meet."""
+"""Codes of client errors for which a retry is useful."""
 
 _RIGHTS = (
     "the credentials need s3:GetObject, s3:PutObject and s3:DeleteObject on the objects, and s3:ListBucket on the "
@@ -146,7 +146,7 @@ class S3Target(Target):
                 _log.info("target %s deletes one by one: the store does not take many at once", self.name)
 
     def barrier(self) -> None:
-        """Do nothing: `write` and `delete` return when the store has done, and secured, what they asked for."""
+        """Do nothing: `write` and `delete` return when the store has done it durably."""
 
     def read_back(self, path: str) -> bytes | None:
         if self._section.public_url is None:
@@ -222,7 +222,7 @@ class S3Target(Target):
         return True
 
     def _list(self, below: str) -> Iterator[tuple[str, _Held]]:
-        """Yield each file whose path begins so, with what the store says of it."""
+        """Yield each file whose path begins so, with its details from the store."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._section.bucket, Prefix=self._prefix + below
         )

@@ -23,7 +23,7 @@ _AT_ONCE = 5_000
 
 @dataclass(slots=True)
 class Orphans:
-    """What has no place in the snapshot.
+    """Files without a place in the snapshot.
 
     Attributes:
         paths: Files to delete, in order.
@@ -35,7 +35,7 @@ class Orphans:
 
 
 def find(target: Target, publication: Publication) -> Orphans:
-    """Return what lies at a target and has no place in the snapshot that it serves; all files of that are there.
+    """Return the files at a target without a place in the snapshot that it serves, which is complete there.
 
     Of the files in place, which may be a million, memory has 16 bytes each.
     """
@@ -73,7 +73,7 @@ class _Files:
         self._digests, self._sizes = np.asarray(digests)[order], np.asarray(sizes)[order]
 
     def others(self, paths: Sequence[str], forms: Collection[str]) -> Iterable[str]:
-        """Yield those of the paths at which there is neither a file nor a sibling, in one of the forms, of one."""
+        """Yield the paths that are neither those of files nor of their siblings in one of the forms."""
         bases = [_base(path, forms) for path in paths]
         for path, base, size, of_base in zip(paths, bases, self._sizes_of(paths), self._sizes_of(bases), strict=True):
             if size < 0 and not (base and of_base >= 0 and precompressed.worth_it(base, of_base)):

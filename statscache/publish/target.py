@@ -22,7 +22,7 @@ class File(NamedTuple):
 
 
 class Target(ABC):
-    """One place. Every method raises `OSError`, or an error of its own library, where the place does not do its part.
+    """One place. Every method raises `OSError`, or an error of its own library, if the place fails.
 
     Attributes:
         name: As the configuration names it.
@@ -81,14 +81,14 @@ class Target(ABC):
 
     @abstractmethod
     def barrier(self) -> None:
-        """Return when all that was asked for before is done, and would survive the loss of power."""
+        """Return when all earlier operations are done and would survive a loss of power."""
 
     def read_back(self, path: str) -> bytes | None:
         """Return the bytes of a file as readers get them, through the cache if there is one."""
         return self.read(path)
 
     def invalidate(self) -> None:  # noqa: B027 - most places have no cache before them
-        """Make caches before this target forget what they hold; called after rollback, forgetting and upgrade."""
+        """Invalidate the caches in front of this target; called after rollback, forgetting and upgrade."""
 
     def close(self) -> None:  # noqa: B027 - most places hold on to nothing
-        """Let go of connections and temporary files; after a failure too."""
+        """Close connections and delete temporary files; after a failure too."""

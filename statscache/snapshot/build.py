@@ -37,7 +37,7 @@ def build(
     most: int | None = None,
     repair: bool = False,
 ) -> tuple[Snapshot, list[Rendered]]:
-    """Bring the published tree up to date and return the snapshot that is current then, and how each plugin fared.
+    """Update the published tree and return the then current snapshot, and the result of each plugin.
 
     Where nothing changed, that is the snapshot before; so it is while a rollback holds publishing. One process at a
     time may build.
@@ -164,7 +164,7 @@ def _throw_away(database: Database, *, resume: bool) -> None:
 
 
 def _tell_lost(connection: Connection) -> None:
-    """Log what could not be rendered again."""
+    """Log files that could not be rendered again."""
     if generations := damage.forget_lost(connection):
         _log.warning("older snapshots whose manifests are lost are forgotten: %s", damage.named(generations))
     if paths := damage.lost_files(connection):

@@ -34,7 +34,7 @@ _put = Upsert(
 
 
 class Part(NamedTuple):
-    """What the database knows of a directory, or of a part of one.
+    """The state in the database of a directory, or of a part of one.
 
     Attributes:
         entries: Number of its rows in the table `tree`.

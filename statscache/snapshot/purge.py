@@ -22,7 +22,7 @@ Holds = Callable[[bytes], bool]
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What was purged.
+    """The result of a purge.
 
     Attributes:
         snapshots: Number of snapshots that referred to objects with the name.
@@ -53,7 +53,7 @@ def tainted(connection: Connection, holds: Holds, tell: Callable[[int, int], Non
 
 
 def withdraw(connection: Connection, plugins: Collection[str], names: Collection[str]) -> int:
-    """Take files of plugins that cannot be rendered out of the tree, where their bytes are one of these objects.
+    """Remove files of plugins that cannot be rendered from the tree if their bytes are one of these objects.
 
     Returns:
         How many there were.

@@ -1,4 +1,4 @@
-"""Going back: an older snapshot is made current, as a new generation, and stays so until publishing is resumed."""
+"""Rollback: make an older snapshot current, as a new generation, until publishing is resumed."""
 
 import time
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Snapshots as the database remembers them: each row has a digest, against which it is checked when it is read."""
+"""Snapshots as the database remembers them: each row has a digest, which is checked on reading."""
 
 import time
 from collections.abc import Collection, Mapping

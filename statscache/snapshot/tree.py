@@ -82,7 +82,7 @@ class Changes:
 
 
 def apply(connection: Connection, files: Iterable[tuple[str, Entry | None]]) -> Changes:
-    """Put files into the tree, take others out, and make the manifests that this changes.
+    """Add files to the tree, remove others, and write the changed manifests.
 
     Args:
         connection: The transaction.
@@ -109,7 +109,7 @@ def between(load: Load, old: str, new: str) -> Changes:
 
 
 def clear(connection: Connection) -> None:
-    """Take all files out of the tree in the database, even if its rows are damaged."""
+    """Remove all files from the tree in the database, even if its rows are damaged."""
     connection.execute(delete(tree))
     connection.execute(delete(directory_part))
 
@@ -131,7 +131,7 @@ class _Update:
         self.changes = Changes()
 
     def files(self, entries: dict[str, Entry | None]) -> None:
-        """Put files into the tree, or take them out where the entry is None."""
+        """Add files to the tree, or remove them if the entry is None."""
         named = {}
         for path, entry in entries.items():
             *above, name = layout.steps(path)

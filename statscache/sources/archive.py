@@ -33,7 +33,7 @@ _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 
 
 class Lines:
-    """Lines that leave memory one by one as they are read; to read them a second time is to read the file again.
+    """Lines that are freed as they are read; reading them again reads the file again.
 
     Args:
         lines: The lines.
@@ -74,7 +74,7 @@ class Chunk(NamedTuple):
 
 
 def read(path: Path, *, offset: int, max_line: int, max_lines: int, max_bytes: int) -> Iterator[Chunk]:
-    """Yield the lines of an archive behind `offset` bytes of its uncompressed content, with flat memory.
+    """Yield the lines of an archive after `offset` bytes of its uncompressed content, with flat memory.
 
     Args:
         path: The file.
@@ -115,7 +115,7 @@ def is_archive(path: Path) -> bool:
 
 
 def rewrite(path: Path, change: Callable[[bytes], bytes]) -> int:
-    """Put other lines in the place of those of an archive, in its compression, and return how many changed.
+    """Replace lines of an archive, keeping its compression, and return how many changed.
 
     A damaged archive of which lines change is left with what could be read of it.
 
@@ -210,7 +210,7 @@ def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: 
 
 
 def _refuse_page(path: Path, line: bytes) -> None:
-    """Refuse a file that begins as a saved answer of datagrepper, or as JSON that is laid out over several lines.
+    """Refuse a file that begins as a saved answer of datagrepper, or as JSON over several lines.
 
     Raises:
         SourceError: It does; the text says how to convert it.
@@ -268,7 +268,7 @@ class _Raw(io.RawIOBase):
 
 
 class _Frames:
-    """The content of zstd frames, one behind the other; the library's own reader takes a cut one for a whole one."""
+    """The content of consecutive zstd frames; the library's own reader takes a cut one for a whole one."""
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""History over HTTP, from datagrepper: windows of time, each of which counts only when all of it has arrived.
+"""History over HTTP, from datagrepper: windows of time, each of which counts only when it is complete.
 
 What is to be known of the server:
 
@@ -85,7 +85,7 @@ class _Page(NamedTuple):
 
 @dataclass
 class _Patience:
-    """How failures are taken while one window is fetched.
+    """How failures are handled while one window is fetched.
 
     Attributes:
         end: Its end, in seconds since 1970 UTC.
@@ -99,7 +99,7 @@ class _Patience:
 
 
 class _Failed(Exception):
-    """A request or a window failed, and may go well another time or in parts; the text says how."""
+    """A request or a window failed, and may succeed later or in parts; the text has the reason."""
 
 
 class _TooLarge(Exception):
@@ -107,7 +107,7 @@ class _TooLarge(Exception):
 
 
 class _Stopped(Exception):
-    """Nothing more is to be asked for."""
+    """The work was stopped."""
 
 
 class Datagrepper:
@@ -133,7 +133,7 @@ class Datagrepper:
         )
 
     def fetch(self, start: int, end: int) -> list[Part]:
-        """Return what the server has of `[start, end)`, in parts that follow each other, oldest first.
+        """Return the server's messages of `[start, end)`, in consecutive parts, oldest first.
 
         A window that is too large, fails, or does not add up, is halved, down to one second, so that what cannot be
         had is as little as possible. The parts end before `end` where they have `MOST` rows by then, or where there is
@@ -326,7 +326,7 @@ def _origin(url: str) -> tuple[str | None, str | None, int | None]:
 
 
 def _asked_to_wait(response: urllib3.BaseHTTPResponse) -> float:
-    """Return for how many seconds the server asks to wait; 0 where it does not, or not so that it can be read."""
+    """Return the seconds that the server asks to wait; 0 if it does not, or unreadably."""
     try:
         return Retry().get_retry_after(response) or 0.0
     except (HTTPError, ValueError, OverflowError):

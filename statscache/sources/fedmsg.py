@@ -111,13 +111,13 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
         """Record a message whose signature was required and not valid; it is not handed over."""
 
     def consume(self, message: Any) -> None:
-        """Hand `message` over, which is moksha's: with the text of the wire (ZeroMQ), or parsed (STOMP)."""
+        """Hand over moksha's `message`: with the text of the wire (ZeroMQ), or parsed (STOMP)."""
         body = message["body"] if isinstance(message, dict) else message.body
         # The standard library's encoder writes NaN and lone surrogates, which are the parser's to refuse.
         self._hand_over((body if isinstance(body, str) else json.dumps(body)).encode())
 
     def stop(self) -> None:
-        """Hand over what has arrived, and read no more."""
+        """Hand over all messages that have arrived, and read no more."""
         while self._subscriptions:
             self._subscriptions.pop().drain()
         super().stop()

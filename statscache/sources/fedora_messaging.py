@@ -157,7 +157,7 @@ class Subscriber:
         self.failure: BaseException | None = None
 
     def start(self, offer: Callable[[bytes], None], missed: Callable[[], None], on_failure: Callable[[], None]) -> None:
-        """Begin to take messages; a broker that does not answer is tried again until it does.
+        """Start taking messages; retry until the broker answers.
 
         Args:
             offer: Called, in a thread of its own, with each message as a line.
@@ -173,12 +173,12 @@ class Subscriber:
             self._committed += number
 
     def cancel(self) -> None:
-        """Take no more messages; what was offered can still be acknowledged."""
+        """Take no more messages; offered ones can still be acknowledged."""
         self._cancelling.set()
         self._cancelled.wait()
 
     def close(self) -> None:
-        """Acknowledge what is committed, and leave the broker; it delivers the rest again, to whoever asks."""
+        """Acknowledge committed messages, and disconnect; the broker delivers the rest again, to any consumer."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join()
@@ -239,7 +239,7 @@ class Subscriber:
             channel.basic_ack(tag, multiple=True)
 
     def _await_commits(self) -> None:
-        """Return when all is committed that came on a lost connection: while the database is down, take no more."""
+        """Return when all messages of a lost connection are committed: while the database is down, take no more."""
         while self._waiting and not self._cancelling.is_set():
             self._acknowledge(None)
             self._cancelling.wait(_SECONDS_BETWEEN_LOOKS)
@@ -279,7 +279,7 @@ def parameters(settings: Mapping[str, Any]) -> pika.URLParameters:
 
 
 def _declare(connection: Any, settings: Mapping[str, Any], missed: Callable[[], None]) -> list[str]:
-    """Make the queues that are not there, bind all, and return their names.
+    """Create the missing queues, bind all, and return their names.
 
     What was made and cannot be bound is removed again: found next time, it would be taken for one that kept messages.
 

@@ -1,4 +1,4 @@
-"""The spool: a directory into which archives are dropped, each taken once and when it is whole.
+"""The spool: a directory into which archives are dropped, each taken once, when it is complete.
 
 Beside the dropped files there are three directories. A file is first moved to `taken/`, where its writer no
 longer looks; then to `done/` if it could be read to its end, else to `failed/`, with the reason beside it.
@@ -152,7 +152,7 @@ class Spool:
         os.close(taken.descriptor)
 
     def rewrite(self, change: Callable[[bytes], bytes]) -> tuple[int, list[str]]:
-        """Change lines of all files: of those that wait, that were read, and that could not be.
+        """Change lines of all files: waiting, read and failed ones.
 
         Args:
             change: Returns the replacement for a line.
@@ -292,7 +292,7 @@ def _is_free(file: IO[bytes]) -> bool:
 
 
 class _Handler(FileSystemEventHandler):
-    """Notes the names of files that are whole."""
+    """Records the names of complete files."""
 
     def __init__(self, path: Path, closed: dict[str, _State], changed: threading.Event) -> None:
         self._directory = os.fspath(path)

@@ -1,4 +1,4 @@
-"""Care for the journal: small segments are merged into large ones, and old ones go.
+"""Maintain the journal: small segments are merged into large ones, and old ones are deleted.
 
 Order and positions stay, so readers of the journal do not notice merging. A reader that starts at the beginning
 notices the removal, and must report it.
@@ -42,7 +42,7 @@ class _Segment(NamedTuple):
 
 
 def merge_small(database: Database, after: int) -> int | None:
-    """Merge the first run of small segments behind position `after` that is ripe.
+    """Merge the first run of small segments after position `after` that is ready.
 
     At the journal's end, segments of like size are merged, so that each message is stored again only a few times,
     however small the batches in which messages come.
@@ -100,7 +100,7 @@ def _behind(connection: Connection, after: int) -> list[_Segment]:
 
 
 def _ripe(segments: Sequence[_Segment], settled: int) -> tuple[int, list[_Segment]]:
-    """Return up to where nothing is left to do, and the first run to merge, if there is one."""
+    """Return the position up to which no work is left, and the first run to merge, if any."""
     run: list[_Segment] = []
     for item in segments:
         if run and not _fits(run, item):

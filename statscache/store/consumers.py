@@ -40,7 +40,7 @@ class ConsumerRow:
 
 
 def listed(connection: Connection) -> list[ConsumerRow]:
-    """Return what is known of the consumers of each source, by name."""
+    """Return the state of the consumers of each source, by name."""
     return [ConsumerRow(*row) for row in connection.execute(select(consumer).order_by(consumer.c.name))]
 
 

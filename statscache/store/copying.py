@@ -14,7 +14,7 @@ from statscache.store.schema import held, metadata, object_, quarantine, segment
 _ROWS = 5_000
 _LARGE_ROWS = 20
 _LARGE = segment, object_, held, quarantine
-"""Rows at a time, of most tables and of those whose rows may be of megabytes."""
+"""Rows copied at a time: of most tables, and of those with rows of megabytes."""
 
 
 def copy(origin: Database, destination: Database, others: Sequence[Table] = ()) -> Iterator[tuple[str, int]]:
@@ -60,7 +60,7 @@ def _copy(origin: Connection, destination: Connection, table: Table) -> int:
 
 
 def _go_on_counting(connection: Connection, table: Table) -> None:
-    """Let PostgreSQL number new rows behind those that were copied; SQLite does so by itself."""
+    """Let PostgreSQL number new rows after the copied ones; SQLite does so by itself."""
     column = table.autoincrement_column
     if column is not None and connection.dialect.name == "postgresql":
         sequence = func.pg_get_serial_sequence(table.name, column.name)

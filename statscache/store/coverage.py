@@ -16,7 +16,7 @@ _insert = Upsert(coverage)
 
 
 def record(connection: Connection, start: int, end: int, *, complete: bool) -> None:
-    """Record that `[start, end)` is complete, or that it is missing; an empty interval says nothing."""
+    """Record that `[start, end)` is complete, or that it is missing; an empty interval has no effect."""
     if start >= end:
         return
     intervals = [*_recorded(connection, complete=complete), (start, end)]
@@ -25,7 +25,7 @@ def record(connection: Connection, start: int, end: int, *, complete: bool) -> N
 
 
 def cut(connection: Connection, end: int) -> None:
-    """Say nothing any more of the time from `end` on."""
+    """Forget the coverage from `end` on."""
     for complete in (True, False):
         intervals = [(low, min(high, end)) for low, high in _recorded(connection, complete=complete) if low < end]
         connection.execute(delete(coverage).where(coverage.c.complete.is_(complete)))

@@ -134,7 +134,7 @@ class Database:
             raise SchemaError(message) from error
 
     def upgrade(self) -> None:
-        """Bring the database to the newest schema."""
+        """Upgrade the database to the newest schema."""
         # Alembic takes a fifth of a command's start, and hardly any command needs it.
         from statscache.store.migrations import upgrade
 
@@ -163,7 +163,7 @@ class Database:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files of an SQLite database, of which those may be missing that are not in use; none of another kind."""
+        """The files of an SQLite database, some of which may not exist; none for other databases."""
         if not self.is_sqlite:
             return ()
         with self.engine.connect() as connection:
@@ -181,7 +181,7 @@ def is_lost(error: BaseException) -> bool:
 
 
 def _close_to_others(_dialect: object, _record: object, arguments: list[Any], _options: object) -> None:
-    """Make or keep the file closed to everybody but its owner and group: it holds every message.
+    """Make the file private to its owner and group: it holds every message.
 
     SQLite makes it as the umask says. Its write-ahead log gets the mode of the file.
     """

@@ -18,7 +18,7 @@ LeavesAlone = Callable[[Message], bool]
 
 
 def scrub_held(connection: Connection, leaves_alone: LeavesAlone, names: frozenset[str]) -> int:
-    """Take a person out of messages of the future; return how many changed. They keep the ids that they came with."""
+    """Remove a person from messages of the future; return how many changed. They keep the ids that they came with."""
     changed = 0
     for row in connection.execute(select(held)).all():
         if scrub_line(row.data, leaves_alone, names) == row.data:

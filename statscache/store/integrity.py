@@ -20,7 +20,7 @@ _REPLACE = f"{RESTORE}; or save what can be read: `sqlite3 statscache.db .recove
 
 
 def broken(connection: Connection) -> Iterator[str]:
-    """Yield a line for each thing that is wrong with an SQLite database; PostgreSQL has checksums of its own."""
+    """Yield a line for each fault of an SQLite database; PostgreSQL has checksums of its own."""
     if connection.dialect.name != "sqlite":
         return
     for line in connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})").scalars():
@@ -35,7 +35,7 @@ def broken(connection: Connection) -> Iterator[str]:
 
 
 def of_tables(connection: Connection, tables: Iterable[Table]) -> Iterator[str]:
-    """Yield a line for each of these tables of which an SQLite database holds other rows than its file should have."""
+    """Yield a line for each of these tables in which an SQLite database is damaged."""
     if connection.dialect.name != "sqlite":
         return
     for table in tables:
@@ -45,7 +45,7 @@ def of_tables(connection: Connection, tables: Iterable[Table]) -> Iterator[str]:
 
 
 def explain(error: BaseException) -> Damaged | None:
-    """Return what an error says of the database, if that is that it is damaged; None if it says something else."""
+    """Return the damage that an error reports; None if it reports something else."""
     if not isinstance(error, DBAPIError):
         return None
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
@@ -59,7 +59,7 @@ def explain(error: BaseException) -> Damaged | None:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise `Damaged` for an error of the database that says so."""
+    """Raise `Damaged` for a database error that reports damage."""
     try:
         yield
     except SQLAlchemyError as error:

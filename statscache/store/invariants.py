@@ -1,4 +1,4 @@
-"""What must always hold in the database, as queries that find the rows that break it, each with its fix.
+"""Invariants of the database, as queries that find the rows that break them, each with its fix.
 
 They compare tables with each other. Only a recount can tell if the state matches the messages.
 """

@@ -45,11 +45,11 @@ class Identities(NamedTuple):
 
     @staticmethod
     def joined(parts: Sequence["Identities"]) -> "Identities":
-        """Return those of several, one behind the other."""
+        """Return the concatenation of several."""
         return Identities(*map(np.concatenate, zip(*parts, strict=True)))
 
     def only(self, wanted: np.ndarray) -> "Identities":
-        """Return those that are wanted, given True or False for each."""
+        """Return the selected ones, given True or False for each."""
         return Identities(self.days[wanted], self.digests[wanted], self.contents[wanted])
 
 
@@ -166,7 +166,7 @@ def find(connection: Connection, wanted: Identities) -> dict[int, list[Identity]
 
 
 def append(connection: Connection, end: Head, segments: Sequence[Packed], identities: Identities) -> Head:
-    """Append messages behind `end`, and return the new end; the caller holds the lock.
+    """Append messages after `end`, and return the new end; the caller holds the lock.
 
     Args:
         connection: The transaction that accepts them.
