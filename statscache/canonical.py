@@ -11,7 +11,7 @@ import orjson
 
 
 def dumps(value: Any) -> bytes:
-    """Return `value` as canonical JSON with a final newline, as files hold it.
+    """Return `value` as canonical JSON with a final newline, for a file.
 
     Raises:
         TypeError: The value holds something that JSON cannot say.

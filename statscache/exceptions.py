@@ -122,4 +122,4 @@ class DemoError(StatscacheError, RuntimeError):
 
 
 class HangError(StatscacheError):
-    """A plugin did not return when it was shown a message, which it is not shown again."""
+    """A plugin did not return from a message, which it will not see again."""

@@ -64,7 +64,7 @@ class StatscacheConsumer(BusConsumer):
         self._service.reject()
 
     def stop(self) -> None:
-        """Hand over what has arrived, and return when it is committed."""
+        """Hand over all messages that have arrived, and return when they are committed."""
         super().stop()
         self._repair.stop()
         try:

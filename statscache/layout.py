@@ -15,7 +15,7 @@ STATUS = "v1/status.json"
 CHANGES = "v1/changes.json"
 
 PENDING = "v1/pending.json"
-"""Names the snapshot that is being published, so that the next publisher knows which files may be new."""
+"""Names the snapshot being published, so that the next publisher knows which files may be new."""
 
 OUTSIDE = (INDEX, STATUS, CHANGES, PENDING)
 """The files that belong to no snapshot."""

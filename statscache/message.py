@@ -35,7 +35,7 @@ def address(topic: str) -> Address:
 
 
 class Message:
-    """One announcement: who says what happened when, and what statscache derives from it.
+    """One announcement: sender, time, content, and the facts that statscache derives.
 
     What is derived is computed when first asked for, and kept; most messages are counted by topic and time
     alone. Messages are shared by all plugins: treat `body` and `headers` as read-only.
@@ -104,7 +104,7 @@ class Message:
 
     @property
     def subtitle(self) -> str:
-        """One line of plain text that says to a person what happened. It is hostile text: escape it."""
+        """One line of plain text for people. Untrusted text: escape it."""
         return derivation.subtitle(self.name, self.body, self.agent, self.packages)
 
     @property
@@ -172,5 +172,5 @@ class Excerpt(Message):
 
 
 def record_of(id: str, topic: str, timestamp: int, body: Any, headers: dict[str, Any] | None) -> bytes:
-    """Return the record of a message: the canonical JSON of all that is kept of it."""
+    """Return the record of a message: canonical JSON of all stored fields."""
     return canonical.encode([id, topic, timestamp, body, headers] if headers else [id, topic, timestamp, body])

@@ -7,7 +7,7 @@ from statscache.exceptions import ConfigurationError
 
 
 def secret_of(path: Path, secret: str) -> str:
-    """Return what a file with a secret holds, without white space around it.
+    """Return the content of a file with a secret, without white space around it.
 
     Args:
         path: The file.

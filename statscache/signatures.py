@@ -85,7 +85,7 @@ def load_public_key(path: Path) -> "Ed25519PublicKey":
 
 
 def require_cryptography() -> None:
-    """Do nothing where signatures can be made and checked.
+    """Check that signatures can be made and checked.
 
     Raises:
         KeyFileError: `cryptography` is not installed.

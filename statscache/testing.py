@@ -49,7 +49,7 @@ class Failure:
     message: Message | None = None
 
     def __str__(self) -> str:
-        """Return the reason, and what it is about, in one line."""
+        """Return the reason and its subject in one line."""
         about = f"{self.raw[:60]!r}" if self.message is None else f"{self.message!r}"
         return f"{about}: {' '.join(self.reason.split())}"
 
@@ -131,7 +131,7 @@ def run(plugin: Plugin | type[Plugin], messages: Iterable[Message | Mapping[str,
 def try_plugin(
     plugin: Plugin, lines: Iterable[bytes], *, environments: Collection[str] = (), budget: float = 30.0
 ) -> Trial:
-    """Return what `plugin` makes of `lines`; nothing that a message or the plugin does wrong is raised.
+    """Return the result of `plugin` for `lines`; faults of messages or the plugin are reported, not raised.
 
     Args:
         plugin: The plugin.

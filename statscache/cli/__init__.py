@@ -62,7 +62,7 @@ _COMMANDS = {
         "trial:try_command",
         "Run PLUGIN on the messages in FILE, without a database, and print the documents that it makes.",
     ),
-    "publish": ("site:publish", "Render what changed, and update the targets."),
+    "publish": ("site:publish", "Render changed files, and update the targets."),
     "snapshots": ("site:snapshots", "List the retained snapshots, newest first."),
     "places": (
         "site:places_command",

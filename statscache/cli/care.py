@@ -111,7 +111,7 @@ def check_config(context: Context) -> None:
 @as_json
 @passed
 def show(context: Context, json_: bool) -> None:
-    """Print the configuration that is in force, as TOML with the origin of each value; passwords are left out."""
+    """Print the effective configuration, as TOML with the origin of each value; passwords are left out."""
     url = Database(context.config.database.url).engine.url.render_as_string(hide_password=True)
     if json_:
         values = context.config.model_dump(mode="json", by_alias=True)

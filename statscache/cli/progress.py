@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal; elsewhere a line in the log now and then, for work that takes long anyway."""
+"""Progress: a bar on a terminal; elsewhere a line in the log now and then, for long work."""
 
 import logging
 import sys
@@ -67,7 +67,7 @@ class Bar:
 
 @contextmanager
 def bar(*, lines: bool = False) -> Iterator[Bar]:
-    """Give what shows progress on a terminal, and nothing elsewhere, or lines if these are asked for."""
+    """Give a progress bar on a terminal; elsewhere nothing, or log lines if requested."""
     if not sys.stderr.isatty():
         yield Bar(None, lines=lines)
         return

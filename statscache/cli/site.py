@@ -38,7 +38,7 @@ def publish(
     targets: tuple[str, ...],
     json_: bool,
 ) -> None:
-    """Render what changed, and update the targets."""
+    """Render changed files, and update the targets."""
     if dry_run and (force or resume or take_over):
         raise click.UsageError("--dry-run cannot be combined with --force, --resume or --take-over")
     if every is not None and (force or dry_run or resume or take_over):

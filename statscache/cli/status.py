@@ -118,7 +118,7 @@ def _idle(config: Config, state: "schemas.Health", places: Sequence[TargetRow], 
 
 
 def _summary(state: "schemas.Health", silent: int | None, level: Level, concerns: Sequence[str]) -> str:
-    """Return one line as Nagios takes it: the verdict, and behind a bar the numbers that it may draw."""
+    """Return one line for Nagios: the verdict, and after a bar the performance data."""
     through = "no message yet" if state["through"] is None else f"through {iso(state['through'])}"
     numbers = {
         "messages": f"{state['journal']['messages']}c",

@@ -61,7 +61,7 @@ class Fetcher:
         self._largest = largest
 
     def object(self, name: str, size: int | None) -> bytes:
-        """Return the bytes of an object, which are those that its name says; from the cache, if they are there.
+        """Return the bytes of an object, checked against its name; from the cache if possible.
 
         Args:
             name: Its name.
@@ -91,7 +91,7 @@ class Fetcher:
         return data
 
     def changing(self, path: str, *, fresh: bool) -> bytes:
-        """Return the bytes of a file that may change; where they did not, the server sends nothing.
+        """Return the bytes of a file that may change; if unchanged, the server sends nothing.
 
         Args:
             path: Where it is, relative to the site's root.
@@ -212,7 +212,7 @@ def _body(response: HTTPResponse, url: str, largest: int, patience: float) -> by
 
 
 def _conditions(response: HTTPResponse) -> dict[str, str]:
-    """Return the headers with which to ask whether the file changed since; none if it is too new to tell."""
+    """Return the headers of a conditional request; none if the file is too new for that."""
     changed, sent = (_time(response.headers.get(name)) for name in ("Last-Modified", "Date"))
     if changed is not None and sent is not None and sent - changed < _SETTLED:
         # Web servers distinguish versions by whole seconds, in entity tags too: it may change again within this one.
@@ -235,7 +235,7 @@ def _closed(data: bytes, conditions: dict[str, str]) -> bytes:
 
 
 def _opened(kept: bytes | None) -> tuple[bytes, dict[str, str]]:
-    """Return what `_closed` closed; empty, without conditions, if it is damaged or missing."""
+    """Return the content that `_closed` wrapped; empty, without conditions, if it is damaged or missing."""
     head, _, data = (kept or b"").partition(b"\n")
     try:
         about = json.loads(head)

@@ -1,4 +1,4 @@
-"""Reading one snapshot: by the objects that its index names, or, for what it does not name, by its manifests."""
+"""Reading one snapshot: by the objects that its index names, or, for other files, by its manifests."""
 
 import hashlib
 import json

@@ -35,7 +35,7 @@ class OtherGeneration(UserWarning):
 
 
 class Client:
-    """Reads one site. What it reads by an index that has expired comes with the warning `Late`.
+    """Reads one site. Data of an expired index come with the warning `Late`.
 
     With keys, it uses no index that is not signed by one of them, that has expired, or that is older than one it has
     used before; the cache remembers that for the next process.
@@ -69,7 +69,7 @@ class Client:
         self._index: Index | None = None
 
     def discover(self) -> "Index":
-        """Return the index: which snapshot is current, and what can be found in it.
+        """Return the index: the current snapshot, and its contents.
 
         Where nothing changed since the last call, the server sends nothing but that.
 
@@ -82,7 +82,7 @@ class Client:
         return self._discover(fresh=False)
 
     def pin(self) -> "Pinned":
-        """Return a reader that keeps to the snapshot that is current now.
+        """Return a reader of the snapshot that is current now.
 
         A snapshot stays readable for as long as the site retains it, and a day longer unless configured otherwise.
 
@@ -190,7 +190,7 @@ class Client:
         return cast("KeyYear | None", self._read_of_key("key-year", plugin, key, path))
 
     def _read(self, read: Callable[["Pinned"], _T], callers: int = 1) -> _T:
-        """Return what `read` returns; warnings name the line that called the client, `callers` methods above."""
+        """Return the result of `read`; warnings name the line that called the client, `callers` methods above."""
         index = self._discover(fresh=False)
         for _ in range(_ATTEMPTS - 1):
             try:

@@ -63,7 +63,7 @@ class Answers(dict[str, _Answer], Generic[_Answer]):
 
 
 def without_addresses(text: str) -> str:
-    """Return a text with `_` for each address of mail or of the net, which are not for everybody's eyes."""
+    """Return a text with `_` for each address of mail or of the net, which must not be published."""
     if "@" in text:
         text = _MAIL.sub(_without_mail, text)
     return _NET.sub(_masked, text) if "." in text or ":" in text else text

@@ -62,7 +62,7 @@ def take_chunk(read: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
 
 
 def next_chunk(database: Database, plugin: Plugin, after: int | None = None) -> Chunk | None:
-    """Return what a plugin has to fold next, or None if there is nothing or the plugin may not fold.
+    """Return the next chunk for a plugin to fold; None if there is none or the plugin may not fold.
 
     A plugin that has missed messages is put back to the beginning of the journal first.
 
@@ -83,7 +83,7 @@ def next_chunk(database: Database, plugin: Plugin, after: int | None = None) -> 
 
 @gc_paused()
 def look(plugin: Plugin, chunk: Chunk, watch: Watch) -> PluginResult:
-    """Return what a plugin makes of a chunk; it needs no database, so any process can do it."""
+    """Return a plugin's yields of a chunk; this needs no database, so any process can do it."""
     with watch.observing():
         watch.note(plugin, f"{counted(len(chunk.records), 'message')} from position {chunk.after + 1} of the journal")
         observed, times = observe_records(plugin, chunk.records, watch)

@@ -130,7 +130,7 @@ def excerpt(attributes: tuple[str, ...], value: Value) -> Message:
 
 
 def shown(plugin: Plugin, message: Message) -> Message:
-    """Return what a plugin sees of a message: an excerpt, or all of it."""
+    """Return the message as a plugin sees it: an excerpt, or all of it."""
     if plugin.depends_on is None:
         return message
     values = [getattr(message, name) for name in plugin.depends_on]

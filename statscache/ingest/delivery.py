@@ -36,7 +36,7 @@ class Delivery:
 
 
 class _Chain:
-    """Lines of several deliveries, one behind the other, which can be read as often as theirs."""
+    """The lines of several deliveries in sequence, which can be read as often as theirs."""
 
     def __init__(self, parts: Sequence[Iterable[bytes]]) -> None:
         self._parts = parts

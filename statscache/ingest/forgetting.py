@@ -107,7 +107,7 @@ class Forgetting:
         return changes
 
     def suppress(self) -> bool:
-        """Leave the person out of all messages from now on; return whether that is new."""
+        """Suppress the person in all messages from now on; return whether that is new."""
         with self._database.writing() as connection:
             journal.lock(connection)
             return suppression.add(connection, self._name)
@@ -166,7 +166,7 @@ class Forgetting:
         pairs: Sequence[tuple[Message, Message]],
         through: int | None,
     ) -> None:
-        """Make the state of a plugin that of the messages as they are, given what they were."""
+        """Change the state of a plugin to that of the changed messages, given the original ones."""
         pairs = [pair for pair in pairs if wants(plugin, pair[0].name)]
         if not plugin.kind.follows_from_yields:
             if pairs:
@@ -278,7 +278,7 @@ class Forgetting:
 
 
 def _yields(plugin: Plugin, message: Message) -> list[Any] | None:
-    """Return what a plugin yields of a message, checked; None if it raises."""
+    """Return the checked yields of a plugin for a message; None if it raises."""
     left = scrub(message, plugin.suppressed) if plugin.suppressed else message
     # A plugin is foreign code, and what it raises quarantines the message.
     try:

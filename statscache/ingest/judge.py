@@ -1,4 +1,4 @@
-"""Is a plugin broken, or does somebody send it what it cannot take?
+"""Decide whether a plugin is broken, or a sender sends messages that it cannot process.
 
 A broken plugin is suspended, so that it costs nothing until somebody fixes it. Whoever may send a message must not be
 able to have that done. So a plugin that fails is shown its *witness* again, a message that it counted before: if it

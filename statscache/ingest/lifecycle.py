@@ -84,7 +84,7 @@ class Lifecycle:
                 reset(connection, plugin, positions.lock(connection, [rows[plugin.name].id])[plugin.name])
 
     def suspend(self, name: str, reason: str | None) -> None:
-        """Keep a plugin from folding; with no reason, let it fold again, from where it stopped."""
+        """Suspend a plugin; without a reason, let it resume where it stopped."""
         with self._database.writing() as connection:
             row = positions.load(connection).get(name)
             if row is not None:
@@ -130,7 +130,7 @@ def register(connection: Connection, plugin: Plugin) -> None:
 
 
 def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
-    """Put a plugin back to the beginning of the journal, without state; its documents stay published meanwhile.
+    """Reset a plugin to the beginning of the journal, without state; its documents stay published meanwhile.
 
     It counts nothing of days from which the journal has lost messages.
     """
@@ -148,7 +148,7 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
 
 
 def fold_anew(connection: Connection, plugin: Plugin, row: Position) -> None:
-    """Put a plugin back to the beginning of the journal; one that is suspended stays so."""
+    """Reset a plugin to the beginning of the journal; a suspended one stays suspended."""
     suspended = row.suspended
     reset(connection, plugin, row)
     if suspended is not None:

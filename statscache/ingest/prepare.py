@@ -70,7 +70,7 @@ class Batch:
 
     @staticmethod
     def joined(batches: "Sequence[Batch]") -> "Batch":
-        """Return the batch of several deliveries, one behind the other."""
+        """Return one batch of several deliveries in sequence."""
         starts = accumulate((len(batch.times) for batch in batches), initial=0)
         # A batch without messages has not even asked the plugins that observe by value.
         parts = [(start, batch.observed) for start, batch in zip(starts, batches, strict=False) if len(batch.times)]
@@ -150,7 +150,7 @@ class Preparer:
             self._routes.clear()
 
     def prepare(self, delivery: Delivery) -> Batch:
-        """Parse the lines of a delivery, and let every plugin observe what may be accepted."""
+        """Parse the lines of a delivery, and let every plugin observe the acceptable messages."""
         draft = _Draft(malformed=list(delivery.oversize))
         observers = {plugin: Observer(plugin) for plugin in self._one_by_one if plugin.name not in self._suspended}
         latest = int(time.time()) + TOLERANCE

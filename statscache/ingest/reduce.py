@@ -78,7 +78,7 @@ class Reduction:
 def reduce(
     batch: Batch, known: Known, plugins: Iterable[Plugin], complete_from: Mapping[str, int], watch: Watch
 ) -> Reduction:
-    """Return what a batch adds to the database.
+    """Return the rows that a batch adds to the database.
 
     Args:
         batch: The batch.

@@ -212,12 +212,12 @@ class Kind(ABC):
 
     @property
     def newest(self) -> int | None:
-        """How many yields of the newest messages are all that can matter of a batch; None where older ones can."""
+        """The number of newest yields of a batch that can matter; None if older ones can."""
         return None
 
     @abstractmethod
     def check(self, item: Any) -> Any:
-        """Return what `observe` yielded in the form that `reduce` takes.
+        """Return a yield of `observe` in the form that `reduce` takes.
 
         Raises:
             YieldError: This kind cannot count it.
@@ -245,7 +245,7 @@ class Kind(ABC):
 
     @abstractmethod
     def reduce(self, yields: Yields) -> Any:
-        """Return what `merge` takes of at least one yield: summed up as far as that needs no database.
+        """Return the argument for `merge` from at least one yield, reduced as far as possible without the database.
 
         Another process may do it, so the result can be pickled.
         """

@@ -1,4 +1,4 @@
-"""Numbers by bucket of time and by key: what the kinds share that publish series.
+"""Numbers by bucket of time and key, shared by the kinds that publish series.
 
 A bucket is identified by the width of its resolution, its start, and its key, which is stored once in the table
 `key` with its total and with the times of its first and last event.

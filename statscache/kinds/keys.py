@@ -58,7 +58,7 @@ def stored(key: Key) -> bytes:
 
 
 def load(data: bytes) -> Key:
-    """Return the key of which `stored` made `data`."""
+    """Return the key that `stored` encoded as `data`."""
     parts: list[str | None] = []
     at = 0
     while at < len(data):

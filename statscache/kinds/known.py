@@ -68,7 +68,7 @@ class Known(NamedTuple):
         return _inside([(0, end if self.since is None else self.since), *self.days], start, end)
 
     def is_whole(self, start: int, end: int) -> bool:
-        """Return True if nothing of `[start, end)`, in whole days, is missing: what did not occur in it is zero."""
+        """Return True if no data of `[start, end)`, in whole days, are missing: absent numbers are then zero."""
         return not self.unknown_days(start, end)
 
     def gaps_in(self, resolution: Resolution, period: Period) -> list[Interval]:

@@ -17,7 +17,7 @@ Entries = dict[str, Whole]
 """Entries of rows as columns of one length, by the name of the field."""
 
 LARGEST = 2**63 - 1
-"""No sum that is kept is further from zero than this."""
+"""Maximum absolute value of a stored sum."""
 
 
 class Packing:

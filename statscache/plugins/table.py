@@ -40,7 +40,7 @@ class Table(Plugin):
     interval: ClassVar[timedelta | int | None] = None
 
     def __init_subclass__(cls, **arguments: Any) -> None:
-        """Fill in from the first contract what the present one asks for."""
+        """Fill in the attributes of this contract from those of the first one."""
         own = vars(cls)
         if isinstance(own.get("name"), str):
             cls.title = own.get("title", own["name"])

@@ -1,4 +1,4 @@
-"""Follows what the plugins are doing, so that a hang can be attributed to one of them."""
+"""Tracks the activity of plugins, so that a hang can be attributed to one of them."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext

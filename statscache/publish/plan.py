@@ -127,7 +127,7 @@ def needs_sweep(target: Target, publication: Publication, held: Sequence[str]) -
 
 
 def difference(publication: Publication, current: str | None, parts: Sequence[str]) -> Callable[[], Iterator[Change]]:
-    """Return a function that yields what may differ between what the target holds and the snapshot.
+    """Return a function that yields the possible differences between the target and the snapshot.
 
     Files of any of the snapshots may lie at readable paths. Of a snapshot that is not in the database nothing is
     certain: its manifests are those of the target, and a target must not decide which files are deleted.

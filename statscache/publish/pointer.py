@@ -15,7 +15,7 @@ Sign = Callable[[bytes], list[schemas.Signature]]
 
 
 def index(snapshot: Snapshot, installation: str, now: int, interval: int, sign: Sign | None = None) -> bytes:
-    """Return the pointer to a snapshot, and what can be found there.
+    """Return the pointer to a snapshot, with the contents of that.
 
     Args:
         snapshot: The snapshot.

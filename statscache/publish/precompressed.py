@@ -28,7 +28,7 @@ FORMS: Mapping[str, Callable[[bytes], bytes]] = {
     "br": _brotli,
     "zst": lambda data: zstandard.ZstdCompressor(level=12).compress(data),
 }
-"""How each form is made; the form is the extension."""
+"""The compression of each form; the form is the extension."""
 
 
 def beside(files: Iterable[File], forms: Sequence[str]) -> Iterator[File]:

@@ -100,7 +100,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Band:
-    """A stretch of the time axis where data are missing, in per cent of the width."""
+    """A range of the time axis without data, in per cent of the width."""
 
     x: str
     width: str

@@ -32,7 +32,7 @@ def durations(view: PluginView) -> list[tuple[str, dict[str, Any]]]:
 
 
 def trend(view: PluginView) -> str:
-    """Return how the headline's window compares with the one before; empty where not all of both is known."""
+    """Return how the headline's window compares with the one before; empty if data of either are missing."""
     column = view.kind.main_column(view.rows, view.partial)
     return "" if column is None or column.window is None else change(view, column.window)
 

@@ -116,7 +116,7 @@ def variant(view: PluginView, plain: PluginView) -> str:
 
 
 def _number(view: PluginView) -> Number | None:
-    """Return the number of a featured plugin: of the last week where that is known, else its headline."""
+    """Return the number of a featured plugin: of the last week if known, else its headline."""
     for column in view.kind.columns:
         window = column.window
         if window is not None and window.width == WEEK and window.name not in view.partial and view.rows:

@@ -21,7 +21,7 @@ from statscache.timeline import Resolution
 
 
 class Gate:
-    """Looks at what one plugin would publish.
+    """Inspects the documents that one plugin would publish.
 
     Args:
         connection: The render's database snapshot.

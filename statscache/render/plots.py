@@ -21,7 +21,7 @@ _MONDAY = 4 * DAY
 
 
 class Range(NamedTuple):
-    """A span of time that is drawn, up to the newest complete bucket, and the resolution in which it is."""
+    """A span of time to draw, up to the newest complete bucket, and its resolution."""
 
     name: str
     label: str
@@ -90,7 +90,7 @@ class Plot:
 
 
 def plots(view: PluginView) -> list[Plot]:
-    """Return a chart of each range of which a complete bucket is known, shortest first."""
+    """Return a chart of each range with a complete bucket, shortest first."""
     found = []
     for each in RANGES:
         series = next((series for series in view.series if series.resolution == each.resolution), None)

@@ -103,13 +103,13 @@ class PluginRenderer:
         return f"{self._row.version}|{canonical.digest(canonical.encode(basis))}|{coverage}"
 
     def _unknown_days(self) -> list[Interval]:
-        """Return the days that documents of keys say to be unknown; none where there are no such documents."""
+        """Return the days that documents of keys mark as unknown; none without such documents."""
         if not self._plugin.unbounded:
             return []
         return self._known.unknown_days(0, DAILY.floor(self._state.through or 0) + DAY)
 
     def render(self) -> Rendered:
-        """Render what is due."""
+        """Render the files that are due."""
         due = self._due
         self._out.crossed, self._out.page_due = due.moved, due.page
         fixed = due.fixed
@@ -135,7 +135,7 @@ class PluginRenderer:
         return Pace.SLOW if name in self._plugin.slow_documents else paces.of(path)
 
     def _remove_others(self) -> None:
-        """Remove what another version, another kind or other numbers of the plugin published, and these do not."""
+        """Remove files that an earlier version, kind or state of the plugin published and this one does not."""
         name = self._plugin.name
         root = layout.plugin_root(name)
         before: Iterable[str] = ()

@@ -81,7 +81,7 @@ class Renderer:
         gated: bool | None = None,
         most: int | None = None,
     ) -> Rendering:
-        """Render what changed, as one database snapshot has it.
+        """Render changed files from one snapshot of the database.
 
         A plugin of which everything is due does not wait for the slow documents' time, nor does one that was not `ok`:
         readers take the slow documents of those that are for as new as they all are.
@@ -302,7 +302,7 @@ def _raise_if_of_database(error: Exception) -> None:
 
 
 def _shares(wanted: Mapping[int, int], most: int) -> dict[int, int]:
-    """Divide `most` documents among plugins that want so many, so that one with very many keeps none from its few."""
+    """Divide `most` documents fairly among plugins that want so many each."""
     shares: dict[int, int] = {}
     for number, (plugin, want) in enumerate(sorted(wanted.items(), key=lambda item: item[1])):
         shares[plugin] = min(want, most // (len(wanted) - number))

@@ -85,7 +85,7 @@ class PluginDocument(TypedDict):
     complete_from: NotRequired[Time]
     """Counts start here because older messages were removed from the journal; absent if complete."""
     partial: NotRequired[dict[str, Time | None]]
-    """A window that its numbers are of and that is not wholly known; as in `latest`."""
+    """A window of its numbers with missing data; as in `latest`."""
     omitted: NotRequired[Count]
     """How many items of its lists were left out, because the document would have been too large."""
 

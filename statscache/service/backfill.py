@@ -20,7 +20,7 @@ BATCH_BYTES = 32 * 1024 * 1024
 
 
 def backfill(installation: Installation, path: Path, workers: Workers | None = None) -> Iterator[tuple[int, Outcome]]:
-    """Accept what an archive holds, from where an earlier run on the same file was interrupted.
+    """Accept the messages of an archive, resuming an earlier run on the same file.
 
     Yields, after each batch, the bytes of the file that have been read so far, and the outcome of the batch.
 

@@ -1,4 +1,4 @@
-"""Consuming: messages come in one by one from a live source, and go on in batches that are small in time and number."""
+"""Consume: messages from a live source are collected into batches, limited in time and number."""
 
 import logging
 import queue
@@ -75,7 +75,7 @@ class Consumer:
         self.failure: BaseException | None = None
 
     def start(self) -> None:
-        """Begin to accept; what the plugins are behind is caught up between batches."""
+        """Start accepting; plugins that are behind catch up between batches."""
         self._installation.ingest.admit_due()
         self._thread.start()
 

@@ -69,7 +69,7 @@ def _is_same(path: Path, file: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a file that takes the place of `path` when it is whole; compressed if the name ends in `.gz` or `.zst`.
+    """Give a file that replaces `path` when it is complete; compressed if the name ends in `.gz` or `.zst`.
 
     Raises:
         ExportError: It cannot be written.

@@ -54,7 +54,7 @@ class Step(NamedTuple):
 
 
 class Windows:
-    """Cuts intervals into windows, oldest first, that are as wide as those before let expect.
+    """Splits intervals into windows, oldest first, whose width follows from the ones before.
 
     Args:
         wanted: The intervals, which do not overlap, oldest first.
@@ -142,7 +142,7 @@ def wanted(installation: Installation, start: int | None, end: int | None, *, on
 def walk(
     installation: Installation, wanted: Sequence[Interval], *, jobs: int, stopping: threading.Event
 ) -> Generator[Step, None, None]:
-    """Fetch these intervals from the configured server and accept what comes.
+    """Fetch these intervals from the configured server and accept the messages.
 
     Args:
         installation: The installation.

@@ -68,6 +68,6 @@ class Installation:
         self.watchdog.report(self.ingest)
 
     def close(self) -> None:
-        """Close the database, and take away the word that would be left of a hang."""
+        """Close the database, and remove the note of a hang."""
         self.watchdog.close()
         self.database.close()

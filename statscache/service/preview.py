@@ -111,7 +111,7 @@ class _Handler(SimpleHTTPRequestHandler):
         return True
 
     def translate_path(self, path: str) -> str:
-        """Return the file of a path; one that is not there where a link leads out of the tree."""
+        """Return the file of a path; a missing one if a link leads out of the tree."""
         found = super().translate_path(path)
         page = Path(found) / "index.html"
         try:

@@ -59,7 +59,7 @@ def listening(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Log each request, where details are wanted."""
+            """Log each request, if details are wanted."""
             _log.debug(format, *args)
 
     try:

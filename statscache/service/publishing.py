@@ -247,7 +247,7 @@ class Publishing:
         most: int | None = None,
         found: Damaged | None = None,
     ) -> tuple[Snapshot, list[Rendered]]:
-        """Build the snapshot that is due; its generation is above that of any target, as far as that is known.
+        """Build the snapshot that is due; its generation exceeds that of every target, as far as known.
 
         Where the database is damaged, as `found` says or as turns out, everything is rendered again.
 
@@ -339,7 +339,7 @@ class Publishing:
         tell: Callable[[Snapshot, list[Report]], None],
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """Publish at once and then every `seconds`, until `stopping` is set; what fails is tried again next time.
+        """Publish at once and then every `seconds`, until `stopping` is set; failures are retried next time.
 
         Slow documents are updated every `[publish] slow_interval` seconds, or every time while some of them are left
         over, for one publication makes at most `most_slow_documents` of keys.
@@ -400,7 +400,7 @@ class Publishing:
             _log.debug("that the database is damaged could not be stored: %s", refused)
 
     def finish(self) -> tuple[Snapshot, list[Report]]:
-        """Publish what came last, to the targets that keep up.
+        """Publish the newest data to the targets that keep up.
 
         Raises:
             PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
@@ -424,7 +424,7 @@ class Publishing:
         return self._bring(workers, replace(self._job(), seconds=LAST_SECONDS), rebuild)
 
     def _stop(self, halting: threading.Event) -> None:
-        """Let publications come to their end for a few seconds, and then end at a safe point those that have not."""
+        """Let publications finish for a few seconds, then stop the others at a safe point."""
         if busy := [f"{worker.name} ({worker.at_work})" for worker in self.workers if worker.at_work]:
             _log.info("stopping waits, at most %g s, for publications to: %s", 2 * STOP_SECONDS, ", ".join(busy))
         self.workers.wait(STOP_SECONDS)

@@ -32,7 +32,7 @@ Tell = Callable[[Snapshot, list[Report]], None]
 
 
 def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | None = None) -> None:
-    """Consume the live sources until SIGTERM, SIGINT or `stopping`; what has arrived is committed then.
+    """Consume the live sources until SIGTERM, SIGINT or `stopping`; all received messages are committed then.
 
     Args:
         config: The configuration.
@@ -93,7 +93,7 @@ def _consume_fedmsg(
 
 
 def run(config: Config, stopping: threading.Event, tell: Tell, progress: Progress = silent) -> None:
-    """Consume and publish until SIGTERM, SIGINT or `stopping`; then flush, and publish what came last.
+    """Consume and publish until SIGTERM, SIGINT or `stopping`; then flush, and publish the newest data.
 
     Args:
         config: The configuration.

@@ -21,7 +21,7 @@ def subscribed(
     stopping: threading.Event,
     on_progress: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Consume the AMQP bus in this context, at whose end what has arrived is committed and acknowledged.
+    """Consume the AMQP bus in this context, at whose end all received messages are committed and acknowledged.
 
     Args:
         config: The configuration.

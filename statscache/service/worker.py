@@ -105,7 +105,7 @@ class Worker:
         self._began: float | None = None
 
     def publish(self, job: Job) -> tuple[Snapshot, Report]:
-        """Bring the target to the newest snapshot, and return that with what it cost.
+        """Update the target to the newest snapshot, and return that with the report.
 
         Raises:
             PublisherBusy: Another process publishes there.

@@ -36,7 +36,7 @@ class Workers:
         return iter(self._workers)
 
     def start(self, job: Job, on_end: Callable[[Worker, Outcome], None]) -> None:
-        """Have all who are idle publish.
+        """Let all idle workers publish.
 
         Args:
             job: How to publish.

@@ -136,7 +136,7 @@ def account_change(population: Population, rng: Random, at: float) -> dict[str, 
 
 
 def branch(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """A branch of a package was made."""
+    """A branch of a package was created."""
     package = population.package(rng)
     return {"agent": population.owner(package), "branch": RELEASES[rng.randrange(5)][0], "name": package}
 

@@ -21,7 +21,7 @@ from statscache.timeline import DAY, floor
 DATABASE = Path("statscache-demo.db")
 SITE = Path("public")
 RATE = 1_500
-"""Messages a second on the bus: what one of two slow cores takes, so that the day takes half a minute."""
+"""Messages a second on the bus: as many as one of two slow cores can take; the day takes half a minute."""
 
 INTERVAL = 3
 """Seconds between two publications."""

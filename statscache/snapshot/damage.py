@@ -1,4 +1,4 @@
-"""Damage at rest: what decayed in the published tree is found, thrown away, and rendered again from the statistics.
+"""Damage at rest: decayed objects of the published tree are found, deleted, and rendered again from the statistics.
 
 Objects and manifests are named by their digests, so an intact one proves itself, and one that is rendered again
 proves that it equals the published one. The rows of the tree follow from these. Statistics have no digests. But nothing
@@ -51,7 +51,7 @@ def paths(connection: Connection, name: str) -> list[str]:
 
 
 def _differing(connection: Connection) -> set[str]:
-    """Return the locations of directories of which rows do not agree with each other, or with the snapshot."""
+    """Return the locations of directories whose rows contradict each other or the snapshot."""
     known: dict[str, dict[str, parts.Part]] = {}
     for row in connection.execute(select(directory_part)):
         known.setdefault(row.directory, {})[row.prefix] = parts.Part(*row[2:])

@@ -91,7 +91,7 @@ def mark_unreferenced(connection: Connection, objects: Sequence[str]) -> None:
 
 
 def unnoticed(connection: Connection) -> list[str]:
-    """Return the objects to which the tree does not refer, and of which no note was taken that it did once."""
+    """Return the objects to which the tree does not refer and that are not marked as dropped."""
     return list(
         connection.scalars(
             select(object_.c.name).where(

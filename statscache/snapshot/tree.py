@@ -115,7 +115,7 @@ def clear(connection: Connection) -> None:
 
 
 def size(connection: Connection) -> int:
-    """Return the bytes of all files of the tree in the database, which are counted for it."""
+    """Return the total size in bytes of all files of the tree, from a counter in the database."""
     return int(connection.scalar(select(func.sum(tree.c.size)).where(tree.c.type.in_(published.FILES))) or 0)
 
 

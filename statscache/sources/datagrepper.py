@@ -200,7 +200,7 @@ class Datagrepper:
         return self._by_page(start, end) if rows is None else [json.dumps(row).encode() for row in rows]
 
     def _by_time(self, start: int, end: int) -> list[dict[str, Any]] | None:
-        """Return the rows of a window, of which only first pages are read; None if they do not add up.
+        """Return the rows of a window, whose first pages only are read; None if they do not add up.
 
         A page holds all rows that are older than its last one. So the next page begins with the second of that, and
         neither the order within a second nor the depth of pages matters.
@@ -280,7 +280,7 @@ class Datagrepper:
         raise _Failed(str(reason))
 
     def _answer(self, url: str) -> urllib3.BaseHTTPResponse:
-        """Return the answer from where redirects lead; its body is not read yet."""
+        """Follow redirects and return the answer; its body is not read yet."""
         for left in reversed(range(1 + _REDIRECTS)):
             # What `urllib3` follows by itself, it reads to the end first, however long that takes.
             headers = _HEADERS | self._credentials if _origin(url) == _origin(self._url) else _HEADERS

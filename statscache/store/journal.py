@@ -215,7 +215,7 @@ def following(connection: Connection, after: int) -> Segment | None:
 
 
 def segments(connection: Connection, first: int, last: int) -> list[Segment]:
-    """Return the segments that hold any of the messages from `first` to `last`, in order."""
+    """Return the segments with any of the messages from `first` to `last`, in order."""
     query = select(segment).where(segment.c.first + segment.c.messages > first, segment.c.first <= last)
     return [Segment(row.first, inflate(row.data)) for row in connection.execute(query.order_by(segment.c.first))]
 

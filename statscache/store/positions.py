@@ -173,7 +173,7 @@ def save_rendered(
 
 
 def render_all(connection: Connection, row: Position) -> None:
-    """Have all documents of a plugin rendered next time; the gate takes them for those of another version."""
+    """Mark all documents of a plugin to be rendered next time; the gate treats them as another version."""
     connection.execute(update(plugin).where(plugin.c.id == row.id).values(rendered_with=None))
 
 

@@ -80,7 +80,7 @@ def hold(connection: Connection, rows: Sequence[tuple[int, int, str, bytes]]) ->
 
 
 def due(connection: Connection, limit: int) -> list[Held]:
-    """Return held messages whose time has come, those that were due first."""
+    """Return held messages whose time has come, earliest first."""
     query = select(held.c.digest, held.c.source, held.c.data).where(held.c.due <= int(time.time()))
     return [Held(*row) for row in connection.execute(query.order_by(held.c.due, held.c.digest).limit(limit))]
 
@@ -97,5 +97,5 @@ def number_held(connection: Connection) -> int:
 
 
 def bytes_held(connection: Connection) -> int:
-    """Return how many bytes the messages take that are held."""
+    """Return the bytes of all held messages."""
     return int(connection.scalar(select(func.sum(func.length(held.c.data)))) or 0)

@@ -50,7 +50,7 @@ class Suppression:
         return known
 
     def scrub(self, message: Message) -> Message:
-        """Return a message without those who are involved in it and were forgotten."""
+        """Return a message without forgotten people who are involved in it."""
         done: frozenset[str] = frozenset()
         # Once a name has been removed, another one may be found to be involved.
         while new := self._named(message.usernames) - done:
@@ -74,7 +74,7 @@ class Suppression:
 
 
 def load(connection: Connection) -> Suppression:
-    """Return the list as it is now."""
+    """Return the current list."""
     row = connection.execute(select(journal.c.rewrites, journal.c.salt)).one()
     return Suppression(row.rewrites, row.salt or b"", frozenset(connection.scalars(select(suppressed.c.digest))))
 

@@ -111,10 +111,10 @@ def succeed(connection: Connection, row: TargetRow) -> None:
 
 
 def invalidate(connection: Connection) -> None:
-    """Record that caches before every target must forget what they hold: after rollback, forgetting and upgrade."""
+    """Record that the caches in front of all targets must be invalidated: after rollback, forgetting and upgrade."""
     connection.execute(update(target).values(invalidation_due=True))
 
 
 def was_invalidated(connection: Connection, name: str) -> None:
-    """Record that caches before a target have forgotten what they held."""
+    """Record that the caches in front of a target were invalidated."""
     connection.execute(update(target).where(target.c.name == name).values(invalidation_due=False))

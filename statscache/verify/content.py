@@ -111,7 +111,7 @@ def index(value: Any, files: Files) -> Problems:
 
 
 def parsed(path: str, data: bytes) -> tuple[Any, list[tuple[Weight, str]]]:
-    """Return the content of a JSON file, None if it has none, and what is wrong with it by its schema and form."""
+    """Return the content of a JSON file, None if it has none, and its faults by schema and form."""
     name = schemas.name_of(path)
     if name is not None and (problem := schemas.problem(name, data)):
         return None, [(Weight.WRONG, f"it does not satisfy the schema {name}: {problem}")]

@@ -11,7 +11,7 @@ class Weight(IntEnum):
     BROKEN = 1
     """A reader meets a reference that does not resolve, other bytes than were announced, or a forged signature."""
     WRONG = 2
-    """A document breaks the format: its schema, what it says of others, or what others say of it."""
+    """A document breaks the format: its schema, or a reference from or to it."""
     LATE = 3
     """The publisher has not renewed the pointer in time."""
     SERVED = 4

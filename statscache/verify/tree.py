@@ -32,7 +32,7 @@ _REMEMBERED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A manifest that is to be opened: of which directory of which subtree, and of which part of a split one."""
+    """A manifest to open, with its directory, subtree and part of a split directory."""
 
     entry: Entry
     subtree: str = ""

@@ -55,7 +55,7 @@ class Report:
 def verify(
     place: Place, keys: Sequence["Ed25519PublicKey"] = (), tell: Tell = lambda what, done, total: None
 ) -> Report:
-    """Return everything that is wrong with a published tree.
+    """Return all faults of a published tree.
 
     If the site publishes meanwhile, the check starts again, because its findings may be outdated.
 
