@@ -337,7 +337,7 @@ export class Pinned extends Reader {
 
   async #verified(name, size) {
     const data = await this.#client._objectBytes(name, size);
-    if (this.#checks && (await sha256(data)) !== name.split(".")[0]) throw new Damaged(`${name} has other bytes than its name says`);
+    if (this.#checks && (await sha256(data)) !== name.split(".")[0]) throw new Damaged(`${name} has bytes that do not match its name`);
     return parsed(data, name);
   }
 

@@ -294,7 +294,7 @@ def test_what_is_said_of_a_damaged_archive_is_true(call: Call, archive: Path) ->
     Path("cut.gz").write_bytes(gzip.compress(archive.read_bytes())[:-8])
     done = call("backfill", "cut.gz")
     assert (done.status, done.out[:22]) == (1, "22 read, 20 accepted, ")
-    assert done.err.endswith("; what could be read was taken. Get it again and run the same command\n")
+    assert done.err.endswith("; the readable part was accepted. Get it again and run the same command\n")
     done = call("try", "volume", "cut.gz")
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("statscache: cut.gz is truncated or damaged: ")

@@ -203,7 +203,7 @@ def test_what_fails_now_and_then_is_asked_for_again(
         assert (walk.total, walk.gaps, walk.incomplete) == (len(messages), [], [])
         assert outcome.set_aside == 0
     if status := re.match(r"\d+", fault):
-        assert f"{server.url}: status {status[0]}; it is asked again in" in caplog.text
+        assert f"{server.url}: status {status[0]}; retrying in" in caplog.text
     walk.site.close()
 
 

@@ -441,7 +441,7 @@ def test_a_publisher_outlives_a_database_that_is_away(databases: Databases, tmp_
         publisher.await_log(
             "the database does not answer; everything waits until it does"
             if url.startswith("postgresql")
-            else "publishing failed, and is tried again in 0.5 s"
+            else "publishing failed, retrying in 0.5 s"
         )
         assert publisher.end()[0] == 0
 

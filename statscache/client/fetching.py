@@ -84,9 +84,9 @@ class Fetcher:
             raise Damaged(f"{path} has {size:,} bytes by its reference; at most {self._largest:,} are read")
         data, _ = self._fetch(path, {}, largest)
         if data is None:
-            raise Missing(f"{self.url}{path} is not there, and is referred to")
+            raise Missing(f"{self.url}{path} is missing, but referred to")
         if hashlib.sha256(data).hexdigest() != matched[1]:
-            raise Damaged(f"{self.url}{path} has other bytes than its name says")
+            raise Damaged(f"{self.url}{path} has bytes that do not match its name")
         self._cache.put(name, data)
         return data
 
@@ -204,7 +204,7 @@ def _body(response: HTTPResponse, url: str, largest: int, patience: float) -> by
             if time.monotonic() > deadline:
                 raise TimeoutError(f"it takes longer than {patience:.0f} s")
     except zlib.error as error:
-        raise Damaged(f"{url} is not compressed as it says: {error}") from error
+        raise Damaged(f"{url} is not compressed as its header says: {error}") from error
     announced = response.headers.get("Content-Length") or str(received)
     if announced != str(received) or (unpack is not None and not unpack.eof):
         raise ConnectionError("it breaks off")

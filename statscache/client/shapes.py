@@ -44,7 +44,7 @@ def check(name: str, values: Iterable[Any], fields: Fields) -> None:
             raise Damaged(f"{name} holds {value!r:.100} where the format has an object")
         wrong = [field for field, kind in fields.items() if field not in value or not isinstance(value[field], kind)]
         if wrong:
-            raise Damaged(f"{name} lacks what the format promises, or has it otherwise: {', '.join(wrong)}")
+            raise Damaged(f"{name} has missing or invalid fields: {', '.join(wrong)}")
 
 
 def check_rows(name: str, rows: Iterable[Any], cells: int, times: int = 1) -> None:

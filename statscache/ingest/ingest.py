@@ -267,7 +267,7 @@ class Ingest:
         except _UNAVAILABLE:
             raise
         except Exception:
-            _log.exception("the database refused quarantined line %d once more", item.id)
+            _log.exception("the database refused quarantined line %d again", item.id)
             return False
         return not outcome.set_aside
 

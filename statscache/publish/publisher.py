@@ -152,7 +152,7 @@ class Publisher:
             target.barrier()
         self._begin("pointer")
         if not publication.is_known(snapshot.id):
-            raise PublishError("the snapshot was withdrawn meanwhile; the next publication brings the newest")
+            raise PublishError("the snapshot was withdrawn meanwhile; the next publication has the newest")
         index = pointer.index(snapshot, publication.installation, now, publication.interval, publication.sign)
         self._write(report, [File(layout.INDEX, index)])
         target.barrier()

@@ -220,7 +220,7 @@ class Renderer:
             raise
         except Exception as error:
             _raise_if_of_database(error)
-            _log.exception("a page could not be rendered, and is left as it was")
+            _log.exception("a page could not be rendered, and keeps its last version")
             return False
         return True
 

@@ -60,7 +60,7 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
         # There is nothing more to read in it, and what replaces it is another file.
         _forget(installation, name)
         if isinstance(error, DamagedArchive):
-            raise DamagedArchive(f"{error}; what could be read was taken") from error
+            raise DamagedArchive(f"{error}; the readable part was accepted") from error
         raise
     _forget(installation, name)
 

@@ -139,7 +139,7 @@ def checked(name: str, environments: Collection[str] = ()) -> str:
             "this is not the name of an account: expected two characters or more, with a letter, and no address"
         )
     if name.lower() in {*_RESERVED, *environments}:
-        raise NameRefused("this is a word of the messages' own form, and would take them apart")
+        raise NameRefused("this is a reserved word of the message format")
     return name
 
 

@@ -378,7 +378,7 @@ class Publishing:
             except Exception as error:
                 # A publisher that ended here would do so in silence.
                 if not outage.explains(error):
-                    _log.exception("publishing failed, and is tried again in %g s", seconds)
+                    _log.exception("publishing failed, retrying in %g s", seconds)
             if damaged:
                 # What the targets serve is older and right; it expires, so that readers notice.
                 self._fail(damaged)
@@ -397,7 +397,7 @@ class Publishing:
                 for worker in self.workers:
                     targets.fail(connection, worker.name, error)
         except SQLAlchemyError as refused:
-            _log.debug("that the database is damaged could not be stored: %s", refused)
+            _log.debug("could not store that the database is damaged: %s", refused)
 
     def finish(self) -> tuple[Snapshot, list[Report]]:
         """Publish the newest data to the targets that keep up.
@@ -420,7 +420,7 @@ class Publishing:
                 raise PublishError(text)
             _log.warning("%s", text)
         names = ", ".join(worker.name for worker in workers)
-        _log.info("publishing what came last, within %g s, to: %s", LAST_SECONDS, names or "no target is configured")
+        _log.info("publishing the newest data, within %g s, to: %s", LAST_SECONDS, names or "no target is configured")
         return self._bring(workers, replace(self._job(), seconds=LAST_SECONDS), rebuild)
 
     def _stop(self, halting: threading.Event) -> None:
@@ -444,4 +444,4 @@ class Publishing:
             # The next publication builds first, and repairs what it can.
             self._found = outcome
         elif not isinstance(outcome, PublishError) and not outage.explains(outcome):
-            _log.error("publishing to target %s failed, and is tried again", worker.name, exc_info=outcome)
+            _log.error("publishing to target %s failed, and will be retried", worker.name, exc_info=outcome)

@@ -75,7 +75,7 @@ class _Spooler:
                         outage.answered()
                     except (SQLAlchemyError, OSError) as error:
                         if not outage.explains(error):
-                            _log.error("the spool waits, and is looked at again in %g s: %s", pause, error)
+                            _log.error("cannot use the spool, retrying in %g s: %s", pause, error)
                         self._stopping.wait(pause)
                         pause = min(2 * pause, LONGEST_PAUSE)
                     self._on_progress()

@@ -235,7 +235,7 @@ class Worker:
             except DamagedObject as error:
                 current, (row,) = snapshots.current(connection), targets.listed(connection, [self.name])
                 if current is not None and current.generation != row.sending:
-                    raise PublishError(f"{error}; the next publication brings the newest snapshot") from error
+                    raise PublishError(f"{error}; the next publication has the newest snapshot") from error
                 raise
 
     def _is_known(self, identity: str) -> bool:

@@ -274,7 +274,7 @@ class Datagrepper:
                 reason = error
             if attempt < _ATTEMPTS:
                 wait = min(max(wait, pause), _LONGEST_PAUSE)
-                _log.warning("%s: %s; it is asked again in %.1f s", self._url, reason, wait)
+                _log.warning("%s: %s; retrying in %.1f s", self._url, reason, wait)
                 self._stopping.wait(wait)
             pause *= 2
         raise _Failed(str(reason))

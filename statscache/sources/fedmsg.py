@@ -162,7 +162,7 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
             self.offer(raw)
         except Exception as error:
             self.failure = error
-            _log.error("the bus is left: a message could not be taken: %s", error)
+            _log.error("disconnecting from the bus: a message could not be accepted: %s", error)
             reactor.callLater(0, _stop_reactor)
 
 

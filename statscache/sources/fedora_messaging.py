@@ -215,7 +215,7 @@ class Subscriber:
             channel.basic_qos(prefetch_count=max(1, self._prefetch // len(queues)))
             for queue in queues:
                 channel.basic_consume(queue, take)
-            _log.info("the broker at %s is heard, on %s", self._where, ", ".join(queues))
+            _log.info("connected to the broker at %s, queues: %s", self._where, ", ".join(queues))
             self._pause = SHORTEST_PAUSE
             while not self._closing.is_set():
                 if self._cancelling.is_set() and not self._cancelled.is_set():

@@ -40,7 +40,7 @@ def copy(origin: Database, destination: Database, others: Sequence[Table] = ()) 
             )
         if any(writing.execute(select(table).limit(1)).first() for table in (segment, snapshot, source, held)):
             where = destination.engine.url.render_as_string(hide_password=True)
-            raise CopyRefused(f"the database {where} is in use; name an empty one. Nothing was copied")
+            raise CopyRefused(f"the database {where} is in use; nothing was copied: name an empty one")
         for table in tables:
             table.create(writing, checkfirst=True)
             # Whoever looks at an empty database leaves rows in it.

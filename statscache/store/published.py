@@ -119,7 +119,7 @@ def _opened(name: str, row: Any) -> bytes:
                 return data
     except (zstandard.ZstdError, TypeError, ValueError):
         pass
-    raise DamagedObject(f"object {name} is damaged in the database: its bytes are not those of its name")
+    raise DamagedObject(f"object {name} is damaged in the database: its bytes do not match its name")
 
 
 def unknown(connection: Connection, names: Collection[str]) -> set[str]:
