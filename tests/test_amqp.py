@@ -164,10 +164,10 @@ def test_what_fedora_messaging_publishes_is_counted_and_acknowledged(
 @pytest.mark.parametrize(
     ("password", "trusted", "certified", "said"),
     [
-        ("guest", True, False, "is heard"),
+        ("guest", True, False, "connected to the broker"),
         ("guest", False, False, "certificate verify failed"),
         ("wrong", True, False, "ACCESS_REFUSED"),
-        ("wrong", True, True, "is heard"),
+        ("wrong", True, True, "connected to the broker"),
     ],
     ids=["password", "unknown authority", "wrong password", "certificate"],
 )
@@ -185,16 +185,16 @@ def test_a_broker_is_reached_by_tls(
     broker.publish(lines(0, 1))
     with home.start("consume") as service:
         service.await_log(said)
-        if said == "is heard":
+        if said == "connected to the broker":
             await_accepted(home, 1, service)
         end(service)
-    assert broker.length() == (said != "is heard")
+    assert broker.length() == (said != "connected to the broker")
 
 
 def test_a_broker_that_dies_and_comes_back_is_heard_again(home: Home, broker: RabbitMQ) -> None:
     """What it delivers twice counts once, and what came while it was away from the consumer is not lost."""
     with home.start("consume") as service:
-        service.await_log("is heard")
+        service.await_log("connected to the broker")
         broker.publish(lines(0, 1_500))
         broker.kill()
         service.await_log("retrying in")
@@ -313,7 +313,7 @@ def test_a_database_that_is_away_acknowledges_nothing_and_recovers(
     """While nothing can be committed the broker keeps everything; afterwards it is counted once."""
     home = installed(broker, tmp_path / "home", shared_url)
     with home.start("run") as service:
-        service.await_log("is heard")
+        service.await_log("connected to the broker")
         postgresql.execute("ALTER DATABASE amqp ALLOW_CONNECTIONS false")
         postgresql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'amqp'")
         broker.publish(lines(0, 100))
@@ -345,7 +345,7 @@ def test_consumers_that_share_a_queue_come_to_what_one_does(broker: RabbitMQ, sh
     homes[0].run("status")
     with homes[0].start("consume") as one, homes[1].start("consume") as two:
         for service in (one, two):
-            service.await_log("is heard")
+            service.await_log("connected to the broker")
         broker.publish(messages)
         await_accepted(homes[0], 1_000, one)
         for service in (one, two):
@@ -361,7 +361,7 @@ def test_a_queue_that_had_to_be_made_anew_leaves_a_gap(broker: RabbitMQ, tmp_pat
     broker.drop()
     for first, gaps in ((0, 0), (600, 1)):
         with home.start("consume") as service:
-            service.await_log("is heard")
+            service.await_log("connected to the broker")
             broker.publish(lines(first, 1))
             await_accepted(home, 1 + (first > 0), service)
             end(service)
@@ -373,7 +373,7 @@ def test_a_queue_that_was_made_and_could_not_be_bound_kept_nothing(broker: Rabbi
     """What is sent before its bindings are fixed is missing, and said to be, before another message comes."""
     home = installed(broker, tmp_path / "home", f"sqlite:///{tmp_path}/statscache.db")
     with home.start("consume") as service:
-        service.await_log("is heard")
+        service.await_log("connected to the broker")
         broker.publish(lines(0, 1))
         await_accepted(home, 1, service)
         end(service)
@@ -386,7 +386,7 @@ def test_a_queue_that_was_made_and_could_not_be_bound_kept_nothing(broker: Rabbi
         end(service)
     bus.write_text(right)
     with home.start("consume") as service:
-        service.await_log("is heard")
+        service.await_log("connected to the broker")
         wait_for(lambda: len(home.json("status")["gaps"]) == 1, lambda: service.text)
         end(service)
 
