@@ -96,8 +96,8 @@ def test_no_field_can_hurt(plugin: type[Plugin], samples: list[Sample]) -> None:
     assert trial.outcome.accepted == len(lines)
     assert [str(failure) for failure in trial.failures] == []
     assert trial.suspended is None
-    said = {text for document in trial.documents.values() for text in texts(document)}
-    assert not [text for text in said if text.startswith(REPRESENTATIONS)]
+    output = {text for document in trial.documents.values() for text in texts(document)}
+    assert not [text for text in output if text.startswith(REPRESENTATIONS)]
 
 
 @every_plugin

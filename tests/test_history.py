@@ -245,8 +245,8 @@ def test_a_password_is_for_the_server_alone(tmp_path: Path) -> None:
     assert "password holds a password, and everybody" in home.run("config", "check", status=2).stderr
     password.chmod(0o600)
     password.write_text("hush")
-    said = home.run("backfill", *period, status=2).stderr
-    assert "password_file: password must hold one line, `user:password`" in said
+    output = home.run("backfill", *period, status=2).stderr
+    assert "password_file: password must hold one line, `user:password`" in output
 
 
 @pytest.mark.parametrize(
@@ -260,10 +260,10 @@ def test_an_address_with_a_password_is_refused(tmp_path: Path, section: str, set
     """It would be shown, logged or published. The refusal has the fix, and not the password."""
     home = Home(tmp_path / "home")
     home.configure(f'[{section}]\n{setting} = "https://me:h/u@sh@host/path"\n')
-    said = home.run("config", "check", status=2).stderr
-    assert f"{setting}: must not hold credentials" in said
-    assert fix in said
-    assert "h/u@sh" not in said
+    output = home.run("config", "check", status=2).stderr
+    assert f"{setting}: must not hold credentials" in output
+    assert fix in output
+    assert "h/u@sh" not in output
 
 
 def test_a_message_that_appears_between_two_pages_is_not_lost(

@@ -143,13 +143,13 @@ def test_a_service_shows_its_numbers(tmp_path: Path) -> None:
         assert found[positive] > 0, positive
     assert values((home.directory / "statscache.prom").read_text()).keys() >= {("database_up", "")}
     # The consumer is dead now. So may be the publisher, if this machine is slow.
-    said = "source fedmsg: its consumer did nothing for "
+    output = "source fedmsg: its consumer did nothing for "
     check = "status", "--max-age", "0.5"
-    wait_for(lambda: said in home.run(*check, status=None).stdout, lambda: home.run(*check, status=None))
+    wait_for(lambda: output in home.run(*check, status=None).stdout, lambda: home.run(*check, status=None))
     done = home.run(*check, status=2)
     verdict, numbers = done.stdout.splitlines()[0].split(" | ")
     assert verdict.startswith("STATSCACHE CRITICAL: ")
-    assert said in done.stdout
+    assert output in done.stdout
     assert "messages=21c" in numbers.split()
 
 

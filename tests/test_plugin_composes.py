@@ -16,9 +16,9 @@ STATUS = f"{PROD}pungi.compose.status.change"
 RAWHIDE = "Fedora-Rawhide-20260801.n.0"
 
 
-def status(compose: Any, said: Any, timestamp: int = NOON) -> Message:
+def status(compose: Any, output: Any, timestamp: int = NOON) -> Message:
     """Return an announcement of pungi."""
-    body = {"compose_id": compose, "status": said, "location": f"https://example.org/{compose}/compose"}
+    body = {"compose_id": compose, "status": output, "location": f"https://example.org/{compose}/compose"}
     return testing.message(STATUS, body, timestamp=timestamp)
 
 

@@ -453,8 +453,8 @@ def test_a_refusal_says_what_to_do(moto_bucket: Bucket, answer: str, advice: str
     refusal: Answer = (403, body)
     with Proxy(moto_bucket.server.endpoint, disturb=lambda request: refusal) as proxy:
         target = S3Target(moto_bucket.section(proxy))
-        said = f"PUT s3://{moto_bucket.name}/site/a.json: {answer}: No.; .*{advice}"
-        with pytest.raises(PublishError, match=said):
+        output = f"PUT s3://{moto_bucket.name}/site/a.json: {answer}: No.; .*{advice}"
+        with pytest.raises(PublishError, match=output):
             retrying.Retrying(target).write([File("a.json", b"{}\n")])
         assert len(proxy.requests) == 1, "what is refused is not asked again"
         target.close()
@@ -531,7 +531,7 @@ def test_credentials_appear_nowhere(
     """Key, secret and session token are in no log of any level, no error and no published byte."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-the-tests")
     caplog.set_level(logging.DEBUG)
-    said = []
+    output = []
     with Proxy(moto_bucket.server.endpoint) as proxy:
         site = new_site(tmp_path, moto_bucket.section(proxy, attempts=2))
         site.publish()
@@ -545,7 +545,7 @@ def test_credentials_appear_nowhere(
                 site.publish()
             error: BaseException | None = caught.value
             while error is not None:
-                said.append(str(error))
+                output.append(str(error))
                 error = error.__cause__
         site.close()
     published = b"".join(moto_bucket.get(key)[2] for key in moto_bucket.held())
@@ -554,7 +554,7 @@ def test_credentials_appear_nowhere(
     for secret in (KEY_ID, SECRET, "token-of-the-tests"):
         assert secret.encode() not in published
         assert secret not in logged
-        assert secret not in "\n".join(said)
+        assert secret not in "\n".join(output)
 
 
 def test_a_store_is_reached_by_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,10 +35,10 @@ def test_the_target_of_another_installation_is_refused_until_it_is_taken_over(
     other.feed([sale(1), sale(2)])
     before = (ours.public / "v1/index.json").read_bytes()
     assert orjson.loads(before)["installation"] == installation(ours)
-    said = rf"another installation, {installation(ours)};.*{installation(other)}.*`statscache publish --take-over"
-    with pytest.raises(PublishError, match=said):
+    output = rf"another installation, {installation(ours)};.*{installation(other)}.*`statscache publish --take-over"
+    with pytest.raises(PublishError, match=output):
         other.publish()
-    with pytest.raises(PublishError, match=said):
+    with pytest.raises(PublishError, match=output):
         other.publishing.rehearse()
     assert (ours.public / "v1/index.json").read_bytes() == before
     taken, _ = other.publishing.publish(take_over=True)

@@ -142,20 +142,20 @@ def test_a_service_whose_targets_all_failed_ends_with_an_error(home: Home) -> No
     (home.directory / "spool").mkdir()
     source = '[sources.spool]\npath = "spool"\n[publish]\ninterval = 1\n'
     far = '[[publish.targets]]\nname = "far"\ntype = "rsync"\ndestination = "rsync://127.0.0.1:9/site"\n'
-    said = "the newest snapshot was not published to far: see `statscache status`; the next start carries on"
+    output = "the newest snapshot was not published to far: see `statscache status`; the next start carries on"
     home.configure(source + far)
     with home.start("run") as service:
         service.await_log("target far")
         status, log = service.end()
     assert status == 1, log
-    assert log.rstrip().endswith(f"statscache: {said}")
+    assert log.rstrip().endswith(f"statscache: {output}")
     home.configure(source + far + '[[publish.targets]]\nname = "near"\ntype = "directory"\npath = "public"\n')
     with home.start("run") as service:
         service.await_log("target far")
         service.await_log("published generation")
         status, log = service.end()
     assert status == 0, log
-    assert said in log
+    assert output in log
 
 
 def test_a_service_waits_for_an_administrator(home: Home) -> None:

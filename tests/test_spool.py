@@ -212,8 +212,8 @@ def test_where_a_link_points_to_is_told_in_one_line(watched: Watched) -> None:
     (watched.path / "new\nline").symlink_to("two\nlines \u202e\udcff")
     with watched.service():
         watched.await_listing("failed", ["new\nline.reason"])
-    said = r"it is a symbolic link to 'two\nlines \u202e\udcff': put a copy of the archive here"
-    assert watched.reason("new\nline.reason") == f"{said}\n"
+    output = r"it is a symbolic link to 'two\nlines \u202e\udcff': put a copy of the archive here"
+    assert watched.reason("new\nline.reason") == f"{output}\n"
 
 
 def test_a_name_that_comes_again_replaces_nothing(watched: Watched) -> None:

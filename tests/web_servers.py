@@ -78,8 +78,8 @@ class Server:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    said = (self.directory / "output").read_text(errors="replace")
-                    raise RuntimeError(f"{self.program} did not start:\n{said}") from None
+                    text = (self.directory / "output").read_text(errors="replace")
+                    raise RuntimeError(f"{self.program} did not start:\n{text}") from None
                 time.sleep(0.02)
             else:
                 return
