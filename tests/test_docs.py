@@ -61,7 +61,7 @@ def rows(source: str, header: str) -> Iterator[list[str]]:
 
 
 def code(cell: str) -> str:
-    """Return what stands in backticks in a cell, or the cell."""
+    """Return what is in backticks in a cell, or the cell."""
     match = re.fullmatch(r"`([^`]+)`", cell)
     return match[1] if match else cell
 
@@ -454,7 +454,7 @@ def test_the_table_of_paths_is_that_of_the_code() -> None:
     listed = {code(path) for path, *more in rows(text("format.md"), "path") if len(more) == 2}
     modules = {layout.asset(name) for name in assets.MODULES}
     assert modules <= listed
-    # The note of a publication under way is described below the table, for it is no part of the format.
+    # The note of a publication under way is described below the table, for it is not a part of the format.
     assert listed - modules == {*layout.PATHS.values()} - {layout.PENDING}
     assert f"`{layout.PENDING}`" in text("format.md")
 
@@ -575,7 +575,7 @@ def test_resolutions_are_those_of_the_table() -> None:
     moment = timeline.parse_time("2015-08-08T13:37:00")
     for resolution in timeline.RESOLUTIONS.values():
         width = "a month" if resolution.fixed_width is None else f"{resolution.width} s"
-        kept = "for ever" if resolution.keep is None else f"{resolution.keep // timeline.DAY} days"
+        kept = "forever" if resolution.keep is None else f"{resolution.keep // timeline.DAY} days"
         assert listed.pop(resolution.name) == (width, resolution.period(moment).label, kept)
     assert not listed
 
@@ -630,7 +630,7 @@ def test_every_bundled_plugin_is_described() -> None:
 
 
 def test_each_page_has_its_place_in_the_site() -> None:
-    """No page stands where those land that no section names."""
+    """No page is in the last section, which has those that no section names."""
     sections = {section.title: [page.name for page in section.pages] for section in Docs(DOCS).sections}
     assert sections["How it works"] == ["architecture", "recipes", "state", "benchmarks"]
 

@@ -108,7 +108,7 @@ class _Renderer(RendererHTML):
         return super().code_block(tokens, index, options, env).replace("<pre>", '<pre tabindex="0">', 1)
 
 
-# `serve --watch` renders anew after each change, of which few are of these pages.
+# `serve --watch` renders again after each change, of which few are of these pages.
 @lru_cache(maxsize=128)
 def _page(name: str, source: str) -> Page:
     markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")

@@ -38,10 +38,10 @@ class PluginRenderer:
         end: The journal's end.
         gaps: What is known to be missing, for all plugins.
         complete: What is recorded to be complete, for all plugins.
-        keep: Is given each object that was made.
-        watch: Is told when the plugin's own code is at work.
-        slow: Whether slow documents are brought up to date too.
-        force: Whether to render everything, changed or not.
+        keep: Called with each new object.
+        watch: Called when the plugin's own code runs.
+        slow: True to update slow documents too.
+        force: True to render everything, changed or not.
     """
 
     def __init__(
@@ -88,8 +88,8 @@ class PluginRenderer:
     def _fingerprint(self) -> str:
         """Return what documents depend on besides the state: version, what concerns all of them, and coverage."""
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.kind.resolutions]
-        exact = canonical.digest(canonical.identity((self._known.begin, self._known.gaps)))
-        # Days stand there themselves, since the difference tells which keys show it.
+        exact = canonical.digest(canonical.encode((self._known.begin, self._known.gaps)))
+        # The days are included, since their difference gives the keys to render.
         coverage = f"{exact} {orjson.dumps(self._unknown_days()).decode()}"
         basis = (
             __version__,
@@ -100,11 +100,11 @@ class PluginRenderer:
             resolutions,
             coverage if resolutions else None,
         )
-        # The version stands by itself, for the gate to tell a new one.
-        return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}|{coverage}"
+        # The version is a part of its own, so that the gate recognizes a new one.
+        return f"{self._row.version}|{canonical.digest(canonical.encode(basis))}|{coverage}"
 
     def _unknown_days(self) -> list[Interval]:
-        """Return the days that documents of keys say to be unknown; none where there are no such documents."""
+        """Return the days that documents of keys mark as unknown; none without such documents."""
         if not self._plugin.unbounded:
             return []
         return self._known.unknown_days(0, DAILY.floor(self._state.through or 0) + DAY)
@@ -173,7 +173,7 @@ class PluginRenderer:
     def _series(self, resolution: Resolution) -> None:
         plugin, state = self._plugin, self._state
         directory = layout.series_root(plugin.name, resolution.name)
-        # Where everything is made, nothing is taken over, whatever became of it.
+        # If everything is rendered, no old entry is reused: it may be damaged.
         before = {} if self._due.everything else published.entries(self._connection, directory, None, "data")
         periods = documents.periods(plugin, state, resolution, self._known.gaps)
         for period in periods:
