@@ -180,7 +180,7 @@ def test_nothing_is_copied_into_a_database_in_use(site: Site, databases: Databas
     with pytest.raises(CopyRefused, match="keeps the tables data_sold: enable the plugins"):
         list(copy(site.database, used.database))
     used.feed([sale(1)])
-    with pytest.raises(CopyRefused, match="is in use; name an empty one"):
+    with pytest.raises(CopyRefused, match="is in use; nothing was copied: name an empty one"):
         list(copy(site.database, used.database, [Sold.__table__]))  # type: ignore[list-item]
     used.publish()
     assert faults(used) == []
@@ -195,7 +195,7 @@ def test_the_command_copies_and_refuses(tmp_path: Path) -> None:
     before = home.json("publish")["id"]
     assert home.run("db", "copy", "sqlite:///other.db").stdout.startswith("copied ")
     done = home.run("db", "copy", "sqlite:///other.db", status=3)
-    assert "sqlite:///other.db is in use; name an empty one" in done.stderr
+    assert "sqlite:///other.db is in use; nothing was copied: name an empty one" in done.stderr
     home.environment["STATSCACHE_DATABASE__URL"] = "sqlite:///other.db"
     assert home.run("db", "check").stdout == "all invariants hold, and all digests are right\n"
     assert home.run("db", "check", "--quick").stdout == "all invariants hold\n"

@@ -112,7 +112,7 @@ def test_a_silent_s3_endpoint_delays_no_other_target(home: Home) -> None:
             assert time.monotonic() - started < 20
         assert status == 0, log
         assert re.search(r"stopping waits, at most 8 s, for publications to: .*far \(asking what it serves\)", log)
-        assert "target far does not answer, and is left as it is" in log
+        assert "target far does not answer, and is abandoned" in log
         assert log.count("is behind") == 1
         assert "Read timeout" not in log, "it hung all the time"
 

@@ -306,7 +306,7 @@ def test_directories_on_another_filesystem_are_refused(watched: Watched) -> None
     )
     if tried.returncode == 77 or "unshare" in tried.stderr:
         pytest.skip("nothing can be mounted here")
-    assert "spool/done is on another filesystem: put a directory on that of the spool in its place" in tried.stderr
+    assert "spool/done is on another filesystem: replace it with a directory" in tried.stderr
 
 
 def test_what_could_not_be_moved_is_taken_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,7 +359,7 @@ def test_the_spool_waits_for_its_directories(
         if stands_in:
             done.symlink_to(elsewhere)
         watched.drop("file", archive(0, 1))
-        wait_for(lambda: "the spool waits" in caplog.text, lambda: caplog.text)
+        wait_for(lambda: "cannot use the spool" in caplog.text, lambda: caplog.text)
         assert watched.listing("taken") == watched.listing("failed") == os.listdir(elsewhere) == []
         if stands_in:
             done.unlink()

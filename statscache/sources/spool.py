@@ -79,7 +79,7 @@ class Spool:
                     directory.mkdir(mode)
             self._check()
         except OSError as error:
-            message = f"[sources.spool] path: {path} is not a usable directory: {error.strerror}"
+            message = f"[sources.spool] path: {path} is not a directory that can be used: {error.strerror}"
             raise ConfigurationError(message) from error
         # How files were when they were closed, and since when they have been as they are.
         self._closed: dict[str, _State] = {}
