@@ -27,7 +27,7 @@ from machine import Machine, missing
 from s3_servers import KEY_ID, Moto
 from samples import NOON, line
 from statscache import __version__
-from statscache.store.schema import REVISION
+from statscache.store.revision import REVISION
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSIBLE = ROOT / "ansible"

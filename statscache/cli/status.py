@@ -6,15 +6,13 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from statscache.cli.context import WANTING, Context, as_json, database_failed, passed, show_json, show_table
 from statscache.config import Config
 from statscache.exceptions import ConfigurationError, SchemaError
 from statscache.service.health import health, silence
-from statscache.snapshot import retention
-from statscache.store import consumers, journal, targets
-from statscache.store.targets import TargetRow
+from statscache.store import state as stored
+from statscache.store.rows import GONE, TargetRow
 from statscache.timeline import iso
 from statscache.wording import counted
 
@@ -43,17 +41,17 @@ class Level(IntEnum):
 def status(context: Context, max_age: float | None, json_: bool) -> None:
     """Tell how journal, sources, plugins and targets fare; exit 3 if something is wanting."""
     try:
-        with context.installation() as installation, installation.database.reading() as connection:
+        with context.query() as query:
             names = [target.name for target in context.config.publish.targets]
-            state = health(connection, installation.registry, names)
-            silent = silence(connection)
-            places = targets.listed(connection, names)
-            owed = retention.owed(connection)
-            name = journal.installation(connection)
-    except (ConfigurationError, SchemaError, SQLAlchemyError) as error:
-        if max_age is None:
+            state = health(query, names)
+            silent = silence(query)
+            places = stored.targets(query, names)
+            owed = stored.owed(query)
+            name = stored.journal(query).installation
+    except Exception as error:
+        said = str(error) if isinstance(error, (ConfigurationError, SchemaError)) else database_failed(error)
+        if max_age is None or said is None:
             raise
-        said = database_failed(error) if isinstance(error, SQLAlchemyError) else str(error)
         level = Level.UNKNOWN if isinstance(error, ConfigurationError) else Level.CRITICAL
         if json_:
             show_json({"concerns": [said]})
@@ -211,7 +209,7 @@ def _consumers(config: Config, state: "schemas.Health") -> Iterator[str]:
             continue
         row = rows[name]
         refused = f", {row['rejected']:,} refused without a valid signature" if row["rejected"] else ""
-        if (age := now - row["worked_at"]) > consumers.GONE:
+        if (age := now - row["worked_at"]) > GONE:
             yield f"{name}: nobody consumes it; last at work {age:,} s ago{refused}"
         elif name not in heard:
             yield f"{name}: at work, and nothing was ever received; is the address right?{refused}"

@@ -22,7 +22,7 @@ from statscache.ingest.prepare import Batch
 from statscache.ingest.reduce import Reduction
 from statscache.store import coverage, journal, quarantine, sources
 from statscache.store.journal import Head
-from statscache.store.sources import SourceRow
+from statscache.store.rows import SourceRow
 
 _ASTRAY = 10
 """Seconds by which our clock may say that the future was heard, before we take it that it was set back."""

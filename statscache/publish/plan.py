@@ -12,7 +12,7 @@ from statscache.publish import pointer
 from statscache.publish.target import Target
 from statscache.snapshot import manifest
 from statscache.snapshot.manifest import Change, Load
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 
 _LARGEST_GENERATION = 2**53
 """Beyond it JavaScript cannot count; whoever can write to a target must not stop the publication to all others."""

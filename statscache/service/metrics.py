@@ -25,8 +25,9 @@ from statscache.service.heartbeat import Heartbeat
 from statscache.service.installation import Installation
 from statscache.service.outage import outage
 from statscache.service.probes import listening
-from statscache.snapshot import record
-from statscache.store import consumers, targets
+from statscache.snapshot import snapshot as snapshots
+from statscache.store import plain
+from statscache.store import state as stored
 
 SECONDS = 15.0
 """Between two writings of the file."""
@@ -126,10 +127,11 @@ class _FromDatabase(Collector):
         config = self._installation.config
         names = [target.name for target in config.publish.targets]
         with self._installation.database.reading() as connection:
-            state = health(connection, self._installation.registry, names)
-            at_work = consumers.listed(connection)
-            places = targets.listed(connection, names)
-            current = record.current(connection)
+            query = plain.over(connection)
+            state = health(query, names)
+            at_work = stored.consumers(query)
+            places = stored.targets(query, names)
+            current = snapshots.current(query)
         journal, plugins = state["journal"], state["plugins"]
 
         yield _gauge("through_timestamp_seconds", "Time of the newest accepted message.", [({}, state["through"])])

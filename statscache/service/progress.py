@@ -4,7 +4,7 @@ import threading
 import time
 
 from statscache.store import Database, consumers
-from statscache.store.consumers import ConsumerRow
+from statscache.store.rows import ConsumerRow
 
 SECONDS = 5.0
 """Between two signs of life."""

@@ -35,8 +35,8 @@ from statscache.service.worker import INTERVALS, Job, Worker
 from statscache.service.workers import Outcome, Progress, Publish, Workers, one_by_one, silent, target, together
 from statscache.snapshot import purge, record, retention
 from statscache.snapshot.build import build
-from statscache.snapshot.record import Snapshot
 from statscache.snapshot.rollback import rollback
+from statscache.snapshot.snapshot import Snapshot
 from statscache.store import integrity, invariants, locks, targets
 
 PATIENCE = 300.0

@@ -9,11 +9,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, exists, func, select
+from sqlalchemy import Connection, delete, exists, select
 
 from statscache.config import RetentionSection
 from statscache.snapshot import record
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 from statscache.store import targets
 from statscache.store.bulk import Upsert, among, batches
 from statscache.store.schema import directory_part, dropped, object_, snapshot, tree
@@ -106,11 +106,6 @@ def unnoticed(connection: Connection) -> list[str]:
 def condemn(connection: Connection, objects: Sequence[str]) -> None:
     """Take note of objects that must go at once, wherever they are; they are owed until every target has none."""
     _add(connection, [(_BEFORE_ALL, name, 0) for name in objects])
-
-
-def owed(connection: Connection) -> int:
-    """Return the number of objects that had to go at once, and that some target may still have."""
-    return connection.scalar(select(func.count()).select_from(dropped).where(dropped.c.dropped_at == 0)) or 0
 
 
 def clear_suspects(connection: Connection) -> None:

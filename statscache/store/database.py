@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from statscache.exceptions import ConfigurationError, SchemaError
-from statscache.store import schema
+from statscache.store.revision import explain, is_ours
 
 _PRAGMAS = (
     "journal_mode = WAL",
@@ -116,11 +116,8 @@ class Database:
         """
         with self._opening():
             revision = self.revision()
-        if revision not in (None, schema.REVISION):
-            newer = revision > schema.REVISION
-            mend = "install the release that made it" if newer else "run `statscache db upgrade`"
-            message = f"the database has schema {revision}, this release works with {schema.REVISION}: {mend}"
-            raise SchemaError(message)
+        if revision is not None and not is_ours(revision):
+            raise SchemaError(explain(revision))
         return revision
 
     @contextmanager

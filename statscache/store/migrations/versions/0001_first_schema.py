@@ -190,8 +190,15 @@ def upgrade() -> None:
         sa.Column("fast_revision", sa.BigInteger(), nullable=False),
         sa.Column("slow_through", sa.BigInteger(), nullable=True),
         sa.Column("slow_revision", sa.BigInteger(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
+    )
+    op.create_table(
+        "problem",
+        sa.Column("name", CODE_POINTS, nullable=False),
+        sa.Column("reason", CODE_POINTS, nullable=False),
+        sa.PrimaryKeyConstraint("name", "reason"),
     )
     op.create_table(
         "quarantine",
