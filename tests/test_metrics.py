@@ -101,7 +101,6 @@ def test_a_service_shows_its_numbers(tmp_path: Path) -> None:
         wait_for(lambda: fetched(port)["messages_known_total", ""] == 1, lambda: service.text)
         quiet = fetched(port)
         wait_for(lambda: at_work(fetched(port)) > at_work(quiet), lambda: service.text)
-        home.run("status", "--max-age", "60")
         found = fetched(port)
         healthy = "STATSCACHE OK: through 2015-08-08T12:00:19Z | "
         wait_for(

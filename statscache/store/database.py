@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from statscache.exceptions import ConfigurationError, SchemaError
-from statscache.store.revision import explain, is_ours
+from statscache.store.revision import cannot_open, explain, is_ours
 
 _PRAGMAS = (
     "journal_mode = WAL",
@@ -126,9 +126,7 @@ class Database:
             yield
         except SQLAlchemyError as error:
             where = self.engine.url.render_as_string(hide_password=True)
-            reason = str(getattr(error, "orig", error)).strip()
-            message = f"cannot open the database {where}: {reason}; check [database] url and its permissions"
-            raise SchemaError(message) from error
+            raise SchemaError(cannot_open(where, str(getattr(error, "orig", error)))) from error
 
     def upgrade(self) -> None:
         """Bring the database to the newest schema."""

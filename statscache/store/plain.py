@@ -6,13 +6,13 @@ connection of SQLAlchemy, so that a fact is read in one way.
 
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from statscache.exceptions import SchemaError
-from statscache.store.revision import explain, is_ours
+from statscache.store.revision import cannot_open, explain, is_ours
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -45,14 +45,23 @@ def reading(url: str) -> Iterator[Query | None]:
         SchemaError: The database cannot be opened, or its schema is not this release's.
         SQLAlchemyError: The database failed; as it would over a connection of SQLAlchemy.
     """
-    with _sqlite(url) if url.startswith("sqlite:") else _postgresql(url) as query:
-        if query is not None:
-            revision = _revision(query, is_sqlite=url.startswith("sqlite:"))
-            if revision is None:
-                query = None
-            elif not is_ours(revision):
-                raise SchemaError(explain(revision))
-        yield query
+    is_sqlite = url.startswith("sqlite:")
+    with ExitStack() as stack:
+        try:
+            query = stack.enter_context(_sqlite(url) if is_sqlite else _postgresql(url))
+            revision = None if query is None else _revision(query, is_sqlite=is_sqlite)
+        except Exception as error:
+            # On errors alone: it takes longer to import than the rest.
+            from sqlalchemy import make_url
+            from sqlalchemy.exc import DBAPIError
+
+            if not isinstance(error, DBAPIError):
+                raise
+            where = make_url(url).render_as_string(hide_password=True)
+            raise SchemaError(cannot_open(where, str(error.orig))) from error
+        if revision is not None and not is_ours(revision):
+            raise SchemaError(explain(revision))
+        yield query if revision is not None else None
 
 
 def _revision(query: Query, *, is_sqlite: bool) -> str | None:
@@ -70,30 +79,40 @@ def _sqlite(url: str) -> Iterator[Query | None]:
         yield None
         return
     address = f"{name}?{urlencode(parameters)}" if is_uri else f"file:{quote(name)}?mode=ro"
-    try:
-        with closing(sqlite3.connect(address, uri=True, isolation_level=None, timeout=60)) as connection:
-            connection.execute("BEGIN")
-            yield lambda sql: connection.execute(sql).fetchall()
-    except sqlite3.Error as error:
-        raise _as_sqlalchemy_would(error, sqlite3.Error) from error
+    with _translated(sqlite3.Error):
+        connection = sqlite3.connect(address, uri=True, isolation_level=None, timeout=60)
+    with closing(connection):
+        connection.execute("BEGIN")
+        yield _running(lambda sql: connection.execute(sql).fetchall(), sqlite3.Error)
 
 
 @contextmanager
 def _postgresql(url: str) -> Iterator[Query]:
     import psycopg
 
-    try:
+    with _translated(psycopg.Error):
         # libpq understands the rest of the URL as SQLAlchemy does.
-        with closing(psycopg.connect(url.replace("+psycopg", "", 1))) as connection:
-            connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            connection.read_only = True
-            yield lambda sql: connection.execute(sql).fetchall()
-    except psycopg.Error as error:
-        raise _as_sqlalchemy_would(error, psycopg.Error) from error
+        connection = psycopg.connect(url.replace("+psycopg", "", 1))
+    with closing(connection):
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        connection.read_only = True
+        yield _running(lambda sql: connection.execute(sql).fetchall(), psycopg.Error)
 
 
-def _as_sqlalchemy_would(error: Exception, base: type[Exception]) -> Exception:
-    """Return an error of the driver as SQLAlchemy raises it, which callers know to explain."""
-    from sqlalchemy.exc import DBAPIError
+def _running(run: Query, base: type[Exception]) -> Query:
+    def query(sql: str) -> list[tuple[Any, ...]]:
+        with _translated(base):
+            return run(sql)
 
-    return DBAPIError.instance("", None, error, base)
+    return query
+
+
+@contextmanager
+def _translated(base: type[Exception]) -> Iterator[None]:
+    """Raise what the driver raises as SQLAlchemy does, which callers know to explain."""
+    try:
+        yield
+    except base as error:
+        from sqlalchemy.exc import DBAPIError
+
+        raise DBAPIError.instance("", None, error, base) from error

@@ -13,3 +13,8 @@ def explain(revision: str) -> str:
     """Return what is said of a database of another revision."""
     mend = "install the release that made it" if revision > REVISION else "run `statscache db upgrade`"
     return f"the database has schema {revision}, this release works with {REVISION}: {mend}"
+
+
+def cannot_open(where: str, reason: str) -> str:
+    """Return what is said of a database that cannot be opened: its URL without a password, and why."""
+    return f"cannot open the database {where}: {reason.strip()}; check [database] url and its permissions"
