@@ -389,7 +389,7 @@ def test_monitoring_is_warned(call: Call, archive: Path) -> None:
     Path("statscache.toml").write_text("[sources.fedmsg]\n")
     call("backfill", archive)
     with sqlite3.connect("statscache.db") as connection:
-        connection.execute(f"INSERT INTO consumer VALUES ('fedmsg', {int(time.time())}, 0, 0, 0)")
+        connection.execute(f"INSERT INTO consumer VALUES ('fedmsg', {int(time.time())}, 0, 0, 0, 1, '')")
     connection.close()
     call("publish")
     ok = call("status", "--max-age", "600")

@@ -59,7 +59,14 @@ def health(query: Query, places: Collection[str], *, public: bool = False) -> "s
             if not row.name.startswith(ARCHIVE)
         ],
         "consumers": [
-            {"name": row.name, "worked_at": row.worked_at, "rejected": row.rejected} for row in state.consumers(query)
+            {
+                "name": row.name,
+                "worked_at": row.worked_at,
+                "rejected": row.rejected,
+                # Their number: the names of hosts are nobody else's concern.
+                "unconnected": len(row.unconnected.splitlines()),
+            }
+            for row in state.consumers(query)
         ],
         "plugins": [
             {

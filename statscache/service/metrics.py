@@ -171,6 +171,11 @@ class _FromDatabase(Collector):
         yield _counter(
             "consumer_rejected", "Messages with no valid signature.", [(of, row.rejected) for of, row in workers]
         )
+        yield _gauge(
+            "consumer_unconnected",
+            "Addresses of the bus at which nobody answers.",
+            [(of, len(row.unconnected.splitlines())) for of, row in workers],
+        )
         batches = SummaryMetricFamily("statscache_batch_seconds", "From a batch to its commit.", labels=["source"])
         for row in at_work:
             batches.add_metric([row.name], row.batches, row.milliseconds / 1000)

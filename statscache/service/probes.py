@@ -88,15 +88,18 @@ def not_ready(installation: Installation) -> Iterator[str]:
     try:
         with installation.database.reading() as connection:
             query = plain.over(connection)
-            worked = {row.name: row.worked_at for row in state.consumers(query)}
+            consumers = {row.name: row for row in state.consumers(query)}
             places = state.targets(query, names)
     except SQLAlchemyError as error:
         yield f"database: {getattr(error, 'orig', None) or error}"
         return
     now = int(time.time())
     for name in config.sources.live:
-        if name not in worked or now - worked[name] > GONE:
+        row = consumers.get(name)
+        if row is None or now - row.worked_at > GONE:
             yield f"source {name}: nobody consumes it"
+        elif row.is_cut_off:
+            yield f"source {name}: nobody answers at {', '.join(row.unconnected.splitlines())}"
     for place in places:
         if not place.is_ok(now):
             yield f"target {place.name}: {place.error or 'it is behind' if place.published_at else 'nothing yet'}"

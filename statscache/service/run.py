@@ -85,6 +85,7 @@ def _consume_fedmsg(
             stopping,
             validate_signatures=section.validate_signatures,
             reject=consumer.reject,
+            connected=consumer.connected,
         )
     finally:
         stopping.set()

@@ -1,5 +1,7 @@
 """What the consumers of live sources tell of themselves now and then, whether the bus is quiet or not."""
 
+from dataclasses import astuple
+
 from sqlalchemy import Connection
 
 from statscache.store.bulk import Upsert
@@ -9,12 +11,12 @@ from statscache.store.schema import consumer
 _add = Upsert(
     consumer,
     lambda table, new: {
-        "worked_at": new.worked_at,
+        **{name: new[name] for name in ("worked_at", "endpoints", "unconnected")},
         **{name: table.c[name] + new[name] for name in ("batches", "milliseconds", "rejected")},
     },
 )
 
 
 def add(connection: Connection, row: ConsumerRow) -> None:
-    """Add to what is known of the consumers of a source; the time is replaced."""
-    _add(connection, [(row.name, row.worked_at, row.batches, row.milliseconds, row.rejected)])
+    """Add to what is known of the consumers of a source; time and endpoints are replaced."""
+    _add(connection, [astuple(row)])

@@ -45,6 +45,8 @@ class ConsumerRow:
         batches: Transactions in which they accepted what had come.
         milliseconds: That these took.
         rejected: Messages that they refused, for want of a valid signature.
+        endpoints: Addresses of the bus that they connect to; 0 for a source that has none.
+        unconnected: Those of them at which nobody answers, one a line.
     """
 
     name: str
@@ -52,6 +54,13 @@ class ConsumerRow:
     batches: int = 0
     milliseconds: int = 0
     rejected: int = 0
+    endpoints: int = 0
+    unconnected: str = ""
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether nobody answers at any address of the bus."""
+        return 0 < self.endpoints == len(self.unconnected.splitlines())
 
 
 @dataclass(frozen=True, slots=True)

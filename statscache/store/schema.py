@@ -121,6 +121,8 @@ consumer = Table(
     Column("batches", BigInteger, nullable=False),
     Column("milliseconds", BigInteger, nullable=False),
     Column("rejected", BigInteger, nullable=False),
+    Column("endpoints", BigInteger, nullable=False),
+    Column("unconnected", CodePoints, nullable=False),
 )
 
 coverage = Table(

@@ -95,7 +95,7 @@ def sources(query: Query) -> list[SourceRow]:
 
 def consumers(query: Query) -> list[ConsumerRow]:
     """Return what is known of the consumers of each source, by name."""
-    columns = "name, worked_at, batches, milliseconds, rejected"
+    columns = "name, worked_at, batches, milliseconds, rejected, endpoints, unconnected"
     return [ConsumerRow(*row) for row in query(f"SELECT {columns} FROM consumer ORDER BY name")]
 
 

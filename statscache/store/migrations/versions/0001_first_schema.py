@@ -37,6 +37,8 @@ def upgrade() -> None:
         sa.Column("batches", sa.BigInteger(), nullable=False),
         sa.Column("milliseconds", sa.BigInteger(), nullable=False),
         sa.Column("rejected", sa.BigInteger(), nullable=False),
+        sa.Column("endpoints", sa.BigInteger(), nullable=False),
+        sa.Column("unconnected", CODE_POINTS, nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
