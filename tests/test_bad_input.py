@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import orjson
 import pytest
 import zstandard
-from sqlalchemy import text, update
+from sqlalchemy import func, select, text, update
 
 from samples import KINDS, NOON, TOPIC, Line, Sales, Site, id_digest, line
 from statscache import canonical
@@ -23,7 +23,7 @@ from statscache.plugins import Counter, Latest, Log, Message, Plugin
 from statscache.service.backfill import backfill
 from statscache.service.check import check
 from statscache.sources import archive
-from statscache.store import coverage, journal, plain, positions, quarantine, schema, state
+from statscache.store import coverage, foreign, journal, plain, positions, quarantine, schema, state
 from statscache.store.quarantine import SetAside
 from statscache.store.rows import PARSER
 from statscache.timeline import DAY
@@ -369,6 +369,19 @@ def test_no_two_databases_digest_ids_alike(tmp_path: Path) -> None:
         site.close()
 
 
+def test_foreign_messages_are_counted_once_as_long_as_they_are_known(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Digests of the newest are kept, by whole days: what does not cease to come needs no more room."""
+    monkeypatch.setattr(foreign, "KEPT", 3)
+    days = [[line(f"{day}-{n}", NOON + day * DAY, "a.b.stg.c") for n in range(2)] for day in range(5)]
+    for lines in (*days, days[4], days[3], days[0]):
+        site.feed(lines)
+    with site.database.reading() as connection:
+        assert state.journal(plain.over(connection)).foreign == 12
+        assert connection.scalar(select(func.count()).select_from(schema.foreign_message)) == 4
+
+
 def test_one_id_three_days_apart_is_two_messages(site: Site) -> None:
     """A copy is looked for in the message's day and both neighbours, and no further."""
     outcome = site.feed([line("same", NOON), line("same", NOON + 86400), line("same", NOON + 3 * 86400)])
@@ -377,7 +390,7 @@ def test_one_id_three_days_apart_is_two_messages(site: Site) -> None:
 
 def test_foreign_environments_short_topics_and_our_own(site: Site) -> None:
     """Foreign messages and our own are counted as such; topics without an environment are accepted."""
-    foreign = [line(f"f{n}", topic=topic) for n, topic in enumerate(("a.b.stg.c", "a.b.dev.c.d", "a.b.stg"))]
+    others = [line(f"f{n}", topic=topic) for n, topic in enumerate(("a.b.stg.c", "a.b.dev.c.d", "a.b.stg"))]
     own = [
         line(f"o{n}", topic=topic)
         for n, topic in enumerate(("a.b.prod.statscache.snapshot.new", "VirtualTopic.eng.statscache.x"))
@@ -388,10 +401,15 @@ def test_foreign_environments_short_topics_and_our_own(site: Site) -> None:
             (TOPIC, "io.pagure.prod.pagure.x", "short", "two.parts", "VirtualTopic.eng.brew.x", "a.b.prod")
         )
     ]
-    outcome = site.feed([*foreign, *own, *accepted])
+    outcome = site.feed([*others, *own, *accepted])
     assert (outcome.foreign, outcome.accepted) == (5, 6)
     with site.database.reading() as connection:
         assert state.journal(plain.over(connection)).foreign == 5
+    # What is delivered again, or reads otherwise and has the same id, is the same message.
+    again = site.feed([*others, line("f0", topic="a.b.stg.other"), line("f9", topic="a.b.stg"), *accepted])
+    assert (again.foreign, again.known) == (5, 6)
+    with site.database.reading() as connection:
+        assert state.journal(plain.over(connection)).foreign == 6
         assert journal.head(connection).position == 6
 
 

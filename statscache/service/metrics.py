@@ -143,7 +143,7 @@ class _FromDatabase(Collector):
         yield _counter("messages_accepted", "Messages that are in the journal, or were.", [({}, journal["messages"])])
         yield _counter("messages_known", "Copies of accepted messages.", [({}, journal["known"])])
         yield _counter("messages_conflicting", "Copies that differed in content.", [({}, journal["conflicts"])])
-        yield _counter("messages_foreign", "Deliveries of messages of other environments.", [({}, journal["foreign"])])
+        yield _counter("messages_foreign", "Messages of other environments, and our own.", [({}, journal["foreign"])])
         yield _counter("messages_removed", "Messages that the journal keeps no longer.", [({}, journal["removed"])])
         yield _counter("discarded", "Set aside, and gone for want of room.", [({}, journal["discarded"])])
         yield _gauge("held_messages", "Messages of the future that wait.", [({}, journal["held"])])

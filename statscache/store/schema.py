@@ -65,6 +65,14 @@ message_id = Table(
     sqlite_with_rowid=False,
 )
 
+foreign_message = Table(
+    "foreign_message",
+    metadata,
+    Column("day", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+
 suppressed = Table(
     "suppressed",
     metadata,

@@ -21,7 +21,7 @@ class Journal:
         through: Timestamp of the newest accepted message; None before the first.
         known: Copies of accepted messages.
         conflicts: Those of them that differed in content.
-        foreign: Messages of other environments.
+        foreign: Messages of other environments, each once, and statscache's own announcements.
         discarded: What was set aside, and kept no longer for want of room.
         removed: Messages that the journal keeps no longer.
         installation: The id of the installation.
