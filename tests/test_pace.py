@@ -121,7 +121,7 @@ def test_a_flood_of_names_is_published_in_portions_and_keeps_nothing_from_the_re
 
 
 def test_a_key_with_several_years_is_one_document_of_a_portion(site: Site) -> None:
-    """However small a portion is, each publication makes some, and nothing waits for ever."""
+    """However small a portion is, each publication makes some, and nothing waits forever."""
     site.build()
     for year in range(3):
         at = NOON - year * 366 * DAY

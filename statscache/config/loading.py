@@ -1,4 +1,4 @@
-"""Finds, reads and checks the configuration; what is wrong with it is said all at once, and how to mend it."""
+"""Finds, reads and checks the configuration; reports all errors at once, with their fixes."""
 
 import os
 import tomllib
@@ -12,10 +12,10 @@ from pydantic import ValidationError
 from statscache.config.environment import OTHERS, PREFIX, overridden, sections
 from statscache.config.model import Config
 from statscache.exceptions import ConfigurationError
-from statscache.permissions import refuse_open
+from statscache.permissions import require_private
 
 PATHS = (Path("statscache.toml"), Path("/etc/statscache/statscache.toml"))
-"""Where the configuration is looked for when neither `--config` nor `STATSCACHE_CONFIG` names it."""
+"""Where the configuration is searched for when neither `--config` nor `STATSCACHE_CONFIG` names it."""
 
 
 def find(path: Path | None = None) -> Path | None:
@@ -46,13 +46,13 @@ def load(path: Path | None = None) -> Config:
         except OSError as error:
             raise ConfigurationError(f"cannot read the configuration {file}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{file} is no TOML: {error}") from error
+            raise ConfigurationError(f"{file} is not TOML: {error}") from error
     try:
         config = Config(**overridden(values, Config))
     except ValidationError as error:
         raise ConfigurationError(_explain(error, file)) from error
     if file is not None and _has_password(values):
-        refuse_open(file, "a password")
+        require_private(file, "a password")
     return config
 
 
@@ -68,7 +68,7 @@ def _check_variables() -> None:
     unknown = [name for name in names if name.removeprefix(PREFIX).split("__")[0].lower() not in Config.model_fields]
     if unknown:
         message = (
-            f"the environment sets {', '.join(unknown)}, which is no setting: a section and its key are joined by two"
+            f"the environment sets {', '.join(unknown)}, not a setting: a section and its key are joined by two"
             f" underscores, such as {PREFIX}PUBLISH__INTERVAL"
         )
         raise ConfigurationError(message)

@@ -1,4 +1,4 @@
-"""How the service fares, for `status.json`, for `statscache status` and for whoever watches over it."""
+"""The state of the service, for `status.json`, `statscache status` and monitoring."""
 
 import time
 from collections.abc import Collection
@@ -29,7 +29,7 @@ def health(query: Query, places: Collection[str], *, public: bool = False) -> "s
     Args:
         query: Reads one state of the database.
         places: Names of the targets that are configured.
-        public: Whether everybody may read it: reasons that quote an error, which can quote a message, are left out.
+        public: True if everyone may read it: reasons that quote an error, which can quote a message, are left out.
     """
     now = int(time.time())
     journal, sizes = state.journal(query), state.sizes(query)
@@ -98,7 +98,7 @@ def _plugin(row: PluginRow, head: int, held_back: str, *, public: bool) -> _Plug
         row: Its row.
         head: Number of the journal's last message.
         held_back: Why the newest snapshot shows older documents of it; empty if it does not.
-        public: Whether everybody may read it.
+        public: True if everyone may read it.
     """
     behind = head - row.position
     if row.suspended:

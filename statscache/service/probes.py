@@ -1,4 +1,4 @@
-"""The port of a process that consumes: metrics for Prometheus, and whether it is alive and ready, for Kubernetes."""
+"""The port of a process that consumes: metrics for Prometheus, and if it is alive and ready, for Kubernetes."""
 
 import http.server
 import logging
@@ -60,7 +60,7 @@ def listening(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Log each request, where details are wanted."""
+            """Log each request, if details are wanted."""
             _log.debug(format, *args)
 
     try:
@@ -97,7 +97,7 @@ def not_ready(installation: Installation) -> Iterator[str]:
     for name in config.sources.live:
         row = consumers.get(name)
         if row is None or now - row.worked_at > GONE:
-            yield f"source {name}: nobody consumes it"
+            yield f"source {name}: it has no consumer"
         elif row.is_cut_off:
             yield f"source {name}: nobody answers at {', '.join(row.unconnected.splitlines())}"
     for place in places:

@@ -87,4 +87,4 @@ def is_intact(row: Mapping[Any, Any]) -> bool:
 
 def digest(values: Mapping[Any, Any], summary: bytes) -> str:
     """Return the digest of a row: of all that does not change by itself."""
-    return canonical.digest(canonical.identity([values[name] for name in DIGESTED]) + summary)
+    return canonical.digest(canonical.encode([values[name] for name in DIGESTED]) + summary)

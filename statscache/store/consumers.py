@@ -1,4 +1,4 @@
-"""What the consumers of live sources tell of themselves now and then, whether the bus is quiet or not."""
+"""The state that the consumers of live sources report regularly, even if the bus is quiet."""
 
 from dataclasses import astuple
 

@@ -11,8 +11,8 @@ def is_ours(revision: str | None) -> bool:
 
 def explain(revision: str) -> str:
     """Return what is said of a database of another revision."""
-    mend = "install the release that made it" if revision > REVISION else "run `statscache db upgrade`"
-    return f"the database has schema {revision}, this release works with {REVISION}: {mend}"
+    fix = "install the release that made it" if revision > REVISION else "run `statscache db upgrade`"
+    return f"the database has schema {revision}, this release works with {REVISION}: {fix}"
 
 
 def cannot_open(where: str, reason: str) -> str:

@@ -1,4 +1,4 @@
-"""The targets: what the last publication to each sent, and what is under way."""
+"""The targets: the last publication to each, and the one in progress."""
 
 from collections.abc import Collection
 from dataclasses import asdict
@@ -25,7 +25,7 @@ def begin(connection: Connection, name: str, now: int, patience: int) -> None:
         connection: A writing connection.
         name: Name of the target.
         now: Wall clock, seconds since 1970 UTC.
-        patience: Seconds after which the target is behind, where nobody tried in the time before.
+        patience: Seconds after which the target is behind, if no attempt was made in the time before.
     """
     _meet(connection, [tuple(asdict(TargetRow(name)).values())])
     (row,) = listed(connection, [name])
@@ -39,14 +39,14 @@ def begin(connection: Connection, name: str, now: int, patience: int) -> None:
 
 
 def send(connection: Connection, name: str, generation: int) -> TargetRow:
-    """Record that a target is being brought to a generation, and return what is known of the target."""
+    """Record that a target is being updated to a generation, and return the target's state."""
     connection.execute(update(target).where(target.c.name == name).values(sending=generation))
     (row,) = listed(connection, [name])
     return row
 
 
 def sending(connection: Connection, since: float) -> set[int]:
-    """Return the generations that are being brought to targets, but those that were given up before `since`.
+    """Return the generations that are being published to targets, except those that were given up before `since`.
 
     Args:
         connection: A reading connection.
@@ -62,17 +62,17 @@ def fail(connection: Connection, name: str, error: str) -> None:
 
 
 def succeed(connection: Connection, row: TargetRow) -> None:
-    """Store what an attempt came to; whether caches must still forget what they hold stays as it is."""
+    """Store the result of an attempt; `invalidation_due` does not change."""
     values = asdict(row)
     del values["name"], values["invalidation_due"]
     connection.execute(update(target).where(target.c.name == row.name).values(values))
 
 
 def invalidate(connection: Connection) -> None:
-    """Record that caches before every target must forget what they hold: after rollback, forgetting and upgrade."""
+    """Record that the caches in front of all targets must be invalidated: after rollback, forgetting and upgrade."""
     connection.execute(update(target).values(invalidation_due=True))
 
 
 def was_invalidated(connection: Connection, name: str) -> None:
-    """Record that caches before a target have forgotten what they held."""
+    """Record that the caches in front of a target were invalidated."""
     connection.execute(update(target).where(target.c.name == name).values(invalidation_due=False))
