@@ -36,7 +36,6 @@ RUNTIME = [
     "orjson>=3.11.9",
     "prometheus-client>=0.20",
     "pydantic>=2.7",
-    "pydantic-settings>=2.5",
     "pyzmq>=25",
     "rich>=13.7",
     # fedmsg and moksha import pkg_resources, which setuptools 82 no longer has.

@@ -12,7 +12,7 @@ from benchmarks.result import Result
 from benchmarks.service import Service
 from loopback import free_endpoint
 from statscache.simulator.bus import publish_on_bus
-from statscache.store import journal
+from statscache.store import plain, state
 
 _PART = 20_000
 """Messages after which the memory is looked at."""
@@ -57,7 +57,7 @@ def _sizes(directory: Path, line: float, messages: int) -> list[Result]:
     while installation.ingest.catch_up():
         pass
     with installation.database.reading() as connection:
-        _, _, stored = journal.sizes(connection)
+        stored = state.sizes(plain.over(connection)).stored_bytes
     installation.close()
     database = sum(path.stat().st_size for path in directory.glob("statscache.db*"))
     return [

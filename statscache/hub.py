@@ -8,6 +8,7 @@ statscache from where every command takes them (`$STATSCACHE_CONFIG`, `./statsca
 import logging
 import os
 import threading
+from collections.abc import Sequence
 
 from moksha.hub.hub import CentralMokshaHub
 from moksha.hub.reactor import reactor
@@ -62,6 +63,10 @@ class StatscacheConsumer(BusConsumer):
     def reject(self) -> None:
         """Record a refused message."""
         self._service.reject()
+
+    def connected(self, endpoints: int, unconnected: Sequence[str]) -> None:
+        """Take note at which of so many endpoints nobody answers."""
+        self._service.connected(endpoints, unconnected)
 
     def stop(self) -> None:
         """Hand over all messages that have arrived, and return when they are committed."""

@@ -20,14 +20,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.error import HTTPError
 
+import orjson
 import pytest
 
+from broker import RabbitMQ
 from loopback import free_ports
 from machine import Machine, missing
 from s3_servers import KEY_ID, Moto
 from samples import NOON, line
 from statscache import __version__
-from statscache.store.schema import REVISION
+from statscache.store.revision import REVISION
 
 ROOT = Path(__file__).resolve().parent.parent
 ANSIBLE = ROOT / "ansible"
@@ -53,14 +55,17 @@ class Controller:
     Args:
         machine: The machine.
         directory: For inventory, vault and wheels.
+        broker: The bus.
 
     Attributes:
+        broker: The bus.
         groups: Groups of the inventory that the machine is in.
         variables: Variables of the inventory.
     """
 
-    def __init__(self, machine: Machine, directory: Path) -> None:
+    def __init__(self, machine: Machine, directory: Path, broker: RabbitMQ) -> None:
         self.machine = machine
+        self.broker = broker
         self._directory = directory
         self.web_port, self.rsync_port = free_ports(2)
         self._vault = (f"--extra-vars=@{directory}/vault.yml", f"--vault-password-file={directory}/password")
@@ -73,8 +78,8 @@ class Controller:
             # The wheels are on the machine already: whether an index can be reached is not what is tested.
             "statscache_pip_arguments": "--no-index --find-links /srv/wheels",
             "statscache_requirements": str(directory / "requirements.txt"),
+            "statscache_amqp_url": broker.url,
             "statscache_config": {
-                "sources": {"fedmsg": {"endpoints": ["tcp://127.0.0.1:9"]}},
                 "publish": {
                     "interval": 10,
                     "title": 'Quotes " and\\backslashes, ünïcödé',
@@ -156,7 +161,7 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]
     if lacking := missing():
         pytest.skip(f"no Debian machine can be made here for want of {', '.join(lacking)}")
     directory = tmp_path_factory.mktemp("deployment")
-    _build(f"{ROOT}[postgresql,brotli]", directory)
+    _build(f"{ROOT}[amqp,postgresql,brotli]", directory)
     _lock(directory)
     for release in (NEXT, BROKEN):
         source = directory / release
@@ -168,8 +173,8 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]
         _build(str(source), directory, "--no-deps")
     machine = Machine(directory)
     shutil.copytree(directory / "wheels", machine.seed / "srv/wheels")
-    with machine:
-        yield Controller(machine, directory)
+    with RabbitMQ() as broker, machine:
+        yield Controller(machine, directory, broker)
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +217,19 @@ def test_service_has_its_limits(deployed: Controller) -> None:
     asked = "MemoryMax,CPUQuotaPerSecUSec,WatchdogUSec,Restart"
     limits = run(f"systemctl show --property={asked} statscache").stdout.split()
     assert set(limits) == {"MemoryMax=1073741824", "CPUQuotaPerSecUSec=2s", "WatchdogUSec=30min", "Restart=always"}
+
+
+def test_the_bus_is_consumed(deployed: Controller) -> None:
+    """The service has made its queue at the broker, and takes what comes: here a copy, which adds nothing."""
+    known = deployed.status()["journal"]["known"]
+    deployed.broker.publish([orjson.dumps({**orjson.loads(line("m0", NOON)), "headers": {}})])
+    deadline = time.monotonic() + 60
+    while (state := deployed.status())["journal"]["known"] != known + 1:
+        assert time.monotonic() < deadline, state
+        time.sleep(0.5)
+    (consumer,) = state["consumers"]
+    assert (consumer["name"], consumer["unconnected"]) == ("fedora-messaging", [])
+    assert deployed.broker.length() == 0
 
 
 def test_units_are_sound_and_tight(deployed: Controller) -> None:
@@ -426,7 +444,7 @@ def _goes_back_from(controller: Controller, release: str, before: str) -> None:
     assert "non-zero return code" not in play.output[play.output.index("does not work here") :]
     assert controller.statscache("--version").split()[-1] == before
     assert (controller.statscache("journal export"), controller.index()["snapshot"], run(files).stdout) == was
-    assert controller.statscache("db check") == "all invariants hold\n"
+    assert controller.statscache("db check") == "all invariants hold, and all digests are right\n"
     # Nothing is left to restart, and nothing that the copies knew.
     assert controller.play("deploy.yml", release=before).changed == 0
     assert run("ls -d /var/lib/statscache/before-upgrade /opt/statscache/before-upgrade", check=False).stdout == ""
@@ -485,7 +503,7 @@ def _wheel(directory: Path, release: str) -> Path:
 def _add_migration(source: Path, further: int, *statements: str) -> None:
     """Let a release have one more migration than this tree."""
     before, revision = (f"{int(REVISION) + number:04}" for number in (further - 1, further))
-    _replace(source / "statscache/store/schema.py", f'REVISION = "{before}"', f'REVISION = "{revision}"')
+    _replace(source / "statscache/store/revision.py", f'REVISION = "{before}"', f'REVISION = "{revision}"')
     lines = [
         "import sqlalchemy as sa",
         "from alembic import op",

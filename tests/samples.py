@@ -28,7 +28,7 @@ from statscache.service.installation import Installation
 from statscache.service.publishing import Publishing
 from statscache.snapshot import manifest, snapshots
 from statscache.snapshot.build import build
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 from statscache.store import Database, positions, published, schema
 from statscache.store import journal as journals
 from statscache_plugins.volume import PLUGINS as VOLUME

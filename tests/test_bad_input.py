@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import orjson
 import pytest
 import zstandard
-from sqlalchemy import text, update
+from sqlalchemy import func, select, text, update
 
 from samples import KINDS, NOON, TOPIC, Line, Sales, Site, id_digest, line
 from statscache import canonical
@@ -23,8 +23,9 @@ from statscache.plugins import Counter, Latest, Log, Message, Plugin
 from statscache.service.backfill import backfill
 from statscache.service.check import check
 from statscache.sources import archive
-from statscache.store import coverage, journal, positions, quarantine, schema, sources
+from statscache.store import coverage, foreign, journal, plain, positions, quarantine, schema, state
 from statscache.store.quarantine import SetAside
+from statscache.store.rows import PARSER
 from statscache.timeline import DAY
 from statscache_plugins.volume import Volume
 
@@ -209,7 +210,7 @@ def test_what_is_no_message_is_quarantined_with_its_reason_and_bytes(site: Site)
         for item, (name, (raw, reason)) in zip(items, MALFORMED.items(), strict=True):
             assert quarantine.load(connection, item) == raw
             assert reason in item.reason, name
-            assert item.plugin == quarantine.PARSER
+            assert item.plugin == PARSER
     assert not any(site.ingest.retry(item) for item in items)
     assert len(set_aside(site)) == len(raws)
     assert total(site) == 2
@@ -253,7 +254,7 @@ def test_a_message_of_the_year_3000_is_held_until_its_time(site: Site, monkeypat
     assert (outcome.accepted, outcome.held) == (1, 2)
     assert site.ingest.admit_due().accepted == 0
     with site.database.reading() as connection:
-        assert sources.number_held(connection) == 1
+        assert state.number_held(plain.over(connection)) == 1
         through = journal.head(connection).through
     assert through is not None
     assert through < future
@@ -263,7 +264,7 @@ def test_a_message_of_the_year_3000_is_held_until_its_time(site: Site, monkeypat
     assert total(site) == 3
     with site.database.reading() as connection:
         assert journal.head(connection).through == future
-        assert sources.number_held(connection) == 0
+        assert state.number_held(plain.over(connection)) == 0
 
 
 def test_messages_of_the_future_are_taken_back_when_the_clock_is_right_again(
@@ -293,7 +294,7 @@ def test_messages_of_the_future_are_taken_back_when_the_clock_is_right_again(
         head = journal.head(connection)
         assert head.through == NOON + 9
         assert head.position - journal.removed(connection).messages == 7
-        assert sources.number_held(connection) == 3
+        assert state.number_held(plain.over(connection)) == 3
         assert coverage.gaps(connection) == []
     assert postpone(site.database, site.installation.registry).messages == 0
     monkeypatch.setattr(time, "time", lambda: future + 60.0)
@@ -335,7 +336,7 @@ def test_a_message_of_the_future_for_which_there_is_no_room_is_not_lost_by_tryin
     monkeypatch.setattr(site.ingest, "_max_kept", 10_000)
     assert site.ingest.retry(item) is True
     with site.database.reading() as connection:
-        assert sources.number_held(connection) == 2
+        assert state.number_held(plain.over(connection)) == 2
     assert set_aside(site) == []
 
 
@@ -347,7 +348,7 @@ def test_of_two_contents_with_one_id_the_first_stands(site: Site) -> None:
     assert (outcome.accepted, outcome.known, outcome.conflicts) == (0, 1, 1)
     assert site.state() == before
     with site.database.reading() as connection:
-        assert journal.counts(connection).conflicts == 1
+        assert state.journal(plain.over(connection)).conflicts == 1
 
 
 def test_an_id_that_was_made_to_collide_is_another_message(site: Site) -> None:
@@ -368,6 +369,19 @@ def test_no_two_databases_digest_ids_alike(tmp_path: Path) -> None:
         site.close()
 
 
+def test_foreign_messages_are_counted_once_as_long_as_they_are_known(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Digests of the newest are kept, by whole days: what does not cease to come needs no more room."""
+    monkeypatch.setattr(foreign, "KEPT", 3)
+    days = [[line(f"{day}-{n}", NOON + day * DAY, "a.b.stg.c") for n in range(2)] for day in range(5)]
+    for lines in (*days, days[4], days[3], days[0]):
+        site.feed(lines)
+    with site.database.reading() as connection:
+        assert state.journal(plain.over(connection)).foreign == 12
+        assert connection.scalar(select(func.count()).select_from(schema.foreign_message)) == 4
+
+
 def test_one_id_three_days_apart_is_two_messages(site: Site) -> None:
     """A copy is looked for in the message's day and both neighbours, and no further."""
     outcome = site.feed([line("same", NOON), line("same", NOON + 86400), line("same", NOON + 3 * 86400)])
@@ -376,7 +390,7 @@ def test_one_id_three_days_apart_is_two_messages(site: Site) -> None:
 
 def test_foreign_environments_short_topics_and_our_own(site: Site) -> None:
     """Foreign messages and our own are counted as such; topics without an environment are accepted."""
-    foreign = [line(f"f{n}", topic=topic) for n, topic in enumerate(("a.b.stg.c", "a.b.dev.c.d", "a.b.stg"))]
+    others = [line(f"f{n}", topic=topic) for n, topic in enumerate(("a.b.stg.c", "a.b.dev.c.d", "a.b.stg"))]
     own = [
         line(f"o{n}", topic=topic)
         for n, topic in enumerate(("a.b.prod.statscache.snapshot.new", "VirtualTopic.eng.statscache.x"))
@@ -387,10 +401,15 @@ def test_foreign_environments_short_topics_and_our_own(site: Site) -> None:
             (TOPIC, "io.pagure.prod.pagure.x", "short", "two.parts", "VirtualTopic.eng.brew.x", "a.b.prod")
         )
     ]
-    outcome = site.feed([*foreign, *own, *accepted])
+    outcome = site.feed([*others, *own, *accepted])
     assert (outcome.foreign, outcome.accepted) == (5, 6)
     with site.database.reading() as connection:
-        assert journal.counts(connection).foreign == 5
+        assert state.journal(plain.over(connection)).foreign == 5
+    # What is delivered again, or reads otherwise and has the same id, is the same message.
+    again = site.feed([*others, line("f0", topic="a.b.stg.other"), line("f9", topic="a.b.stg"), *accepted])
+    assert (again.foreign, again.known) == (5, 6)
+    with site.database.reading() as connection:
+        assert state.journal(plain.over(connection)).foreign == 6
         assert journal.head(connection).position == 6
 
 
@@ -420,7 +439,7 @@ def test_a_held_message_that_the_database_refuses_blocks_no_other(site: Site, mo
     assert "the database refused it" in set_aside(site)[0].reason
     assert site.ingest.admit_due() == Outcome()
     with site.database.reading() as connection:
-        assert sources.number_held(connection) == 0
+        assert state.number_held(plain.over(connection)) == 0
     assert not site.ingest.retry(set_aside(site)[0])
 
 
@@ -432,10 +451,10 @@ def test_the_oldest_of_what_is_no_message_goes_when_there_is_no_room_and_is_coun
     site.feed([line(f"m{number}", body={"bad": True}) for number in range(20)])
     site.feed([b"%03d" % number + b"x" * 97 for number in range(15)])
     site.feed([b"%03d" % number + b"x" * 97 for number in range(15, 18)])
-    kept = [item for item in set_aside(site) if item.plugin == quarantine.PARSER]
+    kept = [item for item in set_aside(site) if item.plugin == PARSER]
     with site.database.reading() as connection:
         first = quarantine.load(connection, kept[0])
-        assert quarantine.discarded(connection) == 8
+        assert state.journal(plain.over(connection)).discarded == 8
     assert (len(kept), first) == (10, b"008" + b"x" * 97)
     assert len(set_aside(site)) == 30
     site.close()

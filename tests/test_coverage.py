@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from samples import NOON, Sales, Site, id_digest, line
 from statscache.store import Database, coverage
-from statscache.store.coverage import Interval, subtract, union
+from statscache.store.intervals import Interval, subtract, union
 
 intervals = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 8)).map(lambda pair: (pair[0], pair[0] + pair[1])), max_size=6

@@ -28,7 +28,7 @@ from statscache.schemas import Row
 from statscache.service.installation import Installation
 from statscache.service.publishing import Publishing
 from statscache.store import consumers
-from statscache.store.consumers import ConsumerRow
+from statscache.store.rows import ConsumerRow
 from statscache.store.schema import plugin
 from statscache_plugins.volume import Volume, VolumeByTopic
 

@@ -25,8 +25,7 @@ from statscache.service.export import export as export_journal
 from statscache.service.forgetting import Forgotten, checked, forget
 from statscache.service.recount import recount
 from statscache.service.traces import Traces
-from statscache.snapshot import retention
-from statscache.store import Database, journal, positions, suppression
+from statscache.store import Database, journal, plain, positions, state, suppression
 
 NAME = "zaphod"
 THEN = datetime(2015, 8, 8, 12)  # noqa: DTZ001 - the column has no zone
@@ -353,7 +352,7 @@ def test_a_target_that_is_away_is_cleaned_later(tmp_path: Path, monkeypatch: pyt
     assert ["target away" in what for what in done.owed] == [True]
     assert traces(site) == []
     with site.database.reading() as connection:
-        assert retention.pending_deletions(connection) == done.objects > 0
+        assert state.owed(plain.over(connection)) == done.objects > 0
     home = Home(tmp_path / "home")
     home.configure(f'[database]\nurl = "sqlite:///{tmp_path}/statscache.db"\n')
     assert "of people who were forgotten may be at a target still" in home.run("status", status=3).stdout
@@ -363,7 +362,7 @@ def test_a_target_that_is_away_is_cleaned_later(tmp_path: Path, monkeypatch: pyt
     site.publish()
     assert traces(site, away) == []
     with site.database.reading() as connection:
-        assert retention.pending_deletions(connection) == 0
+        assert state.owed(plain.over(connection)) == 0
     site.close()
 
 

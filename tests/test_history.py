@@ -26,7 +26,7 @@ from statscache.service.repair import Repair
 from statscache.simulator import Traffic, simulate
 from statscache.sources import datagrepper
 from statscache.store import coverage
-from statscache.store.coverage import Interval
+from statscache.store.intervals import Interval
 from statscache_plugins.volume import Volume
 
 START, END = NOON, NOON + 6 * 3600

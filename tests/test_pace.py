@@ -19,8 +19,8 @@ from statscache.service.health import health
 from statscache.simulator import ALL as ALL_KINDS
 from statscache.simulator import Traffic, simulate
 from statscache.snapshot.build import build
-from statscache.snapshot.snapshots import Snapshot
-from statscache.store import coverage, journal
+from statscache.snapshot.snapshot import Snapshot
+from statscache.store import coverage, journal, plain
 from statscache.timeline import DAY
 from statscache.verify import Directory, verify
 from statscache_plugins.contributors import Contributors
@@ -60,7 +60,7 @@ def changed(snapshot: Snapshot) -> set[str]:
 def pending(site: Site) -> dict[str, int]:
     """Return the number of documents of each plugin that changed since slow ones were rendered."""
     with site.database.reading() as connection:
-        found = health(connection, site.installation.registry, [])
+        found = health(plain.over(connection), [])
     return {row["name"]: row["pending"] for row in found["plugins"]}
 
 

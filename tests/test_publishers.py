@@ -11,7 +11,7 @@ from conftest import Databases
 from samples import Sales, Site, follow
 from statscache.exceptions import PublishError, UnknownSnapshot
 from statscache.publish.directory import DirectoryTarget
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 from statscache.store import Database, journal
 from statscache.store.copying import copy
 from test_damage import sale

@@ -20,7 +20,7 @@ from statscache import canonical, schemas, signatures
 from statscache.exceptions import ConfigurationError
 from statscache.publish import pointer, signing
 from statscache.signatures import BadSignature
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 from statscache.verify import Directory, Weight, verify
 
 SNAPSHOT = Snapshot(

@@ -17,7 +17,7 @@ from statscache.exceptions import PublisherBusy, PublishError, Stopped
 from statscache.publish.halt import Halt
 from statscache.service.worker import Job
 from statscache.store import Database, locks, published, targets
-from statscache.store.targets import TargetRow
+from statscache.store.rows import TargetRow
 
 EVERY = "1"
 

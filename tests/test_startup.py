@@ -70,10 +70,10 @@ def test_status_imports_no_more_than_it_reads_with(tmp_path: Path) -> None:
     """`status` renders, publishes and consumes nothing, and imports nothing that does."""
     Home(tmp_path).run("status")
     found = of_command("status", directory=tmp_path)
-    assert len(found) <= 660
-    assert heavy(found) == set()
-    assert "sqlalchemy.orm" not in found
-    assert "sqlalchemy.dialects.postgresql" not in found
+    assert len(found) <= 400
+    assert (heavy(found) | {"numpy", "psycopg", "sqlalchemy", "statscache.plugins", "statscache_plugins"}) & {
+        *found
+    } == set()
     assert not [name for name in found if name.startswith(("statscache.render", "statscache.publish"))]
 
 

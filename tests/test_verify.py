@@ -17,14 +17,17 @@ from click.testing import CliRunner
 
 from commands import Home
 from conftest import ROOT
+from kills import STRIDE, Killed, Steps, target_operations
 from loopback import serving
-from published import EDIT, Site, line
+from published import BUILD, EDIT, Site, line
 from statscache import canonical, layout
 from statscache.cli import cli
 from statscache.publish.headers import cache_control, content_type
 from statscache.service import preview
+from statscache.service.publishing import Publishing
 from statscache.verify import Directory, Report, Unreachable, Website, Weight, verify
 from statscache.verify import tree as tree_module
+from statscache.verify.reader import FINISHED
 from web_servers import Nginx
 
 INDEX = "v1/index.json"
@@ -120,6 +123,40 @@ def test_a_sound_directory_is_found_sound(original: Site) -> None:
     plain = [path for path in files if not path.endswith(".gz")]
     assert report.files == len([path for path in plain if not path.startswith(outside)])
     assert report.objects == len([path for path in plain if path.startswith("v1/objects/")])
+
+
+def test_a_publication_that_was_killed_is_no_fault(tmp_path: Path) -> None:
+    """At any operation: what it had brought is noted, with what finishes it; true faults are still found."""
+    site = Site(tmp_path)
+    site.start()
+    at, mixed = 0, 0
+    while True:
+        at += 5 * STRIDE
+        site.take(line(EDIT, {"title": f"Page {at}"}, 90_002 + at), line(BUILD, {"owner": f"new-{at}"}, 90_003 + at))
+        try:
+            with target_operations(Steps(at)):
+                site.publish()
+        except Killed:
+            site.installation.database.engine.dispose()
+        else:
+            break
+        report = check(site.root)
+        assert report.faults == [], at
+        noted = [finding for finding in report.findings if finding.problem.endswith(FINISHED)]
+        assert (layout.PENDING in {finding.path for finding in noted}) == (site.root / layout.PENDING).exists()
+        for finding in noted:
+            if finding.problem.startswith("it is of") and not finding.path.endswith(".gz"):
+                mixed = max(mixed, finding.others)
+                write(site.root, finding.path, b"{}")
+                assert ("BROKEN", finding.path) in {fault[:2] for fault in faults(site.root)}
+                Publishing(site.installation).publish(force=True)
+        if at % 2:
+            Publishing(site.installation).publish(force=True)
+            report = check(site.root)
+            assert not [finding for finding in report.findings if finding.weight < Weight.NOTE or finding in noted]
+    site.close()
+    assert at > 60, "hardly anything was interrupted"
+    assert mixed > 3
 
 
 @contextmanager

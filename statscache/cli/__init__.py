@@ -131,14 +131,12 @@ def main() -> None:
         sys.exit(FAILED)
     except Exception as error:
         # Only a command that had to do with a database has imported what these are made of.
-        from sqlalchemy.exc import SQLAlchemyError
-
         from statscache.cli.context import database_failed
         from statscache.store import integrity
 
-        if not isinstance(error, SQLAlchemyError):
+        if (said := database_failed(error)) is None:
             raise
-        _complain(integrity.explain(error) or database_failed(error), FAILED)
+        _complain(integrity.explain(error) or said, FAILED)
 
 
 def _complain(reason: object, status: int) -> None:

@@ -12,9 +12,9 @@ from statscache.plugins import Plugin
 from statscache.service.check import check
 from statscache.service.health import health
 from statscache.service.installation import load_plugins
-from statscache.store import Database
+from statscache.store import Database, plain
 from statscache.store.copying import copy
-from statscache.store.schema import REVISION
+from statscache.store.revision import REVISION
 from statscache.timeline import iso
 from statscache.wording import counted
 
@@ -37,7 +37,7 @@ def plugins(context: Context, resume: str | None, json_: bool) -> None:
             while ingest.catch_up():
                 pass
         with installation.database.reading() as connection:
-            state = health(connection, installation.registry, ())
+            state = health(plain.over(connection), ())
         states = {row["name"]: row for row in state["plugins"]}
         listed = [_about(plugin, states[plugin.name]["state"]) for plugin in installation.registry]
         listed += [_about(cls, f"off ({setting})") for cls, setting in installation.registry.turned_off.items()]

@@ -10,19 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import orjson
-from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import config
 from statscache.config import Config
 from statscache.exceptions import Damaged, StatscacheError
-from statscache.plugins.registry import Registry
-from statscache.service.installation import Installation
-from statscache.store import Database
+from statscache.store import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from statscache.cli.progress import Bar
+    from statscache.plugins.registry import Registry
+    from statscache.service.installation import Installation
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
 
@@ -61,24 +60,43 @@ class Context:
         return config.load(self.file)
 
     @contextmanager
-    def installation(self) -> Iterator[Installation]:
+    def installation(self) -> Iterator["Installation"]:
         """Give the installation, and close it at the end."""
-        installation = None
-        try:
-            installation = Installation(self.config)
+        from statscache.service.installation import Installation
+
+        with self._explaining(), closing(Installation(self.config)) as installation:
             self.warn(installation.registry)
             yield installation
-        except (StatscacheError, SQLAlchemyError, OSError, click.ClickException, click.exceptions.Exit, click.Abort):
+
+    @contextmanager
+    def query(self) -> Iterator[plain.Query]:
+        """Give what reads one state of the database, with as little as that needs: no plugin is imported."""
+        url = self.config.database.url
+        with self._explaining():
+            with plain.reading(url) as query:
+                if query is not None:
+                    yield query
+                    return
+            # As with every command, the database is there when it has ended.
+            with self.installation():
+                pass
+            with plain.reading(url) as query:
+                assert query is not None
+                yield query
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except (StatscacheError, OSError, click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
             # What decayed may make any error; without damage, it is a fault of ours.
-            _raise_if_damaged(self.config.database.url, error)
+            if database_failed(error) is None:
+                _raise_if_damaged(self.config.database.url, error)
             raise
-        finally:
-            if installation is not None:
-                installation.close()
 
-    def warn(self, registry: Registry) -> None:
+    def warn(self, registry: "Registry") -> None:
         """Tell of plugins that are not active, because something is wrong with them."""
         for problem in registry.problems:
             self.errors.print(f"[yellow]plugin {problem.name} is not active:[/] {problem.reason}", highlight=False)
@@ -96,7 +114,7 @@ passed = click.make_pass_decorator(Context)
 def _raise_if_damaged(url: str, error: Exception) -> None:
     """Raise `Damaged` if the database is damaged, which explains an error then."""
     from statscache.snapshot import damage
-    from statscache.store import integrity
+    from statscache.store import Database, integrity
 
     database = Database(url)
     with closing(database), database.reading() as connection:
@@ -104,9 +122,14 @@ def _raise_if_damaged(url: str, error: Exception) -> None:
             raise Damaged(f"the database is damaged: {found} ({type(error).__name__}: {error})") from error
 
 
-def database_failed(error: SQLAlchemyError) -> str:
-    """Return the error text for a database that does not answer."""
-    return f"the database failed: {getattr(error, 'orig', None) or error}"
+def database_failed(error: Exception) -> str | None:
+    """Return what is said of a database that does not answer; None if an error is not of the database."""
+    # On errors alone: it takes longer to import than many commands do.
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return (
+        f"the database failed: {getattr(error, 'orig', None) or error}" if isinstance(error, SQLAlchemyError) else None
+    )
 
 
 WIDTH = 80

@@ -16,7 +16,7 @@ from statscache.ingest import Outcome
 from statscache.service import backfill, history
 from statscache.service.installation import Installation
 from statscache.service.parallel import Workers, working
-from statscache.store.coverage import Interval
+from statscache.store.intervals import Interval
 from statscache.timeline import iso, parse_time
 from statscache.wording import counted
 

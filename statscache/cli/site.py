@@ -11,7 +11,7 @@ from statscache.publish.report import Report
 from statscache.service import preflight
 from statscache.service.publishing import Publishing
 from statscache.snapshot import retention
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 from statscache.store import places
 from statscache.timeline import iso
 from statscache.wording import counted

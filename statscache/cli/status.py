@@ -6,15 +6,13 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import click
-from sqlalchemy.exc import SQLAlchemyError
 
 from statscache.cli.context import WANTING, Context, as_json, database_failed, passed, show_json, show_table
 from statscache.config import Config
 from statscache.exceptions import ConfigurationError, SchemaError
 from statscache.service.health import health, silence
-from statscache.snapshot import retention
-from statscache.store import consumers, journal, targets
-from statscache.store.targets import TargetRow
+from statscache.store import state as stored
+from statscache.store.rows import GONE, ConsumerRow, TargetRow
 from statscache.timeline import iso
 from statscache.wording import counted
 
@@ -43,17 +41,18 @@ class Level(IntEnum):
 def status(context: Context, max_age: float | None, json_: bool) -> None:
     """Show the state of journal, sources, plugins, targets; exit 3 if there are concerns."""
     try:
-        with context.installation() as installation, installation.database.reading() as connection:
+        with context.query() as query:
             names = [target.name for target in context.config.publish.targets]
-            state = health(connection, installation.registry, names)
-            silent = silence(connection)
-            places = targets.listed(connection, names)
-            owed = retention.pending_deletions(connection)
-            name = journal.installation(connection)
-    except (ConfigurationError, SchemaError, SQLAlchemyError) as error:
-        if max_age is None:
+            state = health(query, names)
+            silent = silence(query)
+            places = stored.targets(query, names)
+            owed = stored.owed(query)
+            name = stored.journal(query).installation
+            consumers = stored.consumers(query)
+    except Exception as error:
+        text = str(error) if isinstance(error, (ConfigurationError, SchemaError)) else database_failed(error)
+        if max_age is None or text is None:
             raise
-        text = database_failed(error) if isinstance(error, SQLAlchemyError) else str(error)
         level = Level.UNKNOWN if isinstance(error, ConfigurationError) else Level.CRITICAL
         if json_:
             show_json({"concerns": [text]})
@@ -64,6 +63,7 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
     concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
     concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
     concerns += _of_targets(state, places)
+    concerns += _of_sources(context.config, consumers)
     if owed:
         concerns.append(f"{counted(owed, 'object')} of people who were forgotten may be at a target still: publish")
     idle = [] if max_age is None else [*_idle(context.config, state, places, max_age)]
@@ -72,12 +72,17 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
     concerns = idle + concerns
     if json_:
         listed = [{name: getattr(row, name) for name in row.__slots__} for row in places]
-        show_json({**state, "installation": name, "silent": silent, "targets": listed, "concerns": concerns})
+        at_work = [
+            {**told, "unconnected": row.unconnected.splitlines()}
+            for told, row in zip(state["consumers"], consumers, strict=True)
+        ]
+        more = {"installation": name, "silent": silent, "targets": listed, "concerns": concerns, "consumers": at_work}
+        show_json({**state, **more})
     else:
         if max_age is not None:
             click.echo(_summary(state, silent, level, concerns))
         click.echo(f"installation {name}")
-        _show_status(context.config, state, silent, places)
+        _show_status(context.config, state, silent, places, consumers)
         for concern in concerns:
             click.echo(f"concern: {concern}")
     if concerns:
@@ -98,6 +103,14 @@ def _of_targets(state: "schemas.Health", places: Sequence[TargetRow]) -> Iterato
             )
         elif place.published_at is None and place.trying_since is None and state["slow_through"] is not None:
             yield f"target {place.name}: nothing was ever published there"
+
+
+def _of_sources(config: Config, consumers: Sequence[ConsumerRow]) -> Iterator[str]:
+    """Yield the sources whose consumers are at work, and connected to nobody."""
+    now = int(time.time())
+    for row in consumers:
+        if row.name in config.sources.live and row.is_cut_off and now - row.worked_at <= GONE:
+            yield f"source {row.name}: nobody answers at {', '.join(row.unconnected.splitlines())}"
 
 
 def _idle(config: Config, state: "schemas.Health", places: Sequence[TargetRow], max_age: float) -> Iterator[str]:
@@ -136,7 +149,13 @@ def _verdict(level: Level, concerns: Sequence[str], fine: str) -> str:
     return f"STATSCACHE {level.name}: {text or fine}"
 
 
-def _show_status(config: Config, state: "schemas.Health", silent: int | None, places: Sequence[TargetRow]) -> None:
+def _show_status(
+    config: Config,
+    state: "schemas.Health",
+    silent: int | None,
+    places: Sequence[TargetRow],
+    consumers: Sequence[ConsumerRow],
+) -> None:
     journal = state["journal"]
     through = "no message yet" if state["through"] is None else iso(state["through"])
     click.echo(f"through     {through}" + ("" if silent is None else f"; last heard of {silent:,} s ago"))
@@ -156,7 +175,7 @@ def _show_status(config: Config, state: "schemas.Health", silent: int | None, pl
     for source in state["sources"]:
         newest = "-" if source["newest"] is None else iso(source["newest"])
         click.echo(f"source      {source['name']}: {source['accepted']:,} accepted, newest {newest}")
-    for line in _consumers(config, state):
+    for line in _consumers(config, state, consumers):
         click.echo(f"consumer    {line}")
     for place in places:
         if place.published_at is None:
@@ -200,23 +219,27 @@ def _day(timestamp: int) -> str:
     return clock if day == iso(int(time.time()))[:10] else day
 
 
-def _consumers(config: Config, state: "schemas.Health") -> Iterator[str]:
+def _consumers(config: Config, state: "schemas.Health", consumers: Sequence[ConsumerRow]) -> Iterator[str]:
     """Yield a line for each live source: its consumer, or that it has none."""
     now = int(time.time())
     heard = {row["name"] for row in state["sources"]}
-    rows = {row["name"]: row for row in state["consumers"]}
+    rows = {row.name: row for row in consumers}
     for name in dict.fromkeys([*config.sources.live, *rows]):
         if name not in rows:
             yield f"{name}: it was never consumed; `statscache run` or `consume` does"
             continue
         row = rows[name]
-        refused = f", {row['rejected']:,} refused without a valid signature" if row["rejected"] else ""
-        if (age := now - row["worked_at"]) > consumers.GONE:
+        refused = f", {row.rejected:,} refused without a valid signature" if row.rejected else ""
+        absent = row.unconnected.splitlines()
+        if (age := now - row.worked_at) > GONE:
             yield f"{name}: it has no consumer; last active {age:,} s ago{refused}"
+        elif absent:
+            some = "" if row.is_cut_off else f" ({len(absent)} of {row.endpoints})"
+            yield f"{name}: active, and nobody answers at {', '.join(absent)}{some}{refused}"
         elif name not in heard:
             yield f"{name}: active, but nothing was ever received; is the address right?{refused}"
         else:
-            yield f"{name}: active at {iso(row['worked_at'])}{refused}"
+            yield f"{name}: active at {iso(row.worked_at)}{refused}"
 
 
 @click.command()

@@ -2,22 +2,20 @@
 
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BaseModel, ValidationError
-from pydantic_settings import SettingsError
-from sqlalchemy import make_url
+from pydantic import ValidationError
 
-from statscache.config.model import PREFIX, Config
+from statscache.config.environment import OTHERS, PREFIX, overridden, sections
+from statscache.config.model import Config
 from statscache.exceptions import ConfigurationError
 from statscache.permissions import require_private
 
 PATHS = (Path("statscache.toml"), Path("/etc/statscache/statscache.toml"))
 """Where the configuration is searched for when neither `--config` nor `STATSCACHE_CONFIG` names it."""
-
-_OTHER_VARIABLES = {"STATSCACHE_CONFIG", "STATSCACHE_MESSAGES"}
 
 
 def find(path: Path | None = None) -> Path | None:
@@ -50,10 +48,7 @@ def load(path: Path | None = None) -> Config:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigurationError(f"{file} is not TOML: {error}") from error
     try:
-        config = Config(**values)
-    except SettingsError as error:
-        # The library names the field and the source; its cause says what is wrong.
-        raise ConfigurationError(f"the environment cannot be used: {error}: {error.__cause__}") from error
+        config = Config(**overridden(values, Config))
     except ValidationError as error:
         raise ConfigurationError(_explain(error, file)) from error
     if file is not None and _has_password(values):
@@ -63,13 +58,13 @@ def load(path: Path | None = None) -> Config:
 
 def _has_password(values: Mapping[str, Any]) -> bool:
     """Return whether the file itself, and not the environment, has the password of the database."""
-    url = make_url(values.get("database", {}).get("url", "sqlite://"))
-    return url.password is not None or "password" in url.query
+    url = urlsplit(values.get("database", {}).get("url", ""))
+    return url.password is not None or "password" in parse_qs(url.query)
 
 
 def _check_variables() -> None:
     """Refuse variables of ours that name no section: a misspelt one would be ignored in silence."""
-    names = [name for name in sorted(os.environ) if name.startswith(PREFIX) and name not in _OTHER_VARIABLES]
+    names = [name for name in sorted(os.environ) if name.startswith(PREFIX) and name not in OTHERS]
     unknown = [name for name in names if name.removeprefix(PREFIX).split("__")[0].lower() not in Config.model_fields]
     if unknown:
         message = (
@@ -100,7 +95,7 @@ def _known(model: Any, location: tuple[int | str, ...]) -> Mapping[str, Any]:
             continue
         # Among several sections, the next part of the location is the `type` of the one that was chosen.
         chosen = [choice for choice in choices if len(choices) > 1 and part == _type_of(choice)]
-        choices = chosen or [*_sections(_fields(choices[0])[part].annotation)]
+        choices = chosen or [*sections(_fields(choices[0])[part].annotation)]
     return _fields(choices[0])
 
 
@@ -110,10 +105,3 @@ def _fields(model: Any) -> Mapping[str, Any]:
 
 def _type_of(section: Any) -> str:
     return str(get_args(section.model_fields["type"].annotation)[0])
-
-
-def _sections(annotation: Any) -> Iterator[Any]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _sections(part)

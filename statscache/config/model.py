@@ -2,19 +2,14 @@
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from statscache.config.publish import PublishSection
 from statscache.config.section import Section
 from statscache.config.sources import SourcesSection
-
-PREFIX = "STATSCACHE_"
-"""How the names of environment variables begin that override the file."""
-
+from statscache.store.plain import sqlite_file
 
 _DATABASES = "expected sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME"
 
@@ -28,12 +23,15 @@ def check_database(url: str) -> str:
     if not url.startswith(("sqlite://", "postgresql+psycopg://")):
         raise ValueError(_DATABASES)
     try:
-        parts = make_url(url)
-    except ArgumentError as error:
+        parts = urlsplit(url)
+        where = f"{parts.hostname}:{parts.port}"
+    except ValueError as error:
         raise ValueError(f"{error}; {_DATABASES}") from error
-    if parts.get_backend_name() == "sqlite":
-        file = parts.database or ""
-        if file in ("", "file:") or ":memory:" in file or parts.query.get("mode") == "memory":
+    if parts.scheme == "sqlite":
+        file, parameters = sqlite_file(url)
+        if parts.netloc:
+            raise ValueError(f"no machine can be named here, such as {where}; {_DATABASES}")
+        if file in ("", "file:") or ":memory:" in file or parameters.get("mode") == "memory":
             raise ValueError("this database would be in memory, and gone when the command ends; give sqlite:///FILE")
     return url
 
@@ -117,10 +115,8 @@ class MetricsSection(Section):
     )
 
 
-class Config(BaseSettings):
+class Config(Section):
     """Everything that can be configured, with its defaults: no file at all is a working configuration."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
 
     database: DatabaseSection = DatabaseSection()
     bus: BusSection = BusSection()
@@ -130,15 +126,3 @@ class Config(BaseSettings):
     privacy: PrivacySection = PrivacySection()
     publish: PublishSection = PublishSection()
     metrics: MetricsSection = MetricsSection()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Let the environment override the file, whose values come as arguments."""
-        return env_settings, init_settings

@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from statscache.config.model import PREFIX, Config
+from statscache.config.environment import PREFIX
+from statscache.config.model import Config
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 

@@ -20,9 +20,9 @@ from sqlalchemy import Connection
 from statscache.ingest.delivery import Delivery, Outcome
 from statscache.ingest.prepare import Batch
 from statscache.ingest.reduce import Reduction
-from statscache.store import coverage, journal, quarantine, sources
+from statscache.store import coverage, foreign, journal, quarantine, sources
 from statscache.store.journal import Head
-from statscache.store.sources import SourceRow
+from statscache.store.rows import SourceRow
 
 _ASTRAY = 10
 """Seconds by which our clock may say that the future was heard, before we take it that it was set back."""
@@ -50,12 +50,14 @@ def accept(
         accepted=accepted,
         known=len(new) - accepted,
         conflicts=reduction.conflicts,
-        foreign=batch.foreign,
+        foreign=len(batch.foreign),
     )
     sources.release(connection, delivery.held)
     outcome.held, outcome.set_aside = _keep(connection, delivery.source, batch, max_kept)
     if outcome.known or outcome.foreign:
-        journal.count(connection, known=outcome.known, conflicts=outcome.conflicts, foreign=outcome.foreign)
+        # A copy was foreign before.
+        new_foreign = foreign.add(connection, batch.foreign)
+        journal.count(connection, known=outcome.known, conflicts=outcome.conflicts, foreign=new_foreign)
     if not accepted:
         return before, outcome
     records = batch.records if accepted == len(new) else batch.records.only(new.tolist(), batch.times.tolist())

@@ -39,10 +39,14 @@ class Lifecycle:
         return rows
 
     def start(self) -> None:
-        """Register new plugins, and reset those whose version or settings have changed."""
+        """Register new plugins, reset those whose version or settings have changed, and record which are active."""
         with self._database.reading() as connection:
             rows = self.load(connection)
-        if not any(self._is_due(rows.get(plugin.name), plugin) for plugin in self._registry):
+            recorded = positions.active(connection)
+        active = {plugin.name for plugin in self._registry}
+        problems = {(problem.name, problem.reason) for problem in self._registry.problems}
+        due = any(self._is_due(rows.get(plugin.name), plugin) for plugin in self._registry)
+        if not due and recorded == (active, problems):
             return
         with self._database.writing() as connection:
             journal.lock(connection)
@@ -54,6 +58,7 @@ class Lifecycle:
                 elif self._is_due(row, plugin):
                     _log.info("plugin %s has changed: it is rebuilt from the journal", plugin.name)
                     reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])
+            positions.activate(connection, active, problems)
             self.load(connection)
 
     def _is_due(self, row: Position | None, plugin: Plugin) -> bool:

@@ -53,7 +53,7 @@ class Batch:
         observed: What each plugin made of them, by its name; a plugin that is suspended is missing.
         malformed: Bytes and reason of each malformed line.
         held: Digest, due time and bytes of each message of the future.
-        foreign: Number of messages of other environments, and of statscache's own.
+        foreign: UTC day, and digest of the id, of each message of other environments, and of statscache's own.
         read: Number of lines, those that were too long left out.
         rewrites: The journal's number of rewrites when the list of the forgotten was read.
     """
@@ -64,7 +64,7 @@ class Batch:
     observed: dict[str, Observed]
     malformed: Sequence[tuple[bytes, str]]
     held: Sequence[tuple[int, int, bytes]]
-    foreign: int
+    foreign: Sequence[tuple[int, int]]
     read: int
     rewrites: int
 
@@ -82,7 +82,7 @@ class Batch:
             observed={name: Observed.joined([(start, observed[name]) for start, observed in parts]) for name in names},
             malformed=[line for batch in batches for line in batch.malformed],
             held=[line for batch in batches for line in batch.held],
-            foreign=sum(batch.foreign for batch in batches),
+            foreign=[message for batch in batches for message in batch.foreign],
             read=sum(batch.read for batch in batches),
             # If somebody was forgotten in between, this is not what the journal says, and all is prepared again.
             rewrites=min(batch.rewrites for batch in batches),
@@ -98,7 +98,7 @@ class _Draft:
     columns: Columns = field(default_factory=Columns)
     malformed: list[tuple[bytes, str]] = field(default_factory=list)
     held: list[tuple[int, int, bytes]] = field(default_factory=list)
-    foreign: int = 0
+    foreign: list[tuple[int, int]] = field(default_factory=list)
     read: int = 0
 
 
@@ -201,7 +201,8 @@ class Preparer:
             timestamp, topic = message.timestamp, message.topic
             route = routes.get(topic) or self._route(topic)
             if route.foreign:
-                draft.foreign += 1
+                identity = int.from_bytes(digest(message.id.encode()), "big", signed=True)
+                draft.foreign.append((timestamp // DAY, identity))
             elif timestamp > latest:
                 left = self.suppression.scrub(message) if forgetting else message
                 held = raw.strip() if left is message else envelope(left.record())

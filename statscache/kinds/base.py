@@ -20,7 +20,7 @@ from statscache.kinds.presentation import Column, Headline, Partial, Row, counte
 from statscache.kinds.search import Mentions, Searched, readable
 from statscache.kinds.yields import Yields
 from statscache.scrubbing import occurs, texts
-from statscache.store.coverage import Interval
+from statscache.store.intervals import Interval
 from statscache.store.invariants import Invariant
 from statscache.timeline import DAILY, Resolution, year_start
 from statscache.windows import Window

@@ -20,7 +20,7 @@ from statscache.kinds.yields import Yields
 from statscache.store import changed_keys
 from statscache.store.bulk import Lookup
 from statscache.store.changed_keys import Keys
-from statscache.store.coverage import Interval
+from statscache.store.intervals import Interval
 from statscache.timeline import DAILY, DAY, Resolution
 from statscache.windows import LAST_7D, LAST_30D, Window
 

@@ -6,7 +6,7 @@ Series say it by bucket, windows by the time from which they are whole, and keys
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
-from statscache.store.coverage import Interval, subtract, union
+from statscache.store.intervals import Interval, subtract, union
 from statscache.store.positions import Position
 from statscache.timeline import DAILY, Period, Resolution
 from statscache.windows import Window

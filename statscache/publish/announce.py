@@ -5,7 +5,7 @@ from typing import Any
 import fedmsg.config
 from fedmsg.core import FedMsgContext
 
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 
 MODULE, TOPIC = "statscache", "snapshot.published"
 

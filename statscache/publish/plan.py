@@ -12,7 +12,7 @@ from statscache.publish import pointer
 from statscache.publish.target import Target
 from statscache.snapshot import manifest
 from statscache.snapshot.manifest import Change, Load
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 
 _LARGEST_GENERATION = 2**53
 """The largest exact integer of JavaScript. A bad value on one target must not stop publication to the others."""

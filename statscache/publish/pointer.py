@@ -5,7 +5,7 @@ from typing import cast
 
 from statscache import canonical, layout, schemas
 from statscache.signatures import signed_bytes
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 
 PATHS_LISTED = 150
 """Paths that the list of changes names: it is written with every publication, and those of all would be most of it."""

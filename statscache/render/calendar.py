@@ -16,7 +16,7 @@ from statscache.kinds.known import Known
 from statscache.plugins import Plugin
 from statscache.render.documents import Document
 from statscache.render.text import MONTHS, clean, key_label, number, when
-from statscache.store.coverage import Interval
+from statscache.store.intervals import Interval
 from statscache.timeline import DAY, year_start
 
 _CELL = 12

@@ -13,7 +13,7 @@ from statscache.kinds.known import Known
 from statscache.plugins import Plugin, State
 from statscache.render import csv, own
 from statscache.render.badge import badge
-from statscache.store.coverage import Interval
+from statscache.store.intervals import Interval
 from statscache.store.published import Entry
 from statscache.timeline import Period, Resolution, floor, year_start
 from statscache.windows import trailing_days

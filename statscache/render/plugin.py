@@ -19,7 +19,7 @@ from statscache.render.documents import Document
 from statscache.render.gate import Gate
 from statscache.render.rendering import Keep, Rendered, keep_document
 from statscache.store import positions, published
-from statscache.store.coverage import Interval, subtract, union
+from statscache.store.intervals import Interval, subtract, union
 from statscache.store.journal import Head
 from statscache.store.positions import Position
 from statscache.timeline import DAILY, DAY, Resolution

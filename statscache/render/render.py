@@ -26,8 +26,8 @@ from statscache.render.plugin import PluginRenderer
 from statscache.render.rendering import Before, Keep, Rendered, Rendering, keep_document
 from statscache.render.views import Views
 from statscache.store import coverage, integrity, journal, positions, published
-from statscache.store.coverage import Interval
 from statscache.store.database import is_lost
+from statscache.store.intervals import Interval
 from statscache.store.positions import Position
 from statscache.store.published import Entry
 

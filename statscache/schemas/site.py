@@ -187,6 +187,8 @@ class ConsumerHealth(TypedDict):
     """When one of them last went round, also where the bus is quiet."""
     rejected: Count
     """Messages that were refused for want of a valid signature."""
+    unconnected: Count
+    """Addresses of the bus at which nobody answers."""
 
 
 @documented

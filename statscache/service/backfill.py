@@ -11,6 +11,7 @@ from statscache.service.installation import Installation
 from statscache.service.parallel import SHARES, Workers, caught_up, prepared
 from statscache.sources import archive
 from statscache.store import coverage, journal, sources
+from statscache.store.rows import ARCHIVE
 
 BATCH = 32_000
 """Maximum number of lines accepted in one transaction."""
@@ -113,5 +114,5 @@ def _name(path: Path) -> str:
     try:
         stat = path.stat()
     except OSError:
-        return f"{archive.PREFIX}{whole}"
-    return f"{archive.PREFIX}{whole}:{stat.st_size}:{stat.st_mtime_ns}"
+        return f"{ARCHIVE}{whole}"
+    return f"{ARCHIVE}{whole}:{stat.st_size}:{stat.st_mtime_ns}"

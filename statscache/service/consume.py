@@ -4,7 +4,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -100,6 +100,10 @@ class Consumer:
     def reject(self) -> None:
         """Record a message that the source refused to hand over."""
         self._progress.rejected()
+
+    def connected(self, endpoints: int, unconnected: Sequence[str]) -> None:
+        """Take note at which of so many addresses of the bus nobody answers."""
+        self._progress.connected(endpoints, unconnected)
 
     def missed(self) -> None:
         """Record that messages sent until now and not received are missing."""

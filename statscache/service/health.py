@@ -4,13 +4,11 @@ import time
 from collections.abc import Collection
 from typing import TYPE_CHECKING, TypedDict
 
-from sqlalchemy import Connection
-
-from statscache.plugins.registry import Registry
-from statscache.snapshot import snapshots
-from statscache.sources import archive
-from statscache.store import consumers, coverage, journal, positions, quarantine, sources, targets
-from statscache.store.positions import Position
+from statscache.snapshot import snapshot as snapshots
+from statscache.store import state
+from statscache.store.plain import Query
+from statscache.store.rows import ARCHIVE, PARSER
+from statscache.store.state import PluginRow
 
 if TYPE_CHECKING:
     from statscache import schemas
@@ -23,89 +21,86 @@ class _PluginState(TypedDict):
     last_event: int | None
 
 
-def health(
-    connection: Connection, registry: Registry, places: Collection[str], *, public: bool = False
-) -> "schemas.Health":
-    """Return the state of journal, sources, plugins and targets, of the quarantine, and of gaps.
+def health(query: Query, places: Collection[str], *, public: bool = False) -> "schemas.Health":
+    """Return the state of journal, sources, plugins and targets, of what was set aside, and of gaps.
 
-    Times are seconds since 1970 UTC.
+    Plugins are those of the process that opened the database last. Times are seconds since 1970 UTC.
 
     Args:
-        connection: A reading connection.
-        registry: The plugins.
+        query: Reads one state of the database.
         places: Names of the targets that are configured.
         public: True if everyone may read it: reasons that quote an error, which can quote a message, are left out.
     """
     now = int(time.time())
-    end = journal.head(connection)
-    counts = journal.counts(connection)
-    rows = positions.load(connection)
-    set_aside = quarantine.totals(connection)
-    segments, size, stored = journal.sizes(connection)
-    current = snapshots.current(connection)
+    journal, sizes = state.journal(query), state.sizes(query)
+    set_aside, pending = state.set_aside(query), state.pending(query)
+    current = snapshots.current(query)
     reasons = current.summary["reasons"] if current else {}
-    pending = positions.pending(connection)
     return {
-        "through": end.through,
+        "through": journal.through,
         "slow_through": current.summary["slow_through"] if current else None,
         "journal": {
-            "messages": end.position,
-            "known": counts.known,
-            "conflicts": counts.conflicts,
-            "foreign": counts.foreign,
-            "held": sources.number_held(connection),
-            "quarantined": set_aside.get(quarantine.PARSER, 0),
-            "discarded": quarantine.discarded(connection),
-            "removed": journal.removed(connection).messages,
-            "segments": segments,
-            "bytes": size,
-            "stored_bytes": stored,
+            "messages": journal.head,
+            "known": journal.known,
+            "conflicts": journal.conflicts,
+            "foreign": journal.foreign,
+            "held": state.number_held(query),
+            "quarantined": set_aside.get(PARSER, 0),
+            "discarded": journal.discarded,
+            "removed": journal.removed,
+            "segments": sizes.segments,
+            "bytes": sizes.bytes,
+            "stored_bytes": sizes.stored_bytes,
         },
         "sources": [
             {"name": row.name, "newest": row.newest, "accepted": row.accepted, "seen_at": row.seen_at}
-            for row in sources.listed(connection)
+            for row in state.sources(query)
             # The names of archives are paths of this machine.
-            if not row.name.startswith(archive.PREFIX)
+            if not row.name.startswith(ARCHIVE)
         ],
         "consumers": [
-            {"name": row.name, "worked_at": row.worked_at, "rejected": row.rejected}
-            for row in consumers.listed(connection)
+            {
+                "name": row.name,
+                "worked_at": row.worked_at,
+                "rejected": row.rejected,
+                # Their number: the names of hosts are nobody else's concern.
+                "unconnected": len(row.unconnected.splitlines()),
+            }
+            for row in state.consumers(query)
         ],
         "plugins": [
             {
                 "name": plugin.name,
-                **_plugin(rows.get(plugin.name), end, reasons.get(plugin.name, ""), public=public),
-                "pending": pending.get(rows[plugin.name].id, 0) if plugin.name in rows else 0,
+                **_plugin(plugin, journal.head, reasons.get(plugin.name, ""), public=public),
+                "pending": pending.get(plugin.id, 0),
                 "quarantined": set_aside.get(plugin.name, 0),
             }
-            for plugin in registry
+            for plugin in state.plugins(query)
         ],
         "problems": [
-            {"name": problem.name, "reason": "it could not be loaded" if public else problem.reason}
-            for problem in registry.problems
+            {"name": name, "reason": "it could not be loaded" if public else reason}
+            for name, reason in state.problems(query)
         ],
         "targets": [
             {"name": row.name, "generation": row.generation, "ok": row.is_ok(now)}
-            for row in targets.listed(connection, places)
+            for row in state.targets(query, places)
         ],
         "oversize": current.summary["oversize"] if current else [],
         "held": current is not None and current.is_rollback,
-        "gaps": coverage.gaps(connection),
+        "gaps": state.gaps(query),
     }
 
 
-def _plugin(row: Position | None, end: journal.Head, held_back: str, *, public: bool) -> _PluginState:
+def _plugin(row: PluginRow, head: int, held_back: str, *, public: bool) -> _PluginState:
     """Return the state of one plugin, its reason, how many messages it is behind, and its newest event.
 
     Args:
-        row: Its row; None if the database has not seen it.
-        end: The journal's end.
+        row: Its row.
+        head: Number of the journal's last message.
         held_back: Why the newest snapshot shows older documents of it; empty if it does not.
         public: True if everyone may read it.
     """
-    if row is None:
-        return {"state": "rebuilding", "reason": "new", "behind": end.position, "last_event": None}
-    behind = end.position - row.position
+    behind = head - row.position
     if row.suspended:
         reason = "it is suspended after errors" if public else row.suspended
         return {"state": "failed", "reason": reason, "behind": behind, "last_event": row.newest}
@@ -114,7 +109,7 @@ def _plugin(row: Position | None, end: journal.Head, held_back: str, *, public: 
     return {"state": "stale" if held_back else "ok", "reason": held_back, "behind": 0, "last_event": row.newest}
 
 
-def silence(connection: Connection) -> int | None:
+def silence(query: Query) -> int | None:
     """Return the seconds since a live source last delivered; None if none ever did."""
-    seen = [row.seen_at for row in sources.listed(connection) if row.heard is not None]
+    seen = [row.seen_at for row in state.sources(query) if row.heard is not None]
     return int(time.time()) - max(seen) if seen else None

@@ -21,7 +21,7 @@ from statscache.service.backfill import BATCH, complete
 from statscache.service.installation import Installation
 from statscache.sources.datagrepper import Datagrepper, Part
 from statscache.store import coverage, journal
-from statscache.store.coverage import Interval
+from statscache.store.intervals import Interval
 from statscache.timeline import DAY, HOUR
 
 NAME = "datagrepper"

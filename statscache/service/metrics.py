@@ -25,8 +25,9 @@ from statscache.service.heartbeat import Heartbeat
 from statscache.service.installation import Installation
 from statscache.service.outage import outage
 from statscache.service.probes import listening
-from statscache.snapshot import snapshots
-from statscache.store import consumers, targets
+from statscache.snapshot import snapshot as snapshots
+from statscache.store import plain
+from statscache.store import state as stored
 
 SECONDS = 15.0
 """Between two writings of the file."""
@@ -126,10 +127,11 @@ class _FromDatabase(Collector):
         config = self._installation.config
         names = [target.name for target in config.publish.targets]
         with self._installation.database.reading() as connection:
-            state = health(connection, self._installation.registry, names)
-            at_work = consumers.listed(connection)
-            places = targets.listed(connection, names)
-            current = snapshots.current(connection)
+            query = plain.over(connection)
+            state = health(query, names)
+            at_work = stored.consumers(query)
+            places = stored.targets(query, names)
+            current = snapshots.current(query)
         journal, plugins = state["journal"], state["plugins"]
 
         yield _gauge("through_timestamp_seconds", "Time of the newest accepted message.", [({}, state["through"])])
@@ -141,7 +143,7 @@ class _FromDatabase(Collector):
         yield _counter("messages_accepted", "Messages that are in the journal, or were.", [({}, journal["messages"])])
         yield _counter("messages_known", "Copies of accepted messages.", [({}, journal["known"])])
         yield _counter("messages_conflicting", "Copies that differed in content.", [({}, journal["conflicts"])])
-        yield _counter("messages_foreign", "Deliveries of messages of other environments.", [({}, journal["foreign"])])
+        yield _counter("messages_foreign", "Messages of other environments, and our own.", [({}, journal["foreign"])])
         yield _counter("messages_removed", "Messages removed from the journal.", [({}, journal["removed"])])
         yield _counter("discarded", "Lines deleted from quarantine because of the quota.", [({}, journal["discarded"])])
         yield _gauge("held_messages", "Messages of the future that wait.", [({}, journal["held"])])
@@ -168,6 +170,11 @@ class _FromDatabase(Collector):
         )
         yield _counter(
             "consumer_rejected", "Messages with no valid signature.", [(of, row.rejected) for of, row in workers]
+        )
+        yield _gauge(
+            "consumer_unconnected",
+            "Addresses of the bus at which nobody answers.",
+            [(of, len(row.unconnected.splitlines())) for of, row in workers],
         )
         batches = SummaryMetricFamily("statscache_batch_seconds", "From a batch to its commit.", labels=["source"])
         for row in at_work:

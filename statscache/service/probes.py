@@ -16,7 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache.exceptions import ConfigurationError
 from statscache.service.heartbeat import Heartbeat
 from statscache.service.installation import Installation
-from statscache.store import consumers, targets
+from statscache.store import plain, state
+from statscache.store.rows import GONE
 
 _log = logging.getLogger(__name__)
 
@@ -86,15 +87,19 @@ def not_ready(installation: Installation) -> Iterator[str]:
     names = [section.name for section in config.publish.targets]
     try:
         with installation.database.reading() as connection:
-            worked = {row.name: row.worked_at for row in consumers.listed(connection)}
-            places = targets.listed(connection, names)
+            query = plain.over(connection)
+            consumers = {row.name: row for row in state.consumers(query)}
+            places = state.targets(query, names)
     except SQLAlchemyError as error:
         yield f"database: {getattr(error, 'orig', None) or error}"
         return
     now = int(time.time())
     for name in config.sources.live:
-        if name not in worked or now - worked[name] > consumers.GONE:
+        row = consumers.get(name)
+        if row is None or now - row.worked_at > GONE:
             yield f"source {name}: it has no consumer"
+        elif row.is_cut_off:
+            yield f"source {name}: nobody answers at {', '.join(row.unconnected.splitlines())}"
     for place in places:
         if not place.is_ok(now):
             yield f"target {place.name}: {place.error or 'it is behind' if place.published_at else 'nothing yet'}"

@@ -2,9 +2,10 @@
 
 import threading
 import time
+from collections.abc import Sequence
 
 from statscache.store import Database, consumers
-from statscache.store.consumers import ConsumerRow
+from statscache.store.rows import ConsumerRow
 
 SECONDS = 5.0
 """Between two signs of life."""
@@ -26,6 +27,8 @@ class Progress:
         self._batches = 0
         self._seconds = 0.0
         self._rejected = 0
+        self._endpoints = 0
+        self._unconnected = ""
 
     def accepted(self, seconds: float) -> None:
         """Record a batch that was accepted, in so many seconds."""
@@ -36,6 +39,10 @@ class Progress:
         """Record a message that was refused; any thread may."""
         with self._lock:
             self._rejected += 1
+
+    def connected(self, endpoints: int, unconnected: Sequence[str]) -> None:
+        """Take note at which of so many addresses of the bus nobody answers; any thread may."""
+        self._endpoints, self._unconnected = endpoints, "\n".join(unconnected)
 
     def tell(self, *, at_once: bool = False) -> None:
         """Write the counters to the database, if it has been a while.
@@ -48,8 +55,16 @@ class Progress:
             return
         batches, seconds, rejected = self._batches, self._seconds, self._rejected
         with self._database.writing() as connection:
-            row = ConsumerRow(self._source, int(time.time()), batches, round(1000 * seconds), rejected)
-            consumers.add(connection, row)
+            told = ConsumerRow(
+                name=self._source,
+                worked_at=int(time.time()),
+                batches=batches,
+                milliseconds=round(1000 * seconds),
+                rejected=rejected,
+                endpoints=self._endpoints,
+                unconnected=self._unconnected,
+            )
+            consumers.add(connection, told)
         self._told = now
         self._batches -= batches
         self._seconds -= seconds

@@ -36,7 +36,7 @@ from statscache.service.workers import Outcome, Progress, Publish, Workers, one_
 from statscache.snapshot import purge, retention, snapshots
 from statscache.snapshot.build import build
 from statscache.snapshot.rollback import rollback
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 from statscache.store import integrity, invariants, locks, targets
 
 PATIENCE = 300.0

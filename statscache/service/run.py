@@ -21,7 +21,7 @@ from statscache.service.repair import Repair
 from statscache.service.spool import spooling
 from statscache.service.subscribe import subscribed
 from statscache.service.workers import Progress, silent
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 
@@ -85,6 +85,7 @@ def _consume_fedmsg(
             stopping,
             validate_signatures=section.validate_signatures,
             reject=consumer.reject,
+            connected=consumer.connected,
         )
     finally:
         stopping.set()

@@ -39,7 +39,7 @@ def subscribed(
     subscriber = Subscriber(configuration(section.config), section.prefetch, config.bus.max_line)
     consumer = Consumer(config, SOURCE, stopping.set, subscriber.acknowledge, on_progress, keeps=True)
     consumer.start()
-    subscriber.start(consumer.offer, consumer.missed, stopping.set)
+    subscriber.start(consumer.offer, consumer.missed, stopping.set, consumer.connected)
     try:
         yield
     finally:

@@ -35,9 +35,9 @@ from statscache.service.health import health
 from statscache.service.installation import Installation
 from statscache.snapshot import retention, snapshots
 from statscache.snapshot.retention import Garbage
-from statscache.snapshot.snapshots import Snapshot
-from statscache.store import journal, locks, places, published, targets
-from statscache.store.targets import TargetRow
+from statscache.snapshot.snapshot import Snapshot
+from statscache.store import journal, locks, places, plain, published, targets
+from statscache.store.rows import TargetRow
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -208,7 +208,7 @@ class Worker:
                 snapshot=snapshot,
                 retained=retention.retained(connection, config.retention),
                 collected=sorted(garbage.objects - self.cleaned.objects),
-                health=health(connection, self._installation.registry, names, public=True),
+                health=health(plain.over(connection), names, public=True),
                 interval=job.interval,
                 load=self._load,
                 load_all=self._load_all,

@@ -13,7 +13,7 @@ from statscache.publish.report import Report
 from statscache.publish.rsync import RsyncTarget
 from statscache.publish.target import Target
 from statscache.service.worker import INTERVALS, Job, Worker
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 
 Outcome = tuple[Snapshot, Report] | BaseException
 """What a worker's publication came to."""

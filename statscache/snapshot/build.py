@@ -14,7 +14,7 @@ from statscache.exceptions import Damaged, DamagedSnapshot
 from statscache.render.render import Renderer
 from statscache.render.rendering import Before, Rendered, Rendering
 from statscache.snapshot import damage, retention, snapshots, tree
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 from statscache.snapshot.tree import Changes
 from statscache.store import positions, published, targets
 from statscache.store.database import Database

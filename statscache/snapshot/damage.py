@@ -15,7 +15,7 @@ from statscache import layout
 from statscache.exceptions import Damaged, DamagedSnapshot, DamagedStatistics
 from statscache.render.rendering import Rendered, Rendering
 from statscache.snapshot import manifest, parts, snapshots
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 from statscache.store import positions, published
 from statscache.store.bulk import among, batches
 from statscache.store.published import FILES, Entry

@@ -11,7 +11,7 @@ from statscache import layout
 from statscache.exceptions import DamagedObject
 from statscache.snapshot import manifest, retention, snapshots, tree
 from statscache.snapshot.manifest import Load
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 from statscache.store import published, targets
 from statscache.store.bulk import among
 from statscache.store.schema import dropped, object_, snapshot

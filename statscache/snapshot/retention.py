@@ -9,11 +9,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, exists, func, select
+from sqlalchemy import Connection, delete, exists, select
 
 from statscache.config import RetentionSection
 from statscache.snapshot import snapshots
-from statscache.snapshot.snapshots import Snapshot
+from statscache.snapshot.snapshot import Snapshot
 from statscache.store import targets
 from statscache.store.bulk import Upsert, among, batches
 from statscache.store.schema import directory_part, dropped, object_, snapshot, tree
@@ -106,11 +106,6 @@ def unnoticed(connection: Connection) -> list[str]:
 def delete_everywhere(connection: Connection, objects: Sequence[str]) -> None:
     """Record objects to delete at once from every target; they are pending until no target has them."""
     _add(connection, [(_BEFORE_ALL, name, 0) for name in objects])
-
-
-def pending_deletions(connection: Connection) -> int:
-    """Return the number of objects that had to go at once, and that some target may still have."""
-    return connection.scalar(select(func.count()).select_from(dropped).where(dropped.c.dropped_at == 0)) or 0
 
 
 def unmark(connection: Connection) -> None:

@@ -19,9 +19,6 @@ import zstandard
 from statscache.exceptions import DamagedArchive, SourceError
 from statscache.parsing import KEPT_OF_OVERSIZE
 
-PREFIX = "archive:"
-"""Prefix of the names of sources that are archives; they are private, because they contain paths."""
-
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"

@@ -16,6 +16,7 @@ import json
 import logging
 import signal
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -53,6 +54,9 @@ with _without_moksha_warnings():
 HIGH_WATER_MARK = 10_000
 """Messages that one subscription holds while the inbox is full, where fedmsg is not configured otherwise."""
 
+PATIENCE = 5.0
+"""Seconds without a connection after which an endpoint is said not to answer."""
+
 _SECONDS_BETWEEN_LOOKS = 0.1
 
 
@@ -81,6 +85,7 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
     rejected = 0
     malformed = 0
     failure: Exception | None = None
+    _told = False
 
     def __init__(self, hub: CentralMokshaHub) -> None:
         """Subscribe to the hub's endpoints, unless fedmsg's configuration leaves the consumer disabled."""
@@ -98,6 +103,11 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
         ]
         for subscription in self._subscriptions:
             subscription.malformed = self._take_malformed
+        self._answered = {subscription: time.monotonic() for subscription in self._subscriptions}
+        self._unconnected: list[str] = []
+        self._looking = LoopingCall(self._look)
+        if self._subscriptions:
+            self._looking.start(_SECONDS_BETWEEN_LOOKS, now=False)
 
     def offer(self, raw: bytes) -> None:
         """Take one message; block while there is no room for it.
@@ -110,6 +120,24 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
     def reject(self) -> None:
         """Record a message whose signature was required and not valid; it is not handed over."""
 
+    def connected(self, endpoints: int, unconnected: Sequence[str]) -> None:
+        """Take note at which of so many endpoints nobody answers, when that has changed."""
+
+    def _look(self) -> None:
+        """Say at which endpoints nobody answers: ZeroMQ tries again for ever, and says nothing."""
+        now = time.monotonic()
+        self._answered |= {each: now for each in self._subscriptions if each.look()}
+        unconnected = [each.endpoints[0].address for each, at in self._answered.items() if now - at > PATIENCE]
+        for endpoint in unconnected:
+            if endpoint not in self._unconnected:
+                _log.warning("nobody answers at the fedmsg endpoint %s; it is tried again and again", endpoint)
+        for endpoint in self._unconnected:
+            if endpoint not in unconnected:
+                _log.info("the fedmsg endpoint %s answers", endpoint)
+        if unconnected != self._unconnected or not self._told:
+            self._told, self._unconnected = True, unconnected
+            self.connected(len(self._answered), unconnected)
+
     def consume(self, message: Any) -> None:
         """Hand over moksha's `message`: with the text of the wire (ZeroMQ), or parsed (STOMP)."""
         body = message["body"] if isinstance(message, dict) else message.body
@@ -118,6 +146,8 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
 
     def stop(self) -> None:
         """Hand over all messages that have arrived, and read no more."""
+        if self._looking.running:
+            self._looking.stop()
         while self._subscriptions:
             self._subscriptions.pop().drain()
         super().stop()
@@ -173,6 +203,7 @@ def run_hub(
     *,
     validate_signatures: bool = False,
     reject: Callable[[], None] = lambda: None,
+    connected: Callable[[int, Sequence[str]], None] = lambda endpoints, unconnected: None,
 ) -> BusConsumer:
     """Run the hub in the main thread until `stopping` is set, or by SIGTERM or SIGINT, which set it.
 
@@ -185,6 +216,7 @@ def run_hub(
         stopping: Ends the hub within a fraction of a second.
         validate_signatures: With `endpoints`: refuse what is not signed as fedmsg.d demands.
         reject: Called, in this thread, with each message that is refused for its signature.
+        connected: Called, in this thread, with the number of endpoints and those at which nobody answers.
 
     Returns:
         The consumer, for its counts.
@@ -201,6 +233,9 @@ def run_hub(
 
         def reject(self) -> None:
             reject()
+
+        def connected(self, endpoints: int, unconnected: Sequence[str]) -> None:
+            connected(endpoints, unconnected)
 
     config = configuration(endpoints, validate_signatures)
     previous = note_signals(stopping)

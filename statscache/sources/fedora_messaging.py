@@ -13,7 +13,7 @@ import re
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -153,17 +153,26 @@ class Subscriber:
         self._lock = threading.Lock()
         self._committed = 0
         self._pause = SHORTEST_PAUSE
+        self._connected: Callable[[int, Sequence[str]], None] = lambda endpoints, unconnected: None
         self._thread: threading.Thread | None = None
         self.failure: BaseException | None = None
 
-    def start(self, offer: Callable[[bytes], None], missed: Callable[[], None], on_failure: Callable[[], None]) -> None:
+    def start(
+        self,
+        offer: Callable[[bytes], None],
+        missed: Callable[[], None],
+        on_failure: Callable[[], None],
+        connected: Callable[[int, Sequence[str]], None] = lambda endpoints, unconnected: None,
+    ) -> None:
         """Start taking messages; retry until the broker answers.
 
         Args:
             offer: Called, in a thread of its own, with each message as a line.
             missed: Called in that thread when a queue had to be created: it lacks earlier messages.
             on_failure: Called in that thread when `offer` raised; nothing is taken after that.
+            connected: Called in that thread with the number of brokers, which is 1, and those that do not answer.
         """
+        self._connected = connected
         self._thread = threading.Thread(target=self._run, args=(offer, missed, on_failure), name="fedora-messaging")
         self._thread.start()
 
@@ -190,6 +199,7 @@ class Subscriber:
                     self._converse(offer, missed)
                 except _UNREACHABLE as error:
                     reason = str(error) or repr(error)
+                    self._connected(1, [self._where])
                     _log.error("the broker at %s: %s; retrying in %g s", self._where, reason, self._pause)
                     self._await_commits()
                     self._cancelling.wait(self._pause)
@@ -217,6 +227,7 @@ class Subscriber:
                 channel.basic_consume(queue, take)
             _log.info("connected to the broker at %s, queues: %s", self._where, ", ".join(queues))
             self._pause = SHORTEST_PAUSE
+            self._connected(1, [])
             while not self._closing.is_set():
                 if self._cancelling.is_set() and not self._cancelled.is_set():
                     for tag in channel.consumer_tags:

@@ -1,10 +1,11 @@
 """A ZeroMQ subscription under Twisted's reactor, as the fedmsg source needs it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import txzmq
 import zmq
+import zmq.utils.monitor
 from twisted.python.log import callWithLogger
 
 _READS_PER_TURN = 500
@@ -21,6 +22,27 @@ class Subscription(txzmq.ZmqSubConnection):  # type: ignore[misc]
 
     malformed: Callable[[bytes], None]
     read_scheduled: Any
+    is_connected = False
+    _monitor: zmq.Socket[bytes] | None = None
+
+    def addEndpoints(self, endpoints: Sequence[txzmq.ZmqEndpoint]) -> None:  # noqa: N802 - txzmq's name
+        """Connect, and learn from ZeroMQ from then on whether somebody answers."""
+        events = zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED
+        self._monitor = self.socket.get_monitor_socket(events)
+        super().addEndpoints(endpoints)
+
+    def look(self) -> bool:
+        """Return whether somebody answers at the endpoint, as of what ZeroMQ has told until now."""
+        while self._monitor is not None and self._monitor.poll(0):
+            event = zmq.utils.monitor.recv_monitor_message(self._monitor, zmq.NOBLOCK)["event"]
+            self.is_connected = event == zmq.EVENT_HANDSHAKE_SUCCEEDED
+        return self.is_connected
+
+    def shutdown(self) -> None:
+        """Leave the endpoint."""
+        self.socket.disable_monitor()
+        self._monitor = None
+        super().shutdown()
 
     def doRead(self) -> None:  # noqa: N802 - Twisted's name
         """Read some messages; the rest in the reactor's next turn."""

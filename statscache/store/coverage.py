@@ -3,14 +3,12 @@
 Intervals are `[start, end)` in seconds since 1970 UTC. Where both cover one moment, complete wins.
 """
 
-from collections.abc import Iterable
-
 from sqlalchemy import Connection, delete, select
 
+from statscache.store import plain, state
 from statscache.store.bulk import Upsert
+from statscache.store.intervals import Interval, subtract, union
 from statscache.store.schema import coverage
-
-Interval = tuple[int, int]
 
 _insert = Upsert(coverage)
 
@@ -33,8 +31,8 @@ def cut(connection: Connection, end: int) -> None:
 
 
 def gaps(connection: Connection) -> list[Interval]:
-    """Return the intervals that are missing and were not completed since, oldest first."""
-    return subtract(_recorded(connection, complete=False), _recorded(connection, complete=True))
+    """Return what is missing and was not completed since, oldest first."""
+    return state.gaps(plain.over(connection))
 
 
 def complete(connection: Connection) -> list[Interval]:
@@ -45,33 +43,6 @@ def complete(connection: Connection) -> list[Interval]:
 def missing(connection: Connection, start: int, end: int) -> list[Interval]:
     """Return the time of `[start, end)` that is not known to be complete, oldest first."""
     return subtract([(start, end)] if start < end else [], _recorded(connection, complete=True))
-
-
-def union(intervals: Iterable[Interval]) -> list[Interval]:
-    """Return the same time in intervals that neither overlap nor touch, oldest first."""
-    merged: list[Interval] = []
-    for start, end in sorted(intervals):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
-        else:
-            merged.append((start, end))
-    return merged
-
-
-def subtract(intervals: Iterable[Interval], removed: Iterable[Interval]) -> list[Interval]:
-    """Return the time of `intervals` that is in none of `removed`, oldest first."""
-    holes = union(removed)
-    rest: list[Interval] = []
-    for start, end in union(intervals):
-        for low, high in holes:
-            if high <= start or low >= end:
-                continue
-            if low > start:
-                rest.append((start, low))
-            start = max(start, high)
-        if start < end:
-            rest.append((start, end))
-    return rest
 
 
 def _recorded(connection: Connection, *, complete: bool) -> list[Interval]:

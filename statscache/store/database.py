@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from statscache.exceptions import ConfigurationError, SchemaError
-from statscache.store import schema
+from statscache.store.revision import cannot_open, explain, is_ours
 
 _PRAGMAS = (
     "journal_mode = WAL",
@@ -116,11 +116,8 @@ class Database:
         """
         with self._opening():
             revision = self.revision()
-        if revision not in (None, schema.REVISION):
-            newer = revision > schema.REVISION
-            fix = "install the release that made it" if newer else "run `statscache db upgrade`"
-            message = f"the database has schema {revision}, this release works with {schema.REVISION}: {fix}"
-            raise SchemaError(message)
+        if revision is not None and not is_ours(revision):
+            raise SchemaError(explain(revision))
         return revision
 
     @contextmanager
@@ -129,9 +126,7 @@ class Database:
             yield
         except SQLAlchemyError as error:
             where = self.engine.url.render_as_string(hide_password=True)
-            reason = str(getattr(error, "orig", error)).strip()
-            message = f"cannot open the database {where}: {reason}; check [database] url and its permissions"
-            raise SchemaError(message) from error
+            raise SchemaError(cannot_open(where, str(getattr(error, "orig", error)))) from error
 
     def upgrade(self) -> None:
         """Upgrade the database to the newest schema."""

@@ -89,15 +89,6 @@ class Segment(NamedTuple):
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Copies met so far, those of them that differed in content, and messages of foreign environments."""
-
-    known: int
-    conflicts: int
-    foreign: int
-
-
 def head(connection: Connection) -> Head:
     """Return the end of the journal."""
     return Head(*connection.execute(_HEAD).one())
@@ -128,12 +119,6 @@ def digest_with(key: bytes) -> Digest:
         return state.digest()
 
     return digest
-
-
-def counts(connection: Connection) -> Counts:
-    """Return the counters of messages that were received and not appended."""
-    row = connection.execute(select(journal.c.known, journal.c.conflicts, journal.c.foreign_messages)).one()
-    return Counts(*row)
 
 
 def count(connection: Connection, *, known: int, conflicts: int, foreign: int) -> None:
@@ -283,13 +268,6 @@ def shortened(connection: Connection, days: Sequence[int], digests: Sequence[int
     through = select(func.max(segment.c.newest)).scalar_subquery()
     removed = journal.c.removed + len(days)
     connection.execute(update(journal).values(through=through, removed=removed, rewrites=journal.c.rewrites + 1))
-
-
-def sizes(connection: Connection) -> tuple[int, int, int]:
-    """Return the number of segments, the bytes of their records, and the bytes that these take compressed."""
-    columns = func.count(), func.sum(segment.c.size), func.sum(func.length(segment.c.data))
-    row = connection.execute(select(*columns)).one()
-    return row[0], int(row[1] or 0), int(row[2] or 0)
 
 
 def write(connection: Connection, first: int, packed: Packed) -> None:

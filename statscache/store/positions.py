@@ -5,14 +5,14 @@ numpy is imported where keys are read: it takes a tenth of a second of a command
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from struct import iter_unpack
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from statscache.pace import Pace
+from statscache.store import plain, state
 from statscache.store.bulk import Upsert
-from statscache.store.schema import dirty, dirty_keys, plugin
+from statscache.store.schema import dirty, dirty_keys, plugin, problem
 
 if TYPE_CHECKING:
     from statscache.store.changed_keys import Keys
@@ -81,6 +81,7 @@ class Position:
         fast_revision: The revision that they were rendered at; -1 if they were not.
         slow_through: The same of its slow documents.
         slow_revision: Likewise.
+        active: Whether the process that opened the database last runs it.
     """
 
     id: int
@@ -99,6 +100,7 @@ class Position:
     fast_revision: int
     slow_through: int | None
     slow_revision: int
+    active: bool
 
     @property
     def rendered(self) -> Mapping[Pace, RenderedAt]:
@@ -112,7 +114,21 @@ class Position:
 def register(connection: Connection, name: str, version: str, complete_from: int | None = None) -> None:
     """Make a row for a plugin that the database has not seen; it starts at the beginning of the journal."""
     new = {"version": version, "complete_from": complete_from, "fast_revision": -1, "slow_revision": -1}
-    connection.execute(insert(plugin).values(name=name, position=0, revision=0, failures=0, **new))
+    connection.execute(insert(plugin).values(name=name, position=0, revision=0, failures=0, active=True, **new))
+
+
+def active(connection: Connection) -> tuple[set[str], set[tuple[str, str]]]:
+    """Return which plugins are recorded as active, and the problems of others: name and reason."""
+    query = plain.over(connection)
+    return {row.name for row in state.plugins(query)}, {*state.problems(query)}
+
+
+def activate(connection: Connection, names: Collection[str], problems: Collection[tuple[str, str]]) -> None:
+    """Record which plugins this process runs, and the problems of others: name and reason."""
+    connection.execute(update(plugin).values(active=plugin.c.name.in_(list(names))))
+    connection.execute(delete(problem))
+    if problems:
+        connection.execute(insert(problem), [{"name": name, "reason": reason} for name, reason in sorted(problems)])
 
 
 def load(connection: Connection) -> dict[str, Position]:
@@ -231,10 +247,4 @@ def pending(connection: Connection) -> dict[int, int]:
 
     Counted are keys, periods of series and `latest`.
     """
-    counts = select(dirty.c.plugin, func.count()).group_by(dirty.c.plugin)
-    found: dict[int, int] = {row[0]: row[1] for row in connection.execute(counts)}
-    keys: dict[int, set[int]] = {}
-    for row in connection.execute(select(dirty_keys.c.plugin, dirty_keys.c.data)):
-        # Without numpy, for `status` reads it.
-        keys.setdefault(row.plugin, set()).update(key for key, _ in iter_unpack("<qh", row.data))
-    return {number: found.get(number, 0) + len(keys.get(number, ())) for number in found.keys() | keys.keys()}
+    return state.pending(plain.over(connection))

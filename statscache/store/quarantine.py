@@ -13,10 +13,8 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from statscache import canonical
 from statscache.store.bulk import among
+from statscache.store.rows import PARSER
 from statscache.store.schema import journal, quarantine
-
-PARSER = ""
-"""The plugin column of malformed lines, which no plugin has seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +126,6 @@ def discard(connection: Connection, kept: int) -> int:
 def bytes_kept(connection: Connection) -> int:
     """Return the size of all malformed lines in bytes, uncompressed."""
     return int(connection.scalar(select(func.sum(quarantine.c.size)).where(quarantine.c.plugin == PARSER)) or 0)
-
-
-def discarded(connection: Connection) -> int:
-    """Return how many quarantined lines were deleted because of the quota."""
-    return connection.scalar(select(journal.c.discarded)) or 0
-
-
-def totals(connection: Connection) -> dict[str, int]:
-    """Return the number of quarantined items, by plugin."""
-    query = select(quarantine.c.plugin, func.count()).group_by(quarantine.c.plugin)
-    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _keep(

@@ -6,7 +6,8 @@ Times are whole seconds since 1970 UTC. `dirty` names what has to be rendered: a
 changed the state, and goes when a render of all documents that saw this change has been committed. Who was forgotten is
 in `suppressed`, as a digest with the journal's `salt`; `rewrites` rises with each of them, and whenever the journal's
 content changes. `identity_key` is random and secret: with it, the digests in `message_id` are made. `installation` is
-random and public: the index of a target names it.
+random and public: the index of a target names it. The plugins that are `active`, and the `problem`s of others, are
+those of the process that opened the database last.
 """
 
 from sqlalchemy import (
@@ -20,9 +21,6 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-
-REVISION = "0001"
-"""The newest migration, which this release works with."""
 
 metadata = MetaData(naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s"})
 
@@ -64,6 +62,14 @@ message_id = Table(
     Column("day", BigInteger, primary_key=True, autoincrement=False),
     Column("digest", BigInteger, primary_key=True, autoincrement=False),
     Column("content", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+foreign_message = Table(
+    "foreign_message",
+    metadata,
+    Column("day", BigInteger, primary_key=True, autoincrement=False),
+    Column("digest", BigInteger, primary_key=True, autoincrement=False),
     sqlite_with_rowid=False,
 )
 
@@ -123,6 +129,8 @@ consumer = Table(
     Column("batches", BigInteger, nullable=False),
     Column("milliseconds", BigInteger, nullable=False),
     Column("rejected", BigInteger, nullable=False),
+    Column("endpoints", BigInteger, nullable=False),
+    Column("unconnected", CodePoints, nullable=False),
 )
 
 coverage = Table(
@@ -152,6 +160,14 @@ plugin = Table(
     Column("fast_revision", BigInteger, nullable=False),
     Column("slow_through", BigInteger),
     Column("slow_revision", BigInteger, nullable=False),
+    Column("active", Boolean, nullable=False),
+)
+
+problem = Table(
+    "problem",
+    metadata,
+    Column("name", CodePoints, primary_key=True),
+    Column("reason", CodePoints, primary_key=True),
 )
 
 dirty = Table(

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, func, select, update
 
 from statscache.store.bulk import Upsert
+from statscache.store.rows import SourceRow
 from statscache.store.schema import held, source
 
 _put = Upsert(
@@ -15,29 +15,6 @@ _put = Upsert(
     lambda table, new: {name: new[name] for name in ("newest", "heard", "offset", "accepted", "set_aside", "seen_at")},
 )
 _hold = Upsert(held)
-
-
-@dataclass(frozen=True, slots=True)
-class SourceRow:
-    """One source.
-
-    Attributes:
-        name: Such as `fedmsg`, or the path of an archive.
-        newest: Timestamp of the newest message that came from it; None before the first.
-        heard: Up to when everything that a live source sent has come, seconds since 1970 UTC; None for other sources.
-        offset: Bytes of an archive that have been read and committed.
-        accepted: Messages accepted from it as they came, without those that were held or tried again.
-        set_aside: Malformed lines that came from it.
-        seen_at: Wall clock of its last batch, seconds since 1970 UTC.
-    """
-
-    name: str
-    newest: int | None = None
-    heard: int | None = None
-    offset: int = 0
-    accepted: int = 0
-    set_aside: int = 0
-    seen_at: int = 0
 
 
 class Held(NamedTuple):
@@ -52,11 +29,6 @@ def load(connection: Connection, name: str) -> SourceRow | None:
     """Return the state of a source; None if it was never read."""
     row = connection.execute(select(source).where(source.c.name == name)).one_or_none()
     return None if row is None else SourceRow(*row)
-
-
-def listed(connection: Connection) -> list[SourceRow]:
-    """Return all sources, by name."""
-    return [SourceRow(*row) for row in connection.execute(select(source).order_by(source.c.name))]
 
 
 def save(connection: Connection, row: SourceRow) -> None:
@@ -89,11 +61,6 @@ def release(connection: Connection, digests: Sequence[int]) -> None:
     """Release the held messages with these digests."""
     if digests:
         connection.execute(delete(held).where(held.c.digest.in_(digests)))
-
-
-def number_held(connection: Connection) -> int:
-    """Return how many messages of the future are held."""
-    return connection.scalar(select(func.count()).select_from(held)) or 0
 
 
 def bytes_held(connection: Connection) -> int:

@@ -1,63 +1,21 @@
 """The targets: the last publication to each, and the one in progress."""
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from sqlalchemy import Connection, select, update
 
+from statscache.store import plain, state
 from statscache.store.bulk import Upsert
+from statscache.store.rows import TargetRow
 from statscache.store.schema import target
 
 _meet = Upsert(target)
 
 
-@dataclass(frozen=True, slots=True)
-class TargetRow:
-    """One target.
-
-    Attributes:
-        name: As the configuration names it.
-        generation: That it serves; None before the first.
-        snapshot: Id of the snapshot that it serves; None before the first.
-        published_at: Wall clock of the last success, seconds since 1970 UTC; None before the first.
-        requests: Operations of the last success.
-        bytes: Bytes that it sent.
-        milliseconds: How long it took.
-        invalidation_due: True if the caches in front of it must still be invalidated.
-        sending: The generation being published there, whose objects are kept; None if none is.
-        trying_since: Wall clock of the first attempt since the last success, seconds since 1970 UTC; None if the last
-            attempt succeeded.
-        due_at: Wall clock by which an attempt must have succeeded, seconds since 1970 UTC; None before the first.
-        error: Why the last attempt failed; None if it did not, and while the first one is under way.
-    """
-
-    name: str
-    generation: int | None = None
-    snapshot: str | None = None
-    published_at: int | None = None
-    requests: int = 0
-    bytes: int = 0
-    milliseconds: int = 0
-    invalidation_due: bool = False
-    sending: int | None = None
-    trying_since: int | None = None
-    due_at: int | None = None
-    error: str | None = None
-
-    def late(self, now: int) -> int:
-        """Return for how many seconds it has been behind at `now`; 0 if it is not, or if no attempt is made."""
-        return max(0, now - self.due_at) if self.due_at is not None and self.trying_since is not None else 0
-
-    def is_ok(self, now: int) -> bool:
-        """Return whether it was published to, the last attempt succeeded, and it is not behind at the time `now`."""
-        return self.published_at is not None and self.error is None and not self.late(now)
-
-
 def listed(connection: Connection, names: Collection[str]) -> list[TargetRow]:
-    """Return the state of the targets of these names, by name."""
-    wanted = select(target).where(target.c.name.in_(list(names))).order_by(target.c.name)
-    known = {row.name: TargetRow(**row._mapping) for row in connection.execute(wanted)}
-    return [known.get(name, TargetRow(name)) for name in sorted(names)]
+    """Return what is known of the targets of these names, by name; of those that are configured no longer, nothing."""
+    return state.targets(plain.over(connection), names)
 
 
 def begin(connection: Connection, name: str, now: int, patience: int) -> None:

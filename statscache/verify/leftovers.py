@@ -13,7 +13,7 @@ from statscache import canonical, layout
 from statscache.verify.files import Files
 from statscache.verify.findings import Weight
 from statscache.verify.places import Unreadable
-from statscache.verify.reader import LARGEST, Reader
+from statscache.verify.reader import FINISHED, LARGEST, Reader
 
 _SIBLINGS = (".gz", ".br", ".zst")
 _YOUNG = 86_400
@@ -37,6 +37,9 @@ def find(reader: Reader, files: Files, objects: Iterable[str], snapshots: Iterab
         return
     roots = {layout.manifest(identity) for identity in snapshots}
     others = {*map(layout.object_path, objects), *roots, *layout.OUTSIDE}
+    unfinished = reader.unfinished
+    if unfinished is not None:
+        others |= {*map(layout.object_path, unfinished.objects)}
     oldest = math.inf
     siblings, unknown = list[str](), list[tuple[str, float]]()
     for path, changed in listed:
@@ -47,6 +50,9 @@ def find(reader: Reader, files: Files, objects: Iterable[str], snapshots: Iterab
         base = _base(path)
         if base is not None and (base in others or base in files or _is_there(reader, base)):
             siblings.append(path)
+        elif unfinished is not None and any(True for _ in unfinished.entries(base or path)):
+            problem = f"it is of a publication that is under way, or was broken off; {FINISHED}"
+            reader.findings.add_alike(Weight.NOTE, path, problem)
         elif path.startswith((layout.OBJECTS, layout.SNAPSHOTS)):
             unknown.append((path, changed))
         else:
@@ -58,7 +64,7 @@ def find(reader: Reader, files: Files, objects: Iterable[str], snapshots: Iterab
         else:
             reader.findings.add(Weight.ORPHAN, path, "nothing refers to it")
     reader.each("objects without referrer", sorted(orphans), lambda path: _check_orphan(reader, path))
-    reader.each("compressed files", sorted(siblings), lambda path: _compare(reader, path))
+    reader.each("compressed files", sorted(siblings), lambda path: _compare(reader, path, files))
 
 
 def _is_there(reader: Reader, path: str) -> bool:
@@ -78,14 +84,24 @@ def _check_orphan(reader: Reader, path: str) -> None:
     data = reader.file(path)
     if data is None:
         return
-    digest = canonical.digest(data)
-    if path in (layout.object_path(layout.object_name(path, data)), layout.manifest(digest)):
+    base = _base(path)
+    if base is not None:
+        # A compressed form is written before its file.
+        try:
+            data = _unpacked(path, data, LARGEST)
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError):
+            data = b""
+    name = base or path
+    if data is None or name in (
+        layout.object_path(layout.object_name(name, data)),
+        layout.manifest(canonical.digest(data)),
+    ):
         reader.findings.add_alike(Weight.NOTE, path, "no retained snapshot refers to it; it goes after its grace")
     else:
         reader.findings.add(Weight.ORPHAN, path, "nothing refers to it, and its bytes do not match its name")
 
 
-def _compare(reader: Reader, path: str) -> None:
+def _compare(reader: Reader, path: str, files: Files) -> None:
     base = _base(path)
     assert base is not None
     if not _is_there(reader, base):
@@ -95,11 +111,19 @@ def _compare(reader: Reader, path: str) -> None:
     if data is None or plain is None:
         return
     try:
-        unpacked = _unpacked(path, data, len(plain))
+        unfinished = reader.unfinished
+        most = len(plain) if unfinished is None else unfinished.largest(base, len(plain))
+        unpacked = _unpacked(path, data, most)
     except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         reader.findings.add(Weight.BROKEN, path, f"it cannot be unpacked: {error}")
         return
     if unpacked is not None and unpacked != plain:
+        digest = canonical.digest(unpacked)
+        is_current = base in files and files[base].object.partition(".")[0] == digest
+        if unfinished is not None and unfinished.data is not None and (is_current or unfinished.has(base, digest)):
+            problem = f"it is of a publication that is under way, or was broken off; {FINISHED}"
+            reader.findings.add_alike(Weight.NOTE, path, problem)
+            return
         reader.findings.add(Weight.BROKEN, path, f"it does not hold the bytes of {base}")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from statscache import canonical, layout
 from statscache.publish.headers import is_text
@@ -11,12 +11,18 @@ from statscache.verify import headers
 from statscache.verify.findings import Findings, Weight
 from statscache.verify.places import Answer, NoAnswer, Place, Unreachable, Unreadable
 
+if TYPE_CHECKING:
+    from statscache.verify.unfinished import Unfinished
+
 LARGEST = 16 * 1024 * 1024
 """Bytes beyond which no file of a tree is read: none grows with history."""
 
 _AT_ONCE = 256
 _PATIENCE = 20
 _GZIP = b"\x1f\x8b"
+
+FINISHED = "the next publication finishes it: `statscache publish`, or `run`"
+"""What is said of files of a publication that is not finished."""
 
 _Item = TypeVar("_Item")
 
@@ -34,6 +40,7 @@ class Reader:
 
     Attributes:
         always_compressed: True if a web server has only compressed files, whatever is requested.
+        unfinished: Knows which files a publication may have brought that is not finished; None if nobody asked.
     """
 
     def __init__(self, place: Place, findings: Findings, tell: Tell) -> None:
@@ -42,6 +49,7 @@ class Reader:
         self._tell = tell
         self._silences = count(1)
         self.always_compressed = False
+        self.unfinished: Unfinished | None = None
 
     def each(self, what: str, items: Sequence[_Item], check: Callable[[_Item], None]) -> None:
         """Call `check` for all items, as many at a time as the place answers at once.
@@ -104,11 +112,21 @@ class Reader:
     def alias(self, path: str, name: str, size: int) -> bytes | None:
         """Return the bytes of a readable path; None, and a finding, if they are not those of its object.
 
+        A file of a publication that is not finished is no fault, and is only noted.
+
         Raises:
             Unreachable: The place no longer answers.
         """
-        data = self.file(path, max(min(size, LARGEST), 4096))
-        if data is not None and canonical.digest(data) != name.partition(".")[0]:
+        largest = size if self.unfinished is None else self.unfinished.largest(path, size)
+        data = self.file(path, max(min(largest, LARGEST), 4096))
+        if data is None:
+            return None
+        digest = canonical.digest(data)
+        if digest != name.partition(".")[0]:
+            if self.unfinished is not None and self.unfinished.has(path, digest):
+                problem = f"it is of a publication that is under way, or was broken off; {FINISHED}"
+                self.findings.add_alike(Weight.NOTE, path, problem)
+                return None
             self.findings.add(Weight.BROKEN, path, f"its bytes are not those that its manifest says: {name}")
             return None
         return data

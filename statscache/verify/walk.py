@@ -10,8 +10,9 @@ from statscache.store.published import Entry
 from statscache.verify import content, leftovers
 from statscache.verify.findings import Finding, Findings, Weight
 from statscache.verify.places import NoAnswer, Place, Unreachable, Unreadable, Website
-from statscache.verify.reader import LARGEST, Reader, Tell
+from statscache.verify.reader import FINISHED, LARGEST, Reader, Tell
 from statscache.verify.tree import Tree, TreeWalker, objects_of
+from statscache.verify.unfinished import Unfinished, noted
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -84,6 +85,8 @@ class _Verification:
         self._report = Report(place.name)
         self._tree = Tree()
         self._through: int | None = None
+        self._unfinished: Unfinished | None = None
+        self._tell = tell
         self._seen: dict[str, int] = {}
         self._retained: list[str] = []
 
@@ -94,6 +97,11 @@ class _Verification:
             report.generation, report.snapshot = index["generation"], index["snapshot"]
             self._through = index["through"]
             self._tree = TreeWalker(self._reader).walk(index["snapshot"])
+            self._unfinished = Unfinished(self._place, index["snapshot"], self._tell)
+            self._reader.unfinished = self._unfinished
+            if self._unfinished.data is not None:
+                problem = f"a publication is under way, or was broken off; {FINISHED}"
+                self._findings.add(Weight.NOTE, layout.PENDING, problem)
             self._files()
             if self._tree.is_whole:
                 self._add(layout.INDEX, content.index(index, self._tree.files))
@@ -106,7 +114,9 @@ class _Verification:
         return self._report
 
     def was_overtaken(self) -> bool:
-        """Return whether another snapshot has become current since, or a publication is under way."""
+        """Return whether another snapshot has become current since, or a publication has begun or ended."""
+        if self._unfinished is not None and noted(self._place) != self._unfinished.data:
+            return True
         try:
             answer = self._place.read(layout.INDEX, LARGEST)
         except Unreadable:

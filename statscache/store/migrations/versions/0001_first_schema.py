@@ -37,6 +37,8 @@ def upgrade() -> None:
         sa.Column("batches", sa.BigInteger(), nullable=False),
         sa.Column("milliseconds", sa.BigInteger(), nullable=False),
         sa.Column("rejected", sa.BigInteger(), nullable=False),
+        sa.Column("endpoints", sa.BigInteger(), nullable=False),
+        sa.Column("unconnected", CODE_POINTS, nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
@@ -150,6 +152,13 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "foreign_message",
+        sa.Column("day", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("digest", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("day", "digest"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "message_id",
         sa.Column("day", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("digest", sa.BigInteger(), autoincrement=False, nullable=False),
@@ -190,8 +199,15 @@ def upgrade() -> None:
         sa.Column("fast_revision", sa.BigInteger(), nullable=False),
         sa.Column("slow_through", sa.BigInteger(), nullable=True),
         sa.Column("slow_revision", sa.BigInteger(), nullable=False),
+        sa.Column("active", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
+    )
+    op.create_table(
+        "problem",
+        sa.Column("name", CODE_POINTS, nullable=False),
+        sa.Column("reason", CODE_POINTS, nullable=False),
+        sa.PrimaryKeyConstraint("name", "reason"),
     )
     op.create_table(
         "quarantine",

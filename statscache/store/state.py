@@ -1,0 +1,143 @@
+"""How the installation fares, as the database knows it: read in plain SQL, so that a check need not import SQLAlchemy.
+
+Times are whole seconds since 1970 UTC.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from struct import iter_unpack
+
+from statscache.store.intervals import Interval, subtract
+from statscache.store.plain import Query
+from statscache.store.rows import ConsumerRow, SourceRow, TargetRow
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The journal's end, and what was met besides.
+
+    Attributes:
+        head: Number of its messages, also of those that were removed.
+        through: Timestamp of the newest accepted message; None before the first.
+        known: Copies of accepted messages.
+        conflicts: Those of them that differed in content.
+        foreign: Messages of other environments, each once, and statscache's own announcements.
+        discarded: What was set aside, and kept no longer for want of room.
+        removed: Messages that the journal keeps no longer.
+        installation: The id of the installation.
+    """
+
+    head: int
+    through: int | None
+    known: int
+    conflicts: int
+    foreign: int
+    discarded: int
+    removed: int
+    installation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Of the journal: its segments, the bytes of their records, and the bytes that these take compressed."""
+
+    segments: int
+    bytes: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PluginRow:
+    """An active plugin.
+
+    Attributes:
+        id: The number by which other tables refer to it.
+        name: Its name.
+        position: Number of the last message of the journal that was folded.
+        newest: Timestamp of the newest message that counted; None before the first.
+        suspended: Why it folds no longer; None if it does.
+    """
+
+    id: int
+    name: str
+    position: int
+    newest: int | None
+    suspended: str | None
+
+
+def journal(query: Query) -> Journal:
+    """Return the journal's end, and what was met besides."""
+    columns = "head, through, known, conflicts, foreign_messages, discarded, removed, installation"
+    return Journal(*query(f"SELECT {columns} FROM journal")[0])
+
+
+def sizes(query: Query) -> Sizes:
+    """Return the size of the journal."""
+    (row,) = query("SELECT count(*), coalesce(sum(size), 0), coalesce(sum(length(data)), 0) FROM segment")
+    return Sizes(*map(int, row))
+
+
+def number_held(query: Query) -> int:
+    """Return how many messages of the future are held."""
+    return int(query("SELECT count(*) FROM held")[0][0])
+
+
+def set_aside(query: Query) -> dict[str, int]:
+    """Return the number of things set aside, by plugin."""
+    return dict(query("SELECT plugin, count(*) FROM quarantine GROUP BY plugin"))
+
+
+def sources(query: Query) -> list[SourceRow]:
+    """Return what is known of each source, by name."""
+    columns = 'name, newest, heard, "offset", accepted, set_aside, seen_at'
+    return [SourceRow(*row) for row in query(f"SELECT {columns} FROM source ORDER BY name")]
+
+
+def consumers(query: Query) -> list[ConsumerRow]:
+    """Return what is known of the consumers of each source, by name."""
+    columns = "name, worked_at, batches, milliseconds, rejected, endpoints, unconnected"
+    return [ConsumerRow(*row) for row in query(f"SELECT {columns} FROM consumer ORDER BY name")]
+
+
+def targets(query: Query, names: Collection[str]) -> list[TargetRow]:
+    """Return what is known of the targets of these names, by name; of those that are configured no longer, nothing."""
+    columns = ", ".join(TargetRow.__slots__)
+    found = (TargetRow(*row) for row in query(f"SELECT {columns} FROM target"))
+    known = {row.name: row for row in found}
+    return [known.get(name, TargetRow(name)) for name in sorted(names)]
+
+
+def plugins(query: Query) -> list[PluginRow]:
+    """Return the plugins that the process runs which opened the database last, by name."""
+    rows = query("SELECT id, name, position, newest, suspended, active FROM plugin ORDER BY name")
+    return [PluginRow(*row) for *row, active in rows if active]
+
+
+def problems(query: Query) -> list[tuple[str, str]]:
+    """Return the plugins that this process could not load, and why, by name."""
+    return [(name, reason) for name, reason in query("SELECT name, reason FROM problem ORDER BY name, reason")]
+
+
+def pending(query: Query) -> dict[int, int]:
+    """Return the number of documents that changed since slow ones were rendered, by the id of the plugin.
+
+    Counted are keys, periods of series and `latest`.
+    """
+    found: dict[int, int] = dict(query("SELECT plugin, count(*) FROM dirty GROUP BY plugin"))
+    keys: dict[int, set[int]] = {}
+    for plugin, data in query("SELECT plugin, data FROM dirty_keys"):
+        # Without numpy, which takes a tenth of a second of a command's start.
+        keys.setdefault(plugin, set()).update(key for key, _ in iter_unpack("<qh", data))
+    return {number: found.get(number, 0) + len(keys.get(number, ())) for number in found.keys() | keys.keys()}
+
+
+def gaps(query: Query) -> list[Interval]:
+    """Return what is missing and was not completed since, oldest first."""
+    rows = query('SELECT start, "end", complete FROM coverage')
+    complete = [(start, end) for start, end, is_complete in rows if is_complete]
+    return subtract([(start, end) for start, end, is_complete in rows if not is_complete], complete)
+
+
+def owed(query: Query) -> int:
+    """Return the number of objects that had to go at once, and that some target may still have."""
+    return int(query("SELECT count(*) FROM dropped WHERE dropped_at = 0")[0][0])
