@@ -183,11 +183,14 @@ export async function spanOf(client, plugin, additive, like) {
   return client.series(plugin, name, like?.starts[0] ?? 0, like?.end ?? Date.now() / 1000);
 }
 
+/** The start of the first bucket of a span that is known: what is missing before it is not drawn. */
+export const knownFrom = ({ start, end, gaps: [first] }) => (first && first[0] <= start ? Math.min(first[1], end) : start);
+
 /** The buckets of another model; without one, of all that is known, by week or by month. */
 export function cutOf(span, like, additive) {
   // What no chart knows, it does not know of single keys either.
   if (like) return { ...buckets(like.starts[0], like.end, like.seconds), gaps: like.starts.flatMap((time, at) => (like.curves[0].values[at] === null ? [[time, time + 1]] : [])) };
-  const from = span.rows[0]?.[0] ?? span.start;
+  const from = knownFrom(span);
   return buckets(from, span.complete_through, additive && span.complete_through - from < 156 * WEEK ? WEEK : null);
 }
 

@@ -260,3 +260,39 @@ def test_what_a_headline_counts_is_said_once() -> None:
     """A part of the key that is the unit's own word is not repeated."""
     assert counted("builds", {"measure": "builds"}) == "builds"
     assert counted("builds", {"state": "complete"}) == "builds complete"
+
+
+def test_the_bucket_in_which_the_data_begin_is_unknown(tmp_path: Path) -> None:
+    """Of it only a part is known: its row is the least, its cell empty, and no chart has a column of it."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Sales,))
+    site.feed(sale(number, NOON + 30 + 1200 * number) for number in range(12))
+    site.publish()
+    tree = site.tree()
+    first = {"1m": NOON + 60, "1h": NOON + HOUR, "1d": NOON + DAY // 2}
+    periods = {"1m": "2015-08-08T12", "1h": "2015-08", "1d": "2015"}
+    for name, known in first.items():
+        series = orjson.loads(tree[f"v1/plugins/sales/series/{name}/{periods[name]}.json"])
+        assert series["gaps"] == [[series["start"], known]], name
+        assert series["rows"][0][0] < known, name
+        cells = tree[f"v1/plugins/sales/series/{name}/{periods[name]}.csv"].decode().split()[1:]
+        of_first = [cell for cell in cells if int(cell.split(",")[0]) == series["rows"][0][0]]
+        assert of_first == [f"{series['rows'][0][0]},,,"], name
+    chart = tree["v1/plugins/sales/chart-1h.svg"].decode()
+    # Three sales in each of the two hours that are known and over.
+    assert "6 things. Busiest hour: 3, from 2015-08-08 13:00 UTC." in chart
+    assert "Hatched: before the first data." in chart
+    site.close()
+
+
+def test_time_that_is_recorded_complete_is_not_before_the_first_data(site: Site) -> None:
+    """Nothing happened in it: zero, which is drawn as such, from the start of what is recorded."""
+    record(site, NOON - 4 * DAY, NOON + 4 * HOUR, complete=True)
+    site.publish()
+    for name in ("1m", "1h"):
+        chart = site.tree()[f"v1/plugins/sales/chart-{name}.svg"].decode()
+        assert "Hatched" not in chart, name
+        assert 'class="gap"' not in chart, name
+    chart = site.tree()["v1/plugins/sales/chart-1d.svg"].decode()
+    assert "Hatched: before the first data." in chart
+    page = (site.public / "plugins/sales/index.html").read_text()
+    assert "4 days to" in page

@@ -74,12 +74,13 @@ class Known(NamedTuple):
     def gaps_in(self, resolution: Resolution, period: Period) -> list[Interval]:
         """Return what is missing in a period of a series, rounded outward to whole buckets.
 
-        The time before the first data is a gap of its period, but for the bucket in which they begin.
+        The time before the first data is a gap of its period, with the bucket in which they begin: of that only a part
+        is known.
         """
-        gaps = _inside(_rounded(self.gaps, resolution), period.start, period.end)
-        if self.begin is not None and (begin := resolution.floor(self.begin)) > period.start:
-            gaps = union([(period.start, min(begin, period.end)), *gaps])
-        return gaps
+        missing = [*_rounded(self.gaps, resolution)]
+        if self.begin is not None:
+            missing.append((period.start, resolution.ceil(self.begin)))
+        return _inside(missing, period.start, period.end)
 
     def partial(self, windows: Sequence[Window], through: int | None) -> dict[str, int | None]:
         """Return the windows that are not wholly known, by name, each with the time from which it is known.
