@@ -1,11 +1,11 @@
-// Draws a chart: columns on top of each other, in a panel for each key, or lines to compare. A test compares it with what
+// Draws a chart: columns on top of each other, in a panel for each key, or lines. A test compares it with what
 // statscache/render/charts.py draws.
 //
-// A model is { starts, end, seconds, curves, additive, keysAddUp, partial }: the start of each bucket (all of `seconds`, or
+// A model is { starts, end, seconds, curves, additive, keysAddUp, partial }: start of each bucket (all of `seconds`, or
 // months where that is null), and for each curve { name, label, values, rest }. A value that is null is unknown; in a bucket
 // that is `partial`, values are the least. Buckets are added up if `additive`, curves if `keysAddUp`.
 
-import { clock, compact, DAY, element, label, middle, minute, month, monthOf, number, startOfMonth, sum, svg, together, year } from "./dom.js";
+import { clock, compact, DAY, element, knownFrom, label, middle, minute, month, monthOf, number, startOfMonth, sum, svg, together, year } from "./dom.js";
 
 export const MOST_CURVES = 6;
 const WIDE = 60;
@@ -182,9 +182,6 @@ export async function spanOf(client, plugin, additive, like) {
   const name = { 60: "1m", 3600: "1h", [DAY]: "1d", [WEEK]: additive ? "1d" : "1w" }[like?.seconds] ?? (additive ? "1d" : "1mo");
   return client.series(plugin, name, like?.starts[0] ?? 0, like?.end ?? Date.now() / 1000);
 }
-
-/** The start of the first bucket of a span that is known: what is missing before it is not drawn. */
-export const knownFrom = ({ start, end, gaps: [first] }) => (first && first[0] <= start ? Math.min(first[1], end) : start);
 
 /** The buckets of another model; without one, of all that is known, by week or by month. */
 export function cutOf(span, like, additive) {

@@ -119,3 +119,6 @@ export function asTable(caption, heads, rows) {
   const scroll = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, table);
   return element("details", {}, element("summary", {}, "As a table"), scroll);
 }
+
+/** The start of the first bucket of a span that is known; what is missing before it is not drawn. */
+export const knownFrom = ({ start, end, gaps: [first] }) => (first && first[0] <= start ? Math.min(first[1], end) : start);

@@ -10,7 +10,7 @@ import { StatscacheElement } from "./element.js";
 import { entityOf, pageOf } from "./names.js";
 import * as d from "./dom.js";
 import { bucketName } from "./readout.js";
-import { buckets, fewest, knownFrom, labelled, modelOf } from "./chart.js";
+import { buckets, fewest, labelled, modelOf } from "./chart.js";
 
 const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all", last_day: "in the last full day", last_week: "in the last full week", last_month: "in the last full month" };
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
@@ -232,7 +232,7 @@ class Series extends StatscacheElement {
     const headline = this.key ? {} : about.headline ?? {};
     const keys = this.key ? [d.label(this.key, 100)] : [];
     const width = source === resolution ? span.width : LONGER[resolution];
-    const model = modelOf(span, buckets(knownFrom(span), span.complete_through, width), { additive, keysAddUp, headline, keys });
+    const model = modelOf(span, buckets(d.knownFrom(span), span.complete_through, width), { additive, keysAddUp, headline, keys });
     for (const curve of model.curves) curve.label ||= about.unit;
     // What was counted around a gap, and since the last bucket that is over, is in the number, though it is not drawn.
     const rows = span.rows.filter(this.key ? ([, ...rest]) => this.key.every((part, at) => part === rest[at]) : inHeadline(about, this.key, span.columns));
