@@ -1,6 +1,6 @@
 """The bases that authors derive from, but for `Table`: attributes of their own, and queries for `documents`."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from types import EllipsisType
 from typing import Any, ClassVar, final
 
@@ -26,16 +26,23 @@ class Counter(Plugin):
             more part at the end, and the document of a key has `parts`. Only unbounded counters have it.
         by_minute: Whether a bounded counter has a series by minute. Each publication writes these of every plugin, so
             turn it off where nobody watches the last hour. A change needs another `version`.
+        listed: By dimension, the values that a bounded counter lists in `latest` and series; keys with others are for
+            documents of its own, by way of `leaders`. A dimension that is not named lists all.
     """
 
     kind_class = CounterKind
     kind: CounterKind
     breakdown: ClassVar[str | None] = None
     by_minute: ClassVar[bool] = True
+    listed: ClassVar[Mapping[str, Collection[str]]] = {}
 
     @classmethod
     def _faults(cls) -> Iterator[str]:
         yield from super()._faults()
+        if unknown := cls.listed.keys() - {*cls.dimensions}:
+            yield f"`listed` names {sorted(unknown)}; give names of `dimensions`"
+        if cls.listed and cls.unbounded:
+            yield "`listed` is for counters that are not `unbounded`"
         if cls.breakdown is None:
             return
         if not is_dimension(cls.breakdown) or cls.breakdown in cls.dimensions:

@@ -163,6 +163,11 @@ def cell(value: object, *, column: str = "", unit: str = "") -> Cell:
             return Cell("data", clean(canonical.identity(value).decode()))
 
 
+def took(seconds: object) -> Cell:
+    """Return a number of seconds as a cell; an empty one where nothing took any time."""
+    return Cell("number", duration(seconds), sort=repr(seconds)) if isinstance(seconds, int) else Cell("absent", "")
+
+
 def columns(rows: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> list[str]:
     """Return the columns of flat records, in the order in which people look for them.
 

@@ -98,6 +98,7 @@ class _Documents:
         start = max(end - width - SHOWN.get(resolution.name, 0), first)
         shown = [period for period in index["periods"] if period["end"] > start and period["start"] < end]
         parts = [part for period in shown if (part := self._load(period["path"]))]
+        gaps = [gap for part in parts for gap in part["gaps"]]
         rows = [row for part in parts for row in part["rows"] if start <= row[0] < end]
         return SeriesView(
             resolution=resolution.name,
@@ -107,7 +108,7 @@ class _Documents:
             start=start,
             end=end,
             complete_through=index["complete_through"],
-            gaps=[(max(low, start), high) for part in parts for low, high in part["gaps"] if high > start and low < end],
+            gaps=[(max(low, start), high) for low, high in gaps if high > start and low < end],
             periods=tuple(
                 self._link(path, period["period"])
                 for period in reversed(index["periods"])
