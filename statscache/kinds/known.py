@@ -71,6 +71,10 @@ class Known(NamedTuple):
         """Return True if nothing of `[start, end)`, in whole days, is missing: what did not occur in it is zero."""
         return not self.unknown_days(start, end)
 
+    def is_missing_after(self, timestamp: int) -> bool:
+        """Return True if a gap covers anything after a time: what would have been said then may have been missed."""
+        return any(end > timestamp for _, end in self.gaps)
+
     def gaps_in(self, resolution: Resolution, period: Period) -> list[Interval]:
         """Return what is missing in a period of a series, rounded outward to whole buckets.
 

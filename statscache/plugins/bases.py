@@ -162,10 +162,13 @@ class Span(Plugin):
 
     Attributes:
         shown: How many spans `latest` has; all are kept.
+        longest: Seconds after which it is unknown whether something without a stop is still in progress: no stop may
+            have been announced. None if it may take any time. Behind a gap it is unknown at once.
     """
 
     kind_class = SpanKind
     shown: ClassVar[int] = 200
+    longest: ClassVar[int | None] = None
 
     @classmethod
     def _faults(cls) -> Iterator[str]:
@@ -174,3 +177,5 @@ class Span(Plugin):
             yield "`unbounded` is for counters; a Span publishes the `shown` spans that moved last"
         if type(cls.shown) is not int or cls.shown < 1:
             yield f"`shown` is {cls.shown!r}; give a whole number from 1"
+        if cls.longest is not None and (type(cls.longest) is not int or cls.longest < 1):
+            yield f"`longest` is {cls.longest!r}; give seconds, such as 86400, or None"

@@ -31,9 +31,12 @@ class Row(TypedDict):
     start: NotRequired[Time | None]
     """`Span`: the first start; null if none was seen."""
     stop: NotRequired[Time | None]
-    """`Span`: the last stop; null while it is in progress."""
+    """`Span`: the last stop; null if none was seen."""
     duration: NotRequired[Count | None]
     """`Span`: seconds from start to stop; null if either is unknown, or they are in the wrong order."""
+
+    in_progress: NotRequired[bool | None]
+    """`Span`: whether it has begun and not stopped; null if that is unknown, since its stop may have been missed."""
 
 
 @documented
