@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import orjson
 import pytest
 
-from samples import NOON, Buyers, Line, Sales, Site, line
+from samples import NOON, Buyers, Customers, Line, Sales, Site, line
 from statscache.exceptions import PluginError
 from statscache.kinds.known import Known
 from statscache.kinds.presentation import counted
@@ -97,7 +97,7 @@ def test_windows_and_badges_say_what_is_unknown(site: Site) -> None:
     latest = orjson.loads(site.tree()["v1/plugins/sales/latest.json"])
     assert latest["partial"]["last_24h"] == HOUR_1[1]
     badge = orjson.loads(site.tree()["v1/plugins/sales/badge.json"])
-    assert badge["message"] == "\u2014 things in 24 h"
+    assert badge["message"] == "\u2014 things in 24 h, since 8 Aug 14:00"
     record(site, *HOUR_1, complete=True)
     site.build()
     badge = orjson.loads(site.tree()["v1/plugins/sales/badge.json"])
@@ -296,3 +296,30 @@ def test_time_that_is_recorded_complete_is_not_before_the_first_data(site: Site)
     assert "Hatched: before the first data." in chart
     page = (site.public / "plugins/sales/index.html").read_text()
     assert "4 days to" in page
+
+
+def test_windows_of_the_first_days_say_since_when_they_are_known(tmp_path: Path) -> None:
+    """The last 7 days end at midnight: on the first day nothing of them is known, on the second less than of 24 hours."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Sales, Customers, Volume))
+    begin = NOON + 2 * HOUR + 60
+    site.feed(sale(number, begin + 600 * number) for number in range(30))
+    site.publish()
+    latest = orjson.loads(site.tree()["v1/plugins/sales/latest.json"])
+    assert latest["partial"] == {"last_24h": begin, "last_7d": None, "last_30d": None}
+    page = (site.public / "plugins/sales/index.html").read_text()
+    assert page.count("\u2014 <small>unknown</small>") == 2
+    assert page.count('<small>, since <time datetime="2015-08-08T14:01:00Z">8\u00a0Aug 14:01</time></small>') == 1
+    site.feed(sale(number, begin + 600 * number) for number in range(30, 6 * 28))
+    site.publish()
+    latest = orjson.loads(site.tree()["v1/plugins/sales/latest.json"])
+    assert latest["partial"] == {"last_7d": begin, "last_30d": begin}
+    assert latest["rows"][0]["last_24h"] > latest["rows"][0]["last_7d"] > 0
+    page = (site.public / "plugins/sales/index.html").read_text()
+    assert "<strong>144</strong> <span><bdi>things in the last 24 full hours</bdi>" in page
+    assert page.count('<small>, since <time datetime="2015-08-08T14:01:00Z">8\u00a0Aug 14:01</time></small>') == 2
+    since = '\u2014, since <time datetime="2015-08-08T14:01:00Z">8\u00a0Aug 14:01</time>'
+    front = (site.public / "index.html").read_text()
+    assert f"<div><dt>Last 7 days</dt><dd>{since}</dd></div>" in front
+    customers = (site.public / "plugins/customers/index.html").read_text()
+    assert f"<strong>{since}</strong>" in customers
+    site.close()

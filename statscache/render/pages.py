@@ -97,7 +97,7 @@ class Pages:
         self._environment.filters |= {
             "amount": text.amount, "clean": text.clean, "compact": text.compact, "duration": text.duration,
             "heading": text.heading, "machine_time": text.machine_time, "middle": text.middle,
-            "number": text.number, "prose": text.prose, "size": text.size, "when": text.when,
+            "number": text.number, "prose": text.prose, "short_time": text.short_time, "size": text.size, "when": text.when,
         }  # fmt: skip
         self._environment.globals |= {
             "assets": self._assets.names,
@@ -270,7 +270,7 @@ def _card(view: PluginView) -> Mapping[str, Any]:
         "bars": charts.bars(figures.top(view, known.name), 4) if known and view.info.dimensions else (),
         "window": column.words if column is not None else "",
         "totals": [
-            (each.heading, None if each.name in view.partial else view.rows[0][each.name])
+            (each.heading, None if each.name in view.partial else view.rows[0][each.name], view.partial.get(each.name))
             for each in view.kind.card_columns
         ]
         if totals

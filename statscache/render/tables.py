@@ -71,10 +71,12 @@ def _latest(view: PluginView) -> Table:
     if took:
         # What is the same in all rows that are shown says nothing.
         names = [name for name in names if name not in view.info.headline]
-    known = [{name: None if name in view.partial else value for name, value in row.items()} for row in rows[:MOST_ROWS]]
     keys = view.info.dimensions
     headings = tuple(Heading(name, text.heading(name), text.is_number(name), name in keys) for name in names)
-    cells = text.table(known, names, view.info.unit)
+    cells = [
+        [text.since(view.partial[name]) if name in view.partial else cell for name, cell in zip(names, row, strict=True)]
+        for row in text.table(rows[:MOST_ROWS], names, view.info.unit)
+    ]
     if took:
         headings, cells = _with_durations(view, took, rows, headings, cells)
     if view.leaderboards:
