@@ -180,9 +180,7 @@ def rows(runs: Iterable[Run], values: Sequence[Value]) -> list[dict[str, Any]]:
     return sorted(records, key=lambda record: _nulls_first(record[name] for name in order))
 
 
-def groups(
-    runs: Iterable[Run], values: Sequence[Value], layout: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def groups(runs: Iterable[Run], values: Sequence[Value], layout: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the groups of the layout with their items, newest first, as far as they fit into `BYTES`.
 
     A run or image is in the first group that it matches. Where not all fit, the groups take turns, and `omitted` says

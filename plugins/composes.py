@@ -92,8 +92,8 @@ class Composes(Span):
     failures: ClassVar[dict[str, tuple[str, ...]]] = {"state": ("doomed", "failed")}
     definition = (
         "One is shown for each compose that pungi announces, by its id: from `STARTED` until it is finished, doomed or"
-        " terminated. Its state is the one that was announced last; it is unknown where the end may have been missed, and two"
-        " days after the begin."
+        " terminated. Its state is the one that was announced last; it is unknown where the end may have been missed,"
+        " and two days after the begin."
     )
     unit = "composes"
     dimensions = ("product", "compose")

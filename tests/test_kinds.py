@@ -15,7 +15,7 @@ from statscache import layout, testing
 from statscache.exceptions import DocumentError, PluginError, YieldError
 from statscache.plugins import Counter, Distinct, Latest, Log, Message, Plugin, Span, State
 from statscache.store import coverage
-from statscache.timeline import DAILY, DAY, HOUR, MONTHLY, RESOLUTIONS, WEEKLY, parse_time
+from statscache.timeline import DAILY, HOUR, MONTHLY, RESOLUTIONS, WEEKLY, parse_time
 
 DAY = 86400
 TOPIC = "org.fedoraproject.prod.shop.sale"

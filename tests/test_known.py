@@ -299,7 +299,7 @@ def test_time_that_is_recorded_complete_is_not_before_the_first_data(site: Site)
 
 
 def test_windows_of_the_first_days_say_since_when_they_are_known(tmp_path: Path) -> None:
-    """The last 7 days end at midnight: on the first day nothing of them is known, on the second less than of 24 hours."""
+    """The last 7 days end at midnight: on the second day less of them is known than of the last 24 hours."""
     site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Sales, Customers, Volume))
     begin = NOON + 2 * HOUR + 60
     site.feed(sale(number, begin + 600 * number) for number in range(30))

@@ -142,7 +142,6 @@ class SpanKind(Kind):
             for row in sorted(state.connection.execute(query), key=lambda row: row.dimensions)
         ]
 
-
     def _is_in_progress(self, state: State, start: int) -> bool | None:
         """Return True of what has begun and not stopped; None if its stop may have been missed."""
         end = 0 if state.through is None else floor(state.through, HOUR)

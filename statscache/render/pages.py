@@ -97,7 +97,8 @@ class Pages:
         self._environment.filters |= {
             "amount": text.amount, "clean": text.clean, "compact": text.compact, "duration": text.duration,
             "heading": text.heading, "machine_time": text.machine_time, "middle": text.middle,
-            "number": text.number, "prose": text.prose, "short_time": text.short_time, "size": text.size, "when": text.when,
+            "number": text.number, "prose": text.prose, "short_time": text.short_time, "size": text.size,
+            "when": text.when,
         }  # fmt: skip
         self._environment.globals |= {
             "assets": self._assets.names,

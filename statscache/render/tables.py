@@ -74,7 +74,10 @@ def _latest(view: PluginView) -> Table:
     keys = view.info.dimensions
     headings = tuple(Heading(name, text.heading(name), text.is_number(name), name in keys) for name in names)
     cells = [
-        [text.since(view.partial[name]) if name in view.partial else cell for name, cell in zip(names, row, strict=True)]
+        [
+            text.since(view.partial[name]) if name in view.partial else cell
+            for name, cell in zip(names, row, strict=True)
+        ]
         for row in text.table(rows[:MOST_ROWS], names, view.info.unit)
     ]
     if took:
