@@ -16,6 +16,7 @@ from statscache.plugins import Counter, Message
 from statscache.store import coverage
 from statscache.timeline import DAY, HOUR
 from statscache.windows import LAST_7D, LAST_24H, LAST_30D
+from statscache_plugins.badges import Badges
 from statscache_plugins.builds import Builds
 from statscache_plugins.contributors import UniqueContributorsByCategory
 from statscache_plugins.volume import Volume
@@ -322,4 +323,43 @@ def test_windows_of_the_first_days_say_since_when_they_are_known(tmp_path: Path)
     assert f"<div><dt>Last 7 days</dt><dd>{since}</dd></div>" in front
     customers = (site.public / "plugins/customers/index.html").read_text()
     assert f"<strong>{since}</strong>" in customers
+    site.close()
+
+
+def test_nothing_is_zero_where_time_is_recorded_complete(site: Site) -> None:
+    """A plugin that never counted anything knows so for the time that is recorded, and nothing of any other."""
+
+    def badge() -> str:
+        """Return the badge of the builds, of which there are none."""
+        site.publish()
+        message: str = orjson.loads((site.public / "v1/plugins/builds/badge.json").read_bytes())["message"]
+        return message
+
+    assert badge() == "\u2014 builds complete in 24 h"
+    record(site, NOON - 2 * DAY, NOON + 3 * HOUR, complete=True)
+    assert badge() == "0 builds complete in 24 h"
+    latest = orjson.loads((site.public / "v1/plugins/builds/latest.json").read_bytes())
+    assert latest["partial"] == {"last_7d": NOON - 2 * DAY, "last_30d": NOON - 2 * DAY}
+    site.feed([sale(9, NOON + 6 * HOUR)])
+    assert badge() == "\u2014 builds complete in 24 h"
+
+
+def test_a_badge_that_returns_to_earlier_bytes_is_newer(tmp_path: Path) -> None:
+    """Nothing, one award, nothing again: who asks whether it changed since the second one gets the third."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Volume, Badges))
+    record(site, NOON - DAY, NOON + 4 * DAY, complete=True)
+    award = line(
+        "b",
+        NOON + 400,
+        "org.fedoraproject.prod.fedbadges.badge.award",
+        {"user": {"username": "ann"}, "badge": {"name": "Egg"}},
+    )
+    seen: list[tuple[str, int]] = []
+    for lines in ([line("1", NOON)], [award, line("2", NOON + HOUR + 100)], [line("3", NOON + 47 * HOUR)]):
+        site.feed(lines)
+        site.publish()
+        path = site.public / "v1/plugins/badges/badge.json"
+        seen.append((orjson.loads(path.read_bytes())["message"], path.stat().st_mtime_ns))
+    assert [message for message, _ in seen] == ["0 badges in 24 h", "1 badges in 24 h", "0 badges in 24 h"]
+    assert seen[0][1] < seen[1][1] < seen[2][1]
     site.close()

@@ -16,8 +16,8 @@ class Known(NamedTuple):
     """What is known, in seconds since 1970 UTC.
 
     Attributes:
-        begin: When it begins: with the first message that counted, or with recorded coverage that reaches it. None
-            before the first message.
+        begin: When it begins: with the first message that counted, or with recorded coverage that reaches it; before
+            the first message, with the newest recorded coverage. None before both.
         gaps: What is missing from then to `through`, oldest first.
     """
 
@@ -45,8 +45,14 @@ class Known(NamedTuple):
                 gone, or were not even looked at.
         """
         oldest = row.oldest
-        if oldest is None or through is None or newest_only:
+        if through is None or newest_only:
             return cls()
+        if oldest is None:
+            # Nothing counted yet: zero in the newest time that is recorded complete, and unknown after it.
+            oldest, end = max(((start, end) for start, end in complete if start < through), default=(None, 0))
+            if oldest is None:
+                return cls()
+            gaps = union([*gaps, (end, max(end, through))])
         reached = (start for start, end in complete if start <= oldest < end)
         begin = max(next(reached, oldest), row.complete_from or 0)
         inside = ((max(start, begin), min(end, through)) for start, end in gaps)
