@@ -158,7 +158,7 @@ async function show(index, found) {
   for (const each of all) if (each.key) each.path = `v1/plugins/${each.plugin.name}/by/${await keyPath([found.name])}.json`;
   const main = all.find((each) => each.key);
   const times = all.flatMap(({ key }) => (key ? [key] : []));
-  const since = all.map(({ plugin }) => plugin.since).filter((time) => time !== null);
+  const since = all.map(({ plugin }) => plugin.since).filter((time) => time !== null && time <= index.through);
   const lede = times.length
     ? [`First seen `, d.clock(Math.min(...times.map(({ first }) => first)), d.day), `, last `, d.clock(Math.max(...times.map(({ last }) => last))), `.`]
     : [];

@@ -33,6 +33,7 @@ MONTH = NOON - DAY // 2 - 7 * DAY
         (Known(10 * DAY), {}),
         (Known(70 * DAY), {}),
         (Known(70 * DAY + 1), {"last_30d": 70 * DAY + 1}),
+        (Known(100 * DAY + 3), {"last_24h": 100 * DAY + 3, "last_7d": 100 * DAY + 3, "last_30d": 100 * DAY + 3}),
         (Known(99 * DAY + 1), {"last_24h": 99 * DAY + 1, "last_7d": 99 * DAY + 1, "last_30d": 99 * DAY + 1}),
         (Known(0, [(80 * DAY, 81 * DAY), (82 * DAY, 82 * DAY + 9)]), {"last_30d": 82 * DAY + 9}),
         (Known(0, [(99 * DAY + HOUR, THROUGH)]), {"last_24h": None, "last_7d": None, "last_30d": None}),
@@ -306,10 +307,12 @@ def test_windows_of_the_first_days_say_since_when_they_are_known(tmp_path: Path)
     site.feed(sale(number, begin + 600 * number) for number in range(30))
     site.publish()
     latest = orjson.loads(site.tree()["v1/plugins/sales/latest.json"])
-    assert latest["partial"] == {"last_24h": begin, "last_7d": None, "last_30d": None}
+    assert latest["partial"] == {"last_24h": begin, "last_7d": begin, "last_30d": begin}
     page = (site.public / "plugins/sales/index.html").read_text()
-    assert page.count("\u2014 <small>unknown</small>") == 2
-    assert page.count('<small>, since <time datetime="2015-08-08T14:01:00Z">8\u00a0Aug 14:01</time></small>') == 1
+    assert page.count('<small>, since <time datetime="2015-08-08T14:01:00Z">8\u00a0Aug 14:01</time></small>') == 3
+    for name in ("index.html", "plugins/sales/index.html"):
+        words = (site.public / name).read_text()
+        assert 'Data since <strong><time datetime="2015-08-08T14:01:00Z">' in words, "the first whole day is tomorrow"
     site.feed(sale(number, begin + 600 * number) for number in range(30, 6 * 28))
     site.publish()
     latest = orjson.loads(site.tree()["v1/plugins/sales/latest.json"])

@@ -123,9 +123,10 @@ def _of_project(event: str, payload: dict[str, Any], project: str, who: str) -> 
         return f"{who} released {tag} of {project}"
     if kind == "commit_comment":
         return f"{who} commented on a commit of {project}"
-    verb = _OF_PROJECT.get(event) or _OF_PROJECT.get(kind) or _OF_PROJECT.get(".".join(event.split(".")[:2]))
-    if verb:
-        return f"{who} {verb} {project}"
+    names = event, kind, ".".join(event.split(".")[:2])
+    done = next((_OF_PROJECT[name] for name in names if name in _OF_PROJECT), None)
+    if done is not None:
+        return f"{who} {done} {project}"
     return f"{who}: {event.replace('.', ' ').replace('_', ' ')} in {project}"
 
 

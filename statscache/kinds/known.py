@@ -95,7 +95,8 @@ class Known(NamedTuple):
     def partial(self, windows: Sequence[Window], through: int | None) -> dict[str, int | None]:
         """Return the windows that are not wholly known, by name, each with the time from which it is known.
 
-        That time is None where the end of the window is missing too, or nothing is known.
+        That time is None where a gap reaches over the end of the window, or nothing is known. Where the data begin
+        after the window, it is when they do.
 
         Args:
             windows: The windows.
@@ -105,9 +106,10 @@ class Known(NamedTuple):
         for window in windows:
             start, end = window.bounds(through or 0)
             touching = [high for low, high in self.gaps if low < end and high > start]
-            known = max([*touching, -1 if self.begin is None else self.begin])
-            if self.begin is None or known > start:
-                found[window.name] = known if 0 <= known < end else None
+            if self.begin is None:
+                found[window.name] = None
+            elif (known := max([*touching, self.begin])) > start:
+                found[window.name] = known if known < end or known == self.begin else None
         return found
 
 

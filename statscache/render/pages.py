@@ -179,7 +179,7 @@ class Pages:
     def index(self, views: Sequence[PluginView], through: int | None) -> Iterator[tuple[str, bytes]]:
         """Yield the front page, and what tells search engines which pages there are."""
         example = next((view.links[0].path for view in views if view.links), None)
-        since = min((view.since for view in views if view.since is not None), default=None)
+        since = min((each for view in views if (each := view.known_since) is not None), default=None)
         shown = {
             "through": through,
             "since": since,

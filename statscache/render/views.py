@@ -85,6 +85,7 @@ class _Documents:
             durations=self._load(layout.document(plugin.name, "durations")),
             leaderboards=tuple(self._leaderboards()),
             newcomers=tuple(self._newcomers()),
+            begin=rendered.known.begin,
         )
 
     def _series(self, resolution: Resolution, begin: int | None) -> SeriesView | None:

@@ -52,7 +52,7 @@ class Header(TypedDict):
     complete_from: NotRequired[Time]
     """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
     partial: NotRequired[dict[str, Time | None]]
-    """Windows that are not wholly known, each with the time from which it is known; null if its end is missing."""
+    """Windows that are not wholly known, each with the time from which it is known; null if that is not known."""
 
 
 @documented
@@ -68,7 +68,7 @@ class Latest(TypedDict):
     complete_from: NotRequired[Time]
     """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
     partial: NotRequired[dict[str, Time | None]]
-    """Windows that are not wholly known, each with the time from which it is known; null if its end is missing."""
+    """Windows that are not wholly known, each with the time from which it is known; null if that is not known."""
     rows: list[Row]
     """The records."""
     omitted: NotRequired[Count]
