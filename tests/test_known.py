@@ -366,3 +366,19 @@ def test_a_badge_that_returns_to_earlier_bytes_is_newer(tmp_path: Path) -> None:
     assert [message for message, _ in seen] == ["0 badges in 24 h", "1 badges in 24 h", "0 badges in 24 h"]
     assert seen[0][1] < seen[1][1] < seen[2][1]
     site.close()
+
+
+def test_the_page_of_a_statistic_without_series_lists_gaps(site: Site) -> None:
+    """By day, as the index has them."""
+    site.feed([sale(7, NOON - 5 * DAY), sale(8, NOON - 3 * DAY)])
+    assert "<dt>Gaps</dt><dd>none</dd>" in page_of(site, "buyers")
+    record(site, NOON - 2 * DAY, NOON - 2 * DAY + HOUR, complete=False)
+    gaps = page_of(site, "buyers").partition("<dt>Gaps</dt>")[2].partition("</dd>")[0]
+    assert "2015-08-06 00:00 UTC" in gaps
+    assert "2015-08-07 00:00 UTC" in gaps
+
+
+def page_of(site: Site, name: str) -> str:
+    """Return the page of a plugin after a publication."""
+    site.publish()
+    return (site.public / f"plugins/{name}/index.html").read_text()

@@ -70,7 +70,7 @@ class PluginView:
     published document, None before the first; `series` is finest first, and empty where there is none. `durations` is
     the document that says how long things took, if the plugin has one. `newcomers` are start of the day and number of
     keys that were seen first on it, of a plugin that publishes a document of that name; days that are not wholly known
-    are left out.
+    are left out. `days` are the whole days from `since` on of which something is missing.
     """
 
     info: PluginInfo
@@ -86,6 +86,7 @@ class PluginView:
     leaderboards: tuple[Leaderboard, ...] = ()
     newcomers: tuple[tuple[int, int], ...] = ()
     begin: int | None = None
+    days: tuple[tuple[int, int], ...] = ()
 
     @property
     def known_since(self) -> int | None:
@@ -95,7 +96,9 @@ class PluginView:
 
     @property
     def gaps(self) -> list[Gap]:
-        """What is known to be missing, newest first: as fine as the series that are shown tell it."""
+        """What is known to be missing, newest first: as fine as the series that are shown tell it, else by day."""
+        if not self.series:
+            return [Gap(low, high, "1d") for low, high in reversed(self.days)]
         found: list[Gap] = []
         before = None
         for series in self.series:

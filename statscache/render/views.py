@@ -45,7 +45,7 @@ class Views:
         files = {path: entry for path, entry in entries.items() if entry.type == "file"}
         if not files:
             return None
-        basis = sorted(files.items()), rendered.state, rendered.known.begin
+        basis = sorted(files.items()), rendered.state, rendered.known.begin, rendered.known.days
         known = self._known.get(plugin.name)
         if known is None or known[0] != basis:
             known = basis, _Documents(connection, plugin, files, rendered.fresh).view(rendered)
@@ -86,6 +86,7 @@ class _Documents:
             leaderboards=tuple(self._leaderboards()),
             newcomers=tuple(self._newcomers()),
             begin=rendered.known.begin,
+            days=tuple(rendered.known.days),
         )
 
     def _series(self, resolution: Resolution, begin: int | None) -> SeriesView | None:
