@@ -158,7 +158,7 @@ def test_a_median_is_wrong_by_a_twentieth_at_most(times: list[int], random: Rand
 
 @pytest.mark.parametrize("opened", ["", "yesterday", "-5", "1" * 11, "\N{ARABIC-INDIC DIGIT FIVE}", None, 1.5, -1])
 def test_a_merge_without_a_time_of_opening_has_no_duration(opened: Any) -> None:
-    """What is no time, or lies after the merge, adds nothing to the sum nor to its divisor."""
+    """What is not a time, or lies after the merge, adds nothing to the sum nor to its divisor."""
     assert testing.run(PullRequestsByTimeToMerge, [closed(opened)])["latest.json"]["rows"] == []
 
 

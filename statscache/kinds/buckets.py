@@ -1,6 +1,6 @@
-"""Numbers by bucket of time and by key: what the kinds share that publish series.
+"""Numbers by bucket of time and key, shared by the kinds that publish series.
 
-A bucket is told from others by the width of its resolution, its start, and its key, which stands once in the table
+A bucket is identified by the width of its resolution, its start, and its key, which is stored once in the table
 `key` with its total and with the times of its first and last event.
 """
 
@@ -75,7 +75,7 @@ def add_values(state: State, resolution: Resolution, new: "Sums") -> set[int]:
 
 
 def drop_expired(state: State, resolution: Resolution) -> None:
-    """Remove the buckets of periods that are kept no longer."""
+    """Remove the buckets of periods that are no longer kept."""
     if resolution.keep is not None:
         mine = bucket.c.plugin == state.plugin, bucket.c.width == resolution.width
         state.connection.execute(delete(bucket).where(*mine, bucket.c.start < kept_from(resolution, state.through)))

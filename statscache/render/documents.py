@@ -1,4 +1,4 @@
-"""The published documents of one plugin, as the format says (v1): what is in them, and when they change.
+"""The published documents of one plugin, of the format v1: their content, and when they change.
 
 Everything here is a function of the plugin's state, the journal's `through`, the gaps and the release. Nothing reads a
 clock, so a document that is rendered twice for one state has the same bytes.
