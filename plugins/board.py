@@ -70,11 +70,11 @@ class Run(NamedTuple):
 
 
 def runs(values: Iterable[Value], is_missed: Callable[[int], bool]) -> list[Run]:
-    """Return the last run of each step of each component that is no cloud image.
+    """Return the last run of each step of each component that is not a cloud image.
 
     Args:
         values: All entries.
-        is_missed: Whether the end of what began at a time, and has not ended, may have been missed.
+        is_missed: Returns True if the end of what began at a time, and has not ended, may have been missed.
     """
     entries: dict[tuple[str | None, ...], list[Entry]] = {}
     for (area, component, release, architecture, step, _, status), time, value in values:

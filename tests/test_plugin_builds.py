@@ -134,7 +134,7 @@ def test_rankings_of_the_last_days_are_on_tabs_and_durations_are_not(tmp_path: P
 
 @pytest.mark.parametrize("seconds", [0, 299, 300, 3_600, 10**6])
 def test_the_time_in_build_is_what_koji_states(seconds: int) -> None:
-    """Both times stand in the message that ends the build, in any time zone."""
+    """Both times are in the message that ends the build, in any time zone."""
     minutes, rest = divmod(seconds, 60)
     days, minutes = divmod(minutes, 1440)
     ended = f"2026-08-{1 + days:02}T{minutes // 60:02}:{minutes % 60:02}:{rest:02}+00:00"

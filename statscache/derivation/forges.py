@@ -166,7 +166,7 @@ def _subject(event: str, payload: dict[str, Any], project: str | None) -> str | 
 
 
 def _project(payload: dict[str, Any]) -> str | None:
-    """Return the project, with its namespace if that is told."""
+    """Return the project, with its namespace if the body has it."""
     places = (
         ("repository", "full_name"),
         ("project", "path_with_namespace"),
@@ -205,7 +205,7 @@ def _push(payload: dict[str, Any], project: str | None, who: str) -> str | None:
 
 
 def _check(payload: dict[str, Any], project: str | None) -> str | None:
-    """Return how a check or a run of a forge's automation fares; nobody acted."""
+    """Return how a check or a run of a forge's automation fares: no one acted."""
     of = f" of {project}" if project else ""
     holders = [dict_at(payload, name) for name in ("check_run", "check_suite", "workflow_run", "workflow_job")]
     for holder in (*holders, dict_at(payload, "object_attributes"), dict_at(payload, "run"), payload):

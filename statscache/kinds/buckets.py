@@ -105,7 +105,7 @@ def series(
     """Return the rows `[timestamp, *dimensions, value]` of the buckets in `[start, end)`, sorted so.
 
     Of more than `MOST_IN_SERIES` keys they are the greatest. What others have in a bucket is added up under `OTHER` if
-    values may be `summed`, else it is left out. Buckets that are not `listed`, a condition, are no part of either.
+    values may be `summed`, else it is left out. Only buckets that satisfy the conditions `listed` are read.
     """
     inside = [*_inside(state, resolution, start, end), *listed]
     is_cut = _number_of_keys(state, inside, dimensions) > MOST_IN_SERIES

@@ -24,8 +24,8 @@ class Counter(Plugin):
     Attributes:
         breakdown: By what the numbers of each key are divided, such as `category`: `observe` then yields keys with one
             more part at the end, and the document of a key has `parts`. Only unbounded counters have it.
-        by_minute: Whether a bounded counter has a series by minute. Each publication writes these of every plugin, so
-            turn it off where nobody watches the last hour. A change needs another `version`.
+        by_minute: True if a bounded counter has a series by minute. Each publication writes these of every plugin, so
+            turn it off if the last hour does not matter. A change needs another `version`.
         listed: By dimension, the values that a bounded counter lists in `latest` and series; keys with others are for
             documents of its own, by way of `leaders`. A dimension that is not named lists all.
     """

@@ -20,7 +20,7 @@ def badge(plugin: Plugin, rows: Sequence[dict[str, Any]], partial: Mapping[str, 
 
     Args:
         plugin: The plugin.
-        rows: Of its `latest`.
+        rows: Rows of its `latest`.
         partial: The windows that are not wholly known, each with the time from which it is; their number is a dash.
     """
     window = plugin.kind.badge_window

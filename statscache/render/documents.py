@@ -74,7 +74,7 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
 
 
 def _records(content: Any) -> list[dict[str, Any]] | None:
-    """Return the rows of a document, which become CSV; None if they are no records."""
+    """Return the rows of a document, which become CSV; None if they are not records."""
     rows = content.get("rows") if isinstance(content, dict) else None
     return rows if isinstance(rows, list) and all(isinstance(row, dict) for row in rows) else None
 
