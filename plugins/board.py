@@ -1,13 +1,13 @@
 """The dashboard's document, made of what has begun and ended: what runs, what ended how, and what can be launched."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import zip_longest
 from operator import attrgetter
 from typing import Any, NamedTuple
 
 from statscache_plugins.cloud_images import launchable
-from statscache_plugins.events import BEGUN, SUCCESSES, size
+from statscache_plugins.events import BEGUN, SUCCESSES, UNKNOWN, size
 
 BYTES = 29_000
 """What the items of the document may take, so that the whole document is below 30 kB."""
@@ -43,9 +43,9 @@ class Run(NamedTuple):
         release: None if none is named.
         architecture: None for the primary ones together, or if none is named.
         step: None for the whole.
-        status: `in-progress`, or how it ended.
+        status: `in-progress`, how it ended, or `unknown` if that may have been missed.
         start: None if its begin was not announced.
-        stop: None while it is in progress.
+        stop: None if no end was announced.
         last_done: When a run before it was done, if this one is not.
         run: Its id, if it has one.
         link: Where there is more to see.
@@ -69,14 +69,23 @@ class Run(NamedTuple):
         return max(time for time in (self.start, self.stop) if time is not None)
 
 
-def runs(values: Iterable[Value]) -> list[Run]:
-    """Return the last run of each step of each component that is not a cloud image."""
+def runs(values: Iterable[Value], is_missed: Callable[[int], bool]) -> list[Run]:
+    """Return the last run of each step of each component that is not a cloud image.
+
+    Args:
+        values: All entries.
+        is_missed: Returns True if the end of what began at a time, and has not ended, may have been missed.
+    """
     entries: dict[tuple[str | None, ...], list[Entry]] = {}
     for (area, component, release, architecture, step, _, status), time, value in values:
         if area != CLOUD:
             of = entries.setdefault((area, component, release, architecture, step), [])
             of.append(Entry(time, str(status), value["run"], value["link"]))
-    return [_last_run(of, found) for of, found in entries.items()]
+    found = (_last_run(of, each) for of, each in entries.items())
+    return [
+        run._replace(status=UNKNOWN) if run.stop is None and run.start is not None and is_missed(run.start) else run
+        for run in found
+    ]
 
 
 def _last_run(of: tuple[str | None, ...], entries: Sequence[Entry]) -> Run:
@@ -139,7 +148,7 @@ def images(values: Iterable[Value]) -> list[dict[str, Any]]:
     return [*newest.values()]
 
 
-def rows(values: Sequence[Value]) -> list[dict[str, Any]]:
+def rows(runs: Iterable[Run], values: Sequence[Value]) -> list[dict[str, Any]]:
     """Return a flat record for each run and each image, with the names of the dimensions, sorted by them."""
     records = [
         {
@@ -151,7 +160,7 @@ def rows(values: Sequence[Value]) -> list[dict[str, Any]]:
             "run": run.run,
             "link": run.link,
         }
-        for run in runs(values)
+        for run in runs
     ]
     records += [
         {
@@ -171,7 +180,7 @@ def rows(values: Sequence[Value]) -> list[dict[str, Any]]:
     return sorted(records, key=lambda record: _nulls_first(record[name] for name in order))
 
 
-def groups(values: Sequence[Value], layout: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def groups(runs: Iterable[Run], values: Sequence[Value], layout: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the groups of the layout with their items, newest first, as far as they fit into `BYTES`.
 
     A run or image is in the first group that it matches. Where not all fit, the groups take turns, and `omitted` says
@@ -179,7 +188,7 @@ def groups(values: Sequence[Value], layout: Sequence[Mapping[str, Any]]) -> list
     """
     by_group: list[list[Run]] = [[] for _ in layout]
     found: list[list[dict[str, Any]]] = [[] for _ in layout]
-    for run in runs(values):
+    for run in runs:
         place = _group(layout, run.area, run.component, run.release, run.step)
         if place is not None:
             by_group[place].append(run)

@@ -1,22 +1,17 @@
 """Builds of packages by koji: how many, how they end, of which packages, and how long they take."""
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar
 
 from statscache.plugins import Counter, Message, State, fields
-from statscache_plugins.durations import SECONDS, summary
+from statscache_plugins import durations
+from statscache_plugins.durations import SECONDS
 from statscache_plugins.releases import release
 
 _TOPICS = ("buildsys.build.state.change",)
 
 _STATES = {0: "building", 1: "complete", 2: "deleted", 3: "failed", 4: "canceled"}
-
-_ENDS = (300, 900, 3_600, 14_400, 43_200)
-_NAMES = ("00:00-00:05", "00:05-00:15", "00:15-01:00", "01:00-04:00", "04:00-12:00", "12:00-")
-_SPANS = dict(zip(_NAMES, zip((0, *_ENDS), (*_ENDS, None), strict=True), strict=True))
-"""Hours and minutes that a build can take, with the ends in seconds."""
 
 
 def _state(message: Message) -> str | None:
@@ -95,31 +90,29 @@ class BuildTime(Counter):
     title = "Time in build"
     subject = "packages"
     definition = (
-        "One is counted for each build that is complete, under the time from its creation to its completion. Both are"
-        " what koji states in the message that ends the build (it does since 2023): so no build has to be remembered,"
-        " and a lost message distorts nothing. Builds without these times are not counted. Under the measure `seconds`,"
-        " these times are added up."
+        "One is counted for each build that is complete. Under the measure `seconds`, the time from its creation to its"
+        " completion is added up. Both times are what koji states in the message that ends the build (it does since"
+        " 2023): so no build has to be remembered, and a lost message distorts nothing. Builds without these times are"
+        " not counted."
     )
     unit = "builds"
-    dimensions = ("release", "took", "measure")
+    dimensions = ("release", "measure")
     headline: ClassVar[dict[str, str]] = {"measure": "builds"}
     not_added_up = ("measure",)
+    listed: ClassVar[dict[str, tuple[str, ...]]] = {"measure": ("builds", SECONDS)}
     topics = _TOPICS
     by_minute = False
-    trailing: ClassVar[dict[str, int]] = {"durations": 30}
-    version = 2
+    trailing: ClassVar[dict[str, int]] = {"durations": durations.DAYS}
+    version = 3
 
-    def observe(self, message: Message) -> list[tuple[tuple[str | None, str, str], int]]:
+    def observe(self, message: Message) -> tuple[tuple[tuple[str | None, str], int], ...]:
         seconds = _seconds(message)
-        if seconds is None:
-            return []
-        of = release(message), _NAMES[bisect_right(_ENDS, seconds)]
-        return [((*of, "builds"), 1), ((*of, SECONDS), seconds)]
+        return () if seconds is None else durations.yields(release(message), seconds, "builds")
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
-        rows = self.latest(state)
-        yield "latest", {"rows": rows}
-        yield "durations", summary(rows, "release", "took", _SPANS, "builds")
+        yield "latest", {"rows": [row for row in self.latest(state) if row["measure"] == "builds"]}
+        rows = self.leaders(state, days=durations.DAYS, limit=durations.MOST_ROWS)
+        yield "durations", durations.summary(rows, "release", "builds")
 
 
 def _seconds(message: Message) -> int | None:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from statscache.plugins import Message, Span, fields
-from statscache_plugins.events import BEGUN, Event, status_of
+from statscache.plugins import Message, Span, State, fields
+from statscache_plugins.events import BEGUN, LONGEST, Event, status_of
 from statscache_plugins.releases import named
 
 STATUS = "pungi.compose.status.change"
@@ -92,16 +92,22 @@ class Composes(Span):
     failures: ClassVar[dict[str, tuple[str, ...]]] = {"state": ("doomed", "failed")}
     definition = (
         "One is shown for each compose that pungi announces, by its id: from `STARTED` until it is finished, doomed or"
-        " terminated. Its state is the one that was announced last."
+        " terminated. Its state is the one that was announced last; it is unknown where the end may have been missed,"
+        " and two days after the begin."
     )
     unit = "composes"
     dimensions = ("product", "compose")
     topics = (STATUS,)
+    longest = LONGEST
 
     def observe(self, message: Message) -> Iterator[tuple[tuple[str, str | None], str, dict[str, Any]]]:
         for event in events(message):
             value = {"state": event.status, "release": event.release, "link": event.link}
             yield (event.component, event.run), "start" if event.status == BEGUN else "stop", value
+
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        rows = self.latest(state)
+        yield "latest", {"rows": [{**row, "state": None} if row["in_progress"] is None else row for row in rows]}
 
 
 PLUGINS = (Composes,)

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from statscache.plugins import Log, Message, State
+from statscache.plugins import HOUR, Log, Message, State
 from statscache_plugins import board, cloud_images, composes, images, updates
-from statscache_plugins.events import LAYOUT, Event, newest_rows
+from statscache_plugins.events import LAYOUT, LONGEST, Event, newest_rows
 
 _AREAS = {
     "compose": ("compose", composes.events),
@@ -33,6 +33,7 @@ class ReleaseDashboard(Log):
     entries = 4
     version = 3
     layout = LAYOUT
+    clocks = (HOUR,)
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
         if message.category in _AREAS:
@@ -62,8 +63,14 @@ class ReleaseDashboard(Log):
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         values = [*self.values(state)]
-        yield "latest", {"rows": newest_rows(board.rows(values))}
-        yield "dashboard", {"columns": board.COLUMNS, "groups": board.groups(values, LAYOUT["groups"])}
+        runs = board.runs(values, lambda start: _is_missed(state, start))
+        yield "latest", {"rows": newest_rows(board.rows(runs, values))}
+        yield "dashboard", {"columns": board.COLUMNS, "groups": board.groups(runs, values, LAYOUT["groups"])}
+
+
+def _is_missed(state: State, start: int) -> bool:
+    """Return whether the end of what began then, and has none, may have been missed."""
+    return start + LONGEST <= (state.through or 0) // HOUR * HOUR or state.known.is_missing_after(start)
 
 
 def _link(area: str, message: Message, event: Event) -> str | None:

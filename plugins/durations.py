@@ -1,53 +1,83 @@
-"""How long things take: a counter keeps numbers by span, and seconds added up; mean and median are made of both."""
+"""How long things take: a counter of how many there were, of their seconds added up, and of how many took as long.
 
+The last is a histogram with spans of at most a tenth of their start. Sums of it are exact, whatever the order of the
+messages, so a median of any of its days is: the middle of the span that holds it, which is wrong by at most 5 %.
+"""
+
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 SECONDS = "seconds"
 """The measure under which seconds are added up, beside that of how many there were."""
 
-Spans = Mapping[str, tuple[int, int | None]]
-"""Name of each span, and its ends in seconds, in order; the last one has no end."""
+DAYS = 30
+"""Whole days over which the document of durations sums up."""
+
+MOST_ROWS = 100_000
+"""Rows of these days that are looked at; there are some 100 for each key."""
+
+_LONGEST = 100 * 366 * 86_400
 
 
-def summary(rows: Iterable[Mapping[str, Any]], by: str, span: str, spans: Spans, counted: str) -> dict[str, Any]:
-    """Return the document of durations, over the last 30 whole days: of everything, and of each key that has any.
+def _starts() -> list[int]:
+    """Return the first second of each span, up to a hundred years: 0 to 20, 22, …, 10,488, 11,536, and so on."""
+    starts = [0]
+    while starts[-1] < _LONGEST:
+        starts.append(starts[-1] + 1 + starts[-1] // 10 - (starts[-1] >= 10))
+    return starts
 
-    The mean is exact, to a second. The median is interpolated within its span, as if its members were evenly spread; in
-    the last span, which has no end, it is the least that it can be.
+
+_STARTS = _starts()
+
+
+def yields(key: str | None, seconds: int, counted: str) -> tuple[tuple[tuple[str | None, str], int], ...]:
+    """Return what one thing of a key counts: one, its seconds, and one in the span of its seconds.
 
     Args:
-        rows: Rows of `latest`, by key, span and measure.
-        by: The dimension that is the key.
-        span: The dimension that is the span.
-        spans: What the values of that dimension mean.
+        key: The key.
+        seconds: How long it took, from 0.
         counted: The measure under which things are counted.
     """
-    counts: dict[Any, dict[str, int]] = {}
-    seconds: dict[Any, int] = {}
+    span = _STARTS[bisect_right(_STARTS, seconds) - 1]
+    return ((key, counted), 1), ((key, SECONDS), seconds), ((key, str(span)), 1)
+
+
+def summary(rows: Iterable[Mapping[str, Any]], by: str, counted: str) -> dict[str, Any]:
+    """Return the document of durations: of everything, and of each key that has any.
+
+    The mean is exact, to a second. The median is wrong by at most 5 %, and exact below 20 seconds.
+
+    Args:
+        rows: Sums by key and measure, of the days that the document is of.
+        by: The dimension that is the key.
+        counted: The measure under which things are counted.
+    """
+    keys: dict[Any, Counter[str]] = {}
     for row in rows:
-        if row["measure"] == counted:
-            of = counts.setdefault(row[by], {})
-            of[row[span]] = of.get(row[span], 0) + row["last_30d"]
-        elif row["measure"] == SECONDS:
-            seconds[row[by]] = seconds.get(row[by], 0) + row["last_30d"]
-    everything = {name: sum(of.get(name, 0) for of in counts.values()) for name in spans}
+        keys.setdefault(row[by], Counter())[row["measure"]] += row["value"]
+    counts = {key: of for key, of in keys.items() if of[counted] > 0}
+    listed = sorted(counts.items(), key=lambda item: (item[0] is not None, item[0] or ""))
     return {
-        "all": _of(everything, sum(seconds.values()), spans),
-        "rows": [{by: key, **_of(of, seconds.get(key, 0), spans)} for key, of in counts.items() if sum(of.values())],
+        "all": _of(sum(counts.values(), Counter()), counted),
+        "rows": [{by: key, **_of(of, counted)} for key, of in listed],
     }
 
 
-def _of(counts: Mapping[str, int], seconds: int, spans: Spans) -> dict[str, int | None]:
-    count = sum(counts.values())
-    return {"count": count, "mean": round(seconds / count) if count else None, "median": _median(counts, count, spans)}
+def _of(measures: Mapping[str, int], counted: str) -> dict[str, int | None]:
+    count = measures.get(counted, 0)
+    spans = sorted((int(name), number) for name, number in measures.items() if name.isdecimal())
+    mean = round(measures.get(SECONDS, 0) / count) if count else None
+    return {"count": count, "mean": mean, "median": _median(spans)}
 
 
-def _median(counts: Mapping[str, int], count: int, spans: Spans) -> int | None:
-    below = 0
-    for name, (low, high) in spans.items():
-        inside = counts.get(name, 0)
-        if inside and 2 * (below + inside) >= count:
-            return low if high is None else low + round((high - low) * (count / 2 - below) / inside)
-        below += inside
+def _median(spans: list[tuple[int, int]]) -> int | None:
+    """Return the middle of the span in which the median lies, the lower one of two; None of nothing."""
+    left = (sum(number for _, number in spans) + 1) // 2
+    for start, number in spans:
+        left -= number
+        if left <= 0:
+            end = _STARTS[bisect_right(_STARTS, start)] if start < _STARTS[-1] else start + 1
+            return (start + end - 1) // 2
     return None

@@ -9,11 +9,19 @@ from collections.abc import Iterable
 from importlib import resources
 from typing import Any, NamedTuple
 
+from statscache.plugins import DAY
+
 LAYOUT: dict[str, Any] = json.loads(resources.files(__package__).joinpath("dashboard.json").read_bytes())
 """The published layout of the dashboard."""
 
 BEGUN = "in-progress"
 """The status of work that has begun and not ended."""
+
+UNKNOWN = "unknown"
+"""The status of what has begun and whose end may have been missed."""
+
+LONGEST = 2 * DAY
+"""Seconds after which an end must have been missed."""
 
 SUCCESSES = frozenset({"done", "incomplete"})
 """The statuses in which something has ended well enough to be used."""

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from statscache.plugins import DAY, HOUR, Counter, Message, State, fields
+from statscache.plugins import Counter, Message, State, fields
+from statscache_plugins import durations
 from statscache_plugins.agents import WITH_BOTS
-from statscache_plugins.durations import SECONDS, summary
+from statscache_plugins.durations import SECONDS
 
 _TOPICS = ("pagure.#", "forgejo.#", "github.#", "gitlab.#")
 _PULL_REQUESTS = (
@@ -23,13 +24,6 @@ _PULL_REQUESTS = (
 )
 _OUTCOMES = {"new": "opened", "opened": "opened", "open": "opened", "closed": "closed", "close": "closed"}
 _ACTION = re.compile(r"[a-z_]{1,40}")
-_SPANS = {
-    "1 hour": (0, HOUR),
-    "1 day": (HOUR, DAY),
-    "7 days": (DAY, 7 * DAY),
-    "30 days": (7 * DAY, 30 * DAY),
-    "longer": (30 * DAY, None),
-}
 _MEASURE = "pull requests"
 
 
@@ -121,37 +115,33 @@ class PullRequests(Counter):
 
 
 class PullRequestsByTimeToMerge(Counter):
-    """Pull requests that were merged, by forge and by how long that took."""
+    """Pull requests that were merged, by forge, and how long that took."""
 
     name = "pull-requests-by-time-to-merge"
     title = "Time to merge"
     subject = "review"
     definition = (
-        "One is counted for each pull request that is merged, under the shortest of the spans within which it was since"
-        " it was opened. One that does not say when it was opened is not counted. Under the measure `seconds`, the"
-        " time is added up."
+        "One is counted for each pull request that is merged. One that does not say when it was opened is not counted."
+        " Under the measure `seconds`, the time from then to the merge is added up."
     )
     unit = "pull requests"
-    dimensions = ("forge", "within", "measure")
+    dimensions = ("forge", "measure")
     headline: ClassVar[dict[str, str]] = {"measure": _MEASURE}
     not_added_up = ("measure",)
+    listed: ClassVar[dict[str, tuple[str, ...]]] = {"measure": (_MEASURE, SECONDS)}
     topics = _PULL_REQUESTS
-    version = 3
+    version = 4
     by_minute = False
-    trailing: ClassVar[dict[str, int]] = {"durations": 30}
+    trailing: ClassVar[dict[str, int]] = {"durations": durations.DAYS}
 
-    def observe(self, message: Message) -> tuple[tuple[tuple[str, str, str], int], ...]:
+    def observe(self, message: Message) -> tuple[tuple[tuple[str | None, str], int], ...]:
         seconds = _seconds_to_merge(message)
-        if seconds is None:
-            return ()
-        within = next(name for name, (_, end) in _SPANS.items() if end is None or seconds <= end)
-        of = _forge_and_event(message)[0], within
-        return ((*of, _MEASURE), 1), ((*of, SECONDS), seconds)
+        return () if seconds is None else durations.yields(_forge_and_event(message)[0], seconds, _MEASURE)
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
-        rows = self.latest(state)
-        yield "latest", {"rows": rows}
-        yield "durations", summary(rows, "forge", "within", _SPANS, _MEASURE)
+        yield "latest", {"rows": [row for row in self.latest(state) if row["measure"] == _MEASURE]}
+        rows = self.leaders(state, days=durations.DAYS, limit=durations.MOST_ROWS)
+        yield "durations", durations.summary(rows, "forge", _MEASURE)
 
 
 def _payload(message: Message) -> dict[str, Any]:

@@ -1,11 +1,11 @@
-// Draws a chart: columns on top of each other, in a panel for each key, or lines to compare. A test compares it with what
+// Draws a chart: columns on top of each other, in a panel for each key, or lines. A test compares it with what
 // statscache/render/charts.py draws.
 //
-// A model is { starts, end, seconds, curves, additive, keysAddUp, partial }: the start of each bucket (all of `seconds`, or
+// A model is { starts, end, seconds, curves, additive, keysAddUp, partial }: start of each bucket (all of `seconds`, or
 // months where that is null), and for each curve { name, label, values, rest }. A value that is null is unknown; in a bucket
 // that is `partial`, values are the least. Buckets are added up if `additive`, curves if `keysAddUp`.
 
-import { clock, compact, DAY, element, label, middle, minute, month, monthOf, number, startOfMonth, sum, svg, together, year } from "./dom.js";
+import { clock, compact, DAY, element, knownFrom, label, middle, minute, month, monthOf, number, startOfMonth, sum, svg, together, year } from "./dom.js";
 
 export const MOST_CURVES = 6;
 const WIDE = 60;
@@ -187,7 +187,7 @@ export async function spanOf(client, plugin, additive, like) {
 export function cutOf(span, like, additive) {
   // What no chart knows, it does not know of single keys either.
   if (like) return { ...buckets(like.starts[0], like.end, like.seconds), gaps: like.starts.flatMap((time, at) => (like.curves[0].values[at] === null ? [[time, time + 1]] : [])) };
-  const from = span.rows[0]?.[0] ?? span.start;
+  const from = knownFrom(span);
   return buckets(from, span.complete_through, additive && span.complete_through - from < 156 * WEEK ? WEEK : null);
 }
 

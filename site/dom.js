@@ -119,3 +119,9 @@ export function asTable(caption, heads, rows) {
   const scroll = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": caption }, table);
   return element("details", {}, element("summary", {}, "As a table"), scroll);
 }
+
+/** The start of the first bucket of a span that is known; what is missing before it is not drawn. */
+export const knownFrom = ({ start, end, gaps: [first] }) => (first && first[0] <= start ? Math.min(first[1], end) : start);
+
+/** What stands for a number of a window that is not wholly known: since when it is known, if the document says so. */
+export const unknown = (since) => (since === null ? "—" : `—, since ${date(since).getUTCDate()} ${month(since)}${since % DAY ? ` ${minute(since).slice(11, 16)}` : ""}`);

@@ -61,7 +61,7 @@ function tile({ plugin, latest, key, rows, own }, found) {
   const rank = rows.findIndex((row) => row === own[0]);
   const month = counts ? (Object.hasOwn(partial, "last_30d") ? null : sum("last_30d")) : undefined;
   const notes = [
-    month === undefined ? null : month === null ? "last 30 days not wholly known" : `${d.number(month)} in the last 30 full days`,
+    month === undefined ? null : month === null ? `${d.unknown(partial.last_30d ?? null)}, in the last 30 full days` : `${d.number(month)} in the last 30 full days`,
     plugin.unbounded && counts ? `no. ${d.number(rank + 1)} of ${d.number(found.count)} ${many}` : null,
   ].filter(Boolean);
   const title = [titleOf(plugin), ...Object.values(plugin.headline ?? {})].join(", ");
@@ -108,7 +108,7 @@ function table(index, { name: plugin, title, dimensions }, rows, partial = {}) {
   const numeric = (name) => name === "duration" || (!d.isTime(name) && shown.some((row) => typeof row[name] === "number"));
   const heading = (name) => (Object.hasOwn(HEADS, name) ? HEADS[name] : d.foreign(name.replaceAll("_", " "), 40));
   const line = d.element("tr", {}, ...columns.map((name) => d.element("th", { scope: "col", class: numeric(name) ? "number" : null }, heading(name))));
-  const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => cell(index, name, Object.hasOwn(partial, name) ? null : row[name]))));
+  const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => (Object.hasOwn(partial, name) ? d.element("td", { class: "unknown" }, d.unknown(partial[name])) : cell(index, name, row[name])))));
   const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, d.element("table", {}, d.element("thead", {}, line), d.element("tbody", {}, ...body)));
   const rest = rows.length - shown.length;
   const all = d.element("p", { class: "note" }, `The newest ${d.number(shown.length)} of ${d.number(rows.length)}. `, link(`plugins/${plugin}/index.html`, "All of them"));
@@ -158,7 +158,7 @@ async function show(index, found) {
   for (const each of all) if (each.key) each.path = `v1/plugins/${each.plugin.name}/by/${await keyPath([found.name])}.json`;
   const main = all.find((each) => each.key);
   const times = all.flatMap(({ key }) => (key ? [key] : []));
-  const since = all.map(({ plugin }) => plugin.since).filter((time) => time !== null);
+  const since = all.map(({ plugin }) => plugin.since).filter((time) => time !== null && time <= index.through);
   const lede = times.length
     ? [`First seen `, d.clock(Math.min(...times.map(({ first }) => first)), d.day), `, last `, d.clock(Math.max(...times.map(({ last }) => last))), `.`]
     : [];

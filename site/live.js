@@ -79,7 +79,7 @@ function showStatus(section, status, index) {
       "dl",
       { class: "facts" },
       fact("Data through", time(status.through), ...(status.through === null ? [] : [` (${ago(status.through)})`])),
-      fact("Data since", time(first(index.plugins))),
+      fact("Data since", first(index.plugins) > index.through && index.through !== null ? "today" : time(first(index.plugins))),
       fact("Written", clock(status.generated_at), ` (${ago(status.generated_at)}), generation ${number(status.generation)}`),
       fact("Messages", `${number(journal.messages)} accepted; ${number(journal.known)} came again and were not counted twice`),
       fact("Quarantined", `${number(journal.quarantined)} were not messages, ${number(journal.held)} are dated in the future, ${number(journal.conflicts)} contradict an earlier copy, ${number(journal.foreign)} are of other environments`),

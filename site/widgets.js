@@ -19,16 +19,24 @@ const LENGTHS = { last_7d: 7 * d.DAY, last_30d: 30 * d.DAY };
 
 /** One number: of a statistic, or of one key of it. */
 class Count extends StatscacheElement {
+  #since = null;
+
   async draw(client, index, about) {
     const name = this.getAttribute("window") ?? (about.unbounded ? "total" : !d.addsUpInTime(about) ? "last_day" : "last_24h");
     if (!Object.hasOwn(WINDOWS, name)) throw new TypeError(`window is one of ${Object.keys(WINDOWS).join(", ")}`);
     const value = await this.#value(client, index, about, name);
     const caption = this.getAttribute("label") ?? `${about.unit} ${WINDOWS[name]}`;
-    return [d.element("p", { class: "count" }, d.element("strong", {}, value === null ? "—" : d.number(value)), d.element("span", { class: "quiet" }, d.foreign(caption)))];
+    return [d.element("p", { class: "count" }, d.element("strong", {}, value === null ? d.unknown(this.#since) : d.number(value)), d.element("span", { class: "quiet" }, d.foreign(caption)))];
   }
 
   newest(index) {
     return this.key && index.plugins.find(({ name }) => name === this.getAttribute("plugin"))?.unbounded ? index.slow_through : index.through;
+  }
+
+  /** No number of the whole window: it is known since then only. */
+  #unknown(since) {
+    this.#since = since;
+    return null;
   }
 
   async #value(client, index, about, name) {
@@ -38,7 +46,8 @@ class Count extends StatscacheElement {
       if (!found || name === "total") return found?.total ?? 0;
       if (!LENGTHS[name]) throw new TypeError("a key of this statistic is counted by day: window is last_7d, last_30d or total");
       const end = Math.floor((index.slow_through ?? 0) / d.DAY) * d.DAY;
-      if (unknownDays(about, end - LENGTHS[name], end).length) return null;
+      const missing = unknownDays(about, end - LENGTHS[name], end).at(-1);
+      if (missing) return this.#unknown(missing[1] < end ? missing[1] : null);
       const days = Object.values(found.days).flat();
       return days.reduce((sum, [time, value]) => sum + (time >= end - LENGTHS[name] && time < end ? value : 0), 0);
     }
@@ -51,7 +60,7 @@ class Count extends StatscacheElement {
     if (wanted.length && !wanted.some((row) => Number.isFinite(row[name]))) throw new TypeError(`its rows have no field ${name}`);
     if (wanted.length > 1 && !d.keysAddUp(about)) throw new TypeError("numbers of several keys do not add up here: it needs an attribute key");
     // What is not wholly known is not shown as a number of the whole window.
-    if (partial && Object.hasOwn(partial, name)) return null;
+    if (partial && Object.hasOwn(partial, name)) return this.#unknown(partial[name]);
     return wanted.reduce((sum, row) => sum + row[name], 0);
   }
 }
@@ -232,8 +241,7 @@ class Series extends StatscacheElement {
     const headline = this.key ? {} : about.headline ?? {};
     const keys = this.key ? [d.label(this.key, 100)] : [];
     const width = source === resolution ? span.width : LONGER[resolution];
-    const from = span.rows.length ? Math.max(span.start, span.rows[0][0]) : span.start;
-    const model = modelOf(span, buckets(from, span.complete_through, width), { additive, keysAddUp, headline, keys });
+    const model = modelOf(span, buckets(d.knownFrom(span), span.complete_through, width), { additive, keysAddUp, headline, keys });
     for (const curve of model.curves) curve.label ||= about.unit;
     // What was counted around a gap, and since the last bucket that is over, is in the number, though it is not drawn.
     const rows = span.rows.filter(this.key ? ([, ...rest]) => this.key.every((part, at) => part === rest[at]) : inHeadline(about, this.key, span.columns));
@@ -265,7 +273,7 @@ class Table extends StatscacheElement {
     this.need(about, `${name}.json`);
     const document = await client.document(about.name, name);
     const content = document[list];
-    const unknown = new Set(Object.keys(document.partial ?? {}));
+    const partial = document.partial ?? {};
     if (!Array.isArray(content)) throw new NotPublished(`the document ${name} has no list ${JSON.stringify(list)}`);
     const rows = content.filter((row) => row !== null && typeof row === "object" && !Array.isArray(row));
     const present = [...new Set(rows.flatMap((row) => Object.keys(row)))];
@@ -284,7 +292,7 @@ class Table extends StatscacheElement {
       return entity && ((name) => pageOf(client, entity, name));
     };
     const head = d.element("tr", {}, ...columns.map((column) => this.#head(column, rows, sorting)));
-    const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => cell(unknown.has(column) && column in row ? null : row[column], column, address(column)))));
+    const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => (Object.hasOwn(partial, column) && column in row ? d.element("td", { class: "quiet" }, d.unknown(partial[column])) : cell(row[column], column, address(column))))));
     const table = d.element("table", {}, d.element("caption", { class: "hidden" }, d.foreign(caption)), d.element("thead", {}, head), d.element("tbody", {}, ...body));
     const more = shown.length < rows.length ? `${d.number(shown.length)} of ${d.number(rows.length)} rows` : `${d.number(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
     const scroll = d.element("div", { class: "scroll whole", tabindex: 0, role: "region", "aria-label": d.clean(caption) }, table);

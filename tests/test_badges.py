@@ -32,7 +32,7 @@ def test_bounded_counter_has_a_badge_of_the_last_full_day(tmp_path: Path) -> Non
     site.feed([line("a", NOON), line("b", NOON + 1), line("c", NOON + 3600)])
     site.publish()
     badge = site.document("v1/plugins/volume/badge.json")
-    assert badge["message"] == "\u2014 messages in 24 h", "what was before the first message is unknown"
+    assert badge["message"] == "\u2014 messages in 24 h, since 8 Aug 12:00", "what was before is unknown"
     site.feed([line("first", NOON - 86400)])
     site.publish()
     badge = site.document("v1/plugins/volume/badge.json")

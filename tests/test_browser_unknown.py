@@ -129,3 +129,19 @@ def test_a_leaderboard_says_since_when_it_is_known(root: Path, chromium: Browser
             "Numbers are the least: not all of the last 30 full days is known, but since 2015-08-05 13:00 UTC." in text
         )
         assert "since 2015-08-02" in text
+
+
+def test_a_number_of_a_window_that_is_not_wholly_known_says_since_when_it_is(
+    root: Path, chromium: Browser, tmp_path: Path
+) -> None:
+    """A dash and the time: of a statistic and of a key, alone and in a table."""
+    body = f"""<statscache-count plugin="volume" window="last_7d"></statscache-count>
+        <statscache-count {KEY} window="last_7d"></statscache-count>
+        <statscache-count plugin="volume" window="total"></statscache-count>
+        <statscache-table plugin="volume"></statscache-table>"""
+    with widget(chromium, tmp_path, root, body) as visit:
+        of_all, of_key, total, table = texts(visit.page)
+        assert of_all.startswith("—, since 5 Aug 13:00")
+        assert of_key.startswith("—, since 6 Aug")
+        assert total.startswith("5")
+        assert "—, since 5 Aug 13:00" in table

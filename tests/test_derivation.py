@@ -426,6 +426,9 @@ def test_real_messages_keep_the_promises(messages_path: Path) -> None:
         check(message.name, message.body, message.headers)
 
 
+REPOSITORY = {"full_name": "rpms/bash"}
+
+
 @pytest.mark.parametrize(
     ("name", "body", "line"),
     [
@@ -443,6 +446,21 @@ def test_real_messages_keep_the_promises(messages_path: Path) -> None:
         ("wiki.article.edit", {"user": "Ann", "title": "One\n\ttwo \u202ethree"}, "ann edited One two three"),
         ("planet.post.new", {"name": "{agent}", "post": {"title": "{name.__class__}"}}, "{agent} wrote {name.__class__}"),
         ("unknown.topic", {}, "unknown topic"),
+        ("pagure.pull-request.closed", {"agent": "ann", "merged": True, "pullrequest": {"id": 6, "title": "Fix it", "project": {"fullname": "rpms/bash"}}}, "ann merged pull request rpms/bash#6: Fix it"),
+        ("pagure.issue.tag.added", {"agent": "ann", "issue": {"id": 4}, "project": {"fullname": "infra"}}, "ann labeled issue infra#4"),
+        ("pagure.issue.comment.edited", {"agent": "ann", "issue": {"id": 5, "title": "A bug"}}, "ann edited a comment on issue #5: A bug"),
+        ("pagure.git.receive", {"agent": "ann", "branch": "refs/heads/f42", "repo": {"fullname": "rpms/bash"}, "total_commits": 2}, "ann pushed 2 commits to f42 of rpms/bash"),
+        ("pagure.project.user.added", {"agent": "ann", "project": {"name": "infra"}}, "ann changed the members of infra"),
+        ("forgejo.pull_request", {"agent": "ann", "body": {"action": "opened", "pull_request": {"number": 3, "title": "New"}, "repository": REPOSITORY}}, "ann opened pull request rpms/bash#3: New"),
+        ("forgejo.pull_request", {"agent": None, "body": {"action": "closed", "pull_request": {"merged": True}, "repository": REPOSITORY}}, "Somebody merged a pull request of rpms/bash"),
+        ("forgejo.issue_comment", {"agent": "ann", "body": {"action": "created", "issue": {"number": 3, "title": "New", "pull_request": {"html_url": "x"}}, "repository": REPOSITORY}}, "ann commented on pull request rpms/bash#3: New"),
+        ("forgejo.push", {"agent": "ann", "body": {"ref": "refs/heads/main", "commits": [{"message": "One\n\nTwo"}], "repository": REPOSITORY}}, "ann pushed a commit to main of rpms/bash: One"),
+        ("forgejo.wiki", {"agent": "ann", "body": {"action": "created", "repository": REPOSITORY}}, "ann: wiki created in rpms/bash"),
+        ("github.pull_request_review", {"agent": "ann", "body": {"action": "submitted", "review": {"state": "approved"}, "pull_request": {"number": 9, "title": "T"}, "repository": REPOSITORY}}, "ann approved pull request rpms/bash#9: T"),
+        ("github.workflow_run", {"agent": None, "body": {"action": "completed", "workflow_run": {"name": "CI", "conclusion": "failure"}, "repository": REPOSITORY}}, "The check CI of rpms/bash: failure"),
+        ("gitlab.merge_request", {"agent": "ann", "body": {"object_attributes": {"action": "merge", "iid": 7, "title": "M"}, "project": {"path_with_namespace": "a/b"}}}, "ann merged merge request a/b!7: M"),
+        ("gitlab.note", {"agent": "ann", "body": {"object_attributes": {"id": 1}, "issue": {"iid": 8, "title": "I"}, "project": {"path_with_namespace": "a/b"}}}, "ann commented on issue a/b#8: I"),
+        ("github.pull_request", {"agent": "ann", "body": {"pull_request": [], "repository": "x", "action": {}}}, "ann: github pull_request"),
     ],
 )  # fmt: skip
 def test_subtitle(name: str, body: dict[str, Any], line: str) -> None:

@@ -14,7 +14,8 @@ from samples import NOON, Baskets, Customers, Deliveries, Prices, Site, fresh_si
 from statscache import layout, testing
 from statscache.exceptions import DocumentError, PluginError, YieldError
 from statscache.plugins import Counter, Distinct, Latest, Log, Message, Plugin, Span, State
-from statscache.timeline import DAILY, MONTHLY, RESOLUTIONS, WEEKLY, parse_time
+from statscache.store import coverage
+from statscache.timeline import DAILY, HOUR, MONTHLY, RESOLUTIONS, WEEKLY, parse_time
 
 DAY = 86400
 TOPIC = "org.fedoraproject.prod.shop.sale"
@@ -174,16 +175,16 @@ def test_a_span_is_from_the_first_start_to_the_last_stop() -> None:
         trip("a", "start", NOON + 5, by="train"),
         trip("a", "stop", NOON + 60),
         trip("a", "stop", NOON + 90),
-    ) == [{"trip": "a", "start": NOON, "stop": NOON + 90, "duration": 90, "by": "train"}]
+    ) == [{"trip": "a", "start": NOON, "stop": NOON + 90, "duration": 90, "in_progress": False, "by": "train"}]
 
 
 def test_what_is_unknown_is_null() -> None:
     """A span in progress has no stop; one whose start was missed no start; one that stopped first no duration."""
     backwards = trip("c", "start", NOON), trip("c", "stop", NOON - 1)
     assert trips(trip("a", "start", NOON), trip("b", "stop", NOON), *backwards) == [
-        {"trip": "a", "start": NOON, "stop": None, "duration": None},
-        {"trip": "b", "start": None, "stop": NOON, "duration": None},
-        {"trip": "c", "start": NOON, "stop": NOON - 1, "duration": None},
+        {"trip": "a", "start": NOON, "stop": None, "duration": None, "in_progress": True},
+        {"trip": "b", "start": None, "stop": NOON, "duration": None, "in_progress": False},
+        {"trip": "c", "start": NOON, "stop": NOON - 1, "duration": None, "in_progress": False},
     ]
 
 
@@ -195,6 +196,46 @@ def test_the_spans_that_moved_last_are_shown() -> None:
     assert [row["trip"] for row in trips(*(trip(name, "start", NOON) for name in "abcd"))] == ["b", "c", "d"]
     early = trip("a", "start", NOON - 100)
     assert [row["trip"] for row in trips(*messages, early)] == ["b", "c", "d"], "an earlier start moves it back"
+
+
+def as_line(identity: str, message: Message) -> bytes:
+    """Return a message as it is sent."""
+    return line(identity, message.timestamp, message.topic, message.body)
+
+
+class Short(Trips):
+    """Trips that take a day at most."""
+
+    name = "short"
+    shown = 10
+    longest = DAY
+
+
+def test_whether_something_goes_on_is_unknown_where_its_stop_may_have_been_missed(tmp_path: Path) -> None:
+    """Behind a gap at once, and after the declared time; what stopped, and what began since, is known."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (Trips, Short))
+    begun = [trip("a", "start", NOON), trip("b", "start", NOON + 60), trip("b", "stop", NOON + 2 * HOUR)]
+    site.feed(as_line(f"{at}", each) for at, each in enumerate(begun))
+
+    def going(name: str) -> dict[str, bool | None]:
+        """Return what the plugin says after a publication."""
+        site.publish()
+        document = site.document(f"v1/plugins/{name}/latest.json")
+        return {row["trip"]: row["in_progress"] for row in document["rows"]}
+
+    assert going("trips") == going("short") == {"a": True, "b": False}
+    with site.database.writing() as connection:
+        coverage.record(connection, NOON + HOUR, NOON + 90 * 60, complete=False)
+    assert going("trips") == going("short") == {"a": None, "b": False}
+    with site.database.writing() as connection:
+        coverage.record(connection, NOON + HOUR, NOON + 90 * 60, complete=True)
+    assert going("trips") == {"a": True, "b": False}
+    site.feed([as_line("c", trip("c", "start", NOON + DAY - 1))])
+    assert going("short") == {"a": True, "b": False, "c": True}
+    site.feed([as_line("d", trip("d", "start", NOON + DAY + 5))])
+    assert going("short") == {"a": None, "b": False, "c": True, "d": True}
+    assert going("trips") == {"b": False, "c": True, "d": True}
+    site.close()
 
 
 # Divided counters and their queries.
@@ -408,6 +449,8 @@ def test_what_a_kind_cannot_count_is_told(plugin: type[Plugin], item: Any, said:
         (Distinct, {"unbounded": True, "dimensions": ("a",)}, "the keys of a Distinct are few"),
         (Span, {"unbounded": True, "dimensions": ("a",)}, "`unbounded` is for counters"),
         (Span, {"shown": 0}, "give a whole number from 1"),
+        (Span, {"longest": 0}, "`longest` is 0; give seconds, such as 86400, or None"),
+        (Counter, {"listed": {"colour": ("red",)}}, "`listed` names ['colour']; give names of `dimensions`"),
     ],
 )
 def test_a_class_that_breaks_the_contract_of_its_kind_is_refused(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import orjson
 import pytest
 
-from samples import NOON, Buyers, Line, Sales, Site, line
+from samples import NOON, Buyers, Customers, Line, Sales, Site, line
 from statscache.exceptions import PluginError
 from statscache.kinds.known import Known
 from statscache.kinds.presentation import counted
@@ -16,6 +16,7 @@ from statscache.plugins import Counter, Message
 from statscache.store import coverage
 from statscache.timeline import DAY, HOUR
 from statscache.windows import LAST_7D, LAST_24H, LAST_30D
+from statscache_plugins.badges import Badges
 from statscache_plugins.builds import Builds
 from statscache_plugins.contributors import UniqueContributorsByCategory
 from statscache_plugins.volume import Volume
@@ -32,6 +33,7 @@ MONTH = NOON - DAY // 2 - 7 * DAY
         (Known(10 * DAY), {}),
         (Known(70 * DAY), {}),
         (Known(70 * DAY + 1), {"last_30d": 70 * DAY + 1}),
+        (Known(100 * DAY + 3), {"last_24h": 100 * DAY + 3, "last_7d": 100 * DAY + 3, "last_30d": 100 * DAY + 3}),
         (Known(99 * DAY + 1), {"last_24h": 99 * DAY + 1, "last_7d": 99 * DAY + 1, "last_30d": 99 * DAY + 1}),
         (Known(0, [(80 * DAY, 81 * DAY), (82 * DAY, 82 * DAY + 9)]), {"last_30d": 82 * DAY + 9}),
         (Known(0, [(99 * DAY + HOUR, THROUGH)]), {"last_24h": None, "last_7d": None, "last_30d": None}),
@@ -97,7 +99,7 @@ def test_windows_and_badges_say_what_is_unknown(site: Site) -> None:
     latest = orjson.loads(site.tree()["v1/plugins/sales/latest.json"])
     assert latest["partial"]["last_24h"] == HOUR_1[1]
     badge = orjson.loads(site.tree()["v1/plugins/sales/badge.json"])
-    assert badge["message"] == "\u2014 things in 24 h"
+    assert badge["message"] == "\u2014 things in 24 h, since 8 Aug 14:00"
     record(site, *HOUR_1, complete=True)
     site.build()
     badge = orjson.loads(site.tree()["v1/plugins/sales/badge.json"])
@@ -260,3 +262,123 @@ def test_what_a_headline_counts_is_said_once() -> None:
     """A part of the key that is the unit's own word is not repeated."""
     assert counted("builds", {"measure": "builds"}) == "builds"
     assert counted("builds", {"state": "complete"}) == "builds complete"
+
+
+def test_the_bucket_in_which_the_data_begin_is_unknown(tmp_path: Path) -> None:
+    """Of it only a part is known: its row is the least, its cell empty, and no chart has a column of it."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Sales,))
+    site.feed(sale(number, NOON + 30 + 1200 * number) for number in range(12))
+    site.publish()
+    tree = site.tree()
+    first = {"1m": NOON + 60, "1h": NOON + HOUR, "1d": NOON + DAY // 2}
+    periods = {"1m": "2015-08-08T12", "1h": "2015-08", "1d": "2015"}
+    for name, known in first.items():
+        series = orjson.loads(tree[f"v1/plugins/sales/series/{name}/{periods[name]}.json"])
+        assert series["gaps"] == [[series["start"], known]], name
+        assert series["rows"][0][0] < known, name
+        cells = tree[f"v1/plugins/sales/series/{name}/{periods[name]}.csv"].decode().split()[1:]
+        of_first = [cell for cell in cells if int(cell.split(",")[0]) == series["rows"][0][0]]
+        assert of_first == [f"{series['rows'][0][0]},,,"], name
+    chart = tree["v1/plugins/sales/chart-1h.svg"].decode()
+    # Three sales in each of the two hours that are known and over.
+    assert "6 things. Busiest hour: 3, from 2015-08-08 13:00 UTC." in chart
+    assert "Hatched: before the first data." in chart
+    site.close()
+
+
+def test_time_that_is_recorded_complete_is_not_before_the_first_data(site: Site) -> None:
+    """Nothing happened in it: zero, which is drawn as such, from the start of what is recorded."""
+    record(site, NOON - 4 * DAY, NOON + 4 * HOUR, complete=True)
+    site.publish()
+    for name in ("1m", "1h"):
+        chart = site.tree()[f"v1/plugins/sales/chart-{name}.svg"].decode()
+        assert "Hatched" not in chart, name
+        assert 'class="gap"' not in chart, name
+    chart = site.tree()["v1/plugins/sales/chart-1d.svg"].decode()
+    assert "Hatched: before the first data." in chart
+    page = (site.public / "plugins/sales/index.html").read_text()
+    assert "4 days to" in page
+
+
+def test_windows_of_the_first_days_say_since_when_they_are_known(tmp_path: Path) -> None:
+    """The last 7 days end at midnight: on the second day less of them is known than of the last 24 hours."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Sales, Customers, Volume))
+    begin = NOON + 2 * HOUR + 60
+    site.feed(sale(number, begin + 600 * number) for number in range(30))
+    site.publish()
+    latest = orjson.loads(site.tree()["v1/plugins/sales/latest.json"])
+    assert latest["partial"] == {"last_24h": begin, "last_7d": begin, "last_30d": begin}
+    page = (site.public / "plugins/sales/index.html").read_text()
+    assert page.count('<small>, since <time datetime="2015-08-08T14:01:00Z">8\u00a0Aug 14:01</time></small>') == 3
+    for name in ("index.html", "plugins/sales/index.html"):
+        words = (site.public / name).read_text()
+        assert 'Data since <strong><time datetime="2015-08-08T14:01:00Z">' in words, "the first whole day is tomorrow"
+    site.feed(sale(number, begin + 600 * number) for number in range(30, 6 * 28))
+    site.publish()
+    latest = orjson.loads(site.tree()["v1/plugins/sales/latest.json"])
+    assert latest["partial"] == {"last_7d": begin, "last_30d": begin}
+    assert latest["rows"][0]["last_24h"] > latest["rows"][0]["last_7d"] > 0
+    page = (site.public / "plugins/sales/index.html").read_text()
+    assert "<strong>144</strong> <span><bdi>things in the last 24 full hours</bdi>" in page
+    assert page.count('<small>, since <time datetime="2015-08-08T14:01:00Z">8\u00a0Aug 14:01</time></small>') == 2
+    since = '\u2014, since <time datetime="2015-08-08T14:01:00Z">8\u00a0Aug 14:01</time>'
+    front = (site.public / "index.html").read_text()
+    assert f"<div><dt>Last 7 days</dt><dd>{since}</dd></div>" in front
+    customers = (site.public / "plugins/customers/index.html").read_text()
+    assert f"<strong>{since}</strong>" in customers
+    site.close()
+
+
+def test_nothing_is_zero_where_time_is_recorded_complete(site: Site) -> None:
+    """A plugin that never counted anything knows so for the time that is recorded, and nothing of any other."""
+
+    def badge() -> str:
+        """Return the badge of the builds, of which there are none."""
+        site.publish()
+        message: str = orjson.loads((site.public / "v1/plugins/builds/badge.json").read_bytes())["message"]
+        return message
+
+    assert badge() == "\u2014 builds complete in 24 h"
+    record(site, NOON - 2 * DAY, NOON + 3 * HOUR, complete=True)
+    assert badge() == "0 builds complete in 24 h"
+    latest = orjson.loads((site.public / "v1/plugins/builds/latest.json").read_bytes())
+    assert latest["partial"] == {"last_7d": NOON - 2 * DAY, "last_30d": NOON - 2 * DAY}
+    site.feed([sale(9, NOON + 6 * HOUR)])
+    assert badge() == "\u2014 builds complete in 24 h"
+
+
+def test_a_badge_that_returns_to_earlier_bytes_is_newer(tmp_path: Path) -> None:
+    """Nothing, one award, nothing again: who asks whether it changed since the second one gets the third."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Volume, Badges))
+    record(site, NOON - DAY, NOON + 4 * DAY, complete=True)
+    award = line(
+        "b",
+        NOON + 400,
+        "org.fedoraproject.prod.fedbadges.badge.award",
+        {"user": {"username": "ann"}, "badge": {"name": "Egg"}},
+    )
+    seen: list[tuple[str, int]] = []
+    for lines in ([line("1", NOON)], [award, line("2", NOON + HOUR + 100)], [line("3", NOON + 47 * HOUR)]):
+        site.feed(lines)
+        site.publish()
+        path = site.public / "v1/plugins/badges/badge.json"
+        seen.append((orjson.loads(path.read_bytes())["message"], path.stat().st_mtime_ns))
+    assert [message for message, _ in seen] == ["0 badges in 24 h", "1 badges in 24 h", "0 badges in 24 h"]
+    assert seen[0][1] < seen[1][1] < seen[2][1]
+    site.close()
+
+
+def test_the_page_of_a_statistic_without_series_lists_gaps(site: Site) -> None:
+    """By day, as the index has them."""
+    site.feed([sale(7, NOON - 5 * DAY), sale(8, NOON - 3 * DAY)])
+    assert "<dt>Gaps</dt><dd>none</dd>" in page_of(site, "buyers")
+    record(site, NOON - 2 * DAY, NOON - 2 * DAY + HOUR, complete=False)
+    gaps = page_of(site, "buyers").partition("<dt>Gaps</dt>")[2].partition("</dd>")[0]
+    assert "2015-08-06 00:00 UTC" in gaps
+    assert "2015-08-07 00:00 UTC" in gaps
+
+
+def page_of(site: Site, name: str) -> str:
+    """Return the page of a plugin after a publication."""
+    site.publish()
+    return (site.public / f"plugins/{name}/index.html").read_text()

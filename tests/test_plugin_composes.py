@@ -41,6 +41,7 @@ def test_a_compose_has_the_times_at_which_it_began_and_ended_and_its_last_state(
         "start": NOON,
         "stop": NOON + 9000,
         "duration": 9000,
+        "in_progress": False,
         "state": "incomplete",
         "link": f"https://example.org/{RAWHIDE}/compose",
     }
@@ -48,6 +49,17 @@ def test_a_compose_has_the_times_at_which_it_began_and_ended_and_its_last_state(
     assert (going["start"], going["stop"], going["duration"], going["state"]) == (NOON + 60, None, None, "in-progress")
     doomed = rows["Fedora-Cloud-44-20260801.0"]
     assert (doomed["start"], doomed["stop"], doomed["duration"], doomed["state"]) == (None, NOON + 70, None, "doomed")
+
+
+def test_a_compose_whose_end_was_never_announced_is_not_in_progress_for_ever() -> None:
+    """Two days after its begin, its state is unknown."""
+    day = 86400
+    messages = [status(RAWHIDE, "STARTED", NOON), status("Fedora-45-20260801.n.1", "STARTED", NOON + 2 * day)]
+    rows = testing.run(Composes, messages)["latest.json"]["rows"]
+    assert {row["compose"]: (row["in_progress"], row["state"]) for row in rows} == {
+        RAWHIDE: (None, None),
+        "Fedora-45-20260801.n.1": (True, "in-progress"),
+    }
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ def only_step(messages: Any) -> list[Any]:
         ([old("start", 10), old("complete", 30)], "done", 10, 30, None),
         ([old("start", 10), old("complete", 10)], "done", 10, 10, None),
         ([old("complete", 30)], "done", None, 30, None),
+        # The end was never announced, or lost.
+        ([old("start", 10), old("wat", 3 * 86400)], "unknown", 10, None, None),
         ([old("start", 10), old("complete", 30), old("start", 50)], "in-progress", 50, None, 30),
         # The begin of the second run was lost: the first one's is not taken for it.
         ([old("start", 10), old("complete", 30), old("complete", 70)], "done", None, 70, None),
@@ -389,5 +391,5 @@ def test_real_messages_draw_a_dashboard(messages_path: Path) -> None:
         ["image", "done", 1344447839],
         ["mash", "done", 1344447839],
         ["pungify", "done", 1344447839],
-        ["rsync", "in-progress", 1512395453],
+        ["rsync", "unknown", 1512395453],
     ]

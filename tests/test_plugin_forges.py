@@ -1,12 +1,17 @@
+import re
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from samples import Site, line
 from statscache import testing
 from statscache.message import Message
 from statscache.parsing import parse
+from statscache_plugins import durations
 from statscache_plugins.forges import (
     ForgeEvents,
     ForgeEventsByProject,
@@ -103,35 +108,52 @@ def test_pull_requests_are_opened_merged_or_closed() -> None:
     assert totals(testing.run(PullRequests, messages), "outcome") == {"opened": 1, "merged": 2, "closed": 2}
 
 
-def test_the_time_to_merge_is_within_the_shortest_span() -> None:
-    """The ends of the spans belong to them; what was closed without is not counted."""
-    hour, day = 3600, 86400
-    spans = [0, hour, hour + 1, day, 7 * day, 7 * day + 1, 30 * day, 30 * day + 1]
-    messages = [closed(seconds, number) for number, seconds in enumerate(spans)]
-    messages.append(closed(5, 50, merged=False))
-    rows = testing.run(PullRequestsByTimeToMerge, messages)["latest.json"]["rows"]
-    counts = {row["within"]: row["total"] for row in rows if row["measure"] == "pull requests"}
-    assert counts == {"1 hour": 2, "1 day": 2, "7 days": 1, "30 days": 2, "longer": 1}
-    assert sum(row["total"] for row in rows if row["measure"] == "seconds") == sum(spans)
+def test_only_what_was_merged_took_a_time_to_merge() -> None:
+    """What was closed without is not counted; `latest` counts requests, and has no sum of seconds."""
+    documents = testing.run(PullRequestsByTimeToMerge, [closed(60), closed(90, 1), closed(5, 50, merged=False)])
+    [row] = documents["latest.json"]["rows"]
+    assert (row["forge"], row["measure"], row["total"]) == ("pagure", "pull requests", 2)
+    series = documents["series/1h/2015-08.json"]["rows"]
+    assert {measure: value for _, _, measure, value in series} == {"pull requests": 2, "seconds": 150}
 
 
 def test_the_time_to_merge_has_a_mean_and_a_median(tmp_path: Path) -> None:
     """Of the last 30 full days, by forge and over all; the page shows durations, and no sum of seconds."""
-    messages = [closed(seconds, number) for number, seconds in enumerate((1_800, 7_200, 7_200, 12 * DAY))]
+    times = 10_500, 10_800, 11_000, 11_100, 11_200
+    messages = [closed(seconds, number) for number, seconds in enumerate(times)]
     messages.append(event("pull-request.new", number=DAY))
     site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (PullRequestsByTimeToMerge, PullRequests))
     site.feed(line(each.id, each.timestamp, each.topic, each.body) for each in messages)
     site.publish()
     document = site.document("v1/plugins/pull-requests-by-time-to-merge/durations.json")
-    # The second and third of four lie in the span from 1 hour to 1 day.
-    expected = {"count": 4, "mean": (1_800 + 14_400 + 12 * DAY) // 4, "median": 3_600 + (DAY - 3_600) // 2}
-    assert document["all"] == expected
-    assert document["rows"] == [{"forge": "pagure", **expected}]
+    assert (document["all"]["count"], document["all"]["mean"]) == (5, sum(times) // 5)
+    assert document["all"]["median"] == pytest.approx(11_000, rel=0.05)
+    assert document["rows"] == [{"forge": "pagure", **document["all"]}]
     assert "last_30d" in document["partial"]
     page = (site.public / "plugins/pull-requests-by-time-to-merge/index.html").read_text()
-    assert "<strong>12\u00a0h 30\u00a0min</strong> <span>median, mean 3\u00a0d 1\u00a0h, over 4 pull requests" in page
-    assert "4 pull requests" in page
+    assert "<strong>3\u00a0h 3\u00a0min</strong> <span>median, mean 3\u00a0h 2\u00a0min, over 5 pull requests" in page
+    words = re.findall(r"<th [^>]*><bdi>(.*?)</bdi></th>", page)
+    assert words == ["forge", "Median, 30 days", "Mean, 30 days", "Total", "Last 30 days", "Last 7 days", "Last 24 h"]
+    assert '<td class="number" data-sort="11011" data-label="Median, 30 days">3\u00a0h 3\u00a0min</td>' in page
+    assert str(sum(times)) not in page
+    assert f"{sum(times):,}" not in page
     site.close()
+
+
+@given(st.lists(st.integers(0, 10**8) | st.integers(0, 100), min_size=1, max_size=30), st.randoms())
+def test_a_median_is_wrong_by_a_twentieth_at_most(times: list[int], random: Random) -> None:
+    """Whatever the order of the messages, and how their counts were added up."""
+    rows: list[dict[str, Any]] = []
+    for seconds in times:
+        counted = durations.yields("pagure", seconds, "merges")
+        rows += [{"forge": key, "measure": measure, "value": value} for (key, measure), value in counted]
+    document = durations.summary(rows, "forge", "merges")
+    median = sorted(times)[(len(times) - 1) // 2]
+    assert document["all"]["median"] == pytest.approx(median, rel=0.05)
+    assert document["all"]["mean"] == round(sum(times) / len(times))
+    assert document["rows"] == [{"forge": "pagure", **document["all"]}]
+    random.shuffle(rows)
+    assert durations.summary(rows, "forge", "merges") == document
 
 
 @pytest.mark.parametrize("opened", ["", "yesterday", "-5", "1" * 11, "\N{ARABIC-INDIC DIGIT FIVE}", None, 1.5, -1])
@@ -202,10 +224,9 @@ def test_pull_requests_go_on_across_a_move() -> None:
 
 def test_the_time_to_merge_is_that_of_each_forge() -> None:
     """What a webhook says of the request tells when it was opened, in ISO 8601 or as GitLab wrote it."""
-    rows = testing.run(PullRequestsByTimeToMerge, requests())["latest.json"]["rows"]
-    days = {row["forge"]: row["total"] // DAY for row in rows if row["measure"] == "seconds"}
+    rows = testing.run(PullRequestsByTimeToMerge, requests())["series/1d/2015.json"]["rows"]
+    days = {forge: value // DAY for _, forge, measure, value in rows if measure == "seconds"}
     assert days == {"forgejo": 2, "github": 4, "gitlab": 2, "pagure": 2}
-    assert {row["within"] for row in rows} == {"7 days"}
 
 
 def test_activity_goes_on_across_a_move() -> None:

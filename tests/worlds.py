@@ -62,6 +62,7 @@ def demo(directory: Path, **publish: Any) -> Path:
     start = NOON - DAY // 2
     site.feed(simulate(Traffic(start=start, end=start + 3 * DAY, per_day=1_000)))
     with site.database.writing() as connection:
+        coverage.record(connection, start, start + DAY, complete=True)
         coverage.record(connection, start + DAY, start + DAY + 5 * 3600, complete=False)
     return _published(site)
 

@@ -5,7 +5,8 @@ const { Client } = await import(new URL("assets/statscache.js", site));
 const client = new Client(site);
 
 const { through } = await client.discover();
-const { rows, gaps, start, end, width } = await client.series("volume-by-category", "1h", through - 7 * 86400, through);
+// The hour that is not over looks like a fall, so the chart ends before it.
+const { rows, gaps, start, complete_through: end, width } = await client.series("volume-by-category", "1h", through - 7 * 86400, through);
 
 const totals = d3.rollup(rows, (all) => d3.sum(all, (row) => row[2]), (row) => row[1]);
 const keys = d3.sort([...totals.keys()], (key) => -totals.get(key)).slice(0, 8);

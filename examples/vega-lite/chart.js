@@ -5,9 +5,9 @@ const { Client } = await import(new URL("assets/statscache.js", site));
 const client = new Client(site);
 
 const { through } = await client.discover();
-const { rows, gaps, start, end, width } = await client.series("volume", "1h", through - 28 * 86400, through);
+const { rows, gaps, start, complete_through: end, width } = await client.series("volume", "1h", through - 28 * 86400, through);
 
-// For a mean over time, an hour without a row is zero, and an hour in a gap is left out.
+// For a mean over time, an hour without a row is zero; one in a gap, or that is not over, is left out.
 const value = new Map(rows);
 const values = [];
 for (let time = start; time < end; time += width) {

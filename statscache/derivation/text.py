@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
+from statscache.derivation.forges import FORGES, told
 from statscache.derivation.values import at, paths, text_at, without_addresses
 
 MAX_SUBTITLE = 200
@@ -44,15 +45,10 @@ _PHRASES = {
     "fedbadges.badge.award": "{user.username|user} earned the badge {badge.name}",
     "fedimg.image": "Image {image_name}[ in {destination}][: {status}]",
     "git.receive": "{agent} pushed to {packages|commit.repo}[: {commit.summary}]",
-    "github.push": "{agent} pushed to {repository.full_name|body.repository.full_name}",
     "irc.karma": "{agent} gave karma to {recipient}",
     "maubot.cookie.give": "{agent} gave a cookie to {recipient}",
     "meetbot.meeting.complete": "[The meeting {meeting_topic|meeting_name}||A meeting][ in {channel|location}] ended",
     "meetbot.meeting.start": "[The meeting {meeting_topic|meeting_name}||A meeting][ in {channel|location}] started",
-    "pagure.issue.comment.added": "{agent} commented on {project.fullname}#{issue.id}[: {issue.title}]",
-    "pagure.issue.new": "{agent} opened {project.fullname}#{issue.id}[: {issue.title}]",
-    "pagure.pull-request.comment.added": "{agent} commented on {pullrequest.project.name}#{pullrequest.id}",
-    "pagure.pull-request.new": "{agent} proposed {pullrequest.project.name}#{pullrequest.id}",
     "planet.post.new": "{name|agent} wrote {post.title}",
     "pungi.compose.status.change": "Compose {compose_id}[: {status}]",
     "waiverdb.waiver.new": "{agent} waived a result[: {comment}]",
@@ -114,8 +110,11 @@ def subtitle(name: str, body: dict[str, Any], agent: str | None, packages: tuple
                 return str(found)
         return None
 
-    phrase = _phrase(name)
-    text = _filled(phrase, value) if phrase else None
+    if name.partition(".")[0] in FORGES:
+        text = told(name, body, agent)
+    else:
+        phrase = _phrase(name)
+        text = _filled(phrase, value) if phrase else None
     if text is None:
         who = f"{agent}: " if agent else ""
         what = f" ({_several(packages)})" if packages else ""

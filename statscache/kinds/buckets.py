@@ -93,15 +93,22 @@ def sums(state: State, resolution: Resolution, start: int, end: int) -> dict[int
 
 
 def series(
-    state: State, resolution: Resolution, start: int, end: int, dimensions: int, *, summed: bool
+    state: State,
+    resolution: Resolution,
+    start: int,
+    end: int,
+    dimensions: int,
+    *,
+    summed: bool,
+    listed: Sequence[ColumnElement[bool]] = (),
 ) -> list[list[Any]]:
     """Return the rows `[timestamp, *dimensions, value]` of the buckets in `[start, end)`, sorted so.
 
     Of more than `MOST_IN_SERIES` keys they are the greatest. What others have in a bucket is added up under `OTHER` if
-    values may be `summed`, else it is left out.
+    values may be `summed`, else it is left out. Only buckets that satisfy the conditions `listed` are read.
     """
-    inside = _inside(state, resolution, start, end)
-    is_cut = number_of_keys(state, resolution, start, end, dimensions) > MOST_IN_SERIES
+    inside = [*_inside(state, resolution, start, end), *listed]
+    is_cut = _number_of_keys(state, inside, dimensions) > MOST_IN_SERIES
     chosen = [*inside]
     if is_cut:
         chosen.append(among(state.connection, bucket.c.key, _greatest(state, inside, dimensions)))
@@ -115,9 +122,12 @@ def series(
 
 
 def number_of_keys(state: State, resolution: Resolution, start: int, end: int, dimensions: int) -> int:
-    """Return how many keys have a value in the buckets in `[start, end)`; `OTHER` does not count."""
-    named = bucket.c.key != _other(dimensions)
-    query = select(func.count(bucket.c.key.distinct())).where(*_inside(state, resolution, start, end), named)
+    """Return how many keys have a value in the buckets in `[start, end)`; `OTHER` is none."""
+    return _number_of_keys(state, _inside(state, resolution, start, end), dimensions)
+
+
+def _number_of_keys(state: State, inside: list[ColumnElement[bool]], dimensions: int) -> int:
+    query = select(func.count(bucket.c.key.distinct())).where(*inside, bucket.c.key != _other(dimensions))
     return state.connection.scalar(query) or 0
 
 

@@ -9,6 +9,7 @@ from types import EllipsisType
 from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy.sql.expression import ColumnElement
 
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, leaders
@@ -38,6 +39,7 @@ class Counting(Statistic, Protocol):
 
     breakdown: ClassVar[str | None]
     by_minute: ClassVar[bool]
+    listed: ClassVar[Mapping[str, Collection[str]]]
 
 
 class CounterKind(Kind):
@@ -137,7 +139,7 @@ class CounterKind(Kind):
 
     def latest(self, state: State) -> list[dict[str, Any]]:
         query = select(key.c.key, key.c.dimensions, key.c.total).where(key.c.plugin == state.plugin)
-        rows = state.connection.execute(self._shown(query)).all()
+        rows = [row for row in state.connection.execute(self._shown(query)) if self._is_listed(row.dimensions)]
         if not rows or state.through is None:
             return []
         windows = [column.window for column in self.columns if column.window]
@@ -159,6 +161,21 @@ class CounterKind(Kind):
             shown[other] = tuple(map(sum, zip(*rest, strict=True)))
         return dict(sorted(shown.items()))
 
+    def _is_listed(self, stored: bytes) -> bool:
+        """Return whether `latest` and series list a key."""
+        if not self.plugin.listed:
+            return True
+        record = self.record(stored)
+        return all(record[name] in values for name, values in self.plugin.listed.items())
+
+    def _listed(self, state: State) -> list[ColumnElement[bool]]:
+        """Return the conditions of the buckets that series list."""
+        if not self.plugin.listed:
+            return []
+        query = select(key.c.key, key.c.dimensions).where(key.c.plugin == state.plugin)
+        digests = [row.key for row in state.connection.execute(query) if self._is_listed(row.dimensions)]
+        return [among(state.connection, bucket.c.key, digests, "listed")]
+
     def _shown(self, query: Select[Any]) -> Select[Any]:
         """Return the query for keys with the order of `latest`, and its limit."""
         return query.order_by(key.c.dimensions)
@@ -175,7 +192,8 @@ class CounterKind(Kind):
         return LAST_24H if self.adds_up else None
 
     def series(self, state: State, resolution: Resolution, start: int, end: int) -> list[list[Any]]:
-        return buckets.series(state, resolution, start, end, len(self.plugin.dimensions), summed=True)
+        dimensions = len(self.plugin.dimensions)
+        return buckets.series(state, resolution, start, end, dimensions, summed=True, listed=self._listed(state))
 
     def bucket_starts(self, state: State, resolution: Resolution) -> list[int]:
         return buckets.starts(state, resolution)

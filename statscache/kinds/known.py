@@ -16,8 +16,8 @@ class Known(NamedTuple):
     """What is known, in seconds since 1970 UTC.
 
     Attributes:
-        begin: When it begins: with the first message that counted, or with recorded coverage that reaches it. None
-            before the first message.
+        begin: When it begins: with the first message that counted, or with recorded coverage that reaches it; before
+            the first message, with the newest recorded coverage. None before both.
         gaps: What is missing from then to `through`, oldest first.
     """
 
@@ -45,8 +45,14 @@ class Known(NamedTuple):
                 gone, or were not even looked at.
         """
         oldest = row.oldest
-        if oldest is None or through is None or newest_only:
+        if through is None or newest_only:
             return cls()
+        if oldest is None:
+            # Nothing counted yet: zero in the newest time that is recorded complete, and unknown after it.
+            oldest, end = max(((start, end) for start, end in complete if start < through), default=(None, 0))
+            if oldest is None:
+                return cls()
+            gaps = union([*gaps, (end, max(end, through))])
         reached = (start for start, end in complete if start <= oldest < end)
         begin = max(next(reached, oldest), row.complete_from or 0)
         inside = ((max(start, begin), min(end, through)) for start, end in gaps)
@@ -71,20 +77,26 @@ class Known(NamedTuple):
         """Return True if no data of `[start, end)`, in whole days, are missing: absent numbers are then zero."""
         return not self.unknown_days(start, end)
 
+    def is_missing_after(self, timestamp: int) -> bool:
+        """Return True if a gap covers anything after a time: what would have been said then may have been missed."""
+        return any(end > timestamp for _, end in self.gaps)
+
     def gaps_in(self, resolution: Resolution, period: Period) -> list[Interval]:
         """Return what is missing in a period of a series, rounded outward to whole buckets.
 
-        The time before the first data is a gap of its period, but for the bucket in which they begin.
+        The time before the first data is a gap of its period, with the bucket in which they begin: of that only a part
+        is known.
         """
-        gaps = _inside(_rounded(self.gaps, resolution), period.start, period.end)
-        if self.begin is not None and (begin := resolution.floor(self.begin)) > period.start:
-            gaps = union([(period.start, min(begin, period.end)), *gaps])
-        return gaps
+        missing = [*_rounded(self.gaps, resolution)]
+        if self.begin is not None:
+            missing.append((period.start, resolution.ceil(self.begin)))
+        return _inside(missing, period.start, period.end)
 
     def partial(self, windows: Sequence[Window], through: int | None) -> dict[str, int | None]:
         """Return the windows that are not wholly known, by name, each with the time from which it is known.
 
-        That time is None where the end of the window is missing too, or nothing is known.
+        That time is None where a gap reaches over the end of the window, or nothing is known. Where the data begin
+        after the window, it is when they do.
 
         Args:
             windows: The windows.
@@ -94,9 +106,10 @@ class Known(NamedTuple):
         for window in windows:
             start, end = window.bounds(through or 0)
             touching = [high for low, high in self.gaps if low < end and high > start]
-            known = max([*touching, -1 if self.begin is None else self.begin])
-            if self.begin is None or known > start:
-                found[window.name] = known if 0 <= known < end else None
+            if self.begin is None:
+                found[window.name] = None
+            elif (known := max([*touching, self.begin])) > start:
+                found[window.name] = known if known < end or known == self.begin else None
         return found
 
 

@@ -21,6 +21,7 @@ from statscache.kinds.search import JSON
 from statscache.kinds.tables import key, span
 from statscache.kinds.yields import Yields
 from statscache.store.bulk import Upsert
+from statscache.timeline import HOUR, floor
 
 Entry = tuple[int, bytes, int, bytes]
 """Timestamp, id of the message, index of the yield, and fields as JSON."""
@@ -62,6 +63,7 @@ class Spanning(Statistic, Protocol):
     """A plugin that watches things start and stop."""
 
     shown: ClassVar[int]
+    longest: ClassVar[int | None]
 
 
 class SpanKind(Kind):
@@ -69,17 +71,22 @@ class SpanKind(Kind):
 
     name = "Span"
     description = "Span: when something started and stopped, how long it took, and what is still in progress."
-    note = "Those that moved last; an unknown stop is in progress."
+    note = "Those that moved last. Of what is not in progress and has no stop, the end was missed."
     rows_are = "{unit}"
     columns = (
         Column("start", "Start", is_number=False),
         Column("stop", "Stop", is_number=False),
         Column("duration", "Took", is_duration=True),
+        Column("in_progress", "In progress"),
     )
     tables = (key, span)
     searched = (JSON(span, "fields"),)
     invariants = (KEY_HAS_PLUGIN, has_key(span))
     plugin: Spanning
+
+    @property
+    def windows(self) -> tuple[int, ...]:
+        return () if self.plugin.longest is None else (HOUR,)
 
     def check(self, item: Any) -> tuple[Key, bool, bytes | None]:
         if type(item) is not tuple or len(item) not in (2, 3) or type(item[0]) is not tuple:
@@ -129,10 +136,17 @@ class SpanKind(Kind):
                 "start": row.start,
                 "stop": row.stop,
                 "duration": _duration(row.start, row.stop),
+                "in_progress": False if row.stop is not None else self._is_in_progress(state, row.start),
                 **orjson.loads(row.fields),
             }
             for row in sorted(state.connection.execute(query), key=lambda row: row.dimensions)
         ]
+
+    def _is_in_progress(self, state: State, start: int) -> bool | None:
+        """Return True of what has begun and not stopped; None if its stop may have been missed."""
+        end = 0 if state.through is None else floor(state.through, HOUR)
+        is_overdue = self.plugin.longest is not None and start + self.plugin.longest <= end
+        return None if is_overdue or state.known.is_missing_after(start) else True
 
 
 def _spans(plugin: int) -> Any:

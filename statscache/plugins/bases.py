@@ -1,6 +1,6 @@
 """The bases that authors derive from, but for `Table`: attributes of their own, and queries for `documents`."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from types import EllipsisType
 from typing import Any, ClassVar, final
 
@@ -26,16 +26,23 @@ class Counter(Plugin):
             more part at the end, and the document of a key has `parts`. Only unbounded counters have it.
         by_minute: True if a bounded counter has a series by minute. Each publication writes these of every plugin, so
             turn it off if the last hour does not matter. A change needs another `version`.
+        listed: By dimension, the values that a bounded counter lists in `latest` and series; keys with others are for
+            documents of its own, by way of `leaders`. A dimension that is not named lists all.
     """
 
     kind_class = CounterKind
     kind: CounterKind
     breakdown: ClassVar[str | None] = None
     by_minute: ClassVar[bool] = True
+    listed: ClassVar[Mapping[str, Collection[str]]] = {}
 
     @classmethod
     def _faults(cls) -> Iterator[str]:
         yield from super()._faults()
+        if unknown := cls.listed.keys() - {*cls.dimensions}:
+            yield f"`listed` names {sorted(unknown)}; give names of `dimensions`"
+        if cls.listed and cls.unbounded:
+            yield "`listed` is for counters that are not `unbounded`"
         if cls.breakdown is None:
             return
         if not is_dimension(cls.breakdown) or cls.breakdown in cls.dimensions:
@@ -155,10 +162,13 @@ class Span(Plugin):
 
     Attributes:
         shown: How many spans `latest` has; all are kept.
+        longest: Seconds after which it is unknown whether something without a stop is still in progress: no stop may
+            have been announced. None if it may take any time. Behind a gap it is unknown at once.
     """
 
     kind_class = SpanKind
     shown: ClassVar[int] = 200
+    longest: ClassVar[int | None] = None
 
     @classmethod
     def _faults(cls) -> Iterator[str]:
@@ -167,3 +177,5 @@ class Span(Plugin):
             yield "`unbounded` is for counters; a Span publishes the `shown` spans that moved last"
         if type(cls.shown) is not int or cls.shown < 1:
             yield f"`shown` is {cls.shown!r}; give a whole number from 1"
+        if cls.longest is not None and (type(cls.longest) is not int or cls.longest < 1):
+            yield f"`longest` is {cls.longest!r}; give seconds, such as 86400, or None"

@@ -10,6 +10,7 @@ from typing import Any
 from statscache import schemas
 from statscache.kinds.presentation import counted
 from statscache.plugins import Plugin
+from statscache.render import text
 
 _STEPS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
@@ -20,14 +21,16 @@ def badge(plugin: Plugin, rows: Sequence[dict[str, Any]], partial: Mapping[str, 
     Args:
         plugin: The plugin.
         rows: Rows of its `latest`.
-        partial: The windows that are not wholly known; their number is a dash.
+        partial: The windows that are not wholly known, each with the time from which it is; their number is a dash.
     """
     window = plugin.kind.badge_window
     if window is None:
         return None
     what = counted(plugin.unit, plugin.headline)
     if window.name in partial:
-        message = f"\u2014 {what} in {window.short}"
+        since = partial[window.name]
+        told = "" if since is None else f", since {text.short_time(since)}".replace("\u00a0", " ")
+        message = f"\u2014 {what} in {window.short}{told}"
         return {"schemaVersion": 1, "label": plugin.title.lower(), "message": message, "color": "lightgrey"}
     number = sum(row[window.name] for row in rows if plugin.kind.is_in_headline(row))
     message = f"{short(number)} {what} in {window.short}"

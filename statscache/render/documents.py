@@ -46,26 +46,43 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
         header: schemas.Header = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through}
         if complete_from is not None:
             header["complete_from"] = complete_from
-        windows_known = (
-            known.partial([trailing_days(plugin.trailing[name])], state.through) if name in plugin.trailing else {}
-        )
-        if unknown := partial if name == "latest" else windows_known:
+        rows = _records(content)
+        if name in plugin.trailing:
+            unknown = known.partial([trailing_days(plugin.trailing[name])], state.through)
+        else:
+            unknown = {of: since for of, since in partial.items() if name == "latest" or _fields_of(of, rows)}
+        if unknown:
             header["partial"] = unknown
         own.check_name(plugin, name, names)
         data, content = own.dumps(plugin, name, header, content)
         yield Document(layout.document(plugin.name, name), data)
         names.add(name)
-        rows = content.get("rows")
-        if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+        rows = _records(content)
+        if rows is not None:
             columns = _columns(plugin.dimensions if name == "latest" else (), rows)
-            # A cell has no room for a caveat: the count of an incomplete window is only in the JSON.
-            hidden = partial if name == "latest" else {}
+            # A cell can say no more than that: what was counted of a window that is not wholly known, JSON has.
+            if name in plugin.trailing:
+                hidden = {*columns}.difference(plugin.dimensions) if unknown else set()
+            else:
+                hidden = set().union(*(_fields_of(of, rows) for of in unknown))
             lines = [[None if column in hidden else row.get(column) for column in columns] for row in rows]
             yield Document(layout.document(plugin.name, name, "csv"), csv.dumps(columns, lines))
             if name == "latest" and (shown := badge(plugin, rows, partial)):
                 yield Document(layout.badge(plugin.name), canonical.dumps(shown))
     if plugin.layout is not None:
         yield Document(layout.plugin_layout(plugin.name), own.dumps(plugin, "layout", {}, plugin.layout)[0])
+
+
+def _records(content: Any) -> list[dict[str, Any]] | None:
+    """Return the rows of a document, which become CSV; None if they are not records."""
+    rows = content.get("rows") if isinstance(content, dict) else None
+    return rows if isinstance(rows, list) and all(isinstance(row, dict) for row in rows) else None
+
+
+def _fields_of(window: str, rows: list[dict[str, Any]] | None) -> set[str]:
+    """Return the fields whose numbers are of a window, as their names say: `last_7d` and, say, `failed_last_7d`."""
+    names = {name for row in rows or () for name in row}
+    return {name for name in names if name == window or name.endswith(f"_{window}")}
 
 
 def clock(plugin: Plugin, state: State) -> int | None:

@@ -97,7 +97,8 @@ class Pages:
         self._environment.filters |= {
             "amount": text.amount, "clean": text.clean, "compact": text.compact, "duration": text.duration,
             "heading": text.heading, "machine_time": text.machine_time, "middle": text.middle,
-            "number": text.number, "prose": text.prose, "size": text.size, "when": text.when,
+            "number": text.number, "prose": text.prose, "short_time": text.short_time, "size": text.size,
+            "when": text.when,
         }  # fmt: skip
         self._environment.globals |= {
             "assets": self._assets.names,
@@ -178,7 +179,7 @@ class Pages:
     def index(self, views: Sequence[PluginView], through: int | None) -> Iterator[tuple[str, bytes]]:
         """Yield the front page, and the files that list the pages for search engines."""
         example = next((view.links[0].path for view in views if view.links), None)
-        since = min((view.since for view in views if view.since is not None), default=None)
+        since = min((each for view in views if (each := view.known_since) is not None), default=None)
         shown = {
             "through": through,
             "since": since,
@@ -270,7 +271,7 @@ def _card(view: PluginView) -> Mapping[str, Any]:
         "bars": charts.bars(figures.top(view, known.name), 4) if known and view.info.dimensions else (),
         "window": column.words if column is not None else "",
         "totals": [
-            (each.heading, None if each.name in view.partial else view.rows[0][each.name])
+            (each.heading, None if each.name in view.partial else view.rows[0][each.name], view.partial.get(each.name))
             for each in view.kind.card_columns
         ]
         if totals

@@ -4,11 +4,11 @@ A reader looks for a key, then for its state, then for its time; so these come f
 newest are newest first, those of a counter have the greatest number first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from statscache.render import text
-from statscache.render.figures import newest_time
+from statscache.render import figures, text
 from statscache.render.view import Leaderboard, PluginView
 from statscache.windows import Window
 
@@ -57,22 +57,56 @@ def tables(view: PluginView) -> list[Table]:
 
 def _latest(view: PluginView) -> Table:
     rows = view.rows
+    took = dict(figures.durations(view)[1:])
+    if took:
+        rows = [row for row in rows if view.kind.is_in_headline(row)]
     column = view.kind.main_column(rows, view.partial)
     order = view.kind.ordered_by or (column.name if column else None)
     if order is not None:
         rows.sort(key=lambda row: -row[order])
     elif view.kind.has_times:
         # A row without a time is older than all that have one.
-        rows.sort(key=lambda row: -(newest_time(row) or 0))
+        rows.sort(key=lambda row: -(figures.newest_time(row) or 0))
     names = text.columns(rows, view.info.dimensions)
-    known = [{name: None if name in view.partial else value for name, value in row.items()} for row in rows[:MOST_ROWS]]
+    if took:
+        # What is the same in all rows that are shown says nothing.
+        names = [name for name in names if name not in view.info.headline]
     keys = view.info.dimensions
     headings = tuple(Heading(name, text.heading(name), text.is_number(name), name in keys) for name in names)
-    cells = text.table(known, names, view.info.unit)
+    cells = [
+        [
+            text.since(view.partial[name]) if name in view.partial else cell
+            for name, cell in zip(names, row, strict=True)
+        ]
+        for row in text.table(rows[:MOST_ROWS], names, view.info.unit)
+    ]
+    if took:
+        headings, cells = _with_durations(view, took, rows, headings, cells)
     if view.leaderboards:
         cells = _ranked(cells)
     partial = {name: since for name, since in view.partial.items() if name in names}
     return Table("All time", headings, cells, len(rows), partial)
+
+
+def _with_durations(
+    view: PluginView,
+    took: Mapping[str, Mapping[str, Any]],
+    rows: Sequence[dict[str, Any]],
+    headings: tuple[Heading, ...],
+    cells: list[list[text.Cell]],
+) -> tuple[tuple[Heading, ...], list[list[text.Cell]]]:
+    """Return a table with how long things took, by label of the key, behind the key of each row."""
+    keys = [name for name in view.info.dimensions if name not in view.info.headline]
+    at = len(keys)
+    more = (
+        Heading("median", "Median, 30 days", is_number=True, is_key=False),
+        Heading("mean", "Mean, 30 days", is_number=True, is_key=False),
+    )
+    made = []
+    for row, line in zip(rows, cells, strict=False):
+        of = took.get(text.key_label((row[name] for name in keys), 60), {})
+        made.append([*line[:at], *(text.took(of.get(heading.name)) for heading in more), *line[at:]])
+    return (*headings[:at], *more, *headings[at:]), made
 
 
 def _leaders(view: PluginView, board: Leaderboard) -> Table:

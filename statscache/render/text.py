@@ -124,6 +124,20 @@ def when(timestamp: int) -> str:
     return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def short_time(timestamp: int) -> str:
+    """Return a moment (seconds since 1970 UTC) of the last weeks as `27 Nov`, or `27 Nov 10:30` within a day."""
+    moment = datetime.fromtimestamp(timestamp, UTC)
+    day = f"{moment.day}\u00a0{MONTHS[moment.month - 1]}"
+    return day if timestamp % 86_400 == 0 else f"{day} {moment:%H:%M}"
+
+
+def since(timestamp: int | None) -> Cell:
+    """Return the cell of a number of a window that is known since a moment only; None if its end is missing too."""
+    if timestamp is None:
+        return Cell("unknown", UNKNOWN)
+    return Cell("unknown", short_time(timestamp), href=machine_time(timestamp))
+
+
 def machine_time(timestamp: int) -> str:
     """Return a moment (seconds since 1970 UTC) as the `datetime` attribute of HTML wants it."""
     return f"{datetime.fromtimestamp(timestamp, UTC):%Y-%m-%dT%H:%M:%SZ}"
@@ -161,6 +175,11 @@ def cell(value: object, *, column: str = "", unit: str = "") -> Cell:
             return Cell("text", clean(value))
         case _:
             return Cell("data", clean(canonical.encode(value).decode()))
+
+
+def took(seconds: object) -> Cell:
+    """Return a number of seconds as a cell; an empty one where nothing took any time."""
+    return Cell("number", duration(seconds), sort=repr(seconds)) if isinstance(seconds, int) else Cell("absent", "")
 
 
 def columns(rows: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> list[str]:

@@ -65,11 +65,12 @@ class Gap(NamedTuple):
 class PluginView:
     """All that the pages say of one plugin.
 
-    `since` is the start of the first day for which its numbers are complete, in seconds since 1970 UTC; None before the
-    first data, and where only the newest entries are kept. `latest` is the published document, None before the first;
-    `series` is finest first, and empty where there is none. `durations` is the document that says how long things took,
-    if the plugin has one. `newcomers` are start of the day and number of keys that were seen first on it, of a plugin
-    that publishes a document of that name; days that are not wholly known are left out.
+    `since` is the start of the first day for which its numbers are complete, in seconds since 1970 UTC, and `begin`
+    when what is known begins; None before the first data, and where only the newest entries are kept. `latest` is the
+    published document, None before the first; `series` is finest first, and empty where there is none. `durations` is
+    the document that says how long things took, if the plugin has one. `newcomers` are start of the day and number of
+    keys that were seen first on it, of a plugin that publishes a document of that name; days that are not wholly known
+    are left out. `days` are the whole days from `since` on of which something is missing.
     """
 
     info: PluginInfo
@@ -84,10 +85,20 @@ class PluginView:
     durations: dict[str, Any] | None = None
     leaderboards: tuple[Leaderboard, ...] = ()
     newcomers: tuple[tuple[int, int], ...] = ()
+    begin: int | None = None
+    days: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def known_since(self) -> int | None:
+        """What pages say of when its numbers begin: the first whole day, or the moment in a day that is not over."""
+        in_first_day = self.begin is not None and self.since is not None and self.since > (self.through or 0)
+        return self.begin if in_first_day else self.since
 
     @property
     def gaps(self) -> list[Gap]:
-        """The known gaps, newest first, in the resolution of the series shown."""
+        """What is known to be missing, newest first: as fine as the series that are shown tell it, else by day."""
+        if not self.series:
+            return [Gap(low, high, "1d") for low, high in reversed(self.days)]
         found: list[Gap] = []
         before = None
         for series in self.series:

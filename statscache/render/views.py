@@ -45,7 +45,7 @@ class Views:
         files = {path: entry for path, entry in entries.items() if entry.type == "file"}
         if not files:
             return None
-        basis = sorted(files.items()), rendered.state, rendered.known.since
+        basis = sorted(files.items()), rendered.state, rendered.known.begin, rendered.known.days
         known = self._known.get(plugin.name)
         if known is None or known[0] != basis:
             known = basis, _Documents(connection, plugin, files, rendered.fresh).view(rendered)
@@ -69,7 +69,7 @@ class _Documents:
         root = layout.plugin_root(plugin.name)
         latest_path = layout.latest(plugin.name)
         latest = self._load(latest_path)
-        series = [self._series(resolution) for resolution in plugin.kind.resolutions]
+        series = [self._series(resolution, rendered.known.begin) for resolution in plugin.kind.resolutions]
         fixed = [path for path in self._entries if not layout.is_period(path)]
         fixed.sort(key=lambda path: (path != latest_path, path))
         return PluginView(
@@ -85,21 +85,23 @@ class _Documents:
             durations=self._load(layout.document(plugin.name, "durations")),
             leaderboards=tuple(self._leaderboards()),
             newcomers=tuple(self._newcomers()),
+            begin=rendered.known.begin,
+            days=tuple(rendered.known.days),
         )
 
-    def _series(self, resolution: Resolution) -> SeriesView | None:
+    def _series(self, resolution: Resolution, begin: int | None) -> SeriesView | None:
         index = self._load(layout.series_index(self._plugin.name, resolution.name))
         if index is None or not index["periods"]:
             return None
         width = resolution.width
         _, end = resolution.buckets(index["through"])
-        start = max(end - width - SHOWN.get(resolution.name, 0), index["periods"][0]["start"])
+        # The first bucket of which everything is known; nothing is drawn before it.
+        first = index["periods"][0]["start"] if begin is None else resolution.ceil(begin)
+        start = max(end - width - SHOWN.get(resolution.name, 0), first)
         shown = [period for period in index["periods"] if period["end"] > start and period["start"] < end]
         parts = [part for period in shown if (part := self._load(period["path"]))]
+        gaps = [gap for part in parts for gap in part["gaps"]]
         rows = [row for part in parts for row in part["rows"] if start <= row[0] < end]
-        if rows and shown and shown[0] is index["periods"][0]:
-            # What is known begins in here; nothing is drawn before it.
-            start = max(start, rows[0][0])
         return SeriesView(
             resolution=resolution.name,
             seconds=width,
@@ -108,7 +110,7 @@ class _Documents:
             start=start,
             end=end,
             complete_through=index["complete_through"],
-            gaps=[(low, high) for part in parts for low, high in part["gaps"] if high > start and low < end],
+            gaps=[(max(low, start), high) for low, high in gaps if high > start and low < end],
             periods=tuple(
                 self._link(path, period["period"])
                 for period in reversed(index["periods"])

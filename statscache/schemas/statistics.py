@@ -31,9 +31,12 @@ class Row(TypedDict):
     start: NotRequired[Time | None]
     """`Span`: the first start; null if none was seen."""
     stop: NotRequired[Time | None]
-    """`Span`: the last stop; null while it is in progress."""
+    """`Span`: the last stop; null if none was seen."""
     duration: NotRequired[Count | None]
     """`Span`: seconds from start to stop; null if either is unknown, or they are in the wrong order."""
+
+    in_progress: NotRequired[bool | None]
+    """`Span`: whether it has begun and not stopped; null if that is unknown, since its stop may have been missed."""
 
 
 @documented
@@ -49,7 +52,7 @@ class Header(TypedDict):
     complete_from: NotRequired[Time]
     """Counts start here because older messages were removed from the journal; absent if complete."""
     partial: NotRequired[dict[str, Time | None]]
-    """Windows that are not wholly known, each with the time from which it is known; null if its end is missing."""
+    """Windows that are not wholly known, each with the time from which it is known; null if that is not known."""
 
 
 @documented
@@ -65,7 +68,7 @@ class Latest(TypedDict):
     complete_from: NotRequired[Time]
     """Counts start here because older messages were removed from the journal; absent if complete."""
     partial: NotRequired[dict[str, Time | None]]
-    """Windows that are not wholly known, each with the time from which it is known; null if its end is missing."""
+    """Windows that are not wholly known, each with the time from which it is known; null if that is not known."""
     rows: list[Row]
     """The records."""
     omitted: NotRequired[Count]
