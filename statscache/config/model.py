@@ -11,6 +11,7 @@ from sqlalchemy.exc import ArgumentError
 from statscache.config.publish import PublishSection
 from statscache.config.section import Section
 from statscache.config.sources import SourcesSection
+from statscache.parsing import MAX_LINE
 
 PREFIX = "STATSCACHE_"
 """How the names of environment variables begin that override the file."""
@@ -56,7 +57,7 @@ class BusSection(Section):
         ("prod",), description="Environments (third part of the topic) whose messages count; empty for all."
     )
     max_line: Annotated[int, Field(ge=1024)] = Field(
-        1024 * 1024, description="Bytes of the longest line that is taken for a message."
+        MAX_LINE, description="Bytes of the longest line that is taken for a message."
     )
     max_kept: Annotated[int, Field(ge=0)] = Field(
         256 * 1024 * 1024,

@@ -63,6 +63,7 @@ class Installation:
             self.watchdog,
             config.bus.max_kept,
             config.journal.keep,
+            config.bus.max_line,
         )
         self.ingest.start()
         self.watchdog.report(self.ingest)
