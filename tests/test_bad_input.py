@@ -614,6 +614,38 @@ def test_a_plugin_is_not_suspended_for_messages_that_it_cannot_take(database_url
     site.close()
 
 
+@pytest.mark.parametrize("how", ["rebuilt", "lost", "new"])
+def test_a_plugin_is_not_suspended_just_after_a_rebuild(how: str, database_url: str, tmp_path: Path) -> None:
+    """Hostile messages that come first find a witness all the same: the old one, or another in the journal."""
+    plugins = (Volume,) if how == "new" else (Picky, Volume)
+    site = Site(database_url, tmp_path, plugins)
+    bad = [line(f"m{number}", body={"bad": True}) for number in range(1_500)]
+    good = [line(f"g{number}", NOON + number, body={"bad": False}) for number in range(3)]
+    with pytest.MonkeyPatch.context() as patch:
+        # As if they had come one by one.
+        patch.setattr(judge, "MAX_FAILURES", 1_000_000)
+        site.feed(bad)
+        site.feed(good)
+    if how == "new":
+        site.close()
+        site = Site(database_url, tmp_path, (Picky, Volume))
+    else:
+        site.ingest.plugins.rebuild(["picky"])
+    with site.database.writing() as connection:
+        row = positions.load(connection)["picky"]
+        assert (row.witness is not None) == (how != "new")
+        if how == "lost":
+            row.witness = 1_000_000
+            positions.save(connection, [row])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("statscache.ingest.catchup.STEP", 1_200)
+        site.catch_up()
+    with site.database.reading() as connection:
+        assert positions.load(connection)["picky"].suspended is None
+    assert total(site, "picky") == 6
+    site.close()
+
+
 def test_a_plugin_that_raises_1000_times_in_a_row_is_suspended(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

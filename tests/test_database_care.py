@@ -255,6 +255,32 @@ def test_an_sqlite_database_is_closed_to_others(tmp_path: Path, before: int | No
     assert modes == {"statscache.db": mode, "statscache.db-wal": mode, "statscache.db-shm": mode}
 
 
+@pytest.mark.parametrize("named", ["uri", "uri with a host", "dangling link", "link"])
+def test_a_database_is_closed_to_others_however_it_is_named(tmp_path: Path, named: str) -> None:
+    """By the address of a file, and through links; so are the log and its index that were left open before."""
+    path = tmp_path / "sub dir" / "statscache.db"
+    path.parent.mkdir()
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    if named == "link":
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{path}{ending}").touch()
+            Path(f"{path}{ending}").chmod(0o644)
+    quoted = str(path).replace(" ", "%20")
+    name = {"uri": f"file:{quoted}?uri=true", "uri with a host": f"file://localhost{quoted}?uri=true"}.get(named, link)
+    mask = os.umask(0)
+    try:
+        database = Database(f"sqlite:///{name}")
+        database.prepare()
+        with database.writing() as connection:
+            connection.execute(text("CREATE TABLE other (number INTEGER)"))
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(mask)
+    database.close()
+    assert modes == {f"statscache.db{ending}": 0o640 for ending in ("", "-wal", "-shm")}
+
+
 def saved(url: str, directory: Path) -> None:
     """Make a backup as the documentation says."""
     parts = make_url(url)

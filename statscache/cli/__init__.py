@@ -75,10 +75,6 @@ _COMMANDS = {
     "serve": ("serve:serve", "Preview the published tree on loopback, until SIGINT or SIGTERM."),
     "demo": ("demo:demo_command", "Do the whole job here: a simulated day over a real bus, published into public/."),
     "status": ("status:status", "Tell how journal, sources, plugins and targets fare; exit 3 if something is wanting."),
-    "keys": (
-        "care:keys_command",
-        "Count the keys of PLUGIN of which a part matches PATTERN, as in a shell, and list the newest of them.",
-    ),
     "metrics": ("status:metrics", "Print the numbers of `status` in the text format of Prometheus."),
     "plugins": (
         "care:plugins",
@@ -89,6 +85,7 @@ _COMMANDS = {
         "Check a published tree, or the state against a recount of the journal; exit 3 if something is wrong.",
     ),
     "config": ("care:config_group", "Look at the configuration."),
+    "keys": ("care:keys_group", "Look at the keys of plugins, and drop those that an attack made up."),
     "db": ("care:db_group", "Look after the database."),
     "quarantine": (
         "quarantine:quarantine_group",

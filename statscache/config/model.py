@@ -78,10 +78,6 @@ class PluginsSection(Section):
 
     enabled: tuple[str, ...] = Field(("*",), description="Patterns of the names of active plugins.")
     disabled: tuple[str, ...] = Field((), description="Patterns of the names of plugins that are left out of these.")
-    drop: dict[str, tuple[Annotated[str, Field(min_length=1)], ...]] = Field(
-        {},
-        description="Patterns of keys that a plugin counts as `(other)`, by name; a change folds the journal again.",
-    )
     time_budget: Annotated[float, Field(gt=0)] = Field(
         30.0,
         description="Seconds that a plugin may take for a batch of up to 32 MiB, and for each 32 MiB of a larger one.",

@@ -163,8 +163,9 @@ class Ingest:
         before = journal.lock(connection)
         rows = self._load(connection)
         if before.rewrites != batch.rewrites:
-            # Somebody was forgotten since: without them, the messages are others.
+            # Somebody was forgotten since: without them, the messages are others. Or keys were dropped.
             self._preparer.suppression = suppression.load(connection)
+            self.plugins.load_dropped(connection)
             batch = self._preparer.prepare(delivery)
         current = [plugin for plugin in self.registry if _is_current(rows.get(plugin.name), plugin, before)]
         known = journal.find(connection, batch.identities)

@@ -47,7 +47,7 @@ def build(
         renderer: Renders their documents and pages.
         generation: A generation that the snapshot must exceed, as a target holds it.
         force: Whether to render everything, changed or not, to put right what is damaged, and to publish what looks
-            implausible.
+            implausible; but no other numbers than before where nothing was counted since.
         resume: Whether to end the hold of a rollback.
         slow_interval: Seconds for which slow documents may wait since they were last brought up to date.
         most: How many documents of keys to make, about; the next publication goes on with the rest. None for all.
@@ -57,7 +57,7 @@ def build(
     Raises:
         DamagedObject: An object or a manifest is damaged.
         DamagedSnapshot: Rows of the tree, or of a snapshot, are damaged; or, of a repair, they cannot be put right.
-        DamagedStatistics: What would have to be rendered again follows from damaged statistics.
+        DamagedStatistics: What would have to be rendered again, or is forced, follows from damaged statistics.
     """
     everything = force or repair
     if everything:
@@ -87,7 +87,7 @@ def build(
         buffer.flush()
     with database.writing() as connection:
         _log.debug("publishing: committing the snapshot")
-        if repair:
+        if everything:
             damage.refuse_other_numbers(connection, rendering)
         files: Iterable[tuple[str, Entry | None]] = _files(connection, rendering)
         if everything:
