@@ -1,4 +1,4 @@
-"""The check of a database: its file, its invariants, the digests of what is stored, and whether anything is lost."""
+"""The check of a database: its file, its invariants, the digests of stored objects, and lost data."""
 
 from collections.abc import Callable, Iterator
 
@@ -39,8 +39,8 @@ def check(database: Database, registry: Registry, *, quick: bool) -> Iterator[st
             with database.reading() as connection:
                 yield from part(connection)
         except (SQLAlchemyError, ValueError, TypeError, LookupError, ArithmeticError) as error:
-            said = str(getattr(error, "orig", None) or error).partition("\n")[0]
-            yield f"{name} cannot be checked ({type(error).__name__}: {said}); {RESTORE}"
+            text = str(getattr(error, "orig", None) or error).partition("\n")[0]
+            yield f"{name} cannot be checked ({type(error).__name__}: {text}); {RESTORE}"
 
 
 def _emptied(connection: Connection, registry: Registry) -> Iterator[str]:
@@ -77,7 +77,7 @@ def _statistics(connection: Connection, registry: Registry) -> Iterator[str]:
         try:
             made = PluginRenderer(
                 connection, plugin, row, end, gaps, complete, _keep_nothing, Watch(), slow=True, force=True, most=None
-            ).render()
+            ).render(None)
         except Exception as error:
             # What is damaged may make any error, also in a plugin's own documents.
             yield f"the statistics of a plugin cannot be rendered: {plugin.name} ({describe(error)}); {REBUILD}"

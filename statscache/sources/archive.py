@@ -1,4 +1,4 @@
-"""Archives: files of newline-delimited JSON, plain, gzip or zstd; told apart by their first bytes, not by name."""
+"""Archives: files of newline-delimited JSON, plain, gzip or zstd; distinguished by their first bytes, not by name."""
 
 import gzip
 import io
@@ -20,7 +20,7 @@ from statscache.exceptions import DamagedArchive, SourceError
 from statscache.parsing import KEPT_OF_OVERSIZE
 
 PREFIX = "archive:"
-"""How the names of sources begin that are archives; they stay private, for they tell paths."""
+"""Prefix of the names of sources that are archives; they are private, because they contain paths."""
 
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -40,7 +40,7 @@ _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 
 
 class Lines:
-    """Lines that leave memory one by one as they are read; to read them a second time is to read the file again.
+    """Lines that are freed as they are read; reading them again reads the file again.
 
     Args:
         lines: The lines.
@@ -69,7 +69,7 @@ class Chunk(NamedTuple):
 
     Attributes:
         lines: With the newline that ends them, none blank.
-        oversize: Of lines that are too long: their first 64 KiB, and what is wrong.
+        oversize: Lines that are too long: their first 64 KiB, and the error.
         offset: Bytes of the uncompressed archive up to the end of these lines.
         consumed: Bytes of the file that have been read for them, for progress.
     """
@@ -81,24 +81,22 @@ class Chunk(NamedTuple):
 
 
 def read(path: Path, *, offset: int, max_line: int, max_lines: int, max_bytes: int) -> Iterator[Chunk]:
-    """Yield the lines of an archive behind `offset` bytes of its uncompressed content, with flat memory.
+    """Yield the lines of an archive after `offset` bytes of its uncompressed content, with flat memory.
 
     Args:
         path: The file.
         offset: Where an earlier reading ended.
         max_line: Bytes of the longest line that is taken for a message.
         max_lines: Lines of a chunk.
-        max_bytes: Bytes at which a chunk ends, beyond which it goes by one line at most.
+        max_bytes: Bytes at which a chunk ends, which it exceeds by at most one line.
 
     Raises:
         DamagedArchive: It is damaged, or ends in the middle of its compression; what came before was yielded.
         SourceError: The file cannot be read, or is a page of datagrepper.
     """
     if path.is_fifo() or path.is_socket() or (path == Path("-") and not path.exists()):
-        mend = "write it to a file, and give that"
-        raise SourceError(
-            f"{path}: a pipe cannot be read, for nobody could carry on where an interrupted run was; {mend}"
-        )
+        fix = "write it to a file, and give that"
+        raise SourceError(f"{path}: a pipe cannot be read, because an interrupted run could not be resumed; {fix}")
     try:
         with path.open("rb", buffering=0) as file:
             yield from _chunks(path, file, offset, max_line, max_lines, max_bytes)
@@ -237,7 +235,7 @@ def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: 
 
 
 def _refuse_page(path: Path, line: bytes) -> None:
-    """Refuse a file that begins as a saved answer of datagrepper, or as JSON that is laid out over several lines.
+    """Refuse a file that begins as a saved answer of datagrepper, or as JSON over several lines.
 
     Raises:
         SourceError: It does; the text says how to convert it.
@@ -295,7 +293,7 @@ class _Raw(io.RawIOBase):
 
 
 class _Frames:
-    """The content of zstd frames, one behind the other; the library's own reader takes a cut one for a whole one."""
+    """The content of consecutive zstd frames; the library's own reader takes a cut one for a whole one."""
 
     def __init__(self, file: io.FileIO, window: int) -> None:
         self._file = file

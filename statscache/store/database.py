@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from statscache.exceptions import ConfigurationError, SchemaError
 from statscache.store import schema
@@ -86,7 +86,7 @@ class Database:
 
     @contextmanager
     def rehearsing(self) -> Iterator[None]:
-        """Undo at the end whatever this process does with the database meanwhile; nobody else sees anything of it.
+        """Roll back at the end all that this process writes meanwhile; no other process sees any of it.
 
         One thread at a time may use the database then. On SQLite, other processes wait before they write.
         """
@@ -119,8 +119,8 @@ class Database:
             revision = self.revision()
         if revision not in (None, schema.REVISION):
             newer = revision > schema.REVISION
-            mend = "install the release that made it" if newer else "run `statscache db upgrade`"
-            message = f"the database has schema {revision}, this release works with {schema.REVISION}: {mend}"
+            fix = "install the release that made it" if newer else "run `statscache db upgrade`"
+            message = f"the database has schema {revision}, this release works with {schema.REVISION}: {fix}"
             raise SchemaError(message)
         return revision
 
@@ -135,7 +135,7 @@ class Database:
             raise SchemaError(message) from error
 
     def upgrade(self) -> None:
-        """Bring the database to the newest schema."""
+        """Upgrade the database to the newest schema."""
         # Alembic takes a fifth of a command's start, and hardly any command needs it.
         from statscache.store.migrations import upgrade
 
@@ -150,7 +150,7 @@ class Database:
             return revision
 
     def wipe(self) -> bool:
-        """Leave nothing in the files of what was deleted; return whether that was possible.
+        """Erase deleted rows from the database's files; return whether that was possible.
 
         SQLite overwrites what is deleted, but its write-ahead log has the pages as they were until it is cut off, which
         must wait for those who read. PostgreSQL keeps dead rows until it needs their room: that is its own to care for.
@@ -164,7 +164,7 @@ class Database:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files of an SQLite database, of which those may be missing that are not in use; none of another kind."""
+        """The files of an SQLite database, some of which may not exist; none for other databases."""
         if not self.is_sqlite:
             return ()
         with self.engine.connect() as connection:
@@ -186,6 +186,11 @@ def _path(name: str) -> Path | None:
     if not name or name.startswith(":"):
         return None
     return Path(os.path.realpath(name))
+
+
+def is_lost(error: BaseException) -> bool:
+    """Return whether an error says that the connection to the database is gone: its user did nothing wrong."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def _close_to_others(_dialect: object, _record: object, arguments: list[Any], _options: object) -> None:
