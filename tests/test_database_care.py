@@ -115,7 +115,7 @@ DAMAGES = {
     "UPDATE journal SET head = head + 1": "other than its messages without the removed ones",
     "UPDATE segment SET first = first + 1": "a segment reaches beyond the journal's end",
     "UPDATE segment SET messages = messages + 1": "the segments of the journal overlap",
-    "UPDATE journal SET through = 5": "a segment is newer than the journal",
+    "UPDATE journal SET through = 5": "the journal's time is other than that of its newest message",
     "DELETE FROM message_id WHERE day = (SELECT MIN(day) FROM message_id)": "one identity for each message",
     "UPDATE quarantine SET position = 99999 WHERE plugin = 'picky'": "refers to a message that the journal does not",
     "DELETE FROM plugin WHERE name = 'prices'": "a row of key belongs to no plugin",
