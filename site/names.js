@@ -68,6 +68,8 @@ export class Names {
     if (index.names) return index.names;
     const prefixes = Object.keys(index.shards);
     if ([...text].length < SHORTEST) return [];
+    // Names are filed by their ASCII characters, as docs/format.md has it.
+    text = text.replace(/[^ -~]/gu, (character) => `_${character.codePointAt(0).toString(16)}.`);
     const holding = prefixes.filter((prefix) => text.startsWith(prefix)).sort((a, b) => b.length - a.length).slice(0, 1);
     const below = prefixes.filter((prefix) => prefix !== text && prefix.startsWith(text)).sort((a, b) => index.shards[b] - index.shards[a]);
     const shards = await Promise.all([...holding, ...below.slice(0, MOST_SHARDS)].map((prefix) => this.#once(entity, prefix)));

@@ -29,6 +29,10 @@ class UnknownPlugin(StatscacheError, LookupError):
     """No plugin of that name is installed and enabled."""
 
 
+class KeysRefused(StatscacheError):
+    """Keys cannot be dropped or counted again; the text says why."""
+
+
 class SourceError(StatscacheError, OSError):
     """A source cannot be read; the text names it and the fix."""
 

@@ -31,6 +31,9 @@ MAX_ID = 500
 MAX_DEPTH = 100
 """Objects and arrays that may be nested in each other, the envelope being the first."""
 
+MAX_LINE = 1024 * 1024
+"""Default of the bytes of the longest line that is taken for a message."""
+
 KEPT_OF_OVERSIZE = 65_536
 """Bytes that are kept of a line which is too long."""
 

@@ -2,6 +2,8 @@
 
 import gzip
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -176,6 +178,82 @@ def test_very_many_long_lines_take_no_more_memory_than_a_batch(tmp_path: Path) -
     chunks = [*archive.read(path, offset=0, max_line=100_000, max_lines=1_000, max_bytes=1_000_000)]
     assert sum(len(chunk.oversize) for chunk in chunks) == 100
     assert max(sum(len(kept) for kept, _ in chunk.oversize) for chunk in chunks) < 1_100_000
+
+
+def test_a_line_that_is_too_long_is_refused_whichever_source_hands_it_over(site: Site) -> None:
+    """The bound holds where all sources meet, so a live bus has it too; of the line, the beginning is kept."""
+    text = orjson.dumps({"id": "long", "topic": TOPIC, "timestamp": NOON, "body": {"buyer": "x" * (1 << 20)}})
+    whole = sale(1) + b" " * ((1 << 20) - len(sale(1)))
+    for feed in (site.feed, site.feed_prepared):
+        feed([text, whole + b"\n", sale(2)], "fedmsg")
+        (item,) = set_aside(site)
+        assert f"it has {len(text)} bytes; at most 1048576 are taken ([bus] max_line)" in item.reason
+        assert item.size == 65_536
+    assert total(site) == 2
+
+
+def _packed_of(kind: str) -> bytes:
+    """Return a small zstd file that asks for much memory."""
+    if kind == "window":
+        parameters = zstandard.ZstdCompressionParameters(window_log=27)
+        stream = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+        return stream.compress(sale(1) + b"\n") + stream.flush()
+    return zstandard.ZstdCompressor().compress(b" " * (400 << 20) + b"\n" + sale(1) + b"\n")
+
+
+READ = """
+import resource, sys
+from pathlib import Path
+from statscache.exceptions import SourceError
+from statscache.sources import archive
+from statscache.scrubbing import scrub_bytes
+path, work = Path(sys.argv[1]), sys.argv[2]
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    if work == "read":
+        for chunk in archive.read(path, offset=0, max_line=1 << 20, max_lines=1000, max_bytes=1 << 22):
+            print(len([*chunk.lines]), len(chunk.oversize))
+    else:
+        print(archive.rewrite(path, lambda line: scrub_bytes(line, frozenset({"ralph"})), 1 << 20))
+except SourceError as error:
+    print(error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def reading(path: Path, work: str) -> tuple[list[str], int]:
+    """Return what reading an archive in a process of its own says, and by how many MB that grew."""
+    done = subprocess.run([sys.executable, "-c", READ, path, work], capture_output=True, text=True, check=True)
+    *said, grown = done.stdout.splitlines()
+    return said, int(grown) // 1024
+
+
+def test_a_small_archive_takes_no_large_memory(tmp_path: Path) -> None:
+    """Neither what a few bytes of zstd stand for, nor the window that they ask for."""
+    path = tmp_path / "a.zst"
+    path.write_bytes(_packed_of("content"))
+    assert path.stat().st_size < 50_000
+    said, grown = reading(path, "read")
+    assert said == ["1 1"]
+    assert grown < 60
+    path.write_bytes(_packed_of("window"))
+    said, grown = reading(path, "read")
+    assert "needs more than 32 MiB of memory to decompress" in said[0]
+    assert "zstd -dc --long=31 a.zst | zstd > NEW.zst" in said[0]
+    assert grown < 60
+
+
+def test_a_huge_line_is_rewritten_in_pieces(tmp_path: Path) -> None:
+    """A name within a line of many megabytes is removed with flat memory, wherever it stands, and the rest stays."""
+    path = tmp_path / "a.gz"
+    words = b'"hat","ralphina","ralph",' * 2_000_000
+    path.write_bytes(gzip.compress(sale(1) + b'\n{"huge":[' + words + b"1]}\n" + sale(2) + b"\n", 1))
+    said, grown = reading(path, "rewrite")
+    assert int(said[0]) > 2
+    assert grown < 100
+    first, huge, last = gzip.decompress(path.read_bytes()).splitlines()
+    assert huge == b'{"huge":[' + words.replace(b'"ralph"', b'"_"') + b"1]}"
+    assert b"ralph" not in first + last
 
 
 # Messages.
@@ -552,6 +630,38 @@ def test_a_plugin_is_not_suspended_for_messages_that_it_cannot_take(database_url
         assert positions.load(connection)["picky"].suspended is None
     assert total(site, "picky") == 4
     assert len(set_aside(site)) == 2_500
+    site.close()
+
+
+@pytest.mark.parametrize("how", ["rebuilt", "lost", "new"])
+def test_a_plugin_is_not_suspended_just_after_a_rebuild(how: str, database_url: str, tmp_path: Path) -> None:
+    """Hostile messages that come first find a witness all the same: the old one, or another in the journal."""
+    plugins = (Volume,) if how == "new" else (Picky, Volume)
+    site = Site(database_url, tmp_path, plugins)
+    bad = [line(f"m{number}", body={"bad": True}) for number in range(1_500)]
+    good = [line(f"g{number}", NOON + number, body={"bad": False}) for number in range(3)]
+    with pytest.MonkeyPatch.context() as patch:
+        # As if they had come one by one.
+        patch.setattr(judge, "MAX_FAILURES", 1_000_000)
+        site.feed(bad)
+        site.feed(good)
+    if how == "new":
+        site.close()
+        site = Site(database_url, tmp_path, (Picky, Volume))
+    else:
+        site.ingest.plugins.rebuild(["picky"])
+    with site.database.writing() as connection:
+        row = positions.load(connection)["picky"]
+        assert (row.witness is not None) == (how != "new")
+        if how == "lost":
+            row.witness = 1_000_000
+            positions.save(connection, [row])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("statscache.ingest.catchup.STEP", 1_200)
+        site.catch_up()
+    with site.database.reading() as connection:
+        assert positions.load(connection)["picky"].suspended is None
+    assert total(site, "picky") == 6
     site.close()
 
 

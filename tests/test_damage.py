@@ -5,19 +5,21 @@ import random
 import shutil
 import sqlite3
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from conftest import Databases
-from samples import NOON, Buyers, Prices, Sales, Site, follow, line, published_files
+from samples import KINDS, NOON, Buyers, Prices, Sales, Site, follow, line, published_files
 from statscache import cli
 from statscache.exceptions import Damaged, DamagedObject, DamagedStatistics
 from statscache.service.check import check
 from statscache.simulator import Traffic, simulate
 from statscache.snapshot import snapshots
 from statscache.store import Database
+from statscache.store.schema import metadata
 
 DAY = 86_400
 FLIPPED = 14
@@ -234,6 +236,60 @@ def test_damaged_statistics_are_not_published(database_url: str, tmp_path: Path,
     site.catch_up()
     site.publish()
     assert site.aliases() == expected == follow(site.public)
+    site.close()
+
+
+STATE = {
+    "key": ("total", "first", "last", "dimensions", "parts", "years"),
+    "bucket": ("start", "value"),
+    "key_quarter": ("data", "quarter"),
+    "entry": ("timestamp", "message", "value"),
+    "span": ("start", "stop", "timestamp", "fields", "moved"),
+    "member_set": ("data",),
+    "part": ("name",),
+}
+
+
+def test_decay_in_any_column_is_found_and_not_published_by_force(tmp_path: Path) -> None:
+    """A bit that flips in a number, a time or a value of the statistics: the check names it, and `--force` fails.
+
+    Where no document shows the bit, the right bytes are published, and the check may be silent.
+    """
+    site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path / "site", KINDS)
+    site.feed(map(sale, range(60)))
+    site.publish()
+    assert findings(site) == []
+    expected = site.tree()
+    silent = set()
+    for table, columns in STATE.items():
+        with site.database.reading() as connection:
+            rows = connection.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).mappings().all()
+        names = metadata.tables[table].primary_key.columns.keys()
+        for column in columns:
+            held = [row for row in rows if row[column]]
+            assert held, (table, column)
+            for row in (held[0], held[-1]):
+                value = row[column]
+                flipped = value ^ 1 if isinstance(value, int) else value[:-1] + bytes([value[-1] ^ 1])
+                where = " AND ".join(f'"{name}" = :{name}' for name in names)
+                with site.database.rehearsing():
+                    with site.database.writing() as connection:
+                        statement = text(f'UPDATE {table} SET "{column}" = :flipped WHERE {where}')
+                        done = connection.execute(
+                            statement, {"flipped": flipped, **{name: row[name] for name in names}}
+                        )
+                        assert done.rowcount == 1
+                    found = findings(site)
+                    assert all("; `statscache rebuild" in each or "; restore" in each for each in found), found
+                    with suppress(Damaged):
+                        _, rendered = site.publishing._build(site.publishing._renderer, force=True)
+                        site.publishing._refuse_unrendered(rendered)
+                        assert site.tree() == expected, (table, column)
+                        silent.add((table, column))
+                        continue
+                    assert found, (table, column)
+    shown = {"key": ("total", "dimensions", "years"), "bucket": ("start", "value"), "entry": ("timestamp", "value")}
+    assert not silent & {(table, column) for table, columns in shown.items() for column in columns}
     site.close()
 
 

@@ -115,7 +115,7 @@ DAMAGES = {
     "UPDATE journal SET head = head + 1": "other than its messages without the removed ones",
     "UPDATE segment SET first = first + 1": "a segment reaches beyond the journal's end",
     "UPDATE segment SET messages = messages + 1": "the segments of the journal overlap",
-    "UPDATE journal SET through = 5": "a segment is newer than the journal",
+    "UPDATE journal SET through = 5": "the journal's time is other than that of its newest message",
     "DELETE FROM message_id WHERE day = (SELECT MIN(day) FROM message_id)": "one identity for each message",
     "UPDATE quarantine SET position = 99999 WHERE plugin = 'picky'": "refers to a message that the journal does not",
     "DELETE FROM plugin WHERE name = 'prices'": "a row of key belongs to no plugin",
@@ -253,6 +253,32 @@ def test_an_sqlite_database_is_closed_to_others(tmp_path: Path, before: int | No
     database.close()
     mode = 0o600 if before == 0o600 else 0o640
     assert modes == {"statscache.db": mode, "statscache.db-wal": mode, "statscache.db-shm": mode}
+
+
+@pytest.mark.parametrize("named", ["uri", "uri with a host", "dangling link", "link"])
+def test_a_database_is_closed_to_others_however_it_is_named(tmp_path: Path, named: str) -> None:
+    """By the address of a file, and through links; so are the log and its index that were left open before."""
+    path = tmp_path / "sub dir" / "statscache.db"
+    path.parent.mkdir()
+    link = tmp_path / "link.db"
+    link.symlink_to(path)
+    if named == "link":
+        for ending in ("", "-wal", "-shm"):
+            Path(f"{path}{ending}").touch()
+            Path(f"{path}{ending}").chmod(0o644)
+    quoted = str(path).replace(" ", "%20")
+    name = {"uri": f"file:{quoted}?uri=true", "uri with a host": f"file://localhost{quoted}?uri=true"}.get(named, link)
+    mask = os.umask(0)
+    try:
+        database = Database(f"sqlite:///{name}")
+        database.prepare()
+        with database.writing() as connection:
+            connection.execute(text("CREATE TABLE other (number INTEGER)"))
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    finally:
+        os.umask(mask)
+    database.close()
+    assert modes == {f"statscache.db{ending}": 0o640 for ending in ("", "-wal", "-shm")}
 
 
 def saved(url: str, directory: Path) -> None:

@@ -359,6 +359,37 @@ def test_what_is_read_is_bounded(monkeypatch: pytest.MonkeyPatch, fault: Fault, 
         assert len(server.queries) <= 4
 
 
+@pytest.mark.parametrize("bound", ["LARGEST", "MOST_VALUES"])
+def test_one_sender_cannot_make_a_second_too_large_to_read(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a page is too large, its rows are asked for one by one; a row that is too large itself is a clear error."""
+    monkeypatch.setattr(datagrepper, bound, 40_000 if bound == "LARGEST" else 2_000)
+    monkeypatch.setattr(datagrepper, "_ATTEMPTS", 1)
+    long = [{**row(f"long{number}", START), "msg": {"value": [0] * 1_000}} for number in range(20)]
+    with HistoryServer([row("good", START), *long]) as server:
+        source = datagrepper.Datagrepper(server.url, 5.0, threading.Event())
+        [part] = source.fetch(START, START + 1)
+        assert part.error is None
+        assert len(part.lines) == 21
+        server.messages = [{**row("huge", START), "msg": {"value": [0] * 20_000}}]
+        [part] = source.fetch(START, START + 1)
+        assert f"a page has more than {getattr(datagrepper, bound):,} " in str(part.error)
+
+
+def test_a_window_of_many_bytes_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held of a window at a time is bounded in bytes, whatever the number of its rows."""
+    monkeypatch.setattr(datagrepper, "MOST_BYTES", 100_000)
+    rows = [{**row(f"r{number}", START + number), "msg": {"value": "x" * 1_000}} for number in range(400)]
+    with HistoryServer(rows) as server:
+        source = datagrepper.Datagrepper(server.url, 5.0, threading.Event())
+        parts, at = [], START
+        while at < START + 400:
+            parts += source.fetch(at, START + 400)
+            at = parts[-1].end
+        assert all(part.error is None for part in parts)
+        assert len({line for part in parts for line in part.lines}) == 400
+        assert max(sum(map(len, part.lines)) for part in parts) < 250_000
+
+
 def damaged(first: int, last: int) -> Fault:
     """Return a fault that fails wherever one of these seconds is asked for."""
 

@@ -13,7 +13,8 @@ import pytest
 
 from bundled import BUNDLED
 from commands import Home
-from samples import NOON, TOPIC, Site, line
+from conftest import Databases
+from samples import KINDS, NOON, TOPIC, Site, line
 from statscache.derivation.table import TABLE
 from statscache.derivation.values import without_addresses
 from statscache.ingest.columns import shown
@@ -22,14 +23,18 @@ from statscache.kinds.counter import CounterKind
 from statscache.kinds.keys import OTHER
 from statscache.message import Message
 from statscache.parsing import parse
-from statscache.plugins import Counter, Distinct, Latest, Plugin
+from statscache.plugins import BaseModel, Counter, Distinct, Latest, Plugin
 from statscache.plugins.registry import Registry
 from statscache.render import own
-from statscache.store import positions, quarantine
+from statscache.service.recount import recount
+from statscache.store import Database, positions, quarantine
+from statscache.store.copying import copy
+from statscache.store.journal import removed
 from statscache.timeline import DAY
 from statscache_plugins.activity import RecentActivity
 from statscache_plugins.contributors import Contributors
 from statscache_plugins.volume import VolumeByCategory, VolumeByUser
+from test_damage import findings
 
 
 class Colours(Counter):
@@ -415,20 +420,134 @@ def test_a_number_beyond_64_bits_is_looked_for_in_linear_time(depth: int) -> Non
 
 
 def test_keys_of_an_attack_are_listed_by_pattern_and_dropped(tmp_path: Path) -> None:
-    """A pattern of one plugin removes what was done: as if they had never had keys of their own."""
+    """A pattern of one plugin removes what was done, at once and from then on; it can be taken back."""
     home = Home(tmp_path / "home")
-    attack = [line(f"x{number}", NOON + 9 + number, f"org.fedoraproject.prod.x-{number}.y") for number in range(50)]
+    attack = [line(f"x{number}", NOON + 9 + number, f"org.fedoraproject.prod.x-{number}.y") for number in range(51)]
     genuine = [line(f"g{number}", NOON + number, "org.fedoraproject.prod.git.receive") for number in range(7)]
-    (home.directory / "archive").write_bytes(b"\n".join(attack + genuine))
+    (home.directory / "archive").write_bytes(b"\n".join(attack[1:] + genuine))
+    (home.directory / "later").write_bytes(attack[0])
     home.run("backfill", "archive")
-    listed = home.json("keys", "volume-by-category", "x-*")
+    listed = home.json("keys", "list", "volume-by-category", "x-*")
     assert (listed["keys"], listed["matching"], len(listed["newest"])) == (51, 50, 20)
-    assert listed["newest"][0] == {"key": ["x-49"], "total": 1, "first": NOON + 58}
-    assert "50 of 51 keys of volume-by-category match" in home.run("keys", "volume-by-category", "x-*").stdout
-    assert home.json("keys", "volume-by-category", "X-*")["matching"] == 0
-    home.configure('[plugins.drop]\nvolume-by-category = ["x-*"]\n')
+    assert listed["newest"][0] == {"key": ["x-50"], "total": 1, "first": NOON + 59}
+    assert "50 of 51 keys of volume-by-category match" in home.run("keys", "list", "volume-by-category", "x-*").stdout
+    assert home.json("keys", "list", "volume-by-category", "X-*")["matching"] == 0
     home.run("publish")
-    rows = orjson.loads((home.directory / "public/v1/plugins/volume-by-category/latest.json").read_bytes())["rows"]
-    assert {row["category"]: row["total"] for row in rows} == {"git": 7, OTHER: 50}
-    home.configure('[plugins.drop]\nnothing = ["x-*"]\n')
-    assert "[plugins.drop] nothing: there is no such plugin" in home.run("config", "check", status=2).stderr
+    assert "dropped 50 keys" in home.run("keys", "drop", "volume-by-category", "x-*").stdout
+    home.run("backfill", "later")
+    home.run("publish")
+    latest = home.directory / "public/v1/plugins/volume-by-category/latest.json"
+    assert {row["category"]: row["total"] for row in orjson.loads(latest.read_bytes())["rows"]} == {"git": 7}
+    assert home.json("keys", "list", "volume-by-category")["dropped"] == ["x-*"]
+    assert "dropped: x-*" in home.run("keys", "list", "volume-by-category").stdout
+    home.run("verify", "--journal")
+    home.run("db", "check")
+    assert "no active plugin" in home.run("keys", "drop", "nothing", "x-*", status=2).stderr
+    assert "has no keys" in home.run("keys", "drop", "recent-activity", "x-*", status=1).stderr
+    assert "see `statscache keys list" in home.run("keys", "restore", "volume-by-category", "y", status=1).stderr
+    home.run("keys", "restore", "volume-by-category", "x-*")
+    assert home.json("keys", "list", "volume-by-category", "x-*")["matching"] == 51
+
+
+class People(Distinct):
+    """Who bought what."""
+
+    name = "people"
+    title = "People"
+    dimensions = ("thing",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Count the buyer."""
+        yield (message.body.get("thing"),), str(message.body.get("buyer"))
+
+
+@pytest.mark.parametrize("keep", [None, 1])
+def test_dropped_keys_need_no_history_and_leave_what_a_rebuild_would(
+    keep: int | None, database_url: str, databases: Databases, tmp_path: Path
+) -> None:
+    """In every kind: dropped before, between or behind the messages, and in a copy; also what the journal has lost."""
+    plugins: tuple[type[Plugin], ...] = (*KINDS, People)
+    dimensions = {plugin.name: plugin.dimensions for plugin in plugins}
+
+    def sales(start: int, days: int = 0) -> list[bytes]:
+        return [
+            line(
+                f"{start}.{number}",
+                NOON + days * DAY + number,
+                body={
+                    "thing": f"{'evil' if number % 3 else 'hat'}{number % 7}",
+                    "buyer": f"{'foe' if number % 4 else 'b'}{number % 5}",
+                    "amount": 1,
+                },
+            )
+            for number in range(start, start + 40)
+        ]
+
+    def drop(site: Site) -> None:
+        for name, dims in dimensions.items():
+            if dims and site.installation.registry.get(name).kind.follows_from_yields:
+                site.ingest.plugins.drop_keys(name, "evil*")
+                site.ingest.plugins.drop_keys(name, "foe*")
+
+    def states(site: Site) -> Any:
+        through = NOON + 40 * DAY
+        with site.database.reading() as connection:
+            rows = positions.load(connection)
+            return {
+                plugin.name: (
+                    [*plugin.kind.dump(connection, rows[plugin.name].id, through)],
+                    rows[plugin.name].oldest,
+                    rows[plugin.name].newest,
+                )
+                for plugin in site.installation.registry
+                if plugin.kind.follows_from_yields
+            }
+
+    journal = {"keep": keep}
+    site = Site(database_url, tmp_path / "site", plugins, journal=journal)
+    site.feed(sales(0))
+    site.publish()
+    if keep:
+        site.feed(sales(100, 30))
+        site.catch_up()
+        with site.database.reading() as connection:
+            assert removed(connection).messages
+    else:
+        site.feed(sales(100, 30))
+    drop(site)
+    site.publish()
+    site.feed(sales(200, 35))
+    site.publish()
+    latest = site.tree()["v1/plugins/sales/latest.json"]
+    assert b"evil" not in latest
+    assert b"foe" not in latest
+    assert b"hat0" in latest
+    assert not [path for path in site.tree() if "/by/foe" in path]
+    assert findings(site) == []
+    assert all(not each.differences for each in recount(site.installation, lambda done, total: None))
+    url = databases.create()
+    before = Site(url, tmp_path / "before", plugins)
+    drop(before)
+    for lines in (sales(200, 35), sales(0), sales(100, 30)):
+        before.feed(lines)
+    assert states(before) == states(site)
+    before.publish()
+    tree = {path: data for path, data in site.tree().items() if path.startswith("v1/plugins/")}
+    site.build(force=True)
+    assert {path: data for path, data in site.tree().items() if path.startswith("v1/plugins/")} == tree
+    before.close()
+    databases.drop(url)
+    target = Database(f"sqlite:///{tmp_path}/copy.db")
+    [*copy(site.database, target, BaseModel.metadata.sorted_tables)]
+    target.close()
+    copied = Site(f"sqlite:///{tmp_path}/copy.db", tmp_path / "copy", plugins)
+    for each in (site, copied):
+        each.feed(sales(300, 36))
+    assert states(copied) == states(site)
+    if not keep:
+        after = states(site)
+        site.ingest.plugins.rebuild([*after])
+        site.catch_up()
+        assert states(site) == after
+    copied.close()
+    site.close()

@@ -1,5 +1,6 @@
 """Two publishers at one target by mistake, and rollbacks that did not come to their end."""
 
+import shutil
 from pathlib import Path
 
 import orjson
@@ -50,6 +51,42 @@ def test_the_target_of_another_installation_is_refused_until_it_is_taken_over(
     with pytest.raises(PublishError, match="another installation"):
         ours.publish()
     other.publish()
+    for each in (ours, other):
+        each.close()
+    databases.drop(url)
+
+
+@pytest.mark.parametrize("index", [None, b"", b"{", b'{"generation":1,"snapshot":"x"}'])
+@pytest.mark.parametrize("left", ["all", "objects", "a killed publication"])
+def test_a_tree_without_a_readable_index_is_taken_over_only_when_asked(
+    index: bytes | None, left: str, database_url: str, databases: Databases, tmp_path: Path
+) -> None:
+    """Another installation's files are not replaced because its index was lost; one's own are carried on with."""
+    ours = Site(database_url, tmp_path / "site", (Sales,))
+    url = databases.create()
+    other = Site(url, tmp_path / "site", (Sales,))
+    ours.feed([sale(1)])
+    ours.publish()
+    other.feed([sale(2)])
+    root = ours.public / "v1"
+    if left == "a killed publication":
+        note = {"installation": installation(ours), "snapshots": []}
+        (root / "pending.json").write_bytes(orjson.dumps(note))
+        shutil.rmtree(root / "snapshots")
+    for name in ("index.json", *(("changes.json", "status.json") if left != "all" else ())):
+        (root / name).unlink()
+        (root / f"{name}.gz").unlink(missing_ok=True)
+    if index is not None:
+        (root / "index.json").write_bytes(index)
+    before = sorted(path.as_posix() for path in root.rglob("*"))
+    with pytest.raises(PublishError, match=r"not this installation's|another installation"):
+        other.publish()
+    assert sorted(path.as_posix() for path in root.rglob("*")) == before
+    ours.publish()
+    assert follow(ours.public) == ours.tree()
+    (root / "index.json").unlink()
+    other.publishing.publish(take_over=True)
+    assert follow(ours.public) == other.tree()
     for each in (ours, other):
         each.close()
     databases.drop(url)

@@ -377,6 +377,32 @@ def test_messages_wait_for_a_database_that_is_locked(
     assert number > 1, "it was tried again, and not told again"
 
 
+def test_messages_that_wait_are_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few very long messages fill the inbox as many short ones do; the source has to wait, and nothing is lost."""
+    monkeypatch.chdir(tmp_path)
+    consumer = Consumer(Config())
+    held = threading.Event()
+    accept = consumer._accept
+    monkeypatch.setattr(consumer, "_accept", lambda messages: (held.wait(60), accept(messages)))
+    consumer.start()
+    offered: list[int] = []
+
+    def offer() -> None:
+        for _ in range(100):
+            consumer.offer(b"x" * (1 << 20))
+            offered.append(1)
+
+    source = threading.Thread(target=offer)
+    source.start()
+    wait_for(lambda: len(offered) >= 32, lambda: str(len(offered)))
+    time.sleep(1)
+    assert len(offered) <= 32 + 8 + 1
+    held.set()
+    source.join(60)
+    consumer.stop()
+    assert consumer.outcome.set_aside == 100
+
+
 @pytest.mark.parametrize("keeps", [False, True])
 def test_a_clock_that_is_set_while_we_hear_hides_no_gap(
     keeps: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -75,10 +75,6 @@ _COMMANDS = {
     "serve": ("serve:serve", "Preview the published tree on loopback, until SIGINT or SIGTERM."),
     "demo": ("demo:demo_command", "Run everything here: a simulated day over a real bus, published into public/."),
     "status": ("status:status", "Show the state of journal, sources, plugins, targets; exit 3 if there are concerns."),
-    "keys": (
-        "care:keys_command",
-        "Count the keys of PLUGIN of which a part matches PATTERN, as in a shell, and list the newest of them.",
-    ),
     "metrics": ("status:metrics", "Print the numbers of `status` in the text format of Prometheus."),
     "plugins": (
         "care:plugins",
@@ -89,6 +85,7 @@ _COMMANDS = {
         "Check a published tree, or the state against a recount of the journal; exit 3 if something is wrong.",
     ),
     "config": ("care:config_group", "Show or check the configuration."),
+    "keys": ("care:keys_group", "List the keys of plugins, and drop those that an attack made up."),
     "db": ("care:db_group", "Manage the database."),
     "quarantine": (
         "quarantine:quarantine_group",

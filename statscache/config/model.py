@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from statscache.config.publish import PublishSection
 from statscache.config.section import Section
 from statscache.config.sources import SourcesSection
+from statscache.parsing import MAX_LINE
 from statscache.store.plain import sqlite_file
 
 _DATABASES = "expected sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME"
@@ -54,7 +55,7 @@ class BusSection(Section):
         ("prod",), description="Environments (third part of the topic) whose messages count; empty for all."
     )
     max_line: Annotated[int, Field(ge=1024)] = Field(
-        1024 * 1024, description="Maximum bytes of a line; longer ones are malformed."
+        MAX_LINE, description="Maximum bytes of a line; longer ones are malformed."
     )
     max_kept: Annotated[int, Field(ge=0)] = Field(
         256 * 1024 * 1024,
@@ -75,10 +76,6 @@ class PluginsSection(Section):
 
     enabled: tuple[str, ...] = Field(("*",), description="Patterns of the names of active plugins.")
     disabled: tuple[str, ...] = Field((), description="Patterns of the names of plugins that are left out of these.")
-    drop: dict[str, tuple[Annotated[str, Field(min_length=1)], ...]] = Field(
-        {},
-        description="Patterns of keys that a plugin counts as `(other)`, by name; a change folds the journal again.",
-    )
     time_budget: Annotated[float, Field(gt=0)] = Field(
         30.0,
         description="Seconds that a plugin may take for a batch of up to 32 MiB, and for each 32 MiB of a larger one.",

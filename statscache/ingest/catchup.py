@@ -13,7 +13,7 @@ from statscache.ingest.prepare import gc_paused
 from statscache.ingest.reduce import PluginResult, reduce_plugin
 from statscache.plugins import Plugin
 from statscache.plugins.watch import Watch
-from statscache.store import journal, positions, quarantine
+from statscache.store import dropped_keys, journal, positions, quarantine
 from statscache.store.database import Database
 from statscache.store.positions import Position
 from statscache.store.quarantine import SetAside
@@ -39,6 +39,7 @@ class Chunk:
         folded: Position of the plugin behind them.
         complete_from: Timestamp before which they do not count for this plugin; None if all do.
         rewrites: The journal's number of rewrites when they were read.
+        dropped: Patterns of keys that the plugin does not count.
     """
 
     after: int
@@ -47,6 +48,7 @@ class Chunk:
     folded: int
     complete_from: int | None
     rewrites: int
+    dropped: tuple[str, ...]
 
 
 def take_chunk(read: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
@@ -84,6 +86,7 @@ def next_chunk(database: Database, plugin: Plugin, after: int | None = None) -> 
 @gc_paused()
 def look(plugin: Plugin, chunk: Chunk, watch: Watch) -> PluginResult:
     """Return a plugin's yields of a chunk; this needs no database, so any process can do it."""
+    plugin.dropped = chunk.dropped
     with watch.observing():
         watch.note(plugin, f"{counted(len(chunk.records), 'message')} from position {chunk.after + 1} of the journal")
         observed, times = observe_records(plugin, chunk.records, watch)
@@ -146,7 +149,15 @@ def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, wat
         record = journal.record(connection, item.position)
         if record is None or item.position > row.position or not may_fold(row, plugin):
             return False
-        chunk = Chunk(item.position - 1, [item.position], [record], item.position, row.complete_from, end.rewrites)
+        chunk = Chunk(
+            item.position - 1,
+            [item.position],
+            [record],
+            item.position,
+            row.complete_from,
+            end.rewrites,
+            _dropped(connection, row),
+        )
         result = look(plugin, chunk, watch)
         if result.failures:
             return False
@@ -178,7 +189,12 @@ def _read(connection: Connection, row: Position, after: int) -> Chunk | None:
     places = [position for position, _ in read]
     # What was removed from the journal leaves holes, also at its end.
     folded = places[-1] if places else end.position
-    return Chunk(after, places, [record for _, record in read], folded, row.complete_from, end.rewrites)
+    records = [record for _, record in read]
+    return Chunk(after, places, records, folded, row.complete_from, end.rewrites, _dropped(connection, row))
+
+
+def _dropped(connection: Connection, row: Position) -> tuple[str, ...]:
+    return dropped_keys.load(connection).get(row.name, ())
 
 
 def _start_over(database: Database, plugin: Plugin) -> None:

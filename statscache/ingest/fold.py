@@ -8,6 +8,7 @@ them again when it is resumed.
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
@@ -118,7 +119,7 @@ class _Merging:
             return None
         error = result.error
         if error is None:
-            error = self._attempt(lambda: self._plugin.kind.merge(self._state, result.reduced))
+            error = self._attempt(lambda: self._merge_reduced(result.reduced))
         if error is None:
             self._count(result.yields)
             return None
@@ -148,8 +149,10 @@ class _Merging:
                 self._bisect(half, error_of_half)
 
     def _merge_yields(self, yields: Yields) -> set[Dirty]:
-        kind = self._plugin.kind
-        return kind.merge(self._state, kind.reduce(yields))
+        return self._merge_reduced(self._plugin.kind.reduce_kept(yields))
+
+    def _merge_reduced(self, reduced: Any) -> set[Dirty]:
+        return set() if reduced is None else self._plugin.kind.merge(self._state, reduced)
 
     def _attempt(self, merge: Callable[[], set[Dirty]]) -> str | None:
         """Merge in a savepoint, and return the error; then nothing was merged."""
@@ -169,3 +172,7 @@ class _Merging:
         oldest, newest = int(yields.times.min()), int(yields.times.max())
         self.oldest = oldest if self.oldest is None else min(self.oldest, oldest)
         self.newest = newest if self.newest is None else max(self.newest, newest)
+        # Yields whose keys were dropped move the plugin's time too, and their merge marks nothing.
+        if self._plugin.dropped and newest > (self._state.newest or 0):
+            resolutions = self._plugin.kind.resolutions
+            self.dirty |= {Dirty("latest"), *(Dirty(each.name, each.period(newest).start) for each in resolutions)}

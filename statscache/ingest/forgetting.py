@@ -20,7 +20,7 @@ from statscache.message import Message
 from statscache.plugins import Plugin, State
 from statscache.plugins.registry import Registry, wants
 from statscache.scrubbing import forms, is_within, occurs, scrub
-from statscache.store import journal, positions, schema, suppression
+from statscache.store import dropped_keys, journal, positions, schema, suppression
 from statscache.store.database import Database, is_lost
 from statscache.store.journal import Segment
 from statscache.store.positions import Position
@@ -110,6 +110,8 @@ class Forgetting:
         """Suppress the person in all messages from now on; return whether that is new."""
         with self._database.writing() as connection:
             journal.lock(connection)
+            # What was dropped as a name comes no more. What it counted then is not in the state, nor are its messages.
+            dropped_keys.remove(connection, lambda _, pattern: occurs(pattern, self._names))
             return suppression.add(connection, self._name)
 
     def rewrite(self, first: int, last: int) -> int:

@@ -19,6 +19,7 @@ from statscache.ingest.lifecycle import Lifecycle, may_fold
 from statscache.ingest.maintenance import JournalMaintenance
 from statscache.ingest.prepare import Batch, Preparer, gc_paused
 from statscache.ingest.reduce import Reduction, reduce
+from statscache.parsing import MAX_LINE
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
@@ -69,6 +70,7 @@ class Ingest:
         watch: Called with what the plugins are doing.
         max_kept: Quota in bytes for malformed lines, and again for messages of the future.
         keep: Days for which the journal is kept; None forever.
+        max_line: Maximum bytes of a line.
 
     Attributes:
         plugins: When each plugin begins, begins again and pauses.
@@ -83,6 +85,7 @@ class Ingest:
         watch: Watch | None = None,
         max_kept: int = MAX_KEPT,
         keep: int | None = None,
+        max_line: int = MAX_LINE,
     ) -> None:
         self.database = database
         self.registry = registry
@@ -90,7 +93,7 @@ class Ingest:
         self._budget = budget
         self._max_kept = max_kept
         self._watch = watch or Watch()
-        self._preparer = Preparer(registry, environments, self._watch)
+        self._preparer = Preparer(registry, environments, self._watch, max_line)
         self._identity_key = b""
         self._maintenance = JournalMaintenance(database, [plugin.name for plugin in registry], keep)
 
@@ -160,8 +163,9 @@ class Ingest:
         before = journal.lock(connection)
         rows = self._load(connection)
         if before.rewrites != batch.rewrites:
-            # Somebody was forgotten since: without them, the messages are others.
+            # Somebody was forgotten since: without them, the messages are others. Or keys were dropped.
             self._preparer.suppression = suppression.load(connection)
+            self.plugins.load_dropped(connection)
             batch = self._preparer.prepare(delivery)
         current = [plugin for plugin in self.registry if _is_current(rows.get(plugin.name), plugin, before)]
         known = journal.find(connection, batch.identities)

@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import Connection
 
 from statscache import canonical, kinds
+from statscache.exceptions import KeysRefused
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.settings import plain
-from statscache.store import hangs, journal, positions, quarantine
+from statscache.store import dropped_keys, hangs, journal, positions, quarantine
 from statscache.store.database import Database, is_lost
 from statscache.store.positions import Position
 
@@ -42,6 +43,7 @@ class Lifecycle:
         """Register new plugins, reset those whose version or settings have changed, and record which are active."""
         with self._database.reading() as connection:
             rows = self.load(connection)
+            self.load_dropped(connection)
             recorded = positions.active(connection)
         active = {plugin.name for plugin in self._registry}
         problems = {(problem.name, problem.reason) for problem in self._registry.problems}
@@ -88,6 +90,61 @@ class Lifecycle:
             for plugin in plugins:
                 reset(connection, plugin, positions.lock(connection, [rows[plugin.name].id])[plugin.name])
 
+    def load_dropped(self, connection: Connection) -> None:
+        """Let all plugins leave out the keys that were dropped of them, by whatever process."""
+        dropped = dropped_keys.load(connection)
+        for plugin in self._registry:
+            plugin.dropped = dropped.get(plugin.name, ())
+
+    def drop_keys(self, name: str, pattern: str) -> int:
+        """Remove the keys of a plugin of which a part matches a pattern, and count them no more.
+
+        Neither needs messages of the journal. When the plugin first and last counted something stays as it was.
+
+        Returns:
+            The number of keys that were removed.
+
+        Raises:
+            UnknownPlugin: No active plugin has that name.
+            KeysRefused: The plugin has no keys; or its state is that of another release or of other settings.
+        """
+        plugin = self._registry.get(name)
+        if not plugin.kind.follows_from_yields or not plugin.dimensions:
+            raise KeysRefused(f"{name} has no keys that could be dropped")
+        with self._database.writing() as connection:
+            journal.lock(connection)
+            row = positions.lock(connection, [positions.load(connection)[name].id])[name]
+            if row.version.removesuffix(positions.MISSED) != version_of(plugin):
+                raise KeysRefused(f"the state of {name} is another release's, or of other settings: run it with these")
+            dropped_keys.add(connection, name, pattern)
+            self.load_dropped(connection)
+            digests = kinds.digests_of_matching(connection, row.id, pattern)
+            if digests:
+                plugin.kind.drop_keys(connection, row.id, digests)
+                row.revision += 1
+                positions.save(connection, [row])
+                # The gate takes it for another version, so that the loss of rows is explained.
+                positions.render_all(connection, row)
+        return len(digests)
+
+    def restore_keys(self, name: str, pattern: str) -> bool:
+        """Count keys again that were dropped by this pattern, from the beginning of the journal.
+
+        Returns:
+            Whether the pattern was there.
+
+        Raises:
+            UnknownPlugin: No active plugin has that name.
+        """
+        plugin = self._registry.get(name)
+        with self._database.writing() as connection:
+            journal.lock(connection)
+            if not dropped_keys.remove(connection, lambda of, each: (of, each) == (name, pattern)):
+                return False
+            self.load_dropped(connection)
+            fold_anew(connection, plugin, positions.lock(connection, [positions.load(connection)[name].id])[name])
+        return True
+
     def suspend(self, name: str, reason: str | None) -> None:
         """Suspend a plugin; without a reason, let it resume where it stopped."""
         with self._database.writing() as connection:
@@ -100,10 +157,12 @@ class Lifecycle:
 
 
 def version_of(plugin: Plugin) -> str:
-    """Return what the state of a plugin depends on besides messages: version, settings, who and what is left out."""
+    """Return what the state of a plugin depends on besides messages: version, settings, who is left out.
+
+    Keys are dropped, and dropped ones not counted, without folding the journal again.
+    """
     version = f"{plugin.version} {_short(plain(plugin.settings)) if plugin.settings else '-'}"
-    left_out = [sorted(plugin.suppressed), sorted(plugin.dropped)] if plugin.dropped else sorted(plugin.suppressed)
-    return f"{version} {_short(left_out)}" if left_out else version
+    return f"{version} {_short(sorted(plugin.suppressed))}" if plugin.suppressed else version
 
 
 def _short(value: Any) -> str:
@@ -144,7 +203,7 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     plugin.avoided = frozenset()
     row.version = version_of(plugin)
     row.position = row.failures = 0
-    row.oldest = row.newest = row.suspended = row.witness = None
+    row.oldest = row.newest = row.suspended = None
     row.complete_from = journal.removed(connection).until
     _clear(connection, plugin, row)
     row.revision += 1

@@ -22,7 +22,7 @@ from statscache.ingest.columns import Columns, derives
 from statscache.ingest.delivery import Delivery
 from statscache.ingest.observe import SLICE, Answers, Observed, Observer, observe_values
 from statscache.message import address, envelope
-from statscache.parsing import parse
+from statscache.parsing import KEPT_OF_OVERSIZE, MAX_LINE, parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry, wants
 from statscache.plugins.watch import Watch
@@ -116,15 +116,19 @@ class Preparer:
         registry: The plugins that observe.
         environments: Those whose messages are accepted; empty for all.
         watch: Called with what the plugins are doing.
+        max_line: Maximum bytes of a line, from any source.
 
     Attributes:
         suppression: The people who were forgotten: their names are removed from what may enter the database.
     """
 
-    def __init__(self, registry: Registry, environments: Collection[str], watch: Watch) -> None:
+    def __init__(
+        self, registry: Registry, environments: Collection[str], watch: Watch, max_line: int = MAX_LINE
+    ) -> None:
         self._registry = registry
         self._environments = frozenset(environments)
         self._watch = watch
+        self._max_line = max_line
         self._one_by_one = [plugin for plugin in registry if plugin.depends_on is None and plugin.kind.newest is None]
         self._answers: dict[Plugin, Answers] = {plugin: {} for plugin in registry if plugin.depends_on is not None}
         self._deriving = any(derives(plugin.depends_on or ()) for plugin in registry)
@@ -190,9 +194,14 @@ class Preparer:
         times: list[int] = []
         topics: list[str] = []
         derived: list[Derived] = []
-        forgetting = bool(self.suppression)
+        forgetting, most = bool(self.suppression), self._max_line
         draft.read += len(lines)
         for raw in lines:
+            # Every source's lines pass here; before that, a source bounds what it holds in memory.
+            if len(raw) > most and len(raw) - raw.endswith(b"\n") > most:
+                reason = f"it has {len(raw)} bytes; at most {most} are taken ([bus] max_line)"
+                draft.malformed.append((raw[:KEPT_OF_OVERSIZE], reason))
+                continue
             try:
                 message = parse(raw)
             except MalformedMessage as error:

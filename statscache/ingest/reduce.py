@@ -43,7 +43,7 @@ class PluginResult:
 
     Attributes:
         yields: Its yields that count.
-        reduced: What `Kind.reduce` made of them; None if there are none, or if it raised.
+        reduced: What `Kind.reduce` made of those whose keys were not dropped; None if there are none, or if it raised.
         error: What `Kind.reduce` raised; None if it did not. A single message may be to blame.
         failures: The messages that count on which the plugin raised, in order.
         trailing_failures: How many messages in a row, up to the last one, it raised on.
@@ -127,7 +127,7 @@ def reduce_plugin(
     reduced = error = None
     # A kind may be foreign code too.
     try:
-        reduced = plugin.kind.reduce(yields) if len(yields) else None
+        reduced = plugin.kind.reduce_kept(yields)
     except (Exception, SystemExit) as raised:
         error = describe(raised)
     failures = [Failure(index, len(records[index]), reason) for index, reason in observed.failures if counts[index]]

@@ -11,7 +11,7 @@ from statscache.kinds.distinct import DistinctKind
 from statscache.kinds.latest import LatestKind, LogKind
 from statscache.kinds.span import SpanKind
 from statscache.kinds.table import TableKind
-from statscache.kinds.tables import matching_keys, numbers_of_keys
+from statscache.kinds.tables import digests_of_matching, matching_keys, numbers_of_keys
 
 __all__ = [
     "CounterByKeyKind",
@@ -25,6 +25,7 @@ __all__ = [
     "clear",
     "column",
     "columns",
+    "digests_of_matching",
     "invariants",
     "kinds",
     "matching_keys",

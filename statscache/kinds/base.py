@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+import numpy as np
 from sqlalchemy import Connection, Table, delete
 
 from statscache.exceptions import PluginError
@@ -20,6 +21,7 @@ from statscache.kinds.presentation import Column, Headline, Partial, Row, counte
 from statscache.kinds.search import Mentions, Searched, readable
 from statscache.kinds.yields import Yields
 from statscache.scrubbing import occurs, texts
+from statscache.store.bulk import among
 from statscache.store.intervals import Interval
 from statscache.store.invariants import Invariant
 from statscache.timeline import DAILY, Resolution, year_start
@@ -224,13 +226,12 @@ class Kind(ABC):
         """
 
     def key(self, dimensions: tuple[str, ...], given: Any) -> Key:
-        """Return a key that `observe` yielded, with `(other)` for parts that are not admitted, or are dropped.
+        """Return a key that `observe` yielded, with `(other)` for what is not admitted.
 
         Raises:
             YieldError: It is not a key of these dimensions.
         """
-        checked = keys.check(dimensions, given)
-        return keys.drop(checked, self.plugin.dropped) if self.plugin.dropped else checked
+        return keys.check(dimensions, given)
 
     def bounded(self, items: Sequence[Any]) -> Sequence[Any]:
         """Return what counts of the yields of one message, given in the form that `check` returns.
@@ -243,6 +244,17 @@ class Kind(ABC):
         """Return what stands for the yields of a message that has too many; nothing in a kind that does not sum."""
         return ()
 
+    def key_of(self, checked: Any) -> Key:
+        """Return the key that a yield counts for, given in the form that `check` returns; empty if it has none."""
+        return ()
+
+    def reduce_kept(self, yields: Yields) -> Any:
+        """Return what `reduce` returns of those yields whose keys were not dropped; None if there are none."""
+        if self.plugin.dropped and len(yields):
+            kept = [not keys.is_dropped(self.key_of(item), self.plugin.dropped) for item in yields.items]
+            yields = yields.only(np.array(kept, bool)[yields.which])
+        return self.reduce(yields) if len(yields) else None
+
     @abstractmethod
     def reduce(self, yields: Yields) -> Any:
         """Return the argument for `merge` from at least one yield, reduced as far as possible without the database.
@@ -253,6 +265,13 @@ class Kind(ABC):
     @abstractmethod
     def merge(self, state: State, reduced: Any) -> set[Dirty]:
         """Merge what `reduce` returned into the stored state, and return which documents that concerns."""
+
+    def drop_keys(self, connection: Connection, plugin: int, digests: Collection[int]) -> None:
+        """Remove all that is stored of keys, as if nothing had counted for them."""
+        for table in self.tables:
+            if "key" in table.c:
+                gone = among(connection, table.c.key, [*digests])
+                connection.execute(delete(table).where(table.c.plugin == plugin, gone))
 
     def clear(self, connection: Connection, plugin: int) -> None:
         """Remove all stored state of the plugin, which is about to fold the journal again."""

@@ -1,8 +1,9 @@
 """What must hold in the tables of kinds, as `statscache db check` looks for what breaks it."""
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Table, select
 
 from statscache.store.invariants import REBUILD, RESTORE, Invariant
+from statscache.store.schema import plugin
 from statscache.timeline import DAILY, HOURLY, MINUTELY
 
 KEY_HAS_PLUGIN = Invariant(
@@ -10,6 +11,20 @@ KEY_HAS_PLUGIN = Invariant(
     "SELECT plugin FROM key WHERE plugin NOT IN (SELECT id FROM plugin)",
     RESTORE,
 )
+
+
+def _other_digests(connection: Connection) -> str | None:
+    from statscache import canonical
+    from statscache.kinds.tables import key
+
+    rows = connection.execute(select(key.c.plugin, key.c.key, key.c.dimensions).execution_options(yield_per=10_000))
+    wrong = next((row.plugin for row in rows if canonical.digest64(row.dimensions) != row.key), None)
+    return connection.scalar(select(plugin.c.name).where(plugin.c.id == wrong)) or wrong
+
+
+KEY_IS_ITS_DIGEST = Invariant("the digest of a key is not that of its dimensions", _other_digests, REBUILD)
+
+KEYS = KEY_HAS_PLUGIN, KEY_IS_ITS_DIGEST
 
 
 def has_key(table: Table) -> Invariant:

@@ -14,7 +14,7 @@ from sqlalchemy.sql.expression import ColumnElement
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, leaders
 from statscache.kinds.base import Dirty, Extent, Kind, State, Statistic
-from statscache.kinds.consistency import ADDING_UP, DAYS_ADD_UP, KEY_HAS_PLUGIN, PARTS_ADD_UP, YEARS_ADD_UP, has_key
+from statscache.kinds.consistency import ADDING_UP, DAYS_ADD_UP, KEYS, PARTS_ADD_UP, YEARS_ADD_UP, has_key
 from statscache.kinds.keys import MOST_KEYS, OTHER
 from statscache.kinds.presentation import Column, Partial, Row, first_counted
 from statscache.kinds.reduced import Sums
@@ -57,7 +57,7 @@ class CounterKind(Kind):
     tables = (key, bucket, key_quarter, part_table)
     searched = (StoredKeys(part_table, "name"),)
     invariants = (
-        KEY_HAS_PLUGIN,
+        *KEYS,
         *map(has_key, (bucket, key_quarter)),
         *ADDING_UP,
         DAYS_ADD_UP,
@@ -105,6 +105,9 @@ class CounterKind(Kind):
         digest, stored, _, part = self.check((OTHER,) * len(self._names))
         amount = sum(item[2] for item in items)
         return [(digest, stored, max(-_LARGEST, min(amount, _LARGEST)), part)]
+
+    def key_of(self, checked: Any) -> keys.Key:
+        return keys.load(checked[1])
 
     def reduce(self, yields: Yields) -> Sums:
         return sum_up(yields, self.resolutions, divided=False)

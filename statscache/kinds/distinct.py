@@ -14,7 +14,7 @@ from sqlalchemy import Connection, select
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, member_sets
 from statscache.kinds.base import Dirty, Kind, State, Statistic
-from statscache.kinds.consistency import KEY_HAS_PLUGIN, MEMBERS_ARE_COUNTED, has_key
+from statscache.kinds.consistency import KEYS, MEMBERS_ARE_COUNTED, has_key
 from statscache.kinds.keys import MOST_IN_SERIES
 from statscache.kinds.presentation import Column, Partial, Row, first_counted
 from statscache.kinds.reduced import Sightings
@@ -39,7 +39,7 @@ class DistinctKind(Kind):
     counts_members = True
     tables = (key, bucket, member, member_set)
     searched = (Digests(member, "digest"),)
-    invariants = (KEY_HAS_PLUGIN, *map(has_key, (bucket, member_set)), MEMBERS_ARE_COUNTED)
+    invariants = (*KEYS, *map(has_key, (bucket, member_set)), MEMBERS_ARE_COUNTED)
     takes_depends_on = True
 
     def __init__(self, plugin: Statistic) -> None:
@@ -74,6 +74,9 @@ class DistinctKind(Kind):
             self._checked.clear()
         checked = self._checked[item] = keys.digest(name), keys.stored(name), which
         return checked
+
+    def key_of(self, checked: Any) -> keys.Key:
+        return keys.load(checked[1])
 
     def reduce(self, yields: Yields) -> Sightings:
         return sightings(yields)

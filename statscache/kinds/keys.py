@@ -107,10 +107,10 @@ def admitted(dimension: str, part: str) -> str:
     return part if alphabet.fullmatch(part) else OTHER
 
 
-def drop(key: Key, patterns: tuple[str, ...]) -> Key:
-    """Return a key with `OTHER` for each part that matches one of the patterns, as in a shell."""
+def is_dropped(key: Key, patterns: tuple[str, ...]) -> bool:
+    """Return whether a part of a key matches one of the patterns, as in a shell."""
     matches = matching(patterns).match
-    return tuple(OTHER if part is not None and matches(part) else part for part in key)
+    return any(part is not None and matches(part) for part in key)
 
 
 @lru_cache

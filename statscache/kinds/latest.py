@@ -15,7 +15,7 @@ from statscache import canonical
 from statscache.exceptions import YieldError
 from statscache.kinds import keys
 from statscache.kinds.base import Dirty, Kind, State, Statistic
-from statscache.kinds.consistency import KEY_HAS_PLUGIN, has_key
+from statscache.kinds.consistency import KEYS, has_key
 from statscache.kinds.keys import Key
 from statscache.kinds.presentation import Column
 from statscache.kinds.search import JSON
@@ -89,7 +89,7 @@ class LatestKind(Kind):
     columns = (Column("timestamp", "Time", is_number=False),)
     tables = (key, entry)
     searched = (JSON(entry, "value"),)
-    invariants = (KEY_HAS_PLUGIN, has_key(entry))
+    invariants = (*KEYS, has_key(entry))
 
     @property
     def kept(self) -> int:
@@ -106,6 +106,10 @@ class LatestKind(Kind):
             raise YieldError(f"{message}; got {item!r:.200}")
         name = self.key(self.plugin.dimensions, item[0])
         return name, check_fields(name, item[1], {*self.plugin.dimensions, *self.column_names()})
+
+    def key_of(self, checked: Any) -> Key:
+        key: Key = checked[0]
+        return key
 
     def reduce(self, yields: Yields) -> Entries:
         entries: Entries = {}

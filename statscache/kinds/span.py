@@ -13,7 +13,7 @@ from sqlalchemy import Connection, case, func, select, tuple_
 from statscache.exceptions import YieldError
 from statscache.kinds import keys
 from statscache.kinds.base import Dirty, Kind, State, Statistic
-from statscache.kinds.consistency import KEY_HAS_PLUGIN, has_key
+from statscache.kinds.consistency import KEYS, has_key
 from statscache.kinds.keys import Key
 from statscache.kinds.latest import check_fields
 from statscache.kinds.presentation import Column
@@ -81,7 +81,7 @@ class SpanKind(Kind):
     )
     tables = (key, span)
     searched = (JSON(span, "fields"),)
-    invariants = (KEY_HAS_PLUGIN, has_key(span))
+    invariants = (*KEYS, has_key(span))
     plugin: Spanning
 
     @property
@@ -98,6 +98,10 @@ class SpanKind(Kind):
         taken = {*self.plugin.dimensions, *self.column_names()}
         fields = check_fields(name, item[2], taken) if len(item) == 3 else None
         return name, item[1] == "start", fields
+
+    def key_of(self, checked: Any) -> Key:
+        key: Key = checked[0]
+        return key
 
     def reduce(self, yields: Yields) -> dict[Key, Moves]:
         starts: dict[Key, int] = {}

@@ -147,15 +147,20 @@ def matching_keys(connection: Connection, name: str, pattern: str, most: int) ->
         pattern: The pattern.
         most: Maximum number of keys to list.
     """
-    matches = keys.matching((pattern,)).match
     query = select(key.c.dimensions, key.c.total, key.c.first).join(plugin, plugin.c.id == key.c.plugin)
     number = matching = 0
     newest: list[tuple[keys.Key, int, int]] = []
     for row in connection.execute(query.where(plugin.c.name == name).order_by(key.c.first.desc())):
         number += 1
         of = keys.load(row.dimensions)
-        if any(part is not None and matches(part) for part in of):
+        if keys.is_dropped(of, (pattern,)):
             matching += 1
             if len(newest) < most:
                 newest.append((of, row.total, row.first))
     return Matching(number, matching, newest)
+
+
+def digests_of_matching(connection: Connection, number: int, pattern: str) -> list[int]:
+    """Return the digests of the keys of a plugin, given by number, of which a part matches a pattern."""
+    rows = connection.execute(select(key.c.key, key.c.dimensions).where(key.c.plugin == number))
+    return [row.key for row in rows if keys.is_dropped(keys.load(row.dimensions), (pattern,))]

@@ -87,6 +87,33 @@ def served(target: Target) -> TargetState:
         return TargetState(index=data)
 
 
+def is_strange(target: Target, installation: str, served: TargetState, is_known: Callable[[str], bool]) -> bool:
+    """Return whether a target whose pointer names no installation holds a tree that this one did not publish.
+
+    An empty target is not strange, nor is one where this installation was killed before it wrote a pointer, or whose
+    pointer was lost: the note of who publishes there, or any snapshot that is remembered, tells.
+
+    Args:
+        target: The target.
+        installation: Id of the installation.
+        served: What its pointer says.
+        is_known: Returns whether the database remembers the snapshot of an id.
+    """
+    try:
+        return bool(orjson.loads(target.read(layout.PENDING) or b"")["installation"] != installation)
+    except (ValueError, KeyError, TypeError):
+        # Without that note, the snapshots tell.
+        pass
+    changes = target.read(layout.CHANGES)
+    identities = complete(target, changes) | ({served.snapshot} if served.snapshot else set())
+    found = changes is not None or bool(identities)
+    for path in target.files(layout.DIRECTORIES[:1]):
+        found |= path.startswith((layout.OBJECTS, layout.SNAPSHOTS))
+        if path.startswith(layout.SNAPSHOTS):
+            identities.add(path.removeprefix(layout.SNAPSHOTS).partition(".")[0])
+    return found and not any(map(is_known, sorted(identities)))
+
+
 def pending(target: Target) -> list[str]:
     """Return the ids of the snapshots that a killed publisher may have left in parts."""
     data = target.read(layout.PENDING)

@@ -8,7 +8,7 @@ leaves behind.
 
 import logging
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import orjson
@@ -69,6 +69,17 @@ class Publisher:
         """
         with self._asking():
             return plan.served(self._target)
+
+    def is_strange(self, served: TargetState, installation: str, is_known: Callable[[str], bool]) -> bool:
+        """Return whether the target has no pointer that can be read, and a tree that this installation did not make.
+
+        Raises:
+            PublishError: The target cannot be reached.
+        """
+        if served.installation is not None:
+            return False
+        with self._asking():
+            return plan.is_strange(self._target, installation, served, is_known)
 
     def update(self, publication: Publication, before: TargetState) -> UpdateResult:
         """Make the target serve the snapshot.
@@ -131,7 +142,8 @@ class Publisher:
         news = result.sweeps or any(True for _ in changes())
         result.mixed = news or bool(pending)
         if news:
-            mixed = orjson.dumps({"snapshots": list(dict.fromkeys([*held, snapshot.id]))})
+            named = list(dict.fromkeys([*held, snapshot.id]))
+            mixed = orjson.dumps({"installation": publication.installation, "snapshots": named})
             self._write(report, [File(layout.PENDING, mixed)])
             self._begin("objects")
             self._send_objects(report, publication, changes())

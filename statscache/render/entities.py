@@ -1,10 +1,14 @@
 """The names of entities, for search: which people, packages, releases and topics have been counted, and by whom.
 
 Names are filed in shards by their first characters, in lower case, so that a reader completes a name among 100,000 by
-fetching a few kilobytes. Only the shards of names whose numbers changed are made again. All of it is a function of the
-plugins' state: the shards that there are follow from the set of names, and ranks from their totals.
+fetching a few kilobytes. Whatever names the bus makes up, no shard grows beyond a bound, and there are few for their
+number. A name is listed once it has a document.
+
+Only the shards of names whose numbers changed are made again. All of it is a function of the plugins' state:
+the shards that there are follow from the set of names, and ranks from their totals.
 """
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +17,7 @@ from sqlalchemy import Connection
 
 from statscache import canonical, layout, schemas
 from statscache.kinds import entities as counted
+from statscache.kinds import keys
 from statscache.kinds.entities import Counted
 from statscache.plugins import Plugin
 from statscache.render.documents import Document
@@ -24,8 +29,13 @@ MOST_IN_INDEX = 500
 MOST_IN_SHARD = 1_000
 """Names in a shard before it is divided by the next character."""
 
-_SHORTEST, _LONGEST = 2, 4
+MOST_BYTES_IN_SHARD = 64 * 1024
+"""Bytes of the names in a shard, in UTF-8, before the same."""
+
+_SHORTEST, _LONGEST = 2, 64
 """Characters by which a shard is named."""
+
+_NOT_ASCII = re.compile(r"[^ -~]")
 
 
 class Source(NamedTuple):
@@ -35,11 +45,13 @@ class Source(NamedTuple):
         plugin: The plugin.
         number: By which tables refer to it.
         changed: Digests of the keys that changed since the names were made; None where all are to be looked at.
+        waiting: Digests of the keys of which a document may not be made yet; None where that may be any.
     """
 
     plugin: Plugin
     number: int
     changed: Collection[int] | None
+    waiting: Collection[int] | None = ()
 
 
 class _Known(NamedTuple):
@@ -74,6 +86,7 @@ def make(connection: Connection, entity: str, sources: Sequence[Source], *, ever
         everything: True to make them from the state alone, as when names may have gone.
     """
     names = [source.plugin.name for source in sources]
+    dropped = set[str]()
     before = None if everything else _load(connection, entity, "index.json")
     if before is None or before["plugins"] != names:
         shards = dict(_divided(_all(connection, sources), _SHORTEST))
@@ -83,7 +96,9 @@ def make(connection: Connection, entity: str, sources: Sequence[Source], *, ever
         shards = {}
         for prefix, new in _filed(_changed(connection, sources), sizes).items():
             held = _loaded(_shard(connection, entity, prefix)) if sizes.pop(prefix, 0) else {}
-            shards |= dict(_divided(held | new, len(prefix)))
+            made = dict(_divided(held | new, max(_SHORTEST, len(prefix))))
+            dropped |= held.keys() - {name for left in made.values() for name in left}
+            shards |= made
         sizes |= {prefix: len(held) for prefix, held in shards.items()}
     count = sum(sizes.values())
     index: schemas.Entities = {
@@ -94,7 +109,7 @@ def make(connection: Connection, entity: str, sources: Sequence[Source], *, ever
         "shards": dict(sorted(sizes.items())),
     }
     if count <= MOST_IN_INDEX:
-        everyone = _loaded(before) if before else {}
+        everyone = {name: known for name, known in _loaded(before).items() if name not in dropped}
         for held in shards.values():
             everyone |= held
         index["names"] = _listed(everyone)
@@ -133,13 +148,30 @@ def _changed(connection: Connection, sources: Sequence[Source]) -> _Names:
         if source.number in whole:
             _add(found, bit, (Counted(*each) for each in whole[source.number].items()))
         else:
-            _add(found, bit, counted.counted(connection, source.number, digests))
+            _add(found, bit, _with_document(connection, source, counted.counted(connection, source.number, digests)))
     return found
+
+
+def _with_document(connection: Connection, source: Source, names: Iterator[Counted]) -> Iterator[Counted]:
+    """Yield those of the names that have a document, which was made in this render or before."""
+    if not source.plugin.unbounded or (source.waiting is not None and not len(source.waiting)):
+        yield from names
+        return
+    waiting: list[Counted] = []
+    for each in names:
+        if source.waiting is None or keys.digest((each.name,)) in source.waiting:
+            waiting.append(each)
+        else:
+            yield each
+    paths = [layout.key_document(source.plugin.name, (each.name,)) for each in waiting]
+    wanted = [path.rpartition("/")[2] for path in paths]
+    there = published.entries(connection, layout.keys_root(source.plugin.name), wanted, "site") if wanted else {}
+    yield from (each for each, path in zip(waiting, paths, strict=True) if path in there)
 
 
 def _of(connection: Connection, source: Source) -> Iterator[Counted]:
     at = next(at for at, name in enumerate(source.plugin.dimensions) if name in source.plugin.entities)
-    return counted.all_counted(connection, source.number, at)
+    return _with_document(connection, source, counted.all_counted(connection, source.number, at))
 
 
 def _summed(names: Iterable[Counted]) -> dict[str, int]:
@@ -160,12 +192,39 @@ def _divided(names: _Names, depth: int) -> Iterator[tuple[str, _Names]]:
     """Yield the shards of names that agree in the characters before the one at `depth`."""
     groups: dict[str, _Names] = {}
     for name, known in names.items():
-        groups.setdefault(name.lower()[:depth], {})[name] = known
+        groups.setdefault(_filing(name)[:depth], {})[name] = known
     for prefix, held in groups.items():
-        if len(held) > MOST_IN_SHARD and len(prefix) == depth < _LONGEST:
+        if _fits(held):
+            yield prefix, held
+        elif len(prefix) == depth < _LONGEST:
             yield from _divided(held, depth + 1)
         else:
-            yield prefix, held
+            yield prefix, _last(held)
+
+
+def _filing(name: str) -> str:
+    """Return what a name is filed by: its lower case, in ASCII alone, so that shards are few."""
+    return _NOT_ASCII.sub(lambda found: f"_{ord(found[0]):x}.", name.lower())
+
+
+def _fits(names: _Names) -> bool:
+    return len(names) <= MOST_IN_SHARD and sum(len(name.encode()) for name in names) <= MOST_BYTES_IN_SHARD
+
+
+def _last(names: _Names) -> _Names:
+    """Return the last names, in order, that fit a shard.
+
+    They differ in case only, or behind what is ever divided. Of those that differ in case, the one in lower case is the
+    last. Which are the last does not depend on when they came.
+    """
+    left: _Names = {}
+    size = 0
+    for name in sorted(names, reverse=True):
+        size += len(name.encode())
+        if len(left) >= MOST_IN_SHARD or size > MOST_BYTES_IN_SHARD:
+            break
+        left[name] = names[name]
+    return left
 
 
 def _filed(names: _Names, shards: Collection[str]) -> dict[str, _Names]:
@@ -173,10 +232,10 @@ def _filed(names: _Names, shards: Collection[str]) -> dict[str, _Names]:
     divided = {prefix[:depth] for prefix in shards for depth in range(_SHORTEST, len(prefix))}
     found: dict[str, _Names] = {}
     for name, known in names.items():
-        lower, depth = name.lower(), _SHORTEST
-        while lower[:depth] in divided and depth < len(lower):
+        filing, depth = _filing(name), _SHORTEST
+        while filing[:depth] in divided and depth < len(filing):
             depth += 1
-        found.setdefault(lower[:depth], {})[name] = known
+        found.setdefault(filing[:depth], {})[name] = known
     return found
 
 

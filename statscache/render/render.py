@@ -194,7 +194,12 @@ class Renderer:
             )
             shown = [rendered[plugin.name] for plugin in counting]
             sources = [
-                Source(plugin, each.row.id, self._changed(connection, plugin, each))
+                Source(
+                    plugin,
+                    each.row.id,
+                    self._changed(connection, plugin, each),
+                    self._waiting(connection, plugin, each),
+                )
                 for plugin, each in zip(counting, shown, strict=True)
             ]
             left: set[str] = set()
@@ -211,6 +216,22 @@ class Renderer:
         if Pace.SLOW not in rendered.paces or rendered.renewed:
             return ()
         return {int(digest) for digest in positions.marked_keys(connection, rendered.row)["key"]}
+
+    def _waiting(self, connection: Connection, plugin: Plugin, rendered: Rendered) -> Collection[int] | None:
+        """Return the digests of the keys of which this render made no document, though they changed; None for any."""
+        if not plugin.unbounded:
+            return ()
+        if Pace.SLOW in rendered.paces:
+            left = rendered.keys_left
+        elif any(mark.document == positions.EVERYTHING for mark in positions.marked(connection, rendered.row)):
+            return None
+        else:
+            left = positions.marked_keys(connection, rendered.row).tobytes()
+        if not left:
+            return ()
+        from statscache.store import changed_keys
+
+        return {int(digest) for digest in changed_keys.unpack([left])["key"]}
 
     def _keep_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], keep: Keep) -> bool:
         # One bad page must not stop the others; it keeps its last good bytes.

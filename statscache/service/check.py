@@ -6,9 +6,12 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import kinds
+from statscache.ingest.observe import describe
 from statscache.plugins.registry import Registry
+from statscache.plugins.watch import Watch
+from statscache.render.plugin import PluginRenderer
 from statscache.snapshot import damage
-from statscache.store import Database, integrity, invariants, journal, positions
+from statscache.store import Database, coverage, integrity, invariants, journal, positions
 from statscache.store.invariants import REBUILD, RESTORE
 
 
@@ -18,7 +21,8 @@ def check(database: Database, registry: Registry, *, quick: bool) -> Iterator[st
     Args:
         database: The database, with this release's schema.
         registry: The active plugins.
-        quick: True to leave out checks that read everything: the digests of objects, and the journal.
+        quick: Whether to leave out what reads everything: the digests of objects, statistics against what was published
+            of them, and the journal.
     """
     parts: list[tuple[str, Callable[[Connection], Iterator[str]]]] = [
         ("the database itself", integrity.broken),
@@ -27,6 +31,7 @@ def check(database: Database, registry: Registry, *, quick: bool) -> Iterator[st
         ("what is published", lambda connection: damage.find(connection, digests=not quick)),
     ]
     if not quick:
+        parts.append(("the statistics", lambda connection: _statistics(connection, registry)))
         parts.append(("the journal", _journal))
     for name, part in parts:
         # What is damaged may make any error, and must not hide the rest.
@@ -55,3 +60,31 @@ def _emptied(connection: Connection, registry: Registry) -> Iterator[str]:
 def _journal(connection: Connection) -> Iterator[str]:
     for first in journal.damaged(connection):
         yield f"the segment of the journal that begins with message {first} is damaged; {RESTORE}"
+
+
+def _statistics(connection: Connection, registry: Registry) -> Iterator[str]:
+    """Yield the plugins of which other documents follow from the state than are published.
+
+    Nothing published depends on the clock. So where nothing was counted since, something has decayed, in any column.
+    What was counted since the last publication cannot be compared.
+    """
+    end, rows, pending = journal.head(connection), positions.load(connection), positions.pending(connection)
+    gaps, complete = coverage.gaps(connection), coverage.complete(connection)
+    for plugin in registry:
+        row = rows.get(plugin.name)
+        if row is None or row.suspended is not None or not damage.is_settled(row, end.through, pending):
+            continue
+        try:
+            made = PluginRenderer(
+                connection, plugin, row, end, gaps, complete, _keep_nothing, Watch(), slow=True, force=True, most=None
+            ).render(None)
+        except Exception as error:
+            # What is damaged may make any error, also in a plugin's own documents.
+            yield f"the statistics of a plugin cannot be rendered: {plugin.name} ({describe(error)}); {REBUILD}"
+            continue
+        if made.repeatable and row.rendered_with == made.rendered_with and damage.differs(connection, made):
+            yield f"other numbers follow from the statistics of a plugin than were published: {plugin.name}; {REBUILD}"
+
+
+def _keep_nothing(name: str, data: bytes) -> None:
+    """Forget the bytes of a document, whose digest is all that is compared."""

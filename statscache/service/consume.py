@@ -18,6 +18,9 @@ from statscache.wording import counted
 INBOX = 10_000
 """Maximum number of messages that wait for the database; beyond that the source has to wait."""
 
+INBOX_BYTES = 32 * 1024 * 1024
+"""Bytes of messages that wait for the database, beyond which the source has to wait; one message may be longer."""
+
 BATCH = 2_000
 """Maximum number of messages accepted in one transaction."""
 
@@ -35,6 +38,26 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts while the database is down; each is twice the one before."""
 
 _log = logging.getLogger(__name__)
+
+
+class _Inbox(queue.Queue[bytes]):
+    """A queue that is full as well when its messages are too long together."""
+
+    def _init(self, maxsize: int) -> None:
+        super()._init(maxsize)
+        self._bytes = 0
+
+    def _qsize(self) -> int:
+        return self.maxsize if self._bytes >= INBOX_BYTES else super()._qsize()
+
+    def _put(self, item: bytes) -> None:
+        super()._put(item)
+        self._bytes += len(item)
+
+    def _get(self) -> bytes:
+        item = super()._get()
+        self._bytes -= len(item)
+        return item
 
 
 class Consumer:
@@ -64,7 +87,7 @@ class Consumer:
         self._on_failure = on_failure
         self._on_commit = on_commit
         self._on_progress = on_progress
-        self._inbox: queue.Queue[bytes] = queue.Queue(INBOX)
+        self._inbox = _Inbox(INBOX)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ingest")
         # What is kept for us was never missed.

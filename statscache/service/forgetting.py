@@ -161,11 +161,13 @@ def _rewrite_spool(installation: Installation, change: Callable[[bytes], bytes],
         return 0
     spool, deadline = Spool(section.path), time.monotonic() + _WAITS
     while True:
-        changed, busy = spool.rewrite(change)
+        changed, busy, unread = spool.rewrite(change, installation.config.bus.max_line)
         files += changed
         if not busy or time.monotonic() > deadline:
             break
         time.sleep(_PAUSE)
+    if unread:
+        done.owed.append(f"files of the spool that need too much memory to read; remove them: {', '.join(unread)}")
     if busy:
         done.owed.append(f"files of the spool that are being written or read: {len(busy)}; run the same again")
     return files

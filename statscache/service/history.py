@@ -15,7 +15,6 @@ from typing import NamedTuple
 from statscache.config import Config, DatagrepperSection
 from statscache.exceptions import ConfigurationError, SourceError
 from statscache.ingest import Delivery, Outcome
-from statscache.parsing import KEPT_OF_OVERSIZE
 from statscache.permissions import secret_of
 from statscache.service.backfill import BATCH, complete
 from statscache.service.installation import Installation
@@ -241,16 +240,8 @@ def _drop(waiting: deque[tuple[Interval, int, Future[list[Part]]]]) -> None:
 
 def _accept(installation: Installation, part: Part, settled: int) -> Outcome:
     outcome = Outcome()
-    most = installation.config.bus.max_line
     for at in range(0, len(part.lines), BATCH):
-        lines = part.lines[at : at + BATCH]
-        long = [
-            (line[:KEPT_OF_OVERSIZE], f"a row has {len(line)} bytes; at most {most} are taken ([bus] max_line)")
-            for line in lines
-            if len(line) > most
-        ]
-        fitting = [line for line in lines if len(line) <= most] if long else lines
-        outcome += installation.ingest.take(Delivery(NAME, fitting, oversize=long))
+        outcome += installation.ingest.take(Delivery(NAME, part.lines[at : at + BATCH]))
     # This machine's clock may be fast, and what it takes for the past be still to come.
     if part.clock is not None:
         settled = min(settled, part.clock - SETTLED)

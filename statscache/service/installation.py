@@ -1,7 +1,6 @@
 """One installation: its configuration, database and plugins, opened and checked."""
 
 from statscache.config import Config, PluginsSection, PrivacySection
-from statscache.exceptions import ConfigurationError
 from statscache.ingest import Ingest
 from statscache.plugins.registry import Registry, load
 from statscache.service.watchdog import Watchdog
@@ -21,12 +20,8 @@ def load_plugins(plugins: PluginsSection, privacy: PrivacySection) -> Registry:
         shared=plugins.shared,
         people=privacy.people,
     )
-    known = {plugin.name for plugin in registry} | {cls.name for cls in registry.turned_off}
-    if not registry.problems and (unknown := sorted(plugins.drop.keys() - known)):
-        raise ConfigurationError(f"[plugins.drop] {', '.join(unknown)}: there is no such plugin")
     for plugin in registry:
         plugin.suppressed = frozenset(privacy.suppressed)
-        plugin.dropped = plugins.drop.get(plugin.name, ())
     return registry
 
 
@@ -63,6 +58,7 @@ class Installation:
             self.watchdog,
             config.bus.max_kept,
             config.journal.keep,
+            config.bus.max_line,
         )
         self.ingest.start()
         self.watchdog.report(self.ingest)

@@ -47,6 +47,7 @@ class Order:
         plugins: The section of the configuration, as JSON.
         privacy: The same.
         environments: Those whose messages are accepted; empty for all.
+        max_line: Bytes of the longest line that is taken for a message.
         release: That of this process.
         versions: Name, version and settings of each plugin in this process.
     """
@@ -54,6 +55,7 @@ class Order:
     plugins: str
     privacy: str
     environments: tuple[str, ...]
+    max_line: int
     release: str
     versions: tuple[tuple[str, str], ...]
 
@@ -75,6 +77,7 @@ class Workers:
             config.plugins.model_dump_json(),
             config.privacy.model_dump_json(),
             config.bus.environments,
+            config.bus.max_line,
             __version__,
             _versions(installation.registry),
         )
@@ -272,7 +275,7 @@ def _load(order: Order) -> tuple[Registry, Preparer, Watchdog]:
             )
         watchdog = Watchdog(plugins.hang_note, plugins.hang_timeout)
         _loaded.order = order
-        _loaded.made = registry, Preparer(registry, order.environments, watchdog), watchdog
+        _loaded.made = registry, Preparer(registry, order.environments, watchdog, order.max_line), watchdog
     made: tuple[Registry, Preparer, Watchdog] = _loaded.made
     return made
 

@@ -33,11 +33,11 @@ from statscache.service.installation import Installation
 from statscache.service.outage import outage
 from statscache.service.worker import INTERVALS, Job, Worker
 from statscache.service.workers import Outcome, Progress, Publish, Workers, one_by_one, silent, target, together
-from statscache.snapshot import purge, retention, snapshots
+from statscache.snapshot import damage, purge, retention, snapshots
 from statscache.snapshot.build import build
 from statscache.snapshot.rollback import rollback
 from statscache.snapshot.snapshot import Snapshot
-from statscache.store import integrity, invariants, locks, targets
+from statscache.store import integrity, invariants, journal, locks, positions, targets
 
 PATIENCE = 300.0
 """Seconds for which a publication that is not repeated waits for another publisher."""
@@ -120,21 +120,24 @@ class Publishing:
 
         Raises:
             PublisherBusy: Another process publishes from this database.
-            PublishError: At least one target could not be updated; the others were.
-            Damaged: What is damaged in the database cannot be rendered again.
+            PublishError: At least one target could not be brought up to date; the others were.
+            Damaged: What is damaged in the database cannot be rendered again; or a part of what was forced could not be
+                rendered, of a plugin that was rendered from the same statistics before. The rest is published.
         """
         slow_interval = 0 if slow or resume else self._slow_interval
 
-        def rebuild(**options: Any) -> None:
+        def rebuild(**options: Any) -> list[Rendered]:
             with locks.publishing(self._installation.database, patience):
-                self._build(self._renderer, slow_interval=slow_interval, **options)
+                return self._build(self._renderer, slow_interval=slow_interval, **options)[1]
 
-        rebuild(force=force, resume=resume)
+        rendered = rebuild(force=force, resume=resume)
         job = replace(self._job(force=force), takes_over=take_over)
         done = self._bring(self.workers, job, rebuild)
         # Where somebody else publishes by now, garbage stays until later.
         with suppress(PublisherBusy), locks.publishing(self._installation.database):
             self._collect()
+        if force:
+            self._refuse_unrendered(rendered)
         return done
 
     def rehearse(self) -> tuple[Snapshot, list[Report]]:
@@ -259,6 +262,8 @@ class Publishing:
             # What the last repair could not put right of one target stops no other.
             try:
                 with integrity.explained():
+                    if force:
+                        self._refuse_broken("everything is to be rendered again")
                     self._installation.ingest.admit_due()
                     return build(
                         database,
@@ -282,14 +287,39 @@ class Publishing:
         _log.error("the database is damaged, and everything is rendered again from the statistics: %s", found)
         self._repairs_from = time.monotonic() + REPAIR_PAUSE
         database = self._installation.database
-        with database.reading() as connection:
-            broken = [*integrity.of_tables(connection, kinds.state_tables())]
-            broken += invariants.broken(connection, kinds.invariants(), only_more=True)
-        if broken:
-            raise DamagedStatistics(f"{found}; and nothing can be rendered again: {'; '.join(broken)}")
+        self._refuse_broken(str(found))
         done = build(database, renderer, generation=self._ahead, resume=resume, repair=True)
         _log.warning("damaged files were rendered again: generation %d", done[0].generation)
         return done
+
+    def _refuse_unrendered(self, rendered: Iterable[Rendered]) -> None:
+        """Say which plugins could not be rendered again, though they counted nothing since they were.
+
+        Raises:
+            DamagedStatistics: There are some.
+        """
+        with self._installation.database.reading() as connection:
+            through, pending = journal.head(connection).through, positions.pending(connection)
+        stuck = [each.info.name for each in rendered if each.state == "stale"]
+        settled = {each.info.name for each in rendered if damage.is_settled(each.row, through, pending)}
+        if damaged := [name for name in stuck if name in settled]:
+            raise DamagedStatistics(
+                f"{', '.join(damaged)} could not be rendered again, though nothing was counted since: the log says why,"
+                " and `statscache db check` whether their statistics are damaged. Their documents stay as they were,"
+                " and the rest is published"
+            )
+
+    def _refuse_broken(self, why: str) -> None:
+        """Refuse to render everything from statistics that are damaged.
+
+        Raises:
+            DamagedStatistics: They are, as far as that can be told without a recount; the text says why it matters.
+        """
+        with self._installation.database.reading() as connection:
+            broken = [*integrity.of_tables(connection, kinds.state_tables())]
+            broken += invariants.broken(connection, kinds.invariants(), only_more=True)
+        if broken:
+            raise DamagedStatistics(f"{why}; and nothing can be rendered again: {'; '.join(broken)}")
 
     def _bring(
         self,

@@ -164,6 +164,8 @@ class Worker:
         with self._database.writing() as connection:
             targets.begin(connection, self.name, began, INTERVALS * job.interval)
         served = self._publisher.served()
+        if not job.takes_over:
+            self._refuse_others(served)
         publication, row, garbage = self._publication(job, served)
         self.cleaned &= garbage
         result = self._publisher.update(publication, served)
@@ -178,17 +180,30 @@ class Worker:
         self.cleaned = garbage
         return publication.snapshot, result.report
 
+    def _refuse_others(self, served: TargetState) -> None:
+        """Refuse a target of another installation.
+
+        Raises:
+            OtherInstallation: Another one publishes there, or has left a tree there without a pointer to it.
+        """
+        with self._database.reading() as connection:
+            installation = journal.installation(connection)
+        if served.installation is not None and served.installation != installation:
+            who = f"is published to by another installation, {served.installation:.32}"
+        elif self._publisher.is_strange(served, installation, self._is_known):
+            who = "holds published files that are not this installation's, and no index that says whose they are"
+        else:
+            return
+        raise OtherInstallation(
+            f"target {self.name} {who}; this one is {installation}. If it is to be this one's, stop the other, and run"
+            f" `statscache publish --take-over --target {self.name}`"
+        )
+
     def _publication(self, job: Job, served: TargetState) -> tuple[Publication, TargetRow, Garbage]:
         """Return what to publish, the state of the target, and the garbage."""
         database, config = self._database, self._installation.config.publish
         with database.writing() as connection:
             installation = journal.installation(connection)
-            if served.installation not in (None, installation) and not job.takes_over:
-                raise OtherInstallation(
-                    f"target {self.name} is published to by another installation, {served.installation:.32};"
-                    f" this one is {installation}. If it is to be this one's, stop the other, and run"
-                    f" `statscache publish --take-over --target {self.name}`"
-                )
             if served.snapshot is not None:
                 snapshots.mark_served(connection, served.generation, served.snapshot)
             snapshot = snapshots.current(connection)

@@ -46,9 +46,9 @@ def build(
         database: Where state and tree are.
         renderer: Renders their documents and pages.
         generation: A generation that the snapshot must exceed, as a target holds it.
-        force: True to render everything, changed or not, to repair damage, and to publish what looks
-            implausible.
-        resume: True to end the hold of a rollback.
+        force: Whether to render everything, changed or not, to put right what is damaged, and to publish what looks
+            implausible; but no other numbers than before where nothing was counted since.
+        resume: Whether to end the hold of a rollback.
         slow_interval: Seconds for which slow documents may wait since they were last brought up to date.
         most: About how many documents of keys to make; the next publication makes the rest. None for all.
         repair: True to repair damage, rendering everything; but nothing implausible, and no
@@ -57,7 +57,7 @@ def build(
     Raises:
         DamagedObject: An object or a manifest is damaged.
         DamagedSnapshot: Rows of the tree, or of a snapshot, are damaged; or, of a repair, they cannot be put right.
-        DamagedStatistics: What would have to be rendered again follows from damaged statistics.
+        DamagedStatistics: What would have to be rendered again, or is forced, follows from damaged statistics.
     """
     everything = force or repair
     if everything:
@@ -87,7 +87,7 @@ def build(
         buffer.flush()
     with database.writing() as connection:
         _log.debug("publishing: committing the snapshot")
-        if repair:
+        if everything:
             damage.refuse_other_numbers(connection, rendering)
         files: Iterable[tuple[str, Entry | None]] = _files(connection, rendering)
         if everything:

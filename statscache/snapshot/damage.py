@@ -5,7 +5,7 @@ proves that it equals the published one. The rows of the tree follow from these.
 published depends on the clock: where nothing was counted since, other bytes than before mean that statistics decayed.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
 from itertools import chain, groupby
 
@@ -18,6 +18,7 @@ from statscache.snapshot import manifest, parts, snapshots
 from statscache.snapshot.snapshot import Snapshot
 from statscache.store import positions, published
 from statscache.store.bulk import among, batches
+from statscache.store.positions import Position
 from statscache.store.published import FILES, Entry
 from statscache.store.schema import directory_part, dropped, object_, snapshot, tree
 
@@ -164,21 +165,44 @@ def refuse_other_numbers(connection: Connection, rendering: Rendering) -> None:
     Raises:
         DamagedStatistics: Some differ; the text names the plugins.
     """
-    damaged = []
     pending = positions.pending(connection)
-    for each in rendering.plugins:
-        if pending.get(each.row.id) or not _is_unchanged(each, rendering.through):
-            continue
-        known, places = _known(connection, layout.plugin_root(each.info.name))
-        made = ((path, entry) for path, entry in chain(each.changed.items(), each.keys) if _place(path) in places)
-        others = [path for path, entry in made if known.pop(hash(path), None) != hash(entry)]
-        if others or known:
-            damaged.append(each.info.name)
+    damaged = [
+        each.info.name
+        for each in rendering.plugins
+        if is_settled(each.row, rendering.through, pending)
+        and each.state == "ok"
+        and each.row.rendered_with == each.rendered_with
+        and each.repeatable
+        and differs(connection, each)
+    ]
     if damaged:
         raise DamagedStatistics(
             f"the statistics of {', '.join(damaged)} are damaged in the database: other numbers follow from them than"
             f" were published, though nothing was counted since; `statscache rebuild {' '.join(damaged)}` counts again"
         )
+
+
+def is_settled(row: Position, through: int | None, pending: Mapping[int, int]) -> bool:
+    """Return whether a plugin counted nothing since all its documents were rendered last.
+
+    Args:
+        row: Its row.
+        through: The journal's clock.
+        pending: The number of documents that wait, by the number of the plugin.
+    """
+    times = {row.fast_through, row.slow_through}
+    return not pending.get(row.id) and {row.fast_revision, row.slow_revision} == {row.revision} and times == {through}
+
+
+def differs(connection: Connection, made: Rendered) -> bool:
+    """Return whether documents of a plugin, all of which were rendered, are other than those that are published.
+
+    What is published is taken from directories whose rows agree with their checksum.
+    """
+    known, places = _known(connection, layout.plugin_root(made.info.name))
+    rendered = ((path, entry) for path, entry in chain(made.changed.items(), made.keys) if _place(path) in places)
+    others = [path for path, entry in rendered if known.pop(hash(path), None) != hash(entry)]
+    return bool(others or known)
 
 
 def _known(connection: Connection, root: str) -> tuple[dict[int, int], set[str]]:
@@ -215,14 +239,6 @@ def named(what: Collection[object], most: int = 3) -> str:
     """Return the first few of some things in one line, and how many more there are."""
     more = f" and {len(what) - most:,} more" if len(what) > most else ""
     return ", ".join(map(str, list(what)[:most])) + more
-
-
-def _is_unchanged(rendered: Rendered, through: int | None) -> bool:
-    """Return whether nothing was counted, and nothing else changed, since all documents were rendered last."""
-    row = rendered.row
-    revisions, times = {row.fast_revision, row.slow_revision}, {row.fast_through, row.slow_through}
-    same = revisions == {row.revision} and times == {through} and row.rendered_with == rendered.rendered_with
-    return rendered.state == "ok" and rendered.repeatable and same
 
 
 def _files(connection: Connection, before: Snapshot) -> Iterator[tuple[str, Entry]]:

@@ -22,8 +22,15 @@ from statscache.parsing import KEPT_OF_OVERSIZE
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
-# A few bytes of zstd can stand for 128 KiB: little at a time keeps memory flat.
-_ZSTD_CHUNK = 1 << 12
+# Four bytes of zstd can stand for 128 KiB: little at a time keeps memory flat, and costs nothing that can be measured.
+_ZSTD_CHUNK = 512
+# A reader of zstd allocates as much as the frame's window; `zstd` makes larger ones only with `--long` or `--ultra`.
+_ZSTD_WINDOW = 1 << 25
+_ZSTD_LARGEST_WINDOW = 1 << 27
+_ZSTD_TOO_LARGE = "too much memory"
+# Where a line is read in pieces, one ends behind one of these, if there is one in its last bytes.
+_LONGEST_WORD = 512
+_BETWEEN_VALUES = b'"', b",", b":", b"{", b"}", b"[", b"]", b" "
 _BOM = b"\xef\xbb\xbf"
 _PAGE_FIELDS = re.compile(rb'\s*\{\s*"(arguments|count|pages|raw_messages|total)"')
 _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
@@ -111,32 +118,31 @@ def is_archive(path: Path) -> bool:
     return not magic.strip() or magic.lstrip().removeprefix(_BOM).startswith((_GZIP, b"{")) or magic == _ZSTD
 
 
-def rewrite(path: Path, change: Callable[[bytes], bytes]) -> int:
-    """Replace lines of an archive, keeping its compression, and return how many changed.
+def rewrite(path: Path, change: Callable[[bytes], bytes], max_line: int) -> int:
+    """Put other lines in the place of those of an archive, in its compression, and return how many changed.
 
-    A damaged archive of which lines change is left with what could be read of it.
+    A damaged archive of which lines change is left with what could be read of it. A line that is too long for a message
+    is changed in pieces, so that memory stays flat.
 
     Args:
         path: The file.
-        change: Returns the replacement for a line, without its newline.
+        change: Returns what is to stand for a line, or for a piece of one, without its newline.
+        max_line: Bytes of the longest line that is changed as a whole.
 
     Raises:
         OSError: The file cannot be read or replaced; it is as it was.
+        SourceError: It needs too much memory to decompress; it is as it was.
     """
     unfinished = path.with_name(f".{uuid4().hex}")
     changed = 0
     try:
         with path.open("rb", buffering=0) as file, unfinished.open("xb") as out:
-            with _compressing(file, out) as packed, _content(file) as content, suppress(*_DAMAGE):
-                first = True
-                while line := content.readline():
-                    if first:
-                        line, first = line.removeprefix(_BOM), False
-                    ended = line.endswith(b"\n")
-                    text = line[:-1] if ended else line
-                    left = change(text)
-                    changed += left != text
-                    packed.write(left + b"\n" * ended)
+            # What was damaged behind the last line that could be read is left out.
+            with _compressing(file, out) as packed, _content(file, _ZSTD_LARGEST_WINDOW) as content, suppress(*_DAMAGE):
+                for said in _pieces(content, max_line + 1):
+                    left = change(said.removesuffix(b"\n"))
+                    changed += left != said.removesuffix(b"\n")
+                    packed.write(left + b"\n" * said.endswith(b"\n"))
             out.flush()
             os.fsync(out.fileno())
         if changed:
@@ -148,6 +154,25 @@ def rewrite(path: Path, change: Callable[[bytes], bytes]) -> int:
     finally:
         unfinished.unlink(missing_ok=True)
     return changed
+
+
+def _pieces(content: io.BufferedReader, most: int) -> Iterator[bytes]:
+    """Yield lines with their newlines; one of more than `most` bytes in pieces, which part between words."""
+    rest = b""
+    first = True
+    while line := content.readline(most - len(rest)):
+        if first:
+            line, first = line.removeprefix(_BOM), False
+        line = rest + line
+        rest = b""
+        if len(line) >= most and not line.endswith(b"\n"):
+            tail = line[-_LONGEST_WORD:]
+            end = len(line) - len(tail) + max(map(tail.rfind, _BETWEEN_VALUES))
+            if end >= len(line) - len(tail):
+                line, rest = line[: end + 1], line[end + 1 :]
+        yield line
+    if rest:
+        yield rest
 
 
 @contextmanager
@@ -233,13 +258,13 @@ def _is_page(line: bytes) -> bool:
     return type(content) is dict and "raw_messages" in content and "topic" not in content
 
 
-def _content(file: io.FileIO) -> io.BufferedReader:
+def _content(file: io.FileIO, window: int = _ZSTD_WINDOW) -> io.BufferedReader:
     magic = _magic(file)
     if magic.startswith(_GZIP):
         # `read` would lose what it has when it meets the damage; `read1` gives it first.
         return io.BufferedReader(_Raw(gzip.GzipFile(fileobj=file).read1), _CHUNK)
     if magic == _ZSTD:
-        return io.BufferedReader(_Raw(_Frames(file).read), _CHUNK)
+        return io.BufferedReader(_Raw(_Frames(file, window).read), _CHUNK)
     return io.BufferedReader(file, _CHUNK)
 
 
@@ -267,9 +292,11 @@ class _Raw(io.RawIOBase):
 class _Frames:
     """The content of consecutive zstd frames; the library's own reader takes a cut one for a whole one."""
 
-    def __init__(self, file: io.FileIO) -> None:
+    def __init__(self, file: io.FileIO, window: int) -> None:
         self._file = file
-        self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._window = window
+        self._decompressor = zstandard.ZstdDecompressor(max_window_size=window)
+        self._frame = self._decompressor.decompressobj()
         self._begun = False
         self._content = memoryview(b"")
 
@@ -278,6 +305,7 @@ class _Frames:
 
         Raises:
             EOFError: The file ends within a frame.
+            SourceError: A frame needs too much memory.
         """
         while not self._content and (data := self._file.read(_ZSTD_CHUNK)):
             self._content = memoryview(b"".join(self._decompressed(data)))
@@ -289,11 +317,20 @@ class _Frames:
     def _decompressed(self, data: bytes) -> Iterator[bytes]:
         while data:
             self._begun = True
-            yield self._frame.decompress(data)
+            try:
+                yield self._frame.decompress(data)
+            except zstandard.ZstdError as error:
+                if _ZSTD_TOO_LARGE not in str(error):
+                    raise
+                name = shlex.quote(Path(str(self._file.name)).name)
+                raise SourceError(
+                    f"{self._file.name} needs more than {self._window >> 20} MiB of memory to decompress."
+                    f" Compress it again: zstd -dc --long=31 {name} | zstd > NEW.zst"
+                ) from error
             data = b""
             if self._frame.eof:
                 data = self._frame.unused_data
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
+                self._frame = self._decompressor.decompressobj()
                 self._begun = False
 
 

@@ -39,8 +39,14 @@ MOST = 10_000
 """Rows beyond which a window is split before it is read, for deep pages cost several times the first; of one second
 no more are read."""
 
-LARGEST = 64 * 1024 * 1024
-"""Bytes of the largest page that is read."""
+LARGEST = 8 * 1024 * 1024
+"""Bytes of the largest page that is read. Where a page of `ROWS` is larger, one row is asked for at a time."""
+
+MOST_VALUES = 800_000
+"""Values in the JSON of the largest page that is read: parsed, each of them takes up to a hundred bytes of memory."""
+
+MOST_BYTES = 32 * 1024 * 1024
+"""Bytes of rows beyond which a window is split, and after which no further window is begun."""
 
 _ATTEMPTS = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 300.0
@@ -106,6 +112,10 @@ class _TooLarge(Exception):
     """A window has more rows than are read at once."""
 
 
+class _LargePage(Exception):
+    """A page is larger than is read; the text says by what."""
+
+
 class _Stopped(Exception):
     """The work was stopped."""
 
@@ -136,8 +146,8 @@ class Datagrepper:
         """Return the server's messages of `[start, end)`, in consecutive parts, oldest first.
 
         A window that is too large, fails, or does not add up, is halved, down to one second, so that what cannot be
-        had is as little as possible. The parts end before `end` where they have `MOST` rows by then, or where there is
-        to be an end.
+        had is as little as possible. The parts end before `end` where they have `MOST` rows or `MOST_BYTES` by then, or
+        where there is to be an end.
 
         Args:
             start: Seconds since 1970 UTC, at least 1.
@@ -147,12 +157,13 @@ class Datagrepper:
             SourceError: The server refuses the request as such; the address is wrong.
         """
         parts: list[Part] = []
-        rows = 0
+        rows = size = 0
         with suppress(_Stopped):
             for part in self._parts(start, end, _Patience(end)):
                 parts.append(part)
                 rows += len(part.lines)
-                if rows >= MOST:
+                size += sum(map(len, part.lines))
+                if rows >= MOST or size >= MOST_BYTES:
                     break
         return parts
 
@@ -190,66 +201,89 @@ class Datagrepper:
     def _answers(self, end: int) -> bool:
         """Return whether the server answers for the last second before `end`."""
         try:
-            self._page(end - 1, end, 1, "asc")
+            self._page(end - 1, end, 1, "asc", ROWS)
         except _Failed:
             return False
+        except _LargePage:
+            pass
         return True
 
     def _window(self, start: int, end: int) -> list[bytes]:
-        rows = self._by_time(start, end)
-        return self._by_page(start, end) if rows is None else [json.dumps(row).encode() for row in rows]
+        try:
+            lines = self._by_time(start, end)
+            return self._by_page(start, end, ROWS) if lines is None else lines
+        except _LargePage as error:
+            if end - start > 1:
+                raise _TooLarge from error
+        # Whoever sent so much in one second must not hide what others sent then.
+        try:
+            return self._by_page(start, end, 1)
+        except _LargePage as error:
+            raise _Failed(str(error)) from error
 
-    def _by_time(self, start: int, end: int) -> list[dict[str, Any]] | None:
-        """Return the rows of a window, whose first pages only are read; None if they do not add up.
+    def _by_time(self, start: int, end: int) -> list[bytes] | None:
+        """Return the rows of a window, of which only first pages are read; None if they do not add up.
 
         A page holds all rows that are older than its last one. So the next page begins with the second of that, and
         neither the order within a second nor the depth of pages matters.
         """
-        found: list[dict[str, Any]] = []
+        found: list[bytes] = []
+        size = 0
         since = start
         while True:
-            total, rows = self._page(since, end, 1, "asc")
+            total, rows = self._page(since, end, 1, "asc", ROWS)
             if total > MOST and end - start > 1:
                 raise _TooLarge
-            if len(rows) == total:
-                break
+            whole = len(rows) == total
             seconds = [_second(row) for row in rows]
             last = max(seconds, default=0)
-            if not since < last <= end:
+            if not whole and not since < last <= end:
                 return None
-            found += (row for row, second in zip(rows, seconds, strict=True) if second < last)
+            # As text they take a fraction of the memory.
+            lines = [_line(row) for row, second in zip(rows, seconds, strict=True) if whole or second < last]
+            found += lines
+            if whole:
+                break
+            size += sum(map(len, lines))
+            if size > MOST_BYTES and end - start > 1:
+                raise _TooLarge
             if len(found) > MOST:
                 raise _Failed(f"more rows came than the {total:,} that it says there are")
             since = last
-        found += rows
-        # A late row may be in a time already read. Rows that look the same are duplicates on the server.
-        return found if since == start or self._page(start, end, 1, "asc").total == len(found) else None
+        # A row that came late may be of a time that was read already. Rows that look alike are what the server has.
+        return found if since == start or self._page(start, end, 1, "asc", ROWS).total == len(found) else None
 
-    def _by_page(self, start: int, end: int) -> list[bytes]:
+    def _by_page(self, start: int, end: int, size: int) -> list[bytes]:
         found: dict[object, bytes] = {}
-        before = -1
+        before, read = -1, 0
         # Pages that repeat rows and leave out others make up for each other, as long as each reading brings something.
         for order in islice(cycle(("asc", "desc")), _READINGS):
             page = 1
             while True:
-                total, rows = self._page(start, end, page, order)
+                total, rows = self._page(start, end, page, order, size)
                 if total > MOST:
                     raise _Failed(f"{total:,} rows; at most {MOST:,} are read at once")
                 for row in rows:
-                    line = json.dumps(row).encode()
-                    found.setdefault(_identity(row) or line, line)
-                if not rows or page * ROWS >= total:
+                    line = _line(row)
+                    identity = _identity(row) or line
+                    if identity not in found:
+                        found[identity] = line
+                        read += len(line)
+                if read > 2 * MOST_BYTES:
+                    raise _Failed(f"its rows have more than {2 * MOST_BYTES:,} bytes")
+                if not rows or page * size >= total:
                     break
                 page += 1
             if len(found) == total:
                 return [*found.values()]
-            if len(found) == before or len(found) > total:
+            # Of rows that come one by one, in any order, a reading may bring only known ones, and the next one more.
+            if (len(found) == before and size > 1) or len(found) > total:
                 break
             before = len(found)
         raise _Failed(f"of {total} rows, {len(found)} came")
 
-    def _page(self, start: int, end: int, page: int, order: str) -> _Page:
-        query = {"start": start, "end": end, "page": page, "rows_per_page": ROWS, "order": order}
+    def _page(self, start: int, end: int, page: int, order: str, size: int) -> _Page:
+        query = {"start": start, "end": end, "page": page, "rows_per_page": size, "order": order}
         url = f"{self._url}?{urlencode(query)}"
         pause = _FIRST_PAUSE
         for attempt in range(1, _ATTEMPTS + 1):
@@ -309,7 +343,7 @@ class Datagrepper:
             if self._stopping.is_set():
                 raise _Stopped
             if len(body) > LARGEST:
-                raise _Failed(f"a page has more than {LARGEST:,} bytes")
+                raise _LargePage(f"a page has more than {LARGEST:,} bytes")
             if time.monotonic() > deadline:
                 raise _Failed(f"an answer takes longer than {self._longest:.0f} s")
         return bytes(body)
@@ -341,7 +375,13 @@ def _clock(response: urllib3.BaseHTTPResponse) -> int | None:
         return None
 
 
+def _line(row: dict[str, Any]) -> bytes:
+    return json.dumps(row).encode()
+
+
 def _parsed(data: bytes) -> _Page:
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > MOST_VALUES:
+        raise _LargePage(f"a page has more than {MOST_VALUES:,} values")
     # The standard library's parser keeps NaN and long integers, which are the one parser's to refuse, row by row.
     try:
         answer = json.loads(data, parse_int=_integer)

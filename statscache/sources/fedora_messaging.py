@@ -105,13 +105,14 @@ def envelope(topic: str, id: str | None, headers: Mapping[Any, Any] | None, body
 
     A message that cannot be one is returned as a text with the reason and the message, which the parser quarantines.
     """
+    # First, because a parsed body takes many times its length.
+    if len(body) > max_line:
+        reason = f"its body has {len(body)} bytes; at most {max_line} are taken ([bus] max_line)"
+        return _no_message(topic, id, reason, body)
     try:
         orjson.loads(body)
     except orjson.JSONDecodeError as error:
         return _no_message(topic, id, f"its body is not JSON: {error}", body)
-    if len(body) > max_line:
-        reason = f"its body has {len(body)} bytes; at most {max_line} are taken ([bus] max_line)"
-        return _no_message(topic, id, reason, body)
     named = {name: value for name, value in (headers or {}).items() if isinstance(name, str)}
     try:
         head = orjson.dumps({"topic": topic, "id": id, "headers": named}, default=repr)

@@ -23,7 +23,7 @@ from typing import IO, NamedTuple
 from watchdog.events import FileClosedEvent, FileMovedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from statscache.exceptions import ConfigurationError
+from statscache.exceptions import ConfigurationError, SourceError
 from statscache.sources import archive
 from statscache.wording import printable
 
@@ -151,16 +151,18 @@ class Spool:
         """Leave a file where it is, for the next process."""
         os.close(taken.descriptor)
 
-    def rewrite(self, change: Callable[[bytes], bytes]) -> tuple[int, list[str]]:
-        """Change lines of all files: waiting, read and failed ones.
+    def rewrite(self, change: Callable[[bytes], bytes], max_line: int) -> tuple[int, list[str], list[str]]:
+        """Change lines of all files: of those that wait, that were read, and that could not be.
 
         Args:
-            change: Returns the replacement for a line.
+            change: Returns what is to stand for a line.
+            max_line: Bytes of the longest line that is changed as a whole.
 
         Returns:
-            How many files changed, and the names of those that are being written or read, which stay as they are.
+            How many files changed; the names of those that are being written or read; and those that need too much
+            memory to read. The latter two stay as they are.
         """
-        changed, busy = 0, []
+        changed, busy, unread = 0, list[str](), list[str]()
         with self._locked():
             for directory in (self._path, self._taken, self._done, self._failed):
                 for path in sorted(directory.iterdir()):
@@ -171,9 +173,12 @@ class Spool:
                     with path.open("rb") as file:
                         if is_written or (directory == self._taken and not _is_free(file)):
                             busy.append(path.name)
-                        else:
-                            changed += archive.rewrite(path, change) > 0
-        return changed, busy
+                            continue
+                    try:
+                        changed += archive.rewrite(path, change, max_line) > 0
+                    except SourceError:
+                        unread.append(path.name)
+        return changed, busy, unread
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
@@ -170,29 +171,43 @@ class Database:
         self.engine.dispose()
 
 
+def _path(name: str) -> Path | None:
+    """Return the file that SQLite opens by a name, where the links end that lead to it; None for one in memory."""
+    if name.startswith("file:"):
+        parts = urlsplit(name)
+        if parse_qs(parts.query).get("mode", [""])[-1] == "memory":
+            return None
+        name = unquote(parts.path)
+    if not name or name.startswith(":"):
+        return None
+    return Path(os.path.realpath(name))
+
+
 def is_lost(error: BaseException) -> bool:
     """Return whether an error says that the connection to the database is gone: its user did nothing wrong."""
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def _close_to_others(_dialect: object, _record: object, arguments: list[Any], _options: object) -> None:
-    """Make the file private to its owner and group: it holds every message.
+    """Make or keep the files closed to everybody but owner and group of the database: they hold every message.
 
-    SQLite makes it as the umask says. Its write-ahead log gets the mode of the file.
+    SQLite makes them as the umask says. It gives its write-ahead log the mode of the database where it makes that, but
+    takes one that is there as it is.
     """
-    path = str(arguments[0])
-    # A name that begins so is an URI, or a database in memory.
-    if path.startswith(("file:", ":")):
+    path = _path(str(arguments[0]))
+    if path is None:
         return
     # The file is never opened here: to close it again would end the locks that other connections of this process have
     # on it (https://www.sqlite.org/howtocorrupt.html, 2.2), and damage the database.
     with suppress(OSError):
         os.mknod(path, stat.S_IFREG | _CLOSED)
-    # SQLite says what is wrong with the path.
-    with suppress(OSError):
-        mode = os.stat(path).st_mode
-        if mode & _OTHERS:
-            os.chmod(path, stat.S_IMODE(mode) & _CLOSED)
+    # What is wrong with the place, SQLite tells.
+    for ending in ("", "-wal", "-shm", "-journal"):
+        with suppress(OSError):
+            file = f"{path}{ending}"
+            mode = os.stat(file).st_mode
+            if mode & _OTHERS:
+                os.chmod(file, stat.S_IMODE(mode) & _CLOSED)
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:

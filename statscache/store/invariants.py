@@ -49,8 +49,9 @@ _INVARIANTS = (
         RESTORE,
     ),
     Invariant(
-        "a segment is newer than the journal",
-        "SELECT first FROM segment WHERE newest > (SELECT through FROM journal)",
+        "the journal's time is other than that of its newest message",
+        "SELECT head FROM journal WHERE EXISTS (SELECT 1 FROM segment)"
+        " AND COALESCE(through, -1) <> (SELECT MAX(newest) FROM segment)",
         RESTORE,
     ),
     Invariant(

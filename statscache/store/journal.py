@@ -192,6 +192,11 @@ def record(connection: Connection, position: int) -> bytes | None:
     return next((line for _, line in read(connection, position - 1, position)), None)
 
 
+def starts(connection: Connection) -> list[int]:
+    """Return the position of the first message of each segment, in order."""
+    return [*connection.scalars(select(segment.c.first).order_by(segment.c.first))]
+
+
 def following(connection: Connection, after: int) -> Segment | None:
     """Return the segment that holds the next message after position `after`, or None if there is none."""
     query = select(segment).where(segment.c.first + segment.c.messages > after + 1).order_by(segment.c.first).limit(1)

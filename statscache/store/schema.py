@@ -261,6 +261,13 @@ place = Table(
     Column("reached_at", BigInteger, nullable=False),
 )
 
+dropped_key = Table(
+    "dropped_key",
+    metadata,
+    Column("plugin", CodePoints, primary_key=True),
+    Column("pattern", CodePoints, primary_key=True),
+)
+
 dropped = Table(
     "dropped",
     metadata,

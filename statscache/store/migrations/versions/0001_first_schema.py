@@ -297,6 +297,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("plugin", "message"),
     )
     op.create_table(
+        "dropped_key",
+        sa.Column("plugin", CODE_POINTS, nullable=False),
+        sa.Column("pattern", CODE_POINTS, nullable=False),
+        sa.PrimaryKeyConstraint("plugin", "pattern"),
+    )
+    op.create_table(
         "place",
         sa.Column("place", CODE_POINTS, nullable=False),
         sa.Column("target", CODE_POINTS, nullable=False),
