@@ -10,7 +10,7 @@ import { StatscacheElement } from "./element.js";
 import { entityOf, pageOf } from "./names.js";
 import * as d from "./dom.js";
 import { bucketName } from "./readout.js";
-import { buckets, fewest, labelled, modelOf } from "./chart.js";
+import { buckets, curvesOf, documentsOf, fewest, labelled, modelOf } from "./models.js";
 
 const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all", last_day: "in the last full day", last_week: "in the last full week", last_month: "in the last full month" };
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
@@ -67,40 +67,22 @@ class Activity extends StatscacheElement {
     if (!key) throw new TypeError("it needs an attribute key, such as the name of a person");
     if (!about.unbounded) throw new NotPublished(`${about.name} publishes no documents of its keys`);
     const weeks = this.number("weeks", 52, 1, 520);
-    const found = await client.key(about.name, ...key);
     // The week that is not over is not drawn: it would look like a fall.
     const last = d.monday(index.slow_through ?? 0) - 7 * d.DAY;
-    const starts = Array.from({ length: weeks }, (_, at) => last - (weeks - 1 - at) * 7 * d.DAY);
-    const older = (found?.years ?? []).map(([year]) => year).filter((year) => !found.days[year] && d.startOf(year + 1) > starts[0]);
-    const documents = await Promise.all(older.map((year) => client.keyYear(about.name, year, ...key)));
-    const byName = new Map();
-    let soFar = 0;
-    for (const { days, parts } of [found, ...documents].filter(Boolean)) {
-      for (const part of parts ?? [{ weeks: days }]) {
-        const name = Object.keys(part).find((field) => !["weeks", "total"].includes(field));
-        const line = name ? part[name] : undefined;
-        if (!byName.has(line)) byName.set(line, starts.map(() => 0));
-        // A week that two years share is in both, each time with the days of that year.
-        for (const [time, value] of Object.values(part.weeks).flat()) {
-          const at = weeks - 1 - (last - d.monday(time)) / (7 * d.DAY);
-          if (at >= 0 && at < weeks) byName.get(line)[at] += value;
-          if (at === weeks) soFar += value;
-        }
-      }
-    }
-    const missing = (start, end) => unknownDays(about, start, end).length > 0;
-    const partial = starts.map((time) => missing(time, time + 7 * d.DAY));
+    const from = last - (weeks - 1) * 7 * d.DAY;
+    const starts = Array.from({ length: weeks }, (_, at) => from + at * 7 * d.DAY);
+    const cut = { starts, end: last + 7 * d.DAY, seconds: 7 * d.DAY, bucket: (time) => (d.monday(time) - from) / (7 * d.DAY) };
+    const { named, partial, soFar } = curvesOf(await documentsOf(client, about.name, key, from), cut, about, true);
     const least = (is) => (is ? "at least " : "");
-    const named = [...byName].map(([name, values]) => ({ name: name === undefined ? about.unit : d.label([name]), raw: d.sum(values), values }));
     // The parts of a key add up: each event is in one.
     const curves = labelled(fewest(named, true).filter(({ values }) => d.sum(values)), "");
     const sums = starts.map((_, at) => d.sum(curves.map(({ values }) => values[at])));
-    const through = (index.slow_through ?? 0) + 1;
-    const newest = soFar ? `, and ${least(missing(last + 7 * d.DAY, through))}${d.number(soFar)} in the one that is not over` : "";
+    const isPartial = unknownDays(about, last + 7 * d.DAY, (index.slow_through ?? 0) + 1).length > 0;
+    const newest = soFar ? `, and ${least(isPartial)}${d.number(soFar)} in the one that is not over` : "";
     const amount = `${least(partial.includes(true))}${d.number(d.sum(sums))} ${about.unit} in ${weeks} weeks${newest}`;
     const title = `${about.title}, ${d.label(key)}: ${amount}`;
     const all = curves.length ? curves : [{ name: about.unit, label: about.unit, values: sums }];
-    const model = { starts, end: last + 7 * d.DAY, seconds: 7 * d.DAY, additive: true, keysAddUp: true, partial, curves: all };
+    const model = { ...cut, additive: true, keysAddUp: true, partial, curves: all };
     const heads = ["Week of", ...curves.map(({ label }) => label), "All"];
     const counted = starts.map((_, at) => at).filter((at) => sums[at]).reverse();
     const rows = counted.map((at) => [d.day(starts[at]), ...[...curves.map(({ values }) => values[at]), sums[at]].map((value) => d.said(value, partial[at]))]);

@@ -263,5 +263,8 @@ def test_without_a_script_every_range_can_be_chosen(site: str, chromium: Browser
 def test_the_script_is_small() -> None:
     """What a page loads besides the search's modules is at most 5 kB compressed, and what draws other views as much."""
     sizes = {path.name: len(gzip.compress(path.read_bytes(), 9)) for path in resources.sources().site.glob("*.js")}
-    assert sizes["explore.js"] + sizes["readout.js"] <= 5_000
+    assert sizes["charts.js"] + sizes["explore.js"] + sizes["readout.js"] <= 5_000
+    # Drawing another view, and reading the series of one.
     assert sizes["chart.js"] <= 5_000
+    assert sizes["models.js"] <= 5_000
+    assert sizes["compare.js"] + sizes["controls.js"] + sizes["chartfile.js"] <= 5_000
