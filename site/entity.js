@@ -97,7 +97,8 @@ async function overTime(index, all, found) {
     isUnbounded: Boolean(key),
     key: whole.includes(undefined) ? null : whole,
   };
-  return explorable(about, { ...source, read }, { first: key ? "1y" : "30d", hasViews: Boolean(key?.parts?.length > 1), beside: `another ${one.toLowerCase()}` });
+  const { root } = await explorable(about, { ...source, read }, { first: key ? "1y" : "30d", hasViews: Boolean(key?.parts?.length > 1), beside: `another ${one.toLowerCase()}` });
+  return root;
 }
 
 /** The parts of a key as bars: what a person did by category, the builds of a package by release. */

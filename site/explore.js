@@ -14,7 +14,7 @@ export class Explorer {
     root.addEventListener("change", () => this.#changed());
     root.addEventListener("focusin", ({ target }) => target.localName === "select" && this.#fields(this.state.range));
     root.addEventListener("click", ({ target }) => target.dataset.save && this.#save(target.dataset.save));
-    if (!words) addEventListener("hashchange", () => this.follow());
+    if (words === undefined) addEventListener("hashchange", () => this.follow());
   }
 
   #input(name, more = "") {
@@ -49,7 +49,8 @@ export class Explorer {
     const { range, view, log, off, keys } = this.state;
     const said = { range: range === this.first ? [] : [range], view: view ? ["each"] : [], scale: log ? ["log"] : [], off, key: keys };
     const words = new URLSearchParams(Object.entries(said).flatMap(([name, all]) => all.map((one) => [name, one])));
-    if (!this.words) history.replaceState(null, "", words.size ? `#${words}` : location.pathname + location.search);
+    if (this.words === undefined) history.replaceState(null, "", words.size ? `#${words}` : location.pathname + location.search);
+    else this.words = words;
     return this.show();
   }
 

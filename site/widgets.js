@@ -10,7 +10,7 @@ import { StatscacheElement } from "./element.js";
 import { entityOf, pageOf } from "./names.js";
 import * as d from "./dom.js";
 import { bucketName } from "./readout.js";
-import { buckets, curvesOf, documentsOf, fewest, labelled, modelOf } from "./models.js";
+import { buckets, curvesOf, documentsOf, fewest, labelled, modelOf, ofKey, ofSeries } from "./models.js";
 
 const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all", last_day: "in the last full day", last_week: "in the last full week", last_month: "in the last full month" };
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
@@ -24,6 +24,10 @@ class Count extends StatscacheElement {
     if (!Object.hasOwn(WINDOWS, name)) throw new TypeError(`window is one of ${Object.keys(WINDOWS).join(", ")}`);
     const value = await this.#value(client, index, about, name);
     const caption = this.getAttribute("label") ?? `${about.unit} ${WINDOWS[name]}`;
+    if (this.hasAttribute("inline")) {
+      const newest = this.newest(index);
+      return [d.element("span", { part: "number", title: `${caption}${newest === null ? "" : `, through ${d.minute(newest)}`}` }, value === null ? "—" : d.number(value))];
+    }
     return [d.element("p", { class: "count" }, d.element("strong", {}, value === null ? "—" : d.number(value)), d.element("span", { class: "quiet" }, d.foreign(caption)))];
   }
 
@@ -66,6 +70,7 @@ class Activity extends StatscacheElement {
     const { key } = this;
     if (!key) throw new TypeError("it needs an attribute key, such as the name of a person");
     if (!about.unbounded) throw new NotPublished(`${about.name} publishes no documents of its keys`);
+    if (this.hasAttribute("controls")) return this.explorable(client, about, ofKey(client, index, about, key), "1y");
     const weeks = this.number("weeks", 52, 1, 520);
     // The week that is not over is not drawn: it would look like a fall.
     const last = d.monday(index.slow_through ?? 0) - 7 * d.DAY;
@@ -104,6 +109,40 @@ const amountOf = (about, value, span) => `${d.number(value)} ${about.unit} in ${
 /** The values of several keys in one bucket as one. */
 const ofKeys = (about, key, values) => d.together(values, key !== null || d.keysAddUp(about));
 
+const STEPS = { ArrowLeft: -7, ArrowRight: 7, ArrowUp: -1, ArrowDown: 1, PageUp: -28, PageDown: 28, Home: -Infinity, End: Infinity };
+
+/** Days of a year that are read by pointer, touch and keyboard: one is marked, and a box says what it has. */
+function readable(cells, said, title, today) {
+  const tip = d.element("div", { class: "tip", hidden: true });
+  const box = d.element("div", { class: "days", role: "slider", tabindex: 0, "data-name": "days", "aria-label": title, "aria-valuemin": 0, "aria-valuemax": said.length - 1 }, cells, tip);
+  const all = [...cells.children];
+  let now = today;
+  const read = (at, isShown = true) => {
+    all[now].classList.remove("marked");
+    now = at;
+    all[now].classList.toggle("marked", isShown);
+    box.setAttribute("aria-valuenow", now);
+    box.setAttribute("aria-valuetext", said[now]);
+    tip.textContent = said[now];
+    tip.hidden = !isShown;
+    const { left, width } = box.getBoundingClientRect();
+    const cell = all[now].getBoundingClientRect();
+    tip.style.left = `${Math.max(0, Math.min(cell.left - left, width - tip.offsetWidth))}px`;
+    tip.style.top = `${cell.bottom - box.getBoundingClientRect().top + 6}px`;
+  };
+  read(today, false);
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") read(now, false);
+    if (!Object.hasOwn(STEPS, event.key)) return;
+    event.preventDefault();
+    read(Math.max(0, Math.min(said.length - 1, now + STEPS[event.key])));
+  });
+  for (const name of ["pointermove", "pointerdown"]) box.addEventListener(name, ({ target }) => all.includes(target) && read(all.indexOf(target)));
+  box.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && read(now, false));
+  box.addEventListener("blur", () => read(now, false));
+  return box;
+}
+
 /** A year of days, of one key or of a whole statistic. */
 class Calendar extends StatscacheElement {
   #chosen = null;
@@ -129,7 +168,8 @@ class Calendar extends StatscacheElement {
     const busy = [...new Set([...days.values()].filter(Boolean))].sort((a, b) => a - b);
     // Quarters of the values that there are: one extreme day does not make the others pale, and the busiest is darkest.
     const quarters = [0.25, 0.5, 0.75].map((share) => busy[Math.floor(busy.length * share) - 1] ?? 0);
-    const cells = d.svg("svg", { viewBox: `0 0 ${columns * 12} ${7 * 12}`, role: "img", "aria-label": title });
+    const cells = d.svg("svg", { viewBox: `0 0 ${columns * 12} ${7 * 12}`, "aria-hidden": "true" });
+    const said = [];
     const ticks = d.element("div", { class: "ticks flush", "aria-hidden": "true" });
     for (let time = start; time < end; time += d.DAY) {
       const at = (time - first) / d.DAY;
@@ -139,7 +179,8 @@ class Calendar extends StatscacheElement {
       const level = value ? 1 + quarters.filter((limit) => value > limit).length : 0;
       const form = level ? `cell level l${level}` : value === null ? "cell missing" : isLater ? "cell later" : "cell";
       const box = { class: isToday ? `${form} today` : form, x: Math.floor(at / 7) * 12 + 1, y: (at % 7) * 12 + 1, width: 10, height: 10, rx: 2 };
-      cells.append(d.svg("rect", box, d.svg("title", {}, `${d.day(time)}: ${value === null ? "unknown" : isLater ? "not yet" : `${d.number(value)} ${about.unit}${isToday ? " so far" : ""}`}`)));
+      said.push(`${d.day(time)}: ${value === null ? "unknown" : isLater ? "not yet" : `${d.number(value)} ${about.unit}${isToday ? " so far" : ""}`}`);
+      cells.append(d.svg("rect", box));
       if (d.day(time).endsWith("-01")) {
         const name = d.element("span", {}, d.month(time));
         name.style.left = `${(Math.floor(at / 7) / columns) * 100}%`;
@@ -159,7 +200,7 @@ class Calendar extends StatscacheElement {
     caption.append(turn("Previous", -1, shown > oldest), turn("Next", 1, shown < newest));
     const rows = [...days].sort(([a], [b]) => b - a).map(([time, value]) => [d.day(time), value === null ? "unknown" : time === today ? `${d.number(value)} so far` : value]);
     return [
-      d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, cells), this.#legend(about, quarters, gaps.length > 0, today >= start && today < end && !missing(today))),
+      d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, readable(cells, said, title, Math.max(0, Math.min(said.length - 1, (today - start) / d.DAY)))), this.#legend(about, quarters, gaps.length > 0, today >= start && today < end && !missing(today))),
       d.asTable(title, ["Day", about.unit], rows),
     ];
   }
@@ -206,6 +247,13 @@ class Series extends StatscacheElement {
     const through = this.newest(index) ?? 0;
     const days = this.number("days", { "1m": 1, "1h": 7 }[resolution] ?? 365, 1, 3660);
     const [additive, keysAddUp] = [d.addsUpInTime(about), d.keysAddUp(about)];
+    if (this.hasAttribute("controls")) {
+      if (this.key) throw new TypeError("with controls, it shows all keys: it takes no attribute key");
+      this.need(about, "series/1d/index.json");
+      const source = ofSeries(client, index, about, null, null, { additive, keysAddUp });
+      const first = { "1m": "3h", "1h": "7d", "1d": "30d" }[resolution] ?? "1y";
+      return this.explorable(client, about, source, source.ranges.includes(first) ? first : source.ranges[0]);
+    }
     const published = about.documents.some(({ path }) => path.endsWith(`/series/${resolution}/index.json`));
     // Sums of days are sums of weeks and of months.
     const source = !published && additive && Object.hasOwn(LONGER, resolution) ? "1d" : resolution;
