@@ -102,17 +102,18 @@ async function overTime(index, all, found) {
 }
 
 /** The parts of a key as bars: what a person did by category, the builds of a package by release. */
-function parts({ plugin, key }) {
+function parts(index, { plugin, key }) {
   const all = (key?.parts ?? []).filter((part) => part.total > 0).sort((a, b) => b.total - a.total);
   if (!all.length) return null;
   const field = Object.keys(all[0]).find((name) => !["total", "weeks"].includes(name));
   const rest = all.slice(MOST_PARTS);
-  const shown = all.slice(0, MOST_PARTS).map((part) => [d.label([part[field]]), part.total]);
+  const shown = all.slice(0, MOST_PARTS).map((part) => [d.label([part[field]]), part.total, part[field]]);
   if (rest.length) shown.push([`${d.number(rest.length)} others`, rest.reduce((sum, part) => sum + part.total, 0)]);
   const longest = Math.max(...shown.map(([, value]) => value));
-  const bars = shown.map(([label, value]) => {
+  const named = entityOf(index, field);
+  const bars = shown.map(([label, value, name]) => {
     const bar = d.svg("svg", { class: "bar", viewBox: "0 0 1000 6", preserveAspectRatio: "none", "aria-hidden": "true" }, d.svg("rect", { width: Math.max(4, (value / longest) * 1000), height: 6 }));
-    return d.element("li", {}, d.element("span", { class: "key" }, d.foreign(label, 60)), d.element("span", { class: "amount" }, d.number(value)), bar);
+    return d.element("li", {}, d.element("span", { class: "key" }, named && name ? d.element("a", { href: pageOf(client, named, name) }, d.foreign(label, 60)) : d.foreign(label, 60)), d.element("span", { class: "amount" }, d.number(value)), bar);
   });
   return d.element("div", { class: "panel" }, d.element("h3", {}, `${titleOf(plugin)} by ${field}`), d.element("ol", { class: "bars" }, ...bars));
 }
@@ -199,7 +200,7 @@ async function show(index, found) {
   const key = JSON.stringify([found.name]);
   const calendar = main ? d.element("div", { class: "panel year" }, d.element("statscache-calendar", { plugin: main.plugin.name, key, label: titleOf(main.plugin) })) : null;
   const drawn = [await overTime(index, all, found), calendar].filter(Boolean);
-  const panels = all.map(parts).filter(Boolean);
+  const panels = all.map((each) => parts(index, each)).filter(Boolean);
   const bounded = all.filter(({ key, own, plugin }) => !key && own.length && plugin.dimensions.length > 1).map(({ plugin, own, field, latest }) => table(index, plugin, own.map(({ [field]: _, ...row }) => row), latest.partial));
   place.replaceChildren(
     head(one, found.name, ...lede),

@@ -35,7 +35,7 @@ PACKAGES = {"curl": "curl", "JavaScript": "nodejs", "R": "r-base-core and r-cran
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a site with some messages."""
-    return worlds.demo(tmp_path_factory.mktemp("demo"))
+    return worlds.shared(tmp_path_factory, "demo")
 
 
 @pytest.fixture(scope="module")
