@@ -156,11 +156,48 @@ def test_the_page_of_a_person_shows_the_documents(
             f"{busiest['total']:,}",
         ]
         assert visit.page.locator("statscache-calendar .calendar rect.level").count() > 0
-        assert visit.page.locator("statscache-activity path.columns").count() > 0
+        assert visit.page.locator(".plot:visible path.columns").count() > 0
         assert visit.page.locator("statscache-calendar .legend li").first.inner_text() == "none"
         visit.page.get_by_text("JSON: ").click()
         visit.page.get_by_role("link", name=layout.key_document("contributors", (name,))).click()
         assert orjson.loads(visit.page.inner_text("pre")) == document
+
+
+def test_a_person_is_looked_at_over_time(
+    site: str, first: dict[str, str], trees: dict[str, Path], chromium: Browser
+) -> None:
+    """Range, scale and another person are in the address and come back from it; who is not known gets near names."""
+    name = first["person"]
+    rows = orjson.loads((trees["demo"] / layout.latest("contributors")).read_bytes())["rows"]
+    other = next(row["user"] for row in rows if row["user"] != name)
+    with Visit(chromium, [site]) as visit:
+        page = visit.page
+        visit.open(f"{site}people/index.html?{name}")
+        assert page.locator(".segments").first.locator("span").all_inner_texts() == ["30 d", "1 y", "All"]
+        page.get_by_text("30 d", exact=True).click()
+        expect(page.locator(".plot:visible strong")).to_have_text("Contributions by day")
+        page.get_by_label("Log scale").check()
+        field = page.get_by_label("Compare with")
+        field.fill(other.upper())
+        field.press("Enter")
+        expect(page.locator(".plot:visible .legend bdi")).to_have_text([name, other])
+        expect(page).to_have_url(f"{site}people/index.html?{name}#range=30d&scale=log&key={other.upper()}")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="CSV").click()
+        heads, *lines = Path(download.value.path()).read_text().splitlines()
+        assert heads == f"start,{name},{other}"
+        # What was before the first day, and the day with a gap, are unknown.
+        assert {line.split(",", 1)[1] for line in lines} > {","}
+        link = page.url
+        visit.open("about:blank")
+        visit.open(link)
+        expect(page.locator(".plot:visible .legend bdi")).to_have_text([name, other])
+        page.get_by_label("Compare with").fill(f"{other}x")
+        page.get_by_label("Compare with").press("Enter")
+        expect(page.get_by_text(f"no person is called {other}x; near it are {other}")).to_be_visible()
+        visit.open(f"{site}releases/index.html?{first['release']}")
+        expect(page.locator(".plot:visible .plane")).to_be_visible()
+        assert not visit.problems, visit.problems
 
 
 def test_case_does_not_matter_and_unknown_names_get_near_ones(
