@@ -48,7 +48,7 @@ function levels(low, high, log) {
   return found;
 }
 
-/** Columns from the baseline up. Few stand apart; many touch, and are one outline. */
+/** Columns from the baseline up. Few are apart; many touch, and are one outline. */
 function columns(tops, ground) {
   const there = (at) => tops[at] !== undefined && tops[at] !== null && tops[at] !== ground;
   if (tops.length <= WIDE) return tops.map((top, at) => (there(at) ? `M${decimal(at + INSET, 2)} ${ground}V${top}h${decimal(1 - 2 * INSET, 2)}V${ground}z` : "")).join("");
@@ -60,7 +60,7 @@ function columns(tops, ground) {
   return path;
 }
 
-/** Points at the middle of each bucket; one that stands alone is a path of no length, which round caps show. */
+/** Points at the middle of each bucket; a single one is a path of no length, which round caps show. */
 const line = (tops) => tops.map((top, at) => (top === null ? "" : `${(tops[at - 1] ?? null) === null ? `M${at + 0.5} ${top}h0` : ""}L${at + 0.5} ${top}`)).join("");
 
 /** One surface with its axes. */

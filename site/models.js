@@ -29,7 +29,7 @@ export function prefixOf(names) {
   return prefix.length >= 8 && names.every((name) => name.length > prefix.length) ? prefix : "";
 }
 
-/** The curves with short labels, of which what all names begin with is no part. */
+/** The curves with short labels, of which what all names begin with is not a part. */
 export function labelled(curves, prefix = prefixOf(curves.filter(({ rest }) => !rest).map(({ name }) => name))) {
   return curves.map((curve) => ({ ...curve, label: curve.rest ? curve.name : middle(curve.name.slice(prefix.length)) }));
 }

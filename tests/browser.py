@@ -74,7 +74,7 @@ class Visit:
     Args:
         browser: The browser.
         allowed: Beginnings of the addresses that may be asked for.
-        script: Whether scripts run.
+        script: True if scripts run.
 
     Attributes:
         page: The page.
@@ -123,7 +123,7 @@ class Visit:
             self.problems.append(f"at {width} px, the page is {overflow} px too wide")
 
     def tour(self) -> None:
-        """Look at the page at every width in both schemes; axe does so on a phone in the light, on a desk in the dark."""
+        """Look at the page at every width in both schemes; axe does on a phone in the light, on a desk in the dark."""
         for width in WIDTHS:
             for scheme in SCHEMES:
                 self.look(width, scheme)

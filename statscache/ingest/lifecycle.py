@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from statscache import canonical, kinds
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.settings import plain
 from statscache.store import hangs, journal, positions, quarantine
-from statscache.store.database import Database
+from statscache.store.database import Database, is_lost
 from statscache.store.positions import Position
 
 _log = logging.getLogger(__name__)
@@ -85,7 +84,7 @@ class Lifecycle:
                 reset(connection, plugin, positions.lock(connection, [rows[plugin.name].id])[plugin.name])
 
     def suspend(self, name: str, reason: str | None) -> None:
-        """Keep a plugin from folding; with no reason, let it fold again, from where it stopped."""
+        """Suspend a plugin; without a reason, let it resume where it stopped."""
         with self._database.writing() as connection:
             row = positions.load(connection).get(name)
             if row is not None:
@@ -103,7 +102,7 @@ def version_of(plugin: Plugin) -> str:
 
 
 def _short(value: Any) -> str:
-    return canonical.digest(canonical.identity(value))[:16]
+    return canonical.digest(canonical.encode(value))[:16]
 
 
 def is_outdated(stored: str, ours: str) -> bool:
@@ -131,7 +130,7 @@ def register(connection: Connection, plugin: Plugin) -> None:
 
 
 def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
-    """Put a plugin back to the beginning of the journal, without state; its documents stay published meanwhile.
+    """Reset a plugin to the beginning of the journal, without state; its documents stay published meanwhile.
 
     It counts nothing of days from which the journal has lost messages.
     """
@@ -149,13 +148,13 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
 
 
 def fold_anew(connection: Connection, plugin: Plugin, row: Position) -> None:
-    """Put a plugin back to the beginning of the journal; one that is suspended stays so."""
+    """Reset a plugin to the beginning of the journal; a suspended one stays suspended."""
     suspended = row.suspended
     reset(connection, plugin, row)
     if suspended is not None:
         row.suspended = suspended
         positions.save(connection, [row])
-    # The gate takes it for another version, whatever becomes of the rows.
+    # The gate takes it for another version, even if the rows go.
     positions.render_all(connection, row)
 
 
@@ -174,7 +173,7 @@ def _clear(connection: Connection, plugin: Plugin, row: Position) -> None:
         with connection.begin_nested():
             plugin.kind.clear(connection, row.id)
     except Exception as error:
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
+        if is_lost(error):
             raise
         fix = f"fix it, then run `statscache rebuild {plugin.name}`"
         row.suspended = f"its state could not be cleared: {type(error).__name__}: {error!s:.300}; {fix}"

@@ -27,7 +27,7 @@ INTERVAL = 3
 """Seconds between two publications."""
 
 _AFTER = 300
-"""Seconds of the next day that are simulated too: so the day is over by the clock of what is published."""
+"""Seconds of the next day that are simulated too: so the day is over by the clock of the published data."""
 
 _PATIENCE = 120.0
 """Seconds without any progress after which something must be wrong."""
@@ -63,7 +63,7 @@ class Progress:
     Attributes:
         sent: Messages that were put on the bus.
         expected: Messages that will have been in the end.
-        generation: Of the snapshot that is published; 0 before the first.
+        generation: Generation of the snapshot that is published; 0 before the first.
         through: Its clock, seconds since 1970 UTC; None before the first message.
         counted: Messages of the day that it knows.
     """
@@ -133,7 +133,7 @@ def demo(prepare: Callable[[int, int], None], tell: Callable[[Progress], None]) 
         _end(_start(publish, Path(directory), endpoint, INTERVAL, log), log)
         service = _start(["run"], Path(directory), endpoint, INTERVAL, log)
         try:
-            told = _told(lines, history, service, log, tell)
+            told = _reporting(lines, history, service, log, tell)
             sent = publish_on_bus(told, endpoint, len(lines) / SECONDS, patience=_PATIENCE)
             _wait(sent, history, service, log, tell)
             service.terminate()
@@ -183,7 +183,7 @@ def _end(process: "subprocess.Popen[bytes]", log: Path) -> None:
         raise DemoError(f"the service ended with status {process.returncode}:\n{_end_of(log)}")
 
 
-def _told(
+def _reporting(
     lines: list[bytes], history: int, service: "subprocess.Popen[bytes]", log: Path, tell: Callable[[Progress], None]
 ) -> Iterator[bytes]:
     """Yield the lines, looking from time to time how the service fares."""
