@@ -180,7 +180,7 @@ class Calendar extends StatscacheElement {
       const form = level ? `cell level l${level}` : value === null ? "cell missing" : isLater ? "cell later" : "cell";
       const box = { class: isToday ? `${form} today` : form, x: Math.floor(at / 7) * 12 + 1, y: (at % 7) * 12 + 1, width: 10, height: 10, rx: 2 };
       said.push(`${d.day(time)}: ${value === null ? "unknown" : isLater ? "not yet" : `${d.number(value)} ${about.unit}${isToday ? " so far" : ""}`}`);
-      cells.append(d.svg("rect", box));
+      cells.append(d.svg("rect", box, d.svg("title", {}, said.at(-1))));
       if (d.day(time).endsWith("-01")) {
         const name = d.element("span", {}, d.month(time));
         name.style.left = `${(Math.floor(at / 7) / columns) * 100}%`;

@@ -514,7 +514,7 @@ def test_the_demo_ends_by_itself_and_can_be_run_again(call: Call, monkeypatch: p
     assert {row["state"] for row in index["plugins"]} == {"ok"}
     # Nothing of the 30 days is unknown, neither in the history nor where the day follows.
     volume = next(row for row in index["plugins"] if row["name"] == "volume")
-    assert volume["since"] == index["through"] // 86400 * 86400 - 30 * 86400
+    assert volume["since"] == index["through"] // 86400 * 86400 - 31 * 86400
     assert not volume["gaps"]
     for address in re.findall("http://localhost:8080/(.*)", done.out):
         path, _, name = address.partition("?")
