@@ -117,10 +117,10 @@ export function draw(model, panes, { each, lines, log }) {
 const BY = { 60: "minute", 3600: "hour", [DAY]: "day", [WEEK]: "week" };
 
 /** A figure of a range that the publisher does not draw. */
-export function figureOf(root, range, { starts, end, seconds }, { unit, heading }) {
+export function figureOf(root, range, { starts, end, seconds, curves, partial = [] }, { unit, heading }) {
   const name = BY[seconds] ?? "month";
   const caption = element("figcaption", {}, element("strong", {}, `${heading ?? unit[0].toUpperCase() + unit.slice(1)} by ${name}`), " ", element("span", {}, `${number(starts.length)} ${name}s to `, clock(end)));
-  const note = element("p", { class: "reading" }, `The ${name} that is not over is not drawn.`);
+  const note = element("p", { class: "reading" }, `The ${name} that is not over is not drawn.${partial.includes(true) || curves[0].values.includes(null) ? " Hatched: not wholly known, which is not zero." : ""}`);
   const figure = element("figure", { class: "plot", "data-range": range }, caption, element("div", { class: "drawing" }), element("ul", { class: "legend chart" }), note);
   root.querySelector(".chart-tools").before(figure);
   return figure;
