@@ -19,7 +19,7 @@ import pytest
 from commands import BRAKE, Home, install_plugins
 from first_plugins import Volume
 from samples import NOON, Sales, line
-from statscache import cli
+from statscache import cli, layout
 from statscache.config import load
 from statscache.plugins.registry import Registry
 from statscache.service.backfill import BATCH
@@ -519,7 +519,7 @@ def test_the_demo_ends_by_itself_and_can_be_run_again(call: Call, monkeypatch: p
     for address in re.findall("http://localhost:8080/(.*)", done.out):
         path, _, name = address.partition("?")
         assert Path("public", path or "index.html").is_file()
-        assert not name or list(Path("public/v1/plugins").glob(f"*/by/{name}.json")), name
+        assert not name or list(Path("public/v1/plugins").glob(f"*/by/{layout.key_name([name])}.json")), name
     again = call("demo")
     assert again.status == 0, again.err
     assert again.out == done.out
