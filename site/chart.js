@@ -5,14 +5,10 @@
 // months where that is null), and for each curve { name, label, values, rest }. A value that is null is unknown; in a bucket
 // that is `partial`, values are the least. Buckets are added up if `additive`, curves if `keysAddUp`.
 
-import { clock, compact, DAY, element, knownFrom, label, middle, minute, month, monthOf, number, startOfMonth, sum, svg, together, year } from "./dom.js";
+import { clock, compact, DAY, element, minute, month, monthOf, number, startOfMonth, svg, together, year } from "./dom.js";
 
-export const MOST_CURVES = 6;
 const WIDE = 60;
 const INSET = 0.12;
-const FEWEST = 12;
-const MOST_BUCKETS = 20_000;
-const LONGEST_NAME = 100;
 const STEPS = [60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, DAY, 2 * DAY, 7 * DAY];
 const WEEK = 7 * DAY;
 // 1970 began on a Thursday.
@@ -20,51 +16,6 @@ const MONDAY = 4 * DAY;
 const MONTHS = [1, 2, 3, 6, 12, 24, 60, 120];
 
 const decimal = (value, places) => String(Number(value.toFixed(places)));
-const above = (a, b) => b.raw - a.raw || (a.name < b.name ? -1 : 1);
-
-/** What all names begin with, whole words between dots; empty if that is short. */
-export function prefixOf(names) {
-  const sorted = [...names].sort();
-  if (!sorted[1]) return "";
-  const [low, high] = [sorted[0], sorted.at(-1)];
-  let at = 0;
-  while (at < low.length && low[at] === high[at]) at += 1;
-  const prefix = low.slice(0, low.lastIndexOf(".", at - 1) + 1);
-  return prefix.length >= 8 && names.every((name) => name.length > prefix.length) ? prefix : "";
-}
-
-/** The curves with short labels, of which what all names begin with is not a part. */
-export function labelled(curves, prefix = prefixOf(curves.filter(({ rest }) => !rest).map(({ name }) => name))) {
-  return curves.map((curve) => ({ ...curve, label: curve.rest ? curve.name : middle(curve.name.slice(prefix.length)) }));
-}
-
-/** A name for each row of a series: its key, without the dimensions that are the same in all rows of the headline. */
-export const naming = (columns, headline) => {
-  const kept = columns.map((column, at) => at).filter((at) => at && at < columns.length - 1 && !Object.hasOwn(headline, columns[at]));
-  return (row) => label(kept.map((at) => row[at]), LONGEST_NAME);
-};
-
-/** Rows `[time, …, value]` as one curve for each name; `bucket` numbers the bucket of a time. */
-function every({ rows, gaps }, { starts, end, bucket }, name) {
-  const by = new Map();
-  for (const row of rows) {
-    const at = bucket(row[0]);
-    if (starts[at] === undefined) continue;
-    if (!by.has(name(row))) by.set(name(row), starts.map(() => 0));
-    by.get(name(row))[at] += row.at(-1);
-  }
-  const missing = starts.map((time, at) => gaps.some(([low, high]) => low < (starts[at + 1] ?? end) && high > time));
-  return [...(by.size ? by : [["", starts.map(() => 0)]])].map(([name, values]) => ({ name, raw: sum(values), values: values.map((value, at) => (missing[at] ? null : value)) }));
-}
-
-/** The greatest curves by `raw`, and the sum of the rest as one, where they add up. */
-export function fewest(curves, keysAddUp) {
-  const ranked = [...curves].sort(above);
-  if (ranked.length <= MOST_CURVES || !keysAddUp) return ranked.slice(0, MOST_CURVES);
-  const rest = ranked.slice(MOST_CURVES - 1);
-  const values = rest[0].values.map((value, at) => (value === null ? null : sum(rest.map((curve) => curve.values[at]))));
-  return [...ranked.slice(0, MOST_CURVES - 1), { name: `other (${rest.length})`, values, rest: true }];
-}
 
 /** At most so many marks of the time axis, `[bucket, text]`. */
 function ticks({ starts, end, seconds }, most) {
@@ -163,49 +114,14 @@ export function draw(model, panes, { each, lines, log }) {
   return element("div", { class: `chart ${each ? "each" : "stack"}` }, ...all);
 }
 
-/**
- * Whole buckets of so many seconds (months, where that is null) between two times. There are a few at least: those before
- * `from` are unknown, and too many are cut off.
- */
-export function buckets(from, to, seconds) {
-  const phase = seconds === WEEK ? MONDAY : 0;
-  const number = seconds ? (time) => Math.floor((time - phase) / seconds) : monthOf;
-  const time = seconds ? (at) => at * seconds + phase : startOfMonth;
-  const [first, last] = [number(from - 1) + 1, number(to)];
-  const least = last > first ? Math.max(Math.min(first, last - FEWEST), last - MOST_BUCKETS) : last;
-  const starts = Array.from({ length: last - least }, (_, at) => time(least + at));
-  return { starts, seconds, end: time(last), bucket: (when) => number(when) - least, gaps: least < first ? [[time(least), time(first)]] : [] };
-}
+const BY = { 60: "minute", 3600: "hour", [DAY]: "day", [WEEK]: "week" };
 
-/** The rows behind a chart, or all there are; sums of days are sums of weeks and of months. */
-export async function spanOf(client, plugin, additive, like) {
-  const name = { 60: "1m", 3600: "1h", [DAY]: "1d", [WEEK]: additive ? "1d" : "1w" }[like?.seconds] ?? (additive ? "1d" : "1mo");
-  return client.series(plugin, name, like?.starts[0] ?? 0, like?.end ?? Date.now() / 1000);
-}
-
-/** The buckets of another model; without one, of all that is known, by week or by month. */
-export function cutOf(span, like, additive) {
-  // What no chart knows, it does not know of single keys either.
-  if (like) return { ...buckets(like.starts[0], like.end, like.seconds), gaps: like.starts.flatMap((time, at) => (like.curves[0].values[at] === null ? [[time, time + 1]] : [])) };
-  const from = knownFrom(span);
-  return buckets(from, span.complete_through, additive && span.complete_through - from < 156 * WEEK ? WEEK : null);
-}
-
-/** A model of the rows of a series in the buckets of a cut: of the greatest keys, or of those named. */
-export function modelOf(span, cut, { additive, keysAddUp, headline, keys = [] }) {
-  const wanted = Object.entries(headline).map(([name, value]) => [span.columns.indexOf(name), value]);
-  const rows = span.rows.filter((row) => wanted.every(([at, value]) => row[at] === value));
-  const all = every({ rows, gaps: [...cut.gaps, ...span.gaps] }, cut, naming(span.columns, headline));
-  const of = (key) => all.find(({ name }) => name === key) ?? { name: key, values: all[0].values.map((value) => value && 0) };
-  return { ...cut, additive, keysAddUp, names: [...all].sort(above).map(({ name }) => name), curves: labelled(keys.length ? keys.map(of) : fewest(all, keysAddUp)) };
-}
-
-/** A figure for all that there is, which the publisher does not draw. */
-export function figureOf(root, { starts, end, seconds }, unit) {
-  const name = seconds ? "week" : "month";
-  const caption = element("figcaption", {}, element("strong", {}, `${unit[0].toUpperCase()}${unit.slice(1)} by ${name}`), " ", element("span", {}, `${number(starts.length)} ${name}s to `, clock(end)));
-  const note = element("p", { class: "reading" }, `The ${name} that is not over is not drawn.`);
-  const figure = element("figure", { class: "plot", "data-range": "all" }, caption, element("div", { class: "drawing" }), element("ul", { class: "legend chart" }), note);
-  [...root.querySelectorAll(".plot")].at(-1).after(figure);
+/** A figure of a range that the publisher does not draw. */
+export function figureOf(root, range, { starts, end, seconds, curves, partial = [] }, { unit, heading }) {
+  const name = BY[seconds] ?? "month";
+  const caption = element("figcaption", {}, element("strong", {}, `${heading ?? unit[0].toUpperCase() + unit.slice(1)} by ${name}`), " ", element("span", {}, `${number(starts.length)} ${name}s to `, clock(end)));
+  const note = element("p", { class: "reading" }, `The ${name} that is not over is not drawn.${partial.includes(true) || curves[0].values.includes(null) ? " Hatched: not wholly known, which is not zero." : ""}`);
+  const figure = element("figure", { class: "plot", "data-range": range }, caption, element("div", { class: "drawing" }), element("ul", { class: "legend chart" }), note);
+  root.querySelector(".chart-tools").before(figure);
   return figure;
 }

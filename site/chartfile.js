@@ -15,10 +15,11 @@ function csv({ chart: { curves, model }, unit }) {
   return `${[heads, ...rows].map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
 }
 
-/** The style of charts, as the page has it. */
-function style() {
-  const sheet = [...document.styleSheets].find(({ href }) => /\/chart\.[^/]*css$/.test(href ?? ""));
-  return [...sheet.cssRules].map((rule) => rule.cssText).join("\n");
+/** The style of charts, as the page has it, or as an element does. */
+function style(root) {
+  const sheet = [...(root.adoptedStyleSheets ?? []), ...document.styleSheets].find(({ href }) => (root.host ? href === null : /\/chart\.[^/]*css$/.test(href ?? "")));
+  const rules = [...sheet.cssRules].map((rule) => rule.cssText).join("\n");
+  return root.host ? `:root { color-scheme: light dark; color: light-dark(#1c2024, #e8eaed); } .ground { fill: light-dark(#fff, #1a1d21); } .heading { font-weight: 600; font-size: 16px; }\n${rules.replaceAll(":host", ":root")}` : rules;
 }
 
 function picture({ figure, chart: { curves, model }, title, unit }) {
@@ -33,7 +34,7 @@ function picture({ figure, chart: { curves, model }, title, unit }) {
   const box = svg("svg", { xmlns: "http://www.w3.org/2000/svg", class: "chart alone", viewBox: `0 0 720 ${height}`, width: 720, height });
   box.append(
     svg("title", {}, title),
-    svg("style", {}, style()),
+    svg("style", {}, style(figure.getRootNode())),
     svg("rect", { class: "ground", width: 720, height, rx: 6 }),
     svg("text", { class: "heading", x: 16, y: 28 }, clean(title, 60)),
     svg("text", { class: "quiet", x: 16, y: 47 }, `${clean(unit, 40)}, ${when(model.starts[0])} to ${when(model.end)}`),
@@ -67,19 +68,26 @@ async function png(shown) {
 }
 
 const WIDGETS = { "3h": ["1m", 1], "7d": ["1h", 7], "30d": ["1d", 30], "1y": ["1w", 364], all: ["1mo", 3660] };
+const quoted = (text) => text.replaceAll("&", "&amp;").replaceAll("'", "&#39;").replaceAll("<", "&lt;");
+
+/** The element that shows the same on another page. */
+function embed({ base, plugin, range, key, isUnbounded }) {
+  const [resolution, days] = WIDGETS[range];
+  const of = key ? ` key='${quoted(JSON.stringify(key))}'` : "";
+  const tag = isUnbounded ? `activity plugin="${plugin}"${of}` : `series plugin="${plugin}"${of} resolution="${resolution}" days="${days}"`;
+  return `<script type="module" src="${base}assets/widgets.js"></script>\n<statscache-${tag}></statscache-${tag.split(" ")[0]}>`;
+}
+
 const FILES = { csv: ["text/csv", csv], svg: ["image/svg+xml", (shown) => picture(shown)[0]], png: ["image/png", png] };
 
 /** Saves what is shown, or copies a link or code for other pages; returns what is to be said of it. */
 export async function save(what, shown) {
-  const { base, plugin, range } = shown;
-  if (!FILES[what]) {
-    const [resolution, days] = WIDGETS[range];
-    const code = `<script type="module" src="${base}assets/widgets.js"></script>\n<statscache-series plugin="${plugin}" resolution="${resolution}" days="${days}"></statscache-series>`;
-    return navigator.clipboard.writeText(what === "link" ? location.href : code).then(() => "Copied.", () => "The browser does not allow it.");
-  }
+  const { plugin, name, range } = shown;
+  if (!FILES[what]) return navigator.clipboard.writeText(what === "link" ? location.href : embed(shown)).then(() => "Copied.", () => "The browser does not allow it.");
   const [type, make] = FILES[what];
   const url = URL.createObjectURL(new Blob([await make(shown)], { type }));
-  element("a", { href: url, download: `${plugin}-${range}.${what}` }).click();
+  const file = [plugin, name, range].filter(Boolean).join("-").replace(/[^\w.-]+/g, "_").slice(0, 120);
+  element("a", { href: url, download: `${file}.${what}` }).click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
   return "Saved.";
 }

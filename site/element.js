@@ -2,6 +2,7 @@
 
 import { Client, isLate, NotPublished } from "./statscache.js";
 import * as d from "./dom.js";
+import { near } from "./names.js";
 import { draw } from "./chart.js";
 import { Chart } from "./readout.js";
 
@@ -21,6 +22,8 @@ sheet.replaceSync(`
   color: var(--ink); font-family: var(--statscache-font, inherit); line-height: 1.4;
 }
 :host([hidden]) { display: none; }
+:host(:not([inline])) { margin-block: .75em; }
+:host([inline]) { display: inline; container-type: normal; }
 *, *::before, *::after { box-sizing: border-box; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .quiet, .note, figcaption span { color: var(--quiet); }
@@ -97,7 +100,42 @@ thead button::after { content: "↕"; display: inline-block; width: 1em; margin-
 [aria-sort="descending"] button::after { content: "↓"; opacity: 1; }
 td a { color: var(--accent); }
 time { white-space: nowrap; }
+.charts:has([value="3h"]:checked) .plot:not([data-range="3h"]),
+.charts:has([value="7d"]:checked) .plot:not([data-range="7d"]),
+.charts:has([value="30d"]:checked) .plot:not([data-range="30d"]),
+.charts:has([value="1y"]:checked) .plot:not([data-range="1y"]),
+.charts:has([value="all"]:checked) .plot:not([data-range="all"]) { display: none; }
+.chart-controls, .chart-tools { display: flex; flex-wrap: wrap; gap: .4em .8em; align-items: center; margin-bottom: .6em; font-size: .86em; }
+.chart-tools { margin: .5em 0 0; }
+.chart-tools button { min-height: 24px; }
+.segments { display: flex; min-width: 0; margin: 0; padding: 1px; border: 1px solid var(--rule); border-radius: 6px; }
+.segments label { position: relative; }
+.segments input { position: absolute; opacity: 0; }
+.segments span { display: block; padding: .15em .6em; border-radius: 4px; cursor: pointer; white-space: nowrap; }
+.segments :checked + span { background: var(--empty); font-weight: 600; }
+.segments :focus-visible + span { outline: 2px solid var(--accent); }
+.segments :disabled + span { opacity: .5; cursor: default; }
+.check { display: flex; gap: .35em; align-items: center; }
+.reading { margin-top: .5em; color: var(--quiet); font-size: .8em; }
+.days { position: relative; touch-action: pan-y; }
+.marked { stroke: var(--ink); stroke-width: 2; }
 `);
+
+// Hosts that are dark seldom say so by color-scheme; the text that is on them tells.
+const schemes = Object.fromEntries(["light", "dark"].map((scheme) => {
+  const said = new CSSStyleSheet();
+  said.replaceSync(`:host { color-scheme: ${scheme}; }`);
+  return [scheme, said];
+}));
+
+/** Whether text of a CSS colour is light, so that what is behind it is dark. */
+function isLight(colour) {
+  const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
+  context.fillStyle = colour;
+  context.fillRect(0, 0, 1, 1);
+  const [red, green, blue] = context.getImageData(0, 0, 1, 1).data;
+  return 0.299 * red + 0.587 * green + 0.114 * blue > 140;
+}
 
 /** Milliseconds that a timer can wait, about 24 days. */
 const MOST_PATIENCE = 2 ** 31 - 1;
@@ -137,13 +175,16 @@ class Site {
 /** An element that draws a statistic: a subclass gives `draw`, which returns what to show. */
 export class StatscacheElement extends HTMLElement {
   static observedAttributes = [
-    "site", "plugin", "key", "window", "label", "weeks", "year", "resolution", "days", "document", "list", "columns", "sort", "limit",
+    "site", "plugin", "key", "window", "label", "weeks", "year", "resolution", "days", "document", "list", "columns", "sort", "limit", "inline", "controls",
   ];
   #site;
   #asked = 0;
   #shown = false;
   #off = [];
+  #explorer;
   #due;
+  #dark = matchMedia("(prefers-color-scheme: dark)");
+  #follow = () => this.#match();
 
   constructor() {
     super();
@@ -152,13 +193,15 @@ export class StatscacheElement extends HTMLElement {
 
   connectedCallback() {
     this.#site = Site.of(this.getAttribute("site"));
-    if (!this.#shown) this.#show(d.element("p", { class: "quiet", "aria-busy": "true" }, "Loading…"));
+    this.#dark.addEventListener("change", this.#follow);
+    if (!this.#shown) this.#show(d.element("span", { "aria-busy": "true" }, d.element("slot", {}, d.element("span", { class: "quiet" }, this.hasAttribute("inline") ? "…" : "Loading…"))));
     this.refresh();
     this.#site.join(this);
   }
 
   disconnectedCallback() {
     clearTimeout(this.#due);
+    this.#dark.removeEventListener("change", this.#follow);
     this.#site.leave(this);
     this.#site = undefined;
   }
@@ -183,13 +226,13 @@ export class StatscacheElement extends HTMLElement {
       const index = await client.discover();
       const about = index.plugins.find(({ name }) => name === plugin);
       if (!about) {
-        const known = index.plugins.map(({ name }) => name).slice(0, 12);
-        throw new NotPublished(`there is no statistic ${JSON.stringify(plugin)}; there are: ${known.join(", ") || "none"}`);
+        const like = near(index.plugins.map(({ name }) => name), plugin);
+        throw new NotPublished(`there is no statistic ${JSON.stringify(plugin)}${like.length ? `; did you mean ${like.join(" or ")}?` : ""}`);
       }
       const drawn = await this.draw(client, index, about);
       if (asked !== this.#asked) return;
       this.#shown = true;
-      this.#show(...drawn, this.#note(client, index, about));
+      this.#show(...drawn, this.hasAttribute("inline") ? "" : this.#note(client, index, about));
       clearTimeout(this.#due);
       const left = index.expires_at * 1000 - Date.now();
       if (left > 0) this.#due = setTimeout(() => this.#overdue(client, index, about), Math.min(left + 1000, MOST_PATIENCE));
@@ -209,9 +252,17 @@ export class StatscacheElement extends HTMLElement {
     if (this.#shown && !(error instanceof NotPublished) && !(error instanceof TypeError)) return;
     this.#shown = false;
     const where = d.element("p", { class: "quiet" }, "From ", d.foreign(this.#site?.client.base ?? ""));
-    this.#show(
-      d.element("div", { class: "problem", role: "status" }, d.element("p", {}, "No statistic here: ", d.foreign(error.message, 400), "."), where),
-    );
+    const words = `No statistic here: ${d.clean(error.message, 400)}${/[.?]$/.test(error.message) ? "" : "."}`;
+    const problem = this.hasAttribute("inline") ? d.element("span", { title: words, role: "status" }, "—", d.element("span", { class: "hidden" }, words)) : d.element("div", { class: "problem", role: "status" }, d.element("p", {}, d.foreign(words, 500)), where);
+    // What the page has inside of the element stands for it.
+    this.#show(d.element("slot", {}, problem));
+    if (this.childNodes.length) console.info(words);
+  }
+
+  /** Takes the colours that go with the text of the page. */
+  #match() {
+    this.shadowRoot.adoptedStyleSheets = [sheet];
+    this.shadowRoot.adoptedStyleSheets = [sheet, schemes[isLight(getComputedStyle(this).color) ? "dark" : "light"]];
   }
 
   #show(...children) {
@@ -219,6 +270,7 @@ export class StatscacheElement extends HTMLElement {
     const open = this.shadowRoot.querySelector("details")?.open;
     const focused = this.shadowRoot.activeElement?.dataset.name;
     this.shadowRoot.replaceChildren(...children);
+    this.#match();
     const details = this.shadowRoot.querySelector("details");
     if (details && open) details.open = true;
     if (focused) this.shadowRoot.querySelector(`[data-name="${CSS.escape(focused)}"]`)?.focus();
@@ -271,6 +323,17 @@ export class StatscacheElement extends HTMLElement {
     show();
     const hatched = model.starts.some((_, at) => model.partial?.[at] || model.curves[0].values[at] === null);
     return [box, legend, hatched ? d.element("p", { class: "note" }, "Hatched: not wholly known, which is not zero.") : null];
+  }
+
+  /** A chart with ranges, views, a log scale and files, which stays as it was set when new numbers come. */
+  async explorable(client, about, source, first) {
+    const { explorable } = await import("./controls.js");
+    const { key } = this;
+    const title = key ? `${about.title}: ${d.label(key)}` : about.title;
+    const of = { plugin: about.name, name: key ? d.label(key) : "", title, unit: about.unit, base: client.base, key, isUnbounded: about.unbounded };
+    const explorer = await explorable(of, source, { first, words: this.#explorer?.words ?? "" });
+    this.#explorer = explorer;
+    return [d.element("figure", {}, this.caption(about, ""), explorer.root)];
   }
 
   number(name, fallback, least, most) {

@@ -3,6 +3,8 @@
 import { Client, keyPath, NotPublished } from "./statscache.js";
 import { ENTITIES, entityOf, Names, pageOf } from "./names.js";
 import * as d from "./dom.js";
+import { explorable } from "./controls.js";
+import { ofKey, ofSeries } from "./models.js";
 
 const MAIN = { person: "contributors", package: "builds-by-package", topic: "volume-by-topic", release: "builds" };
 const MOST_ROWS = 15;
@@ -68,20 +70,50 @@ function tile({ plugin, latest, key, rows, own }, found) {
   return d.element("div", {}, d.element("dt", {}, link(`plugins/${plugin.name}/index.html`, d.foreign(title))), d.element("dd", {}, d.element("strong", {}, total === null ? "—" : d.number(total)), ...notes.map((note) => d.element("span", {}, note))));
 }
 
-const widget = (name, attributes) => d.element(`statscache-${name}`, attributes);
+/** What a name is compared with: whatever its case, and near ones where there is none. */
+async function known(name) {
+  const found = await names.find(entity, name.trim());
+  if (found) return found.name;
+  const near = await names.like(entity, name.trim(), 3);
+  throw new Error(`no ${one.toLowerCase()} is called ${d.clean(name, 60)}${near.length ? `; near it are ${near.join(", ")}` : ""}`);
+}
+
+/** The chart of what was counted of a name over time, with all that one may ask of it; null where nothing is kept by time. */
+async function overTime(index, all, found) {
+  const main = all.find(({ key }) => key) ?? all.find(({ plugin, own }) => own.length && plugin.documents.some(({ path }) => path.endsWith("/series/1d/index.json")));
+  if (!main) return null;
+  const { plugin, key, field } = main;
+  const rules = { additive: d.addsUpInTime(plugin), keysAddUp: d.keysAddUp(plugin) };
+  const source = key ? ofKey(client, index, plugin, [found.name]) : ofSeries(client, index, plugin, field, found.name, rules);
+  const read = async (range, keys) => source.read(range, await Promise.all(keys.map(known)));
+  const whole = plugin.dimensions.map((name) => (name === field ? found.name : plugin.headline?.[name]));
+  const about = {
+    plugin: plugin.name,
+    name: found.name,
+    title: `${titleOf(plugin)} of ${found.name}`,
+    heading: titleOf(plugin),
+    unit: plugin.unit,
+    base: client.base,
+    isUnbounded: Boolean(key),
+    key: whole.includes(undefined) ? null : whole,
+  };
+  const { root } = await explorable(about, { ...source, read }, { first: key ? "1y" : "30d", hasViews: Boolean(key?.parts?.length > 1), beside: `another ${one.toLowerCase()}` });
+  return root;
+}
 
 /** The parts of a key as bars: what a person did by category, the builds of a package by release. */
-function parts({ plugin, key }) {
+function parts(index, { plugin, key }) {
   const all = (key?.parts ?? []).filter((part) => part.total > 0).sort((a, b) => b.total - a.total);
   if (!all.length) return null;
   const field = Object.keys(all[0]).find((name) => !["total", "weeks"].includes(name));
   const rest = all.slice(MOST_PARTS);
-  const shown = all.slice(0, MOST_PARTS).map((part) => [d.label([part[field]]), part.total]);
+  const shown = all.slice(0, MOST_PARTS).map((part) => [d.label([part[field]]), part.total, part[field]]);
   if (rest.length) shown.push([`${d.number(rest.length)} others`, rest.reduce((sum, part) => sum + part.total, 0)]);
   const longest = Math.max(...shown.map(([, value]) => value));
-  const bars = shown.map(([label, value]) => {
+  const named = entityOf(index, field);
+  const bars = shown.map(([label, value, name]) => {
     const bar = d.svg("svg", { class: "bar", viewBox: "0 0 1000 6", preserveAspectRatio: "none", "aria-hidden": "true" }, d.svg("rect", { width: Math.max(4, (value / longest) * 1000), height: 6 }));
-    return d.element("li", {}, d.element("span", { class: "key" }, d.foreign(label, 60)), d.element("span", { class: "amount" }, d.number(value)), bar);
+    return d.element("li", {}, d.element("span", { class: "key" }, named && name ? d.element("a", { href: pageOf(client, named, name) }, d.foreign(label, 60)) : d.foreign(label, 60)), d.element("span", { class: "amount" }, d.number(value)), bar);
   });
   return d.element("div", { class: "panel" }, d.element("h3", {}, `${titleOf(plugin)} by ${field}`), d.element("ol", { class: "bars" }, ...bars));
 }
@@ -93,8 +125,8 @@ function cell(index, field, value) {
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
   const named = entityOf(index, field);
-  if (/^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value)) return d.element("td", { class: "text short" }, d.element("a", { href: value, rel: "noopener noreferrer nofollow" }, "open ↗"));
-  return d.element("td", { class: value.length > 40 ? "text" : "text short" }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
+  if (/^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value)) return d.element("td", { class: "text" }, d.element("a", { href: value, rel: "noopener noreferrer nofollow" }, "open ↗"));
+  return d.element("td", { class: "text", title: value.length > 40 ? d.clean(value) : null }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
 }
 
 /** Rows as a table: key, state, time, the rest; newest first. */
@@ -109,7 +141,7 @@ function table(index, { name: plugin, title, dimensions }, rows, partial = {}) {
   const heading = (name) => (Object.hasOwn(HEADS, name) ? HEADS[name] : d.foreign(name.replaceAll("_", " "), 40));
   const line = d.element("tr", {}, ...columns.map((name) => d.element("th", { scope: "col", class: numeric(name) ? "number" : null }, heading(name))));
   const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => (Object.hasOwn(partial, name) ? d.element("td", { class: "unknown" }, d.unknown(partial[name])) : cell(index, name, row[name])))));
-  const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, d.element("table", {}, d.element("thead", {}, line), d.element("tbody", {}, ...body)));
+  const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, d.element("table", { class: "rows" }, d.element("thead", {}, line), d.element("tbody", {}, ...body)));
   const rest = rows.length - shown.length;
   const all = d.element("p", { class: "note" }, `The newest ${d.number(shown.length)} of ${d.number(rows.length)}. `, link(`plugins/${plugin}/index.html`, "All of them"));
   return section(title, scroll, rest > 0 ? all : null);
@@ -166,13 +198,9 @@ async function show(index, found) {
   if (index.slow_through !== null) lede.push(", through ", d.clock(index.slow_through), ".");
   const tiles = all.map((each) => tile(each, found)).filter(Boolean);
   const key = JSON.stringify([found.name]);
-  const drawn = main
-    ? [
-        d.element("div", { class: "panel" }, widget("calendar", { plugin: main.plugin.name, key, label: titleOf(main.plugin) })),
-        d.element("div", { class: "panel" }, widget("activity", { plugin: main.plugin.name, key, label: `${titleOf(main.plugin)} by week` })),
-      ]
-    : [];
-  const panels = all.map(parts).filter(Boolean);
+  const calendar = main ? d.element("div", { class: "panel year" }, d.element("statscache-calendar", { plugin: main.plugin.name, key, label: titleOf(main.plugin) })) : null;
+  const drawn = [await overTime(index, all, found), calendar].filter(Boolean);
+  const panels = all.map((each) => parts(index, each)).filter(Boolean);
   const bounded = all.filter(({ key, own, plugin }) => !key && own.length && plugin.dimensions.length > 1).map(({ plugin, own, field, latest }) => table(index, plugin, own.map(({ [field]: _, ...row }) => row), latest.partial));
   place.replaceChildren(
     head(one, found.name, ...lede),

@@ -101,6 +101,9 @@ export function score(name, text) {
   return words.every((word) => name.split(/[^a-z0-9]+/).some((each) => each.startsWith(word))) ? 2 : 1;
 }
 
+/** Those of some names that look like another, best first. */
+export const near = (names, wanted, most = 3) => names.map((name) => [distance(wanted.toLowerCase(), name.toLowerCase()) - (name.includes(wanted) ? name.length : 0), name]).filter(([far, name]) => far <= Math.max(2, name.length / 2)).sort(([a], [b]) => a - b).slice(0, most).map(([, name]) => name);
+
 /** Edits that lead from one name to the other. */
 function distance(one, other) {
   let row = Array.from({ length: other.length + 1 }, (_, at) => at);

@@ -38,6 +38,8 @@
       const follows = paged !== null && paged < through ? `; pages and plots are through ${clock(paged).textContent}` : "";
       one("[data-newest]", list).replaceChildren(...(through === null ? ["none yet"] : [`${span(Math.max(0, age))} ago`, follows]));
       one("[data-age]", list).textContent = `${span(Math.max(0, now - made))} ago`;
+      // Who publishes once a day is not waited for.
+      one("[data-due]", list).parentElement.hidden = due - now > 3600;
       one("[data-due]", list).replaceChildren(now < due ? `in ${span(due - now)}` : clock(due));
       one("[data-id]", list).textContent = String(snapshot).slice(0, 12);
       one("[data-id]", list).title = `${snapshot}, generation ${generation}`;

@@ -1,5 +1,4 @@
-// Reads a chart, bucket by bucket, by pointer, touch and keyboard; its legend turns curves off. It works on what the publisher
-// drew; only another view of the numbers needs chart.js.
+// Reads a chart, bucket by bucket, by pointer, touch and keyboard; its legend turns curves off. Only another view needs chart.js.
 
 import { DAY, day, element, minute, month, number, said, sum, svg, together, year } from "./dom.js";
 

@@ -10,7 +10,7 @@ import { StatscacheElement } from "./element.js";
 import { entityOf, pageOf } from "./names.js";
 import * as d from "./dom.js";
 import { bucketName } from "./readout.js";
-import { buckets, fewest, labelled, modelOf } from "./chart.js";
+import { buckets, curvesOf, documentsOf, fewest, labelled, modelOf, ofKey, ofSeries } from "./models.js";
 
 const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all", last_day: "in the last full day", last_week: "in the last full week", last_month: "in the last full month" };
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
@@ -26,7 +26,12 @@ class Count extends StatscacheElement {
     if (!Object.hasOwn(WINDOWS, name)) throw new TypeError(`window is one of ${Object.keys(WINDOWS).join(", ")}`);
     const value = await this.#value(client, index, about, name);
     const caption = this.getAttribute("label") ?? `${about.unit} ${WINDOWS[name]}`;
-    return [d.element("p", { class: "count" }, d.element("strong", {}, value === null ? d.unknown(this.#since) : d.number(value)), d.element("span", { class: "quiet" }, d.foreign(caption)))];
+    const shown = value === null ? d.unknown(this.#since) : d.number(value);
+    if (this.hasAttribute("inline")) {
+      const newest = this.newest(index);
+      return [d.element("span", { part: "number", title: `${caption}${newest === null ? "" : `, through ${d.minute(newest)}`}` }, shown)];
+    }
+    return [d.element("p", { class: "count" }, d.element("strong", {}, shown), d.element("span", { class: "quiet" }, d.foreign(caption)))];
   }
 
   newest(index) {
@@ -75,41 +80,24 @@ class Activity extends StatscacheElement {
     const { key } = this;
     if (!key) throw new TypeError("it needs an attribute key, such as the name of a person");
     if (!about.unbounded) throw new NotPublished(`${about.name} publishes no documents of its keys`);
+    if (this.hasAttribute("controls")) return this.explorable(client, about, ofKey(client, index, about, key), "1y");
     const weeks = this.number("weeks", 52, 1, 520);
-    const found = await client.key(about.name, ...key);
     // The week that is not over is not drawn: it would look like a fall.
     const last = d.monday(index.slow_through ?? 0) - 7 * d.DAY;
-    const starts = Array.from({ length: weeks }, (_, at) => last - (weeks - 1 - at) * 7 * d.DAY);
-    const older = (found?.years ?? []).map(([year]) => year).filter((year) => !found.days[year] && d.startOf(year + 1) > starts[0]);
-    const documents = await Promise.all(older.map((year) => client.keyYear(about.name, year, ...key)));
-    const byName = new Map();
-    let soFar = 0;
-    for (const { days, parts } of [found, ...documents].filter(Boolean)) {
-      for (const part of parts ?? [{ weeks: days }]) {
-        const name = Object.keys(part).find((field) => !["weeks", "total"].includes(field));
-        const line = name ? part[name] : undefined;
-        if (!byName.has(line)) byName.set(line, starts.map(() => 0));
-        // A week that two years share is in both, each time with the days of that year.
-        for (const [time, value] of Object.values(part.weeks).flat()) {
-          const at = weeks - 1 - (last - d.monday(time)) / (7 * d.DAY);
-          if (at >= 0 && at < weeks) byName.get(line)[at] += value;
-          if (at === weeks) soFar += value;
-        }
-      }
-    }
-    const missing = (start, end) => unknownDays(about, start, end).length > 0;
-    const partial = starts.map((time) => missing(time, time + 7 * d.DAY));
+    const from = last - (weeks - 1) * 7 * d.DAY;
+    const starts = Array.from({ length: weeks }, (_, at) => from + at * 7 * d.DAY);
+    const cut = { starts, end: last + 7 * d.DAY, seconds: 7 * d.DAY, bucket: (time) => (d.monday(time) - from) / (7 * d.DAY) };
+    const { named, partial, soFar } = curvesOf(await documentsOf(client, about.name, key, from), cut, about, true);
     const least = (is) => (is ? "at least " : "");
-    const named = [...byName].map(([name, values]) => ({ name: name === undefined ? about.unit : d.label([name]), raw: d.sum(values), values }));
     // The parts of a key add up: each event is in one.
     const curves = labelled(fewest(named, true).filter(({ values }) => d.sum(values)), "");
     const sums = starts.map((_, at) => d.sum(curves.map(({ values }) => values[at])));
-    const through = (index.slow_through ?? 0) + 1;
-    const newest = soFar ? `, and ${least(missing(last + 7 * d.DAY, through))}${d.number(soFar)} in the one that is not over` : "";
+    const isPartial = unknownDays(about, last + 7 * d.DAY, (index.slow_through ?? 0) + 1).length > 0;
+    const newest = soFar ? `, and ${least(isPartial)}${d.number(soFar)} in the one that is not over` : "";
     const amount = `${least(partial.includes(true))}${d.number(d.sum(sums))} ${about.unit} in ${weeks} weeks${newest}`;
     const title = `${about.title}, ${d.label(key)}: ${amount}`;
     const all = curves.length ? curves : [{ name: about.unit, label: about.unit, values: sums }];
-    const model = { starts, end: last + 7 * d.DAY, seconds: 7 * d.DAY, additive: true, keysAddUp: true, partial, curves: all };
+    const model = { ...cut, additive: true, keysAddUp: true, partial, curves: all };
     const heads = ["Week of", ...curves.map(({ label }) => label), "All"];
     const counted = starts.map((_, at) => at).filter((at) => sums[at]).reverse();
     const rows = counted.map((at) => [d.day(starts[at]), ...[...curves.map(({ values }) => values[at]), sums[at]].map((value) => d.said(value, partial[at]))]);
@@ -130,6 +118,40 @@ const amountOf = (about, value, span) => `${d.number(value)} ${about.unit} in ${
 
 /** The values of several keys in one bucket as one. */
 const ofKeys = (about, key, values) => d.together(values, key !== null || d.keysAddUp(about));
+
+const STEPS = { ArrowLeft: -7, ArrowRight: 7, ArrowUp: -1, ArrowDown: 1, PageUp: -28, PageDown: 28, Home: -Infinity, End: Infinity };
+
+/** Days of a year that are read by pointer, touch and keyboard: one is marked, and a box says what it has. */
+function readable(cells, said, title, today) {
+  const tip = d.element("div", { class: "tip", hidden: true });
+  const box = d.element("div", { class: "days", role: "slider", tabindex: 0, "data-name": "days", "aria-label": title, "aria-valuemin": 0, "aria-valuemax": said.length - 1 }, cells, tip);
+  const all = [...cells.children];
+  let now = today;
+  const read = (at, isShown = true) => {
+    all[now].classList.remove("marked");
+    now = at;
+    all[now].classList.toggle("marked", isShown);
+    box.setAttribute("aria-valuenow", now);
+    box.setAttribute("aria-valuetext", said[now]);
+    tip.textContent = said[now];
+    tip.hidden = !isShown;
+    const { left, width } = box.getBoundingClientRect();
+    const cell = all[now].getBoundingClientRect();
+    tip.style.left = `${Math.max(0, Math.min(cell.left - left, width - tip.offsetWidth))}px`;
+    tip.style.top = `${cell.bottom - box.getBoundingClientRect().top + 6}px`;
+  };
+  read(today, false);
+  box.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") read(now, false);
+    if (!Object.hasOwn(STEPS, event.key)) return;
+    event.preventDefault();
+    read(Math.max(0, Math.min(said.length - 1, now + STEPS[event.key])));
+  });
+  for (const name of ["pointermove", "pointerdown"]) box.addEventListener(name, ({ target }) => all.includes(target) && read(all.indexOf(target)));
+  box.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && read(now, false));
+  box.addEventListener("blur", () => read(now, false));
+  return box;
+}
 
 /** A year of days, of one key or of a whole statistic. */
 class Calendar extends StatscacheElement {
@@ -156,7 +178,8 @@ class Calendar extends StatscacheElement {
     const busy = [...new Set([...days.values()].filter(Boolean))].sort((a, b) => a - b);
     // Quarters of the values that there are: one extreme day does not make the others pale, and the busiest is darkest.
     const quarters = [0.25, 0.5, 0.75].map((share) => busy[Math.floor(busy.length * share) - 1] ?? 0);
-    const cells = d.svg("svg", { viewBox: `0 0 ${columns * 12} ${7 * 12}`, role: "img", "aria-label": title });
+    const cells = d.svg("svg", { viewBox: `0 0 ${columns * 12} ${7 * 12}`, "aria-hidden": "true" });
+    const said = [];
     const ticks = d.element("div", { class: "ticks flush", "aria-hidden": "true" });
     for (let time = start; time < end; time += d.DAY) {
       const at = (time - first) / d.DAY;
@@ -166,7 +189,8 @@ class Calendar extends StatscacheElement {
       const level = value ? 1 + quarters.filter((limit) => value > limit).length : 0;
       const form = level ? `cell level l${level}` : value === null ? "cell missing" : isLater ? "cell later" : "cell";
       const box = { class: isToday ? `${form} today` : form, x: Math.floor(at / 7) * 12 + 1, y: (at % 7) * 12 + 1, width: 10, height: 10, rx: 2 };
-      cells.append(d.svg("rect", box, d.svg("title", {}, `${d.day(time)}: ${value === null ? "unknown" : isLater ? "not yet" : `${d.number(value)} ${about.unit}${isToday ? " so far" : ""}`}`)));
+      said.push(`${d.day(time)}: ${value === null ? "unknown" : isLater ? "not yet" : `${d.number(value)} ${about.unit}${isToday ? " so far" : ""}`}`);
+      cells.append(d.svg("rect", box, d.svg("title", {}, said.at(-1))));
       if (d.day(time).endsWith("-01")) {
         const name = d.element("span", {}, d.month(time));
         name.style.left = `${(Math.floor(at / 7) / columns) * 100}%`;
@@ -186,7 +210,7 @@ class Calendar extends StatscacheElement {
     caption.append(turn("Previous", -1, shown > oldest), turn("Next", 1, shown < newest));
     const rows = [...days].sort(([a], [b]) => b - a).map(([time, value]) => [d.day(time), value === null ? "unknown" : time === today ? `${d.number(value)} so far` : value]);
     return [
-      d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, cells), this.#legend(about, quarters, gaps.length > 0, today >= start && today < end && !missing(today))),
+      d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, readable(cells, said, title, Math.max(0, Math.min(said.length - 1, (today - start) / d.DAY)))), this.#legend(about, quarters, gaps.length > 0, today >= start && today < end && !missing(today))),
       d.asTable(title, ["Day", about.unit], rows),
     ];
   }
@@ -233,6 +257,13 @@ class Series extends StatscacheElement {
     const through = this.newest(index) ?? 0;
     const days = this.number("days", { "1m": 1, "1h": 7 }[resolution] ?? 365, 1, 3660);
     const [additive, keysAddUp] = [d.addsUpInTime(about), d.keysAddUp(about)];
+    if (this.hasAttribute("controls")) {
+      if (this.key) throw new TypeError("with controls, it shows all keys: it takes no attribute key");
+      this.need(about, "series/1d/index.json");
+      const source = ofSeries(client, index, about, null, null, { additive, keysAddUp });
+      const first = { "1m": "3h", "1h": "7d", "1d": "30d" }[resolution] ?? "1y";
+      return this.explorable(client, about, source, source.ranges.includes(first) ? first : source.ranges[0]);
+    }
     const published = about.documents.some(({ path }) => path.endsWith(`/series/${resolution}/index.json`));
     // Sums of days are sums of weeks and of months.
     const source = !published && additive && Object.hasOwn(LONGER, resolution) ? "1d" : resolution;

@@ -122,10 +122,19 @@ class Visit:
         if overflow > 0:
             self.problems.append(f"at {width} px, the page is {overflow} px too wide")
 
+    def tour(self) -> None:
+        """Look at the page at every width in both schemes; axe does on a phone in the light, on a desk in the dark."""
+        for width in WIDTHS:
+            for scheme in SCHEMES:
+                self.look(width, scheme)
+                if (width, scheme) in ((WIDTHS[0], "light"), (WIDTHS[-1], "dark")):
+                    self.audit()
+
     def audit(self) -> None:
         """Let axe look for what keeps people out; its findings are problems."""
         require_npm()
-        self.page.evaluate((NODE_MODULES / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate((NODE_MODULES / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
         found = self.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
         for violation in found["violations"]:
             for node in violation["nodes"][:3]:

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import worlds
-from browser import SCHEMES, WIDTHS, Visit, chromium, serving_tree
+from browser import Visit, chromium, serving_tree
 from statscache import layout
 
 __all__ = ["chromium"]
@@ -24,7 +24,7 @@ HEAVIEST = 120_000
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The roots of a busy site, and of an attacker's."""
-    return {name: getattr(worlds, name)(tmp_path_factory.mktemp(name)) for name in ("demo", "hostile")}
+    return {name: worlds.shared(tmp_path_factory, name) for name in ("demo", "hostile")}
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +133,7 @@ def test_nothing_goes_wrong_on_the_page_of_an_entity(
         visit.open(f"{site}{layout.entity_page(entity)}?{first[entity]}")
         expect(visit.page.get_by_role("heading", level=1)).to_have_text(first[entity])
         expect(visit.page.locator(".tiles dd").first).to_contain_text(re.compile(r"[1-9]"))
-        for width in WIDTHS:
-            for scheme in SCHEMES:
-                visit.look(width, scheme)
-                visit.audit()
+        visit.tour()
         assert not visit.problems, visit.problems
         paths = [url.removeprefix(site).partition("?")[0] for url in loaded]
         assert sum(len(gzip.compress((trees["demo"] / path).read_bytes())) for path in paths) < HEAVIEST
@@ -159,11 +156,49 @@ def test_the_page_of_a_person_shows_the_documents(
             f"{busiest['total']:,}",
         ]
         assert visit.page.locator("statscache-calendar .calendar rect.level").count() > 0
-        assert visit.page.locator("statscache-activity path.columns").count() > 0
+        assert visit.page.locator(".plot:visible path.columns").count() > 0
         assert visit.page.locator("statscache-calendar .legend li").first.inner_text() == "none"
         visit.page.get_by_text("JSON: ").click()
         visit.page.get_by_role("link", name=layout.key_document("contributors", (name,))).click()
         assert orjson.loads(visit.page.inner_text("pre")) == document
+
+
+def test_a_person_is_looked_at_over_time(
+    site: str, first: dict[str, str], trees: dict[str, Path], chromium: Browser
+) -> None:
+    """Range, scale and another person are in the address and come back from it; who is not known gets near names."""
+    name = first["person"]
+    rows = orjson.loads((trees["demo"] / layout.latest("contributors")).read_bytes())["rows"]
+    other = next(row["user"] for row in rows if row["user"] != name)
+    with Visit(chromium, [site]) as visit:
+        page = visit.page
+        visit.open(f"{site}people/index.html?{name}")
+        assert page.locator(".segments").first.locator("span").all_inner_texts() == ["30 d", "1 y", "All"]
+        page.get_by_text("30 d", exact=True).click()
+        expect(page.locator(".plot:visible strong")).to_have_text("Contributions by day")
+        page.get_by_label("Log scale").check()
+        field = page.get_by_label("Compare with")
+        field.fill(other.upper())
+        field.press("Enter")
+        expect(page.locator(".plot:visible .legend bdi")).to_have_text([name, other])
+        expect(page).to_have_url(f"{site}people/index.html?{name}#range=30d&scale=log&key={other.upper()}")
+        with page.expect_download() as download:
+            page.get_by_role("button", name="CSV").click()
+        heads, *lines = Path(download.value.path()).read_text().splitlines()
+        assert heads == f"start,{name},{other}"
+        assert len(lines) == 30
+        # What was before the first day is unknown, and so are the day with a gap and one that is not whole.
+        assert lines[0].endswith("Z,,")
+        link = page.url
+        visit.open("about:blank")
+        visit.open(link)
+        expect(page.locator(".plot:visible .legend bdi")).to_have_text([name, other])
+        page.get_by_label("Compare with").fill(f"{other}x")
+        page.get_by_label("Compare with").press("Enter")
+        expect(page.get_by_text(f"no person is called {other}x; near it are {other}")).to_be_visible()
+        visit.open(f"{site}releases/index.html?{first['release']}")
+        expect(page.locator(".plot:visible .plane")).to_be_visible()
+        assert not visit.problems, visit.problems
 
 
 def test_case_does_not_matter_and_unknown_names_get_near_ones(

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 import worlds
-from browser import SCHEMES, WIDTHS, Visit, chromium, serving_tree
+from browser import WIDTHS, Visit, chromium, serving_tree
 from statscache import layout
 
 __all__ = ["chromium"]
@@ -23,7 +23,7 @@ IMAGES = layout.page("cloud-images")
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a busy site."""
-    return worlds.demo(tmp_path_factory.mktemp("demo"), base_url="https://stats.example.org/")
+    return worlds.shared(tmp_path_factory, "demo")
 
 
 @pytest.fixture(scope="module")
@@ -113,10 +113,7 @@ def test_tables_are_light_and_fit_every_screen(site: str, tree: Path, chromium: 
     """At every width, light and dark; axe finds nothing; the page weighs less than 120 kB."""
     with Visit(chromium, [site]) as visit:
         assert weight(visit, tree, site, path) < HEAVIEST
-        for width in WIDTHS:
-            for scheme in SCHEMES:
-                visit.look(width, scheme)
-                visit.audit()
+        visit.tour()
         assert not visit.problems, visit.problems
 
 
@@ -134,10 +131,7 @@ def test_the_front_page_answers_at_a_glance(site: str, tree: Path, chromium: Bro
         expect(visit.page.locator(".figures > div")).to_have_count(3)
         expect(visit.page.locator(".card").filter(has_text="Messages").locator(".tab:visible")).to_have_count(1)
         assert visit.page.evaluate("window.shift") < 0.1
-        for width in WIDTHS:
-            for scheme in SCHEMES:
-                visit.look(width, scheme)
-                visit.audit()
+        visit.tour()
         assert not visit.problems, visit.problems
 
 
@@ -167,10 +161,7 @@ def test_an_address_without_a_page_leads_to_search(site: str, chromium: Browser)
     """However deep it is: styled, searchable, with a way back."""
     with Visit(chromium, [site]) as visit:
         visit.open(f"{site}plugins/no/such/page.html")
-        for width in WIDTHS:
-            for scheme in SCHEMES:
-                visit.look(width, scheme)
-                visit.audit()
+        visit.tour()
         visit.page.keyboard.press("/")
         visit.page.keyboard.type("messages by category")
         expect(visit.page.get_by_role("option").first).to_contain_text("Messages by category")

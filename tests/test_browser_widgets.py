@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 import worlds
 from browser import SCHEMES, WIDTHS, Visit, chromium, serving_files, serving_tree
@@ -79,8 +79,30 @@ def elsewhere(directory: Path, root: Path, body: str) -> Iterator[tuple[str, str
 
 def texts(page: Page) -> list[str]:
     """Return the text of each element of the page."""
-    script = "[...document.querySelectorAll('main > *:not(h1)')].map((one) => one.shadowRoot.textContent)"
+    every = "[...document.querySelectorAll('main > *')].filter((one) => one.shadowRoot)"
+    script = f"{every}.map((one) => one.shadowRoot.textContent)"
     found: list[str] = page.evaluate(script)
+    return found
+
+
+def ranges(element: Locator) -> list[str]:
+    """Return the ranges that a chart with controls offers."""
+    return element.locator(".segments").first.locator("span").all_inner_texts()
+
+
+def days(page: Page) -> dict[str, str]:
+    """Return what the first calendar says of each day of its year, as it is read by keyboard."""
+    script = """(box) => {
+      const press = (key) => box.dispatchEvent(new KeyboardEvent("keydown", { key, cancelable: true }));
+      press("Home");
+      const said = [];
+      for (let at = 0; at <= Number(box.getAttribute("aria-valuemax")); at += 1, press("ArrowDown")) {
+        said.push(box.getAttribute("aria-valuetext").split(": "));
+      }
+      press("Escape");
+      return Object.fromEntries(said);
+    }"""
+    found: dict[str, str] = page.locator("statscache-calendar .days").first.evaluate(script)
     return found
 
 
@@ -95,9 +117,11 @@ def visiting(chromium: Browser, directory: Path, site: Site, body: str) -> Itera
 
 
 @pytest.mark.parametrize("world", ["small", "hostile", "empty"])
-def test_nothing_goes_wrong_with_any_element(world: str, site: Site, chromium: Browser, tmp_path: Path) -> None:
+def test_nothing_goes_wrong_with_any_element(
+    world: str, site: Site, chromium: Browser, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     """At every width, light and dark: no error, nothing executed, no overflow; axe finds no violation."""
-    root, body = (site.root, WIDGETS) if world == "small" else (getattr(worlds, world)(tmp_path), HOSTILE)
+    root, body = (site.root, WIDGETS) if world == "small" else (worlds.shared(tmp_path_factory, world), HOSTILE)
     if world == "empty":
         body = "".join(f'<statscache-{name} plugin="volume"></statscache-{name}>' for name in NAMES)
     directory = tmp_path / "elsewhere"
@@ -107,11 +131,7 @@ def test_nothing_goes_wrong_with_any_element(world: str, site: Site, chromium: B
         if world == "hostile":
             assert "alert(1)" in "".join(texts(visit.page))
         for opened in (False, True):
-            for width in WIDTHS:
-                for scheme in SCHEMES:
-                    visit.look(width, scheme)
-                    if (width, scheme) in ((360, "light"), (1440, "dark")):
-                        visit.audit()
+            visit.tour()
             for summary in visit.page.locator("summary").all():
                 summary.evaluate("(one) => { one.parentElement.open = true; }")
             assert not visit.problems, (opened, visit.problems)
@@ -130,9 +150,9 @@ def test_elements_show_what_is_published(site: Site, chromium: Browser, tmp_path
         assert any(re.match(r"Edits: at least 3 \w+ in 30 days to 2015-08-09 13:00 UTC", plot) for plot in plots), plots
         assert any(re.match(r"Builds, owner-1 · f42: at least 1 \w+ in 2015", plot) for plot in plots), plots
         calendar = page.locator("statscache-calendar").first
-        assert calendar.locator(".calendar rect").count() == 365
+        assert calendar.locator(".calendar rect").count() == len(days(page)) == 365
         # The first day began before the first message.
-        assert "2015-08-09: unknown" in calendar.locator("rect title").all_text_contents()
+        assert days(page)["2015-08-09"] == "unknown"
         calendar.locator("summary").click()
         assert calendar.locator("tbody tr").first.inner_text().split() == ["2015-08-09", "unknown"]
 
@@ -140,7 +160,7 @@ def test_elements_show_what_is_published(site: Site, chromium: Browser, tmp_path
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a site of a few days, with a gap."""
-    return worlds.demo(tmp_path_factory.mktemp("busy"))
+    return worlds.shared(tmp_path_factory, "demo")
 
 
 def test_a_gap_is_unknown_in_plot_and_table(busy: Path, chromium: Browser, tmp_path: Path) -> None:
@@ -165,12 +185,11 @@ def test_a_calendar_tells_zero_from_unknown_and_from_what_is_to_come(
     body = '<statscache-calendar plugin="volume"></statscache-calendar>'
     with elsewhere(tmp_path, busy, body) as (page, url), Visit(chromium, [page, url]) as visit:
         visit.open(page)
-        titles = visit.page.locator("rect title").all_text_contents()
-        days = dict(title.split(": ") for title in titles)
-        assert days["2015-08-09"] == "unknown"
-        assert re.fullmatch(r"[\d,]+ messages", days["2015-08-08"])
-        assert days["2015-01-01"] == "unknown", "before the first message"
-        assert days["2015-12-31"] == "not yet"
+        said = days(visit.page)
+        assert said["2015-08-09"] == "unknown"
+        assert re.fullmatch(r"[\d,]+ messages", said["2015-08-08"])
+        assert said["2015-01-01"] == "unknown", "before the first message"
+        assert said["2015-12-31"] == "not yet"
         visit.page.locator("summary").click()
         assert "2015-08-09 unknown" in [
             " ".join(row.split()) for row in visit.page.locator("tbody tr").all_inner_texts()
@@ -243,7 +262,7 @@ def test_older_years_of_a_key_are_fetched_where_they_are_shown(site: Site, chrom
 def test_an_element_that_has_nothing_to_show_says_why(site: Site, chromium: Browser, tmp_path: Path) -> None:
     """A wrong name, key, attribute or document is explained, with what there is instead; markup in it is text."""
     body = """
-    <statscache-count plugin="<b>bold</b>"></statscache-count>
+    <statscache-count plugin="<b>build</b>"></statscache-count>
     <statscache-count></statscache-count>
     <statscache-count plugin="edits" window="yesterday"></statscache-count>
     <statscache-activity plugin="builds"></statscache-activity>
@@ -255,7 +274,7 @@ def test_an_element_that_has_nothing_to_show_says_why(site: Site, chromium: Brow
     """
     with visiting(chromium, tmp_path, site, body) as page:
         shown = texts(page)
-        assert 'there is no statistic "<b>bold</b>"; there are: builds, edits, newest-build' in shown[0]
+        assert 'there is no statistic "<b>build</b>".' in shown[0]
         assert 'needs an attribute plugin, such as plugin="volume"' in shown[1]
         assert "window is one of last_24h" in shown[2]
         assert "it needs an attribute key" in shown[3]
@@ -264,6 +283,72 @@ def test_an_element_that_has_nothing_to_show_says_why(site: Site, chromium: Brow
         assert "edits has no nothing.json; it has: badge.json" in shown[6]
         assert "only the greatest keys are listed" in shown[7]
         assert "edits publishes no documents of its keys" in shown[8]
+
+
+def test_a_number_stands_in_a_sentence(site: Site, chromium: Browser, tmp_path: Path) -> None:
+    """It is inline and says through when by its title; without a statistic, what the page has inside stays."""
+    body = """<p>Edits: <statscache-count inline plugin="edits" window="total">some</statscache-count>,
+    <statscache-count inline plugin="edit">many</statscache-count>,
+    <statscache-count inline plugin="edit"></statscache-count>.</p>
+    <statscache-series plugin="edit"><img src="data:," alt="Edits"></statscache-series>
+    <statscache-series plugin="edit"></statscache-series>"""
+    with visiting(chromium, tmp_path, site, body) as page:
+        assert page.locator("p").first.evaluate("(one) => one.getClientRects().length") == 1
+        number = page.locator("statscache-count").first
+        assert number.evaluate("(one) => getComputedStyle(one).display") == "inline"
+        expect(number.locator("[part=number]")).to_have_text("3")
+        expect(number.locator("[part=number]")).to_have_attribute(
+            "title", re.compile("in all, through 2015-08-09 13:00")
+        )
+        expect(page.get_by_text("many")).to_be_visible()
+        expect(page.locator("statscache-count").nth(2)).to_contain_text("—")
+        expect(page.get_by_role("img", name="Edits")).to_be_attached()
+        expect(page.locator("statscache-series").last).to_contain_text("did you mean edits?")
+
+
+def test_on_a_dark_page_elements_are_dark(site: Site, chromium: Browser, tmp_path: Path) -> None:
+    """Also where the page does not say so by a color-scheme, whatever the reader prefers."""
+    with elsewhere(tmp_path, site.root, WIDGETS) as (page, url), Visit(chromium, [page, url]) as visit:
+        html = (tmp_path / "index.html").read_text().replace('<meta name="color-scheme" content="light dark">', "")
+        (tmp_path / "index.html").write_text(html)
+        (tmp_path / "style.css").write_text("html { background: #16181d; color: #ddd; }")
+        visit.open(page)
+        for scheme in SCHEMES:
+            visit.look(768, scheme)
+            visit.audit()
+        empty = "getComputedStyle(document.querySelector('statscache-calendar').shadowRoot.querySelector('.cell')).fill"
+        assert visit.page.evaluate(empty) == "rgb(38, 43, 49)"
+        assert not visit.problems, visit.problems
+
+
+def test_a_chart_with_controls(busy: Path, chromium: Browser, tmp_path: Path) -> None:
+    """Ranges that the data permit, views, a log scale and files; the address of the page is left alone."""
+    person = orjson.loads((busy / "v1/plugins/contributors/latest.json").read_bytes())["rows"][0]["user"]
+    body = f"""<statscache-series plugin="volume-by-category" controls></statscache-series>
+    <statscache-series plugin="unique-contributors" controls></statscache-series>
+    <statscache-activity plugin="contributors" key="{person}" controls></statscache-activity>"""
+    with elsewhere(tmp_path, busy, body) as (page, url), Visit(chromium, [page, url]) as visit:
+        visit.open(page)
+        series, uniques, activity = (
+            visit.page.locator(name)
+            for name in ("statscache-series >> nth=0", "statscache-series >> nth=1", "statscache-activity")
+        )
+        assert ranges(series) == ["3 h", "7 d", "30 d", "1 y", "All"]
+        assert ranges(uniques) == ["30 d", "1 y", "All"]
+        assert ranges(activity) == ["30 d", "1 y", "All"]
+        for element, text in ((series, "3 h"), (uniques, "30 d"), (activity, "1 y")):
+            element.locator(".segments label").filter(has_text=re.compile(f"^{text}$")).click()
+            expect(element.locator(".plot:visible")).to_have_count(1)
+            element.get_by_label("Log scale").check()
+            expect(element.locator(".plot:visible .line").first).to_be_attached()
+            with visit.page.expect_download() as download:
+                element.get_by_role("button", name="SVG").click()
+            assert "<path" in Path(download.value.path()).read_text()
+        assert visit.page.url == page
+        for width in WIDTHS:
+            visit.look(width, "light")
+        visit.audit()
+        assert not visit.problems, visit.problems
 
 
 def test_a_key_that_never_occurred_is_zero(site: Site, chromium: Browser, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from statscache.plugins import Log, Message
 from statscache.plugins.registry import Problem, Registry, load
 from statscache.scrubbing import scrub
 from statscache.simulator import Traffic, simulate
+from statscache.simulator.population import Population
 from statscache_plugins.volume import Volume, VolumeByUser
 
 NAMES = frozenset({"ralph", "ralph-bot", 'o"dd', "jürgen", "a.b"})
@@ -236,6 +237,23 @@ def test_the_command_line_tells_what_is_turned_off(tmp_path: Path) -> None:
     states = {plugin["name"]: plugin["state"] for plugin in home.json("plugins")["plugins"]}
     assert states["volume"] == "ok"
     assert states["volume-by-user"] == "off ([privacy] people)"
+
+
+def test_without_people_no_file_names_one(tmp_path: Path) -> None:
+    """Of who was named on the bus, no published byte is left, and no page of people is there or linked to."""
+    plugins = [type(plugin) for plugin in load(people=False)]
+    site = Site(f"sqlite:///{tmp_path / 'x.db'}", tmp_path, plugins, publish={"examples": True})
+    site.feed(simulate(Traffic(start=NOON, end=NOON + 6 * 3600, per_day=1_000, people=40)))
+    site.publish()
+    site.close()
+    names = [name for name in Population(40, 1).people if len(name) > 5]
+    for path in site.public.rglob("*"):
+        text = path.read_text() if path.suffix in (".html", ".json", ".csv", ".svg", ".xml") else ""
+        assert not [name for name in names if name in text], path
+        if path.suffix == ".html" and "objects" not in path.parts and "docs" not in path.parts:
+            assert "people/index.html" not in text
+    assert not (site.public / "people").exists()
+    assert not (site.public / "v1/entities/person").exists()
 
 
 def test_an_empty_name_is_refused(tmp_path: Path) -> None:

@@ -56,6 +56,23 @@ def test_windows_that_adjoin_hold_what_one_over_both_holds() -> None:
     assert pieces == whole
 
 
+def test_a_project_that_grows_is_the_same_however_it_is_cut() -> None:
+    """Volume rises evenly from a third to the whole and stays there; windows that adjoin have no message twice."""
+    growing = (MONDAY - 28 * DAY, MONDAY)
+    whole = Traffic(MONDAY - 28 * DAY, MONDAY, per_day=3000, growing=growing)
+    assert [whole.volume((MONDAY + days * DAY) // HOUR) for days in (-60, -28, -14, 0, 60)] == [
+        1000,
+        1000,
+        2000,
+        3000,
+        3000,
+    ]
+    cuts = [MONDAY - 2 * DAY, MONDAY - DAY, MONDAY, MONDAY + HOUR]
+    pieces = [line for start, end in pairwise(cuts) for line in simulate(replace(whole, start=start, end=end))]
+    assert pieces == list(simulate(replace(whole, start=cuts[0], end=cuts[-1])))
+    assert len({json.loads(line)["msg_id"] for line in pieces}) == len(pieces)
+
+
 def test_lines_are_in_order_inside_the_window_with_ids_of_their_own() -> None:
     """Times never fall and lie in the window; no id occurs twice; every line is a message of `prod`."""
     envelopes = [json.loads(line) for line in simulate(SMALL)]

@@ -1,8 +1,13 @@
-"""Published sites to look at: one without a message, one of a busy project, one of an attacker's."""
+"""Published sites to look at: without a message, of a busy project, of 13 months, of an attacker."""
 
+import fcntl
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from samples import KINDS, NOON, TOPIC, Site, line
 from statscache.plugins import Latest, Message, registry
@@ -50,20 +55,47 @@ class Links(Latest):
         yield (text,), {"url": short, "nested": {"list": [short, None]}, field: short, "number": -5, "none": None}
 
 
+def shared(factory: pytest.TempPathFactory, name: str) -> Path:
+    """Return the root of a site that all files of a test run look at, and none changes; the first to ask makes it."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    directory = base / f"world-{name}"
+    with (base / f"world-{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = directory / "made"
+        if not made.exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            directory.mkdir()
+            made.write_text(str(globals()[name](directory)))
+        return Path(made.read_text())
+
+
 def empty(directory: Path) -> Path:
     """Publish a site to which nothing was ever said, and return its root."""
     return _published(_site(directory))
 
 
-def demo(directory: Path, **publish: Any) -> Path:
+def demo(directory: Path) -> Path:
     """Publish what all bundled plugins make of a few days of simulated traffic with a gap, and return the root."""
     plugins = [type(plugin) for plugin in registry.load()]
-    site = _site(directory, plugins, examples=True, **publish)
+    site = _site(directory, plugins, examples=True, base_url="https://stats.example.org/")
     start = NOON - DAY // 2
     site.feed(simulate(Traffic(start=start, end=start + 3 * DAY, per_day=1_000)))
     with site.database.writing() as connection:
         coverage.record(connection, start, start + DAY, complete=True)
         coverage.record(connection, start + DAY, start + DAY + 5 * 3600, complete=False)
+    return _published(site)
+
+
+def year(directory: Path) -> Path:
+    """Publish what all bundled plugins make of 13 months, of which one day a week is simulated, and return the root."""
+    site = _site(directory, [type(plugin) for plugin in registry.load()])
+    for week in range(56, -1, -1):
+        # Another day of each week, so that calendars and weekdays are alive.
+        start = NOON - DAY // 2 - week * 7 * DAY - week % 5 * DAY
+        traffic = Traffic(start=start, end=start + DAY, per_day=100, people=100, packages=200)
+        site.feed(line for line in simulate(traffic) if b".fedimg." not in line or not week)
     return _published(site)
 
 

@@ -1,18 +1,28 @@
 """The command `demo`: the whole job on this machine."""
 
+from urllib.parse import quote
+
 import click
 
+from statscache import layout
 from statscache.cli.context import Context, passed
 from statscache.simulator import demo
 from statscache.timeline import iso
+
+ADDRESS = "http://localhost:8080/"
 
 
 @click.command("demo")
 @passed
 def demo_command(context: Context) -> None:
-    """Run everything here: a simulated day over a real bus, published into public/."""
+    """Run everything here: a year of simulated history, then a day over a real bus, published into public/."""
     spoken = 0
     with context.progress() as bar:
+
+        def tell_history(done: int, months: int) -> None:
+            bar("a history", done, months)
+            if done == months and not bar.is_drawn:
+                click.echo(f"{months} months of history are simulated, and now read", err=True)
 
         def tell_progress(progress: demo.Progress) -> None:
             nonlocal spoken
@@ -23,8 +33,16 @@ def demo_command(context: Context) -> None:
                 spoken = progress.generation
                 click.echo(f"{progress.sent:,} of {progress.expected:,} sent; {note}", err=True)
 
-        result = demo.demo(tell_progress)
-    click.echo(f"{result.sent:,} messages of {iso(result.day)[:10]} went over a fedmsg bus on loopback;")
-    click.echo(f"{result.counted:,} were counted by {result.plugins} statistics, published {result.generations} times")
-    click.echo(f"as {result.documents:,} files in {demo.SITE}/, all in {result.seconds:.0f} s.")
-    click.echo("Look at it: `statscache serve` and http://localhost:8080/, or open public/index.html")
+        result = demo.demo(tell_history, tell_progress)
+    click.echo(f"{result.history:,} messages of history since {iso(result.since)[:10]} were read from an archive;")
+    click.echo(f"{result.sent:,} of {iso(result.day)[:10]} went over a fedmsg bus on loopback.")
+    click.echo(f"{result.plugins} statistics count all {result.counted:,}, in {demo.SITE}/.")
+    click.echo("Run `statscache serve`, and look at:")
+    for what, path in (
+        ("the front page", ""),
+        ("a statistic", layout.page("volume-by-category")),
+        ("a person", f"{layout.entity_page('person')}?{quote(result.person)}"),
+        ("a package", f"{layout.entity_page('package')}?{quote(result.package)}"),
+        ("the status", layout.STATUS_PAGE),
+    ):
+        click.echo(f"  {what:<15} {ADDRESS}{path}")

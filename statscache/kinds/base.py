@@ -366,7 +366,7 @@ class Kind(ABC):
         if self.adds_up or not rows:
             return Headline(sum(row[column.name] for row in rows), caption)
         top, value = ranked(rows, column.name, label)[0]
-        return Headline(value, f"{caption} for {top}, the most")
+        return Headline(value, f"{caption}, the most: {top}")
 
     @property
     def badge_window(self) -> Window | None:

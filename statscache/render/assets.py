@@ -14,6 +14,11 @@ MODULES = (
     "dom.js",
     "readout.js",
     "chart.js",
+    "models.js",
+    "explore.js",
+    "compare.js",
+    "controls.js",
+    "chartfile.js",
     "names.js",
 )
 """Assets that other sites import: they have a name that stays, besides the one with their digest."""

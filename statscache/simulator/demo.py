@@ -1,4 +1,4 @@
-"""The whole job on one machine: simulated traffic over a real fedmsg bus, consumed and published as in production."""
+"""The whole job on one machine: simulated history is read, then a day goes over a real fedmsg bus and is published."""
 
 import socket
 import subprocess
@@ -14,14 +14,14 @@ import orjson
 
 from statscache import layout
 from statscache.exceptions import DemoError
-from statscache.simulator import Traffic, simulate
+from statscache.simulator import past, simulate
 from statscache.simulator.bus import publish_on_bus
-from statscache.timeline import DAY, floor
+from statscache.timeline import DAY, floor, iso
 
 DATABASE = Path("statscache-demo.db")
 SITE = Path("public")
-RATE = 1_500
-"""Messages a second on the bus: as many as one of two slow cores can take; the day takes half a minute."""
+SECONDS = 15
+"""What the day on the bus takes, so that it is published several times."""
 
 INTERVAL = 3
 """Seconds between two publications."""
@@ -32,7 +32,7 @@ _AFTER = 300
 _PATIENCE = 120.0
 """Seconds without any progress after which something must be wrong."""
 
-_MESSAGES_BETWEEN_LOOKS = 500
+_MESSAGES_BETWEEN_LOOKS = 50
 
 _CONFIGURATION = """\
 [database]
@@ -58,14 +58,14 @@ path = "{site}"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the demo is.
+    """How far the day on the bus is.
 
     Attributes:
         sent: Messages that were put on the bus.
         expected: Messages that will have been in the end.
         generation: Generation of the snapshot that is published; 0 before the first.
         through: Its clock, seconds since 1970 UTC; None before the first message.
-        counted: Messages that it knows.
+        counted: Messages of the day that it knows.
     """
 
     sent: int
@@ -80,55 +80,62 @@ class Result:
     """What the demo did.
 
     Attributes:
-        day: Start of the simulated day, seconds since 1970 UTC.
+        since: Start of the simulated history, seconds since 1970 UTC.
+        day: Start of the day that was played.
+        history: Messages of the history.
         sent: Messages that were put on the bus.
         counted: Messages that the published statistics know.
-        generations: Snapshots that were published.
         plugins: Statistics that were published.
-        documents: Files of the published tree, objects aside.
-        seconds: How long it took.
+        person: Who contributed most.
+        package: What was built most.
     """
 
+    since: int
     day: int
+    history: int
     sent: int
     counted: int
-    generations: int
     plugins: int
-    documents: int
-    seconds: float
+    person: str
+    package: str
 
 
-def demo(tell: Callable[[Progress], None]) -> Result:
-    """Publish the last finished UTC day of simulated traffic on a bus on loopback, while a real `run` consumes it.
+def demo(prepare: Callable[[int, int], None], tell: Callable[[Progress], None]) -> Result:
+    """Read 13 months of simulated history, then publish a day of it that a real `run` consumes from a bus on loopback.
 
-    The site is made in `public/` of the current directory, from a new database beside it. In the end it is published
-    as one that is due again in a day, when there is another day to simulate.
+    The day is the last UTC day that is over. The site is made in `public/` of the current directory, from a new
+    database beside it. In the end it is published as one that is due again in a day, when there is another day to
+    simulate.
 
     Args:
-        tell: Called several times a second with the progress.
+        prepare: Is told, while history is made, how many months are done, and of how many.
+        tell: Is told several times a second how far the day is.
 
     Raises:
         DemoError: `public/` holds a site that is not the demo's, or the service failed.
     """
-    started = time.monotonic()
     if (SITE / layout.INDEX).exists() and not DATABASE.exists():
         raise DemoError(f"{SITE}/ holds a site that is not the demo's: run the demo in another directory")
     for path in Path().glob(f"{DATABASE}*"):
         path.unlink()
     day = floor(int(time.time()), DAY) - DAY
-    traffic = Traffic(start=day, end=day + DAY + _AFTER, per_day=40_000, people=400, packages=3_000)
-    lines = list(simulate(traffic))
+    lines = list(simulate(past.traffic(day, day + DAY + _AFTER, day)))
     before = _published().generation
     endpoint = f"tcp://127.0.0.1:{_free_port()}"
     with tempfile.TemporaryDirectory(prefix="statscache-") as directory:
         log = Path(directory) / "log"
-        if before:
-            # The database is new, and what it publishes takes the place of the demo before.
-            _end(_start(["publish", "--take-over"], Path(directory), endpoint, INTERVAL, log), log)
+        archive = Path(directory) / "history.ndjson.gz"
+        history = past.write(archive, day, prepare)
+        complete = ("--complete", iso(past.start_of(day)), iso(day))
+        _end(_start(["backfill", *complete, str(archive)], Path(directory), endpoint, INTERVAL, log), log)
+        # The database is new, and what it publishes takes the place of the demo before.
+        publish = ["publish", "--take-over"] if before else ["publish"]
+        _end(_start(publish, Path(directory), endpoint, INTERVAL, log), log)
         service = _start(["run"], Path(directory), endpoint, INTERVAL, log)
         try:
-            sent = publish_on_bus(_reporting(lines, service, log, tell), endpoint, RATE, patience=_PATIENCE)
-            _wait(sent, service, log, tell)
+            told = _reporting(lines, history, service, log, tell)
+            sent = publish_on_bus(told, endpoint, len(lines) / SECONDS, patience=_PATIENCE)
+            _wait(sent, history, service, log, tell)
             service.terminate()
             _end(service, log)
             service = _start(["publish"], Path(directory), endpoint, DAY, log)
@@ -136,17 +143,22 @@ def demo(tell: Callable[[Progress], None]) -> Result:
         finally:
             service.kill()
             service.wait()
-    end = _published()
-    index = _load(layout.INDEX)
     return Result(
+        since=past.start_of(day),
         day=day,
+        history=history,
         sent=sent,
-        counted=end.counted,
-        generations=end.generation - before,
-        plugins=len(index["plugins"]),
-        documents=sum(1 for path in SITE.rglob("*") if path.is_file() and "objects" not in path.parts),
-        seconds=time.monotonic() - started,
+        counted=_published().counted,
+        plugins=len(_load(layout.INDEX)["plugins"]),
+        person=_first("contributors", "user"),
+        package=_first("builds-by-package", "package"),
     )
+
+
+def _first(plugin: str, field: str) -> str:
+    """Return the greatest key of a statistic."""
+    name: str = _load(layout.latest(plugin))["rows"][0][field]
+    return name
 
 
 def _start(
@@ -172,20 +184,22 @@ def _end(process: "subprocess.Popen[bytes]", log: Path) -> None:
 
 
 def _reporting(
-    lines: list[bytes], service: "subprocess.Popen[bytes]", log: Path, tell: Callable[[Progress], None]
+    lines: list[bytes], history: int, service: "subprocess.Popen[bytes]", log: Path, tell: Callable[[Progress], None]
 ) -> Iterator[bytes]:
     """Yield the lines, looking from time to time how the service fares."""
     for number, line in enumerate(lines):
         if number % _MESSAGES_BETWEEN_LOOKS == 0:
             _check(service, log)
-            tell(_published(number, len(lines)))
+            tell(_published(number, len(lines), history))
         yield line
 
 
-def _wait(sent: int, service: "subprocess.Popen[bytes]", log: Path, tell: Callable[[Progress], None]) -> None:
+def _wait(
+    sent: int, history: int, service: "subprocess.Popen[bytes]", log: Path, tell: Callable[[Progress], None]
+) -> None:
     """Return when all that was sent is published."""
     last, moved = None, time.monotonic()
-    while (progress := _published(sent, sent)).counted < sent:
+    while (progress := _published(sent, sent, history)).counted < sent:
         _check(service, log)
         tell(progress)
         if progress != last:
@@ -203,9 +217,9 @@ def _check(service: "subprocess.Popen[bytes]", log: Path) -> None:
         raise DemoError(f"the service ended early, with status {service.returncode}:\n{_end_of(log)}")
 
 
-def _published(sent: int = 0, expected: int = 0) -> Progress:
+def _published(sent: int = 0, expected: int = 0, history: int = 0) -> Progress:
     index, status = _load(layout.INDEX), _load(layout.STATUS)
-    counted = status.get("journal", {}).get("messages", 0)
+    counted = max(0, status.get("journal", {}).get("messages", 0) - history)
     return Progress(sent, expected, index.get("generation", 0), index.get("through"), counted)
 
 

@@ -108,6 +108,8 @@ class Traffic:
         people: Persons who take part, at least 1; the bots are not among them.
         packages: Packages that are worked on, at least 1.
         mix: What goes on.
+        growing: Between these two times (seconds since 1970 UTC) what people and machines do grows evenly, from a
+            third of `per_day` to the whole; None if it does not grow.
     """
 
     start: int
@@ -117,6 +119,7 @@ class Traffic:
     people: int = 2500
     packages: int = 6000
     mix: Mix = USUAL
+    growing: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         for name in ("per_day", "people", "packages"):
@@ -127,6 +130,14 @@ class Traffic:
                 f"Traffic from {self.start} to {self.end}: give seconds since 1970 UTC, the start from "
                 f"{_DAY} on and not after the end"
             )
+
+    def volume(self, hour: int) -> float:
+        """Return the messages of an average day, as of an hour since 1970 UTC."""
+        if self.growing is None:
+            return self.per_day
+        first, last = self.growing
+        grown = min(max((hour * _HOUR - first) / (last - first), 0.0), 1.0)
+        return self.per_day * (1 + 2 * grown) / 3
 
 
 def simulate(traffic: Traffic) -> Iterator[bytes]:
@@ -161,7 +172,7 @@ def _of_hour(traffic: Traffic, population: Population, hour: int) -> list[tuple[
     lines: list[tuple[int, bytes]] = []
     whole = sum(parts for parts, _, _ in traffic.mix)
     for parts, rhythm, course in traffic.mix:
-        wanted = traffic.per_day * parts / whole * rhythm.share(hour)
+        wanted = traffic.volume(hour) * parts / whole * rhythm.share(hour)
         made = 0
         while True:
             events = course(population, rng, (hour + rng.random()) * _HOUR)

@@ -1,0 +1,25 @@
+// The fields that choose what is compared: two lists of all keys, or one for a name beside that of the page.
+
+import { element } from "./dom.js";
+
+/** Shows the keys that an explorer compares; all keys of a range are added to the lists. */
+export async function compare(explorer, range, model) {
+  const [first, second] = ["a", "b"].map((name) => explorer.root.querySelector(`[name="${name}"]`));
+  const { keys } = explorer.state;
+  if (!first) {
+    if (second) second.value = keys[0] ?? "";
+    return;
+  }
+  let names = [];
+  if (range && explorer.offered !== range) {
+    explorer.offered = range;
+    ({ names } = await explorer.read(range, [], model));
+  }
+  [first, second].forEach((field, at) => {
+    const chosen = explorer.state.keys[at] ?? "";
+    const there = new Set([...field.options].map(({ value }) => value));
+    field.append(...[...names, chosen].filter((value) => !there.has(value)).map((value) => element("option", { value }, value)));
+    field.value = chosen;
+  });
+  second.disabled = !explorer.state.keys.length;
+}

@@ -1,0 +1,32 @@
+// A chart with all its controls, made in the browser: of one key on its page, or of a statistic in an element.
+
+import { element } from "./dom.js";
+import { Explorer } from "./explore.js";
+
+const LABELS = { "3h": "3 h", "7d": "7 d", "30d": "30 d", "1y": "1 y", all: "All" };
+const FILES = [["csv", "CSV"], ["svg", "SVG"], ["png", "PNG"], ["embed", "Copy embed code"], ["link", "Copy link"]];
+
+const choice = (name, value, text, checked) => element("label", {}, element("input", { type: "radio", name, value, checked, "data-name": value }), element("span", {}, text));
+const group = (legend, ...choices) => element("fieldset", { class: "segments" }, element("legend", { class: "hidden" }, legend), ...choices);
+
+/**
+ * Makes a chart of ranges, of which `first` is shown, and draws it; returns its explorer when it is drawn. `hasViews` tells
+ * whether there is more than one curve, `beside` what another name is called. Its state is in the address unless it has `words`.
+ */
+export async function explorable(about, { ranges, read }, { first, hasViews = true, beside, words }) {
+  const files = words === undefined ? FILES : FILES.filter(([name]) => name !== "link");
+  const controls = element(
+    "div",
+    { class: "chart-controls" },
+    group("Range", ...ranges.map((range) => choice("range", range, LABELS[range], range === first))),
+    hasViews ? group("View", choice("view", "stack", "Stacked", true), choice("view", "each", "Separate")) : null,
+    element("label", { class: "check" }, element("input", { type: "checkbox", name: "log", "data-name": "log" }), " Log scale"),
+    beside ? element("label", { class: "compare" }, "Compare with ", element("input", { type: "text", name: "b", placeholder: beside, autocomplete: "off", autocapitalize: "off", spellcheck: "false" })) : null,
+  );
+  const buttons = files.map(([name, text]) => element("button", { type: "button", "data-save": name, "data-name": name }, text));
+  const tools = element("div", { class: "chart-tools" }, element("span", {}, "Download what is shown:"), ...buttons, element("span", { role: "status" }));
+  const root = element("div", { class: "charts" }, controls, tools);
+  const explorer = new Explorer(root, about, read, words);
+  await explorer.follow();
+  return explorer;
+}
