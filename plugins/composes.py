@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from statscache.plugins import Message, Span, fields
+from statscache.plugins import Feed, Message, Span, fields
 from statscache_plugins.events import BEGUN, Event, status_of
 from statscache_plugins.releases import named
 
@@ -97,6 +97,7 @@ class Composes(Span):
     unit = "composes"
     dimensions = ("product", "compose")
     topics = (STATUS,)
+    feed = Feed("Composes", ("compose",), "state")
 
     def observe(self, message: Message) -> Iterator[tuple[tuple[str, str | None], str, dict[str, Any]]]:
         for event in events(message):

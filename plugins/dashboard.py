@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from statscache.plugins import Log, Message, State
+from statscache.plugins import Feed, Log, Message, State
 from statscache_plugins import board, cloud_images, composes, images, updates
 from statscache_plugins.events import LAYOUT, Event, newest_rows
 
@@ -33,6 +33,8 @@ class ReleaseDashboard(Log):
     entries = 4
     version = 3
     layout = LAYOUT
+    board = "dashboard"
+    feed = Feed("Release engineering", ("area", "component", "release", "architecture", "step"), "status")
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
         if message.category in _AREAS:

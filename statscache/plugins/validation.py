@@ -84,6 +84,14 @@ def entities(cls: "type[Plugin]") -> Iterator[str]:
         yield "`entities` names people; set `people = True`, so that it is off where these are not wanted"
 
 
+def shown(cls: "type[Plugin]") -> Iterator[str]:
+    """Yield what is wrong with the board and the feed of a class."""
+    if cls.board is not None and not (isinstance(cls.layout, Mapping) and {"groups", "statuses"} <= cls.layout.keys()):
+        yield "`board` needs a `layout` with `groups` and `statuses`, as docs/release-engineering.md has it"
+    if cls.feed is not None and (type(cls.feed.names) is not tuple or not cls.feed.names):
+        yield f"`feed` has the names {cls.feed.names!r}; give a tuple of fields that name what an entry is about"
+
+
 def depends_on(cls: "type[Plugin]") -> Iterator[str]:
     """Yield what is wrong with the `depends_on` of a class that declares it."""
     if not cls.kind_class.takes_depends_on:

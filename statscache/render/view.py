@@ -69,7 +69,8 @@ class PluginView:
     first data, and where only the newest entries are kept. `latest` is the published document, None before the first;
     `series` is finest first, and empty where there is none. `durations` is the document that says how long things took,
     if the plugin has one. `newcomers` are start of the day and number of keys that were seen first on it, of a plugin
-    that publishes a document of that name; days that are not wholly known are left out.
+    that publishes a document of that name; days that are not wholly known are left out. `board` is the document that
+    the page Release engineering shows, `feed` are the records of which the plugin's feed is made.
     """
 
     info: PluginInfo
@@ -84,6 +85,8 @@ class PluginView:
     durations: dict[str, Any] | None = None
     leaderboards: tuple[Leaderboard, ...] = ()
     newcomers: tuple[tuple[int, int], ...] = ()
+    board: dict[str, Any] | None = None
+    feed: tuple[dict[str, Any], ...] = ()
 
     @property
     def gaps(self) -> list[Gap]:
