@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 from statscache.plugins import DAY, Counter, Distinct, Feed, Message, State
 from statscache_plugins.agents import WITH_BOTS
 
-
 _KNOWN_BEFORE = 30 * DAY
 """How long before the first known contribution of a newcomer nothing of theirs must have been known."""
 

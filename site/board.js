@@ -9,7 +9,7 @@
 
   const ages = [];
   const span = (seconds) => {
-    const [size, name] = [[86_400, "d"], [3_600, "h"], [60, "min"]].find(([size]) => seconds >= size) ?? [1, "s"];
+    const [size, name] = [[31_556_952, "y"], [86_400, "d"], [3_600, "h"], [60, "min"]].find(([size]) => seconds >= size) ?? [1, "s"];
     return `${Math.floor(seconds / size).toLocaleString("en")} ${name}`;
   };
   const showAges = () => {
@@ -71,6 +71,8 @@
     for (const section of new Set(items.map((item) => item.section))) {
       section.hidden = words.length > 0 && all("[data-item]", section).every((row) => row.hidden);
     }
+    // What is left belongs into view, on a phone too.
+    if (words.length && field.getBoundingClientRect().top > innerHeight / 3) field.closest("p").scrollIntoView();
     said.textContent = words.length || Object.values(chosen).some(Boolean) ? `${shown} of ${items.length}` : "";
   };
 

@@ -13,11 +13,12 @@ INDEX = "v1/index.json"
 
 STATUS = "v1/status.json"
 CHANGES = "v1/changes.json"
+CHANGES_FEED = "feeds/changes.xml"
 
 PENDING = "v1/pending.json"
 """Names the snapshot that is being published, so that the next publisher knows which files may be new."""
 
-OUTSIDE = (INDEX, STATUS, CHANGES, PENDING)
+OUTSIDE = (INDEX, STATUS, CHANGES, CHANGES_FEED, PENDING)
 """The files that belong to no snapshot."""
 
 OBJECTS = "v1/objects/"
@@ -298,6 +299,7 @@ PATHS: Mapping[str, str] = {
     "packages-page": entity_page("package"),
     "releases-page": entity_page("release"),
     "topics-page": entity_page("topic"),
+    "changes-feed": CHANGES_FEED,
     "feed": feed("<name>"),
     "documentation": documentation("<page>"),
     "example": example("<page>"),

@@ -52,7 +52,7 @@ class Step(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where an image can be launched: a region, the id there, and the page to launch it from; empty if there is none."""
+    """Where an image can be launched: a region, the id there, and the page to launch it from, or an empty text."""
 
     region: str
     id: str
@@ -60,8 +60,17 @@ class Place(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One thing of a group: its name, what tells it from others of that name, the step that says how it fares, all
-    steps where there are others, whether it is past, and of an image its fields and where it is."""
+    """One thing of a group.
+
+    Attributes:
+        name: What it is called.
+        rest: What tells it from others of that name.
+        state: The step that says how it fares.
+        steps: All steps, where it has several.
+        is_past: Whether it has not been heard of for two weeks.
+        image: Of an image provider, flavour, release and architecture; empty where unknown.
+        places: Of an image, where it can be launched.
+    """
 
     name: str
     rest: str
@@ -79,6 +88,8 @@ class Row(NamedTuple):
 
 class Group(NamedTuple):
     """Things that belong together: the broken ones first, then the newest first, and then those that are past.
+
+    Images are in order of their provider first.
 
     `omitted` is how many the document left out.
     """
@@ -111,16 +122,22 @@ class Group(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """How its rows fare, in words."""
-        rows = self.current
-        if not rows:
+        """How the worst of its rows fare, in words."""
+        said = {row.state.words for row in self.current if row.level == self.level}
+        if not said:
             return "nothing for two weeks"
-        worst = [row for row in rows if row.level == self.level]
-        if len(rows) == 1:
-            return f"{rows[0].state.words}, but old" if self.level == "old" else rows[0].state.words
-        said = {row.state.words for row in worst}
-        words = "older than expected" if self.level == "old" else said.pop() if len(said) == 1 else _WORDS[self.level]
-        return f"all {len(rows)} {words}" if len(worst) == len(rows) else f"{len(worst)} of {len(rows)} {words}"
+        if self.level == "old":
+            return "older than expected"
+        return said.pop() if len(said) == 1 else _WORDS[self.level]
+
+    @property
+    def share(self) -> str:
+        """How many of its rows fare so; empty where there is only one."""
+        rows = self.current
+        worst = sum(row.level == self.level for row in rows)
+        if len(rows) < 2:
+            return ""
+        return f"all {len(rows)}" if worst == len(rows) else f"{worst} of {len(rows)}"
 
     @property
     def old(self) -> int:
@@ -128,7 +145,7 @@ class Group(NamedTuple):
         return sum(row.level == "old" for row in self.current)
 
 
-_WORDS = {"bad": "broken", "warn": "incomplete", "unknown": "unknown", "progress": "in progress", "good": "well"}
+_WORDS = {"bad": "broken", "warn": "incomplete", "unknown": "unknown", "progress": "in progress", "good": "fine"}
 
 
 class Board(NamedTuple):
@@ -210,13 +227,14 @@ def _groups(document: Mapping[str, Any], layout: Mapping[str, Any], now: int) ->
                 skipped += 1
         rows.sort(key=_broken_first)
         if rows:
-            omitted = skipped + group.get("omitted", 0)
+            left_out = group.get("omitted")
+            omitted = skipped + (left_out if isinstance(left_out, int) else 0)
             yield Group(text.clean(about["id"], 60), text.clean(about["title"], 60), about["area"], rows, omitted)
 
 
-def _broken_first(row: Row) -> tuple[bool, int, int]:
+def _broken_first(row: Row) -> tuple[bool, int, str, int]:
     worse = LEVELS.index(row.level) if row.level in BROKEN else len(BROKEN)
-    return row.is_past, worse, -row.state.time
+    return row.is_past, worse, row.image.get("provider", ""), -row.state.time
 
 
 def _run(
@@ -238,7 +256,7 @@ def _run(
 
 def _step(values: Mapping[str, Any], about: Mapping[str, Any], layout: Mapping[str, Any], now: int) -> Step:
     start, stop = values["start"], values["stop"]
-    time = max(moment for moment in (start, stop) if moment is not None)
+    time = max(_moment(moment) for moment in (start, stop) if moment is not None)
     status = layout["statuses"].get(values["status"], {"class": "unknown", "text": text.clean(values["status"], 40)})
     level, words = status["class"], status["text"]
     if level == "progress" and now - time > about.get("stuck_after", now):
@@ -251,7 +269,7 @@ def _step(values: Mapping[str, Any], about: Mapping[str, Any], layout: Mapping[s
         words=words,
         time=time,
         took=stop - start if start is not None and stop is not None and stop >= start else None,
-        last_done=values["last_done"],
+        last_done=_moment(values["last_done"]) if values["last_done"] is not None else None,
         run=text.clean(values["run"] or "", 80),
         link=_link(values["link"]),
     )
@@ -259,12 +277,11 @@ def _step(values: Mapping[str, Any], about: Mapping[str, Any], layout: Mapping[s
 
 def _image(item: Mapping[str, Any], about: Mapping[str, Any], layout: Mapping[str, Any], now: int) -> Row:
     fields = {name: text.clean(item.get(name) or "", 60) for name in _IMAGE_NAMES}
-    time = item["timestamp"]
+    time = _moment(item["timestamp"])
     level, words = ("good", "published") if item.get("public", True) else ("progress", "not public yet")
     tested = layout["statuses"].get(item.get("test"))
-    if tested is not None:
-        level = tested["class"] if level == "good" or tested["class"] == "bad" else level
-        words = f"{words}, {tested['text']}"
+    if tested is not None and tested["class"] == "bad":
+        level, words = tested["class"], tested["text"]
     if level == "good" and now - time > about.get("stale_after", now):
         level = "old"
     form = layout.get("launch", {}).get(fields["provider"], "")
@@ -274,9 +291,16 @@ def _image(item: Mapping[str, Any], about: Mapping[str, Any], layout: Mapping[st
         identity = own or shared or item.get("image") or ""
         link = _link(form.format(region=quote(region, safe=""), id=quote(identity, safe=""))) if own or shared else ""
         places.append(Place(text.clean(region, 60), text.clean(identity, 200), link))
-    name = text.clean(item.get("image") or "", 120)
+    rest = _joined("", (text.clean(item.get("image") or "", 120), tested["text"] if tested else ""))
     state = Step("", level if level in LEVELS else "unknown", words, time)
-    return Row(_joined("", fields.values()), name, state, (), time < now - _PAST, fields, tuple(places))
+    return Row(_joined("", fields.values()), rest, state, (), time < now - _PAST, fields, tuple(places))
+
+
+def _moment(value: Any) -> int:
+    if not text.is_moment(value):
+        raise ValueError(f"{value!r} is no moment")
+    moment: int = value
+    return moment
 
 
 def _joined(name: str, parts: Iterable[str]) -> str:

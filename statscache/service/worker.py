@@ -210,6 +210,8 @@ class Worker:
                 collected=sorted(garbage.objects - self.tidied.objects),
                 health=health(connection, self._installation.registry, names, public=True),
                 interval=job.interval,
+                title=config.title,
+                base_url=config.base_url,
                 load=self._load,
                 load_all=self._load_all,
                 is_known=self._is_known,
