@@ -119,7 +119,12 @@ class Edits(Counter):
     dimensions = ("page",)
     entities: ClassVar[dict[str, str]] = {"page": "release"}
     topics = ("wiki.#",)
-    layout: ClassVar[Any] = {"groups": [{"title": "Main", "pages": ["Main"]}]}
+    layout: ClassVar[Any] = {
+        "groups": [{"id": "main", "title": "Main", "area": "wiki", "pages": ["Main"]}],
+        "statuses": {},
+        "stuck": {"class": "bad", "text": "stuck"},
+    }
+    board = "latest"
 
     def observe(self, message: Message) -> Iterator[tuple[str]]:
         """Count the edit for its page."""
