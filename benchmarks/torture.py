@@ -1,13 +1,13 @@
 """Torture: kill a real `statscache run` again and again, complete it from an archive, and compare what it publishes.
 
-    python -m benchmarks.torture [--kills 50] [--seed N] [--database URL]...
+    python -m benchmarks.torture [--kills 50] [--decayed 14] [--seed N] [--database URL]...
     python -m benchmarks.torture --outages SECONDS [--seed N]
 
 Simulated traffic, and a sender who means harm, share a real fedmsg bus that outlives every kill; what passes while
 nobody listens is lost, as in life. Each kill is a SIGKILL, aimed at a line of the service's own log; where it hit is
 told by the last lines that the killed process had written. After each kill a reader follows the published pointer. In
 the end the database is completed from an archive of all that was sent, and must publish the snapshot that the archive
-alone gives in an empty database.
+alone gives in an empty database. Then bits are flipped in copies of it, which must publish what is right, or nothing.
 
 With `--outages`, the servers around it fail too: see `benchmarks.outages`.
 
@@ -45,10 +45,6 @@ RATE = 400.0
 
 PER_DAY = 15_000
 """Messages of a simulated day, so that a second on the bus is 40 simulated minutes, and buckets of all widths end."""
-
-
-DECAYED = 14
-"""Copies of the database in which bits are flipped in the end."""
 
 
 class Bus(threading.Thread):
@@ -103,8 +99,15 @@ class Bus(threading.Thread):
                     yield each
 
 
-def torture(directory: Path, url: str, kills: int, seed: int) -> list[str]:
+def torture(directory: Path, url: str, kills: int, decayed: int, seed: int) -> list[str]:
     """Torture an installation on the empty database `url`, and return what is to be said of it, line by line.
+
+    Args:
+        directory: An empty place for it.
+        url: An SQLAlchemy URL.
+        kills: How often the service is killed.
+        decayed: Copies of an SQLite database in which bits are flipped in the end.
+        seed: Of all that is random.
 
     Raises:
         TortureError: The database does not end where an undisturbed one does.
@@ -134,8 +137,8 @@ def torture(directory: Path, url: str, kills: int, seed: int) -> list[str]:
     tortured.check(ended, bus.sent)
     generation = tortured.tree.index()["generation"]
     said.append(f"the end is snapshot {ended}, generation {generation}; an undisturbed run's is the same")
-    if url.startswith("sqlite"):
-        said.append(tortured.decay(ended, DECAYED, rng))
+    if decayed and url.startswith("sqlite"):
+        said.append(tortured.decay(ended, decayed, rng))
     return [f"{_kind(url)}, in {time.monotonic() - started:.0f} s:", *(f"  {line}" for line in said)]
 
 
@@ -165,6 +168,7 @@ def _kind(url: str) -> str:
 
 @click.command()
 @click.option("--kills", type=click.IntRange(1), default=50, show_default=True, help="How often.")
+@click.option("--decayed", type=click.IntRange(0), default=14, show_default=True, help="Copies with flipped bits.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of the traffic and of the moments of the kills.")
 @click.option(
     "--database",
@@ -174,7 +178,7 @@ def _kind(url: str) -> str:
     help="An empty database, by its SQLAlchemy URL; may be repeated. Default: SQLite, and PostgreSQL if installed.",
 )
 @click.option("--outages", "seconds", type=click.IntRange(1), help="Let all servers fail instead, for so many seconds.")
-def main(kills: int, seed: int, urls: Sequence[str], seconds: int | None) -> None:
+def main(kills: int, decayed: int, seed: int, urls: Sequence[str], seconds: int | None) -> None:
     """Kill a real run again and again, and compare what it publishes in the end with an undisturbed run."""
     with ExitStack() as stack:
         directory = stack.enter_context(_workplace())
@@ -190,7 +194,7 @@ def main(kills: int, seed: int, urls: Sequence[str], seconds: int | None) -> Non
         runs = {}
         for number, url in enumerate(databases):
             (place := directory / str(number)).mkdir()
-            runs[url] = pool.submit(torture, place, url, kills, seed)
+            runs[url] = pool.submit(torture, place, url, kills, decayed, seed)
         failures = []
         for url, run in runs.items():
             try:

@@ -2,16 +2,20 @@
 
 import errno
 import os
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 
+from conftest import PostgreSQLDatabases
 from kills import STRIDE, Killed, Steps, target_operations
-from samples import Buyers, Site, follow
+from samples import Buyers, Receipts, Sales, Site, follow
+from servers import PostgreSQL
 from statscache import layout
 from statscache.exceptions import PublishError
+from statscache.service.outage import Outage
 from statscache.snapshot import record
 from statscache.store import schema
 from test_crashes import killed_publishing, sale
@@ -168,3 +172,39 @@ def referenced(made: Site) -> set[str]:
         names = {current.manifest, *(name for column in columns for name in connection.scalars(select(column)))}
         # Documents of keys, whose bytes are kept by their digest alone, have no objects.
         return {name for name in names if "." in name}
+
+
+def test_a_database_that_goes_away_at_any_statement_is_an_outage(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    """No plugin and no page is blamed for it: the next publication has all of them, as if nothing had been."""
+    databases = PostgreSQLDatabases(postgresql)
+    url = databases.create()
+    made = Site(url, tmp_path / "site", (Sales, Buyers, Receipts))
+    made.feed(map(sale, range(20)))
+    steps = Steps()
+
+    def cut(connection: Any, *_: Any) -> None:
+        try:
+            steps.step()
+        except Killed:
+            number = connection.connection.dbapi_connection.info.backend_pid
+            postgresql.execute(f"SELECT pg_terminate_backend({number})")
+            steps.at = None
+
+    event.listen(made.database.engine, "before_cursor_execute", cut)
+    for at in count(0, STRIDE):
+        steps.at, steps.number = at, 0
+        try:
+            made.build(force=True)
+            break
+        except Exception as error:
+            if not Outage().explains(error):
+                raise
+    event.remove(made.database.engine, "before_cursor_execute", cut)
+    assert at > 60, "hardly anything was cut"
+    undisturbed = Site(f"sqlite:///{tmp_path}/plain.db", tmp_path / "plain", (Sales, Buyers, Receipts))
+    undisturbed.feed(map(sale, range(20)))
+    undisturbed.build()
+    assert made.tree() == undisturbed.tree()
+    made.close()
+    undisturbed.close()
+    databases.drop(url)

@@ -21,7 +21,7 @@ from statscache.plugins import Plugin, State
 from statscache.plugins.registry import Registry, wants
 from statscache.scrubbing import forms, is_within, occurs, scrub
 from statscache.store import journal, positions, schema, suppression
-from statscache.store.database import Database
+from statscache.store.database import Database, is_lost
 from statscache.store.journal import Segment
 from statscache.store.positions import Position
 
@@ -227,7 +227,9 @@ class Forgetting:
                 positions.save(connection, [row])
                 positions.render_all(connection, row)
                 self.taken_out.add(plugin.name)
-        except Exception:
+        except Exception as error:
+            if is_lost(error):
+                raise
             self._fold_anew(connection, plugin, row)
             return
         if plugin.kind.mentions(connection, self._names):

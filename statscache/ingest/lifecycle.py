@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from statscache import canonical, kinds
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.settings import plain
 from statscache.store import hangs, journal, positions, quarantine
-from statscache.store.database import Database
+from statscache.store.database import Database, is_lost
 from statscache.store.positions import Position
 
 _log = logging.getLogger(__name__)
@@ -174,7 +173,7 @@ def _clear(connection: Connection, plugin: Plugin, row: Position) -> None:
         with connection.begin_nested():
             plugin.kind.clear(connection, row.id)
     except Exception as error:
-        if isinstance(error, DBAPIError) and error.connection_invalidated:
+        if is_lost(error):
             raise
         fix = f"fix it, then run `statscache rebuild {plugin.name}`"
         row.suspended = f"its state could not be cleared: {type(error).__name__}: {error!s:.300}; {fix}"

@@ -19,6 +19,7 @@ from statscache.kinds.base import Dirty, Kind, State, Statistic
 from statscache.kinds.search import is_in_table, readable
 from statscache.kinds.yields import Yields
 from statscache.message import Message
+from statscache.store.database import is_lost
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -70,7 +71,7 @@ class TableKind(Kind):
                 worker.update(session)
                 session.commit()
         except DBAPIError as error:
-            if error.connection_invalidated:
+            if is_lost(error):
                 raise
             # Of a plugin's own SQL, what a driver calls an operational error is no failure of the database.
             raise PluginError(f"{type(error).__name__}: {error}") from error

@@ -28,6 +28,7 @@ from statscache.render.rendering import Before, Keep, Rendered, Rendering, keep_
 from statscache.render.views import Views
 from statscache.store import coverage, integrity, journal, positions, published
 from statscache.store.coverage import Interval
+from statscache.store.database import is_lost
 from statscache.store.positions import Position
 from statscache.store.published import Entry
 
@@ -226,8 +227,7 @@ class Renderer:
         except Damaged:
             raise
         except Exception as error:
-            if (damaged := integrity.explain(error)) is not None:
-                raise damaged from error
+            _raise_if_of_database(error)
             _log.exception("a page could not be rendered, and is left as it was")
             return False
         return True
@@ -285,8 +285,7 @@ class Renderer:
             except Damaged:
                 raise
             except Exception as error:
-                if (damaged := integrity.explain(error)) is not None:
-                    raise damaged from error
+                _raise_if_of_database(error)
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
                 # What the error says may quote a message, and the reason is published.
                 reason = f"it could not be rendered: {type(error).__name__}; the log says more"
@@ -300,6 +299,14 @@ class Renderer:
                 if not force:
                     raise
         return rendered
+
+
+def _raise_if_of_database(error: Exception) -> None:
+    """Raise an error again that says that the database is damaged or away: what was being rendered is not to blame."""
+    if (damaged := integrity.explain(error)) is not None:
+        raise damaged from error
+    if is_lost(error):
+        raise error
 
 
 def _shares(wanted: Mapping[int, int], most: int) -> dict[int, int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from statscache.exceptions import ConfigurationError, SchemaError
 from statscache.store import schema
@@ -173,6 +173,11 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def is_lost(error: BaseException) -> bool:
+    """Return whether an error says that the connection to the database is gone: whoever used it is not to blame."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def _close_to_others(_dialect: object, _record: object, arguments: list[Any], _options: object) -> None:
