@@ -10,7 +10,7 @@ BIN := .venv/bin
 CODE := statscache .venv/names/statscache_plugins tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench torture kills deployment release lock clean runtime-venv test-venv
+.PHONY: help demo test lint types bench torture kills deployment screenshot release lock clean runtime-venv test-venv
 
 help: ## Say what can be made
 	@echo "statscache: make TARGET, where TARGET is"
@@ -28,10 +28,12 @@ test: ## Everything: set-up, lint, types, layering and all tests
 	@# In the order of the files, for those with the fewest tests are the longest, and would begin last.
 	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-lint: test-venv ## Style (ruff) and the layering of the stages (import-linter)
+lint: test-venv ## Style (ruff), plain words, and the layering of the stages (import-linter)
 	@echo "== style (ruff)"
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@echo "== plain words"
+	@$(BIN)/python .ci/plain_words.py
 	@echo "== layering (import-linter)"
 	@$(BIN)/lint-imports --no-cache --no-logo
 
@@ -52,10 +54,13 @@ deployment: test-venv ## Deploy with ansible to a Debian machine that is made fo
 	@bash .ci/debian debootstrap openssh-client
 	@$(BIN)/python -m pytest tests/deployment.py $(ARGS)
 
+screenshot: test-venv ## Photograph a page of the demo's site for README.md; needs chromium
+	@$(BIN)/python .ci/screenshot.py
+
 release: test-venv ## Build sdist and wheel of the last commit into dist/, the same bytes each time, and try them
 	@bash .ci/release
 
-lock: test-venv ## Write requirements.txt anew: the versions for deployment, with hashes
+lock: test-venv ## Write requirements.txt again: the versions for deployment, with hashes
 	@$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command 'make lock' --extra amqp --extra brotli --extra postgresql --extra signatures \
 		--output-file requirements.txt setup.py

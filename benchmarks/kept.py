@@ -35,7 +35,7 @@ class Built:
     """What it took to build a database.
 
     Attributes:
-        messages: Of the history.
+        messages: Messages of the history.
         written: Bytes that were written for it.
         size: Bytes of the database.
         peak: Bytes of the greatest memory of a process.
@@ -54,7 +54,7 @@ def database(name: str, lines: Iterator[bytes]) -> Path:
     it as it is.
 
     Args:
-        name: Of the history; another name for other lines.
+        name: Name of the history; another name for other lines.
         lines: Its messages; read only if the database has to be built.
     """
     place = CACHE / f"{name}-{_digest()}"

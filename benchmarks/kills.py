@@ -8,9 +8,9 @@ _TRANSACTION = re.compile(rb"transaction (begins|has committed)")
 _PUBLISHING = re.compile(
     rb": publishing: ([a-z ]+?)(?: of [a-z-]+)?$|: published generation |: publishing failed", re.MULTILINE
 )
-# With what stands below it, up to the next line that begins with a date: a traceback.
+# With the lines below it, up to the next line that begins with a date: a traceback.
 _TROUBLE = re.compile(rb"^\S+ \S+ ((?:ERROR|CRITICAL) .*(?:\n(?!\d{4}-).*)*)", re.MULTILINE)
-EXPECTED_TROUBLE = b"another publisher is at work"
+EXPECTED_TROUBLE = b"another publisher is working"
 """What a process says that was started before PostgreSQL saw that the one before is dead."""
 
 
@@ -20,7 +20,7 @@ class Aim(NamedTuple):
     Attributes:
         text: The text of the log that calls for it; empty for the start of the process.
         delay: Seconds to wait then, at most.
-        warm: Whether that text counts only when new messages have been committed, so that there is work to publish.
+        warm: True if that text counts only when new messages have been committed, so that there is work to publish.
     """
 
     text: bytes
@@ -55,7 +55,7 @@ class Log:
 
     Attributes:
         text: The log.
-        transaction: Whether it was killed inside an open transaction that takes messages in.
+        transaction: True if it was killed inside an open transaction that takes messages in.
         step: The step of publishing inside which it was killed; empty if none.
     """
 

@@ -1,7 +1,7 @@
-"""Torture by outages: all that a service stands on fails at random, while messages come on both buses.
+"""Torture by outages: all that a service depends on fails at random, while messages come on both buses.
 
 The service is killed and started again; PostgreSQL ends or crashes; RabbitMQ is killed; the history server answers with
-errors, half answers, wrong totals, or not at all. Of the messages, some come on the ZeroMQ bus, where what nobody hears
+errors, half answers, wrong totals, or not at all. Of the messages, some come on the ZeroMQ bus, where what no one hears
 is lost, some on the AMQP bus, and some on both; the history server has them all. In the end `backfill --gaps` must
 bring back all that was lost, and the data that is published must be those of an archive.
 """
@@ -50,7 +50,7 @@ url = "{history}"
 timeout = 2.0
 repair_hours = 1.0
 """
-# The server of this torture has at once what was sent, so that nobody needs to wait until its rows have settled.
+# The server of this torture has at once what was sent, so that no one needs to wait until its rows have settled.
 _SETTLED = "from statscache.service import history; history.SETTLED = 0; from statscache.cli import main; main()"
 
 
@@ -58,10 +58,10 @@ class Buses(threading.Thread):
     """Sends simulated messages, stamped with the time at which they are sent.
 
     Args:
-        broker: Of the AMQP bus.
+        broker: Broker of the AMQP bus.
         server: The history server, which gets all of them.
         archive: The file that gets all of them.
-        seed: Of the traffic.
+        seed: Seed of the traffic.
 
     Attributes:
         endpoint: Where the ZeroMQ bus is.
@@ -222,7 +222,7 @@ def _silent(answer: Answer) -> None:
 
 
 def torture(directory: Path, seconds: float, seed: int) -> list[str]:
-    """Torture an installation for so long, and return what is to be said of it, line by line.
+    """Torture an installation for so long, and return a report, line by line.
 
     Raises:
         TortureError: It does not end where an undisturbed one does, or something that it needs is not installed.
@@ -251,7 +251,7 @@ def torture(directory: Path, seconds: float, seed: int) -> list[str]:
         stack.callback(service.close)
         _await(lambda: _is_there(broker), "the service made no queue")
         buses.start()
-        # What nobody heard before the first message, and after the last, leaves no gap.
+        # What no one heard before the first message, and after the last, leaves no gap.
         _await_both_buses(tortured, service)
         events = _disturb(tortured, service, database, broker, weather, rng, seconds)
         weather.clear()
@@ -342,7 +342,7 @@ def _compare(directory: Path, tortured: Installation, buses: Buses) -> str:
     differing = [path for path in tortured.tree.differences(undisturbed.tree) if path.endswith((".json", ".csv"))]
     if differing:
         raise TortureError("\n  ".join(["the end is not that of an archive; these differ:", *differing]))
-    # Nobody reads any longer, and nothing must be left but what retained snapshots need.
+    # No one reads now, and nothing must be left but what retained snapshots need.
     tortured.allow(0)
     tortured.check(tortured.tree.index()["snapshot"], buses.sent)
     return f"after backfill --gaps ({done.stdout.strip()}) the data are those of an archive"

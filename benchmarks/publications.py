@@ -30,7 +30,7 @@ class Step:
 
     Attributes:
         messages: The number of messages that are taken from the archive first.
-        slow: Whether slow documents are updated.
+        slow: True if slow documents are updated.
     """
 
     messages: int

@@ -11,7 +11,7 @@ class Result:
     Attributes:
         what: What was measured, in words.
         value: The number.
-        unit: Of the number; `x` where it is a ratio.
+        unit: Unit of the number; `x` where it is a ratio.
         most: The greatest value that is promised; None where nothing is.
         least: The least value that is promised, likewise.
         note: What the number is made of.
@@ -26,7 +26,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """Whether the promise is kept; `-` where nothing is promised."""
+        """True if the promise is kept; `-` where nothing is promised."""
         if self.most is None and self.least is None:
             return "-"
         met = (self.most is None or self.value <= self.most) and (self.least is None or self.value >= self.least)

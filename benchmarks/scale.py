@@ -65,7 +65,7 @@ def measure(directory: Path, part: float = 1.0) -> list[Result]:
     runs = [_run(place, directory / place.name, archive) for place in (reference, month)]
     long, short = runs
     archive.unlink()
-    click.echo(f"\nFor docs/operations.md, of {built.messages:,} messages:\n\n{_page(long)}\n")
+    click.echo(f"\nFor docs/capacity.md, of {built.messages:,} messages:\n\n{_page(long)}\n")
     return [
         Result("database, bytes a message", built.size / built.messages, "B", note=f"{built.messages:,} messages"),
         Result("database, written a message", built.written / built.messages, "B", most=WRITTEN),
@@ -107,7 +107,7 @@ class _Run:
 
 
 def _page(run: _Run) -> str:
-    """Return the table of docs/operations.md, and the sums of S3 below it, as Markdown."""
+    """Return the table of docs/capacity.md, and the sums of S3 below it, as Markdown."""
     rows = {
         "the first publication": [run.first],
         "a minute, fast documents": run.fast,

@@ -14,7 +14,7 @@ _PATIENCE = 120.0
 
 
 class Service:
-    """`statscache run` on a new database, for one context, at whose end it is told to end.
+    """`statscache run` on a new database, for one context, at whose end it is asked to end.
 
     Args:
         directory: Where it runs, which is made.

@@ -1,7 +1,7 @@
 """History folded in a process of its own, measured in parts that take turns with `orjson.loads` of the same lines.
 
 Memory is then of the folding alone, and both meet the machine in the same state. Times are processor time, of the
-process and of the system on its behalf, unless they are said to be on the clock. This module is also the program of
+process and of the system on its behalf, unless their name says clock. This module is also the program of
 that process, which is given a `Task` as JSON.
 """
 
@@ -83,7 +83,7 @@ class Run:
     """What a task took, part by part, beside `orjson.loads`.
 
     Attributes:
-        parts: Of the task.
+        parts: Parts of the task.
         parsed: Seconds of processor time in which the lines of each part were parsed.
         parsed_wall: The same on the clock.
         server: What a server spent on each part.

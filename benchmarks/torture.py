@@ -4,7 +4,7 @@
     python -m benchmarks.torture --outages SECONDS [--seed N]
 
 Simulated traffic, and a sender who means harm, share a real fedmsg bus that outlives every kill; what passes while
-nobody listens is lost, as in life. Each kill is a SIGKILL, aimed at a line of the service's own log; where it hit is
+no one listens is lost, as in life. Each kill is a SIGKILL, aimed at a line of the service's own log; where it hit is
 told by the last lines that the killed process had written. After each kill a reader follows the published pointer. In
 the end the database is completed from an archive of all that was sent, and must publish the snapshot that the archive
 alone gives in an empty database. Then bits are flipped in copies of it, which must publish what is right, or nothing.
@@ -100,14 +100,14 @@ class Bus(threading.Thread):
 
 
 def torture(directory: Path, url: str, kills: int, decayed: int, seed: int) -> list[str]:
-    """Torture an installation on the empty database `url`, and return what is to be said of it, line by line.
+    """Torture an installation on the empty database `url`, and return a report, line by line.
 
     Args:
         directory: An empty place for it.
         url: An SQLAlchemy URL.
         kills: How often the service is killed.
         decayed: Copies of an SQLite database in which bits are flipped in the end.
-        seed: Of all that is random.
+        seed: Seed of all that is random.
 
     Raises:
         TortureError: The database does not end where an undisturbed one does.
@@ -129,21 +129,21 @@ def torture(directory: Path, url: str, kills: int, decayed: int, seed: int) -> l
     bus.stop()
     for _ in range(2):
         logs.append(tortured.kill(["backfill", *bus.history], Aim(b"transaction begins", 0.05, warm=False), rng))
-    said = _summary(logs, kills, bus)
+    report = _summary(logs, kills, bus)
     ended, expected = tortured.complete(bus.history), undisturbed.complete(bus.history)
     if ended != expected:
         differing = "\n  ".join(tortured.tree.differences(undisturbed.tree))
         raise TortureError(f"the end is snapshot {ended}, undisturbed {expected}; these differ:\n  {differing}")
     tortured.check(ended, bus.sent)
     generation = tortured.tree.index()["generation"]
-    said.append(f"the end is snapshot {ended}, generation {generation}; an undisturbed run's is the same")
+    report.append(f"the end is snapshot {ended}, generation {generation}; an undisturbed run's is the same")
     if decayed and url.startswith("sqlite"):
-        said.append(tortured.decay(ended, decayed, rng))
-    return [f"{_kind(url)}, in {time.monotonic() - started:.0f} s:", *(f"  {line}" for line in said)]
+        report.append(tortured.decay(ended, decayed, rng))
+    return [f"{_kind(url)}, in {time.monotonic() - started:.0f} s:", *(f"  {line}" for line in report)]
 
 
 def _summary(logs: Sequence[Log], kills: int, bus: Bus) -> list[str]:
-    """Return what is to be said of the kills.
+    """Return the report of the kills.
 
     Raises:
         TortureError: A killed process had logged an error, or too few kills hit.

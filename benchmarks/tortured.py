@@ -51,7 +51,7 @@ class Installation:
         url: The SQLAlchemy URL of its database.
         endpoint: The fedmsg bus that it consumes.
         more: More sections of its configuration.
-        grace: Hours for which a reader may follow what was current; who reads while nobody publishes needs none.
+        grace: Hours for which a reader may follow what was current; readers need none while no one publishes.
     """
 
     def __init__(self, directory: Path, url: str, endpoint: str, more: str = "", grace: float = 0) -> None:
@@ -87,8 +87,8 @@ class Installation:
                 break
             time.sleep(1)
         if done.returncode:
-            said = (done.stdout + done.stderr).decode(errors="replace")
-            raise TortureError(f"statscache {' '.join(arguments)} ended with status {done.returncode}:\n{said}")
+            output = (done.stdout + done.stderr).decode(errors="replace")
+            raise TortureError(f"statscache {' '.join(arguments)} ended with status {done.returncode}:\n{output}")
         return done.stdout
 
     def kill(self, arguments: Sequence[str], aim: Aim, rng: random.Random) -> Log:
@@ -97,7 +97,7 @@ class Installation:
         Raises:
             TortureError: It ended by itself.
         """
-        # The time zone of a process is nobody's business.
+        # The time zone of a process must not matter.
         zone = rng.choice(["UTC", "Pacific/Auckland", "America/St_Johns"])
         process = subprocess.Popen(
             self._command(["-v", *arguments]),
@@ -183,14 +183,14 @@ class Installation:
                 decayed[at // 8] ^= 1 << at % 8
             (copy.directory / "statscache.db").write_bytes(decayed)
             done = copy.run("publish", "--json")
-            said = done.stderr.decode(errors="replace")
+            output = done.stderr.decode(errors="replace")
             if done.returncode == 0:
                 if copy.tree.index()["snapshot"] != identity:
                     raise TortureError(f"a database with flipped bits published another snapshot in {copy.directory}")
                 copy.tree.check()
                 right += 1
-            elif "Traceback" in said or (copy.directory / "public/v1/index.json").exists():
-                raise TortureError(f"a database with flipped bits ended with status {done.returncode}:\n{said}")
+            elif "Traceback" in output or (copy.directory / "public/v1/index.json").exists():
+                raise TortureError(f"a database with flipped bits ended with status {done.returncode}:\n{output}")
             shutil.rmtree(copy.directory)
         return f"of {copies} copies with three flipped bits, {right} were published right, and the others refused"
 

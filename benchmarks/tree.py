@@ -21,7 +21,7 @@ class Tree:
     """A published tree in a directory.
 
     Objects whose digest was right are not read again by `check`, for their content never changes; `check_whole` takes
-    nobody's word.
+    no one's word.
     """
 
     def __init__(self, root: Path) -> None:
@@ -38,7 +38,7 @@ class Tree:
         """Follow pointer and changes as a reader may at any moment; a tree without a pointer is not there yet.
 
         Raises:
-            BrokenTree: A reference does not resolve, a digest is wrong, or a readable path is no whole file.
+            BrokenTree: A reference does not resolve, a digest is wrong, or a readable path is not a whole file.
         """
         for pointer in ("v1/index.json", "v1/index.json.gz"):
             # A reader who takes gzip follows the compressed pointer, which may be one publication ahead.
@@ -75,7 +75,7 @@ class Tree:
                     raise
 
     def check_whole(self) -> None:
-        """Check everything anew, and that the tree holds what retained snapshots need, and nothing besides.
+        """Check everything again, and that the tree holds what retained snapshots need, and nothing besides.
 
         Raises:
             BrokenTree: It does not.
@@ -95,12 +95,12 @@ class Tree:
         there = {path.relative_to(self._root).as_posix() for path in self._root.rglob("*") if path.is_file()}
         siblings = {f"{path}.gz" for path in expected}
         if damaged := sorted(path for path in there & siblings if not self._is_sibling(path)):
-            raise BrokenTree(f"these are no compressed siblings: {', '.join(damaged[:5])}")
+            raise BrokenTree(f"these are not compressed siblings: {', '.join(damaged[:5])}")
         if strays := sorted(there - expected - siblings):
             raise BrokenTree(f"{len(strays)} files belong to nothing: {', '.join(strays[:5])}")
 
     def _listed(self, generation: int) -> list[str]:
-        """Return the snapshots up to a generation that a reader is told of."""
+        """Return the snapshots up to a generation that a reader sees."""
         rows = orjson.loads(self._read("v1/changes.json"))["snapshots"]
         return [row["snapshot"] for row in rows if row["generation"] <= generation]
 
@@ -121,7 +121,7 @@ class Tree:
         try:
             return gzip.decompress(data) if path.endswith(".gz") else data
         except (OSError, EOFError) as error:
-            raise BrokenTree(f"{path} is no whole gzip file: {error}") from error
+            raise BrokenTree(f"{path} is not a whole gzip file: {error}") from error
 
     def differences(self, other: "Tree") -> list[str]:
         """Return the paths at which the current snapshots of two trees differ."""

@@ -15,7 +15,7 @@ umask 022
 mkdir -p "$waiting/v1" "$destination/v1/objects"
 exec 9>"$destination/.mirror.lock"
 if ! flock -n 9; then
-    echo "mirror.sh: another run is at work on $destination" >&2
+    echo "mirror.sh: another run is working on $destination" >&2
     exit 1
 fi
 
@@ -34,7 +34,7 @@ generation() {
     sed -n 's/.*"generation":\([0-9]*\).*/\1/p' "$waiting/v1/index.json"
 }
 
-# Into waiting, until nobody published between beginning and end: then all of it is of one generation.
+# Into waiting, until no one published between beginning and end: then all of it is of one generation.
 tries=0
 while true; do
     pointers

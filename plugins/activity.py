@@ -13,7 +13,7 @@ class RecentActivity(Log):
     subject = "bus"
     definition = (
         "One entry for each message: what happened, in one line, and where to read more. The newest 100 are kept, with"
-        " the names of the people in them. Text and links are what the bus said: show them as text."
+        " the names of the people in them. Text and links come from the bus: show them as text."
     )
     people = True
     version = 2

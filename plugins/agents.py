@@ -1,4 +1,4 @@
-"""Who acts: people and bots are told apart by a declared list of bots."""
+"""Who acts: people and bots are distinguished by a declared list of bots."""
 
 from statscache.plugins import Names
 
@@ -31,7 +31,7 @@ BOTS = frozenset(
         "zuul",
     }
 )
-"""Accounts of Fedora's services, which are nobody's contribution; the setting `bots` replaces this list."""
+"""Accounts of Fedora's services, which do not count as contributions; the setting `bots` replaces this list."""
 
 WITH_BOTS = {"bots": Names(BOTS, shared=True)}
-"""The settings of a plugin that tells bots from people."""
+"""The settings of a plugin that distinguishes bots from people."""

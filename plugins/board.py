@@ -70,7 +70,7 @@ class Run(NamedTuple):
 
 
 def runs(values: Iterable[Value]) -> list[Run]:
-    """Return the last run of each step of each component that is no cloud image."""
+    """Return the last run of each step of each component that is not a cloud image."""
     entries: dict[tuple[str | None, ...], list[Entry]] = {}
     for (area, component, release, architecture, step, _, status), time, value in values:
         if area != CLOUD:
@@ -225,14 +225,14 @@ def _run_items(members: Iterable[Run]) -> list[dict[str, Any]]:
 def _steps(members: Sequence[Run]) -> Iterator[list[Any]]:
     link = None
     for run in members:
-        # What would be the same link for each step is said once.
+        # A link that is the same for each step is shown once.
         shown = run._replace(link=None) if run.link == link else run
         link = run.link or link
         yield [getattr(shown, column) for column in COLUMNS]
 
 
 def _short(image: Mapping[str, Any]) -> dict[str, Any]:
-    # There are many, and what is left out goes without saying; the name of an image has its compose in it.
+    # There are many, so redundant words are left out; the name of an image has its compose in it.
     return {
         name: value for name, value in image.items() if name != "compose" and value is not None and value is not True
     }

@@ -132,9 +132,9 @@ def _seconds(message: Message) -> int | None:
 
 def _time(message: Message, name: str) -> int | None:
     """Return a time that koji states, in seconds since 1970 UTC; None if it states none that is unambiguous."""
-    said = fields.text(message.body, name)
+    value = fields.text(message.body, name)
     try:
-        moment = datetime.fromisoformat(said or "")
+        moment = datetime.fromisoformat(value or "")
         return None if moment.tzinfo is None else int(moment.timestamp())
     except (ValueError, OverflowError):
         return None

@@ -26,7 +26,7 @@ _MOST_PLACES = 100
 
 # A region of EC2, written alone, as `EC2-eu-west-1` or as `EC2 (eu-west-1)`.
 _REGION = re.compile(r"(?:EC2\s?[-(]?)?([a-z]{2}(?:-[a-z]+)+-[0-9])\)?")
-# An architecture stands after a dot, and is longer than the letter in the date of a compose.
+# An architecture follows a dot, and is longer than the letter in the date of a compose.
 _ARCHITECTURE = re.compile(r"\.([a-z][a-z0-9_]{2,20})(?=[-.]|$)")
 
 
@@ -59,7 +59,7 @@ class Image(NamedTuple):
 
 
 def images(message: Message) -> list[Image]:
-    """Return what a message of `TOPICS` says of images; nothing of what has only begun."""
+    """Return the images that a message of `TOPICS` reports; none for one that has only begun."""
     if message.name.startswith(_FEDIMG):
         return _by_fedimg(message)
     return _by_uploader(message)
@@ -68,11 +68,11 @@ def images(message: Message) -> list[Image]:
 def _by_fedimg(message: Message) -> list[Image]:
     body = message.body
     verb = message.name.removeprefix(_FEDIMG)
-    said = fields.text(body, "status")
-    if said == "failed":
+    value = fields.text(body, "status")
+    if value == "failed":
         verb = f"{verb}.failed"
     stage, name, place = status_of(verb), fields.text(body, "image_name"), fields.text(body, "destination")
-    if stage is None or name is None or place is None or said == "started":
+    if stage is None or name is None or place is None or value == "started":
         return []
     match = _REGION.fullmatch(place)
     provider = "aws" if match else (fields.text(body, "service") or "unknown").lower()
@@ -160,7 +160,7 @@ Place = tuple[str | None, ...]
 def launchable(values: Iterable[tuple[Place, int, Mapping[str, Any]]]) -> list[dict[str, Any]]:
     """Return the images that can be launched somewhere, newest first, each with the regions where it is the newest.
 
-    What is public comes before what was only uploaded, whichever is newer.
+    Public images come before those only uploaded, whichever are newer.
 
     Args:
         values: Place, time and value (`id`, `image`, `compose`) of the newest image of each place and stage.

@@ -42,7 +42,7 @@ def events(message: Message) -> list[Event]:
 
 
 def product_of(compose: str | None) -> str | None:
-    """Return what a compose is one of, such as `Fedora-Rawhide nightly`; None if `compose` is no id of a compose."""
+    """Return the series of a compose, such as `Fedora-Rawhide nightly`; None if `compose` is not the id of one."""
     match = None if compose is None else _COMPOSE.fullmatch(compose)
     if match is None:
         return None
@@ -59,22 +59,22 @@ def release_of(compose: str | None) -> str | None:
 
 
 def _by_branch(message: Message) -> list[Event]:
-    """Return what the composes before pungi said: the branch and the step stand in the topic."""
+    """Return a step of a compose before pungi: branch and step are in the topic."""
     body = message.body
     _, branch, *steps, verb = message.name.split(".")
     status = status_of(verb)
     if status is None:
         return []
     # One branch is composed in several variants, such as Fedora and Fedora-Modular.
-    said = fields.text(body, "branch") or branch
+    full = fields.text(body, "branch") or branch
     variant = (fields.text(body, "short") or "").removeprefix("Fedora").strip("-")
-    if not variant and said.lower().endswith(f"-{branch.lower()}"):
-        variant = said[: -len(branch) - 1]
+    if not variant and full.lower().endswith(f"-{branch.lower()}"):
+        variant = full[: -len(branch) - 1]
     return [
         Event(
             f"{branch} {variant}".rstrip(),
             status,
-            release=named(f"fedora-{said.rpartition('-')[2]}"),
+            release=named(f"fedora-{full.rpartition('-')[2]}"),
             architecture=fields.text(body, "arch"),
             step=steps[0] if steps else None,
             run=fields.text(body, "compose_id"),

@@ -69,7 +69,7 @@ class ReleaseDashboard(Log):
 
 
 def _link(area: str, message: Message, event: Event) -> str | None:
-    """Return where an image that was made can be had; else where there is more to see."""
+    """Return the address of a finished image, otherwise that of details."""
     return (images.download(message, event) if area == "image" else None) or event.link
 
 

@@ -17,7 +17,7 @@ def summary(rows: Iterable[Mapping[str, Any]], by: str, span: str, spans: Spans,
     the last span, which has no end, it is the least that it can be.
 
     Args:
-        rows: Of `latest`, by key, span and measure.
+        rows: Rows of `latest`, by key, span and measure.
         by: The dimension that is the key.
         span: The dimension that is the span.
         spans: What the values of that dimension mean.

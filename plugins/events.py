@@ -10,15 +10,15 @@ from importlib import resources
 from typing import Any, NamedTuple
 
 LAYOUT: dict[str, Any] = json.loads(resources.files(__package__).joinpath("dashboard.json").read_bytes())
-"""The layout of the dashboard, as it is published."""
+"""The published layout of the dashboard."""
 
 BEGUN = "in-progress"
-"""The status of what has begun and not ended."""
+"""The status of work that has begun and not ended."""
 
 SUCCESSES = frozenset({"done", "incomplete"})
 """The statuses in which something has ended well enough to be used."""
 
-_STATUSES = {verb: status for status, said in LAYOUT["statuses"].items() for verb in said["verbs"]}
+_STATUSES = {verb: status for status, words in LAYOUT["statuses"].items() for verb in words["verbs"]}
 
 _LATEST_BYTES = 90_000
 
@@ -32,8 +32,8 @@ class Event(NamedTuple):
         release: A release such as `f45`, `epel9` or `rawhide`; None if none is named.
         architecture: None for the primary ones together, or if none is named.
         step: A part of the work, such as `mash`; None for the whole.
-        run: Which of several runs it was, such as the id of a compose; None if that is not said.
-        link: Where there is more to see.
+        run: Which of several runs it was, such as the id of a compose; None if unknown.
+        link: Address of details.
     """
 
     component: str

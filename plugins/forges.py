@@ -155,7 +155,7 @@ class PullRequestsByTimeToMerge(Counter):
 
 
 def _payload(message: Message) -> dict[str, Any]:
-    """Return what the forge's webhook said, out of its envelope."""
+    """Return the forge's webhook payload, out of its envelope."""
     inner = message.body.get("body")
     return inner if type(inner) is dict else message.body
 
@@ -175,7 +175,7 @@ def _action(payload: dict[str, Any]) -> str | None:
 
 
 def _outcome(message: Message) -> str | None:
-    """Return what became of a pull request: `opened`, `merged` or `closed`; None if something else happened."""
+    """Return the result for a pull request: `opened`, `merged` or `closed`; None if something else happened."""
     _, event = _forge_and_event(message)
     what = event.rpartition(".")[2]
     if what == "merge":
@@ -194,27 +194,27 @@ def _webhook_project(payload: dict[str, Any]) -> str | None:
 
 
 def _project(body: dict[str, Any]) -> str | None:
-    """Return the project that stands in the body itself, or in the pull request or commit in it."""
+    """Return the project in the body itself, or in the pull request or commit in it."""
     for holder in (body, *map(body.get, ("pullrequest", "pull_request", "request", "commit"))):
         project = fields.value(holder, "project") or fields.value(holder, "repo")
         project = fields.value(project, "parent") or project
         name = fields.text(project, "fullname") or fields.text(project, "name")
         if name:
-            # A fork whose parent is not told: what remains without the forker is the parent's name.
+            # A fork without its parent: the rest after the forker's name is the parent's name.
             return name.split("/", 2)[-1] if name.startswith("forks/") else name
     return None
 
 
 def _is_merged(message: Message) -> bool:
     payload = _payload(message)
-    for said in (payload.get("merged"), fields.value(payload.get("pull_request"), "merged")):
-        if type(said) is bool:
-            return said
+    for merged in (payload.get("merged"), fields.value(payload.get("pull_request"), "merged")):
+        if type(merged) is bool:
+            return merged
     return fields.text(payload, "pullrequest", "status") == "Merged"
 
 
 def _seconds_to_merge(message: Message) -> int | None:
-    """Return the seconds from opening to merging; None if the message tells of no merge, or not when it was opened."""
+    """Return the seconds from opening to merging; None without a merge or a time of opening."""
     if _outcome(message) != "merged":
         return None
     opened = _opened(_payload(message))
@@ -222,14 +222,15 @@ def _seconds_to_merge(message: Message) -> int | None:
 
 
 def _opened(payload: dict[str, Any]) -> int | None:
-    """Return when a pull request was opened, in seconds since 1970 UTC; None if that is not said."""
-    said = fields.text(payload, "pullrequest", "date_created")
-    if said is not None:
-        return int(said) if said.isascii() and said.isdecimal() and len(said) <= 10 else None
-    said = fields.text(payload, "pull_request", "created_at") or fields.text(payload, "object_attributes", "created_at")
+    """Return when a pull request was opened, in seconds since 1970 UTC; None if missing."""
+    opened = fields.text(payload, "pullrequest", "date_created")
+    if opened is not None:
+        return int(opened) if opened.isascii() and opened.isdecimal() and len(opened) <= 10 else None
+    opened = fields.text(payload, "pull_request", "created_at")
+    opened = opened or fields.text(payload, "object_attributes", "created_at")
     try:
         # GitLab wrote `2024-05-04 11:26:26 UTC` until it changed to ISO 8601.
-        moment = datetime.fromisoformat((said or "").replace(" UTC", "+00:00"))
+        moment = datetime.fromisoformat((opened or "").replace(" UTC", "+00:00"))
         return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
     except (ValueError, OverflowError):
         return None

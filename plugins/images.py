@@ -65,10 +65,10 @@ class Request(NamedTuple):
     form: str | None
 
 
-def _request(method: str, said: list[Any]) -> Request:
+def _request(method: str, parameters: list[Any]) -> Request:
     """Return what the parameters of a task ask for; their order differs by method, as koji's plugins have it."""
-    options = said[-1] if said else None
-    one, two, three, four, five, six = (said + [None] * 6)[:6]
+    options = parameters[-1] if parameters else None
+    one, two, three, four, five, six = (parameters + [None] * 6)[:6]
     if method == "kiwiBuild":
         # Target, architectures, where the description lies, its file. The profile tells the images of a file apart.
         file = (fields.text(four) or "").rpartition("/")[2].removesuffix(".kiwi") or None
@@ -85,7 +85,7 @@ def _request(method: str, said: list[Any]) -> Request:
 
 
 def download(message: Message, event: Event) -> str | None:
-    """Return where the image of one of a message's `events` can be had: its file, or the directory of several.
+    """Return where the image of one of a message's `events` can be fetched: its file, or the directory of several.
 
     It is None if the image was not made, or if the message does not say which task made it. What osbuild makes is
     imported into koji elsewhere.
@@ -121,16 +121,16 @@ def _primary(body: dict[str, Any]) -> bool:
     return fields.value(body, "instance") in (None, "primary")
 
 
-def _release(said: Any) -> str | None:
-    if not isinstance(said, str):
+def _release(value: Any) -> str | None:
+    if not isinstance(value, str):
         return None
-    return named(f"fedora-{said}") or named(said)
+    return named(f"fedora-{value}") or named(value)
 
 
-def _architectures(said: Any, name: str) -> list[str | None]:
-    if one := fields.text(said):
+def _architectures(value: Any, name: str) -> list[str | None]:
+    if one := fields.text(value):
         return [one]
-    if several := fields.texts(said)[:_MOST_ARCHITECTURES]:
+    if several := fields.texts(value)[:_MOST_ARCHITECTURES]:
         return [*dict.fromkeys(several)]
     match = _ARCHITECTURE.fullmatch(name)
     return [match and match[1]]

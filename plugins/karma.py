@@ -44,7 +44,7 @@ class KarmaReceived(Counter):
             return None
         by_date = current(state.through)
         number = int(by_date.removeprefix("f"))
-        # A release may be late or early; what is said on the bus knows better than any table.
+        # A release may be late or early; the bus knows better than any table.
         named_lately = (f"f{near}" for near in (number + 1, number, number - 1))
         return next((cycle for cycle in named_lately if self.leaders(state, days=30, part=cycle, limit=1)), by_date)
 
@@ -84,8 +84,8 @@ def _points(message: Message) -> int:
 
 
 def _cycle(message: Message) -> str:
-    said = fields.text(message.body, "release") or fields.text(message.body, "fedora_release") or ""
-    return named(f"f{said}" if said.isascii() and said.isdecimal() else said) or current(message.timestamp)
+    value = fields.text(message.body, "release") or fields.text(message.body, "fedora_release") or ""
+    return named(f"f{value}" if value.isascii() and value.isdecimal() else value) or current(message.timestamp)
 
 
 PLUGINS = (KarmaReceived, KarmaGiven)

@@ -36,7 +36,7 @@ def named(text: str | None) -> str | None:
 
     Modular and minor releases are counted with the release that they belong to: `F29M` is f29, `epel10.1` is epel10.
     """
-    # What is cached must be short: the bus decides what stands here.
+    # Cached values must be short: the bus decides this one.
     return _named(text) if text is not None and len(text) <= _LONGEST else None
 
 
@@ -50,9 +50,9 @@ def _named(text: str) -> str | None:
 
 
 def built_for(text: str | None) -> str | None:
-    """Return the release whose dist tag stands in a package's release or file, such as `1.fc45` or `bash-5-3.el9.rpm`.
+    """Return the release whose dist tag is in a package's release or file, such as `1.fc45` or `bash-5-3.el9.rpm`.
 
-    It is None where there is none.
+    None if there is none.
     """
     match = _DIST.search(text[-_LONGEST:]) if text is not None else None
     return _BRANCHES[match[1]] + match[2] if match else None
@@ -63,8 +63,8 @@ def _build(name: str, body: dict[str, Any]) -> str | None:
 
 
 def _rpm(name: str, body: dict[str, Any]) -> str | None:
-    rpm, said = fields.text(body, "rpm", "release"), fields.text(body, "info", "release")
-    return built_for(rpm or said or fields.text(body, "build", "release"))
+    rpm, info = fields.text(body, "rpm", "release"), fields.text(body, "info", "release")
+    return built_for(rpm or info or fields.text(body, "build", "release"))
 
 
 def _override(name: str, body: dict[str, Any]) -> str | None:
@@ -108,8 +108,8 @@ def _git(name: str, body: dict[str, Any]) -> str | None:
 def _field(key: str) -> Callable[[str, dict[str, Any]], str | None]:
     def read(name: str, body: dict[str, Any]) -> str | None:
         # Nearly half of all messages come here, so the field is read without further calls.
-        said = body.get(key)
-        return _named(said) if type(said) is str and len(said) <= _LONGEST else None
+        value = body.get(key)
+        return _named(value) if type(value) is str and len(value) <= _LONGEST else None
 
     return read
 

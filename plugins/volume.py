@@ -1,4 +1,4 @@
-"""How much is said on the bus: in all, by category, topic, release, person, bot and package.
+"""The volume of messages on the bus: in all, by category, topic, release, person, bot and package.
 
 These concern every message, so they declare on what they depend, and are asked once for what many have in common.
 """
@@ -150,7 +150,7 @@ class VolumeByKindOfAgent(Counter):
     subject = "bus"
     definition = (
         "One is counted for each message: under `bot` if an account acted that is on the list of bots, under `person`"
-        " if another did, and under null where nobody is known to have acted."
+        " if another did, and under null if it is not known who acted."
     )
     dimensions = ("kind",)
     depends_on = ("agent",)

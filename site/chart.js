@@ -33,7 +33,7 @@ export function prefixOf(names) {
   return prefix.length >= 8 && names.every((name) => name.length > prefix.length) ? prefix : "";
 }
 
-/** The curves with short labels, of which what all names begin with is no part. */
+/** The curves with short labels, of which what all names begin with is not a part. */
 export function labelled(curves, prefix = prefixOf(curves.filter(({ rest }) => !rest).map(({ name }) => name))) {
   return curves.map((curve) => ({ ...curve, label: curve.rest ? curve.name : middle(curve.name.slice(prefix.length)) }));
 }
@@ -97,7 +97,7 @@ function levels(low, high, log) {
   return found;
 }
 
-/** Columns from the baseline up. Few stand apart; many touch, and are one outline. */
+/** Columns from the baseline up. Few are apart; many touch, and are one outline. */
 function columns(tops, ground) {
   const there = (at) => tops[at] !== undefined && tops[at] !== null && tops[at] !== ground;
   if (tops.length <= WIDE) return tops.map((top, at) => (there(at) ? `M${decimal(at + INSET, 2)} ${ground}V${top}h${decimal(1 - 2 * INSET, 2)}V${ground}z` : "")).join("");
@@ -109,7 +109,7 @@ function columns(tops, ground) {
   return path;
 }
 
-/** Points at the middle of each bucket; one that stands alone is a path of no length, which round caps show. */
+/** Points at the middle of each bucket; a single one is a path of no length, which round caps show. */
 const line = (tops) => tops.map((top, at) => (top === null ? "" : `${(tops[at - 1] ?? null) === null ? `M${at + 0.5} ${top}h0` : ""}L${at + 0.5} ${top}`)).join("");
 
 /** One surface with its axes. */

@@ -173,7 +173,7 @@ export class StatscacheElement extends HTMLElement {
     }
   }
 
-  /** Reads the documents anew and draws them; what was asked for last wins. */
+  /** Reads the documents again and draws them; what was asked for last wins. */
   async refresh() {
     const asked = ++this.#asked;
     const { client } = this.#site;
@@ -244,7 +244,7 @@ export class StatscacheElement extends HTMLElement {
     const text = this.getAttribute("key");
     if (text === null || !text.startsWith("[")) return text === null ? null : [text];
     const key = JSON.parse(text);
-    if (!key.every((part) => part === null || typeof part === "string")) throw new TypeError("key is no array of text and null");
+    if (!key.every((part) => part === null || typeof part === "string")) throw new TypeError("key is not an array of text and null");
     return key;
   }
 

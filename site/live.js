@@ -82,7 +82,7 @@ function showStatus(section, status, index) {
       fact("Data since", time(first(index.plugins))),
       fact("Written", clock(status.generated_at), ` (${ago(status.generated_at)}), generation ${number(status.generation)}`),
       fact("Messages", `${number(journal.messages)} accepted; ${number(journal.known)} came again and were not counted twice`),
-      fact("Set aside", `${number(journal.quarantined)} were no messages, ${number(journal.held)} are dated in the future, ${number(journal.conflicts)} contradict an earlier copy, ${number(journal.foreign)} are of other environments`),
+      fact("Quarantined", `${number(journal.quarantined)} were not messages, ${number(journal.held)} are dated in the future, ${number(journal.conflicts)} contradict an earlier copy, ${number(journal.foreign)} are of other environments`),
     ),
     ...part(
       "Sources",
@@ -94,7 +94,7 @@ function showStatus(section, status, index) {
       "Statistics",
       table(
         "Statistics",
-        [["Statistic"], ["State"], ["Last event"], ["Behind", true], ["Set aside", true], ["Why"]],
+        [["Statistic"], ["State"], ["Last event"], ["Behind", true], ["Quarantined", true], ["Why"]],
         status.plugins.map((plugin) => [behind(plugin), badge(plugin.state), time(plugin.last_event), plugin.behind, plugin.quarantined, foreign(plugin.reason, 300)]),
       ),
     ),
@@ -107,7 +107,7 @@ function showStatus(section, status, index) {
         ? table("Gaps", [["From"], ["To"], ["Length"]], status.gaps.slice(-50).reverse().map(([start, end]) => [clock(start), clock(end), age(end - start)]))
         : element("p", { class: "note" }, "Nothing is known to be missing."),
     ),
-    element("p", { class: "note" }, "From ", element("a", { href: `${client.base}v1/status.json` }, element("code", {}, "v1/status.json")), ", read anew each minute."),
+    element("p", { class: "note" }, "From ", element("a", { href: `${client.base}v1/status.json` }, element("code", {}, "v1/status.json")), ", read again each minute."),
   );
   reachable()[focused]?.focus({ preventScroll: true });
 }

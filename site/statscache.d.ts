@@ -71,7 +71,7 @@ export interface Days {
   [year: string]: Day[];
 }
 
-/** A part of a plugin with a breakdown; the part's name stands under the breakdown's own name. */
+/** A part of a plugin with a breakdown; the part's name is under the breakdown's own name. */
 export type KeyPart = { total: number; weeks: Days } & { [breakdown: string]: unknown };
 
 export interface Key {
@@ -85,7 +85,7 @@ export interface Key {
   years: [number, number][];
   /** The year of `last`, and the one before. */
   days: Days;
-  /** The whole days of these years, to that of `last`, that are not wholly known: there, an absent day is no zero. */
+  /** The whole days of these years, to that of `last`, that are not wholly known: there, an absent day is not zero. */
   gaps: [Time, Time][];
   /** Of plugins with a breakdown; weeks are of the same years, by their Monday. */
   parts?: KeyPart[];
@@ -163,7 +163,7 @@ export interface WatchOptions {
   every?: number;
   /** Ends the watch when it aborts. */
   signal?: AbortSignal;
-  /** Is told why a look failed; the next one comes all the same. */
+  /** Called with the reason when a look failed; the next one comes anyway. */
   onerror?: (error: unknown) => void;
 }
 
@@ -172,7 +172,7 @@ export interface ClientOptions {
   timeout?: number;
   /** Ed25519 public keys in PEM, by one of which the index must be signed. */
   keys?: string[];
-  /** Whether, with keys, an index that has expired is used all the same. */
+  /** Whether, with keys, an index that has expired is used anyway. */
   acceptExpired?: boolean;
 }
 

@@ -73,7 +73,7 @@ class Reader {
 
   async keyYear(plugin, year, ...key) {
     checkName(plugin, "plugin");
-    if (!Number.isInteger(year)) throw new TypeError(`${JSON.stringify(year)} is no year, such as 2015`);
+    if (!Number.isInteger(year)) throw new TypeError(`${JSON.stringify(year)} is not a year, such as 2015`);
     return this._optional(`v1/plugins/${plugin}/by/${await keyPath(key)}/${year}.json`);
   }
 
@@ -88,7 +88,7 @@ class Reader {
 
   async series(plugin, resolution, start, end) {
     checkName(plugin, "plugin");
-    if (!/^[0-9a-z]+$/.test(resolution)) throw new TypeError(`${JSON.stringify(resolution)} is no resolution, such as "1h"`);
+    if (!/^[0-9a-z]+$/.test(resolution)) throw new TypeError(`${JSON.stringify(resolution)} is not a resolution, such as "1h"`);
     let [first, last] = [seconds(start), seconds(end)];
     const [index, listed] = await Promise.all([
       this.discover(),
@@ -97,7 +97,7 @@ class Reader {
     const { width } = listed;
     if (width) [first, last] = [Math.floor(first / width) * width, Math.ceil(last / width) * width];
     const wanted = listed.periods.filter((period) => period.end > first && period.start < last);
-    // Objects never change, so what was fetched once comes from the browser's cache for ever.
+    // Objects never change, so what was fetched once comes from the browser's cache forever.
     const parts = await Promise.all(wanted.map((period) => this._object(period.object, period.size)));
     const about = index.plugins.find(({ name }) => name === plugin);
     // After its last period with a row, a plugin that is up to date has counted nothing.
@@ -147,13 +147,13 @@ export class Client extends Reader {
     const index = await this.#document(INDEX);
     if (index === null) throw new NotPublished(`${this.base}${INDEX} is not published`);
     if (index.schema !== "statscache/index/1" || !Array.isArray(index.plugins)) {
-      throw new Damaged(`${this.base}${INDEX} is no index of statscache, v1`);
+      throw new Damaged(`${this.base}${INDEX} is not an index of statscache, v1`);
     }
     if (this.#keys.length) await checkSignature(index, this.#keys);
     // One edge of a CDN may be behind another; the pointer never goes back.
     if (!this.#newest || !isOlder(index, this.#newest)) this.#newest = index;
     if (this.#keys.length && !this.#acceptExpired && isLate(this.#newest)) {
-      throw new Outdated(`${this.base}${INDEX} has expired: a newer one may be kept back; acceptExpired reads it all the same`);
+      throw new Outdated(`${this.base}${INDEX} has expired: a newer one may be kept back; acceptExpired reads it anyway`);
     }
     return this.#newest;
   }
@@ -173,7 +173,7 @@ export class Client extends Reader {
     };
     const look = async () => {
       try {
-        // Nobody looks at a hidden page; it catches up when it is shown.
+        // No one looks at a hidden page; it catches up when it is shown.
         if (globalThis.document?.visibilityState !== "hidden") {
           const index = await this.discover();
           if (!stopped && index.snapshot !== before?.snapshot) await listener(index, changedPaths(before, index));
@@ -218,7 +218,7 @@ export class Client extends Reader {
   /** The snapshot that is current now, whose documents stay in memory until there is another. */
   async #current() {
     const index = await this.discover();
-    // Without keys, numbers that nobody can check are better than none.
+    // Without keys, numbers that no one can check are better than none.
     const checks = this.#keys.length > 0 || Boolean(globalThis.crypto?.subtle);
     if (this.#trusted?.index.snapshot !== index.snapshot) this.#trusted = new Pinned(index, this, checks);
     return this.#trusted;
@@ -337,7 +337,7 @@ export class Pinned extends Reader {
 
   async #verified(name, size) {
     const data = await this.#client._objectBytes(name, size);
-    if (this.#checks && (await sha256(data)) !== name.split(".")[0]) throw new Damaged(`${name} has other bytes than its name says`);
+    if (this.#checks && (await sha256(data)) !== name.split(".")[0]) throw new Damaged(`${name} has bytes that do not match its name`);
     return parsed(data, name);
   }
 
@@ -397,7 +397,7 @@ const isOlder = (index, other) =>
 function rawKey(pem) {
   const [, base64] = /^-----BEGIN PUBLIC KEY-----([A-Za-z0-9+/=\s]+)-----END PUBLIC KEY-----\s*$/.exec(pem) ?? [];
   const der = base64?.trim().startsWith("MCowBQYDK2VwAyEA") ? bytes(base64.replace(/\s/g, "")) : null;
-  if (der?.length !== 44) throw new TypeError("a key is no Ed25519 public key in PEM, as `openssl pkey -pubout` makes it");
+  if (der?.length !== 44) throw new TypeError("a key is not an Ed25519 public key in PEM, as `openssl pkey -pubout` makes it");
   return der.slice(-32);
 }
 
@@ -457,21 +457,21 @@ function parsed(data, path) {
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(data));
   } catch (error) {
-    throw new Damaged(`${path} is no JSON: ${error.message}`, { cause: error });
+    throw new Damaged(`${path} is not JSON: ${error.message}`, { cause: error });
   }
-  if (value === null || typeof value !== "object") throw new Damaged(`${path} is no JSON object`);
+  if (value === null || typeof value !== "object") throw new Damaged(`${path} is not a JSON object`);
   return value;
 }
 
 function checkName(name, what) {
   if (typeof name !== "string" || !/^[a-z][a-z0-9-]*$/.test(name)) {
-    throw new TypeError(`${JSON.stringify(name)} is no name of a ${what}: lowercase letters, digits and "-"`);
+    throw new TypeError(`${JSON.stringify(name)} is not the name of a ${what}: lowercase letters, digits and "-"`);
   }
 }
 
 function seconds(moment) {
   const value = moment instanceof Date ? Math.floor(moment.getTime() / 1000) : moment;
-  if (!Number.isFinite(value)) throw new TypeError(`${String(moment)} is no time: a Date, or seconds since 1970 UTC`);
+  if (!Number.isFinite(value)) throw new TypeError(`${String(moment)} is not a time: a Date, or seconds since 1970 UTC`);
   return value;
 }
 

@@ -11,7 +11,7 @@ import orjson
 
 
 def dumps(value: Any) -> bytes:
-    """Return `value` as canonical JSON with a final newline, as files hold it.
+    """Return `value` as canonical JSON with a final newline, for a file.
 
     Raises:
         TypeError: The value holds something that JSON cannot say.
@@ -19,7 +19,7 @@ def dumps(value: Any) -> bytes:
     return trimmed(orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
 
 
-def identity(value: Any) -> bytes:
+def encode(value: Any) -> bytes:
     """Return `value` as canonical JSON without a final newline, as identities are hashed.
 
     Whoever keeps many of them trims them first.
@@ -28,7 +28,7 @@ def identity(value: Any) -> bytes:
 
 
 def trimmed(data: bytes) -> bytes:
-    """Return a copy of what orjson wrote that takes only the memory it needs: orjson leaves 4 kB and more unused."""
+    """Return a copy that takes only the memory it needs: orjson leaves 4 kB and more unused."""
     return bytes(memoryview(data))
 
 

@@ -2,27 +2,27 @@
 
 
 class StatscacheError(Exception):
-    """The root: catching it catches whatever statscache raises on purpose."""
+    """The root of all errors that statscache raises on purpose."""
 
 
 class ConfigurationError(StatscacheError, ValueError):
-    """The configuration cannot be used; the text lists all its errors and how to mend them."""
+    """The configuration cannot be used; the text lists all its errors and how to fix them."""
 
 
 class MalformedMessage(StatscacheError, ValueError):
-    """Bytes from a source are no message; the text says what is wrong and where."""
+    """Bytes from a source are not a message; the text says what is wrong and where."""
 
 
 class PluginError(StatscacheError, TypeError):
-    """A plugin class breaks the contract; the text names the class and the mend."""
+    """A plugin class breaks the contract; the text names the class and the fix."""
 
 
 class YieldError(StatscacheError, ValueError):
-    """`observe` yielded something that its kind cannot count; the text shows it and what was expected."""
+    """`observe` yielded something that its kind cannot count; the text shows the value and what was expected."""
 
 
 class DocumentError(StatscacheError, ValueError):
-    """What a plugin's `documents` yielded cannot be published; the text names plugin, document and mend."""
+    """What a plugin's `documents` yielded cannot be published; the text names plugin, document and fix."""
 
 
 class UnknownPlugin(StatscacheError, LookupError):
@@ -30,15 +30,15 @@ class UnknownPlugin(StatscacheError, LookupError):
 
 
 class SourceError(StatscacheError, OSError):
-    """A source cannot be read; the text names it and the mend."""
+    """A source cannot be read; the text names it and the fix."""
 
 
 class ExportError(StatscacheError, OSError):
-    """An archive could not be written; what was at its place is still there."""
+    """An archive could not be written; an existing one is unchanged."""
 
 
 class DamagedArchive(SourceError):
-    """An archive ends in the middle of its compression, or is damaged; what came before it can be had."""
+    """An archive ends in the middle of its compression, or is damaged; the messages before that were read."""
 
 
 class OutputError(StatscacheError, OSError):
@@ -46,11 +46,11 @@ class OutputError(StatscacheError, OSError):
 
 
 class ExportRefused(StatscacheError, ValueError):
-    """An archive would replace the database, or a file that is no archive; nothing was written."""
+    """An archive would replace the database, or a file that is not an archive; nothing was written."""
 
 
 class WorkerError(StatscacheError, RuntimeError):
-    """Work that was given to other processes failed; what was committed stays."""
+    """Work in other processes failed; committed work stays."""
 
 
 class SchemaError(StatscacheError, RuntimeError):
@@ -90,11 +90,11 @@ class DamagedStatistics(Damaged):
 
 
 class PublishError(StatscacheError, OSError):
-    """A target could not be brought up to date; it still serves its previous snapshot."""
+    """A target could not be updated; it still serves its previous snapshot."""
 
 
 class Refused(PublishError):
-    """A target refuses what is asked of it, and would again: rights, a name, a password; a person must mend that."""
+    """A target refuses a request, and retrying is useless (rights, a name, a password): a person must fix that."""
 
 
 class Stopped(PublishError):
@@ -110,11 +110,11 @@ class OtherInstallation(Refused):
 
 
 class PublisherBusy(PublishError):
-    """Another publisher is at work on this database, or at the same target."""
+    """Another publisher is using this database, or at the same target."""
 
 
 class NameRefused(StatscacheError, ValueError):
-    """What is given as a person's name is none, or is a word that stands for other things too."""
+    """The given name is not a person's name, or is also a word with another meaning in messages."""
 
 
 class DemoError(StatscacheError, RuntimeError):
@@ -122,4 +122,4 @@ class DemoError(StatscacheError, RuntimeError):
 
 
 class HangError(StatscacheError):
-    """A plugin did not return when it was shown a message, which it is not shown again."""
+    """A plugin did not return from a message, which it will not see again."""

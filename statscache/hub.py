@@ -60,18 +60,18 @@ class StatscacheConsumer(BusConsumer):
         self._service.offer(raw)
 
     def reject(self) -> None:
-        """Take note of a message that was refused."""
+        """Record a refused message."""
         self._service.reject()
 
     def stop(self) -> None:
-        """Hand over what has arrived, and return when it is committed."""
+        """Hand over all messages that have arrived, and return when they are committed."""
         super().stop()
         self._repair.stop()
         try:
             self._service.stop()
         except RuntimeError as error:
             _log.critical("%s", error)
-            # The reactor swallows what is raised in it, and moksha knows no exit status.
+            # The reactor swallows exceptions raised in it, and moksha knows no exit status.
             reactor.addSystemEventTrigger("after", "shutdown", _fail)
 
 

@@ -16,7 +16,7 @@ CHANGES = "v1/changes.json"
 CHANGES_FEED = "feeds/changes.xml"
 
 PENDING = "v1/pending.json"
-"""Names the snapshot that is being published, so that the next publisher knows which files may be new."""
+"""Names the snapshot being published, so that the next publisher knows which files may be new."""
 
 OUTSIDE = (INDEX, STATUS, CHANGES, CHANGES_FEED, PENDING)
 """The files that belong to no snapshot."""
@@ -321,7 +321,7 @@ class Match(NamedTuple):
 
 
 def match(path: str) -> Match | None:
-    """Return what is published at a path; None if the format has no such path."""
+    """Return the kind of file at a path; None if the format has no such path."""
     for kind, pattern in _PATTERNS:
         if found := pattern.fullmatch(path):
             return Match(kind, found.groupdict())
@@ -340,7 +340,7 @@ def is_page(address: str) -> bool:
 
 
 def plugin_of(path: str) -> str | None:
-    """Return the plugin whose documents include the file at `path`, whatever the file is called; None if none does."""
+    """Return the plugin whose documents include the file at `path`, whatever its name; None if none does."""
     return path.removeprefix(_PLUGINS).partition("/")[0] if path.startswith(_PLUGINS) else None
 
 

@@ -1,4 +1,4 @@
-"""A message is one announcement on the bus: what its sender published, and what is derived from that."""
+"""A message is one announcement on the bus: what its sender published, and the facts derived from that."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple, Self
@@ -35,7 +35,7 @@ def address(topic: str) -> Address:
 
 
 class Message:
-    """One announcement: who says what happened when, and what statscache derives from it.
+    """One announcement: sender, time, content, and the facts that statscache derives.
 
     What is derived is computed when first asked for, and kept; most messages are counted by topic and time
     alone. Messages are shared by all plugins: treat `body` and `headers` as read-only.
@@ -44,7 +44,7 @@ class Message:
         id: The envelope's id, or the SHA-256 of the content of a message that came without one.
         topic: The whole topic, with prefix and environment.
         timestamp: When it was sent, in whole seconds since 1970 UTC.
-        body: What the message says; `{}` where the sender sent no object. Old messages may carry text, a list or null;
+        body: The message's content; `{}` if the sender sent no object. Old messages may carry text, a list or null;
             `content` and `record` hold what was sent.
         headers: The sender's headers that name people and packages; others are not kept.
         category: The topic's fourth part, such as `buildsys` (`VirtualTopic.*`: third); None for a short topic.
@@ -89,7 +89,7 @@ class Message:
 
     @property
     def agent(self) -> str | None:
-        """The person who acted; None where nobody is known to have."""
+        """The person who acted; None if unknown."""
         return self.derived[0]
 
     @property
@@ -104,18 +104,18 @@ class Message:
 
     @property
     def subtitle(self) -> str:
-        """One line of plain text that says to a person what happened. It is hostile text: escape it."""
+        """One line of plain text for people. Untrusted text: escape it."""
         return derivation.subtitle(self.name, self.body, self.agent, self.packages)
 
     @property
     def link(self) -> str | None:
-        """An http or https URL that shows more; None where there is none. It is hostile text: escape it."""
+        """An http or https URL with more details, or None. Untrusted text: escape it."""
         return derivation.link(self.name, self.body)
 
     @property
     def content(self) -> bytes:
         """The canonical JSON of `[topic, timestamp, body]`, with the headers as fourth if there are any."""
-        return canonical.identity(orjson.loads(self._record)[1:])
+        return canonical.encode(orjson.loads(self._record)[1:])
 
     def record(self) -> bytes:
         """Return the journal's line, without a newline: the array of `content` with the id before it."""
@@ -126,7 +126,7 @@ class Message:
         """Return the message of which `line` is the record.
 
         Raises:
-            ValueError: The line is no record.
+            ValueError: The line is not a record.
         """
         id, topic, timestamp, body, *headers = orjson.loads(line)
         return cls(id, topic, timestamp, body, headers[0] if headers else None, line)
@@ -153,24 +153,24 @@ class Excerpt(Message):
         self._shown = shown
 
     def __repr__(self) -> str:
-        """Return what is shown, for a person who debugs."""
+        """Return the shown attributes, for debugging."""
         return f"<any Message with {object.__getattribute__(self, '_shown')!r:.200}>"
 
     def __getattribute__(self, name: str) -> Any:
         """Return what is declared.
 
         Raises:
-            AttributeError: It is not declared; the text says what to mend.
+            AttributeError: It is not declared; the text says the fix.
         """
         shown: dict[str, Any] = object.__getattribute__(self, "_shown")
         if name in shown:
             return shown[name]
         if name.startswith("__"):
             return object.__getattribute__(self, name)
-        mend = f"add {name!r} there" if name in EXCERPTS else "leave the declaration out"
-        raise AttributeError(f"`observe` asks for `{name}`, and `depends_on` is {(*shown,)}; {mend}")
+        fix = f"add {name!r} there" if name in EXCERPTS else "leave the declaration out"
+        raise AttributeError(f"`observe` asks for `{name}`, and `depends_on` is {(*shown,)}; {fix}")
 
 
 def record_of(id: str, topic: str, timestamp: int, body: Any, headers: dict[str, Any] | None) -> bytes:
-    """Return the record of a message: the canonical JSON of all that is kept of it."""
-    return canonical.identity([id, topic, timestamp, body, headers] if headers else [id, topic, timestamp, body])
+    """Return the record of a message: canonical JSON of all stored fields."""
+    return canonical.encode([id, topic, timestamp, body, headers] if headers else [id, topic, timestamp, body])

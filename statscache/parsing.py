@@ -1,4 +1,4 @@
-"""Makes a message from any envelope, live or historical, or says what is wrong with it.
+"""Makes a message from any envelope, live or historical, or raises an error with its fault.
 
 What identifies a message is what its sender published: topic, time, body, and the sender's headers that name
 people and packages. What a history server adds (`meta`, `users`, `packages`, `agent_name`) and what the
@@ -56,10 +56,10 @@ def parse(raw: bytes) -> Message:
     """Return the message in `raw`, which is JSON in the envelope of fedmsg, fedora-messaging or datagrepper.
 
     A message without an id, or with an empty one, is identified by the SHA-256 of its topic, time and body.
-    An id that is no text is refused, for no sender makes one. A message without a body has the body null.
+    An id that is not text is refused: no sender makes one. A message without a body has the body null.
 
     Raises:
-        MalformedMessage: The bytes are no message; the text says what is wrong, where, and what was expected.
+        MalformedMessage: The bytes are not a message; the text says what is wrong, where, and what was expected.
     """
     try:
         envelope = orjson.loads(raw)
@@ -96,7 +96,7 @@ def parse(raw: bytes) -> Message:
 
     try:
         if not id:
-            id = canonical.digest(canonical.identity([topic, seconds, body]))
+            id = canonical.digest(canonical.encode([topic, seconds, body]))
         record = record_of(id, topic, seconds, body, kept)
     except orjson.JSONEncodeError as error:
         # `orjson` reads what is nested more deeply than it writes.
@@ -184,7 +184,7 @@ def _walk(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _bound_depth(field: str, value: Any, depth: int) -> None:
-    """Refuse what is nested in more than `MAX_DEPTH` objects and arrays, `depth` of which enclose `value`."""
+    """Refuse values nested in more than `MAX_DEPTH` objects and arrays, `depth` of which enclose `value`."""
     level = [value]
     while level := [item for item in level if isinstance(item, dict | list)]:
         depth += 1

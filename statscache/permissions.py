@@ -1,4 +1,4 @@
-"""Files with secrets are for their owner, and perhaps a group; whoever may log in must not read them."""
+"""Files with secrets may be readable by their owner and a group, but not by everyone on the machine."""
 
 import stat
 from pathlib import Path
@@ -7,25 +7,25 @@ from statscache.exceptions import ConfigurationError
 
 
 def secret_of(path: Path, secret: str) -> str:
-    """Return what a file with a secret holds, without white space around it.
+    """Return the content of a file with a secret, without white space around it.
 
     Args:
         path: The file.
         secret: What it holds, such as `a password`.
 
     Raises:
-        ConfigurationError: It cannot be read, is no text, or is open to everybody on this machine.
+        ConfigurationError: It cannot be read, is not text, or is world-readable.
     """
     try:
         held = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text"
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigurationError(f"cannot read {path}: {reason}") from error
-    refuse_open(path, secret)
+    require_private(path, secret)
     return held
 
 
-def refuse_open(path: Path, secret: str) -> None:
+def require_private(path: Path, secret: str) -> None:
     """Refuse a file that everybody on this machine may read.
 
     Args:
@@ -33,7 +33,7 @@ def refuse_open(path: Path, secret: str) -> None:
         secret: What it holds, such as `a password`.
 
     Raises:
-        ConfigurationError: It is open to everybody; the text has the mend.
+        ConfigurationError: It is world-readable; the text has the fix.
     """
     if path.stat().st_mode & stat.S_IROTH:
         raise ConfigurationError(

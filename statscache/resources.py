@@ -1,4 +1,4 @@
-"""Where the files that are no code lie: templates, the site's own files, the documentation, examples of its use.
+"""Where files other than code are: templates, the site's own files, the documentation, examples of its use.
 
 A wheel carries them inside the package. In a checkout, also one installed with ``pip install -e``, they are
 directories beside it, so that an edit shows at once.
@@ -12,11 +12,11 @@ PACKAGE = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Sources:
-    """The directories that the site is made of.
+    """The source directories of the site.
 
     Attributes:
         templates: Jinja2 templates of the pages and plots.
-        site: What is published as it is: styles, scripts, widgets.
+        site: Files published unchanged: styles, scripts, widgets.
         docs: The documentation, in Markdown.
         examples: Pages that show what can be made of the statistics.
     """

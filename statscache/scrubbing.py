@@ -1,6 +1,6 @@
-"""Leaving people out: a message without a person's name says `_` where it stood, which is nobody.
+"""Remove people's names from messages: each occurrence becomes `_`, which derivation ignores.
 
-A name is replaced where it stands as a whole word, in any case of its letters: a hyphen or an underscore beside it
+A name is replaced where it is a whole word, in any case of its letters: a hyphen or an underscore beside it
 makes it part of another name. In a header that names a person or package, what follows `fedora_messaging_user_` is
 the word.
 """
@@ -17,11 +17,11 @@ import orjson
 from statscache.message import Message
 
 NOBODY = "_"
-"""What stands for a person who is left out; derivation takes it for nobody."""
+"""Replaces the name of a suppressed person; derivation ignores it."""
 
 _HEADER = re.compile(r"(fedora_messaging_[a-z]+_)(.*)", re.DOTALL)
 _WHERE_AND_WHEN = frozenset({"topic", "id", "msg_id"})
-"""Fields of an envelope by which a message is known; nobody's name."""
+"""Fields of an envelope that identify a message; never a person's name."""
 
 
 def forms(name: str) -> frozenset[str]:
@@ -49,7 +49,7 @@ def scrub(message: Message, names: frozenset[str]) -> Message:
 
 
 def scrub_bytes(raw: bytes, names: frozenset[str]) -> bytes:
-    """Return what is no message, or not yet one, without these names; the same bytes where none occurs.
+    """Return a malformed or held line without these names; the same bytes if none occurs.
 
     Of JSON, every text and key is scrubbed but topic and id; of anything else, what can be read as text.
     """
@@ -58,7 +58,7 @@ def scrub_bytes(raw: bytes, names: frozenset[str]) -> bytes:
     try:
         value = json.loads(text)
         scrubbed = _scrubbed_envelope(value, _replacing(names))
-        # Of a key that stands twice in an object, the parser drops the first.
+        # If an object has a key twice, the parser drops the first.
         if scrubbed == value and not escaped.search(text):
             return raw
         return json.dumps(scrubbed).encode()
@@ -67,12 +67,12 @@ def scrub_bytes(raw: bytes, names: frozenset[str]) -> bytes:
 
 
 def occurs(text: str, names: frozenset[str]) -> bool:
-    """Return whether one of these names stands in a text as a whole word."""
+    """Return whether one of these names is in a text as a whole word."""
     return _words(names).search(text) is not None
 
 
 def is_within(data: bytes, names: frozenset[str]) -> bool:
-    """Return whether one of these names stands in canonical JSON, perhaps within a word; many times as fast."""
+    """Return whether one of these names is in canonical JSON, perhaps within a word; much faster."""
     ascii_only, needles = _needles(names)
     lowered = data.lower() if ascii_only else data.decode().lower().encode()
     return any(needle in lowered for needle in needles)
@@ -98,7 +98,7 @@ def _words(names: frozenset[str]) -> re.Pattern[str]:
 
 @cache
 def _needles(names: frozenset[str]) -> tuple[bool, tuple[bytes, ...]]:
-    """Return whether all names are ASCII, and each as it stands in JSON, in small letters."""
+    """Return whether all names are ASCII, and each as written in JSON, in small letters."""
     return all(map(str.isascii, names)), tuple(orjson.dumps(name.lower())[1:-1] for name in names)
 
 
@@ -123,7 +123,7 @@ def _utf16(text: str) -> Iterator[int]:
 
 
 def _ordered(names: frozenset[str]) -> list[str]:
-    # Of two names that begin alike, the longer one is tried first.
+    # If one name is the beginning of another, the longer one is tried first.
     return sorted(names, key=lambda name: (-len(name), name))
 
 
@@ -143,7 +143,7 @@ def _scrubbed_envelope(value: Any, replace: Callable[[str], str]) -> Any:
     scrubbed = {}
     for key, inner in value.items():
         if key == "headers" and type(inner) is dict:
-            inner = {_header(name, replace): _scrubbed(said, replace) for name, said in inner.items()}
+            inner = {_header(name, replace): _scrubbed(value, replace) for name, value in inner.items()}
         elif key not in _WHERE_AND_WHEN:
             inner = _scrubbed(inner, replace)
         scrubbed[replace(key)] = inner

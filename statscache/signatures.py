@@ -40,7 +40,7 @@ def signed_bytes(index: Mapping[str, Any]) -> bytes:
         index: The content of the index.
 
     Raises:
-        ValueError: The index holds text that is no Unicode.
+        ValueError: The index holds text that is not Unicode.
     """
     covered = {name: value for name, value in index.items() if name != "signatures"}
     text = json.dumps(covered, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
@@ -85,7 +85,7 @@ def load_public_key(path: Path) -> "Ed25519PublicKey":
 
 
 def require_cryptography() -> None:
-    """Do nothing where signatures can be made and checked.
+    """Check that signatures can be made and checked.
 
     Raises:
         KeyFileError: `cryptography` is not installed.
@@ -112,7 +112,7 @@ def check(index: Mapping[str, Any], keys: Sequence["Ed25519PublicKey"]) -> list[
     try:
         signed = signed_bytes(index)
     except (ValueError, RecursionError) as error:
-        raise BadSignature(f"the index cannot have been signed as it is: {error}") from error
+        raise BadSignature(f"the index cannot have been signed in this form: {error}") from error
     good, others = [], []
     for signature in index["signatures"]:
         name = signature.get("key") if isinstance(signature, dict) else None

@@ -36,12 +36,12 @@ _BATCH = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Something that was set aside, and why.
+    """A quarantined line or message, and why.
 
     Attributes:
         reason: What went wrong, for people.
-        raw: The bytes that are no message, or the message's record in the journal.
-        message: The message that the plugin could not take; None where the bytes are no message.
+        raw: The malformed line, or the message's record in the journal.
+        message: The message that the plugin could not take; None for a malformed line.
     """
 
     reason: str
@@ -49,18 +49,18 @@ class Failure:
     message: Message | None = None
 
     def __str__(self) -> str:
-        """Return the reason, and what it is about, in one line."""
+        """Return the reason and its subject in one line."""
         about = f"{self.raw[:60]!r}" if self.message is None else f"{self.message!r}"
         return f"{about}: {' '.join(self.reason.split())}"
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of running one plugin.
+    """The result of running one plugin.
 
     Attributes:
         files: Bytes of the plugin's files, JSON and CSV, by path below its directory of documents.
-        failures: What was set aside, in order.
+        failures: The quarantined lines and messages, in order.
         outcome: How many messages met which fate.
         suspended: Why the plugin was suspended, and saw no more messages; None if it was not.
     """
@@ -110,8 +110,8 @@ def run(plugin: Plugin | type[Plugin], messages: Iterable[Message | Mapping[str,
         messages: Messages, envelopes as dicts (fedmsg, fedora-messaging, datagrepper), or their bytes.
 
     Raises:
-        MalformedMessage: One of them is no message, or is from the future: production would set it aside or hold it.
-        PluginError: The plugin yielded what the database refuses, changed a message, or was suspended.
+        MalformedMessage: One of them is malformed, or is from the future: production would quarantine or hold it.
+        PluginError: The plugin yielded a value that the database refuses, changed a message, or was suspended.
         Exception: Whatever the plugin raised on a message, with a note that shows the message.
     """
     plugin = plugin() if isinstance(plugin, type) else plugin
@@ -131,7 +131,7 @@ def run(plugin: Plugin | type[Plugin], messages: Iterable[Message | Mapping[str,
 def try_plugin(
     plugin: Plugin, lines: Iterable[bytes], *, environments: Collection[str] = (), budget: float = 30.0
 ) -> Trial:
-    """Return what `plugin` makes of `lines`; nothing that a message or the plugin does wrong is raised.
+    """Return the result of `plugin` for `lines`; faults of messages or the plugin are reported, not raised.
 
     Args:
         plugin: The plugin.
@@ -158,7 +158,7 @@ def try_plugin(
 
 
 class _Untouched(Watch):
-    """Sees whether a plugin changes messages, which it shares with all others; production does not look."""
+    """Detects plugins that change messages, which all plugins share; production does not check."""
 
     def __init__(self) -> None:
         self.failures: list[Failure] = []
@@ -188,7 +188,7 @@ def _render(connection: Connection, plugin: Plugin, row: positions.Position) -> 
     end, keep = journal.head(connection), objects.__setitem__
     renderer = PluginRenderer(connection, plugin, row, end, *known, keep, Watch(), slow=True, force=True, most=None)
     below = f"{layout.plugin_root(plugin.name)}/"
-    rendered = renderer.render()
+    rendered = renderer.render(None)
     entries = {**rendered.changed, **dict(rendered.keys)}
     return {path.removeprefix(below): objects[entry.object] for path, entry in sorted(entries.items())}
 

@@ -35,7 +35,7 @@ def parse_time(text: str) -> int:
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
-        message = f"{text!r} is no time: expected 2015-08-08, 2015-08-08T13:37:00 or seconds since 1970"
+        message = f"{text!r} is not a time: expected 2015-08-08, 2015-08-08T13:37:00 or seconds since 1970"
         raise ValueError(message) from None
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
@@ -84,12 +84,12 @@ class Resolution:
     """How time is cut into buckets, how long these are kept, and how they are filed.
 
     Attributes:
-        name: As it stands in paths: `1m`, `1h`, `1d`, `1w` or `1mo`.
-        width: Seconds of one bucket, and of the shortest where they differ. The database tells buckets apart by it.
+        name: As written in paths: `1m`, `1h`, `1d`, `1w` or `1mo`.
+        width: Seconds of one bucket, and of the shortest where they differ. Distinguishes buckets in the database.
         buckets: The cut into buckets.
         periods: The cut into what one series file covers, whole buckets each.
         label: The label of a period, as a format of its start.
-        keep: Seconds for which buckets are kept behind the floored `through`; None keeps them for ever.
+        keep: Seconds before the floored `through` for which buckets are kept; None keeps them forever.
     """
 
     name: str

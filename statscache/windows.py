@@ -14,7 +14,7 @@ class Window:
     """The last few whole buckets of a resolution.
 
     Attributes:
-        name: Of the field in documents.
+        name: Name of the field in documents.
         heading: Above a column of a table.
         words: Behind a number, such as `in the last full day`.
         resolution: Whose buckets they are.

@@ -1,4 +1,4 @@
-"""Numbers, and texts of others, as they are said to people."""
+"""Format numbers and foreign text for people."""
 
 
 def counted(number: int, noun: str) -> str:

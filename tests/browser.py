@@ -74,7 +74,7 @@ class Visit:
     Args:
         browser: The browser.
         allowed: Beginnings of the addresses that may be asked for.
-        script: Whether scripts run.
+        script: True if scripts run.
 
     Attributes:
         page: The page.

@@ -206,8 +206,8 @@ def test_service_has_its_limits(deployed: Controller) -> None:
     state = dict(row.split(":\t", 1) for row in run(f"cat /proc/{main}/status").stdout.splitlines() if ":\t" in row)
     assert (state["NoNewPrivs"], state["Seccomp"], int(state["CapBnd"], 16)) == ("1", "2", 0)
     for path in ("/usr/x", "/etc/x", "/srv/x", "/var/x"):
-        said = run(f"nsenter --target {main} --mount touch {path}", check=False)
-        assert "Read-only file system" in said.stderr, path
+        shown = run(f"nsenter --target {main} --mount touch {path}", check=False)
+        assert "Read-only file system" in shown.stderr, path
     run(f"touch /tmp/of-others; nsenter --target {main} --mount sh -c '! test -e /tmp/of-others'")
     asked = "MemoryMax,CPUQuotaPerSecUSec,WatchdogUSec,Restart"
     limits = run(f"systemctl show --property={asked} statscache").stdout.split()

@@ -63,7 +63,7 @@ class Forked:
         cwd: Its directory.
         env: Its whole environment.
         stderr: `subprocess.STDOUT`, or `subprocess.PIPE` for a pipe of its own.
-        start_new_session: Whether it is to lead a session of its own.
+        start_new_session: True if it is to lead a session of its own.
 
     Attributes:
         pid: Its id.
@@ -268,7 +268,7 @@ def _serve(channel: socket.socket) -> None:
 
 
 def _send(control: socket.socket, number: int) -> None:
-    # Perhaps nobody waits for it.
+    # Perhaps no one waits for it.
     with contextlib.suppress(BrokenPipeError):
         control.send(number.to_bytes(_STATUS, sys.byteorder))
 

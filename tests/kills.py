@@ -28,7 +28,7 @@ class Steps:
         self.number = 0
 
     def step(self) -> None:
-        """Take note of one operation, or die before it."""
+        """Record one operation, or die before it."""
         if self.number == self.at:
             raise Killed
         self.number += 1

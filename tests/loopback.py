@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 def free_ports(count: int) -> list[int]:
-    """Return numbers of ports of the loopback that nobody listens on."""
+    """Return numbers of ports of the loopback that no one listens on."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports: list[int] = [bound.getsockname()[1] for bound in sockets]
     for bound in sockets:
@@ -17,7 +17,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_endpoint() -> str:
-    """Return an endpoint of ZeroMQ on the loopback that nobody listens on."""
+    """Return an endpoint of ZeroMQ on the loopback that no one listens on."""
     return f"tcp://127.0.0.1:{free_ports(1)[0]}"
 
 

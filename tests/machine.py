@@ -110,7 +110,7 @@ class Machine:
         )
 
     def ssh_options(self) -> list[str]:
-        """Return what ssh has to be told: the host's key is new, and nobody else's business."""
+        """Return what ssh has to be told: the host's key is new, and no one else's business."""
         options = ("BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR")
         return [part for option in options for part in ("-o", option)]
 
@@ -118,8 +118,8 @@ class Machine:
         deadline = time.monotonic() + PATIENCE
         while self.run("true", check=False).returncode != 0:
             if self._process.poll() is not None or time.monotonic() > deadline:
-                said = self._log.read_text(encoding="utf-8", errors="replace")
-                raise RuntimeError(f"the machine did not boot:\n{said[-2000:]}")
+                output = self._log.read_text(encoding="utf-8", errors="replace")
+                raise RuntimeError(f"the machine did not boot:\n{output[-2000:]}")
             time.sleep(0.5)
 
 

@@ -76,9 +76,9 @@ class Server:
                 return self
             except (BotoCoreError, ClientError):
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    said = log.read_text(errors="replace")
+                    text = log.read_text(errors="replace")
                     self.__exit__(None, None, None)
-                    raise RuntimeError(f"{type(self).__name__} did not start:\n{said}") from None
+                    raise RuntimeError(f"{type(self).__name__} did not start:\n{text}") from None
                 time.sleep(0.1)
 
     def __exit__(
@@ -193,7 +193,7 @@ Answer = tuple[int, bytes]
 
 @dataclass
 class Proxy:
-    """An HTTP proxy before a server; it remembers all requests, and disturbs those it is told to.
+    """An HTTP proxy before a server; it remembers all requests, and disturbs those it is asked to.
 
     Attributes:
         upstream: URL of the server.

@@ -26,9 +26,9 @@ from statscache.render.pages import Pages
 from statscache.render.render import Renderer
 from statscache.service.installation import Installation
 from statscache.service.publishing import Publishing
-from statscache.snapshot import manifest, record
+from statscache.snapshot import manifest, snapshots
 from statscache.snapshot.build import build
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import Database, positions, published, schema
 from statscache.store import journal as journals
 from statscache_plugins.volume import PLUGINS as VOLUME
@@ -273,7 +273,7 @@ class Site:
     def tree(self) -> dict[str, bytes]:
         """Return the bytes of each file of the current snapshot, by path, as the database holds them."""
         with self.database.reading() as connection:
-            current = record.current(connection)
+            current = snapshots.current(connection)
             assert current is not None
             loaded = partial(published.load, connection)
             return {path: loaded(entry.object) for path, entry in manifest.files(loaded, current.manifest).items()}

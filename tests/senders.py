@@ -27,7 +27,7 @@ def answers(message: messaging.Message, origin: str) -> str | None:
         return None
     try:
         message.validate()
-        said = {
+        shown = {
             "origin": origin,
             "schema": message._headers["fedora_messaging_schema"],
             "topic": message.topic,
@@ -36,7 +36,7 @@ def answers(message: messaging.Message, origin: str) -> str | None:
             "usernames": [who for who in message.usernames or () if who],
             "packages": {kind: [name for name in getattr(message, kind) if name] for kind in KINDS},
         }
-        return json.dumps(said, sort_keys=True)
+        return json.dumps(shown, sort_keys=True)
     except Exception as error:  # a class may raise anything on what its schema allows, and tests are there to make it
         print(f"left out: {type(message).__name__}: {error!r:.200}")
         return None
@@ -72,7 +72,7 @@ def of_schemas() -> Iterable[str | None]:
 
 
 def sample(schema: dict[str, Any], root: dict[str, Any], path: tuple[str, ...]) -> Any:
-    """Return a value that `schema` allows, in which each text names the place where it stands."""
+    """Return a value that `schema` allows, in which each text names its own place."""
     while "$ref" in schema:
         found: Any = root
         for part in schema["$ref"].lstrip("#/").split("/"):

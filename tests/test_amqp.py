@@ -34,7 +34,7 @@ UNREADABLE = 'amqp_url = "amqps://:secret@127.0.0.1"\n[tls]\nca_cert = "no"\ncer
 
 
 def test_secrets_that_everybody_may_read_are_refused(tmp_path: Path) -> None:
-    """A password in the address of the broker, and a private key, with the mend; a closed file is taken."""
+    """A password in the address of the broker, and a private key, with the fix; a closed file is taken."""
     key = tmp_path / "key"
     key.touch(0o640)
     certificate = tmp_path / "certificate"
@@ -164,10 +164,10 @@ def test_what_fedora_messaging_publishes_is_counted_and_acknowledged(
 @pytest.mark.parametrize(
     ("password", "trusted", "certified", "said"),
     [
-        ("guest", True, False, "is heard"),
+        ("guest", True, False, "connected to the broker"),
         ("guest", False, False, "certificate verify failed"),
         ("wrong", True, False, "ACCESS_REFUSED"),
-        ("wrong", True, True, "is heard"),
+        ("wrong", True, True, "connected to the broker"),
     ],
     ids=["password", "unknown authority", "wrong password", "certificate"],
 )
@@ -185,19 +185,19 @@ def test_a_broker_is_reached_by_tls(
     broker.publish(lines(0, 1))
     with home.start("consume") as service:
         service.await_log(said)
-        if said == "is heard":
+        if said == "connected to the broker":
             await_accepted(home, 1, service)
         end(service)
-    assert broker.length() == (said != "is heard")
+    assert broker.length() == (said != "connected to the broker")
 
 
 def test_a_broker_that_dies_and_comes_back_is_heard_again(home: Home, broker: RabbitMQ) -> None:
     """What it delivers twice counts once, and what came while it was away from the consumer is not lost."""
     with home.start("consume") as service:
-        service.await_log("is heard")
+        service.await_log("connected to the broker")
         broker.publish(lines(0, 1_500))
         broker.kill()
-        service.await_log("it is tried again")
+        service.await_log("retrying in")
         broker.start()
         broker.publish(lines(1_500, 1_500))
         await_accepted(home, 3_000, service)
@@ -208,20 +208,20 @@ def test_a_broker_that_dies_and_comes_back_is_heard_again(home: Home, broker: Ra
 
 @pytest.mark.parametrize("url", ["amqp://{silent}/", "amqps://{silent}/", "amqp://nobody.invalid/"])
 def test_a_broker_that_cannot_be_talked_to_is_tried_again(tmp_path: Path, url: str) -> None:
-    """Silence, in TLS or without, and a name that nobody knows are no reason to end: it may be there in a while."""
+    """Silence, in TLS or without, and a name that no one knows are no reason to end: it may be there in a while."""
     home = Home(tmp_path / "home")
     home.configure('[sources.fedora-messaging]\nconfig = "bus.toml"\n')
     with socket.create_server(("127.0.0.1", 0)) as silent, home.start("consume") as service:
         address = url.format(silent=f"127.0.0.1:{silent.getsockname()[1]}")
         (home.directory / "bus.toml").write_text(f'amqp_url = "{address}?stack_timeout=1"\n')
-        service.await_log("it is tried again", 2)
+        service.await_log("retrying in", 2)
         end(service)
 
 
 def test_it_can_be_left_while_neither_broker_nor_database_answers(
     home: Home, broker: RabbitMQ, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What came on a connection that is lost, and cannot be committed, keeps nobody from ending."""
+    """What came on a connection that is lost, and cannot be committed, keeps no one from ending."""
     taken: list[bytes] = []
     settings = fedora_messaging.configuration(home.directory / "bus.toml")
     subscriber = fedora_messaging.Subscriber(settings, prefetch=10, max_line=1_000)
@@ -230,7 +230,7 @@ def test_it_can_be_left_while_neither_broker_nor_database_answers(
         broker.publish(lines(0, 1))
         wait_for(lambda: taken, lambda: caplog.text)
         broker.kill()
-        wait_for(lambda: "it is tried again" in caplog.text, lambda: caplog.text)
+        wait_for(lambda: "retrying in" in caplog.text, lambda: caplog.text)
         cancelling = threading.Thread(target=subscriber.cancel, daemon=True)
         cancelling.start()
         cancelling.join(PATIENCE)
@@ -282,7 +282,7 @@ def nested(depth: int) -> dict[str, Any]:
 
 
 def test_poison_is_set_aside_and_acknowledged(home: Home, broker: RabbitMQ) -> None:
-    """What is no message, however it is broken, stops nothing: it is in quarantine, with the reason."""
+    """What is not a message, however it is broken, stops nothing: it is in quarantine, with the reason."""
     sent_at = {"sent-at": "2015-08-08T12:00:00"}
     broker.publish(lines(0, 1))
     for body, headers, id in (
@@ -313,7 +313,7 @@ def test_a_database_that_is_away_acknowledges_nothing_and_recovers(
     """While nothing can be committed the broker keeps everything; afterwards it is counted once."""
     home = installed(broker, tmp_path / "home", shared_url)
     with home.start("run") as service:
-        service.await_log("is heard")
+        service.await_log("connected to the broker")
         postgresql.execute("ALTER DATABASE amqp ALLOW_CONNECTIONS false")
         postgresql.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'amqp'")
         broker.publish(lines(0, 100))
@@ -345,7 +345,7 @@ def test_consumers_that_share_a_queue_come_to_what_one_does(broker: RabbitMQ, sh
     homes[0].run("status")
     with homes[0].start("consume") as one, homes[1].start("consume") as two:
         for service in (one, two):
-            service.await_log("is heard")
+            service.await_log("connected to the broker")
         broker.publish(messages)
         await_accepted(homes[0], 1_000, one)
         for service in (one, two):
@@ -361,7 +361,7 @@ def test_a_queue_that_had_to_be_made_anew_leaves_a_gap(broker: RabbitMQ, tmp_pat
     broker.drop()
     for first, gaps in ((0, 0), (600, 1)):
         with home.start("consume") as service:
-            service.await_log("is heard")
+            service.await_log("connected to the broker")
             broker.publish(lines(first, 1))
             await_accepted(home, 1 + (first > 0), service)
             end(service)
@@ -370,10 +370,10 @@ def test_a_queue_that_had_to_be_made_anew_leaves_a_gap(broker: RabbitMQ, tmp_pat
 
 
 def test_a_queue_that_was_made_and_could_not_be_bound_kept_nothing(broker: RabbitMQ, tmp_path: Path) -> None:
-    """What is sent before its bindings are mended is missing, and said to be, before another message comes."""
+    """What is sent before its bindings are fixed is missing, and said to be, before another message comes."""
     home = installed(broker, tmp_path / "home", f"sqlite:///{tmp_path}/statscache.db")
     with home.start("consume") as service:
-        service.await_log("is heard")
+        service.await_log("connected to the broker")
         broker.publish(lines(0, 1))
         await_accepted(home, 1, service)
         end(service)
@@ -386,7 +386,7 @@ def test_a_queue_that_was_made_and_could_not_be_bound_kept_nothing(broker: Rabbi
         end(service)
     bus.write_text(right)
     with home.start("consume") as service:
-        service.await_log("is heard")
+        service.await_log("connected to the broker")
         wait_for(lambda: len(home.json("status")["gaps"]) == 1, lambda: service.text)
         end(service)
 
@@ -448,7 +448,7 @@ def test_the_configuration_in_the_docs_is_one_that_keeps_messages(tmp_path: Path
 
 
 def test_a_body_cannot_change_the_rest_of_its_envelope() -> None:
-    """Topic, id and headers are the broker's, whatever the body says; bytes stay readable in what is set aside."""
+    """Topic, id and headers are the broker's, whatever the body says; bytes stay readable in what is quarantined."""
     made = fedora_messaging.envelope(TOPIC, "1", {"sent-at": "2015-08-08T12:00:00"}, b'{"topic": "x"}', 1_000)
     message = parse(made)
     assert (message.topic, message.id, message.timestamp, message.body) == (TOPIC, "1", NOON, {"topic": "x"})

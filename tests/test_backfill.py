@@ -46,7 +46,7 @@ def test_what_was_read_of_a_damaged_archive_is_said_and_leaves_no_trace(home: Ho
 
 
 def test_history_is_no_sign_of_life(home: Home) -> None:
-    """An archive that was read just now does not make a bus that nobody hears look alive."""
+    """An archive that was read just now does not make a bus that no one hears look alive."""
     (home.directory / "archive").write_bytes(archive(home, 1))
     home.run("backfill", "archive")
     done = home.run("status", "--max-age", "3600", status=2)
@@ -138,7 +138,7 @@ def test_a_file_with_a_line_that_is_set_aside_completes_nothing(home: Home, cont
     (home.directory / "hour.gz").write_bytes(content)
     done = home.run("backfill", "--complete", *SPAN, "hour.gz", status=3)
     assert done.stdout.startswith(counts)
-    assert "1 line set aside; --complete was not recorded" in done.stderr
+    assert "1 line quarantined; --complete was not recorded" in done.stderr
     assert gaps(home) == [[*GAP]]
     (home.directory / "hour.gz").write_bytes(line("whole", NOON + 3600) + b"\n")
     home.run("backfill", "--complete", *SPAN, "hour.gz")
@@ -162,15 +162,15 @@ def test_a_run_that_carries_on_knows_what_was_set_aside_before(
 
 
 def test_a_file_without_any_message_is_a_finding(home: Home) -> None:
-    """Nothing failed, and nothing was taken; with one message among them, lines that are set aside are usual."""
+    """Nothing failed, and nothing was taken; with one message among them, lines that are quarantined are usual."""
     (home.directory / "page").write_bytes(b"<html>\n</html>\n")
-    assert "every line was set aside" in home.run("backfill", "page", status=3).stderr
+    assert "every line was quarantined" in home.run("backfill", "page", status=3).stderr
     (home.directory / "mixed").write_bytes(b"<html>\n" + archive(home, 1))
     home.run("backfill", "mixed")
 
 
 def test_a_byte_order_mark_hides_no_message(home: Home) -> None:
-    """It is no part of the first line, wherever the reading is interrupted."""
+    """It is not a part of the first line, wherever the reading is interrupted."""
     (home.directory / "marked").write_bytes(b"\xef\xbb\xbf" + archive(home, 2))
     assert home.run("backfill", "marked").stdout.startswith("2 read, 2 accepted")
 

@@ -117,7 +117,7 @@ def test_a_damaged_gzip_archive_is_named(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_binary_file_is_set_aside_line_by_line(site: Site, tmp_path: Path) -> None:
-    """What is no text at all is quarantined, and the message in its midst counts."""
+    """What is not text at all is quarantined, and the message in its midst counts."""
     path = tmp_path / "photo.jpg"
     path.write_bytes(bytes(range(256)) * 20 + b"\n" + sale(1) + b"\n\xff\xfe\n")
     outcome = read(site, path)
@@ -127,7 +127,7 @@ def test_a_binary_file_is_set_aside_line_by_line(site: Site, tmp_path: Path) -> 
 
 
 def test_a_directory_is_refused_with_the_mend(site: Site, tmp_path: Path) -> None:
-    """A directory is no archive."""
+    """A directory is not an archive."""
     with pytest.raises(SourceError, match="is a directory; name the files in it"):
         read(site, tmp_path)
 
@@ -153,7 +153,7 @@ def test_an_empty_file_holds_nothing(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_line_of_50_megabytes_is_set_aside_by_its_beginning(site: Site, tmp_path: Path) -> None:
-    """A line beyond the limit is not taken into memory; what stands before and after it counts."""
+    """A line beyond the limit is not taken into memory; what is before and after it counts."""
     path = tmp_path / "long"
     with path.open("wb") as file:
         file.write(sale(1) + b"\n")
@@ -307,7 +307,7 @@ def test_messages_of_the_future_are_taken_back_when_the_clock_is_right_again(
 def test_history_that_the_journal_has_no_longer_is_not_lost_by_mistake(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Postponing would fold the journal again: the command refuses, and changes nothing, unless it is told to."""
+    """Postponing would fold the journal again: the command refuses, and changes nothing, unless it is asked to."""
     future = int(time.time()) + 30 * DAY
     with monkeypatch.context() as clock:
         clock.setattr(time, "time", lambda: future + 60.0)
@@ -324,7 +324,7 @@ def test_history_that_the_journal_has_no_longer_is_not_lost_by_mistake(
 def test_a_message_of_the_future_for_which_there_is_no_room_is_not_lost_by_trying_again(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is set aside again, until there is room or its time has come."""
+    """It is quarantined again, until there is room or its time has come."""
     future = int(time.time()) + 30 * DAY
     first, second = line("first", future), line("other", future)
     monkeypatch.setattr(site.ingest, "_max_kept", len(first) + 1)
@@ -358,7 +358,7 @@ def test_an_id_that_was_made_to_collide_is_another_message(site: Site) -> None:
 
 
 def test_no_two_databases_digest_ids_alike(tmp_path: Path) -> None:
-    """What collides in one installation, which nobody can see, would not in another; a restart changes nothing."""
+    """What collides in one installation, which no one can see, would not in another; a restart changes nothing."""
     sites = [Site(f"sqlite:///{tmp_path / name}", tmp_path, (Sales,)) for name in ("a.db", "b.db")]
     assert id_digest(sites[0], "x") != id_digest(sites[1], "x")
     sites[0].feed([line("x")])
@@ -409,7 +409,7 @@ def test_what_the_database_refuses_is_bisected_to_the_poison(site: Site) -> None
 
 
 def test_a_held_message_that_the_database_refuses_blocks_no_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When they are due, the poison is set aside and the others count; nothing is held any longer."""
+    """When they are due, the poison is quarantined and the others count; nothing is held any more."""
     future = 32503680000
     site.feed([line(f"f{number}", future + number, body={"buyer": "ralph", "thing": "hat"}) for number in range(9)])
     refuse(site, "message_id", f"NEW.digest = {id_digest(site, 'f4')}")
@@ -469,7 +469,7 @@ def refuse(site: Site, table: str, condition: str) -> None:
 
 
 def test_a_merge_that_the_database_refuses_is_bisected_for_that_plugin_only(site: Site) -> None:
-    """The poison is set aside for the plugin; its other messages and the other plugins count."""
+    """The poison is quarantined for the plugin; its other messages and the other plugins count."""
     encoded = stored(("poison", "hat")).hex()
     literal = f"x'{encoded}'" if site.database.is_sqlite else f"'\\x{encoded}'::bytea"
     refuse(site, "key", f"NEW.dimensions = {literal}")
@@ -482,7 +482,7 @@ def test_a_merge_that_the_database_refuses_is_bisected_for_that_plugin_only(site
 
 
 class Picky(Sales):
-    """Raises on some messages, until it is mended."""
+    """Raises on some messages, until it is fixed."""
 
     name = "picky"
     topics: ClassVar[tuple[str, ...]] = ()
@@ -497,7 +497,7 @@ class Picky(Sales):
 
 
 def test_a_plugin_that_raises_loses_nothing_and_disturbs_nobody(database_url: str, tmp_path: Path) -> None:
-    """Its message is set aside for it alone; when it is mended, a retry makes it count, once."""
+    """Its message is quarantined for it alone; when it is fixed, a retry makes it count, once."""
     site = Site(database_url, tmp_path, (Picky, Volume))
     outcome = site.feed([line(f"m{number}", body={"bad": number % 3 == 0}) for number in range(9)])
     assert (outcome.accepted, outcome.failures) == (9, 3)
@@ -521,7 +521,7 @@ def test_a_plugin_that_raises_loses_nothing_and_disturbs_nobody(database_url: st
 
 
 def test_a_plugin_is_not_suspended_for_messages_that_it_cannot_take(database_url: str, tmp_path: Path) -> None:
-    """However many in a row: it still takes what it counted before, so they are set aside, and it goes on."""
+    """However many in a row: it still takes what it counted before, so they are quarantined, and it goes on."""
     site = Site(database_url, tmp_path, (Picky, Volume))
     site.feed([line("good", body={"bad": False})])
     bad = [line(f"m{number}", body={"bad": True}) for number in range(2_500)]
@@ -597,7 +597,7 @@ def test_a_retry_says_nothing_of_how_a_plugin_fares(
 def test_what_was_seen_to_meanwhile_is_settled_and_counts_once(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who lists first and retries later folds nothing that was retried, dropped or folded anew in between."""
+    """Who lists first and retries later folds nothing that was retried, dropped or folded again in between."""
     site = Site(database_url, tmp_path, (Picky,))
     site.feed([line("retried", body={"bad": True}), line("dropped", body={"bad": True}), b"[]"])
     no_message, retried, dropped = set_aside(site)
@@ -628,7 +628,7 @@ def test_what_was_seen_to_meanwhile_is_settled_and_counts_once(
 
 
 def test_a_sum_beyond_64_bits_is_refused_and_numbers_stay_whole(database_url: str, tmp_path: Path) -> None:
-    """The message that would carry a key too far is set aside for its plugin; other keys and plugins go on."""
+    """The message that would carry a key too far is quarantined for its plugin; other keys and plugins go on."""
     site = Site(database_url, tmp_path, (Sales, Volume))
     most = 2**53 - 1
     bodies = [{"buyer": "rich", "thing": "isle", "amount": most}] * 1025 + [{"buyer": "ralph", "thing": "hat"}]
@@ -657,7 +657,7 @@ class Untellable(Exception):
 def test_whatever_a_plugin_raises_stays_with_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
-    """A library that exits, or an error whose text raises, sets the message aside and stops nobody."""
+    """A library that exits, or an error whose text raises, quarantines the message and stops no one."""
 
     def observe(*_: Any) -> Any:
         raise error
@@ -671,7 +671,7 @@ def test_whatever_a_plugin_raises_stays_with_it(
 
 
 def test_copies_of_what_a_plugin_raised_on_say_nothing_new_against_it(database_url: str, tmp_path: Path) -> None:
-    """A replay suspends nobody, however often it comes."""
+    """A replay suspends no one, however often it comes."""
     site = Site(database_url, tmp_path, (Picky, Volume))
     bad = [line(f"m{number}", body={"bad": True}) for number in range(300)]
     for _ in range(5):
@@ -700,7 +700,7 @@ def test_the_page_of_a_suspended_plugin_says_so_and_no_longer_when_it_is_resumed
 
 
 class Anything(Counter):
-    """Yields what it is told."""
+    """Yields what it is given."""
 
     name = "anything"
     title = "Anything"
@@ -713,7 +713,7 @@ class Anything(Counter):
 
 
 class AnyValue(Latest):
-    """Yields what it is told."""
+    """Yields what it is given."""
 
     name = "any-value"
     title = "Any value"
@@ -726,7 +726,7 @@ class AnyValue(Latest):
 
 
 class AnyEntry(Log):
-    """Yields what it is told."""
+    """Yields what it is given."""
 
     name = "any-entry"
     title = "Any entry"
@@ -767,17 +767,17 @@ RUBBISH: list[tuple[type[Any], Any, str]] = [
     (AnyValue, (("a",), 5), "must be a dict of fields"),
     (AnyValue, (("a",), {"name": 1}), "which the record has already"),
     (AnyValue, (("a",), {"timestamp": 1}), "which the record has already"),
-    (AnyValue, (("a",), {"x": object()}), "is no JSON"),
-    (AnyValue, (("a",), {"x": 2**70}), "is no JSON"),
-    (AnyValue, (("a",), {"x": "\ud800"}), "is no JSON"),
-    (AnyValue, (("a",), {5: 1}), "is no JSON"),
+    (AnyValue, (("a",), {"x": object()}), "is not JSON"),
+    (AnyValue, (("a",), {"x": 2**70}), "is not JSON"),
+    (AnyValue, (("a",), {"x": "\ud800"}), "is not JSON"),
+    (AnyValue, (("a",), {5: 1}), "is not JSON"),
     (AnyValue, (("a",), dict.fromkeys(map(str, range(1_000)))), "at most 4096"),
     (Silent, None, "TypeError"),
 ]
 
 
 def test_each_wrong_yield_is_set_aside_with_a_clear_reason(database_url: str, tmp_path: Path) -> None:
-    """What a kind cannot count is a reason to set the message aside, and never one for the batch to fail."""
+    """What a kind cannot count is a reason to quarantine the message, and never one for the batch to fail."""
     site = Site(database_url, tmp_path, (Anything, AnyValue, Silent, Volume))
     for number, (cls, item, reason) in enumerate(RUBBISH):
         with pytest.MonkeyPatch.context() as patch:
@@ -794,7 +794,7 @@ def test_each_wrong_yield_is_set_aside_with_a_clear_reason(database_url: str, tm
 
 
 def test_a_plugin_of_which_publishing_fails_keeps_its_last_documents(database_url: str, tmp_path: Path) -> None:
-    """The others are published; the one is `stale`, and comes back when it is mended."""
+    """The others are published; the one is `stale`, and comes back when it is fixed."""
 
     class Fragile(Sales):
         """Cannot be published now and then."""

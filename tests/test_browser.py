@@ -136,7 +136,7 @@ def test_scripts_sort_and_copy(sites: str, chromium: Browser) -> None:
 
 
 def test_the_status_is_renewed_where_it_is_read(sites: str, chromium: Browser) -> None:
-    """Each minute the numbers are read anew; the focus stays, and nothing but the verdict is announced."""
+    """Each minute the numbers are read again; the focus stays, and nothing but the verdict is announced."""
     with Visit(chromium, [f"{sites}demo/"]) as visit:
         visit.page.clock.install()
         visit.open(f"{sites}demo/status/index.html")

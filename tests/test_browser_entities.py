@@ -74,7 +74,7 @@ def test_search_finds_all_that_has_a_page(site: str, first: dict[str, str], chro
 
 
 def test_the_search_is_a_combobox(site: str, first: dict[str, str], chromium: Browser) -> None:
-    """Arrows move through the list and back into the field, Escape closes it; what is active is told, not focused."""
+    """Arrows move through the list and back into the field, Escape closes it; the active item is not focused."""
     with Visit(chromium, [site]) as visit:
         visit.open(f"{site}index.html")
         field, listbox = combobox(visit.page), visit.page.get_by_role("listbox")
@@ -196,7 +196,7 @@ def test_without_a_name_the_greatest_are_listed(site: str, first: dict[str, str]
 
 
 def test_offline_and_old_are_told(site: str, first: dict[str, str], chromium: Browser) -> None:
-    """Where no document can be had the page says so, and offers to try again; old data are said to be old."""
+    """Where no document can be fetched the page says so, and offers to try again; old data are said to be old."""
     with Visit(chromium, [site]) as visit:
         visit.open(f"{site}people/index.html?{first['person']}")
         expect(visit.page.get_by_text("These data are old: the newest message is")).to_be_visible()

@@ -43,7 +43,7 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_a_change_of_a_plugin_shows_in_the_open_page(home: Home, chromium: Browser) -> None:
-    """The page reloads by itself; an error is shown in it and in the terminal until it is mended."""
+    """The page reloads by itself; an error is shown in it and in the terminal until it is fixed."""
     source = home.directory.parent / "extra" / "extra_plugins.py"
     with home.start("serve", "--watch", "--port", "0") as process:
         process.await_log("serving")
@@ -66,7 +66,7 @@ def test_a_change_of_a_plugin_shows_in_the_open_page(home: Home, chromium: Brows
 
 
 def test_what_is_raised_is_told_and_the_watch_goes_on(tmp_path: Path) -> None:
-    """An attempt that fails is counted with its error, and the next change is acted on all the same."""
+    """An attempt that fails is counted with its error, and the next change is acted on anyway."""
     wrong = [True]
     told: list[str] = []
 

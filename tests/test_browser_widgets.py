@@ -179,7 +179,7 @@ def test_a_calendar_tells_zero_from_unknown_and_from_what_is_to_come(
 
 
 def test_uniques_never_add_up(busy: Path, chromium: Browser, tmp_path: Path) -> None:
-    """Of several days the greatest is told, not their sum; those of several keys are not made one number."""
+    """Of several days the greatest is shown, not their sum; those of several keys are not made one number."""
     body = """
     <statscache-count plugin="unique-contributors"></statscache-count>
     <statscache-series plugin="unique-contributors" resolution="1d" days="3"></statscache-series>

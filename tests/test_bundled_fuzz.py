@@ -96,8 +96,8 @@ def test_no_field_can_hurt(plugin: type[Plugin], samples: list[Sample]) -> None:
     assert trial.outcome.accepted == len(lines)
     assert [str(failure) for failure in trial.failures] == []
     assert trial.suspended is None
-    said = {text for document in trial.documents.values() for text in texts(document)}
-    assert not [text for text in said if text.startswith(REPRESENTATIONS)]
+    output = {text for document in trial.documents.values() for text in texts(document)}
+    assert not [text for text in output if text.startswith(REPRESENTATIONS)]
 
 
 @every_plugin
@@ -117,7 +117,7 @@ def test_what_says_nothing_loses_nothing(plugin: type[Plugin], samples: list[Sam
 def test_what_was_set_aside_counts_after_the_mend(
     plugin: type[Plugin], samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While the plugin raises, each message is set aside with the reason; when it is mended, a retry loses nothing."""
+    """While the plugin raises, each message is quarantined with the reason; when it is fixed, a retry loses nothing."""
     lines = [orjson.dumps(sample) for sample in of(plugin, samples)]
     site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, (plugin,), bus={"environments": ()})
 

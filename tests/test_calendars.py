@@ -130,7 +130,7 @@ def test_an_unknown_day_is_not_a_day_without_an_event() -> None:
 
 
 def test_calendars_follow_coverage(site: Site) -> None:
-    """A gap changes the calendars, and documents, of those who have an event after it; and nobody else's."""
+    """A gap changes the calendars, and documents, of those who have an event after it; and no one else's."""
     at = {"ann": NOON, "bob": NOON + 40 * DAY, "cid": NOON + 500 * DAY}
     site.feed([line(name, time, body={"buyer": name}) for name, time in at.items()])
     site.feed([line("old", NOON - 1000 * DAY, body={"buyer": "bob"})])

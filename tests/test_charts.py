@@ -20,7 +20,7 @@ def hourly(rows: list[list[Any]], hours: int = 6, **more: Any) -> Curves:
 
 
 def labels(figure: Figure) -> list[str]:
-    """Return what stands on the time axis."""
+    """Return what is on the time axis."""
     return [tick.label.replace("\u202f", " ") for tick in figure.x_ticks]
 
 

@@ -59,7 +59,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Path:
-    """An archive of 20 messages, one of another environment, and a line that is no message."""
+    """An archive of 20 messages, one of another environment, and a line that is not a message."""
     path = tmp_path / "archive.ndjson"
     messages = [line(f"{number:x}", NOON + number, users=["ralph"]) for number in range(20)]
     foreign = line("foreign", NOON, "org.fedoraproject.stg.shop.sale")
@@ -68,12 +68,12 @@ def archive(tmp_path: Path) -> Path:
 
 
 def test_backfill_tells_what_became_of_every_line(call: Call, archive: Path) -> None:
-    """Read, accepted, known, foreign, held and set aside add up, in words and as JSON, once and again."""
+    """Read, accepted, known, foreign, held and quarantined add up, in words and as JSON, once and again."""
     assert call("backfill", archive) == Called(
         0,
-        "22 read, 20 accepted, 0 known, 1 foreign, 0 held, 1 set aside\n"
+        "22 read, 20 accepted, 0 known, 1 foreign, 0 held, 1 quarantined\n"
         "foreign: of other environments than prod ([bus] environments)\n"
-        "what was set aside, and why: `statscache quarantine list`\n",
+        "quarantined lines and reasons: `statscache quarantine list`\n",
         "",
     )
     again = json.loads(call("backfill", archive, archive, "--json").out)
@@ -132,7 +132,7 @@ def test_all_errors_of_a_configuration_are_told_at_once(call: Call) -> None:
     ],
 )
 def test_a_configuration_that_does_not_fit_the_plugins_is_refused(call: Call, text: str, reason: str) -> None:
-    """A misspelt name takes down no site, and no statistic is counted anew."""
+    """A misspelt name takes down no site, and no statistic is counted again."""
     assert call("publish").status == 0
     published = Path("public/v1/index.json").read_bytes()
     Path("statscache.toml").write_text(f"[plugins]\n{text}\n")
@@ -148,14 +148,14 @@ def test_a_configuration_that_does_not_fit_the_plugins_is_refused(call: Call, te
     [
         ("missing.toml", None, "cannot read the configuration missing.toml: No such file or directory"),
         (".", None, "cannot read the configuration .: Is a directory"),
-        ("binary.toml", b"\xff\xfe", "binary.toml is no TOML"),
-        ("broken.toml", b"[publish\n", "broken.toml is no TOML"),
+        ("binary.toml", b"\xff\xfe", "binary.toml is not TOML"),
+        ("broken.toml", b"[publish\n", "broken.toml is not TOML"),
     ],
 )
 def test_a_configuration_that_cannot_be_read_is_named(
     call: Call, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None, reason: str
 ) -> None:
-    """Whether `--config` or STATSCACHE_CONFIG names it, the error says which file, and why."""
+    """If `--config` or STATSCACHE_CONFIG names it, the error says which file, and why."""
     if content is not None:
         Path(name).write_bytes(content)
     named = call("--config", name, "status")
@@ -166,7 +166,7 @@ def test_a_configuration_that_cannot_be_read_is_named(
 
 
 def test_the_environment_overrides_the_file(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`STATSCACHE_SECTION__KEY` wins over the file; what is wrong with it is told like an error of the file."""
+    """`STATSCACHE_SECTION__KEY` wins over the file; what is wrong with it is reported like an error of the file."""
     Path("statscache.toml").write_text("[publish]\ninterval = 5\ntitle = 'Mine'\n")
     monkeypatch.setenv("STATSCACHE_PUBLISH__INTERVAL", "7")
     publish = json.loads(call("config", "show", "--json").out)["publish"]
@@ -227,7 +227,7 @@ def test_a_password_is_not_shown(call: Call) -> None:
 
 @pytest.mark.parametrize("url", ["postgresql+psycopg://me:hush@127.0.0.1:1/x", "postgresql+psycopg:///x?password=hush"])
 def test_a_password_that_everybody_may_read_is_refused(call: Call, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    """The text has the mend and not the password; in the environment, the file need not be closed."""
+    """The text has the fix and not the password; in the environment, the file need not be closed."""
     file = Path("statscache.toml")
     file.write_text(f'[database]\nurl = "{url}"\n')
     file.chmod(0o644)
@@ -256,8 +256,8 @@ def test_a_password_that_everybody_may_read_is_refused(call: Call, monkeypatch: 
         (("publish", "--target", "nobody"), "no target is named nobody; there are: public"),
         (("publish", "--every", "0"), "Invalid value for '--every'"),
         (("quarantine", "drop"), "Missing argument"),
-        (("quarantine", "drop", "99"), "nothing is set aside under 99"),
-        (("quarantine", "retry", "99", "98"), "nothing is set aside under 98, 99"),
+        (("quarantine", "drop", "99"), "there is no quarantined item 99"),
+        (("quarantine", "retry", "99", "98"), "there is no quarantined item 98, 99"),
         (("rollback", "abc"), "no retained snapshot has an id that begins with 'abc'"),
         (("verify",), "--journal"),
         (("run",), "[sources.fedmsg]"),
@@ -294,7 +294,7 @@ def test_what_is_said_of_a_damaged_archive_is_true(call: Call, archive: Path) ->
     Path("cut.gz").write_bytes(gzip.compress(archive.read_bytes())[:-8])
     done = call("backfill", "cut.gz")
     assert (done.status, done.out[:22]) == (1, "22 read, 20 accepted, ")
-    assert done.err.endswith("; what could be read was taken. Get it anew and run again\n")
+    assert done.err.endswith("; the readable part was accepted. Get it again and run the same command\n")
     done = call("try", "volume", "cut.gz")
     assert (done.status, done.out) == (1, "")
     assert done.err.startswith("statscache: cut.gz is truncated or damaged: ")
@@ -321,13 +321,13 @@ def test_what_is_wanting_ends_with_status_3(call: Call, archive: Path) -> None:
     assert "concern: no live source was ever consumed; 5 s are allowed" in done.out
     call("backfill", archive)
     item = json.loads(call("quarantine", "list", "--json").out)[0]
-    assert call("quarantine", "retry") == Called(3, "0 of 1 are settled; 1 stay set aside\n", "")
+    assert call("quarantine", "retry") == Called(3, "0 of 1 are settled; 1 stay in quarantine\n", "")
     assert call("quarantine", "drop", str(item["id"])) == Called(0, "dropped 1\n", "")
-    assert call("quarantine", "list").out == "nothing is set aside\n"
+    assert call("quarantine", "list").out == "the quarantine is empty\n"
 
 
 def test_what_is_set_aside_is_shown(call: Call) -> None:
-    """Lines that are no message and messages of the journal: topic, size, reason, content; no terminal is harmed."""
+    """Malformed lines and messages of the journal: topic, size, reason, content; no terminal is harmed."""
     lines = [
         orjson.dumps({"topic": "org.fedoraproject.prod.a.b", "msg_id": "1", "timestamp": NOON, "msg": {"n": "\x9b1m"}}),
         b'{"topic": "org.fedoraproject.prod.no.json", "msg": NaN}',
@@ -353,11 +353,11 @@ def test_what_is_set_aside_is_shown(call: Call) -> None:
     assert '"n": "\\x9b1m"' in shown
     assert "\\xff\\x1b[31m" in call("quarantine", "show", ids[1]).out
     assert json.loads(call("quarantine", "show", ids[0], "--json").out)["message"] == lines[1].decode()
-    assert "nothing is set aside under 99" in call("quarantine", "show", "99").err
+    assert "there is no quarantined item 99" in call("quarantine", "show", "99").err
 
 
 def test_a_database_that_cannot_be_used_alarms_monitoring(call: Call) -> None:
-    """With `--max-age`, it is told in the line for monitoring, as CRITICAL; else on standard error, with status 1."""
+    """With `--max-age`, the line for monitoring says so, as CRITICAL; else standard error, with status 1."""
     Path("statscache.db").write_bytes(b"no database, and longer than the header of one" * 10)
     done = call("status", "--max-age", "60")
     assert (done.status, done.err, done.out.count("\n")) == (2, "", 1)
@@ -394,7 +394,7 @@ def test_monitoring_is_warned(call: Call, archive: Path) -> None:
     call("publish")
     ok = call("status", "--max-age", "600")
     assert (ok.status, ok.out.partition(":")[0]) == (0, "STATSCACHE OK")
-    assert "consumer    fedmsg: at work, and nothing was ever received; is the address right?" in ok.out
+    assert "consumer    fedmsg: active, but nothing was ever received; is the address right?" in ok.out
     Path("statscache.toml").write_text('[sources.fedmsg]\n[[publish.targets]]\nname = "other"\npath = "other"\n')
     done = call("status", "--max-age", "600")
     assert done.status == 1
@@ -420,7 +420,7 @@ def test_verify_journal_and_db_check_find_what_was_tampered_with(call: Call, arc
 def test_verify_journal_says_what_it_does_not_compare(
     call: Call, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rows that a plugin keeps by rules of its own are named, so that nobody takes them for checked."""
+    """Rows that a plugin keeps by rules of its own are named, so that no one takes them for checked."""
     monkeypatch.setattr("statscache.service.installation.load", lambda *_, **__: Registry([Volume(), Sales()]))
     call("backfill", archive)
     done = call("verify", "--journal")
@@ -522,7 +522,7 @@ def test_the_demo_ends_by_itself_and_can_be_run_again(call: Call, monkeypatch: p
 
 @pytest.mark.parametrize("name", ["sample.ndjson", "sample.ndjson.gz", "sample.ndjson.zst"])
 def test_a_sample_is_an_archive_of_whole_days(call: Call, name: str) -> None:
-    """All its lines are messages of the days that it names; no database is made; what is no archive stays."""
+    """All its lines are messages of the days that it names; no database is made; what is not an archive stays."""
     done = call("sample", "--days", "1", name)
     assert done.status == 0
     assert not Path("statscache.db").exists()
@@ -537,7 +537,7 @@ def test_a_sample_is_an_archive_of_whole_days(call: Call, name: str) -> None:
 
 
 def test_status_tells_of_targets_that_are_configured(call: Call) -> None:
-    """What fails is named once; a target that was taken out of the configuration alarms nobody."""
+    """What fails is named once; a target that was taken out of the configuration alarms no one."""
     one = '[[publish.targets]]\nname = "one"\npath = "one"\n'
     two = '[[publish.targets]]\nname = "two"\ntype = "rsync"\ndestination = "rsync://127.0.0.1:1/x/"\n'
     Path("statscache.toml").write_text(one + two)

@@ -82,7 +82,7 @@ class Server:
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site that nobody changes, with a split directory of keys."""
+    """A site that no one changes, with a split directory of keys."""
     site = Site(tmp_path_factory.mktemp("client"), interval=DAY)
     site.start(owners=1_100)
     # A file that may change again within the second cannot be asked for by its time.
@@ -93,7 +93,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def server(original: Site) -> Iterator[Server]:
-    """A server of the site that nobody changes."""
+    """A server of the site that no one changes."""
     with Server(original.root) as server:
         yield server
 
@@ -201,7 +201,7 @@ def test_only_the_periods_that_are_needed_are_fetched(server: Server) -> None:
 
 
 def test_a_gap_across_periods_is_one(server: Server) -> None:
-    """An interval that is known to be missing is one gap, in however many files it is told, cut to what was asked."""
+    """An interval that is known to be missing is one gap, in however many files it is, cut to what was asked."""
     start, end = testing.NOON + 7200, testing.NOON + 6 * 3600
     assert Client(server.url).series("edits", "1m", start, end).gaps == [(start, end)]
 
@@ -651,17 +651,17 @@ def test_names_that_lead_elsewhere_are_refused(site: Site, name: str) -> None:
     rewrite(site, lambda index: index["plugins"][0]["documents"].append(
         {"path": "v1/plugins/builds/x.json", "object": name, "size": 1}
     ))  # fmt: skip
-    with pytest.raises(Damaged, match="no name of an object"):
+    with pytest.raises(Damaged, match="does not name an object"):
         Client(site.root.as_uri()).document("builds", "x")
 
 
 def test_no_site_is_told_from_an_empty_one(tmp_path: Path) -> None:
-    """Where nothing is published, and where nobody listens, the error says so."""
+    """Where nothing is published, and where no one listens, the error says so."""
     with pytest.raises(Missing, match="is this the root"):
         Client(tmp_path.as_uri()).discover()
     with pytest.raises(Unreachable):
         Client("http://127.0.0.1:9/", timeout=1).discover()
-    with pytest.raises(ValueError, match="no address"):
+    with pytest.raises(ValueError, match="not the address"):
         Client("ftp://127.0.0.1/")
 
 

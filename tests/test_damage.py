@@ -16,7 +16,7 @@ from statscache import cli
 from statscache.exceptions import Damaged, DamagedObject, DamagedStatistics
 from statscache.service.check import check
 from statscache.simulator import Traffic, simulate
-from statscache.snapshot import record
+from statscache.snapshot import snapshots
 from statscache.store import Database
 
 DAY = 86_400
@@ -157,7 +157,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_altered_is_found_and_the_next_publication_is_right(
     database_url: str, databases: Databases, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Nobody has to do anything: what was published is that of a database in which nothing decayed."""
+    """No one has to do anything: what was published is that of a database in which nothing decayed."""
     site = Site(database_url, tmp_path / "site", PLUGINS)
     other = databases.create()
     control = Site(other, tmp_path / "control", PLUGINS)
@@ -238,7 +238,7 @@ def test_damaged_statistics_are_not_published(database_url: str, tmp_path: Path,
 
 
 def test_the_service_repairs_by_itself(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Whether building finds the damage or a target that needs the object: it is logged, and published right."""
+    """If building finds the damage or a target that needs the object, it is logged, and published right."""
     site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path / "site", PLUGINS)
     site.feed(map(sale, range(5)))
     site.build()
@@ -247,13 +247,13 @@ def test_the_service_repairs_by_itself(tmp_path: Path, caplog: pytest.LogCapture
     with caplog.at_level(logging.WARNING):
         site.publishing.publish_every(0.1, stopping, lambda *_: stopping.set())
     assert "the database is damaged, and everything is rendered again from the statistics: object" in caplog.text
-    assert "what was damaged was rendered again" in caplog.text
+    assert "damaged files were rendered again" in caplog.text
     assert site.aliases() == follow(site.public) == site.tree()
     site.close()
 
 
 def test_a_damaged_snapshot_is_not_gone_back_to(database_url: str, tmp_path: Path) -> None:
-    """Nobody could render it again; the current one stays."""
+    """No one could render it again; the current one stays."""
     site = Site(database_url, tmp_path / "site", PLUGINS)
     site.feed([sale(1)])
     old = site.publish()
@@ -265,7 +265,7 @@ def test_a_damaged_snapshot_is_not_gone_back_to(database_url: str, tmp_path: Pat
     with pytest.raises(DamagedObject, match="is missing from the database"):
         site.publishing.rollback(old.id)
     with site.database.reading() as connection:
-        current = record.current(connection)
+        current = snapshots.current(connection)
     assert current is not None
     assert current.generation == new.generation
     site.close()

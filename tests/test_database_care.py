@@ -55,7 +55,7 @@ class Ledger(BasePlugin):
 
 
 class Peculiar(Picky):
-    """Raises on some messages, so that they are set aside."""
+    """Raises on some messages, so that they are quarantined."""
 
     topics = ("shop.#",)
 
@@ -71,7 +71,7 @@ def sale(number: int, **body: Any) -> bytes:
 
 @pytest.fixture
 def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
-    """A site with every kind of statistic, a gap, something set aside, something held, and two snapshots."""
+    """A site with every kind of statistic, a gap, something quarantined, something held, and two snapshots."""
     made = Site(database_url, tmp_path / "site", PLUGINS)
     made.feed([*map(sale, range(40)), sale(40, bad=True), b"no message", line("held", 4_000_000_000)])
     with made.database.writing() as connection:
@@ -103,7 +103,7 @@ def faults(site: Site) -> list[str]:
 
 
 def test_all_invariants_hold_after_all_kinds_of_work(site: Site) -> None:
-    """Also with things set aside and held, and with minutes and hours that are kept no longer."""
+    """Also with quarantined things and held, and with minutes and hours that are kept no longer."""
     assert faults(site) == []
     site.feed([line("late", NOON + 200 * DAY, body={"buyer": "b"}), line("early", NOON - 200 * DAY)])
     site.publish()
@@ -139,7 +139,7 @@ DAMAGES = {
 
 
 def test_what_does_not_hold_is_found(site: Site) -> None:
-    """It is told with an example, and with what to do."""
+    """It is reported with an example, and with what to do."""
     for damage, what in DAMAGES.items():
         with site.database.rehearsing():
             with site.database.writing() as connection:
@@ -149,7 +149,7 @@ def test_what_does_not_hold_is_found(site: Site) -> None:
 
 
 def test_a_copy_publishes_on(site: Site, elsewhere: str, tmp_path: Path) -> None:
-    """Snapshots, gaps, positions and what is set aside go along; the next message gives the same bytes as before."""
+    """Snapshots, gaps, positions and what is quarantined go along; the next message gives the same bytes as before."""
     other = Database(elsewhere)
     copied = dict(copy(site.database, other, [Sold.__table__]))  # type: ignore[list-item]
     other.close()
@@ -180,7 +180,7 @@ def test_nothing_is_copied_into_a_database_in_use(site: Site, databases: Databas
     with pytest.raises(CopyRefused, match="keeps the tables data_sold: enable the plugins"):
         list(copy(site.database, used.database))
     used.feed([sale(1)])
-    with pytest.raises(CopyRefused, match="is in use; name an empty one"):
+    with pytest.raises(CopyRefused, match="is in use; nothing was copied: name an empty one"):
         list(copy(site.database, used.database, [Sold.__table__]))  # type: ignore[list-item]
     used.publish()
     assert faults(used) == []
@@ -195,7 +195,7 @@ def test_the_command_copies_and_refuses(tmp_path: Path) -> None:
     before = home.json("publish")["id"]
     assert home.run("db", "copy", "sqlite:///other.db").stdout.startswith("copied ")
     done = home.run("db", "copy", "sqlite:///other.db", status=3)
-    assert "sqlite:///other.db is in use; name an empty one" in done.stderr
+    assert "sqlite:///other.db is in use; nothing was copied: name an empty one" in done.stderr
     home.environment["STATSCACHE_DATABASE__URL"] = "sqlite:///other.db"
     assert home.run("db", "check").stdout == "all invariants hold, and all digests are right\n"
     assert home.run("db", "check", "--quick").stdout == "all invariants hold\n"

@@ -75,9 +75,7 @@ def test_a_walk_gives_the_snapshot_of_an_archive(
 
 def recipe() -> str:
     """Return the commands that the documentation gives."""
-    section = (
-        (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").partition("**From datanommer's tables.**")[2]
-    )
+    section = (ROOT / "docs" / "history.md").read_text(encoding="utf-8").partition("## From datanommer's tables")[2]
     found = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
     assert found is not None
     return found[1]

@@ -68,7 +68,7 @@ def test_it_is_called_once_for_what_messages_have_in_common() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attribute", "mend"),
+    ("attribute", "fix"),
     [
         ("body", "`observe` asks for `body`, and `depends_on` is ('topic',); leave the declaration out"),
         ("agent", "`observe` asks for `agent`, and `depends_on` is ('topic',); add 'agent' there"),
@@ -77,7 +77,7 @@ def test_it_is_called_once_for_what_messages_have_in_common() -> None:
         ("timestamp", "leave the declaration out"),
     ],
 )
-def test_what_is_not_declared_is_not_shown(attribute: str, mend: str) -> None:
+def test_what_is_not_declared_is_not_shown(attribute: str, fix: str) -> None:
     """A declaration that leaves something out is an error that says what to do, and not a wrong number."""
 
     class Liar(Counter):
@@ -93,7 +93,7 @@ def test_what_is_not_declared_is_not_shown(attribute: str, mend: str) -> None:
 
     with pytest.raises(AttributeError) as caught:
         testing.run(Liar, [edit(1, "ann")])
-    assert mend in str(caught.value)
+    assert fix in str(caught.value)
     assert "liar" in "".join(caught.value.__notes__)
 
 
@@ -115,7 +115,7 @@ class Refusing(Counter):
 
 
 def test_where_it_raises_all_messages_of_the_value_are_set_aside() -> None:
-    """Each of them is set aside once, the others count, and a copy says nothing new."""
+    """Each of them is quarantined once, the others count, and a copy says nothing new."""
     sent = [edit(number, "eve" if number % 2 else "ann", NOON + number) for number in range(6)]
     trial = testing.try_plugin(Refusing(), [*sent, *sent])
     assert [failure.message.id for failure in trial.failures if failure.message] == ["e1", "e3", "e5"]
@@ -147,7 +147,7 @@ class Wrong(Counter):
 
 
 def test_what_the_database_refuses_is_bisected_to_the_messages(database_url: str, tmp_path: Any) -> None:
-    """A value that cannot be merged is set aside message by message, and the others count."""
+    """A value that cannot be merged is quarantined message by message, and the others count."""
     site = Site(database_url, tmp_path, (Wrong, Sales))
     refuse(site.database)
     site.feed([edit(number, "eve" if number == 3 else "ann", NOON + number) for number in range(5)])
@@ -175,7 +175,7 @@ def refuse(database: Database) -> None:
 
 
 def test_only_counter_and_distinct_can_declare_it() -> None:
-    """Elsewhere, and where it is no tuple of attributes, the class is refused with the mend."""
+    """Elsewhere, and where it is not a tuple of attributes, the class is refused with the fix."""
     with pytest.raises(PluginError, match="`depends_on` is for Counter and Distinct, and it is a Latest; leave it out"):
         type("Bad", (Latest,), attributes(depends_on=("topic",)))
     for kind in (Counter, Distinct):

@@ -207,7 +207,7 @@ def test_every_rule_has_a_case() -> None:
     ],
 )  # fmt: skip
 def test_nobody(text: str) -> None:
-    """Addresses, placeholders, what was forgotten and what cannot be a name are nobody."""
+    """Addresses, placeholders, what was forgotten and what cannot be a name are no one."""
     assert person(text) is None
     assert derive("ansible.playbook.start", {"userid": text}, {})[1] == ()
     assert derive("x.y", {}, {f"fedora_messaging_user_{text}": True})[1] == ()
@@ -253,7 +253,7 @@ def test_headers_come_first() -> None:
 
 
 def test_headers_of_one_sort() -> None:
-    """Where headers name no package, or nobody, the body does."""
+    """Where headers name no package, or no one, the body does."""
     body = {"owner": "ann", "name": "a"}
     name = "buildsys.build.state.change"
     assert derive(name, body, {"fedora_messaging_user_bob": True}) == ("ann", ("ann", "bob"), ("a",))
@@ -263,7 +263,7 @@ def test_headers_of_one_sort() -> None:
 @pytest.mark.parametrize("name", ["new.service", "bodhi.update.karma.threshold.reach", "bugzilla.bug.update"])
 @pytest.mark.parametrize("users", [["ann"], ["ann", "bob"]])
 def test_headers_name_no_actor(name: str, users: list[str]) -> None:
-    """Whom headers name is involved; alone or not, and whatever a body without a rule says, nobody acted."""
+    """Whom headers name is involved; alone or not, and whatever a body without a rule says, no one acted."""
     body = {"agent": "ann"} if name == "new.service" else {"agent_name": None}
     headers = {f"fedora_messaging_user_{user}": True for user in users}
     assert derive(name, body, headers) == (None, tuple(users), ())

@@ -61,7 +61,7 @@ def rows(source: str, header: str) -> Iterator[list[str]]:
 
 
 def code(cell: str) -> str:
-    """Return what stands in backticks in a cell, or the cell."""
+    """Return what is in backticks in a cell, or the cell."""
     match = re.fullmatch(r"`([^`]+)`", cell)
     return match[1] if match else cell
 
@@ -261,7 +261,7 @@ def test_python_in_the_docs_runs(page: Path, site: Path) -> None:
     for line, block in blocks(page.read_text(encoding="utf-8"), "python"):
         block = block.replace('"http://localhost:8080/"', repr(f"{site.as_uri()}/"))
         exec(compile("\n" * line + block, str(page), "exec"), names)
-    if page == DOCS / "format.md":
+    if page == DOCS / "format-snapshots.md":
         assert names["files"] == {path: (site / path).read_bytes() for path in in_the_snapshot(site)}
 
 
@@ -312,7 +312,7 @@ def anchors(source: str) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_tests_that_the_docs_name_exist(page: Path) -> None:
     """A file of the tests that is named is there, and so is a test in it."""
-    for name, test in re.findall(r"\b(tests/test_\w+\.py)\b(?:::(\w+))?", page.read_text(encoding="utf-8")):
+    for name, test in re.findall(r"\b(tests/test_[a-z0-9_]+\.py)\b(?:::(\w+))?", page.read_text(encoding="utf-8")):
         assert (ROOT / name).is_file(), f"{page} names {name}"
         assert not test or f"\ndef {test}(" in (ROOT / name).read_text(encoding="utf-8"), f"{page} names {name}::{test}"
 
@@ -348,7 +348,7 @@ def is_section(annotation: Any) -> bool:
 
 def test_every_setting_is_documented_with_its_default() -> None:
     """The table of settings and the configuration agree on names and defaults, in both directions."""
-    documented = {code(name): code(default) for name, default, _ in rows(text("operations.md"), "setting")}
+    documented = {code(name): code(default) for name, default, _ in rows(text("settings.md"), "setting")}
     assert documented == dict(settings(Config))
 
 
@@ -375,7 +375,7 @@ def test_every_command_is_documented_with_its_options() -> None:
     """The table of commands and the command line agree, in both directions."""
     documented = {
         code(command): set(re.findall(r"--[a-z-]+", listed))
-        for command, listed, _ in rows(text("operations.md"), "command")
+        for command, listed, _ in rows(text("commands.md"), "command")
     }
     assert documented == {name: options(command) for name, command in commands()}
 
@@ -459,7 +459,7 @@ def test_the_table_of_paths_is_that_of_the_code() -> None:
     listed = {code(path) for path, *more in rows(text("format.md"), "path") if len(more) == 2}
     modules = {layout.asset(name) for name in assets.MODULES}
     assert modules <= listed
-    # The note of a publication under way is described below the table, for it is no part of the format.
+    # The note of a publication under way is described below the table, for it is not a part of the format.
     assert listed - modules == {*layout.PATHS.values()} - {layout.PENDING}
     assert f"`{layout.PENDING}`" in text("format.md")
 
@@ -493,8 +493,9 @@ TYPES: dict[str, type] = {
 
 
 def documented_fields() -> dict[str, dict[str, str]]:
-    """Return name and type of the fields of each schema, as format.md has them."""
-    sections = re.split(r"^## ", text("format.md"), flags=re.MULTILINE)
+    """Return name and type of the fields of each schema, as the pages of the format have them."""
+    pages = map(text, ("format-statistics.md", "format-site.md", "format-snapshots.md"))
+    sections = re.split(r"^## ", "\n".join(pages), flags=re.MULTILINE)
     named = ((re.match(r"`(statscache/[a-z-]+/1|badge)`", section), section) for section in sections)
     return {
         match[1]: {code(name): kind for name, kind, _ in rows(section, "field")} for match, section in named if match
@@ -506,7 +507,7 @@ ROW_FIELDS = Row.__optional_keys__
 
 
 def fields(value: Mapping[str, Any], prefix: str, plugin: type[Plugin]) -> Iterator[tuple[str, Any]]:
-    """Yield name and value of the fields of a document, in the notation of format.md."""
+    """Yield name and value of the fields of a document, in the notation of those pages."""
     for name, item in value.items():
         path = f"{prefix}{name}"
         if prefix == "rows[]." and name in plugin.dimensions:
@@ -532,7 +533,7 @@ def fields(value: Mapping[str, Any], prefix: str, plugin: type[Plugin]) -> Itera
 
 
 def test_fields_are_those_of_the_tables(site: Path) -> None:
-    """The fields of the documents that are published are those that format.md describes, in both directions."""
+    """The fields of the documents that are published are those that the docs describe, in both directions."""
     found: dict[str, set[str]] = {}
     for schema, document in documents(site):
         names = {name for name, _ in fields(document, "", of_plugin(document))}
@@ -541,7 +542,7 @@ def test_fields_are_those_of_the_tables(site: Path) -> None:
 
 
 def test_fields_have_the_types_of_the_tables(site: Path) -> None:
-    """Each value that is published is of a type that format.md gives its field."""
+    """Each value that is published is of a type that the docs give its field."""
     described = documented_fields()
     for schema, document in documents(site):
         for name, value in fields(document, "", of_plugin(document)):
@@ -557,7 +558,7 @@ def of_plugin(document: Mapping[str, Any]) -> type[Plugin]:
 
 def test_the_kinds_of_entries_are_documented() -> None:
     """The table of types names those that a manifest can have."""
-    assert {code(name) for name, *_ in rows(text("format.md"), "type")} == {
+    assert {code(name) for name, *_ in rows(text("format-snapshots.md"), "type")} == {
         *("file", "path", "tree", "subtree", "split")
     }
 
@@ -571,14 +572,15 @@ def test_keys_are_encoded_as_the_examples_say() -> None:
 
 
 def test_resolutions_are_those_of_the_table() -> None:
-    """Width, label and retention of each resolution are as format.md says."""
+    """Width, label and retention of each resolution are as the docs say."""
     listed = {
-        code(name): (width, code(label), kept) for name, width, _, label, kept in rows(text("format.md"), "resolution")
+        code(name): (width, code(label), kept)
+        for name, width, _, label, kept in rows(text("format-statistics.md"), "resolution")
     }
     moment = timeline.parse_time("2015-08-08T13:37:00")
     for resolution in timeline.RESOLUTIONS.values():
         width = "a month" if resolution.fixed_width is None else f"{resolution.width} s"
-        kept = "for ever" if resolution.keep is None else f"{resolution.keep // timeline.DAY} days"
+        kept = "forever" if resolution.keep is None else f"{resolution.keep // timeline.DAY} days"
         assert listed.pop(resolution.name) == (width, resolution.period(moment).label, kept)
     assert not listed
 
@@ -594,7 +596,9 @@ def test_caching_is_that_of_the_preview() -> None:
 
 def test_every_attribute_of_a_plugin_is_documented() -> None:
     """The table of what a class declares, with its defaults, is that of the contract."""
-    documented = {code(name): code(more[1]) for name, *more in rows(text("plugins.md"), "attribute") if len(more) == 2}
+    documented = {
+        code(name): code(more[1]) for name, *more in rows(text("plugin-class.md"), "attribute") if len(more) == 2
+    }
     declared = {"docstring": "required"}
     for name in Plugin.__annotations__.keys() - {"kind_class"}:
         declared[name] = str(getattr(Plugin, name, "required")) or "empty"
@@ -603,7 +607,7 @@ def test_every_attribute_of_a_plugin_is_documented() -> None:
 
 def test_every_type_of_setting_is_documented() -> None:
     """The table of types is that of the code."""
-    documented = {code(name).partition("(")[0] for name, *_ in rows(text("plugins.md"), "type")}
+    documented = {code(name).partition("(")[0] for name, *_ in rows(text("plugin-class.md"), "type")}
     assert documented == {cls.__name__ for cls in plugins.Setting.__subclasses__()} <= {*plugins.__all__}
 
 
@@ -618,7 +622,7 @@ def test_every_kind_is_documented() -> None:
     """The kinds that an author can import have a section each."""
     public = (getattr(plugins, name) for name in plugins.__all__)
     kinds = {cls.__name__ for cls in public if isinstance(cls, type) and "kind_class" in vars(cls)}
-    assert set(re.findall(r"^### (\w+)$", text("plugins.md"), re.MULTILINE)) == kinds
+    assert set(re.findall(r"^## (\w+)$", text("plugin-kinds.md"), re.MULTILINE)) == kinds
 
 
 def test_every_bundled_plugin_is_described() -> None:
@@ -631,7 +635,19 @@ def test_every_bundled_plugin_is_described() -> None:
 
 
 def test_each_page_has_its_place_in_the_site() -> None:
-    """No page stands where those land that no section names."""
+    """No page is in the last section, which has those that no section names."""
     sections = {section.title: [page.name for page in section.pages] for section in Docs(DOCS).sections}
-    assert sections["How it works"] == ["architecture"]
-    assert sections["Reference"] == ["format", "verify"]
+    assert sections["How it works"] == ["architecture", "recipes", "state", "benchmarks"]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent == DOCS], ids=lambda page: page.name)
+def test_a_page_takes_ten_minutes_to_read(page: Path) -> None:
+    """At 220 words a minute; code is skimmed. Divide a longer one; `statscache/render/docs.py` has the list."""
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    assert len(re.findall(r"[\w`/.-]+", prose)) <= 2_200
+
+
+def test_the_readme_is_one_screen() -> None:
+    """It says what this is, how to see it, and where to read on; the rest is in the pages that it links to."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(readme.splitlines()) <= 50

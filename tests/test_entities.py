@@ -79,7 +79,7 @@ def names(site: Site, entity: str) -> dict[str, tuple[int, set[str]]]:
 
 
 def test_names_are_those_that_were_counted(database_url: str, tmp_path: Path) -> None:
-    """Each name that has a document is listed with the plugins that have it; nobody and many have no page."""
+    """Each name that has a document is listed with the plugins that have it; no one and many have no page."""
     site = fresh_site(database_url, tmp_path / "site", PLUGINS)
     site.feed(sale(number, buyer, 5, "f45") for number, buyer in enumerate((*PEOPLE, None)))
     site.publish()

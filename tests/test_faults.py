@@ -16,7 +16,7 @@ from servers import PostgreSQL
 from statscache import layout
 from statscache.exceptions import PublishError
 from statscache.service.outage import Outage
-from statscache.snapshot import record
+from statscache.snapshot import snapshots
 from statscache.store import schema
 from test_crashes import killed_publishing, sale
 from test_retention import age
@@ -34,7 +34,7 @@ class Failing(Steps):
         self._times = times
 
     def step(self) -> None:
-        """Take note of one operation, or fail."""
+        """Record one operation, or fail."""
         self.number += 1
         assert self.at is not None
         if self.at < self.number <= self.at + self._times:
@@ -131,7 +131,7 @@ def test_operation_that_fails_for_a_moment_costs_nothing(
 
 
 def test_target_that_fills_up_keeps_its_last_snapshot(tmp_path: Path) -> None:
-    """From whichever operation on the disk is full, readers are not misled, the error says so, and space mends it."""
+    """From whichever operation on the disk is full, readers are not misled, the error says so, and space fixes it."""
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     made = site(tmp_path)
     made.feed([sale(0)])
@@ -166,7 +166,7 @@ def failure(made: Site) -> str:
 def referenced(made: Site) -> set[str]:
     """Return the names of the objects that the current snapshot is made of, manifests included."""
     with made.database.reading() as connection:
-        current = record.current(connection)
+        current = snapshots.current(connection)
         assert current is not None
         columns = schema.tree.c.object, schema.directory_part.c.object
         names = {current.manifest, *(name for column in columns for name in connection.scalars(select(column)))}

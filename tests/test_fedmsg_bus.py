@@ -113,7 +113,7 @@ def test_all_arrive_in_order_and_a_signal_ends_the_hub_cleanly(tmp_path: Path, h
 
 
 def test_what_has_arrived_is_taken_before_a_slow_hub_ends(tmp_path: Path, hubs: list[Hub]) -> None:
-    """A hub that is told to stop in the middle of a backlog hands all of the backlog over first."""
+    """A hub that is asked to stop in the middle of a backlog hands all of the backlog over first."""
     endpoint, lines = free_endpoint(), lines_of(2000)
     hubs.append(Hub(tmp_path / "taken", endpoint, delay=0.001))
     publish_on_bus(lines, endpoint)
@@ -146,7 +146,7 @@ def test_a_hub_stops_while_the_bus_is_busier_than_it(tmp_path: Path, hubs: list[
 
 
 def test_what_is_no_fedmsg_frame_reaches_the_parser_as_it_is(tmp_path: Path, hubs: list[Hub]) -> None:
-    """Bytes that are not UTF-8, single frames, NaN and text that is no JSON are handed over byte for byte."""
+    """Bytes that are not UTF-8, single frames, NaN and text that is not JSON are handed over byte for byte."""
     endpoint = free_endpoint()
     odd = [b'{"topic":"a.b.c.d","timestamp":NaN}', b"\xff\xfe", b"no json", b'{"msg":"\\ud800"}', b"[]"]
     with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
@@ -219,7 +219,7 @@ def test_an_endpoint_that_cannot_be_is_refused(tmp_path: Path, hubs: list[Hub], 
 def test_a_publisher_that_nobody_hears_says_so() -> None:
     """Without a subscriber nothing is sent, and the error names the endpoint."""
     endpoint = free_endpoint()
-    with pytest.raises(SourceError, match=f"nobody subscribed to {endpoint}"):
+    with pytest.raises(SourceError, match=f"no one subscribed to {endpoint}"):
         publish_on_bus([b'{"topic":"a"}'], endpoint, patience=0.1)
 
 

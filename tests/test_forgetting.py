@@ -119,7 +119,7 @@ def sale(number: int, buyer: str = NAME, **body: Any) -> bytes:
 
 
 def history() -> list[bytes]:
-    """Return messages of a few people, in whose bodies the person stands in many ways."""
+    """Return messages of a few people, in whose bodies the person is in many ways."""
     lines = [sale(number, ("trillian", NAME, "marvin")[number % 3]) for number in range(12)]
     lines.append(
         sale(20, "trillian", note="a word from <b>Zaphod</b>, zaphod_2 and zaphod-2", zaphod={"by": ["ZAPHOD"]})
@@ -257,7 +257,7 @@ def test_who_worked_before_does_not_bring_the_name_back(database_url: str, tmp_p
 
 
 def test_rows_of_an_author_are_forgotten_by_the_author_or_folded_anew(database_url: str, tmp_path: Path) -> None:
-    """A table about people is asked to forget; another one that holds the name is made anew; a foreign one is told."""
+    """A table about people is asked to forget; another with the name is made again; a foreign one is reported."""
     site = Site(database_url, tmp_path, (Fans, Signs))
     site.feed(history())
     site.publish()
@@ -353,7 +353,7 @@ def test_a_target_that_is_away_is_cleaned_later(tmp_path: Path, monkeypatch: pyt
     assert ["target away" in what for what in done.owed] == [True]
     assert traces(site) == []
     with site.database.reading() as connection:
-        assert retention.owed(connection) == done.objects > 0
+        assert retention.pending_deletions(connection) == done.objects > 0
     home = Home(tmp_path / "home")
     home.configure(f'[database]\nurl = "sqlite:///{tmp_path}/statscache.db"\n')
     assert "of people who were forgotten may be at a target still" in home.run("status", status=3).stdout
@@ -363,7 +363,7 @@ def test_a_target_that_is_away_is_cleaned_later(tmp_path: Path, monkeypatch: pyt
     site.publish()
     assert traces(site, away) == []
     with site.database.reading() as connection:
-        assert retention.owed(connection) == 0
+        assert retention.pending_deletions(connection) == 0
     site.close()
 
 
@@ -412,7 +412,7 @@ def test_who_is_killed_runs_the_same_again(operations: str, tmp_path: Path) -> N
     ["", "  ", "_", "a", "42", "user", "Topic", "prod", "nobody", "me@example.org", "10.0.0.1", "a\nb", "x" * 201],
 )
 def test_names_that_are_none_are_refused(name: str) -> None:
-    """They would stand in every message, or nowhere."""
+    """They would be in every message, or in none."""
     with pytest.raises(NameRefused):
         checked(name, ["prod"])
 
@@ -502,7 +502,7 @@ def test_bytes_that_are_no_message_are_scrubbed(raw: bytes, left: bytes) -> None
 
 
 def test_fedoras_removal_procedure(tmp_path: Path) -> None:
-    """The name is taken from the environment; it stands in no output; again is no harm, and none is refused."""
+    """The name is taken from the environment; it is in no output; again does no harm, and none is refused."""
     home = Home(tmp_path, GDPR_DELETE_USERNAME=NAME)
     (tmp_path / "history.ndjson").write_bytes(b"\n".join(history()))
     home.run("backfill", "history.ndjson")

@@ -26,7 +26,7 @@ def pages() -> Pages:
 
 
 def days(count: Callable[[int], int], shown: int = 100, **changes: Any) -> SeriesView:
-    """Return a series by day that ends with the last whole day; `count` is told how many days ago a day began."""
+    """Return a series by day that ends with the last whole day; `count` is called with the age of a day in days."""
     series = SeriesView(
         resolution="1d",
         seconds=DAY,
@@ -63,7 +63,7 @@ def test_the_numbers_are_those_of_featured_plugins_and_say_how_they_changed() ->
 
 
 def test_a_number_of_a_week_that_is_not_wholly_known_is_left_out() -> None:
-    """What is known of a shorter window stands there, else nothing does."""
+    """What is known of a shorter window is there, else nothing does."""
     rows = [{**WINDOWS}]
     partial = {"last_7d": TODAY - DAY, "last_30d": TODAY - DAY}
     young = busy("young", lambda ago: 1, featured=True, latest={"rows": rows, "partial": partial})
@@ -73,7 +73,7 @@ def test_a_number_of_a_week_that_is_not_wholly_known_is_left_out() -> None:
 
 
 def test_a_year_is_drawn_of_what_has_no_keys_in_one_curve() -> None:
-    """Whether it is featured first or not; where no featured plugin is plotted by day, none is."""
+    """It may be featured first or not; where no featured plugin is plotted by day, none is."""
     keyed = busy("keyed", lambda ago: 1, featured=True, dimensions=("a",), subject="people")
     plain = busy("plain", lambda ago: 1, featured=True, subject="bus")
     found = front.year([keyed, plain])

@@ -10,6 +10,7 @@ from sqlalchemy import delete
 from samples import KINDS, NOON, Buyers, Sales, Site, line
 from statscache.kinds import tables
 from statscache.plugins import Latest, Message, State
+from statscache.render import documents
 from statscache.store import positions
 
 DAY = 86400
@@ -108,7 +109,7 @@ def test_gate_sees_the_newest_period_of_a_series(database_url: str, tmp_path: Pa
 
 
 def test_gate_lets_periods_end(database_url: str, tmp_path: Path) -> None:
-    """Retention takes away the newest period of a plugin that is quiet, and that is no loss."""
+    """Retention takes away the newest period of a plugin that is quiet, and that is not a loss."""
     site = Site(database_url, tmp_path, (Sales, Buyers))
     site.feed([line(f"{n}", NOON + n, body={"buyer": "ann", "thing": "tea"}) for n in range(4)])
     site.publish()
@@ -141,3 +142,38 @@ def positions_of(site: Site) -> dict[str, int]:
     """Return the number of each plugin in the database."""
     with site.database.reading() as connection:
         return {name: row.id for name, row in positions.load(connection).items()}
+
+
+def test_what_is_held_back_makes_no_documents_of_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There may be very many, and nothing of them would be published, minute by minute."""
+
+    class Hidden(Buyers):
+        """Loses the rows of its fixed document, as the test says."""
+
+        name = "hidden"
+        lost = False
+
+        def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+            """Publish all rows, or none."""
+            for name, content in super().documents(state):
+                yield name, {**content, "rows": [] if self.lost else content["rows"]}
+
+    site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, (Hidden,))
+    site.feed([line(f"{n}", NOON + n, body={"buyer": f"b{n}"}) for n in range(10)])
+    site.publish()
+    monkeypatch.setattr(Hidden, "lost", True)
+    made: list[Any] = []
+    of_key = documents.of_key
+
+    def counted(*arguments: Any) -> Any:
+        made.append(arguments)
+        return of_key(*arguments)
+
+    monkeypatch.setattr(documents, "of_key", counted)
+    site.feed([line(f"x{n}", NOON + 100 + n, body={"buyer": f"b{n}"}) for n in range(5)])
+    site.publish()
+    assert (states(site), made) == ({"hidden": "stale"}, [])
+    monkeypatch.setattr(Hidden, "lost", False)
+    site.publish()
+    assert (states(site), len(made)) == ({"hidden": "ok"}, 5)
+    site.close()

@@ -1,4 +1,4 @@
-"""What the supervisor is told, over a socket as systemd makes it."""
+"""What the supervisor receives, over a socket as systemd makes it."""
 
 import signal
 import socket

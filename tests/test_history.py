@@ -57,7 +57,7 @@ class Walk:
         self.lost: list[datagrepper.Part] = []
 
     def go(self, *, only_gaps: bool = False, jobs: int = 2, stop_after: int = 1000) -> Outcome:
-        """Ask for what is wanted, and return what came of it."""
+        """Ask for what is wanted, and return the result."""
         self.outcome, self.lost = Outcome(), []
         wanted = history.wanted(self.site.installation, None, END, only_gaps=only_gaps)
         walk = history.walk(self.site.installation, wanted, jobs=jobs, stopping=threading.Event())
@@ -196,14 +196,14 @@ FAULTS: dict[str, Fault] = {
 def test_what_fails_now_and_then_is_asked_for_again(
     database: str, tmp_path: Path, messages: list[dict[str, Any]], fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """In the end everything is there, nothing is called missing, and nothing was set aside; what failed is told."""
+    """In the end everything is there, nothing is called missing or was quarantined; failures are reported."""
     with HistoryServer(messages, FAULTS[fault]) as server:
         walk = Walk(database, tmp_path, server, timeout=1.0)
         outcome = walk.go(jobs=4)
         assert (walk.total, walk.gaps, walk.incomplete) == (len(messages), [], [])
         assert outcome.set_aside == 0
     if status := re.match(r"\d+", fault):
-        assert f"{server.url}: status {status[0]}; it is asked again in" in caplog.text
+        assert f"{server.url}: status {status[0]}; retrying in" in caplog.text
     walk.site.close()
 
 
@@ -245,25 +245,25 @@ def test_a_password_is_for_the_server_alone(tmp_path: Path) -> None:
     assert "password holds a password, and everybody" in home.run("config", "check", status=2).stderr
     password.chmod(0o600)
     password.write_text("hush")
-    said = home.run("backfill", *period, status=2).stderr
-    assert "password_file: password must hold one line, `user:password`" in said
+    output = home.run("backfill", *period, status=2).stderr
+    assert "password_file: password must hold one line, `user:password`" in output
 
 
 @pytest.mark.parametrize(
-    ("section", "setting", "mend"),
+    ("section", "setting", "fix"),
     [
         ("sources.datagrepper", "url", "name that in password_file"),
         ("publish", "base_url", "readers of the site would see them"),
     ],
 )
-def test_an_address_with_a_password_is_refused(tmp_path: Path, section: str, setting: str, mend: str) -> None:
-    """It would be shown, logged or published. The refusal has the mend, and not the password."""
+def test_an_address_with_a_password_is_refused(tmp_path: Path, section: str, setting: str, fix: str) -> None:
+    """It would be shown, logged or published. The refusal has the fix, and not the password."""
     home = Home(tmp_path / "home")
     home.configure(f'[{section}]\n{setting} = "https://me:h/u@sh@host/path"\n')
-    said = home.run("config", "check", status=2).stderr
-    assert f"{setting}: must not hold credentials" in said
-    assert mend in said
-    assert "h/u@sh" not in said
+    output = home.run("config", "check", status=2).stderr
+    assert f"{setting}: must not hold credentials" in output
+    assert fix in output
+    assert "h/u@sh" not in output
 
 
 def test_a_message_that_appears_between_two_pages_is_not_lost(
@@ -335,7 +335,7 @@ def large(_query: Query, answer: Answer) -> None:
 
 
 def compressed(_query: Query, answer: Answer) -> None:
-    """Compress what nobody wants compressed."""
+    """Compress what no one wants compressed."""
     answer.body, answer.headers = gzip.compress(b" " * 10_000_000), {"Content-Encoding": "gzip"}
 
 
@@ -343,13 +343,13 @@ def compressed(_query: Query, answer: Answer) -> None:
     ("fault", "error"),
     [
         (large, "a page has more than 100,000 bytes"),
-        (compressed, "in the encoding gzip, for which nobody asked"),
+        (compressed, "in the encoding gzip, which was not requested"),
         (dripping, "an answer takes longer than 1 s"),
         (endless, "1,000,000,000,000 rows; at most 10,000 are read at once"),
     ],
 )
 def test_what_is_read_is_bounded(monkeypatch: pytest.MonkeyPatch, fault: Fault, error: str) -> None:
-    """A page has so many bytes and seconds at most, and a second so many rows; beyond that it cannot be had."""
+    """A page has so many bytes and seconds at most, and a second so many rows; beyond that it cannot be fetched."""
     monkeypatch.setattr(datagrepper, "LARGEST", 100_000)
     monkeypatch.setattr(datagrepper, "_SILENCES", 0.5)
     monkeypatch.setattr(datagrepper, "_ATTEMPTS", 2)
@@ -373,7 +373,7 @@ def damaged(first: int, last: int) -> Fault:
 def test_a_second_that_cannot_be_had_is_a_small_gap_and_the_rest_goes_on(
     database: str, tmp_path: Path, messages: list[dict[str, Any]], second: int
 ) -> None:
-    """It is narrowed down, recorded and told; when the server is mended, `--gaps` asks for it, and for nothing else."""
+    """It is narrowed down, recorded and told; when the server is fixed, `--gaps` asks for it, and for nothing else."""
     with HistoryServer(messages, damaged(second, second)) as server:
         walk = Walk(database, tmp_path, server)
         walk.go()
@@ -432,7 +432,7 @@ def test_a_window_is_given_up_soon_where_the_server_is_away() -> None:
 def test_rows_of_another_time_than_was_asked_for_complete_nothing(
     database: str, tmp_path: Path, messages: list[dict[str, Any]], version: str
 ) -> None:
-    """A cache that answers whatever is asked with what it has, is no server of history."""
+    """A cache that answers whatever is asked with what it has, is not a server of history."""
     with HistoryServer([row("old", START - 30 * 86_400)]) as old:
         url = f"{old.url.removesuffix('raw')}{version}?start={START - 31 * 86_400}&end={START}&page=1"
         kept = urllib3.request("GET", f"{url}&rows_per_page=100&order=asc").data
@@ -449,7 +449,7 @@ def test_rows_of_another_time_than_was_asked_for_complete_nothing(
 
 
 def test_an_integer_that_python_does_not_read_costs_no_more_than_its_row(database: str, tmp_path: Path) -> None:
-    """It is set aside, as those are that it reads, and its window is complete."""
+    """It is quarantined, as those are that it reads, and its window is complete."""
 
     def lengthened(_query: Query, answer: Answer) -> None:
         answer.body = answer.body.replace(b'"long"', b"9" * 5_000)
@@ -628,7 +628,7 @@ def test_history_that_nobody_configured_says_what_to_write(tmp_path: Path) -> No
 
 
 def test_the_command_tells_what_came_and_what_is_missing(tmp_path: Path, messages: list[dict[str, Any]]) -> None:
-    """It ends with status 1 where something is missing, `status` lists the gap, and `--gaps` mends that and no more."""
+    """It ends with status 1 where something is missing, `status` lists the gap, and `--gaps` fixes that and no more."""
     home = Home(tmp_path / "home")
     second = int(messages[500]["timestamp"])
 
@@ -672,13 +672,13 @@ def test_a_consumer_fetches_what_passed_while_nobody_listened(tmp_path: Path) ->
 
 
 def test_a_consumer_whose_history_is_away_goes_on(tmp_path: Path) -> None:
-    """The live source does not wait for the server, and says that it cannot be had."""
+    """The live source does not wait for the server, and says that it cannot be fetched."""
     endpoint = free_endpoint()
     home = Home(tmp_path / "home")
     with HistoryServer([], failing(403, 1)) as server:
         home.configure(f'[sources.fedmsg]\nendpoints = ["{endpoint}"]\n[sources.datagrepper]\nurl = "{server.url}"\n')
         with Bus(endpoint) as bus, home.start("consume") as service:
-            service.await_log("history cannot be had, and is asked again in 600 s")
+            service.await_log("cannot fetch history, retrying in 600 s")
             bus.send([orjson.dumps(row("live", NOON))])
             wait_for(lambda: home.json("status")["journal"]["messages"] == 1, lambda: service.text)
             assert service.end()[0] == 0

@@ -75,7 +75,7 @@ def painted(id: str, *colours: Any, at: float = NOON) -> bytes:
 
 
 def failures(site: Site) -> list[str]:
-    """Return the reasons of all that is set aside."""
+    """Return the reasons of all that is quarantined."""
     with site.database.reading() as connection:
         return [item.reason for item in quarantine.listed(connection)]
 
@@ -257,7 +257,7 @@ def test_slow_messages_suspend_only_a_plugin_that_is_slow_with_all(
 def test_a_plugin_of_which_all_is_refused_is_suspended(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not tried message by message for ever, and folds all of it when it is fixed."""
+    """It is not tried message by message forever, and folds all of it when it is fixed."""
     site = Site(database_url, tmp_path / "site", (Colours, VolumeByCategory))
     merges = Mock(side_effect=ValueError("no room"))
     with monkeypatch.context() as patch:
@@ -402,7 +402,7 @@ def test_every_bundled_statistic_takes_linear_time(cls: type[Plugin]) -> None:
 
 @pytest.mark.parametrize("depth", [1, 90])
 def test_a_number_beyond_64_bits_is_looked_for_in_linear_time(depth: int) -> None:
-    """The way to each value is told, and does not grow with the depth."""
+    """The way to each value is reported, and does not grow with the depth."""
 
     def work(units: int) -> Callable[[], object]:
         body: Any = [1e20, *range(units)]

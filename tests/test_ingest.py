@@ -1,4 +1,4 @@
-"""Acceptance: two consumers at once, plugins that come, change and are rebuilt, and what is told of a delivery."""
+"""Acceptance: two consumers at once, plugins that come, change and are rebuilt, and the report of a delivery."""
 
 import threading
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def test_two_consumers_at_once_count_each_message_once(database_url: str, tmp_pa
 
 
 def test_a_plugin_added_later_fills_itself_while_messages_go_on(database_url: str, tmp_path: Path) -> None:
-    """It is behind until it has caught up, and nobody else's state is touched meanwhile."""
+    """It is behind until it has caught up, and no one else's state is touched meanwhile."""
     site = Site(database_url, tmp_path, (Sales,))
     site.feed([sale(number) for number in range(5)])
     sales = site.state()["sales"]
@@ -90,7 +90,7 @@ def test_a_plugin_whose_version_rose_is_folded_anew(database_url: str, tmp_path:
 
 
 def test_rebuilding_gives_the_same_state_and_snapshot(database_url: str, tmp_path: Path) -> None:
-    """A plugin that is folded anew from the journal comes to what it was; its documents stay meanwhile."""
+    """A plugin that is folded again from the journal comes to what it was; its documents stay meanwhile."""
     site = Site(database_url, tmp_path, KINDS)
     for at in range(0, 30, 5):
         site.feed([sale(number) for number in range(at, at + 5)])
@@ -109,7 +109,7 @@ def test_rebuilding_gives_the_same_state_and_snapshot(database_url: str, tmp_pat
 
 
 def test_a_delivery_of_nothing_is_accepted(database_url: str, tmp_path: Path) -> None:
-    """An empty delivery changes nothing, and neither does an empty database's snapshot stand in its way."""
+    """An empty delivery changes nothing, and neither is an empty database's snapshot in its way."""
     site = Site(database_url, tmp_path, (Sales, Prices))
     assert site.feed([]) == Outcome()
     first = site.build()

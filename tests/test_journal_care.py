@@ -26,7 +26,7 @@ DAY = 86_400
 MIDNIGHT = NOON - 43_200
 
 
-class Mended(Sales):
+class Fixed(Sales):
     """Sales, in a release that counts them differently."""
 
     version = 2
@@ -83,7 +83,7 @@ def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
 @settings(max_examples=10)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=40))
 def test_merging_keeps_order_and_positions(databases: Databases, tmp_path_factory: Any, batches: list[int]) -> None:
-    """Whatever the batches, every stretch reads the same, and what is set aside is found at its position."""
+    """Whatever the batches, every stretch reads the same, and what is quarantined is found at its position."""
     url = databases.create()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compaction, "SMALL", 7)
@@ -132,7 +132,7 @@ def test_each_message_is_stored_anew_a_few_times_only(site: Site, monkeypatch: p
 
 
 def test_consuming_merges_by_the_way(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody has to ask for it."""
+    """No one has to ask for it."""
     monkeypatch.setattr(compaction, "MERGE_AT", 4)
     for number in range(9):
         site.feed([line(f"{number:x}", NOON + number)])
@@ -159,7 +159,7 @@ def test_segments_of_old_days_go_when_nobody_needs_them(site: Site) -> None:
 
 
 def test_nothing_goes_that_a_plugin_or_the_quarantine_refers_to(database_url: str, tmp_path: Path) -> None:
-    """What an active plugin has not folded, and what was set aside, stays until it is not needed."""
+    """What an active plugin has not folded, and what was quarantined, stays until it is not needed."""
     site = Site(database_url, tmp_path, (Sales, Picky))
     site.feed([line("a", NOON)])
     site.feed([line("b", NOON, body={"bad": True})])
@@ -215,7 +215,7 @@ def complete_from(site: Site, name: str) -> tuple[str, int | None]:
 
 
 def test_a_plugin_that_was_disabled_meanwhile_begins_anew(database_url: str, tmp_path: Path) -> None:
-    """What it had counted before messages went that it never folded is no whole; one that had folded them goes on."""
+    """Its counts from before messages went that it never folded are incomplete; one that had folded them goes on."""
     site = Site(database_url, tmp_path, (Sales, Buyers, Prices))
     site.feed([line("a", MIDNIGHT)])
     site.publish()
@@ -276,19 +276,19 @@ def test_a_plugin_that_another_process_folds_meanwhile_begins_anew(database_url:
 
 
 def test_a_release_that_counts_differently_begins_where_the_journal_does(database_url: str, tmp_path: Path) -> None:
-    """A version that rose after messages went folds what is left, and the hole in the middle is no hindrance."""
+    """A version that rose after messages went folds what is left, and the hole in the middle is not a hindrance."""
     site = Site(database_url, tmp_path, (Sales,))
     site.feed([line("new", MIDNIGHT + 9 * DAY)])
     site.feed([line("old", MIDNIGHT)])
     site.feed([line("newer", MIDNIGHT + 9 * DAY + 1)])
     assert compaction.remove_old(site.database, ["sales"], 1) == 1
     site.close()
-    mended = Site(database_url, tmp_path, (Mended,))
-    while mended.ingest.catch_up():
+    fixed = Site(database_url, tmp_path, (Fixed,))
+    while fixed.ingest.catch_up():
         pass
-    mended.publish()
-    assert total(mended) == 2
-    mended.close()
+    fixed.publish()
+    assert total(fixed) == 2
+    fixed.close()
 
 
 def test_large_messages_are_folded_a_few_at_a_time(site: Site) -> None:
@@ -316,7 +316,7 @@ def test_large_messages_are_folded_a_few_at_a_time(site: Site) -> None:
 
 
 def test_a_recount_leaves_out_what_is_set_aside(database_url: str, tmp_path: Path) -> None:
-    """Of a plugin that raised, was mended and has not retried yet, the state is right, and so it is afterwards."""
+    """Of a plugin that raised, was fixed and has not retried yet, the state is right, and so it is afterwards."""
     site = Site(database_url, tmp_path, (Sales, Picky))
     site.feed([line("a", NOON), line("b", NOON + 1, body={"bad": True}), line("c", NOON + 2)])
     with pytest.MonkeyPatch.context() as patch:
@@ -336,7 +336,7 @@ def test_a_recount_leaves_out_what_is_set_aside(database_url: str, tmp_path: Pat
 
 def test_a_recount_passes_over_the_state_of_another_release(database_url: str, tmp_path: Path) -> None:
     """It says so: a release that counts differently would come to something else, rightly."""
-    site = Site(database_url, tmp_path, (Mended,))
+    site = Site(database_url, tmp_path, (Fixed,))
     site.feed([line("a", NOON)])
     site = site.reopened((Sales,))
     (found,) = recount(site.installation, lambda *_: None)
@@ -395,7 +395,7 @@ def test_an_export_that_cannot_be_written_leaves_what_was_there(tmp_path: Path) 
 
 
 def test_an_export_replaces_archives_only(tmp_path: Path) -> None:
-    """The database, under whatever name, and any file that is no archive are left as they are, with status 3."""
+    """The database, under whatever name, and any file that is not an archive are left as they are, with status 3."""
     home = Home(tmp_path / "home")
     (home.directory / "archive").write_bytes(line("a", NOON))
     home.run("backfill", "archive")

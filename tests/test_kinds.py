@@ -398,7 +398,7 @@ def test_what_a_kind_cannot_count_is_told(plugin: type[Plugin], item: Any, said:
 
 
 @pytest.mark.parametrize(
-    ("base", "attributes", "mend"),
+    ("base", "attributes", "fix"),
     [
         (Counter, {"breakdown": "thing", "dimensions": ("a",)}, "only `unbounded` counters have"),
         (Counter, {"breakdown": "a", "dimensions": ("a",), "unbounded": True}, "and none of theirs"),
@@ -411,13 +411,13 @@ def test_what_a_kind_cannot_count_is_told(plugin: type[Plugin], item: Any, said:
     ],
 )
 def test_a_class_that_breaks_the_contract_of_its_kind_is_refused(
-    base: type[Plugin], attributes: dict[str, Any], mend: str
+    base: type[Plugin], attributes: dict[str, Any], fix: str
 ) -> None:
-    """The error names the mend."""
+    """The error names the fix."""
     basis = {"__doc__": "Wrong.", "name": "wrong", "title": "Wrong", "observe": lambda self, message: ()}
     with pytest.raises(PluginError) as caught:
         type("Wrong", (base,), {**basis, **attributes})
-    assert mend in str(caught.value)
+    assert fix in str(caught.value)
 
 
 # Documents of one's own.
@@ -454,15 +454,15 @@ class Author(Latest):
         ("layout", {}, "has a name that the format uses"),
         ("x", [1], "must be a dict of fields; got list"),
         ("x", {"through": 5}, "has the fields ['through'], which every document has"),
-        ("x", {"a": {1, 2}}, "is no JSON: "),
-        ("x", {"a": {1: 2}}, "is no JSON: "),
-        ("x", {"a": 2**64}, "is no JSON: "),
-        ("x", {"a": "\ud800"}, "is no JSON: "),
+        ("x", {"a": {1, 2}}, "is not JSON: "),
+        ("x", {"a": {1: 2}}, "is not JSON: "),
+        ("x", {"a": 2**64}, "is not JSON: "),
+        ("x", {"a": "\ud800"}, "is not JSON: "),
         ("x", {"a": "y" * 1_000_000}, "at most 1000000 are published"),
     ],
 )
 def test_what_cannot_be_published_is_told(name: Any, content: Any, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The error names the plugin, what is wrong and the mend."""
+    """The error names the plugin, what is wrong and the fix."""
     monkeypatch.setattr(Author, "yields", [(name, content)])
     with pytest.raises(DocumentError, match="plugin author: ") as caught:
         testing.run(Author, [testing.message(TOPIC)])
@@ -473,7 +473,7 @@ def test_what_cannot_be_published_is_told(name: Any, content: Any, said: str, mo
 def test_a_plugin_that_fails_to_document_keeps_its_last_good_output(
     publishing: Callable[..., Site], monkeypatch: pytest.MonkeyPatch, wrong: Any
 ) -> None:
-    """The others are published, it is stale, and what was there stays, byte by byte; a mend brings it back."""
+    """The others are published, it is stale, and what was there stays, byte by byte; a fix brings it back."""
     monkeypatch.setattr(Author, "yields", [("x", {"rows": [{"b": 1, "a": [2]}]})])
     site = publishing(Author, Prices)
     site.feed([line("a", NOON, body={"thing": "hat"})])
@@ -494,7 +494,7 @@ def test_a_plugin_that_fails_to_document_keeps_its_last_good_output(
 
 
 def test_a_layout_is_published_as_it_is(publishing: Callable[..., Site], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It has no header; when it changes it is published anew, and when it is gone its file is."""
+    """It has no header; when it changes it is published again, and when it is gone its file is."""
     layout = {"schema": "mine", "groups": [1, None]}
     monkeypatch.setattr(Author, "layout", layout)
     site = publishing(Author)

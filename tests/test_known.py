@@ -51,7 +51,7 @@ def test_since_is_the_first_whole_day() -> None:
 
 
 HOUR_1 = NOON + HOUR, NOON + 2 * HOUR
-"""An hour in the middle that nobody heard."""
+"""An hour in the middle that no one heard."""
 
 
 @pytest.fixture
@@ -205,7 +205,7 @@ class Sides(Counter):
 
 
 def test_what_counts_twice_is_not_added_up(tmp_path: Path) -> None:
-    """The headline is the greatest key, not the sum; the index says over what nobody may add up."""
+    """The headline is the greatest key, not the sum; the index says over what no one may add up."""
     made = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Sides, Sales, UniqueContributorsByCategory))
     made.feed(sale(number, NOON + number) for number in range(3))
     made.publish()

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = {"statscache": ROOT / "statscache", "statscache_plugins": ROOT / "plugins"}
 
-# Which stages each stage (and the simulator, which stands apart) may import: from DESIGN.md 1, repeated here so that no
+# Which stages each stage (and the simulator, which is apart) may import: from DESIGN.md 1, repeated here so that no
 # contract is forgotten.
 MAY_IMPORT: dict[str, set[str]] = {
     "sources": set(),
@@ -88,7 +88,7 @@ def test_contracts_keep_bundled_plugins_outside(skeleton: Path, inner: str) -> N
 
 
 def test_contracts_catch_a_detour(skeleton: Path) -> None:
-    """A stage that reaches a later stage by way of a module that is no stage is reported."""
+    """A stage that reaches a later stage by way of a module that is not a stage is reported."""
     (skeleton / "statscache" / "detour.py").write_text("import statscache.publish\n")
     (skeleton / "statscache" / "store" / "breaks.py").write_text("import statscache.detour\n")
     result = check(skeleton)

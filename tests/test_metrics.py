@@ -55,7 +55,7 @@ def asked(port: int, path: str) -> tuple[int, str]:
 
 
 def test_a_service_that_cannot_publish_is_alive_and_not_ready(tmp_path: Path) -> None:
-    """What is wrong stands in the answer; nobody restarts a service for it."""
+    """What is wrong is in the answer; no one restarts a service for it."""
     home = Home(tmp_path / "home")
     endpoint, (port,) = free_endpoint(), free_ports(1)
     target = '[[publish.targets]]\nname = "far"\ntype = "rsync"\ndestination = "rsync://127.0.0.1:9/site"\n'
@@ -89,7 +89,7 @@ def at_work(found: Values) -> float:
 
 
 def test_a_service_shows_its_numbers(tmp_path: Path) -> None:
-    """Over HTTP and in a file: messages, lag, errors, durations, gaps, sizes; a quiet bus is no dead consumer."""
+    """Over HTTP and in a file: messages, lag, errors, durations, gaps, sizes; a quiet bus is not a dead consumer."""
     home = Home(tmp_path / "home")
     home.environment["PYTHONPATH"] = str(install_plugins(tmp_path / "extra", RAISES))
     endpoint, (port,) = free_endpoint(), free_ports(1)
@@ -143,13 +143,13 @@ def test_a_service_shows_its_numbers(tmp_path: Path) -> None:
         assert found[positive] > 0, positive
     assert values((home.directory / "statscache.prom").read_text()).keys() >= {("database_up", "")}
     # The consumer is dead now. So may be the publisher, if this machine is slow.
-    said = "source fedmsg: its consumer did nothing for "
+    output = "source fedmsg: its consumer did nothing for "
     check = "status", "--max-age", "0.5"
-    wait_for(lambda: said in home.run(*check, status=None).stdout, lambda: home.run(*check, status=None))
+    wait_for(lambda: output in home.run(*check, status=None).stdout, lambda: home.run(*check, status=None))
     done = home.run(*check, status=2)
     verdict, numbers = done.stdout.splitlines()[0].split(" | ")
     assert verdict.startswith("STATSCACHE CRITICAL: ")
-    assert said in done.stdout
+    assert output in done.stdout
     assert "messages=21c" in numbers.split()
 
 
@@ -204,7 +204,7 @@ def test_the_text_file_is_readable_whatever_the_mask_says(tmp_path: Path) -> Non
 
 
 def open_at(port: int) -> bool:
-    """Return whether the metrics can be had."""
+    """Return whether the metrics can be fetched."""
     try:
         return bool(fetched(port))
     except OSError:
@@ -231,8 +231,8 @@ def test_the_names_keep_to_the_conventions(printed: str) -> None:
 
 
 def test_each_metric_is_documented(printed: str) -> None:
-    """The table of the operations guide has the name and the type of each, and no other."""
-    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    """The table in docs/monitor.md has the name and the type of each, and no other."""
+    page = (ROOT / "docs" / "monitor.md").read_text(encoding="utf-8")
     documented = re.findall(r"^\| `(statscache_\w+)` \| (\w+) \|", page, re.MULTILINE)
     assert documented == re.findall(r"^# TYPE (\S+) (\w+)$", printed, re.MULTILINE)
 

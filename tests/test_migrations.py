@@ -34,14 +34,14 @@ def test_preparing_twice_changes_nothing(database_url: str) -> None:
     database.close()
 
 
-@pytest.mark.parametrize(("revision", "mend"), [("9999", "install the release that made it"), ("0000", "db upgrade")])
-def test_the_schema_of_another_release_is_refused(database_url: str, revision: str, mend: str) -> None:
-    """The text names both revisions and the mend."""
+@pytest.mark.parametrize(("revision", "fix"), [("9999", "install the release that made it"), ("0000", "db upgrade")])
+def test_the_schema_of_another_release_is_refused(database_url: str, revision: str, fix: str) -> None:
+    """The text names both revisions and the fix."""
     database = Database(database_url)
     database.prepare()
     with database.writing() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
-    with pytest.raises(SchemaError, match=rf"schema {revision}, this release works with {schema.REVISION}: .*{mend}"):
+    with pytest.raises(SchemaError, match=rf"schema {revision}, this release works with {schema.REVISION}: .*{fix}"):
         database.prepare()
     database.close()
 

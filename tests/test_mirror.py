@@ -103,8 +103,8 @@ class Mirror:
             finally:
                 os.close(steps)
                 os.close(answers)
-            said = script.stderr.read() if script.stderr else ""
-        return script.returncode, said, count
+            output = script.stderr.read() if script.stderr else ""
+        return script.returncode, output, count
 
     def check(self) -> None:
         """Follow every reference that a reader of the mirror can."""
@@ -163,8 +163,8 @@ def test_a_publication_may_come_at_any_moment(source: Source, mirror: Mirror) ->
     number = 1
     while True:
         source.publish()
-        status, said, steps = mirror.run(publish)
-        assert (status, said) == (0, "")
+        status, output, steps = mirror.run(publish)
+        assert (status, output) == (0, "")
         mirror.check()
         if number > steps:
             break
@@ -192,9 +192,9 @@ def test_a_source_that_never_rests_leaves_the_mirror_as_it_was(source: Source, m
             source.publish()
         return True
 
-    status, said, _ = mirror.run(publish)
+    status, output, _ = mirror.run(publish)
     assert status == 1
-    assert "being published to" in said
+    assert "being published to" in output
     assert tree(mirror.root) == before
 
 
@@ -205,9 +205,9 @@ def test_a_half_published_source_leaves_the_mirror_as_it_was(source: Source, mir
     # It is a link to an object, which is not to be written through.
     (source.root / "index.html").unlink()
     (source.root / "index.html").write_bytes(b"of the next generation")
-    status, said, _ = mirror.run()
+    status, output, _ = mirror.run()
     assert status == 1
-    assert "left half published" in said
+    assert "left half published" in output
     assert tree(mirror.root) == before
     source.publish()
     assert mirror.run()[0] == 0
@@ -233,7 +233,7 @@ def test_one_run_works_on_a_mirror_at_a_time(mirror: Mirror) -> None:
         if step == 1:
             second = subprocess.run(mirror.command(), capture_output=True, text=True, check=False)
             assert second.returncode == 1
-            assert "another run is at work" in second.stderr
+            assert "another run is working" in second.stderr
         return True
 
     assert mirror.run(run_another)[0] == 0

@@ -19,7 +19,7 @@ from statscache.service.health import health
 from statscache.simulator import ALL as ALL_KINDS
 from statscache.simulator import Traffic, simulate
 from statscache.snapshot.build import build
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import coverage, journal
 from statscache.timeline import DAY
 from statscache.verify import Directory, verify
@@ -121,7 +121,7 @@ def test_a_flood_of_names_is_published_in_portions_and_keeps_nothing_from_the_re
 
 
 def test_a_key_with_several_years_is_one_document_of_a_portion(site: Site) -> None:
-    """However small a portion is, each publication makes some, and nothing waits for ever."""
+    """However small a portion is, each publication makes some, and nothing waits forever."""
     site.build()
     for year in range(3):
         at = NOON - year * 366 * DAY

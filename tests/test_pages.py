@@ -352,7 +352,7 @@ def test_hostile_text_cannot_turn_the_line_around(pages: Pages) -> None:
 
 @pytest.mark.parametrize("address", ["javascript:alert(1)", "data:text/html,x", "https://", "http://a b/", "//host/x"])
 def test_only_web_addresses_become_links(pages: Pages, address: str) -> None:
-    """Another scheme, or what is no address, stays text."""
+    """Another scheme, or what is not an address, stays text."""
     assert f'href="{address}' not in page(pages, composes(url=address))
     assert 'href="https://example.org/a?b=1&amp;c=2"' in page(pages, composes(url="https://example.org/a?b=1&c=2"))
 
@@ -420,7 +420,7 @@ def test_columns_stand_in_the_order_in_which_people_look(pages: Pages) -> None:
     ],
 )
 def test_durations_are_said_in_their_greatest_units(seconds: int, said: str) -> None:
-    """Nobody reads 12,867 seconds."""
+    """No one reads 12,867 seconds."""
     assert text.duration(seconds).replace("\u00a0", " ") == said
 
 
@@ -521,7 +521,7 @@ def test_what_is_not_over_is_not_drawn(pages: Pages) -> None:
 
 
 def test_keys_that_do_not_add_up_are_neither_stacked_nor_summed(pages: Pages) -> None:
-    """Each has a panel; of several the greatest is told, though the days of one are a week."""
+    """Each has a panel; of several the greatest is shown, though the days of one are a week."""
     keys = (("a",), ("b",))
     days = replace(
         series(keys=keys),
@@ -629,7 +629,7 @@ def test_each_page_has_a_title_and_a_description_of_its_own(public_pages: Pages)
 
 
 def test_a_page_names_its_one_address(public_pages: Pages, pages: Pages) -> None:
-    """Where it is configured; a page that is about what stands after a question mark has no one address."""
+    """Where it is configured; a page that is about what is after a question mark has no one address."""
     files = site(public_pages, VIEWS)
     for path, address in {"index.html": "", "plugins/volume/index.html": "plugins/volume/index.html"}.items():
         found = meta(files[path].decode())

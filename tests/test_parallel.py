@@ -237,7 +237,7 @@ def test_the_order_in_which_work_is_done_does_not_matter(installation: Installat
 
 
 def test_what_comes_before_the_damage_of_an_archive_counts(installation: Installation, tmp_path: Path) -> None:
-    """Work that was given out when the damage is met is committed before it is told."""
+    """Work that was given out when the damage is met is committed before it is reported."""
     content = b"\n".join(messages(20_000))
     (tmp_path / "cut.gz").write_bytes(gzip.compress(content, 1)[:-1000])
     with ThreadPoolExecutor(2) as threads, pytest.raises(SourceError, match="damaged"):
@@ -300,7 +300,7 @@ def test_a_signal_ends_all_processes_and_loses_nothing(tmp_path: Path, number: s
         wait_for(lambda: not group(service.process_id), lambda: f"left: {group(service.process_id)}")
     brake.unlink()
     before = home.json("status")["journal"]["messages"]
-    # Workers read shares of a batch. A line that is no message and a copy are in the middle.
+    # Workers read shares of a batch. A line that is not a message and a copy are in the middle.
     assert before == backfill.BATCH // parallel.SHARES * parallel.SHARES - 2
     again = home.json("backfill", name, "--jobs", "2")
     assert before + again["accepted"] == 60_000
@@ -360,7 +360,7 @@ def test_a_dask_cluster_gives_the_same_snapshot(cluster: str, tmp_path: Path) ->
 
 
 def test_a_scheduler_that_is_not_there_is_said(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address where nobody answers is an error that names it."""
+    """An address where no one answers is an error that names it."""
     dask = pytest.importorskip("dask", reason="needs statscache[dask]")
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "0.2s"}),

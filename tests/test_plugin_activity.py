@@ -17,7 +17,7 @@ def test_the_newest_hundred_are_kept_newest_first() -> None:
 
 
 def test_an_entry_says_what_happened_and_where_to_read_more() -> None:
-    """Hostile text stays text, and a link that is no http URL is none."""
+    """Hostile text stays text, and a link that is not an http URL is none."""
     topic = "org.fedoraproject.prod.wiki.article.edit"
     title = "</script><b>=1+1"
     wall = [

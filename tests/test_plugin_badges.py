@@ -56,7 +56,7 @@ def test_badges_count_by_person_and_badge() -> None:
 
 
 def test_the_newest_badges_tell_who_and_what() -> None:
-    """The newest is first; an image that is no safe URL is null."""
+    """The newest is first; an image that is not a safe URL is null."""
     image = "https://badges.example.org/macaron.png"
     messages = [
         award("ralph", "Macaron", image_url=image, description="Baked"),

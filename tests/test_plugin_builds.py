@@ -120,7 +120,7 @@ def test_rankings_of_the_last_days_are_on_tabs_and_durations_are_not(tmp_path: P
     [(0, "00:00-00:05"), (299, "00:00-00:05"), (300, "00:05-00:15"), (3_600, "01:00-04:00"), (10**6, "12:00-")],
 )
 def test_the_time_in_build_is_what_koji_states(seconds: int, took: str) -> None:
-    """Both times stand in the message that ends the build, in any time zone."""
+    """Both times are in the message that ends the build, in any time zone."""
     minutes, rest = divmod(seconds, 60)
     days, minutes = divmod(minutes, 1440)
     ended = f"2026-08-{1 + days:02}T{minutes // 60:02}:{minutes % 60:02}:{rest:02}+00:00"

@@ -239,7 +239,7 @@ def test_a_link_holds_what_the_bus_says_only_in_quotes() -> None:
     ],
 )
 def test_what_names_no_image_in_a_place_is_left_out(message: Any) -> None:
-    """What has only begun, or lacks a name or a region, is no image."""
+    """What has only begun, or lacks a name or a region, is not an image."""
     assert images(message) == []
 
 

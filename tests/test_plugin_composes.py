@@ -16,9 +16,9 @@ STATUS = f"{PROD}pungi.compose.status.change"
 RAWHIDE = "Fedora-Rawhide-20260801.n.0"
 
 
-def status(compose: Any, said: Any, timestamp: int = NOON) -> Message:
+def status(compose: Any, output: Any, timestamp: int = NOON) -> Message:
     """Return an announcement of pungi."""
-    body = {"compose_id": compose, "status": said, "location": f"https://example.org/{compose}/compose"}
+    body = {"compose_id": compose, "status": output, "location": f"https://example.org/{compose}/compose"}
     return testing.message(STATUS, body, timestamp=timestamp)
 
 
@@ -68,7 +68,7 @@ def test_a_compose_has_the_times_at_which_it_began_and_ended_and_its_last_state(
     ],
 )
 def test_product_and_release_stand_in_the_id(compose: str | None, product: str | None, release: str | None) -> None:
-    """A new release needs no code; what is no id is of nothing."""
+    """A new release needs no code; what is not an id is of nothing."""
     assert product_of(compose) == product
     assert release_of(compose) == release
 
@@ -98,7 +98,7 @@ def test_product_and_release_stand_in_the_id(compose: str | None, product: str |
     ],
 )
 def test_branch_step_and_architecture_are_told_apart(topic: str, body: dict[str, Any], expected: Event) -> None:
-    """The topic has the branch and the step; the body has the architecture, if it is no primary one."""
+    """The topic has the branch and the step; the body has the architecture, if it is not a primary one."""
     assert events(testing.message(PROD + topic, body)) == [expected]
 
 
@@ -114,7 +114,7 @@ def test_branch_step_and_architecture_are_told_apart(topic: str, body: dict[str,
     ],
 )
 def test_what_says_nothing_of_a_compose_is_left_out(topic: str, body: dict[str, Any]) -> None:
-    """Unknown words, and what is no compose, are nobody's state."""
+    """Unknown words, and what is not a compose, are no one's state."""
     assert events(testing.message(PROD + topic, body)) == []
 
 

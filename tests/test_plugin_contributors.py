@@ -114,7 +114,7 @@ def test_who_begins_in_another_category_is_new_there() -> None:
 
 
 def test_history_that_comes_late_is_not_held_back(tmp_path: Path) -> None:
-    """When all turn out to have begun on one day, the others have no newcomers left, and are rows all the same."""
+    """When all turn out to have begun on one day, the others have no newcomers left, and are rows too."""
     site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, (Contributors,))
     for first in (True, False):
         site.feed(
@@ -166,7 +166,7 @@ def test_uniques_by_category_count_a_person_in_each() -> None:
 
 
 def test_real_people_contribute(messages_path: Path) -> None:
-    """Of what was really sent, each message with an agent who is no bot counts once, for that person."""
+    """Of what was really sent, each message with an agent who is not a bot counts once, for that person."""
     messages = {message.id: message for message in map(parse, messages_path.read_bytes().splitlines())}
     agents = [message.agent for message in messages.values() if message.agent]
     found = people(testing.run(Contributors({"bots": []}), messages.values()))

@@ -136,7 +136,7 @@ def test_the_time_to_merge_has_a_mean_and_a_median(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("opened", ["", "yesterday", "-5", "1" * 11, "\N{ARABIC-INDIC DIGIT FIVE}", None, 1.5, -1])
 def test_a_merge_without_a_time_of_opening_has_no_duration(opened: Any) -> None:
-    """What is no time, or lies after the merge, adds nothing to the sum nor to its divisor."""
+    """What is not a time, or lies after the merge, adds nothing to the sum nor to its divisor."""
     assert testing.run(PullRequestsByTimeToMerge, [closed(opened)])["latest.json"]["rows"] == []
 
 

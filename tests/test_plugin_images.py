@@ -1,6 +1,6 @@
 # ruff: noqa: E501 - a table of cases is read best with one case a line.
 
-"""Images that koji makes: which, of what, and where they can be had."""
+"""Images that koji makes: which, of what, and where they can be fetched."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ def rows(*messages: Any) -> list[dict[str, Any]]:
 
 
 def test_the_last_image_that_was_made_stays_beside_the_last_that_failed() -> None:
-    """A failure does not hide the last good image, and what only began is no image."""
+    """A failure does not hide the last good image, and what only began is not an image."""
     assert rows(task(), task("FAILED", timestamp=NOON + 60), task("OPEN", timestamp=NOON + 90)) == [
         {
             "image": "Fedora-Live-KDE",
@@ -108,7 +108,7 @@ def test_an_optional_architecture_fails_alone(number: Any, state: str) -> None:
 
 
 def test_no_address_is_a_name_or_an_architecture() -> None:
-    """Addresses of mail and of the net are not published, in whatever field of the request they stand."""
+    """Addresses of mail and of the net are not published, in whatever field of the request they are."""
     found = rows(task(info={"request": ["joe@example.org", "45", ["192.0.2.7"]]}))
     found += rows(task(info={"request": ["F joe@example.org", "45", "joe@example.org"]}))
     assert [(row["image"], row["architecture"]) for row in found] == [("_", "_"), ("F _", "_")]
@@ -126,7 +126,7 @@ def test_what_cannot_be_derived_is_unknown(changes: dict[str, Any]) -> None:
     [{"method": "build"}, {"method": ["livecd"]}, {"owner": "ralph"}, {"owner": None}, {"new": "FREE"}, {"new": None}],
 )
 def test_other_tasks_are_no_images(changes: dict[str, Any]) -> None:
-    """Anybody may have koji make an image for a trial; that is no image of the project."""
+    """Anybody may have koji make an image for a trial; that is not an image of the project."""
     assert events(task(**changes)) == []
 
 

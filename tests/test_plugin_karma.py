@@ -63,7 +63,7 @@ def test_nobody_gives_themselves_karma(message: Message) -> None:
 
 
 def test_who_is_no_person_is_not_counted() -> None:
-    """Thanks to an address are nobody's; of thanks from somebody unknown the recipient has them."""
+    """Thanks to an address are no one's; of thanks from somebody unknown the recipient has them."""
     assert both(karma("ralph", "somebody@example.org")) == ({}, {})
     assert both(karma("ralph", {"name": ["toshio"]})) == ({}, {})
     assert both(karma("192.0.2.1", "toshio")) == ({"toshio": 1}, {})

@@ -137,8 +137,8 @@ def test_real_messages_tell_their_release(messages_path: Path) -> None:
     found: dict[str, set[str]] = {}
     for line in messages_path.read_bytes().splitlines():
         message = parse(line)
-        if said := release(message):
-            found.setdefault(message.name, set()).add(said)
+        if output := release(message):
+            found.setdefault(message.name, set()).add(output)
     assert found["copr.build.end"] == {"f20", "f22", "rawhide"}
     assert found["buildsys.build.state.change"] == {"f19", "f22", "f23"}
     assert found["buildsys.tag"] == {"f18"}

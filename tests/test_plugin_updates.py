@@ -73,7 +73,7 @@ def test_what_names_no_repository_is_left_out(topic: str, body: dict[str, Any]) 
 
 
 def test_the_last_push_that_was_done_stays_beside_the_last_that_failed() -> None:
-    """A failure does not hide when a repository was last pushed, and what only began is no push."""
+    """A failure does not hide when a repository was last pushed, and what only began is not a push."""
 
     def composed(success: bool, timestamp: int) -> Any:
         body = {"repo": "f45-updates", "success": success}

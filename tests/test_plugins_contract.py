@@ -1,4 +1,4 @@
-"""The contract of plugins: a wrong class is refused when it is defined, with its name and the mend."""
+"""The contract of plugins: a wrong class is refused when it is defined, with its name and the fix."""
 
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
@@ -27,7 +27,7 @@ def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
 
 
 @pytest.mark.parametrize(
-    ("changes", "mend"),
+    ("changes", "fix"),
     [
         ({"name": ...}, "`name` is None; give it a name of lowercase letters"),
         ({"name": "Wrong"}, "`name` is 'Wrong'"),
@@ -41,7 +41,7 @@ def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
         ({"dimensions": "key"}, "`dimensions` is 'key'; give a tuple"),
         ({"dimensions": ("Key",)}, "give a tuple of names in lowercase"),
         ({"dimensions": ("total",)}, "none of ["),
-        ({"dimensions": ("a", "a")}, "each name may stand there once"),
+        ({"dimensions": ("a", "a")}, "each name may occur once"),
         ({"topics": "bodhi.#"}, "`topics` is 'bodhi.#'; give a tuple of patterns"),
         ({"topics": ("#.bodhi",)}, "give a tuple of patterns"),
         ({"topics": ("a b",)}, "give a tuple of patterns"),
@@ -60,23 +60,23 @@ def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
         ({"leaders": lambda *_: [], "moments": ()}, "it overrides leaders, moments"),
     ],
 )
-def test_a_wrong_class_is_refused_with_its_name_and_the_mend(changes: dict[str, Any], mend: str) -> None:
+def test_a_wrong_class_is_refused_with_its_name_and_the_mend(changes: dict[str, Any], fix: str) -> None:
     """The error names the class, what is wrong with it and what to write instead."""
     with pytest.raises(PluginError) as caught:
         define(**changes)
     assert str(caught.value).startswith("plugin class shop.plugins.Wrong: ")
-    assert mend in str(caught.value)
+    assert fix in str(caught.value)
 
 
 def test_all_that_is_wrong_is_said_at_once() -> None:
-    """An author mends a class in one go."""
+    """An author fixes a class in one go."""
     with pytest.raises(PluginError) as caught:
         define(name=..., title=..., version=-1)
     assert all(word in str(caught.value) for word in ("`name`", "`title`", "`version`"))
 
 
 def test_a_class_of_no_kind_is_refused() -> None:
-    """Who derives from Plugin itself is told the kinds."""
+    """Who derives from Plugin itself gets an error with the kinds."""
     with pytest.raises(PluginError, match="derive from a kind, such as Counter, Latest or Log"):
         define(Plugin)
 
@@ -104,7 +104,7 @@ def test_topics_are_matched_by_whole_parts(pattern: str, wanted: list[str], unwa
 
 
 class _Point(EntryPoint):
-    """An entry point that loads what it is told."""
+    """An entry point that loads what it is given."""
 
     loaded: dict[str, Callable[[], Any]]
 
@@ -131,14 +131,14 @@ def fail() -> Any:
 
 
 def test_an_entry_point_that_fails_to_load_is_reported_and_the_rest_run(install: Callable[..., None]) -> None:
-    """Its name and reason are a problem of the registry; so is what is no plugin class."""
+    """Its name and reason are a problem of the registry; so is what is not a plugin class."""
     install(broken=fail, good=lambda: Volume, number=lambda: 5, other=lambda: [Volume, dict])
     loaded = registry.load()
     assert [plugin.name for plugin in loaded] == ["volume"]
     reasons = {problem.name: problem.reason for problem in loaded.problems}
     assert reasons.keys() == {"broken", "number", "other"}
     assert "shop.broken:PLUGINS: ModuleNotFoundError: No module named 'gone'" in reasons["broken"]
-    assert "is no plugin class; derive it from a kind" in reasons["other"]
+    assert "is not a plugin class; derive it from a kind" in reasons["other"]
 
 
 def test_of_two_claims_of_one_name_the_first_stands_and_both_are_named(install: Callable[..., None]) -> None:

@@ -63,7 +63,7 @@ def home(tmp_path: Path) -> Home:
 def test_what_this_machine_cannot_do_is_told(
     home: Home, monkeypatch: pytest.MonkeyPatch, text: str, reason: str
 ) -> None:
-    """Each problem is told with its setting, and no secret with it."""
+    """Each problem is reported with its setting, and no secret with it."""
     monkeypatch.chdir(home.directory)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(home.directory))
@@ -139,7 +139,7 @@ def test_what_another_user_may_not_write_is_found(tmp_path: Path) -> None:
 
 
 def test_servers_that_do_not_answer_are_warnings(home: Home) -> None:
-    """Each is named with its setting; the configuration is in order all the same."""
+    """Each is named with its setting; the configuration is in order anyway."""
     free = free_endpoint().removeprefix("tcp://")
     (home.directory / "bus.toml").write_text(f'amqp_url = "amqp://{free}"\n')
     home.configure(

@@ -51,7 +51,7 @@ def get(port: int, path: str, method: str = "GET") -> Answer:
 
 
 def test_a_file_has_a_tag_by_the_digest_of_its_bytes(port: int, public: Path) -> None:
-    """Who has these bytes is told so; a date decides nothing where the tag differs."""
+    """Who has these bytes gets that answer; a date decides nothing where the tag differs."""
     path = "/v1/plugins/volume/badge.json"
     tag = get(port, path)[1]["etag"]
     assert tag == f'"{hashlib.sha256((public / path[1:]).read_bytes()).hexdigest()}"'

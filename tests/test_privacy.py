@@ -50,7 +50,7 @@ def scrubbed(body: Any, headers: dict[str, Any] | None = None) -> tuple[Any, dic
     ],
 )
 def test_whole_words_are_replaced(before: str, after: str) -> None:
-    """A name is replaced where it stands alone, in any case, and nowhere else."""
+    """A name is replaced where it is a word of its own, in any case, and nowhere else."""
     assert scrubbed({"text": before}) == ({"text": after}, {})
 
 
@@ -65,7 +65,7 @@ def test_keys_and_headers_are_scrubbed_at_every_depth() -> None:
 
 
 def test_the_rest_of_the_message_stays() -> None:
-    """Topic, id and time stay, nobody is derived, and a message without the name is the same object."""
+    """Topic, id and time stay, no one is derived, and a message without the name is the same object."""
     message = testing.message(COPR, {"user": "ralph"}, headers={"fedora_messaging_user_ralph": True}, id="ralph-1")
     left = scrub(message, NAMES)
     assert (left.id, left.topic, left.timestamp) == (message.id, message.topic, message.timestamp)
@@ -239,7 +239,7 @@ def test_the_command_line_tells_what_is_turned_off(tmp_path: Path) -> None:
 
 
 def test_an_empty_name_is_refused(tmp_path: Path) -> None:
-    """It would stand everywhere."""
+    """It would be everywhere."""
     home = Home(tmp_path)
     home.configure('[privacy]\nsuppressed = ["ralph", ""]\n')
     assert "suppressed" in home.run("config", "check", status=2).stderr

@@ -46,7 +46,7 @@ def test_what_did_not_change_is_not_written_again(site: Site) -> None:
 
 
 def test_the_snapshot_of_the_same_content_keeps_its_generation(site: Site) -> None:
-    """Copies, restarts and a forced render are no news: same id, same generation, same parent."""
+    """Copies, restarts and a forced render are not news: same id, same generation, same parent."""
     before = site.document("v1/index.json")
     site.feed([sale(0, "a")])
     reopened = site.reopened()
@@ -151,7 +151,7 @@ def test_a_rollback_brings_documents_of_keys_back(site: Site) -> None:
 
 
 def test_a_damaged_pointer_is_replaced(site: Site) -> None:
-    """A pointer that is no JSON does not stop publishing."""
+    """A pointer that is not JSON does not stop publishing."""
     (site.public / "v1/index.json").write_bytes(b"{")
     site.publish()
     assert follow(site.public) == site.aliases()
@@ -167,17 +167,17 @@ def test_a_generation_is_above_that_of_any_target(tmp_path: Path, site: Site) ->
 
 
 def test_two_publishers_do_not_work_at_once(database_url: str, tmp_path: Path) -> None:
-    """The second is told so, and nothing is lost."""
+    """The second gets an error, and nothing is lost."""
     site = Site(database_url, tmp_path, (Buyers,))
     site.feed([sale(1, "a")])
-    with locks.publishing(site.database), pytest.raises(PublisherBusy, match="another publisher is at work"):
+    with locks.publishing(site.database), pytest.raises(PublisherBusy, match="another publisher is working"):
         site.publish()
     assert site.publish().generation == 1
     site.close()
 
 
 def test_a_target_that_fails_is_named(tmp_path: Path) -> None:
-    """A target in whose way a file stands is an error that names it; the next publication carries on."""
+    """A target with a file in its way is an error that names it; the next publication carries on."""
     (tmp_path / "public").write_bytes(b"in the way")
     site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (Buyers,))
     site.feed([sale(1, "a")])

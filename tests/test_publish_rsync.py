@@ -383,7 +383,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Wrapped:
-    """A program that stands before rsync on the path.
+    """A program that is before rsync on the path.
 
     Args:
         directory: Where it is put.
@@ -515,7 +515,7 @@ def test_no_secret_is_told(daemon: RsyncDaemon, tmp_path: Path) -> None:
 
 
 def test_a_place_that_may_not_be_written_is_an_error(daemon: RsyncDaemon) -> None:
-    """A module that is to be read only is refused with the mend, and what was gathered waits for a second try."""
+    """A module that is to be read only is refused with the fix, and what was gathered waits for a second try."""
     target = RsyncTarget("far", daemon.url("source"))
     target.write([File("v1/a.json", b"data")])
     for _ in range(2):
@@ -525,14 +525,14 @@ def test_a_place_that_may_not_be_written_is_an_error(daemon: RsyncDaemon) -> Non
 
 
 def test_without_rsync_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without the program is told so."""
+    """A machine without the program gives a clear error."""
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(PublishError, match="install the package rsync"):
         RsyncTarget("far", "/srv").read("v1/index.json")
 
 
 def test_rsync_ends_with_its_publisher(wrapped: Wrapped, tmp_path: Path) -> None:
-    """A killed publisher leaves no rsync at work, which would race its successor, and no part of a file."""
+    """A killed publisher leaves no rsync running, which would race its successor, and no part of a file."""
     root = tmp_path / "place"
     RsyncTarget("near", str(root)).read("v1/index.json")
     wrapped.become('exec $rsync --bwlimit=1000 "$@"')
@@ -600,7 +600,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("destination", "mend"),
+    ("destination", "fix"),
     [
         ("rsync://u:hunter2@host/module", "password_file"),
         ("rsync://host", "rsync://host/module/path"),
@@ -610,18 +610,18 @@ def wait_for(condition: Callable[[], object]) -> None:
         ("-e/bin/sh:x", "option of rsync"),
     ],
 )
-def test_a_destination_that_cannot_be_meant_is_refused(destination: str, mend: str, tmp_path: Path) -> None:
+def test_a_destination_that_cannot_be_meant_is_refused(destination: str, fix: str, tmp_path: Path) -> None:
     """The error says what a destination looks like, and shows no password."""
     file = tmp_path / "statscache.toml"
     file.write_text(f'[[publish.targets]]\nname = "a"\ntype = "rsync"\ndestination = "{destination}"\n')
     with pytest.raises(ConfigurationError) as caught:
         config.load(file)
-    assert mend in str(caught.value)
+    assert fix in str(caught.value)
     assert "hunter2" not in str(caught.value)
 
 
 def test_an_unknown_setting_of_a_target_lists_those_of_its_type(tmp_path: Path) -> None:
-    """A setting of another type of target is told from one of this type."""
+    """A setting of another type of target is distinguished from one of this type."""
     file = tmp_path / "statscache.toml"
     file.write_text('[[publish.targets]]\nname = "a"\ntype = "rsync"\ndestination = "/srv"\nbucket = "b"\n')
     with pytest.raises(ConfigurationError, match=r"bucket: is unknown; known here are: destination, .*password_file"):

@@ -269,7 +269,7 @@ def test_without_gzip_everybody_gets_plain_bytes(bucket: Bucket, tmp_path: Path)
 
 
 def test_what_is_compressed_already_is_left_alone(moto_bucket: Bucket) -> None:
-    """A file that is no text is stored as it is, also where text is compressed."""
+    """A file that is not text is stored as it is, also where text is compressed."""
     target = S3Target(moto_bucket.section(gzip=True))
     target.write([File("assets/logo.png", b"\x89PNG"), File("v1/all.json.gz", gzip.compress(b"{}"))])
     for path, kind in (("assets/logo.png", "image/png"), ("v1/all.json.gz", "application/gzip")):
@@ -448,13 +448,13 @@ def test_a_lasting_fault_is_said_and_made_up_for(moto_bucket: Bucket, tmp_path: 
     ],
 )
 def test_a_refusal_says_what_to_do(moto_bucket: Bucket, answer: str, advice: str) -> None:
-    """An error names request and key, the store's reason, and the mend."""
+    """An error names request and key, the store's reason, and the fix."""
     body = f"<Error><Code>{answer}</Code><Message>No.</Message></Error>".encode()
     refusal: Answer = (403, body)
     with Proxy(moto_bucket.server.endpoint, disturb=lambda request: refusal) as proxy:
         target = S3Target(moto_bucket.section(proxy))
-        said = f"PUT s3://{moto_bucket.name}/site/a.json: {answer}: No.; .*{advice}"
-        with pytest.raises(PublishError, match=said):
+        output = f"PUT s3://{moto_bucket.name}/site/a.json: {answer}: No.; .*{advice}"
+        with pytest.raises(PublishError, match=output):
             retrying.Retrying(target).write([File("a.json", b"{}\n")])
         assert len(proxy.requests) == 1, "what is refused is not asked again"
         target.close()
@@ -531,7 +531,7 @@ def test_credentials_appear_nowhere(
     """Key, secret and session token are in no log of any level, no error and no published byte."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-the-tests")
     caplog.set_level(logging.DEBUG)
-    said = []
+    output = []
     with Proxy(moto_bucket.server.endpoint) as proxy:
         site = new_site(tmp_path, moto_bucket.section(proxy, attempts=2))
         site.publish()
@@ -545,7 +545,7 @@ def test_credentials_appear_nowhere(
                 site.publish()
             error: BaseException | None = caught.value
             while error is not None:
-                said.append(str(error))
+                output.append(str(error))
                 error = error.__cause__
         site.close()
     published = b"".join(moto_bucket.get(key)[2] for key in moto_bucket.held())
@@ -554,7 +554,7 @@ def test_credentials_appear_nowhere(
     for secret in (KEY_ID, SECRET, "token-of-the-tests"):
         assert secret.encode() not in published
         assert secret not in logged
-        assert secret not in "\n".join(said)
+        assert secret not in "\n".join(output)
 
 
 def test_a_store_is_reached_by_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -583,7 +583,7 @@ def test_missing_credentials_are_said(moto_bucket: Bucket, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("name", ["endpoint_url", "public_url"])
 def test_credentials_in_a_url_are_refused(tmp_path: Path, name: str) -> None:
-    """A URL with credentials in it is no configuration, and the error does not repeat them."""
+    """A URL with credentials in it is not a configuration, and the error does not repeat them."""
     file = tmp_path / "statscache.toml"
     file.write_text(
         f'[[publish.targets]]\nname = "a"\ntype = "s3"\nbucket = "b"\n{name} = "https://{KEY_ID}:{SECRET}@h/"\n'
@@ -700,7 +700,7 @@ def test_cloudfront_forgets_the_site_and_is_waited_for(
 def test_an_invalidation_is_waited_for_with_a_bound(
     moto_bucket: Bucket, moto: Moto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that is not over in time is an error; asked again, it is waited for, and not made anew."""
+    """One that is not over in time is an error; asked again, it is waited for, and not made again."""
     with Proxy(moto.endpoint) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", proxy.endpoint)
         monkeypatch.setattr(cloudfront, "PAUSE", 0.01)

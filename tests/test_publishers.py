@@ -11,7 +11,7 @@ from conftest import Databases
 from samples import Sales, Site, follow
 from statscache.exceptions import PublishError, UnknownSnapshot
 from statscache.publish.directory import DirectoryTarget
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import Database, journal
 from statscache.store.copying import copy
 from test_damage import sale
@@ -35,10 +35,10 @@ def test_the_target_of_another_installation_is_refused_until_it_is_taken_over(
     other.feed([sale(1), sale(2)])
     before = (ours.public / "v1/index.json").read_bytes()
     assert orjson.loads(before)["installation"] == installation(ours)
-    said = rf"another installation, {installation(ours)};.*{installation(other)}.*`statscache publish --take-over"
-    with pytest.raises(PublishError, match=said):
+    output = rf"another installation, {installation(ours)};.*{installation(other)}.*`statscache publish --take-over"
+    with pytest.raises(PublishError, match=output):
         other.publish()
-    with pytest.raises(PublishError, match=said):
+    with pytest.raises(PublishError, match=output):
         other.publishing.rehearse()
     assert (ours.public / "v1/index.json").read_bytes() == before
     taken, _ = other.publishing.publish(take_over=True)
@@ -110,9 +110,11 @@ def test_a_rollback_that_failed_is_repeated_by_the_same_command(
     for repeat in (again, site.publish):
         with monkeypatch.context() as patch:
             patch.setattr(DirectoryTarget, "write", refuse)
-            with pytest.raises(PublishError, match=r"No space left.*stands: `statscache publish`, or the same command"):
+            with pytest.raises(
+                PublishError, match=r"No space left.*remains: `statscache publish`, or the same command"
+            ):
                 site.publishing.rollback(old.id)
-            with pytest.raises(PublishError, match="stands"):
+            with pytest.raises(PublishError, match="remains"):
                 site.publishing.rollback(old.id)
         assert site.document("v1/index.json")["snapshot"] == new.id
         held = repeat()

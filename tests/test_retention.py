@@ -59,7 +59,7 @@ def published_objects(site: Site) -> set[str]:
 def needed_objects(site: Site) -> set[str]:
     """Return the names of the objects that the current snapshot is made of, as the database has them.
 
-    Names of the bytes of documents of keys, which are no objects, are their digests alone.
+    Names of the bytes of documents of keys, which are not objects, are their digests alone.
     """
     with site.database.reading() as connection:
         columns = schema.tree.c.object, schema.directory_part.c.object
@@ -144,7 +144,7 @@ def test_a_snapshot_that_a_target_still_serves_is_kept_for_its_readers(site: Sit
 
 def test_deciding_what_goes_reads_no_summary(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """There may be thousands of snapshots in their grace, whose summaries are large."""
-    monkeypatch.setattr("statscache.snapshot.record.orjson.loads", lambda _: pytest.fail("a summary was read"))
+    monkeypatch.setattr("statscache.snapshot.snapshots.orjson.loads", lambda _: pytest.fail("a summary was read"))
     with site.database.reading() as connection:
         assert not retention.find(connection, site.installation.config.publish.retention).generations
 

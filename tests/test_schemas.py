@@ -112,7 +112,7 @@ def test_a_badge_satisfies_its_schema() -> None:
     ],
 )
 def test_problems_are_named(name: str, data: bytes, said: str) -> None:
-    """What breaks a schema is told, with its place."""
+    """What breaks a schema is reported, with its place."""
     assert said in str(schemas.problem(name, data))
 
 
@@ -127,7 +127,7 @@ def test_added_fields_are_no_loss() -> None:
 
 
 def test_losses_are_found() -> None:
-    """A field that vanishes, changes its type or becomes optional is told, at any depth."""
+    """A field that vanishes, changes its type or becomes optional is reported, at any depth."""
     old, new = schemas.generate("series-index"), schemas.generate("series-index")
     del new["properties"]["keep"]
     new["properties"]["resolution"] = {"type": "integer"}
@@ -141,7 +141,7 @@ def test_losses_are_found() -> None:
 
 
 def test_regenerating_refuses_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command that writes the copies anew refuses a release that loses a field, and leaves them as they are."""
+    """The command that writes the copies again refuses a release that loses a field, and leaves them as they are."""
     from golden import regenerate
 
     copy = schemas.generate("key")

@@ -54,25 +54,25 @@ def recorded() -> list[dict[str, Any]]:
     return [json.loads(line) for line in RECORDED.read_bytes().splitlines()]
 
 
-def envelope(said: dict[str, Any], with_headers: bool) -> bytes:
+def envelope(output: dict[str, Any], with_headers: bool) -> bytes:
     """The message as fedora-messaging sends it, or as it was sent before headers named people."""
-    topics = [topic for schema, topic in TOPICS.items() if fnmatchcase(said["schema"], schema)]
-    topic = topics[0] if topics else said["topic"]
+    topics = [topic for schema, topic in TOPICS.items() if fnmatchcase(output["schema"], schema)]
+    topic = topics[0] if topics else output["topic"]
     if not topic.startswith(("org.", "VirtualTopic.")):
         topic = f"org.fedoraproject.prod.{topic}"
-    headers = {f"fedora_messaging_user_{who}": True for who in said["usernames"]}
-    for kind, names in said["packages"].items():
+    headers = {f"fedora_messaging_user_{who}": True for who in output["usernames"]}
+    for kind, names in output["packages"].items():
         headers |= {f"fedora_messaging_{PREFIXES[kind]}_{name}": True for name in names}
-    message = {"topic": topic, "timestamp": 1, "id": "one", "body": said["body"]}
+    message = {"topic": topic, "timestamp": 1, "id": "one", "body": output["body"]}
     return json.dumps(message | ({"headers": headers} if with_headers else {})).encode()
 
 
-def differences(said: dict[str, Any], message: Message) -> Iterator[tuple[str, Any, Any]]:
+def differences(output: dict[str, Any], message: Message) -> Iterator[tuple[str, Any, Any]]:
     """Which of the answers differ: what, theirs and ours."""
-    # Addresses and OpenIDs are shown as the accounts that they stand for, or as nobody.
-    agent = person(said["agent_name"] or "")
-    named = {who for text in said["usernames"] if (who := person(text))} | {agent, message.agent} - {None}
-    concerned = {name for names in said["packages"].values() for name in names}
+    # Addresses and OpenIDs are shown as the accounts that they stand for, or as no one.
+    agent = person(output["agent_name"] or "")
+    named = {who for text in output["usernames"] if (who := person(text))} | {agent, message.agent} - {None}
+    concerned = {name for names in output["packages"].values() for name in names}
     answers = (
         ("agent", agent, message.agent),
         ("usernames", named - {None}, set(message.usernames)),
@@ -85,15 +85,15 @@ def differences(said: dict[str, Any], message: Message) -> Iterator[tuple[str, A
 def test_agrees_with_the_senders_classes(with_headers: bool) -> None:
     """For each message we name whom and what the sender's class names, but for a list of differences with reasons."""
     needed, unexpected, without_rule = set(), [], set()
-    for said in recorded():
-        message = parse(envelope(said, with_headers))
+    for output in recorded():
+        message = parse(envelope(output, with_headers))
         if RULES[message.name] is None:
             without_rule.add(message.name)
-        for field, theirs, ours in differences(said, message):
+        for field, theirs, ours in differences(output, message):
             allowed = {entry for entry in DIFFERENCES if fnmatchcase(message.name, entry[0]) and entry[1] == field}
             needed |= allowed
             if not allowed:
-                unexpected.append(f"{message.name} ({said['origin']}): {field} is {ours}, the class says {theirs}")
+                unexpected.append(f"{message.name} ({output['origin']}): {field} is {ours}, the class says {theirs}")
     print(f"no rule for: {', '.join(sorted(without_rule))}")
     assert not unexpected, "\n".join(unexpected)
     assert with_headers or needed == set(DIFFERENCES), "no longer needed"
@@ -101,13 +101,13 @@ def test_agrees_with_the_senders_classes(with_headers: bool) -> None:
 
 def test_headers_change_no_agent() -> None:
     """Who acted is the same with headers and without, whoever they name."""
-    for said in recorded():
-        crowded = said | {"usernames": [*said["usernames"], "bystander"]}
-        assert parse(envelope(crowded, True)).agent == parse(envelope(said, False)).agent, said["topic"]
+    for output in recorded():
+        crowded = output | {"usernames": [*output["usernames"], "bystander"]}
+        assert parse(envelope(crowded, True)).agent == parse(envelope(output, False)).agent, output["topic"]
 
 
 def test_most_topics_have_messages_of_the_senders_tests() -> None:
     """What is compared is what applications send, not only what was made up after their schemas."""
     lines = recorded()
-    assert sum(said["origin"] == "tests" for said in lines) > 250
-    assert len({said["schema"] for said in lines}) > 150
+    assert sum(output["origin"] == "tests" for output in lines) > 250
+    assert len({output["schema"] for output in lines}) > 150

@@ -61,7 +61,7 @@ def write(path: Path, messages: Sequence[bytes]) -> str:
 
 @pytest.fixture
 def endpoint() -> str:
-    """An endpoint on loopback that nobody listens on."""
+    """An endpoint on loopback that no one listens on."""
     return free_endpoint()
 
 
@@ -136,7 +136,7 @@ def test_the_last_publication_waits_for_another_publisher(home: Home, endpoint: 
             bus.send(lines(10, 10))
             wait_for(lambda: accepted(database) == 20, lambda: service.text)
             service.send(signal.SIGTERM)
-            service.await_log("another publisher is at work on this database; it is waited for, at most 300 s")
+            service.await_log("another publisher is working on this database; waiting for it, at most 300 s")
             assert published(home, 10)
         database.close()
         assert service.end(None)[0] == 0
@@ -198,7 +198,7 @@ def test_a_plugin_that_is_added_fills_itself_while_live_messages_go_on(home: Hom
 
 
 def test_a_suspended_plugin_keeps_its_documents_and_the_others_go_on(tmp_path: Path) -> None:
-    """After 1,000 failures in a row it is `failed` in the index and for `status`; resumed and mended, it catches up."""
+    """After 1,000 failures in a row it is `failed` in the index and for `status`; resumed and fixed, it catches up."""
     extra = install_plugins(tmp_path / "extra", RAISES)
     home = Home(tmp_path / "home", PYTHONPATH=str(extra))
     home.run("backfill", write(home.directory / "good", lines(0, 10)))
@@ -236,7 +236,7 @@ def test_of_two_publishers_at_once_one_leaves_with_status_3(database_url: str, t
         first.await_log("publishing: rendering")
         first.send(signal.SIGSTOP)
         refused = home.run("publish", status=3)
-        assert "another publisher is at work on this database" in refused.stderr
+        assert "another publisher is working on this database" in refused.stderr
         assert not (home.public / "v1/index.json").exists()
         first.send(signal.SIGCONT)
         assert first.end(None)[0] == 0
@@ -335,7 +335,7 @@ def test_a_full_disk_is_said_and_what_was_accepted_stays(tmp_path: Path) -> None
 
 
 def test_a_database_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
-    """A missing directory, a file that is no database, and a server that is not there are said in a few lines."""
+    """A missing directory, a file that is not a database, and a server that is not there are said in a few lines."""
     home = Home(tmp_path / "home")
     for url, reason in (
         ("sqlite:////nowhere/statscache.db", "unable to open database file"),
@@ -414,7 +414,7 @@ def test_a_clock_that_is_set_while_we_hear_hides_no_gap(
 def test_a_consumer_that_failed_ends_the_service_on_a_quiet_bus(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What stops the acceptance is told at once, and `offer` and `stop` raise."""
+    """What stops the acceptance is reported at once, and `offer` and `stop` raise."""
     monkeypatch.chdir(tmp_path)
     failed = threading.Event()
     consumer = Consumer(Config(), on_failure=failed.set)
@@ -430,7 +430,7 @@ def test_a_consumer_that_failed_ends_the_service_on_a_quiet_bus(
 
 
 def test_a_publisher_outlives_a_database_that_is_away(databases: Databases, tmp_path: Path) -> None:
-    """`publish --every` says so, waits, and ends when it is told to."""
+    """`publish --every` says so, waits, and ends when it is asked to."""
     url = databases.create()
     home = Home(tmp_path / "home", STATSCACHE_DATABASE__URL=url)
     home.run("backfill", write(home.directory / "archive", lines(0, 10)))
@@ -441,14 +441,14 @@ def test_a_publisher_outlives_a_database_that_is_away(databases: Databases, tmp_
         publisher.await_log(
             "the database does not answer; everything waits until it does"
             if url.startswith("postgresql")
-            else "publishing failed, and is tried again in 0.5 s"
+            else "publishing failed, retrying in 0.5 s"
         )
         assert publisher.end()[0] == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_publish_every_ends_with_status_0(tmp_path: Path, number: signal.Signals) -> None:
-    """It goes on until the signal, renews the pointer of a quiet bus, and is no new generation for that."""
+    """It goes on until the signal, renews the pointer of a quiet bus, and is not a new generation for that."""
     home = Home(tmp_path / "home")
     with home.start("publish", "--every", "1") as publisher:
         publisher.await_log("published generation 1", 2)

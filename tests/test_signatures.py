@@ -20,7 +20,7 @@ from statscache import canonical, schemas, signatures
 from statscache.exceptions import ConfigurationError
 from statscache.publish import pointer, signing
 from statscache.signatures import BadSignature
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 from statscache.verify import Directory, Weight, verify
 
 SNAPSHOT = Snapshot(
@@ -110,14 +110,14 @@ def test_whatever_is_altered_is_refused(keys: list[Path], change: Callable[[Any]
 
 
 def test_another_key_is_not_trusted(keys: list[Path]) -> None:
-    """A signature by a key that nobody trusts counts for nothing."""
+    """A signature by a key that no one trusts counts for nothing."""
     with pytest.raises(BadSignature, match="no signature is by a trusted key"):
         signatures.check(index(keys[:1]), signatures.load_public_keys([keys[1].with_suffix(".pub")]))
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o601])
 def test_a_key_that_others_can_open_is_refused(tmp_path: Path, mode: int) -> None:
-    """A private key that its group or the world has any right to is refused, with the mend."""
+    """A private key that its group or the world has any right to is refused, with the fix."""
     path = write_key(tmp_path / "key.pem", Ed25519PrivateKey.generate(), mode=mode)
     with pytest.raises(ConfigurationError, match=f"chmod 600 {path}"):
         signing.load_key(path)
@@ -180,7 +180,7 @@ def run(commands: str, directory: Path) -> str:
 
 
 def test_published_pointer_is_signed_by_every_key(tmp_path: Path, keys: list[Path]) -> None:
-    """With `signing_keys`, the pointer carries a signature of each key, made anew at each publication."""
+    """With `signing_keys`, the pointer carries a signature of each key, made again at each publication."""
     site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, publish={"signing_keys": tuple(keys)})
     site.feed([line("a")])
     public = [key.public_key() for key in signing.load_keys(keys)]

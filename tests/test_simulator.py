@@ -72,7 +72,7 @@ def test_every_line_is_a_message_and_most_name_an_agent() -> None:
     messages = [parse(line) for line in simulate(SMALL)]
     agents = sum(message.agent is not None for message in messages)
     packages = sum(bool(message.packages) for message in messages)
-    # Ends of builds and the work of machines are nobody's act.
+    # Ends of builds and the work of machines are no one's act.
     assert agents > 0.65 * len(messages)
     assert packages > 0.15 * len(messages)
 

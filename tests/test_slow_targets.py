@@ -112,7 +112,7 @@ def test_a_silent_s3_endpoint_delays_no_other_target(home: Home) -> None:
             assert time.monotonic() - started < 20
         assert status == 0, log
         assert re.search(r"stopping waits, at most 8 s, for publications to: .*far \(asking what it serves\)", log)
-        assert "target far does not answer, and is left as it is" in log
+        assert "target far does not answer, and is abandoned" in log
         assert log.count("is behind") == 1
         assert "Read timeout" not in log, "it hung all the time"
 
@@ -142,20 +142,20 @@ def test_a_service_whose_targets_all_failed_ends_with_an_error(home: Home) -> No
     (home.directory / "spool").mkdir()
     source = '[sources.spool]\npath = "spool"\n[publish]\ninterval = 1\n'
     far = '[[publish.targets]]\nname = "far"\ntype = "rsync"\ndestination = "rsync://127.0.0.1:9/site"\n'
-    said = "what came last was not published to far: see `statscache status`; the next start carries on"
+    output = "the newest snapshot was not published to far: see `statscache status`; the next start carries on"
     home.configure(source + far)
     with home.start("run") as service:
         service.await_log("target far")
         status, log = service.end()
     assert status == 1, log
-    assert log.rstrip().endswith(f"statscache: {said}")
+    assert log.rstrip().endswith(f"statscache: {output}")
     home.configure(source + far + '[[publish.targets]]\nname = "near"\ntype = "directory"\npath = "public"\n')
     with home.start("run") as service:
         service.await_log("target far")
         service.await_log("published generation")
         status, log = service.end()
     assert status == 0, log
-    assert said in log
+    assert output in log
 
 
 def test_a_service_waits_for_an_administrator(home: Home) -> None:
@@ -166,7 +166,7 @@ def test_a_service_waits_for_an_administrator(home: Home) -> None:
     with home.start("publish", "--every", EVERY) as service:
         service.await_log("published generation 1")
         with locks.publishing(database, patience=60):
-            service.await_log("publishing waits: another publisher is at work on this database")
+            service.await_log("publishing waits: another publisher is working on this database")
             first = home.document("v1/index.json")
             wait_for(
                 lambda: home.document("v1/index.json")["generated_at"] > first["generated_at"], lambda: service.text
@@ -239,7 +239,7 @@ def test_two_publishers_do_not_meet_at_a_target(tmp_path: Path) -> None:
     with locks.target(site.database, "public"), pytest.raises(PublisherBusy, match="on target public"):
         worker.publish(Job(60))
     worker.publish(Job(60))
-    assert not list(tmp_path.glob("*.publishing*")), "a lock that nobody holds leaves no file"
+    assert not list(tmp_path.glob("*.publishing*")), "a lock that no one holds leaves no file"
     site.close()
 
 

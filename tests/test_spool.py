@@ -74,7 +74,7 @@ class Watched:
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
-    """A spool, watched by nobody yet."""
+    """A spool, watched by no one yet."""
     made = Watched(tmp_path)
     yield made
     made.database.close()
@@ -115,7 +115,7 @@ def test_a_file_that_is_being_written_is_left_alone(watched: Watched, monkeypatc
             file.write(archive(part, 1))
             assert spool.take() is None
         file.close()
-        wait_for(changed.is_set, lambda: "nobody saw that it was closed")
+        wait_for(changed.is_set, lambda: "no one saw that it was closed")
         taken = spool.take()
     assert taken is not None
     spool.finish(taken)
@@ -132,7 +132,7 @@ def test_a_closed_file_that_is_replaced_by_an_unfinished_one_is_left_alone(watch
     changed = threading.Event()
     with spool.watching(changed):
         watched.drop("same", archive(0, 1))
-        wait_for(changed.is_set, lambda: "nobody saw that it was closed")
+        wait_for(changed.is_set, lambda: "no one saw that it was closed")
         # Another process has taken it.
         (watched.path / "same").rename(watched.path / "done/same")
         with (watched.path / "same").open("wb"):
@@ -212,8 +212,8 @@ def test_where_a_link_points_to_is_told_in_one_line(watched: Watched) -> None:
     (watched.path / "new\nline").symlink_to("two\nlines \u202e\udcff")
     with watched.service():
         watched.await_listing("failed", ["new\nline.reason"])
-    said = r"it is a symbolic link to 'two\nlines \u202e\udcff': put a copy of the archive here"
-    assert watched.reason("new\nline.reason") == f"{said}\n"
+    output = r"it is a symbolic link to 'two\nlines \u202e\udcff': put a copy of the archive here"
+    assert watched.reason("new\nline.reason") == f"{output}\n"
 
 
 def test_a_name_that_comes_again_replaces_nothing(watched: Watched) -> None:
@@ -248,7 +248,7 @@ def test_two_processes_read_each_file_once(watched: Watched) -> None:
 
 
 def test_killed_in_the_middle_of_a_file_it_is_carried_on_with(tmp_path: Path) -> None:
-    """The file that was at work is read from where the last commit was; nothing is lost or counted twice."""
+    """The current file is resumed at the last commit; nothing is lost or counted twice."""
     home = Home(tmp_path / "home", PYTHONPATH=str(install_plugins(tmp_path / "extra", BRAKE)))
     home.configure('[sources.spool]\npath = "spool"\n')
     directory = home.directory / "spool"
@@ -276,7 +276,7 @@ def test_a_directory_that_cannot_be_used_is_said(tmp_path: Path) -> None:
     """One that is missing, or is a file, ends the start with a reason."""
     (tmp_path / "file").touch()
     for name in ("missing", "file"):
-        with pytest.raises(ConfigurationError, match=rf"\[sources.spool\] path: .*{name} is no directory"):
+        with pytest.raises(ConfigurationError, match=rf"\[sources.spool\] path: .*{name} is not a directory"):
             Spool(tmp_path / name)
 
 
@@ -306,7 +306,7 @@ def test_directories_on_another_filesystem_are_refused(watched: Watched) -> None
     )
     if tried.returncode == 77 or "unshare" in tried.stderr:
         pytest.skip("nothing can be mounted here")
-    assert "spool/done is on another filesystem: put a directory on that of the spool in its place" in tried.stderr
+    assert "spool/done is on another filesystem: replace it with a directory" in tried.stderr
 
 
 def test_what_could_not_be_moved_is_taken_again(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +323,7 @@ def test_what_could_not_be_moved_is_taken_again(watched: Watched, monkeypatch: p
         taken = spool.take()
         assert taken is not None
         (watched.path / name).rmdir()
-        with pytest.raises(FileNotFoundError, match=f"spool/{name} is missing: make it anew"):
+        with pytest.raises(FileNotFoundError, match=f"spool/{name} is missing: create it again"):
             move(taken)
         assert len(os.listdir("/proc/self/fd")) == held
         (watched.path / name).mkdir()
@@ -359,7 +359,7 @@ def test_the_spool_waits_for_its_directories(
         if stands_in:
             done.symlink_to(elsewhere)
         watched.drop("file", archive(0, 1))
-        wait_for(lambda: "the spool waits" in caplog.text, lambda: caplog.text)
+        wait_for(lambda: "cannot use the spool" in caplog.text, lambda: caplog.text)
         assert watched.listing("taken") == watched.listing("failed") == os.listdir(elsewhere) == []
         if stands_in:
             done.unlink()

@@ -1,4 +1,4 @@
-"""What lies at a target and belongs to nobody, after another database or another configuration; and damage."""
+"""What lies at a target and belongs to no one, after another database or another configuration; and damage."""
 
 import gzip
 import shutil
@@ -28,7 +28,7 @@ def new_site(directory: Path, name: str = "x", plugins: Any = (Sales, Buyers), *
 
 
 def compressed(site: Site, forms: tuple[str, ...]) -> Site:
-    """Return the site, opened anew with other forms of compressed siblings."""
+    """Return the site, opened again with other forms of compressed siblings."""
     site.close()
     target = {"name": "public", "path": site.public, "precompress": forms}
     return new_site(site.public.parent, targets=(target,))
@@ -55,7 +55,7 @@ def damage(path: Path) -> None:
 
 
 def test_siblings_of_a_form_that_is_configured_no_longer_go(tmp_path: Path) -> None:
-    """A web server would send them for ever; those of unchanged files and of older objects too."""
+    """A web server would send them forever; those of unchanged files and of older objects too."""
     site = new_site(tmp_path)
     site = compressed(site, ("gz", "zst"))
     for number in range(2):
@@ -151,7 +151,7 @@ def test_deleted_readable_paths_come_back_when_forced(tmp_path: Path) -> None:
 
 
 def test_what_another_database_published_goes(tmp_path: Path) -> None:
-    """Its documents at once, its objects when nobody can hold its pointer any longer; files of others stay."""
+    """Its documents at once, its objects when no one can hold its pointer any more; files of others stay."""
     other = new_site(tmp_path, "other", (Prices, Buyers))
     other.feed([sale(0, "zoe"), sale(1, "old")])
     other.publish()
@@ -213,7 +213,7 @@ def test_what_another_database_published_goes_also_where_a_publisher_is_killed_o
 
 
 def test_siblings_that_stand_alone_go_with_a_sweep(tmp_path: Path) -> None:
-    """A compressed form of a file that is not there says something that nobody published."""
+    """A compressed form of a file that is not there says something that no one published."""
     site = new_site(tmp_path)
     site.feed([sale(0)])
     site.publish()

@@ -25,7 +25,7 @@ class Once(Steps):
     """Kills once: the session that the process would have taken along still closes its savepoints here."""
 
     def step(self) -> None:
-        """Take note of one operation, or die before it."""
+        """Record one operation, or die before it."""
         try:
             super().step()
         except Killed:
@@ -113,7 +113,7 @@ def test_killed_anywhere_the_rows_lose_nothing(site: Site) -> None:
 
 
 def test_a_bad_message_is_set_aside_and_takes_nothing_with_it(site: Site) -> None:
-    """`process` raises on one message in the middle: it is set aside, and counts of the others have no hole."""
+    """`process` raises on one message in the middle: it is quarantined, and counts of the others have no hole."""
     site.feed([named(0, "ralph"), named(1, "ralph", poison=True), named(2, "ralph"), named(3, "pingou")])
     assert counts(site) == [("ralph", 1), ("ralph", 2), ("pingou", 1)]
     assert volumes(site) == {NOON: 4}
@@ -171,7 +171,7 @@ class Clash(BaseModel):
 
 
 @pytest.mark.parametrize(
-    ("attributes", "mend"),
+    ("attributes", "fix"),
     [
         ({"process": BasePlugin.process}, "`process` is missing"),
         ({"update": BasePlugin.update}, "`update` is missing"),
@@ -182,11 +182,11 @@ class Clash(BaseModel):
         ({"unbounded": True, "dimensions": ("a",)}, "`unbounded` is for counters"),
     ],
 )
-def test_a_wrong_table_is_refused(attributes: dict[str, Any], mend: str) -> None:
-    """The error says what is wrong with the class, and the mend."""
+def test_a_wrong_table_is_refused(attributes: dict[str, Any], fix: str) -> None:
+    """The error says what is wrong with the class, and the fix."""
     with pytest.raises(PluginError, match="Wrong: ") as caught:
         table(**attributes)
-    assert mend in str(caught.value)
+    assert fix in str(caught.value)
 
 
 def test_a_model_can_be_made_by_the_plugin() -> None:

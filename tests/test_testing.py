@@ -149,7 +149,7 @@ def test_a_plugin_that_raises_once_is_reported_too() -> None:
 
 
 def test_a_trial_lists_what_went_wrong_and_goes_on() -> None:
-    """A trial raises nothing: what was set aside is listed with its reason, and the rest is counted."""
+    """A trial raises nothing: what was quarantined is listed with its reason, and the rest is counted."""
     lines = [b"nonsense", b'{"topic":"%s","msg":{},"timestamp":1}' % TOPIC.encode(), delivered(build("ralph"))]
     trial = testing.try_plugin(BuildsByOwner(), lines)
     assert totals(trial.documents) == {"ralph": 1}

@@ -1,4 +1,4 @@
-"""Whoever types the commands of README and tutorial as they stand sees them succeed."""
+"""Whoever types the commands of the tutorial as they stand sees them succeed; README has two."""
 
 import re
 import subprocess
@@ -41,9 +41,13 @@ def test_blocks_are_found() -> None:
     assert [*typed(page)] == [("type", "one"), ("type", "two"), ("write", "[x]\n")]
 
 
+def test_the_commands_of_the_readme_are_two() -> None:
+    """They are tried in test_packaging.py."""
+    assert [*typed((ROOT / "README.md").read_text(encoding="utf-8"))] == [("type", line) for line in INSTALLING[:2]]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
-def test_every_command_can_be_typed_as_it_stands(page: str, tmp_path: Path) -> None:
+def test_every_command_can_be_typed_as_it_stands(tmp_path: Path) -> None:
     """The page is typed from its beginning to its end; what serves or runs stays until the next of its kind or the end.
 
     Only ports and the directory differ, as others may use them.
@@ -52,7 +56,7 @@ def test_every_command_can_be_typed_as_it_stands(page: str, tmp_path: Path) -> N
     home = Home(tmp_path / "site", PATH=f"{Path(sys.executable).parent}:/usr/bin:/bin")
     done: list[str] = []
     with ExitStack() as stack:
-        for what, text in typed((ROOT / page).read_text(encoding="utf-8")):
+        for what, text in typed((ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")):
             if what == "write":
                 if "fedora-messaging" in text:
                     if not PROGRAM.exists():

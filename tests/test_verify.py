@@ -32,7 +32,7 @@ INDEX = "v1/index.json"
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A sound site of two snapshots, that nobody changes."""
+    """A sound site of two snapshots, that no one changes."""
     site = Site(tmp_path_factory.mktemp("verify"))
     site.start()
     yield site
@@ -199,7 +199,7 @@ def test_a_missing_manifest_of_an_older_snapshot_is_found(root: Path) -> None:
 
 
 def test_a_missing_object_of_an_older_snapshot_is_found(root: Path) -> None:
-    """An object that only an older snapshot refers to must be there all the same."""
+    """An object that only an older snapshot refers to must still be there."""
     before = {path.name for path in (root / "v1/objects").rglob("*.csv")}
     current = {
         object_of(root, str(path.relative_to(root))).rpartition("/")[2] for path in root.rglob("v1/plugins/**/*.csv")
@@ -251,9 +251,9 @@ def test_faults_beside_the_snapshot_are_found(root: Path, path: str) -> None:
 
 
 def test_json_that_is_not_canonical_is_found(root: Path) -> None:
-    """A pointer with a needless space is no canonical JSON."""
+    """A pointer with a needless space is not canonical JSON."""
     write(root, INDEX, (root / INDEX).read_bytes().replace(b":", b": ", 1))
-    assert faults(root) == [("WRONG", INDEX, "it is no canonical JSON")]
+    assert faults(root) == [("WRONG", INDEX, "it is not canonical JSON")]
 
 
 def test_a_late_publisher_is_found(root: Path) -> None:
@@ -265,14 +265,14 @@ def test_a_late_publisher_is_found(root: Path) -> None:
 
 
 def test_orphans_are_found(root: Path) -> None:
-    """A file that nobody refers to is told; what a publisher notes to itself is none."""
+    """A file that no one refers to is reported; what a publisher notes to itself is none."""
     write(root, "v1/plugins/gone/latest.json", b"{}\n")
     write(root, "v1/objects/00/left.json", b"{}\n")
     write(root, ".statscache/note", b"")
     write(root, "v1/pending.json", b"{}\n")
     assert faults(root) == [
-        ("ORPHAN", "v1/objects/00/left.json", "nobody refers to it, and its bytes are not those that its name says"),
-        ("ORPHAN", "v1/plugins/gone/latest.json", "nobody refers to it"),
+        ("ORPHAN", "v1/objects/00/left.json", "nothing refers to it, and its bytes do not match its name"),
+        ("ORPHAN", "v1/plugins/gone/latest.json", "nothing refers to it"),
     ]
 
 
@@ -300,7 +300,7 @@ def test_a_root_manifest_may_outlive_the_list(root: Path) -> None:
 
 
 def test_compressed_siblings_are_read(root: Path) -> None:
-    """A compressed sibling that says something else, cannot be unpacked or stands alone is broken."""
+    """A compressed sibling that says something else, cannot be unpacked or has no original is broken."""
     index = (root / INDEX).read_bytes()
     write(root, f"{INDEX}.gz", gzip.compress(index + b" "))
     write(root, "v1/status.json.gz", b"no gzip")
@@ -313,7 +313,7 @@ def test_compressed_siblings_are_read(root: Path) -> None:
 
 
 def test_faults_stand_in_order_of_weight(root: Path) -> None:
-    """The gravest fault stands first."""
+    """The gravest fault comes first."""
     write(root, "orphan.txt", b"")
     rewrite(root, INDEX, lambda index: index.update(generated_at=1_000_000, expires_at=1_000_180, interval=61))
     (root / object_of(root, "v1/plugins/edits/latest.json")).unlink()
@@ -374,7 +374,7 @@ def test_faults_stand_in_order_of_weight(root: Path) -> None:
     ],
 )
 def test_documents_are_read(root: Path, path: str, content: Any, said: str) -> None:
-    """A document whose digest is right is held against its schema and its path all the same."""
+    """A document whose digest is right is held against its schema and its path anyway."""
     data = canonical.dumps(content)
     write(root, path, data)
     point_to(root, {"data": nested(root, path, {"type": "file", **put(root, data)}, "subtree")})
@@ -395,10 +395,10 @@ def nested(root: Path, path: str, entry: Mapping[str, Any], kind: str) -> dict[s
 
 @pytest.mark.parametrize("name", ["..", ".", "", "../../../etc", "a/b", "a\\b", "a\x00b", "x" * 300])
 def test_names_that_lead_elsewhere_are_refused(root: Path, name: str) -> None:
-    """A name in a manifest that is no plain name is told, and nothing is read there."""
+    """A name in a manifest that is not a plain name is reported, and nothing is read there."""
     secret = {"type": "file", **put(root, b"secret\n", "txt")}
     point_to(root, {"site": put_manifest(root, "subtree", {name: secret})})
-    assert any("is no name of a file or directory" in problem for _, _, problem in faults(root))
+    assert any("is not the name of a file or directory" in problem for _, _, problem in faults(root))
     assert check(root).files == 0
 
 
@@ -410,15 +410,15 @@ def test_names_of_several_parts_are_looked_at_in_each(root: Path, name: str) -> 
     plugin = put_manifest(root, "tree", {"p": put_manifest(root, "tree", {"by": by})})
     data = put_manifest(root, "subtree", {"v1": put_manifest(root, "tree", {"plugins": plugin})})
     point_to(root, {"data": data})
-    found = [problem for _, _, problem in faults(root) if "is no name of a file or directory" in problem]
-    assert found == [f"{name!r} is no name of a file or directory"]
+    found = [problem for _, _, problem in faults(root) if "is not the name of a file or directory" in problem]
+    assert found == [f"{name!r} is not the name of a file or directory"]
 
 
 @pytest.mark.parametrize("name", ["../../secret.json", "/etc/passwd", "0" * 64 + ".json/../x", "A" * 64 + ".json"])
 def test_objects_that_lead_elsewhere_are_refused(root: Path, name: str) -> None:
-    """What is no name of an object is not read, whoever refers to it."""
+    """What is not the name of an object is not read, whoever refers to it."""
     point_to(root, {"site": put_manifest(root, "subtree", {"a.json": {"type": "file", "object": name, "size": 1}})})
-    assert any("it is no manifest" in problem for _, _, problem in faults(root))
+    assert any("it is not a manifest" in problem for _, _, problem in faults(root))
 
 
 def test_links_that_leave_the_tree_are_refused(root: Path, tmp_path: Path) -> None:
@@ -435,13 +435,13 @@ def test_links_that_leave_the_tree_are_refused(root: Path, tmp_path: Path) -> No
 
 
 def test_links_in_a_ring_and_pipes_are_no_trap(root: Path) -> None:
-    """A link to itself and a named pipe are told, and nobody waits for them."""
+    """A link to itself and a named pipe are told, and no one waits for them."""
     for path in ("v1/status.json", "v1/changes.json"):
         (root / path).unlink()
     (root / "v1/status.json").symlink_to("status.json")
     os.mkfifo(root / "v1/changes.json")
     found = {path: problem for _, path, problem in faults(root)}
-    assert found["v1/changes.json"] == "it is no plain file"
+    assert found["v1/changes.json"] == "it is not a plain file"
     assert "v1/status.json" in found
 
 
@@ -454,7 +454,7 @@ def test_a_file_beyond_its_size_is_not_read_on(root: Path) -> None:
 
 
 def test_a_size_beyond_measure_is_not_believed(root: Path) -> None:
-    """An entry of a petabyte is told, and nothing is read."""
+    """An entry of a petabyte is reported, and nothing is read."""
     entry = {"type": "file", **put(root, b"{}\n", "txt")} | {"size": 1 << 50}
     point_to(root, {"site": put_manifest(root, "subtree", {"a.txt": entry})})
     assert any("1,125,899,906,842,624 bytes: too many" in problem for _, _, problem in faults(root))
@@ -482,7 +482,7 @@ def test_a_deep_tree_is_not_walked_through(root: Path) -> None:
 
 
 def test_manifests_obey_the_rules_of_splitting(root: Path) -> None:
-    """A directory that is split without need, not split in need, or split wrongly, is told."""
+    """A directory that is split without need, not split in need, or split wrongly, is reported."""
     file = {"type": "file", **put(root, b"same", "txt")}
     part = {f"{number}.txt": file for number in range(65)}
     site = put_manifest(root, "subtree", {"large": put_manifest(root, "tree", part)})
@@ -504,7 +504,7 @@ def test_files_in_the_wrong_place_are_found(root: Path) -> None:
     assert "v1/index.json is in the snapshot, and belongs outside" in found
     assert "v1/x.json belongs in the subtree data" in found
     assert any("has another extension" in problem for problem in found)
-    assert "'more' of type tree is no subtree" in found
+    assert "'more' of type tree is not a subtree" in found
 
 
 # Web servers.
@@ -624,14 +624,14 @@ def test_compression_twice_is_found(root: Path) -> None:
 
 
 def test_compression_without_vary_is_found(root: Path) -> None:
-    """A server whose compressed answers a cache may give to anyone is told."""
+    """A server whose compressed answers a cache may give to anyone is reported."""
     with served(root, CompressingWithoutVary) as url:
         found = [finding.problem for finding in verify(Website(url)).faults]
     assert found == ["it is compressed without Vary: Accept-Encoding; a cache may give it to who cannot read it"]
 
 
 def test_redirections_are_not_followed(root: Path) -> None:
-    """A server that leads elsewhere is told, and nothing is read there."""
+    """A server that leads elsewhere is reported, and nothing is read there."""
     with served(root, Redirecting) as url:
         (found,) = verify(Website(url)).faults
     assert found.problem == "it is redirected to 'http://192.0.2.1/'"
@@ -699,7 +699,7 @@ def test_what_cannot_be_reached_is_no_verdict(place: str) -> None:
 
 
 def test_a_server_that_is_down_is_said_in_one_line(tmp_path: Path) -> None:
-    """The tries of the library that fetches are nobody's business."""
+    """The tries of the library that fetches are no one's business."""
     done = Home(tmp_path / "home").run("verify", "http://127.0.0.1:9/", status=1)
     assert done.stdout == ""
     (said,) = done.stderr.splitlines()

@@ -248,7 +248,7 @@ def test_pages_are_made_anew_when_the_code_that_draws_them_changed(
 
 
 def test_the_index_tells_the_interval_that_is_kept(site: Site) -> None:
-    """`publish --every` may keep another one than the configuration says; it is told in whole seconds."""
+    """`publish --every` may keep another one than the configuration says; it is reported in whole seconds."""
     ended = threading.Event()
     site.publishing.publish_every(90.5, ended, lambda *_: ended.set())
     index = site.document(INDEX)
@@ -290,8 +290,8 @@ def test_a_publication_that_nobody_repeats_waits_for_another(
     caplog.set_level(logging.INFO)
     _, oldest = _ids(site)
     monkeypatch.setattr("statscache.service.publishing.PATIENCE", 0.3)
-    said = r"waited for 0\.3 s, and nothing was done"
-    with locks.publishing(site.database), pytest.raises(PublisherBusy, match=said):
+    output = r"waited for 0\.3 s, and nothing was done"
+    with locks.publishing(site.database), pytest.raises(PublisherBusy, match=output):
         site.publishing.rollback(oldest)
     assert site.document(INDEX)["generation"] == 2
     monkeypatch.setattr("statscache.service.publishing.PATIENCE", 60.0)
@@ -310,8 +310,8 @@ def test_a_publication_that_nobody_repeats_waits_for_another(
     site.publishing.rollback(oldest)
     holder.join()
     assert site.document(INDEX)["snapshot"] == oldest
-    assert [record.message for record in caplog.records if "at work" in record.message] == [
-        "another publisher is at work on this database; it is waited for, at most 60 s"
+    assert [record.message for record in caplog.records if "is working" in record.message] == [
+        "another publisher is working on this database; waiting for it, at most 60 s"
     ]
 
 

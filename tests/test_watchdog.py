@@ -42,7 +42,7 @@ class Wild(Counter):
         yield (message.topic,)
 
 class Merges(Loop):
-    \"\"\"Yields a key that takes for ever to be stored.\"\"\"
+    \"\"\"Yields a key that takes forever to be stored.\"\"\"
 
     name = "merges"
 
@@ -96,7 +96,7 @@ def test_a_plugin_that_hangs_has_that_message_set_aside_and_goes_on(home: Home, 
     hangs(home, "backfill", archive)
     done = home.run("backfill", archive)
     assert done.stdout.startswith("40 read, 40 accepted")
-    assert f"plugin {hang} hung: it did not return within 2 s, at work on message poison" in done.stderr
+    assert f"plugin {hang} hung: it did not return within 2 s, working on message poison" in done.stderr
     states = {row["name"]: row["state"] for row in home.json("status")["plugins"]}
     assert set(states.values()) == {"ok"}
     assert {hang, other} <= states.keys()
@@ -119,7 +119,7 @@ def test_a_plugin_that_hangs_on_several_messages_is_suspended_and_the_others_go_
         hangs(home, "backfill", "archive")
     done = home.run("backfill", "archive")
     assert done.stdout.startswith("40 read, 40 accepted")
-    assert f"plugin {hang} is suspended: it did not return within 2 s, at work on message poison-30" in done.stderr
+    assert f"plugin {hang} is suspended: it did not return within 2 s, working on message poison-30" in done.stderr
     state = home.json("status", status=3)
     states = {row["name"]: row["state"] for row in state["plugins"]}
     assert states.pop(hang) == "failed"
@@ -135,7 +135,7 @@ def test_a_plugin_that_hangs_while_it_merges_is_suspended_and_nothing_is_lost(ho
     hangs(home, "backfill", archive)
     done = home.run("backfill", archive)
     assert done.stdout.startswith("40 read, 40 accepted")
-    assert "plugin merges is suspended: it did not return within 2 s, at work on its yields of 40 " in done.stderr
+    assert "plugin merges is suspended: it did not return within 2 s, working on its yields of 40 " in done.stderr
 
 
 def test_a_plugin_that_hangs_while_its_documents_are_rendered_is_suspended(home: Home) -> None:
@@ -143,13 +143,13 @@ def test_a_plugin_that_hangs_while_its_documents_are_rendered_is_suspended(home:
     home.run("backfill", write(home, "renders"))
     hangs(home, "publish")
     done = home.run("publish")
-    assert "plugin renders is suspended: it did not return within 2 s, at work on its documents" in done.stderr
+    assert "plugin renders is suspended: it did not return within 2 s, working on its documents" in done.stderr
     assert home.plugin("renders")["state"] == "failed"
     assert home.plugin("loop")["state"] == "ok"
 
 
 def test_whoever_is_at_work_for_longest_is_blamed(tmp_path: Path) -> None:
-    """Where two threads of a process are at work, the timer is that of the first, also after the second is done."""
+    """Where two threads of a process work, the timer is that of the first, also after the second is done."""
     program = f"""
 import sys, threading, time
 from pathlib import Path
@@ -208,7 +208,7 @@ def test_processes_that_end_in_peace_or_are_killed_leave_nobody_suspended(home: 
 
 
 def test_a_place_for_the_note_that_cannot_be_written_is_a_configuration_error(home: Home) -> None:
-    """The error names the setting, the directory and the mend."""
+    """The error names the setting, the directory and the fix."""
     home.configure(f"[plugins]\nhang_note = {json.dumps('missing/hang')}\n")
     done = home.run("backfill", write(home, "nobody"), status=2)
     assert "[plugins] hang_note" in done.stderr

@@ -78,8 +78,8 @@ class Server:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:
                 if self._process.poll() is not None or time.monotonic() > deadline:
-                    said = (self.directory / "output").read_text(errors="replace")
-                    raise RuntimeError(f"{self.program} did not start:\n{said}") from None
+                    text = (self.directory / "output").read_text(errors="replace")
+                    raise RuntimeError(f"{self.program} did not start:\n{text}") from None
                 time.sleep(0.02)
             else:
                 return
@@ -124,7 +124,7 @@ class Sshd(Server):
         (self.directory / "authorized-keys").write_text(f'restrict,command="{command}" {key}' if command else key)
 
     def destination(self, path: Path) -> str:
-        """Return how the target is told of a directory on this host."""
+        """Return how the target addresses a directory on this host."""
         return f"{getpass.getuser()}@127.0.0.1:{path}"
 
     def prepare(self) -> None:
@@ -169,7 +169,7 @@ class RsyncDaemon(Server):
     password = "correct horse battery staple"
 
     def url(self, module: str, user: str = "") -> str:
-        """Return how the target is told of a module."""
+        """Return how the target addresses a module."""
         return f"rsync://{user}{'@' if user else ''}127.0.0.1:{self.port}/{module}"
 
     def module(self, name: str) -> Path:
@@ -209,7 +209,7 @@ class Nginx(Server):
     """Nginx with the configuration that the documentation gives, and a root.
 
     Args:
-        configuration: What stands in the documentation's block `server`.
+        configuration: What is in the documentation's block `server`.
     """
 
     program = "nginx"

@@ -67,7 +67,7 @@ def demo(directory: Path, **publish: Any) -> Path:
 
 
 def hostile(directory: Path) -> Path:
-    """Publish what comes of hostile text in every field that the bus controls, and return the root."""
+    """Publish pages made of hostile text in every field that the bus controls, and return the root."""
     site = _site(directory, (*KINDS, *VOLUME, Links))
     lines = []
     for number, text in enumerate(HOSTILE):

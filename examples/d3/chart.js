@@ -22,6 +22,6 @@ const colour = d3.scaleOrdinal(keys, d3.schemeTableau10);
 const area = d3.area((at) => x(at.data * 1000), (at) => y(at[0]), (at) => y(at[1])).defined((at) => known(at.data)).curve(d3.curveBasis);
 
 const svg = d3.select("#chart").append("svg").attr("viewBox", [0, 0, across, down]).attr("role", "img").attr("aria-label", `Messages in 7 days, by category: ${keys.join(", ")}`);
-// .text() never makes markup of what the bus said.
+// .text() never makes markup of text from the bus.
 svg.selectAll("path").data(layers).join("path").attr("d", area).attr("fill", (layer) => colour(layer.key)).append("title").text((layer) => `${layer.key}: ${totals.get(layer.key)}`);
 svg.append("g").attr("transform", `translate(0,${down - 25})`).call(d3.axisBottom(x));

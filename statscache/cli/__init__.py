@@ -1,6 +1,6 @@
 """The command `statscache`: results go to standard output, logs and progress to standard error.
 
-Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 refused or found wanting.
+Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 refused or faults found.
 """
 
 import sys
@@ -62,8 +62,8 @@ _COMMANDS = {
         "trial:try_command",
         "Run PLUGIN on the messages in FILE, without a database, and print the documents that it makes.",
     ),
-    "publish": ("site:publish", "Render what changed, and bring the targets up to date."),
-    "snapshots": ("site:snapshots", "List the snapshots that are retained, newest first."),
+    "publish": ("site:publish", "Render changed files, and update the targets."),
+    "snapshots": ("site:snapshots", "List the retained snapshots, newest first."),
     "places": (
         "site:places_command",
         "List the places that were published to, also those that left the configuration.",
@@ -73,8 +73,8 @@ _COMMANDS = {
         "Make the retained snapshot ID current, and hold publishing there until `publish --resume`.",
     ),
     "serve": ("serve:serve", "Preview the published tree on loopback, until SIGINT or SIGTERM."),
-    "demo": ("demo:demo_command", "Do the whole job here: a simulated day over a real bus, published into public/."),
-    "status": ("status:status", "Tell how journal, sources, plugins and targets fare; exit 3 if something is wanting."),
+    "demo": ("demo:demo_command", "Run everything here: a simulated day over a real bus, published into public/."),
+    "status": ("status:status", "Show the state of journal, sources, plugins, targets; exit 3 if there are concerns."),
     "keys": (
         "care:keys_command",
         "Count the keys of PLUGIN of which a part matches PATTERN, as in a shell, and list the newest of them.",
@@ -88,15 +88,15 @@ _COMMANDS = {
         "verify:verify",
         "Check a published tree, or the state against a recount of the journal; exit 3 if something is wrong.",
     ),
-    "config": ("care:config_group", "Look at the configuration."),
-    "db": ("care:db_group", "Look after the database."),
+    "config": ("care:config_group", "Show or check the configuration."),
+    "db": ("care:db_group", "Manage the database."),
     "quarantine": (
         "quarantine:quarantine_group",
-        "See to what was set aside: malformed lines, and messages on which a plugin raised.",
+        "Inspect and retry quarantined items: malformed lines, and messages on which a plugin raised.",
     ),
-    "forget": ("people:forget_command", "Remove the person NAME from all that is held and published, for good."),
-    "export-person": ("people:export_command", "Print all that is held of the person NAME, as JSON."),
-    "journal": ("journal:journal_group", "Look after the messages that were accepted."),
+    "forget": ("people:forget_command", "Permanently remove the person NAME from all stored and published data."),
+    "export-person": ("people:export_command", "Print all data about the person NAME, as JSON."),
+    "journal": ("journal:journal_group", "Manage the accepted messages."),
     "sample": (
         "sample:sample",
         "Write simulated messages of the last whole days (UTC) to FILE, an archive that `backfill` takes.",

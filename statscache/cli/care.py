@@ -25,7 +25,7 @@ _LISTED = "name", "title", "kind", "unit", "dimensions", "topics", "unbounded"
 
 
 @click.command()
-@click.option("--resume", metavar="NAME", help="Let this suspended plugin fold again, from where it stopped.")
+@click.option("--resume", metavar="NAME", help="Resume this suspended plugin where it stopped.")
 @as_json
 @passed
 def plugins(context: Context, resume: str | None, json_: bool) -> None:
@@ -89,7 +89,7 @@ def keys_command(context: Context, name: str, pattern: str, json_: bool) -> None
 
 @click.group("config")
 def config_group() -> None:
-    """Look at the configuration."""
+    """Show or check the configuration."""
 
 
 @config_group.command("check")
@@ -111,7 +111,7 @@ def check_config(context: Context) -> None:
 @as_json
 @passed
 def show(context: Context, json_: bool) -> None:
-    """Print the configuration that is in force, as TOML with the origin of each value; passwords are left out."""
+    """Print the effective configuration, as TOML with the origin of each value; passwords are left out."""
     url = Database(context.config.database.url).engine.url.render_as_string(hide_password=True)
     if json_:
         values = context.config.model_dump(mode="json", by_alias=True)
@@ -123,7 +123,7 @@ def show(context: Context, json_: bool) -> None:
 
 @click.group("db")
 def db_group() -> None:
-    """Look after the database."""
+    """Manage the database."""
 
 
 @db_group.command("upgrade")
@@ -140,7 +140,7 @@ def upgrade_command(context: Context) -> None:
 
 
 @db_group.command("check")
-@click.option("--quick", is_flag=True, help="Leave out the digests of objects, and the journal.")
+@click.option("--quick", is_flag=True, help="Skip the digests of objects, and the journal.")
 @passed
 def check_command(context: Context, *, quick: bool) -> None:
     """Check the database for damage: its file, its invariants, all digests; exit 3 if something is wrong."""
@@ -170,8 +170,8 @@ def _checked(_context: click.Context, _parameter: click.Parameter, url: str) -> 
 def copy_command(context: Context, url: str) -> None:
     """Copy everything into the empty database at URL, of whatever kind.
 
-    Stop what consumes and publishes before; then put URL into the configuration, and start it again. A password
-    need not stand in URL: PostgreSQL's PGPASSWORD and ~/.pgpass are heeded.
+    Stop all consumers and publishers before; then put URL into the configuration, and start it again. A password
+    need not be in URL: PostgreSQL's PGPASSWORD and ~/.pgpass are heeded.
     """
     from statscache.plugins import BaseModel
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 as_json = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
 
 WANTING = 3
-"""Exit status of a command that is refused, or that finds something that should not be."""
+"""Exit status of a command that is refused, or that finds faults."""
 
 
 class Context:
@@ -105,16 +105,16 @@ def _raise_if_damaged(url: str, error: Exception) -> None:
 
 
 def database_failed(error: SQLAlchemyError) -> str:
-    """Return what is said of a database that does not answer."""
+    """Return the error text for a database that does not answer."""
     return f"the database failed: {getattr(error, 'orig', None) or error}"
 
 
 WIDTH = 80
-"""Columns that a table has at most."""
+"""Maximum number of columns of a table."""
 
 
 def clipped(text: str, width: int) -> str:
-    """Return a text of at most so many columns; what is cut off shows as an ellipsis."""
+    """Return a text cut to a number of columns, with an ellipsis."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 

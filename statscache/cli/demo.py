@@ -10,7 +10,7 @@ from statscache.timeline import iso
 @click.command("demo")
 @passed
 def demo_command(context: Context) -> None:
-    """Do the whole job here: a simulated day over a real bus, published into public/."""
+    """Run everything here: a simulated day over a real bus, published into public/."""
     spoken = 0
     with context.progress() as bar:
 

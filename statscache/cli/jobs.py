@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from statscache.publish.report import Report
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 from statscache.timeline import iso
 
 _log = logging.getLogger("statscache")

@@ -17,7 +17,7 @@ from statscache.wording import counted
 
 @click.group("journal")
 def journal_group() -> None:
-    """Look after the messages that were accepted."""
+    """Manage the accepted messages."""
 
 
 @journal_group.command("export")
@@ -32,7 +32,7 @@ def export_command(context: Context, file: Path | None) -> None:
     if file == Path("-"):
         file = None
     if file is not None and file.exists() and not file.is_file():
-        raise click.UsageError(f"{file} is no file; leave it out to write to standard output")
+        raise click.UsageError(f"{file} is not a file; leave it out to write to standard output")
     with context.installation() as installation, context.progress() as bar:
 
         def progress(written: int, total: int) -> None:
@@ -48,13 +48,13 @@ def export_command(context: Context, file: Path | None) -> None:
 
 
 @journal_group.command("postpone")
-@click.option("--lose-history", is_flag=True, help="Fold again even what the journal no longer has messages for.")
+@click.option("--lose-history", is_flag=True, help="Fold again even if the journal no longer has all messages.")
 @as_json
 @passed
 def postpone_command(context: Context, lose_history: bool, json_: bool) -> None:
     """Take messages of the future back out of the journal, and hold them until their time.
 
-    They are there after the clock of this machine was ahead for a while. Statistics that counted one of
+    They exist if the clock of this machine was ahead for a while. Statistics that counted one of
     them fold the journal again. Set the clock right first; what is later than it shows goes.
     """
     with context.installation() as installation:
@@ -65,6 +65,6 @@ def postpone_command(context: Context, lose_history: bool, json_: bool) -> None:
     if json_:
         show_json(asdict(done))
         return
-    click.echo(f"{counted(done.messages, 'message')} taken out of the journal, and held until their time")
+    click.echo(f"{counted(done.messages, 'message')} moved from the journal to the held ones, until their time")
     if done.messages:
         click.echo(f"folded again: {', '.join(done.folded_anew) or 'none'}; the next publication shows it")

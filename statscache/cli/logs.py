@@ -54,7 +54,7 @@ class AsJSON(logging.Formatter):
         }
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
-        # What a plugin raised may hold what is no text.
+        # What a plugin raised may hold invalid text.
         return orjson.dumps({name: value.encode(errors="replace").decode() for name, value in event.items()}).decode()
 
 
@@ -62,8 +62,8 @@ def set_up(*, verbose: bool, json: bool) -> None:
     """Log to standard error.
 
     Args:
-        verbose: Whether details are asked for.
-        json: Whether each line is to be a JSON object.
+        verbose: True for details.
+        json: True to write each line as a JSON object.
     """
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(Bounded())
@@ -71,7 +71,7 @@ def set_up(*, verbose: bool, json: bool) -> None:
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
     for noisy in ("alembic", "moksha", "fedmsg", "markdown_it", "watchdog", "botocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # It tells each failure in six lines and a traceback; the source tells it in one.
+    # It logs each failure in six lines and a traceback; the source logs it in one.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
-    # It warns of each try; what comes of the last one is our error.
+    # It warns of each try; the failure of the last one is our error.
     logging.getLogger("urllib3").setLevel(logging.ERROR)

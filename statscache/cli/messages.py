@@ -1,4 +1,4 @@
-"""Commands that take in what is there: `backfill`, `rebuild`."""
+"""Commands that read existing messages: `backfill`, `rebuild`."""
 
 import threading
 import time
@@ -66,9 +66,9 @@ _scheduler = click.option(
     metavar="START END",
     help="The files hold all messages of this time: close its gaps.",
 )
-@click.option("--start", type=Moment(), help="Where history begins, if not where the configuration says.")
-@click.option("--end", type=Moment(), help="Where history ends, if not now.")
-@click.option("--gaps", is_flag=True, help="Ask only for what is known to be missing.")
+@click.option("--start", type=Moment(), help="Start of the history; the configured one if not given.")
+@click.option("--end", type=Moment(), help="End of the history; now if not given.")
+@click.option("--gaps", is_flag=True, help="Fetch only known gaps.")
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -96,9 +96,9 @@ def backfill_command(
     if complete and complete[0] >= complete[1]:
         raise click.UsageError("--complete START END: the start must be before the end")
     if files and (gaps or start is not None or end is not None):
-        raise click.UsageError("--start, --end and --gaps go with history from datagrepper, so without FILES")
+        raise click.UsageError("--start, --end and --gaps are for history from datagrepper: give no FILES")
     if complete and not files:
-        raise click.UsageError("--complete says what FILES hold; history from datagrepper tells by itself")
+        raise click.UsageError("--complete needs FILES; datagrepper reports its own coverage")
     if not files and (scheduler or (jobs or 1) > _WINDOWS):
         raise click.UsageError(f"history from datagrepper is fetched here, and at most {_WINDOWS} windows at a time")
     if start is not None and end is not None and start >= end:
@@ -132,21 +132,21 @@ def _read(
     """Take in archives.
 
     Returns:
-        What failed, empty if nothing did; and whether lines are set aside that matter: all, or any with `complete`.
+        The failure, empty if none; and True if too many lines were quarantined: all, or any with `complete`.
     """
     unread, failure, set_aside = 0, "", 0
     for path in files:
         set_aside += backfill.set_aside_before(installation, path)
         size = path.stat().st_size if path.is_file() else 0
         try:
-            with _telling(context, path.name, size) as told:
+            with _telling(context, path.name, size) as update:
                 for consumed, outcome in backfill.backfill(installation, path, workers):
                     whole += outcome
-                    told(consumed, outcome.read)
+                    update(consumed, outcome.read)
         except SourceError as error:
             failure = str(error)
             if isinstance(error, DamagedArchive):
-                failure += ". Get it anew and run again"
+                failure += ". Get it again and run the same command"
             if len(files) > 1:
                 click.echo(f"statscache: {failure}", err=True)
             unread += 1
@@ -159,9 +159,9 @@ def _read(
         elif complete and not set_aside:
             backfill.complete(installation, *complete)
         elif complete:
-            click.echo(f"statscache: {counted(set_aside, 'line')} set aside; --complete was not recorded", err=True)
+            click.echo(f"statscache: {counted(set_aside, 'line')} quarantined; --complete was not recorded", err=True)
         elif wanting:
-            click.echo("statscache: no line is a message; every line was set aside", err=True)
+            click.echo("statscache: no line is a message; every line was quarantined", err=True)
         return "", wanting
     if len(files) > 1:
         failure = f"{unread:,} of {counted(len(files), 'file')} could not be read to the end"
@@ -173,13 +173,13 @@ def _walk(context: Context, installation: Installation, wanted: Sequence[Interva
     lost = 0
     seconds = sum(high - low for low, high in wanted)
     try:
-        with _telling(context, "history", seconds) as told:
+        with _telling(context, "history", seconds) as update:
             for step in history.walk(installation, wanted, jobs=jobs, stopping=threading.Event()):
                 whole += step.outcome
                 for part in step.lost:
                     click.echo(f"statscache: {iso(part.start)} to {iso(part.end)} is missing: {part.error}", err=True)
                 lost += len(step.lost)
-                told(sum(min(high, step.at) - low for low, high in wanted if low < step.at), step.outcome.read)
+                update(sum(min(high, step.at) - low for low, high in wanted if low < step.at), step.outcome.read)
     except SourceError as error:
         return str(error)
     return f"parts that are missing: {lost:,}; `statscache backfill --gaps` asks for them again" if lost else ""
@@ -187,18 +187,18 @@ def _walk(context: Context, installation: Installation, wanted: Sequence[Interva
 
 @contextmanager
 def _telling(context: Context, name: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """Give a function that is told how much of the total is done, and how many messages were read since last time."""
+    """Give a function to call with the part of the total that is done, and the messages read since the last call."""
     started = time.monotonic()
     read = 0
     with context.progress(lines=True) as bar:
 
-        def told(done: int, more: int) -> None:
+        def update(done: int, more: int) -> None:
             nonlocal read
             read += more
             speed = read / max(time.monotonic() - started, 1e-9)
             bar(name, done, total, f"{counted(read, 'message')}, {speed:,.0f} a second")
 
-        yield told
+        yield update
 
 
 def catch_up(context: Context, installation: Installation, workers: Workers | None = None) -> None:
@@ -226,7 +226,7 @@ def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
         times = counted(outcome.failures, "time")
         click.echo(f"{times} a plugin raised on a message: see `statscache quarantine list`")
     if outcome.set_aside:
-        click.echo("what was set aside, and why: `statscache quarantine list`")
+        click.echo("quarantined lines and reasons: `statscache quarantine list`")
 
 
 @click.command()

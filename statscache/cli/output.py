@@ -37,7 +37,7 @@ class _Output(io.FileIO):
     _failed = False
 
     def write(self, data: "Buffer") -> int:
-        # What is left in buffers after a failure has nowhere to go, and is not to fail again when they are closed.
+        # After a failure, data left in buffers cannot be written, and closing them must not fail again.
         if self._failed:
             return memoryview(data).nbytes
         try:

@@ -11,22 +11,22 @@ from statscache.service.person import export
 from statscache.wording import counted
 
 VARIABLE = "GDPR_DELETE_USERNAME"
-"""The variable by which Fedora's removal procedure says who is to be forgotten."""
+"""The variable in which Fedora's removal procedure names the person to forget."""
 
 
 @click.command("forget")
 @click.argument("name", required=False)
 @click.option("--from-environment", is_flag=True, help=f"Take the name from {VARIABLE}.")
-@click.option("--where-involved", is_flag=True, help="Leave the word alone where no such person is involved.")
+@click.option("--where-involved", is_flag=True, help="Keep the word in messages that do not involve the person.")
 @as_json
 @passed
 def forget_command(
     context: Context, name: str | None, from_environment: bool, where_involved: bool, json_: bool
 ) -> None:
-    """Remove the person NAME from all that is held and published, for good.
+    """Permanently remove the person NAME from all stored and published data.
 
-    It may be run again at any time, and must be when it was interrupted. Exit status 1 says that something is still to
-    be done, 3 that the name is refused, or that places which left the configuration may hold it.
+    It may be run again at any time, and must be after an interruption. Exit status 1: something is still to
+    be done; 3: the name is refused, or places removed from the configuration may hold it.
     """
     if from_environment == (name is not None):
         raise click.UsageError("give NAME, or --from-environment")
@@ -44,18 +44,18 @@ def forget_command(
 
 
 def _show(done: Forgotten) -> None:
-    # The name is told nowhere: output is kept too.
+    # The name is never printed, because output may be kept.
     click.echo(f"journal     {counted(done.messages, 'message')} changed")
-    click.echo(f"set aside   {done.held:,} held and {done.set_aside:,} in quarantine changed")
+    click.echo(f"waiting     {done.held:,} held and {done.set_aside:,} quarantined lines changed")
     click.echo(f"spool       {counted(done.files, 'file')} changed")
     click.echo(f"statistics  taken out of {_listed(done.taken_out)}; folded again: {_listed(done.folded_anew)}")
     click.echo(f"published   {counted(done.snapshots, 'snapshot')} and {counted(done.objects, 'object')} removed")
     if done.found_nothing:
-        click.echo("nothing was found under that name; it is left out of all that comes from now on")
+        click.echo("that name was not found; it is removed from all future messages")
     for path in done.left:
-        click.echo(f"left        {path} has the word, and is not made of messages")
+        click.echo(f"left        {path} has the word; it is not made from messages")
     for place in done.unreachable:
-        click.echo(f"unreachable {place} left the configuration and may hold the name: delete its files there, then")
+        click.echo(f"unreachable {place} is no longer configured and may hold the name: delete its files there, then")
         click.echo(f"            statscache places --drop '{place.rpartition(' (target ')[0]}'")
     for what in done.owed:
         click.echo(f"owed        {what}")
@@ -69,7 +69,7 @@ def _listed(names: list[str]) -> str:
 @click.argument("name")
 @passed
 def export_command(context: Context, name: str) -> None:
-    """Print all that is held of the person NAME, as JSON."""
+    """Print all data about the person NAME, as JSON."""
     with context.installation() as installation:
         for part in export(installation, name):
             sys.stdout.buffer.write(part)

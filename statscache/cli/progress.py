@@ -1,4 +1,4 @@
-"""Progress: a bar on a terminal; elsewhere a line in the log now and then, for work that takes long anyway."""
+"""Progress: a bar on a terminal; elsewhere a line in the log now and then, for long work."""
 
 import logging
 import sys
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 5.0
 
-Said = ParamSpec("Said")
+Arguments = ParamSpec("Arguments")
 
 _log = logging.getLogger("statscache")
 
@@ -21,8 +21,8 @@ class Bar:
     """Shows how far the work is.
 
     Args:
-        progress: What draws the bar; None where there is no terminal.
-        lines: Whether the log has a line now and then where there is no terminal.
+        progress: Draws the bar; None without a terminal.
+        lines: True to log a line now and then if there is no terminal.
     """
 
     def __init__(self, progress: "Progress | None", *, lines: bool) -> None:
@@ -37,8 +37,8 @@ class Bar:
         Args:
             what: What is being done, in a few words.
             done: How much of it is done.
-            total: How much there is to do; 0 if nobody knows.
-            note: What else there is to say.
+            total: How much there is to do; 0 if unknown.
+            note: More details.
         """
         # Another thread may take it away meanwhile.
         progress = self._progress
@@ -50,24 +50,24 @@ class Bar:
 
     @property
     def is_drawn(self) -> bool:
-        """Whether there is a terminal to draw on."""
+        """True if there is a terminal to draw on."""
         return self._progress is not None
 
-    def until(self, tell: Callable[Said, None]) -> Callable[Said, None]:
-        """Return a function that takes the bar away before it does what `tell` does: logs take over."""
+    def until(self, tell: Callable[Arguments, None]) -> Callable[Arguments, None]:
+        """Return a function that removes the bar, then calls `tell`: logs take over."""
 
-        def told(*said: Said.args, **more: Said.kwargs) -> None:
+        def forward(*arguments: Arguments.args, **more: Arguments.kwargs) -> None:
             if self._progress is not None:
                 self._progress.stop()
                 self._progress = None
-            tell(*said, **more)
+            tell(*arguments, **more)
 
-        return told
+        return forward
 
 
 @contextmanager
 def bar(*, lines: bool = False) -> Iterator[Bar]:
-    """Give what shows progress on a terminal, and nothing elsewhere, or lines if these are asked for."""
+    """Give a progress bar on a terminal; elsewhere nothing, or log lines if requested."""
     if not sys.stderr.isatty():
         yield Bar(None, lines=lines)
         return

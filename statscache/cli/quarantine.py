@@ -1,4 +1,4 @@
-"""The commands `quarantine`: what was set aside, why, and what becomes of it."""
+"""The commands `quarantine`: list, show, retry and drop quarantined items."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,14 +19,14 @@ _SHORTEST_TOPIC = 10
 
 @click.group("quarantine")
 def quarantine_group() -> None:
-    """See to what was set aside: malformed lines, and messages on which a plugin raised."""
+    """Inspect and retry quarantined items: malformed lines, and messages on which a plugin raised."""
 
 
 @quarantine_group.command("list")
 @as_json
 @passed
 def list_command(context: Context, json_: bool) -> None:
-    """List what is set aside, oldest first: id, since when, for which plugin or everyone, topic, and the reason."""
+    """List quarantined items, oldest first: id, since when, for which plugin or everyone, topic, and the reason."""
     with context.installation() as installation, installation.database.reading() as connection:
         items = quarantine.listed(connection)
         topics = {item.id: topic(data) for item, data in contents(connection, items)}
@@ -34,7 +34,7 @@ def list_command(context: Context, json_: bool) -> None:
         show_json([{**asdict(item), "topic": topics[item.id]} for item in items])
         return
     if not items:
-        click.echo("nothing is set aside")
+        click.echo("the quarantine is empty")
         return
     for item in items:
         about = f"{item.id}  {iso(item.set_aside_at)}  {item.plugin or 'everyone'}  "
@@ -47,7 +47,7 @@ def list_command(context: Context, json_: bool) -> None:
 @as_json
 @passed
 def show(context: Context, id: int, json_: bool) -> None:
-    """Show what is set aside under ID: its topic, size and reason, and the message itself."""
+    """Show the quarantined item ID: its topic, size and reason, and the message itself."""
     with context.installation() as installation, installation.database.reading() as connection:
         items = _known(quarantine.listed(connection, (id,)), (id,))
         ((item, data),) = contents(connection, items)
@@ -62,7 +62,7 @@ def show(context: Context, id: int, json_: bool) -> None:
     click.echo(f"reason  {printable(' '.join(item.reason.split()))}")
     click.echo()
     if message is None:
-        click.echo("the message is in the journal no more")
+        click.echo("the message is no longer in the journal")
     elif isinstance(message, str):
         click.echo(printable(message))
     else:
@@ -71,7 +71,7 @@ def show(context: Context, id: int, json_: bool) -> None:
 
 
 def _readable(data: bytes | None) -> Any:
-    """Return the JSON that bytes hold, or else their text, in which what is not UTF-8 is escaped."""
+    """Return the JSON that bytes hold, or else their text, with invalid UTF-8 escaped."""
     if data is None:
         return None
     try:
@@ -84,12 +84,12 @@ def _readable(data: bytes | None) -> Any:
 @click.argument("ids", nargs=-1, type=int)
 @passed
 def retry(context: Context, ids: tuple[int, ...]) -> None:
-    """Try again what was set aside under IDS, or all of it."""
+    """Retry the quarantined items IDS, or all of them."""
     with context.installation() as installation:
         with installation.database.reading() as connection:
             items = _known(quarantine.listed(connection, ids), ids)
         done = [installation.ingest.retry(item) for item in items]
-    click.echo(f"{sum(done):,} of {len(items):,} are settled; {len(items) - sum(done):,} stay set aside")
+    click.echo(f"{sum(done):,} of {len(items):,} are settled; {len(items) - sum(done):,} stay in quarantine")
     if not all(done):
         raise click.exceptions.Exit(WANTING)
 
@@ -98,7 +98,7 @@ def retry(context: Context, ids: tuple[int, ...]) -> None:
 @click.argument("ids", nargs=-1, type=int, required=True)
 @passed
 def drop(context: Context, ids: tuple[int, ...]) -> None:
-    """Forget what was set aside under IDS."""
+    """Delete the quarantined items IDS."""
     with context.installation() as installation, installation.database.writing() as connection:
         _known(quarantine.listed(connection, ids), ids)
         dropped = quarantine.drop(connection, ids)
@@ -108,5 +108,5 @@ def drop(context: Context, ids: tuple[int, ...]) -> None:
 def _known(items: Sequence[SetAside], ids: Sequence[int]) -> Sequence[SetAside]:
     if unknown := sorted(set(ids) - {item.id for item in items}):
         listed = ", ".join(map(str, unknown))
-        raise click.UsageError(f"nothing is set aside under {listed}: see `statscache quarantine list`")
+        raise click.UsageError(f"there is no quarantined item {listed}: see `statscache quarantine list`")
     return items

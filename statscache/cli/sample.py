@@ -17,14 +17,14 @@ _MESSAGES_BETWEEN_WORDS = 1_000
 
 
 @click.command()
-@click.option("--days", type=click.IntRange(1, 3660), default=7, show_default=True, help="Days that it covers.")
+@click.option("--days", type=click.IntRange(1, 3660), default=7, show_default=True, help="Number of days.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @passed
 def sample(context: Context, days: int, file: Path) -> None:
     """Write simulated messages of the last whole days (UTC) to FILE, an archive that `backfill` takes.
 
-    FILE is compressed if its name ends in .gz or .zst. There are some 5,000 messages a day; whoever writes the same
-    days again writes the same bytes.
+    FILE is compressed if its name ends in .gz or .zst. There are some 5,000 messages a day; writing the same
+    days again gives the same bytes.
     """
     refuse_others(file)
     end = floor(int(time.time()), DAY)

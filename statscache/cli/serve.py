@@ -18,14 +18,16 @@ from statscache.service.watching import Attempts, Watcher
 
 
 @click.command()
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes any free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port; 0 takes any free one."
+)
 @click.option("--directory", type=click.Path(path_type=Path), help="Serve this tree; else the first directory target.")
 @click.option("--watch", is_flag=True, help="When a template, page or plugin changes, publish again.")
 @passed
 def serve(context: Context, port: int, directory: Path | None, watch: bool) -> None:
     """Preview the published tree on loopback, until SIGINT or SIGTERM."""
     if watch and directory is not None:
-        raise click.UsageError("--watch publishes as configured, so it goes without --directory")
+        raise click.UsageError("--watch publishes as configured, so it cannot be combined with --directory")
     if directory is None:
         found = [target.path for target in context.config.publish.targets if isinstance(target, DirectoryTarget)]
         if not found:
@@ -42,7 +44,7 @@ def serve(context: Context, port: int, directory: Path | None, watch: bool) -> N
 
 @contextmanager
 def _watching(context: Context, tell_line: Callable[[str], None]) -> Iterator[Watcher]:
-    """Publish, and again whenever something changes that the site is made of."""
+    """Publish, and publish again whenever a source of the site changes."""
 
     def publish_anew() -> None:
         # The plugins may be other ones than before.

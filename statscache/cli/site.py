@@ -11,18 +11,20 @@ from statscache.publish.report import Report
 from statscache.service import preflight
 from statscache.service.publishing import Publishing
 from statscache.snapshot import retention
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import places
 from statscache.timeline import iso
 from statscache.wording import counted
 
 
 @click.command()
-@click.option("--every", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Go on, until SIGTERM.")
-@click.option("--force", is_flag=True, help="Render and compare everything anew, and let pass what is implausible.")
-@click.option("--dry-run", is_flag=True, help="Only tell what would be sent.")
+@click.option(
+    "--every", type=click.FloatRange(min=0.1), metavar="SECONDS", help="Repeat at this interval until SIGTERM."
+)
+@click.option("--force", is_flag=True, help="Render and compare everything again, and accept implausible documents.")
+@click.option("--dry-run", is_flag=True, help="Only report what would be sent.")
 @click.option("--resume", is_flag=True, help="End the hold of a rollback.")
-@click.option("--take-over", is_flag=True, help="Publish to targets of another installation too: they are ours then.")
+@click.option("--take-over", is_flag=True, help="Also take over targets of another installation.")
 @click.option("--target", "targets", multiple=True, metavar="NAME", help="Only to this target; may be repeated.")
 @as_json
 @passed
@@ -36,9 +38,9 @@ def publish(
     targets: tuple[str, ...],
     json_: bool,
 ) -> None:
-    """Render what changed, and bring the targets up to date."""
+    """Render changed files, and update the targets."""
     if dry_run and (force or resume or take_over):
-        raise click.UsageError("--dry-run leaves all as it is: it goes with none of --force, --resume, --take-over")
+        raise click.UsageError("--dry-run cannot be combined with --force, --resume or --take-over")
     if every is not None and (force or dry_run or resume or take_over):
         raise click.UsageError(
             "--every goes on by itself: --force, --dry-run, --resume and --take-over are for one publication"
@@ -81,7 +83,7 @@ def _show(snapshot: Snapshot, reports: Sequence[Report], json_: bool, *, rehears
 @as_json
 @passed
 def snapshots(context: Context, json_: bool) -> None:
-    """List the snapshots that are retained, newest first."""
+    """List the retained snapshots, newest first."""
     with context.installation() as installation, installation.database.reading() as connection:
         rows = [
             {
@@ -122,7 +124,7 @@ def _minute(timestamp: int) -> str:
 
 
 @click.command("places")
-@click.option("--drop", metavar="PLACE", help="The files of this place, which left the configuration, were deleted.")
+@click.option("--drop", metavar="PLACE", help="Forget this unconfigured place: its files were deleted.")
 @as_json
 @passed
 def places_command(context: Context, drop: str | None, json_: bool) -> None:

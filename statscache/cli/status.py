@@ -36,29 +36,29 @@ class Level(IntEnum):
     "--max-age",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Be a check for Nagios: CRITICAL if a consumer or a publisher did nothing for longer.",
+    help="Nagios check: CRITICAL if a consumer or publisher made no progress for longer.",
 )
 @as_json
 @passed
 def status(context: Context, max_age: float | None, json_: bool) -> None:
-    """Tell how journal, sources, plugins and targets fare; exit 3 if something is wanting."""
+    """Show the state of journal, sources, plugins, targets; exit 3 if there are concerns."""
     try:
         with context.installation() as installation, installation.database.reading() as connection:
             names = [target.name for target in context.config.publish.targets]
             state = health(connection, installation.registry, names)
             silent = silence(connection)
             places = targets.listed(connection, names)
-            owed = retention.owed(connection)
+            owed = retention.pending_deletions(connection)
             name = journal.installation(connection)
     except (ConfigurationError, SchemaError, SQLAlchemyError) as error:
         if max_age is None:
             raise
-        said = database_failed(error) if isinstance(error, SQLAlchemyError) else str(error)
+        text = database_failed(error) if isinstance(error, SQLAlchemyError) else str(error)
         level = Level.UNKNOWN if isinstance(error, ConfigurationError) else Level.CRITICAL
         if json_:
-            show_json({"concerns": [said]})
+            show_json({"concerns": [text]})
         else:
-            click.echo(_verdict(level, [said], ""))
+            click.echo(_verdict(level, [text], ""))
         raise click.exceptions.Exit(level) from error
     bad = [row for row in state["plugins"] if row["state"] in ("failed", "stale")]
     concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
@@ -85,7 +85,7 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
 
 
 def _of_targets(state: "schemas.Health", places: Sequence[TargetRow]) -> Iterator[str]:
-    """Yield what is wrong with targets: what failed, who is behind, and who was left out."""
+    """Yield the faults of targets: failed, behind, or left out."""
     now = int(time.time())
     for place in places:
         serves = "nothing yet" if place.generation is None else f"generation {place.generation:,}"
@@ -101,7 +101,7 @@ def _of_targets(state: "schemas.Health", places: Sequence[TargetRow]) -> Iterato
 
 
 def _idle(config: Config, state: "schemas.Health", places: Sequence[TargetRow], max_age: float) -> Iterator[str]:
-    """Yield who did nothing for too long: progress counts, so a bus that is merely quiet alarms nobody."""
+    """Yield the consumers and publishers without progress for too long; a quiet bus is not a fault."""
     now = int(time.time())
     worked = {row["name"]: row["worked_at"] for row in state["consumers"]}
     sources = config.sources.live or list(worked)
@@ -109,7 +109,7 @@ def _idle(config: Config, state: "schemas.Health", places: Sequence[TargetRow], 
         yield f"no live source was ever consumed; {max_age:g} s are allowed"
     for name in sources:
         if name not in worked:
-            yield f"source {name}: nobody ever consumed it; {max_age:g} s are allowed"
+            yield f"source {name}: it was never consumed; {max_age:g} s are allowed"
         elif (age := now - worked[name]) > max_age:
             yield f"source {name}: its consumer did nothing for {age} s; {max_age:g} s are allowed"
     for place in places:
@@ -118,7 +118,7 @@ def _idle(config: Config, state: "schemas.Health", places: Sequence[TargetRow], 
 
 
 def _summary(state: "schemas.Health", silent: int | None, level: Level, concerns: Sequence[str]) -> str:
-    """Return one line as Nagios takes it: the verdict, and behind a bar the numbers that it may draw."""
+    """Return one line for Nagios: the verdict, and after a bar the performance data."""
     through = "no message yet" if state["through"] is None else f"through {iso(state['through'])}"
     numbers = {
         "messages": f"{state['journal']['messages']}c",
@@ -132,8 +132,8 @@ def _summary(state: "schemas.Health", silent: int | None, level: Level, concerns
 
 def _verdict(level: Level, concerns: Sequence[str], fine: str) -> str:
     # A bar in the text of an error would end it.
-    told = "; ".join(concerns).replace("|", "/").replace("\n", " ")
-    return f"STATSCACHE {level.name}: {told or fine}"
+    text = "; ".join(concerns).replace("|", "/").replace("\n", " ")
+    return f"STATSCACHE {level.name}: {text or fine}"
 
 
 def _show_status(config: Config, state: "schemas.Health", silent: int | None, places: Sequence[TargetRow]) -> None:
@@ -152,7 +152,7 @@ def _show_status(config: Config, state: "schemas.Health", silent: int | None, pl
     )
     if journal["discarded"]:
         gone = counted(journal["discarded"], "thing")
-        click.echo(f"warning     {gone} that had been set aside first went for want of room ([bus] max_kept)")
+        click.echo(f"warning     {gone} deleted from quarantine because of the quota ([bus] max_kept)")
     for source in state["sources"]:
         newest = "-" if source["newest"] is None else iso(source["newest"])
         click.echo(f"source      {source['name']}: {source['accepted']:,} accepted, newest {newest}")
@@ -160,7 +160,7 @@ def _show_status(config: Config, state: "schemas.Health", silent: int | None, pl
         click.echo(f"consumer    {line}")
     for place in places:
         if place.published_at is None:
-            doing = f"since {iso(place.trying_since)} it is tried" if place.trying_since else "nobody tried"
+            doing = f"attempts since {iso(place.trying_since)} failed" if place.trying_since else "no attempt yet"
             click.echo(f"target      {place.name}: nothing was published there yet; {doing}")
         else:
             click.echo(
@@ -175,7 +175,7 @@ def _show_status(config: Config, state: "schemas.Health", silent: int | None, pl
         click.echo("held        an older snapshot is current until `statscache publish --resume`")
     for document in state["oversize"]:
         path, size, limit = document["path"], document["size"], document["limit"]
-        click.echo(f"oversize    {path}: {size:,} bytes; at most {limit:,} were meant")
+        click.echo(f"oversize    {path}: {size:,} bytes; the limit is {limit:,}")
     for start, end in state["gaps"]:
         click.echo(f"gap         {iso(start)} to {iso(end)} ({end - start:,} s)")
     click.echo()
@@ -201,22 +201,22 @@ def _day(timestamp: int) -> str:
 
 
 def _consumers(config: Config, state: "schemas.Health") -> Iterator[str]:
-    """Yield a line for each live source: who consumes it, or that nobody does."""
+    """Yield a line for each live source: its consumer, or that it has none."""
     now = int(time.time())
     heard = {row["name"] for row in state["sources"]}
     rows = {row["name"]: row for row in state["consumers"]}
     for name in dict.fromkeys([*config.sources.live, *rows]):
         if name not in rows:
-            yield f"{name}: nobody ever consumed it; `statscache run` or `consume` does"
+            yield f"{name}: it was never consumed; `statscache run` or `consume` does"
             continue
         row = rows[name]
         refused = f", {row['rejected']:,} refused without a valid signature" if row["rejected"] else ""
         if (age := now - row["worked_at"]) > consumers.GONE:
-            yield f"{name}: nobody consumes it; last at work {age:,} s ago{refused}"
+            yield f"{name}: it has no consumer; last active {age:,} s ago{refused}"
         elif name not in heard:
-            yield f"{name}: at work, and nothing was ever received; is the address right?{refused}"
+            yield f"{name}: active, but nothing was ever received; is the address right?{refused}"
         else:
-            yield f"{name}: at work at {iso(row['worked_at'])}{refused}"
+            yield f"{name}: active at {iso(row['worked_at'])}{refused}"
 
 
 @click.command()

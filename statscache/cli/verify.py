@@ -32,14 +32,14 @@ _HEADINGS = {
     multiple=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="A public key that is trusted; the pointer must be signed by one of those given.",
+    help="A trusted public key; the pointer must be signed by one of the given keys.",
 )
 @as_json
 @passed
 def verify(context: Context, place: str | None, journal_: bool, keys: tuple[Path, ...], json_: bool) -> None:
     """Check a published tree, or the state against a recount of the journal; exit 3 if something is wrong."""
     if journal_ == (place is not None):
-        raise click.UsageError("say either which published tree to verify, by URL or directory, or --journal")
+        raise click.UsageError("give either a published tree (URL or directory) or --journal")
     if keys and journal_:
         raise click.UsageError("--key is for published trees")
     sound = _verify_journal(context, json_) if place is None else _verify_tree(context, place, keys, json_)

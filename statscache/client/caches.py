@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Lock
 
 LASTING = ".lasting"
-"""End of the names that a directory keeps, however much else is added: what they hold cannot be fetched again."""
+"""Suffix of names that a directory never drops: their content cannot be fetched again."""
 
 
 class Cache(ABC):
@@ -17,7 +17,7 @@ class Cache(ABC):
 
     @abstractmethod
     def get(self, name: str) -> bytes | None:
-        """Return what is kept under a name; None if nothing is."""
+        """Return the bytes kept under a name; None if there are none."""
 
     @abstractmethod
     def put(self, name: str, data: bytes) -> None:
@@ -25,10 +25,10 @@ class Cache(ABC):
 
 
 class MemoryCache(Cache):
-    """Keeps what was used last in memory.
+    """Keeps the most recently used data in memory.
 
     Args:
-        largest: Bytes that are kept at most.
+        largest: Maximum number of bytes to keep.
     """
 
     def __init__(self, largest: int = 16 * 1024 * 1024) -> None:
@@ -38,14 +38,14 @@ class MemoryCache(Cache):
         self._lock = Lock()
 
     def get(self, name: str) -> bytes | None:
-        """Return what is kept under a name, and remember that it was used."""
+        """Return the bytes kept under a name, and mark them as used."""
         with self._lock:
             if name in self._kept:
                 self._kept.move_to_end(name)
             return self._kept.get(name)
 
     def put(self, name: str, data: bytes) -> None:
-        """Keep bytes, and let go of those that were not used for longest."""
+        """Keep bytes, and drop the least recently used ones."""
         with self._lock:
             self._bytes += len(data) - len(self._kept.pop(name, b""))
             self._kept[name] = data
@@ -54,11 +54,11 @@ class MemoryCache(Cache):
 
 
 class DirectoryCache(Cache):
-    """Keeps what was used last in a directory, each file whole or not at all.
+    """Keeps the most recently used data in a directory; files are written atomically.
 
     Args:
         path: The directory, which is made where it is missing; nothing else may be kept in it.
-        largest: Bytes that are kept at most, give or take what other processes add meanwhile.
+        largest: Maximum number of bytes to keep; other processes may exceed it briefly.
     """
 
     def __init__(self, path: Path, largest: int = 256 * 1024 * 1024) -> None:
@@ -68,7 +68,7 @@ class DirectoryCache(Cache):
         self._bytes = sum(size for _, size, _ in self._listed())
 
     def get(self, name: str) -> bytes | None:
-        """Return what is kept under a name, and remember that it was used."""
+        """Return the bytes kept under a name, and mark them as used."""
         path = self._path / name
         try:
             data = path.read_bytes()
@@ -78,7 +78,7 @@ class DirectoryCache(Cache):
         return data
 
     def put(self, name: str, data: bytes) -> None:
-        """Keep bytes, and remove those that were not used for longest."""
+        """Keep bytes, and remove the least recently used ones."""
         # A cache that cannot be written, be it full or read-only, must not keep anybody from reading.
         with suppress(OSError):
             descriptor, unfinished = tempfile.mkstemp(dir=self._path, prefix=".", suffix=".part")

@@ -23,15 +23,15 @@ _SETTLED = 2
 
 
 class Unreachable(StatscacheError, OSError):
-    """The site does not answer, after several attempts; the text says what it said last."""
+    """The site does not answer, after several attempts; the text has the last answer."""
 
 
 class Damaged(StatscacheError, ValueError):
-    """What the site answers is not what it announced; the text says which file, and how it differs."""
+    """The site's answer is not what it announced; the text names the file and the difference."""
 
 
 class Missing(Damaged, LookupError):
-    """A file that is referred to is not there: its snapshot is retained no longer, or the site is damaged."""
+    """A referenced file is missing: its snapshot is no longer retained, or the site is damaged."""
 
 
 class Fetcher:
@@ -41,7 +41,7 @@ class Fetcher:
         url: Address of the site's root: http, https or file.
         cache: Keeps what was fetched.
         timeout: Seconds for which the server may be silent.
-        largest: Bytes beyond which no file is read.
+        largest: Maximum size in bytes of a file that is read.
 
     Attributes:
         url: The address, with a slash at its end.
@@ -53,7 +53,7 @@ class Fetcher:
     def __init__(self, url: str, cache: Cache, timeout: float, largest: int) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https", "file") or parts.query or parts.fragment:
-            raise ValueError(f"{url!r} is no address of a site: expected such as https://stats.example.org/")
+            raise ValueError(f"{url!r} is not the address of a site: expected for example https://stats.example.org/")
         self.url = url.rstrip("/") + "/"
         self._directory = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._cache = cache
@@ -61,46 +61,46 @@ class Fetcher:
         self._largest = largest
 
     def object(self, name: str, size: int | None) -> bytes:
-        """Return the bytes of an object, which are those that its name says; from the cache, if they are there.
+        """Return the bytes of an object, checked against its name; from the cache if possible.
 
         Args:
             name: Its name.
-            size: Its bytes, as whoever refers to it says; None if nobody does.
+            size: Its size in bytes, as the referring file says; None if unknown.
 
         Raises:
             Unreachable: The site does not answer.
             Missing: There is no such object.
-            Damaged: The name is none, or the bytes are others.
+            Damaged: The name is invalid, or the bytes do not match it.
         """
         matched = layout.OBJECT_NAME.fullmatch(name)
         if matched is None:
-            raise Damaged(f"{name!r:.100} is no name of an object")
+            raise Damaged(f"{name!r:.100} does not name an object")
         kept = self._cache.get(name)
         if kept is not None and hashlib.sha256(kept).hexdigest() == matched[1]:
             return kept
         path = layout.object_path(name)
         largest = self._largest if size is None else size
         if largest > self._largest:
-            raise Damaged(f"{path} is said to have {size:,} bytes; at most {self._largest:,} are read")
+            raise Damaged(f"{path} has {size:,} bytes by its reference; at most {self._largest:,} are read")
         data, _ = self._fetch(path, {}, largest)
         if data is None:
-            raise Missing(f"{self.url}{path} is not there, and is referred to")
+            raise Missing(f"{self.url}{path} is missing, but referred to")
         if hashlib.sha256(data).hexdigest() != matched[1]:
-            raise Damaged(f"{self.url}{path} has other bytes than its name says")
+            raise Damaged(f"{self.url}{path} has bytes that do not match its name")
         self._cache.put(name, data)
         return data
 
     def changing(self, path: str, *, fresh: bool) -> bytes:
-        """Return the bytes of a file that may change; where they did not, the server sends nothing.
+        """Return the bytes of a file that may change; if unchanged, the server sends nothing.
 
         Args:
             path: Where it is, relative to the site's root.
-            fresh: Whether caches on the way are to ask the server.
+            fresh: True if caches on the way must ask the server.
 
         Raises:
             Unreachable: The site does not answer.
             Missing: There is no such file.
-            Damaged: It is too large, or compressed otherwise than it says.
+            Damaged: It is too large, or not compressed as its header says.
         """
         name = hashlib.sha256(f"{self.url}{path}".encode()).hexdigest() + ".kept"
         kept, conditions = _opened(self._cache.get(name))
@@ -120,7 +120,7 @@ class Fetcher:
 
         Args:
             path: Where it is, relative to the site's root.
-            digest: Their SHA-256; None takes what is there.
+            digest: Their SHA-256; None accepts any.
 
         Returns:
             The bytes; None if there is no such file, or it has another digest.
@@ -141,7 +141,7 @@ class Fetcher:
         return None
 
     def _fetch(self, path: str, headers: dict[str, str], largest: int) -> tuple[bytes | None, dict[str, str] | None]:
-        """Return bytes and conditions for next time; no bytes where they did not change; neither where none are."""
+        """Return bytes and conditions for next time; no bytes if unchanged; neither if there are none."""
         if self._directory is not None:
             return self._read(self._directory / path, largest)
         url = self.url + quote(path)
@@ -190,7 +190,7 @@ def _body(response: HTTPResponse, url: str, largest: int, patience: float) -> by
     """
     encoding = (response.headers.get("Content-Encoding") or "identity").lower()
     if encoding not in ("identity", "gzip"):
-        raise Damaged(f"{url} is sent in the encoding {encoding}, for which nobody asked")
+        raise Damaged(f"{url} is sent in the encoding {encoding}, which was not requested")
     unpack = zlib.decompressobj(31) if encoding == "gzip" else None
     deadline = time.monotonic() + patience
     data = bytearray()
@@ -204,7 +204,7 @@ def _body(response: HTTPResponse, url: str, largest: int, patience: float) -> by
             if time.monotonic() > deadline:
                 raise TimeoutError(f"it takes longer than {patience:.0f} s")
     except zlib.error as error:
-        raise Damaged(f"{url} is not compressed as it says: {error}") from error
+        raise Damaged(f"{url} is not compressed as its header says: {error}") from error
     announced = response.headers.get("Content-Length") or str(received)
     if announced != str(received) or (unpack is not None and not unpack.eof):
         raise ConnectionError("it breaks off")
@@ -212,10 +212,10 @@ def _body(response: HTTPResponse, url: str, largest: int, patience: float) -> by
 
 
 def _conditions(response: HTTPResponse) -> dict[str, str]:
-    """Return the headers with which to ask whether the file changed since; none if it is too new to tell."""
+    """Return the headers of a conditional request; none if the file is too new for that."""
     changed, sent = (_time(response.headers.get(name)) for name in ("Last-Modified", "Date"))
     if changed is not None and sent is not None and sent - changed < _SETTLED:
-        # Web servers tell versions apart by whole seconds, in entity tags too: it may change again within this one.
+        # Web servers distinguish versions by whole seconds, in entity tags too: it may change again within this one.
         return {}
     names = {"ETag": "If-None-Match", "Last-Modified": "If-Modified-Since"}
     return {ask: response.headers[name] for name, ask in names.items() if response.headers.get(name)}
@@ -229,13 +229,13 @@ def _time(header: str | None) -> float | None:
 
 
 def _closed(data: bytes, conditions: dict[str, str]) -> bytes:
-    """Return bytes with what they were answered with and their digest, for the cache."""
+    """Return bytes with the headers of their answer and their digest, for the cache."""
     about = {"digest": hashlib.sha256(data).hexdigest(), "conditions": conditions}
     return json.dumps(about).encode() + b"\n" + data
 
 
 def _opened(kept: bytes | None) -> tuple[bytes, dict[str, str]]:
-    """Return what `_closed` closed; empty, without conditions, where it is damaged or nothing was kept."""
+    """Return the content that `_closed` wrapped; empty, without conditions, if it is damaged or missing."""
     head, _, data = (kept or b"").partition(b"\n")
     try:
         about = json.loads(head)

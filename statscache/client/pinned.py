@@ -1,4 +1,4 @@
-"""Reading one snapshot: by the objects that its index names, or, for what it does not name, by its manifests."""
+"""Reading one snapshot: by the objects that its index names, or, for other files, by its manifests."""
 
 import hashlib
 import json
@@ -52,7 +52,7 @@ class Span:
 
 
 class Replaced(Missing):
-    """The document of a key is of another generation than the pinned one, which is published no longer."""
+    """The document of a key is of another generation than the pinned one, which is no longer published."""
 
 
 class Pinned:
@@ -74,7 +74,7 @@ class Pinned:
 
     @property
     def is_late(self) -> bool:
-        """Whether the site should have renewed its index by now: its numbers may be old."""
+        """True if the site should have renewed its index by now: its numbers may be old."""
         return self.index["expires_at"] < time.time()
 
     def latest(self, plugin: str) -> "Latest":
@@ -122,11 +122,11 @@ class Pinned:
         return Span(columns, rows, first, last, listed["width"], complete, _clipped(gaps, first, last))
 
     def key(self, plugin: str, *key: str | None) -> "Key | None":
-        """Return what is published of one key; see `Client.key`."""
+        """Return the document of one key; see `Client.key`."""
         return cast("Key | None", self.of_key("key", plugin, key, layout.key_document(plugin, key)))
 
     def key_year(self, plugin: str, year: int, *key: str | None) -> "KeyYear | None":
-        """Return what is published of an older year of one key; see `Client.key_year`."""
+        """Return the document of an older year of one key; see `Client.key_year`."""
         return cast("KeyYear | None", self.of_key("key-year", plugin, key, layout.key_year(plugin, key, year)))
 
     def of_key(
@@ -139,7 +139,7 @@ class Pinned:
             plugin: Name of the plugin.
             key: The key.
             path: Where the document is.
-            any_generation: Whether to return what is there, of whatever generation it is.
+            any_generation: True to return the document of any generation.
 
         Returns:
             Its content; None if there is no such document.
@@ -208,7 +208,7 @@ class Pinned:
     def _entries(data: bytes, name: str) -> Mapping[str, Any]:
         entries = parsed(data, name).get("entries")
         if not isinstance(entries, dict) or not all(_is_entry(entry) for entry in entries.values()):
-            raise Damaged(f"{name} is no manifest")
+            raise Damaged(f"{name} is not a manifest")
         return entries
 
 
@@ -221,9 +221,9 @@ def parsed(data: bytes, name: str) -> dict[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise Damaged(f"{name} is no JSON: {error}") from error
+        raise Damaged(f"{name} is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise Damaged(f"{name} is no JSON object")
+        raise Damaged(f"{name} is not a JSON object")
     return value
 
 
@@ -262,7 +262,7 @@ def _joined(gaps: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _oldest(about: "IndexedPlugin", listed: "SeriesIndex", through: int | None) -> float:
-    """Return the time before which a series knows nothing: older than its first data, or than what is kept."""
+    """Return the time before which a series has no data: it began then, or older data was not kept."""
     published = min((period["start"] for period in listed["periods"]), default=math.inf)
     since = math.inf if about["since"] is None else about["since"]
     kept = -math.inf if listed["keep"] is None or through is None else min(published, through - listed["keep"])
@@ -270,7 +270,7 @@ def _oldest(about: "IndexedPlugin", listed: "SeriesIndex", through: int | None) 
 
 
 def unknown_days(about: "IndexedPlugin", start: int, end: int) -> list[tuple[int, int]]:
-    """Return the whole days of `[start, end)` of which not all is known: an absent day is no zero there.
+    """Return the whole days of `[start, end)` of which not all is known: an absent day is not zero there.
 
     Args:
         about: What the index says of the plugin.
@@ -282,6 +282,6 @@ def unknown_days(about: "IndexedPlugin", start: int, end: int) -> list[tuple[int
 
 
 def _clipped(gaps: Iterable[tuple[float, float]], start: int, end: int) -> list[tuple[int, int]]:
-    """Return what of the intervals lies in `[start, end)`, in intervals that do not touch, oldest first."""
+    """Return the intervals cut to `[start, end)` and merged, oldest first."""
     inside = ((int(max(low, start)), int(min(high, end))) for low, high in gaps)
     return _joined([(low, high) for low, high in inside if low < high])

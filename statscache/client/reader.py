@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from statscache.schemas import Index, Key, KeyYear, Latest, PluginDocument
 
 LARGEST = 16 * 1024 * 1024
-"""Bytes beyond which no file is read."""
+"""Maximum size in bytes of a file that is read."""
 
 _ATTEMPTS = 3
 _PAUSE = 0.2
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 
 class Late(UserWarning):
-    """The site should have renewed its index by now: what was read may be old, or kept back by somebody in between."""
+    """The site should have renewed its index by now: the data may be old, or withheld on the way."""
 
 
 class OtherGeneration(UserWarning):
@@ -35,7 +35,7 @@ class OtherGeneration(UserWarning):
 
 
 class Client:
-    """Reads one site. What it reads by an index that has expired comes with the warning `Late`.
+    """Reads one site. Data of an expired index come with the warning `Late`.
 
     With keys, it uses no index that is not signed by one of them, that has expired, or that is older than one it has
     used before; the cache remembers that for the next process.
@@ -46,7 +46,7 @@ class Client:
             it in memory.
         keys: PEM files of Ed25519 public keys, by one of which the index must be signed; this needs `cryptography`.
         timeout: Seconds for which the server may be silent.
-        accept_expired: Whether, with keys, an index that has expired is used all the same, with the warning `Late`.
+        accept_expired: True to use an expired index even with keys, with the warning `Late`.
 
     Raises:
         ValueError: The address is of none of these kinds.
@@ -69,20 +69,20 @@ class Client:
         self._index: Index | None = None
 
     def discover(self) -> "Index":
-        """Return the index: which snapshot is current, and what can be found in it.
+        """Return the index: the current snapshot, and its contents.
 
         Where nothing changed since the last call, the server sends nothing but that.
 
         Raises:
             Unreachable: The site does not answer.
-            Damaged: What it answers is no index.
-            BadSignature: The index is not signed by a key that is trusted.
+            Damaged: Its answer is not an index.
+            BadSignature: The index is not signed by a trusted key.
             Outdated: With keys, the index is older than one that was used before, or has expired.
         """
         return self._discover(fresh=False)
 
     def pin(self) -> "Pinned":
-        """Return a reader that keeps to the snapshot that is current now.
+        """Return a reader of the snapshot that is current now.
 
         A snapshot stays readable for as long as the site retains it, and a day longer unless configured otherwise.
 
@@ -138,7 +138,7 @@ class Client:
         return self._read(lambda pinned: pinned.series(plugin, resolution, start, end))
 
     def key(self, plugin: str, *key: str | None) -> "Key | None":
-        """Return what is published of one key of an unbounded plugin; None if nothing is: it never occurred.
+        """Return the document of one key of an unbounded plugin; None if the key never occurred.
 
         While a publication is under way, and where a cache keeps a file for a minute, the document may be of another
         generation than the index, with its own `through`. It comes with the warning `OtherGeneration` then; with keys,
@@ -169,7 +169,7 @@ class Client:
         return self._read(lambda pinned: pinned.of_key(schema, plugin, key, path, any_generation=True), callers=2)
 
     def key_year(self, plugin: str, year: int, *key: str | None) -> "KeyYear | None":
-        """Return what is published of an older year of one key; None if it has no event in it, or the year is recent.
+        """Return the document of an older year of one key; None if it has no event in that year, or the year is recent.
 
         The years of a key are listed in its document, which has the days of the recent ones itself.
 
@@ -190,13 +190,13 @@ class Client:
         return cast("KeyYear | None", self._read_of_key("key-year", plugin, key, path))
 
     def _read(self, read: Callable[["Pinned"], _T], callers: int = 1) -> _T:
-        """Return what `read` returns; warnings name the line that called the client, `callers` methods above."""
+        """Return the result of `read`; warnings name the line that called the client, `callers` methods above."""
         index = self._discover(fresh=False)
         for _ in range(_ATTEMPTS - 1):
             try:
                 return self._read_from(index, read, callers)
             except Missing:
-                # The snapshot was retained no longer, or the index came from a cache that is behind.
+                # The snapshot was no longer retained, or the index came from a cache that is behind.
                 time.sleep(_PAUSE)
                 index = self._discover(fresh=True)
         return self._read_from(index, read, callers)

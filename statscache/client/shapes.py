@@ -1,4 +1,4 @@
-"""What the reader relies on in what is published: fields and their types, looked at before they are used."""
+"""The fields and types that the reader relies on, checked before they are used."""
 
 from collections.abc import Iterable, Mapping
 from types import UnionType
@@ -34,7 +34,7 @@ SERIES: Fields = {"columns": list, "rows": list, "gaps": list}
 
 
 def check(name: str, values: Iterable[Any], fields: Fields) -> None:
-    """Do nothing where every value is an object that has these fields.
+    """Check that every value is an object with these fields.
 
     Raises:
         Damaged: One is not; the text says what the file `name` lacks.
@@ -44,11 +44,11 @@ def check(name: str, values: Iterable[Any], fields: Fields) -> None:
             raise Damaged(f"{name} holds {value!r:.100} where the format has an object")
         wrong = [field for field, kind in fields.items() if field not in value or not isinstance(value[field], kind)]
         if wrong:
-            raise Damaged(f"{name} lacks what the format promises, or has it otherwise: {', '.join(wrong)}")
+            raise Damaged(f"{name} has missing or invalid fields: {', '.join(wrong)}")
 
 
 def check_rows(name: str, rows: Iterable[Any], cells: int, times: int = 1) -> None:
-    """Do nothing where every row is an array of so many cells, the first of which are times.
+    """Check that every row is an array of so many cells, the first of which are times.
 
     Raises:
         Damaged: One is not.

@@ -1,6 +1,6 @@
-"""Which index may be used where there are keys: one that is signed, is not older than a known one, and has not expired.
+"""Which index may be used with keys: a signed one that is not older than a known one, and has not expired.
 
-A signature alone is not enough: whoever serves the files can serve genuine ones of last year. So the newest generation
+A signature alone is not enough: a server can send genuine files of last year. So the newest generation
 is remembered, in the cache too, where the next process finds it.
 """
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Outdated(StatscacheError, ValueError):
-    """The signed index is older than one that was read before, or has expired; somebody may keep back a newer one."""
+    """The signed index is older than one that was read before, or has expired; a newer one may be withheld."""
 
 
 class Trust:
@@ -30,7 +30,7 @@ class Trust:
         url: Address of the site.
         keys: By one of which an index must be signed; none accepts every index.
         cache: Where the newest generation is remembered.
-        accept_expired: Whether an index that has expired may be used.
+        accept_expired: True if an expired index may be used.
     """
 
     def __init__(self, url: str, keys: Sequence["Ed25519PublicKey"], cache: Cache, *, accept_expired: bool) -> None:
@@ -43,11 +43,11 @@ class Trust:
 
     @property
     def has_keys(self) -> bool:
-        """Whether an index must be signed."""
+        """True if an index must be signed."""
         return bool(self._keys)
 
     def check_signature(self, index: "Index") -> None:
-        """Do nothing where the index is signed by one of the keys, or there are none.
+        """Check that the index is signed by one of the keys, if there are any.
 
         Raises:
             BadSignature: It is not.
@@ -74,7 +74,7 @@ class Trust:
         if late > 0 and not self._accept_expired:
             raise Outdated(
                 f"{self._url}{layout.INDEX} expired {late:,} s ago: the publisher is late, a newer index is kept back,"
-                " or this machine's clock is ahead; `accept_expired=True` reads it all the same"
+                " or this machine's clock is ahead; `accept_expired=True` reads it anyway"
             )
         self._newest = generation
         if generation > known:

@@ -1,4 +1,4 @@
-"""Finds, reads and checks the configuration; what is wrong with it is said all at once, and how to mend it."""
+"""Finds, reads and checks the configuration; reports all errors at once, with their fixes."""
 
 import os
 import tomllib
@@ -12,10 +12,10 @@ from sqlalchemy import make_url
 
 from statscache.config.model import PREFIX, Config
 from statscache.exceptions import ConfigurationError
-from statscache.permissions import refuse_open
+from statscache.permissions import require_private
 
 PATHS = (Path("statscache.toml"), Path("/etc/statscache/statscache.toml"))
-"""Where the configuration is looked for when neither `--config` nor `STATSCACHE_CONFIG` names it."""
+"""Where the configuration is searched for when neither `--config` nor `STATSCACHE_CONFIG` names it."""
 
 _OTHER_VARIABLES = {"STATSCACHE_CONFIG", "STATSCACHE_MESSAGES"}
 
@@ -48,16 +48,16 @@ def load(path: Path | None = None) -> Config:
         except OSError as error:
             raise ConfigurationError(f"cannot read the configuration {file}: {error.strerror}") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{file} is no TOML: {error}") from error
+            raise ConfigurationError(f"{file} is not TOML: {error}") from error
     try:
         config = Config(**values)
     except SettingsError as error:
-        # The library tells the field and the source; what was wrong with it, the error behind.
+        # The library names the field and the source; its cause says what is wrong.
         raise ConfigurationError(f"the environment cannot be used: {error}: {error.__cause__}") from error
     except ValidationError as error:
         raise ConfigurationError(_explain(error, file)) from error
     if file is not None and _has_password(values):
-        refuse_open(file, "a password")
+        require_private(file, "a password")
     return config
 
 
@@ -73,7 +73,7 @@ def _check_variables() -> None:
     unknown = [name for name in names if name.removeprefix(PREFIX).split("__")[0].lower() not in Config.model_fields]
     if unknown:
         message = (
-            f"the environment sets {', '.join(unknown)}, which is no setting: a section and its key are joined by two"
+            f"the environment sets {', '.join(unknown)}, not a setting: a section and its key are joined by two"
             f" underscores, such as {PREFIX}PUBLISH__INTERVAL"
         )
         raise ConfigurationError(message)

@@ -56,11 +56,11 @@ class BusSection(Section):
         ("prod",), description="Environments (third part of the topic) whose messages count; empty for all."
     )
     max_line: Annotated[int, Field(ge=1024)] = Field(
-        1024 * 1024, description="Bytes of the longest line that is taken for a message."
+        1024 * 1024, description="Maximum bytes of a line; longer ones are malformed."
     )
     max_kept: Annotated[int, Field(ge=0)] = Field(
         256 * 1024 * 1024,
-        description="Bytes of what is no message that are kept, the newest, and as many of messages of the future.",
+        description="Bytes of malformed lines to keep in quarantine, the newest; also of future messages.",
     )
 
 
@@ -68,7 +68,7 @@ class JournalSection(Section):
     """`[journal]`: the messages that were accepted."""
 
     keep: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="Days before the newest message for which messages are kept; for ever if not given."
+        None, description="Days before the newest message for which messages are kept; forever if not given."
     )
 
 
@@ -89,16 +89,16 @@ class PluginsSection(Section):
         120.0, description="Seconds after which a plugin that does not return ends the process."
     )
     hang_note: Path = Field(
-        Path("statscache.hang"), description="File in which a process that is ended for a hang leaves word."
+        Path("statscache.hang"), description="File in which a process that is ended for a hang leaves a note."
     )
     settings: dict[str, dict[str, Any]] = Field({}, description="A table of settings for each plugin, by name.")
     shared: dict[str, Any] = Field({}, description="Settings that several plugins ask for by name, such as `bots`.")
 
 
 class PrivacySection(Section):
-    """`[privacy]`: what is said of people."""
+    """`[privacy]`: what is published about people."""
 
-    people: bool = Field(True, description="Whether plugins about people are active.")
+    people: bool = Field(True, description="True if plugins about people are active.")
     suppressed: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         (), description="Names of people who are left out; a change folds the journal again."
     )

@@ -13,7 +13,7 @@ from statscache.config.targets import AnyTarget, DirectoryTarget
 class RetentionSection(Section):
     """`[publish.retention]`: how long snapshots are kept."""
 
-    snapshots: Annotated[int, Field(ge=1)] = Field(100, description="Snapshots kept at most.")
+    snapshots: Annotated[int, Field(ge=1)] = Field(100, description="Maximum number of snapshots kept.")
     days: Annotated[float, Field(gt=0)] = Field(7.0, description="Days for which a snapshot is kept.")
     grace_hours: Annotated[float, Field(ge=0)] = Field(
         24.0, description="Hours for which an object stays that no retained snapshot refers to."
@@ -46,13 +46,13 @@ class PublishSection(Section):
     examples: bool = Field(False, description="Publish pages that show what can be made of the statistics.")
     index_people: bool = Field(False, description="Let search engines list the pages of people.")
     gate_share: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.5, description="Greatest part of a document's rows that may vanish at once, from 0 to 1."
+        0.5, description="Maximum part of a document's rows that may vanish at once, from 0 to 1."
     )
     signing_keys: tuple[Path, ...] = Field(
         (), description="Files with Ed25519 private keys (PEM) that sign the index; needs statscache[signatures]."
     )
     announce: AnnounceSection | None = Field(
-        None, description="Whether to announce each new snapshot on the bus; a section that is there enables it."
+        None, description="True to announce each new snapshot on the bus; the section's presence enables it."
     )
     targets: tuple[AnyTarget, ...] = Field(
         (DirectoryTarget(name="public", type="directory", path=Path("public")),), description="Where to publish."

@@ -74,7 +74,7 @@ LIVE = "fedmsg", "fedora-messaging", "spool"
 
 
 class SourcesSection(Section):
-    """`[sources]`: a section that is there enables the source."""
+    """`[sources]`: a section's presence enables the source."""
 
     fedora_messaging: FedoraMessagingSection | None = Field(
         None,

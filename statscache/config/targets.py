@@ -26,12 +26,12 @@ class DirectoryTarget(_Target):
     type: Literal["directory"] = Field("directory", description="The kind of the target.")
     path: Path = Field(description="The directory.")
     precompress: tuple[Literal["gz", "br", "zst"], ...] = Field(
-        ("gz",), description="Compressed siblings laid beside each file, for the web server to send as they are."
+        ("gz",), description="Compressed siblings laid beside each file, for the web server to send unchanged."
     )
 
     @property
     def place(self) -> str:
-        """Where the files are, whatever the target is named."""
+        """Where the files are, independent of the target's name."""
         return str(self.path.absolute())
 
 
@@ -46,7 +46,7 @@ class RsyncTarget(_Target):
     )
     timeout: Annotated[int, Field(ge=1)] = Field(60, description="Seconds for which the other side may be silent.")
     precompress: tuple[Literal["gz", "br", "zst"], ...] = Field(
-        ("gz",), description="Compressed siblings laid beside each file, for the web server to send as they are."
+        ("gz",), description="Compressed siblings laid beside each file, for the web server to send unchanged."
     )
 
     @field_validator("destination")
@@ -67,7 +67,7 @@ class RsyncTarget(_Target):
 
     @property
     def place(self) -> str:
-        """Where the files are, whatever the target is named."""
+        """Where the files are, independent of the target's name."""
         return self.destination
 
 
@@ -80,12 +80,12 @@ class S3Target(_Target):
     region: str | None = Field(None, description="Region of the bucket; what boto3 finds if not given.")
     endpoint_url: str | None = Field(None, description="URL of a store other than Amazon's.")
     addressing_style: Literal["auto", "path", "virtual"] = Field(
-        "auto", description="Whether the bucket's name is part of the URL's path or of its host."
+        "auto", description="Where the bucket's name goes: in the path or the host of URLs."
     )
     acl: str | None = Field(None, description="Canned ACL of each file, such as `public-read`; none if not given.")
-    gzip: bool = Field(False, description="Store text compressed, for all readers, whether they ask for it or not.")
+    gzip: bool = Field(False, description="Store text compressed, and send it compressed to all readers.")
     checksums: Literal["when_supported", "when_required"] = Field(
-        "when_supported", description="Whether boto3 adds checksum headers that some stores do not understand."
+        "when_supported", description="When boto3 adds checksum headers, which some stores do not understand."
     )
     concurrency: Annotated[int, Field(ge=1, le=64)] = Field(16, description="Requests at a time.")
     connect_timeout: Annotated[float, Field(gt=0)] = Field(5.0, description="Seconds that connecting may take.")
@@ -100,7 +100,7 @@ class S3Target(_Target):
 
     @property
     def place(self) -> str:
-        """Where the files are, whatever the target is named."""
+        """Where the files are, independent of the target's name."""
         return f"{self.endpoint_url or 's3:/'}/{self.bucket}/{self.prefix}".rstrip("/")
 
     @field_validator("prefix")

@@ -35,7 +35,7 @@ def _table(values: Mapping[str, Any], given: Any, path: tuple[str, ...], file: s
         if name in tables:
             continue
         origin = _origin((*path, name), given, file)
-        # TOML has no null: what is not set is a comment.
+        # TOML has no null: an unset value becomes a comment.
         line = f"# {_key(name)} is not set" if value is None else f"{_key(name)} = {orjson.dumps(value).decode()}"
         yield f"{line}  # {origin}"
     for name, value in tables.items():

@@ -11,14 +11,14 @@ def check(url: str, instead: str) -> str:
         instead: What to do with credentials instead of writing them here.
 
     Raises:
-        ValueError: It is no address of the web, or holds credentials; the text shows neither.
+        ValueError: It is not a web address, or holds credentials; the text shows neither.
     """
     try:
         parts = urlsplit(url)
         is_address = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
     except ValueError:
         is_address = False
-    # A secret may hold slashes, so that the @ behind it is no part of the host.
+    # A secret may hold slashes, so the @ after it is not part of the host.
     if "@" in url:
         raise ValueError(f"must not hold credentials; {instead}")
     if not is_address:

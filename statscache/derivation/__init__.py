@@ -1,8 +1,8 @@
-"""Derivation: who acted, who is involved, which packages are concerned, and how to say it to a person.
+"""Derivation: who acted, who is involved, which packages are concerned, and a line of text for people.
 
 All of it is a pure function of what the sender published. Who acted is read from the body, by the table of rules by
 topic. For who is involved and for packages, headers of fedora-messaging come first, since the sender's own classes
-wrote them; where they name nobody, or no package, the rules read the body.
+wrote them; if they name no person, or no package, the rules read the body.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ _USER = "fedora_messaging_user_"
 
 
 def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
-    """Return what follows from a message of topic `name` (without prefix and environment); never raises.
+    """Return the facts derived from a message of topic `name` (without prefix and environment); never raises.
 
-    The agent is the one that the topic's rule finds in the body, and nobody on a topic without a rule: headers say
+    The agent is the one that the topic's rule finds in the body, and None on a topic without a rule: headers say
     who is involved, never who acted, so the answer is the same with them and without. The agent is always among
     the usernames.
     """
@@ -44,7 +44,7 @@ def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
     return agent, _sorted(involved), _sorted(concerned)
 
 
-# Most messages involve one person and concern one package at most. Equal names are then the same tuple, so that
+# Most messages involve one person and concern at most one package. Equal names are then the same tuple, so that
 # statistics that count how often each occurs stay in the processor's cache.
 _ALONE = Answers[tuple[str, ...]](lambda name: (name,))
 _ACTS = Answers[Derived](lambda agent: (agent, _ALONE[agent], ()))

@@ -17,13 +17,13 @@ Rule = Callable[[str, dict[str, Any]], Facts]
 def fields(*, actor: str = "", people_at: str = "", packages_at: str = "", builds_at: str = "") -> Rule:
     """Return a rule that reads fields at fixed places, each given as paths set apart by spaces.
 
-    Packages stand either by name or as builds.
+    Packages are given either by name or as builds.
 
     Args:
-        actor: Where the one who acted may stand; the first place that names a person wins.
-        people_at: Where others stand who are involved.
-        packages_at: Where packages stand by name.
-        builds_at: Where packages stand by name, version and release.
+        actor: Paths that may hold the person who acted; the first place that names a person wins.
+        people_at: Paths of other people involved.
+        packages_at: Paths of packages by name.
+        builds_at: Paths of packages by name, version and release.
     """
     actors, others, named, nvrs = _places(actor), _places(people_at), _places(packages_at), _places(builds_at)
 
@@ -31,7 +31,7 @@ def fields(*, actor: str = "", people_at: str = "", packages_at: str = "", build
         agent: str | None = None
         for key, rest in actors:
             found = at(body.get(key), rest) if rest else body.get(key)
-            # Nearly always a name stands there, or nothing.
+            # It is nearly always a name, or nothing.
             agent = ACCOUNTS[found] if type(found) is str else first(found) if found is not None else None
             if agent is not None:
                 break

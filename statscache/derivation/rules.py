@@ -1,4 +1,4 @@
-"""Rules for topics whose bodies say who acted, who is involved or which packages in more than the place of a field."""
+"""Rules for topics where the agent, people involved or packages are not simply the value of a field."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -26,9 +26,9 @@ from statscache.derivation.values import (
 _MENTION = re.compile(r"(?<!\w)@(\w+)")
 # Components of Bugzilla that stand for work or for an image, not for a package.
 _NO_COMPONENT = ("Package Review", "distribution", "LiveCD")
-# States of a build of koji by number that nobody sets: complete, deleted, failed.
+# States of a build of koji by number that no person sets: complete, deleted, failed.
 _ENDS = (1, 2, 3)
-# Where Fedora's git keeps what is packaged; repositories of tests and others lie beside them, and are no packages.
+# Namespaces of packages in Fedora's git; the others, such as tests, do not hold packages.
 _PACKAGED = frozenset({"rpms", "rpms-checks", "container", "containers", "modules", "flatpaks"})
 _LONGEST_JSON = 10_000
 _MOST = 20
@@ -66,7 +66,7 @@ def bodhi_testing(name: str, body: dict[str, Any]) -> Facts:
 
 
 def bodhi_comment(name: str, body: dict[str, Any]) -> Facts:
-    """A comment on an update: the commenter acts; the owner and whoever is mentioned are involved."""
+    """A comment on an update: the commenter acts; the owner and the people mentioned are involved."""
     comment = dict_at(body, "comment")
     text = text_at(comment, "text")
     mentioned = [found[1] for found in islice(_MENTION.finditer(text), MOST_READ)] if "@" in text else []
@@ -75,7 +75,7 @@ def bodhi_comment(name: str, body: dict[str, Any]) -> Facts:
 
 
 def build(name: str, body: dict[str, Any]) -> Facts:
-    """A build of koji: its owner begins or cancels it; that it is complete, deleted or failed is nobody's act."""
+    """A build of koji: its owner begins or cancels it; completion, deletion and failure have no agent."""
     owner = people(body.get("owner"))
     begins = "old" in body and body["old"] is None
     acts = begins or body.get("new") not in _ENDS
@@ -128,7 +128,7 @@ def anitya(name: str, body: dict[str, Any]) -> Facts:
 
 
 def hotness(name: str, body: dict[str, Any]) -> Facts:
-    """What a message of another application set off: whom and what that one concerned."""
+    """A message that another application triggered: the people and packages of that one."""
     trigger, cause = text_at(body, "trigger", "topic"), dict_at(body, "trigger", "msg")
     found = [cause.get("package"), at(cause, ("package_listing", "package"))]
     if "buildsys.build" in trigger:
@@ -137,7 +137,7 @@ def hotness(name: str, body: dict[str, Any]) -> Facts:
 
 
 def meeting(name: str, body: dict[str, Any]) -> Facts:
-    """A meeting: who said something acts, else who began or ended it; all who spoke or ran it are involved."""
+    """A meeting: the speaker acts, else who began or ended it; all who spoke or ran it are involved."""
     attendees = body.get("attendees")
     present = people(keys_read(attendees) if type(attendees) is dict else attendees) + people(body.get("chairs"))
     moment = "start_user" if name.startswith("meetbot.meeting.start") else "end_user"
@@ -146,7 +146,7 @@ def meeting(name: str, body: dict[str, Any]) -> Facts:
 
 
 def github(name: str, body: dict[str, Any]) -> Facts:
-    """GitHub: its accounts count only where the sender knows whose they are; organizations are nobody."""
+    """GitHub: accounts count only if the sender maps them to people; organizations are not people."""
     accounts = dict_at(body, "fas_usernames")
     known = {
         login: account
@@ -171,7 +171,7 @@ def wiki(name: str, body: dict[str, Any]) -> Facts:
 
 
 def trac(name: str, body: dict[str, Any]) -> Facts:
-    """A tracker's ticket, page or commit; those in copy are involved."""
+    """A tracker's ticket, page or commit; people in copy are involved."""
     ticket, author = dict_at(body, "ticket"), at(body, ("page", "author"))
     involved = [author, ticket.get("owner"), ticket.get("reporter"), *text_at(ticket, "cc").split(",", MOST_READ)]
     committer = at(body, ("commit", "username"))
@@ -193,7 +193,7 @@ def bugzilla(name: str, body: dict[str, Any]) -> Facts:
 
 
 def mailman(name: str, body: dict[str, Any]) -> Facts:
-    """A mail to a list, from whoever its `From` names, which is an address or `Name <address>`."""
+    """A mail to a list; its `From` names the agent, as an address or `Name <address>`."""
     sender = text_at(body, "msg", "from").rpartition("<")[2].partition(">")[0]
     return person(sender) if "@" in sender else None, people(body.get("usernames")), ()
 

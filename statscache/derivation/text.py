@@ -1,4 +1,4 @@
-"""What happened, said to a person: one line of plain text, and a place to read more.
+"""Describe a message to people: one line of plain text, and a link to details.
 
 Both are hostile text as far as the bus made it: who shows them escapes them.
 """
@@ -17,8 +17,8 @@ MAX_SUBTITLE = 200
 MAX_URL = 2000
 """Characters of the longest URL that is taken for a link."""
 
-# In braces: `agent`, `packages`, `state`, or the path of a field of the body; `|` sets apart fields of several eras of
-# the topic. Of what stands in brackets, set apart by `||`, the first is taken that has all its fields, or nothing; if a
+# In braces: `agent`, `packages`, `state`, or the path of a field of the body; `|` separates fields of several eras of
+# the topic. Brackets hold choices separated by `||`: the first whose fields all exist is taken, or nothing; if a
 # field outside brackets is missing, the phrase is not used at all.
 _PHRASES = {
     "ansible.playbook": "{userid|agent} ran the playbook {playbook}",
@@ -97,7 +97,7 @@ def _starts(name: str) -> list[str]:
 
 
 def subtitle(name: str, body: dict[str, Any], agent: str | None, packages: tuple[str, ...]) -> str:
-    """Return one line of plain text that says what a message of topic `name` tells; it is never empty."""
+    """Return one line of plain text that describes a message of topic `name`; it is never empty."""
 
     def value(fields: str) -> str | None:
         for field in fields.split("|"):
@@ -115,12 +115,12 @@ def subtitle(name: str, body: dict[str, Any], agent: str | None, packages: tuple
         return None
 
     phrase = _phrase(name)
-    said = _filled(phrase, value) if phrase else None
-    if said is None:
+    text = _filled(phrase, value) if phrase else None
+    if text is None:
         who = f"{agent}: " if agent else ""
         what = f" ({_several(packages)})" if packages else ""
-        said = who + name.replace(".", " ") + what
-    return _one_line(said) or name
+        text = who + name.replace(".", " ") + what
+    return _one_line(text) or name
 
 
 def _filled(phrase: str, value: Callable[[str], str | None]) -> str | None:
@@ -136,7 +136,7 @@ def _filled(phrase: str, value: Callable[[str], str | None]) -> str | None:
 
 
 def _put(part: str, value: Callable[[str], str | None]) -> str | None:
-    # The text of a field is not looked at again: whoever wrote it may have put braces there.
+    # The text of a field is not expanded again: its author may have written braces.
     values = [value(field) for field in _FIELD.findall(part)]
     if None in values:
         return None
@@ -179,9 +179,9 @@ def link(name: str, body: dict[str, Any]) -> str | None:
 
 
 def is_url(text: str) -> bool:
-    """Tell whether `text` is an http or https URL that is safe as the target of a link, whoever wrote it.
+    """Return whether `text` is an http or https URL that is safe as a link, whoever wrote it.
 
-    One with an address of mail or a bare one of the net in it is not, for it is shown to everybody.
+    One that contains a mail or IP address is not safe, because it is published.
     """
     return (
         text.startswith(("https://", "http://"))

@@ -16,15 +16,15 @@ MAX_NAME = 200
 """Characters of the longest name of a person or package."""
 
 MOST_READ = 1_000
-"""Items of a list, or entries of an object, in which names are looked for; those behind them are not read."""
+"""Items of a list, or entries of an object, that are searched for names; later ones are ignored."""
 
 _LONGEST_TEXT = 1_000
 _LONGEST_KEPT = 300
 _MOST_ANSWERS = 16_384
 
-# What senders write where a person would stand, when there is none; `_` stands for a person who was
+# Values that senders write instead of a person; `_` replaces a person who was
 # forgotten.
-_NOBODY = frozenset({"", "_", "anonymous", "nobody", "none", "orphan"})
+_NOT_PEOPLE = frozenset({"", "_", "anonymous", "nobody", "none", "orphan"})
 _ACCOUNT = (
     re.compile(r"https?://([^./@:\s]+)\.id(?:\.stg)?\.fedoraproject\.org/?", re.ASCII),
     re.compile(r"([^./@:\s]+)\.id(?:\.stg)?\.fedoraproject\.org", re.ASCII),
@@ -44,7 +44,7 @@ _Answer = TypeVar("_Answer")
 
 
 class Answers(dict[str, _Answer], Generic[_Answer]):
-    """A function of a text that keeps its answers: `answers[text]` costs a look-up and no call if it was asked before.
+    """A function of a text that keeps its answers: `answers[text]` costs only a look-up for a known text.
 
     The bus decides what is asked. So the answer to a long text is not kept, and all are dropped when there are many.
     """
@@ -63,7 +63,7 @@ class Answers(dict[str, _Answer], Generic[_Answer]):
 
 
 def without_addresses(text: str) -> str:
-    """Return a text with `_` for each address of mail or of the net, which are not for everybody's eyes."""
+    """Return a text with `_` for each address of mail or of the net, which must not be published."""
     if "@" in text:
         text = _MAIL.sub(_without_mail, text)
     return _NET.sub(_masked, text) if "." in text or ":" in text else text
@@ -84,7 +84,7 @@ def paths(text: str) -> tuple[Path, ...]:
 
 
 def at(value: Any, path: Path) -> Any:
-    """Return what stands at `path` in `value`, or None; a list on the way gives a list of what is found."""
+    """Return the value at `path` in `value`, or None; a list on the way gives a list of the values found."""
     for depth, key in enumerate(path):
         if type(value) is dict:
             value = value.get(key)
@@ -121,10 +121,10 @@ def list_at(value: Any, *path: str) -> list[Any]:
 
 
 def person(text: str) -> str | None:
-    """Return the account name in `text`; None for whoever is nobody.
+    """Return the account name in `text`; None if it does not name a person.
 
     OpenIDs, e-mail aliases and chat addresses that Fedora gives to its account holders are their names. Any
-    other address, of mail, the web or a host, is nobody's name; neither is what is not printable or too long.
+    other address, of mail, the web or a host, is not a person's name, nor is one that is unprintable or too long.
     """
     return ACCOUNTS[text]
 
@@ -137,7 +137,7 @@ def _account(text: str) -> str | None:
         if match := pattern.fullmatch(name):
             name = match[1]
             break
-    if len(name) > MAX_NAME or "@" in name or ":" in name or not name.isprintable() or name.lower() in _NOBODY:
+    if len(name) > MAX_NAME or "@" in name or ":" in name or not name.isprintable() or name.lower() in _NOT_PEOPLE:
         return None
     return None if _is_host(name) or without_addresses(name) != name else name
 
@@ -215,8 +215,8 @@ PACKAGES = Answers(_package)
 def built(value: Any) -> list[str]:
     """Return the packages of which `value` names builds, by name, version and release.
 
-    Several builds in one text are set apart by spaces or commas; objects that describe a build (`nvr`) and
-    lists are read too. What has no version and release is no build.
+    Several builds in one text are separated by spaces or commas; objects that describe a build (`nvr`) and
+    lists are read too. A text without version and release is not a build.
     """
     found: list[str] = []
     for item in value[:MOST_READ] if type(value) is list else (value,):
@@ -241,5 +241,5 @@ def keys_read(value: dict[str, Any]) -> list[str]:
 
 
 def _flat(value: Any) -> list[Any]:
-    """Return the items of a list that are read and are no lists, so that reading never goes deeper than one."""
+    """Return the items of a list that are read and are not lists, so that reading never goes deeper than one."""
     return [item for item in value[:MOST_READ] if type(item) is not list] if type(value) is list else []

@@ -1,7 +1,7 @@
-"""Third stage: what a batch holds besides statistics is written.
+"""Third stage: write all of a batch except statistics.
 
 New messages enter the journal, with their ids. The source moves on, and leaves a gap if it was not heard for a while.
-A gap is told by this machine's clock, since messages cannot tell it: they come late, and clocks of senders go wrong.
+Gaps are measured with this machine's clock, because messages come late, and clocks of senders go wrong.
 It begins at the time up to which everything has come, and ends when the source was heard again. Messages have a say in
 one thing only: what waits for us while we are behind was sent after most of those that we took last.
 """
@@ -79,7 +79,7 @@ def move_source(connection: Connection, delivery: Delivery, times: Sequence[int]
         connected = min(delivery.connected, now + 1)
         if heard is not None:
             if heard > now + _ASTRAY:
-                # What the clock said before it was set back is worth nothing; messages say at least something.
+                # The time before the clock was set back is useless; the messages' times are better than nothing.
                 heard = min(now, row.newest or now)
             coverage.record(connection, heard, connected, complete=False)
         until = min(now, median_low(times)) if times else connected

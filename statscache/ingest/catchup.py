@@ -20,7 +20,7 @@ from statscache.store.quarantine import SetAside
 from statscache.wording import counted
 
 STEP = 50_000
-"""Messages that are folded in one transaction at most."""
+"""Maximum number of messages folded in one transaction."""
 
 STEP_BYTES = 32 * 1024 * 1024
 """Bytes of messages at which a transaction ends."""
@@ -62,7 +62,7 @@ def take_chunk(read: Iterable[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
 
 
 def next_chunk(database: Database, plugin: Plugin, after: int | None = None) -> Chunk | None:
-    """Return what a plugin has to fold next, or None if there is nothing or the plugin may not fold.
+    """Return the next chunk for a plugin to fold; None if there is none or the plugin may not fold.
 
     A plugin that has missed messages is put back to the beginning of the journal first.
 
@@ -83,7 +83,7 @@ def next_chunk(database: Database, plugin: Plugin, after: int | None = None) -> 
 
 @gc_paused()
 def look(plugin: Plugin, chunk: Chunk, watch: Watch) -> PluginResult:
-    """Return what a plugin makes of a chunk; it needs no database, so any process can do it."""
+    """Return a plugin's yields of a chunk; this needs no database, so any process can do it."""
     with watch.observing():
         watch.note(plugin, f"{counted(len(chunk.records), 'message')} from position {chunk.after + 1} of the journal")
         observed, times = observe_records(plugin, chunk.records, watch)
@@ -94,7 +94,7 @@ def look(plugin: Plugin, chunk: Chunk, watch: Watch) -> PluginResult:
 
 @gc_paused()
 def commit(database: Database, plugin: Plugin, chunk: Chunk, result: PluginResult, budget: float, watch: Watch) -> bool:
-    """Fold what a plugin made of a chunk; return True if it is still behind the journal's end and may go on."""
+    """Fold a plugin's yields of a chunk; return True if it is still behind the journal's end and may go on."""
     with database.writing() as connection:
         # The journal's lock makes the last step end at its very end, however fast others append.
         end = journal.lock(connection)
@@ -131,10 +131,10 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
 
 
 def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, watch: Watch) -> bool:
-    """Let a plugin try again a message that was set aside for it; return True if that is settled.
+    """Let a plugin retry a message that was quarantined for it; return True if it is settled.
 
-    It is settled if the message counts now, and also if it is no longer set aside because another process retried it.
-    A plugin that is suspended, or whose state is of another release, folds nothing, and so tries nothing again.
+    It is settled if the message counts now, and also if it is no longer quarantined because another process retried it.
+    A plugin that is suspended, or whose state is of another release, folds nothing, and so retries nothing.
     """
     assert item.position is not None
     with database.writing() as connection:

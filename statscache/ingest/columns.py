@@ -95,7 +95,7 @@ class Columns:
         return Column(np.array(self._codes[name], np.int64), [*self._numbers[name]])
 
     def _joined(self, columns: Sequence[Column]) -> Column:
-        """Return several columns as one, whose values are tuples; one column as it is."""
+        """Return several columns as one, whose values are tuples; one column unchanged."""
         if len(columns) == 1:
             return columns[0]
         codes, values = np.zeros(len(self), np.int64), [()][: len(self)]
@@ -130,7 +130,7 @@ def excerpt(attributes: tuple[str, ...], value: Value) -> Message:
 
 
 def shown(plugin: Plugin, message: Message) -> Message:
-    """Return what a plugin sees of a message: an excerpt, or all of it."""
+    """Return the message as a plugin sees it: an excerpt, or all of it."""
     if plugin.depends_on is None:
         return message
     values = [getattr(message, name) for name in plugin.depends_on]

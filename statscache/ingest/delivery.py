@@ -36,7 +36,7 @@ class Delivery:
 
 
 class _Chain:
-    """Lines of several deliveries, one behind the other, which can be read as often as theirs."""
+    """The lines of several deliveries in sequence, which can be read as often as theirs."""
 
     def __init__(self, parts: Sequence[Iterable[bytes]]) -> None:
         self._parts = parts
@@ -53,11 +53,11 @@ class Outcome:
         read: Lines that were read.
         accepted: Messages that are new in the journal.
         known: Copies of messages that the journal already holds.
-        conflicts: Those of the copies whose content differs; the first stands.
+        conflicts: Those of the copies whose content differs; the first is kept.
         foreign: Messages of other environments, and statscache's own announcements.
         held: Messages of the future; admitted when their time comes.
         set_aside: Malformed lines, now in quarantine.
-        failures: Accepted messages that were set aside for a plugin that raised, counted once for each plugin.
+        failures: Accepted messages that were quarantined for a plugin that raised, counted once for each plugin.
     """
 
     read: int = 0
@@ -78,5 +78,5 @@ class Outcome:
         known = f"{self.known:,} known" + (f" ({self.conflicts:,} of them differ)" if self.conflicts else "")
         return (
             f"{self.read:,} read, {self.accepted:,} accepted, {known},"
-            f" {self.foreign:,} foreign, {self.held:,} held, {self.set_aside:,} set aside"
+            f" {self.foreign:,} foreign, {self.held:,} held, {self.set_aside:,} quarantined"
         )

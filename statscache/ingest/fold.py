@@ -1,7 +1,7 @@
-"""Last stage: what a plugin made of messages is merged into its state.
+"""Last stage: merge a plugin's yields into its state.
 
 Each plugin merges in a savepoint of its own. Yields that the database refuses are halved until the message to blame is
-alone, which is set aside for that plugin. A plugin that is suspended folds nothing of the messages at hand, and sees
+alone, which is quarantined for that plugin. A plugin that is suspended folds nothing of the messages at hand, and sees
 them again when it is resumed.
 """
 
@@ -38,7 +38,7 @@ def fold(
     through: int | None,
     budget: float,
 ) -> int:
-    """Merge what a plugin made of messages into its state, or suspend it; move all in `row` except its position.
+    """Merge a plugin's yields into its state, or suspend it; update all in `row` except its position.
 
     Args:
         connection: The transaction, which holds the lock on `row`.
@@ -52,7 +52,7 @@ def fold(
         budget: Seconds that the plugin may take for 32 MiB of them before it is suspended.
 
     Returns:
-        The number of messages that were set aside for this plugin.
+        The number of messages that were quarantined for this plugin.
     """
     merging = _Merging(plugin, State(connection, row.id, through, row.newest))
     reason = judge.of_observing(connection, plugin, row, result, records, budget)
@@ -65,8 +65,8 @@ def fold(
     if refused and merging.oldest is None:
         row.failures += len(refused)
         if row.failures >= judge.MAX_FAILURES:
-            said = f"{row.failures} messages in a row were refused, at last {refused[-1].reason:.300}"
-            if (reason := judge.of_failures(connection, plugin, row, said)) is not None:
+            reason = f"{row.failures} messages in a row were refused, at last {refused[-1].reason:.300}"
+            if (reason := judge.of_failures(connection, plugin, row, reason)) is not None:
                 _suspend(plugin, row, reason)
                 return 0
     elif len(result.yields) and not refused:

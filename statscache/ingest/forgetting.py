@@ -1,8 +1,8 @@
-"""Taking a person out of the journal, of what was set aside, and of what plugins made of messages.
+"""Remove a person from the journal, from quarantine, and from the state of plugins.
 
 The journal is searched first, without keeping anybody waiting. Then each segment that holds the name is rewritten in a
-transaction that also takes from each plugin what it had made of the messages as they were. So the state is always that
-of the journal as it is, wherever the work is interrupted, and doing it again completes it.
+transaction that also takes from each plugin what the original messages had added. So the state is always that
+of the current journal, wherever the work is interrupted, and doing it again completes it.
 """
 
 from collections import Counter as Counts
@@ -28,11 +28,11 @@ from statscache.store.positions import Position
 
 @dataclass(slots=True)
 class Found:
-    """Where a name stands in the journal.
+    """Where a name occurs in the journal.
 
     Attributes:
-        all: Messages that were looked at.
-        messages: Messages in whose body or headers it stands as a whole word.
+        all: Number of messages searched.
+        messages: Messages whose body or headers have it as a whole word.
         involving: Those of them that involve a person of that name.
         packages: Messages that involve no such person and are about a package of that name.
         topics: Messages of whose topic it is a part.
@@ -55,8 +55,8 @@ class Forgetting:
     Args:
         database: The database.
         registry: The active plugins.
-        name: Of the person.
-        where_involved: Whether to leave the word alone in messages that do not involve the person.
+        name: Name of the person.
+        where_involved: True to leave the word alone in messages that do not involve the person.
 
     Attributes:
         taken_out: Names of plugins from whose state keys were removed.
@@ -73,9 +73,9 @@ class Forgetting:
         self.folded_anew: set[str] = set()
 
     def search(self, tell: Callable[[int, int], None], after: int = 0) -> Found:
-        """Return where the name stands in the journal behind position `after`.
+        """Return where the name occurs in the journal after position `after`.
 
-        `tell` is told how many messages of how many were read.
+        `tell` is called with the number of messages read, and of all.
         """
         found = Found(end=after)
         while True:
@@ -102,18 +102,18 @@ class Forgetting:
         involving = self._involved(message)
         found.messages += changes
         found.involving += changes and involving
-        # What no word of a message says is derived from it all the same, again and again.
+        # The package name may be derived rather than written, so scrubbing the text would not remove it.
         found.packages += not involving and any(occurs(package, self._names) for package in message.packages)
         return changes
 
     def suppress(self) -> bool:
-        """Leave the person out of all messages from now on; return whether that is new."""
+        """Suppress the person in all messages from now on; return whether that is new."""
         with self._database.writing() as connection:
             journal.lock(connection)
             return suppression.add(connection, self._name)
 
     def rewrite(self, first: int, last: int) -> int:
-        """Take the person out of the messages from `first` to `last`, and out of what plugins made of them.
+        """Take the person out of the messages from `first` to `last`, and from the state of plugins.
 
         Returns:
             The number of messages that changed.
@@ -142,7 +142,7 @@ class Forgetting:
             return len(changed)
 
     def leaves_alone(self, message: Message) -> bool:
-        """Return whether the name is to stay in a message, being a word for something else there."""
+        """Return whether the name stays in a message because it means something else there."""
         return self._where_involved and not self._involved(message)
 
     def _without(self, message: Message) -> Message:
@@ -166,7 +166,7 @@ class Forgetting:
         pairs: Sequence[tuple[Message, Message]],
         through: int | None,
     ) -> None:
-        """Make the state of a plugin that of the messages as they are, given what they were."""
+        """Change the state of a plugin to that of the changed messages, given the original ones."""
         pairs = [pair for pair in pairs if wants(plugin, pair[0].name)]
         if not plugin.kind.follows_from_yields:
             if pairs:
@@ -175,7 +175,7 @@ class Forgetting:
         gone: list[Any] = []
         for before, after in pairs:
             was, now = _yields(plugin, before), _yields(plugin, after)
-            # What was set aside counts for nothing.
+            # Quarantined messages count for nothing.
             if was is None or was == now:
                 continue
             difference = None if now is None else Counts(was)
@@ -278,9 +278,9 @@ class Forgetting:
 
 
 def _yields(plugin: Plugin, message: Message) -> list[Any] | None:
-    """Return what a plugin yields of a message, checked; None if it raises."""
+    """Return the checked yields of a plugin for a message; None if it raises."""
     left = scrub(message, plugin.suppressed) if plugin.suppressed else message
-    # A plugin is foreign code, and what it raises sets the message aside.
+    # A plugin is foreign code, and what it raises quarantines the message.
     try:
         items = [plugin.kind.check(item) for item in plugin.observe(shown(plugin, left)) or ()]
         return [*plugin.kind.bounded(items)]

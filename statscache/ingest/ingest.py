@@ -66,9 +66,9 @@ class Ingest:
         registry: The plugins that fold.
         environments: Those whose messages are accepted; empty for all.
         budget: Seconds that a plugin may take for one batch before it is suspended.
-        watch: Is told what the plugins are doing.
+        watch: Called with what the plugins are doing.
         max_kept: Quota in bytes for malformed lines, and again for messages of the future.
-        keep: Days for which the journal is kept; None for ever.
+        keep: Days for which the journal is kept; None forever.
 
     Attributes:
         plugins: When each plugin begins, begins again and pauses.
@@ -205,7 +205,7 @@ class Ingest:
         return failures
 
     def _load(self, connection: Connection) -> Mapping[str, Position]:
-        """Return the rows of all plugins; those that are suspended, by whatever process, see no more messages."""
+        """Return the rows of all plugins; suspended ones see no more messages, in any process."""
         rows = self.plugins.load(connection)
         self._preparer.leave_out(self.plugins.suspended)
         return rows
@@ -247,7 +247,7 @@ class Ingest:
         self._preparer.leave_out(self.plugins.suspended)
 
     def retry(self, item: SetAside) -> bool:
-        """Try again what was set aside; return True if that is settled: it counts now, or is no longer set aside."""
+        """Retry a quarantined item; return True if it is settled: it counts now, or is no longer quarantined."""
         if item.position is not None:
             return catchup.retry(self.database, self.registry.get(item.plugin), item, self._budget, self._watch)
         with self.database.reading() as connection:
@@ -260,14 +260,14 @@ class Ingest:
             return False
         try:
             with self.database.writing() as connection:
-                # Where it is set aside once more, as a message of the future for which there is no room, it has a new
+                # If it is quarantined again, as a message of the future for which there is no room, it has a new
                 # number.
                 quarantine.drop(connection, (item.id,))
                 outcome = self._write(connection, delivery, batch)
         except _UNAVAILABLE:
             raise
         except Exception:
-            _log.exception("the database refused quarantined line %d once more", item.id)
+            _log.exception("the database refused quarantined line %d again", item.id)
             return False
         return not outcome.set_aside
 

@@ -1,8 +1,8 @@
-"""Is a plugin broken, or does somebody send it what it cannot take?
+"""Decide whether a plugin is broken, or a sender sends messages that it cannot process.
 
 A broken plugin is suspended, so that it costs nothing until somebody fixes it. Whoever may send a message must not be
 able to have that done. So a plugin that fails is shown its *witness* again, a message that it counted before: if it
-takes that one as it should, the others are to blame, which are set aside, and it goes on.
+takes that one as it should, the others are to blame: these are quarantined, and it goes on.
 """
 
 import logging
@@ -37,7 +37,7 @@ def of_observing(
     records: Sequence[bytes] | Records,
     budget: float,
 ) -> str | None:
-    """Return why a plugin is to be suspended before what it made of messages is merged; None if it is not.
+    """Return why a plugin must be suspended before its yields are merged; None if it need not.
 
     Args:
         connection: The transaction.
@@ -53,8 +53,8 @@ def of_observing(
     row.failures = failures + (row.failures if all_failed else 0)
     if row.failures >= MAX_FAILURES:
         last = result.failures[-1].reason if result.failures else ""
-        said = f"it raised on {row.failures} messages in a row, at last {last:.300}"
-        return of_failures(connection, plugin, row, said)
+        reason = f"it raised on {row.failures} messages in a row, at last {last:.300}"
+        return of_failures(connection, plugin, row, reason)
     if result.seconds <= budget:
         return None
     size = sum(len(records[index]) for index in range(len(records)))

@@ -84,7 +84,7 @@ class Lifecycle:
                 reset(connection, plugin, positions.lock(connection, [rows[plugin.name].id])[plugin.name])
 
     def suspend(self, name: str, reason: str | None) -> None:
-        """Keep a plugin from folding; with no reason, let it fold again, from where it stopped."""
+        """Suspend a plugin; without a reason, let it resume where it stopped."""
         with self._database.writing() as connection:
             row = positions.load(connection).get(name)
             if row is not None:
@@ -102,7 +102,7 @@ def version_of(plugin: Plugin) -> str:
 
 
 def _short(value: Any) -> str:
-    return canonical.digest(canonical.identity(value))[:16]
+    return canonical.digest(canonical.encode(value))[:16]
 
 
 def is_outdated(stored: str, ours: str) -> bool:
@@ -130,7 +130,7 @@ def register(connection: Connection, plugin: Plugin) -> None:
 
 
 def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
-    """Put a plugin back to the beginning of the journal, without state; its documents stay published meanwhile.
+    """Reset a plugin to the beginning of the journal, without state; its documents stay published meanwhile.
 
     It counts nothing of days from which the journal has lost messages.
     """
@@ -148,13 +148,13 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
 
 
 def fold_anew(connection: Connection, plugin: Plugin, row: Position) -> None:
-    """Put a plugin back to the beginning of the journal; one that is suspended stays so."""
+    """Reset a plugin to the beginning of the journal; a suspended one stays suspended."""
     suspended = row.suspended
     reset(connection, plugin, row)
     if suspended is not None:
         row.suspended = suspended
         positions.save(connection, [row])
-    # The gate takes it for another version, whatever becomes of the rows.
+    # The gate takes it for another version, even if the rows go.
     positions.render_all(connection, row)
 
 

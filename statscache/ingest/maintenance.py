@@ -16,7 +16,7 @@ class JournalMaintenance:
     Args:
         database: Whose journal.
         plugins: Names of the plugins that are enabled.
-        keep: Days for which the journal is kept; None for ever.
+        keep: Days for which the journal is kept; None forever.
     """
 
     def __init__(self, database: Database, plugins: Sequence[str], keep: int | None) -> None:
@@ -28,7 +28,7 @@ class JournalMaintenance:
         self._day: int | None = None
 
     def step(self) -> None:
-        """Do a bounded piece of what is to be done, if there is any."""
+        """Do a bounded part of the pending work, if there is any."""
         settled = compaction.merge_small(self._database, self._settled)
         self._settled = self._settled if settled is None else settled
         if self._keep is None:

@@ -32,7 +32,7 @@ Answers = dict[Value, Sequence[Any]]
 
 @dataclass(slots=True)
 class Observed:
-    """What one plugin made of a batch.
+    """The yields of one plugin for a batch.
 
     Attributes:
         yields: What it yielded.
@@ -53,7 +53,7 @@ class Observed:
 
     @staticmethod
     def joined(parts: "Sequence[tuple[int, Observed]]") -> "Observed":
-        """Return what one plugin made of batches that become one, each given with the index of its first message."""
+        """Return one plugin's yields of batches that become one, each given with the index of its first message."""
         trailing = 0
         for _, part in parts:
             trailing = part.trailing_failures + (trailing if part.trailing_failures == part.messages else 0)
@@ -121,7 +121,7 @@ class Observer:
             del column[len(self._items) :]
 
     def observed(self) -> Observed:
-        """Return what the plugin made of the messages so far."""
+        """Return the plugin's yields of the messages so far."""
         messages, times = np.array(self._messages, np.int64), np.array(self._times, np.int64)
         self._observed.yields = Yields(self._items, np.arange(len(self._items)), messages, times, self._ids)
         return self._observed
@@ -188,13 +188,13 @@ def _remember(answers: Answers, value: Value, items: Sequence[Any]) -> None:
 def observe_records(
     plugin: Plugin, records: Sequence[bytes], watch: Watch, skipped: Collection[int] = ()
 ) -> tuple[Observed, np.ndarray]:
-    """Let a plugin observe messages of the journal, and return what it made of them with all their timestamps.
+    """Let a plugin observe messages of the journal, and return its yields with all their timestamps.
 
     Args:
         plugin: The plugin.
         records: The messages.
-        watch: Is told which message the plugin looks at.
-        skipped: Indices of those that it must not see.
+        watch: Called with the message that the plugin looks at.
+        skipped: Indices of messages that it must not see.
     """
     interested = Registry([plugin]).interested
     deriving = derives(plugin.depends_on or ())
@@ -246,7 +246,7 @@ def observe_newest(
         candidates: Indices of the messages that count.
         times: Timestamps of all messages of the batch.
         records: Records of the same.
-        watch: Is told which message the plugin looks at.
+        watch: Called with the message that the plugin looks at.
     """
     observer = Observer(plugin)
     last = 0

@@ -1,7 +1,7 @@
 """Taking messages of the future back out of the journal, after a clock that was ahead had let them in.
 
 They wait with those that are held, until their time. What plugins made of them goes too: each plugin that counted one
-folds the journal again. All of it is one transaction, so whoever is interrupted has changed nothing.
+folds the journal again. All of it is one transaction, so an interrupted run has changed nothing.
 """
 
 import time
@@ -20,12 +20,12 @@ from statscache.store.database import Database
 from statscache.timeline import DAY, iso
 
 SOURCE = "journal"
-"""The source of messages that were postponed, where held messages tell theirs."""
+"""The source of messages that were postponed, where held messages have theirs."""
 
 
 @dataclass(slots=True)
 class Postponed:
-    """What came of it.
+    """The result of postponing.
 
     Attributes:
         messages: Messages that were taken out, and wait.
@@ -37,12 +37,12 @@ class Postponed:
 
 
 def postpone(database: Database, registry: Registry, *, lose_history: bool = False) -> Postponed:
-    """Take out of the journal what is of the future by this machine's clock, and hold it.
+    """Remove messages from the journal that are in the future by this machine's clock, and hold them.
 
     Args:
         database: The database.
         registry: The active plugins.
-        lose_history: Whether plugins may lose what they made of messages that the journal no longer has.
+        lose_history: True if plugins may lose counts of messages that the journal no longer has.
 
     Raises:
         HistoryGone: They would, and may not; nothing was changed.

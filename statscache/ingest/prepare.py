@@ -44,11 +44,11 @@ _CACHED_ROUTES = 50_000
 
 @dataclass(slots=True)
 class Batch:
-    """The messages of one delivery, sorted by what becomes of them, and what plugins made of them.
+    """The messages of one delivery, sorted by their fate, and the yields of plugins.
 
     Attributes:
         records: Records of the messages that may enter the journal, in order of delivery.
-        identities: Of the same messages.
+        identities: Identities of the same messages.
         times: Timestamps of the same messages.
         observed: What each plugin made of them, by its name; a plugin that is suspended is missing.
         malformed: Bytes and reason of each malformed line.
@@ -70,7 +70,7 @@ class Batch:
 
     @staticmethod
     def joined(batches: "Sequence[Batch]") -> "Batch":
-        """Return the batch of several deliveries, one behind the other."""
+        """Return one batch of several deliveries in sequence."""
         starts = accumulate((len(batch.times) for batch in batches), initial=0)
         # A batch without messages has not even asked the plugins that observe by value.
         parts = [(start, batch.observed) for start, batch in zip(starts, batches, strict=False) if len(batch.times)]
@@ -115,7 +115,7 @@ class Preparer:
     Args:
         registry: The plugins that observe.
         environments: Those whose messages are accepted; empty for all.
-        watch: Is told what the plugins are doing.
+        watch: Called with what the plugins are doing.
 
     Attributes:
         suppression: The people who were forgotten: their names are removed from what may enter the database.
@@ -150,7 +150,7 @@ class Preparer:
             self._routes.clear()
 
     def prepare(self, delivery: Delivery) -> Batch:
-        """Parse the lines of a delivery, and let every plugin observe what may be accepted."""
+        """Parse the lines of a delivery, and let every plugin observe the acceptable messages."""
         draft = _Draft(malformed=list(delivery.oversize))
         observers = {plugin: Observer(plugin) for plugin in self._one_by_one if plugin.name not in self._suspended}
         latest = int(time.time()) + TOLERANCE
@@ -227,7 +227,7 @@ class Preparer:
         draft.columns.extend(times, topics, derived)
 
     def _observe_columns(self, columns: Columns) -> Iterator[tuple[str, Observed]]:
-        """Yield what each plugin made of a batch that observes it by value, or only the newest of it."""
+        """Yield the results of plugins that observe a batch by value, or only its newest messages."""
         if not len(columns):
             return
         for plugin in self._registry:

@@ -27,7 +27,7 @@ class Failure:
     """A message that counts, on which a plugin raised or which the database refused for it.
 
     Attributes:
-        index: Of the message in its batch.
+        index: Index of the message in its batch.
         size: Bytes of its record.
         reason: The error, for people.
     """
@@ -39,7 +39,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class PluginResult:
-    """What one plugin made of a batch, as its merge takes it.
+    """One plugin's result for a batch, in the form that its merge takes.
 
     Attributes:
         yields: Its yields that count.
@@ -78,14 +78,14 @@ class Reduction:
 def reduce(
     batch: Batch, known: Known, plugins: Iterable[Plugin], complete_from: Mapping[str, int], watch: Watch
 ) -> Reduction:
-    """Return what a batch adds to the database.
+    """Return the rows that a batch adds to the database.
 
     Args:
         batch: The batch.
         known: The identities in the journal that may be those of its messages.
         plugins: Those that fold it.
         complete_from: Timestamps before which messages do not count for a plugin, by its name, where there is one.
-        watch: Is told what the plugins are doing.
+        watch: Called with what the plugins are doing.
     """
     new, conflicts = _new(batch.identities, known)
     results = {}
@@ -108,7 +108,7 @@ def reduce_plugin(
     records: Sequence[bytes] | Records,
     watch: Watch,
 ) -> PluginResult:
-    """Return what a plugin made of the messages that count.
+    """Return a plugin's result for the messages that count.
 
     Args:
         plugin: The plugin.
@@ -116,7 +116,7 @@ def reduce_plugin(
         counts: True for each message that counts.
         times: Timestamps of the messages.
         records: Records of the messages.
-        watch: Is told what the plugin is doing.
+        watch: Called with what the plugin is doing.
     """
     if observed.candidates is not None:
         assert plugin.kind.newest is not None

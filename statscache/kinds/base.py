@@ -149,7 +149,7 @@ class Kind(ABC):
         plugin: The plugin that the kind is made for.
 
     Attributes:
-        name: Of the kind, as published.
+        name: Name of the kind, as published.
         description: What it is, for people.
         note: What readers of a table of `latest` must know.
         rows_are: What rows are that have no number, given the `unit`.
@@ -212,22 +212,22 @@ class Kind(ABC):
 
     @property
     def newest(self) -> int | None:
-        """How many yields of the newest messages are all that can matter of a batch; None where older ones can."""
+        """The number of newest yields of a batch that can matter; None if older ones can."""
         return None
 
     @abstractmethod
     def check(self, item: Any) -> Any:
-        """Return what `observe` yielded in the form that `reduce` takes.
+        """Return a yield of `observe` in the form that `reduce` takes.
 
         Raises:
             YieldError: This kind cannot count it.
         """
 
     def key(self, dimensions: tuple[str, ...], given: Any) -> Key:
-        """Return a key that `observe` yielded, with `(other)` for what is not admitted, or is dropped.
+        """Return a key that `observe` yielded, with `(other)` for parts that are not admitted, or are dropped.
 
         Raises:
-            YieldError: It is no key of these dimensions.
+            YieldError: It is not a key of these dimensions.
         """
         checked = keys.check(dimensions, given)
         return keys.drop(checked, self.plugin.dropped) if self.plugin.dropped else checked
@@ -245,7 +245,7 @@ class Kind(ABC):
 
     @abstractmethod
     def reduce(self, yields: Yields) -> Any:
-        """Return what `merge` takes of at least one yield: summed up as far as that needs no database.
+        """Return the argument for `merge` from at least one yield, reduced as far as possible without the database.
 
         Another process may do it, so the result can be pickled.
         """
@@ -280,7 +280,7 @@ class Kind(ABC):
         return []
 
     def key_documents(self, state: State, changed: "Keys | None") -> Iterator[KeyDocument]:
-        """Yield what is published of keys, given these and the years of each that changed; None means everything."""
+        """Yield the documents of keys, given these and the years of each that changed; None means everything."""
         return iter(())
 
     def keys_showing(self, state: State, days: Sequence[Interval]) -> "Keys":
@@ -291,14 +291,14 @@ class Kind(ABC):
 
     @property
     def has_times(self) -> bool:
-        """Whether rows tell when something happened: a page then shows the newest first."""
+        """True if rows have times: a page then shows the newest first."""
         return any(not column.is_number for column in self.columns)
 
     def main_column(self, rows: Sequence[Row], partial: Partial) -> Column | None:
         """Return the column by whose numbers keys are compared now; None for a kind without numbers.
 
         Args:
-            rows: Of `latest`.
+            rows: Rows of `latest`.
             partial: The windows that are not wholly known; they are taken only where there is nothing else.
         """
         return None
@@ -331,7 +331,7 @@ class Kind(ABC):
         """Return the one number that says most about the plugin now; None before there is any.
 
         Args:
-            rows: Of `latest`.
+            rows: Rows of `latest`.
             label: Returns the key of a row as people read it.
             partial: The windows that are not wholly known, each with the time from which it is known.
         """
@@ -361,7 +361,7 @@ class Kind(ABC):
         return None
 
     def remove_keys(self, state: State, digests: Collection[int]) -> Extent | None:
-        """Remove keys from the state, and return what is left; None if the plugin has to fold the journal again."""
+        """Remove keys from the state, and return the rest; None if the plugin has to fold the journal again."""
         return None
 
     def forget_in_rows(self, connection: Connection, names: Collection[str]) -> bool:
@@ -409,7 +409,7 @@ def columns() -> list[Column]:
 
 
 def column(name: str) -> Column | None:
-    """Return the column of that name, of whatever kind; None if the field is a plugin's own."""
+    """Return the column of that name, of any kind; None if the field is a plugin's own."""
     return _columns.get(name)
 
 
@@ -429,6 +429,6 @@ def mentions(connection: Connection, names: frozenset[str]) -> Mentions:
 
 
 def clear(connection: Connection, plugin: int) -> None:
-    """Remove all stored state of a plugin of whatever kind, installed or not; tables of its own stay."""
+    """Remove all stored state of a plugin of any kind, installed or not; tables of its own stay."""
     for table in state_tables():
         connection.execute(delete(table).where(table.c.plugin == plugin))

@@ -1,6 +1,6 @@
-"""Numbers by bucket of time and by key: what the kinds share that publish series.
+"""Numbers by bucket of time and key, shared by the kinds that publish series.
 
-A bucket is told from others by the width of its resolution, its start, and its key, which stands once in the table
+A bucket is identified by the width of its resolution, its start, and its key, which is stored once in the table
 `key` with its total and with the times of its first and last event.
 """
 
@@ -75,7 +75,7 @@ def add_values(state: State, resolution: Resolution, new: "Sums") -> set[int]:
 
 
 def drop_expired(state: State, resolution: Resolution) -> None:
-    """Remove the buckets of periods that are kept no longer."""
+    """Remove the buckets of periods that are no longer kept."""
     if resolution.keep is not None:
         mine = bucket.c.plugin == state.plugin, bucket.c.width == resolution.width
         state.connection.execute(delete(bucket).where(*mine, bucket.c.start < kept_from(resolution, state.through)))
@@ -115,7 +115,7 @@ def series(
 
 
 def number_of_keys(state: State, resolution: Resolution, start: int, end: int, dimensions: int) -> int:
-    """Return how many keys have a value in the buckets in `[start, end)`; `OTHER` is none."""
+    """Return how many keys have a value in the buckets in `[start, end)`; `OTHER` does not count."""
     named = bucket.c.key != _other(dimensions)
     query = select(func.count(bucket.c.key.distinct())).where(*_inside(state, resolution, start, end), named)
     return state.connection.scalar(query) or 0

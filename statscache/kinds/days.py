@@ -97,7 +97,7 @@ def _add_in_quarter(connection: Connection, plugin: int, quarter: int, new: Days
     day = np.concatenate([entries["day"], (new.start - quarter_start(quarter)) // DAY])
     part = np.concatenate([entries["part"], new.part])
     value = np.concatenate([entries["value"], new.value])
-    # One number tells an entry's place: the row, 7 bits of the day, and 32 bits of the part.
+    # One number is an entry's place: the row, 7 bits of the day, and 32 bits of the part.
     place = (row << 39) | (day << 32) | part
     order = np.argsort(place, kind="stable")
     at = starts(place[order])
@@ -136,7 +136,7 @@ def of_years(connection: Connection, plugin: int, keys: Whole, years: Whole) -> 
 
 
 def in_window(connection: Connection, plugin: int, start: int, end: int) -> Iterator[Days]:
-    """Yield the days in `[start, end)` of all keys, in portions; all days of a key and quarter stand together."""
+    """Yield the days in `[start, end)` of all keys, in portions; all days of a key and quarter are adjacent."""
     for quarter in quarters(connection, plugin, start, end):
         query = select(key_quarter.c.key, key_quarter.c.data).where(
             key_quarter.c.plugin == plugin, key_quarter.c.quarter == quarter

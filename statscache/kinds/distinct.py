@@ -29,7 +29,7 @@ _CACHED_MEMBERS = 20_000
 
 
 class DistinctKind(Kind):
-    """Sets of members by key and bucket; what is published is how many there are."""
+    """Sets of members by key and bucket; only their sizes are published."""
 
     name = "Distinct"
     description = "Distinct: how many different members each key saw in a day, a week, a month; never added up."
@@ -81,7 +81,7 @@ class DistinctKind(Kind):
     def merge(self, state: State, new: Sightings) -> set[Dirty]:
         totals, touched = member_sets.add_sightings(state, new, self.resolutions)
         buckets.add_keys(state, new, totals)
-        # The documents of the newest message's day, week and month tell its time, also where no number changed.
+        # The documents of the newest message's day, week and month show its time, even if no number changed.
         newest = int(new.last.max())
         moved = state.newest is None or newest > state.newest
         dirty = {Dirty("latest")}

@@ -1,7 +1,7 @@
 """What is published of the keys of an unbounded counter: their recent years, and the older ones that changed.
 
-Everything is done for many keys at once, on whole columns. Of each key the rows of the wanted years are read and no
-others, with a few statements for a thousand keys.
+Everything is done for many keys at once, on whole columns. Only the rows of the wanted years
+of each key are read, with a few statements for a thousand keys.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ _YEARS_AT_ONCE = 1_000
 """Changed years of keys that are in memory at a time."""
 
 _BEYOND = 2**32
-"""More than there are years: one number tells a key by its index, and a year."""
+"""More than there are years, so that one number can hold the index of a key and a year."""
 
 _lookup = Lookup(key, "key", "dimensions", "total", "first", "last", "parts", "years")
 
@@ -31,7 +31,7 @@ _Filed = Mapping[tuple[int, ...], Times]
 
 
 class _Year(NamedTuple):
-    """One year of a key: its sum, whether it is recent, and whether what is published of it may have changed."""
+    """One year of a key: its sum, whether it is recent, and whether its document may have changed."""
 
     year: int
     total: int
@@ -48,10 +48,10 @@ class _Part(NamedTuple):
 
 
 def documents(state: State, changed: Keys, breakdown: str | None) -> Iterator[KeyDocument]:
-    """Yield what is published of keys that exist; a bounded number of them is in memory at a time.
+    """Yield the documents of keys that exist; a bounded number of them is in memory at a time.
 
     Args:
-        state: Of the plugin.
+        state: State of the plugin.
         changed: The keys, and the years of each that changed; see `changed_keys`.
         breakdown: The field of a part's name; None where numbers are not divided.
     """
@@ -65,10 +65,10 @@ def documents(state: State, changed: Keys, breakdown: str | None) -> Iterator[Ke
 
 
 class _Portion:
-    """What the documents of some keys are made of.
+    """The data for the documents of some keys.
 
     Args:
-        state: Of the plugin.
+        state: State of the plugin.
         changed: The keys, and the years of each that changed.
         breakdown: The field of a part's name; None where numbers are not divided.
     """
@@ -97,7 +97,7 @@ class _Portion:
             self._parts = _parts(state, [(row.key, row.parts) for row in self._rows])
 
     def documents(self) -> Iterator[KeyDocument]:
-        """Yield what is published of each key."""
+        """Yield the document of each key."""
         for row in self._rows:
             of_key = self._years[row.key]
             recent = [each.year for each in of_key if each.is_recent]
@@ -117,7 +117,7 @@ class _Portion:
             )
 
     def _older(self, digest: int, of: _Year) -> KeyYear:
-        """Return what is published of one older year of a key."""
+        """Return the document of one older year of a key."""
         parts_of_year = []
         for number, name, _ in self._parts.get(digest, ()):
             if weeks := self._weeks(digest, number, [of.year]):

@@ -1,6 +1,6 @@
-"""Keys of statistics: tuples of strings and nulls, what may stand in them, and their encodings in the database.
+"""Keys of statistics: tuples of strings and nulls, their allowed values, and their encodings in the database.
 
-The bus decides what is counted, so whoever may send a message could make keys of any length and any number. A part that
+The bus decides what is counted, so any sender could make keys of any length and number. A part that
 its dimension does not admit is counted under `OTHER`, and so is what one message yields beyond `MOST`. Both depend on
 the message alone, so the order and the batches in which messages come change nothing (law 1).
 
@@ -58,7 +58,7 @@ def stored(key: Key) -> bytes:
 
 
 def load(data: bytes) -> Key:
-    """Return the key of which `stored` made `data`."""
+    """Return the key that `stored` encoded as `data`."""
     parts: list[str | None] = []
     at = 0
     while at < len(data):
@@ -82,7 +82,7 @@ def check(dimensions: tuple[str, ...], key: Any) -> Key:
     """Return a key of these dimensions, with `OTHER` for each part that its dimension does not admit.
 
     Raises:
-        YieldError: It is not; the text shows it and what was expected.
+        YieldError: It is not one; the text shows the value and what was expected.
     """
     if not isinstance(key, tuple):
         message = f"a key is a tuple with one part for each of {dimensions}, such as ('copr',); got {key!r:.200}"

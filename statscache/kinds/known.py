@@ -34,14 +34,14 @@ class Known(NamedTuple):
         *,
         newest_only: bool = False,
     ) -> Self:
-        """Return what is known of a plugin.
+        """Return the time for which the data of a plugin is complete.
 
         Args:
             row: The plugin's row.
             through: Timestamp of the newest accepted message.
             gaps: What is known to be missing, for all plugins.
-            complete: What is recorded to be complete, for all plugins, in intervals that do not touch.
-            newest_only: Whether the newest entries alone are kept: then there is no first day, since older ones are
+            complete: The recorded complete time, for all plugins, in intervals that do not touch.
+            newest_only: True if only the newest entries are kept: then there is no first day, since older ones are
                 gone, or were not even looked at.
         """
         oldest = row.oldest
@@ -68,7 +68,7 @@ class Known(NamedTuple):
         return _inside([(0, end if self.since is None else self.since), *self.days], start, end)
 
     def is_whole(self, start: int, end: int) -> bool:
-        """Return True if nothing of `[start, end)`, in whole days, is missing: what did not occur in it is zero."""
+        """Return True if no data of `[start, end)`, in whole days, are missing: absent numbers are then zero."""
         return not self.unknown_days(start, end)
 
     def gaps_in(self, resolution: Resolution, period: Period) -> list[Interval]:

@@ -44,18 +44,18 @@ def check_fields(name: Key, value: Any, taken: set[str]) -> bytes:
         taken: Names that the fields may not have.
 
     Raises:
-        YieldError: It is no dict of JSON, has a field that is taken, or has too many fields.
+        YieldError: It is not a dict of JSON, has a reserved field, or has too many fields.
     """
     if not isinstance(value, dict):
         raise YieldError(f"the value of {name!r:.200} must be a dict of fields; got {value!r:.200}")
     if found := sorted(value.keys() & taken):
         raise YieldError(f"the value of {name!r:.200} has the fields {found}, which the record has already")
     try:
-        data = canonical.trimmed(canonical.identity(value))
+        data = canonical.trimmed(canonical.encode(value))
         if len(data) > _LARGEST_VALUE:
-            data = canonical.trimmed(canonical.identity(_shortened(value)))
+            data = canonical.trimmed(canonical.encode(_shortened(value)))
     except TypeError as error:
-        raise YieldError(f"the value of {name!r:.200} is no JSON: {error}") from error
+        raise YieldError(f"the value of {name!r:.200} is not JSON: {error}") from error
     if len(data) > _LARGEST_VALUE:
         raise YieldError(f"the value of {name!r:.200} has {len(data)} bytes; at most {_LARGEST_VALUE} are kept")
     return data
@@ -67,8 +67,8 @@ def _shortened(value: dict[str, Any]) -> dict[str, Any]:
     A text is cut, and ends with an ellipsis. An address of the web, a list or an object would be useless if it were
     cut, and becomes null.
     """
-    sizes = {field: len(canonical.identity(content)) for field, content in value.items()}
-    excess = sum(sizes.values()) + sum(len(canonical.identity(field)) + 2 for field in value) + 1 - _LARGEST_VALUE
+    sizes = {field: len(canonical.encode(content)) for field, content in value.items()}
+    excess = sum(sizes.values()) + sum(len(canonical.encode(field)) + 2 for field in value) + 1 - _LARGEST_VALUE
     short = dict(value)
     for field in sorted(value, key=lambda field: (-sizes[field], field)):
         if excess <= 0:
@@ -76,7 +76,7 @@ def _shortened(value: dict[str, Any]) -> dict[str, Any]:
         content = value[field]
         is_prose = type(content) is str and not content.startswith(("http://", "https://"))
         short[field] = f"{content[:_SHORT]}\u2026" if is_prose and len(content) > _SHORT else None
-        excess -= sizes[field] - len(canonical.identity(short[field]))
+        excess -= sizes[field] - len(canonical.encode(short[field]))
     return short
 
 

@@ -1,4 +1,4 @@
-"""Who counts most, and who is new: queries over the keys of a counter, for documents of a plugin's own."""
+"""Top keys and first-seen keys of a counter: queries for a plugin's own documents."""
 
 from collections.abc import Iterator
 
@@ -24,11 +24,11 @@ def leaders(state: State, days: int | None, part: bytes | None, limit: int, *, b
     """Return the keys with the greatest sums; ties in order of the key.
 
     Args:
-        state: Of the plugin.
+        state: State of the plugin.
         days: Over how many whole UTC days before the day of `through`; None for everything.
         part: Only this part of the keys' numbers; None for all of them.
-        limit: How many at most.
-        by_key: Whether the numbers of days are filed by key, as those of unbounded counters.
+        limit: Maximum number of keys.
+        by_key: True if the numbers of days are stored by key, as unbounded counters do.
     """
     if state.through is None:
         return []
@@ -72,7 +72,7 @@ def newcomers_by_part(state: State, days: int) -> list[tuple[int, bytes, int]]:
         return []
     end = floor(state.through, DAY)
     day_of, part_of = _first_seen(state, end - days * DAY, end)
-    # One number tells both: the day, and 32 bits of the part.
+    # One number holds both: the day, and 32 bits of the part.
     seen, counts = np.unique((day_of // DAY << 32) | part_of, return_counts=True)
     names = parts.names(state.connection, state.plugin)
     counted = zip(seen.tolist(), counts.tolist(), strict=True)

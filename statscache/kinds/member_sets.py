@@ -59,7 +59,7 @@ def add(connection: Connection, plugin: int, width: int, start: Whole, key: Whol
         width: Seconds of the buckets, as their resolution has it.
         start: Start of the bucket of each.
         key: Digest of the key of each.
-        numbers: The number of each member; the three together stand once.
+        numbers: The number of each member; each triple occurs once.
     """
     order = np.lexsort((key, start))
     at = starts(start[order], key[order])
@@ -114,9 +114,9 @@ def add_sightings(state: State, new: Sightings, resolutions: Sequence[Resolution
     """Add the sightings of a batch to the sets of days and of longer buckets, and count what is new in each.
 
     Args:
-        state: Of the plugin.
+        state: State of the plugin.
         new: The sightings.
-        resolutions: Days first; what is new in no day is new in no longer bucket.
+        resolutions: Days first; a member that is not new in a day is not new in a longer bucket.
 
     Returns:
         How many members of days were new, for each key; for each resolution, the buckets in which a member was new.
@@ -177,7 +177,7 @@ def _unpacked(blobs: Sequence[bytes]) -> tuple[Whole, Whole]:
     """Return the index of each member's set, and the member's number, in no order.
 
     Raises:
-        ValueError: A blob is none of a set.
+        ValueError: A blob does not encode a set.
     """
     arrays = [index for index, data in enumerate(blobs) if data[:1] != bytes([_BITMAP])]
     row, entries = _PACKING.unpack([blobs[index] for index in arrays])

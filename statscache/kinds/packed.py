@@ -17,7 +17,7 @@ Entries = dict[str, Whole]
 """Entries of rows as columns of one length, by the name of the field."""
 
 LARGEST = 2**63 - 1
-"""No sum that is kept is further from zero than this."""
+"""Maximum absolute value of a stored sum."""
 
 
 class Packing:
@@ -35,7 +35,7 @@ class Packing:
         """Return the blob of each row.
 
         Args:
-            row: The index of each entry's row; entries of a row stand together, and rows ascend.
+            row: The index of each entry's row; entries of a row are adjacent, and rows ascend.
             entries: The entries.
             rows: How many rows there are.
         """

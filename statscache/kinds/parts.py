@@ -1,6 +1,6 @@
 """Parts of keys, of counters that divide their numbers: their numbers, and the total and first time of each part.
 
-What a key has of its parts stands in one compact column of its row in `key`: the number of the part, the timestamp of
+The parts of a key are in one compact column of its row in `key`: the number of the part, the timestamp of
 the oldest message that counted for it, and its total.
 """
 
@@ -94,7 +94,7 @@ def unpacked(rows: Sequence[Any]) -> Parts:
 
 
 def of_all_keys(connection: Connection, plugin: int) -> Iterator[Parts]:
-    """Yield the parts of all keys in portions, in order of the keys; the parts of a key stand together."""
+    """Yield the parts of all keys in portions, in order of the keys; the parts of a key are adjacent."""
     query = select(key.c.key, key.c.parts).where(key.c.plugin == plugin, key.c.parts.is_not(None)).order_by(key.c.key)
     for rows in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)).partitions():
         yield unpacked(rows)

@@ -58,5 +58,5 @@ def ranked(rows: Iterable[Row], column: str, label: Callable[[Row], str]) -> lis
 
 
 def counted(unit: str, headline: Mapping[str, str]) -> str:
-    """Return what a headline counts, in words: the unit, and the parts of the key, such as `builds complete`."""
+    """Return the subject of a headline, in words: the unit, and the parts of the key, such as `builds complete`."""
     return " ".join(dict.fromkeys((unit, *headline.values())))

@@ -1,6 +1,6 @@
 """What a batch adds to the state of counters and of sets, as columns: what `reduce` makes and `merge` takes.
 
-Keys stand once, and columns refer to them by index. All numbers are whole numbers of 64 bits.
+Each key is stored once, and columns refer to it by index. All numbers are whole numbers of 64 bits.
 """
 
 from collections.abc import Mapping, Sequence

@@ -36,7 +36,7 @@ _add_keys = Upsert(key)
 
 def _merging(least: Callable[..., Any], greatest: Callable[..., Any]) -> Upsert:
     def merge(table: Any, new: Any) -> dict[str, Any]:
-        # A null is unknown, and the other one stands.
+        # A null is unknown; the other value is kept.
         start = func.coalesce(least(table.c.start, new.start), table.c.start, new.start)
         stop = func.coalesce(greatest(table.c.stop, new.stop), table.c.stop, new.stop)
         newer = tuple_(new.timestamp, new.message, new.index) > tuple_(

@@ -36,13 +36,13 @@ class _Keys(NamedTuple):
 
 
 def sum_up(yields: Yields, resolutions: Sequence[Resolution], *, divided: bool) -> Sums:
-    """Return the sums of what a counter yielded, at least one yield.
+    """Return the sums of a counter's yields, of which there is at least one.
 
     Args:
         yields: What `check` made of them: items are `Counted`.
-        resolutions: Those whose buckets are wanted. A bucket is left out if it would have expired when the batch's
-            newest message was sent, since no later message can bring it back.
-        divided: Whether the sums are wanted by part too.
+        resolutions: Resolutions whose buckets are wanted. A bucket is left out if it would have expired when the
+            batch's newest message was sent, since no later message can bring it back.
+        divided: True if sums by part are wanted too.
 
     Raises:
         OverflowError: A sum might not fit into 64 bits.
@@ -80,7 +80,7 @@ def group(columns: Sequence[np.ndarray], amounts: np.ndarray | None = None) -> t
         amounts: What is summed.
 
     Raises:
-        OverflowError: There are more possible combinations than 64 bits tell apart.
+        OverflowError: There are more possible combinations than 64 bits can number.
     """
     if not len(columns[0]):
         empty = np.zeros(0, np.int64)

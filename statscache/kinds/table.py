@@ -73,7 +73,7 @@ class TableKind(Kind):
         except DBAPIError as error:
             if is_lost(error):
                 raise
-            # Of a plugin's own SQL, what a driver calls an operational error is no failure of the database.
+            # An operational error in a plugin's own SQL is not a failure of the database.
             raise PluginError(f"{type(error).__name__}: {error}") from error
         return {Dirty("latest")}
 
@@ -147,7 +147,7 @@ def _as_first(message: Message) -> dict[str, Any]:
 
 
 def _as_json(value: Any) -> Any:
-    """Return a value of a column as JSON has it: times in seconds since 1970 UTC, and what it cannot say as text."""
+    """Return a value of a column as JSON has it: times in seconds since 1970 UTC, and other types as text."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, datetime):

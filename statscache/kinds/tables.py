@@ -143,9 +143,9 @@ def matching_keys(connection: Connection, name: str, pattern: str, most: int) ->
 
     Args:
         connection: A reading connection.
-        name: Of the plugin.
+        name: Name of the plugin.
         pattern: The pattern.
-        most: How many keys to list at most.
+        most: Maximum number of keys to list.
     """
     matches = keys.matching((pattern,)).match
     query = select(key.c.dimensions, key.c.total, key.c.first).join(plugin, plugin.c.id == key.c.plugin)

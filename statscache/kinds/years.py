@@ -1,7 +1,7 @@
 """Years of keys, of unbounded counters: the total of each calendar year in which a key has a day.
 
-They stand in one compact column of the key's row in `key`, so that rendering a key knows all its years and reads the
-days of those that changed only.
+They are in one compact column of the key's row in `key`, so that rendering a key knows all its years and reads only
+the days of those that changed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -84,7 +84,7 @@ def unpacked(rows: Sequence[Any]) -> Years:
 
 
 def of_all_keys(connection: Connection, plugin: int) -> Iterator[Years]:
-    """Yield the years of all keys in portions, in order of the keys; the years of a key stand together."""
+    """Yield the years of all keys in portions, in order of the keys; the years of a key are adjacent."""
     query = select(key.c.key, key.c.years).where(key.c.plugin == plugin, key.c.years.is_not(None)).order_by(key.c.key)
     for rows in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)).partitions():
         yield unpacked(rows)

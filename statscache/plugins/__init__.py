@@ -44,7 +44,7 @@ _TABLE = "Table", "BasePlugin"
 
 
 def __getattr__(name: str) -> Any:
-    """Import what stands on SQLAlchemy's ORM for those who ask for it: hardly any plugin does.
+    """Import bases that need SQLAlchemy's ORM when they are first used: hardly any plugin uses them.
 
     `BasePlugin` is the name of `Table` in the first statscache.
     """

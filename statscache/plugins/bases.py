@@ -19,13 +19,13 @@ class Counter(Plugin):
     """Counts by key: `observe` yields a key, or a key and a whole amount, such as `(("copr",), 3)`.
 
     Published are totals and trailing windows in `latest`, and series by minute (kept 2 days), hour (kept 90 days) and
-    day (kept for ever); of an unbounded counter the 100 greatest and one document for each key.
+    day (kept forever); of an unbounded counter the 100 greatest and one document for each key.
 
     Attributes:
         breakdown: By what the numbers of each key are divided, such as `category`: `observe` then yields keys with one
             more part at the end, and the document of a key has `parts`. Only unbounded counters have it.
-        by_minute: Whether a bounded counter has a series by minute. Each publication writes these of every plugin, so
-            turn it off where nobody watches the last hour. A change needs another `version`.
+        by_minute: True if a bounded counter has a series by minute. Each publication writes these of every plugin, so
+            turn it off if the last hour does not matter. A change needs another `version`.
     """
 
     kind_class = CounterKind
@@ -67,13 +67,13 @@ class Counter(Plugin):
     ) -> list[dict[str, Any]]:
         """Return the keys with the greatest sums as records of their dimensions and `value`, for `documents`.
 
-        Ties stand in order of the key. A window costs a pass over the keys of an unbounded counter.
+        Ties are in order of the key. A window costs a pass over the keys of an unbounded counter.
 
         Args:
             state: What `documents` was given.
             days: Over how many whole UTC days before the day of `through`; None for everything.
             part: Only this part of the breakdown; None is a part too.
-            limit: How many at most.
+            limit: Maximum number of keys.
         """
         return self.kind.leaders(state, days, part, limit)
 
@@ -119,7 +119,7 @@ class Distinct(Plugin):
     """Counts different members by key: `observe` yields a key and a member, such as `(("git",), "ralph")`.
 
     Published are exact uniques by day, ISO week and month, and those of the last whole one of each in `latest`. All
-    are kept for ever, and so are the digests of members (a late message may name one that is known): at most two
+    are kept forever, and so are the digests of members (a late message may name one that is known): at most two
     bytes for each member in each day, week and month, or four beyond 65,536 members.
     """
 

@@ -50,7 +50,7 @@ class Feed:
 
 @dataclass(frozen=True, slots=True)
 class PluginInfo:
-    """What is published of a plugin itself, whatever its state."""
+    """A plugin's published metadata, whatever its state."""
 
     name: str
     title: str
@@ -78,7 +78,7 @@ class PluginInfo:
 
 
 class Plugin(ABC):
-    """One statistic: what it measures, and how it is said to people.
+    """One statistic: what it measures, and how it is described to people.
 
     Attributes:
         name: Its name in paths and on the command line: lowercase letters, digits and `-`.
@@ -87,39 +87,39 @@ class Plugin(ABC):
         unit: What the numbers count, in the plural, such as `messages`.
         subject: What it is about, one of `SUBJECTS`: the front page shows it there. A plugin `builds-by-package` is
             shown as a variant of the plugin `builds`.
-        featured: Whether its headline is one of the four numbers at the top of the front page.
-        failures: Which rows tell of a failure, as the front page lists those of the last week: a field and its values,
+        featured: True if its headline is one of the four numbers at the top of the front page.
+        failures: Which rows are failures, as the front page lists those of the last week: a field and its values,
             such as `{"state": ("failed",)}`.
         dimensions: Names of the parts of a key, in order.
         headline: Which rows make the one number for a badge, where keys are counted under more than one value of a
             dimension: that dimension and the value, such as `{"state": "complete"}`. Empty: all rows.
         not_added_up: Dimensions over which numbers must not be added up, since one thing counts under several of their
-            values, such as `("user",)`. Nobody shows a sum over them. What a `Distinct` counts never adds up.
+            values, such as `("user",)`. No sum over them is shown. The numbers of a `Distinct` never add up.
         entities: What a dimension names, if that has a page of its own and can be searched for: `person`, `package`,
-            `release` or `topic`, such as `{"user": "person"}`. One dimension at most.
+            `release` or `topic`, such as `{"user": "person"}`. At most one dimension.
         topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
             dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
         version: Raise it when `observe` yields something else: the statistic is then folded again from the journal.
         declared_settings: The settings that its table `[plugins.settings.NAME]` may have: name and `Setting`, such as
             `{"limit": Whole(100)}`. An instance has their values in `settings`, with defaults filled in.
-        people: Whether keys are people, or documents name them: such a plugin is off where these are not wanted.
-        unbounded: Whether keys are many (people, packages, topics): one document for each key is published.
-        calendars: Whether each key of an unbounded plugin has a calendar, an SVG of the days of its last year.
+        people: True if keys are people, or documents name them: `[privacy] people = false` turns it off.
+        unbounded: True if keys are many (people, packages, topics): one document for each key is published.
+        calendars: True if each key of an unbounded plugin has a calendar, an SVG of the days of its last year.
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
             called again whenever such a bucket ends.
         trailing: Names of documents whose numbers are of the last whole UTC days, and how many, such as
-            `{"leaders-30d": 30}`: they say since when that is known, where not all of it is. A counter ranks its keys
-            in them, without being told how; the page shows a ranking beside that of all time.
+            `{"leaders-30d": 30}`: where data is missing they say since when it is complete. A counter ranks its keys
+            in them, without further code; the page shows a ranking beside that of all time.
         slow_documents: Names of documents of its own that may wait for `[publish] slow_interval`: large ones that only
             change with the day.
-        layout: What clients need to draw the statistic, as JSON; published as `layout.json` as it is. None: nothing.
+        layout: What clients need to draw the statistic, as JSON; published unchanged as `layout.json`. None: nothing.
         board: Name of a document of its own that the page Release engineering shows: groups of things and how each
             fares, in the form of `dashboard.json` in docs/release-engineering.md, with a `layout`. None: none. Where no
             plugin has one, there is no such page.
         feed: The Atom feed that is made of one of its documents; None: none.
-        depends_on: All attributes of a message on which it depends what `observe` yields, for a `Counter` or a
+        depends_on: The message attributes that `observe` reads, for a `Counter` or a
             `Distinct`: of `topic`, `name`, `category`, `environment`, `agent`, `usernames` and `packages`. It is then
-            called once for all messages that have the same values there, and shown nothing else. None: all of it.
+            called once for all messages with the same values of these, and sees nothing else. None: all attributes.
     """
 
     name: ClassVar[str]
@@ -173,7 +173,7 @@ class Plugin(ABC):
 
     @classmethod
     def _faults(cls) -> Iterator[str]:
-        """Yield what is wrong with a class of this kind, and the fix; bases extend it for attributes of their own."""
+        """Yield the faults of a class of this kind, each with its fix; bases extend it for attributes of their own."""
         if unknown := cls.headline.keys() - {*cls.dimensions}:
             yield f"`headline` names {sorted(unknown)}; give names of `dimensions`"
         if type(cls.not_added_up) is not tuple or not {*cls.not_added_up} <= {*cls.dimensions}:
@@ -189,7 +189,7 @@ class Plugin(ABC):
 
     @cached_property
     def kind(self) -> Kind:
-        """What becomes of the yields of this plugin."""
+        """The kind, which does everything with the yields of this plugin."""
         return self._make_kind()
 
     def _make_kind(self) -> Kind:
@@ -203,7 +203,7 @@ class Plugin(ABC):
     @final
     @classmethod
     def info(cls) -> PluginInfo:
-        """Return what is published of the plugin itself."""
+        """Return the plugin's metadata, which is published."""
         return PluginInfo(
             name=cls.name,
             title=cls.title,
@@ -223,9 +223,9 @@ class Plugin(ABC):
 
     @abstractmethod
     def observe(self, message: Message) -> Iterable[Any]:
-        """Yield what is to be counted of a message; nothing if it is none of this statistic's business.
+        """Yield what a message adds to the statistic; nothing if the message is not relevant.
 
-        Whatever raises here sets the message aside for this plugin alone; it can be retried when the plugin is mended.
+        An exception here quarantines the message for this plugin only; it can be retried when the plugin is fixed.
         """
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -19,7 +19,7 @@ MOST = 100
 
 
 def value(found: Any, *path: str) -> Any:
-    """Return what stands at `path`, one key of an object for each part; None if there is nothing."""
+    """Return what is at `path`, one key of an object for each part; None if there is nothing."""
     for part in path:
         if not isinstance(found, dict):
             return None
@@ -30,14 +30,14 @@ def value(found: Any, *path: str) -> Any:
 def text(found: Any, *path: str) -> str | None:
     """Return the text at `path`; None if there is none, or if it is empty or longer than `LONGEST` characters.
 
-    `_` stands in it for each address of mail or of the net.
+    `_` replaces each mail or IP address in it.
     """
     found = value(found, *path)
     return without_addresses(found) if _is_text(found) else None
 
 
 def number(found: Any, *path: str) -> int | None:
-    """Return the whole number at `path`, such as 7 or 7.0; None if there is none. True and "7" are no numbers."""
+    """Return the whole number at `path`, such as 7 or 7.0; None if there is none. True and "7" are not numbers."""
     found = value(found, *path)
     if type(found) is float and found.is_integer() and abs(found) < 2**53:
         return int(found)
@@ -51,7 +51,7 @@ def items(found: Any, *path: str) -> list[Any]:
 
 
 def texts(found: Any, *path: str) -> list[str]:
-    """Return what `text` would return of each item of the list at `path`; whatever else is in it is left out.
+    """Return the texts in the list at `path`; other items are left out.
 
     At most `MOST` are returned, the first.
     """
@@ -68,7 +68,7 @@ def entries(found: Any, *path: str) -> list[tuple[str, str]]:
     if not isinstance(found, dict):
         return []
     named = nsmallest(MOST, (entry for entry in found.items() if all(map(_is_text, entry))))
-    return sorted((without_addresses(key), without_addresses(said)) for key, said in named)
+    return sorted((without_addresses(key), without_addresses(text)) for key, text in named)
 
 
 def url(found: Any, *path: str) -> str | None:

@@ -24,7 +24,7 @@ class Problem:
     """A plugin that is not active, and why; the others run.
 
     Attributes:
-        name: Of the plugin or of the entry point.
+        name: Name of the plugin or of the entry point.
         reason: What went wrong, for people.
     """
 
@@ -107,7 +107,7 @@ def load(
         disabled: Patterns of names that are left out.
         settings: A table of settings for each plugin, by name.
         shared: Settings for each plugin that declares them as shared, where its own table does not have them.
-        people: Whether plugins about people are wanted; else these are turned off.
+        people: True if plugins about people are wanted; otherwise these are off.
 
     Raises:
         ConfigurationError: A pattern or a table is of no installed plugin, or a setting is unknown or has a wrong
@@ -135,7 +135,7 @@ def load(
     wrong = [*_wrong_settings(installed, settings or {}, shared or {})]
     missing = dict(_missing(installed, {"enabled": enabled, "disabled": disabled}, settings or {}, shared or {}))
     if broken:
-        # Whether what is missing is in what failed to load cannot be told, and the other plugins run.
+        # A missing plugin may be in a module that failed to load; the other plugins run.
         problems += [Problem(name, reason) for name, reason in missing.items()]
     else:
         wrong += missing.values()
@@ -167,7 +167,7 @@ def _missing(
     settings: Mapping[str, Mapping[str, Any]],
     shared: Mapping[str, Any],
 ) -> Iterator[tuple[str, str]]:
-    """Yield what is meant for no installed plugin, and what is said of it."""
+    """Yield the settings that no installed plugin accepts, with the error."""
     names = f"installed are: {', '.join(sorted(installed)) or 'none'}"
     for setting, given in patterns.items():
         for pattern in given:
@@ -185,7 +185,7 @@ def _missing(
 def _wrong_settings(
     installed: Mapping[str, type[Plugin]], settings: Mapping[str, Mapping[str, Any]], shared: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield what is wrong with the tables of installed plugins, and with the shared one; each problem once."""
+    """Yield the faults of the tables of installed plugins, and of the shared one; each once."""
     for name, table in settings.items():
         if name in installed:
             yield from problems_of(installed[name].declared_settings, table, table_of(name))
@@ -210,7 +210,7 @@ def _classes(point: EntryPoint) -> Iterator[type[Plugin]]:
     target = point.load()
     for cls in [target] if isinstance(target, type) else target:
         if not (isinstance(cls, type) and issubclass(cls, Plugin)):
-            raise TypeError(f"{cls!r} is no plugin class; derive it from a kind such as Counter")
+            raise TypeError(f"{cls!r} is not a plugin class; derive it from a kind such as Counter")
         yield cls
 
 

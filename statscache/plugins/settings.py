@@ -1,4 +1,4 @@
-"""Settings that a plugin declares: the type and default of each, and whether several plugins may share its value."""
+"""Settings that a plugin declares: the type and default of each, and if several plugins may share its value."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
@@ -111,7 +111,7 @@ def table_of(plugin: str) -> str:
 
 
 def problems(declared: Declared, table: Mapping[str, Any], heading: str) -> Iterator[str]:
-    """Yield what is wrong with a table of the configuration: unknown settings, and values of another type.
+    """Yield the faults of a table of the configuration: unknown settings, and values of another type.
 
     Args:
         declared: The settings that the plugin declares.

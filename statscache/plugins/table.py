@@ -20,7 +20,7 @@ _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 
 
 class Table(Plugin):
-    """Keeps rows of a model of its own: `process` sees each message, `update` writes what came of them.
+    """Keeps rows of a model of its own: `process` sees each message, `update` writes the results.
 
     `from statscache.plugins import BasePlugin` gives the same class under the name that it had first. Order of delivery
     is order of processing, so that the rows may depend on it: law 1 is the author's to keep. What is to outlast an
@@ -40,7 +40,7 @@ class Table(Plugin):
     interval: ClassVar[timedelta | int | None] = None
 
     def __init_subclass__(cls, **arguments: Any) -> None:
-        """Fill in from the first contract what the present one asks for."""
+        """Fill in the attributes of this contract from those of the first one."""
         own = vars(cls)
         if isinstance(own.get("name"), str):
             cls.title = own.get("title", own["name"])
@@ -70,7 +70,7 @@ class Table(Plugin):
 
     @abstractmethod
     def update(self, session: Session) -> None:
-        """Write what came of the messages that were processed since the last update; a commit only flushes."""
+        """Write the results of the messages processed since the last update; a commit only flushes."""
 
     def forget(self, session: Session, name: str) -> None:
         """Remove a person from the rows; a plugin with `people = True` must have it."""

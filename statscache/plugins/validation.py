@@ -1,4 +1,4 @@
-"""Why a plugin class is refused: what breaks the contract is an error when the class is defined, with the fix."""
+"""Validate plugin classes: a class that breaks the contract is refused when it is defined, with the fix."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -24,12 +24,12 @@ def taken() -> frozenset[str]:
 
 
 def is_dimension(name: object) -> bool:
-    """Return whether a dimension can be named so."""
+    """Return whether this can be the name of a dimension."""
     return isinstance(name, str) and bool(_DIMENSION.fullmatch(name)) and name not in taken()
 
 
 def problems(cls: "type[Plugin]") -> Iterator[str]:
-    """Yield what is wrong with a plugin class, whatever its kind, and the fix of each."""
+    """Yield the faults of a plugin class of any kind, each with its fix."""
     name = getattr(cls, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         yield f"`name` is {name!r}; give it a name of lowercase letters, digits and '-', such as 'builds-by-owner'"
@@ -44,7 +44,7 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
     if not _are_dimensions(cls.dimensions):
         yield f"`dimensions` is {cls.dimensions!r}; give a tuple of names in lowercase, none of {sorted(taken())}"
     elif len(set(cls.dimensions)) != len(cls.dimensions):
-        yield f"`dimensions` is {cls.dimensions!r}; each name may stand there once"
+        yield f"`dimensions` is {cls.dimensions!r}; each name may occur once"
     if type(cls.topics) is not tuple or any(not _is_pattern(topic) for topic in cls.topics):
         yield f"`topics` is {cls.topics!r}; give a tuple of patterns such as 'buildsys.build.state.change' or 'bodhi.#'"
     if type(cls.version) is not int or cls.version < 1:
@@ -72,7 +72,7 @@ def are_days(trailing: object) -> bool:
 
 
 def entities(cls: "type[Plugin]") -> Iterator[str]:
-    """Yield what is wrong with the `entities` of a class."""
+    """Yield the faults of the `entities` of a class."""
     if not cls.entities:
         return
     if len(cls.entities) > 1 or not cls.entities.keys() <= {*cls.dimensions}:
@@ -105,7 +105,7 @@ def _is_of_board(layout: object) -> bool:
 
 
 def depends_on(cls: "type[Plugin]") -> Iterator[str]:
-    """Yield what is wrong with the `depends_on` of a class that declares it."""
+    """Yield the faults of the `depends_on` of a class that declares it."""
     if not cls.kind_class.takes_depends_on:
         those = " and ".join(kind.name for kind in kinds().values() if kind.takes_depends_on)
         yield f"`depends_on` is for {those}, and it is a {cls.kind_class.name}; leave it out"

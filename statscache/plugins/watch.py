@@ -1,4 +1,4 @@
-"""Follows what the plugins are doing, so that a hang can be attributed to one of them."""
+"""Tracks the activity of plugins, so that a hang can be attributed to one of them."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -8,10 +8,10 @@ from statscache.plugins.contract import Plugin
 
 
 class Watch:
-    """Watches nothing; the base of whatever does."""
+    """Does nothing; the base of watches."""
 
     def observing(self) -> AbstractContextManager[None]:
-        """Return a context in which plugins are at work, and which ends if they return."""
+        """Return a context in which plugins work, and which ends when they return."""
         return nullcontext()
 
     def begin(self, plugin: Plugin, message: Message) -> None:
@@ -22,7 +22,7 @@ class Watch:
 
     @contextmanager
     def working(self, plugin: Plugin, what: str) -> Iterator[None]:
-        """Return a context in which one plugin is at work, on that."""
+        """Return a context in which one plugin works on that."""
         with self.observing():
             self.note(plugin, what)
             yield

@@ -1,1 +1,1 @@
-"""From a snapshot to the places where clients find it, so that a reader never meets half of it."""
+"""Publish a snapshot to its targets, so that a reader never sees half of it."""

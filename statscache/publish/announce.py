@@ -1,16 +1,16 @@
-"""A word on the bus when a new snapshot is published; whoever shows the statistics can fetch at once."""
+"""Announce a new snapshot on the bus, so that readers can fetch it at once."""
 
 from typing import Any
 
 import fedmsg.config
 from fedmsg.core import FedMsgContext
 
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 
 MODULE, TOPIC = "statscache", "snapshot.published"
 
 _LINGER = 2_000
-"""Milliseconds that the message may take to leave."""
+"""Maximum milliseconds for sending the message."""
 
 _SETTLE = 0.5
 """Seconds that ZeroMQ takes to connect before it can send."""

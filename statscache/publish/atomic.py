@@ -13,7 +13,7 @@ _SYNC_ONE_BY_ONE = 64
 
 
 def make_directory(path: Path, root: Path) -> None:
-    """Make a directory and those above it up to `root`, open to readers whatever the process's mask says."""
+    """Make a directory and those above it up to `root`, readable for all despite the process's umask."""
     try:
         path.mkdir(parents=path == root)
     except FileExistsError:

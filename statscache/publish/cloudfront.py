@@ -1,4 +1,4 @@
-"""CloudFront before a target: made to forget what it holds, and waited for."""
+"""CloudFront in front of a target: invalidate it, and wait for completion."""
 
 from typing import Any
 from uuid import uuid4
@@ -8,10 +8,10 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 from statscache.exceptions import PublishError
 
 PATIENCE = 900
-"""Seconds that an invalidation may take; it is usually over after one or two minutes."""
+"""Maximum seconds for an invalidation; one or two minutes are usual."""
 
 PAUSE = 10
-"""Seconds between two questions whether it is over."""
+"""Seconds between two polls for completion."""
 
 
 class CloudFront:
@@ -30,9 +30,9 @@ class CloudFront:
         self._under_way: str | None = None
 
     def invalidate(self) -> None:
-        """Make the distribution forget the site, and return when it has.
+        """Invalidate the site in the distribution, and return when that is done.
 
-        Called again after a failure, it waits on for what was asked already.
+        Called again after a failure, it waits for the invalidation that was requested before.
 
         Raises:
             PublishError: It was refused, or is not over after `PATIENCE` seconds.

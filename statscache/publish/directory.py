@@ -1,4 +1,4 @@
-"""The target `directory`: files of this machine, under a web server or to be taken elsewhere."""
+"""The target `directory`: files on this machine, for a web server or for a later transfer."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from statscache import layout
-from statscache.publish import atomic, siblings
+from statscache.publish import atomic, precompressed
 from statscache.publish.target import File, Target
 
 _REMEMBERED = 1_000
@@ -51,8 +51,8 @@ class DirectoryTarget(Target):
             return False
 
     def siblings_of(self, path: str) -> Sequence[str]:
-        self.requests += len(siblings.FORMS)
-        return [form for form in siblings.FORMS if (self._root / f"{path}.{form}").exists()]
+        self.requests += len(precompressed.FORMS)
+        return [form for form in precompressed.FORMS if (self._root / f"{path}.{form}").exists()]
 
     def files(self, directories: Sequence[str]) -> Iterator[str]:
         for name in directories:
@@ -68,14 +68,14 @@ class DirectoryTarget(Target):
             self.requests += 1
             path = self._root / file.path
             atomic.make_directory(path.parent, self._root)
-            # Of more, none need be known: they are synced all at once.
+            # More need not be remembered: then everything is synced at once.
             if len(self._written) <= _REMEMBERED:
                 self._written += [path, path.parent]
             if file.object is not None and atomic.link(self._root / file.object, path, self._temporary):
                 continue
             unfinished = atomic.draft(file.data, self._temporary)
             if file.path.startswith(layout.OBJECTS):
-                # Nobody reads an object before the next barrier.
+                # No one reads an object before the next barrier.
                 unfinished.replace(path)
             else:
                 # Any other file replaces what readers have now, once its bytes are on the disk: many at a time.
@@ -105,7 +105,7 @@ class DirectoryTarget(Target):
         atomic.put(self._drafts, self._root)
 
     def close(self) -> None:
-        """Remove what was left unfinished, by this publisher or by one that was killed."""
+        """Remove unfinished files of this publisher, or of one that was killed."""
         self._written.clear()
         self._drafts.clear()
         shutil.rmtree(self._temporary, ignore_errors=True)

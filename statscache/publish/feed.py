@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 from xml.sax.saxutils import escape, quoteattr
 
 from statscache import layout
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 from statscache.wording import counted
 
 MOST_ENTRIES = 20

@@ -1,4 +1,4 @@
-"""When work at a target ends before it is done: somebody asks for it, or its time is over.
+"""Stop the work at a target early: on request, or when its time is over.
 
 It ends at a safe point, between two operations. There the target serves a whole snapshot, and the next publication
 carries on.

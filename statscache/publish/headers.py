@@ -1,4 +1,4 @@
-"""Headers of published files: what each is, and how long a cache may keep it."""
+"""Headers of published files: content type and caching."""
 
 from statscache import layout
 

@@ -1,4 +1,4 @@
-"""What a target holds, as it says itself, and what leads from there to a snapshot."""
+"""The state of a target by its own files, and the changes from there to a snapshot."""
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -12,17 +12,17 @@ from statscache.publish import pointer
 from statscache.publish.target import Target
 from statscache.snapshot import manifest
 from statscache.snapshot.manifest import Change, Load
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 
 _LARGEST_GENERATION = 2**53
-"""Beyond it JavaScript cannot count; whoever can write to a target must not stop the publication to all others."""
+"""The largest exact integer of JavaScript. A bad value on one target must not stop publication to the others."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is to be published, the same for all targets.
+    """A publication, the same for all targets.
 
     Attributes:
         installation: Id of the installation that publishes.
@@ -38,7 +38,7 @@ class Publication:
         is_known: Returns whether the database remembers the snapshot of an id.
         unknown: Returns those names of objects that are not in the database.
         sign: Signs the pointer; None leaves it unsigned.
-        force: Whether to take nothing for granted that the target's pointer says.
+        force: True to check everything that the target's pointer claims.
     """
 
     installation: str
@@ -58,7 +58,7 @@ class Publication:
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class TargetState:
     """What a target serves.
 
     Attributes:
@@ -74,21 +74,21 @@ class Served:
     installation: str | None = None
 
 
-def served(target: Target) -> Served:
-    """Return what the target's own pointer names."""
+def served(target: Target) -> TargetState:
+    """Return the state that the target's own pointer names."""
     data = target.read(layout.INDEX)
     if data is None:
-        return Served()
+        return TargetState()
     try:
         index = orjson.loads(data)
         snapshot, generation = str(index["snapshot"]), index["generation"]
         if type(generation) is not int or not 0 <= generation < _LARGEST_GENERATION:
             raise ValueError(generation)
         installation = index.get("installation")
-        return Served(generation, snapshot, data, installation if isinstance(installation, str) else None)
+        return TargetState(generation, snapshot, data, installation if isinstance(installation, str) else None)
     except (ValueError, KeyError, TypeError):
         _log.warning("target %s: %s is damaged: every file is compared again", target.name, layout.INDEX)
-        return Served(index=data)
+        return TargetState(index=data)
 
 
 def pending(target: Target) -> list[str]:
@@ -115,10 +115,10 @@ def complete(target: Target, changes: bytes | None) -> set[str]:
 
 
 def needs_sweep(target: Target, publication: Publication, held: Sequence[str]) -> bool:
-    """Return whether files may lie there that nobody knows of.
+    """Return True if the target may hold untracked files.
 
-    It is so where another database published, where it is not known who did, and where siblings were made of a form
-    that is configured no longer: web servers would go on sending them.
+    That is so if another or an unknown database published there, and if siblings of a compression
+    that is no longer configured exist: web servers would go on sending them.
 
     Args:
         target: The target.
@@ -131,10 +131,10 @@ def needs_sweep(target: Target, publication: Publication, held: Sequence[str]) -
 
 
 def difference(publication: Publication, current: str | None, parts: Sequence[str]) -> Callable[[], Iterator[Change]]:
-    """Return a function that yields what may differ between what the target holds and the snapshot.
+    """Return a function that yields the possible differences between the target and the snapshot.
 
     Files of any of the snapshots may lie at readable paths. Of a snapshot that is not in the database nothing is
-    certain: its manifests are those of the target, and whoever can write there must not say which files are deleted.
+    certain: its manifests are those of the target, and a target must not decide which files are deleted.
 
     Args:
         publication: What is to be published.

@@ -1,11 +1,11 @@
-"""What stands outside the snapshot: the pointer to it, health, and what changed. They alone carry wall-clock time."""
+"""Files outside the snapshot: the pointer, the status, and the changes. Only they carry wall-clock time."""
 
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from statscache import canonical, layout, schemas
 from statscache.signatures import signed_bytes
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 
 PATHS_LISTED = 150
 """Paths that the list of changes names: it is written with every publication, and those of all would be most of it."""
@@ -15,7 +15,7 @@ Sign = Callable[[bytes], list[schemas.Signature]]
 
 
 def index(snapshot: Snapshot, installation: str, now: int, interval: int, sign: Sign | None = None) -> bytes:
-    """Return the pointer to a snapshot, and what can be found there.
+    """Return the pointer to a snapshot, with the contents of that.
 
     Args:
         snapshot: The snapshot.
@@ -78,7 +78,7 @@ def changes(retained: Sequence[Snapshot]) -> bytes:
 
 
 def _first(changed: schemas.Changes, most: int) -> schemas.Changes:
-    """Return what a snapshot changed, with its first `most` paths: what is new before what changed or is gone."""
+    """Return what a snapshot changed, with its first `most` paths: new paths before changed and removed ones."""
     added = changed["added"][:most]
     other = changed["changed"][: most - len(added)]
     removed = changed["removed"][: most - len(added) - len(other)]

@@ -1,7 +1,7 @@
 """Publishing: in an order in which a reader, and a successor after a crash, always finds a whole snapshot.
 
 1. Objects and manifests that the target lacks. 2. Readable paths whose content differs. 3. Status and changes. 4. The
-pointer. 5. Read the pointer back. 6. The bus may be told. 7. Delete what nobody refers to any longer. Each step is on
+pointer. 5. Read the pointer back. 6. The bus may be informed. 7. Delete what is no longer used. Each step is on
 disk before the next. What a target holds is learned from its own pointer, and from the note that a killed publisher
 leaves behind.
 """
@@ -16,10 +16,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import layout
 from statscache.exceptions import Damaged, PublishError, Stopped
-from statscache.publish import feed, plan, pointer, siblings, sweep
+from statscache.publish import feed, plan, pointer, precompressed, sweep
 from statscache.publish.halt import Halt
-from statscache.publish.plan import Publication, Served
-from statscache.publish.report import Brought, Report
+from statscache.publish.plan import Publication, TargetState
+from statscache.publish.report import Report, UpdateResult
 from statscache.publish.retrying import Retrying
 from statscache.publish.target import File, Target
 from statscache.snapshot.manifest import Change
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class Publisher:
-    """Brings one target up to date, and tidies up behind that; between the two, whoever likes may be told.
+    """Updates one target, then deletes what is obsolete. Callers announce the snapshot between the two steps.
 
     Whatever the library of a target raises, only `PublishError` escapes, which says at which target, and why.
 
@@ -48,10 +48,10 @@ class Publisher:
 
     @contextmanager
     def open(self, halt: Halt) -> Iterator[None]:
-        """Let go at the end of what one publication needs of the target.
+        """Release at the end all that one publication needs of the target.
 
         Args:
-            halt: Says whether to go on.
+            halt: Asked between operations whether to stop.
         """
         self._target.halt = halt
         self.step = "asking what it serves"
@@ -61,7 +61,7 @@ class Publisher:
             self.step = ""
             self._target.close()
 
-    def served(self) -> Served:
+    def served(self) -> TargetState:
         """Return what the target serves.
 
         Raises:
@@ -70,7 +70,7 @@ class Publisher:
         with self._asking():
             return plan.served(self._target)
 
-    def bring(self, publication: Publication, before: Served) -> Brought:
+    def update(self, publication: Publication, before: TargetState) -> UpdateResult:
         """Make the target serve the snapshot.
 
         Args:
@@ -81,24 +81,24 @@ class Publisher:
             PublishError: It could not; it serves the snapshot before, and the next publication carries on.
         """
         target, snapshot = self._target, publication.snapshot
-        brought = Brought(Report(target.name, snapshot.generation, snapshot.id))
-        with self._asking(), self._measured(brought.report):
-            self._bring(publication, before, brought)
-        return brought
+        result = UpdateResult(Report(target.name, snapshot.generation, snapshot.id))
+        with self._asking(), self._measured(result.report):
+            self._update(publication, before, result)
+        return result
 
-    def tidy(self, publication: Publication, brought: Brought, *, invalidate: bool) -> None:
-        """Delete what nobody refers to any longer, and add to the report what that took.
+    def cleanup(self, publication: Publication, result: UpdateResult, *, invalidate: bool) -> None:
+        """Delete obsolete files and objects, and add the cost to the report.
 
         Args:
             publication: What was published.
-            brought: What came of it.
-            invalidate: Whether caches must forget what they hold: after rollback, forgetting and upgrade.
+            result: The result of `update`.
+            invalidate: True if caches must be invalidated: after rollback, forgetting and upgrade.
 
         Raises:
             PublishError: It could not; the target serves the snapshot, and the next publication carries on.
         """
-        with self._asking(), self._measured(brought.report):
-            self._tidy(publication, brought, invalidate=invalidate)
+        with self._asking(), self._measured(result.report):
+            self._cleanup(publication, result, invalidate=invalidate)
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
@@ -109,9 +109,9 @@ class Publisher:
             # The database has failed, and the target is not to blame.
             raise
         except Exception as error:
-            said = str(error) if isinstance(error, PublishError) else f"{type(error).__name__}: {error}"
+            reason = str(error) if isinstance(error, PublishError) else f"{type(error).__name__}: {error}"
             kind = Stopped if isinstance(error, Stopped) else PublishError
-            raise kind(f"target {self._target.name}: {said}") from error
+            raise kind(f"target {self._target.name}: {reason}") from error
 
     @contextmanager
     def _measured(self, report: Report) -> Iterator[None]:
@@ -120,16 +120,16 @@ class Publisher:
         report.requests += self._target.requests - before
         report.seconds += time.monotonic() - started
 
-    def _bring(self, publication: Publication, before: Served, brought: Brought) -> None:
-        target, snapshot, report = self._target, publication.snapshot, brought.report
+    def _update(self, publication: Publication, before: TargetState, result: UpdateResult) -> None:
+        target, snapshot, report = self._target, publication.snapshot, result.report
         _log.debug("publishing generation %d to %s: begins", snapshot.generation, target.name)
         pending = plan.pending(target)
         # Until the end, the files may be those of any of these snapshots.
         held = list(dict.fromkeys([*([before.snapshot] if before.snapshot else []), *pending]))
         changes = plan.difference(publication, before.snapshot, pending)
-        brought.sweeps = plan.needs_sweep(target, publication, held)
-        news = brought.sweeps or any(True for _ in changes())
-        brought.mixed = news or bool(pending)
+        result.sweeps = plan.needs_sweep(target, publication, held)
+        news = result.sweeps or any(True for _ in changes())
+        result.mixed = news or bool(pending)
         if news:
             mixed = orjson.dumps({"snapshots": list(dict.fromkeys([*held, snapshot.id]))})
             self._write(report, [File(layout.PENDING, mixed)])
@@ -142,7 +142,7 @@ class Publisher:
             if first and self._send_files(report, publication, filter(_is_of_a_year, changes()))[0]:
                 target.barrier()
             rest = (change for change in changes() if not (first and _is_of_a_year(change)))
-            _, brought.removed = self._send_files(report, publication, rest)
+            _, result.removed = self._send_files(report, publication, rest)
             target.barrier()
         self._begin("status and changes")
         now = int(time.time())
@@ -152,18 +152,18 @@ class Publisher:
             target.barrier()
         self._begin("pointer")
         if not publication.is_known(snapshot.id):
-            raise PublishError("the snapshot was withdrawn meanwhile; the next publication brings the newest")
+            raise PublishError("the snapshot was withdrawn meanwhile; the next publication has the newest")
         index = pointer.index(snapshot, publication.installation, now, publication.interval, publication.sign)
         self._write(report, [File(layout.INDEX, index)])
         target.barrier()
         if news or not target.confirms:
             self._read_back(publication, index, before, now)
 
-    def _tidy(self, publication: Publication, brought: Brought, *, invalidate: bool) -> None:
-        target, report = self._target, brought.report
+    def _cleanup(self, publication: Publication, result: UpdateResult, *, invalidate: bool) -> None:
+        target, report = self._target, result.report
         self._begin("deleting")
-        self._delete(report, brought.removed)
-        # Of documents of keys, whose names are digests alone, the target has no objects.
+        self._delete(report, result.removed)
+        # Documents of keys are not stored as objects on the target.
         collected = [name for name in publication.collected if layout.OBJECT_NAME.fullmatch(name)]
         self._delete(report, [layout.object_path(name) for name in collected])
         # A root manifest lies at a second path, for those who know the snapshot and not its objects.
@@ -171,16 +171,16 @@ class Publisher:
         target.delete(
             [path for name in roots for path in self._with_siblings(layout.manifest(name.removesuffix(".json")))]
         )
-        if brought.sweeps:
-            strays = sweep.find(target, publication)
-            for chunk in batches(strays.paths, _AT_ONCE):
+        if result.sweeps:
+            orphans = sweep.find(target, publication)
+            for chunk in batches(orphans.paths, _AT_ONCE):
                 target.delete(chunk)
-            report.deleted += len(strays.paths)
-            brought.strays = strays.objects
+            report.deleted += len(orphans.paths)
+            result.orphans = orphans.objects
         target.barrier()
         if invalidate:
             target.invalidate()
-        if brought.mixed:
+        if result.mixed:
             target.delete([layout.PENDING])
             target.barrier()
         _log.debug("publishing generation %d to %s: ends", report.generation, target.name)
@@ -214,17 +214,17 @@ class Publisher:
         return written, removed
 
     def _holds(self, publication: Publication, name: str, size: int) -> bool:
-        """Return whether the target has an object; where nothing is taken for granted, by its bytes and siblings."""
+        """Return whether the target has an object; if everything is to be checked, by its bytes and siblings."""
         path = layout.object_path(name)
         if not self._target.holds(path, size):
             return False
         if not publication.force:
             return True
         file = File(path, publication.load(name))
-        return all(self._target.is_intact(part) for part in siblings.beside([file], self._target.siblings))
+        return all(self._target.is_intact(part) for part in precompressed.beside([file], self._target.siblings))
 
     def _outside(self, publication: Publication, now: int) -> list[File]:
-        """Return status and changes, with their feed; these only where they are other than the target has them."""
+        """Return status and changes, with their feed; these only if they differ from those of the target."""
         there = self._target.read(layout.CHANGES)
         complete = {*plan.complete(self._target, there), publication.snapshot.id}
         retained = [row for row in publication.retained if row.id in complete]
@@ -242,9 +242,9 @@ class Publisher:
         step = self.step.partition(",")[0]
         for chunk in batches(files, _AT_ONCE):
             forms = self._target.siblings
-            if old := siblings.stale(chunk, forms):
+            if old := precompressed.stale(chunk, forms):
                 self._target.delete(old)
-            whole = list(siblings.beside(chunk, forms))
+            whole = list(precompressed.beside(chunk, forms))
             self._target.write(whole)
             written += len(chunk)
             sent = whole if not self._target.links else [file for file in whole if file.object is None]
@@ -259,9 +259,9 @@ class Publisher:
         report.deleted += len(names)
 
     def _with_siblings(self, path: str) -> list[str]:
-        return siblings.paths(path, self._target.siblings)
+        return precompressed.paths(path, self._target.siblings)
 
-    def _read_back(self, publication: Publication, index: bytes, before: Served, now: int) -> None:
+    def _read_back(self, publication: Publication, index: bytes, before: TargetState, now: int) -> None:
         """Raise `PublishError` unless readers get the pointer, or one of ours that a cache may still hold."""
         found = self._target.read_back(layout.INDEX)
         if found == index:

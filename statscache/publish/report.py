@@ -1,4 +1,4 @@
-"""What a publication to one target came to."""
+"""The result of a publication to one target."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Report:
-    """What one publication to one target came to.
+    """The result of one publication to one target.
 
     Attributes:
         target: Name of the target.
@@ -32,19 +32,19 @@ class Report:
 
 
 @dataclass(slots=True)
-class Brought:
-    """A target that serves the snapshot, and is still to be tidied up.
+class UpdateResult:
+    """A target that serves the snapshot, and still needs the cleanup.
 
     Attributes:
-        report: What it came to so far.
-        removed: Readable paths that the snapshot has no longer.
-        sweeps: Whether files may lie there that nobody knows of.
-        mixed: Whether the note `layout.PENDING` lies there, and goes at the end.
-        strays: Names of objects that lie there and that the database does not know, once it was swept.
+        report: The report so far.
+        removed: Readable paths that the snapshot no longer has.
+        sweeps: True if the target may hold untracked files.
+        mixed: True if the note `layout.PENDING` lies there, and goes at the end.
+        orphans: Names of objects that lie there and that the database does not know, once it was swept.
     """
 
     report: Report
     removed: Sequence[str] = ()
     sweeps: bool = False
     mixed: bool = False
-    strays: set[str] = field(default_factory=set)
+    orphans: set[str] = field(default_factory=set)

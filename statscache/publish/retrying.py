@@ -1,4 +1,4 @@
-"""Second tries: what fails for a moment must not cost a publication."""
+"""Retries: a short failure must not fail a publication."""
 
 import errno
 import logging
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 class Retrying(Target):
-    """A target that is asked again where it fails; every operation may be done twice without harm."""
+    """A target whose operations are retried; each may be repeated without harm."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -107,7 +107,7 @@ class Retrying(Target):
                 self._wait(error, next(pauses, None))
 
     def _wait(self, error: Exception, pause: float | None) -> None:
-        """Wait before the next try; raise the error if there is none, or if it would help nothing.
+        """Wait before the next try; raise the error if there is none, or if it would be useless.
 
         A target is foreign ground, and its library's errors share no base.
         """

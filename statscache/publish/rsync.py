@@ -1,6 +1,6 @@
 """The target `rsync`: a directory here, on a host behind ssh, or in a module of an rsync daemon.
 
-Files are gathered in a directory of this machine, and each barrier brings them over in one run of the program `rsync`,
+Files are gathered in a directory of this machine, and each barrier transfers them in one run of the program `rsync`,
 which sends only what differs: it compares digests, so that a change of neither size nor time is one. It puts each file
 in its place by renaming. Both sides need rsync 3.2.4 or newer.
 """
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from statscache import layout
 from statscache.exceptions import PublishError, Refused
-from statscache.publish import siblings
+from statscache.publish import precompressed
 from statscache.publish.target import File, Target
 
 _SEND = (
@@ -39,12 +39,12 @@ _OUTSIDE = (
     layout.INDEX,
     layout.PENDING,
     layout.CHANGES,
-    *(f"{layout.INDEX}.{form}" for form in siblings.FORMS),
+    *(f"{layout.INDEX}.{form}" for form in precompressed.FORMS),
 )
-"""What each publication asks for first; a run of rsync costs as much for all of it."""
+"""The files that each publication reads first, in one run of rsync."""
 
 HOST = re.compile(r"(?P<daemon>rsync://|(\[[^]]*\]|[^:/[])+::)|(\[[^]]*\]|[^:/[])+:")
-"""How a destination begins that is on another host."""
+"""The start of a destination on another host."""
 
 _PARTIAL = 23
 _NO_ROOT = re.compile(r"change_dir .* failed: No such file or directory")
@@ -63,10 +63,10 @@ _ADVICE = {
     35: "see that the host answers; `timeout` is how long it may be silent",
     255: "see that `rsh` logs in without a question",
 }
-"""What to do about it, by rsync's exit status."""
+"""The fix, by rsync's exit status."""
 
 _HOPELESS = {1, 2, 3, 4, 5}
-"""Exit statuses of what is refused, and would be again: options, paths, modules, passwords."""
+"""Exit statuses of errors that a retry cannot fix: options, paths, modules, passwords."""
 
 _LONGEST_REASON = 500
 
@@ -75,11 +75,11 @@ _SECONDS_TO_END = 3.0
 
 
 class _Run(NamedTuple):
-    """How a run of rsync ended: its exit status, what it said on standard error, in one line, and what it told."""
+    """The result of a run of rsync: exit status, standard error in one line, and standard output."""
 
     status: int
-    said: str
-    told: str
+    error: str
+    output: str
 
 
 class RsyncTarget(Target):
@@ -140,7 +140,7 @@ class RsyncTarget(Target):
         wanted = [*sorted(above, key=len), *(f"--include=/{path}" for path in paths)]
         with tempfile.TemporaryDirectory(prefix="statscache-rsync-") as directory:
             run = self._rsync("--recursive", *wanted, "--exclude=*", self._root, f"{directory}/")
-            if run.status == _PARTIAL and _NO_ROOT.search(run.said):
+            if run.status == _PARTIAL and _NO_ROOT.search(run.error):
                 self._root_is_missing = True
                 return dict.fromkeys(paths)
             self._check(run)
@@ -148,7 +148,7 @@ class RsyncTarget(Target):
             return {path: file.read_bytes() if file.is_file() else None for path, file in files.items()}
 
     def holds(self, path: str, size: int) -> bool:
-        """Return False: rsync finds it out when it compares, and sends only what is not there."""
+        """Return False: rsync compares anyway, and sends only missing files."""
         return False
 
     def is_intact(self, file: File) -> bool:
@@ -157,9 +157,9 @@ class RsyncTarget(Target):
 
     def siblings_of(self, path: str) -> Sequence[str]:
         if path == layout.INDEX:
-            return [form for form in siblings.FORMS if self.read(f"{path}.{form}") is not None]
+            return [form for form in precompressed.FORMS if self.read(f"{path}.{form}") is not None]
         above = [f"--include=/{parent}/" for parent in PurePosixPath(path).parents[:-1]]
-        names = {f"{path}.{form}": form for form in siblings.FORMS}
+        names = {f"{path}.{form}": form for form in precompressed.FORMS}
         found = self._list(*above, *(f"--include=/{name}" for name in names))
         return [names[name] for name in found]
 
@@ -199,7 +199,7 @@ class RsyncTarget(Target):
             self._known.pop(path, None)
 
     def close(self) -> None:
-        """Forget what was gathered and not brought over, and what was read."""
+        """Forget files that were gathered and not transferred, and files that were read."""
         self._unstage()
         self._known.clear()
 
@@ -210,7 +210,7 @@ class RsyncTarget(Target):
         self._staged.clear()
 
     def _stage(self, name: str) -> Path:
-        """Return the place of a file in the staging directory, and have it brought over."""
+        """Return the place of a file in the staging directory, and mark it for transfer."""
         if self._staging is None:
             self._staging = Path(tempfile.mkdtemp(prefix="statscache-rsync-"))
         path = self._staging / name
@@ -219,42 +219,42 @@ class RsyncTarget(Target):
         return path
 
     def _list(self, *rules: str) -> list[str]:
-        """Return the paths of the files that the rules include: those that a transfer to an empty place would bring."""
+        """Return the paths of the files that the rules include: those that a transfer to an empty place sends."""
         with tempfile.TemporaryDirectory(prefix="statscache-rsync-") as directory:
-            told = "--dry-run", "--out-format=%n", "--8-bit-output"
-            run = self._rsync("--recursive", *told, *rules, "--exclude=*", self._root, f"{directory}/")
-        if run.status == _PARTIAL and _NO_ROOT.search(run.said):
+            listing = "--dry-run", "--out-format=%n", "--8-bit-output"
+            run = self._rsync("--recursive", *listing, *rules, "--exclude=*", self._root, f"{directory}/")
+        if run.status == _PARTIAL and _NO_ROOT.search(run.error):
             return []
         self._check(run)
         # rsync writes control characters as numbers, but no other character at which `splitlines` would split.
-        return [path for path in run.told.split("\n") if path and not path.endswith("/")]
+        return [path for path in run.output.split("\n") if path and not path.endswith("/")]
 
     def _rsync(self, *arguments: str, listed: Sequence[str] = ()) -> _Run:
         if shutil.which("rsync") is None:
             raise Refused("the program rsync is not there; install the package rsync, here and at the destination")
         self.requests += 1
         # Not pipes: a master connection that ssh leaves behind would hold them open, and we would wait for their end.
-        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as said, tempfile.TemporaryFile() as told:
+        with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as error, tempfile.TemporaryFile() as output:
             asked.write("\0".join(listed).encode())
             asked.seek(0)
             process = subprocess.Popen(
                 [*_bound(), "rsync", *self._options, *arguments],
                 stdin=asked,
-                stdout=told,
-                stderr=said,
+                stdout=output,
+                stderr=error,
                 env={**os.environ, "LC_ALL": "C"},
                 # Without a terminal, ssh asks no question.
                 start_new_session=True,
             )
             status = self._await(process)
-            said.seek(0)
-            lines = said.read().decode(errors="replace").splitlines()
-            told.seek(0)
-            paths = told.read().decode(errors="surrogateescape")
+            error.seek(0)
+            lines = error.read().decode(errors="replace").splitlines()
+            output.seek(0)
+            paths = output.read().decode(errors="surrogateescape")
         return _Run(status, "; ".join(line.strip() for line in lines if line.strip()), paths)
 
     def _await(self, process: "subprocess.Popen[bytes]") -> int:
-        """Return the exit status of a run, which ends early, and removes what is unfinished, where it must."""
+        """Return the exit status of a run, which ends early, and removes unfinished files."""
         try:
             while True:
                 try:
@@ -273,13 +273,13 @@ class RsyncTarget(Target):
     def _check(self, run: _Run) -> None:
         if run.status == 0:
             return
-        # The command line is not told: `rsh` may hold a secret.
-        reason = run.said[:_LONGEST_REASON] or "no reason given"
-        advice = _ADVICE.get(run.status, "rsync's manual tells what that means")
+        # The command line is not shown: `rsh` may hold a secret.
+        reason = run.error[:_LONGEST_REASON] or "no reason given"
+        advice = _ADVICE.get(run.status, "see rsync's manual")
         kind = Refused if run.status in _HOPELESS else PublishError
         raise kind(f"rsync with {self._destination} ended with {run.status}: {reason}; {advice}")
 
 
 def _bound() -> list[str]:
-    """Return what ties the life of a program to ours: an rsync that outlives a killed publisher races its successor."""
+    """Return a command prefix that ends a program with us: an rsync that outlives its publisher races the next one."""
     return ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []

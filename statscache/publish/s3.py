@@ -30,13 +30,13 @@ _ASKED_ONE_BY_ONE = 100
 _ABSENT = {"NoSuchKey", "404"}
 _NOT_IN_BATCHES = {400, 405, 411, 501}
 _MAY_PASS = {"RequestTimeout", "408", "409", "429"}
-"""Codes of errors of the asking side that another try may not meet."""
+"""Codes of client errors for which a retry is useful."""
 
 _RIGHTS = (
     "the credentials need s3:GetObject, s3:PutObject and s3:DeleteObject on the objects, and s3:ListBucket on the "
     "bucket, without which a missing file looks like a forbidden one"
 )
-_MENDS = {
+_FIXES = {
     "403": _RIGHTS,
     "AccessControlListNotSupported": "the bucket has no ACLs: leave out `acl`, and make it readable by a policy",
     "AccessDenied": _RIGHTS,
@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Held(NamedTuple):
-    """A file as the store tells of it: its bytes, and its entity tag, which is their MD5 in most stores."""
+    """A file as the store reports it: its size, and its entity tag, which is their MD5 in most stores."""
 
     size: int
     tag: str
@@ -61,10 +61,10 @@ class _Held(NamedTuple):
 class S3Target(Target):
     """A bucket. Each file is one object, written whole; its headers are those that readers get.
 
-    Credentials are looked for by boto3 in its usual places, and are nowhere else: in no configuration, log or error.
+    Credentials are looked for by boto3 in its usual places; they are in no configuration, log or error.
 
     Args:
-        section: The target as it is configured.
+        section: The target's configuration.
     """
 
     def __init__(self, section: Section) -> None:
@@ -89,7 +89,7 @@ class S3Target(Target):
         try:
             return gzip.decompress(data)
         except (OSError, EOFError, zlib.error):
-            # Damaged is not absent: the caller sees that it is not what it should be, and writes it anew.
+            # Damaged is not absent: the caller sees the difference and writes it again.
             return data
 
     def holds(self, path: str, size: int) -> bool:
@@ -122,7 +122,7 @@ class S3Target(Target):
                     tag = self._client.head_object(Bucket=self._section.bucket, Key=self._prefix + file.path)["ETag"]
             except FileNotFoundError:
                 return False
-        # Where a store encrypts with keys of its own, its tags are no digests, and all is written anew.
+        # Where a store encrypts with keys of its own, its tags are not digests, and everything is written again.
         return bool(tag.strip('"') == _digest(self._stored(file)))
 
     def files(self, directories: Sequence[str]) -> Iterator[str]:
@@ -146,7 +146,7 @@ class S3Target(Target):
                 _log.info("target %s deletes one by one: the store does not take many at once", self.name)
 
     def barrier(self) -> None:
-        """Do nothing: `write` and `delete` return when the store has done, and secured, what they asked for."""
+        """Do nothing: `write` and `delete` return when the store has done it durably."""
 
     def read_back(self, path: str) -> bytes | None:
         if self._section.public_url is None:
@@ -169,7 +169,7 @@ class S3Target(Target):
             self._cdn.invalidate()
 
     def close(self) -> None:
-        # What the bucket holds is asked anew each time: another machine may have written there meanwhile. Connections
+        # What the bucket holds is listed again each time: another machine may have written there meanwhile. Connections
         # are kept, for the next publication is soon.
         self._asked, self._listed = 0, None
 
@@ -202,7 +202,7 @@ class S3Target(Target):
             self._client.delete_object(Bucket=self._section.bucket, Key=self._prefix + path)
 
     def _delete_batch(self, paths: Sequence[str]) -> bool:
-        """Delete files with one request; return False where the store refuses the request as such."""
+        """Delete files with one request; return False if the store refuses the whole request."""
         keys = [{"Key": self._prefix + path} for path in paths]
         with self._asking("DELETE", f"{paths[0]} and {len(paths) - 1} more"):
             try:
@@ -222,7 +222,7 @@ class S3Target(Target):
         return True
 
     def _list(self, below: str) -> Iterator[tuple[str, _Held]]:
-        """Yield each file whose path begins so, with what the store says of it."""
+        """Yield each file whose path begins so, with its details from the store."""
         pages = self._client.get_paginator("list_objects_v2").paginate(
             Bucket=self._section.bucket, Prefix=self._prefix + below
         )
@@ -232,7 +232,7 @@ class S3Target(Target):
                     yield found["Key"].removeprefix(self._prefix), _Held(found["Size"], found["ETag"])
 
     def _at_once(self, operation: Callable[[_T], None], items: Sequence[_T]) -> None:
-        """Do something with each item, several at a time; return when nothing of it is under way any longer."""
+        """Do something with each item, several at a time; return when all of it has ended."""
         # Made here, since two threads at once would make two.
         _ = self._client
         left, errors = SimpleQueue[_T](), list[BaseException]()
@@ -262,7 +262,7 @@ class S3Target(Target):
 
     @contextmanager
     def _asking(self, method: str, path: str) -> Iterator[None]:
-        """Turn errors of the library into one that says where and what to do; what is absent is `FileNotFoundError`."""
+        """Turn errors of the library into one with the place and the fix; a missing object is `FileNotFoundError`."""
         what = f"{method} s3://{self._section.bucket}/{self._prefix}{path}"
         try:
             yield
@@ -275,11 +275,11 @@ class S3Target(Target):
             code = error.response["Error"].get("Code", "")
             if code in _ABSENT and method in ("GET", "HEAD"):
                 raise FileNotFoundError(path) from error
-            mend = f"; {_MENDS[code]}" if code in _MENDS else ""
+            fix = f"; {_FIXES[code]}" if code in _FIXES else ""
             status = error.response["ResponseMetadata"]["HTTPStatusCode"]
             refused = (300 <= status < 500 or code == "NotImplemented") and not {code, str(status)} & _MAY_PASS
             kind = Refused if refused else PublishError
-            raise kind(f"{what}: {code}: {error.response['Error'].get('Message', '')}{mend}") from error
+            raise kind(f"{what}: {code}: {error.response['Error'].get('Message', '')}{fix}") from error
         except BotoCoreError as error:
             raise PublishError(f"{what}: {error}") from error
 

@@ -47,7 +47,7 @@ def load_key(path: Path) -> "Ed25519PrivateKey":
     try:
         key = load_pem_private_key(data, password=None)
     except TypeError as error:
-        raise KeyFileError(f"the private key {path} has a passphrase, which nobody is there to type") from error
+        raise KeyFileError(f"the private key {path} has a passphrase, which a service cannot type") from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise KeyFileError(_expected(path)) from error
     if not isinstance(key, Ed25519PrivateKey):

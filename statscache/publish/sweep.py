@@ -1,7 +1,7 @@
-"""Sweeping a target: what lies there and belongs to nobody.
+"""Find orphaned files on a target.
 
-Only directories that are statscache's own are looked into. What has no place in the snapshot goes at once. Objects that
-the database does not know are those of another one, whose index readers may still hold: they are only told of.
+Only statscache's own directories are searched. Files without a place in the snapshot are deleted at once. Objects
+unknown to the database belong to another one, whose index readers may still hold: they are only reported.
 """
 
 from array import array
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from statscache import layout
-from statscache.publish import siblings
+from statscache.publish import precompressed
 from statscache.publish.plan import Publication
 from statscache.publish.target import Target
 from statscache.snapshot import manifest
@@ -22,8 +22,8 @@ _AT_ONCE = 5_000
 
 
 @dataclass(slots=True)
-class Strays:
-    """What has no place in the snapshot.
+class Orphans:
+    """Files without a place in the snapshot.
 
     Attributes:
         paths: Files to delete, in order.
@@ -34,8 +34,8 @@ class Strays:
     objects: set[str] = field(default_factory=set)
 
 
-def find(target: Target, publication: Publication) -> Strays:
-    """Return what lies at a target and has no place in the snapshot that it serves; all files of that are there.
+def find(target: Target, publication: Publication) -> Orphans:
+    """Return the files at a target without a place in the snapshot that it serves, which is complete there.
 
     Of the files in place, which may be a million, memory has 16 bytes each.
     """
@@ -49,9 +49,9 @@ def find(target: Target, publication: Publication) -> Strays:
     gone += [
         f"{path}.{form}" for path in files.front for form in target.siblings_of(path) if form not in target.siblings
     ]
-    # By the siblings of the pointer, the next publication tells that this one did not come to its end.
+    # By the siblings of the pointer, the next publication sees that this one did not finish.
     gone.sort(key=lambda path: (path.startswith(f"{layout.INDEX}."), path))
-    return Strays(gone, publication.unknown({name for path in kept if (name := _name(path))}))
+    return Orphans(gone, publication.unknown({name for path in kept if (name := _name(path))}))
 
 
 class _Files:
@@ -73,10 +73,10 @@ class _Files:
         self._digests, self._sizes = np.asarray(digests)[order], np.asarray(sizes)[order]
 
     def others(self, paths: Sequence[str], forms: Collection[str]) -> Iterable[str]:
-        """Yield those of the paths at which there is neither a file nor a sibling, in one of the forms, of one."""
+        """Yield the paths that are neither those of files nor of their siblings in one of the forms."""
         bases = [_base(path, forms) for path in paths]
         for path, base, size, of_base in zip(paths, bases, self._sizes_of(paths), self._sizes_of(bases), strict=True):
-            if size < 0 and not (base and of_base >= 0 and siblings.worth_it(base, of_base)):
+            if size < 0 and not (base and of_base >= 0 and precompressed.worth_it(base, of_base)):
                 yield path
 
     def _sizes_of(self, paths: Sequence[str]) -> list[int]:
@@ -97,7 +97,7 @@ def _base(path: str, forms: Collection[str]) -> str:
 
 def _is_sibling(path: str, files: Collection[str], forms: Collection[str]) -> bool:
     base = _base(path, forms)
-    return base in files and siblings.worth_it(base, siblings.SMALLEST)
+    return base in files and precompressed.worth_it(base, precompressed.SMALLEST)
 
 
 def _name(path: str) -> str | None:

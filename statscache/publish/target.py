@@ -22,16 +22,16 @@ class File(NamedTuple):
 
 
 class Target(ABC):
-    """One place. Every method raises `OSError`, or an error of its own library, where the place does not do its part.
+    """One place. Every method raises `OSError`, or an error of its own library, if the place fails.
 
     Attributes:
         name: As the configuration names it.
         siblings: Compressed forms, such as `gz`, that are laid beside each file for the web server to send.
-        links: Whether a file whose bytes the target holds already costs no transfer.
-        confirms: Whether a barrier compares what arrived with what was sent.
-        max_age: Seconds for which a cache between this target and its readers may keep a file.
-        requests: Operations that were asked of the place so far: system calls, HTTP requests or runs of a program.
-        halt: Is asked between operations whether to go on; whoever takes long within one asks it there too.
+        links: True if a file whose bytes the target holds already costs no transfer.
+        confirms: True if a barrier compares what arrived with what was sent.
+        max_age: Seconds for which a cache between this target and its readers may store a file.
+        requests: Operations at the place so far: system calls, HTTP requests or runs of a program.
+        halt: Asked between operations whether to stop; long operations ask within, too.
     """
 
     name: str
@@ -48,13 +48,13 @@ class Target(ABC):
 
     @abstractmethod
     def holds(self, path: str, size: int) -> bool:
-        """Return whether the file, whose content never changes, is there with this many bytes.
+        """Return whether the file, whose content never changes, exists with this size in bytes.
 
         A target that finds this out as cheaply by writing may always return False.
         """
 
     def is_intact(self, file: File) -> bool:
-        """Return whether the place holds a file with these very bytes.
+        """Return whether the place holds a file with exactly these bytes.
 
         A target that finds this out as cheaply by writing may always return False.
         """
@@ -77,18 +77,18 @@ class Target(ABC):
 
     @abstractmethod
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove files; one that is not there is no error."""
+        """Remove files; a missing one is not an error."""
 
     @abstractmethod
     def barrier(self) -> None:
-        """Return when all that was asked for before is done, and would survive the loss of power."""
+        """Return when all earlier operations are done and would survive a loss of power."""
 
     def read_back(self, path: str) -> bytes | None:
         """Return the bytes of a file as readers get them, through the cache if there is one."""
         return self.read(path)
 
     def invalidate(self) -> None:  # noqa: B027 - most places have no cache before them
-        """Make caches before this target forget what they hold; called after rollback, forgetting and upgrade."""
+        """Invalidate the caches in front of this target; called after rollback, forgetting and upgrade."""
 
     def close(self) -> None:  # noqa: B027 - most places hold on to nothing
-        """Let go of connections and temporary files; after a failure too."""
+        """Close connections and delete temporary files; after a failure too."""

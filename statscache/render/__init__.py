@@ -1,1 +1,1 @@
-"""From state to documents: what is published of each plugin, and the pages made of it."""
+"""Render the state: the documents of each plugin, and the pages made of them."""

@@ -19,7 +19,7 @@ MODULES = (
 """Assets that other sites import: they have a name that stays, besides the one with their digest."""
 
 _PACKAGE = "package.json"
-"""Makes a package for npm of the directory, and is no part of a site."""
+"""Makes a package for npm of the directory, and is not part of a site."""
 
 _IMPORT = re.compile(rb'(?:(?<=from )|(?<=import\())"\./([a-z]+\.js)"')
 

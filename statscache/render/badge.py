@@ -1,7 +1,7 @@
 """Badges: the headline number of a plugin in the form that shields.io's endpoint takes.
 
 Source of the form: https://shields.io/badges/endpoint-badge. It refuses fields that it does not know, so a badge alone
-of all documents says neither its schema nor its plugin.
+of all documents has neither its schema nor its plugin.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ _STEPS = ((10**12, "T"), (10**9, "G"), (10**6, "M"), (10**3, "k"))
 
 
 def badge(plugin: Plugin, rows: Sequence[dict[str, Any]], partial: Mapping[str, int | None]) -> schemas.Badge | None:
-    """Return the badge of a plugin: what was counted in a window; None if its kind has no badge.
+    """Return the badge of a plugin: the count of a window; None if its kind has no badge.
 
     Args:
         plugin: The plugin.
-        rows: Of its `latest`.
+        rows: Rows of its `latest`.
         partial: The windows that are not wholly known; their number is a dash.
     """
     window = plugin.kind.badge_window

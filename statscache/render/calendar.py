@@ -2,7 +2,7 @@
 
 Days are cells in columns of weeks, Monday on top. The year's shape is filled with one pattern of cells, and days are
 one path for each form: empty, four levels, unknown. So a file has at most a few kilobytes. A calendar ends with the day
-of the newest event: whether the days after it were quiet is not told, or every calendar would change every day.
+of the newest event: whether the days after it were quiet is not shown, or every calendar would change every day.
 """
 
 from bisect import bisect_left
@@ -99,7 +99,7 @@ def _cell(column: int, row: int, inset: float = 1, size: float = 10) -> str:
 
 
 def _cross(column: int, row: int) -> str:
-    """Return the path of what stands for an unknown day."""
+    """Return the path of the form of an unknown day."""
     return f"M{column * _CELL + 3} {row * _CELL + 9}l6 -6"
 
 

@@ -19,7 +19,7 @@ from statscache.render.text import LONGEST_NAME, MONTHS, compact, key_label
 
 MOST_CURVES = 6
 WIDE = 60
-"""With at most so many buckets, columns stand apart; with more, they touch."""
+"""With at most so many buckets, columns are apart; with more, they touch."""
 
 _INSET = 0.12
 
@@ -40,7 +40,7 @@ class Curve:
     values: tuple[int | None, ...]
     is_additive: bool = True
     is_rest: bool = False
-    """Whether it is the sum of the keys that have no curve of their own."""
+    """True if it is the sum of the keys that have no curve of their own."""
 
     def colour(self, number: int) -> str:
         """Return the class of its colour, as the curve of that number."""
@@ -48,7 +48,7 @@ class Curve:
 
     @property
     def total(self) -> int:
-        """The sum of what is known; the greatest, where values do not add up."""
+        """The sum of the known values; the greatest one, where values do not add up."""
         known = [value for value in self.values if value is not None]
         return sum(known) if self.is_additive else max(known, default=0)
 
@@ -57,7 +57,7 @@ class Curve:
 class Curves:
     """What a plot shows: buckets of `seconds` from `start` (seconds since 1970 UTC), and a curve for each key.
 
-    All of them are over. `gaps` are ranges of bucket numbers, `[from, to)`. `keys_add_up` tells whether the values of
+    All of them are over. `gaps` are ranges of bucket numbers, `[from, to)`. `keys_add_up` is True if the values of
     several keys in one bucket may be added up.
     """
 
@@ -84,7 +84,7 @@ class Curves:
 
 @dataclass(frozen=True)
 class Frame:
-    """The size of a panel: `height` in pixels; `ticks` is the most that stand on its time axis."""
+    """The size of a panel: `height` in pixels; `ticks` is the maximum number on its time axis."""
 
     height: int
     ticks: int = 0
@@ -100,7 +100,7 @@ class Tick:
 
 @dataclass(frozen=True)
 class Band:
-    """A stretch of the time axis where data are missing, in per cent of the width."""
+    """A range of the time axis without data, in per cent of the width."""
 
     x: str
     width: str
@@ -248,7 +248,7 @@ def _share(bucket: float, data: Curves) -> str:
 
 
 def _panel(curves: Sequence[Curve], label: str, total: int, height: int) -> Panel:
-    """Return a panel in which each curve stands on the ones before it."""
+    """Return a panel in which each curve is on top of those before it."""
     sums: list[list[int | None]] = []
     for curve in curves:
         below = sums[-1] if sums else [0] * len(curve.values)
@@ -278,7 +278,7 @@ def _panel(curves: Sequence[Curve], label: str, total: int, height: int) -> Pane
 def _columns(heights: Sequence[float | None], ground: str) -> str:
     """Return path data of a column for each bucket, from the baseline to its height in pixels down.
 
-    Few columns stand apart. Many touch: then one outline has them all, which is a third of the bytes.
+    Few columns are apart. Many touch: then one outline has them all, which is a third of the bytes.
     """
     tops = [None if height is None else _decimal(height, 1) for height in heights]
     if len(tops) <= WIDE:
@@ -302,7 +302,7 @@ def _columns(heights: Sequence[float | None], ground: str) -> str:
 
 
 def _joins(tops: Sequence[str | None], at: int, ground: str) -> bool:
-    """Return whether columns stand on both sides of a boundary between two buckets."""
+    """Return whether there are columns on both sides of a boundary between two buckets."""
     return 0 < at < len(tops) and all(top is not None and top != ground for top in tops[at - 1 : at + 1])
 
 
@@ -332,7 +332,7 @@ def _time_ticks(data: Curves, most: int) -> Sequence[tuple[int, str]]:
             # Weeks start on Monday; 1970 began on a Thursday.
             offset = 4 * _DAY if step == 7 * _DAY else 0
             first = data.start + (offset - data.start) % step
-            # A day or a week is named below its middle, where its point stands; an hour begins at its label.
+            # A day or a week is named below its middle, where its point is; an hour begins at its label.
             middle = data.seconds // 2 if step == data.seconds >= _DAY else 0
             return [(moment + middle, _tick_label(moment)) for moment in range(first, end, step)]
     begin, stop = (datetime.fromtimestamp(moment, UTC) for moment in (data.start, end))

@@ -1,6 +1,6 @@
 """Tables as CSV (RFC 4180): the same values as the JSON beside them, safe to open in a spreadsheet.
 
-Null is an empty cell and the empty string is `""`, which the standard library's writer cannot tell apart. A text
+Null is an empty cell and the empty string is `""`, which the standard library's writer cannot distinguish. A text
 cell that a spreadsheet would take for a formula gets a leading apostrophe.
 """
 
@@ -26,7 +26,7 @@ def _cell(value: Any) -> str:
     if type(value) is int:
         return str(value)
     if type(value) is not str:
-        value = canonical.identity(value).decode()
+        value = canonical.encode(value).decode()
         if value[0] not in "[{":
             return str(value)
     text = f"'{value}" if value.startswith(_FORMULA) else value

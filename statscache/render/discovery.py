@@ -24,8 +24,8 @@ def robots(base_url: str, hidden: Iterable[str], *, sitemap: bool) -> bytes:
 
     Args:
         base_url: The address of the site's root, which ends with a slash.
-        hidden: Directories, relative to that, which robots are to leave alone.
-        sitemap: Whether there is a list of pages.
+        hidden: Directories, relative to that, which robots must leave alone.
+        sitemap: True if there is a list of pages.
     """
     root = urlsplit(base_url).path
     lines = ["User-agent: *", *(f"Disallow: {root}{directory}/" for directory in hidden)]

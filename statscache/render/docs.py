@@ -21,11 +21,15 @@ from markdown_it.utils import EnvType, OptionsDict
 REPOSITORY = "https://github.com/fedora-infra/statscache/blob/main/"
 
 _SECTIONS = (
-    ("Use the statistics", ("start", "tutorial", "statistics", "release-engineering", "widgets", "client")),
-    ("Reference", ("format", "verify")),
-    ("Write a plugin", ("plugins",)),
-    ("Operate", ("operations", "runbook", "mirrors", "s3", "security", "privacy")),
-    ("How it works", ("architecture",)),
+    ("Use the statistics", ("start", "statistics", "release-engineering", "widgets", "client", "verify")),
+    ("The published format", ("format", "format-statistics", "format-site", "format-snapshots")),
+    ("Write a plugin", ("plugins", "plugin-class", "plugin-kinds", "plugin-documents")),
+    (
+        "Operate",
+        ("tutorial", "install", "configure", "run", "history", "publish", "monitor", "repair", "backup", "upgrade"),
+    ),
+    ("Operate: reference", ("commands", "settings", "runbook", "mirrors", "s3", "security", "privacy", "capacity")),
+    ("How it works", ("architecture", "recipes", "state", "benchmarks")),
 )
 _DECISIONS = "Decisions"
 
@@ -104,7 +108,7 @@ class _Renderer(RendererHTML):
         return super().code_block(tokens, index, options, env).replace("<pre>", '<pre tabindex="0">', 1)
 
 
-# `serve --watch` renders anew after each change, of which few are of these pages.
+# `serve --watch` renders again after each change, of which few are of these pages.
 @lru_cache(maxsize=128)
 def _page(name: str, source: str) -> Page:
     markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")

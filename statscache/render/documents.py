@@ -1,4 +1,4 @@
-"""The published documents of one plugin, as the format says (v1): what is in them, and when they change.
+"""The published documents of one plugin, of the format v1: their content, and when they change.
 
 Everything here is a function of the plugin's state, the journal's `through`, the gaps and the release. Nothing reads a
 clock, so a document that is rendered twice for one state has the same bytes.
@@ -58,7 +58,7 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
         rows = content.get("rows")
         if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
             columns = _columns(plugin.dimensions if name == "latest" else (), rows)
-            # A cell can say no more than that: what was counted of a window that is not wholly known, JSON has.
+            # A cell has no room for a caveat: the count of an incomplete window is only in the JSON.
             hidden = partial if name == "latest" else {}
             lines = [[None if column in hidden else row.get(column) for column in columns] for row in rows]
             yield Document(layout.document(plugin.name, name, "csv"), csv.dumps(columns, lines))

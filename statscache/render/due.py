@@ -32,7 +32,7 @@ class _Since:
     through: int | None
 
     def crossed(self, cut: Cut) -> bool:
-        """Return whether the end of a bucket lies between that render and now."""
+        """Return whether the end of a bucket is between that render and now."""
         if self.through is None:
             return False
         return self.before is None or cut(self.before) != cut(self.through)
@@ -43,8 +43,8 @@ class Due:
     """What one render has to make of one plugin.
 
     Attributes:
-        everything: Whether all documents are due, of both paces.
-        paces: The paces whose documents are brought up to date.
+        everything: True if all documents are due, of both paces.
+        paces: The paces whose documents are updated.
     """
 
     everything: bool
@@ -54,7 +54,7 @@ class Due:
 
     @property
     def moved(self) -> bool:
-        """Whether windows of the fixed documents have moved since these were rendered, of any pace that is due."""
+        """True if windows of the fixed documents have moved since these were rendered, of any pace that is due."""
         return any(map(self._moved, self.paces))
 
     @property
@@ -68,12 +68,12 @@ class Due:
 
     @property
     def keys(self) -> bool:
-        """Whether the documents of keys that are marked are due."""
+        """True if the documents of keys that are marked are due."""
         return Pace.SLOW in self.paces
 
     @property
     def page(self) -> bool:
-        """Whether the page of the plugin may show other numbers than it does."""
+        """True if the page of the plugin may show other numbers than it does."""
         since, kind = self._since[Pace.SLOW], self._plugin.kind
         crossed = any(since.crossed(resolution.buckets) for resolution in kind.resolutions)
         news = self.everything or bool(since.marks) or self._moved(Pace.SLOW) or crossed
@@ -104,15 +104,15 @@ class Due:
 def find(
     connection: Connection, plugin: Plugin, row: Position, through: int | None, *, slow: bool, everything: bool
 ) -> Due:
-    """Return what is due of a plugin.
+    """Return the files of a plugin that are due.
 
     Args:
         connection: The render's database snapshot.
         plugin: The plugin.
         row: Its row.
         through: The journal's clock.
-        slow: Whether slow documents are to be brought up to date.
-        everything: Whether all documents have to be rendered. Then slow ones are too: versions are not mixed.
+        slow: True to update slow documents.
+        everything: True if all documents have to be rendered. Then slow ones are too: versions are not mixed.
     """
     marks = positions.marked(connection, row)
     everything = everything or any(mark.document == positions.EVERYTHING for mark in marks)

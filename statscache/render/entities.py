@@ -43,7 +43,7 @@ class Source(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What is said of a name.
+    """The details of a name.
 
     Attributes:
         rank: Bits of its greatest total in any plugin: it changes when that doubles.
@@ -58,7 +58,7 @@ _Names = dict[str, _Known]
 
 
 class Made(NamedTuple):
-    """What became of one entity: the documents that may have changed, and the paths of all that it has now."""
+    """The result for one entity: the documents that may have changed, and the paths of all that it has now."""
 
     documents: list[Document]
     paths: set[str]
@@ -71,7 +71,7 @@ def make(connection: Connection, entity: str, sources: Sequence[Source], *, ever
         connection: The render's database snapshot, which holds the documents of the previous one.
         entity: The entity.
         sources: The plugins that count it, by name.
-        everything: Whether to make them from the state alone, as when names may have gone.
+        everything: True to make them from the state alone, as when names may have gone.
     """
     names = [source.plugin.name for source in sources]
     before = None if everything else _load(connection, entity, "index.json")

@@ -68,7 +68,7 @@ def _entry(feed: Feed, view: PluginView, of: UUID, time: int, record: dict[str, 
     links = [cell.href for cell in cells.values() if cell.form == "link"]
     about = next(iter(view.info.entities), None)
     return Entry(
-        id=f"urn:uuid:{uuid5(of, canonical.identity([key, state, time]).decode())}",
+        id=f"urn:uuid:{uuid5(of, canonical.encode([key, state, time]).decode())}",
         title=title,
         updated=time,
         key=str(record.get(about) or "") if about in feed.names else "",

@@ -32,7 +32,7 @@ def durations(view: PluginView) -> list[tuple[str, dict[str, Any]]]:
 
 
 def trend(view: PluginView) -> str:
-    """Return how the headline's window compares with the one before; empty where not all of both is known."""
+    """Return how the headline's window compares with the one before; empty if data of either are missing."""
     column = view.kind.main_column(view.rows, view.partial)
     return "" if column is None or column.window is None else change(view, column.window)
 
@@ -90,6 +90,6 @@ def label(view: PluginView, row: Mapping[str, Any]) -> str:
 
 
 def newest_time(row: Mapping[str, Any]) -> int | None:
-    """Return the newest moment that a row tells; None if it tells none."""
+    """Return the newest moment in a row; None if it has none."""
     times: list[int] = [value for name, value in row.items() if text.is_time(name) and text.is_moment(value)]
     return max(times, default=None)

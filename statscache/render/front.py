@@ -1,7 +1,7 @@
 """What the front page says: a few numbers, a year, what changed in the last week, and all statistics by subject.
 
 All of it follows from what the plugins declare and publish: which are featured, what they are about, which of their
-rows are failures. Weeks are of whole days, and nothing is said of a week that is not wholly known.
+rows are failures. Weeks are of whole days, and nothing is shown of a week with missing data.
 """
 
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ _VARIANT = "-by-"
 
 
 class Number(NamedTuple):
-    """One of the numbers at the top: what is counted, how much in words, and how that compares with before."""
+    """One of the numbers at the top: its subject, its value in words, and the comparison with the time before."""
 
     view: PluginView
     amount: str
@@ -51,7 +51,7 @@ class News(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The statistics of one subject; those that are variants of one another stand together, the plain one first."""
+    """The statistics of one subject; variants of one another are adjacent, the plain one first."""
 
     subject: str
     title: str
@@ -116,7 +116,7 @@ def variant(view: PluginView, plain: PluginView) -> str:
 
 
 def _number(view: PluginView) -> Number | None:
-    """Return the number of a featured plugin: of the last week where that is known, else its headline."""
+    """Return the number of a featured plugin: of the last week if known, else its headline."""
     for column in view.kind.columns:
         window = column.window
         if window is not None and window.width == WEEK and window.name not in view.partial and view.rows:
@@ -132,7 +132,7 @@ def _number(view: PluginView) -> Number | None:
 
 
 def _failures(view: PluginView, through: int) -> Iterator[News]:
-    """Yield the newest row of the last week that tells of a failure, and how many others do."""
+    """Yield the newest row of the last week that is a failure, and the number of others."""
     wanted = view.kind.plugin.failures
     failed = [
         (time, row)
@@ -188,7 +188,7 @@ def _records(view: PluginView, through: int) -> Iterator[News]:
 
 
 def _leaders(view: PluginView, through: int) -> Iterator[News]:
-    """Yield who leads in the shortest period and not in the next longer one."""
+    """Yield the keys that lead in the shortest period and not in the next longer one."""
     if not view.leaderboards:
         return
     whole, *boards = tables(view)

@@ -21,65 +21,65 @@ from statscache.timeline import Resolution
 
 
 class Gate:
-    """Looks at what one plugin would publish.
+    """Compares what one plugin would publish with what it published before.
 
     Args:
         connection: The render's database snapshot.
-        rendered: What was rendered.
+        plugin: The plugin.
+        through: The journal's clock.
         share: The greatest part of the rows that may vanish, from 0 to 1.
-        lenient: Whether everything was rendered, and documents before that are damaged are not compared; else these
-            are an error.
+        lenient: True if everything is rendered: documents before that are damaged are not compared; else these are an
+            error.
     """
 
-    def __init__(self, connection: Connection, rendered: Rendered, share: float, *, lenient: bool = False) -> None:
+    def __init__(
+        self, connection: Connection, plugin: Plugin, through: int | None, share: float, *, lenient: bool = False
+    ) -> None:
         self._connection = connection
-        self._rendered = rendered
+        self._plugin = plugin
+        self._through = through
         self._share = share
         self._lenient = lenient
 
-    def check(self, plugin: Plugin, through: int | None) -> None:
-        """Compare what was rendered with what was published before.
-
-        Args:
-            plugin: The plugin.
-            through: The journal's clock.
+    def check_documents(self, rendered: Rendered) -> None:
+        """Compare fixed documents and series.
 
         Raises:
             Implausible: More vanished than may, or all, and nothing explains it.
             Damaged: Documents before are damaged.
         """
-        rendered = self._rendered
-        before, _, _ = (rendered.row.rendered_with or "").partition("|")
-        if before != rendered.row.version or not (rendered.fresh or rendered.removed):
+        if _is_other_version(rendered) or not (rendered.fresh or rendered.removed):
             return
-        name = plugin.name
+        name = self._plugin.name
         for path, entry in self._published(layout.plugin_root(name)).items():
             # A window that moved explains what a plugin's own document lost; `latest` keeps its keys.
-            # A layout is no numbers.
+            # A layout has no numbers.
             explained = (rendered.crossed and path != layout.latest(name)) or path == layout.plugin_layout(name)
-            # What is yielded no longer was taken away by its author.
+            # A document that is no longer yielded was taken away by its author.
             if path in rendered.fresh and path.endswith(".json") and not explained:
-                self._compare(path, entry)
-        for resolution in plugin.kind.resolutions:
+                self._compare(rendered, path, entry)
+        for resolution in self._plugin.kind.resolutions:
             periods = self._published(layout.series_root(name, resolution.name))
             periods.pop(layout.series_index(name, resolution.name), None)
             # Labels are in order of time.
             newest = max((path for path in periods if path.endswith(".json")), default=None)
             if newest is not None:
-                self._compare(newest, periods[newest], resolution, through)
-        keys = layout.keys_root(name)
-        if self._lenient:
-            self._judge_all_keys(keys)
-            return
-        gone = sum(path.startswith(f"{keys}/") and path.endswith(".json") for path in rendered.removed)
-        if gone:
-            there = published.count(self._connection, keys, "data")
-            self._judge("by/", there, there - gone, "documents of keys")
+                self._compare(rendered, newest, periods[newest], resolution)
 
-    def _judge_all_keys(self, keys: str) -> None:
+    def check_keys(self, rendered: Rendered) -> None:
+        """Compare the number of documents of keys.
+
+        Raises:
+            Implausible: More vanished than may, or all, and nothing explains it.
+        """
+        keys = layout.keys_root(self._plugin.name)
+        gone = sum(path.startswith(f"{keys}/") and path.endswith(".json") for path in rendered.removed)
+        if _is_other_version(rendered) or not (gone or self._lenient):
+            return
         there = published.count(self._connection, keys, "data")
-        now = sum(path.endswith(".json") for path, _ in self._rendered.keys)
-        self._judge("by/", there, now, "documents of keys")
+        # Where everything is rendered, nothing is removed: the tree is written again.
+        left = sum(path.endswith(".json") for path, _ in rendered.keys) if self._lenient else there - gone
+        self._judge("by/", there, left, "documents of keys")
 
     def _published(self, directory: str) -> dict[str, Entry]:
         try:
@@ -90,11 +90,9 @@ class Gate:
                 return {}
             raise
 
-    def _compare(
-        self, path: str, entry: Entry, resolution: Resolution | None = None, through: int | None = None
-    ) -> None:
-        fresh = self._rendered.fresh.get(path)
-        if fresh is None and path not in self._rendered.removed and not self._lenient:
+    def _compare(self, rendered: Rendered, path: str, entry: Entry, resolution: Resolution | None = None) -> None:
+        fresh = rendered.fresh.get(path)
+        if fresh is None and path not in rendered.removed and not self._lenient:
             return
         try:
             old = orjson.loads(published.load(self._connection, entry.object))
@@ -102,8 +100,8 @@ class Gate:
             if self._lenient:
                 return
             raise
-        if resolution is not None and through is not None:
-            expired = resolution.expired_before(through)
+        if resolution is not None and self._through is not None:
+            expired = resolution.expired_before(self._through)
             if expired is not None and old["end"] <= expired:
                 return
         self._judge(path.rpartition("/")[2], _rows(old), 0 if fresh is None else _rows(orjson.loads(fresh)), "rows")
@@ -115,6 +113,12 @@ class Gate:
                 " ([publish] gate_share); if that is right, run `statscache publish --force`"
             )
             raise Implausible(message)
+
+
+def _is_other_version(rendered: Rendered) -> bool:
+    """Return True if another version of the plugin made the documents before, which explains every loss."""
+    before, _, _ = (rendered.row.rendered_with or "").partition("|")
+    return before != rendered.row.version
 
 
 def _rows(document: dict[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""Documents that a plugin makes itself: what may be published, and what is said to the author of the rest."""
+"""Documents that a plugin makes itself: validation, and errors that their author understands."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -24,8 +24,8 @@ def check_name(plugin: Plugin, name: object, before: set[str]) -> None:
         DocumentError: It may not; the text says why, and what to do.
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        mend = "name it with lowercase letters, digits and '-', such as 'leaders'"
-        raise DocumentError(f"plugin {plugin.name}: `documents` yields a document named {name!r:.100}; {mend}")
+        fix = "name it with lowercase letters, digits and '-', such as 'leaders'"
+        raise DocumentError(f"plugin {plugin.name}: `documents` yields a document named {name!r:.100}; {fix}")
     if name in _TAKEN:
         raise DocumentError(f"plugin {plugin.name}: the document {name!r} has a name that the format uses; rename it")
     if name in before:
@@ -39,7 +39,7 @@ def dumps(plugin: Plugin, name: str, header: Mapping[str, Any], content: Any) ->
     than `LARGEST` bytes the lists are shortened, the longest first, and the field `omitted` says by how many items.
 
     Raises:
-        DocumentError: The content is no JSON, has a field of the header, or is too large without its lists.
+        DocumentError: The content is not JSON, has a field of the header, or is too large without its lists.
     """
     where = f"plugin {plugin.name}: the document {name!r}"
     if header:
@@ -54,7 +54,7 @@ def dumps(plugin: Plugin, name: str, header: Mapping[str, Any], content: Any) ->
             content = _shortened(content, len(data) - LARGEST)
             data = canonical.dumps(content)
     except (TypeError, orjson.JSONEncodeError) as error:
-        raise DocumentError(f"{where} is no JSON: {error}; use dict, list, str, int, float, bool and None") from error
+        raise DocumentError(f"{where} is not JSON: {error}; use dict, list, str, int, float, bool and None") from error
     if len(data) > LARGEST:
         raise DocumentError(f"{where} has {len(data)} bytes; at most {LARGEST} are published, so let it hold less")
     return data, content
@@ -63,7 +63,7 @@ def dumps(plugin: Plugin, name: str, header: Mapping[str, Any], content: Any) ->
 def _shortened(content: Mapping[str, Any], excess: int) -> dict[str, Any]:
     """Return a content with shorter lists, so that it takes at least `excess` bytes less, as far as possible."""
     sizes = {
-        name: [len(canonical.identity(item)) + 1 for item in value]
+        name: [len(canonical.encode(item)) + 1 for item in value]
         for name, value in content.items()
         if isinstance(value, list)
     }

@@ -34,13 +34,13 @@ _STATES = {
 }
 _ENTITIES = {"person": "People", "package": "Packages", "release": "Releases", "topic": "Topics"}
 _FIELDS = {"agent": "person", "user": "person", "package": "package", "release": "release", "topic": "topic"}
-"""What fields of rows name that are no dimensions of the plugin."""
+"""The entities that fields of rows name, for fields that are not dimensions of the plugin."""
 
 _RESOLUTIONS = {"1m": "by minute", "1h": "by hour", "1d": "by day", "1w": "by week", "1mo": "by month"}
 
 
 class _Compiled(BytecodeCache):
-    """Keeps compiled templates in memory, for pages that a process prepares again; jinja2 sees what is stale."""
+    """Keeps compiled templates in memory, for pages that a process prepares again; jinja2 detects stale ones."""
 
     def __init__(self) -> None:
         self._kept: dict[str, bytes] = {}
@@ -60,13 +60,13 @@ class Pages:
     """Renders the site from templates and static files.
 
     Args:
-        sources: The directories that the site is made of.
+        sources: The source directories of the site.
         title: The name of the site, as its pages show it.
         base_url: The absolute address of the site's root for examples; None shows a local preview's.
-        examples: Whether pages that show what can be made of the statistics are part of the site.
-        entities: What has pages of its own: of those that any plugin counts.
-        index_people: Whether search engines may list the pages of people.
-        has_board: Whether there is the page Release engineering: where any plugin has something to show on it.
+        examples: True if the site includes the pages with examples of use.
+        entities: Entities with pages of their own, among those that any plugin counts.
+        index_people: True if search engines may list the pages of people.
+        has_board: True if the site has the page Release engineering: if a plugin has something to show there.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Pages:
             "site_title": title,
         }
         self.fingerprint = canonical.digest(
-            canonical.identity(
+            canonical.encode(
                 [
                     *(
                         (path, canonical.digest(data))
@@ -139,7 +139,7 @@ class Pages:
         root = urlsplit(self._base_url or DEFAULT_BASE_URL).path
         yield layout.NOT_FOUND_PAGE, self._render("404.html", root=root, indexed=False, canonical=None)
         for entity in self.entities:
-            # What it is about stands after the question mark, so it has no one address.
+            # Its name is after the question mark, so it has no one address.
             indexed = self._index_people or entity != "person"
             context = {"root": "../", "indexed": indexed, "canonical": None, "entity": entity}
             yield layout.entity_page(entity), self._render("entity.html", **context)
@@ -183,7 +183,7 @@ class Pages:
             yield layout.chart(view.info.name), self._render("bars.svg", view=view, bars=top)
 
     def index(self, views: Sequence[PluginView], through: int | None) -> Iterator[tuple[str, bytes]]:
-        """Yield the front page, and what tells search engines which pages there are."""
+        """Yield the front page, and the files that list the pages for search engines."""
         example = next((view.links[0].path for view in views if view.links), None)
         since = min((view.since for view in views if view.since is not None), default=None)
         shown = {

@@ -21,7 +21,7 @@ _MONDAY = 4 * DAY
 
 
 class Range(NamedTuple):
-    """A span of time that is drawn, up to the newest complete bucket, and the resolution in which it is."""
+    """A span of time to draw, up to the newest complete bucket, and its resolution."""
 
     name: str
     label: str
@@ -74,7 +74,7 @@ class Plot:
 
     @property
     def is_stacked(self) -> bool:
-        """Whether it is a stack, not a panel for each curve."""
+        """True if it is a stack, not a panel for each curve."""
         return charts.is_stacked(self.data)
 
     @property
@@ -90,7 +90,7 @@ class Plot:
 
 
 def plots(view: PluginView) -> list[Plot]:
-    """Return a chart of each range of which a complete bucket is known, shortest first."""
+    """Return a chart of each range with a complete bucket, shortest first."""
     found = []
     for each in RANGES:
         series = next((series for series in view.series if series.resolution == each.resolution), None)
@@ -208,7 +208,7 @@ def _named(view: PluginView, series: SeriesView) -> Iterable[list[Any]]:
 
 
 def _so_far(view: PluginView, series: SeriesView, bucket: str, begin: int) -> str:
-    """Return what was counted in the bucket that is not over yet, in words; empty where there is none."""
+    """Return the count of the unfinished bucket, in words; empty if there is none."""
     by_key: dict[tuple[Any, ...], list[int]] = {}
     for timestamp, *key, value in headline_rows(view, series):
         if timestamp >= begin:

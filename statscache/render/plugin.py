@@ -16,6 +16,7 @@ from statscache.plugins.watch import Watch
 from statscache.render import documents, due
 from statscache.render.calendar import calendar
 from statscache.render.documents import Document
+from statscache.render.gate import Gate
 from statscache.render.rendering import Keep, Rendered, keep_document
 from statscache.store import positions, published
 from statscache.store.coverage import Interval, subtract, union
@@ -37,10 +38,10 @@ class PluginRenderer:
         end: The journal's end.
         gaps: What is known to be missing, for all plugins.
         complete: What is recorded to be complete, for all plugins.
-        keep: Is given each object that was made.
-        watch: Is told when the plugin's own code is at work.
-        slow: Whether slow documents are brought up to date too.
-        force: Whether to render everything, changed or not.
+        keep: Called with each new object.
+        watch: Called when the plugin's own code runs.
+        slow: True to update slow documents too.
+        force: True to render everything, changed or not.
     """
 
     def __init__(
@@ -87,8 +88,8 @@ class PluginRenderer:
     def _fingerprint(self) -> str:
         """Return what documents depend on besides the state: version, what concerns all of them, and coverage."""
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.kind.resolutions]
-        exact = canonical.digest(canonical.identity((self._known.begin, self._known.gaps)))
-        # Days stand there themselves, since the difference tells which keys show it.
+        exact = canonical.digest(canonical.encode((self._known.begin, self._known.gaps)))
+        # The days are included, since their difference gives the keys to render.
         coverage = f"{exact} {orjson.dumps(self._unknown_days()).decode()}"
         basis = (
             __version__,
@@ -99,17 +100,24 @@ class PluginRenderer:
             resolutions,
             coverage if resolutions else None,
         )
-        # The version stands by itself, for the gate to tell a new one.
-        return f"{self._row.version}|{canonical.digest(canonical.identity(basis))}|{coverage}"
+        # The version is a part of its own, so that the gate recognizes a new one.
+        return f"{self._row.version}|{canonical.digest(canonical.encode(basis))}|{coverage}"
 
     def _unknown_days(self) -> list[Interval]:
-        """Return the days that documents of keys say to be unknown; none where there are no such documents."""
+        """Return the days that documents of keys mark as unknown; none without such documents."""
         if not self._plugin.unbounded:
             return []
         return self._known.unknown_days(0, DAILY.floor(self._state.through or 0) + DAY)
 
-    def render(self) -> Rendered:
-        """Render what is due."""
+    def render(self, gate: Gate | None) -> Rendered:
+        """Render what is due: fixed documents and series, and then, of which there may be very many, those of keys.
+
+        Args:
+            gate: Compares each part with what was published before; None to let everything pass.
+
+        Raises:
+            Implausible: The gate holds the plugin back.
+        """
         due = self._due
         self._out.crossed, self._out.page_due = due.moved, due.page
         fixed = due.fixed
@@ -124,9 +132,14 @@ class PluginRenderer:
         for resolution in self._plugin.kind.resolutions:
             if due.series(resolution):
                 self._series(resolution)
+        self._remove_other_documents()
+        if gate:
+            gate.check_documents(self._out)
         if self._plugin.unbounded and due.keys:
             self._keys()
-        self._remove_others()
+        self._remove_other_keys()
+        if gate:
+            gate.check_keys(self._out)
         return self._out
 
     def _pace(self, path: str) -> Pace:
@@ -134,27 +147,33 @@ class PluginRenderer:
         name = path.rpartition("/")[2].removesuffix(".json")
         return Pace.SLOW if name in self._plugin.slow_documents else paces.of(path)
 
-    def _remove_others(self) -> None:
+    def _remove_other_documents(self) -> None:
         """Remove what another version, another kind or other numbers of the plugin published, and these do not."""
         name = self._plugin.name
-        root = layout.plugin_root(name)
+        root, keys = layout.plugin_root(name), layout.keys_root(name)
         before: Iterable[str] = ()
         if self._force:
             # The tree is written again, whatever its rows say.
             pass
         elif self._due.everything:
-            keys = published.below(self._connection, layout.keys_root(name), "site")
-            before = chain(published.below(self._connection, root, "data"), keys)
+            below = published.below(self._connection, root, "data")
+            before = (path for path in below if not path.startswith(f"{keys}/"))
         elif fixed := self._due.fixed:
             found = published.entries(self._connection, root, None, "data")
             before = [path for path, entry in found.items() if entry.type == "file" and self._pace(path) in fixed]
-        others = (path for path in before if path not in self._out.changed and path not in self._out.keys)
-        self._out.removed = sorted({*others, *self._out.removed}.difference(self._out.changed))
+        self._out.removed = sorted({*before, *self._out.removed}.difference(self._out.changed))
+
+    def _remove_other_keys(self) -> None:
+        """Remove documents of keys, where all of them are made, that are not among them."""
+        if self._due.everything and not self._force:
+            keys = layout.keys_root(self._plugin.name)
+            before = chain(*(published.below(self._connection, keys, part) for part in ("data", "site")))
+            self._out.removed = sorted([*self._out.removed, *(path for path in before if path not in self._out.keys)])
 
     def _series(self, resolution: Resolution) -> None:
         plugin, state = self._plugin, self._state
         directory = layout.series_root(plugin.name, resolution.name)
-        # Where everything is made, nothing is taken over, whatever became of it.
+        # If everything is rendered, no old entry is reused: it may be damaged.
         before = {} if self._due.everything else published.entries(self._connection, directory, None, "data")
         periods = documents.periods(plugin, state, resolution, self._known.gaps)
         for period in periods:

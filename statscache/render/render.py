@@ -42,10 +42,10 @@ class Renderer:
         registry: The plugins.
         pages: The pages.
         gate_share: The greatest part of a document's rows that may vanish between two snapshots, from 0 to 1.
-        watch: Is told which plugin is at work.
+        watch: Called with the plugin that is running.
 
     Attributes:
-        on_plugin: Is told before each plugin how many of how many are rendered.
+        on_plugin: Called before each plugin with how many of how many are rendered.
     """
 
     def __init__(self, registry: Registry, pages: Pages, gate_share: float = 0.5, watch: Watch | None = None) -> None:
@@ -58,7 +58,7 @@ class Renderer:
 
     @property
     def fingerprint(self) -> str:
-        """What the pages depend on besides the documents: another one renders all of them anew."""
+        """What the pages depend on besides the documents: a different one renders all of them again."""
         return self._pages.fingerprint
 
     @property
@@ -82,7 +82,7 @@ class Renderer:
         gated: bool | None = None,
         most: int | None = None,
     ) -> Rendering:
-        """Render what changed, as one database snapshot has it.
+        """Render changed files from one snapshot of the database.
 
         A plugin of which everything is due does not wait for the slow documents' time, nor does one that was not `ok`:
         readers take the slow documents of those that are for as new as they all are.
@@ -90,11 +90,11 @@ class Renderer:
         Args:
             connection: A reading connection.
             before: What the previous snapshot shows.
-            keep: Is given each object that was made.
-            slow: Whether slow documents are brought up to date too, pages among them.
-            force: Whether to render everything, changed or not; slow documents too.
-            gated: Whether to hold back what looks implausible; if not given, all that is not forced.
-            most: How many documents of changed keys to make, about; the rest is left to the next time. None for all.
+            keep: Called with each new object.
+            slow: True to update slow documents too, including pages.
+            force: True to render everything, changed or not; slow documents too.
+            gated: True to hold back implausible documents; by default, unless forced.
+            most: About how many documents of changed keys to make; the next call makes the rest. None for all.
                 Where all of a plugin is due they are made at once, for versions are not mixed.
 
         Raises:
@@ -139,7 +139,7 @@ class Renderer:
             if rendered.view is not None and (all_pages or other):
                 shown[plugin.name] = shows
                 made = self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
-                # A plot whose series has expired is drawn no longer, and must not stay behind.
+                # A plot whose series has expired is no longer drawn, and must be removed.
                 root = layout.plugin_root(plugin.name)
                 there = published.entries(connection, root, None, "site") if made and not force else {}
                 plots = {path for path, entry in there.items() if entry.type == "file"}
@@ -186,7 +186,7 @@ class Renderer:
         slow: bool,
         force: bool,
     ) -> list[str]:
-        """Bring the names of entities up to date, and return the paths of those that are there no longer."""
+        """Update the names of entities, and return the paths of those that are gone."""
         rendered = {each.info.name: each for each in plugins}
         removed: list[str] = []
         for entity in ENTITIES:
@@ -228,7 +228,7 @@ class Renderer:
             raise
         except Exception as error:
             _raise_if_of_database(error)
-            _log.exception("a page could not be rendered, and is left as it was")
+            _log.exception("a page could not be rendered, and keeps its last version")
             return False
         return True
 
@@ -259,7 +259,7 @@ class Renderer:
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
             try:
                 with connection.begin_nested():
-                    rendered = PluginRenderer(
+                    renderer = PluginRenderer(
                         connection,
                         plugin,
                         row,
@@ -271,10 +271,10 @@ class Renderer:
                         slow=slow,
                         force=force,
                         most=most,
-                    ).render()
-                    if gated:
-                        # Where all is rendered, documents before may be damaged.
-                        Gate(connection, rendered, self._gate_share, lenient=force).check(plugin, end.through)
+                    )
+                    # Where all is rendered, documents before may be damaged.
+                    gate = Gate(connection, plugin, end.through, self._gate_share, lenient=force) if gated else None
+                    rendered = renderer.render(gate)
                     if slow or rendered.page_due:
                         rendered.view = self._views.view(connection, plugin, rendered)
                 rendered.fresh.clear()
@@ -295,14 +295,14 @@ class Renderer:
                 with integrity.explained():
                     rendered.view = self._views.view(connection, plugin, rendered)
             except Damaged:
-                # What is damaged of a plugin that cannot be rendered stays so, and its page as it is.
+                # Damaged documents of a plugin that cannot be rendered stay, and so does its page.
                 if not force:
                     raise
         return rendered
 
 
 def _raise_if_of_database(error: Exception) -> None:
-    """Raise an error again that says that the database is damaged or away: what was being rendered is not to blame."""
+    """Raise an error again that says that the database is damaged or away: the rendered plugin is not to blame."""
     if (damaged := integrity.explain(error)) is not None:
         raise damaged from error
     if is_lost(error):
@@ -310,7 +310,7 @@ def _raise_if_of_database(error: Exception) -> None:
 
 
 def _shares(wanted: Mapping[int, int], most: int) -> dict[int, int]:
-    """Divide `most` documents among plugins that want so many, so that one with very many keeps none from its few."""
+    """Divide `most` documents fairly among plugins that want so many each."""
     shares: dict[int, int] = {}
     for number, (plugin, want) in enumerate(sorted(wanted.items(), key=lambda item: item[1])):
         shares[plugin] = min(want, most // (len(wanted) - number))

@@ -1,4 +1,4 @@
-"""What one render made, as the snapshot is made of it."""
+"""The result of one render, which the snapshot is built from."""
 
 import tempfile
 import weakref
@@ -54,7 +54,7 @@ class EntryFile:
 
 @dataclass(slots=True)
 class Rendered:
-    """What rendering made of one plugin.
+    """The result of rendering one plugin.
 
     Attributes:
         info: What the index says of the plugin, its state and documents aside.
@@ -68,13 +68,13 @@ class Rendered:
         changed: Entries of the documents that were rendered, by path; documents of keys are left out.
         keys: Entries of the documents of keys that were rendered.
         keys_left: Changed keys whose documents are left to the next publication, as `changed_keys` packs them.
-        removed: Paths of documents that are there no longer.
-        crossed: Whether windows of the fixed documents have moved since the previous snapshot.
-        fresh: Bytes of what was rendered, by path, until the view has been made; documents of keys are left out.
-        page_due: Whether its page may show other numbers than the documents that were rendered.
-        renewed: Whether all of its documents were rendered, so that keys may have gone.
-        repeatable: Whether the same state always gives the same documents.
-        view: What the pages say of it; None if it never had a document, or no page needs it.
+        removed: Paths of documents that are gone.
+        crossed: True if windows of the fixed documents have moved since the previous snapshot.
+        fresh: Rendered bytes, by path, until the view has been made; documents of keys are left out.
+        page_due: True if its page may show other numbers than the documents that were rendered.
+        renewed: True if all of its documents were rendered, so that keys may have gone.
+        repeatable: True if the same state always gives the same documents.
+        view: The data for its pages; None if it never had a document, or no page needs it.
     """
 
     info: PluginInfo
@@ -118,13 +118,13 @@ class Rendering:
 
     Attributes:
         through: The journal's clock.
-        plugins: What became of each plugin, in order of name.
-        gone: Rows of plugins that are installed no longer, and whose documents are to be removed.
+        plugins: The result of each plugin, in order of name.
+        gone: Rows of plugins that are no longer installed, and whose documents must be removed.
         lost: Names of plugins that are missing while another fails to load: it may be theirs, so they stay, failed.
         pages: Entries of the pages, plots and assets that were rendered, by path.
         shown: State and coverage that the page of each plugin shows.
-        whole: Whether every page that was due could be rendered.
-        removed: Paths of pages and of names of entities that are there no longer.
+        whole: True if every page that was due could be rendered.
+        removed: Paths of pages and of names of entities that are gone.
     """
 
     through: int | None

@@ -86,5 +86,5 @@ def _leaders(view: PluginView, board: Leaderboard) -> Table:
 
 
 def _ranked(cells: Sequence[list[text.Cell]]) -> list[list[text.Cell]]:
-    """Return rows whose first cell tells their rank."""
+    """Return rows whose first cell has their rank."""
     return [[replace(row[0], rank=rank), *row[1:]] for rank, row in enumerate(cells, start=1)]

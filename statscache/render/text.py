@@ -70,7 +70,7 @@ def common_prefix(labels: Sequence[str]) -> str:
 
 
 def prose(text: str, longest: int) -> Markup:
-    """Return an author's text as `clean` does, as HTML: what stands between backticks is code."""
+    """Return an author's text as `clean` does, as HTML: text between backticks is code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(clean(text, longest)))))
 
 
@@ -115,7 +115,7 @@ def size(octets: int) -> str:
 
 
 def is_moment(value: object) -> bool:
-    """Tell whether the value is a number of seconds since 1970 UTC before the year 10000."""
+    """Return whether the value is a number of seconds since 1970 UTC before the year 10000."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LAST_MOMENT
 
 
@@ -160,7 +160,7 @@ def cell(value: object, *, column: str = "", unit: str = "") -> Cell:
         case str():
             return Cell("text", clean(value))
         case _:
-            return Cell("data", clean(canonical.identity(value).decode()))
+            return Cell("data", clean(canonical.encode(value).decode()))
 
 
 def columns(rows: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> list[str]:
@@ -197,7 +197,7 @@ def is_number(name: str) -> bool:
 
 
 def heading(name: str) -> str:
-    """Return what is above a column of a table."""
+    """Return the heading of a column of a table."""
     column = kinds.column(name)
     return clean(name, 40) if column is None else column.heading
 

@@ -90,7 +90,7 @@ class PluginView:
 
     @property
     def gaps(self) -> list[Gap]:
-        """What is known to be missing, newest first: as fine as the series that are shown tell it."""
+        """The known gaps, newest first, in the resolution of the series shown."""
         found: list[Gap] = []
         before = None
         for series in self.series:

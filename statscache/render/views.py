@@ -26,7 +26,7 @@ class Views:
         self._known: dict[str, tuple[object, PluginView]] = {}
 
     def view(self, connection: Connection, plugin: Plugin, rendered: Rendered) -> PluginView | None:
-        """Return the view of a plugin as its documents stand after this render; None if it has none.
+        """Return the view of a plugin as its documents are after this render; None if it has none.
 
         Args:
             connection: The render's database snapshot, which holds the documents of the previous one.

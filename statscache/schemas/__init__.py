@@ -123,7 +123,7 @@ def generate(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a kind of document.
 
     Raises:
-        KeyError: There is no kind of that name.
+        KeyError: No kind has that name.
     """
     return _adapter(name).json_schema(schema_generator=_Generator) | {"$schema": DIALECT}
 
@@ -138,7 +138,7 @@ def name_of(path: str) -> str | None:
 
 
 def problem(name: str, data: bytes) -> str | None:
-    """Return what is wrong with the bytes of a document by its schema, and where; None if nothing is.
+    """Return the first fault of a document by its schema, with its place; None if it is valid.
 
     Args:
         name: Name of the schema.
@@ -154,7 +154,7 @@ def problem(name: str, data: bytes) -> str | None:
     try:
         orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        return f"it is no strict JSON: {error}"
+        return f"it is not strict JSON: {error}"
     return None
 
 

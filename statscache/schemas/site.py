@@ -45,9 +45,9 @@ class IndexedPlugin(TypedDict):
     topics: list[str]
     """Patterns of the topics that are looked at; empty: all."""
     unbounded: bool
-    """Whether there is one document for each key."""
+    """True if there is one document for each key."""
     people: bool
-    """Whether keys are people."""
+    """True if keys are people."""
     headline: dict[str, str]
     """Dimension and value of the rows that make the number for a badge; empty: all rows."""
     not_added_up: list[str]
@@ -63,7 +63,7 @@ class IndexedPlugin(TypedDict):
     gaps: list[Interval]
     """The whole days from then on of which something is missing; zero in them is unknown."""
     complete_from: Time | None
-    """Time before which nothing is counted, for the journal is not kept for ever; null if everything is."""
+    """Counts start here because older messages were removed from the journal; null if complete."""
     documents: list[Reference]
     """Its fixed documents, by path."""
 
@@ -86,7 +86,7 @@ class Entities(TypedDict):
     shards: dict[str, int]
     """Prefix in lower case, and the number of names in the shard of that prefix."""
     names: NotRequired[list[EntityName]]
-    """All names, where they are 500 at most, as in shards."""
+    """All names, in the order of shards; absent if there are more than 500."""
 
 
 @documented
@@ -144,17 +144,17 @@ class JournalHealth(TypedDict):
     known: Count
     """Copies that were delivered and not counted again."""
     conflicts: Count
-    """Copies whose content differed; the first stands."""
+    """Copies whose content differed; the first is kept."""
     foreign: Count
     """Messages of other environments, and statscache's own."""
     held: Count
     """Messages of the future that wait."""
     quarantined: Count
-    """Bytes that are no message."""
+    """Malformed lines."""
     discarded: Count
-    """Those of them that were set aside first, and are kept no longer for want of room."""
+    """The oldest of them, deleted because of the quota."""
     removed: Count
-    """Accepted messages that the journal keeps no longer."""
+    """Accepted messages that were removed from the journal."""
     segments: Count
     """Segments of the journal."""
     bytes: Count
@@ -182,7 +182,7 @@ class ConsumerHealth(TypedDict):
     """How the consumers of a live source fare."""
 
     name: str
-    """Of the source."""
+    """Name of the source."""
     worked_at: Time
     """When one of them last went round, also where the bus is quiet."""
     rejected: Count
@@ -196,7 +196,7 @@ class PluginHealth(TypedDict):
     name: str
     """Name."""
     state: PluginState
-    """Whether it is up to date."""
+    """True if it is up to date."""
     reason: str
     """Why it is not `ok`; else empty."""
     behind: Count
@@ -206,7 +206,7 @@ class PluginHealth(TypedDict):
     last_event: Time | None
     """Newest event that was counted."""
     quarantined: Count
-    """Messages that were set aside for it."""
+    """Messages that are quarantined for it."""
 
 
 @documented
@@ -214,7 +214,7 @@ class LoadProblem(TypedDict):
     """A plugin that could not be loaded."""
 
     name: str
-    """Of the plugin or the entry point."""
+    """Name of the plugin or the entry point."""
     reason: str
     """Why."""
 
@@ -228,7 +228,7 @@ class TargetHealth(TypedDict):
     generation: Annotated[int, Field(ge=1)] | None
     """Generation that was published there; null before the first."""
     ok: bool
-    """Whether the last attempt succeeded, and it is not behind; false before the first."""
+    """True if the last attempt succeeded, and it is not behind; false before the first."""
 
 
 @documented
@@ -240,7 +240,7 @@ class Oversize(TypedDict):
     size: Count
     """Bytes."""
     limit: Count
-    """Bytes that it should have at most."""
+    """Maximum size in bytes that it should have."""
 
 
 @documented
@@ -266,7 +266,7 @@ class Health(TypedDict):
     oversize: list[Oversize]
     """Documents that are larger than they should be, by path."""
     held: bool
-    """Whether an older snapshot was made current, and stays so until publishing is resumed."""
+    """True if an older snapshot was made current, and stays so until publishing is resumed."""
     gaps: list[Interval]
     """What is known to be missing."""
 
@@ -296,13 +296,13 @@ class Status(TypedDict):
     oversize: list[Oversize]
     """Documents that are larger than they should be, by path."""
     held: bool
-    """Whether an older snapshot was made current, and stays so until publishing is resumed."""
+    """True if an older snapshot was made current, and stays so until publishing is resumed."""
     gaps: list[Interval]
     """What is known to be missing."""
     generated_at: Time
     """When it was written."""
     generation: Annotated[int, Field(ge=1)]
-    """Of the snapshot that is current."""
+    """Generation of the current snapshot."""
 
 
 @documented
@@ -316,7 +316,7 @@ class Changes(TypedDict):
     removed: list[str]
     """Those that are gone."""
     truncated: bool
-    """Whether paths are left out of the three lists."""
+    """True if paths are left out of the three lists."""
     documents: Count
     """JSON and CSV documents that were added, changed or removed."""
     files: Count
@@ -344,7 +344,7 @@ class ChangedSnapshot(TypedDict):
     removed: list[str]
     """Those that are gone."""
     truncated: bool
-    """Whether paths are left out of the three lists."""
+    """True if paths are left out of the three lists."""
     documents: Count
     """JSON and CSV documents that were added, changed or removed."""
     files: Count
@@ -395,6 +395,6 @@ class Manifest(TypedDict):
     schema: Literal["statscache/manifest/1"]
     """Type and version."""
     split: bool
-    """Whether the entries are parts of one large directory."""
+    """True if the entries are parts of one large directory."""
     entries: dict[str, ManifestEntry]
     """What the directory holds, by name."""

@@ -47,7 +47,7 @@ class Header(TypedDict):
     through: Time | None
     """Newest event that contributed, or a later end of a bucket that was crossed."""
     complete_from: NotRequired[Time]
-    """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
+    """Counts start here because older messages were removed from the journal; absent if complete."""
     partial: NotRequired[dict[str, Time | None]]
     """Windows that are not wholly known, each with the time from which it is known; null if its end is missing."""
 
@@ -63,7 +63,7 @@ class Latest(TypedDict):
     through: Time | None
     """Newest event that contributed, or a later end of a bucket that was crossed."""
     complete_from: NotRequired[Time]
-    """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
+    """Counts start here because older messages were removed from the journal; absent if complete."""
     partial: NotRequired[dict[str, Time | None]]
     """Windows that are not wholly known, each with the time from which it is known; null if its end is missing."""
     rows: list[Row]
@@ -83,9 +83,9 @@ class PluginDocument(TypedDict):
     through: Time | None
     """Newest event that contributed, or a later end of a bucket that was crossed."""
     complete_from: NotRequired[Time]
-    """Time before which nothing is counted, where the journal is not kept for ever and had lost what came before."""
+    """Counts start here because older messages were removed from the journal; absent if complete."""
     partial: NotRequired[dict[str, Time | None]]
-    """A window that its numbers are of and that is not wholly known; as in `latest`."""
+    """A window of its numbers with missing data; as in `latest`."""
     omitted: NotRequired[Count]
     """How many items of its lists were left out, because the document would have been too large."""
 
@@ -157,7 +157,7 @@ class SeriesIndex(TypedDict):
     width: Annotated[int, Field(ge=1)] | None
     """Seconds of a bucket; null: calendar months, which differ."""
     keep: Annotated[int, Field(ge=1)] | None
-    """Seconds for which buckets are kept; null: for ever."""
+    """Seconds for which buckets are kept; null: forever."""
     complete_through: Time | None
     """The greatest of the periods."""
     periods: list[Period]
@@ -166,7 +166,7 @@ class SeriesIndex(TypedDict):
 
 @documented_open
 class Part(TypedDict):
-    """A part of a key's numbers; the part's name, text or null, stands in a field that the plugin names."""
+    """A part of a key's numbers; the part's name, text or null, is in a field that the plugin names."""
 
     total: int
     """Sum of everything in this part; of an older year, in that year."""
@@ -197,7 +197,7 @@ class Key(TypedDict):
     gaps: list[Interval]
     """The whole days of these two years, to that of `last`, that are not wholly known; a value in them is the least."""
     parts: NotRequired[list[Part]]
-    """Of plugins that divide their numbers: the parts, in order of their names, null first."""
+    """The parts, for plugins that divide their numbers, in order of their names, null first."""
     through: Time
     """The same as `last`."""
 
@@ -241,6 +241,6 @@ class Badge(TypedDict):
     labelColor: NotRequired[str]
     """Colour of the left part."""
     isError: NotRequired[bool]
-    """Whether the number is not to be relied on."""
+    """True if the number is not reliable."""
     cacheSeconds: NotRequired[int]
     """Seconds for which a badge may be shown again."""

@@ -1,1 +1,1 @@
-"""The jobs that people start: consume, backfill, publish, look after; each made of the stages."""
+"""The jobs behind the commands: consume, backfill, publish, maintain; each uses the stages."""

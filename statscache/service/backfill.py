@@ -13,16 +13,16 @@ from statscache.sources import archive
 from statscache.store import coverage, journal, sources
 
 BATCH = 32_000
-"""Lines that are accepted in one transaction at most."""
+"""Maximum number of lines accepted in one transaction."""
 
 BATCH_BYTES = 32 * 1024 * 1024
 """Bytes of lines at which a transaction ends."""
 
 
 def backfill(installation: Installation, path: Path, workers: Workers | None = None) -> Iterator[tuple[int, Outcome]]:
-    """Accept what an archive holds, from where an earlier run on the same file was interrupted.
+    """Accept the messages of an archive, resuming an earlier run on the same file.
 
-    Yields, after each batch, the bytes of the file that have been read so far, and what came of the batch.
+    Yields, after each batch, the bytes of the file that have been read so far, and the outcome of the batch.
 
     Args:
         installation: The installation.
@@ -60,13 +60,13 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
         # There is nothing more to read in it, and what replaces it is another file.
         _forget(installation, name)
         if isinstance(error, DamagedArchive):
-            raise DamagedArchive(f"{error}; what could be read was taken") from error
+            raise DamagedArchive(f"{error}; the readable part was accepted") from error
         raise
     _forget(installation, name)
 
 
 def set_aside_before(installation: Installation, path: Path) -> int:
-    """Return how many lines of an archive an interrupted run on the same file has set aside."""
+    """Return how many lines of an archive an interrupted run on the same file has quarantined."""
     with installation.database.reading() as connection:
         row = sources.load(connection, _name(path))
     return row.set_aside if row else 0
@@ -93,7 +93,7 @@ def catch_up(
 
     Args:
         installation: The installation.
-        tell: Is told after each step which plugins are behind, and by how many messages.
+        tell: Called after each step with the plugins that are behind, and by how many messages.
         workers: The processes that let plugins observe the journal; None for this process.
 
     Raises:

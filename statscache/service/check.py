@@ -1,4 +1,4 @@
-"""The check of a database: its file, its invariants, the digests of what is stored, and whether anything is lost."""
+"""The check of a database: its file, its invariants, the digests of stored objects, and lost data."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,7 +18,7 @@ def check(database: Database, registry: Registry, *, quick: bool) -> Iterator[st
     Args:
         database: The database, with this release's schema.
         registry: The active plugins.
-        quick: Whether to leave out what reads everything: the digests of objects, and the journal.
+        quick: True to leave out checks that read everything: the digests of objects, and the journal.
     """
     parts: list[tuple[str, Callable[[Connection], Iterator[str]]]] = [
         ("the database itself", integrity.broken),
@@ -34,8 +34,8 @@ def check(database: Database, registry: Registry, *, quick: bool) -> Iterator[st
             with database.reading() as connection:
                 yield from part(connection)
         except (SQLAlchemyError, ValueError, TypeError, LookupError, ArithmeticError) as error:
-            said = str(getattr(error, "orig", None) or error).partition("\n")[0]
-            yield f"{name} cannot be checked ({type(error).__name__}: {said}); {RESTORE}"
+            text = str(getattr(error, "orig", None) or error).partition("\n")[0]
+            yield f"{name} cannot be checked ({type(error).__name__}: {text}); {RESTORE}"
 
 
 def _emptied(connection: Connection, registry: Registry) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Consuming: messages come in one by one from a live source, and go on in batches that are small in time and number."""
+"""Consume: messages from a live source are collected into batches, limited in time and number."""
 
 import logging
 import queue
@@ -16,10 +16,10 @@ from statscache.service.progress import Progress
 from statscache.wording import counted
 
 INBOX = 10_000
-"""Messages that wait for the database at most; beyond that the source has to wait."""
+"""Maximum number of messages that wait for the database; beyond that the source has to wait."""
 
 BATCH = 2_000
-"""Messages that are accepted in one transaction at most."""
+"""Maximum number of messages accepted in one transaction."""
 
 BATCH_BYTES = 8 * 1024 * 1024
 """Bytes of messages at which a transaction ends."""
@@ -29,7 +29,7 @@ BATCH_SECONDS = 1.0
 
 CLOCK_STEP = 10.0
 """Seconds by which this machine's clock may be set, or by which the machine may sleep, before a live source is taken to
-be heard anew."""
+be received again."""
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts while the database is down; each is twice the one before."""
@@ -43,10 +43,10 @@ class Consumer:
     Args:
         config: The configuration.
         source: Name of the source, under which its progress is kept.
-        on_failure: Is called, in that thread, when nothing can be accepted any longer.
-        on_commit: Is called, in that thread, when so many messages, the oldest of those that were offered, are on disk.
-        on_progress: Is called, in that thread, each time that it has gone round: it accepts, or it waits in vain.
-        keeps: Whether the source keeps what is sent while nobody listens; else a start leaves a gap behind.
+        on_failure: Called, in that thread, when messages can no longer be accepted.
+        on_commit: Called, in that thread, with the number of the oldest offered messages that are now on disk.
+        on_progress: Called, in that thread, after each round: a batch was accepted, or nothing came.
+        keeps: True if the source keeps messages sent while no one listens; otherwise each start leaves a gap.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Consumer:
         self.failure: BaseException | None = None
 
     def start(self) -> None:
-        """Begin to accept; what the plugins are behind is caught up between batches."""
+        """Start accepting; plugins that are behind catch up between batches."""
         self._installation.ingest.admit_due()
         self._thread.start()
 
@@ -86,7 +86,7 @@ class Consumer:
             RuntimeError: The consumer has failed; its log says why.
         """
         if self._connected is None:
-            # Only what arrives tells that the bus is heard; of this very second something may have been missed.
+            # Only a message proves that the bus is received; earlier ones of this second may have been missed.
             self._connected = int(time.time()) + 1
         while self._thread.is_alive() or not self._stopping.is_set():
             if self.failure is not None:
@@ -98,16 +98,16 @@ class Consumer:
                 continue
 
     def reject(self) -> None:
-        """Take note of a message that the source refused to hand over."""
+        """Record a message that the source refused to hand over."""
         self._progress.rejected()
 
     def missed(self) -> None:
-        """Take note that what was sent until now and did not come is missing."""
+        """Record that messages sent until now and not received are missing."""
         self._connected = int(time.time()) + 1
         self._misses += 1
 
     def stop(self) -> None:
-        """Accept what is in the inbox, and return when it is committed.
+        """Accept the messages in the inbox, and return when they are committed.
 
         Raises:
             RuntimeError: The consumer had failed.
@@ -153,13 +153,13 @@ class Consumer:
             self._on_failure()
 
     def _look_at_clock(self) -> None:
-        """Begin to hear anew if the clock was set: the time since when we hear was told by another clock."""
+        """Start receiving again if the clock was set: the start was measured with a different clock."""
         step = _lead() - self._lead
         if abs(step) < CLOCK_STEP:
             return
         _log.warning("the clock was set by %+.0f s, or the machine slept", step)
         self._lead += step
-        # A source that keeps what is sent has nothing to hear anew, nor has one that was not heard yet.
+        # A source that keeps what is sent has nothing to start again, nor has one that was not received yet.
         if self._connected:
             self.missed()
 

@@ -26,7 +26,7 @@ def export(installation: Installation, out: BinaryIO, progress: Callable[[int, i
     Args:
         installation: Whose journal.
         out: Where to.
-        progress: Is told now and then how many are written, and how many there are.
+        progress: Called now and then with the number written, and the number of all.
     """
     number = 0
     with installation.database.reading() as connection:
@@ -44,12 +44,12 @@ def refuse_others(path: Path, files: Sequence[Path] = ()) -> None:
     """Refuse a path at which there is something that an archive must not replace.
 
     Args:
-        path: Where an archive is to be written.
-        files: Those of the database; none if nobody asked it.
+        path: The file to write.
+        files: The files of the database; none if unknown.
 
     Raises:
-        ExportError: What is there cannot be read.
-        ExportRefused: The path is that of the database, or of a file that is no archive.
+        ExportError: The existing file cannot be read.
+        ExportRefused: The path is that of the database, or of a file that is not an archive.
     """
     if any(path.resolve() == file.resolve() or _is_same(path, file) for file in files):
         raise ExportRefused(f"{path} belongs to the database; nothing was written: give another name")
@@ -58,7 +58,9 @@ def refuse_others(path: Path, files: Sequence[Path] = ()) -> None:
     except OSError as error:
         raise ExportError(f"cannot tell whether {path} is an archive: {error.strerror}") from error
     if refused:
-        raise ExportRefused(f"{path} is there, and is no archive; nothing was written: remove it, or give another name")
+        raise ExportRefused(
+            f"{path} exists, and is not an archive: remove it, or give another name (nothing was written)"
+        )
 
 
 def _is_same(path: Path, file: Path) -> bool:
@@ -67,7 +69,7 @@ def _is_same(path: Path, file: Path) -> bool:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a file that takes the place of `path` when it is whole; compressed if the name ends in `.gz` or `.zst`.
+    """Give a file that replaces `path` when it is complete; compressed if the name ends in `.gz` or `.zst`.
 
     Raises:
         ExportError: It cannot be written.

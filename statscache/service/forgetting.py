@@ -1,6 +1,6 @@
-"""Forgetting a person: in the journal, in what was set aside, in the state, in files, and in all that is published.
+"""Forget a person: in the journal, in quarantine, in the state, in files, and in everything published.
 
-Every step can be done again without harm, and what was done is found to be done. So who was killed runs the same again.
+Every step can be repeated without harm, and skips work already done. After an interruption, run the same again.
 """
 
 import logging
@@ -16,10 +16,10 @@ from statscache.service.installation import Installation
 from statscache.service.publishing import PATIENCE, Publishing
 from statscache.service.traces import Traces
 from statscache.sources.spool import Spool
-from statscache.store import locks, places, waiting
+from statscache.store import held, locks, places
 
 Tell = Callable[[str, int, int], None]
-"""Is told what is being done, and how much of how much of it is."""
+"""Called with the step, how much of it is done, and how much there is."""
 
 _RESERVED = {
     *("topic", "msg", "msg_id", "id", "timestamp", "body", "headers", "sent-at"),
@@ -44,10 +44,10 @@ class Forgotten:
         set_aside: Things in quarantine that were changed.
         files: Files of the spool that were changed.
         taken_out: Names of plugins from whose state keys were removed.
-        folded_anew: Names of plugins that have folded the journal anew.
+        folded_anew: Names of plugins that have folded the journal again.
         snapshots: Snapshots that were deleted.
         objects: Objects that were removed.
-        owed: What could not be done yet, each with the mend; the same command does it.
+        owed: Steps that could not be done yet, each with the fix; the same command does them.
         unreachable: Places that were published to, left the configuration, and may hold the name.
         left: Published files that hold the word, though not of messages.
     """
@@ -66,7 +66,7 @@ class Forgotten:
 
     @property
     def found_nothing(self) -> bool:
-        """Whether the name was nowhere."""
+        """True if the name was not found."""
         changed = self.messages or self.held or self.set_aside or self.files or self.snapshots or self.objects
         return not (changed or self.taken_out or self.folded_anew or self.owed or self.left)
 
@@ -77,11 +77,11 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
     Args:
         installation: The installation.
         name: The person's account.
-        tell: Is told how the work goes.
-        where_involved: Whether to leave the word alone in messages that do not involve the person.
+        tell: Called with the progress.
+        where_involved: True to leave the word alone in messages that do not involve the person.
 
     Raises:
-        NameRefused: It is no person's name, or a word for other things too; nothing was changed.
+        NameRefused: It is not a person's name, or a word for other things too; nothing was changed.
         PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
     """
     name = checked(name, installation.config.bus.environments)
@@ -90,7 +90,7 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
     found = work.search(lambda read, all_: tell("searching the journal", read, all_))
     if not where_involved:
         _refuse_word(found)
-    # A snapshot of another publisher, made in between, would tell which documents went.
+    # A snapshot of another publisher, made in between, would show which documents were deleted.
     with locks.publishing(database, PATIENCE):
         work.suppress()
         # What was accepted before that moment is in the journal now.
@@ -101,10 +101,10 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
         tables = work.search_state()
         done.owed += [f"table {table} holds the name, and no active plugin has it: drop it" for table in tables]
         with database.writing() as connection:
-            done.held = waiting.scrub_held(connection, work.leaves_alone, forms(name))
-            done.set_aside = waiting.scrub_quarantine(connection, forms(name))
+            done.held = held.scrub_held(connection, work.leaves_alone, forms(name))
+            done.set_aside = held.scrub_quarantine(connection, forms(name))
         done.files = _rewrite_spool(
-            installation, lambda line: waiting.scrub_line(line, work.leaves_alone, forms(name)), done
+            installation, lambda line: held.scrub_line(line, work.leaves_alone, forms(name)), done
         )
         _catch_up(installation, tell)
         done.taken_out, done.folded_anew = sorted(work.taken_out - work.folded_anew), sorted(work.folded_anew)
@@ -113,33 +113,33 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
             Traces(name), lambda at, all_: tell("searching what was published", at, all_)
         )
         done.snapshots, done.objects = purged.snapshots, purged.objects
-        # A word that was left alone stands in many files.
+        # A word that was left alone is in many files.
         done.left = [] if where_involved else purged.left
         if failure:
-            done.owed.append(f"{failure}; the next publication removes there what is left")
+            done.owed.append(f"{failure}; the next publication removes the rest there")
     configured = {target.place for target in installation.config.publish.targets}
     with database.reading() as connection:
         done.unreachable = [str(place) for place in places.lost(connection, configured)]
     if not _wiped(installation):
-        done.owed.append("the write-ahead log is in use, and keeps what was deleted: run the same again")
+        done.owed.append("the write-ahead log is in use, and keeps deleted rows: run the same again")
     return done
 
 
 def checked(name: str, environments: Collection[str] = ()) -> str:
-    """Return the name of an account as it is looked for.
+    """Return the name of an account in the form to search for.
 
     Raises:
-        NameRefused: It is none, or stands in every message.
+        NameRefused: It is not one, or is in every message.
     """
     name = name.strip()
     if not name:
         raise NameRefused("the name is empty: give that of an account")
     if len(name) < 2 or not any(map(str.isalpha, name)) or person(name) != name:
         raise NameRefused(
-            "this is no name of an account: expected two characters or more, with a letter, and no address"
+            "this is not the name of an account: expected two characters or more, with a letter, and no address"
         )
     if name.lower() in {*_RESERVED, *environments}:
-        raise NameRefused("this is a word of the messages' own form, and would take them apart")
+        raise NameRefused("this is a reserved word of the message format")
     return name
 
 

@@ -1,4 +1,4 @@
-"""How the service fares, for `status.json`, for `statscache status` and for whoever watches over it."""
+"""The state of the service, for `status.json`, `statscache status` and monitoring."""
 
 import time
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 from sqlalchemy import Connection
 
 from statscache.plugins.registry import Registry
-from statscache.snapshot import record
+from statscache.snapshot import snapshots
 from statscache.sources import archive
 from statscache.store import consumers, coverage, journal, positions, quarantine, sources, targets
 from statscache.store.positions import Position
@@ -26,7 +26,7 @@ class _PluginState(TypedDict):
 def health(
     connection: Connection, registry: Registry, places: Collection[str], *, public: bool = False
 ) -> "schemas.Health":
-    """Return the state of journal, sources, plugins and targets, of what was set aside, and of gaps.
+    """Return the state of journal, sources, plugins and targets, of the quarantine, and of gaps.
 
     Times are seconds since 1970 UTC.
 
@@ -34,7 +34,7 @@ def health(
         connection: A reading connection.
         registry: The plugins.
         places: Names of the targets that are configured.
-        public: Whether everybody may read it: reasons that quote an error, which can quote a message, are left out.
+        public: True if everyone may read it: reasons that quote an error, which can quote a message, are left out.
     """
     now = int(time.time())
     end = journal.head(connection)
@@ -42,7 +42,7 @@ def health(
     rows = positions.load(connection)
     set_aside = quarantine.totals(connection)
     segments, size, stored = journal.sizes(connection)
-    current = record.current(connection)
+    current = snapshots.current(connection)
     reasons = current.summary["reasons"] if current else {}
     pending = positions.pending(connection)
     return {
@@ -101,7 +101,7 @@ def _plugin(row: Position | None, end: journal.Head, held_back: str, *, public: 
         row: Its row; None if the database has not seen it.
         end: The journal's end.
         held_back: Why the newest snapshot shows older documents of it; empty if it does not.
-        public: Whether everybody may read it.
+        public: True if everyone may read it.
     """
     if row is None:
         return {"state": "rebuilding", "reason": "new", "behind": end.position, "last_event": None}

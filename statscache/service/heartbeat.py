@@ -1,8 +1,8 @@
 """What the supervisor learns: that the service is ready, and that all its parts make progress.
 
 The protocol is sd_notify(3): datagrams to the socket that systemd names in the environment. Without a supervisor,
-nothing is told. Progress is work done, not a connection held: a part beats each time that it goes round, also where
-the bus is quiet. When one part no longer does, the watchdog of systemd starts the service anew.
+nothing is sent. Progress is work done, not a connection held: a part beats each time that it goes round, also where
+the bus is quiet. When one part no longer does, the watchdog of systemd restarts the service.
 """
 
 import os
@@ -34,7 +34,7 @@ class Heartbeat:
         self._ready = False
 
     def beat(self, part: str) -> None:
-        """Take note that a part has gone round once."""
+        """Record that a part has completed a round."""
         with self._lock:
             self._progress[part] = time.monotonic()
             self._beaten.add(part)

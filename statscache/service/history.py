@@ -1,8 +1,8 @@
 """History from a server: window after window is fetched, several at a time, and accepted in order, oldest first.
 
-Progress is coverage: what is known to be complete is not asked for again, so a walk that was killed goes on where it
-was, whoever starts it. A window that cannot be had becomes a gap, and the rest goes on; where nothing was had behind
-it, nor can the present second be, it is the server, and the walk ends.
+Progress is coverage: complete intervals are not fetched again, so a walk that was killed resumes where it
+stopped. A window that cannot be fetched becomes a gap, and the walk goes on; but if later windows
+and the current second fail too, the server is considered down, and the walk ends.
 """
 
 import threading
@@ -28,7 +28,7 @@ NAME = "datagrepper"
 """The name of the source, under which its progress is kept."""
 
 SETTLED = 600
-"""Seconds after which the server has what was sent; what is younger is fetched, but not called complete."""
+"""Seconds after which the server has all messages; younger ones are fetched, but not called complete."""
 
 TARGET = 3_000
 """Messages of a window, about which its width is chosen."""
@@ -36,15 +36,15 @@ TARGET = 3_000
 _FIRST_WIDTH, _LARGEST_WIDTH = HOUR, 7 * DAY
 _LOOK = 0.2
 _FAILURES = 3
-"""Windows in a row that cannot be had, after which it is found out whether the server is away."""
+"""Consecutive windows that cannot be fetched, after which the server is checked."""
 
 
 class Step(NamedTuple):
-    """What came of one window.
+    """The result of one window.
 
     Attributes:
         at: How far the walk is, seconds since 1970 UTC.
-        outcome: What came of its messages.
+        outcome: The outcome of its messages.
         lost: What of it, and of windows before, is recorded as missing.
     """
 
@@ -54,7 +54,7 @@ class Step(NamedTuple):
 
 
 class Windows:
-    """Cuts intervals into windows, oldest first, that are as wide as those before let expect.
+    """Splits intervals into windows, oldest first, whose width follows from the ones before.
 
     Args:
         wanted: The intervals, which do not overlap, oldest first.
@@ -75,12 +75,12 @@ class Windows:
         return None
 
     def learn(self, seconds: int, messages: int) -> None:
-        """Take note how many messages there were in so many seconds."""
+        """Record how many messages there were in so many seconds."""
         fitting = seconds * TARGET // max(messages, 1)
         self._width = max(1, min(fitting, 4 * self._width, _LARGEST_WIDTH))
 
     def return_to(self, moment: int) -> None:
-        """Cut what comes after that anew."""
+        """Split the later windows again."""
         self._at = moment
 
 
@@ -88,7 +88,7 @@ def section(config: Config) -> DatagrepperSection:
     """Return the configuration of the server.
 
     Raises:
-        ConfigurationError: There is none.
+        ConfigurationError: None is configured.
     """
     if config.sources.datagrepper is None:
         raise ConfigurationError("no server of history is configured: add a section [sources.datagrepper], with a url")
@@ -114,13 +114,13 @@ def credentials(section: DatagrepperSection) -> str:
 
 
 def wanted(installation: Installation, start: int | None, end: int | None, *, only_gaps: bool) -> list[Interval]:
-    """Return what history is to be asked for: what is not known to be complete, oldest first.
+    """Return the intervals to fetch: those not known to be complete, oldest first.
 
     Args:
         installation: The installation.
         start: Seconds since 1970 UTC; None begins where the configuration says, or with the first gap.
         end: Likewise; None ends now.
-        only_gaps: Whether to ask only for what is known to be missing.
+        only_gaps: True to fetch only known gaps.
 
     Raises:
         ConfigurationError: No server is configured, or nothing says where history begins.
@@ -142,7 +142,7 @@ def wanted(installation: Installation, start: int | None, end: int | None, *, on
 def walk(
     installation: Installation, wanted: Sequence[Interval], *, jobs: int, stopping: threading.Event
 ) -> Generator[Step, None, None]:
-    """Fetch these intervals from the configured server and accept what comes.
+    """Fetch these intervals from the configured server and accept the messages.
 
     Args:
         installation: The installation.

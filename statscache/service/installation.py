@@ -9,7 +9,7 @@ from statscache.store import Database
 
 
 def load_plugins(plugins: PluginsSection, privacy: PrivacySection) -> Registry:
-    """Load the plugins that a configuration enables, with all that it says of them, in whatever process.
+    """Load the plugins that a configuration enables, with their settings, in any process.
 
     Raises:
         ConfigurationError: The configuration does not fit the installed plugins.
@@ -68,6 +68,6 @@ class Installation:
         self.watchdog.report(self.ingest)
 
     def close(self) -> None:
-        """Close the database, and take away the word that would be left of a hang."""
+        """Close the database, and remove the note of a hang."""
         self.watchdog.close()
         self.database.close()

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus: what the database tells, so any process can show them, and a restart loses nothing.
+"""Metrics for Prometheus: read from the database, so any process can show them, and a restart loses nothing.
 
 A process that consumes shows them at a port, or writes them into a file for the textfile collector of node_exporter.
 """
@@ -25,7 +25,7 @@ from statscache.service.heartbeat import Heartbeat
 from statscache.service.installation import Installation
 from statscache.service.outage import outage
 from statscache.service.probes import listening
-from statscache.snapshot import record
+from statscache.snapshot import snapshots
 from statscache.store import consumers, targets
 
 SECONDS = 15.0
@@ -41,7 +41,7 @@ def text(installation: Installation) -> str:
 
 @contextmanager
 def shown(config: Config, heartbeat: Heartbeat) -> Iterator[None]:
-    """Show the metrics in this context, as `[metrics]` says; at the port also whether the service is alive and ready.
+    """Show the metrics in this context, as `[metrics]` says; at the port also if the service is alive and ready.
 
     Args:
         config: The configuration.
@@ -65,7 +65,7 @@ def shown(config: Config, heartbeat: Heartbeat) -> Iterator[None]:
 
 
 def _write(path: Path, registry: CollectorRegistry) -> None:
-    """Replace the file, readable for node_exporter whatever the process's mask says."""
+    """Replace the file, readable for node_exporter despite the process's umask."""
     unfinished = path.with_name(f"{path.name}.{os.getpid()}")
     try:
         unfinished.write_bytes(generate_latest(registry))
@@ -119,7 +119,7 @@ class _FromDatabase(Collector):
             if not outage.explains(error):
                 _log.warning("the database has no metrics: %s", error)
             answers, metrics = False, []
-        yield _gauge("database_up", "Whether the database answers.", [({}, answers)])
+        yield _gauge("database_up", "1 if the database answers.", [({}, answers)])
         yield from metrics
 
     def _state(self) -> Iterator[Metric]:
@@ -129,7 +129,7 @@ class _FromDatabase(Collector):
             state = health(connection, self._installation.registry, names)
             at_work = consumers.listed(connection)
             places = targets.listed(connection, names)
-            current = record.current(connection)
+            current = snapshots.current(connection)
         journal, plugins = state["journal"], state["plugins"]
 
         yield _gauge("through_timestamp_seconds", "Time of the newest accepted message.", [({}, state["through"])])
@@ -142,10 +142,10 @@ class _FromDatabase(Collector):
         yield _counter("messages_known", "Copies of accepted messages.", [({}, journal["known"])])
         yield _counter("messages_conflicting", "Copies that differed in content.", [({}, journal["conflicts"])])
         yield _counter("messages_foreign", "Deliveries of messages of other environments.", [({}, journal["foreign"])])
-        yield _counter("messages_removed", "Messages that the journal keeps no longer.", [({}, journal["removed"])])
-        yield _counter("discarded", "Set aside, and gone for want of room.", [({}, journal["discarded"])])
+        yield _counter("messages_removed", "Messages removed from the journal.", [({}, journal["removed"])])
+        yield _counter("discarded", "Lines deleted from quarantine because of the quota.", [({}, journal["discarded"])])
         yield _gauge("held_messages", "Messages of the future that wait.", [({}, journal["held"])])
-        yield _gauge("quarantine_lines", "Lines that are no message and are set aside.", [({}, journal["quarantined"])])
+        yield _gauge("quarantine_lines", "Malformed lines in quarantine.", [({}, journal["quarantined"])])
         yield _gauge("journal_segments", "Segments of the journal.", [({}, journal["segments"])])
         yield _gauge("journal_bytes", "Bytes of the journal.", [({}, journal["bytes"])])
         yield _gauge("journal_stored_bytes", "Bytes of the journal, compressed.", [({}, journal["stored_bytes"])])
@@ -175,9 +175,9 @@ class _FromDatabase(Collector):
         yield batches
 
         named = [({"plugin": row["name"]}, row) for row in plugins]
-        yield _gauge("plugin_ok", "Whether it is up to date.", [(of, row["state"] == "ok") for of, row in named])
-        yield _gauge("plugin_failed", "Whether it is suspended.", [(of, row["state"] == "failed") for of, row in named])
-        yield _gauge("plugin_stale", "Whether it is held back.", [(of, row["state"] == "stale") for of, row in named])
+        yield _gauge("plugin_ok", "1 if it is up to date.", [(of, row["state"] == "ok") for of, row in named])
+        yield _gauge("plugin_failed", "1 if it is suspended.", [(of, row["state"] == "failed") for of, row in named])
+        yield _gauge("plugin_stale", "1 if it is held back.", [(of, row["state"] == "stale") for of, row in named])
         yield _gauge("plugin_behind_messages", "Not folded yet.", [(of, row["behind"]) for of, row in named])
         yield _gauge(
             "plugin_pending_documents",
@@ -187,52 +187,52 @@ class _FromDatabase(Collector):
         if current is not None:
             number = [({"plugin": name}, keys) for name, keys in current.summary["keys"].items()]
             yield _gauge("plugin_keys", "Keys when slow documents were last updated.", number)
-        yield _gauge("plugin_errors", "Messages set aside for it.", [(of, row["quarantined"]) for of, row in named])
+        yield _gauge("plugin_errors", "Messages quarantined for it.", [(of, row["quarantined"]) for of, row in named])
         yield _gauge("plugin_problems", "Plugins that could not be loaded.", [({}, len(state["problems"]))])
 
         if current is not None:
             yield _gauge("snapshot_generation", "Of the newest snapshot.", [({}, current.generation)])
             yield _gauge("snapshot_bytes", "Of all its files.", [({}, current.size)])
-        yield _gauge("publishing_held", "Whether a rollback holds publishing.", [({}, state["held"])])
+        yield _gauge("publishing_held", "1 if a rollback holds publishing.", [({}, state["held"])])
         yield _gauge("oversize_documents", "Larger than they should be.", [({}, len(state["oversize"]))])
         now = int(time.time())
         reached = [({"target": row.name}, row) for row in places]
         published = [(of, row) for of, row in reached if row.published_at is not None]
         yield _gauge(
-            "target_ok", "Whether it was published to, and keeps up.", [(of, row.is_ok(now)) for of, row in reached]
+            "target_ok", "1 if it was published to, and keeps up.", [(of, row.is_ok(now)) for of, row in reached]
         )
         yield _gauge(
             "target_behind_seconds",
             "For how long it should have been published to.",
             [(of, row.late(now)) for of, row in reached],
         )
-        for name, told, attribute, unit in (
+        for name, description, attribute, unit in (
             ("target_published_timestamp_seconds", "When it was last published to.", "published_at", 1),
             ("target_generation", "That it serves.", "generation", 1),
             ("target_publish_seconds", "That the last publication took.", "milliseconds", 1000),
             ("target_publish_bytes", "That the last publication sent.", "bytes", 1),
             ("target_publish_requests", "Operations of the last publication.", "requests", 1),
         ):
-            yield _gauge(name, told, [(of, getattr(row, attribute) / unit) for of, row in published])
+            yield _gauge(name, description, [(of, getattr(row, attribute) / unit) for of, row in published])
 
 
 _Samples = Sequence[tuple[dict[str, str], Any]]
-"""Labels and value of each; what is not known is left out."""
+"""Labels and value of each; unknown ones are left out."""
 
 
-def _gauge(name: str, told: str, samples: _Samples) -> Metric:
-    return _filled(GaugeMetricFamily, name, told, samples)
+def _gauge(name: str, description: str, samples: _Samples) -> Metric:
+    return _filled(GaugeMetricFamily, name, description, samples)
 
 
-def _counter(name: str, told: str, samples: _Samples) -> Metric:
-    return _filled(CounterMetricFamily, name, told, samples)
+def _counter(name: str, description: str, samples: _Samples) -> Metric:
+    return _filled(CounterMetricFamily, name, description, samples)
 
 
 def _filled(
-    family: type[GaugeMetricFamily] | type[CounterMetricFamily], name: str, told: str, samples: _Samples
+    family: type[GaugeMetricFamily] | type[CounterMetricFamily], name: str, description: str, samples: _Samples
 ) -> Metric:
     labels = next((list(of) for of, _ in samples), [])
-    metric = family(f"statscache_{name}", told, labels=labels)
+    metric = family(f"statscache_{name}", description, labels=labels)
     for of, value in samples:
         if value is not None:
             metric.add_metric(list(of.values()), float(value))

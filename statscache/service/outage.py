@@ -1,4 +1,4 @@
-"""Outages of the database: expected, waited for, and told by one line when they begin and one when they end."""
+"""Outages of the database: expected, waited for, and logged in one line when they begin and one when they end."""
 
 import logging
 import threading
@@ -56,6 +56,6 @@ def _is_outage(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the first line of what the database's own library said, without statement and parameters."""
-    said = str(getattr(error, "orig", None) or error).strip()
-    return said.partition("\n")[0]
+    """Return the first line of the error of the database's own library, without statement and parameters."""
+    text = str(getattr(error, "orig", None) or error).strip()
+    return text.partition("\n")[0]

@@ -128,7 +128,7 @@ def working(installation: Installation, jobs: int, scheduler: str | None = None)
 def prepared(
     deliveries: Iterable[tuple[int, Delivery]], ingest: Ingest, workers: Workers | None
 ) -> Iterator[tuple[int, Delivery, Batch | None]]:
-    """Yield deliveries in their order, with what came with each, and with the batch that workers have made of it.
+    """Yield deliveries in order, each with its item and the batch that workers prepared.
 
     Workers prepare each delivery apart; `SHARES` of them are yielded as one, with what came with the last. An error is
     raised when all that came before it has been yielded.
@@ -222,7 +222,7 @@ def _result(future: "Future[Done]") -> Done:
 
 
 def _failed(error: Exception) -> WorkerError:
-    """Return the error for whatever an executor raises when a worker has died."""
+    """Return the error for an exception of an executor whose worker died."""
     return WorkerError(f"a worker failed or has died ({type(error).__name__}: {error}); run the same again to carry on")
 
 

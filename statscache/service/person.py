@@ -1,4 +1,4 @@
-"""What is held of a person, for the person: messages, what was set aside, state, and what is published."""
+"""Export all data about a person, for the person: messages, quarantine, state, and published files."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -13,19 +13,19 @@ from statscache.scrubbing import forms, is_within, scrub, scrub_bytes
 from statscache.service.forgetting import checked
 from statscache.service.installation import Installation
 from statscache.service.traces import Traces
-from statscache.snapshot import manifest, record
+from statscache.snapshot import manifest, snapshots
 from statscache.store import journal, positions, published
 from statscache.store.schema import held, quarantine
 
 
 def export(installation: Installation, name: str) -> Iterator[bytes]:
-    """Yield parts of a JSON document: all that is held in which the name stands.
+    """Yield parts of a JSON document: all data in which the name occurs.
 
     Its fields are `messages` of the journal, `held` and `set_aside` as text, `state`, rows by plugin, and `published`,
     paths of the current snapshot.
 
     Raises:
-        NameRefused: It is no name of an account.
+        NameRefused: It is not the name of an account.
     """
     names = forms(checked(name))
     with installation.database.reading() as connection:
@@ -73,7 +73,7 @@ def _state(installation: Installation, connection: Connection, names: frozenset[
 
 
 def _published(connection: Connection, traces: Traces) -> Iterator[str]:
-    current = record.current(connection)
+    current = snapshots.current(connection)
     if current is None:
         return
     load = partial(published.load, connection)

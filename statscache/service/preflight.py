@@ -1,7 +1,7 @@
 """What a configuration names and this machine cannot do, found before anything is consumed or published.
 
-`config check` tells all of it; `run`, `consume` and `publish` refuse to start for the same reasons, and then open the
-database, which has a refusal of its own. No server is asked: one that is down now may be up in a minute, which
+`config check` reports all of it; `run`, `consume` and `publish` refuse to start for the same reasons, and then open the
+database, which has errors of its own. No server is contacted: one that is down now may be up in a minute, which
 `reachable` warns of.
 """
 
@@ -35,7 +35,7 @@ def refuse(*problems: Iterable[str]) -> None:
 
 
 def database(config: Config) -> Iterator[str]:
-    """Yield what is wrong with files of the database, of metrics, and of the note that a hang leaves."""
+    """Yield the faults of files of the database, of metrics, and of the note that a hang leaves."""
     url = make_url(config.database.url)
     if url.get_backend_name() != "sqlite":
         with _collected() as problems:
@@ -50,7 +50,7 @@ def database(config: Config) -> Iterator[str]:
 
 
 def schema(config: Config) -> Iterator[str]:
-    """Yield what is wrong with the content of an SQLite database that is there: any command would fail for it."""
+    """Yield the faults of an existing SQLite database: any command would fail for it."""
     url = make_url(config.database.url)
     if url.get_backend_name() == "sqlite" and url.database and Path(url.database).exists():
         opened = Database(config.database.url)
@@ -63,7 +63,7 @@ def schema(config: Config) -> Iterator[str]:
 
 
 def sources(config: Config) -> Iterator[str]:
-    """Yield what is wrong with files and settings of the sources."""
+    """Yield the faults of files and settings of the sources."""
     section = config.sources
     if section.spool is not None:
         yield from _wanting("[sources.spool] path", section.spool.path)
@@ -91,7 +91,7 @@ def sources(config: Config) -> Iterator[str]:
 
 
 def targets(section: PublishSection, only: Iterable[str] = ()) -> Iterator[str]:
-    """Yield what is wrong with keys, files, programs and credentials that publishing needs.
+    """Yield the faults of keys, files, programs and credentials that publishing needs.
 
     Args:
         section: The configuration of publishing.
@@ -151,7 +151,7 @@ def _sqlite(file: Path) -> Iterator[str]:
 
 
 def _wanting(setting: str, directory: Path, *, makes: bool = False) -> Iterator[str]:
-    """Yield what is wrong with a directory that must be there, or that can be made where `makes`, and be writable."""
+    """Yield the faults of a directory, which must be writable, and exist or (with `makes`) be creatable."""
     there = directory.absolute()
     while makes and not there.exists():
         there = there.parent

@@ -101,7 +101,7 @@ class _Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def parse_request(self) -> bool:
-        """Refuse requests for another host: a foreign site that has its name point here would read what is local."""
+        """Refuse requests for another host: a foreign site whose name points here could read local pages."""
         if not super().parse_request():
             return False
         host = re.sub(r":[0-9]*$", "", self.headers.get("Host", "localhost"))
@@ -111,7 +111,7 @@ class _Handler(SimpleHTTPRequestHandler):
         return True
 
     def translate_path(self, path: str) -> str:
-        """Return the file of a path; one that is not there where a link leads out of the tree."""
+        """Return the file of a path; a missing one if a link leads out of the tree."""
         found = super().translate_path(path)
         page = Path(found) / "index.html"
         try:
@@ -149,7 +149,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 class _WatchingHandler(_Handler):
-    """Adds a script to each page, and tells it of attempts to publish."""
+    """Adds a script to each page, and reports attempts to publish to it."""
 
     attempts: Attempts
 
@@ -180,12 +180,12 @@ class _WatchingHandler(_Handler):
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
-        told = -1
+        sent = -1
         try:
             while True:
-                if self.attempts.wait(told, 1.0):
-                    told = self.attempts.number
-                    self.wfile.write(b"data: " + orjson.dumps({"number": told, "error": self.attempts.error}) + b"\n\n")
+                if self.attempts.wait(sent, 1.0):
+                    sent = self.attempts.number
+                    self.wfile.write(b"data: " + orjson.dumps({"number": sent, "error": self.attempts.error}) + b"\n\n")
                 else:
                     # Finds out whether the page is still there.
                     self.wfile.write(b": waiting\n\n")

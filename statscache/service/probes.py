@@ -1,4 +1,4 @@
-"""The port of a process that consumes: metrics for Prometheus, and whether it is alive and ready, for Kubernetes."""
+"""The port of a process that consumes: metrics for Prometheus, and if it is alive and ready, for Kubernetes."""
 
 import http.server
 import logging
@@ -59,7 +59,7 @@ def listening(
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Log each request, where details are wanted."""
+            """Log each request, if details are wanted."""
             _log.debug(format, *args)
 
     try:
@@ -94,7 +94,7 @@ def not_ready(installation: Installation) -> Iterator[str]:
     now = int(time.time())
     for name in config.sources.live:
         if name not in worked or now - worked[name] > consumers.GONE:
-            yield f"source {name}: nobody consumes it"
+            yield f"source {name}: it has no consumer"
     for place in places:
         if not place.is_ok(now):
             yield f"target {place.name}: {place.error or 'it is behind' if place.published_at else 'nothing yet'}"

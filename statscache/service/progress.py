@@ -1,4 +1,4 @@
-"""The sign of life of a consumer, in the database: who looks from outside tells a quiet bus from a dead consumer."""
+"""The sign of life of a consumer, in the database: it distinguishes a quiet bus from a dead consumer."""
 
 import threading
 import time
@@ -28,28 +28,28 @@ class Progress:
         self._rejected = 0
 
     def accepted(self, seconds: float) -> None:
-        """Take note of a batch that was accepted, in so many seconds."""
+        """Record a batch that was accepted, in so many seconds."""
         self._batches += 1
         self._seconds += seconds
 
     def rejected(self) -> None:
-        """Take note of a message that was refused; any thread may."""
+        """Record a message that was refused; any thread may."""
         with self._lock:
             self._rejected += 1
 
     def tell(self, *, at_once: bool = False) -> None:
-        """Tell the database, if it has been a while.
+        """Write the counters to the database, if it has been a while.
 
         Raises:
-            SQLAlchemyError: The database does not answer; what there was to tell is told next time.
+            SQLAlchemyError: The database does not answer; the counters are kept and written on the next call.
         """
         now = time.monotonic()
         if now - self._told < SECONDS and not at_once:
             return
         batches, seconds, rejected = self._batches, self._seconds, self._rejected
         with self._database.writing() as connection:
-            told = ConsumerRow(self._source, int(time.time()), batches, round(1000 * seconds), rejected)
-            consumers.add(connection, told)
+            row = ConsumerRow(self._source, int(time.time()), batches, round(1000 * seconds), rejected)
+            consumers.add(connection, row)
         self._told = now
         self._batches -= batches
         self._seconds -= seconds

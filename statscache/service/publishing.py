@@ -1,4 +1,4 @@
-"""Publishing as a job: build the snapshot once, bring it to every target, and tidy up behind it."""
+"""Publishing as a job: build the snapshot once, update every target, and delete what is obsolete."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ from statscache.exceptions import (
     TargetAhead,
 )
 from statscache.publish import signing
-from statscache.publish.rehearsal import Rehearsal
+from statscache.publish.dry_run import DryRunTarget
 from statscache.publish.report import Report
 from statscache.publish.target import Target
 from statscache.render.pages import Pages
@@ -33,14 +33,14 @@ from statscache.service.installation import Installation
 from statscache.service.outage import outage
 from statscache.service.worker import INTERVALS, Job, Worker
 from statscache.service.workers import Outcome, Progress, Publish, Workers, one_by_one, silent, target, together
-from statscache.snapshot import purge, record, retention
+from statscache.snapshot import purge, retention, snapshots
 from statscache.snapshot.build import build
-from statscache.snapshot.record import Snapshot
 from statscache.snapshot.rollback import rollback
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import integrity, invariants, locks, targets
 
 PATIENCE = 300.0
-"""Seconds for which a publication that nobody repeats waits for another publisher."""
+"""Seconds for which a publication that is not repeated waits for another publisher."""
 
 STOP_SECONDS = 4.0
 """Seconds for which publications may go on when the service is stopped; then as many in which they must end."""
@@ -52,18 +52,18 @@ REPAIR_PAUSE = 600.0
 """Seconds from a repair that failed to the next."""
 
 _BUSY_PAUSE = 1.0
-"""Seconds between two looks whether another publisher is done."""
+"""Seconds between two checks if another publisher is done."""
 
 _log = logging.getLogger(__name__)
 
 
 class Publishing:
-    """Publishes what is in the database of an installation.
+    """Publishes the database of an installation.
 
     Args:
         installation: The installation.
         only: Names of the targets to publish to; none means all.
-        tell: Is told how far rendering and publishing are.
+        tell: Called with the progress of rendering and publishing.
 
     Raises:
         ConfigurationError: There is no target of such a name, or a signing key cannot be used.
@@ -109,19 +109,19 @@ class Publishing:
         take_over: bool = False,
         patience: float = 0.0,
     ) -> tuple[Snapshot, list[Report]]:
-        """Build the snapshot that is due, and bring every target up to date.
+        """Build the snapshot that is due, and update every target.
 
         Args:
-            slow: Whether to update slow documents in any case; else they are once `[publish] slow_interval` is over.
-            force: Whether to render everything anew, changed or not, to publish what looks implausible, and to take
-                nothing for granted that a target says it holds.
-            resume: Whether to end the hold of a rollback.
-            take_over: Whether to publish to targets of other installations too, which are this one's then.
+            slow: True to update slow documents in any case; else they are once `[publish] slow_interval` is over.
+            force: True to render everything, changed or not, to publish implausible documents, and to check
+                everything that a target claims to hold.
+            resume: True to end the hold of a rollback.
+            take_over: True to publish to targets of other installations too, which are this one's then.
             patience: Seconds to wait for another publisher.
 
         Raises:
             PublisherBusy: Another process publishes from this database.
-            PublishError: At least one target could not be brought up to date; the others were.
+            PublishError: At least one target could not be updated; the others were.
             Damaged: What is damaged in the database cannot be rendered again.
         """
         slow_interval = 0 if slow or resume else self._slow_interval
@@ -139,14 +139,14 @@ class Publishing:
         return done
 
     def rehearse(self) -> tuple[Snapshot, list[Report]]:
-        """Do all that `publish` would do, and tell what it would come to; database and targets stay as they are.
+        """Do all that `publish` would do, and return the result; database and targets do not change.
 
         Raises:
             PublisherBusy: Another process publishes from this database.
             PublishError: At least one target cannot be reached.
         """
         installation = self._installation
-        workers = [self._worker(Rehearsal(target)) for target in self._targets.values()]
+        workers = [self._worker(DryRunTarget(target)) for target in self._targets.values()]
         # What is remembered of documents that are never published must not outlive the rehearsal.
         renderer = Renderer(installation.registry, self._pages, installation.config.publish.gate_share)
         rebuild = partial(self._build, renderer)
@@ -159,7 +159,7 @@ class Publishing:
     def rollback(self, identity: str) -> tuple[Snapshot, list[Report]]:
         """Make an older snapshot current, and hold publishing there until it is resumed.
 
-        Where that is so already, targets that do not serve it yet are brought to it.
+        If it is current already, targets that do not serve it yet are updated.
 
         Args:
             identity: The id of a snapshot that is remembered, or the beginning of it.
@@ -168,7 +168,7 @@ class Publishing:
             UnknownSnapshot: There is no such snapshot, or it is current already, not by a rollback.
             Damaged: It is damaged in the database; nothing was changed.
             PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
-            PublishError: At least one target could not be brought to it; the others were.
+            PublishError: At least one target could not be updated; the others were.
         """
         database = self._installation.database
         with locks.publishing(database, PATIENCE):
@@ -178,21 +178,21 @@ class Publishing:
                 return self._bring(self.workers, self._job(), partial(self._build, self._renderer))
             except PublishError as error:
                 raise PublishError(
-                    f"{error}; the rollback to snapshot {held.id[:12]} stands: `statscache publish`, or the same"
-                    " command again, brings it to the targets that do not serve it yet"
+                    f"{error}; the rollback to snapshot {held.id[:12]} remains: `statscache publish`, or the same"
+                    " command again, publishes it to the targets that do not serve it yet"
                 ) from error
 
     def forget(self, holds: purge.Holds, tell: Callable[[int, int], None]) -> tuple[purge.Purged, str]:
-        """Publish what is left when a person was forgotten, and remove at once what holds the name.
+        """Publish after a person was forgotten, and remove at once everything that holds the name.
 
-        The caller holds the right to build snapshots. A rollback is not held any longer.
+        The caller holds the right to build snapshots. A rollback is ended.
 
         Args:
             holds: Returns whether bytes that are published hold the name.
-            tell: Is told how many objects of how many were looked at.
+            tell: Called with how many objects of how many were checked.
 
         Returns:
-            What was purged, and why targets could not be brought up to date; empty if all were.
+            What was purged, and why targets could not be updated; empty if all were.
         """
         database = self._installation.database
         rebuild = partial(self._build, self._renderer)
@@ -204,7 +204,7 @@ class Publishing:
             snapshot, rendered = rebuild(found=error)
             with database.reading() as connection:
                 names = purge.tainted(connection, holds, tell)
-        # What cannot be rendered would keep the documents that it had.
+        # A plugin that cannot be rendered would keep its old documents.
         stuck = [each.info.name for each in rendered if each.state != "ok"]
         stuck += [entry["name"] for entry in snapshot.summary["plugins"] if entry["state"] == "failed"]
         with database.writing() as connection:
@@ -213,10 +213,10 @@ class Publishing:
             rebuild()
         # Once the snapshot that a target serves is purged, all of its files are compared, and most are sent.
         with suppress(PublishError):
-            # At a place that comes back, nobody knows whether what lies there holds the name.
-            self._bring(self.workers, replace(self._job(announces=False), condemns=True), rebuild)
+            # Files at a place that is configured again may hold the name.
+            self._bring(self.workers, replace(self._job(announces=False), deletes_unknown=True), rebuild)
         with database.writing() as connection:
-            current = record.current(connection)
+            current = snapshots.current(connection)
             assert current is not None
             purged = purge.purge(connection, current, names, holds)
         try:
@@ -235,7 +235,7 @@ class Publishing:
         return Worker(self._installation, target, self._sections[target.name], self._keys)
 
     def _job(self, *, force: bool = False, announces: bool = True) -> Job:
-        """Return the job of a publication that nobody repeats."""
+        """Return the job of a publication that is not repeated."""
         return Job(self._interval, force=force, announces=announces, patience=PATIENCE)
 
     def _build(
@@ -248,7 +248,7 @@ class Publishing:
         most: int | None = None,
         found: Damaged | None = None,
     ) -> tuple[Snapshot, list[Rendered]]:
-        """Build the snapshot that is due; its generation is above that of any target, as far as that is known.
+        """Build the snapshot that is due; its generation exceeds that of every target, as far as known.
 
         Where the database is damaged, as `found` says or as turns out, everything is rendered again.
 
@@ -289,7 +289,7 @@ class Publishing:
         if broken:
             raise DamagedStatistics(f"{found}; and nothing can be rendered again: {'; '.join(broken)}")
         done = build(database, renderer, generation=self._ahead, resume=resume, repair=True)
-        _log.warning("what was damaged was rendered again: generation %d", done[0].generation)
+        _log.warning("damaged files were rendered again: generation %d", done[0].generation)
         return done
 
     def _bring(
@@ -299,7 +299,7 @@ class Publishing:
         rebuild: Callable[..., object],
         publish: Publish = together,
     ) -> tuple[Snapshot, list[Report]]:
-        """Have all targets brought to the newest snapshot; once more with a new one, where a target is ahead of it.
+        """Update all targets to the newest snapshot; repeat with a new one if a target is ahead of it.
 
         Where the database turns out to be damaged, everything is rendered again first.
         """
@@ -318,19 +318,19 @@ class Publishing:
         if errors:
             raise PublishError("; ".join(str(error) for error in errors))
         with self._installation.database.reading() as connection:
-            snapshot = record.current(connection)
+            snapshot = snapshots.current(connection)
         assert snapshot is not None
         return snapshot, [end[1] for end in ends if isinstance(end, tuple)]
 
     def _collect(self) -> None:
-        """Remove from the database what is garbage and what all targets have removed."""
+        """Remove from the database garbage that all targets have removed."""
         workers = list(self.workers)
         if self._partial or not workers:
             return
         with self._installation.database.writing() as connection:
             garbage = retention.find(connection, self._installation.config.publish.retention)
             for worker in workers:
-                garbage &= worker.tidied
+                garbage &= worker.cleaned
             retention.collect(connection, garbage)
 
     def publish_every(
@@ -340,7 +340,7 @@ class Publishing:
         tell: Callable[[Snapshot, list[Report]], None],
         on_progress: Callable[[], None] = lambda: None,
     ) -> None:
-        """Publish at once and then every `seconds`, until `stopping` is set; what fails is tried again next time.
+        """Publish at once and then every `seconds`, until `stopping` is set; failures are retried next time.
 
         Slow documents are updated every `[publish] slow_interval` seconds, or every time while some of them are left
         over, for one publication makes at most `most_slow_documents` of keys.
@@ -348,8 +348,8 @@ class Publishing:
         Args:
             seconds: From the beginning of one publication to that of the next.
             stopping: Set to end it.
-            tell: Is told of each publication.
-            on_progress: Is called before each publication, whatever came of the one before.
+            tell: Called with each publication.
+            on_progress: Called before each publication, even if the previous one failed.
         """
         self._interval = math.ceil(seconds)
         halting, waits, began, damaged = threading.Event(), False, -math.inf, ""
@@ -370,7 +370,7 @@ class Publishing:
                 waits = False
             except PublisherBusy:
                 if not waits:
-                    _log.info("publishing waits: another publisher is at work on this database")
+                    _log.info("publishing waits: another publisher is working on this database")
                 waits, pause = True, min(seconds, _BUSY_PAUSE)
             except Damaged as error:
                 if damaged != str(error):
@@ -379,7 +379,7 @@ class Publishing:
             except Exception as error:
                 # A publisher that ended here would do so in silence.
                 if not outage.explains(error):
-                    _log.exception("publishing failed, and is tried again in %g s", seconds)
+                    _log.exception("publishing failed, retrying in %g s", seconds)
             if damaged:
                 # What the targets serve is older and right; it expires, so that readers notice.
                 self._fail(damaged)
@@ -398,14 +398,14 @@ class Publishing:
                 for worker in self.workers:
                     targets.fail(connection, worker.name, error)
         except SQLAlchemyError as refused:
-            _log.debug("that the database is damaged could not be stored: %s", refused)
+            _log.debug("could not store that the database is damaged: %s", refused)
 
     def finish(self) -> tuple[Snapshot, list[Report]]:
-        """Publish what came last, to the targets that keep up.
+        """Publish the newest data to the targets that keep up.
 
         Raises:
             PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
-            PublishError: At least one of them could not be brought up to date, or there are targets and none keeps up.
+            PublishError: At least one of them could not be updated, or none of the targets keeps up.
         """
 
         def rebuild(**options: Any) -> None:
@@ -415,26 +415,26 @@ class Publishing:
         rebuild()
         workers = [worker for worker in self.workers if worker.keeps_up]
         if late := [worker.name for worker in self.workers if worker not in workers]:
-            said = f"what came last was not published to {', '.join(late)}"
-            said += ": see `statscache status`; the next start carries on"
+            text = f"the newest snapshot was not published to {', '.join(late)}"
+            text += ": see `statscache status`; the next start carries on"
             if not workers:
-                raise PublishError(said)
-            _log.warning("%s", said)
+                raise PublishError(text)
+            _log.warning("%s", text)
         names = ", ".join(worker.name for worker in workers)
-        _log.info("publishing what came last, within %g s, to: %s", LAST_SECONDS, names or "no target is configured")
+        _log.info("publishing the newest data, within %g s, to: %s", LAST_SECONDS, names or "no target is configured")
         return self._bring(workers, replace(self._job(), seconds=LAST_SECONDS), rebuild)
 
     def _stop(self, halting: threading.Event) -> None:
-        """Let publications come to their end for a few seconds, and then end at a safe point those that have not."""
+        """Let publications finish for a few seconds, then stop the others at a safe point."""
         if busy := [f"{worker.name} ({worker.at_work})" for worker in self.workers if worker.at_work]:
             _log.info("stopping waits, at most %g s, for publications to: %s", 2 * STOP_SECONDS, ", ".join(busy))
         self.workers.wait(STOP_SECONDS)
         halting.set()
         for worker in self.workers.wait(STOP_SECONDS):
-            _log.warning("target %s does not answer, and is left as it is; the next start carries on", worker.name)
+            _log.warning("target %s does not answer, and is abandoned; the next start carries on", worker.name)
 
     def _after(self, tell: Callable[[Snapshot, list[Report]], None], worker: Worker, outcome: Outcome) -> None:
-        """Tell what came of a worker's publication, which is repeated anyway."""
+        """Report the result of a worker's publication, which is repeated anyway."""
         if isinstance(outcome, tuple):
             tell(outcome[0], [outcome[1]])
         elif isinstance(outcome, Stopped):
@@ -445,4 +445,4 @@ class Publishing:
             # The next publication builds first, and repairs what it can.
             self._found = outcome
         elif not isinstance(outcome, PublishError) and not outage.explains(outcome):
-            _log.error("publishing to target %s failed, and is tried again", worker.name, exc_info=outcome)
+            _log.error("publishing to target %s failed, and will be retried", worker.name, exc_info=outcome)

@@ -1,4 +1,4 @@
-"""Whether the servers that a configuration names answer now, for `config check`: what they do not do is a warning."""
+"""Check that the servers in a configuration answer now, for `config check`: failures are warnings."""
 
 import socket
 from collections.abc import Callable, Iterator

@@ -44,7 +44,7 @@ class Recount:
 
 
 class _Share(NamedTuple):
-    """What of the journal counts for a plugin: what is not older than a timestamp, and not set aside for it."""
+    """The messages that count for a plugin: not older than a timestamp, and not quarantined for it."""
 
     complete_from: int | None
     set_aside: frozenset[int]
@@ -55,7 +55,7 @@ def recount(installation: Installation, tell: Callable[[int, int], None]) -> Ite
 
     Args:
         installation: Whose state is compared with its journal.
-        tell: Is told how many messages of how many were folded again.
+        tell: Called with how many messages of how many were folded again.
     """
     with ExitStack() as stack:
         connection = stack.enter_context(installation.database.reading())
@@ -112,7 +112,7 @@ def _fold(
         shares: The plugins, each with what counts for it.
         read: The messages, as they are read of the journal.
         through: Timestamp of the newest.
-        watch: Is told which plugin is at work.
+        watch: Called with the plugin that is running.
     """
     with scratch.writing() as connection:
         for plugin in shares:

@@ -1,6 +1,6 @@
 """Repair: while a live source is consumed, the recent past is kept complete from history.
 
-What passed while nobody listened, and what the bus dropped, comes back by itself. There is no order to wait for: a
+Missed and dropped messages are fetched automatically. There is no order to wait for: a
 message counts once, whether the bus or history brings it first.
 """
 
@@ -19,7 +19,7 @@ from statscache.service.outage import outage
 from statscache.timeline import HOUR
 
 PAUSE = 600.0
-"""Seconds between two looks at what is not complete."""
+"""Seconds between two checks for gaps."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,13 +37,13 @@ class Repair:
         self._thread = threading.Thread(target=self._run, name="repair")
 
     def start(self) -> None:
-        """Begin with what is missing now."""
+        """Begin with the gaps of now."""
         server = self._config.sources.datagrepper
         if server is not None and server.repair_hours:
             self._thread.start()
 
     def stop(self) -> None:
-        """Return when nothing is under way any more, which takes as long as the server is silent at most."""
+        """Return when all work has ended, which takes at most as long as the server is silent."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -57,9 +57,9 @@ class Repair:
                     _log.info("history: %d messages, of which %d were missing", outcome.read, outcome.accepted)
             except (StatscacheError, SQLAlchemyError) as error:
                 if not outage.explains(error):
-                    _log.error("history cannot be had, and is asked again in %g s: %s", PAUSE, error)
+                    _log.error("cannot fetch history, retrying in %g s: %s", PAUSE, error)
             except Exception:
-                _log.exception("history cannot be had, and is asked again in %g s", PAUSE)
+                _log.exception("cannot fetch history, retrying in %g s", PAUSE)
             self._stopping.wait(PAUSE)
 
     def _look(self) -> Outcome:
@@ -72,7 +72,7 @@ class Repair:
             for step in history.walk(installation, wanted, jobs=1, stopping=self._stopping):
                 whole += step.outcome
                 for part in step.lost:
-                    _log.error("history from %d to %d cannot be had: %s", part.start, part.end, part.error)
+                    _log.error("cannot fetch history from %d to %d: %s", part.start, part.end, part.error)
         finally:
             installation.close()
         return whole

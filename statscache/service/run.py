@@ -1,4 +1,4 @@
-"""The service: the live sources go in, and the site comes out every interval, until it is told to stop."""
+"""The service: the live sources go in, and the site comes out every interval, until it is stopped."""
 
 import logging
 import threading
@@ -21,7 +21,7 @@ from statscache.service.repair import Repair
 from statscache.service.spool import spooling
 from statscache.service.subscribe import subscribed
 from statscache.service.workers import Progress, silent
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 
 _SECONDS_BETWEEN_LOOKS = 0.1
 
@@ -32,12 +32,12 @@ Tell = Callable[[Snapshot, list[Report]], None]
 
 
 def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | None = None) -> None:
-    """Consume the live sources until SIGTERM, SIGINT or `stopping`; what has arrived is committed then.
+    """Consume the live sources until SIGTERM, SIGINT or `stopping`; all received messages are committed then.
 
     Args:
         config: The configuration.
         stopping: Set to end it; it is set when it ends.
-        heartbeat: Is told of the progress of each live source; None if nothing else runs in this process.
+        heartbeat: Called with the progress of each live source; None if nothing else runs in this process.
 
     Raises:
         ConfigurationError: No live source is configured, or the configuration cannot be used on this machine.
@@ -75,7 +75,7 @@ def _consume_fedmsg(
     # Importing the bus installs Twisted's reactor, which only a process that consumes should have.
     from statscache.sources.fedmsg import run_hub
 
-    # A quiet bus would not show that nothing is accepted any longer, so a failure ends the hub.
+    # A quiet bus would not show that messages are no longer accepted, so a failure ends the hub.
     consumer = Consumer(config, on_failure=stopping.set, on_progress=beat)
     consumer.start()
     try:
@@ -93,18 +93,18 @@ def _consume_fedmsg(
 
 
 def run(config: Config, stopping: threading.Event, tell: Tell, progress: Progress = silent) -> None:
-    """Consume and publish until SIGTERM, SIGINT or `stopping`; then flush, and publish what came last.
+    """Consume and publish until SIGTERM, SIGINT or `stopping`; then flush, and publish the newest data.
 
     Args:
         config: The configuration.
         stopping: Set to end it.
-        tell: Is told of each publication.
-        progress: Is told how far rendering and publishing are.
+        tell: Called with each publication.
+        progress: Called with the progress of rendering and publishing.
 
     Raises:
         ConfigurationError: No live source is configured, or the configuration cannot be used on this machine.
         SourceError: A source cannot be connected to.
-        PublishError: The last publication failed, or another publisher was at work for too long.
+        PublishError: The last publication failed, or another publisher was working for too long.
     """
     heart = Heartbeat([*_required(config), PUBLISHING])
     preflight.refuse(preflight.database(config), preflight.sources(config), preflight.targets(config.publish))

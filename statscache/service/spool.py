@@ -26,14 +26,14 @@ _log = logging.getLogger(__name__)
 def spooling(
     config: Config, section: SpoolSection, stopping: threading.Event, on_progress: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
-    """Read what is dropped into a spool, in a thread of its own, until `stopping` is set in this context.
+    """Read files dropped into a spool, in a thread of its own, until `stopping` is set in this context.
 
     Args:
         config: The configuration.
         section: Its part for the spool.
-        stopping: Ends it between two batches; the file at work is carried on with by whoever comes next. Is set, too,
-            when nothing can be read any longer.
-        on_progress: Is called, in that thread, each time that it has gone round.
+        stopping: Ends it between two batches; the next run resumes the current file. It is also set
+            when nothing more can be read.
+        on_progress: Called, in that thread, after each round.
 
     Raises:
         ConfigurationError: The directory cannot be used.
@@ -75,7 +75,7 @@ class _Spooler:
                         outage.answered()
                     except (SQLAlchemyError, OSError) as error:
                         if not outage.explains(error):
-                            _log.error("the spool waits, and is looked at again in %g s: %s", pause, error)
+                            _log.error("cannot use the spool, retrying in %g s: %s", pause, error)
                         self._stopping.wait(pause)
                         pause = min(2 * pause, LONGEST_PAUSE)
                     self._on_progress()

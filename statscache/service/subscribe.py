@@ -21,13 +21,13 @@ def subscribed(
     stopping: threading.Event,
     on_progress: Callable[[], None] = lambda: None,
 ) -> Iterator[None]:
-    """Consume the AMQP bus in this context, at whose end what has arrived is committed and acknowledged.
+    """Consume the AMQP bus in this context, at whose end all received messages are committed and acknowledged.
 
     Args:
         config: The configuration.
         section: Its part for this bus.
-        stopping: Is set when nothing can be accepted any longer.
-        on_progress: Is called each time that what has arrived is accepted, or that nothing has.
+        stopping: Set when messages can no longer be accepted.
+        on_progress: Called each time after messages were accepted, or none came.
 
     Raises:
         ConfigurationError: fedora-messaging's configuration cannot be used.

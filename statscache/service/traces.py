@@ -1,4 +1,4 @@
-"""Where a name stands in what is published: in text, and in paths, in all the ways in which these are written."""
+"""Find a name in published files: in text, and in paths, in all their encodings."""
 
 import html
 import re
@@ -13,10 +13,10 @@ from statscache.scrubbing import forms, spellings
 class Traces:
     """Finds a name as a whole word in published bytes.
 
-    It finds rather too much than too little: what is found and still in use is kept.
+    It finds rather too much than too little: files found and still in use are kept.
 
     Args:
-        name: Of the person.
+        name: Name of the person.
     """
 
     def __init__(self, name: str) -> None:
@@ -28,7 +28,7 @@ class Traces:
         self._words = re.compile(f"{before}(?:{'|'.join(map(re.escape, self._written))}){after}")
 
     def __call__(self, data: bytes) -> bool:
-        """Return whether the name stands in these bytes."""
+        """Return whether the name is in these bytes."""
         text = data.decode(errors="replace").lower()
         return any(way in text for way in self._written) and self._words.search(text) is not None
 

@@ -1,7 +1,7 @@
 """A plugin that does not return ends the process.
 
-When the process comes back, the message that the plugin was looking at is set aside for it. A plugin that was at work
-on something else, or that hung on several messages, is suspended.
+When the process comes back, the message that the plugin was looking at is quarantined for it. A plugin that was busy
+with something else, or that hung on several messages, is suspended.
 
 The timer is `faulthandler`'s: a thread of C that needs no interpreter lock, so that even a regular expression that runs
 wild is caught. It writes the traceback behind a note, kept up to date through a memory map, of the plugin that was at
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Timer:
-    """The one timer of faulthandler's that a process has, set for whatever has to end first in any of its threads."""
+    """The one timer of faulthandler that a process has, set for the earliest deadline of its threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -73,7 +73,7 @@ _timer = _Timer()
 
 
 class Watchdog(Watch):
-    """Ends the process when plugins are at work for too long. One thread at a time uses it.
+    """Ends the process when plugins run for too long. One thread at a time uses it.
 
     Args:
         note: How the names of the files begin that processes leave; that of the last hang is kept as `NOTE.last`.
@@ -88,7 +88,7 @@ class Watchdog(Watch):
         self._map: mmap.mmap | None = None
 
     def report(self, ingest: Ingest) -> None:
-        """Set aside for a plugin the message at which it hung, or suspend it, for each process that ended so."""
+        """Quarantine for a plugin the message at which it hung, or suspend it, for each process that ended so."""
         last = self._note.with_name(f"{self._note.name}.last")
         for path in sorted(self._note.parent.glob(f"{self._note.name}.*")):
             if path == last or (left := _left(path)) is None:
@@ -97,7 +97,7 @@ class Watchdog(Watch):
             if not traceback:
                 path.unlink(missing_ok=True)
                 continue
-            reason = f"it did not return within {self._timeout:g} s, at work on {what}; see {last}"
+            reason = f"it did not return within {self._timeout:g} s, working on {what}; see {last}"
             hung = ingest.avoid(name, what.removeprefix(_MESSAGE)) if what.startswith(_MESSAGE) else MAX_HANGS
             if hung < MAX_HANGS:
                 _log.error("plugin %s hung: %s; it is not shown that message again", name, reason)
@@ -153,7 +153,7 @@ class Watchdog(Watch):
 
 
 def _left(path: Path) -> tuple[str, str, bytes] | None:
-    """Return the plugin, what it was at work on, and the traceback that a dead process left; None if it lives."""
+    """Return the plugin, what it worked on, and the traceback that a dead process left; None if it lives."""
     try:
         file = path.open("rb")
     except FileNotFoundError:

@@ -1,6 +1,6 @@
-"""Development: whenever a template, an asset, a page of the documentation or a plugin changes, publish anew.
+"""Development: publish again when a template, an asset, a page of the documentation or a plugin changes.
 
-What the last attempt came to is told to whoever waits for it: the open pages of `statscache serve --watch`.
+The result of each attempt is sent to the open pages of `statscache serve --watch`.
 """
 
 import importlib
@@ -21,7 +21,7 @@ QUIET = 0.05
 
 
 class Attempts:
-    """Counts the attempts to publish, and keeps what was wrong with the last one."""
+    """Counts the attempts to publish, and keeps the error of the last one."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -29,14 +29,14 @@ class Attempts:
         self.error = ""
 
     def add(self, error: str) -> None:
-        """Note an attempt, with what was wrong; empty if nothing was."""
+        """Record an attempt, with its error; empty if none."""
         with self._changed:
             self.number += 1
             self.error = error
             self._changed.notify_all()
 
     def wait(self, number: int, seconds: float) -> bool:
-        """Wait at most so many seconds for an attempt after the one of this number; tell whether there is one."""
+        """Wait at most so many seconds for an attempt after the one of this number; return whether there is one."""
         with self._changed:
             return self._changed.wait_for(lambda: self.number > number, seconds)
 
@@ -47,7 +47,7 @@ class Watcher(FileSystemEventHandler):
     Args:
         publish: Publishes with what is there now.
         directories: What is watched, with all that is below.
-        tell: Is told what came of each attempt.
+        tell: Called with the result of each attempt.
     """
 
     def __init__(self, publish: Callable[[], None], directories: Iterable[Path], tell: Callable[[str], None]) -> None:
@@ -104,7 +104,7 @@ class Watcher(FileSystemEventHandler):
             self.attempts.add(error)
 
     def _attempt(self, changed: set[Path]) -> str:
-        """Publish, and return what was wrong: what was raised, and what was logged as an error."""
+        """Publish, and return the errors that were raised or logged."""
         errors = _Errors()
         logging.getLogger("statscache").addHandler(errors)
         # Whatever a template or a plugin under development does, the watch goes on.
@@ -119,7 +119,7 @@ class Watcher(FileSystemEventHandler):
 
 
 class _Errors(logging.Handler):
-    """Collects what is logged as an error, with the end of its traceback."""
+    """Collects logged errors, with the end of their tracebacks."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -133,7 +133,7 @@ class _Errors(logging.Handler):
 
 
 def _reload(changed: set[Path]) -> None:
-    """Load the modules anew that were made of the files."""
+    """Load the modules of the files again."""
     for name, module in sorted(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if file and name != "__main__" and Path(file).resolve() in {path.resolve() for path in changed}:

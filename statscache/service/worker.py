@@ -27,15 +27,15 @@ from statscache.exceptions import (
 )
 from statscache.publish import signing
 from statscache.publish.halt import Halt
-from statscache.publish.plan import Publication, Served
+from statscache.publish.plan import Publication, TargetState
 from statscache.publish.publisher import Publisher
-from statscache.publish.report import Brought, Report
+from statscache.publish.report import Report, UpdateResult
 from statscache.publish.target import Target
 from statscache.service.health import health
 from statscache.service.installation import Installation
-from statscache.snapshot import record, retention
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot import retention, snapshots
 from statscache.snapshot.retention import Garbage
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import journal, locks, places, published, targets
 from statscache.store.targets import TargetRow
 
@@ -56,19 +56,19 @@ class Job:
 
     Attributes:
         interval: Seconds until the next publication is due.
-        force: Whether to take nothing for granted that a target says it holds.
-        announces: Whether to tell the bus of the snapshot.
-        condemns: Whether objects at a target that the database does not know go at once, not after their grace.
-        takes_over: Whether to publish to targets of other installations too, which are this one's then.
+        force: True to check everything that a target claims to hold.
+        announces: True to announce the snapshot on the bus.
+        deletes_unknown: True to delete a target's unknown objects at once, not after their grace.
+        takes_over: True to publish to targets of other installations too, which are this one's then.
         patience: Seconds to wait for another publisher at a target.
-        seconds: How long it may take at most, if that is less than the target's own limit.
+        seconds: Maximum duration, if that is less than the target's own limit.
         stopping: Set to end it at a safe point.
     """
 
     interval: int
     force: bool = False
     announces: bool = True
-    condemns: bool = False
+    deletes_unknown: bool = False
     takes_over: bool = False
     patience: float = 0.0
     seconds: float = threading.TIMEOUT_MAX
@@ -87,7 +87,7 @@ class Worker:
     Attributes:
         name: Name of the target.
         ahead: The greatest generation that was found there, where the snapshot must exceed it; 0 if it need not.
-        tidied: What was garbage at the last publication, and the target has no longer.
+        cleaned: Garbage of the last publication, which the target has deleted.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Worker:
     ) -> None:
         self.name = target.name
         self.ahead = 0
-        self.tidied = Garbage()
+        self.cleaned = Garbage()
         self._installation = installation
         self._database = installation.database
         self._publisher = Publisher(target)
@@ -105,14 +105,14 @@ class Worker:
         self._began: float | None = None
 
     def publish(self, job: Job) -> tuple[Snapshot, Report]:
-        """Bring the target to the newest snapshot, and return that with what it cost.
+        """Update the target to the newest snapshot, and return that with the report.
 
         Raises:
             PublisherBusy: Another process publishes there.
             OtherInstallation: Another installation publishes there.
             TargetAhead: The target serves a generation that the snapshot does not exceed.
-            PublishError: The target could not be brought up to date, or was stopped.
-            Damaged: What would be published is damaged in the database; the target serves its previous snapshot.
+            PublishError: The target could not be updated, or was stopped.
+            Damaged: The snapshot is damaged in the database; the target serves its previous snapshot.
         """
         self._began = time.monotonic()
         try:
@@ -140,23 +140,23 @@ class Worker:
 
     @property
     def at_work(self) -> str:
-        """What the publication is at, such as `objects`; empty if there is none."""
+        """The step of the publication, such as `objects`; empty if there is none."""
         return self._publisher.step or "waiting for another publisher" if self._began is not None else ""
 
     @property
     def keeps_up(self) -> bool:
-        """Whether the target is idle, and the last publication succeeded, in time."""
+        """True if the target is idle, and the last publication succeeded, in time."""
         return self._began is None and not self._trouble
 
     def log_if_late(self, seconds: float) -> None:
         """Log, once, that a publication takes longer than so many seconds."""
         if not self._trouble and self._began is not None and (took := time.monotonic() - self._began) > seconds:
-            said = f"target {self.name} is behind: publishing takes {took:.0f} s already, now at: {self.at_work}"
-            self._log_trouble(said, logging.WARNING)
+            text = f"target {self.name} is behind: publishing takes {took:.0f} s already, now at: {self.at_work}"
+            self._log_trouble(text, logging.WARNING)
 
-    def _log_trouble(self, said: str, level: int) -> None:
-        # A target may fail for days: the first line says so, `status` says why it failed last.
-        _log.log(logging.DEBUG if self._trouble else level, "%s", said)
+    def _log_trouble(self, text: str, level: int) -> None:
+        # A target may fail for days: the first failure is logged, `status` has the last one.
+        _log.log(logging.DEBUG if self._trouble else level, "%s", text)
         self._trouble = True
 
     def _publish(self, job: Job) -> tuple[Snapshot, Report]:
@@ -165,21 +165,21 @@ class Worker:
             targets.begin(connection, self.name, began, INTERVALS * job.interval)
         served = self._publisher.served()
         publication, row, garbage = self._publication(job, served)
-        self.tidied &= garbage
-        brought = self._publisher.bring(publication, served)
+        self.cleaned &= garbage
+        result = self._publisher.update(publication, served)
         if job.announces:
             self._announce(publication.snapshot)
         try:
-            self._publisher.tidy(publication, brought, invalidate=row.invalidation_due)
+            self._publisher.cleanup(publication, result, invalidate=row.invalidation_due)
         except PublishError as error:
-            self._record(job, began, brought, str(error))
+            self._record(job, began, result, str(error))
             raise
-        self._record(job, began, brought, None, invalidated=row.invalidation_due)
-        self.tidied = garbage
-        return publication.snapshot, brought.report
+        self._record(job, began, result, None, invalidated=row.invalidation_due)
+        self.cleaned = garbage
+        return publication.snapshot, result.report
 
-    def _publication(self, job: Job, served: Served) -> tuple[Publication, TargetRow, Garbage]:
-        """Return what to publish, what is known of the target, and what is garbage."""
+    def _publication(self, job: Job, served: TargetState) -> tuple[Publication, TargetRow, Garbage]:
+        """Return what to publish, the state of the target, and the garbage."""
         database, config = self._database, self._installation.config.publish
         with database.writing() as connection:
             installation = journal.installation(connection)
@@ -190,8 +190,8 @@ class Worker:
                     f" `statscache publish --take-over --target {self.name}`"
                 )
             if served.snapshot is not None:
-                record.is_served(connection, served.generation, served.snapshot)
-            snapshot = record.current(connection)
+                snapshots.mark_served(connection, served.generation, served.snapshot)
+            snapshot = snapshots.current(connection)
             assert snapshot is not None, "a snapshot is built before"
             # Where another database published, or this one was restored, even the same number is of another snapshot.
             same = served.generation == snapshot.generation and served.snapshot == snapshot.id
@@ -207,7 +207,7 @@ class Worker:
                 installation=installation,
                 snapshot=snapshot,
                 retained=retention.retained(connection, config.retention),
-                collected=sorted(garbage.objects - self.tidied.objects),
+                collected=sorted(garbage.objects - self.cleaned.objects),
                 health=health(connection, self._installation.registry, names, public=True),
                 interval=job.interval,
                 title=config.title,
@@ -235,14 +235,14 @@ class Worker:
             try:
                 yield connection
             except DamagedObject as error:
-                current, (row,) = record.current(connection), targets.listed(connection, [self.name])
+                current, (row,) = snapshots.current(connection), targets.listed(connection, [self.name])
                 if current is not None and current.generation != row.sending:
-                    raise PublishError(f"{error}; the next publication brings the newest snapshot") from error
+                    raise PublishError(f"{error}; the next publication has the newest snapshot") from error
                 raise
 
     def _is_known(self, identity: str) -> bool:
         with self._database.reading() as connection:
-            return record.is_known(connection, identity)
+            return snapshots.is_known(connection, identity)
 
     def _unknown(self, names: Collection[str]) -> set[str]:
         with self._database.reading() as connection:
@@ -255,7 +255,7 @@ class Worker:
             return
         with _announcing:
             with database.reading() as connection:
-                if record.is_announced(connection, snapshot.generation):
+                if snapshots.is_announced(connection, snapshot.generation):
                     return
             # Importing fedmsg takes a while, and its errors share no base; what was published stays published.
             try:
@@ -266,10 +266,12 @@ class Worker:
                 _log.exception("generation %d is published, but could not be announced", snapshot.generation)
                 return
             with database.writing() as connection:
-                record.was_announced(connection, snapshot.generation)
+                snapshots.mark_announced(connection, snapshot.generation)
 
-    def _record(self, job: Job, began: int, brought: Brought, error: str | None, *, invalidated: bool = False) -> None:
-        report = brought.report
+    def _record(
+        self, job: Job, began: int, result: UpdateResult, error: str | None, *, invalidated: bool = False
+    ) -> None:
+        report = result.report
         row = TargetRow(
             name=self.name,
             generation=report.generation,
@@ -283,10 +285,10 @@ class Worker:
             error=error,
         )
         with self._database.writing() as connection:
-            mark = retention.condemn if job.condemns else retention.suspect
-            mark(connection, sorted(brought.strays))
+            mark = retention.delete_everywhere if job.deletes_unknown else retention.mark_unreferenced
+            mark(connection, sorted(result.orphans))
             targets.succeed(connection, row)
-            current = record.current(connection)
+            current = snapshots.current(connection)
             # What a rollback asked for meanwhile is still due.
             if invalidated and current is not None and current.generation == report.generation:
                 targets.was_invalidated(connection, self.name)

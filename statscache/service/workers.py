@@ -13,7 +13,7 @@ from statscache.publish.report import Report
 from statscache.publish.rsync import RsyncTarget
 from statscache.publish.target import Target
 from statscache.service.worker import INTERVALS, Job, Worker
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 
 Outcome = tuple[Snapshot, Report] | BaseException
 """What a worker's publication came to."""
@@ -36,11 +36,11 @@ class Workers:
         return iter(self._workers)
 
     def start(self, job: Job, on_end: Callable[[Worker, Outcome], None]) -> None:
-        """Have all who are idle publish.
+        """Let all idle workers publish.
 
         Args:
             job: How to publish.
-            on_end: Is told, in the worker's thread, what came of it.
+            on_end: Called, in the worker's thread, with the result.
         """
 
         def work(worker: Worker) -> None:
@@ -58,7 +58,7 @@ class Workers:
                 thread.start()
 
     def wait(self, seconds: float = threading.TIMEOUT_MAX) -> list[Worker]:
-        """Wait until all are idle, so many seconds at most, and return those that are not."""
+        """Wait until all are idle, at most so many seconds, and return those that are not."""
         deadline = time.monotonic() + seconds
         for thread in self._threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -69,10 +69,10 @@ class Workers:
 
 
 Progress = Callable[[str, int, int], None]
-"""Is told what is being done, and how much of how much of it is."""
+"""Called with the step, how much of it is done, and how much there is."""
 
 Publish = Callable[[Iterable[Worker], Job, Progress], dict[str, Outcome]]
-"""Has workers publish, and returns what came of it by the name of the target."""
+"""Has workers publish, and returns the results by the name of the target."""
 
 _SECONDS_BETWEEN_LOOKS = 0.2
 

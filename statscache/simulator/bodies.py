@@ -16,7 +16,7 @@ def _nvr(population: Population, rng: Random) -> str:
 
 
 def by_agent(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """Of a service that says little more than who acted."""
+    """A body that says little more than who acted."""
     return {"agent": population.person(rng), "id": rng.randrange(90_000), "summary": text(rng, 1), "updated": int(at)}
 
 
@@ -136,7 +136,7 @@ def account_change(population: Population, rng: Random, at: float) -> dict[str, 
 
 
 def branch(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """A branch of a package was made."""
+    """A branch of a package was created."""
     package = population.package(rng)
     return {"agent": population.owner(package), "branch": RELEASES[rng.randrange(5)][0], "name": package}
 
@@ -244,7 +244,7 @@ def test_result(population: Population, rng: Random, at: float) -> dict[str, Any
 
 
 def gating_decision(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """Whether a build may pass, or that its owner waived a test."""
+    """A decision whether a build passes, or a waiver of a test by its owner."""
     nvr = _nvr(population, rng)
     package = nvr.rsplit("-", 2)[0]
     return {

@@ -215,7 +215,7 @@ def koji_build(population: Population, rng: Random, at: float) -> list[Event]:
 
 
 def koschei_build(population: Population, rng: Random, at: float) -> list[Event]:
-    """The bot `koschei` rebuilds a package as a scratch build and tells whether it still builds."""
+    """The bot `koschei` rebuilds a package as a scratch build and reports whether it still builds."""
     package, task = population.any_package(rng), 120_000_000 + rng.randrange(30_000_000)
     srpm, ended = f"{package}-{version(rng)}-1.fc46.src.rpm", at + 200 + rng.random() * 2400
     failed = rng.random() < 0.1

@@ -1,7 +1,7 @@
 """A publisher on a fedmsg bus, for demos and tests: it waits to be heard, keeps a pace, and drops nothing.
 
-A plain PUB socket, such as `fedmsg.publish` uses, drops what nobody has subscribed to yet and what a
-subscriber is too slow to take. This one is XPUB, which tells when a subscriber arrives, with XPUB_NODROP,
+A plain PUB socket, such as `fedmsg.publish` uses, drops messages before anyone subscribes and those that a
+subscriber is too slow to take. This one is XPUB, which reports when a subscriber arrives, with XPUB_NODROP,
 which makes sending wait at the high-water mark; the frames on the wire are the same.
 """
 
@@ -23,12 +23,12 @@ def publish_on_bus(lines: Iterable[bytes], endpoint: str, rate: float | None = N
     Args:
         lines: Messages in fedmsg's envelope, each a line of JSON.
         endpoint: Where to bind, such as `tcp://127.0.0.1:9940`.
-        rate: Messages a second at most; None sends as fast as the slowest subscriber takes them.
+        rate: Maximum number of messages a second; None sends as fast as the slowest subscriber takes them.
         patience: Seconds to wait for the first subscriber, for one that takes no more, and for the
             last messages to leave.
 
     Raises:
-        SourceError: The endpoint cannot be bound; or nobody subscribed, or a subscriber took nothing, for
+        SourceError: The endpoint cannot be bound; or no one subscribed, or a subscriber took nothing, for
             `patience` seconds.
     """
     milliseconds = int(patience * 1000)
@@ -42,7 +42,7 @@ def publish_on_bus(lines: Iterable[bytes], endpoint: str, rate: float | None = N
         except zmq.ZMQError as error:
             raise SourceError(f"cannot publish on {endpoint}: {error}: is it taken?") from error
         if not socket.poll(milliseconds):
-            raise SourceError(f"nobody subscribed to {endpoint} within {patience:g} s: start the consumer")
+            raise SourceError(f"no one subscribed to {endpoint} within {patience:g} s: start the consumer")
         return _send(socket, lines, endpoint, rate)
 
 

@@ -21,13 +21,13 @@ from statscache.timeline import DAY, floor
 DATABASE = Path("statscache-demo.db")
 SITE = Path("public")
 RATE = 1_500
-"""Messages a second on the bus: what one of two slow cores takes, so that the day takes half a minute."""
+"""Messages a second on the bus: as many as one of two slow cores can take; the day takes half a minute."""
 
 INTERVAL = 3
 """Seconds between two publications."""
 
 _AFTER = 300
-"""Seconds of the next day that are simulated too: so the day is over by the clock of what is published."""
+"""Seconds of the next day that are simulated too: so the day is over by the clock of the published data."""
 
 _PATIENCE = 120.0
 """Seconds without any progress after which something must be wrong."""
@@ -63,7 +63,7 @@ class Progress:
     Attributes:
         sent: Messages that were put on the bus.
         expected: Messages that will have been in the end.
-        generation: Of the snapshot that is published; 0 before the first.
+        generation: Generation of the snapshot that is published; 0 before the first.
         through: Its clock, seconds since 1970 UTC; None before the first message.
         counted: Messages that it knows.
     """
@@ -105,7 +105,7 @@ def demo(tell: Callable[[Progress], None]) -> Result:
     as one that is due again in a day, when there is another day to simulate.
 
     Args:
-        tell: Is told several times a second how far it is.
+        tell: Called several times a second with the progress.
 
     Raises:
         DemoError: `public/` holds a site that is not the demo's, or the service failed.
@@ -127,7 +127,7 @@ def demo(tell: Callable[[Progress], None]) -> Result:
             _end(_start(["publish", "--take-over"], Path(directory), endpoint, INTERVAL, log), log)
         service = _start(["run"], Path(directory), endpoint, INTERVAL, log)
         try:
-            sent = publish_on_bus(_told(lines, service, log, tell), endpoint, RATE, patience=_PATIENCE)
+            sent = publish_on_bus(_reporting(lines, service, log, tell), endpoint, RATE, patience=_PATIENCE)
             _wait(sent, service, log, tell)
             service.terminate()
             _end(service, log)
@@ -171,7 +171,7 @@ def _end(process: "subprocess.Popen[bytes]", log: Path) -> None:
         raise DemoError(f"the service ended with status {process.returncode}:\n{_end_of(log)}")
 
 
-def _told(
+def _reporting(
     lines: list[bytes], service: "subprocess.Popen[bytes]", log: Path, tell: Callable[[Progress], None]
 ) -> Iterator[bytes]:
     """Yield the lines, looking from time to time how the service fares."""

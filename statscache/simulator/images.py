@@ -1,4 +1,4 @@
-"""Simulated events around images: koji makes them, and they are brought to the clouds."""
+"""Simulated events around images: koji makes them, and they are uploaded to clouds."""
 
 from random import Random
 from typing import Any
@@ -111,7 +111,7 @@ def cloud_images(rng: Random, compose: str, release: str, number: int, at: float
     """The cloud images of a finished compose are uploaded, tested and published.
 
     Args:
-        rng: Draws what is random.
+        rng: The random number generator.
         compose: Id of the compose.
         release: Its release in lowercase, such as `rawhide` or `45`.
         number: The number of the release, which `rawhide` has too.

@@ -108,5 +108,5 @@ class Population:
         return self.packages[rng.randrange(len(self.packages))]
 
     def owner(self, package: str) -> str:
-        """Return the name of the one who looks after `package`."""
+        """Return the name of the maintainer of `package`."""
         return self._owners[package]

@@ -174,7 +174,7 @@ def _of_hour(traffic: Traffic, population: Population, hour: int) -> list[tuple[
 
 
 def _of_day(seed: int, day: int) -> list[tuple[int, bytes]]:
-    """Return what is planned for `day` (days since 1970 UTC) as microseconds and lines."""
+    """Return the planned messages of `day` (days since 1970 UTC) as microseconds and lines."""
     rng = Random((seed << 40) + (day << 1) + 1)
     return [_line(rng, event) for event in planned(rng, day * _DAY)]
 

@@ -119,7 +119,7 @@ def _account(name: str, forge: str) -> dict[str, Any]:
 
 
 def _commits(rng: Random, who: str, url: str) -> dict[str, Any]:
-    """Return what a push has of its commits."""
+    """Return the commits of a push."""
     before, after = hexadecimal(rng, 40), hexadecimal(rng, 40)
     commit = {"id": after, "message": text(rng, 1), "url": f"{url}/commit/{after}", "author": {"username": who}}
     return {"before": before, "after": after, "commits": [commit]}

@@ -1,1 +1,1 @@
-"""From documents to a snapshot: a tree of content-addressed files that is whole or is not there."""
+"""From documents to a snapshot: a tree of content-addressed files, complete or absent."""

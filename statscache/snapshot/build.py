@@ -13,8 +13,8 @@ from statscache import layout
 from statscache.exceptions import Damaged, DamagedSnapshot
 from statscache.render.render import Renderer
 from statscache.render.rendering import Before, Rendered, Rendering
-from statscache.snapshot import damage, record, retention, tree
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot import damage, retention, snapshots, tree
+from statscache.snapshot.snapshots import Snapshot
 from statscache.snapshot.tree import Changes
 from statscache.store import positions, published, targets
 from statscache.store.database import Database
@@ -37,7 +37,7 @@ def build(
     most: int | None = None,
     repair: bool = False,
 ) -> tuple[Snapshot, list[Rendered]]:
-    """Bring the published tree up to date and return the snapshot that is current then, and how each plugin fared.
+    """Update the published tree and return the then current snapshot, and the result of each plugin.
 
     Where nothing changed, that is the snapshot before; so it is while a rollback holds publishing. One process at a
     time may build.
@@ -46,13 +46,13 @@ def build(
         database: Where state and tree are.
         renderer: Renders their documents and pages.
         generation: A generation that the snapshot must exceed, as a target holds it.
-        force: Whether to render everything, changed or not, to put right what is damaged, and to publish what looks
+        force: True to render everything, changed or not, to repair damage, and to publish what looks
             implausible.
-        resume: Whether to end the hold of a rollback.
+        resume: True to end the hold of a rollback.
         slow_interval: Seconds for which slow documents may wait since they were last brought up to date.
-        most: How many documents of keys to make, about; the next publication goes on with the rest. None for all.
-        repair: Whether to put right what is damaged, and render everything for that; but nothing implausible, and no
-            other numbers than before where nothing was counted since.
+        most: About how many documents of keys to make; the next publication makes the rest. None for all.
+        repair: True to repair damage, rendering everything; but nothing implausible, and no
+            different numbers if nothing was counted since.
 
     Raises:
         DamagedObject: An object or a manifest is damaged.
@@ -64,7 +64,7 @@ def build(
         _throw_away(database, resume=resume)
     _log.debug("publishing: rendering")
     with database.reading() as connection:
-        before = record.current(connection)
+        before = snapshots.current(connection)
     if before is not None and before.is_rollback and not resume:
         if repair:
             raise DamagedSnapshot(
@@ -76,7 +76,7 @@ def build(
         now = int(time.time())
         again = replace(before, generation=generation + 1, created_at=now, current_until=now, announced=False)
         with database.writing() as connection:
-            record.save(connection, again)
+            snapshots.save(connection, again)
         return again, []
     with database.reading() as connection:
         buffer = _Buffer(database)
@@ -91,7 +91,7 @@ def build(
             damage.refuse_other_numbers(connection, rendering)
         files: Iterable[tuple[str, Entry | None]] = _files(connection, rendering)
         if everything:
-            # Whatever became of the rows of the tree, they are written again.
+            # The rows of the tree may be damaged, so they are all written again.
             files = chain(damage.kept(connection, rendering, before).items(), files)
             tree.clear(connection)
         changes = tree.apply(connection, files)
@@ -126,7 +126,7 @@ def build(
             same_tree = summary | {"changes": before.summary["changes"]}
             if before.summary != same_tree:
                 before = replace(before, summary=same_tree)
-                record.update_summary(connection, before)
+                snapshots.update_summary(connection, before)
             return before, rendering.plugins
         now = int(time.time())
         number = max(generation, before.generation if before else 0) + 1
@@ -145,8 +145,8 @@ def build(
             announced=False,
             summary=summary,
         )
-        record.save(connection, new)
-        retention.clear_suspects(connection)
+        snapshots.save(connection, new)
+        retention.unmark(connection)
         retention.drop(connection, new, changes.dropped.union([before.manifest] if before else []))
         if everything:
             retention.drop(connection, new, retention.unnoticed(connection))
@@ -164,7 +164,7 @@ def _throw_away(database: Database, *, resume: bool) -> None:
 
 
 def _tell_lost(connection: Connection) -> None:
-    """Log what could not be rendered again."""
+    """Log files that could not be rendered again."""
     if generations := damage.forget_lost(connection):
         _log.warning("older snapshots whose manifests are lost are forgotten: %s", damage.named(generations))
     if paths := damage.lost_files(connection):
@@ -176,19 +176,19 @@ def _tell_lost(connection: Connection) -> None:
 
 
 def _since(connection: Connection, before: Snapshot, made: Changes) -> Changes:
-    """Return what changed since a snapshot, with what is dropped of the tree in the database."""
+    """Return the changes since a snapshot, with removals from the tree in the database."""
     assert made.root is not None
     try:
         changes = tree.between(lambda name: published.load(connection, name), before.manifest, made.root)
     except Damaged:
-        # Nobody knows what was in that snapshot, so all counts as new.
+        # The content of that snapshot is unknown, so all counts as new.
         return made
     changes.dropped = made.dropped
     return changes
 
 
 def _slow_is_due(before: Snapshot, renderer: Renderer, interval: float) -> bool:
-    """Return whether slow documents waited long enough, are another release's or other plugins', or were taken back."""
+    """Return whether slow documents waited long enough, are of another release or other plugins, or were withdrawn."""
     summary = before.summary
     if before.is_rollback or summary["pages"] != renderer.fingerprint:
         return True
@@ -197,7 +197,7 @@ def _slow_is_due(before: Snapshot, renderer: Renderer, interval: float) -> bool:
     loaded = {entry["name"] for entry in summary["plugins"] if entry["state"] != "failed"}
     if not loaded <= renderer.names <= listed:
         return True
-    # A clock that was set back must not make them wait for longer.
+    # A clock that was set back must not make them wait longer.
     return not 0 <= time.time() - summary["slow_at"] < interval
 
 
@@ -213,7 +213,7 @@ def _shown(before: Snapshot | None) -> Before:
 def _slow_summary(
     connection: Connection, rendering: Rendering, renderer: Renderer, before: Snapshot | None, *, slow: bool
 ) -> dict[str, Any]:
-    """Return what is said of the slow documents: what they were before, unless all were brought up to date."""
+    """Return the summary's fields of the slow documents: as before, unless all were updated."""
     if before is not None and not slow:
         kept = {name: before.summary[name] for name in ("pages", "keys", "slow_through", "slow_at")}
         return {**kept, "whole": before.summary["whole"] and rendering.whole}
@@ -230,7 +230,7 @@ def _slow_summary(
 
 
 class _Buffer:
-    """Stores objects a few at a time, so that neither memory nor a transaction grows with what is rendered."""
+    """Stores objects a few at a time, so that neither memory nor a transaction grows with their number."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -246,7 +246,7 @@ class _Buffer:
     def flush(self) -> None:
         if self._objects:
             with self._database.writing() as connection:
-                retention.suspect(connection, published.keep(connection, self._objects))
+                retention.mark_unreferenced(connection, published.keep(connection, self._objects))
         self._objects, self._bytes = {}, 0
 
 

@@ -1,7 +1,7 @@
-"""Damage at rest: what decayed in the published tree is found, thrown away, and rendered again from the statistics.
+"""Damage at rest: decayed objects of the published tree are found, deleted, and rendered again from the statistics.
 
-Objects and manifests are named by their digests, so what is left intact proves itself, and what is rendered again
-proves that it is what was published. The rows of the tree follow from these. Statistics have no digests. But nothing
+Objects and manifests are named by their digests, so an intact one proves itself, and one that is rendered again
+proves that it equals the published one. The rows of the tree follow from these. Statistics have no digests. But nothing
 published depends on the clock: where nothing was counted since, other bytes than before mean that statistics decayed.
 """
 
@@ -14,8 +14,8 @@ from sqlalchemy import Connection, Text, delete, select
 from statscache import layout
 from statscache.exceptions import Damaged, DamagedSnapshot, DamagedStatistics
 from statscache.render.rendering import Rendered, Rendering
-from statscache.snapshot import manifest, parts, record
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot import manifest, parts, snapshots
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import positions, published
 from statscache.store.bulk import among, batches
 from statscache.store.published import FILES, Entry
@@ -31,9 +31,9 @@ def find(connection: Connection, *, digests: bool) -> Iterator[str]:
 
     Args:
         connection: A reading connection.
-        digests: Whether to compare the digests of all objects, which reads all of them.
+        digests: True to compare the digests of all objects, which reads all of them.
     """
-    for generation in record.damaged(connection):
+    for generation in snapshots.damaged(connection):
         yield f"the row of snapshot {generation} is damaged; `statscache publish --force` forgets that snapshot"
     if digests:
         for name, data in published.every(connection):
@@ -51,7 +51,7 @@ def paths(connection: Connection, name: str) -> list[str]:
 
 
 def _differing(connection: Connection) -> set[str]:
-    """Return the locations of directories of which rows do not agree with each other, or with the snapshot."""
+    """Return the locations of directories whose rows contradict each other or the snapshot."""
     known: dict[str, dict[str, parts.Part]] = {}
     for row in connection.execute(select(directory_part)):
         known.setdefault(row.directory, {})[row.prefix] = parts.Part(*row[2:])
@@ -76,33 +76,33 @@ def _differing(connection: Connection) -> set[str]:
 
 
 def throw_away(connection: Connection, *, resume: bool) -> list[str]:
-    """Remove objects and rows of snapshots that are damaged, and return what they were.
+    """Remove damaged objects and rows of snapshots, and return their names.
 
     Args:
         connection: A writing connection.
-        resume: Whether a rollback, if there is one, is to be ended.
+        resume: True to end a rollback, if there is one.
 
     Raises:
-        DamagedSnapshot: The row that holds publishing after a rollback is damaged, so nobody knows where to hold it.
+        DamagedSnapshot: The row that holds publishing after a rollback is damaged; the generation to hold is unknown.
     """
     if connection.dialect.name == "sqlite":
         _make_readable(connection)
-    generations = record.damaged(connection)
+    generations = snapshots.damaged(connection)
     newest = connection.execute(select(snapshot).order_by(snapshot.c.generation.desc()).limit(1)).one_or_none()
-    if newest is not None and newest.generation in generations and record.may_hold(newest) and not resume:
+    if newest is not None and newest.generation in generations and snapshots.may_hold(newest) and not resume:
         raise DamagedSnapshot(
             f"the row of snapshot {newest.generation}, where a rollback held publishing, is damaged in the database:"
             " `statscache publish --resume` ends the hold, and then the rollback can be repeated"
         )
     objects = [name for name, data in published.every(connection) if data is None]
-    record.drop(connection, generations)
+    snapshots.drop(connection, generations)
     for names in batches(objects, _BATCH):
         connection.execute(delete(object_).where(among(connection, object_.c.name, names)))
     return [*(f"the row of snapshot {number}" for number in generations), *(f"object {name}" for name in objects)]
 
 
 def _make_readable(connection: Connection) -> None:
-    """Make indexes again, and remove rows whose names are no text any more, which could not even be read."""
+    """Make indexes again, and remove rows whose names are not text, which could not even be read."""
     connection.exec_driver_sql("REINDEX")
     for column in (object_.c.name, dropped.c.object, snapshot.c.id, snapshot.c.parent, snapshot.c.manifest):
         connection.execute(delete(column.table).where(column.op("GLOB")("*[^0-9a-z.]*")))
@@ -127,7 +127,7 @@ def forget_lost(connection: Connection) -> list[int]:
 
     rows = connection.execute(select(snapshot.c.generation, snapshot.c.manifest)).all()
     lost = [row.generation for row in rows if not is_whole(row.manifest)]
-    record.drop(connection, lost)
+    snapshots.drop(connection, lost)
     return lost
 
 
@@ -145,7 +145,7 @@ def kept(connection: Connection, rendering: Rendering, before: Snapshot | None) 
     def stays(path: str) -> bool:
         if path.startswith(theirs):
             return True
-        # Which pages could not be rendered, nobody knows.
+        # Which pages could not be rendered is unknown.
         is_page = layout.subtree(path) == "site" and not path.startswith(others)
         return is_page and not rendering.whole and path not in rendering.pages
 

@@ -50,7 +50,7 @@ class Change(NamedTuple):
     Attributes:
         path: Path of the file; of a manifest, that of its directory, with a slash at its end.
         entry: What the new tree has there; None for a file that it does not have.
-        known: Whether an old tree has a file there; False for a manifest.
+        known: True if an old tree has a file there; False for a manifest.
     """
 
     path: str
@@ -59,7 +59,7 @@ class Change(NamedTuple):
 
     @property
     def is_file(self) -> bool:
-        """Whether it is a file that differs, and no manifest."""
+        """True for a file that differs, False for a manifest."""
         return self.entry is None or self.entry.type in FILES
 
 

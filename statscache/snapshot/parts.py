@@ -34,7 +34,7 @@ _put = Upsert(
 
 
 class Part(NamedTuple):
-    """What the database knows of a directory, or of a part of one.
+    """The state in the database of a directory, or of a part of one.
 
     Attributes:
         entries: Number of its rows in the table `tree`.
@@ -55,7 +55,7 @@ class Parts:
     Args:
         connection: The transaction.
         keep: Stores the bytes of a manifest, and returns its name.
-        drop: Is told the names of manifests that a directory was split into before.
+        drop: Called with the names of the manifests that a directory was split into before.
     """
 
     def __init__(

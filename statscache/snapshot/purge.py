@@ -1,4 +1,4 @@
-"""Purging: what holds a person's name goes from the published past at once, without grace, and so do its snapshots."""
+"""Purge: objects that hold a person's name are removed from the published past at once, and so are their snapshots."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -9,9 +9,9 @@ from sqlalchemy import Connection, delete, func, select
 
 from statscache import layout
 from statscache.exceptions import DamagedObject
-from statscache.snapshot import manifest, record, retention, tree
+from statscache.snapshot import manifest, retention, snapshots, tree
 from statscache.snapshot.manifest import Load
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import published, targets
 from statscache.store.bulk import among
 from statscache.store.schema import dropped, object_, snapshot
@@ -22,12 +22,12 @@ Holds = Callable[[bytes], bool]
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What was purged.
+    """The result of a purge.
 
     Attributes:
-        snapshots: Number of snapshots that referred to what held the name.
+        snapshots: Number of snapshots that referred to objects with the name.
         objects: Number of objects that went.
-        left: Paths of files that hold the word still, as what is not made of messages may.
+        left: Paths of files that still hold the word, because they are not made from messages.
     """
 
     snapshots: int
@@ -36,7 +36,7 @@ class Purged:
 
 
 def tainted(connection: Connection, holds: Holds, tell: Callable[[int, int], None]) -> set[str]:
-    """Return the names of the objects that hold the name; `tell` is told how many of how many were looked at.
+    """Return the names of the objects that hold the name; `tell` is called with how many of how many were checked.
 
     Raises:
         DamagedObject: One is damaged.
@@ -45,7 +45,7 @@ def tainted(connection: Connection, holds: Holds, tell: Callable[[int, int], Non
     found = set()
     for number, (name, data) in enumerate(published.every(connection), start=1):
         if data is None:
-            raise DamagedObject(f"object {name} is damaged in the database: nobody knows whether it holds the name")
+            raise DamagedObject(f"object {name} is damaged in the database, so it may hold the name")
         if holds(data):
             found.add(name)
         tell(number, total)
@@ -53,7 +53,7 @@ def tainted(connection: Connection, holds: Holds, tell: Callable[[int, int], Non
 
 
 def withdraw(connection: Connection, plugins: Collection[str], names: Collection[str]) -> int:
-    """Take files of plugins that cannot be rendered out of the tree, where their bytes are one of these objects.
+    """Remove files of plugins that cannot be rendered from the tree if their bytes are one of these objects.
 
     Returns:
         How many there were.
@@ -69,19 +69,19 @@ def withdraw(connection: Connection, plugins: Collection[str], names: Collection
     gone += [path for path in published.below(connection, layout.FEEDS, "site", names) if path in feeds]
     if gone:
         changes = tree.apply(connection, ((path, None) for path in gone))
-        retention.suspect(connection, sorted(changes.dropped))
+        retention.mark_unreferenced(connection, sorted(changes.dropped))
     return len(gone)
 
 
 def purge(connection: Connection, current: Snapshot, names: Collection[str], holds: Holds) -> Purged:
-    """Remove objects and the snapshots that refer to them, except what the current one is made of.
+    """Remove objects and the snapshots that refer to them, except objects of the current one.
 
     What targets still have of them is removed by each publication until all targets are rid of it.
 
     Args:
         connection: A writing connection.
         current: The current snapshot, made after the person was forgotten.
-        names: Of the objects that hold the name.
+        names: Names of the objects that hold the name.
         holds: Returns whether bytes hold it.
     """
     load = partial(published.load, connection)
@@ -94,19 +94,19 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
     rows = connection.execute(select(snapshot.c.generation, snapshot.c.manifest)).all()
     gone = [row.generation for row in rows if row.generation != current.generation and walk.refers(row.manifest)]
     connection.execute(delete(snapshot).where(among(connection, snapshot.c.generation, gone)))
-    # Manifests that lead there have the name in a path, perhaps spelt in a way that nobody looked for.
+    # Manifests that lead there have the name in a path, perhaps in a spelling that was not searched for.
     objects = sorted(walk.tainted)
     if objects:
         connection.execute(delete(object_).where(among(connection, object_.c.name, objects)))
         connection.execute(delete(dropped).where(among(connection, dropped.c.object, objects)))
-        retention.condemn(connection, objects)
+        retention.delete_everywhere(connection, objects)
         targets.invalidate(connection)
-    # What is said of a snapshot may have 60 kB, and there may be thousands of them.
+    # The summary of a snapshot may have 60 kB, and there may be thousands of them.
     for generation, _ in rows:
-        for row in record.listed(connection, [generation]):
+        for row in snapshots.get_many(connection, [generation]):
             summary = {**row.summary, "changes": _unlisted(row.summary["changes"], holds)}
             if summary != row.summary:
-                record.update_summary(connection, replace(row, summary=summary))
+                snapshots.update_summary(connection, replace(row, summary=summary))
     return Purged(len(gone), len(objects), sorted(left))
 
 

@@ -1,4 +1,4 @@
-"""What is kept of the past: a number of snapshots, for a time, and the objects that they refer to.
+"""Retention: a number of snapshots is kept for a time, with the objects that they refer to.
 
 A snapshot was current until its successor was made, and at a target until that served the successor. Its age counts
 from then, and so does the grace for readers who still hold its index: for as long, nothing goes that it refers to.
@@ -12,14 +12,14 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, exists, func, select
 
 from statscache.config import RetentionSection
-from statscache.snapshot import record
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot import snapshots
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import targets
 from statscache.store.bulk import Upsert, among, batches
 from statscache.store.schema import directory_part, dropped, object_, snapshot, tree
 
 _BEFORE_ALL = 0
-"""The generation of suspects: below that of any snapshot."""
+"""The generation of unreferenced objects: below that of any snapshot."""
 
 _BATCH = 10_000
 
@@ -28,10 +28,10 @@ _add = Upsert(dropped)
 
 @dataclass(frozen=True, slots=True)
 class Garbage:
-    """What nobody needs any longer.
+    """Snapshots and objects that are no longer needed.
 
     Attributes:
-        generations: Snapshots that are retained no longer, and whose grace is over.
+        generations: Snapshots that are no longer retained, and whose grace is over.
         objects: Names of objects that none of the other snapshots refers to, and whose grace is over.
     """
 
@@ -39,13 +39,13 @@ class Garbage:
     objects: frozenset[str] = frozenset()
 
     def __and__(self, other: "Garbage") -> "Garbage":
-        """Return what is garbage in both."""
+        """Return the garbage that is in both."""
         return Garbage(self.generations & other.generations, self.objects & other.objects)
 
 
 def retained(connection: Connection, retention: RetentionSection) -> list[Snapshot]:
     """Return the snapshots that are retained, newest first; those that are merely in their grace are left out."""
-    return record.listed(connection, _retained(_ages(connection), retention, time.time()))
+    return snapshots.get_many(connection, _retained(_ages(connection), retention, time.time()))
 
 
 def find(connection: Connection, retention: RetentionSection) -> Garbage:
@@ -76,13 +76,13 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
 
 
 def drop(connection: Connection, by: Snapshot, objects: Collection[str]) -> None:
-    """Take note of objects to which a new snapshot refers no longer, and the one before did."""
+    """Record objects that the previous snapshot used and the new one does not."""
     for names in batches(sorted(objects), _BATCH):
         _add(connection, [(by.generation, name, by.created_at) for name in names])
 
 
-def suspect(connection: Connection, objects: Sequence[str]) -> None:
-    """Take note of objects that no tree refers to yet: if none ever does, they are garbage after the grace.
+def mark_unreferenced(connection: Connection, objects: Sequence[str]) -> None:
+    """Record objects that no tree refers to yet: if none ever does, they are garbage after the grace.
 
     They are of a build that was not committed, or of another database that published to the same place.
     """
@@ -91,7 +91,7 @@ def suspect(connection: Connection, objects: Sequence[str]) -> None:
 
 
 def unnoticed(connection: Connection) -> list[str]:
-    """Return the objects to which the tree does not refer, and of which no note was taken that it did once."""
+    """Return the objects to which the tree does not refer and that are not marked as dropped."""
     return list(
         connection.scalars(
             select(object_.c.name).where(
@@ -103,18 +103,18 @@ def unnoticed(connection: Connection) -> list[str]:
     )
 
 
-def condemn(connection: Connection, objects: Sequence[str]) -> None:
-    """Take note of objects that must go at once, wherever they are; they are owed until every target has none."""
+def delete_everywhere(connection: Connection, objects: Sequence[str]) -> None:
+    """Record objects to delete at once from every target; they are pending until no target has them."""
     _add(connection, [(_BEFORE_ALL, name, 0) for name in objects])
 
 
-def owed(connection: Connection) -> int:
+def pending_deletions(connection: Connection) -> int:
     """Return the number of objects that had to go at once, and that some target may still have."""
     return connection.scalar(select(func.count()).select_from(dropped).where(dropped.c.dropped_at == 0)) or 0
 
 
-def clear_suspects(connection: Connection) -> None:
-    """Acquit the suspects to which the current tree refers."""
+def unmark(connection: Connection) -> None:
+    """Unmark unreferenced objects that the current tree uses after all."""
     used = exists().where(tree.c.object == dropped.c.object)
     connection.execute(delete(dropped).where(dropped.c.generation == _BEFORE_ALL, used))
 
@@ -138,7 +138,7 @@ class _Age(NamedTuple):
 
 
 def _ages(connection: Connection) -> list[_Age]:
-    """Return what decides on each snapshot, newest first: there may be many, and their summaries are large."""
+    """Return the columns that decide on each snapshot, newest first, without the large summaries."""
     columns = [snapshot.c[name] for name in _Age._fields]
     return [_Age(*row) for row in connection.execute(select(*columns).order_by(snapshot.c.generation.desc()))]
 

@@ -1,4 +1,4 @@
-"""Going back: an older snapshot is made current, as a new generation, and stays so until publishing is resumed."""
+"""Rollback: make an older snapshot current, as a new generation, until publishing is resumed."""
 
 import time
 from dataclasses import replace
@@ -6,9 +6,9 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from statscache.exceptions import UnknownSnapshot
-from statscache.snapshot import manifest, record, retention, tree
+from statscache.snapshot import manifest, retention, snapshots, tree
 from statscache.snapshot.build import listed
-from statscache.snapshot.record import Snapshot
+from statscache.snapshot.snapshots import Snapshot
 from statscache.store import published, targets
 from statscache.store.bulk import batches
 
@@ -16,7 +16,7 @@ _AT_ONCE = 100
 
 
 def rollback(connection: Connection, identity: str, *, generation: int = 0) -> Snapshot:
-    """Make a retained snapshot current and return it as a new generation; or as it is, if a rollback made it current.
+    """Make a retained snapshot current and return it as a new generation; or unchanged, if a rollback made it current.
 
     Args:
         connection: A writing connection.
@@ -27,7 +27,7 @@ def rollback(connection: Connection, identity: str, *, generation: int = 0) -> S
         UnknownSnapshot: No retained snapshot, or more than one, has such an id, or it is current without a rollback.
         DamagedObject: What it has and the current one has not is damaged in the database.
     """
-    found, current = record.found(connection, identity), record.current(connection)
+    found, current = snapshots.find_by_prefix(connection, identity), snapshots.current(connection)
     if current is None or len(found) != 1:
         number = "no" if not found else "more than one"
         message = f"{number} retained snapshot has an id that begins with {identity!r}: see `statscache snapshots`"
@@ -42,7 +42,7 @@ def rollback(connection: Connection, identity: str, *, generation: int = 0) -> S
         return published.load(connection, name)
 
     for batch in batches(manifest.difference(load, [current.manifest], old.manifest), _AT_ONCE):
-        # Nobody could render again what is damaged of an older snapshot.
+        # A damaged object of an older snapshot could not be rendered again.
         published.load_all(connection, {change.entry.object for change in batch if change.entry is not None})
     changes = tree.between(load, current.manifest, old.manifest)
     now = int(time.time())
@@ -55,7 +55,7 @@ def rollback(connection: Connection, identity: str, *, generation: int = 0) -> S
         announced=False,
         summary={**old.summary, "changes": listed(changes)},
     )
-    record.save(connection, new)
+    snapshots.save(connection, new)
     # The tree in the database stays as it is, and so do its objects; but its root is that of no current snapshot.
     retention.drop(connection, new, [current.manifest])
     targets.invalidate(connection)

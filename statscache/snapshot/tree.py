@@ -82,11 +82,11 @@ class Changes:
 
 
 def apply(connection: Connection, files: Iterable[tuple[str, Entry | None]]) -> Changes:
-    """Put files into the tree, take others out, and make the manifests that this changes.
+    """Add files to the tree, remove others, and write the changed manifests.
 
     Args:
         connection: The transaction.
-        files: Path and entry of each file, None for one to take out. Of one path, the last counts.
+        files: Path and entry of each file, None for one to remove. The last entry for a path counts.
 
     Raises:
         DamagedSnapshot: Rows of the tree are not those that were stored.
@@ -109,13 +109,13 @@ def between(load: Load, old: str, new: str) -> Changes:
 
 
 def clear(connection: Connection) -> None:
-    """Take all files out of the tree in the database, whatever became of its rows."""
+    """Remove all files from the tree in the database, even if its rows are damaged."""
     connection.execute(delete(tree))
     connection.execute(delete(directory_part))
 
 
 def size(connection: Connection) -> int:
-    """Return the bytes of all files of the tree in the database, which are counted for it."""
+    """Return the total size in bytes of all files of the tree, from a counter in the database."""
     return int(connection.scalar(select(func.sum(tree.c.size)).where(tree.c.type.in_(published.FILES))) or 0)
 
 
@@ -131,7 +131,7 @@ class _Update:
         self.changes = Changes()
 
     def files(self, entries: dict[str, Entry | None]) -> None:
-        """Put files into the tree, or take them out where the entry is None."""
+        """Add files to the tree, or remove them if the entry is None."""
         named = {}
         for path, entry in entries.items():
             *above, name = layout.steps(path)
@@ -151,7 +151,7 @@ class _Update:
         self.changes.root = self._root()
 
     def _root(self) -> str | None:
-        """Return the name of the root manifest, which nothing above it would tell from another."""
+        """Return the name of the root manifest, which no other manifest refers to."""
         rows = self._connection.execute(select(tree).where(tree.c.directory == "").order_by(tree.c.shard))
         made = parts.made_of("", [(row.shard, row.name, Entry(row.type, row.object, row.size)) for row in rows])
         top = select(directory_part.c.object).where(directory_part.c.directory == "", directory_part.c.prefix == "")

@@ -1,4 +1,4 @@
-"""Archives: files of newline-delimited JSON, plain, gzip or zstd; told apart by their first bytes, not by name."""
+"""Archives: files of newline-delimited JSON, plain, gzip or zstd; distinguished by their first bytes, not by name."""
 
 import gzip
 import io
@@ -20,7 +20,7 @@ from statscache.exceptions import DamagedArchive, SourceError
 from statscache.parsing import KEPT_OF_OVERSIZE
 
 PREFIX = "archive:"
-"""How the names of sources begin that are archives; they stay private, for they tell paths."""
+"""Prefix of the names of sources that are archives; they are private, because they contain paths."""
 
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"
@@ -33,7 +33,7 @@ _DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 
 
 class Lines:
-    """Lines that leave memory one by one as they are read; to read them a second time is to read the file again.
+    """Lines that are freed as they are read; reading them again reads the file again.
 
     Args:
         lines: The lines.
@@ -62,7 +62,7 @@ class Chunk(NamedTuple):
 
     Attributes:
         lines: With the newline that ends them, none blank.
-        oversize: Of lines that are too long: their first 64 KiB, and what is wrong.
+        oversize: Lines that are too long: their first 64 KiB, and the error.
         offset: Bytes of the uncompressed archive up to the end of these lines.
         consumed: Bytes of the file that have been read for them, for progress.
     """
@@ -74,24 +74,22 @@ class Chunk(NamedTuple):
 
 
 def read(path: Path, *, offset: int, max_line: int, max_lines: int, max_bytes: int) -> Iterator[Chunk]:
-    """Yield the lines of an archive behind `offset` bytes of its uncompressed content, with flat memory.
+    """Yield the lines of an archive after `offset` bytes of its uncompressed content, with flat memory.
 
     Args:
         path: The file.
         offset: Where an earlier reading ended.
         max_line: Bytes of the longest line that is taken for a message.
         max_lines: Lines of a chunk.
-        max_bytes: Bytes at which a chunk ends, beyond which it goes by one line at most.
+        max_bytes: Bytes at which a chunk ends, which it exceeds by at most one line.
 
     Raises:
         DamagedArchive: It is damaged, or ends in the middle of its compression; what came before was yielded.
         SourceError: The file cannot be read, or is a page of datagrepper.
     """
     if path.is_fifo() or path.is_socket() or (path == Path("-") and not path.exists()):
-        mend = "write it to a file, and give that"
-        raise SourceError(
-            f"{path}: a pipe cannot be read, for nobody could carry on where an interrupted run was; {mend}"
-        )
+        fix = "write it to a file, and give that"
+        raise SourceError(f"{path}: a pipe cannot be read, because an interrupted run could not be resumed; {fix}")
     try:
         with path.open("rb", buffering=0) as file:
             yield from _chunks(path, file, offset, max_line, max_lines, max_bytes)
@@ -117,13 +115,13 @@ def is_archive(path: Path) -> bool:
 
 
 def rewrite(path: Path, change: Callable[[bytes], bytes]) -> int:
-    """Put other lines in the place of those of an archive, in its compression, and return how many changed.
+    """Replace lines of an archive, keeping its compression, and return how many changed.
 
     A damaged archive of which lines change is left with what could be read of it.
 
     Args:
         path: The file.
-        change: Returns what is to stand for a line, without its newline.
+        change: Returns the replacement for a line, without its newline.
 
     Raises:
         OSError: The file cannot be read or replaced; it is as it was.
@@ -138,9 +136,9 @@ def rewrite(path: Path, change: Callable[[bytes], bytes]) -> int:
                     if first:
                         line, first = line.removeprefix(_BOM), False
                     ended = line.endswith(b"\n")
-                    said = line[:-1] if ended else line
-                    left = change(said)
-                    changed += left != said
+                    text = line[:-1] if ended else line
+                    left = change(text)
+                    changed += left != text
                     packed.write(left + b"\n" * ended)
             out.flush()
             os.fsync(out.fileno())
@@ -212,7 +210,7 @@ def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: 
 
 
 def _refuse_page(path: Path, line: bytes) -> None:
-    """Refuse a file that begins as a saved answer of datagrepper, or as JSON that is laid out over several lines.
+    """Refuse a file that begins as a saved answer of datagrepper, or as JSON over several lines.
 
     Raises:
         SourceError: It does; the text says how to convert it.
@@ -270,7 +268,7 @@ class _Raw(io.RawIOBase):
 
 
 class _Frames:
-    """The content of zstd frames, one behind the other; the library's own reader takes a cut one for a whole one."""
+    """The content of consecutive zstd frames; the library's own reader takes a cut one for a whole one."""
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""History over HTTP, from datagrepper: windows of time, each of which counts only when all of it has arrived.
+"""History over HTTP, from datagrepper: windows of time, each of which counts only when it is complete.
 
 What is to be known of the server:
 
@@ -46,14 +46,14 @@ _ATTEMPTS = 5
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 300.0
 _REDIRECTS = 3
 _READINGS = 16
-"""Times that the pages of a window are read at most, to make up for each other."""
+"""Maximum number of times that the pages of a window are read, to complement each other."""
 
 _PIECE = 65_536
 _SILENCES = 10
 """Times the seconds of the longest silence that an answer may take."""
 
 _PATIENCE = 8
-"""Failures in a row after which a window is split no further, unless its last second can be had."""
+"""Consecutive failures after which a window is not split further, unless its last second can be fetched."""
 
 _HEADERS = {"Accept": "application/json", "User-Agent": f"statscache/{__version__}"}
 
@@ -61,14 +61,14 @@ _log = logging.getLogger(__name__)
 
 
 class Part(NamedTuple):
-    """What came of `[start, end)`, in seconds since 1970 UTC.
+    """The result for `[start, end)`, in seconds since 1970 UTC.
 
     Attributes:
         start: Its start.
         end: Its end.
         lines: Its messages, one JSON document each; one that was sent at the very end may be among them.
-        error: Why it could not be had; None if it was, whole.
-        clock: What the server's clock showed when they came, likewise; None where it does not tell.
+        error: Why it could not be fetched; None if it was fetched completely.
+        clock: What the server's clock showed when they came, likewise; None if unknown.
     """
 
     start: int
@@ -85,12 +85,12 @@ class _Page(NamedTuple):
 
 @dataclass
 class _Patience:
-    """How failures are taken while one window is fetched.
+    """How failures are handled while one window is fetched.
 
     Attributes:
         end: Its end, in seconds since 1970 UTC.
-        left: Failures in a row that are still put up with.
-        answers: Whether the server answers for its last second; None until that matters.
+        left: Consecutive failures that are still tolerated.
+        answers: True if the server answers for its last second; None until that matters.
     """
 
     end: int
@@ -99,7 +99,7 @@ class _Patience:
 
 
 class _Failed(Exception):
-    """A request or a window failed, and may go well another time or in parts; the text says how."""
+    """A request or a window failed, and may succeed later or in parts; the text has the reason."""
 
 
 class _TooLarge(Exception):
@@ -107,7 +107,7 @@ class _TooLarge(Exception):
 
 
 class _Stopped(Exception):
-    """Nothing more is to be asked for."""
+    """The work was stopped."""
 
 
 class Datagrepper:
@@ -116,15 +116,15 @@ class Datagrepper:
     Args:
         url: Address of its search, such as `https://apps.fedoraproject.org/datagrepper/raw`.
         timeout: Seconds for which the server may be silent.
-        stopping: Ends what is under way, at the latest when the server sends something or was silent for that long.
-        credentials: `user:password`, which this server alone is sent; none if empty.
+        stopping: Aborts, at the latest when the server sends something or was silent for `timeout`.
+        credentials: `user:password`, sent to this server only; none if empty.
     """
 
     def __init__(self, url: str, timeout: float, stopping: threading.Event, credentials: str = "") -> None:
         self._url = url
         self._longest = timeout * _SILENCES
         self._stopping = stopping
-        # As the last answer told it, to whichever thread: they differ by seconds.
+        # From the last answer to any thread: they differ by seconds.
         self._clock: int | None = None
         self._credentials = _authorization(credentials) if credentials else {}
         self._pool = urllib3.PoolManager(
@@ -133,7 +133,7 @@ class Datagrepper:
         )
 
     def fetch(self, start: int, end: int) -> list[Part]:
-        """Return what the server has of `[start, end)`, in parts that follow each other, oldest first.
+        """Return the server's messages of `[start, end)`, in consecutive parts, oldest first.
 
         A window that is too large, fails, or does not add up, is halved, down to one second, so that what cannot be
         had is as little as possible. The parts end before `end` where they have `MOST` rows by then, or where there is
@@ -200,7 +200,7 @@ class Datagrepper:
         return self._by_page(start, end) if rows is None else [json.dumps(row).encode() for row in rows]
 
     def _by_time(self, start: int, end: int) -> list[dict[str, Any]] | None:
-        """Return the rows of a window, of which only first pages are read; None if they do not add up.
+        """Return the rows of a window, whose first pages only are read; None if they do not add up.
 
         A page holds all rows that are older than its last one. So the next page begins with the second of that, and
         neither the order within a second nor the depth of pages matters.
@@ -222,7 +222,7 @@ class Datagrepper:
                 raise _Failed(f"more rows came than the {total:,} that it says there are")
             since = last
         found += rows
-        # A row that came late may be of a time that was read already. Rows that look alike are what the server has.
+        # A late row may be in a time already read. Rows that look the same are duplicates on the server.
         return found if since == start or self._page(start, end, 1, "asc").total == len(found) else None
 
     def _by_page(self, start: int, end: int) -> list[bytes]:
@@ -274,13 +274,13 @@ class Datagrepper:
                 reason = error
             if attempt < _ATTEMPTS:
                 wait = min(max(wait, pause), _LONGEST_PAUSE)
-                _log.warning("%s: %s; it is asked again in %.1f s", self._url, reason, wait)
+                _log.warning("%s: %s; retrying in %.1f s", self._url, reason, wait)
                 self._stopping.wait(wait)
             pause *= 2
         raise _Failed(str(reason))
 
     def _answer(self, url: str) -> urllib3.BaseHTTPResponse:
-        """Return the answer from where redirects lead; its body is not read yet."""
+        """Follow redirects and return the answer; its body is not read yet."""
         for left in reversed(range(1 + _REDIRECTS)):
             # What `urllib3` follows by itself, it reads to the end first, however long that takes.
             headers = _HEADERS | self._credentials if _origin(url) == _origin(self._url) else _HEADERS
@@ -294,14 +294,14 @@ class Datagrepper:
             try:
                 url = urljoin(url, location)
             except ValueError as error:
-                raise _Failed(f"a redirect to {location!r:.100}, which is no address") from error
+                raise _Failed(f"a redirect to {location!r:.100}, which is not an address") from error
         return response
 
     def _body(self, response: urllib3.BaseHTTPResponse) -> bytes:
         """Return the body of an answer, which is bounded in bytes and in time."""
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding != "identity":
-            raise _Failed(f"it is sent in the encoding {encoding:.100}, for which nobody asked")
+            raise _Failed(f"it is sent in the encoding {encoding:.100}, which was not requested")
         deadline = time.monotonic() + self._longest
         body = bytearray()
         while piece := response.read1(_PIECE, decode_content=False):
@@ -320,13 +320,13 @@ def _authorization(credentials: str) -> dict[str, str]:
 
 
 def _origin(url: str) -> tuple[str | None, str | None, int | None]:
-    """Return whose server an address is: scheme, host and port, None where it does not tell."""
+    """Return whose server an address is: scheme, host and port, None if unknown."""
     parts = parse_url(url)
     return parts.scheme, parts.host, parts.port
 
 
 def _asked_to_wait(response: urllib3.BaseHTTPResponse) -> float:
-    """Return for how many seconds the server asks to wait; 0 where it does not, or not so that it can be read."""
+    """Return the seconds that the server asks to wait; 0 if it does not, or unreadably."""
     try:
         return Retry().get_retry_after(response) or 0.0
     except (HTTPError, ValueError, OverflowError):
@@ -334,7 +334,7 @@ def _asked_to_wait(response: urllib3.BaseHTTPResponse) -> float:
 
 
 def _clock(response: urllib3.BaseHTTPResponse) -> int | None:
-    """Return what the server's clock shows, in seconds since 1970 UTC; None where it does not tell."""
+    """Return what the server's clock shows, in seconds since 1970 UTC; None if unknown."""
     try:
         return int(parsedate_to_datetime(response.headers.get("Date", "")).timestamp())
     except (ValueError, OverflowError):
@@ -355,7 +355,7 @@ def _parsed(data: bytes) -> _Page:
 
 
 def _integer(digits: str) -> int | float:
-    """Return a whole number; infinity, which is no JSON, for one of more digits than Python reads."""
+    """Return a whole number; infinity, which is not JSON, for one of more digits than Python reads."""
     try:
         return int(digits)
     except ValueError:
@@ -363,7 +363,7 @@ def _integer(digits: str) -> int | float:
 
 
 def _check(rows: list[dict[str, Any]], start: int, end: int) -> None:
-    """Refuse rows that nobody asked for: who sends them does not know what is complete.
+    """Refuse rows that were not requested: a server that sends them cannot be trusted to be complete.
 
     Raises:
         _Failed: A row has a time before `start` or after `end`.
@@ -387,7 +387,7 @@ def _second(row: dict[str, Any]) -> int:
 
 
 def _identity(row: dict[str, Any]) -> object:
-    """Return what tells a row from others, in the shape of either version of the search; None if nothing does."""
+    """Return what identifies a row, in the shape of either version of the search; None if nothing does."""
     identity = row.get("msg_id") or row.get("id")
     if not isinstance(identity, str):
         return None

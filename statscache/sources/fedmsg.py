@@ -1,6 +1,6 @@
 """The live ZeroMQ bus, by a consumer of fedmsg under the moksha hub.
 
-Delivery is at most once: what the publisher drops, or what passes while nobody listens, never arrives, and is
+Delivery is at most once: what the publisher drops, or what passes while no one listens, never arrives, and is
 repaired from history. What *has* arrived is handed over, each message once and in order, also when the hub
 stops.
 
@@ -31,7 +31,7 @@ _moksha_log = logging.getLogger("moksha.hub")
 
 @contextmanager
 def _without_moksha_warnings() -> Iterator[None]:
-    """Keep moksha from warning of brokers that nobody configured, and of the old names that it imports."""
+    """Silence moksha's warnings about brokers that are not configured, and about the old names that it imports."""
     level = _moksha_log.level
     _moksha_log.setLevel(logging.ERROR)
     try:
@@ -60,17 +60,17 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
     """Hands every message of the bus, as the bytes that were sent, to `offer`.
 
     A subclass gives `offer`, which may block. The bytes are those of the wire and not a parsed and rewritten
-    copy, so odd ones (NaN, lone surrogates, what is no JSON) reach the one parser unharmed.
+    copy, so odd ones (NaN, lone surrogates, invalid JSON) reach the one parser unharmed.
 
     Signatures are validated if fedmsg is so configured (`validate_signatures`); a message that fails is
     counted, and not handed over. fedmsg's own backlog (`status_directory`) is not used: holes are repaired
     from history.
 
     Attributes:
-        received: Messages that have arrived, whatever became of them.
+        received: Messages that have arrived, whatever happened to them.
         rejected: Of these, those whose signature was required and not valid.
-        malformed: Of these, those that were no pair of topic and UTF-8 text; they are handed over too.
-        failure: What `offer` raised. The first error stops the hub, and nothing is handed over after it.
+        malformed: Of these, those that were not a pair of topic and UTF-8 text; they are handed over too.
+        failure: The exception that `offer` raised. The first error stops the hub, and nothing is handed over after it.
     """
 
     topic = ""
@@ -108,16 +108,16 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
         raise NotImplementedError(f"{type(self).__name__} must define offer(raw)")
 
     def reject(self) -> None:
-        """Take note of a message whose signature was required and not valid; it is not handed over."""
+        """Record a message whose signature was required and not valid; it is not handed over."""
 
     def consume(self, message: Any) -> None:
-        """Hand `message` over, which is moksha's: with the text of the wire (ZeroMQ), or parsed (STOMP)."""
+        """Hand over moksha's `message`: with the text of the wire (ZeroMQ), or parsed (STOMP)."""
         body = message["body"] if isinstance(message, dict) else message.body
         # The standard library's encoder writes NaN and lone surrogates, which are the parser's to refuse.
         self._hand_over((body if isinstance(body, str) else json.dumps(body)).encode())
 
     def stop(self) -> None:
-        """Hand over what has arrived, and read no more."""
+        """Hand over all messages that have arrived, and read no more."""
         while self._subscriptions:
             self._subscriptions.pop().drain()
         super().stop()
@@ -162,7 +162,7 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
             self.offer(raw)
         except Exception as error:
             self.failure = error
-            _log.error("the bus is left: a message could not be taken: %s", error)
+            _log.error("disconnecting from the bus: a message could not be accepted: %s", error)
             reactor.callLater(0, _stop_reactor)
 
 
@@ -184,7 +184,7 @@ def run_hub(
         offer: Takes the bytes of one message; is called in this thread, and may block.
         stopping: Ends the hub within a fraction of a second.
         validate_signatures: With `endpoints`: refuse what is not signed as fedmsg.d demands.
-        reject: Is told, in this thread, of each message that is refused for its signature.
+        reject: Called, in this thread, with each message that is refused for its signature.
 
     Returns:
         The consumer, for its counts.
@@ -290,7 +290,7 @@ def configuration(endpoints: Sequence[str] | None, validate_signatures: bool) ->
         BusConsumer.config_key: True,
         "moksha.blocking_mode": True,
         "zmq_enabled": True,
-        # moksha binds a socket to publish on, and warns where there is none; this one is seen by nobody.
+        # moksha binds a socket to publish on, and warns where there is none; this one is not used.
         "zmq_publish_endpoints": "inproc://statscache",
         "zmq_subscribe_endpoints": ",".join(endpoints),
     }

@@ -1,10 +1,10 @@
 """The live AMQP bus: RabbitMQ, with the configuration of the library fedora-messaging.
 
-Delivery is at least once: the broker keeps a message until it is acknowledged, and that happens only when whoever took
-it says that it is committed. What was not acknowledged when a connection ends is delivered again, which is harmless.
+Delivery is at least once: the broker keeps a message until it is acknowledged, and that happens only when the consumer
+says that it is committed. What was not acknowledged when a connection ends is delivered again, which is harmless.
 
 The library's own consumer waits for each message before it takes the next, so it cannot commit many at once. So only
-its configuration is used here, and the conversation with the broker is pika's, on which the library stands too.
+its configuration is used here, and the conversation with the broker is pika's, which the library uses too.
 """
 
 import logging
@@ -26,7 +26,7 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from statscache.exceptions import ConfigurationError, SourceError
 from statscache.parsing import KEPT_OF_OVERSIZE
-from statscache.permissions import refuse_open
+from statscache.permissions import require_private
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 """Seconds between two attempts to reach the broker; each is twice the one before."""
@@ -34,7 +34,7 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 # Why a broker cannot be talked to, in the words of pika, of the resolver, of TLS, and of this module.
 _UNREACHABLE = (pika.exceptions.AMQPError, AMQPConnectorException, OSError, SourceError)
 _PASSWORD = re.compile(r"//[^/@]*:([^/@]+)@")
-# With it, a broker takes nobody who comes from another machine.
+# With it, a broker refuses connections from other machines.
 _DEFAULT = "guest"
 _SECONDS_BETWEEN_LOOKS = 0.1
 _NOT_FOUND = 404
@@ -45,8 +45,8 @@ _log = logging.getLogger(__name__)
 class _Properties(pika.BasicProperties):  # type: ignore[misc]
     """Properties of a message, which may be unreadable.
 
-    A header may be what pika cannot make a value of, such as a number that is none. It would end the connection, and
-    again whenever the broker delivers the message anew.
+    A header may have a value that pika cannot decode, such as an invalid number. It would end the connection, and
+    again whenever the broker delivers the message again.
     """
 
     unreadable: str | None = None
@@ -82,28 +82,28 @@ def configuration(path: Path | None) -> dict[str, Any]:
         raise ConfigurationError(f"[sources.fedora-messaging] config: there is no file {path}")
     try:
         loaded = dict(LazyConfig().load_config(None if path is None else str(path)))
-        # The library takes a table as it is, and then misses what a file leaves out, as it must: TOML has no null.
+        # The library does not add defaults to a table, and then misses keys that a file omits: TOML has no null.
         loaded["tls"] = {**DEFAULTS["tls"], **loaded["tls"]}
     except (ConfigurationException, OSError, TypeError, UnicodeDecodeError) as error:
-        said = getattr(error, "message", error)
-        raise ConfigurationError(f"fedora-messaging's configuration cannot be used: {said}") from error
+        reason = getattr(error, "message", error)
+        raise ConfigurationError(f"fedora-messaging's configuration cannot be used: {reason}") from error
     file = path or Path(os.environ.get("FEDORA_MESSAGING_CONF", "/etc/fedora-messaging/config.toml"))
-    # That it is no address at all is found out where it is used.
+    # An invalid address is found where it is used.
     if file.is_file() and (found := _PASSWORD.search(str(loaded["amqp_url"]))) and found[1] != _DEFAULT:
-        refuse_open(file, "a password")
+        require_private(file, "a password")
     for name in ("ca_cert", "certfile", "keyfile"):
         named = loaded["tls"][name]
         if named and str(loaded["amqp_url"]).startswith("amqps:") and not Path(named).is_file():
             raise ConfigurationError(f"fedora-messaging's [tls] {name}: there is no file {named}")
     if (key := loaded["tls"]["keyfile"]) and Path(key).is_file():
-        refuse_open(Path(key), "a private key")
+        require_private(Path(key), "a private key")
     return loaded
 
 
 def envelope(topic: str, id: str | None, headers: Mapping[Any, Any] | None, body: bytes, max_line: int) -> bytes:
     """Return a message of AMQP as a line in fedora-messaging's envelope.
 
-    What cannot be one is returned as text that says so and shows the message, which the parser sets aside.
+    A message that cannot be one is returned as a text with the reason and the message, which the parser quarantines.
     """
     try:
         orjson.loads(body)
@@ -122,8 +122,8 @@ def envelope(topic: str, id: str | None, headers: Mapping[Any, Any] | None, body
 
 
 def _no_message(topic: str, id: str | None, reason: str, body: bytes) -> bytes:
-    told = f"AMQP message {id!r} on {topic!r}: {reason}: "
-    return told.encode(errors="backslashreplace") + body[:KEPT_OF_OVERSIZE]
+    note = f"AMQP message {id!r} on {topic!r}: {reason}: "
+    return note.encode(errors="backslashreplace") + body[:KEPT_OF_OVERSIZE]
 
 
 class Subscriber:
@@ -135,7 +135,7 @@ class Subscriber:
         max_line: Bytes of the longest body that is taken for a message.
 
     Attributes:
-        failure: Why no message is taken any longer: what `offer` raised.
+        failure: Why messages are no longer taken: the exception that `offer` raised.
 
     Raises:
         ConfigurationError: The URL or the certificates in the settings cannot be used.
@@ -148,7 +148,7 @@ class Subscriber:
         self._prefetch = prefetch
         self._max_line = max_line
         self._cancelling, self._cancelled, self._closing = threading.Event(), threading.Event(), threading.Event()
-        # Delivery tags of what was offered and is not yet committed, oldest first.
+        # Delivery tags of messages that were offered and is not yet committed, oldest first.
         self._waiting: deque[int] = deque()
         self._lock = threading.Lock()
         self._committed = 0
@@ -157,28 +157,28 @@ class Subscriber:
         self.failure: BaseException | None = None
 
     def start(self, offer: Callable[[bytes], None], missed: Callable[[], None], on_failure: Callable[[], None]) -> None:
-        """Begin to take messages; a broker that does not answer is tried again until it does.
+        """Start taking messages; retry until the broker answers.
 
         Args:
-            offer: Is called, in a thread of its own, with each message as a line.
-            missed: Is called in that thread when a queue had to be made: what was sent before is not in it.
-            on_failure: Is called in that thread when `offer` raised; nothing is taken after that.
+            offer: Called, in a thread of its own, with each message as a line.
+            missed: Called in that thread when a queue had to be created: it lacks earlier messages.
+            on_failure: Called in that thread when `offer` raised; nothing is taken after that.
         """
         self._thread = threading.Thread(target=self._run, args=(offer, missed, on_failure), name="fedora-messaging")
         self._thread.start()
 
     def acknowledge(self, number: int) -> None:
-        """Take note that the oldest `number` of the messages that were offered are committed; from any thread."""
+        """Record that the oldest `number` of the offered messages are committed; from any thread."""
         with self._lock:
             self._committed += number
 
     def cancel(self) -> None:
-        """Take no more messages; what was offered can still be acknowledged."""
+        """Take no more messages; offered ones can still be acknowledged."""
         self._cancelling.set()
         self._cancelled.wait()
 
     def close(self) -> None:
-        """Acknowledge what is committed, and leave the broker; it delivers the rest again, to whoever asks."""
+        """Acknowledge committed messages, and disconnect; the broker delivers the rest again, to any consumer."""
         self._closing.set()
         if self._thread is not None:
             self._thread.join()
@@ -189,8 +189,8 @@ class Subscriber:
                 try:
                     self._converse(offer, missed)
                 except _UNREACHABLE as error:
-                    said = str(error) or repr(error)
-                    _log.error("the broker at %s: %s; it is tried again in %g s", self._where, said, self._pause)
+                    reason = str(error) or repr(error)
+                    _log.error("the broker at %s: %s; retrying in %g s", self._where, reason, self._pause)
                     self._await_commits()
                     self._cancelling.wait(self._pause)
                     self._pause = min(2 * self._pause, LONGEST_PAUSE)
@@ -215,7 +215,7 @@ class Subscriber:
             channel.basic_qos(prefetch_count=max(1, self._prefetch // len(queues)))
             for queue in queues:
                 channel.basic_consume(queue, take)
-            _log.info("the broker at %s is heard, on %s", self._where, ", ".join(queues))
+            _log.info("connected to the broker at %s, queues: %s", self._where, ", ".join(queues))
             self._pause = SHORTEST_PAUSE
             while not self._closing.is_set():
                 if self._cancelling.is_set() and not self._cancelled.is_set():
@@ -229,7 +229,7 @@ class Subscriber:
             self._acknowledge(channel)
 
     def _acknowledge(self, channel: BlockingChannel | None) -> None:
-        """Acknowledge what is committed; on no channel if that is lost, and the broker delivers it again."""
+        """Acknowledge committed messages; not if the channel is lost, then the broker delivers them again."""
         with self._lock:
             number, self._committed = self._committed, 0
         tag = None
@@ -239,7 +239,7 @@ class Subscriber:
             channel.basic_ack(tag, multiple=True)
 
     def _await_commits(self) -> None:
-        """Return when all is committed that came on a lost connection: while the database is down, take no more."""
+        """Return when all messages of a lost connection are committed: while the database is down, take no more."""
         while self._waiting and not self._cancelling.is_set():
             self._acknowledge(None)
             self._cancelling.wait(_SECONDS_BETWEEN_LOOKS)
@@ -279,7 +279,7 @@ def parameters(settings: Mapping[str, Any]) -> pika.URLParameters:
 
 
 def _declare(connection: Any, settings: Mapping[str, Any], missed: Callable[[], None]) -> list[str]:
-    """Make the queues that are not there, bind all, and return their names.
+    """Create the missing queues, bind all, and return their names.
 
     What was made and cannot be bound is removed again: found next time, it would be taken for one that kept messages.
 
@@ -294,7 +294,7 @@ def _declare(connection: Any, settings: Mapping[str, Any], missed: Callable[[], 
             if name and _exists(connection, name):
                 continue
             if settings["passive_declares"]:
-                raise SourceError(f"there is no queue {name!r}, and passive_declares forbids to make it")
+                raise SourceError(f"there is no queue {name!r}, and passive_declares forbids creating it")
             with connection.channel() as channel:
                 names[name] = channel.queue_declare(name, **arguments).method.queue
             made.append(names[name])

@@ -1,8 +1,8 @@
-"""The spool: a directory into which archives are dropped, each taken once and when it is whole.
+"""The spool: a directory into which archives are dropped, each taken once, when it is complete.
 
-Beside the dropped files there are three directories. A file that is taken is moved to `taken/`, where its writer no
-longer looks; what was read to its end goes to `done/`, and what could not, to `failed/`, with the reason beside it.
-Whoever may drop files chooses their names, and what links point to: nothing is written over or through what is there.
+Beside the dropped files there are three directories. A file is first moved to `taken/`, where its writer no
+longer looks; then to `done/` if it could be read to its end, else to `failed/`, with the reason beside it.
+Users who drop files choose their names and the targets of links, so nothing existing is overwritten or followed.
 Several processes may watch one spool. A file in `taken/` that no process has locked was left by one that is dead, and
 is taken again.
 """
@@ -28,11 +28,11 @@ from statscache.sources import archive
 from statscache.wording import printable
 
 QUIET = 5.0
-"""Seconds for which a file must not have changed when nobody saw that it was closed."""
+"""Seconds for which a file must not have changed if its closing was not seen."""
 
 _DIRECTORIES = ("taken", "done", "failed")
 _REASON = ".reason"
-# So many bytes leave room for what is appended: a name has at most 255.
+# Leaves room for suffixes: a name has at most 255 bytes.
 _LONGEST_NAME = 230
 _KINDS = {
     stat.S_IFLNK: "a symbolic link",
@@ -66,20 +66,20 @@ class Spool:
         path: The directory.
 
     Raises:
-        ConfigurationError: It is none, or cannot be written, or files cannot be moved to the three directories in it.
+        ConfigurationError: It is not a writable directory, or files cannot be moved to the three directories in it.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._taken, self._done, self._failed = (path / name for name in _DIRECTORIES)
         try:
-            # Where a file is at work, nobody else may exchange it.
+            # No one else may replace a file while it is read.
             for directory, mode in ((self._taken, 0o700), (self._done, 0o777), (self._failed, 0o777)):
                 with suppress(FileExistsError):
                     directory.mkdir(mode)
             self._check()
         except OSError as error:
-            message = f"[sources.spool] path: {path} is no directory that can be used: {error.strerror}"
+            message = f"[sources.spool] path: {path} is not a directory that can be used: {error.strerror}"
             raise ConfigurationError(message) from error
         # How files were when they were closed, and since when they have been as they are.
         self._closed: dict[str, _State] = {}
@@ -99,10 +99,10 @@ class Spool:
             observer.join()
 
     def take(self) -> Taken | None:
-        """Return a file that is whole, to be finished, failed or released; None if there is none now.
+        """Return a complete file, to be finished, failed or released; None if there is none now.
 
         Raises:
-            OSError: One of the three directories cannot be used; the text says how to mend it.
+            OSError: One of the three directories cannot be used; the text has the fix.
         """
         with self._locked():
             for path in sorted(self._taken.iterdir()):
@@ -110,7 +110,7 @@ class Spool:
                     return taken
             for name in self._whole():
                 path = self._taken / name
-                # While one of the same name is at work, this one waits.
+                # While one of the same name is being read, this one waits.
                 if os.path.lexists(path):
                     continue
                 try:
@@ -148,14 +148,14 @@ class Spool:
             os.close(taken.descriptor)
 
     def release(self, taken: Taken) -> None:
-        """Leave a file where it is, for whoever takes it next."""
+        """Leave a file where it is, for the next process."""
         os.close(taken.descriptor)
 
     def rewrite(self, change: Callable[[bytes], bytes]) -> tuple[int, list[str]]:
-        """Change lines of all files: of those that wait, that were read, and that could not be.
+        """Change lines of all files: waiting, read and failed ones.
 
         Args:
-            change: Returns what is to stand for a line.
+            change: Returns the replacement for a line.
 
         Returns:
             How many files changed, and the names of those that are being written or read, which stay as they are.
@@ -187,22 +187,22 @@ class Spool:
             os.close(descriptor)
 
     def _check(self) -> None:
-        """Raise OSError unless files can be moved to the three directories, and would go nowhere else."""
+        """Raise OSError unless files can be moved to the three directories, and stay on this filesystem."""
         device = self._path.stat().st_dev
         for directory in (self._taken, self._done, self._failed):
             if (about := _look(directory)) is None:
-                raise FileNotFoundError(errno.ENOENT, f"{directory} is missing: make it anew")
+                raise FileNotFoundError(errno.ENOENT, f"{directory} is missing: create it again")
             if not stat.S_ISDIR(about.st_mode):
                 kind = _KINDS.get(stat.S_IFMT(about.st_mode), "no directory")
                 raise NotADirectoryError(errno.ENOTDIR, f"{directory} is {kind}: put a directory in its place")
             if about.st_dev != device:
-                mend = "put a directory on that of the spool in its place"
-                raise OSError(errno.EXDEV, f"{directory} is on another filesystem: {mend}")
+                fix = "replace it with a directory on the spool's filesystem"
+                raise OSError(errno.EXDEV, f"{directory} is on another filesystem: {fix}")
             if not os.access(directory, os.W_OK | os.X_OK):
                 raise PermissionError(errno.EACCES, f"{directory} cannot be written")
 
     def _open(self, path: Path) -> Taken | None:
-        """Return a file of `taken/`, locked; None if another process works on it, or it is set aside here."""
+        """Return a file of `taken/`, locked; None if another process works on it, or it was refused here."""
         kind = stat.S_IFMT(path.lstat().st_mode)
         if kind != stat.S_IFREG:
             what = _KINDS.get(kind, "no file")
@@ -225,22 +225,22 @@ class Spool:
     def _set_aside(self, path: Path, reason: str) -> None:
         target = _free(self._failed, path.name, _REASON)
         beside = target.with_name(target.name + _REASON)
-        # Names may be quoted in it; they make no lines of their own, neither there nor in the log.
-        told = printable(reason)
-        # Before the file, so that it never lies there without. What is created exclusively is no link's target.
+        # It may quote names; they must not start new lines in the file or the log.
+        text = printable(reason)
+        # Before the file, so that it never lies there without. Exclusive creation does not follow links.
         with beside.open("x", encoding="utf-8") as file:
             try:
-                file.write(f"{told}\n")
+                file.write(f"{text}\n")
                 file.flush()
                 if path.is_symlink():
-                    # It would lead out of here whoever opens it.
+                    # A link could lead outside for whoever opens it.
                     path.unlink()
                 else:
                     path.rename(target)
             except OSError:
                 beside.unlink()
                 raise
-        _log.error("%r is refused, see %r in %s/: %s", path.name, beside.name, self._failed, told)
+        _log.error("%r is refused, see %r in %s/: %s", path.name, beside.name, self._failed, text)
 
     def _whole(self) -> list[str]:
         """Return the names of dropped files that were closed, or have not changed for a while, oldest first."""
@@ -265,7 +265,7 @@ class Spool:
         return [name for _, name in sorted(whole)]
 
     def _complain(self, name: str, error: OSError) -> None:
-        # It may be gone, which is its owner's right; else it would be said again at each look.
+        # It may be gone, which is its owner's right; else it would be logged at each check.
         if not isinstance(error, FileNotFoundError) and name not in self._refused:
             self._refused.add(name)
             _log.error("%r cannot be taken from the spool %s: %s", name, self._path, error.strerror)
@@ -283,7 +283,7 @@ def _state(about: os.stat_result) -> _State:
 
 
 def _is_free(file: IO[bytes]) -> bool:
-    """Return whether nobody works on an open file; nobody does until it is closed."""
+    """Lock an open file until it is closed; return False if another process has locked it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -292,7 +292,7 @@ def _is_free(file: IO[bytes]) -> bool:
 
 
 class _Handler(FileSystemEventHandler):
-    """Notes the names of files that are whole."""
+    """Records the names of complete files."""
 
     def __init__(self, path: Path, closed: dict[str, _State], changed: threading.Event) -> None:
         self._directory = os.fspath(path)

@@ -13,9 +13,9 @@ _QUIET_MILLISECONDS = 100
 
 
 class Subscription(txzmq.ZmqSubConnection):  # type: ignore[misc]
-    """A subscription that lets the reactor breathe, loses no odd frames, and can be read to its end.
+    """A subscription that does not block the reactor, loses no odd frames, and can be read to its end.
 
-    txzmq's own reads until the socket is empty, which on a bus busier than its consumer is never, so that the
+    txzmq's own reads until the socket is empty, which never happens on a bus busier than its consumer, so that the
     hub would not hear that it should stop; and what is not UTF-8 would vanish in Twisted's log.
     """
 
@@ -32,7 +32,7 @@ class Subscription(txzmq.ZmqSubConnection):  # type: ignore[misc]
             self.read_scheduled = self.factory.reactor.callLater(0, self.doRead)
 
     def drain(self) -> None:
-        """Read what has arrived, and nothing after that."""
+        """Read the messages that have arrived, and no later ones."""
         # More than twice the mark cannot be what had arrived: it is a publisher that does not pause.
         for _ in range(2 * self.highWaterMark):
             if not self.socket.poll(_QUIET_MILLISECONDS):

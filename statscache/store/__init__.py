@@ -1,4 +1,4 @@
-"""The database in the middle: journal, state of the statistics, published tree; SQLite and PostgreSQL alike."""
+"""The database: journal, state of the statistics, published tree; on SQLite and PostgreSQL."""
 
 from statscache.store.database import Database
 

@@ -27,7 +27,7 @@ def unpack(rows: Iterable[bytes]) -> Keys:
 def split(keys: Keys, most: int) -> tuple[Keys, Keys]:
     """Return some keys with about `most` rows in all, at least one key, and the rest.
 
-    Which keys these are is left to chance: whoever makes names up must not be able to keep others waiting.
+    The keys are chosen at random, so that a sender of made-up names cannot delay the others.
     """
     if most >= len(keys):
         return keys, keys[:0]

@@ -1,7 +1,7 @@
-"""Care for the journal: small segments are merged into large ones, and old ones go.
+"""Maintain the journal: small segments are merged into large ones, and old ones are deleted.
 
-Order and positions stay, so nobody who reads the journal notices the one; who reads it from the beginning notices the
-other, and has to say so.
+Order and positions stay, so readers of the journal do not notice merging. A reader that starts at the beginning
+notices the removal, and must report it.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ SMALL = 2_000
 """Messages below which a segment is small."""
 
 LARGE = 8_000
-"""Messages to which segments are merged at most."""
+"""Maximum number of messages of a merged segment."""
 
 MERGE_AT = 16
 """Number of small segments at the journal's end at which they are merged, if none of them outweighs the others."""
 
 _LARGE_BYTES = 16 * 1024 * 1024
 _AT_ONCE = 1_000
-# Nobody waits for it, as one does for an acceptance; it saves an eighth of the space.
+# Unlike an acceptance, no one waits for it, so it compresses harder; that saves an eighth of the space.
 _LEVEL = 6
 
 
@@ -42,7 +42,7 @@ class _Segment(NamedTuple):
 
 
 def merge_small(database: Database, after: int) -> int | None:
-    """Merge the first run of small segments behind position `after` that is ripe.
+    """Merge the first run of small segments after position `after` that is ready.
 
     At the journal's end, segments of like size are merged, so that each message is stored again only a few times,
     however small the batches in which messages come.
@@ -61,10 +61,10 @@ def merge_small(database: Database, after: int) -> int | None:
 
 
 def remove_old(database: Database, plugins: Sequence[str], keep: int) -> int:
-    """Remove segments that nobody needs, and return the number of their messages.
+    """Remove segments that are not needed, and return the number of their messages.
 
     A segment goes when its newest message is older than the UTC day of `through` minus `keep`, each of `plugins` has
-    folded it, and nothing that was set aside refers to it. The identities of its messages stay. Any other plugin that
+    folded it, and no quarantined message is in it. The identities of its messages stay. Any other plugin that
     has not folded it has missed it, and starts over when it folds.
 
     Args:
@@ -100,7 +100,7 @@ def _behind(connection: Connection, after: int) -> list[_Segment]:
 
 
 def _ripe(segments: Sequence[_Segment], settled: int) -> tuple[int, list[_Segment]]:
-    """Return up to where nothing is left to do, and the first run to merge, if there is one."""
+    """Return the position up to which no work is left, and the first run to merge, if any."""
     run: list[_Segment] = []
     for item in segments:
         if run and not _fits(run, item):

@@ -1,4 +1,4 @@
-"""What the consumers of live sources tell of themselves now and then, whether the bus is quiet or not."""
+"""The state that the consumers of live sources report regularly, even if the bus is quiet."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ class ConsumerRow:
     """The consumers of one live source, of all processes together.
 
     Attributes:
-        name: Of the source.
+        name: Name of the source.
         worked_at: When one of them last went round, also in vain; wall clock, seconds since 1970 UTC.
         batches: Transactions in which they accepted what had come.
         milliseconds: That these took.
@@ -40,10 +40,10 @@ class ConsumerRow:
 
 
 def listed(connection: Connection) -> list[ConsumerRow]:
-    """Return what is known of the consumers of each source, by name."""
+    """Return the state of the consumers of each source, by name."""
     return [ConsumerRow(*row) for row in connection.execute(select(consumer).order_by(consumer.c.name))]
 
 
 def add(connection: Connection, row: ConsumerRow) -> None:
-    """Add to what is known of the consumers of a source; the time is replaced."""
+    """Add to the counters of the consumers of a source; the time is replaced."""
     _add(connection, [(row.name, row.worked_at, row.batches, row.milliseconds, row.rejected)])

@@ -1,4 +1,4 @@
-"""What was set aside, itself: bytes that are no message, and messages of the journal, with their topics."""
+"""The quarantined content: malformed lines, and messages of the journal, with their topics."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,7 +11,7 @@ from statscache.store import journal, quarantine
 from statscache.store.journal import Segment
 from statscache.store.quarantine import SetAside
 
-# What is no JSON, or only the beginning of it, may still say what it is about.
+# A line that is not JSON, or is cut off, may still name its topic.
 _TOPIC = re.compile(rb'"topic"\s*:\s*("(?:[^"\\]|\\.){1,300}")')
 
 
@@ -23,7 +23,7 @@ def contents(connection: Connection, items: Iterable[SetAside]) -> Iterator[tupl
         if item.position is None:
             yield item, quarantine.load(connection, item)
             continue
-        # Unpacking a segment takes milliseconds, and neighbours are often set aside together.
+        # Unpacking a segment takes milliseconds, and neighbours are often quarantined together.
         if held is None or not held.first <= item.position < held.first + len(lines):
             held = journal.following(connection, item.position - 1)
             lines = held.data.split(b"\n") if held is not None else []

@@ -14,15 +14,15 @@ from statscache.store.schema import held, metadata, object_, quarantine, segment
 _ROWS = 5_000
 _LARGE_ROWS = 20
 _LARGE = segment, object_, held, quarantine
-"""Rows at a time, of most tables and of those whose rows may be of megabytes."""
+"""Rows copied at a time: of most tables, and of those with rows of megabytes."""
 
 
 def copy(origin: Database, destination: Database, others: Sequence[Table] = ()) -> Iterator[tuple[str, int]]:
     """Copy all rows, in one transaction, and yield each table's name and the number of its rows.
 
     Args:
-        origin: What is copied, as it is when the copy begins.
-        destination: Where to; its schema is made if it is not there.
+        origin: The database to copy, as it is when the copy begins.
+        destination: The database to copy to; its schema is created if missing.
         others: Tables besides those of the schema: those of plugins that keep rows of their own.
 
     Raises:
@@ -40,7 +40,7 @@ def copy(origin: Database, destination: Database, others: Sequence[Table] = ()) 
             )
         if any(writing.execute(select(table).limit(1)).first() for table in (segment, snapshot, source, held)):
             where = destination.engine.url.render_as_string(hide_password=True)
-            raise CopyRefused(f"the database {where} is in use; name an empty one. Nothing was copied")
+            raise CopyRefused(f"the database {where} is in use; nothing was copied: name an empty one")
         for table in tables:
             table.create(writing, checkfirst=True)
             # Whoever looks at an empty database leaves rows in it.
@@ -60,7 +60,7 @@ def _copy(origin: Connection, destination: Connection, table: Table) -> int:
 
 
 def _go_on_counting(connection: Connection, table: Table) -> None:
-    """Let PostgreSQL number new rows behind those that were copied; SQLite does so by itself."""
+    """Let PostgreSQL number new rows after the copied ones; SQLite does so by itself."""
     column = table.autoincrement_column
     if column is not None and connection.dialect.name == "postgresql":
         sequence = func.pg_get_serial_sequence(table.name, column.name)

@@ -1,6 +1,6 @@
 """Which time is known: intervals that are complete, and gaps, which are known to be missing.
 
-Intervals are `[start, end)` in seconds since 1970 UTC. Where both are said of one moment, complete wins.
+Intervals are `[start, end)` in seconds since 1970 UTC. Where both cover one moment, complete wins.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ _insert = Upsert(coverage)
 
 
 def record(connection: Connection, start: int, end: int, *, complete: bool) -> None:
-    """Record that `[start, end)` is complete, or that it is missing; an empty interval says nothing."""
+    """Record that `[start, end)` is complete, or that it is missing; an empty interval has no effect."""
     if start >= end:
         return
     intervals = [*_recorded(connection, complete=complete), (start, end)]
@@ -25,7 +25,7 @@ def record(connection: Connection, start: int, end: int, *, complete: bool) -> N
 
 
 def cut(connection: Connection, end: int) -> None:
-    """Say nothing any more of the time from `end` on."""
+    """Forget the coverage from `end` on."""
     for complete in (True, False):
         intervals = [(low, min(high, end)) for low, high in _recorded(connection, complete=complete) if low < end]
         connection.execute(delete(coverage).where(coverage.c.complete.is_(complete)))
@@ -33,12 +33,12 @@ def cut(connection: Connection, end: int) -> None:
 
 
 def gaps(connection: Connection) -> list[Interval]:
-    """Return what is missing and was not completed since, oldest first."""
+    """Return the intervals that are missing and were not completed since, oldest first."""
     return subtract(_recorded(connection, complete=False), _recorded(connection, complete=True))
 
 
 def complete(connection: Connection) -> list[Interval]:
-    """Return what is known to be complete, in intervals that do not touch, oldest first."""
+    """Return the intervals known to be complete, which do not touch, oldest first."""
     return union(_recorded(connection, complete=True))
 
 

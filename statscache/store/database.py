@@ -85,7 +85,7 @@ class Database:
 
     @contextmanager
     def rehearsing(self) -> Iterator[None]:
-        """Undo at the end whatever this process does with the database meanwhile; nobody else sees anything of it.
+        """Roll back at the end all that this process writes meanwhile; no other process sees any of it.
 
         One thread at a time may use the database then. On SQLite, other processes wait before they write.
         """
@@ -118,8 +118,8 @@ class Database:
             revision = self.revision()
         if revision not in (None, schema.REVISION):
             newer = revision > schema.REVISION
-            mend = "install the release that made it" if newer else "run `statscache db upgrade`"
-            message = f"the database has schema {revision}, this release works with {schema.REVISION}: {mend}"
+            fix = "install the release that made it" if newer else "run `statscache db upgrade`"
+            message = f"the database has schema {revision}, this release works with {schema.REVISION}: {fix}"
             raise SchemaError(message)
         return revision
 
@@ -134,7 +134,7 @@ class Database:
             raise SchemaError(message) from error
 
     def upgrade(self) -> None:
-        """Bring the database to the newest schema."""
+        """Upgrade the database to the newest schema."""
         # Alembic takes a fifth of a command's start, and hardly any command needs it.
         from statscache.store.migrations import upgrade
 
@@ -149,7 +149,7 @@ class Database:
             return revision
 
     def wipe(self) -> bool:
-        """Leave nothing in the files of what was deleted; return whether that was possible.
+        """Erase deleted rows from the database's files; return whether that was possible.
 
         SQLite overwrites what is deleted, but its write-ahead log has the pages as they were until it is cut off, which
         must wait for those who read. PostgreSQL keeps dead rows until it needs their room: that is its own to care for.
@@ -163,7 +163,7 @@ class Database:
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """The files of an SQLite database, of which those may be missing that are not in use; none of another kind."""
+        """The files of an SQLite database, some of which may not exist; none for other databases."""
         if not self.is_sqlite:
             return ()
         with self.engine.connect() as connection:
@@ -176,12 +176,12 @@ class Database:
 
 
 def is_lost(error: BaseException) -> bool:
-    """Return whether an error says that the connection to the database is gone: whoever used it is not to blame."""
+    """Return whether an error says that the connection to the database is gone: its user did nothing wrong."""
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def _close_to_others(_dialect: object, _record: object, arguments: list[Any], _options: object) -> None:
-    """Make or keep the file closed to everybody but its owner and group: it holds every message.
+    """Make the file private to its owner and group: it holds every message.
 
     SQLite makes it as the umask says. Its write-ahead log gets the mode of the file.
     """
@@ -193,7 +193,7 @@ def _close_to_others(_dialect: object, _record: object, arguments: list[Any], _o
     # on it (https://www.sqlite.org/howtocorrupt.html, 2.2), and damage the database.
     with suppress(OSError):
         os.mknod(path, stat.S_IFREG | _CLOSED)
-    # What is wrong with the place, SQLite tells.
+    # SQLite says what is wrong with the path.
     with suppress(OSError):
         mode = os.stat(path).st_mode
         if mode & _OTHERS:

@@ -1,4 +1,4 @@
-"""The messages on which a plugin did not return: it is shown them again only when it is rebuilt."""
+"""The messages on which a plugin did not return: it sees them again only when it is rebuilt."""
 
 from sqlalchemy import Connection, delete, insert, select
 

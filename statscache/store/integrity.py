@@ -1,4 +1,4 @@
-"""Whether the database itself is whole: its file, and that each value has the type of its column."""
+"""Check the database itself: its file, and that each value has the type of its column."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,22 +20,22 @@ _REPLACE = f"{RESTORE}; or save what can be read: `sqlite3 statscache.db .recove
 
 
 def broken(connection: Connection) -> Iterator[str]:
-    """Yield a line for each thing that is wrong with an SQLite database; PostgreSQL has checksums of its own."""
+    """Yield a line for each fault of an SQLite database; PostgreSQL has checksums of its own."""
     if connection.dialect.name != "sqlite":
         return
     for line in connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})").scalars():
         if line != "ok":
-            mend = _INDEX if " index " in line else _REPLACE
-            yield f"the database's file is damaged: {line.strip()}; {mend}"
+            fix = _INDEX if " index " in line else _REPLACE
+            yield f"the database's file is damaged: {line.strip()}; {fix}"
     for table in metadata.sorted_tables:
         wrong = " OR ".join(_has_other_type(column) for column in table.columns)
         if connection.execute(text(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1')).first():
-            mend = REBUILD if _is_of_plugin(table) else RESTORE
-            yield f"a value of table {table.name} has another type than its column; {mend}"
+            fix = REBUILD if _is_of_plugin(table) else RESTORE
+            yield f"a value of table {table.name} has another type than its column; {fix}"
 
 
 def of_tables(connection: Connection, tables: Iterable[Table]) -> Iterator[str]:
-    """Yield a line for each of these tables of which an SQLite database holds other rows than its file should have."""
+    """Yield a line for each of these tables in which an SQLite database is damaged."""
     if connection.dialect.name != "sqlite":
         return
     for table in tables:
@@ -45,21 +45,21 @@ def of_tables(connection: Connection, tables: Iterable[Table]) -> Iterator[str]:
 
 
 def explain(error: BaseException) -> Damaged | None:
-    """Return what an error says of the database, if that is that it is damaged; None if it says something else."""
+    """Return the damage that an error reports; None if it reports something else."""
     if not isinstance(error, DBAPIError):
         return None
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     state = getattr(error.orig, "sqlstate", None)
     unreadable = isinstance(error, OperationalError) and "Could not decode to UTF-8" in str(error.orig)
     if code in (_SQLITE_CORRUPT, _SQLITE_NOTADB) or state in _POSTGRESQL_CORRUPTED or unreadable:
-        said = str(error.orig).strip().partition("\n")[0]
-        return Damaged(f"the database is damaged ({said}): `statscache db check` says more; {RESTORE}")
+        text = str(error.orig).strip().partition("\n")[0]
+        return Damaged(f"the database is damaged ({text}): `statscache db check` has details; {RESTORE}")
     return None
 
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise `Damaged` for an error of the database that says so."""
+    """Raise `Damaged` for a database error that reports damage."""
     try:
         yield
     except SQLAlchemyError as error:

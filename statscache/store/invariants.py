@@ -1,6 +1,6 @@
-"""What must always hold in the database, as queries that find the rows that break it, each with its mend.
+"""Invariants of the database, as queries that find the rows that break them, each with its fix.
 
-They compare tables with each other. Whether the state is that of the messages is for a recount to tell.
+They compare tables with each other. Only a recount can tell if the state matches the messages.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,14 +17,14 @@ RESTORE = "restore a backup, and backfill what came since"
 
 
 class Invariant(NamedTuple):
-    """One thing that holds: what is wrong where it does not, how an example is found, and what to do.
+    """One rule: what is wrong if it is broken, the query for an example, and the fix.
 
     `find` is a query whose first column names an example, or a function that returns one, and None if all is well.
     """
 
     broken: str
     find: str | Callable[[Connection], object]
-    mend: str
+    fix: str
 
 
 _INVARIANTS = (
@@ -54,13 +54,13 @@ _INVARIANTS = (
         RESTORE,
     ),
     Invariant(
-        # Of messages that were removed, identities stay; of those that were postponed, they do not.
-        "the journal holds other than one identity for each message",
+        # Identities of removed messages stay; those of postponed messages do not.
+        "the journal does not hold exactly one identity for each message",
         "SELECT head FROM journal WHERE (SELECT COUNT(*) FROM message_id) NOT BETWEEN head - removed AND head",
         RESTORE,
     ),
     Invariant(
-        "what is set aside refers to a message that the journal does not hold",
+        "the quarantine refers to a message that the journal does not hold",
         "SELECT id FROM quarantine WHERE position IS NOT NULL AND NOT EXISTS"
         " (SELECT 1 FROM segment WHERE quarantine.position BETWEEN first AND first + messages - 1)",
         "`statscache quarantine drop ID` forgets it",
@@ -107,7 +107,7 @@ def broken(connection: Connection, more: Iterable[Invariant], *, only_more: bool
         connection: The database.
         more: What must hold besides in the tables of plugins' state. A query may use `:minutes` and `:hours`, the start
             of the oldest bucket of these widths that is kept.
-        only_more: Whether to leave out what holds in the framework's own tables.
+        only_more: True to leave out the rules in the framework's own tables.
     """
     through = journal.head(connection).through or 0
     # Before that, not all minutes and hours are kept.
@@ -116,4 +116,4 @@ def broken(connection: Connection, more: Iterable[Invariant], *, only_more: bool
         find = invariant.find
         example = connection.execute(text(find), kept).scalar() if isinstance(find, str) else find(connection)
         if example is not None:
-            yield f"{invariant.broken}: {example}; {invariant.mend}"
+            yield f"{invariant.broken}: {example}; {invariant.fix}"

@@ -45,11 +45,11 @@ class Identities(NamedTuple):
 
     @staticmethod
     def joined(parts: Sequence["Identities"]) -> "Identities":
-        """Return those of several, one behind the other."""
+        """Return the concatenation of several."""
         return Identities(*map(np.concatenate, zip(*parts, strict=True)))
 
     def only(self, wanted: np.ndarray) -> "Identities":
-        """Return those that are wanted, given True or False for each."""
+        """Return the selected ones, given True or False for each."""
         return Identities(self.days[wanted], self.digests[wanted], self.contents[wanted])
 
 
@@ -60,7 +60,7 @@ class Head:
     Attributes:
         position: Number of its messages.
         through: Timestamp of the newest accepted one.
-        rewrites: Rises when somebody is forgotten: what was read before then is out of date.
+        rewrites: Rises when a person is forgotten: data read before then is out of date.
     """
 
     position: int
@@ -70,7 +70,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What the journal has no longer: what `[journal] keep` has removed, and what was postponed.
+    """Messages that the journal no longer has: removed by `[journal] keep`, or postponed.
 
     Attributes:
         messages: How many.
@@ -131,13 +131,13 @@ def digest_with(key: bytes) -> Digest:
 
 
 def counts(connection: Connection) -> Counts:
-    """Return the counters of what was met and not appended."""
+    """Return the counters of messages that were received and not appended."""
     row = connection.execute(select(journal.c.known, journal.c.conflicts, journal.c.foreign_messages)).one()
     return Counts(*row)
 
 
 def count(connection: Connection, *, known: int, conflicts: int, foreign: int) -> None:
-    """Add to the counters of what was met and not appended."""
+    """Add to the counters of messages that were received and not appended."""
     connection.execute(
         update(journal).values(
             known=journal.c.known + known,
@@ -148,7 +148,7 @@ def count(connection: Connection, *, known: int, conflicts: int, foreign: int) -
 
 
 def removed(connection: Connection) -> Removed:
-    """Return what is in the journal no longer."""
+    """Return how much was removed from the journal."""
     row = connection.execute(select(journal.c.removed, journal.c.removed_until)).one()
     return Removed(row.removed, row.removed_until)
 
@@ -166,13 +166,13 @@ def find(connection: Connection, wanted: Identities) -> dict[int, list[Identity]
 
 
 def append(connection: Connection, end: Head, segments: Sequence[Packed], identities: Identities) -> Head:
-    """Append messages behind `end`, and return the new end; the caller holds the lock.
+    """Append messages after `end`, and return the new end; the caller holds the lock.
 
     Args:
         connection: The transaction that accepts them.
         end: What `lock` returned.
         segments: Their records.
-        identities: Of the same messages.
+        identities: Identities of the same messages.
     """
     position, through = end.position, end.through
     for packed in segments:
@@ -208,14 +208,14 @@ def record(connection: Connection, position: int) -> bytes | None:
 
 
 def following(connection: Connection, after: int) -> Segment | None:
-    """Return the segment that holds the next message behind position `after`, or None if there is none."""
+    """Return the segment that holds the next message after position `after`, or None if there is none."""
     query = select(segment).where(segment.c.first + segment.c.messages > after + 1).order_by(segment.c.first).limit(1)
     row = connection.execute(query).one_or_none()
     return None if row is None else Segment(row.first, inflate(row.data))
 
 
 def segments(connection: Connection, first: int, last: int) -> list[Segment]:
-    """Return the segments that hold any of the messages from `first` to `last`, in order."""
+    """Return the segments with any of the messages from `first` to `last`, in order."""
     query = select(segment).where(segment.c.first + segment.c.messages > first, segment.c.first <= last)
     return [Segment(row.first, inflate(row.data)) for row in connection.execute(query.order_by(segment.c.first))]
 

@@ -21,18 +21,18 @@ from statscache.store.database import Database
 
 _KEY = 0x73746174  # "stat"
 _PAUSE = 0.2
-"""Seconds between two looks whether a lock is free."""
+"""Seconds between two attempts to take a lock."""
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
 def publishing(database: Database, patience: float = 0.0) -> Iterator[None]:
-    """Hold the right to build snapshots of what is in a database, and to remove what nobody needs.
+    """Hold the right to build snapshots of a database, and to remove unused objects.
 
     Args:
         database: The database.
-        patience: Seconds to wait for whoever holds it.
+        patience: Seconds to wait for the process that holds it.
 
     Raises:
         PublisherBusy: Another process holds it, for longer than that.
@@ -48,7 +48,7 @@ def target(database: Database, name: str, patience: float = 0.0) -> Iterator[Non
     Args:
         database: The database.
         name: The target.
-        patience: Seconds to wait for whoever holds it.
+        patience: Seconds to wait for the process that holds it.
 
     Raises:
         PublisherBusy: Another process holds it, for longer than that.
@@ -89,7 +89,7 @@ def _takes(path: Path, stack: ExitStack) -> bool:
         file.close()
         return False
     stack.enter_context(file)
-    # Whoever held it removes it at the end, and what was opened before is no lock then.
+    # The holder removes the file at the end; a file opened before that is not a lock any more.
     return os.fstat(file.fileno()).st_nlink > 0
 
 
@@ -98,11 +98,11 @@ def _await(takes: Callable[[], bool], patience: float, where: str) -> None:
     if takes():
         return
     if patience:
-        _log.info("another publisher is at work %s; it is waited for, at most %g s", where, patience)
+        _log.info("another publisher is working %s; waiting for it, at most %g s", where, patience)
     while time.monotonic() < deadline:
         time.sleep(_PAUSE)
         if takes():
             return
-    busy = f"another publisher is at work {where}"
-    reason = f"it was waited for {patience:g} s, and nothing was done: try again" if patience else "nothing was done"
+    busy = f"another publisher is working {where}"
+    reason = f"waited {patience:g} s, nothing was done: try again" if patience else "nothing was done"
     raise PublisherBusy(f"{busy}; {reason}")

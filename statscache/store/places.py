@@ -46,5 +46,5 @@ def lost(connection: Connection, configured: Collection[str]) -> list[Place]:
 
 
 def drop(connection: Connection, place: str) -> bool:
-    """Forget a place, whose files somebody deleted there; return whether it was known."""
+    """Forget a place whose files were deleted there; return whether it was known."""
     return connection.execute(delete(table).where(table.c.place == place)).rowcount > 0

@@ -71,8 +71,8 @@ class Position:
         oldest: Timestamp of the oldest message that counted; None before the first.
         newest: Timestamp of the newest message that counted; None before the first.
         failures: Messages in a row on which the plugin raised.
-        suspended: Why the plugin folds no longer; None if it does.
-        complete_from: Timestamp before which messages do not count, for the journal had lost some of them when the
+        suspended: Why the plugin no longer folds; None if it folds.
+        complete_from: Timestamp before which messages do not count, because the journal had lost some of them when the
             plugin began; None if it had not.
         witness: Position of a message that the plugin counted lately, which it is shown again if it fails; None before
             the first.
@@ -155,7 +155,7 @@ def miss(connection: Connection, position: int) -> None:
 def save_rendered(
     connection: Connection, row: Position, paces: Collection[Pace], through: int | None, rendered_with: str
 ) -> None:
-    """Store from what the plugin's documents of some paces were rendered, and remove the marks that nobody needs.
+    """Store which state the plugin's documents of some paces were rendered from, and remove marks that are not needed.
 
     Args:
         connection: The transaction that commits the documents; it holds the plugin's lock.
@@ -173,7 +173,7 @@ def save_rendered(
 
 
 def render_all(connection: Connection, row: Position) -> None:
-    """Have all documents of a plugin rendered next time; the gate takes them for those of another version."""
+    """Mark all documents of a plugin to be rendered next time; the gate treats them as another version."""
     connection.execute(update(plugin).where(plugin.c.id == row.id).values(rendered_with=None))
 
 
@@ -188,7 +188,7 @@ def mark(connection: Connection, row: Position, documents: Iterable[tuple[str, i
 
     Args:
         connection: The transaction that changed the state.
-        row: Of the plugin.
+        row: Row of the plugin.
         documents: All but those of keys.
         keys: The keys that changed, as `changed_keys` packs them.
     """

@@ -78,7 +78,7 @@ def load(connection: Connection, name: str) -> bytes:
     """Return the bytes of an object.
 
     Raises:
-        DamagedObject: There is no object of that name, or it has other bytes.
+        DamagedObject: There is no object of that name, or its bytes differ.
     """
     row = connection.execute(select(object_.c.size, object_.c.data).where(object_.c.name == name)).one_or_none()
     return _opened(name, row)
@@ -88,7 +88,7 @@ def load_all(connection: Connection, names: Collection[str]) -> dict[str, bytes]
     """Return the bytes of objects by name, at once.
 
     Raises:
-        DamagedObject: There is no object of one of the names, or it has other bytes.
+        DamagedObject: There is no object of one of the names, or its bytes differ.
     """
     wanted = among(connection, object_.c.name, list(names))
     rows = connection.execute(select(object_.c.name, object_.c.size, object_.c.data).where(wanted))
@@ -112,14 +112,14 @@ def _opened(name: str, row: Any) -> bytes:
         raise DamagedObject(f"object {name} is missing from the database")
     size, stored = row
     try:
-        # The frame says how much memory it needs, and what is damaged may ask for any amount.
+        # The frame says how much memory it needs, and a damaged one may ask for any amount.
         if zstandard.frame_content_size(stored) == size:
             data = zstandard.ZstdDecompressor().decompress(stored)
             if canonical.digest(data) == name.partition(".")[0]:
                 return data
     except (zstandard.ZstdError, TypeError, ValueError):
         pass
-    raise DamagedObject(f"object {name} is damaged in the database: its bytes are not those of its name")
+    raise DamagedObject(f"object {name} is damaged in the database: its bytes do not match its name")
 
 
 def unknown(connection: Connection, names: Collection[str]) -> set[str]:

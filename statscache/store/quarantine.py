@@ -1,4 +1,4 @@
-"""What was set aside: bytes that are no message, and messages on which one plugin raised.
+"""The quarantine: malformed lines, and messages on which one plugin raised.
 
 The position of a message in the journal stays until it is retried or dropped, and so do bytes, as long as there is
 room: beyond that the oldest go first, and are counted.
@@ -16,19 +16,19 @@ from statscache.store.bulk import among
 from statscache.store.schema import journal, quarantine
 
 PARSER = ""
-"""The plugin column of what no plugin has seen, because it is no message."""
+"""The plugin column of malformed lines, which no plugin has seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """One thing that was set aside.
+    """One quarantined line or message.
 
     Attributes:
         id: Its number, as the command line takes it.
-        plugin: The plugin that raised; empty for what is no message.
+        plugin: The plugin that raised; empty for a malformed line.
         reason: What was wrong, for people.
         source: Where it came from.
-        position: The message's position in the journal; None for what is no message.
+        position: The message's position in the journal; None for a malformed line.
         size: Bytes.
         set_aside_at: Wall clock, seconds since 1970 UTC.
     """
@@ -43,13 +43,13 @@ class SetAside:
 
 
 def keep_bytes(connection: Connection, raw: bytes, reason: str, source: str) -> None:
-    """Set aside bytes that are no message; the same bytes are kept once."""
+    """Quarantine a malformed line; the same bytes are kept once."""
     data = zstandard.ZstdCompressor().compress(raw)
     _keep(connection, PARSER, canonical.digest64(raw), reason, source, None, len(raw), data)
 
 
 def keep_messages(connection: Connection, plugin: str, failures: Sequence[tuple[int, str, int]], source: str) -> None:
-    """Set aside messages of the journal for one plugin, given position, reason and size in bytes of each."""
+    """Quarantine messages of the journal for one plugin, given position, reason and size in bytes of each."""
     if not failures:
         return
     there = places(connection, plugin)
@@ -64,7 +64,7 @@ def keep_messages(connection: Connection, plugin: str, failures: Sequence[tuple[
 
 
 def listed(connection: Connection, ids: tuple[int, ...] = ()) -> list[SetAside]:
-    """Return what is set aside, oldest first; only `ids` if any are given."""
+    """Return the quarantined items, oldest first; only `ids` if any are given."""
     columns = [column for column in quarantine.c if column.name not in ("data", "digest")]
     query = select(*columns).order_by(quarantine.c.id)
     if ids:
@@ -73,43 +73,43 @@ def listed(connection: Connection, ids: tuple[int, ...] = ()) -> list[SetAside]:
 
 
 def find(connection: Connection, plugin: str, position: int) -> int | None:
-    """Return the number under which a message of the journal is set aside for a plugin now, or None if it is not."""
-    # A message of the journal has its position for a digest, and the digest has an index.
+    """Return the id under which a message of the journal is quarantined for a plugin, or None if it is not."""
+    # A message of the journal has its position as digest, and the digest has an index.
     ours = quarantine.c.plugin == plugin, quarantine.c.digest == position
     number: int | None = connection.scalar(select(quarantine.c.id).where(*ours))
     return number
 
 
 def places(connection: Connection, plugin: str) -> frozenset[int]:
-    """Return the positions of the messages of the journal that are set aside for a plugin."""
+    """Return the positions of the messages of the journal that are quarantined for a plugin."""
     query = select(quarantine.c.position).where(quarantine.c.plugin == plugin)
     return frozenset(connection.scalars(query))
 
 
 def load(connection: Connection, item: SetAside) -> bytes | None:
-    """Return the bytes of what is no message; None for a message of the journal, or what is set aside no longer."""
+    """Return the bytes of a malformed line; None for a message of the journal, or if it is no longer in quarantine."""
     ours = quarantine.c.id == item.id, quarantine.c.plugin == item.plugin
     data = connection.scalar(select(quarantine.c.data).where(*ours))
     return None if data is None else zstandard.ZstdDecompressor().decompress(data)
 
 
 def drop(connection: Connection, ids: tuple[int, ...]) -> int:
-    """Forget what was set aside under `ids`, and return how many there were."""
+    """Delete the items `ids` from quarantine, and return how many there were."""
     return connection.execute(delete(quarantine).where(quarantine.c.id.in_(ids))).rowcount
 
 
 def drop_messages(connection: Connection, places: Sequence[int]) -> None:
-    """Forget that messages of the journal at these positions were set aside, for any plugin."""
+    """Delete the messages of the journal at these positions from quarantine, for all plugins."""
     connection.execute(delete(quarantine).where(among(connection, quarantine.c.position, places)))
 
 
 def drop_plugin(connection: Connection, plugin: str) -> None:
-    """Forget what was set aside for a plugin that is about to fold the journal again."""
+    """Delete the quarantined messages of a plugin that is about to fold the journal again."""
     connection.execute(delete(quarantine).where(quarantine.c.plugin == plugin))
 
 
 def discard(connection: Connection, kept: int) -> int:
-    """Forget the oldest of what is no message until at most `kept` bytes are left; return how many went."""
+    """Delete the oldest malformed lines until at most `kept` bytes are left; return how many were deleted."""
     ours = quarantine.c.plugin == PARSER
     excess = bytes_kept(connection) - kept
     if excess <= 0:
@@ -126,17 +126,17 @@ def discard(connection: Connection, kept: int) -> int:
 
 
 def bytes_kept(connection: Connection) -> int:
-    """Return the bytes of what is no message, uncompressed."""
+    """Return the size of all malformed lines in bytes, uncompressed."""
     return int(connection.scalar(select(func.sum(quarantine.c.size)).where(quarantine.c.plugin == PARSER)) or 0)
 
 
 def discarded(connection: Connection) -> int:
-    """Return how much of what was set aside was kept no longer, for want of room."""
+    """Return how many quarantined lines were deleted because of the quota."""
     return connection.scalar(select(journal.c.discarded)) or 0
 
 
 def totals(connection: Connection) -> dict[str, int]:
-    """Return the number of things set aside, by plugin."""
+    """Return the number of quarantined items, by plugin."""
     query = select(quarantine.c.plugin, func.count()).group_by(quarantine.c.plugin)
     return {row[0]: row[1] for row in connection.execute(query)}
 

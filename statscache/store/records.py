@@ -1,4 +1,4 @@
-"""Records of a batch, compressed as they come: what the journal's segments hold.
+"""Records of a batch, compressed as they come, for the journal's segments.
 
 A batch keeps tens of thousands of records while the bodies of its messages come and go. Compressed in segments they
 take a tenth of their room, and are ready to be written when all of them turn out to be new.
@@ -15,7 +15,7 @@ import zstandard
 from statscache.exceptions import DamagedStatistics
 
 SEGMENT = 8_000
-"""Messages of one segment at most."""
+"""Maximum number of messages of one segment."""
 
 SEGMENT_BYTES = 8 * 1024 * 1024
 """Bytes of records at which a segment ends."""
@@ -99,7 +99,7 @@ class Records:
 
     @classmethod
     def joined(cls, parts: Iterable["Records"]) -> Self:
-        """Return the lines of several, one behind the other."""
+        """Return the lines of several in sequence."""
         found = cls()
         found.__setstate__([packed for part in parts for packed in part.segments()])
         return found
@@ -134,7 +134,7 @@ def deflate(data: bytes, level: int = _LEVEL) -> bytes:
 
     Args:
         data: Records, joined by newlines.
-        level: Of zstd.
+        level: Level of zstd.
     """
     # Copied, because the compressor leaves room for data that cannot be compressed behind what it returns.
     # The checksum finds bits that decayed.

@@ -49,7 +49,7 @@ class Held(NamedTuple):
 
 
 def load(connection: Connection, name: str) -> SourceRow | None:
-    """Return what is known of a source; None if it was never read."""
+    """Return the state of a source; None if it was never read."""
     row = connection.execute(select(source).where(source.c.name == name)).one_or_none()
     return None if row is None else SourceRow(*row)
 
@@ -60,7 +60,7 @@ def listed(connection: Connection) -> list[SourceRow]:
 
 
 def save(connection: Connection, row: SourceRow) -> None:
-    """Store what is known of a source."""
+    """Store the state of a source."""
     _put(connection, [(row.name, row.newest, row.heard, row.offset, row.accepted, row.set_aside, row.seen_at)])
 
 
@@ -80,13 +80,13 @@ def hold(connection: Connection, rows: Sequence[tuple[int, int, str, bytes]]) ->
 
 
 def due(connection: Connection, limit: int) -> list[Held]:
-    """Return held messages whose time has come, those that were due first."""
+    """Return held messages whose time has come, earliest first."""
     query = select(held.c.digest, held.c.source, held.c.data).where(held.c.due <= int(time.time()))
     return [Held(*row) for row in connection.execute(query.order_by(held.c.due, held.c.digest).limit(limit))]
 
 
 def release(connection: Connection, digests: Sequence[int]) -> None:
-    """Hold the messages with these digests no longer."""
+    """Release the held messages with these digests."""
     if digests:
         connection.execute(delete(held).where(held.c.digest.in_(digests)))
 
@@ -97,5 +97,5 @@ def number_held(connection: Connection) -> int:
 
 
 def bytes_held(connection: Connection) -> int:
-    """Return how many bytes the messages take that are held."""
+    """Return the bytes of all held messages."""
     return int(connection.scalar(select(func.sum(func.length(held.c.data)))) or 0)

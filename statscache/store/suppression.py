@@ -1,4 +1,4 @@
-"""Who was forgotten, as salted digests of names: enough to know a name when it comes again, and not to tell it."""
+"""Forgotten people, as salted digests of names: enough to recognize a name, not enough to reveal it."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ class Suppression:
     Attributes:
         rewrites: The journal's number of rewrites then; another one means to read the list again.
         salt: What is hashed with each name.
-        digests: Of the names.
+        digests: Digests of the names.
     """
 
     rewrites: int = 0
@@ -37,7 +37,7 @@ class Suppression:
     _known: dict[str, bool] = field(default_factory=dict, repr=False, compare=False)
 
     def __bool__(self) -> bool:
-        """Return whether anybody was forgotten."""
+        """Return whether any person was forgotten."""
         return bool(self.digests)
 
     def __contains__(self, name: str) -> bool:
@@ -50,7 +50,7 @@ class Suppression:
         return known
 
     def scrub(self, message: Message) -> Message:
-        """Return a message without those who are involved in it and were forgotten."""
+        """Return a message without forgotten people who are involved in it."""
         done: frozenset[str] = frozenset()
         # Once a name has been removed, another one may be found to be involved.
         while new := self._named(message.usernames) - done:
@@ -59,14 +59,14 @@ class Suppression:
         return message
 
     def scrub_bytes(self, raw: bytes) -> bytes:
-        """Return what is no message, or not yet one, without any word that is the name of somebody forgotten."""
+        """Return a malformed or held line without words that are names of forgotten people."""
         text = raw.decode(errors="surrogateescape")
         try:
-            said = [text, *texts(json.loads(text))]
+            parts = [text, *texts(json.loads(text))]
         except (ValueError, RecursionError):
-            said = [text]
-        words = {word for part in said for pattern in _WORDS for word in pattern.findall(part)}
-        names = self._named(words.union(said[1:]))
+            parts = [text]
+        words = {word for part in parts for pattern in _WORDS for word in pattern.findall(part)}
+        names = self._named(words.union(parts[1:]))
         return scrub_bytes(raw, names) if names else raw
 
     def _named(self, names: Iterable[str]) -> frozenset[str]:
@@ -74,13 +74,13 @@ class Suppression:
 
 
 def load(connection: Connection) -> Suppression:
-    """Return the list as it is now."""
+    """Return the current list."""
     row = connection.execute(select(journal.c.rewrites, journal.c.salt)).one()
     return Suppression(row.rewrites, row.salt or b"", frozenset(connection.scalars(select(suppressed.c.digest))))
 
 
 def add(connection: Connection, name: str) -> bool:
-    """Put a name on the list, for all messages that are accepted from now on; return whether it was not there yet.
+    """Add a name to the list, for all messages accepted from now on; return whether it is new.
 
     The caller holds the journal's lock.
     """

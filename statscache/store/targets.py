@@ -1,4 +1,4 @@
-"""The targets: what the last publication to each sent, and what is under way."""
+"""The targets: the last publication to each, and the one in progress."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -23,8 +23,8 @@ class TargetRow:
         requests: Operations of the last success.
         bytes: Bytes that it sent.
         milliseconds: How long it took.
-        invalidation_due: Whether caches before it must still forget what they hold.
-        sending: The generation that is being brought there, whose objects stay; None if none is.
+        invalidation_due: True if the caches in front of it must still be invalidated.
+        sending: The generation being published there, whose objects are kept; None if none is.
         trying_since: Wall clock of the first attempt since the last success, seconds since 1970 UTC; None if the last
             attempt succeeded.
         due_at: Wall clock by which an attempt must have succeeded, seconds since 1970 UTC; None before the first.
@@ -45,7 +45,7 @@ class TargetRow:
     error: str | None = None
 
     def late(self, now: int) -> int:
-        """Return for how many seconds it has been behind at the time `now`; 0 if it is not, or if nobody tries."""
+        """Return for how many seconds it has been behind at `now`; 0 if it is not, or if no attempt is made."""
         return max(0, now - self.due_at) if self.due_at is not None and self.trying_since is not None else 0
 
     def is_ok(self, now: int) -> bool:
@@ -54,7 +54,7 @@ class TargetRow:
 
 
 def listed(connection: Connection, names: Collection[str]) -> list[TargetRow]:
-    """Return what is known of the targets of these names, by name; of those that are configured no longer, nothing."""
+    """Return the state of the targets of these names, by name."""
     wanted = select(target).where(target.c.name.in_(list(names))).order_by(target.c.name)
     known = {row.name: TargetRow(**row._mapping) for row in connection.execute(wanted)}
     return [known.get(name, TargetRow(name)) for name in sorted(names)]
@@ -67,7 +67,7 @@ def begin(connection: Connection, name: str, now: int, patience: int) -> None:
         connection: A writing connection.
         name: Name of the target.
         now: Wall clock, seconds since 1970 UTC.
-        patience: Seconds after which the target is behind, where nobody tried in the time before.
+        patience: Seconds after which the target is behind, if no attempt was made in the time before.
     """
     _meet(connection, [tuple(asdict(TargetRow(name)).values())])
     (row,) = listed(connection, [name])
@@ -81,14 +81,14 @@ def begin(connection: Connection, name: str, now: int, patience: int) -> None:
 
 
 def send(connection: Connection, name: str, generation: int) -> TargetRow:
-    """Record that a target is being brought to a generation, and return what is known of the target."""
+    """Record that a target is being updated to a generation, and return the target's state."""
     connection.execute(update(target).where(target.c.name == name).values(sending=generation))
     (row,) = listed(connection, [name])
     return row
 
 
 def sending(connection: Connection, since: float) -> set[int]:
-    """Return the generations that are being brought to targets, but those that were given up before `since`.
+    """Return the generations that are being published to targets, except those that were given up before `since`.
 
     Args:
         connection: A reading connection.
@@ -104,17 +104,17 @@ def fail(connection: Connection, name: str, error: str) -> None:
 
 
 def succeed(connection: Connection, row: TargetRow) -> None:
-    """Store what an attempt came to; whether caches must still forget what they hold stays as it is."""
+    """Store the result of an attempt; `invalidation_due` does not change."""
     values = asdict(row)
     del values["name"], values["invalidation_due"]
     connection.execute(update(target).where(target.c.name == row.name).values(values))
 
 
 def invalidate(connection: Connection) -> None:
-    """Record that caches before every target must forget what they hold: after rollback, forgetting and upgrade."""
+    """Record that the caches in front of all targets must be invalidated: after rollback, forgetting and upgrade."""
     connection.execute(update(target).values(invalidation_due=True))
 
 
 def was_invalidated(connection: Connection, name: str) -> None:
-    """Record that caches before a target have forgotten what they held."""
+    """Record that the caches in front of a target were invalidated."""
     connection.execute(update(target).where(target.c.name == name).values(invalidation_due=False))

@@ -13,7 +13,7 @@ Problems = Iterator[tuple[Weight, str]]
 
 
 def document(path: str, data: bytes, through: int | None, files: Files) -> Problems:
-    """Yield what is wrong with a document of the snapshot.
+    """Yield the faults of a document of the snapshot.
 
     Args:
         path: Where it is published.
@@ -74,7 +74,7 @@ def _periods(index: str, value: Any, files: Files) -> Problems:
 
 
 def refers(reference: Any, files: Files) -> Problems:
-    """Yield what is wrong with a reference to a file: other than the manifests have it."""
+    """Yield the faults of a reference to a file that does not match the manifests."""
     there = files.get(reference["path"])
     if there is None:
         yield Weight.BROKEN, f"it refers to {reference['path']!r:.200}, which is not in the snapshot"
@@ -83,7 +83,7 @@ def refers(reference: Any, files: Files) -> Problems:
 
 
 def index(value: Any, files: Files) -> Problems:
-    """Yield what is wrong with the pointer: its own fields, and its references to documents.
+    """Yield the faults of the pointer: its own fields, and its references to documents.
 
     Args:
         value: Its content, which its schema allows.
@@ -111,16 +111,16 @@ def index(value: Any, files: Files) -> Problems:
 
 
 def parsed(path: str, data: bytes) -> tuple[Any, list[tuple[Weight, str]]]:
-    """Return the content of a JSON file, None if it has none, and what is wrong with it by its schema and form."""
+    """Return the content of a JSON file, None if it has none, and its faults by schema and form."""
     name = schemas.name_of(path)
     if name is not None and (problem := schemas.problem(name, data)):
         return None, [(Weight.WRONG, f"it does not satisfy the schema {name}: {problem}")]
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        return None, [(Weight.WRONG, f"it is no JSON: {error}")]
+        return None, [(Weight.WRONG, f"it is not JSON: {error}")]
     if canonical.dumps(value) != data:
-        return value, [(Weight.WRONG, "it is no canonical JSON")]
+        return value, [(Weight.WRONG, "it is not canonical JSON")]
     return value if name is not None else None, []
 
 
@@ -128,6 +128,6 @@ def _table(data: bytes) -> Problems:
     try:
         data.decode()
     except UnicodeDecodeError:
-        yield Weight.WRONG, "it is no UTF-8"
+        yield Weight.WRONG, "it is not UTF-8"
     if not data.endswith(b"\r\n"):
         yield Weight.WRONG, "its last line does not end with CR LF"

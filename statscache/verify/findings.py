@@ -1,4 +1,4 @@
-"""What a verification found: each fault with its weight, so that the gravest stands first."""
+"""The findings of a verification: each fault with its weight, the gravest first."""
 
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -11,13 +11,13 @@ class Weight(IntEnum):
     BROKEN = 1
     """A reader meets a reference that does not resolve, other bytes than were announced, or a forged signature."""
     WRONG = 2
-    """A document breaks the format: its schema, what it says of others, or what others say of it."""
+    """A document breaks the format: its schema, or a reference from or to it."""
     LATE = 3
     """The publisher has not renewed the pointer in time."""
     SERVED = 4
     """The web server sends other headers than the format asks for."""
     ORPHAN = 5
-    """A file that nobody refers to."""
+    """A file without any reference to it."""
     NOTE = 6
     """Nothing wrong, but worth knowing."""
 
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Findings:
-    """Collects faults; those that concern many files alike are counted, and shown by one of them."""
+    """Collects faults; a fault that many files have is shown once, with their number."""
 
     _single: list[Finding] = field(default_factory=list)
     _alike: dict[tuple[Weight, str], list[str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Whether a web server sends what the format asks for: the two rules of caching, CORS, content types, compression."""
+"""Check the headers of a web server against the format: the two rules of caching, CORS, content types, compression."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,13 +11,13 @@ _WORTH_COMPRESSING = 1024
 def problems(
     path: str, headers: Mapping[str, str], size: int, *, always_compressed: bool
 ) -> Iterator[tuple[Weight, str]]:
-    """Yield what is wrong with the headers of a file that was asked for with `Accept-Encoding: gzip`.
+    """Yield the faults of the headers of a file that was asked for with `Accept-Encoding: gzip`.
 
     Args:
         path: Where the file is, relative to the site's root.
         headers: What the server sent, by lowercase name.
         size: Bytes of the file.
-        always_compressed: Whether the site has compressed files only, whatever is asked for.
+        always_compressed: True if the site has only compressed files, whatever is requested.
     """
     expected = {
         "Cache-Control": cache_control(path),
@@ -40,6 +40,6 @@ def problems(
 
 
 def _normal(name: str, value: str) -> list[str]:
-    """Return what may stand in any order and case, in one order and case."""
+    """Return a list whose order and case do not matter in one order and case."""
     parts = value.replace('"', "").split("," if name == "Cache-Control" else ";")
     return sorted(part.strip().lower() for part in parts)

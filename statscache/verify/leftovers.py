@@ -1,4 +1,4 @@
-"""What lies in a directory besides the tree: compressed siblings, which must say the same, and files of nobody's."""
+"""Check the other files in a directory: compressed siblings, which must have the same content, and orphans."""
 
 import gzip
 import io
@@ -50,14 +50,14 @@ def find(reader: Reader, files: Files, objects: Iterable[str], snapshots: Iterab
         elif path.startswith((layout.OBJECTS, layout.SNAPSHOTS)):
             unknown.append((path, changed))
         else:
-            reader.findings.add(Weight.ORPHAN, path, "nobody refers to it")
-    strays = []
+            reader.findings.add(Weight.ORPHAN, path, "nothing refers to it")
+    orphans = []
     for path, changed in unknown:
         if changed < oldest < math.inf or changed > time.time() - _YOUNG:
-            strays.append(path)
+            orphans.append(path)
         else:
-            reader.findings.add(Weight.ORPHAN, path, "nobody refers to it")
-    reader.each("objects without referrer", sorted(strays), lambda path: _check_stray(reader, path))
+            reader.findings.add(Weight.ORPHAN, path, "nothing refers to it")
+    reader.each("objects without referrer", sorted(orphans), lambda path: _check_orphan(reader, path))
     reader.each("compressed files", sorted(siblings), lambda path: _compare(reader, path))
 
 
@@ -65,7 +65,7 @@ def _is_there(reader: Reader, path: str) -> bool:
     try:
         return reader.place.look(path) is not None
     except Unreadable:
-        # Whoever reads it is told why.
+        # The reader of the report learns why.
         return True
 
 
@@ -74,7 +74,7 @@ def _base(path: str) -> str | None:
     return next((path.removesuffix(form) for form in _SIBLINGS if path.endswith(form)), None)
 
 
-def _check_stray(reader: Reader, path: str) -> None:
+def _check_orphan(reader: Reader, path: str) -> None:
     data = reader.file(path)
     if data is None:
         return
@@ -82,7 +82,7 @@ def _check_stray(reader: Reader, path: str) -> None:
     if path in (layout.object_path(layout.object_name(path, data)), layout.manifest(digest)):
         reader.findings.add_alike(Weight.NOTE, path, "no retained snapshot refers to it; it goes after its grace")
     else:
-        reader.findings.add(Weight.ORPHAN, path, "nobody refers to it, and its bytes are not those that its name says")
+        reader.findings.add(Weight.ORPHAN, path, "nothing refers to it, and its bytes do not match its name")
 
 
 def _compare(reader: Reader, path: str) -> None:

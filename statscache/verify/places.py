@@ -38,11 +38,11 @@ class NoAnswer(Unreadable):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of asking for a file.
+    """The answer to a request for a file.
 
     Attributes:
         data: Its bytes, decoded; empty where only its size was asked for.
-        size: Its bytes, or what is said of them; None if nothing is.
+        size: Its size in bytes, or the size that the server announces; None if unknown.
         headers: What a web server sent with it, by lowercase name; empty for a directory.
     """
 
@@ -55,9 +55,9 @@ class Place(ABC):
     """A place that holds a published tree.
 
     Attributes:
-        name: As the caller named it.
-        is_served: Whether it is a web server, whose headers matter.
-        connections: Requests that may be under way at a time.
+        name: The place, as the caller wrote it.
+        is_served: True for a web server, whose headers matter.
+        connections: Maximum number of concurrent requests.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Place(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close all connections and files."""
 
 
 class Directory(Place):
@@ -126,7 +126,7 @@ class Directory(Place):
             raise Unreadable(f"it cannot be read: {error.strerror}") from error
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise Unreadable("it is no plain file")
+                raise Unreadable("it is not a plain file")
             data = file.read(limit + 1)
         if len(data) > limit:
             raise Unreadable(f"it has more than {limit:,} bytes")
@@ -141,7 +141,7 @@ class Directory(Place):
         except OSError as error:
             raise Unreadable(f"it cannot be read: {error.strerror}") from error
         if not stat.S_ISREG(status.st_mode):
-            raise Unreadable("it is no plain file")
+            raise Unreadable("it is not a plain file")
         return Answer(b"", status.st_size)
 
     @override
@@ -184,7 +184,7 @@ class Website(Place):
         url: Address of the site's root, http or https.
 
     Raises:
-        Unreachable: It is no such address.
+        Unreachable: It is not such an address.
     """
 
     is_served = True
@@ -193,7 +193,7 @@ class Website(Place):
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise Unreachable(f"{url!r} is no address of a site: expected such as https://stats.example.org/")
+            raise Unreachable(f"{url!r} is not the address of a site: expected for example https://stats.example.org/")
         self.name = url
         self._url = url.rstrip("/") + "/"
         self._pool = urllib3.PoolManager(
@@ -228,8 +228,8 @@ class Website(Place):
                     if time.monotonic() > deadline:
                         raise Unreadable(f"it takes longer than {_FILE_SECONDS:.0f} s")
             except DecodeError as error:
-                said = response.headers.get("Content-Encoding")
-                raise Unreadable(f"its bytes are not in the encoding that its header says ({said})") from error
+                encoding = response.headers.get("Content-Encoding")
+                raise Unreadable(f"its bytes are not in the encoding that its header says ({encoding})") from error
             except HTTPError as error:
                 raise Unreadable(f"it breaks off: {error}") from error
             return Answer(bytes(data), len(data), _lowered(response))
@@ -240,9 +240,9 @@ class Website(Place):
             if not self._is_there(response):
                 return None
             response.read()
-            said = response.headers.get("Content-Length", "")
-            is_known = "Content-Encoding" not in response.headers and said.isascii() and said.isdigit()
-            return Answer(b"", int(said) if is_known else None, _lowered(response))
+            length = response.headers.get("Content-Length", "")
+            is_known = "Content-Encoding" not in response.headers and length.isascii() and length.isdigit()
+            return Answer(b"", int(length) if is_known else None, _lowered(response))
 
     @override
     def files(self) -> Iterator[tuple[str, float]] | None:

@@ -21,7 +21,7 @@ _GZIP = b"\x1f\x8b"
 _Item = TypeVar("_Item")
 
 Tell = Callable[[str, int, int], None]
-"""Takes what is being done, how much of it is done, and how much there is."""
+"""Called with the step, how much of it is done, and how much there is."""
 
 
 class Reader:
@@ -29,11 +29,11 @@ class Reader:
 
     Args:
         place: The place.
-        findings: Are told of everything that is wrong.
-        tell: Is told how far the work is.
+        findings: Collects all faults.
+        tell: Called with the progress.
 
     Attributes:
-        always_compressed: Whether a web server has compressed files only, whatever it is asked for.
+        always_compressed: True if a web server has only compressed files, whatever is requested.
     """
 
     def __init__(self, place: Place, findings: Findings, tell: Tell) -> None:
@@ -58,7 +58,7 @@ class Reader:
                     pass
 
     def file(self, path: str, limit: int = LARGEST) -> bytes | None:
-        """Return a file of at most `limit` bytes; None, and a finding, if it cannot be had.
+        """Return a file of at most `limit` bytes; None, and a finding, if it cannot be fetched.
 
         Raises:
             Unreachable: The place no longer answers.
@@ -78,14 +78,14 @@ class Reader:
 
         Args:
             name: Its name.
-            size: Bytes that whoever refers to it announces.
-            referrer: Where it is referred to.
+            size: Its size in bytes, as the referring file says.
+            referrer: The file that refers to it.
 
         Raises:
             Unreachable: The place no longer answers.
         """
         if not layout.OBJECT_NAME.fullmatch(name):
-            self.findings.add(Weight.BROKEN, referrer, f"it refers to {name!r:.100}, which is no name of an object")
+            self.findings.add(Weight.BROKEN, referrer, f"it refers to {name!r:.100}, which does not name an object")
             return None
         path = layout.object_path(name)
         if size > LARGEST:
@@ -120,7 +120,7 @@ class Reader:
             Unreachable: The place no longer answers.
         """
         if not layout.OBJECT_NAME.fullmatch(name):
-            self.findings.add(Weight.BROKEN, referrer, f"it refers to {name!r:.100}, which is no name of an object")
+            self.findings.add(Weight.BROKEN, referrer, f"it refers to {name!r:.100}, which does not name an object")
             return
         path = layout.object_path(name)
         answer = self._answer(path, lambda: self.place.look(path))

@@ -1,7 +1,7 @@
 """Walking the manifests of a snapshot that may be hostile: no loop, no bomb and no name leads further than it should.
 
 Only a manifest whose digest is right is opened, so none can lead back to itself; how many paths a tree may have, and
-how deep, is bounded all the same, for a few small manifests can name each other any number of times.
+how deep, is bounded too, because a few small manifests can name each other any number of times.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ _REMEMBERED = 1_000
 
 @dataclass(frozen=True, slots=True)
 class _Node:
-    """A manifest that is to be opened: of which directory of which subtree, and of which part of a split one."""
+    """A manifest to open, with its directory, subtree and part of a split directory."""
 
     entry: Entry
     subtree: str = ""
@@ -48,7 +48,7 @@ class Tree:
     Attributes:
         files: Entry of each file by its path, relative to the site's root.
         manifests: Names and sizes of its manifests, but for the root.
-        is_whole: Whether every manifest could be read.
+        is_whole: True if every manifest could be read.
     """
 
     files: Files = field(default_factory=Files)
@@ -92,7 +92,7 @@ class TreeWalker:
         self._reader.object(f"{identity}.json", len(data), path)
         for name, entry in entries.items():
             if entry.type != "subtree" or name not in ("data", "site"):
-                self._findings.add(Weight.WRONG, path, f"{name!r:.100} of type {entry.type} is no subtree")
+                self._findings.add(Weight.WRONG, path, f"{name!r:.100} of type {entry.type} is not a subtree")
             else:
                 self._next.append(_Node(entry, subtree=name))
         while self._next:
@@ -115,7 +115,7 @@ class TreeWalker:
         if not known:
             data = None
             if node.entry.size > LARGEST_MANIFEST:
-                self._findings.add(Weight.BROKEN, where, f"it is said to have {node.entry.size:,} bytes")
+                self._findings.add(Weight.BROKEN, where, f"it has {node.entry.size:,} bytes by its reference")
             else:
                 data = self._reader.object(name, node.entry.size, where)
             entries = None if data is None else self._parsed(where, data)
@@ -141,7 +141,7 @@ class TreeWalker:
             self._findings.add(Weight.WRONG, where, f"it has {len(entries):,} entries, and is not split")
         for name, entry in entries.items():
             if not _is_name(node.directory, name):
-                self._findings.add(Weight.BROKEN, where, f"{name!r:.100} is no name of a file or directory")
+                self._findings.add(Weight.BROKEN, where, f"{name!r:.100} is not the name of a file or directory")
             elif not canonical.digest(name.encode()).startswith(node.shard):
                 self._findings.add(Weight.WRONG, where, f"{name!r} is listed in the part {node.shard}")
             elif entry.type in FILES:
@@ -156,7 +156,7 @@ class TreeWalker:
     def _parts(self, node: _Node, where: str, entries: dict[str, Entry]) -> Iterator[_Node]:
         for name, entry in entries.items():
             if entry.type != "split" or len(name) != 1 or name not in "0123456789abcdef":
-                self._findings.add(Weight.WRONG, where, f"{name!r:.100} of type {entry.type} is no part of a directory")
+                self._findings.add(Weight.WRONG, where, f"{name!r:.100} of type {entry.type} is not a part")
             elif len(node.shard) >= DIGITS:
                 self._findings.add(Weight.WRONG, where, f"it is split by more than {DIGITS} digits")
             else:
@@ -176,11 +176,11 @@ class TreeWalker:
 
     def _parsed(self, where: str, data: bytes) -> dict[str, Entry] | None:
         if problem := schemas.problem("manifest", data):
-            self._findings.add(Weight.WRONG, where, f"it is no manifest: {problem}")
+            self._findings.add(Weight.WRONG, where, f"it is not a manifest: {problem}")
             return None
         entries = manifest.loads(data)
         if canonical.dumps(orjson.loads(data)) != data:
-            self._findings.add(Weight.WRONG, where, "it is no canonical JSON")
+            self._findings.add(Weight.WRONG, where, "it is not canonical JSON")
         return entries
 
     def _check_splits(self) -> None:
@@ -205,7 +205,7 @@ def _is_part(part: str) -> bool:
 
 
 def objects_of(reader: Reader, identity: str, seen: dict[str, int]) -> None:
-    """Add name and size of every object of a retained snapshot to `seen`; manifests that are in it are not read anew.
+    """Add name and size of every object of a retained snapshot to `seen`; manifests that are in it are not read again.
 
     Args:
         reader: Reads the place.
@@ -227,7 +227,7 @@ def objects_of(reader: Reader, identity: str, seen: dict[str, int]) -> None:
     while waiting:
         data = waiting.pop()
         if problem := schemas.problem("manifest", data):
-            reader.findings.add(Weight.WRONG, path, f"one of its manifests is none: {problem}")
+            reader.findings.add(Weight.WRONG, path, f"one of its manifests is not valid: {problem}")
             continue
         for entry in manifest.loads(data).values():
             # What was at the path of an older snapshot's document of a key, its successor has replaced.

@@ -1,4 +1,4 @@
-"""Walking a published tree from its pointer: everything that a reader can reach, and what nobody can."""
+"""Walking a published tree from its pointer: everything that a reader can reach, and the orphans."""
 
 import time
 from collections.abc import Sequence
@@ -55,14 +55,14 @@ class Report:
 def verify(
     place: Place, keys: Sequence["Ed25519PublicKey"] = (), tell: Tell = lambda what, done, total: None
 ) -> Report:
-    """Return everything that is wrong with a published tree.
+    """Return all faults of a published tree.
 
-    A site that publishes meanwhile is looked at anew, for what seems wrong may have been overtaken.
+    If the site publishes meanwhile, the check starts again, because its findings may be outdated.
 
     Args:
         place: Where it is.
         keys: Public keys, by one of which the pointer must be signed; none: signatures are not checked.
-        tell: Is told how far the work is.
+        tell: Called with the progress.
 
     Raises:
         Unreachable: The place does not answer.
@@ -123,7 +123,7 @@ class _Verification:
             self._findings.add(Weight.BROKEN, layout.INDEX, str(error))
             return None
         if answer is None:
-            self._findings.add(Weight.BROKEN, layout.INDEX, "there is no such file: this is no published tree")
+            self._findings.add(Weight.BROKEN, layout.INDEX, "there is no such file: this is not a published tree")
             return None
         if answer.headers.get("content-encoding", "identity") != "identity":
             self._reader.always_compressed = True
@@ -225,7 +225,7 @@ class _Verification:
             if not sent:
                 self._findings.add(Weight.SERVED, path, "neither ETag nor Last-Modified is sent")
             elif not site.is_unmodified(path, {**sent, "Accept-Encoding": "gzip"}):
-                self._findings.add(Weight.SERVED, path, "who has it already is sent all of it, not 304")
+                self._findings.add(Weight.SERVED, path, "a conditional request gets the whole file, not 304")
         except Unreadable as error:
             self._findings.add(Weight.SERVED, path, str(error))
 

@@ -1,4 +1,4 @@
-"""Writes the golden copies of the published schemas anew: `python tests/golden/regenerate.py`.
+"""Writes the golden copies of the published schemas: `python tests/golden/regenerate.py`.
 
 Version 1 is frozen: fields are only added. So this refuses to write a schema that loses or retypes what the copy has.
 """

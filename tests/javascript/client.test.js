@@ -226,7 +226,7 @@ test("a watch outlives a failure, and tells of it", async () => {
   assert.equal(broken, false);
 });
 
-test("a site that does not answer is told from one that lacks a document", async () => {
+test("a site that does not answer is distinguished from one that lacks a document", async () => {
   await assert.rejects(new Client("http://127.0.0.1:1/").discover(), Unreachable);
   assert.ok(new NotPublished("x") instanceof StatscacheError);
 });

@@ -46,5 +46,5 @@ def test_the_last_meeting_stands_whatever_the_order() -> None:
 
 
 def test_a_meeting_without_a_room_says_nothing() -> None:
-    """What is missing, or of another type than promised, is not counted, and is no error."""
+    """What is missing, or of another type than promised, is not counted, and is not an error."""
     assert testing.run(Meetings, [ended(None), ended({"name": "#fesco"}, 1)])["latest.json"]["rows"] == []

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 
 def upgrade(engine: Engine) -> None:
-    """Bring the database to the newest schema; a database that is there already is left as it is."""
+    """Upgrade the database to the newest schema; one that has it is not changed."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent))
     with engine.connect() as connection, connection.execution_options(writing=True).begin():

@@ -1,4 +1,4 @@
-"""A person's name taken out of what was held back and set aside, bytes that are no part of the journal yet."""
+"""Remove a person's name from held and quarantined lines, which are not in the journal."""
 
 from collections.abc import Callable
 
@@ -14,17 +14,17 @@ from statscache.store import sources
 from statscache.store.schema import held, quarantine
 
 LeavesAlone = Callable[[Message], bool]
-"""Returns whether the name is to stay in a message, being a word for something else there."""
+"""Returns whether the name stays in a message because it means something else there."""
 
 
 def scrub_held(connection: Connection, leaves_alone: LeavesAlone, names: frozenset[str]) -> int:
-    """Take a person out of messages of the future; return how many changed. They keep the ids that they came with."""
+    """Remove a person from messages of the future; return how many changed. They keep the ids that they came with."""
     changed = 0
     for row in connection.execute(select(held)).all():
         if scrub_line(row.data, leaves_alone, names) == row.data:
             continue
         changed += 1
-        # The id of a message that came without one is made of what it says.
+        # The id of a message that came without one is computed from its content.
         left = envelope(scrub(parse(row.data), names).record())
         sources.release(connection, [row.digest])
         sources.hold(connection, [(canonical.digest64(left), row.due, row.source, left)])
@@ -44,7 +44,7 @@ def scrub_line(raw: bytes, leaves_alone: LeavesAlone, names: frozenset[str]) -> 
 
 
 def scrub_quarantine(connection: Connection, names: frozenset[str]) -> int:
-    """Take names out of what was set aside, and out of the reasons; return how many things changed."""
+    """Remove names from quarantined lines and from the reasons; return how many items changed."""
     changed = 0
     for row in connection.execute(select(quarantine)).all():
         values = {name: scrub_bytes(getattr(row, name).encode(), names).decode() for name in ("reason", "source")}

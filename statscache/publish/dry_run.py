@@ -1,4 +1,4 @@
-"""A rehearsal: a target that is asked and never changed, so that a publication tells what it would come to."""
+"""A target that is read and never changed, so that a publication reports what it would do."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -9,8 +9,8 @@ from statscache import layout
 from statscache.publish.target import File, Target
 
 
-class Rehearsal(Target):
-    """A target as it would be; the real one is only read.
+class DryRunTarget(Target):
+    """A target with the files that it would have; the real one is only read.
 
     Args:
         target: The real one.
@@ -27,7 +27,7 @@ class Rehearsal(Target):
 
     @property
     def requests(self) -> int:  # type: ignore[override]
-        """Operations that were asked of the real place so far."""
+        """Operations at the real place so far."""
         return self._target.requests
 
     @override
@@ -57,7 +57,7 @@ class Rehearsal(Target):
     @override
     def write(self, files: Iterable[File]) -> None:
         for file in files:
-            # Only what is outside the snapshot is read again, and all of a site may be much to remember.
+            # Only files outside the snapshot are read again; the content of a whole site may not fit into memory.
             self._written[file.path] = file.data if file.path in layout.OUTSIDE else b""
             self._deleted.discard(file.path)
 

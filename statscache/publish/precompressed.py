@@ -1,4 +1,4 @@
-"""Compressed siblings: `latest.json.gz` beside `latest.json`, made once, for a web server to send as they are."""
+"""Compressed siblings: `latest.json.gz` beside `latest.json`, made once, for a web server to send unchanged."""
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,11 +28,11 @@ FORMS: Mapping[str, Callable[[bytes], bytes]] = {
     "br": _brotli,
     "zst": lambda data: zstandard.ZstdCompressor(level=12).compress(data),
 }
-"""How each form is made; the form is the extension."""
+"""The compression of each form; the form is the extension."""
 
 
 def beside(files: Iterable[File], forms: Sequence[str]) -> Iterator[File]:
-    """Yield each file behind its siblings, so that the file itself is the last to change."""
+    """Yield each file after its siblings, so that the file itself changes last."""
     for file in files:
         if worth_it(file.path, len(file.data)):
             for form in forms:

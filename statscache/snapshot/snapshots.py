@@ -1,4 +1,4 @@
-"""Snapshots as the database remembers them: each row has a digest, against which it is checked when it is read."""
+"""Snapshots as the database remembers them: each row has a digest, which is checked on reading."""
 
 import time
 from collections.abc import Collection, Mapping
@@ -28,8 +28,8 @@ class Snapshot:
         manifest: Name of the object that is the root manifest.
         origin: The generation that first had this tree; its own, but after a rollback.
         size: Bytes of all its files.
-        announced: Whether the bus was told of it.
-        summary: What is said of it: `pages`, the fingerprint of the pages, `whole`, whether all of them could be
+        announced: True if it was announced on the bus.
+        summary: Details: `pages`, the fingerprint of the pages, `whole`, whether all of them could be
             rendered, and `shown`, the state that the page of each plugin shows; `slow_through`, the `through` of its
             slow documents, and `slow_at`, when these were rendered (wall clock, seconds since 1970 UTC); `keys`,
             the number of keys of each plugin then; `plugins`,
@@ -51,7 +51,7 @@ class Snapshot:
 
     @property
     def is_rollback(self) -> bool:
-        """Whether an older tree was made current, which holds publishing until it is resumed."""
+        """True if an older tree was made current, which holds publishing until it is resumed."""
         return self.origin != self.generation
 
 
@@ -65,7 +65,7 @@ def current(connection: Connection) -> Snapshot | None:
     return None if row is None else _loaded(row)
 
 
-def listed(connection: Connection, generations: Collection[int]) -> list[Snapshot]:
+def get_many(connection: Connection, generations: Collection[int]) -> list[Snapshot]:
     """Return the snapshots of these generations, newest first."""
     wanted = among(connection, snapshot.c.generation, list(generations))
     return [
@@ -74,7 +74,7 @@ def listed(connection: Connection, generations: Collection[int]) -> list[Snapsho
     ]
 
 
-def found(connection: Connection, identity: str) -> list[Snapshot]:
+def find_by_prefix(connection: Connection, identity: str) -> list[Snapshot]:
     """Return the snapshots whose id begins so, the newest of each id."""
     newest = (
         select(func.max(snapshot.c.generation))
@@ -97,24 +97,24 @@ def save(connection: Connection, new: Snapshot) -> None:
     connection.execute(insert(snapshot).values(values | _summary(new)))
 
 
-def is_served(connection: Connection, generation: int, identity: str) -> None:
-    """Take note that a target serves a snapshot now: until now, it was current there."""
+def mark_served(connection: Connection, generation: int, identity: str) -> None:
+    """Record that a target serves a snapshot, which was therefore current there until now."""
     _keep_current(connection, (snapshot.c.generation == generation) & (snapshot.c.id == identity), int(time.time()))
 
 
 def is_announced(connection: Connection, generation: int) -> bool:
-    """Return whether the bus was told of a snapshot, or of a newer one."""
+    """Return whether a snapshot, or a newer one, was announced on the bus."""
     later = snapshot.c.generation >= generation, snapshot.c.announced
     return connection.scalar(select(snapshot.c.generation).where(*later).limit(1)) is not None
 
 
-def was_announced(connection: Connection, generation: int) -> None:
-    """Take note that the bus was told of a snapshot."""
+def mark_announced(connection: Connection, generation: int) -> None:
+    """Record that a snapshot was announced on the bus."""
     connection.execute(update(snapshot).where(snapshot.c.generation == generation).values(announced=True))
 
 
 def update_summary(connection: Connection, changed: Snapshot) -> None:
-    """Store what the pointer says of a snapshot whose tree is the same: states of plugins are no part of the tree."""
+    """Update the summary of a snapshot whose tree is the same: states of plugins are not part of the tree."""
     connection.execute(update(snapshot).where(snapshot.c.generation == changed.generation).values(**_summary(changed)))
 
 
@@ -129,7 +129,7 @@ def damaged(connection: Connection) -> list[int]:
 
 
 def may_hold(row: Row[Any]) -> bool:
-    """Return whether a damaged row may be of a rollback: not if it is intact but for one of its two numbers."""
+    """Return whether a damaged row may be that of a rollback: not if only one of its two numbers is damaged."""
     if row.origin == row.generation or not isinstance(row.summary, bytes):
         return bool(row.origin != row.generation)
     same = ({**row._mapping, "generation": number, "origin": number} for number in (row.origin, row.generation))
@@ -153,9 +153,9 @@ def _is_intact(row: Row[Any]) -> bool:
 
 def _summary(of: Snapshot) -> dict[str, Any]:
     """Return the columns that hold the summary, and the digest of all that does not change by itself."""
-    data = canonical.identity(of.summary)
+    data = canonical.encode(of.summary)
     return {"summary": data, "digest": _digest({name: getattr(of, name) for name in _DIGESTED}, data)}
 
 
 def _digest(values: Mapping[Any, Any], summary: bytes) -> str:
-    return canonical.digest(canonical.identity([values[name] for name in _DIGESTED]) + summary)
+    return canonical.digest(canonical.encode([values[name] for name in _DIGESTED]) + summary)
