@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-OUTSIDE = ("v1/index.json", "v1/status.json", "v1/changes.json")
+OUTSIDE = ("v1/index.json", "v1/status.json", "v1/changes.json", "feeds/changes.xml")
 """Files that belong to no snapshot."""
 
 

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import quote
 
-from statscache.plugins import Latest, Message, State, fields
+from statscache.plugins import Feed, Latest, Message, State, fields
 from statscache_plugins.composes import release_of
 from statscache_plugins.events import LAYOUT, newest_rows, status_of
 from statscache_plugins.releases import named
@@ -220,6 +220,12 @@ class CloudImages(Latest):
     dimensions = ("release", "architecture", "flavour", "provider", "region", "stage")
     entities: ClassVar[dict[str, str]] = {"release": "release"}
     topics = TOPICS
+    feed = Feed(
+        "Cloud images",
+        ("provider", "flavour", "release", "architecture", "image"),
+        document="images",
+        records="images",
+    )
     version = 2
 
     def observe(self, message: Message) -> list[tuple[Place, dict[str, Any]]]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from statscache.plugins import Message, Span, State, fields
+from statscache.plugins import Feed, Message, Span, State, fields
 from statscache_plugins.events import BEGUN, LONGEST, Event, status_of
 from statscache_plugins.releases import named
 
@@ -99,6 +99,7 @@ class Composes(Span):
     dimensions = ("product", "compose")
     topics = (STATUS,)
     longest = LONGEST
+    feed = Feed("Composes", ("compose",), "state")
 
     def observe(self, message: Message) -> Iterator[tuple[tuple[str, str | None], str, dict[str, Any]]]:
         for event in events(message):

@@ -6,8 +6,11 @@ A contributor is who *acted*: somebody else's comment on my update is theirs, no
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, ClassVar
 
-from statscache.plugins import DAY, Counter, Distinct, Message, State
+from statscache.plugins import DAY, Counter, Distinct, Feed, Message, State
 from statscache_plugins.agents import WITH_BOTS
+
+_KNOWN_BEFORE = 30 * DAY
+"""How long before the first known contribution of a newcomer nothing of theirs must have been known."""
 
 
 class Contributors(Counter):
@@ -29,7 +32,8 @@ class Contributors(Counter):
     people = True
     unbounded = True
     trailing: ClassVar[dict[str, int]] = {"leaders-30d": 30}
-    slow_documents = ("newcomers", "newcomers-by-category")
+    slow_documents = ("newcomers", "newcomers-by-category", "newest")
+    feed = Feed("New contributors", ("user",), document="newest")
     calendars = True
     version = 2
 
@@ -50,6 +54,9 @@ class Contributors(Counter):
             for category in categories
         ]
         yield "newcomers-by-category", {"rows": rows}
+        since = state.known.since
+        new_since = None if since is None else since + _KNOWN_BEFORE
+        yield "newest", {"rows": [] if new_since is None else self.newest(state, since=new_since)}
 
 
 def _newcomers(counted: Mapping[Any, int], which: Any, day: int, state: State) -> int | None:

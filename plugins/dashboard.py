@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from statscache.plugins import HOUR, Log, Message, State
+from statscache.plugins import HOUR, Feed, Log, Message, State
 from statscache_plugins import board, cloud_images, composes, images, updates
 from statscache_plugins.events import LAYOUT, LONGEST, Event, newest_rows
 
@@ -34,6 +34,8 @@ class ReleaseDashboard(Log):
     version = 3
     layout = LAYOUT
     clocks = (HOUR,)
+    board = "dashboard"
+    feed = Feed("Release engineering", ("area", "component", "release", "architecture", "step"), "status")
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
         if message.category in _AREAS:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import quote
 
-from statscache.plugins import Latest, Message, State, fields
+from statscache.plugins import Feed, Latest, Message, State, fields
 from statscache_plugins.events import BEGUN, LAYOUT, Event, newest_rows, status_of
 from statscache_plugins.releases import named
 
@@ -152,6 +152,7 @@ class ImageTasks(Latest):
     dimensions = ("image", "release", "architecture", "method", "state")
     entities: ClassVar[dict[str, str]] = {"release": "release"}
     topics = TOPICS
+    feed = Feed("Images made by koji", ("image", "release", "architecture", "method"), "state")
     version = 3
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:

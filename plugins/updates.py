@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from statscache.plugins import Latest, Message, State, fields
+from statscache.plugins import Feed, Latest, Message, State, fields
 from statscache_plugins.events import BEGUN, Event, newest_rows, status_of
 
 _COMPOSED = ("bodhi.compose.", "bodhi.mashtask.")
@@ -65,6 +65,7 @@ class UpdatePushes(Latest):
     dimensions = ("release", "repository", "step", "state")
     entities: ClassVar[dict[str, str]] = {"release": "release"}
     topics = TOPICS
+    feed = Feed("Pushes of updates", ("release", "repository", "step"), "state")
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
         return [

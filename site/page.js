@@ -88,6 +88,9 @@
     for (const link of all("a[data-copy]")) {
       link.parentElement.append(" ", copyButton(`the address of ${link.textContent}`, () => link.href));
     }
+    for (const code of all("code[data-copy]")) {
+      code.after(" ", copyButton(code.textContent, () => code.textContent));
+    }
     for (const code of all("code[data-example]")) {
       const figure = code.closest("figure");
       const what = figure ? `the ${one("figcaption", figure).textContent} example` : "the commands";

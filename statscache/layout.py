@@ -13,11 +13,12 @@ INDEX = "v1/index.json"
 
 STATUS = "v1/status.json"
 CHANGES = "v1/changes.json"
+CHANGES_FEED = "feeds/changes.xml"
 
 PENDING = "v1/pending.json"
 """Names the snapshot being published, so that the next publisher knows which files may be new."""
 
-OUTSIDE = (INDEX, STATUS, CHANGES, PENDING)
+OUTSIDE = (INDEX, STATUS, CHANGES, CHANGES_FEED, PENDING)
 """The files that belong to no snapshot."""
 
 OBJECTS = "v1/objects/"
@@ -32,11 +33,23 @@ NOT_FOUND_PAGE = "404.html"
 SITEMAP = "sitemap.xml"
 ROBOTS = "robots.txt"
 DOCS_PAGE = "docs/index.html"
+BOARD_PAGE = "release-engineering/index.html"
+"""The page that shows the boards of plugins."""
 
 ENTITY_PAGES = {"person": "people", "package": "packages", "release": "releases", "topic": "topics"}
 """The directory of the page that shows any one of an entity, by what the entity is called in the format."""
 
-DIRECTORIES = ("v1", "plugins", "docs", "status", "examples", "assets", *ENTITY_PAGES.values())
+DIRECTORIES = (
+    "v1",
+    "plugins",
+    "docs",
+    "status",
+    "examples",
+    "assets",
+    "release-engineering",
+    "feeds",
+    *ENTITY_PAGES.values(),
+)
 """Directories of the site that belong to statscache alone."""
 
 OBJECT_NAME = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
@@ -226,6 +239,15 @@ def entity_page(entity: str) -> str:
     return f"{ENTITY_PAGES[entity]}/index.html"
 
 
+FEEDS = "feeds"
+"""The directory of the Atom feeds."""
+
+
+def feed(name: str) -> str:
+    """Return the path of the Atom feed of a plugin."""
+    return f"{FEEDS}/{name}.xml"
+
+
 def documentation(file: str) -> str:
     """Return the path of a file of the documentation; `file` is relative to that."""
     return f"docs/{file}"
@@ -272,10 +294,13 @@ PATHS: Mapping[str, str] = {
     "robots": ROBOTS,
     "page": page("<name>"),
     "status-page": STATUS_PAGE,
+    "board-page": BOARD_PAGE,
     "people-page": entity_page("person"),
     "packages-page": entity_page("package"),
     "releases-page": entity_page("release"),
     "topics-page": entity_page("topic"),
+    "changes-feed": CHANGES_FEED,
+    "feed": feed("<name>"),
     "documentation": documentation("<page>"),
     "example": example("<page>"),
     "asset": asset("<asset>"),

@@ -345,7 +345,7 @@ class Site:
 NEVER = 1e9
 """Seconds after which slow documents are due that no test waits for."""
 
-OUTSIDE = ("v1/index.json", "v1/status.json", "v1/changes.json", "v1/pending.json")
+OUTSIDE = ("v1/index.json", "v1/status.json", "v1/changes.json", "feeds/changes.xml", "v1/pending.json")
 """What is published beside the snapshot."""
 
 

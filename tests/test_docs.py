@@ -119,7 +119,12 @@ class Edits(Counter):
     dimensions = ("page",)
     entities: ClassVar[dict[str, str]] = {"page": "release"}
     topics = ("wiki.#",)
-    layout: ClassVar[Any] = {"groups": [{"title": "Main", "pages": ["Main"]}]}
+    layout: ClassVar[Any] = {
+        "groups": [{"id": "main", "title": "Main", "area": "wiki", "pages": ["Main"]}],
+        "statuses": {},
+        "stuck": {"class": "bad", "text": "stuck"},
+    }
+    board = "latest"
 
     def observe(self, message: Message) -> Iterator[tuple[str]]:
         """Count the edit for its page."""
@@ -262,7 +267,7 @@ def test_python_in_the_docs_runs(page: Path, site: Path) -> None:
 
 def in_the_snapshot(site: Path) -> list[str]:
     """Return the paths of the files that a manifest must name."""
-    outside = ("v1/index.json", "v1/status.json", "v1/changes.json", "v1/objects/", "v1/snapshots/")
+    outside = (*layout.OUTSIDE, "v1/objects/", "v1/snapshots/")
     return [path for path in published(site) if not path.startswith(outside)]
 
 

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from statscache import resources
+from statscache import layout, resources
 from statscache.kinds import kinds
 from statscache.plugins import Counter, Plugin
 from statscache.render import text
@@ -172,7 +172,7 @@ def test_every_link_is_relative_and_resolves(pages: Pages) -> None:
     """Links to pages, plots, assets and fragments lead to what is there; none is absolute, so any path will do."""
     files = site(pages, VIEWS)
     documents = {link.path for view in VIEWS for link in (*view.links, *chain(*(s.periods for s in view.series)))}
-    known = files.keys() | documents | {"v1/index.json", "v1/status.json", "v1/changes.json"}
+    known = files.keys() | documents | {*layout.OUTSIDE}
     # What is shown in place of any page is at home at the root of a host.
     for path in (path for path in files if path.endswith(".html") and path != "404.html"):
         elements = Elements(files[path].decode())

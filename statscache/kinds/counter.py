@@ -212,6 +212,11 @@ class CounterKind(Kind):
         """Return how many keys were first seen on each day; see `statscache.plugins.Counter.newcomers`."""
         return leaders.newcomers(state, days, self._stored(part))
 
+    def newest_keys(self, state: State, since: int, limit: int) -> list[dict[str, Any]]:
+        """Return the keys that were seen first of late; see `statscache.plugins.Counter.newest`."""
+        found = leaders.newest(state, since, limit)
+        return [{**self.record(stored), "timestamp": first} for stored, first in found]
+
     def newcomers_by_part(self, state: State, days: int) -> list[tuple[int, str | None, int]]:
         """Return the same by part; see `statscache.plugins.Counter.newcomers_by_part`.
 

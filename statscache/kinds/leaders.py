@@ -59,6 +59,13 @@ def newcomers(state: State, days: int, part: bytes | None) -> list[list[int]]:
     return [[start, number] for start, number in zip(*(column.tolist() for column in counted), strict=True)]
 
 
+def newest(state: State, since: int, limit: int) -> list[tuple[bytes, int]]:
+    """Return the keys that were seen first at `since` or later, each with that moment, newest first."""
+    query = select(key.c.dimensions, key.c.first).where(key.c.plugin == state.plugin, key.c.first >= since)
+    rows = state.connection.execute(query.order_by(key.c.first.desc(), key.c.dimensions).limit(limit))
+    return [(row.dimensions, row.first) for row in rows]
+
+
 def newcomers_by_part(state: State, days: int) -> list[tuple[int, bytes, int]]:
     """Return start of the day, part, and number of keys that were seen first in the part on it, in that order."""
     if state.through is None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from statscache.kinds.base import State
 from statscache.message import Message
 from statscache.plugins.bases import Counter, Distinct, Latest, Log, Span
-from statscache.plugins.contract import Plugin
+from statscache.plugins.contract import Feed, Plugin
 from statscache.plugins.settings import Names, Setting, Switch, Text, Whole
 from statscache.timeline import DAY, HOUR
 
@@ -23,6 +23,7 @@ __all__ = [
     "CategorizedModel",
     "Counter",
     "Distinct",
+    "Feed",
     "Latest",
     "Log",
     "Message",

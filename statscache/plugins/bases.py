@@ -98,6 +98,19 @@ class Counter(Plugin):
         return self.kind.newcomers(state, days, part)
 
     @final
+    def newest(self, state: State, *, since: int, limit: int = 50) -> list[dict[str, Any]]:
+        """Return the keys that were seen first of late, newest first, as records of their dimensions and `timestamp`.
+
+        Ties stand in order of the key. A late message makes a key older.
+
+        Args:
+            state: What `documents` was given.
+            since: Keys that were seen before this moment, in seconds since 1970 UTC, are left out.
+            limit: How many at most.
+        """
+        return self.kind.newest_keys(state, since, limit)
+
+    @final
     def newcomers_by_part(self, state: State, days: int = 365) -> list[tuple[int, str | None, int]]:
         """Return day, part of the breakdown, and number of keys that were first seen in it that day, in that order.
 

@@ -29,6 +29,26 @@ SUBJECTS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Feed:
+    """An Atom feed of the newest records of a document of a plugin.
+
+    Attributes:
+        title: Its heading, such as `Composes`.
+        names: The fields that name what a record is about, in the order of an entry's title.
+        state: The field that says what became of it; None if there is none.
+        document: The document.
+        records: The field of the document that is the list of records. Each has a moment in a field that a kind
+            provides, such as `timestamp` or `stop`; one without is left out.
+    """
+
+    title: str
+    names: tuple[str, ...]
+    state: str | None = None
+    document: str = "latest"
+    records: str = "rows"
+
+
+@dataclass(frozen=True, slots=True)
 class PluginInfo:
     """A plugin's published metadata, whatever its state."""
 
@@ -93,6 +113,10 @@ class Plugin(ABC):
         slow_documents: Names of documents of its own that may wait for `[publish] slow_interval`: large ones that only
             change with the day.
         layout: What clients need to draw the statistic, as JSON; published unchanged as `layout.json`. None: nothing.
+        board: Name of a document of its own that the page Release engineering shows: groups of things and how each
+            fares, in the form of `dashboard.json` in docs/release-engineering.md, with a `layout`. None: none. Where no
+            plugin has one, there is no such page.
+        feed: The Atom feed that is made of one of its documents; None: none.
         depends_on: The message attributes that `observe` reads, for a `Counter` or a
             `Distinct`: of `topic`, `name`, `category`, `environment`, `agent`, `usernames` and `packages`. It is then
             called once for all messages with the same values of these, and sees nothing else. None: all attributes.
@@ -119,6 +143,8 @@ class Plugin(ABC):
     trailing: ClassVar[Mapping[str, int]] = {}
     slow_documents: ClassVar[tuple[str, ...]] = ()
     layout: ClassVar[Any] = None
+    board: ClassVar[str | None] = None
+    feed: ClassVar[Feed | None] = None
     depends_on: ClassVar[tuple[str, ...] | None] = None
 
     kind_class: ClassVar[type[Kind]]
@@ -157,6 +183,7 @@ class Plugin(ABC):
         if cls.subject not in SUBJECTS:
             yield f"`subject` is {cls.subject!r}; give one of {', '.join(SUBJECTS)}"
         yield from validation.entities(cls)
+        yield from validation.shown(cls)
         if cls.depends_on is not None:
             yield from validation.depends_on(cls)
 

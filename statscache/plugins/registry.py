@@ -63,6 +63,11 @@ class Registry:
         """What the active plugins count that has pages of its own, such as `person`."""
         return frozenset(entity for plugin in self.plugins for entity in plugin.entities.values())
 
+    @property
+    def has_board(self) -> bool:
+        """Whether an active plugin has something to show on the page Release engineering."""
+        return any(plugin.board is not None for plugin in self.plugins)
+
     def get(self, name: str) -> Plugin:
         """Return the active plugin `name`.
 

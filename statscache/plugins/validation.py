@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from statscache import layout
 from statscache.kinds.base import kinds
 from statscache.kinds.entities import ENTITIES
 from statscache.message import EXCERPTS
@@ -82,6 +83,25 @@ def entities(cls: "type[Plugin]") -> Iterator[str]:
         yield "`entities` of an `unbounded` plugin need keys of one dimension, whose documents its page reads"
     if "person" in cls.entities.values() and not cls.people:
         yield "`entities` names people; set `people = True`, so that it is off where these are not wanted"
+
+
+def shown(cls: "type[Plugin]") -> Iterator[str]:
+    """Yield what is wrong with the board and the feed of a class."""
+    if cls.board is not None and not _is_of_board(cls.layout):
+        yield "`board` needs a `layout` with `groups`, `statuses` and `stuck`, as docs/release-engineering.md has it"
+    if cls.feed is not None and layout.feed(cls.name) == layout.CHANGES_FEED:
+        yield "`feed` would be where that of the snapshots is; choose another `name`"
+    if cls.feed is not None and (type(cls.feed.names) is not tuple or not cls.feed.names):
+        yield f"`feed` has the names {cls.feed.names!r}; give a tuple of fields that name what an entry is about"
+
+
+def _is_of_board(layout: object) -> bool:
+    if not isinstance(layout, Mapping):
+        return False
+    words = [*layout.get("statuses", {None: None}).values(), layout.get("stuck")]
+    needed = [*((word, {"class", "text"}) for word in words)]
+    needed += [(group, {"id", "title", "area"}) for group in layout.get("groups", [None])]
+    return all(isinstance(each, Mapping) and names <= each.keys() for each, names in needed)
 
 
 def depends_on(cls: "type[Plugin]") -> Iterator[str]:

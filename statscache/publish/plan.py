@@ -31,6 +31,8 @@ class Publication:
         collected: Names of objects that no snapshot refers to, and whose grace is over.
         health: Content of `status.json`.
         interval: Seconds until the next publication is due.
+        title: The title of the site.
+        base_url: The address of the site's root; None if it is not known.
         load: Returns the bytes of an object; raises `DamagedObject` for one that is damaged, or missing.
         load_all: Returns the bytes of objects by name, as `load` does.
         is_known: Returns whether the database remembers the snapshot of an id.
@@ -45,6 +47,8 @@ class Publication:
     collected: Sequence[str]
     health: schemas.Health
     interval: int
+    title: str
+    base_url: str | None
     load: Load
     load_all: Callable[[Collection[str]], Mapping[str, bytes]]
     is_known: Callable[[str], bool]

@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import layout
 from statscache.exceptions import Damaged, PublishError, Stopped
-from statscache.publish import plan, pointer, precompressed, sweep
+from statscache.publish import feed, plan, pointer, precompressed, sweep
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, TargetState
 from statscache.publish.report import Report, UpdateResult
@@ -236,12 +236,18 @@ class Publisher:
         return all(self._target.is_intact(part) for part in precompressed.beside([file], self._target.siblings))
 
     def _outside(self, publication: Publication, now: int) -> list[File]:
-        """Return status and changes; the changes only if they differ from those of the target."""
+        """Return status and changes, with their feed; these only if they differ from those of the target."""
         there = self._target.read(layout.CHANGES)
         complete = {*plan.complete(self._target, there), publication.snapshot.id}
-        changes = pointer.changes([row for row in publication.retained if row.id in complete])
+        retained = [row for row in publication.retained if row.id in complete]
+        changes = pointer.changes(retained)
         files = [File(layout.STATUS, pointer.status(publication.snapshot, now, publication.health))]
-        return files if changes == there and not publication.force else [*files, File(layout.CHANGES, changes)]
+        if changes == there and not publication.force:
+            return files
+        if publication.force or feed.is_told(publication.snapshot):
+            told = feed.changes(retained, publication.installation, publication.title, publication.base_url)
+            files.append(File(layout.CHANGES_FEED, told))
+        return [*files, File(layout.CHANGES, changes)]
 
     def _write(self, report: Report, files: Iterable[File]) -> int:
         written = 0

@@ -17,7 +17,7 @@ from jinja2.bccache import Bucket
 
 from statscache import __version__, canonical, layout
 from statscache.kinds.entities import ENTITIES
-from statscache.render import charts, discovery, figures, front, plots, text
+from statscache.render import boards, charts, discovery, feeds, figures, front, plots, text
 from statscache.render.assets import Assets
 from statscache.render.docs import Docs
 from statscache.render.front import News
@@ -66,6 +66,7 @@ class Pages:
         examples: True if the site includes the pages with examples of use.
         entities: Entities with pages of their own, among those that any plugin counts.
         index_people: True if search engines may list the pages of people.
+        has_board: True if the site has the page Release engineering: if a plugin has something to show there.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class Pages:
         examples: bool = False,
         entities: Collection[str] = (),
         index_people: bool = False,
+        has_board: bool = False,
     ) -> None:
         """Read every asset and prepare the templates; nothing is rendered yet."""
         self.entities = [entity for entity in ENTITIES if entity in entities]
         self._index_people = index_people
+        self.has_board = has_board
         self._base_url = None if base_url is None else base_url.rstrip("/") + "/"
         self._assets = Assets(sources.site)
         self._docs = Docs(sources.docs)
@@ -104,6 +107,7 @@ class Pages:
             "assets": self._assets.names,
             "base_url": self._base_url or DEFAULT_BASE_URL,
             "base_is_known": base_url is not None,
+            "board_page": layout.BOARD_PAGE if has_board else None,
             "has_examples": examples,
             "entities": {entity: (layout.entity_page(entity), _ENTITIES[entity]) for entity in self.entities},
             "chart_style": self._assets.sources["chart.css"].decode(),
@@ -123,7 +127,7 @@ class Pages:
                         for path in sorted(Path(__file__).parent.glob("*.py"))
                     ),
                     *((library, version(library)) for library in ("jinja2", "markdown-it-py", "markupsafe")),
-                    (title, base_url, examples, self.entities, index_people, __version__),
+                    (title, base_url, examples, self.entities, index_people, has_board, __version__),
                 ]
             )
         )
@@ -165,9 +169,12 @@ class Pages:
             durations=figures.durations(view),
             links=self._links(view),
             tables=[self._linked(table, view) for table in tables(view)],
+            feed=layout.feed(view.info.name) if view.kind.plugin.feed is not None else None,
             indexed=self._index_people or not view.info.people,
             dataset=None if self._base_url is None else discovery.dataset(view, self._base_url),
         )
+        if view.kind.plugin.feed is not None:
+            yield layout.feed(view.info.name), self._feed(view)
         for plot in drawn:
             path = layout.chart(view.info.name, plot.range.resolution)
             yield path, self._render("chart.svg", view=view, plot=plot)
@@ -192,8 +199,12 @@ class Pages:
                 for group in front.groups(views)
             ],
             "example": example,
+            "board": boards.board(views, through),
+            "feeds": _feeds(views),
         }
         yield self._page(layout.FRONT_PAGE, "index.html", **shown)
+        if self.has_board:
+            yield self._page(layout.BOARD_PAGE, "board.html", **_board(views, through))
         people = [view.info.name for view in views if view.info.people]
         hidden = [layout.entity_root("person"), *map(layout.keys_root, people)] if not self._index_people else []
         yield layout.ROBOTS, discovery.robots(self._base_url or DEFAULT_BASE_URL, hidden, sitemap=bool(self._base_url))
@@ -202,6 +213,7 @@ class Pages:
             paths = (
                 layout.FRONT_PAGE,
                 *(layout.page(view.info.name) for view in views if self._index_people or not view.info.people),
+                *((layout.BOARD_PAGE,) if self.has_board else ()),
                 *map(layout.entity_page, entities),
                 layout.STATUS_PAGE,
                 layout.DOCS_PAGE,
@@ -220,6 +232,22 @@ class Pages:
             return _entity_page(entity, item.key)
         search = f"?filter={quote(item.search, safe='')}" if item.search else ""
         return layout.page(item.view.info.name) + search
+
+    def _feed(self, view: PluginView) -> bytes:
+        """Return the Atom feed of a plugin."""
+        feed = view.kind.plugin.feed
+        assert feed is not None
+        root = self._base_url or "../"
+        entity = next(iter(view.info.entities.values()), "")
+        page = layout.page(view.info.name)
+        if view.board is not None and self.has_board:
+            page = layout.BOARD_PAGE
+        found = [
+            (entry, root + (_entity_page(entity, entry.key) if entry.key and entity in self.entities else page))
+            for entry in feeds.entries(view, self._base_url)
+        ]
+        context = {"id": feeds.feed_id(view.info.name, self._base_url), "title": feed.title, "page": root + page}
+        return self._render("feed.xml", **context, own=root + layout.feed(view.info.name), entries=found)
 
     def _links(self, view: PluginView) -> dict[str, str]:
         """Return the page of each key of a plugin that names an entity, by the label of the key."""
@@ -278,6 +306,24 @@ def _card(view: PluginView) -> Mapping[str, Any]:
         else (),
         "newest": figures.newest(view, 4) if column is None else (),
     }
+
+
+def _board(views: Sequence[PluginView], through: int | None) -> Mapping[str, Any]:
+    """Return what the page Release engineering shows."""
+    shown = [view for view in views if view.kind.plugin.board is not None]
+    return {
+        "board": boards.board(shown, through),
+        "most": boards.MOST_ROWS,
+        "last_event": max((view.last_event for view in shown if view.last_event is not None), default=None),
+        "views": shown,
+        "feeds": _feeds(shown),
+    }
+
+
+def _feeds(views: Sequence[PluginView]) -> list[tuple[str, str]]:
+    """Return title and path of the feeds of plugins."""
+    found = ((view.kind.plugin.feed, view.info.name) for view in views)
+    return [(feed.title, layout.feed(name)) for feed, name in found if feed is not None]
 
 
 def _entity_page(entity: str, name: str) -> str:

@@ -5,6 +5,7 @@ documents of the previous snapshot; the others do not notice (law 3).
 """
 
 import logging
+import posixpath
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
@@ -151,6 +152,8 @@ class Renderer:
         if all_pages and not force:
             for entity in set(ENTITIES).difference(self._pages.entities):
                 removed += published.below(connection, layout.ENTITY_PAGES[entity], "site")
+            if not self._pages.has_board:
+                removed += published.below(connection, posixpath.dirname(layout.BOARD_PAGE), "site")
         if all_pages:
             whole &= self._keep_pages(pages, self._pages.fixed(), keep)
             whole &= self._keep_pages(pages, schemas.documents(), keep)
@@ -159,12 +162,17 @@ class Renderer:
             whole &= self._keep_pages(pages, self._pages.index(views, end.through), keep)
         active = {plugin.name for plugin in self._registry}
         missing = [row for name, row in rows.items() if name not in active and row.fast_through is not None]
-        if not self._registry.problems:
-            return Rendering(end.through, plugins, missing, [], pages, shown, whole, removed)
-        # A missing one may be what could not be loaded; one that is turned off is not.
-        turned_off = {cls.name for cls in self._registry.turned_off}
-        gone = [row for row in missing if row.name in turned_off]
-        lost = [row.name for row in missing if row not in gone]
+        lost: list[str] = []
+        gone = missing
+        if self._registry.problems:
+            # A missing one may be what could not be loaded; one that is turned off is not.
+            turned_off = {cls.name for cls in self._registry.turned_off}
+            gone = [row for row in missing if row.name in turned_off]
+            lost = [row.name for row in missing if row not in gone]
+        if slow and not force:
+            feeds = {layout.feed(name) for name in lost}
+            feeds |= {layout.feed(plugin.name) for plugin in self._registry if plugin.feed is not None}
+            removed += [path for path in published.below(connection, layout.FEEDS, "site") if path not in feeds]
         return Rendering(end.through, plugins, gone, lost, pages, shown, whole, removed)
 
     def _entities(

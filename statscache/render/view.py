@@ -70,7 +70,8 @@ class PluginView:
     published document, None before the first; `series` is finest first, and empty where there is none. `durations` is
     the document that says how long things took, if the plugin has one. `newcomers` are start of the day and number of
     keys that were seen first on it, of a plugin that publishes a document of that name; days that are not wholly known
-    are left out. `days` are the whole days from `since` on of which something is missing.
+    are left out. `days` are the whole days from `since` on of which something is missing. `board` is the document that
+    the page Release engineering shows, `feed` are the records of which the plugin's feed is made.
     """
 
     info: PluginInfo
@@ -87,6 +88,8 @@ class PluginView:
     newcomers: tuple[tuple[int, int], ...] = ()
     begin: int | None = None
     days: tuple[tuple[int, int], ...] = ()
+    board: dict[str, Any] | None = None
+    feed: tuple[dict[str, Any], ...] = ()
 
     @property
     def known_since(self) -> int | None:

@@ -87,6 +87,8 @@ class _Documents:
             newcomers=tuple(self._newcomers()),
             begin=rendered.known.begin,
             days=tuple(rendered.known.days),
+            board=self._load(layout.document(plugin.name, plugin.board)) if plugin.board is not None else None,
+            feed=tuple(self._feed()),
         )
 
     def _series(self, resolution: Resolution, begin: int | None) -> SeriesView | None:
@@ -134,6 +136,14 @@ class _Documents:
             # The document is an author's.
             if isinstance(row, dict) and isinstance(row.get("timestamp"), int) and isinstance(row.get("value"), int):
                 yield row["timestamp"], row["value"]
+
+    def _feed(self) -> Iterator[dict[str, Any]]:
+        feed = self._plugin.feed
+        document = self._load(layout.document(self._plugin.name, feed.document)) if feed is not None else None
+        records = document.get(feed.records) if feed is not None and document else None
+        for record in records if isinstance(records, list) else ():
+            if isinstance(record, dict):
+                yield record
 
     def _load(self, path: str) -> dict[str, Any] | None:
         if path in self._fresh:

@@ -80,6 +80,7 @@ class Publishing:
             examples=publish.examples,
             entities=installation.registry.entities,
             index_people=publish.index_people,
+            has_board=installation.registry.has_board,
         )
         self._renderer = Renderer(installation.registry, self._pages, publish.gate_share, installation.watchdog)
         self._renderer.on_plugin = lambda done, total: tell("rendering", done, total)

@@ -225,6 +225,8 @@ class Worker:
                 collected=sorted(garbage.objects - self.cleaned.objects),
                 health=health(plain.over(connection), names, public=True),
                 interval=job.interval,
+                title=config.title,
+                base_url=config.base_url,
                 load=self._load,
                 load_all=self._load_all,
                 is_known=self._is_known,

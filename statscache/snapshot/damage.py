@@ -264,4 +264,8 @@ def _place(path: str) -> str:
 
 
 def _roots(plugins: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"{root(name)}/" for name in plugins for root in (layout.plugin_root, layout.page_root))
+    return tuple(
+        root
+        for name in plugins
+        for root in (f"{layout.plugin_root(name)}/", f"{layout.page_root(name)}/", layout.feed(name))
+    )

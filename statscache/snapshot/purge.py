@@ -65,6 +65,8 @@ def withdraw(connection: Connection, plugins: Collection[str], names: Collection
         for part in ("data", "site")
         for path in published.below(connection, directory, part, names)
     ]
+    feeds = {*map(layout.feed, plugins)}
+    gone += [path for path in published.below(connection, layout.FEEDS, "site", names) if path in feeds]
     if gone:
         changes = tree.apply(connection, ((path, None) for path in gone))
         retention.mark_unreferenced(connection, sorted(changes.dropped))

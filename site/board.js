@@ -1,0 +1,103 @@
+// Adds to the page of boards, which is complete without it: how long ago things were, and a filter over all of it.
+// What is chosen is in the address, so that a link shows the same. Everything is set as text, never as markup.
+(() => {
+  "use strict";
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const field = document.querySelector("[data-board-filter]");
+  const said = field?.closest("p").querySelector("[role=status]");
+  const choices = all("[data-choose]");
+
+  const ages = [];
+  const span = (seconds) => {
+    const [size, name] = [[31_556_952, "y"], [86_400, "d"], [3_600, "h"], [60, "min"]].find(([size]) => seconds >= size) ?? [1, "s"];
+    return `${Math.floor(seconds / size).toLocaleString("en")} ${name}`;
+  };
+  const showAges = () => {
+    for (const [node, time] of ages) node.textContent = `${span(Math.max(0, Date.now() / 1000 - time))} ago`;
+  };
+  for (const time of all("time[data-age]")) {
+    const node = document.createElement("small");
+    node.className = "age";
+    node.dataset.scripted = "";
+    time.after(" ", node);
+    ages.push([node, Date.parse(time.dateTime) / 1000]);
+  }
+  showAges();
+  setInterval(showAges, 60_000);
+  if (!field) return;
+
+  const text = (node) => node.textContent.toLowerCase();
+  const items = all("[data-group]").flatMap((section) =>
+    all("[data-item]", section).map((row) => {
+      const places = row.querySelector("[data-places]");
+      const own = [...row.children].filter((child) => child !== places).map(text).join(" ");
+      return { row, section, places, base: `${section.dataset.group.toLowerCase()} ${own}`, lines: all("[data-place]", row).map((line) => [line, text(line)]) };
+    }),
+  );
+
+  const isShown = ({ row, places, base, lines }, words, chosen) => {
+    const rest = words.filter((word) => !base.includes(word));
+    if (!places) return !rest.length;
+    const fits = ["release", "architecture", "provider"].every((name) => !chosen[name] || row.dataset[name] === chosen[name]);
+    let shown = 0;
+    for (const [line, words] of lines) {
+      line.hidden = !fits || !((!chosen.region || line.dataset.place === chosen.region) && rest.every((word) => words.includes(word)));
+      if (!line.hidden) shown += 1;
+    }
+    // What was asked for in a place is shown; a list of all places is not unfolded.
+    places.open = shown > 0 && Boolean(chosen.region || rest.length);
+    return shown > 0;
+  };
+
+  const apply = () => {
+    const words = field.value.toLowerCase().split(/[\s,]+/).filter(Boolean);
+    const chosen = Object.fromEntries(choices.map((select) => [select.dataset.choose, select.value]));
+    let shown = 0;
+    for (const item of items) {
+      item.row.hidden = !isShown(item, words, chosen);
+      if (!item.row.hidden) shown += 1;
+    }
+    for (const more of all("[data-more]")) {
+      const rows = all("[data-item]", more);
+      more.hidden = rows.every((row) => row.hidden);
+      const asked = words.length || (rows.some((row) => row.querySelector("[data-places]")) && Object.values(chosen).some(Boolean));
+      if (asked && !more.open) more.dataset.opened = "";
+      if (asked) more.open = true;
+      else if ("opened" in more.dataset) {
+        more.open = false;
+        delete more.dataset.opened;
+      }
+    }
+    for (const section of new Set(items.map((item) => item.section))) {
+      section.hidden = words.length > 0 && all("[data-item]", section).every((row) => row.hidden);
+    }
+    // What is left belongs into view, on a phone too.
+    if (words.length && field.getBoundingClientRect().top > innerHeight / 3) field.closest("p").scrollIntoView();
+    said.textContent = words.length || Object.values(chosen).some(Boolean) ? `${shown} of ${items.length}` : "";
+  };
+
+  const keep = () => {
+    const address = new URL(location.href);
+    const values = [["filter", field.value], ...choices.map((select) => [select.dataset.choose, select.value])];
+    for (const [name, value] of values) {
+      if (value) address.searchParams.set(name, value);
+      else address.searchParams.delete(name);
+    }
+    history.replaceState(history.state, "", address);
+  };
+
+  const changed = () => {
+    apply();
+    keep();
+  };
+  const given = new URLSearchParams(location.search);
+  if (given.get("filter")) field.value = given.get("filter");
+  for (const select of choices) {
+    const value = given.get(select.dataset.choose);
+    if ([...select.options].some((option) => option.value === value)) select.value = value;
+    select.addEventListener("change", changed);
+  }
+  field.addEventListener("input", changed);
+  // A browser keeps what was typed before a reload.
+  if (field.value || choices.some((select) => select.value)) apply();
+})();
