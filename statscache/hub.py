@@ -65,7 +65,7 @@ class StatscacheConsumer(BusConsumer):
         self._service.reject()
 
     def connected(self, endpoints: int, unconnected: Sequence[str]) -> None:
-        """Take note at which of so many endpoints nobody answers."""
+        """Record at which endpoints no one answers."""
         self._service.connected(endpoints, unconnected)
 
     def stop(self) -> None:

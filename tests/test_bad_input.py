@@ -635,7 +635,7 @@ def test_a_plugin_is_not_suspended_for_messages_that_it_cannot_take(database_url
 
 @pytest.mark.parametrize("how", ["rebuilt", "lost", "new"])
 def test_a_plugin_is_not_suspended_just_after_a_rebuild(how: str, database_url: str, tmp_path: Path) -> None:
-    """Hostile messages that come first find a witness all the same: the old one, or another in the journal."""
+    """Hostile messages that come first find a witness anyway: the old one, or another in the journal."""
     plugins = (Volume,) if how == "new" else (Picky, Volume)
     site = Site(database_url, tmp_path, plugins)
     bad = [line(f"m{number}", body={"bad": True}) for number in range(1_500)]

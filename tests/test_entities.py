@@ -196,7 +196,7 @@ def test_a_wrong_entity_is_refused(changes: dict[str, Any], reason: str) -> None
 def test_no_sender_makes_a_shard_large(
     hostile: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the names are, shards stay small, are few for the number of names, and hide nobody's own name."""
+    """Whatever the names are, shards stay small, are few for the number of names, and hide no one's own name."""
     monkeypatch.setattr(entities, "MOST_IN_SHARD", 20)
     monkeypatch.setattr(entities, "MOST_BYTES_IN_SHARD", 2_000)
     monkeypatch.setattr(entities, "MOST_IN_INDEX", 10)

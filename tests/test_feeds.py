@@ -225,7 +225,7 @@ def test_the_feed_of_snapshots_is_written_with_the_slow_documents(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("changes", "mend"),
+    ("changes", "fix"),
     [
         ({"board": "board"}, "`board` needs a `layout` with `groups`"),
         ({"board": "board", "layout": {"groups": [{"id": "a"}], "statuses": {}, "stuck": {}}}, "`board` needs"),
@@ -233,11 +233,11 @@ def test_the_feed_of_snapshots_is_written_with_the_slow_documents(tmp_path: Path
         ({"name": "changes", "feed": Feed("X", ("key",))}, "choose another `name`"),
     ],
 )
-def test_a_wrong_declaration_is_refused(changes: dict[str, Any], mend: str) -> None:
+def test_a_wrong_declaration_is_refused(changes: dict[str, Any], fix: str) -> None:
     """When the class is defined, with the fix."""
     with pytest.raises(PluginError) as refused:
         define(**changes)
-    assert mend in str(refused.value)
+    assert fix in str(refused.value)
 
 
 def test_where_people_are_not_wanted_no_feed_names_them() -> None:

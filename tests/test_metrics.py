@@ -178,7 +178,7 @@ def test_refused_messages_are_shown(tmp_path: Path) -> None:
 
 
 def test_a_source_that_nobody_is_connected_to_says_so(tmp_path: Path) -> None:
-    """By endpoint, in log and status; if nobody answers at any, `status` has a concern. It is taken back."""
+    """By endpoint, in log and status; if no one answers at any, `status` has a concern. It is taken back."""
     home = Home(tmp_path / "home")
     one, other = free_endpoint(), free_endpoint()
     home.configure(f'[sources.fedmsg]\nendpoints = ["{one}", "{other}"]\n')
@@ -188,18 +188,18 @@ def test_a_source_that_nobody_is_connected_to_says_so(tmp_path: Path) -> None:
         return [text for text in found if text.startswith(("consumer ", "concern: source"))]
 
     with home.start("consume") as service:
-        service.await_log(f"nobody answers at the fedmsg endpoint {one}")
-        service.await_log(f"nobody answers at the fedmsg endpoint {other}")
-        both = f"nobody answers at {one}, {other}"
-        expected = [f"consumer    fedmsg: at work, and {both}", f"concern: source fedmsg: {both}"]
+        service.await_log(f"no one answers at the fedmsg endpoint {one}")
+        service.await_log(f"no one answers at the fedmsg endpoint {other}")
+        both = f"no one answers at {one}, {other}"
+        expected = [f"consumer    fedmsg: active, and {both}", f"concern: source fedmsg: {both}"]
         wait_for(lambda: told() == expected, lambda: f"{told()}\n{service.text}")
         assert values(home.run("metrics").stdout)["consumer_unconnected", "fedmsg"] == 2
         with Bus(one):
             service.await_log(f"the fedmsg endpoint {one} answers")
-            expected = [f"consumer    fedmsg: at work, and nobody answers at {other} (1 of 2)"]
+            expected = [f"consumer    fedmsg: active, and no one answers at {other} (1 of 2)"]
             wait_for(lambda: told() == expected, lambda: f"{told()}\n{service.text}")
             assert home.json("status")["consumers"][0]["unconnected"] == [other]
-        service.await_log(f"nobody answers at the fedmsg endpoint {one}", 2)
+        service.await_log(f"no one answers at the fedmsg endpoint {one}", 2)
         service.end()
 
 

@@ -76,7 +76,7 @@ def test_a_server_that_is_away_is_named_without_its_password() -> None:
 
 
 def test_status_writes_nothing(tmp_path: Path) -> None:
-    """So that whoever watches needs the right to read only, and disturbs nobody who writes."""
+    """So that whoever watches needs the right to read only, and disturbs no one who writes."""
     home = Home(tmp_path / "home")
     (home.directory / "messages").write_bytes(line("a", 1_438_000_000))
     home.run("backfill", "messages")

@@ -106,11 +106,11 @@ def _of_targets(state: "schemas.Health", places: Sequence[TargetRow]) -> Iterato
 
 
 def _of_sources(config: Config, consumers: Sequence[ConsumerRow]) -> Iterator[str]:
-    """Yield the sources whose consumers are at work, and connected to nobody."""
+    """Yield the sources whose consumers are running, and connected to no one."""
     now = int(time.time())
     for row in consumers:
         if row.name in config.sources.live and row.is_cut_off and now - row.worked_at <= GONE:
-            yield f"source {row.name}: nobody answers at {', '.join(row.unconnected.splitlines())}"
+            yield f"source {row.name}: no one answers at {', '.join(row.unconnected.splitlines())}"
 
 
 def _idle(config: Config, state: "schemas.Health", places: Sequence[TargetRow], max_age: float) -> Iterator[str]:
@@ -235,7 +235,7 @@ def _consumers(config: Config, state: "schemas.Health", consumers: Sequence[Cons
             yield f"{name}: it has no consumer; last active {age:,} s ago{refused}"
         elif absent:
             some = "" if row.is_cut_off else f" ({len(absent)} of {row.endpoints})"
-            yield f"{name}: active, and nobody answers at {', '.join(absent)}{some}{refused}"
+            yield f"{name}: active, and no one answers at {', '.join(absent)}{some}{refused}"
         elif name not in heard:
             yield f"{name}: active, but nothing was ever received; is the address right?{refused}"
         else:

@@ -13,7 +13,7 @@ PREFIX = "STATSCACHE_"
 """How the names of variables begin that override the file."""
 
 OTHERS = {"STATSCACHE_CONFIG", "STATSCACHE_MESSAGES"}
-"""Variables that begin so, and are no part of the configuration."""
+"""Variables that begin so, and do not belong to the configuration."""
 
 
 def overridden(values: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:

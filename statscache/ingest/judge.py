@@ -2,11 +2,11 @@
 
 A broken plugin is suspended, so that it costs nothing until somebody fixes it. Whoever may send a message must not be
 able to have that done. So a plugin that fails is shown its *witness* again, a message that it counted before: if it
-takes that one as it should, the others are to blame, which are set aside, and it goes on.
+takes that one as it should, the others are to blame, which are quarantined, and it goes on.
 
 A rebuild does not lose the witness. Where there is none, as for a new plugin, or the journal has lost it, one is looked
 for in the journal. Only a plugin that has not taken a single one of the messages looked at there is suspended at once:
-nobody could tell then whether it ever worked.
+no one could tell then whether it ever worked.
 """
 
 import logging
@@ -88,7 +88,7 @@ def of_failures(
         plugin: The plugin.
         row: Its row.
         reason: What is said of the failures.
-        raised: Whether it raised on them. What the database refused of others, only a message that counted tells.
+        raised: True if it raised on them. What the database refused of others, only a message that counted tells.
     """
     if _witness(connection, plugin, row, search=raised) is None:
         return reason

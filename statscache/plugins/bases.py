@@ -101,7 +101,7 @@ class Counter(Plugin):
     def newest(self, state: State, *, since: int, limit: int = 50) -> list[dict[str, Any]]:
         """Return the keys that were seen first of late, newest first, as records of their dimensions and `timestamp`.
 
-        Ties stand in order of the key. A late message makes a key older.
+        Ties are in order of the key. A late message makes a key older.
 
         Args:
             state: What `documents` was given.

@@ -35,7 +35,7 @@ class Feed:
     Attributes:
         title: Its heading, such as `Composes`.
         names: The fields that name what a record is about, in the order of an entry's title.
-        state: The field that says what became of it; None if there is none.
+        state: The field that says how it ended; None if there is none.
         document: The document.
         records: The field of the document that is the list of records. Each has a moment in a field that a kind
             provides, such as `timestamp` or `stop`; one without is left out.

@@ -65,7 +65,7 @@ class Registry:
 
     @property
     def has_board(self) -> bool:
-        """Whether an active plugin has something to show on the page Release engineering."""
+        """True if an active plugin has something to show on the page Release engineering."""
         return any(plugin.board is not None for plugin in self.plugins)
 
     def get(self, name: str) -> Plugin:

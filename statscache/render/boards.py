@@ -67,9 +67,9 @@ class Row(NamedTuple):
         rest: What tells it from others of that name.
         state: The step that says how it fares.
         steps: All steps, where it has several.
-        is_past: Whether it has not been heard of for two weeks.
-        image: Of an image provider, flavour, release and architecture; empty where unknown.
-        places: Of an image, where it can be launched.
+        is_past: True if it has not been heard of for two weeks.
+        image: For an image: provider, flavour, release and architecture; empty where unknown.
+        places: For an image: where it can be launched.
     """
 
     name: str
@@ -112,7 +112,7 @@ class Group(NamedTuple):
 
     @property
     def has_images(self) -> bool:
-        """Whether its rows are images with places."""
+        """True if its rows are images with places."""
         return any(row.places for row in self.rows)
 
     @property
@@ -298,7 +298,7 @@ def _image(item: Mapping[str, Any], about: Mapping[str, Any], layout: Mapping[st
 
 def _moment(value: Any) -> int:
     if not text.is_moment(value):
-        raise ValueError(f"{value!r} is no moment")
+        raise ValueError(f"{value!r} is not a moment")
     moment: int = value
     return moment
 

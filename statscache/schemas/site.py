@@ -188,7 +188,7 @@ class ConsumerHealth(TypedDict):
     rejected: Count
     """Messages that were refused for want of a valid signature."""
     unconnected: Count
-    """Addresses of the bus at which nobody answers."""
+    """Addresses of the bus at which no one answers."""
 
 
 @documented

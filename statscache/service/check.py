@@ -21,7 +21,7 @@ def check(database: Database, registry: Registry, *, quick: bool) -> Iterator[st
     Args:
         database: The database, with this release's schema.
         registry: The active plugins.
-        quick: Whether to leave out what reads everything: the digests of objects, statistics against what was published
+        quick: True to leave out what reads everything: the digests of objects, statistics against what was published
             of them, and the journal.
     """
     parts: list[tuple[str, Callable[[Connection], Iterator[str]]]] = [

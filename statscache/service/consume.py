@@ -125,7 +125,7 @@ class Consumer:
         self._progress.rejected()
 
     def connected(self, endpoints: int, unconnected: Sequence[str]) -> None:
-        """Take note at which of so many addresses of the bus nobody answers."""
+        """Record at which addresses of the bus no one answers."""
         self._progress.connected(endpoints, unconnected)
 
     def missed(self) -> None:

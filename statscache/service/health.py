@@ -22,7 +22,7 @@ class _PluginState(TypedDict):
 
 
 def health(query: Query, places: Collection[str], *, public: bool = False) -> "schemas.Health":
-    """Return the state of journal, sources, plugins and targets, of what was set aside, and of gaps.
+    """Return the state of journal, sources, plugins and targets, of what was quarantined, and of gaps.
 
     Plugins are those of the process that opened the database last. Times are seconds since 1970 UTC.
 
@@ -63,7 +63,7 @@ def health(query: Query, places: Collection[str], *, public: bool = False) -> "s
                 "name": row.name,
                 "worked_at": row.worked_at,
                 "rejected": row.rejected,
-                # Their number: the names of hosts are nobody else's concern.
+                # Their number: the names of hosts are no one else's concern.
                 "unconnected": len(row.unconnected.splitlines()),
             }
             for row in state.consumers(query)

@@ -173,7 +173,7 @@ class _FromDatabase(Collector):
         )
         yield _gauge(
             "consumer_unconnected",
-            "Addresses of the bus at which nobody answers.",
+            "Addresses of the bus at which no one answers.",
             [(of, len(row.unconnected.splitlines())) for of, row in workers],
         )
         batches = SummaryMetricFamily("statscache_batch_seconds", "From a batch to its commit.", labels=["source"])

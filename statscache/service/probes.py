@@ -99,7 +99,7 @@ def not_ready(installation: Installation) -> Iterator[str]:
         if row is None or now - row.worked_at > GONE:
             yield f"source {name}: it has no consumer"
         elif row.is_cut_off:
-            yield f"source {name}: nobody answers at {', '.join(row.unconnected.splitlines())}"
+            yield f"source {name}: no one answers at {', '.join(row.unconnected.splitlines())}"
     for place in places:
         if not place.is_ok(now):
             yield f"target {place.name}: {place.error or 'it is behind' if place.published_at else 'nothing yet'}"

@@ -41,7 +41,7 @@ class Progress:
             self._rejected += 1
 
     def connected(self, endpoints: int, unconnected: Sequence[str]) -> None:
-        """Take note at which of so many addresses of the bus nobody answers; any thread may."""
+        """Record at which addresses of the bus no one answers; any thread may."""
         self._endpoints, self._unconnected = endpoints, "\n".join(unconnected)
 
     def tell(self, *, at_once: bool = False) -> None:

@@ -108,8 +108,8 @@ def demo(prepare: Callable[[int, int], None], tell: Callable[[Progress], None]) 
     simulate.
 
     Args:
-        prepare: Is told, while history is made, how many months are done, and of how many.
-        tell: Is told several times a second how far the day is.
+        prepare: Called while history is made with how many months are done, and of how many.
+        tell: Called several times a second with how far the day is.
 
     Raises:
         DemoError: `public/` holds a site that is not the demo's, or the service failed.

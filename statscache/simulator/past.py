@@ -38,7 +38,7 @@ def write(path: Path, end: int, tell: Callable[[int, int], None]) -> int:
     Args:
         path: The file, which is compressed with gzip.
         end: The first second that is not in it.
-        tell: Is told after each month how many are done, and of how many.
+        tell: Called after each month with how many are done, and of how many.
     """
     count = 0
     with gzip.open(path, "wb", compresslevel=1) as file:

@@ -46,9 +46,9 @@ def build(
         database: Where state and tree are.
         renderer: Renders their documents and pages.
         generation: A generation that the snapshot must exceed, as a target holds it.
-        force: Whether to render everything, changed or not, to put right what is damaged, and to publish what looks
+        force: True to render everything, changed or not, to put right what is damaged, and to publish what looks
             implausible; but no other numbers than before where nothing was counted since.
-        resume: Whether to end the hold of a rollback.
+        resume: True to end the hold of a rollback.
         slow_interval: Seconds for which slow documents may wait since they were last brought up to date.
         most: About how many documents of keys to make; the next publication makes the rest. None for all.
         repair: True to repair damage, rendering everything; but nothing implausible, and no

@@ -121,16 +121,16 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
         """Record a message whose signature was required and not valid; it is not handed over."""
 
     def connected(self, endpoints: int, unconnected: Sequence[str]) -> None:
-        """Take note at which of so many endpoints nobody answers, when that has changed."""
+        """Record at which endpoints no one answers, when that has changed."""
 
     def _look(self) -> None:
-        """Say at which endpoints nobody answers: ZeroMQ tries again for ever, and says nothing."""
+        """Say at which endpoints no one answers: ZeroMQ tries again forever, and says nothing."""
         now = time.monotonic()
         self._answered |= {each: now for each in self._subscriptions if each.look()}
         unconnected = [each.endpoints[0].address for each, at in self._answered.items() if now - at > PATIENCE]
         for endpoint in unconnected:
             if endpoint not in self._unconnected:
-                _log.warning("nobody answers at the fedmsg endpoint %s; it is tried again and again", endpoint)
+                _log.warning("no one answers at the fedmsg endpoint %s; it is tried again and again", endpoint)
         for endpoint in self._unconnected:
             if endpoint not in unconnected:
                 _log.info("the fedmsg endpoint %s answers", endpoint)
@@ -216,7 +216,7 @@ def run_hub(
         stopping: Ends the hub within a fraction of a second.
         validate_signatures: With `endpoints`: refuse what is not signed as fedmsg.d demands.
         reject: Called, in this thread, with each message that is refused for its signature.
-        connected: Called, in this thread, with the number of endpoints and those at which nobody answers.
+        connected: Called, in this thread, with the number of endpoints and those at which no one answers.
 
     Returns:
         The consumer, for its counts.

@@ -34,7 +34,7 @@ def sqlite_file(url: str) -> tuple[str, dict[str, str]]:
 
 @contextmanager
 def reading(url: str) -> Iterator[Query | None]:
-    """Give what runs queries, which all see the same committed state; None if nobody has made the database yet.
+    """Give what runs queries, which all see the same committed state; None if no one has made the database yet.
 
     Nothing is written, so that it is enough to have the right to read.
 

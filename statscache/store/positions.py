@@ -81,7 +81,7 @@ class Position:
         fast_revision: The revision that they were rendered at; -1 if they were not.
         slow_through: The same of its slow documents.
         slow_revision: Likewise.
-        active: Whether the process that opened the database last runs it.
+        active: True if the process that opened the database last runs it.
     """
 
     id: int

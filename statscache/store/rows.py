@@ -6,7 +6,7 @@ ARCHIVE = "archive:"
 """How the names of sources begin that are archives; they stay private, for they tell paths."""
 
 PARSER = ""
-"""The plugin column of what no plugin has seen, because it is no message."""
+"""The plugin column of what no plugin has seen, because it is not a message."""
 
 GONE = 60
 """Seconds without a sign of life after which a consumer is gone."""
@@ -40,13 +40,13 @@ class ConsumerRow:
     """The consumers of one live source, of all processes together.
 
     Attributes:
-        name: Of the source.
+        name: Name of the source.
         worked_at: When one of them last went round, also in vain; wall clock, seconds since 1970 UTC.
         batches: Transactions in which they accepted what had come.
         milliseconds: That these took.
         rejected: Messages that they refused, for want of a valid signature.
         endpoints: Addresses of the bus that they connect to; 0 for a source that has none.
-        unconnected: Those of them at which nobody answers, one a line.
+        unconnected: Those of them at which no one answers, one a line.
     """
 
     name: str
@@ -59,7 +59,7 @@ class ConsumerRow:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether nobody answers at any address of the bus."""
+        """True if no one answers at any address of the bus."""
         return 0 < self.endpoints == len(self.unconnected.splitlines())
 
 
@@ -75,7 +75,7 @@ class TargetRow:
         requests: Operations of the last success.
         bytes: Bytes that it sent.
         milliseconds: How long it took.
-        invalidation_due: Whether caches before it must still forget what they hold.
+        invalidation_due: True if caches before it must still forget what they hold.
         sending: The generation that is being brought there, whose objects stay; None if none is.
         trying_since: Wall clock of the first attempt since the last success, seconds since 1970 UTC; None if the last
             attempt succeeded.
@@ -97,7 +97,7 @@ class TargetRow:
     error: str | None = None
 
     def late(self, now: int) -> int:
-        """Return for how many seconds it has been behind at the time `now`; 0 if it is not, or if nobody tries."""
+        """Return for how many seconds it has been behind at the time `now`; 0 if it is not, or if no one tries."""
         return max(0, now - self.due_at) if self.due_at is not None and self.trying_since is not None else 0
 
     def is_ok(self, now: int) -> bool:

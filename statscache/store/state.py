@@ -22,7 +22,7 @@ class Journal:
         known: Copies of accepted messages.
         conflicts: Those of them that differed in content.
         foreign: Messages of other environments, each once, and statscache's own announcements.
-        discarded: What was set aside, and kept no longer for want of room.
+        discarded: What was quarantined, and kept no longer for want of room.
         removed: Messages that the journal keeps no longer.
         installation: The id of the installation.
     """
@@ -83,7 +83,7 @@ def number_held(query: Query) -> int:
 
 
 def set_aside(query: Query) -> dict[str, int]:
-    """Return the number of things set aside, by plugin."""
+    """Return the number of things quarantined, by plugin."""
     return dict(query("SELECT plugin, count(*) FROM quarantine GROUP BY plugin"))
 
 

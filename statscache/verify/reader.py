@@ -40,7 +40,7 @@ class Reader:
 
     Attributes:
         always_compressed: True if a web server has only compressed files, whatever is requested.
-        unfinished: Knows which files a publication may have brought that is not finished; None if nobody asked.
+        unfinished: Knows which files a publication may have brought that is not finished; None if no one asked.
     """
 
     def __init__(self, place: Place, findings: Findings, tell: Tell) -> None:
@@ -112,7 +112,7 @@ class Reader:
     def alias(self, path: str, name: str, size: int) -> bytes | None:
         """Return the bytes of a readable path; None, and a finding, if they are not those of its object.
 
-        A file of a publication that is not finished is no fault, and is only noted.
+        A file of a publication that is not finished is not a fault, and only noted.
 
         Raises:
             Unreachable: The place no longer answers.

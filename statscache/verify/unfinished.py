@@ -27,7 +27,7 @@ class Unfinished:
     Args:
         place: Where the tree is.
         current: Id of the current snapshot.
-        tell: Is told how far the work is.
+        tell: Called with how far the work is.
 
     Attributes:
         data: What the publisher noted; None if it has nothing to finish.
