@@ -73,7 +73,10 @@ _COMMANDS = {
         "Make the retained snapshot ID current, and hold publishing there until `publish --resume`.",
     ),
     "serve": ("serve:serve", "Preview the published tree on loopback, until SIGINT or SIGTERM."),
-    "demo": ("demo:demo_command", "Run everything here: a simulated day over a real bus, published into public/."),
+    "demo": (
+        "demo:demo_command",
+        "Run everything here: a year of simulated history, then a day over a real bus, into public/.",
+    ),
     "status": ("status:status", "Show the state of journal, sources, plugins, targets; exit 3 if there are concerns."),
     "metrics": ("status:metrics", "Print the numbers of `status` in the text format of Prometheus."),
     "plugins": (

@@ -65,7 +65,7 @@ def _about(plugin: Plugin | type[Plugin], state: str) -> dict[str, Any]:
 
 @click.group("keys")
 def keys_group() -> None:
-    """Look at the keys of plugins, and drop those that an attack made up."""
+    """List the keys of plugins, and drop those that an attack made up."""
 
 
 @keys_group.command("list")

@@ -15,7 +15,7 @@ ADDRESS = "http://localhost:8080/"
 @click.command("demo")
 @passed
 def demo_command(context: Context) -> None:
-    """Run everything here: a year of simulated history, then a day over a real bus, published into public/."""
+    """Run everything here: a year of simulated history, then a day over a real bus, into public/."""
     spoken = 0
     with context.progress() as bar:
 

@@ -122,8 +122,8 @@ class PluginRenderer:
         self._out.crossed, self._out.page_due = due.moved, due.page
         fixed = due.fixed
         if self._coverage_changed:
-            # What says which windows are known is `latest`, which is fast.
-            fixed = due.paces if self._days_changed else fixed | {Pace.FAST}
+            # Which windows are known, and what may have ended in a gap, is in all of them; this is rare.
+            fixed = frozenset(Pace)
         if fixed:
             with self._watch.working(self._plugin, "its documents"):
                 for document in documents.fixed(self._plugin, self._state, self._row.complete_from, self._known):
