@@ -144,7 +144,7 @@ def test_a_snapshot_that_a_target_still_serves_is_kept_for_its_readers(site: Sit
 
 def test_deciding_what_goes_reads_no_summary(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """There may be thousands of snapshots in their grace, whose summaries are large."""
-    monkeypatch.setattr("statscache.snapshot.snapshots.orjson.loads", lambda _: pytest.fail("a summary was read"))
+    monkeypatch.setattr("statscache.snapshot.snapshot.orjson.loads", lambda _: pytest.fail("a summary was read"))
     with site.database.reading() as connection:
         assert not retention.find(connection, site.installation.config.publish.retention).generations
 

@@ -164,11 +164,12 @@ def test_a_restart_after_downtime_publishes_the_gap_and_completing_closes_it(hom
     archive = write(home.directory / "archive", messages)
     assert home.run("backfill", archive).stdout.startswith("310 read, 180 accepted, 130 known")
     home.run("publish")
-    assert gaps(home, now - 86400) != []
-    coverage = ("--complete", str(now - 86400), str(now + 86400))
+    yesterday = now // 86400 * 86400 - 86400
+    assert gaps(home, yesterday) != []
+    coverage = ("--complete", str(yesterday), str(now + 86400))
     home.run("backfill", archive, *coverage)
     identity = home.json("publish")["id"]
-    assert gaps(home, now - 86400) == []
+    assert gaps(home, yesterday) == []
     assert identity == undisturbed(home, archive, *coverage)
 
 

@@ -290,7 +290,7 @@ def test_a_publication_that_nobody_repeats_waits_for_another(
     caplog.set_level(logging.INFO)
     _, oldest = _ids(site)
     monkeypatch.setattr("statscache.service.publishing.PATIENCE", 0.3)
-    output = r"waited for 0\.3 s, and nothing was done"
+    output = r"waited 0\.3 s, nothing was done"
     with locks.publishing(site.database), pytest.raises(PublisherBusy, match=output):
         site.publishing.rollback(oldest)
     assert site.document(INDEX)["generation"] == 2

@@ -26,7 +26,7 @@ def broken(connection: Connection) -> Iterator[str]:
     for line in connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})").scalars():
         if line != "ok":
             fix = _INDEX if " index " in line else _REPLACE
-            yield f"the database's file is damaged: {line.strip()}; {fix}"
+            yield f"the database's file is damaged: {_in_one_line(line)}; {fix}"
     for table in metadata.sorted_tables:
         wrong = " OR ".join(_has_other_type(column) for column in table.columns)
         if connection.execute(text(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1')).first():
@@ -41,7 +41,12 @@ def of_tables(connection: Connection, tables: Iterable[Table]) -> Iterator[str]:
     for table in tables:
         lines = list(connection.exec_driver_sql(f"PRAGMA integrity_check({table.name})").scalars())
         if lines != ["ok"]:
-            yield f"table {table.name} is damaged: {lines[0].strip()}; {_REPLACE}"
+            yield f"table {table.name} is damaged: {_in_one_line(lines[0])}; {_REPLACE}"
+
+
+def _in_one_line(report: str) -> str:
+    """Return what SQLite reports, which may take several lines, as one."""
+    return " ".join(report.split())
 
 
 def explain(error: BaseException) -> Damaged | None:
