@@ -81,7 +81,7 @@ def test_pages_of_getting_started_show_something(
     source = (ROOT / "docs" / "start.md").read_text(encoding="utf-8")
     pages = re.findall(r"^```html\n(.*?)^```$", source, re.MULTILINE | re.DOTALL)
     assert len(pages) == 3
-    (tmp_path / "index.html").write_text(pages[number].replace(ADDRESS, url))
+    (tmp_path / "index.html").write_text(pages[number].replace("http://localhost:8080/", url))
     # Browsers ask for it, of any site.
     (tmp_path / "favicon.ico").touch()
     with serving_files(tmp_path) as page, Visit(chromium, [page, url]) as visit:

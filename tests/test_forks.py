@@ -88,9 +88,9 @@ def said(done: Result) -> tuple[int, str, str]:
 
 def test_a_forked_command_finds_what_a_started_one_finds(home: Home) -> None:
     """Directory, path, arguments, environment, time zone, files, threads, signals and streams."""
-    home.run("status")
+    home.run("plugins")
     (home.directory / "say").touch()
-    one, other = forked(home, "status"), started(home, "status")
+    one, other = forked(home, "plugins"), started(home, "plugins")
     assert said(one) == said(other)
     assert "Asia/Kathmandu" in one.stdout
     assert "\nzone 5 " in one.stdout
@@ -99,9 +99,9 @@ def test_a_forked_command_finds_what_a_started_one_finds(home: Home) -> None:
 @pytest.mark.parametrize("file", ["exit", "die", "thread"])
 def test_a_forked_command_ends_as_a_started_one(home: Home, file: str) -> None:
     """By its exit status, by a signal, and not before its last thread."""
-    home.run("status")
+    home.run("plugins")
     (home.directory / file).touch()
-    one, other = forked(home, "status"), started(home, "status")
+    one, other = forked(home, "plugins"), started(home, "plugins")
     assert said(one) == said(other)
     assert one.returncode == {"exit": 7, "die": -signal.SIGKILL, "thread": 0}[file]
 
@@ -118,10 +118,10 @@ def test_output_and_status_are_the_same(home: Home, arguments: tuple[str, ...]) 
 def test_signals_end_both(home: Home, number: signal.Signals) -> None:
     """The exit status is the same."""
     (home.directory / "wait").touch()
-    with home.start("status") as service:
+    with home.start("plugins") as service:
         service.await_log("waiting")
         ours = service.end(number)
-    command = [sys.executable, "-m", "statscache", "-v", "status"]
+    command = [sys.executable, "-m", "statscache", "-v", "plugins"]
     with subprocess.Popen(
         command, cwd=home.directory, env=home.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
@@ -144,7 +144,7 @@ def test_the_order_of_sets_is_not_the_same_in_all(home: Home) -> None:
 def test_a_command_that_is_left_alone_is_killed(home: Home) -> None:
     """At the end of the context, as `Process` has it."""
     (home.directory / "wait").touch()
-    with Forked(["status"], cwd=home.directory, env=home.environment) as command:
+    with Forked(["plugins"], cwd=home.directory, env=home.environment) as command:
         assert command.stdout.readline() == "waiting\n"
         assert command.poll() is None
         with pytest.raises(subprocess.TimeoutExpired):
