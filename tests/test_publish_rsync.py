@@ -303,7 +303,7 @@ def test_bytes_travel_once(daemon: RsyncDaemon, tmp_path: Path) -> None:
         site.publish()
         sent = [path.removeprefix("once/") for path in daemon.arrived()[before:]]
         of_the_snapshot = {path for path in sent if not path.startswith(("v1/objects/", "v1/snapshots/"))}
-        outside = {layout.INDEX, layout.STATUS, layout.CHANGES}
+        outside = {layout.INDEX, layout.STATUS, layout.CHANGES, layout.CHANGES_FEED}
         assert {path.removesuffix(".gz") for path in of_the_snapshot} == {*outside, layout.PENDING}
         assert len(sent) == len(set(sent))
         site.publish()

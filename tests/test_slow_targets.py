@@ -95,6 +95,8 @@ def test_a_silent_s3_endpoint_delays_no_other_target(home: Home) -> None:
         with home.start("publish", "--every", EVERY) as service:
             keeps_up(home, service)
             service.await_log("target far is behind: publishing takes ")
+            # The log tells of it within the interval, `status` once it is over.
+            wait_for(lambda: home.run("status", status=None).returncode == 3, lambda: service.text)
             state = home.json("status", status=3)
             (concern,) = (text for text in state["concerns"] if "target" in text)
             assert concern.startswith("target far is behind")

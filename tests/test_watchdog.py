@@ -203,7 +203,7 @@ def test_processes_that_end_in_peace_or_are_killed_leave_nobody_suspended(home: 
     home.run("backfill", archive)
     assert not [*home.directory.glob("statscache.hang*")]
     (home.directory / "statscache.hang.killed").write_bytes(b"loop\n1 messages from x".ljust(4096, b"\0"))
-    home.run("status")
+    home.run("plugins")
     assert not [*home.directory.glob("statscache.hang*")]
 
 
