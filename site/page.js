@@ -47,8 +47,8 @@
     }
     const warning = one("[data-overdue]");
     const words = [
-      ...(old ? [`These data are old: the newest message is ${span(age)} old, from `, clock(through), ". "] : []),
-      ...(late ? ["This page is overdue: it was last published at ", clock(made), ", and newer data were due at ", clock(due), "."] : []),
+      ...(old ? [`These data are old: the newest message is ${span(age)} old. `] : []),
+      ...(late ? ["This page is overdue: newer data were due at ", clock(due), "."] : []),
     ];
     // What is announced already is not announced again each minute.
     if (words.length && warning.dataset.says !== `${old} ${late}`) warning.replaceChildren(...words);

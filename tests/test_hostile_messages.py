@@ -23,7 +23,7 @@ from statscache.kinds.counter import CounterKind
 from statscache.kinds.keys import OTHER
 from statscache.message import Message
 from statscache.parsing import parse
-from statscache.plugins import BaseModel, Counter, Distinct, Latest, Plugin
+from statscache.plugins import Counter, Distinct, Latest, Plugin
 from statscache.plugins.registry import Registry
 from statscache.render import own
 from statscache.service.recount import recount
@@ -538,7 +538,7 @@ def test_dropped_keys_need_no_history_and_leave_what_a_rebuild_would(
     before.close()
     databases.drop(url)
     target = Database(f"sqlite:///{tmp_path}/copy.db")
-    [*copy(site.database, target, BaseModel.metadata.sorted_tables)]
+    [*copy(site.database, target)]
     target.close()
     copied = Site(f"sqlite:///{tmp_path}/copy.db", tmp_path / "copy", plugins)
     for each in (site, copied):
