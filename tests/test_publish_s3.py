@@ -237,7 +237,7 @@ def test_every_file_has_its_headers(bucket: Bucket, tmp_path: Path) -> None:
     names = ("css", "csv", "html", "javascript", "plain")
     text = {f"text/{name}; charset=utf-8" for name in names}
     text |= {"application/json; charset=utf-8", "image/svg+xml; charset=utf-8", "image/png"}
-    # The feed of changes is no part of a snapshot.
+    # The feed of changes lies outside the snapshot.
     feed = (False, "application/xml; charset=utf-8")
     assert kinds == {feed, *((is_object, kind) for kind in text for is_object in (True, False))}
     site.close()

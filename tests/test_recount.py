@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -140,7 +141,7 @@ def cell(value: object) -> str:
     return f"'{text}" if isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
-def is_within(time: int, gaps: list[list[int]]) -> bool:
+def is_within(time: Any, gaps: list[list[int]]) -> bool:
     """Return True if a time is in a gap."""
     return any(start <= time < end for start, end in gaps)
 
