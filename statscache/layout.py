@@ -335,8 +335,12 @@ def is_period(path: str) -> bool:
 
 
 def is_page(address: str) -> bool:
-    """Return True if the path of an address, which begins with a slash, is one where a page for people would be."""
-    return address.endswith(("/", ".html")) and not address.startswith(f"/{_DATA}")
+    """Return True if the path of an address, which begins with a slash, is one where a page for people would be.
+
+    All files that are not pages have an extension.
+    """
+    name = address.rpartition("/")[2]
+    return ("." not in name or name.endswith(".html")) and not address.startswith(f"/{_DATA}")
 
 
 def plugin_of(path: str) -> str | None:

@@ -169,7 +169,7 @@ def test_what_is_missing_is_404_and_not_cached_for_ever(web: Web) -> None:
 def test_a_page_that_is_missing_is_a_page(web: Web) -> None:
     """Whoever follows an old link is shown the way, with the status and the headers of what is missing."""
     page = (web.root / layout.NOT_FOUND_PAGE).read_bytes()
-    for path in ("none.html", "none/", "plugins/none/index.html"):
+    for path in ("none", "people/none", "none.html", "none/", "plugins/none/index.html"):
         answer = web.get(path)
         assert (answer.status, answer.body) == (404, page), path
         assert answer.headers["Content-Type"] == "text/html; charset=utf-8", path

@@ -14,6 +14,7 @@ import pytest
 from commands import Home
 from loopback import serving
 from samples import Site, line
+from statscache import layout
 from statscache.service import preview
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -115,13 +116,15 @@ def test_every_site_may_fetch_and_content_types_are_explicit(port: int, path: st
     ],
 )
 def test_what_is_not_published_is_not_found(port: int, path: str) -> None:
-    """No path leads out of the tree, and one that names nothing is answered with 404."""
+    """No path leads out of the tree, and one that names nothing is answered with 404, as a file or as a page."""
     status, headers, body = get(port, path)
-    assert (status, headers["content-type"]) == (404, "application/json; charset=utf-8")
-    assert body == b'{"error":"there is no such file","status":404}\n'
+    kind = "text/html" if layout.is_page(path) else "application/json"
+    assert (status, headers["content-type"]) == (404, f"{kind}; charset=utf-8")
+    assert b"secret" not in body
+    assert layout.is_page(path) or body == b'{"error":"there is no such file","status":404}\n'
 
 
-@pytest.mark.parametrize("path", ["/nothing/", "/plugins/nothing/index.html?x=1"])
+@pytest.mark.parametrize("path", ["/nothing", "/people/ralph", "/nothing/", "/plugins/nothing/index.html?x=1"])
 def test_a_page_that_is_missing_is_a_page(port: int, public: Path, path: str) -> None:
     """Whoever follows an old link is shown the way."""
     status, headers, body = get(port, path)

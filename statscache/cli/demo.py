@@ -43,6 +43,7 @@ def demo_command(context: Context) -> None:
         ("a statistic", layout.page("volume-by-category")),
         ("a person", f"{layout.entity_page('person')}?{quote(result.person)}"),
         ("a package", f"{layout.entity_page('package')}?{quote(result.package)}"),
+        ("release engineering", layout.BOARD_PAGE),
         ("the status", layout.STATUS_PAGE),
     ):
-        click.echo(f"  {what:<15} {ADDRESS}{path}")
+        click.echo(f"  {what:<20} {ADDRESS}{path}")
