@@ -85,7 +85,9 @@ def _update(name: str, body: dict[str, Any]) -> str | None:
     for update in (fields.value(body, "update"), fields.value(body, "comment", "update")):
         if release := named(fields.text(update, "release", "name")) or built_for(fields.text(update, "title")):
             return release
-    return built_for(fields.text(body, "comment", "update_title"))
+    title = fields.text(body, "comment", "update_title")
+    # What asks for tests of an update names its release and builds.
+    return built_for(title) or named(fields.text(body, "artifact", "release"))
 
 
 def _push(name: str, body: dict[str, Any]) -> str | None:
@@ -138,6 +140,7 @@ _READERS: dict[str, Callable[[str, dict[str, Any]], str | None]] = {
     "ci.pipeline": _field("branch"),
     "compose": _compose,
     "copr": _field("chroot"),
+    "fedora_image_uploader.published": _field("compose_id"),
     "git.receive": _git,
     "koschei.collection": _koschei,
     "koschei.package": _koschei,

@@ -115,7 +115,7 @@ class VolumeByRelease(Counter):
     entities: ClassVar[dict[str, str]] = {"release": "release"}
     topics = TOPICS
     by_minute = False
-    version = 2
+    version = 3
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         found = release(message)

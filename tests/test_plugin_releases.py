@@ -111,6 +111,8 @@ def test_a_dist_tag_tells_the_release(text: str | None, expected: str | None) ->
         ("bodhi.update.comment", {"comment": {"update": {"release": {"name": "EPEL-9"}}}}, "epel9"),
         ("bodhi.update.comment", {"comment": {"update_title": "sqlite-3.8.6-2.fc20"}}, "f20"),
         ("bodhi.update.edit", {"update": {"release": "F19", "title": "tzdata-2014i-1.fc19"}}, "f19"),
+        ("bodhi.update.status.testing.koji-build-group.build.complete", {"artifact": {"release": "f43"}}, "f43"),
+        ("fedora_image_uploader.published.v1.aws.x86_64", {"compose_id": "Fedora-Cloud-41-20240912.0"}, "f41"),
         ("bodhi.updates.fedora.sync", {"release": "20", "repo": "updates"}, "f20"),
         ("bodhi.updates.epel.sync", {"release": "6", "repo": "epel-testing"}, "epel6"),
         ("bodhi.updates.epel.sync", {}, None),

@@ -19,7 +19,7 @@ class Meetings(Counter):
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
         """Count the meeting for its room; a message that names no room says nothing."""
-        room = fields.text(message.body, "channel")
+        room = _room(message)
         return ((room,),) if room else ()
 
 
@@ -35,7 +35,7 @@ class LastMeetings(Latest):
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str], dict[str, Any]], ...]:
         """Keep what the meeting was about, and where its minutes are."""
-        room = fields.text(message.body, "channel")
+        room = _room(message)
         if not room:
             return ()
         meeting = {
@@ -44,6 +44,11 @@ class LastMeetings(Latest):
             "spoke": len(message.usernames),
         }
         return (((room,), meeting),)
+
+
+def _room(message: Message) -> str | None:
+    """Return where a meeting was held, which bodies named `channel` while meetings were on IRC."""
+    return fields.text(message.body, "location") or fields.text(message.body, "channel")
 
 
 PLUGINS = (Meetings, LastMeetings)

@@ -31,6 +31,12 @@ def test_meetings_are_counted_by_room() -> None:
     ]
 
 
+def test_meetings_of_today_have_a_location() -> None:
+    """A room of Matrix is counted by its name, as rooms of IRC were."""
+    today = testing.message(TOPIC, {"location": "fedora-meeting", "start_user": "ralph"})
+    assert testing.run(Meetings, [today])["latest.json"]["rows"][0]["room"] == "fedora-meeting"
+
+
 def test_the_last_meeting_stands_whatever_the_order() -> None:
     """Of two meetings in a room the later is shown, also if it arrives first."""
     documents = testing.run(LastMeetings, [ended("#fesco", 5, "elections"), ended("#fesco", 2)])
