@@ -82,7 +82,7 @@ def differences(output: dict[str, Any], message: Message) -> Iterator[tuple[str,
 
 
 @pytest.mark.parametrize("with_headers", [False, True], ids=["body", "headers"])
-def test_agrees_with_the_senders_classes(with_headers: bool) -> None:
+def test_agrees_with_the_senders_classes(with_headers: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """For each message we name whom and what the sender's class names, but for a list of differences with reasons."""
     needed, unexpected, without_rule = set(), [], set()
     for output in recorded():
@@ -94,7 +94,9 @@ def test_agrees_with_the_senders_classes(with_headers: bool) -> None:
             needed |= allowed
             if not allowed:
                 unexpected.append(f"{message.name} ({output['origin']}): {field} is {ours}, the class says {theirs}")
-    print(f"no rule for: {', '.join(sorted(without_rule))}")
+    # A new package of schemas shows here what to add.
+    with capsys.disabled():
+        print(f"\nno rule for: {', '.join(sorted(without_rule))}")
     assert not unexpected, "\n".join(unexpected)
     assert with_headers or needed == set(DIFFERENCES), "no longer needed"
 
