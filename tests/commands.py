@@ -71,7 +71,7 @@ class Home:
         )
         return done
 
-    def json(self, *arguments: str | Path, status: int = 0) -> Any:
+    def json(self, *arguments: str | Path, status: int | None = 0) -> Any:
         """Run a command with `--json` and return what it printed."""
         return orjson.loads(self.run(*arguments, "--json", status=status).stdout)
 
