@@ -46,10 +46,10 @@
       list.hidden = false;
     }
     const warning = one("[data-overdue]");
-    const words = [
-      ...(old ? [`These data are old: the newest message is ${span(age)} old. `] : []),
-      ...(late ? ["This page is overdue: newer data were due at ", clock(due), "."] : []),
-    ];
+    // Short, for it moves what is below.
+    const words = old
+      ? [`These data are old: the newest message is ${span(age)} old${late ? ", and an update is overdue" : ""}.`]
+      : late ? ["This page is overdue: an update was due at ", clock(due), "."] : [];
     // What is announced already is not announced again each minute.
     if (words.length && warning.dataset.says !== `${old} ${late}`) warning.replaceChildren(...words);
     warning.dataset.says = `${old} ${late}`;

@@ -55,6 +55,8 @@ def empty_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def paths(tree: Path) -> Iterator[str]:
     """Yield the main pages of a site: one of each form, and of each entity the list and one name."""
     yield from (layout.FRONT_PAGE, layout.STATUS_PAGE, layout.doc_page("widgets"), "no/such/page.html")
+    if (tree / layout.BOARD_PAGE).is_file():
+        yield layout.BOARD_PAGE
     for name in ("volume", "volume-by-category", "unique-contributors-by-category", "contributors", "composes"):
         if (tree / layout.page(name)).is_file():
             yield layout.page(name)
