@@ -16,11 +16,7 @@
     for (const [node, time] of ages) node.textContent = `${span(Math.max(0, Date.now() / 1000 - time))} ago`;
   };
   for (const time of all("time[data-age]")) {
-    const node = document.createElement("small");
-    node.className = "age";
-    node.dataset.scripted = "";
-    time.after(" ", node);
-    ages.push([node, Date.parse(time.dateTime) / 1000]);
+    ages.push([time.nextElementSibling, Date.parse(time.dateTime) / 1000]);
   }
   showAges();
   setInterval(showAges, 60_000);

@@ -204,7 +204,7 @@ def test_nothing_of_the_page_needs_a_script(pages: Pages) -> None:
         assert wanted in said
     elements = Elements(html)
     scripted = [tag for tag, attributes in elements.found if "data-scripted" in attributes]
-    assert scripted == ["p", "div"]
+    assert [tag for tag in scripted if tag != "small"] == ["p", "div"], "ages, whose place is kept, are small"
 
 
 def test_without_a_board_there_is_no_page_and_no_link(tmp_path: Path) -> None:
