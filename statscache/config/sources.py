@@ -10,9 +10,6 @@ from statscache.config import urls
 from statscache.config.section import Section
 from statscache.timeline import parse_time
 
-LIVE = ("fedora-messaging", "fedmsg", "spool")
-"""Sources that deliver by themselves, today's first."""
-
 
 class FedoraMessagingSection(Section):
     """`[sources.fedora-messaging]`: the live AMQP bus; needs the extra `statscache[amqp]`."""
