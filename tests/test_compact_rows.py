@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 
 from conftest import Databases
+from statscache.exceptions import DamagedStatistics
 from statscache.kinds import days, member_sets, parts, tables
 from statscache.kinds.days import Days
-from statscache.kinds.packed import LARGEST, Packing, bounded, starts, sums
+from statscache.kinds.packed import LARGEST, SEAL, Packing, bounded, opened, sealed, starts, sums
 from statscache.kinds.parts import Parts
 from statscache.store import Database, changed_keys, positions, schema
 from statscache.timeline import DAILY, DAY, parse_time
@@ -111,7 +112,7 @@ def test_a_quarter_of_few_days_takes_four_bytes_a_day(database: Database) -> Non
     for value, size in ((1, 1 + 3 * 4), (65_535, 1 + 3 * 13)):
         with database.writing() as connection:
             days.add(connection, PLUGIN, Days(*columns([(1, day * DAY, 3, value) for day in range(3)], 4)))
-            assert connection.scalar(select(func.length(tables.key_quarter.c.data))) == size
+            assert connection.scalar(select(func.length(tables.key_quarter.c.data))) == SEAL + size
 
 
 def test_a_day_beyond_64_bits_is_refused(database: Database) -> None:
@@ -149,7 +150,7 @@ def test_parts_are_totals_and_first_times(
                 connection.execute(tables.key.delete().where(tables.key.c.key == key))
                 connection.execute(
                     tables.key.insert().values(
-                        plugin=PLUGIN, key=key, dimensions=b"", total=0, first=0, last=0, parts=blob
+                        plugin=PLUGIN, key=key, dimensions=b"", total=0, first=0, last=0, parts=blob, checksum=0
                     )
                 )
             for place, (first, total) in batch.items():
@@ -200,7 +201,7 @@ def test_a_set_is_as_small_as_it_can_be(database: Database, members: list[int], 
     with database.writing() as connection:
         assert member_sets.add(connection, PLUGIN, DAY, zeros, zeros, numbers).all()
         assert not member_sets.add(connection, PLUGIN, DAY, zeros, zeros, numbers).any()
-        assert connection.scalar(select(func.length(tables.member_set.c.data))) == size
+        assert connection.scalar(select(func.length(tables.member_set.c.data))) == SEAL + size
 
 
 def test_marks_of_keys_go_when_a_render_has_seen_them(database: Database) -> None:
@@ -237,10 +238,18 @@ def test_sums_are_exact_beyond_64_bits() -> None:
 
 
 def test_a_damaged_row_is_told() -> None:
-    """A blob that is empty, cut off or of no form."""
+    """A blob that is empty, cut off, of no form, of another place, or has a flipped bit anywhere."""
     packing = Packing([("a", "u1"), ("b", "<u2")], [("a", "<i8"), ("b", "<i8")])
     (blob,) = packing.pack(np.array([0]), {"a": np.array([3]), "b": np.array([4])}, 1)
-    assert blob == b"\0\3\4\0"
-    for damaged, what in ((b"", "is empty"), (blob[:-1], "is cut off"), (b"\7" + blob[1:], "has the form 7")):
+    data = opened(blob)
+    assert data == b"\0\3\4\0"
+    for damaged, what in ((b"", "is empty"), (data[:-1], "is cut off"), (b"\7" + data[1:], "has the form 7")):
         with pytest.raises(ValueError, match=what):
-            packing.unpack([blob, damaged])
+            packing.unpack([blob, sealed(damaged)])
+    for at in range(8 * len(blob)):
+        flipped = bytearray(blob)
+        flipped[at // 8] ^= 1 << at % 8
+        with pytest.raises(DamagedStatistics, match="a packed row of statistics is damaged"):
+            packing.unpack([blob, bytes(flipped)])
+    with pytest.raises(DamagedStatistics):
+        packing.unpack(packing.pack(np.array([0]), {"a": np.array([3]), "b": np.array([4])}, 1, place=5), place=6)

@@ -18,7 +18,7 @@ from statscache.exceptions import Damaged, DamagedObject, DamagedStatistics
 from statscache.service.check import check
 from statscache.simulator import Traffic, simulate
 from statscache.snapshot import snapshots
-from statscache.store import Database
+from statscache.store import Database, coverage
 from statscache.store.schema import metadata
 
 DAY = 86_400
@@ -236,6 +236,65 @@ def test_damaged_statistics_are_not_published(database_url: str, tmp_path: Path,
     site.catch_up()
     site.publish()
     assert site.aliases() == expected == follow(site.public)
+    site.close()
+
+
+STORED = {
+    "key": ("total", "first", "last", "key", "dimensions", "parts", "years"),
+    "bucket": ("value", "key"),
+    "key_quarter": ("data",),
+    "entry": ("timestamp", "message", "value"),
+    "span": ("start", "stop", "timestamp", "message", "fields"),
+    "member_set": ("data",),
+    "part": ("name", "number"),
+    "coverage": ("start", "end"),
+    "dirty": ("document", "number"),
+    "dirty_keys": ("data",),
+    "plugin": ("position", "newest", "revision"),
+}
+"""Columns whose decay no publication may pass on, also if something was counted since the last one."""
+
+
+def test_decay_is_found_also_where_something_was_counted_since(database_url: str, tmp_path: Path) -> None:
+    """What is published then is right, or publishing stops, and the check names it."""
+    site = Site(database_url, tmp_path / "site", KINDS)
+    with site.database.writing() as connection:
+        coverage.record(connection, NOON, NOON + 70 * 7200, complete=True)
+        coverage.record(connection, NOON + 75 * 7200, NOON + 80 * 7200, complete=False)
+    site.feed(map(sale, range(60)))
+    site.publish()
+    site.feed(map(sale, range(60, 90)))
+    assert findings(site) == []
+    with site.database.rehearsing():
+        site.publishing._build(site.publishing._renderer)
+        expected = site.tree()
+    refused = set()
+    for table, columns in STORED.items():
+        with site.database.reading() as connection:
+            rows = connection.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2")).mappings().all()
+        names = metadata.tables[table].primary_key.columns.keys()
+        where = " AND ".join(f'"{name}" = :old_{name}' for name in names)
+        for column in columns:
+            row = [row for row in rows if row[column]][-1]
+            flipped = {int: lambda value: value ^ 64, str: lambda value: value[:-1] + "~"}.get(
+                type(row[column]), lambda value: value[:-1] + bytes([value[-1] ^ 1])
+            )(row[column])
+            with site.database.rehearsing():
+                with site.database.writing() as connection:
+                    statement = text(f'UPDATE {table} SET "{column}" = :flipped WHERE {where}')
+                    old = {f"old_{name}": row[name] for name in names}
+                    assert connection.execute(statement, {"flipped": flipped, **old}).rowcount == 1
+                found = findings(site)
+                assert found, (table, column)
+                assert all("; " in each for each in found), found
+                site.publishing._repairs_from = 0.0
+                try:
+                    site.publishing._build(site.publishing._renderer)
+                except Damaged:
+                    refused.add(table)
+                else:
+                    assert site.tree() == expected, (table, column)
+    assert refused == STORED.keys() - {"dirty", "dirty_keys", "member_set"}
     site.close()
 
 

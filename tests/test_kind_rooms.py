@@ -16,7 +16,7 @@ from statscache.kinds import Kind, keys
 from statscache.kinds.base import Dirty, State
 from statscache.kinds.consistency import KEY_HAS_PLUGIN
 from statscache.kinds.presentation import Column
-from statscache.kinds.tables import key, key_quarter, member, member_set, part
+from statscache.kinds.tables import KEY, key, key_quarter, member, member_set, part
 from statscache.kinds.yields import Yields
 from statscache.plugins import Message, Plugin
 from statscache.service.forgetting import forget
@@ -123,6 +123,17 @@ def test_widgets_say_windows_as_pages_do() -> None:
 # A kind of one's own, as an author of kinds would write it.
 
 
+def _sum(state: State, digest: int, total: int) -> int:
+    """Return the checksum of a new key."""
+    checksum: int = KEY.of(state.plugin, digest, total, 0, 0)
+    return checksum
+
+
+def _greater(total: Any) -> dict[str, Any]:
+    """Return the columns of a key that was stored, with another total."""
+    return {"total": total, "checksum": KEY.merged({"total": total})}
+
+
 class PeakKind(Kind):
     """The greatest number of each key, in the total of the table of keys."""
 
@@ -148,11 +159,21 @@ class PeakKind(Kind):
     def merge(self, state: State, reduced: dict[Any, int]) -> set[Dirty]:
         """Keep the greatest."""
         rows = [
-            (state.plugin, keys.digest(name), keys.stored(name), value, 0, 0, None, None)
+            (
+                state.plugin,
+                keys.digest(name),
+                keys.stored(name),
+                value,
+                0,
+                0,
+                None,
+                None,
+                KEY.of(state.plugin, keys.digest(name), value, 0, 0),
+            )
             for name, value in reduced.items()
         ]
         greatest = func.max if state.connection.dialect.name == "sqlite" else func.greatest
-        Upsert(key, lambda table, new: {"total": greatest(table.c.total, new.total)})(state.connection, rows)
+        Upsert(key, lambda table, new: _greater(greatest(table.c.total, new.total)))(state.connection, rows)
         return {Dirty("latest")}
 
     def _rows(self, connection: Connection, plugin: int) -> Any:

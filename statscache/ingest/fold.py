@@ -14,6 +14,7 @@ import numpy as np
 from sqlalchemy import Connection
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
+from statscache.exceptions import Damaged
 from statscache.ingest import judge
 from statscache.ingest.observe import describe
 from statscache.ingest.reduce import Failure, PluginResult
@@ -58,7 +59,13 @@ def fold(
     merging = _Merging(plugin, State(connection, row.id, through, row.newest))
     reason = judge.of_observing(connection, plugin, row, result, records, budget)
     if reason is None:
-        reason = merging.merge(result)
+        try:
+            reason = merging.merge(result)
+        except Damaged as error:
+            # No message is to blame, and the other plugins go on.
+            row.suspended = f"its statistics are damaged in the database: {error}"
+            _log.error("plugin %s is suspended: %s; `statscache rebuild` counts again", plugin.name, row.suspended)
+            return 0
     if reason is not None:
         _suspend(plugin, row, reason)
         return 0
@@ -124,7 +131,11 @@ class _Merging:
             self._count(result.yields)
             return None
         savepoint = self._state.connection.begin_nested()
-        self._bisect(result.yields, error)
+        try:
+            self._bisect(result.yields, error)
+        except Damaged:
+            savepoint.rollback()
+            raise
         if len(self.refused) < judge.MAX_FAILURES:
             savepoint.commit()
             return None
@@ -161,6 +172,9 @@ class _Merging:
         try:
             self.dirty |= merge()
             savepoint.commit()
+        except Damaged:
+            savepoint.rollback()
+            raise
         except (OperationalError, InterfaceError, InternalError):
             raise
         except (Exception, SystemExit) as error:

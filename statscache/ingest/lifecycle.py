@@ -177,7 +177,7 @@ def is_outdated(stored: str, ours: str) -> bool:
 
 def may_fold(row: Position, plugin: Plugin) -> bool:
     """Return True if the state of a plugin is usable by this release, and the plugin is not suspended."""
-    return row.suspended is None and row.version == version_of(plugin)
+    return row.suspended is None and row.is_sound and row.version == version_of(plugin)
 
 
 def has_missed(row: Position, plugin: Plugin) -> bool:
@@ -207,6 +207,7 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     row.complete_from = journal.removed(connection).until
     _clear(connection, plugin, row)
     row.revision += 1
+    row.is_sound = True
     positions.save(connection, [row])
     positions.mark(connection, row, [(positions.EVERYTHING, 0)])
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from sqlalchemy import Connection, SelectBase, select
 
+from statscache.exceptions import DamagedStatistics
 from statscache.kinds import days as filed
 from statscache.kinds import member_sets, parts, years
 from statscache.kinds.packed import Whole
@@ -72,7 +73,7 @@ def _first(connection: Connection, having: SelectBase, hold: Callable[[int], boo
         try:
             if not hold(number):
                 return str(name)
-        except (ValueError, IndexError) as error:
+        except (DamagedStatistics, ValueError, IndexError) as error:
             return f"{name} ({error})"
     return None
 

@@ -13,7 +13,7 @@ import numpy as np
 from sqlalchemy import Connection, Table, delete
 
 from statscache.exceptions import PluginError
-from statscache.kinds import keys, search
+from statscache.kinds import consistency, keys, search
 from statscache.kinds.keys import MOST, Key
 from statscache.kinds.keys import load as load_key
 from statscache.kinds.known import NOTHING, Known
@@ -404,6 +404,19 @@ class Kind(ABC):
             shown = readable(row)
             if self._is_about(shown, names):
                 yield shown
+
+    def refuse_damaged(self, state: State, since: Mapping[int, int]) -> None:
+        """Look for decay in the rows that documents are about to be made of.
+
+        Args:
+            state: State of the plugin.
+            since: By width of buckets, the start of the oldest that may be read; others are not looked at.
+
+        Raises:
+            DamagedStatistics: There is some.
+        """
+        if consistency.is_damaged(state.connection, state.plugin, self.tables, since):
+            raise keys.damaged(self.plugin.name)
 
     def _is_about(self, row: list[Any], names: frozenset[str]) -> bool:
         return any(occurs(text, names) for text in texts(row))

@@ -8,34 +8,46 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sqlalchemy import Connection, Select, delete, func, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from statscache.kinds import keys
 from statscache.kinds.base import State
 from statscache.kinds.keys import MOST_IN_SERIES, OTHER
-from statscache.kinds.tables import bucket, key
+from statscache.kinds.tables import BUCKET, KEY, bucket, key
 from statscache.store.bulk import Upsert, among
 from statscache.timeline import Resolution
 
 if TYPE_CHECKING:
     from statscache.kinds.reduced import Sightings, Sums
 
-add = Upsert(bucket, lambda table, new: {"value": table.c.value + new.value})
-"""Adds values to buckets: rows of plugin, width, start, key, value."""
+
+def _with(table: Any, new: Any) -> dict[str, Any]:
+    value = table.c.value + new.value
+    return {"value": value, "checksum": BUCKET.merged({"value": value})}
+
+
+_add = Upsert(bucket, _with)
+
+
+def add(state: State, width: int, start: Sequence[int], key: Sequence[int], value: Sequence[int]) -> None:
+    """Add values to buckets of a width, given as columns, sorted."""
+    checksums = BUCKET.of(state.plugin, width, *(np.array(column, np.int64) for column in (start, key, value)))
+    rows = zip(repeat(state.plugin), repeat(width), start, key, value, np.atleast_1d(checksums).tolist())
+    _add(state.connection, [*rows])
 
 
 def _adding_keys(least: Callable[..., Any], greatest: Callable[..., Any]) -> Upsert:
-    return Upsert(
-        key,
-        lambda table, new: {
+    def merge(table: Any, new: Any) -> dict[str, Any]:
+        numbers = {
             "total": table.c.total + new.total,
             "first": least(table.c.first, new.first),
             "last": greatest(table.c.last, new.last),
-            "parts": new.parts,
-            "years": new.years,
-        },
-    )
+        }
+        return {**numbers, "parts": new.parts, "years": new.years, "checksum": KEY.merged(numbers)}
+
+    return Upsert(key, merge)
 
 
 _add_keys = {
@@ -54,7 +66,8 @@ def add_keys(
     """Add totals to the keys of a batch, widen their times, and store their new columns `parts` and `years`, if any."""
     columns = new.keys.tolist(), new.stored, totals, new.first.tolist(), new.last.tolist()
     packed = (repeat(None) if column is None else column for column in (parts, years))
-    rows = zip(repeat(state.plugin), *columns, *packed)
+    checksums = KEY.of(state.plugin, new.keys, np.array(totals, np.int64), new.first, new.last)
+    rows = zip(repeat(state.plugin), *columns, *packed, checksums.tolist())
     _add_keys[state.connection.dialect.name](state.connection, sorted(rows))
 
 
@@ -70,7 +83,8 @@ def add_values(state: State, resolution: Resolution, new: "Sums") -> set[int]:
     kept = of.start >= kept_from(resolution, state.through)
     columns = of.start[kept].tolist(), new.keys[of.key[kept]].tolist(), of.value[kept].tolist()
     rows = sorted(zip(*columns, strict=True))
-    add(state.connection, [(state.plugin, resolution.width, *row) for row in rows])
+    if rows:
+        add(state, resolution.width, *zip(*rows, strict=True))
     return {*columns[0]}
 
 

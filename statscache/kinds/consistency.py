@@ -1,7 +1,10 @@
 """What must hold in the tables of kinds, as `statscache db check` looks for what breaks it."""
 
+from collections.abc import Iterable, Mapping
+
 from sqlalchemy import Connection, Table, select
 
+from statscache.store.checksums import Checksum, of_bytes
 from statscache.store.invariants import REBUILD, RESTORE, Invariant
 from statscache.store.schema import plugin
 from statscache.timeline import DAILY, HOURLY, MINUTELY
@@ -24,7 +27,72 @@ def _other_digests(connection: Connection) -> str | None:
 
 KEY_IS_ITS_DIGEST = Invariant("the digest of a key is not that of its dimensions", _other_digests, REBUILD)
 
-KEYS = KEY_HAS_PLUGIN, KEY_IS_ITS_DIGEST
+
+def _checked() -> Mapping[str, Checksum]:
+    from statscache.kinds.tables import BUCKET, KEY, SPAN
+
+    return {of.table.name: of for of in (KEY, BUCKET, SPAN)}
+
+
+def is_damaged(connection: Connection, number: int, tables: Iterable[Table], since: Mapping[int, int]) -> bool:
+    """Return whether a row of a plugin is not what its checksum says; see `Kind.refuse_damaged`."""
+    for table in tables:
+        of = _checked().get(table.name)
+        if of is None:
+            continue
+        mine = table.c.plugin == number, of.is_wrong
+        if "width" not in table.c:
+            queries = [select(table.c.key).where(*mine)]
+        else:
+            queries = [
+                select(table.c.key).where(*mine, table.c.width == width, table.c.start >= start)
+                for width, start in since.items()
+            ]
+        if any(connection.execute(query.limit(1)).first() is not None for query in queries):
+            return True
+    return False
+
+
+def _decayed(connection: Connection) -> str | None:
+    for of in _checked().values():
+        query = select(plugin.c.name).join(of.table, of.table.c.plugin == plugin.c.id).where(of.is_wrong)
+        if (name := connection.scalar(query.limit(1))) is not None:
+            return f"{name} ({of.table.name})"
+    return None
+
+
+IS_ITS_CHECKSUM = Invariant("a row of a statistic is not what its checksum says", _decayed, REBUILD)
+
+KEYS = KEY_HAS_PLUGIN, KEY_IS_ITS_DIGEST, IS_ITS_CHECKSUM
+
+
+def _other_entries(connection: Connection) -> str | None:
+    from statscache.kinds.tables import entry
+
+    rows = connection.execute(select(entry).execution_options(yield_per=10_000))
+    wrong = next((row.plugin for row in rows if row.checksum != of_bytes(*row[1:6])), None)
+    return connection.scalar(select(plugin.c.name).where(plugin.c.id == wrong)) or wrong
+
+
+def _other_fields(connection: Connection) -> str | None:
+    from statscache.kinds.tables import span
+
+    columns = span.c.plugin, span.c.message, span.c.fields, span.c.fields_checksum
+    rows = connection.execute(select(*columns).execution_options(yield_per=10_000))
+    wrong = next((row.plugin for row in rows if row.fields_checksum != of_bytes(row.message, row.fields)), None)
+    return connection.scalar(select(plugin.c.name).where(plugin.c.id == wrong)) or wrong
+
+
+def _other_parts(connection: Connection) -> str | None:
+    from statscache.kinds.tables import part
+
+    wrong = next((r.plugin for r in connection.execute(select(part)) if r.checksum != of_bytes(r.number, r.name)), None)
+    return connection.scalar(select(plugin.c.name).where(plugin.c.id == wrong)) or wrong
+
+
+PART_IS_ITS_CHECKSUM = Invariant("the name of a part is not what its checksum says", _other_parts, REBUILD)
+ENTRY_IS_ITS_CHECKSUM = Invariant("an entry is not what its checksum says", _other_entries, REBUILD)
+FIELDS_ARE_THEIR_CHECKSUM = Invariant("the fields of a span are not what their checksum says", _other_fields, REBUILD)
 
 
 def has_key(table: Table) -> Invariant:

@@ -14,7 +14,15 @@ from sqlalchemy.sql.expression import ColumnElement
 from statscache.exceptions import YieldError
 from statscache.kinds import buckets, keys, leaders
 from statscache.kinds.base import Dirty, Extent, Kind, State, Statistic
-from statscache.kinds.consistency import ADDING_UP, DAYS_ADD_UP, KEYS, PARTS_ADD_UP, YEARS_ADD_UP, has_key
+from statscache.kinds.consistency import (
+    ADDING_UP,
+    DAYS_ADD_UP,
+    KEYS,
+    PART_IS_ITS_CHECKSUM,
+    PARTS_ADD_UP,
+    YEARS_ADD_UP,
+    has_key,
+)
 from statscache.kinds.keys import MOST_KEYS, OTHER
 from statscache.kinds.presentation import Column, Partial, Row, first_counted
 from statscache.kinds.reduced import Sums
@@ -62,6 +70,7 @@ class CounterKind(Kind):
         *ADDING_UP,
         DAYS_ADD_UP,
         PARTS_ADD_UP,
+        PART_IS_ITS_CHECKSUM,
         YEARS_ADD_UP,
     )
     takes_depends_on = True
@@ -145,6 +154,8 @@ class CounterKind(Kind):
         rows = [row for row in state.connection.execute(self._shown(query)) if self._is_listed(row.dimensions)]
         if not rows or state.through is None:
             return []
+        for row in rows:
+            keys.named(self.plugin.name, row.key, row.dimensions)
         windows = [column.window for column in self.columns if column.window]
         digests = [row.key for row in rows]
         trailing = {window.name: self._sums(state, window, state.through, digests) for window in windows}

@@ -80,7 +80,7 @@ class CounterByKeyKind(CounterKind):
 
     def key_documents(self, state: State, changed: Keys | None) -> Iterator[KeyDocument]:
         wanted = years.pairs(state.connection, state.plugin) if changed is None else changed
-        return key_documents.documents(state, wanted, self.plugin.breakdown)
+        return key_documents.documents(state, wanted, self.plugin.breakdown, self.plugin.name)
 
     def keys_showing(self, state: State, days: Sequence[Interval]) -> Keys:
         shown = [key.c.plugin == state.plugin, key.c.last >= min(start for start, _ in days)]

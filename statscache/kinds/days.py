@@ -27,6 +27,7 @@ _PACKING = Packing(
 BEGINNING, END = -(2**40), 2**40
 """Seconds since 1970 UTC that no timestamp reaches, on either side."""
 
+_PLACES = 2**32
 _MONTHS = 3
 _QUARTERS = 4
 _ROWS_AT_ONCE = 5_000
@@ -91,7 +92,7 @@ def _add_in_quarter(connection: Connection, plugin: int, quarter: int, new: Days
     """Add values to the days of one quarter, and return the keys."""
     keys, row = np.unique(new.key, return_inverse=True)
     stored = _lookup(connection, (plugin, quarter), keys.tolist())
-    known, entries = _PACKING.unpack([data for _, data in stored])
+    known, entries = _PACKING.unpack([data for _, data in stored], quarter % _PLACES)
     known = np.searchsorted(keys, _digests(stored))[known]
     row = np.concatenate([known, row])
     day = np.concatenate([entries["day"], (new.start - quarter_start(quarter)) // DAY])
@@ -103,7 +104,7 @@ def _add_in_quarter(connection: Connection, plugin: int, quarter: int, new: Days
     at = starts(place[order])
     first = order[at]
     added = {"day": day[first], "part": part[first], "value": bounded(sums(value[order], at))}
-    blobs = _PACKING.pack(row[first], added, len(keys))
+    blobs = _PACKING.pack(row[first], added, len(keys), quarter % _PLACES)
     _write(connection, [(plugin, quarter, key, blob) for key, blob in zip(keys.tolist(), blobs, strict=True)])
     return keys
 
@@ -179,7 +180,7 @@ def by_key(days: Days) -> tuple[Whole, list[int]]:
 
 
 def _unpacked(rows: Sequence[Any], quarter: int, start: int, end: int) -> Days:
-    row, entries = _PACKING.unpack([data for _, data in rows])
+    row, entries = _PACKING.unpack([data for _, data in rows], quarter % _PLACES)
     days = Days(_digests(rows)[row], *_columns(entries, quarter))
     first = quarter_start(quarter)
     if start <= first and quarter_start(quarter + 1) <= end:

@@ -110,7 +110,10 @@ class DistinctKind(Kind):
         }
         query = select(key.c.key, key.c.dimensions).where(key.c.plugin == state.plugin).order_by(key.c.dimensions)
         return [
-            {**self.record(row.dimensions), **{field: of.get(row.key, 0) for field, of in numbers.items()}}
+            {
+                **dict(zip(self.plugin.dimensions, keys.named(self.plugin.name, row.key, row.dimensions), strict=True)),
+                **{field: of.get(row.key, 0) for field, of in numbers.items()},
+            }
             for row in state.connection.execute(query)
         ]
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from statscache.exceptions import DamagedStatistics
 from statscache.kinds import days, keys, parts, years
 from statscache.kinds.base import ByYear, KeyDocument, KeyPart, KeyYear, State, Times
 from statscache.kinds.packed import Whole, starts, sums
@@ -47,13 +48,17 @@ class _Part(NamedTuple):
     total: int
 
 
-def documents(state: State, changed: Keys, breakdown: str | None) -> Iterator[KeyDocument]:
+def documents(state: State, changed: Keys, breakdown: str | None, name: str) -> Iterator[KeyDocument]:
     """Yield the documents of keys that exist; a bounded number of them is in memory at a time.
 
     Args:
         state: State of the plugin.
         changed: The keys, and the years of each that changed; see `changed_keys`.
         breakdown: The field of a part's name; None where numbers are not divided.
+        name: Name of the plugin.
+
+    Raises:
+        DamagedStatistics: The days or the years of a key do not add up, or its digest is not that of its name.
     """
     if not len(changed):
         return
@@ -61,7 +66,7 @@ def documents(state: State, changed: Keys, breakdown: str | None) -> Iterator[Ke
     # A portion ends with the last year of a key.
     cuts = first[starts(first // _YEARS_AT_ONCE)].tolist()
     for begin, end in pairwise([*cuts, len(changed)]):
-        yield from _Portion(state, changed[begin:end], breakdown).documents()
+        yield from _Portion(state, changed[begin:end], breakdown, name).documents()
 
 
 class _Portion:
@@ -71,12 +76,14 @@ class _Portion:
         state: State of the plugin.
         changed: The keys, and the years of each that changed.
         breakdown: The field of a part's name; None where numbers are not divided.
+        name: Name of the plugin.
     """
 
-    def __init__(self, state: State, changed: Keys, breakdown: str | None) -> None:
+    def __init__(self, state: State, changed: Keys, breakdown: str | None, name: str) -> None:
         digests = np.unique(changed["key"])
         self._rows = _lookup(state.connection, (state.plugin,), digests.tolist())
         self._breakdown = breakdown
+        self._plugin = name
         of = years.unpacked([(row.key, row.years) for row in self._rows])
         index = np.searchsorted(digests, of.key)
         is_recent = of.year > years.newest(index, of.year, len(digests))[index] - years.RECENT
@@ -100,9 +107,15 @@ class _Portion:
         """Yield the document of each key."""
         for row in self._rows:
             of_key = self._years[row.key]
+            # Sums are stored beside what they are made of, so a row that decayed or is lost is noticed here.
+            if row.total != sum(each.total for each in of_key) or any(
+                each.is_wanted and each.total != sum(value for _, value in self._by_day.get((row.key, each.year), ()))
+                for each in of_key
+            ):
+                raise keys.damaged(self._plugin)
             recent = [each.year for each in of_key if each.is_recent]
             yield KeyDocument(
-                key=keys.load(row.dimensions),
+                key=keys.named(self._plugin, row.key, row.dimensions),
                 total=row.total,
                 first=row.first,
                 last=row.last,
@@ -147,6 +160,8 @@ def _parts(state: State, rows: Sequence[tuple[int, bytes]]) -> Mapping[int, Sequ
     stored = parts.names(state.connection, state.plugin)
     names = {number: keys.load(name)[0] for number, name in stored.items()}
     of = parts.unpacked(rows)
+    if not np.isin(of.part, [*stored]).all():
+        raise DamagedStatistics("a part has no name in the database: `statscache db check` names the plugin")
     order = np.lexsort((parts.ranks(stored)[of.part], of.key))
     found: dict[int, list[_Part]] = {digest: [] for digest, _ in rows}
     for digest, number, total in zip(*(c[order].tolist() for c in (of.key, of.part, of.total)), strict=True):

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from statscache import canonical
-from statscache.exceptions import YieldError
+from statscache.exceptions import DamagedStatistics, YieldError
 
 Key = tuple[str | None, ...]
 """The values of a statistic's dimensions."""
@@ -73,6 +73,24 @@ def load(data: bytes) -> Key:
 
 
 @lru_cache(maxsize=8_192)
+def named(plugin: str, digest: int, data: bytes) -> Key:
+    """Return a key of a plugin, given as it is stored and with its digest.
+
+    Raises:
+        DamagedStatistics: Both are not of one key.
+    """
+    if canonical.digest64(data) != digest:
+        raise damaged(plugin)
+    return load(data)
+
+
+def damaged(plugin: str) -> DamagedStatistics:
+    """Return the error that a row of a plugin's state is damaged."""
+    return DamagedStatistics(
+        f"a row of the statistics of {plugin} is damaged in the database: `statscache rebuild {plugin}` counts again"
+    )
+
+
 def digest(key: Key) -> int:
     """Return the 64 bits by which tables refer to a key."""
     return canonical.digest64(stored(key))

@@ -15,13 +15,14 @@ from statscache import canonical
 from statscache.exceptions import YieldError
 from statscache.kinds import keys
 from statscache.kinds.base import Dirty, Kind, State, Statistic
-from statscache.kinds.consistency import KEYS, has_key
+from statscache.kinds.consistency import ENTRY_IS_ITS_CHECKSUM, KEYS, has_key
 from statscache.kinds.keys import Key
 from statscache.kinds.presentation import Column
 from statscache.kinds.search import JSON
-from statscache.kinds.tables import entry, key
+from statscache.kinds.tables import add_key_names, entry, key
 from statscache.kinds.yields import Yields
 from statscache.store.bulk import Upsert, among
+from statscache.store.checksums import of_bytes
 
 _LARGEST_VALUE = 4_096
 _SHORT = 100
@@ -29,7 +30,6 @@ _SHORT = 100
 Entries = dict[Key, list[tuple[int, bytes, int, bytes]]]
 """The newest entries of each key: timestamp, id of the message, index of the yield, and fields as JSON."""
 
-_add_keys = Upsert(key)
 _add_entries = Upsert(entry)
 
 
@@ -89,7 +89,7 @@ class LatestKind(Kind):
     columns = (Column("timestamp", "Time", is_number=False),)
     tables = (key, entry)
     searched = (JSON(entry, "value"),)
-    invariants = (*KEYS, has_key(entry))
+    invariants = (*KEYS, has_key(entry), ENTRY_IS_ITS_CHECKSUM)
 
     @property
     def kept(self) -> int:
@@ -120,10 +120,9 @@ class LatestKind(Kind):
     def merge(self, state: State, reduced: Entries) -> set[Dirty]:
         connection, plugin = state.connection, state.plugin
         digests = {name: keys.digest(name) for name in reduced}
-        _add_keys(
-            connection, [(plugin, digest, keys.stored(name), 0, 0, 0, None, None) for name, digest in digests.items()]
-        )
-        _add_entries(connection, [(plugin, digests[name], *row) for name, rows in reduced.items() for row in rows])
+        add_key_names(connection, plugin, reduced)
+        rows = [(digests[name], *row) for name, rows in reduced.items() for row in rows]
+        _add_entries(connection, [(plugin, *row, of_bytes(*row)) for row in rows])
         self._trim(state, [*digests.values()])
         return {Dirty("latest")}
 
@@ -149,7 +148,9 @@ class LatestKind(Kind):
     def values(self, state: State) -> Iterator[tuple[Key, int, dict[str, Any]]]:
         """Yield key, timestamp and fields of each entry, sorted as `latest`, for `documents`."""
         for row in state.connection.execute(_entries(state.plugin)):
-            yield keys.load(row.dimensions), row.timestamp, orjson.loads(row.value)
+            if row.checksum != of_bytes(*row[1:6]):
+                raise keys.damaged(self.plugin.name)
+            yield keys.named(self.plugin.name, row.key, row.dimensions), row.timestamp, orjson.loads(row.value)
 
 
 class Logging(Statistic, Protocol):

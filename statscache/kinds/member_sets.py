@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select
 
 from statscache.kinds import buckets
 from statscache.kinds.base import State
-from statscache.kinds.packed import Packing, Whole, starts
+from statscache.kinds.packed import SEAL, Packing, Whole, opened, sealed, starts
 from statscache.kinds.reduced import Sightings
 from statscache.kinds.tables import member, member_set
 from statscache.store.bulk import Lookup, Upsert
@@ -22,7 +22,7 @@ from statscache.timeline import Resolution
 
 _PACKING = Packing([("member", "<u2")], [("member", "<u4")])
 _BITMAP = 2
-"""The first byte of a bitmap; those below are forms of arrays."""
+"""The first byte of a bitmap, behind its checksum; those below are forms of arrays."""
 
 _ROWS_AT_ONCE = 500
 
@@ -137,8 +137,8 @@ def _add_in(state: State, resolution: Resolution, keys: Whole, seen: Seen) -> Se
     start, key = new.start[order], keys[new.key[order]]
     at = starts(start, key)
     counts = np.diff(at, append=len(order)).tolist()
-    rows = zip(start[at].tolist(), key[at].tolist(), counts, strict=True)
-    buckets.add(state.connection, [(state.plugin, resolution.width, *row) for row in rows])
+    if counts:
+        buckets.add(state, resolution.width, start[at].tolist(), key[at].tolist(), counts)
     return new
 
 
@@ -166,10 +166,10 @@ def _packed(row: Whole, numbers: Whole, rows: int) -> list[bytes]:
     at = np.append(starts(row), len(row)).tolist()
     for index, (start, end) in enumerate(pairwise(at)):
         greatest = int(numbers[end - 1])
-        if greatest // 8 + 2 < len(blobs[index]):
+        if greatest // 8 + 2 + SEAL < len(blobs[index]):
             bits = np.zeros(greatest + 1, np.uint8)
             bits[numbers[start:end]] = 1
-            blobs[index] = bytes([_BITMAP]) + np.packbits(bits).tobytes()
+            blobs[index] = sealed(bytes([_BITMAP]) + np.packbits(bits).tobytes())
     return blobs
 
 
@@ -179,13 +179,13 @@ def _unpacked(blobs: Sequence[bytes]) -> tuple[Whole, Whole]:
     Raises:
         ValueError: A blob does not encode a set.
     """
-    arrays = [index for index, data in enumerate(blobs) if data[:1] != bytes([_BITMAP])]
+    arrays = [index for index, data in enumerate(blobs) if data[SEAL : SEAL + 1] != bytes([_BITMAP])]
     row, entries = _PACKING.unpack([blobs[index] for index in arrays])
     rows, numbers = [np.array(arrays, np.int64)[row]], [entries["member"]]
     # Few sets are bitmaps, and each of these holds hundreds of members.
     for index, data in enumerate(blobs):
-        if data[:1] == bytes([_BITMAP]):
-            set_bits = np.flatnonzero(np.unpackbits(np.frombuffer(data, np.uint8, offset=1)))
+        if data[SEAL : SEAL + 1] == bytes([_BITMAP]):
+            set_bits = np.flatnonzero(np.unpackbits(np.frombuffer(opened(data), np.uint8, offset=1)))
             rows.append(np.full(len(set_bits), index))
             numbers.append(set_bits)
     return np.concatenate(rows), np.concatenate(numbers)

@@ -1,14 +1,18 @@
 """Compact rows: many small entries of whole numbers in one blob, packed and unpacked for a whole batch at once.
 
 One row upserted costs as much as parsing a message, so what would be a row for each day of a key is an entry of a blob.
-The first byte of a blob says in which form its entries follow: the first of a few structures in which all of them fit,
-little endian, without padding. Nothing here loops over entries in Python; a blob costs one slice of bytes.
+A blob begins with the checksum of the rest. The next byte says in which form its entries follow: the first of a few
+structures in which all of them fit, little endian, without padding. Nothing here loops over entries in Python; a blob
+costs one slice of bytes, and its checksum.
 """
 
 from collections.abc import Sequence
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
+
+from statscache.exceptions import DamagedStatistics
 
 Whole = NDArray[np.int64]
 """Whole numbers of 64 bits, such as digests, timestamps and sums."""
@@ -18,6 +22,28 @@ Entries = dict[str, Whole]
 
 LARGEST = 2**63 - 1
 """Maximum absolute value of a stored sum."""
+
+SEAL = 4
+"""Bytes of the checksum."""
+
+
+def sealed(data: bytes, place: int = 0) -> bytes:
+    """Return a blob as it is stored, with a checksum of it and of its place, a number that its row has."""
+    return crc32(data, place).to_bytes(SEAL, "little") + data
+
+
+def opened(stored: bytes, place: int = 0) -> bytes:
+    """Return a blob that `sealed` gave at this place, without its checksum.
+
+    Raises:
+        DamagedStatistics: It is not what its checksum says.
+    """
+    data = stored[SEAL:]
+    if crc32(data, place) != int.from_bytes(stored[:SEAL], "little"):
+        raise DamagedStatistics(
+            "a packed row of statistics is damaged in the database: `statscache db check` names the plugin"
+        )
+    return data
 
 
 class Packing:
@@ -31,13 +57,14 @@ class Packing:
         self._forms = [np.dtype([*form]) for form in forms]
         self._fields = [name for name, _ in forms[0]]
 
-    def pack(self, row: Whole, entries: Entries, rows: int) -> list[bytes]:
+    def pack(self, row: Whole, entries: Entries, rows: int, place: int = 0) -> list[bytes]:
         """Return the blob of each row.
 
         Args:
             row: The index of each entry's row; entries of a row are adjacent, and rows ascend.
             entries: The entries.
             rows: How many rows there are.
+            place: A number that all these rows have, for their checksums.
         """
         counts = np.bincount(row, minlength=rows)
         form_of = np.zeros(rows, np.int64)
@@ -46,7 +73,7 @@ class Packing:
             for name in self._fields:
                 narrow &= (entries[name] >= 0) & (entries[name] <= np.iinfo(form[name]).max)
             form_of[np.bincount(row[~narrow], minlength=rows) > 0] = number + 1
-        blobs = [b""] * rows
+        blobs = [sealed(b"", place)] * rows
         for number, form in enumerate(self._forms):
             rows_of_form = np.flatnonzero(form_of == number)
             if not len(rows_of_form):
@@ -59,16 +86,18 @@ class Packing:
             ends = np.cumsum(counts[rows_of_form] * form.itemsize).tolist()
             start = 0
             for index, end in zip(rows_of_form.tolist(), ends, strict=True):
-                blobs[index] = head + data[start:end]
+                blobs[index] = sealed(head + data[start:end], place)
                 start = end
         return blobs
 
-    def unpack(self, blobs: Sequence[bytes]) -> tuple[Whole, Entries]:
+    def unpack(self, blobs: Sequence[bytes], place: int = 0) -> tuple[Whole, Entries]:
         """Return the index of each entry's blob, ascending, and the entries, in the order of the blobs.
 
         Raises:
+            DamagedStatistics: A blob is not as it was stored.
             ValueError: A blob was not made by `pack`.
         """
+        blobs = [opened(blob, place) for blob in blobs]
         lengths = np.fromiter(map(len, blobs), np.int64, len(blobs))
         if not lengths.all():
             raise ValueError("a packed row is empty; its first byte would say in which form the others are")

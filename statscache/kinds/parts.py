@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from sqlalchemy import Connection, insert, select
 
+from statscache.exceptions import DamagedStatistics
 from statscache.kinds.packed import Packing, Whole, bounded, starts, sums
 from statscache.kinds.tables import key, part
+from statscache.store.checksums import of_bytes
 
 _PACKING = Packing(
     [("part", "u1"), ("first", "<u4"), ("total", "<u2")],
@@ -37,9 +39,15 @@ class Parts(NamedTuple):
 
 
 def names(connection: Connection, plugin: int) -> dict[int, bytes]:
-    """Return the parts of a plugin as they are stored, by number."""
-    query = select(part.c.number, part.c.name).where(part.c.plugin == plugin)
-    return {row.number: row.name for row in connection.execute(query)}
+    """Return the parts of a plugin as they are stored, by number.
+
+    Raises:
+        DamagedStatistics: A row is damaged.
+    """
+    rows = connection.execute(select(part.c.number, part.c.name, part.c.checksum).where(part.c.plugin == plugin)).all()
+    if any(row.checksum != of_bytes(row.number, row.name) for row in rows):
+        raise DamagedStatistics("the name of a part is damaged in the database: `statscache db check` names the plugin")
+    return {row.number: row.name for row in rows}
 
 
 def ranks(stored: Mapping[int, bytes]) -> Whole:
@@ -55,8 +63,8 @@ def numbered(connection: Connection, plugin: int, wanted: Sequence[bytes]) -> Wh
     first = max(numbers.values(), default=0) + 1
     new = dict(zip((name for name in wanted if name not in numbers), range(first, first + len(wanted)), strict=False))
     if new:
-        rows = [{"plugin": plugin, "number": number, "name": name} for name, number in new.items()]
-        connection.execute(insert(part), rows)
+        rows = [(plugin, number, name, of_bytes(number, name)) for name, number in new.items()]
+        connection.execute(insert(part), [dict(zip(part.c.keys(), row, strict=True)) for row in rows])
     numbers |= new
     return np.array([numbers[name] for name in wanted], np.int64)
 

@@ -13,14 +13,15 @@ from sqlalchemy import Connection, case, func, select, tuple_
 from statscache.exceptions import YieldError
 from statscache.kinds import keys
 from statscache.kinds.base import Dirty, Kind, State, Statistic
-from statscache.kinds.consistency import KEYS, has_key
+from statscache.kinds.consistency import FIELDS_ARE_THEIR_CHECKSUM, KEYS, has_key
 from statscache.kinds.keys import Key
 from statscache.kinds.latest import check_fields
 from statscache.kinds.presentation import Column
 from statscache.kinds.search import JSON
-from statscache.kinds.tables import key, span
+from statscache.kinds.tables import SPAN, add_key_names, key, span
 from statscache.kinds.yields import Yields
 from statscache.store.bulk import Upsert
+from statscache.store.checksums import of_bytes
 from statscache.timeline import HOUR, floor
 
 Entry = tuple[int, bytes, int, bytes]
@@ -31,8 +32,6 @@ Moves = tuple[int | None, int | None, Entry]
 
 _NO_FIELDS: Entry = (-1, b"", 0, b"{}")
 """Timestamp, message, index and value where no yield had fields: older than any that has."""
-
-_add_keys = Upsert(key)
 
 
 def _merging(least: Callable[..., Any], greatest: Callable[..., Any]) -> Upsert:
@@ -45,10 +44,12 @@ def _merging(least: Callable[..., Any], greatest: Callable[..., Any]) -> Upsert:
         )
         fields = {
             name: case((newer, getattr(new, name)), else_=table.c[name])
-            for name in ("timestamp", "message", "index", "fields")
+            for name in ("timestamp", "message", "index", "fields", "fields_checksum")
         }
         moved = func.coalesce(greatest(start, stop), start, stop)
-        return {"start": start, "stop": stop, "moved": moved, **fields}
+        numbers: dict[str, Any] = {"start": start, "stop": stop, "moved": moved}
+        numbers |= {name: fields[name] for name in ("timestamp", "index", "fields_checksum")}
+        return {**numbers, **fields, "checksum": SPAN.merged(numbers)}
 
     return Upsert(span, merge)
 
@@ -81,7 +82,7 @@ class SpanKind(Kind):
     )
     tables = (key, span)
     searched = (JSON(span, "fields"),)
-    invariants = (*KEYS, has_key(span))
+    invariants = (*KEYS, has_key(span), FIELDS_ARE_THEIR_CHECKSUM)
     plugin: Spanning
 
     @property
@@ -120,20 +121,28 @@ class SpanKind(Kind):
 
     def merge(self, state: State, reduced: dict[Key, Moves]) -> set[Dirty]:
         connection, plugin = state.connection, state.plugin
-        _add_keys(connection, [(plugin, keys.digest(name), keys.stored(name), 0, 0, 0, None, None) for name in reduced])
+        add_key_names(connection, plugin, reduced)
         rows = []
         for name, (start, stop, newest) in reduced.items():
             moved = max(time for time in (start, stop) if time is not None)
-            rows.append((plugin, keys.digest(name), start, stop, moved, *newest))
+            digest, (timestamp, message, index, fields) = keys.digest(name), newest
+            of_fields = of_bytes(message, fields)
+            checksum = SPAN.of(plugin, digest, start or 0, stop or 0, moved, timestamp, index, of_fields)
+            rows.append((plugin, digest, start, stop, moved, *newest, of_fields, checksum))
         _add_spans[connection.dialect.name](connection, rows)
         return {Dirty("latest")}
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         for row in connection.execute(_spans(plugin).order_by(key.c.dimensions)):
-            yield ("span", keys.load(row.dimensions), *row[2:-1])
+            yield ("span", keys.load(row.dimensions), *row[2:9])
 
     def latest(self, state: State) -> list[dict[str, Any]]:
         query = _spans(state.plugin).order_by(span.c.moved.desc(), key.c.dimensions.desc()).limit(self.plugin.shown)
+        rows = state.connection.execute(query).all()
+        for row in rows:
+            keys.named(self.plugin.name, row.key, row.dimensions)
+            if row.fields_checksum != of_bytes(row.message, row.fields):
+                raise keys.damaged(self.plugin.name)
         return [
             {
                 **self.record(row.dimensions),
@@ -143,7 +152,7 @@ class SpanKind(Kind):
                 "in_progress": False if row.stop is not None else self._is_in_progress(state, row.start),
                 **orjson.loads(row.fields),
             }
-            for row in sorted(state.connection.execute(query), key=lambda row: row.dimensions)
+            for row in sorted(rows, key=lambda row: row.dimensions)
         ]
 
     def _is_in_progress(self, state: State, start: int) -> bool | None:

@@ -7,13 +7,19 @@ What would be many small rows is one compact row (`statscache.kinds.packed`): th
 (`key_quarter`, by the number of quarters since 1970), the totals of a key's parts (`key.parts`) and years
 (`key.years`), and the members of a bucket (`member_set`). In them a part is a number of `part`, and a member a number
 of `member`, which has 64 bits of the digest of the member's name; the name is not stored.
+
+Rows have a `checksum`, compact rows one within, so that decay is found when they are read: see
+`statscache.store.checksums`.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, CheckConstraint, Column, Connection, Index, LargeBinary, Table, func, select
 
 from statscache.kinds import keys
+from statscache.store.bulk import Upsert
+from statscache.store.checksums import Checksum
 from statscache.store.schema import metadata, plugin
 
 
@@ -33,6 +39,7 @@ key = Table(
     Column("last", BigInteger, nullable=False),
     Column("parts", LargeBinary),
     Column("years", LargeBinary),
+    Column("checksum", BigInteger, nullable=False),
     _whole("total"),
     sqlite_with_rowid=False,
 )
@@ -45,6 +52,7 @@ bucket = Table(
     Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("key", BigInteger, primary_key=True, autoincrement=False),
     Column("value", BigInteger, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
     _whole("value"),
     sqlite_with_rowid=False,
 )
@@ -55,6 +63,7 @@ part = Table(
     Column("plugin", BigInteger, primary_key=True, autoincrement=False),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("name", LargeBinary, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -101,6 +110,8 @@ span = Table(
     Column("message", LargeBinary, nullable=False),
     Column("index", BigInteger, nullable=False),
     Column("fields", LargeBinary, nullable=False),
+    Column("fields_checksum", BigInteger, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 Index("ix_span_plugin_moved", span.c.plugin, span.c.moved)
@@ -114,8 +125,25 @@ entry = Table(
     Column("message", LargeBinary, primary_key=True),
     Column("index", BigInteger, primary_key=True, autoincrement=False),
     Column("value", LargeBinary, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+
+KEY = Checksum(key, "plugin", "key", "total", "first", "last")
+BUCKET = Checksum(bucket, "plugin", "width", "start", "key", "value")
+SPAN = Checksum(span, "plugin", "key", "start", "stop", "moved", "timestamp", "index", "fields_checksum")
+
+_add_names = Upsert(key)
+
+
+def add_key_names(connection: Connection, plugin: int, names: Iterable[keys.Key]) -> None:
+    """Store the keys of a plugin that counts nothing by key, where they are not yet."""
+    digests = {name: keys.digest(name) for name in names}
+    rows = [
+        (plugin, digest, keys.stored(name), 0, 0, 0, None, None, KEY.of(plugin, digest, 0, 0, 0))
+        for name, digest in digests.items()
+    ]
+    _add_names(connection, rows)
 
 
 def numbers_of_keys(connection: Connection) -> dict[int, int]:

@@ -93,6 +93,15 @@ class Due:
         unfinished = 0 if before is None else resolution.floor(before)
         return self.everything or period.end > unfinished or period.start in self._touched(resolution)
 
+    def oldest(self, resolution: Resolution) -> int | None:
+        """Return the start of the oldest period that may be due, as `period` has it; None if none is."""
+        if not self.series(resolution):
+            return None
+        before = self._since[paces.of_series(resolution.name)].before
+        if self.everything or before is None:
+            return 0
+        return min(resolution.period(resolution.floor(before)).start, *self._touched(resolution), before)
+
     def _touched(self, resolution: Resolution) -> Iterator[int]:
         marks = self._since[paces.of_series(resolution.name)].marks
         return (number for document, number in marks if document == resolution.name)

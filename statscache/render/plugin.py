@@ -117,8 +117,10 @@ class PluginRenderer:
 
         Raises:
             Implausible: The gate holds the plugin back.
+            DamagedStatistics: Rows of the state have decayed.
         """
         due = self._due
+        self._plugin.kind.refuse_damaged(self._state, self._oldest_read())
         self._out.crossed, self._out.page_due = due.moved, due.page
         fixed = due.fixed
         if self._coverage_changed:
@@ -141,6 +143,20 @@ class PluginRenderer:
         if gate:
             gate.check_keys(self._out)
         return self._out
+
+    def _oldest_read(self) -> dict[int, int]:
+        """Return, by width, the start of the oldest bucket that may be read; none of a width that is not."""
+        through, found = self._state.through, dict[int, int]()
+        if through is None:
+            return found
+        for column in self._plugin.kind.columns:
+            if column.window is not None:
+                width = column.window.resolution.width
+                found[width] = min(found.get(width, through), column.window.bounds(through)[0])
+        for resolution in self._plugin.kind.resolutions:
+            if (oldest := self._due.oldest(resolution)) is not None:
+                found[resolution.width] = min(found.get(resolution.width, through), oldest)
+        return found
 
     def _pace(self, path: str) -> Pace:
         """Return the pace of a fixed document."""

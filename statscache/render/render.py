@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from statscache import kinds, layout, schemas
 from statscache.exceptions import Damaged, Implausible
+from statscache.kinds import keys
 from statscache.kinds.entities import ENTITIES
 from statscache.kinds.known import Known
 from statscache.pace import Pace
@@ -269,6 +270,8 @@ class Renderer:
         most: int | None,
     ) -> Rendered:
         known = Known.of(row, end.through, gaps, complete, newest_only=plugin.kind.newest is not None)
+        if not row.is_sound:
+            raise keys.damaged(plugin.name)
         if row.suspended is not None:
             rendered = Rendered(plugin.info(), "failed", row, known=known, reason=row.suspended)
         elif row.position < end.position:

@@ -6,6 +6,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import kinds
+from statscache.exceptions import Damaged
 from statscache.ingest.observe import describe
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
@@ -38,7 +39,7 @@ def check(database: Database, registry: Registry, *, quick: bool) -> Iterator[st
         try:
             with database.reading() as connection:
                 yield from part(connection)
-        except (SQLAlchemyError, ValueError, TypeError, LookupError, ArithmeticError) as error:
+        except (Damaged, SQLAlchemyError, ValueError, TypeError, LookupError, ArithmeticError) as error:
             text = str(getattr(error, "orig", None) or error).partition("\n")[0]
             yield f"{name} cannot be checked ({type(error).__name__}: {text}); {RESTORE}"
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from statscache.store import journal
+from statscache.store import coverage, journal, positions
 from statscache.timeline import HOURLY, MINUTELY
 
 REBUILD = "`statscache rebuild PLUGIN` rebuilds its state"
@@ -92,6 +92,17 @@ _INVARIANTS = (
         "SELECT name FROM object WHERE name NOT IN (SELECT object FROM tree UNION SELECT object FROM directory_part"
         " UNION SELECT manifest FROM snapshot UNION SELECT object FROM dropped)",
         "it takes room, and does no harm",
+    ),
+    Invariant(
+        "a plugin's row is not what its checksum says",
+        lambda connection: next((row.name for row in positions.load(connection).values() if not row.is_sound), None),
+        REBUILD,
+    ),
+    Invariant("a mark of what is to be rendered is damaged", positions.damaged_mark, _RENDER),
+    Invariant(
+        "an interval of coverage is not what its checksum says",
+        lambda connection: next(iter(coverage.damaged(connection)), None),
+        RESTORE,
     ),
     Invariant(
         "an interval of coverage ends before it starts",

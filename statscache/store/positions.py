@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from statscache.exceptions import DamagedStatistics
 from statscache.pace import Pace
 from statscache.store import plain, state
 from statscache.store.bulk import Upsert
+from statscache.store.checksums import of_bytes
 from statscache.store.schema import dirty, dirty_keys, plugin, problem
 
 if TYPE_CHECKING:
@@ -82,6 +84,8 @@ class Position:
         slow_through: The same of its slow documents.
         slow_revision: Likewise.
         active: True if the process that opened the database last runs it.
+        checksum: Of what folding moves. A row that decayed keeps it, so that it is found until the plugin is reset.
+        is_sound: True if the row was read as it was stored.
     """
 
     id: int
@@ -101,6 +105,16 @@ class Position:
     slow_through: int | None
     slow_revision: int
     active: bool
+    checksum: int
+    is_sound: bool = True
+
+    def __post_init__(self) -> None:
+        self.is_sound = self.checksum == self.sum()
+
+    def sum(self) -> int:
+        """Return the checksum that the row should have."""
+        numbers = self.id, self.position, self.revision, self.oldest, self.newest, self.complete_from
+        return of_bytes(self.name.encode(), self.version.encode(), *(-1 if each is None else each for each in numbers))
 
     @property
     def rendered(self) -> Mapping[Pace, RenderedAt]:
@@ -114,7 +128,11 @@ class Position:
 def register(connection: Connection, name: str, version: str, complete_from: int | None = None) -> None:
     """Make a row for a plugin that the database has not seen; it starts at the beginning of the journal."""
     new = {"version": version, "complete_from": complete_from, "fast_revision": -1, "slow_revision": -1}
-    connection.execute(insert(plugin).values(name=name, position=0, revision=0, failures=0, active=True, **new))
+    new |= {"name": name, "position": 0, "revision": 0, "failures": 0, "active": True, "checksum": 0}
+    connection.execute(insert(plugin).values(new))
+    row = load(connection)[name]
+    row.is_sound = True
+    save(connection, [row])
 
 
 def active(connection: Connection) -> tuple[set[str], set[tuple[str, str]]]:
@@ -146,8 +164,12 @@ def save(connection: Connection, rows: Sequence[Position]) -> None:
     """Store what folding moved; the caller holds the locks."""
     if not rows:
         return
+    for row in rows:
+        if row.is_sound:
+            row.checksum = row.sum()
     moved = (
         *("version", "position", "revision", "oldest", "newest", "failures", "suspended", "complete_from", "witness"),
+        "checksum",
     )
     statement = (
         update(plugin).where(plugin.c.id == bindparam("row")).values({name: bindparam(f"new_{name}") for name in moved})
@@ -208,7 +230,10 @@ def mark(connection: Connection, row: Position, documents: Iterable[tuple[str, i
         documents: All but those of keys.
         keys: The keys that changed, as `changed_keys` packs them.
     """
-    _mark(connection, [(row.id, document, number, row.revision) for document, number in documents])
+    _mark(
+        connection,
+        [(row.id, *each, row.revision, of_bytes(row.id, each[0].encode(), each[1])) for each in documents],
+    )
     if not keys:
         return
     mine = dirty_keys.c.plugin == row.id
@@ -217,23 +242,48 @@ def mark(connection: Connection, row: Position, documents: Iterable[tuple[str, i
         from statscache.store import changed_keys
 
         # Older marks get the newest revision, so a render under way clears none that it has not seen.
-        stored = connection.scalars(select(dirty_keys.c.data).where(mine)).all()
-        keys = changed_keys.unpack([*stored, keys]).tobytes()
+        rows = connection.execute(select(dirty_keys).where(mine)).all()
+        fine = [each.data for each in rows if each.checksum == of_bytes(each.data)]
+        if len(fine) < len(rows):
+            _mark(connection, [(row.id, EVERYTHING, 0, row.revision, of_bytes(row.id, EVERYTHING.encode(), 0))])
+        keys = changed_keys.unpack([*fine, keys]).tobytes()
         connection.execute(delete(dirty_keys).where(mine))
-    connection.execute(insert(dirty_keys).values(plugin=row.id, revision=row.revision, data=keys))
+    new = {"plugin": row.id, "revision": row.revision, "data": keys, "checksum": of_bytes(keys)}
+    connection.execute(insert(dirty_keys).values(new))
 
 
 def marked(connection: Connection, row: Position) -> list[Mark]:
-    """Return the dirty documents of a plugin, all but those of keys."""
-    query = select(dirty.c.document, dirty.c.number, dirty.c.revision).where(dirty.c.plugin == row.id)
-    return [Mark(*found) for found in connection.execute(query.order_by(*dirty.primary_key))]
+    """Return the dirty documents of a plugin, all but those of keys; if a mark has decayed, all of them."""
+    query = select(dirty).where(dirty.c.plugin == row.id).order_by(*dirty.primary_key)
+    rows = connection.execute(query).all()
+    if any(each.checksum != of_bytes(row.id, each.document.encode(), each.number) for each in rows):
+        return [Mark(EVERYTHING, 0, row.revision)]
+    return [Mark(*each[1:4]) for each in rows]
 
 
 def marked_keys(connection: Connection, row: Position) -> "Keys":
-    """Return the keys of a plugin whose documents are dirty, with the years that changed."""
+    """Return the keys of a plugin whose documents are dirty, with the years that changed.
+
+    Raises:
+        DamagedStatistics: They have decayed, so that all documents have to be rendered.
+    """
     from statscache.store import changed_keys
 
-    return changed_keys.unpack(connection.scalars(select(dirty_keys.c.data).where(dirty_keys.c.plugin == row.id)))
+    rows = connection.execute(select(dirty_keys).where(dirty_keys.c.plugin == row.id)).all()
+    if any(each.checksum != of_bytes(each.data) for each in rows):
+        raise DamagedStatistics(f"which keys of {row.name} changed is damaged in the database")
+    return changed_keys.unpack([each.data for each in rows])
+
+
+def damaged_mark(connection: Connection) -> int | None:
+    """Return the id of a plugin of which a mark is damaged; None if there is none."""
+    for each in connection.execute(select(dirty)):
+        if each.checksum != of_bytes(each.plugin, each.document.encode(), each.number):
+            return int(each.plugin)
+    for of_keys in connection.execute(select(dirty_keys)):
+        if of_keys.checksum != of_bytes(of_keys.data):
+            return int(of_keys.plugin)
+    return None
 
 
 def clear_marks(connection: Connection, row: Position) -> None:

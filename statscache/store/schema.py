@@ -139,6 +139,7 @@ coverage = Table(
     Column("start", BigInteger, primary_key=True, autoincrement=False),
     Column("end", BigInteger, primary_key=True, autoincrement=False),
     Column("complete", Boolean, primary_key=True, autoincrement=False),
+    Column("checksum", BigInteger, nullable=False),
 )
 
 plugin = Table(
@@ -161,6 +162,7 @@ plugin = Table(
     Column("slow_through", BigInteger),
     Column("slow_revision", BigInteger, nullable=False),
     Column("active", Boolean, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
 )
 
 problem = Table(
@@ -177,6 +179,7 @@ dirty = Table(
     Column("document", CodePoints, primary_key=True),
     Column("number", BigInteger, primary_key=True, autoincrement=False),
     Column("revision", BigInteger, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -186,6 +189,7 @@ dirty_keys = Table(
     Column("plugin", BigInteger, primary_key=True, autoincrement=False),
     Column("revision", BigInteger, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
 )
 
 object_ = Table(

@@ -26,6 +26,7 @@ def upgrade() -> None:
         sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("key", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("value", sa.BigInteger(), nullable=False),
+        sa.Column("checksum", sa.BigInteger(), nullable=False),
         whole("value"),
         sa.PrimaryKeyConstraint("plugin", "width", "start", "key"),
         sqlite_with_rowid=False,
@@ -46,6 +47,7 @@ def upgrade() -> None:
         sa.Column("start", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("end", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("complete", sa.Boolean(), autoincrement=False, nullable=False),
+        sa.Column("checksum", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("start", "end", "complete"),
     )
     op.create_table(
@@ -54,6 +56,7 @@ def upgrade() -> None:
         sa.Column("document", CODE_POINTS, nullable=False),
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
+        sa.Column("checksum", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("plugin", "document", "number"),
         sqlite_with_rowid=False,
     )
@@ -62,6 +65,7 @@ def upgrade() -> None:
         sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("revision", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("checksum", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("plugin", "revision"),
     )
     op.create_table(
@@ -79,6 +83,7 @@ def upgrade() -> None:
         sa.Column("message", sa.LargeBinary(), nullable=False),
         sa.Column("index", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.Column("checksum", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("plugin", "key", "timestamp", "message", "index"),
         sqlite_with_rowid=False,
     )
@@ -119,6 +124,7 @@ def upgrade() -> None:
         sa.Column("last", sa.BigInteger(), nullable=False),
         sa.Column("parts", sa.LargeBinary(), nullable=True),
         sa.Column("years", sa.LargeBinary(), nullable=True),
+        sa.Column("checksum", sa.BigInteger(), nullable=False),
         whole("total"),
         sa.PrimaryKeyConstraint("plugin", "key"),
         sqlite_with_rowid=False,
@@ -178,6 +184,7 @@ def upgrade() -> None:
         sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("name", sa.LargeBinary(), nullable=False),
+        sa.Column("checksum", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("plugin", "number"),
         sqlite_with_rowid=False,
     )
@@ -200,6 +207,7 @@ def upgrade() -> None:
         sa.Column("slow_through", sa.BigInteger(), nullable=True),
         sa.Column("slow_revision", sa.BigInteger(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
+        sa.Column("checksum", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("name"),
     )
@@ -281,6 +289,8 @@ def upgrade() -> None:
         sa.Column("message", sa.LargeBinary(), nullable=False),
         sa.Column("index", sa.BigInteger(), nullable=False),
         sa.Column("fields", sa.LargeBinary(), nullable=False),
+        sa.Column("fields_checksum", sa.BigInteger(), nullable=False),
+        sa.Column("checksum", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("plugin", "key"),
         sqlite_with_rowid=False,
     )
