@@ -9,14 +9,14 @@ from statscache.cli.context import WANTING, WIDTH, Context, as_json, clipped, pa
 from statscache.config import check_database, find
 from statscache.config.text import as_toml
 from statscache.exceptions import KeysRefused
+from statscache.installation import load_plugins
+from statscache.monitoring.health import health
 from statscache.plugins import Plugin
-from statscache.service.check import check
-from statscache.service.health import health
-from statscache.service.installation import load_plugins
 from statscache.store import Database, dropped_keys, plain
 from statscache.store.copying import copy
 from statscache.store.revision import REVISION
 from statscache.timeline import iso
+from statscache.verify.database import check
 from statscache.wording import counted, printable
 
 _NEWEST_KEYS = 20

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from statscache.cli.progress import Bar
+    from statscache.installation import Installation
     from statscache.plugins.registry import Registry
-    from statscache.service.installation import Installation
 
 as_json = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
 
@@ -62,7 +62,7 @@ class Context:
     @contextmanager
     def installation(self) -> Iterator["Installation"]:
         """Give the installation, and close it at the end."""
-        from statscache.service.installation import Installation
+        from statscache.installation import Installation
 
         with self._explaining(), closing(Installation(self.config)) as installation:
             self.warn(installation.registry)

@@ -13,8 +13,8 @@ from statscache.cli.context import WANTING, Context, as_json, passed, show_json
 from statscache.cli.jobs import end_as_interrupted
 from statscache.exceptions import DamagedArchive, SourceError
 from statscache.ingest import Outcome
+from statscache.installation import Installation
 from statscache.service import backfill, history
-from statscache.service.installation import Installation
 from statscache.service.parallel import Workers, working
 from statscache.store.intervals import Interval
 from statscache.timeline import iso, parse_time

@@ -6,8 +6,8 @@ import sys
 import click
 
 from statscache.cli.context import WANTING, Context, as_json, passed, show_json
-from statscache.service.forgetting import Forgotten, forget
-from statscache.service.person import export
+from statscache.privacy.export import export
+from statscache.privacy.forget import Forgotten, forget
 from statscache.wording import counted
 
 VARIABLE = "GDPR_DELETE_USERNAME"

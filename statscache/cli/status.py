@@ -10,7 +10,7 @@ import click
 from statscache.cli.context import WANTING, Context, as_json, database_failed, passed, show_json, show_table
 from statscache.config import Config
 from statscache.exceptions import ConfigurationError, SchemaError
-from statscache.service.health import health, silence
+from statscache.monitoring.health import health, silence
 from statscache.store import state as stored
 from statscache.store.rows import GONE, ConsumerRow, TargetRow
 from statscache.timeline import iso
@@ -246,7 +246,7 @@ def _consumers(config: Config, state: "schemas.Health", consumers: Sequence[Cons
 @passed
 def metrics(context: Context) -> None:
     """Print the numbers of `status` in the text format of Prometheus."""
-    from statscache.service.metrics import text
+    from statscache.monitoring.metrics import text
 
     with context.installation() as installation:
         click.echo(text(installation), nl=False)

@@ -7,8 +7,8 @@ import click
 
 from statscache import testing
 from statscache.cli.context import Context, passed, show_json
+from statscache.installation import load_plugins
 from statscache.service import backfill
-from statscache.service.installation import load_plugins
 from statscache.sources import archive
 
 

@@ -7,10 +7,10 @@ import click
 
 from statscache import signatures
 from statscache.cli.context import WANTING, Context, as_json, passed, show_json
-from statscache.service.recount import Recount, recount
 from statscache.verify import Report, Weight
 from statscache.verify import place as place_of
 from statscache.verify import verify as verify_place
+from statscache.verify.recount import Recount, recount
 from statscache.wording import counted, printable
 
 _HEADINGS = {
