@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from statscache.derivation.values import person
 from statscache.exceptions import NameRefused
 from statscache.installation import Installation
+from statscache.privacy import lines
 from statscache.privacy.matcher import NameMatcher
 from statscache.privacy.removal import Found, Removal
 from statscache.scrubbing import forms
