@@ -21,8 +21,10 @@ from statscache.installation import Installation
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = bool(os.environ.get("CI"))
 
-REAL_MESSAGES = Path(os.environ.get("STATSCACHE_MESSAGES") or ROOT.parent / "shared" / "messages") / "real-messages.ndjson"
-"""Messages as they were sent, of which the tests' own are an image without the people. The project does not carry them."""
+REAL_MESSAGES = (
+    Path(os.environ.get("STATSCACHE_MESSAGES") or ROOT.parent / "shared" / "messages") / "real-messages.ndjson"
+)
+"""Messages as they were sent, from which those in `data` were made. The project does not carry them."""
 
 # Far from UTC, with daylight saving: local time where UTC belongs gives other days. Set on import, since
 # what a test imports or starts inherits it.

@@ -9,11 +9,15 @@ import os
 from statscache.store import database
 
 PRAGMAS = database._PRAGMAS
-"""How connections of SQLite are configured outside the tests."""
+"""Of connections to SQLite outside the tests."""
 
 
 def switch_off() -> None:
     """Let this process, and those that it forks, not wait for the disk."""
-    os.fsync = lambda _: None
-    os.sync = lambda: None
-    database._PRAGMAS = tuple("synchronous = OFF" if "synchronous" in pragma else pragma for pragma in PRAGMAS)
+    without = tuple("synchronous = OFF" if "synchronous" in pragma else pragma for pragma in PRAGMAS)
+    for module, name, value in ((os, "fsync", _nothing), (os, "sync", _nothing), (database, "_PRAGMAS", without)):
+        setattr(module, name, value)
+
+
+def _nothing(*_: object) -> None:
+    pass

@@ -346,7 +346,7 @@ def test_a_second_connection_leaves_the_locks_of_the_first(tmp_path: Path) -> No
 
 
 def test_a_commit_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests do without, and nobody else: an acknowledged message must survive a power failure."""
+    """The tests do without, and no one else: an acknowledged message must survive a power failure."""
     monkeypatch.setattr(database, "_PRAGMAS", disk_sync.PRAGMAS)
     opened = Database(f"sqlite:///{tmp_path}/x.db")
     with opened.reading() as connection:
