@@ -92,7 +92,7 @@ class Targets:
         Args:
             job: How to publish.
             rebuild: Builds a snapshot; called with `found`, the damage, to render everything again.
-            workers: Of the targets to update; None means all.
+            workers: Those that are to publish; None means all.
 
         Raises:
             PublishError: At least one target could not be updated; the others were.
