@@ -26,11 +26,11 @@ from statscache.parsing import parse
 from statscache.plugins import Counter, Distinct, Latest, Plugin
 from statscache.plugins.registry import Registry
 from statscache.render import own
-from statscache.service.recount import recount
 from statscache.store import Database, positions, quarantine
 from statscache.store.copying import copy
 from statscache.store.journal import removed
 from statscache.timeline import DAY
+from statscache.verify.recount import recount
 from statscache_plugins.activity import RecentActivity
 from statscache_plugins.contributors import Contributors
 from statscache_plugins.volume import VolumeByCategory, VolumeByUser

@@ -174,8 +174,8 @@ def test_a_cycle_that_is_not_wholly_known_says_since_when_it_is(tmp_path: Path) 
 
 
 def test_a_real_message_counts(messages_path: Path) -> None:
-    """What was really said on IRC in 2012: `lmacken++`, by ralph."""
+    """What was said on IRC in 2012: `tuvokeb++`, by godog."""
     messages = [parse(line) for line in messages_path.read_bytes().splitlines()]
-    assert both(*messages) == ({"lmacken": 1}, {"ralph": 1})
+    assert both(*messages) == ({"tuvokeb": 1}, {"godog": 1})
     documents = testing.run(KarmaReceived, messages)
-    assert [part["cycle"] for part in documents["by/lmacken.json"]["parts"]] == ["f17"]
+    assert [part["cycle"] for part in documents["by/tuvokeb.json"]["parts"]] == ["f17"]
