@@ -5,8 +5,10 @@ import random
 import shutil
 import sqlite3
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -15,6 +17,7 @@ from conftest import Databases
 from samples import KINDS, NOON, Buyers, Prices, Sales, Site, follow, line, published_files
 from statscache import cli
 from statscache.exceptions import Damaged, DamagedObject, DamagedStatistics
+from statscache.plugins import State
 from statscache.simulator import Traffic, simulate
 from statscache.snapshot import snapshots
 from statscache.store import Database, coverage
@@ -255,6 +258,7 @@ STORED = {
 """Columns whose decay no publication may pass on, also if something was counted since the last one."""
 
 
+@pytest.mark.usefixtures("impatient")
 def test_decay_is_found_also_where_something_was_counted_since(database_url: str, tmp_path: Path) -> None:
     """What is published then is right, or publishing stops, and the check names it."""
     site = Site(database_url, tmp_path / "site", KINDS)
@@ -266,7 +270,7 @@ def test_decay_is_found_also_where_something_was_counted_since(database_url: str
     site.feed(map(sale, range(60, 90)))
     assert findings(site) == []
     with site.database.rehearsing():
-        site.publishing._build(site.publishing._renderer)
+        site.publishing.builder.build()
         expected = site.tree()
     refused = set()
     for table, columns in STORED.items():
@@ -287,14 +291,43 @@ def test_decay_is_found_also_where_something_was_counted_since(database_url: str
                 found = findings(site)
                 assert found, (table, column)
                 assert all("; " in each for each in found), found
-                site.publishing._repairs_from = 0.0
                 try:
-                    site.publishing._build(site.publishing._renderer)
+                    site.publishing.builder.build()
                 except Damaged:
                     refused.add(table)
                 else:
                     assert site.tree() == expected, (table, column)
     assert refused == STORED.keys() - {"dirty", "dirty_keys", "member_set"}
+    site.close()
+
+
+class OtherPrices(Prices):
+    """The newest price of each thing."""
+
+    # The docstring is published, so it is the same: the author changed a document alone, and forgot the version.
+    def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Publish other rows."""
+        yield "latest", {"rows": [{**row, "price": 7} for row in self.latest(state)]}
+
+
+def test_documents_of_other_code_are_told_from_damage(database_url: str, tmp_path: Path) -> None:
+    """Where code changed without a higher version, the error says that this may be the cause, and a rebuild ends it."""
+    site = Site(database_url, tmp_path / "site", PLUGINS)
+    site.feed(map(sale, range(9)))
+    site.publish()
+    site.close()
+    site = Site(database_url, tmp_path / "site", (Sales, Buyers, OtherPrices))
+    with pytest.raises(
+        DamagedStatistics,
+        match=r"prices are damaged .*, or the code of the plugin was changed without a higher `version`",
+    ):
+        site.publish(force=True)
+    assert any("its code was changed without a higher `version`" in found for found in findings(site))
+    site.ingest.plugins.rebuild(["prices"])
+    site.catch_up()
+    site.publish(force=True)
+    assert findings(site) == []
+    assert {row["price"] for row in site.document("v1/plugins/prices/latest.json")["rows"]} == {7}
     site.close()
 
 

@@ -177,8 +177,9 @@ def refuse_other_numbers(connection: Connection, rendering: Rendering) -> None:
     ]
     if damaged:
         raise DamagedStatistics(
-            f"the statistics of {', '.join(damaged)} are damaged in the database: other numbers follow from them than"
-            f" were published, though nothing was counted since; `statscache rebuild {' '.join(damaged)}` counts again"
+            f"the statistics of {', '.join(damaged)} are damaged in the database, or the code of the plugin was changed"
+            " without a higher `version`: other documents follow from them than were published, though nothing was"
+            f" counted since; raise `version`, or run `statscache rebuild {' '.join(damaged)}`: both count again"
         )
 
 

@@ -84,7 +84,10 @@ def _statistics(connection: Connection, registry: Registry) -> Iterator[str]:
             yield f"the statistics of a plugin cannot be rendered: {plugin.name} ({describe(error)}); {REBUILD}"
             continue
         if made.repeatable and row.rendered_with == made.rendered_with and damage.differs(connection, made):
-            yield f"other numbers follow from the statistics of a plugin than were published: {plugin.name}; {REBUILD}"
+            yield (
+                f"other documents follow from the statistics of a plugin than were published: {plugin.name}; they are"
+                f" damaged, or its code was changed without a higher `version`; {REBUILD}"
+            )
 
 
 def _keep_nothing(name: str, data: bytes) -> None:
