@@ -62,9 +62,8 @@ class ForgeEventsByProject(Counter):
     unbounded = True
 
     def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
-        forge, _ = _forge_and_event(message)
-        project = _project(message.body) if forge == "pagure" else _webhook_project(_payload(message))
-        return ((forge, project),) if project else ()
+        project = _project_of(message)
+        return ((_forge_and_event(message)[0], project),) if project else ()
 
 
 class ForgeEventsByUser(Counter):
@@ -74,21 +73,22 @@ class ForgeEventsByUser(Counter):
     title = "Forges by person"
     subject = "review"
     definition = (
-        "One is counted for each message of a forge under the person who acted; accounts on the list of bots are left"
-        " out, and so is who has no account in Fedora."
+        "One is counted for each message of a forge under the person who acted, and under the project that it is about;"
+        " accounts on the list of bots are left out, and so is who has no account in Fedora."
     )
     unit = "events"
     dimensions = ("user",)
     entities: ClassVar[dict[str, str]] = {"user": "person"}
-    breakdown = "forge"
+    breakdown = "project"
     topics = _TOPICS
     declared_settings = WITH_BOTS
     people = True
     unbounded = True
+    version = 2
 
-    def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
+    def observe(self, message: Message) -> tuple[tuple[str, str | None], ...]:
         agent = message.agent
-        return ((agent, _forge_and_event(message)[0]),) if agent and agent not in self.settings["bots"] else ()
+        return ((agent, _project_of(message)),) if agent and agent not in self.settings["bots"] else ()
 
 
 class PullRequests(Counter):
@@ -172,6 +172,13 @@ def _outcome(message: Message) -> str | None:
         return "merged"
     outcome = _OUTCOMES.get(what)
     return "merged" if outcome == "closed" and _is_merged(message) else outcome
+
+
+def _project_of(message: Message) -> str | None:
+    """Return the project that a message of a forge is about; None if it names none."""
+    if message.name.startswith("pagure."):
+        return _project(message.body)
+    return _webhook_project(_payload(message))
 
 
 def _webhook_project(payload: dict[str, Any]) -> str | None:

@@ -71,6 +71,8 @@ class Latest(TypedDict):
     """Windows that are not wholly known, each with the time from which it is known; null if that is not known."""
     rows: list[Row]
     """The records."""
+    keys: NotRequired[Count]
+    """Unbounded plugins: how many keys there are; the records are of those with the greatest totals."""
     omitted: NotRequired[Count]
     """How many records were left out, because the document would have been too large."""
 
