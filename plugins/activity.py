@@ -13,7 +13,8 @@ class RecentActivity(Log):
     subject = "bus"
     definition = (
         "One entry for each message: what happened, in one line, and where to read more, with its first package. The"
-        " newest 100 are kept, with the names of the people in them. Text and links come from the bus: show them as text."
+        " newest 100 are kept, with the names of the people in them. Text and links come from the bus: show them as"
+        " text."
     )
     people = True
     version = 3

@@ -3,6 +3,7 @@
 import { Client, keyPath, NotPublished } from "./statscache.js";
 import { ENTITIES, entityOf, Names, pageOf } from "./names.js";
 import * as d from "./parts.js";
+import { groupsOf } from "./boards.js";
 import { explorable } from "./controls.js";
 import { ofKey, ofSeries } from "./models.js";
 
@@ -201,20 +202,17 @@ async function lines(index, found) {
 /** How a release fares: the state of each group of the page Release engineering, as far as it is of the release. */
 async function now(found) {
   if (!place.dataset.board) return null;
-  const response = await fetch(client.base + place.dataset.board, { cache: "no-cache" }).catch(() => null);
-  if (!response?.ok) return null;
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const address = `${client.base}${place.dataset.board}?filter=${encodeURIComponent(found.name)}`;
-  const cards = [...page.querySelectorAll("[data-group]")].flatMap((group) => {
-    const rows = [...group.querySelectorAll("[data-item]")].filter((row) => row.dataset.release === found.name && !row.closest("[data-past]"));
+  const groups = await groupsOf(client.base + place.dataset.board);
+  const cards = groups.flatMap(({ id, title, items }) => {
+    const rows = items.map(([item]) => item).filter((item) => item.dataset.release === found.name && !item.closest("[data-past]"));
     const fare = rows.map((row) => row.querySelector(".state")).map((state) => [LEVELS.find((level) => state.classList.contains(level)), state.querySelector("bdi").textContent, state.querySelector(".sign").textContent]);
     if (!fare.length) return [];
     const [level, words, sign] = fare.sort(([a], [b]) => LEVELS.indexOf(a) - LEVELS.indexOf(b))[0];
     const worst = fare.filter(([each]) => each === level).length;
     const share = fare.length < 2 ? null : d.element("small", {}, worst === fare.length ? ` all ${worst}` : ` ${worst} of ${fare.length}`);
-    const { id, textContent } = group.querySelector("h2");
     const state = d.element("span", { class: `state ${level}` }, d.element("span", { class: "sign", "aria-hidden": "true" }, sign), " ", d.foreign(words, 80));
-    return [d.element("li", {}, d.element("a", { href: `${address}#${id}` }, d.element("span", {}, textContent), " ", state, share))];
+    return [d.element("li", {}, d.element("a", { href: `${address}#${id}` }, d.element("span", {}, title), " ", state, share))];
   });
   return cards.length ? section("Now", d.element("ul", { class: "strip" }, ...cards), d.element("p", { class: "note" }, d.element("a", { href: address }, "All of it, and where to launch its images"))) : null;
 }

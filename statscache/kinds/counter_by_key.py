@@ -76,7 +76,7 @@ class CounterByKeyKind(CounterKind):
         return False
 
     def count_keys(self, state: State) -> int:
-        # What stands for many, or for somebody who was forgotten, is no key.
+        # Not those that stand for many, or for somebody who was forgotten.
         dimensions = len(self.plugin.dimensions)
         aside = [keys.digest((name,) * dimensions) for name in (keys.OTHER, NOBODY)]
         query = select(func.count()).where(key.c.plugin == state.plugin, key.c.key.not_in(aside))

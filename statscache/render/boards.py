@@ -298,7 +298,9 @@ def _image(item: Mapping[str, Any], about: Mapping[str, Any], layout: Mapping[st
     said = tested["text"] if tested is not None and tested["text"] != words else ""
     rest = _joined("", (text.clean(item.get("image") or "", 120), said))
     state = Step("", level if level in LEVELS else "unknown", words, time)
-    return Row(_joined("", fields.values()), rest, state, (), time < now - _PAST, fields["release"], fields, tuple(places))
+    return Row(
+        _joined("", fields.values()), rest, state, (), time < now - _PAST, fields["release"], fields, tuple(places)
+    )
 
 
 def _moment(value: Any) -> int:

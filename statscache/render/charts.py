@@ -283,7 +283,7 @@ def _panel(curves: Sequence[Curve], label: str, total: int, height: int) -> Pane
 def _columns(tops: Sequence[int | None], ground: int) -> str:
     """Return path data of a column for each bucket, from the baseline to its top in pixels down.
 
-    Few columns are apart. Many touch: then one outline has them all. Its steps are relative, which takes half the bytes.
+    Few columns are apart. Many touch: one outline has them all, in relative steps, which take half the bytes.
     """
     if len(tops) <= WIDE:
         wide = _decimal(1 - 2 * _INSET, 2)

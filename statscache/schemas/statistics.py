@@ -53,6 +53,8 @@ class Header(TypedDict):
     """Counts start here because older messages were removed from the journal; absent if complete."""
     partial: NotRequired[dict[str, Time | None]]
     """Windows that are not wholly known, each with the time from which it is known; null if that is not known."""
+    keys: NotRequired[Count]
+    """`latest` of unbounded plugins: how many keys there are."""
 
 
 @documented
