@@ -15,7 +15,7 @@ from sqlalchemy import make_url
 
 from servers import PostgreSQL
 from statscache.config import Config, DatabaseSection
-from statscache.service.installation import Installation
+from statscache.installation import Installation
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = bool(os.environ.get("CI"))

@@ -15,11 +15,11 @@ from conftest import Databases
 from samples import KINDS, NOON, Buyers, Prices, Sales, Site, follow, line, published_files
 from statscache import cli
 from statscache.exceptions import Damaged, DamagedObject, DamagedStatistics
-from statscache.service.check import check
 from statscache.simulator import Traffic, simulate
 from statscache.snapshot import snapshots
 from statscache.store import Database
 from statscache.store.schema import metadata
+from statscache.verify.database import check
 
 DAY = 86_400
 FLIPPED = 14

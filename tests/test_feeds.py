@@ -15,7 +15,7 @@ from statscache.exceptions import PluginError
 from statscache.message import Message
 from statscache.plugins import Counter, Feed, State
 from statscache.plugins.registry import load
-from statscache.service.forgetting import forget
+from statscache.privacy.forget import forget
 from statscache.timeline import DAY, parse_time
 from statscache_plugins.composes import Composes
 from statscache_plugins.contributors import Contributors

@@ -54,7 +54,7 @@ MODELS = [
         "A new source",
         "spool",
         r"\bSpoolSection\b|sources\.spool\b|\bspooling\b",
-        ("statscache/service/forgetting.py", "tests/test_preflight.py", "tests/test_slow_targets.py"),
+        ("statscache/privacy/forget.py", "tests/test_preflight.py", "tests/test_slow_targets.py"),
     ),
     ("A new target", "rsync", r"\bRsync(Target|Section)\b|targets\[rsync\]", ()),
 ]

@@ -10,9 +10,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
-from statscache.service.installation import Installation
-from statscache.service.outage import outage
-from statscache.service.progress import Progress
+from statscache.installation import Installation
+from statscache.monitoring.progress import Progress
+from statscache.store.outage import outage
 from statscache.wording import counted
 
 INBOX = 10_000

@@ -22,6 +22,8 @@ from statscache.exceptions import (
     Stopped,
     TargetAhead,
 )
+from statscache.installation import Installation
+from statscache.privacy import purge
 from statscache.publish import signing
 from statscache.publish.dry_run import DryRunTarget
 from statscache.publish.report import Report
@@ -29,15 +31,14 @@ from statscache.publish.target import Target
 from statscache.render.pages import Pages
 from statscache.render.render import Renderer
 from statscache.render.rendering import Rendered
-from statscache.service.installation import Installation
-from statscache.service.outage import outage
 from statscache.service.worker import INTERVALS, Job, Worker
 from statscache.service.workers import Outcome, Progress, Publish, Workers, one_by_one, silent, target, together
-from statscache.snapshot import damage, purge, retention, snapshots
+from statscache.snapshot import damage, retention, snapshots
 from statscache.snapshot.build import build
 from statscache.snapshot.rollback import rollback
 from statscache.snapshot.snapshot import Snapshot
 from statscache.store import integrity, invariants, journal, locks, positions, targets
+from statscache.store.outage import outage
 
 PATIENCE = 300.0
 """Seconds for which a publication that is not repeated waits for another publisher."""

@@ -10,12 +10,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache.config import Config, SpoolSection
 from statscache.exceptions import SourceError
 from statscache.ingest import Outcome
+from statscache.installation import Installation
+from statscache.monitoring.progress import Progress
 from statscache.service.backfill import backfill
 from statscache.service.consume import LONGEST_PAUSE, SHORTEST_PAUSE
-from statscache.service.installation import Installation
-from statscache.service.outage import outage
-from statscache.service.progress import Progress
 from statscache.sources.spool import Spool, Taken
+from statscache.store.outage import outage
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 

@@ -25,14 +25,14 @@ from statscache.exceptions import (
     Stopped,
     TargetAhead,
 )
+from statscache.installation import Installation
+from statscache.monitoring.health import health
 from statscache.publish import signing
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, TargetState
 from statscache.publish.publisher import Publisher
 from statscache.publish.report import Report, UpdateResult
 from statscache.publish.target import Target
-from statscache.service.health import health
-from statscache.service.installation import Installation
 from statscache.snapshot import retention, snapshots
 from statscache.snapshot.retention import Garbage
 from statscache.snapshot.snapshot import Snapshot
