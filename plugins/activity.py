@@ -1,6 +1,6 @@
 """Recent activity: what an activity wall shows."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from statscache.plugins import Log, Message
 
@@ -16,6 +16,7 @@ class RecentActivity(Log):
         " newest 100 are kept, with the names of the people in them. Text and links come from the bus: show them as"
         " text."
     )
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"latest": ("agent", "category", "link", "subtitle", "topic")}
     people = True
     version = 3
 

@@ -132,6 +132,7 @@ class PullRequestsByTimeToMerge(Counter):
     version = 4
     by_minute = False
     trailing: ClassVar[dict[str, int]] = {"durations": durations.DAYS}
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"durations": ("forge", *durations.COLUMNS)}
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str | None, str], int], ...]:
         seconds = _seconds_to_merge(message)

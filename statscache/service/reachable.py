@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache import layout
 from statscache.config import AnyTarget, Config, DirectoryTarget
 from statscache.exceptions import PublishError
-from statscache.service.workers import target
+from statscache.publish.targets import make_target
 
 _SECONDS = 5.0
 _PORTS = {"http": 80, "https": 443}
@@ -73,7 +73,7 @@ def _port(host: str, port: int) -> str:
 
 
 def _target(section: AnyTarget) -> str:
-    place = target(section)
+    place = make_target(section)
     try:
         place.read(layout.INDEX)
     except (PublishError, OSError) as error:
