@@ -16,7 +16,7 @@ const HIDDEN = ["in_progress"];
 const LISTED = 50;
 const MOST_PARTS = 8;
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
-const ORDER = ["state", "status", "timestamp", "start", "stop", "duration"];
+const ORDER = ["state", "status", "timestamp", "start", "stop", "duration", "agent", "subtitle"];
 const WINDOWS = ["last_24h", "last_7d", "last_30d", "total"];
 
 const client = new Client(new URL("..", import.meta.url).href);
@@ -31,7 +31,7 @@ const link = (path, ...text) => d.element("a", { href: client.base + path }, ...
 
 function head(kicker, title, ...lede) {
   const words = lede.length ? d.element("p", { class: "lede" }, ...lede) : null;
-  return d.element("section", { class: "intro" }, d.element("div", {}, kicker ? d.element("p", { class: "kicker" }, kicker) : null, d.element("h1", {}, d.foreign(title, 120)), words));
+  return d.element("section", { class: "intro" }, d.element("div", {}, kicker ? d.element("p", { class: "kicker" }, kicker) : null, d.element("h1", { class: title.length > 24 ? "long" : null }, d.foreign(title, 120)), words));
 }
 
 const capitalized = (text) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -238,7 +238,7 @@ function sharing(all, found) {
   return section(
     "Use it elsewhere",
     d.element("div", { class: "examples" }, copyable("A link to this page", pageOf(client, entity, found.name)), embed ? copyable("The calendar on your page", embed) : null),
-    d.element("details", { id: "json" }, d.element("summary", {}, `JSON: ${d.number(documents.length)} documents`), list),
+    d.element("details", { id: "json" }, d.element("summary", {}, `JSON: ${d.number(documents.length)} ${documents.length === 1 ? "document" : "documents"}`), list),
   );
 }
 

@@ -27,7 +27,12 @@
     for (const row of table.tBodies[0].rows) {
       for (const cell of row.cells) {
         if (cell.cellIndex < keys) cell.classList.add("key");
-        else cell.dataset.label = words[cell.cellIndex];
+        else if (cell.firstChild) {
+          cell.dataset.label = words[cell.cellIndex];
+          const box = document.createElement("span");
+          box.append(...cell.childNodes);
+          cell.append(box);
+        }
       }
     }
   };
