@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from statscache.config import Config
-from statscache.service.installation import Installation
+from statscache.installation import Installation
 
 
 def install(

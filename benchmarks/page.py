@@ -49,7 +49,7 @@ def _published(archive: Path, directory: Path) -> Path:
     plugins: list[Plugin] = list(registry.load())
     plugins += [_another(number)() for number in range(PLUGINS - len(plugins))]
     # The plugins are given, instead of looked for among what is installed.
-    with patch("statscache.service.installation.load", return_value=registry.Registry(plugins)):
+    with patch("statscache.installation.load", return_value=registry.Registry(plugins)):
         installation = install(directory)
     with archive.open("rb") as lines:
         installation.ingest.take(Delivery("benchmark", list(islice(lines, MESSAGES))))

@@ -15,8 +15,8 @@ from benchmarks.result import Result
 from grepper import Datagrepper
 from servers import PostgreSQL
 from statscache.config import Config
+from statscache.installation import Installation
 from statscache.service import history
-from statscache.service.installation import Installation
 from statscache.sources.datagrepper import ROWS
 
 MESSAGES = 12_000

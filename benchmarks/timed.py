@@ -19,8 +19,8 @@ from typing import NamedTuple
 import orjson
 
 from benchmarks.installed import install
+from statscache.installation import Installation
 from statscache.service.backfill import backfill
-from statscache.service.installation import Installation
 from statscache.service.parallel import Workers, working
 
 PART = 96_000

@@ -1,6 +1,6 @@
 """Recent activity: what an activity wall shows."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from statscache.plugins import Log, Message
 
@@ -15,6 +15,7 @@ class RecentActivity(Log):
         "One entry for each message: what happened, in one line, and where to read more. The newest 100 are kept, with"
         " the names of the people in them. Text and links come from the bus: show them as text."
     )
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"latest": ("agent", "category", "link", "subtitle", "topic")}
     people = True
     version = 2
 

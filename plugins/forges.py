@@ -1,10 +1,8 @@
 """Forges (Pagure, Forgejo, GitHub, GitLab): what happens there, by project and person; pull requests.
 
-A project that moves from one forge to another goes on in the same statistic. Webhooks of Forgejo, GitHub and GitLab are
-forwarded as they come, in `body`; GitHub's came without that envelope until 2024.
+A project that moves from one forge to another goes on in the same statistic.
 """
 
-import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -13,6 +11,7 @@ from statscache.plugins import Counter, Message, State, fields
 from statscache_plugins import durations
 from statscache_plugins.agents import WITH_BOTS
 from statscache_plugins.durations import SECONDS
+from statscache_plugins.forge_kinds import KINDS, forge_and_kind, payload
 
 _TOPICS = ("pagure.#", "forgejo.#", "github.#", "gitlab.#")
 _PULL_REQUESTS = (
@@ -22,8 +21,7 @@ _PULL_REQUESTS = (
     "github.pull_request.#",
     "gitlab.merge_request",
 )
-_OUTCOMES = {"new": "opened", "opened": "opened", "open": "opened", "closed": "closed", "close": "closed"}
-_ACTION = re.compile(r"[a-z_]{1,40}")
+_OUTCOMES = {f"pull request {outcome}": outcome for outcome in ("opened", "merged", "closed")}
 _MEASURE = "pull requests"
 
 
@@ -34,16 +32,17 @@ class ForgeEvents(Counter):
     title = "Forges"
     subject = "review"
     definition = (
-        "One is counted for each message of a forge, under the forge and under what its topic says, such as"
-        " `pull-request.new`; for a webhook, followed by the action that its body names, such as `pull_request.opened`."
+        "One is counted for each message of a forge, under the forge and under what happened, in the same words for"
+        f" every forge: {', '.join(f'`{kind}`' for kind in KINDS)}."
     )
     unit = "events"
     dimensions = ("forge", "event")
     topics = _TOPICS
+    version = 2
     by_minute = False
 
     def observe(self, message: Message) -> tuple[tuple[str, str]]:
-        return (_forge_and_event(message),)
+        return (forge_and_kind(message),)
 
 
 class ForgeEventsByProject(Counter):
@@ -62,8 +61,8 @@ class ForgeEventsByProject(Counter):
     unbounded = True
 
     def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
-        forge, _ = _forge_and_event(message)
-        project = _project(message.body) if forge == "pagure" else _webhook_project(_payload(message))
+        forge = _forge(message)
+        project = _project(message.body) if forge == "pagure" else _webhook_project(payload(message))
         return ((forge, project),) if project else ()
 
 
@@ -88,7 +87,7 @@ class ForgeEventsByUser(Counter):
 
     def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
         agent = message.agent
-        return ((agent, _forge_and_event(message)[0]),) if agent and agent not in self.settings["bots"] else ()
+        return ((agent, _forge(message)),) if agent and agent not in self.settings["bots"] else ()
 
 
 class PullRequests(Counter):
@@ -110,8 +109,8 @@ class PullRequests(Counter):
     by_minute = False
 
     def observe(self, message: Message) -> tuple[tuple[str, str], ...]:
-        outcome = _outcome(message)
-        return ((_forge_and_event(message)[0], outcome),) if outcome else ()
+        forge, outcome = _outcome(message)
+        return ((forge, outcome),) if outcome else ()
 
 
 class PullRequestsByTimeToMerge(Counter):
@@ -133,10 +132,11 @@ class PullRequestsByTimeToMerge(Counter):
     version = 4
     by_minute = False
     trailing: ClassVar[dict[str, int]] = {"durations": durations.DAYS}
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"durations": ("forge", *durations.COLUMNS)}
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str | None, str], int], ...]:
         seconds = _seconds_to_merge(message)
-        return () if seconds is None else durations.yields(_forge_and_event(message)[0], seconds, _MEASURE)
+        return () if seconds is None else durations.yields(_forge(message), seconds, _MEASURE)
 
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "latest", {"rows": [row for row in self.latest(state) if row["measure"] == _MEASURE]}
@@ -144,42 +144,22 @@ class PullRequestsByTimeToMerge(Counter):
         yield "durations", durations.summary(rows, "forge", _MEASURE)
 
 
-def _payload(message: Message) -> dict[str, Any]:
-    """Return the forge's webhook payload, out of its envelope."""
-    inner = message.body.get("body")
-    return inner if type(inner) is dict else message.body
+def _forge(message: Message) -> str:
+    return message.name.partition(".")[0]
 
 
-def _forge_and_event(message: Message) -> tuple[str, str]:
-    """Return the forge, and the kind of event: the topic, and the action where the body alone has it."""
-    forge, _, event = message.name.partition(".")
-    if forge == "pagure" or "." in event:
-        return forge, event
-    action = _action(_payload(message))
-    return forge, f"{event}.{action}" if action else event
+def _outcome(message: Message) -> tuple[str, str | None]:
+    """Return the forge, and the result for a pull request; None if something else happened."""
+    forge, kind = forge_and_kind(message)
+    return forge, _OUTCOMES.get(kind)
 
 
-def _action(payload: dict[str, Any]) -> str | None:
-    action = fields.text(payload, "action") or fields.text(payload, "object_attributes", "action")
-    return action if action and _ACTION.fullmatch(action) else None
-
-
-def _outcome(message: Message) -> str | None:
-    """Return the result for a pull request: `opened`, `merged` or `closed`; None if something else happened."""
-    _, event = _forge_and_event(message)
-    what = event.rpartition(".")[2]
-    if what == "merge":
-        return "merged"
-    outcome = _OUTCOMES.get(what)
-    return "merged" if outcome == "closed" and _is_merged(message) else outcome
-
-
-def _webhook_project(payload: dict[str, Any]) -> str | None:
+def _webhook_project(said: dict[str, Any]) -> str | None:
     """Return the project with its namespace, which GitLab names in another place than the others."""
     return (
-        fields.text(payload, "repository", "full_name")
-        or fields.text(payload, "run", "repository", "full_name")
-        or fields.text(payload, "project", "path_with_namespace")
+        fields.text(said, "repository", "full_name")
+        or fields.text(said, "run", "repository", "full_name")
+        or fields.text(said, "project", "path_with_namespace")
     )
 
 
@@ -195,29 +175,21 @@ def _project(body: dict[str, Any]) -> str | None:
     return None
 
 
-def _is_merged(message: Message) -> bool:
-    payload = _payload(message)
-    for merged in (payload.get("merged"), fields.value(payload.get("pull_request"), "merged")):
-        if type(merged) is bool:
-            return merged
-    return fields.text(payload, "pullrequest", "status") == "Merged"
-
-
 def _seconds_to_merge(message: Message) -> int | None:
     """Return the seconds from opening to merging; None without a merge or a time of opening."""
-    if _outcome(message) != "merged":
+    if _outcome(message)[1] != "merged":
         return None
-    opened = _opened(_payload(message))
+    opened = _opened(payload(message))
     return None if opened is None or opened > message.timestamp else message.timestamp - opened
 
 
-def _opened(payload: dict[str, Any]) -> int | None:
+def _opened(said: dict[str, Any]) -> int | None:
     """Return when a pull request was opened, in seconds since 1970 UTC; None if missing."""
-    opened = fields.text(payload, "pullrequest", "date_created")
+    opened = fields.text(said, "pullrequest", "date_created")
     if opened is not None:
         return int(opened) if opened.isascii() and opened.isdecimal() and len(opened) <= 10 else None
-    opened = fields.text(payload, "pull_request", "created_at")
-    opened = opened or fields.text(payload, "object_attributes", "created_at")
+    opened = fields.text(said, "pull_request", "created_at")
+    opened = opened or fields.text(said, "object_attributes", "created_at")
     try:
         # GitLab wrote `2024-05-04 11:26:26 UTC` until it changed to ISO 8601.
         moment = datetime.fromisoformat((opened or "").replace(" UTC", "+00:00"))

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import config
 from statscache.ingest import Delivery
-from statscache.service.installation import Installation
+from statscache.installation import Installation
 from statscache.service.subscribe import SOURCE
 from statscache.sources.fedora_messaging import envelope
 

@@ -1,12 +1,22 @@
 """Every error that statscache raises on purpose: one root, and under it the condition by name."""
 
+from typing import ClassVar
+
 
 class StatscacheError(Exception):
-    """The root of all errors that statscache raises on purpose."""
+    """The root of all errors that statscache raises on purpose.
+
+    Attributes:
+        exit_status: That of a command which it ends: 1 failed, 2 wrong usage or configuration, 3 refused.
+    """
+
+    exit_status: ClassVar[int] = 1
 
 
 class ConfigurationError(StatscacheError, ValueError):
     """The configuration cannot be used; the text lists all its errors and how to fix them."""
+
+    exit_status = 2
 
 
 class MalformedMessage(StatscacheError, ValueError):
@@ -28,6 +38,8 @@ class DocumentError(StatscacheError, ValueError):
 class UnknownPlugin(StatscacheError, LookupError):
     """No plugin of that name is installed and enabled."""
 
+    exit_status = 2
+
 
 class KeysRefused(StatscacheError):
     """Keys cannot be dropped or counted again; the text says why."""
@@ -35,6 +47,14 @@ class KeysRefused(StatscacheError):
 
 class SourceError(StatscacheError, OSError):
     """A source cannot be read; the text names it and the fix."""
+
+
+class ConsumingFailed(StatscacheError, RuntimeError):
+    """Messages of a live source can no longer be accepted; the log says why, and nothing committed is lost."""
+
+
+class Unreachable(StatscacheError, OSError):
+    """A published site cannot be read: its server does not answer, after several attempts, or it is not one."""
 
 
 class ExportError(StatscacheError, OSError):
@@ -52,6 +72,8 @@ class OutputError(StatscacheError, OSError):
 class ExportRefused(StatscacheError, ValueError):
     """An archive would replace the database, or a file that is not an archive; nothing was written."""
 
+    exit_status = 3
+
 
 class WorkerError(StatscacheError, RuntimeError):
     """Work in other processes failed; committed work stays."""
@@ -64,9 +86,13 @@ class SchemaError(StatscacheError, RuntimeError):
 class HistoryGone(StatscacheError, ValueError):
     """Statistics would lose what the journal no longer holds; nothing was changed."""
 
+    exit_status = 3
+
 
 class CopyRefused(StatscacheError, ValueError):
     """A database cannot be copied there; nothing was."""
+
+    exit_status = 3
 
 
 class Implausible(StatscacheError, ValueError):
@@ -75,6 +101,8 @@ class Implausible(StatscacheError, ValueError):
 
 class UnknownSnapshot(StatscacheError, LookupError):
     """No snapshot of that id is retained, or it cannot be made current."""
+
+    exit_status = 2
 
 
 class Damaged(StatscacheError, RuntimeError):
@@ -116,9 +144,13 @@ class OtherInstallation(Refused):
 class PublisherBusy(PublishError):
     """Another publisher is using this database, or at the same target."""
 
+    exit_status = 3
+
 
 class NameRefused(StatscacheError, ValueError):
     """The given name is not a person's name, or is also a word with another meaning in messages."""
+
+    exit_status = 3
 
 
 class DemoError(StatscacheError, RuntimeError):

@@ -220,6 +220,7 @@ def _warm_up() -> None:
         package = importlib.import_module(name)
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
+    importlib.import_module("disk_sync").switch_off()
     assert "twisted.internet.reactor" not in sys.modules, "a reactor cannot be forked"
     assert threading.active_count() == 1, "threads cannot be forked"
     gc.collect()

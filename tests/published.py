@@ -10,10 +10,10 @@ import pytest
 from statscache import testing
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
 from statscache.ingest import Delivery
+from statscache.installation import Installation
 from statscache.message import Message
 from statscache.plugins import Counter, Latest, Log, State
 from statscache.plugins.registry import Problem, Registry
-from statscache.service.installation import Installation
 from statscache.service.publishing import Publishing
 
 EDIT = "org.fedoraproject.prod.wiki.article.edit"
@@ -102,7 +102,7 @@ class Site:
         )
         active = Registry([Builds(), Edits(), NewestBuild(), RecentBuilds()], [Problem("broken", "ImportError: no")])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("statscache.service.installation.load", lambda *_, **__: active)
+            patch.setattr("statscache.installation.load", lambda *_, **__: active)
             self.installation = Installation(config)
         self._publishing = Publishing(self.installation)
 

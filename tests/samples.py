@@ -18,13 +18,13 @@ from statscache import canonical, resources
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
 from statscache.ingest.prepare import Batch, Preparer
+from statscache.installation import Installation
 from statscache.plugins import Counter, Distinct, Latest, Log, Message, Plugin, Span, State
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
 from statscache.publish.report import Report
 from statscache.render.pages import Pages
 from statscache.render.render import Renderer
-from statscache.service.installation import Installation
 from statscache.service.publishing import Publishing
 from statscache.snapshot import manifest, snapshots
 from statscache.snapshot.build import build
@@ -251,7 +251,7 @@ class Site:
         given: dict[str, Any] = {**sections, "database": {"url": url}, "publish": publish, "plugins": hang}
         registry = Registry([cls() for cls in plugins])
         # The plugins are given, instead of looked for among what is installed.
-        with patch("statscache.service.installation.load", return_value=registry):
+        with patch("statscache.installation.load", return_value=registry):
             self.installation = Installation(Config(**given))
         self.ingest = self.installation.ingest
 

@@ -16,8 +16,8 @@ from commands import Home
 from samples import NOON, line
 from statscache.ingest import Delivery, Ingest, Outcome
 from statscache.ingest.prepare import Batch
+from statscache.installation import Installation
 from statscache.service import backfill
-from statscache.service.installation import Installation
 from statscache.service.parallel import working
 from statscache.sources.archive import read
 from statscache.store import Database, coverage

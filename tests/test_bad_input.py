@@ -23,12 +23,12 @@ from statscache.ingest.postponing import postpone
 from statscache.kinds.keys import stored
 from statscache.plugins import Counter, Latest, Log, Message, Plugin
 from statscache.service.backfill import backfill
-from statscache.service.check import check
 from statscache.sources import archive
 from statscache.store import coverage, foreign, journal, plain, positions, quarantine, schema, state
 from statscache.store.quarantine import SetAside
 from statscache.store.rows import PARSER
 from statscache.timeline import DAY
+from statscache.verify.database import check
 from statscache_plugins.volume import Volume
 
 

@@ -21,9 +21,9 @@ from first_plugins import Volume
 from samples import NOON, Sales, line
 from statscache import cli, layout
 from statscache.config import load
+from statscache.installation import Installation
 from statscache.plugins.registry import Registry
 from statscache.service.backfill import BATCH
-from statscache.service.installation import Installation
 from statscache.simulator import demo, past
 from statscache.store import quarantine
 from statscache.timeline import iso
@@ -421,7 +421,7 @@ def test_verify_journal_says_what_it_does_not_compare(
     call: Call, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Rows that a plugin keeps by rules of its own are named, so that no one takes them for checked."""
-    monkeypatch.setattr("statscache.service.installation.load", lambda *_, **__: Registry([Volume(), Sales()]))
+    monkeypatch.setattr("statscache.installation.load", lambda *_, **__: Registry([Volume(), Sales()]))
     call("backfill", archive)
     done = call("verify", "--journal")
     assert done.status == 0

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url, text
 
+import disk_sync
 from commands import Home
 from conftest import Databases, PostgreSQLDatabases, SQLiteDatabases
 from samples import ALL, NOON, Site, line
 from statscache import kinds
 from statscache.exceptions import CopyRefused
 from statscache.plugins import BasePlugin, CategorizedModel, Plugin
-from statscache.store import Database, coverage, invariants, schema
+from statscache.store import Database, coverage, database, invariants, schema
 from statscache.store.copying import copy
 from test_journal_care import Picky
 
@@ -342,3 +343,12 @@ def test_a_second_connection_leaves_the_locks_of_the_first(tmp_path: Path) -> No
         assert Path(f"{path}-wal").exists()
     other.close()
     database.close()
+
+
+def test_a_commit_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests do without, and no one else: an acknowledged message must survive a power failure."""
+    monkeypatch.setattr(database, "_PRAGMAS", disk_sync.PRAGMAS)
+    opened = Database(f"sqlite:///{tmp_path}/x.db")
+    with opened.reading() as connection:
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+    opened.close()

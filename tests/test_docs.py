@@ -18,6 +18,7 @@ from statscache.cli import cli
 from statscache.cli.lazy import Deferred
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
 from statscache.ingest import Delivery
+from statscache.installation import Installation
 from statscache.message import Message
 from statscache.plugins import Counter, Distinct, Latest, Log, Plugin, Span, registry
 from statscache.plugins.registry import Problem, Registry
@@ -25,7 +26,6 @@ from statscache.publish import headers
 from statscache.render import assets
 from statscache.render.docs import Docs
 from statscache.schemas import Row
-from statscache.service.installation import Installation
 from statscache.service.publishing import Publishing
 from statscache.store import consumers
 from statscache.store.rows import ConsumerRow
@@ -206,7 +206,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     active = Registry([cls() for cls in SITE], [Problem("broken", "ImportError: no")])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("statscache.service.installation.load", lambda *_, **__: active)
+        patch.setattr("statscache.installation.load", lambda *_, **__: active)
         installation = Installation(config)
     for hours in (0, 30):
         bodies: list[dict[str, Any]] = [

@@ -12,8 +12,8 @@ from samples import NOON, Site, fresh_site, line
 from statscache import layout
 from statscache.exceptions import PluginError
 from statscache.plugins import Counter, Message
+from statscache.privacy.forget import forget
 from statscache.render import entities
-from statscache.service.forgetting import forget
 from statscache.snapshot.build import build
 from statscache_plugins.volume import PLUGINS as VOLUME
 

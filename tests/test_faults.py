@@ -15,9 +15,9 @@ from samples import Buyers, Receipts, Sales, Site, follow
 from servers import PostgreSQL
 from statscache import layout
 from statscache.exceptions import PublishError
-from statscache.service.outage import Outage
 from statscache.snapshot import snapshots
 from statscache.store import schema
+from statscache.store.outage import Outage
 from test_crashes import killed_publishing, sale
 from test_retention import age
 

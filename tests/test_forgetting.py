@@ -20,12 +20,12 @@ from samples import ALL, NOON, Site, fresh_site, line
 from statscache.exceptions import NameRefused
 from statscache.ingest import Delivery, catchup
 from statscache.plugins import BaseModel, Log, Message, Plugin, Table
+from statscache.privacy.forget import Forgotten, checked, forget
+from statscache.privacy.matcher import NameMatcher
 from statscache.scrubbing import forms, scrub_bytes
 from statscache.service.export import export as export_journal
-from statscache.service.forgetting import Forgotten, checked, forget
-from statscache.service.recount import recount
-from statscache.service.traces import Traces
 from statscache.store import Database, journal, plain, positions, state, suppression
+from statscache.verify.recount import recount
 
 NAME = "zaphod"
 THEN = datetime(2015, 8, 8, 12)  # noqa: DTZ001 - the column has no zone
@@ -456,7 +456,7 @@ def test_names_compare_in_any_case_and_form(database_url: str, tmp_path: Path) -
     site.feed(sale(10 + number, name) for number, name in enumerate(spellings))
     site.publish()
     assert site.document("v1/plugins/volume-by-user/latest.json")["rows"] == []
-    traced = Traces("jürgen")
+    traced = NameMatcher("jürgen")
     assert not [path for path, data in site.tree().items() if traced(data) or traced(path.encode())]
     site.close()
 

@@ -9,7 +9,7 @@ import pytest
 
 from commands import PATIENCE, Bus, Home, configuration
 from loopback import free_endpoint
-from statscache.service.heartbeat import Heartbeat
+from statscache.monitoring.heartbeat import Heartbeat
 
 
 @pytest.fixture

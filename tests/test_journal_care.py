@@ -18,9 +18,9 @@ from statscache.ingest import catchup
 from statscache.ingest.maintenance import JournalMaintenance
 from statscache.message import Message
 from statscache.plugins import Counter
-from statscache.service.recount import recount
 from statscache.store import compaction, invariants, journal, positions, quarantine, schema
 from statscache.store.records import Packed
+from statscache.verify.recount import recount
 
 DAY = 86_400
 MIDNIGHT = NOON - 43_200

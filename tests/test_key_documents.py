@@ -18,8 +18,8 @@ from samples import TOPIC, Baskets, Buyers, Line, Site, follow, line
 from statscache.kinds.keys import digest
 from statscache.plugins import State
 from statscache.plugins.registry import load
+from statscache.privacy.forget import forget
 from statscache.publish import atomic
-from statscache.service.forgetting import forget
 from statscache.simulator import Traffic, simulate
 from statscache.store import Database, journal, positions
 from statscache.store.changed_keys import pack, unpack

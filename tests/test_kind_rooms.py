@@ -19,8 +19,8 @@ from statscache.kinds.presentation import Column
 from statscache.kinds.tables import key, key_quarter, member, member_set, part
 from statscache.kinds.yields import Yields
 from statscache.plugins import Message, Plugin
-from statscache.service.forgetting import forget
-from statscache.service.person import export
+from statscache.privacy.export import export
+from statscache.privacy.forget import forget
 from statscache.store.bulk import Upsert
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,10 +12,10 @@ import pytest
 from kills import Killed, Steps, writes
 from samples import NEVER, NOON, Buyers, Prices, Receipts, Sales, Site, line
 from statscache import pace
+from statscache.monitoring.health import health
 from statscache.pace import Pace
 from statscache.plugins import Counter, Message, State
-from statscache.service.forgetting import forget
-from statscache.service.health import health
+from statscache.privacy.forget import forget
 from statscache.simulator import ALL as ALL_KINDS
 from statscache.simulator import Traffic, simulate
 from statscache.snapshot.build import build

@@ -20,9 +20,9 @@ from commands import BRAKE, Home, install_plugins, wait_for
 from samples import ALL, KINDS, NOON, Site, fresh_site, line
 from statscache.exceptions import SourceError, WorkerError
 from statscache.ingest import Delivery, Outcome, judge
+from statscache.installation import Installation
 from statscache.plugins import Counter, Message
 from statscache.service import backfill, parallel
-from statscache.service.installation import Installation
 from statscache.service.parallel import Workers, working
 from statscache.simulator import Traffic, simulate
 from statscache.store import compaction, journal, positions, quarantine

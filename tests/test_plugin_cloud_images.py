@@ -272,7 +272,7 @@ def test_real_images(messages_path: Path) -> None:
     """What fedimg really sent names three images that can be launched."""
     found = testing.run(CloudImages, messages_path.read_bytes().splitlines())["images.json"]["images"]
     assert {(image["release"], image["flavour"], *image["regions"].items()) for image in found} == {
-        ("f24", "cloud-base", ("eu-west-1", "ami-1234fda")),
-        ("f27", "atomic", ("eu-west-2", "ami-d813f1bf"), ("us-west-2", "ami-2e80f656")),
-        ("rawhide", "cloud-base", ("eu-west-1", "ami-1234fda")),
+        ("f24", "cloud-base", ("eu-west-1", "ami-9374bcd")),
+        ("f27", "atomic", ("eu-west-2", "ami-d494d8ca"), ("us-west-2", "ami-5c54f350")),
+        ("rawhide", "cloud-base", ("eu-west-1", "ami-9374bcd")),
     }

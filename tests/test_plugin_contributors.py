@@ -171,4 +171,4 @@ def test_real_people_contribute(messages_path: Path) -> None:
     agents = [message.agent for message in messages.values() if message.agent]
     found = people(testing.run(Contributors({"bots": []}), messages.values()))
     assert found == {name: agents.count(name) for name in agents}
-    assert found["pingou"] > found["lsedlar"] > 1
+    assert found["utorut"] > found["eposimo"] > 1

@@ -5,9 +5,9 @@ import pytest
 
 from statscache import testing
 from statscache.config import load
+from statscache.installation import Installation
 from statscache.message import Message
 from statscache.parsing import parse
-from statscache.service.installation import Installation
 from statscache_plugins.agents import BOTS
 from statscache_plugins.volume import VolumeByBot, VolumeByKindOfAgent, VolumeByRelease
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from samples import NOON, Buyers, Site, follow, line, steps_of
-from statscache.service.forgetting import forget
+from statscache.privacy.forget import forget
 from statscache.verify import verify
 from statscache.verify.places import Directory
 

@@ -21,10 +21,10 @@ from s3_servers import KEY_ID, SECRET, Answer, Fault, Moto, Proxy, Request, Seaw
 from samples import NOON, Buyers, Receipts, Sales, Site, follow, fresh_site, line, published_files
 from statscache import config, layout
 from statscache.exceptions import ConfigurationError, PublishError
+from statscache.privacy.forget import forget
 from statscache.publish import cloudfront, headers, retrying
 from statscache.publish.s3 import S3Target
 from statscache.publish.target import File
-from statscache.service.forgetting import forget
 
 pytestmark = pytest.mark.slow
 

@@ -23,9 +23,9 @@ from statscache.config import Config
 from statscache.exceptions import PublishError
 from statscache.publish.publisher import Publisher
 from statscache.service.consume import Consumer
-from statscache.service.outage import Outage
 from statscache.store import coverage, journal, locks, positions
 from statscache.store import database as store
+from statscache.store.outage import Outage
 
 RAISES = """
 from statscache.plugins import Counter

@@ -15,7 +15,7 @@ from commands import Home, Process, wait_for
 from samples import NOON, Sales, Site, follow, line
 from statscache.exceptions import PublisherBusy, PublishError, Stopped
 from statscache.publish.halt import Halt
-from statscache.service.worker import Job
+from statscache.publish.worker import Job
 from statscache.store import Database, locks, published, targets
 from statscache.store.rows import TargetRow
 
@@ -240,7 +240,7 @@ def test_two_publishers_do_not_meet_at_a_target(tmp_path: Path) -> None:
     """Each has its own snapshot to bring, and waits for the other; a service that goes on anyway skips a turn."""
     site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (Sales,))
     site.publish()
-    (worker,) = site.publishing.workers
+    (worker,) = site.publishing.targets.workers
     with locks.target(site.database, "public"), pytest.raises(PublisherBusy, match="on target public"):
         worker.publish(Job(60))
     worker.publish(Job(60))

@@ -153,7 +153,7 @@ def test_whoever_is_at_work_for_longest_is_blamed(tmp_path: Path) -> None:
     program = f"""
 import sys, threading, time
 from pathlib import Path
-from statscache.service.watchdog import Watchdog
+from statscache.ingest.watchdog import Watchdog
 from statscache.plugins import Counter
 
 class First(Counter):

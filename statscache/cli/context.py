@@ -1,15 +1,13 @@
-"""What every command shares: the configuration, opened on demand, and how results are shown."""
+"""What every command shares: the configuration, and what it names, opened on demand."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-import orjson
 
 from statscache import config
 from statscache.config import Config
@@ -20,12 +18,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from statscache.cli.progress import Bar
+    from statscache.installation import Installation
     from statscache.plugins.registry import Registry
-    from statscache.service.installation import Installation
 
-as_json = click.option("--json", "json_", is_flag=True, help="Print the result as JSON.")
-
-WANTING = 3
+EXIT_FINDINGS = 3
 """Exit status of a command that is refused, or that finds faults."""
 
 
@@ -62,7 +58,7 @@ class Context:
     @contextmanager
     def installation(self) -> Iterator["Installation"]:
         """Give the installation, and close it at the end."""
-        from statscache.service.installation import Installation
+        from statscache.installation import Installation
 
         with self._explaining(), closing(Installation(self.config)) as installation:
             self.warn(installation.registry)
@@ -108,7 +104,7 @@ class Context:
         return bar(lines=lines)
 
 
-passed = click.make_pass_decorator(Context)
+pass_context = click.make_pass_decorator(Context)
 
 
 def _raise_if_damaged(url: str, error: Exception) -> None:
@@ -130,39 +126,3 @@ def database_failed(error: Exception) -> str | None:
     return (
         f"the database failed: {getattr(error, 'orig', None) or error}" if isinstance(error, SQLAlchemyError) else None
     )
-
-
-WIDTH = 80
-"""Maximum number of columns of a table."""
-
-
-def clipped(text: str, width: int) -> str:
-    """Return a text cut to a number of columns, with an ellipsis."""
-    return text if len(text) <= width else f"{text[: width - 1]}…"
-
-
-def show_json(value: Any) -> None:
-    """Print a result as JSON, indented."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())
-
-
-def show_table(columns: list[str], rows: list[list[str]], numbers: frozenset[str] = frozenset()) -> None:
-    """Print a table to standard output; the columns `numbers` are flush right."""
-    if not sys.stdout.isatty():
-        _plain(columns, rows)
-        return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table, highlight=False, markup=False)
-
-
-def _plain(columns: list[str], rows: list[list[str]]) -> None:
-    widths = [max(len(row[index]) for row in [columns, *rows]) for index in range(len(columns))]
-    for row in [columns, *rows]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

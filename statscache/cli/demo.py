@@ -5,7 +5,7 @@ from urllib.parse import quote
 import click
 
 from statscache import layout
-from statscache.cli.context import Context, passed
+from statscache.cli.context import Context, pass_context
 from statscache.simulator import demo
 from statscache.timeline import iso
 
@@ -13,8 +13,8 @@ ADDRESS = "http://localhost:8080/"
 
 
 @click.command("demo")
-@passed
-def demo_command(context: Context) -> None:
+@pass_context
+def command(context: Context) -> None:
     """Run everything here: a year of simulated history, then a day over a real bus, into public/."""
     spoken = 0
     with context.progress() as bar:

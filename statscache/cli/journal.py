@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
-from statscache.cli.context import Context, as_json, passed, show_json
-from statscache.cli.messages import catch_up
+from statscache.cli.backfill import catch_up
+from statscache.cli.context import Context, pass_context
+from statscache.cli.options import as_json
+from statscache.cli.output import show_json
 from statscache.ingest.postponing import postpone
 from statscache.service.export import export, refuse_others, replacing
 from statscache.service.publishing import PATIENCE
@@ -16,13 +18,13 @@ from statscache.wording import counted
 
 
 @click.group("journal")
-def journal_group() -> None:
+def command() -> None:
     """Manage the accepted messages."""
 
 
-@journal_group.command("export")
+@command.command("export")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
-@passed
+@pass_context
 def export_command(context: Context, file: Path | None) -> None:
     """Write the journal as an archive to FILE, or without it, or with -, to standard output.
 
@@ -47,10 +49,10 @@ def export_command(context: Context, file: Path | None) -> None:
     click.echo(f"{counted(number, 'message')} in {file}")
 
 
-@journal_group.command("postpone")
+@command.command("postpone")
 @click.option("--lose-history", is_flag=True, help="Fold again even if the journal no longer has all messages.")
 @as_json
-@passed
+@pass_context
 def postpone_command(context: Context, lose_history: bool, json_: bool) -> None:
     """Take messages of the future back out of the journal, and hold them until their time.
 

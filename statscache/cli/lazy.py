@@ -10,18 +10,17 @@ class Deferred(click.Command):
 
     Args:
         name: Its name.
-        place: Where it is defined, as `module:attribute`.
+        module: The module in which it is `command`.
         help: The first sentence of its help.
     """
 
-    def __init__(self, name: str, place: str, help: str) -> None:
+    def __init__(self, name: str, module: str, help: str) -> None:
         super().__init__(name, help=help)
-        self._place = place
+        self._module = module
 
     def load(self) -> click.Command:
         """Import the command and return it."""
-        module, attribute = self._place.split(":")
-        command: click.Command = getattr(import_module(module), attribute)
+        command: click.Command = import_module(self._module).command
         return command
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import click
 import orjson
 
-from statscache.cli.context import WANTING, WIDTH, Context, as_json, clipped, passed, show_json
+from statscache.cli.context import EXIT_FINDINGS, Context, pass_context
+from statscache.cli.options import as_json
+from statscache.cli.output import WIDTH, clipped, show_json
 from statscache.store import quarantine
 from statscache.store.contents import contents, topic
 from statscache.store.quarantine import SetAside
@@ -18,13 +20,13 @@ _SHORTEST_TOPIC = 10
 
 
 @click.group("quarantine")
-def quarantine_group() -> None:
+def command() -> None:
     """Inspect and retry quarantined items: malformed lines, and messages on which a plugin raised."""
 
 
-@quarantine_group.command("list")
+@command.command("list")
 @as_json
-@passed
+@pass_context
 def list_command(context: Context, json_: bool) -> None:
     """List quarantined items, oldest first: id, since when, for which plugin or everyone, topic, and the reason."""
     with context.installation() as installation, installation.database.reading() as connection:
@@ -42,10 +44,10 @@ def list_command(context: Context, json_: bool) -> None:
         click.echo(clipped(f"    {printable(' '.join(item.reason.split()))}", WIDTH))
 
 
-@quarantine_group.command()
+@command.command()
 @click.argument("id", type=int)
 @as_json
-@passed
+@pass_context
 def show(context: Context, id: int, json_: bool) -> None:
     """Show the quarantined item ID: its topic, size and reason, and the message itself."""
     with context.installation() as installation, installation.database.reading() as connection:
@@ -80,9 +82,9 @@ def _readable(data: bytes | None) -> Any:
         return data.decode(errors="backslashreplace")
 
 
-@quarantine_group.command()
+@command.command()
 @click.argument("ids", nargs=-1, type=int)
-@passed
+@pass_context
 def retry(context: Context, ids: tuple[int, ...]) -> None:
     """Retry the quarantined items IDS, or all of them."""
     with context.installation() as installation:
@@ -91,12 +93,12 @@ def retry(context: Context, ids: tuple[int, ...]) -> None:
         done = [installation.ingest.retry(item) for item in items]
     click.echo(f"{sum(done):,} of {len(items):,} are settled; {len(items) - sum(done):,} stay in quarantine")
     if not all(done):
-        raise click.exceptions.Exit(WANTING)
+        raise click.exceptions.Exit(EXIT_FINDINGS)
 
 
-@quarantine_group.command()
+@command.command()
 @click.argument("ids", nargs=-1, type=int, required=True)
-@passed
+@pass_context
 def drop(context: Context, ids: tuple[int, ...]) -> None:
     """Delete the quarantined items IDS."""
     with context.installation() as installation, installation.database.writing() as connection:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from statscache.cli.context import Context, passed
+from statscache.cli.context import Context, pass_context
 from statscache.service.export import refuse_others, replacing
 from statscache.simulator import Traffic, simulate
 from statscache.timeline import DAY, floor, iso
@@ -16,11 +16,11 @@ _PEOPLE, _PACKAGES = 300, 1_000
 _MESSAGES_BETWEEN_WORDS = 1_000
 
 
-@click.command()
+@click.command("sample")
 @click.option("--days", type=click.IntRange(1, 3660), default=7, show_default=True, help="Number of days.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@passed
-def sample(context: Context, days: int, file: Path) -> None:
+@pass_context
+def command(context: Context, days: int, file: Path) -> None:
     """Write simulated messages of the last whole days (UTC) to FILE, an archive that `backfill` takes.
 
     FILE is compressed if its name ends in .gz or .zst. There are some 5,000 messages a day; writing the same

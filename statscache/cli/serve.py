@@ -10,21 +10,21 @@ from pathlib import Path
 import click
 
 from statscache import layout, resources
-from statscache.cli.context import Context, passed
+from statscache.cli.context import Context, pass_context
 from statscache.config import DirectoryTarget
 from statscache.service import preview
 from statscache.service.publishing import Publishing
 from statscache.service.watching import Attempts, Watcher
 
 
-@click.command()
+@click.command("serve")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="Port; 0 takes any free one."
 )
 @click.option("--directory", type=click.Path(path_type=Path), help="Serve this tree; else the first directory target.")
 @click.option("--watch", is_flag=True, help="When a template, page or plugin changes, publish again.")
-@passed
-def serve(context: Context, port: int, directory: Path | None, watch: bool) -> None:
+@pass_context
+def command(context: Context, port: int, directory: Path | None, watch: bool) -> None:
     """Preview the published tree on loopback, until SIGINT or SIGTERM."""
     if watch and directory is not None:
         raise click.UsageError("--watch publishes as configured, so it cannot be combined with --directory")

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from statscache.cli.context import WANTING, Context, as_json, database_failed, passed, show_json, show_table
+from statscache.cli.context import EXIT_FINDINGS, Context, database_failed, pass_context
+from statscache.cli.options import as_json
+from statscache.cli.output import show_json, show_table
 from statscache.config import Config
 from statscache.exceptions import ConfigurationError, SchemaError
-from statscache.service.health import health, silence
+from statscache.monitoring.health import health, silence
 from statscache.store import state as stored
 from statscache.store.rows import GONE, ConsumerRow, TargetRow
 from statscache.timeline import iso
@@ -29,7 +31,7 @@ class Level(IntEnum):
     UNKNOWN = 3
 
 
-@click.command()
+@click.command("status")
 @click.option(
     "--max-age",
     type=click.FloatRange(min=0),
@@ -37,8 +39,8 @@ class Level(IntEnum):
     help="Nagios check: CRITICAL if a consumer or publisher made no progress for longer.",
 )
 @as_json
-@passed
-def status(context: Context, max_age: float | None, json_: bool) -> None:
+@pass_context
+def command(context: Context, max_age: float | None, json_: bool) -> None:
     """Show the state of journal, sources, plugins, targets; exit 3 if there are concerns."""
     try:
         with context.query() as query:
@@ -86,7 +88,7 @@ def status(context: Context, max_age: float | None, json_: bool) -> None:
         for concern in concerns:
             click.echo(f"concern: {concern}")
     if concerns:
-        raise click.exceptions.Exit(WANTING if max_age is None else level)
+        raise click.exceptions.Exit(EXIT_FINDINGS if max_age is None else level)
 
 
 def _of_targets(state: "schemas.Health", places: Sequence[TargetRow]) -> Iterator[str]:
@@ -247,13 +249,3 @@ def _consumers(config: Config, state: "schemas.Health", consumers: Sequence[Cons
             yield f"{name}: active, but nothing was ever received; is the address right?{refused}"
         else:
             yield f"{name}: active at {iso(row.worked_at)}{refused}"
-
-
-@click.command()
-@passed
-def metrics(context: Context) -> None:
-    """Print the numbers of `status` in the text format of Prometheus."""
-    from statscache.service.metrics import text
-
-    with context.installation() as installation:
-        click.echo(text(installation), nl=False)

@@ -6,11 +6,13 @@ from pathlib import Path
 import click
 
 from statscache import signatures
-from statscache.cli.context import WANTING, Context, as_json, passed, show_json
-from statscache.service.recount import Recount, recount
+from statscache.cli.context import EXIT_FINDINGS, Context, pass_context
+from statscache.cli.options import as_json
+from statscache.cli.output import show_json
 from statscache.verify import Report, Weight
 from statscache.verify import place as place_of
 from statscache.verify import verify as verify_place
+from statscache.verify.recount import Recount, recount
 from statscache.wording import counted, printable
 
 _HEADINGS = {
@@ -23,7 +25,7 @@ _HEADINGS = {
 }
 
 
-@click.command()
+@click.command("verify")
 @click.argument("place", metavar="[URL|DIR]", required=False)
 @click.option("--journal", "journal_", is_flag=True, help="Compare the state with a recount of the journal.")
 @click.option(
@@ -35,8 +37,8 @@ _HEADINGS = {
     help="A trusted public key; the pointer must be signed by one of the given keys.",
 )
 @as_json
-@passed
-def verify(context: Context, place: str | None, journal_: bool, keys: tuple[Path, ...], json_: bool) -> None:
+@pass_context
+def command(context: Context, place: str | None, journal_: bool, keys: tuple[Path, ...], json_: bool) -> None:
     """Check a published tree, or the state against a recount of the journal; exit 3 if something is wrong."""
     if journal_ == (place is not None):
         raise click.UsageError("give either a published tree (URL or directory) or --journal")
@@ -44,7 +46,7 @@ def verify(context: Context, place: str | None, journal_: bool, keys: tuple[Path
         raise click.UsageError("--key is for published trees")
     sound = _verify_journal(context, json_) if place is None else _verify_tree(context, place, keys, json_)
     if not sound:
-        raise click.exceptions.Exit(WANTING)
+        raise click.exceptions.Exit(EXIT_FINDINGS)
 
 
 def _verify_tree(context: Context, place: str, keys: tuple[Path, ...], json_: bool) -> bool:

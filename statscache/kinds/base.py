@@ -202,6 +202,10 @@ class Kind(ABC):
         """Return the names of the fields that the kind provides in rows."""
         return tuple(column.name for column in cls.columns)
 
+    def fields_of_latest(self) -> tuple[str, ...]:
+        """Return the names of the fields in rows of `latest` that are known without a row, besides the dimensions."""
+        return self.column_names()
+
     @property
     def resolutions(self) -> tuple[Resolution, ...]:
         """The resolutions in which series are published, finest first; none unless the kind has buckets."""

@@ -40,7 +40,6 @@ LONGEST = 200
 ALPHABETS: Mapping[str, re.Pattern[str]] = {
     "category": re.compile(r"[A-Za-z0-9_+-]{0,64}"),
     "cycle": re.compile(r"[A-Za-z0-9._-]{0,32}"),
-    "event": re.compile(r"[!-~]{0,100}"),
     "release": re.compile(r"[A-Za-z0-9._-]{0,32}"),
     # AMQP has no longer one.
     "topic": re.compile(r"[!-~]{0,255}"),

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 import orjson
 
@@ -16,6 +16,9 @@ from statscache.snapshot.snapshot import Snapshot
 
 _LARGEST_GENERATION = 2**53
 """The largest exact integer of JavaScript. A bad value on one target must not stop publication to the others."""
+
+_MANIFESTS_KEPT = 512
+"""At about 10 kB each, they take 5 MB."""
 
 _log = logging.getLogger(__name__)
 
@@ -175,4 +178,6 @@ def difference(publication: Publication, current: str | None, parts: Sequence[st
     olds: list[str | None] = [f"{identity}.json" for identity in held if identity not in unknown]
     if publication.force or unknown or current is None:
         olds.append(None)
-    return partial(manifest.difference, publication.load, olds, publication.snapshot.manifest)
+    # Each step of a publication goes through the changes, and so through the same manifests.
+    load = lru_cache(_MANIFESTS_KEPT)(publication.load)
+    return partial(manifest.difference, load, olds, publication.snapshot.manifest)

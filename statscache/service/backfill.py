@@ -7,7 +7,7 @@ from pathlib import Path
 from statscache.exceptions import DamagedArchive, SourceError
 from statscache.ingest import Delivery, Outcome
 from statscache.ingest.prepare import Batch
-from statscache.service.installation import Installation
+from statscache.installation import Installation
 from statscache.service.parallel import SHARES, Workers, caught_up, prepared
 from statscache.sources import archive
 from statscache.store import coverage, journal, sources

@@ -11,8 +11,8 @@ from uuid import uuid4
 import zstandard
 
 from statscache.exceptions import ExportError, ExportRefused
+from statscache.installation import Installation
 from statscache.message import envelope
-from statscache.service.installation import Installation
 from statscache.sources import archive
 from statscache.store import journal
 

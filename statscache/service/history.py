@@ -15,9 +15,9 @@ from typing import NamedTuple
 from statscache.config import Config, DatagrepperSection
 from statscache.exceptions import ConfigurationError, SourceError
 from statscache.ingest import Delivery, Outcome
+from statscache.installation import Installation
 from statscache.permissions import secret_of
 from statscache.service.backfill import BATCH, complete
-from statscache.service.installation import Installation
 from statscache.sources.datagrepper import Datagrepper, Part
 from statscache.store import coverage, journal
 from statscache.store.intervals import Interval

@@ -25,10 +25,10 @@ from statscache.ingest.ingest import WorkerContext
 from statscache.ingest.lifecycle import version_of
 from statscache.ingest.prepare import Batch, Preparer, gc_paused
 from statscache.ingest.reduce import PluginResult
+from statscache.ingest.watchdog import Watchdog
+from statscache.installation import Installation, load_plugins
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
-from statscache.service.installation import Installation, load_plugins
-from statscache.service.watchdog import Watchdog
 
 SHARES = 3
 """Deliveries that are prepared apart and then accepted in one transaction."""

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache import layout
 from statscache.config import AnyTarget, Config, DirectoryTarget
 from statscache.exceptions import PublishError
-from statscache.service.workers import target
+from statscache.publish.targets import make_target
 
 MOST_SECONDS = 10.0
 """Seconds in which a server must answer; a target's own limits are for long transfers."""
@@ -88,7 +88,7 @@ def _port(host: str, port: int) -> str:
 
 
 def _target(section: AnyTarget) -> str:
-    place = target(section)
+    place = make_target(section)
     try:
         place.read(layout.INDEX)
     except (PublishError, OSError) as error:

@@ -13,9 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache.config import Config
 from statscache.exceptions import StatscacheError
 from statscache.ingest import Outcome
+from statscache.installation import Installation
 from statscache.service import history
-from statscache.service.installation import Installation
-from statscache.service.outage import outage
+from statscache.store.outage import outage
 from statscache.timeline import HOUR
 
 PAUSE = 600.0

@@ -10,17 +10,17 @@ from functools import partial
 from statscache.config import AnyTarget, Config, DirectoryTarget, FedmsgSection, RsyncTarget
 from statscache.config.sources import LIVE
 from statscache.exceptions import ConfigurationError
+from statscache.installation import Installation
+from statscache.monitoring.heartbeat import PUBLISHING, Heartbeat, tell_stopping
+from statscache.monitoring.metrics import shown
 from statscache.publish.report import Report
+from statscache.publish.workers import Progress, silent
 from statscache.service import preflight
 from statscache.service.consume import Consumer
-from statscache.service.heartbeat import PUBLISHING, Heartbeat, tell_stopping
-from statscache.service.installation import Installation
-from statscache.service.metrics import shown
 from statscache.service.publishing import Publishing
 from statscache.service.repair import Repair
 from statscache.service.spool import spooling
 from statscache.service.subscribe import subscribed
-from statscache.service.workers import Progress, silent
 from statscache.snapshot.snapshot import Snapshot
 
 _SECONDS_BETWEEN_LOOKS = 0.1

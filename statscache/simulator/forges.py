@@ -6,6 +6,14 @@ from typing import Any
 from statscache.simulator.event import PROJECTS, Event, account, hexadecimal, text, version
 from statscache.simulator.population import Population
 
+# What happens on GitHub, and what the body says of it.
+_ACTIONS: dict[str, dict[str, str]] = {
+    "issue.opened": {"action": "opened"},
+    "issue.comment": {"action": "created"},
+    "star": {"action": "started"},
+    "push": {},
+}
+
 
 def _project(population: Population, rng: Random, at: float) -> dict[str, Any]:
     owner = population.person(rng)
@@ -157,7 +165,7 @@ def pagure_pull_request(population: Population, rng: Random, at: float) -> list[
 def github_event(population: Population, rng: Random, at: float) -> list[Event]:
     """A person opens an issue, comments, stars or pushes in the project's organization on GitHub."""
     who, name = population.person(rng), PROJECTS[rng.randrange(8)]
-    what = ("issue.opened", "issue.comment", "star", "push")[rng.randrange(4)]
+    what = [*_ACTIONS][rng.randrange(4)]
     sender = {
         "html_url": f"https://github.com/{who}",
         "id": rng.randrange(90_000_000),
@@ -168,7 +176,7 @@ def github_event(population: Population, rng: Random, at: float) -> list[Event]:
     }
     url = f"https://github.com/fedora-infra/{name}"
     msg: dict[str, Any] = {
-        "action": what.rpartition(".")[2],
+        **_ACTIONS[what],
         "fas_usernames": {who: who},
         "sender": sender,
         "organization": {"description": None, "id": 3316637, "login": "fedora-infra"},

@@ -2,8 +2,8 @@
 
 from statscache.config import Config, PluginsSection, PrivacySection
 from statscache.ingest import Ingest
+from statscache.ingest.watchdog import Watchdog
 from statscache.plugins.registry import Registry, load
-from statscache.service.watchdog import Watchdog
 from statscache.store import Database
 
 

@@ -14,8 +14,8 @@ from prometheus_client.exposition import choose_encoder
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache.exceptions import ConfigurationError
-from statscache.service.heartbeat import Heartbeat
-from statscache.service.installation import Installation
+from statscache.installation import Installation
+from statscache.monitoring.heartbeat import Heartbeat
 from statscache.store import plain, state
 from statscache.store.rows import GONE
 

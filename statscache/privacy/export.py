@@ -8,11 +8,11 @@ import orjson
 import zstandard
 from sqlalchemy import Connection, select
 
+from statscache.installation import Installation
 from statscache.message import Message, envelope
+from statscache.privacy.forget import checked
+from statscache.privacy.matcher import NameMatcher
 from statscache.scrubbing import forms, is_within, scrub, scrub_bytes
-from statscache.service.forgetting import checked
-from statscache.service.installation import Installation
-from statscache.service.traces import Traces
 from statscache.snapshot import manifest, snapshots
 from statscache.store import journal, positions, published
 from statscache.store.schema import held, quarantine
@@ -35,7 +35,7 @@ def export(installation: Installation, name: str) -> Iterator[bytes]:
         )
         yield from _list(b',"set_aside":[', _set_aside(connection, names))
         yield b',"state":' + orjson.dumps(_state(installation, connection, names))
-        yield from _list(b',"published":[', _published(connection, Traces(name)))
+        yield from _list(b',"published":[', _published(connection, NameMatcher(name)))
         yield b"}\n"
 
 
@@ -72,13 +72,13 @@ def _state(installation: Installation, connection: Connection, names: frozenset[
     return found
 
 
-def _published(connection: Connection, traces: Traces) -> Iterator[str]:
+def _published(connection: Connection, matches: NameMatcher) -> Iterator[str]:
     current = snapshots.current(connection)
     if current is None:
         return
     load = partial(published.load, connection)
     for change in manifest.difference(load, [None], current.manifest):
-        if change.is_file and change.entry and (traces(change.path.encode()) or traces(load(change.entry.object))):
+        if change.is_file and change.entry and (matches(change.path.encode()) or matches(load(change.entry.object))):
             yield change.path
 
 

@@ -10,7 +10,7 @@ from statscache import layout
 from statscache.scrubbing import forms, spellings
 
 
-class Traces:
+class NameMatcher:
     """Finds a name as a whole word in published bytes.
 
     It finds rather too much than too little: files found and still in use are kept.

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 
 from statscache.derivation.values import person
 from statscache.exceptions import NameRefused
-from statscache.ingest.forgetting import Forgetting, Found
+from statscache.installation import Installation
+from statscache.privacy import lines
+from statscache.privacy.matcher import NameMatcher
+from statscache.privacy.purge import purge_published
+from statscache.privacy.removal import Found, Removal
 from statscache.scrubbing import forms
-from statscache.service.installation import Installation
 from statscache.service.publishing import PATIENCE, Publishing
-from statscache.service.traces import Traces
 from statscache.sources.spool import Spool
-from statscache.store import held, locks, places
+from statscache.store import locks, places
 
 Tell = Callable[[str, int, int], None]
 """Called with the step, how much of it is done, and how much there is."""
@@ -86,7 +88,7 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
     """
     name = checked(name, installation.config.bus.environments)
     database, done = installation.database, Forgotten()
-    work = Forgetting(database, installation.registry, name, where_involved=where_involved)
+    work = Removal(database, installation.registry, name, where_involved=where_involved)
     found = work.search(lambda read, all_: tell("searching the journal", read, all_))
     if not where_involved:
         _refuse_word(found)
@@ -101,16 +103,19 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
         tables = work.search_state()
         done.owed += [f"table {table} holds the name, and no active plugin has it: drop it" for table in tables]
         with database.writing() as connection:
-            done.held = held.scrub_held(connection, work.leaves_alone, forms(name))
-            done.set_aside = held.scrub_quarantine(connection, forms(name))
+            done.held = lines.scrub_held(connection, work.leaves_alone, forms(name))
+            done.set_aside = lines.scrub_quarantine(connection, forms(name))
         done.files = _rewrite_spool(
-            installation, lambda line: held.scrub_line(line, work.leaves_alone, forms(name)), done
+            installation, lambda line: lines.scrub_line(line, work.leaves_alone, forms(name)), done
         )
         _catch_up(installation, tell)
         done.taken_out, done.folded_anew = sorted(work.taken_out - work.folded_anew), sorted(work.folded_anew)
         publishing = Publishing(installation, tell=tell)
-        purged, failure = publishing.forget(
-            Traces(name), lambda at, all_: tell("searching what was published", at, all_)
+        purged, failure = purge_published(
+            database,
+            publishing,
+            NameMatcher(name),
+            lambda at, all_: tell("searching what was published", at, all_),
         )
         done.snapshots, done.objects = purged.snapshots, purged.objects
         # A word that was left alone is in many files.

@@ -49,7 +49,7 @@ class Found:
     end: int = 0
 
 
-class Forgetting:
+class Removal:
     """The work in one database.
 
     Args:

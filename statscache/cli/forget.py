@@ -1,13 +1,13 @@
-"""Commands about people: `forget`, `export-person`."""
+"""The command `forget`: remove a person from everything."""
 
 import os
-import sys
 
 import click
 
-from statscache.cli.context import WANTING, Context, as_json, passed, show_json
-from statscache.service.forgetting import Forgotten, forget
-from statscache.service.person import export
+from statscache.cli.context import EXIT_FINDINGS, Context, pass_context
+from statscache.cli.options import as_json
+from statscache.cli.output import show_json
+from statscache.privacy.forget import Forgotten, forget
 from statscache.wording import counted
 
 VARIABLE = "GDPR_DELETE_USERNAME"
@@ -19,10 +19,8 @@ VARIABLE = "GDPR_DELETE_USERNAME"
 @click.option("--from-environment", is_flag=True, help=f"Take the name from {VARIABLE}.")
 @click.option("--where-involved", is_flag=True, help="Keep the word in messages that do not involve the person.")
 @as_json
-@passed
-def forget_command(
-    context: Context, name: str | None, from_environment: bool, where_involved: bool, json_: bool
-) -> None:
+@pass_context
+def command(context: Context, name: str | None, from_environment: bool, where_involved: bool, json_: bool) -> None:
     """Permanently remove the person NAME from all stored and published data.
 
     It may be run again at any time, and must be after an interruption. Exit status 1: something is still to
@@ -40,7 +38,7 @@ def forget_command(
     if done.owed:
         raise click.exceptions.Exit(1)
     if done.unreachable:
-        raise click.exceptions.Exit(WANTING)
+        raise click.exceptions.Exit(EXIT_FINDINGS)
 
 
 def _show(done: Forgotten) -> None:
@@ -63,14 +61,3 @@ def _show(done: Forgotten) -> None:
 
 def _listed(names: list[str]) -> str:
     return ", ".join(names) or "none"
-
-
-@click.command("export-person")
-@click.argument("name")
-@passed
-def export_command(context: Context, name: str) -> None:
-    """Print all data about the person NAME, as JSON."""
-    with context.installation() as installation:
-        for part in export(installation, name):
-            sys.stdout.buffer.write(part)
-    sys.stdout.buffer.flush()

@@ -6,17 +6,18 @@ from pathlib import Path
 import click
 
 from statscache import testing
-from statscache.cli.context import Context, passed, show_json
+from statscache.cli.context import Context, pass_context
+from statscache.cli.output import show_json
+from statscache.installation import load_plugins
 from statscache.service import backfill
-from statscache.service.installation import load_plugins
 from statscache.sources import archive
 
 
 @click.command("try")
 @click.argument("plugin")
 @click.argument("file", type=click.Path(path_type=Path))
-@passed
-def try_command(context: Context, plugin: str, file: Path) -> None:
+@pass_context
+def command(context: Context, plugin: str, file: Path) -> None:
     """Run PLUGIN on the messages in FILE, without a database, and print the documents that it makes."""
     config = context.config
     every = (

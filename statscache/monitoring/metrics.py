@@ -20,14 +20,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache import __version__
 from statscache.config import Config
 from statscache.exceptions import ConfigurationError
-from statscache.service.health import health
-from statscache.service.heartbeat import Heartbeat
-from statscache.service.installation import Installation
-from statscache.service.outage import outage
-from statscache.service.probes import listening
+from statscache.installation import Installation
+from statscache.monitoring.health import health
+from statscache.monitoring.heartbeat import Heartbeat
+from statscache.monitoring.probes import listening
 from statscache.snapshot import snapshot as snapshots
 from statscache.store import plain
 from statscache.store import state as stored
+from statscache.store.outage import outage
 
 SECONDS = 15.0
 """Between two writings of the file."""

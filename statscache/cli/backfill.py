@@ -1,60 +1,27 @@
-"""Commands that read existing messages: `backfill`, `rebuild`."""
+"""The command `backfill`: take in history."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from statscache.cli.context import WANTING, Context, as_json, passed, show_json
-from statscache.cli.jobs import end_as_interrupted
+from statscache.cli.context import EXIT_FINDINGS, Context, pass_context
+from statscache.cli.options import Moment, as_json, scheduler
+from statscache.cli.output import show_json
+from statscache.cli.signals import end_as_interrupted
 from statscache.exceptions import DamagedArchive, SourceError
 from statscache.ingest import Outcome
+from statscache.installation import Installation
 from statscache.service import backfill, history
-from statscache.service.installation import Installation
 from statscache.service.parallel import Workers, working
 from statscache.store.intervals import Interval
-from statscache.timeline import iso, parse_time
+from statscache.timeline import iso
 from statscache.wording import counted
 
-if TYPE_CHECKING:
-    _ParamType = click.ParamType[int]
-else:
-    # Generic since click 8.5 only.
-    _ParamType = click.ParamType
-
 _WINDOWS = 16
-
-
-class Moment(_ParamType):
-    """A point in time: ISO 8601 (no zone means UTC), or seconds since 1970."""
-
-    name = "time"
-
-    def convert(self, value: str | int, parameter: click.Parameter | None, context: click.Context | None) -> int:
-        """Return seconds since 1970 UTC."""
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_time(value)
-        except ValueError as error:
-            self.fail(str(error), parameter, context)
-
-
-_jobs = click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Processes that parse and count.",
-)
-_scheduler = click.option(
-    "--scheduler", metavar="ADDR", help="Have the workers of this Dask cluster parse and count; needs statscache[dask]."
-)
 
 
 @click.command("backfill")
@@ -75,10 +42,10 @@ _scheduler = click.option(
     metavar="N",
     help="Processes that parse and count FILES, 1 if not given; or windows of history to fetch at a time, 2.",
 )
-@_scheduler
+@scheduler
 @as_json
-@passed
-def backfill_command(
+@pass_context
+def command(
     context: Context,
     files: tuple[Path, ...],
     complete: tuple[int, int] | None,
@@ -118,7 +85,7 @@ def backfill_command(
     if failure:
         raise SourceError(failure)
     if wanting:
-        raise click.exceptions.Exit(WANTING)
+        raise click.exceptions.Exit(EXIT_FINDINGS)
 
 
 def _read(
@@ -227,17 +194,3 @@ def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
         click.echo(f"{times} a plugin raised on a message: see `statscache quarantine list`")
     if outcome.set_aside:
         click.echo("quarantined lines and reasons: `statscache quarantine list`")
-
-
-@click.command()
-@click.argument("plugins", nargs=-1, required=True)
-@_jobs
-@_scheduler
-@passed
-def rebuild(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: str | None) -> None:
-    """Fold the journal again into PLUGINS; what they published stays up until they have caught up."""
-    end_as_interrupted()
-    with context.installation() as installation, working(installation, jobs, scheduler) as workers:
-        installation.ingest.plugins.rebuild(plugins)
-        catch_up(context, installation, workers)
-    click.echo(f"rebuilt {', '.join(plugins)}")

@@ -13,9 +13,9 @@ from statscache.ingest.fold import fold
 from statscache.ingest.lifecycle import version_of
 from statscache.ingest.observe import observe_records
 from statscache.ingest.reduce import reduce_plugin
+from statscache.installation import Installation
 from statscache.plugins import Plugin
 from statscache.plugins.watch import Watch
-from statscache.service.installation import Installation
 from statscache.store import Database, journal, positions, quarantine
 from statscache.store.journal import Head, Removed
 from statscache.store.positions import Position

@@ -1,0 +1,1 @@
+"""Privacy: remove a person from everything that is stored and published, and export what is known of one."""
