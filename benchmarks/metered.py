@@ -51,5 +51,5 @@ class MeteredDirectory(DirectoryTarget):
         super().delete(listed)
 
 
-metered = patch("statscache.service.workers.DirectoryTarget", MeteredDirectory)
+metered = patch("statscache.publish.targets.DirectoryTarget", MeteredDirectory)
 """Has publications to a directory counted, as a context."""

@@ -72,6 +72,7 @@ class NewestBadges(Log):
     definition = "One entry for each badge that a person is awarded; the newest 100 are kept."
     unit = "badges"
     topics = _TOPICS
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"latest": ("badge", "description", "image", "user")}
     people = True
     version = 2
 

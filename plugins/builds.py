@@ -11,6 +11,8 @@ from statscache_plugins.releases import release
 
 _TOPICS = ("buildsys.build.state.change",)
 
+_WINDOWS = ("total", "last_24h", "last_7d", "last_30d")
+_SUCCESS = tuple(f"{end}_{name}" for end in ("complete", "failed") for name in _WINDOWS)
 _STATES = {0: "building", 1: "complete", 2: "deleted", 3: "failed", 4: "canceled"}
 
 
@@ -36,6 +38,7 @@ class Builds(Counter):
     headline: ClassVar[dict[str, str]] = {"state": "complete"}
     topics = _TOPICS
     by_minute = False
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"success": ("release", *_SUCCESS)}
 
     def observe(self, message: Message) -> list[tuple[str | None, str]]:
         state = _state(message)
@@ -52,12 +55,11 @@ def _success(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
     Whole numbers, from which a reader makes the rate `complete / (complete + failed)`.
     """
-    windows = ("total", "last_24h", "last_7d", "last_30d")
     ended = [row for row in rows if row["state"] in ("complete", "failed")]
     sums: dict[str | None, dict[str, int]] = {}
     for row in ended:
-        of = sums.setdefault(row["release"], {f"{end}_{name}": 0 for name in windows for end in ("complete", "failed")})
-        for name in windows:
+        of = sums.setdefault(row["release"], dict.fromkeys(_SUCCESS, 0))
+        for name in _WINDOWS:
             of[f"{row['state']}_{name}"] += row[name]
     return [{"release": name, **of} for name, of in sums.items()]
 
@@ -103,6 +105,7 @@ class BuildTime(Counter):
     topics = _TOPICS
     by_minute = False
     trailing: ClassVar[dict[str, int]] = {"durations": durations.DAYS}
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"durations": ("release", *durations.COLUMNS)}
     version = 3
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str | None, str], int], ...]:

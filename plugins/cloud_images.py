@@ -226,6 +226,7 @@ class CloudImages(Latest):
         document="images",
         records="images",
     )
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"latest": ("compose", "id", "image", "link")}
     version = 2
 
     def observe(self, message: Message) -> list[tuple[Place, dict[str, Any]]]:

@@ -100,6 +100,7 @@ class Composes(Span):
     topics = (STATUS,)
     longest = LONGEST
     feed = Feed("Composes", ("compose",), "state")
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"latest": ("link", "release", "state")}
 
     def observe(self, message: Message) -> Iterator[tuple[tuple[str, str | None], str, dict[str, Any]]]:
         for event in events(message):

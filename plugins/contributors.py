@@ -32,6 +32,11 @@ class Contributors(Counter):
     people = True
     unbounded = True
     trailing: ClassVar[dict[str, int]] = {"leaders-30d": 30}
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {
+        "newcomers": ("timestamp", "value"),
+        "newcomers-by-category": ("timestamp", "category", "value"),
+        "newest": ("user", "timestamp"),
+    }
     slow_documents = ("newcomers", "newcomers-by-category", "newest")
     feed = Feed("New contributors", ("user",), document="newest")
     calendars = True
@@ -46,7 +51,7 @@ class Contributors(Counter):
         new = {day: people for day, people in self.newcomers(state)}  # noqa: C416 - the pairs are lists
         by_day = [{"timestamp": day, "value": _newcomers(new, day, day, state)} for day in _days(new, state)]
         yield "newcomers", {"rows": by_day}
-        by_category = {(day, category): people for day, category, people in self.newcomers_by_part(state, days=90)}
+        by_category = {(day, category): people for day, category, people in self.newcomers_by_part(state, days=30)}
         categories = sorted({category for _, category in by_category}, key=lambda name: (name is not None, name))
         rows = [
             {"timestamp": day, "category": category, "value": _newcomers(by_category, (day, category), day, state)}
@@ -54,9 +59,18 @@ class Contributors(Counter):
             for category in categories
         ]
         yield "newcomers-by-category", {"rows": rows}
-        since = state.known.since
-        new_since = None if since is None else since + _KNOWN_BEFORE
-        yield "newest", {"rows": [] if new_since is None else self.newest(state, since=new_since)}
+        yield "newest", self._newest(state)
+
+    def _newest(self, state: State) -> dict[str, Any]:
+        """Return who was first seen of late, and since when it is known who is new: 30 days after the begin."""
+        if state.known.since is None:
+            return {"since": None, "rows": [], "partial": {"newcomers": None}}
+        since = state.known.since + _KNOWN_BEFORE
+        rows = self.newest(state, since=since)
+        today = _midnight(state)
+        # Who is seen first after a gap may have begun in it.
+        unknown = {"newcomers": since} if since >= today else state.known.partial_of("newcomers", since, today)
+        return {"since": since, "rows": rows, "partial": unknown}
 
 
 def _newcomers(counted: Mapping[Any, int], which: Any, day: int, state: State) -> int | None:
@@ -66,8 +80,11 @@ def _newcomers(counted: Mapping[Any, int], which: Any, day: int, state: State) -
 
 def _days(begun: Iterable[int], state: State) -> range:
     """Return the days from the first of these to the last whole one; without holes, late messages take no row away."""
-    through = state.through or 0
-    return range(min(begun, default=through), through - through % DAY, DAY)
+    return range(min(begun, default=_midnight(state)), _midnight(state), DAY)
+
+
+def _midnight(state: State) -> int:
+    return (state.through or 0) // DAY * DAY
 
 
 class UniqueContributors(Distinct):

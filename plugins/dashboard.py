@@ -1,7 +1,7 @@
 """The release engineering dashboard: one document that draws the whole page."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 from statscache.plugins import HOUR, Feed, Log, Message, State
 from statscache_plugins import board, cloud_images, composes, images, updates
@@ -34,6 +34,7 @@ class ReleaseDashboard(Log):
     version = 3
     layout = LAYOUT
     clocks = (HOUR,)
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"latest": ("link", "run", "start", "stop")}
     board = "dashboard"
     feed = Feed("Release engineering", ("area", "component", "release", "architecture", "step"), "status")
 

@@ -15,6 +15,9 @@ SECONDS = "seconds"
 DAYS = 30
 """Whole days over which the document of durations sums up."""
 
+COLUMNS = ("count", "mean", "median")
+"""Fields of the document of durations, after the key."""
+
 MOST_ROWS = 100_000
 """Rows of these days that are looked at; there are some 100 for each key."""
 

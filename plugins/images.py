@@ -153,6 +153,7 @@ class ImageTasks(Latest):
     entities: ClassVar[dict[str, str]] = {"release": "release"}
     topics = TOPICS
     feed = Feed("Images made by koji", ("image", "release", "architecture", "method"), "state")
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"latest": ("download", "link", "task")}
     version = 3
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from statscache.plugins import DAY, Counter, Message, State, fields
-from statscache_plugins.releases import current, named
+from statscache.plugins import HOUR, Counter, Message, State, fields
+from statscache_plugins.releases import current, named, released
 
 
 class KarmaReceived(Counter):
@@ -26,8 +26,9 @@ class KarmaReceived(Counter):
     people = True
     unbounded = True
     trailing: ClassVar[dict[str, int]] = {"leaders-30d": 30}
-    # Which cycle is the current one changes at the end of a day.
-    clocks = (DAY,)
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"leaders-cycle": ("user", "value")}
+    # Which cycle is the current one changes at the end of a day, what is known of it at any time.
+    clocks = (HOUR,)
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str, str], int], ...]:
         recipient, points = _recipient(message), _points(message)
@@ -36,7 +37,8 @@ class KarmaReceived(Counter):
     def documents(self, state: State) -> Iterator[tuple[str, dict[str, Any]]]:
         yield from super().documents(state)
         cycle = self._current_cycle(state)
-        yield "leaders-cycle", {"cycle": cycle, "rows": self.leaders(state, part=cycle)}
+        rows = self.leaders(state, part=cycle)
+        yield "leaders-cycle", {"cycle": cycle, "rows": rows, "partial": _unknown(state, cycle)}
 
     def _current_cycle(self, state: State) -> str | None:
         """Return the newest cycle that messages named in the last 30 days, if it is one that can be current."""
@@ -81,6 +83,17 @@ def _points(message: Message) -> int:
         return 1
     vote = fields.number(message.body, "vote")
     return vote if vote in (1, -1) else 0
+
+
+def _unknown(state: State, cycle: str | None) -> dict[str, int | None]:
+    """Return since when the current cycle is known, if it is not from its begin on, as `partial` has it.
+
+    Messages may name a cycle before its release, or for some time after that of the next one; then the earlier begin
+    counts.
+    """
+    end = (state.through or 0) // HOUR * HOUR
+    begin = min(released(cycle or current(end)), released(current(end)))
+    return state.known.partial_of("cycle", begin, end)
 
 
 def _cycle(message: Message) -> str:

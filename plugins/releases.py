@@ -195,6 +195,16 @@ def current(timestamp: int) -> str:
     return f"f{_FIRST + len(_RELEASED) - 1 + _half_years(now) - _half_years(last)}"
 
 
+def released(name: str) -> int:
+    """Return when a Fedora release came out, such as `f23`, in seconds since 1970 UTC: see `current`."""
+    at = max(int(name.removeprefix("f")) - _FIRST, 0)
+    if at < len(_RELEASED):
+        return _RELEASED[at]
+    half_years = _half_years(datetime.fromtimestamp(_RELEASED[-1], UTC)) + at - (len(_RELEASED) - 1)
+    year, is_october = divmod(half_years - 1, 2)
+    return int(datetime(year, 10 if is_october else 4, 21, tzinfo=UTC).timestamp())
+
+
 def _half_years(moment: datetime) -> int:
     """Return how many 21sts of April and October there were before `moment` since the year 0."""
     return 2 * moment.year + sum((moment.month, moment.day) >= (month, 21) for month in (4, 10))

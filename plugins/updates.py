@@ -66,6 +66,7 @@ class UpdatePushes(Latest):
     entities: ClassVar[dict[str, str]] = {"release": "release"}
     topics = TOPICS
     feed = Feed("Pushes of updates", ("release", "repository", "step"), "state")
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {"latest": ("size",)}
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
         return [

@@ -153,7 +153,7 @@ def alter(site: Site, statement: str) -> None:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repair as often as asked."""
-    monkeypatch.setattr("statscache.service.publishing.REPAIR_PAUSE", 0.0)
+    monkeypatch.setattr("statscache.service.builder.REPAIR_PAUSE", 0.0)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -285,8 +285,8 @@ def test_decay_in_any_column_is_found_and_not_published_by_force(tmp_path: Path)
                     found = findings(site)
                     assert all("; `statscache rebuild" in each or "; restore" in each for each in found), found
                     with suppress(Damaged):
-                        _, rendered = site.publishing._build(site.publishing._renderer, force=True)
-                        site.publishing._refuse_unrendered(rendered)
+                        _, rendered = site.publishing.builder.build(force=True)
+                        site.publishing.builder.refuse_unrendered(rendered)
                         assert site.tree() == expected, (table, column)
                         silent.add((table, column))
                         continue

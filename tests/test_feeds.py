@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 from xml.etree import ElementTree
 
+import orjson
 import pytest
 
 import worlds
@@ -16,6 +17,7 @@ from statscache.message import Message
 from statscache.plugins import Counter, Feed, State
 from statscache.plugins.registry import load
 from statscache.privacy.forget import forget
+from statscache.store import coverage
 from statscache.timeline import DAY, parse_time
 from statscache_plugins.composes import Composes
 from statscache_plugins.contributors import Contributors
@@ -206,8 +208,34 @@ def test_newcomers_are_those_of_whom_a_month_says_nothing() -> None:
         for name, day in days
     ]
     for order in (messages, messages[::-1]):
-        rows = testing.run(Contributors, order)["newest.json"]["rows"]
+        document = testing.run(Contributors, order)["newest.json"]
+        rows = document["rows"]
+        assert (document["since"], "partial" in document) == (NOON + DAY // 2 + 30 * DAY, False)
         assert [(row["user"], row["timestamp"]) for row in rows] == [("dan", NOON + 40 * DAY), ("cec", NOON + 35 * DAY)]
+
+
+def test_no_one_is_known_to_be_new_in_the_first_month(tmp_path: Path) -> None:
+    """Then the document says since when it is known, and behind a gap it does too: an empty list is not none."""
+    site = fed(tmp_path, Contributors)
+
+    def said(day: int) -> tuple[Any, Any, list[str]]:
+        site.feed([line(f"n{day}", NOON + day * DAY, "org.fedoraproject.prod.wiki.article.edit", {"user": f"n{day}"})])
+        site.publish()
+        document = orjson.loads(site.aliases()["v1/plugins/contributors/newest.json"])
+        return document["since"], document.get("partial"), [row["user"] for row in document["rows"]]
+
+    site.publish()
+    document = orjson.loads(site.aliases()["v1/plugins/contributors/newest.json"])
+    assert (document["since"], document["partial"], document["rows"]) == (None, {"newcomers": None}, [])
+    known = NOON + DAY // 2 + 30 * DAY
+    assert said(0) == (known, {"newcomers": known}, [])
+    assert said(20) == (known, {"newcomers": known}, [])
+    assert site.aliases()["v1/plugins/contributors/newest.csv"] == b"user,timestamp\r\n"
+    assert said(40) == (known, None, ["n40"])
+    with site.database.writing() as connection:
+        coverage.record(connection, NOON + 41 * DAY, NOON + 41 * DAY + 60, complete=False)
+    assert said(50) == (known, {"newcomers": NOON + 41 * DAY + 60}, ["n50", "n40"])
+    site.close()
 
 
 def test_the_feed_of_snapshots_is_written_with_the_slow_documents(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ def test_the_numbers_are_those_of_featured_plugins_and_say_how_they_changed() ->
     numbers = front.numbers([said, busy("other", lambda ago: 1), made, holed])
     assert [(number.view.info.name, number.amount, number.caption, number.change) for number in numbers] == [
         ("made", "5,678", "builds in the last 7 full days", "\u221220% on the 7 days before"),
-        ("said", "5,678", "messages in the last 7 full days", "+0% on the 7 days before"),
+        ("said", "5,678", "messages in the last 7 full days", "as in the 7 days before"),
         ("said", "5,678", "messages in the last 7 full days", ""),
     ]
     assert len(front.numbers([said] * 9)) == 4
@@ -100,6 +100,20 @@ def test_a_record_is_a_day_busier_than_all_that_are_known() -> None:
     assert news(busy("volume-by-x", lambda ago: 99 if ago == 3 else 10)) == []
 
 
+def test_a_record_is_claimed_only_as_far_back_as_all_days_are_known() -> None:
+    """A day of a gap may have been busier: the days after it must be enough for a record."""
+    before = days(lambda ago: 99 if ago == 3 else 10)
+    for ago, more in (
+        (2, []),
+        (20, []),
+        (90, [("Record", "Messages", "had 99 messages on one day, the most in 89 days")]),
+    ):
+        series = replace(
+            before, gaps=[(TODAY - 95 * DAY, TODAY - 94 * DAY), (TODAY - ago * DAY, TODAY - (ago - 1) * DAY)]
+        )
+        assert news(busy("volume", lambda ago: 1, series=(series,))) == more
+
+
 def leaderboard(*names: str, width: int = 7) -> Leaderboard:
     """Return a ranking of these names."""
     rows = [{"user": name, "value": 9 - place} for place, name in enumerate(names)]
@@ -126,6 +140,14 @@ def test_a_leader_of_the_week_who_does_not_lead_the_month_is_new(pages: Pages) -
     assert news(replace(view, leaderboards=(boards[0], tie))) == []
     unknown = replace(boards[1], partial={"last_7d": TODAY - DAY})
     assert news(replace(view, leaderboards=(boards[0], unknown))) == []
+    # Who led the month may be unknown too, and so may who led ever: then no one is new.
+    unknown = replace(boards[0], partial={"last_30d": TODAY - DAY})
+    assert news(replace(view, leaderboards=(unknown, boards[1]))) == []
+    ever = replace(view, leaderboards=(boards[1],), since=TODAY - 100 * DAY)
+    assert news(ever) == [("Leader", "ann", "leads messages of the last 7 days, ahead of bob")]
+    assert news(replace(ever, days=((TODAY - 50 * DAY, TODAY - 49 * DAY),))) == []
+    for since in (None, TODAY - DAY, TODAY - 7 * DAY):
+        assert news(replace(ever, since=since)) == []
 
 
 def test_newcomers_of_a_week_are_compared_with_those_of_the_week_before() -> None:

@@ -1,13 +1,17 @@
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from samples import Site, line
 from statscache import testing
 from statscache.message import Message
 from statscache.parsing import parse
+from statscache.store import coverage
 from statscache_plugins.karma import KarmaGiven, KarmaReceived
 
+PLUGIN = "v1/plugins/karma-received/leaders-cycle"
 PREFIX = "org.fedoraproject.prod."
 DAY = 86400
 
@@ -132,8 +136,41 @@ def test_the_current_cycle_is_the_newest_that_messages_name() -> None:
         "plugin": "karma-received",
         "through": None,
         "cycle": None,
+        "partial": {"cycle": None},
         "rows": [],
     }
+
+
+F22 = 1432598400
+"""26 May 2015, when Fedora 22 came out."""
+
+
+def test_a_cycle_that_is_not_wholly_known_says_since_when_it_is(tmp_path: Path) -> None:
+    """Data begin within it, or something of it is missing; of the hour that is not over nothing is said."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (KarmaReceived,))
+
+    def said(*messages: Message, missing: tuple[int, int] | None = None) -> tuple[Any, bytes]:
+        site.feed(line(each.id, each.timestamp, each.topic, each.body) for each in messages)
+        if missing is not None:
+            with site.database.writing() as connection:
+                coverage.record(connection, *missing, complete=False)
+        site.build()
+        tree = site.tree()
+        partial = orjson.loads(tree[f"{PLUGIN}.json"]).get("partial")
+        site.build(force=True)
+        assert site.tree() == tree
+        return partial, tree[f"{PLUGIN}.csv"]
+
+    early = karma("ralph", "toshio", at=testing.NOON - 5 * DAY)
+    partial = {"cycle": early.timestamp}
+    assert said(early, karma("ralph", "kevin")) == (partial, b"user,value\r\nkevin,\r\ntoshio,\r\n")
+    whole = None, b"user,value\r\nkevin,1\r\ntoshio,1\r\n"
+    assert said(karma("ralph", "adam", at=F22 - DAY)) == whole
+    assert said(missing=(F22 - DAY + 60, F22)) == whole
+    assert said(missing=(F22 + DAY, F22 + DAY + 60))[0] == {"cycle": F22 + DAY + 60}
+    # What was missed an hour ago is unknown to the end.
+    assert said(missing=(testing.NOON - 3600, testing.NOON))[0] == {"cycle": None}
+    site.close()
 
 
 def test_a_real_message_counts(messages_path: Path) -> None:

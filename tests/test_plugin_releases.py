@@ -6,7 +6,7 @@ import pytest
 from statscache import testing
 from statscache.parsing import parse
 from statscache.timeline import parse_time
-from statscache_plugins.releases import TOPICS, built_for, current, named, release
+from statscache_plugins.releases import TOPICS, built_for, current, named, release, released
 
 PREFIX = "org.fedoraproject.prod."
 
@@ -178,3 +178,12 @@ def test_every_topic_is_a_pattern_for_its_messages() -> None:
 def test_a_time_tells_the_current_release(moment: str, expected: str) -> None:
     """The table has the days of release; after it two releases a year are taken for granted."""
     assert current(parse_time(moment)) == expected
+
+
+@pytest.mark.parametrize("number", [16, 17, 22, 43, 44, 45, 46, 65, 99])
+def test_a_release_is_current_from_the_day_it_came_out(number: int) -> None:
+    """By the table, and by the schedule after it."""
+    day = released(f"f{number}")
+    assert current(day) == f"f{number}"
+    assert day % 86400 == 0
+    assert number == 16 or current(day - 1) == f"f{number - 1}"

@@ -117,7 +117,7 @@ def test_a_new_target_needs_its_abstract_methods_only(tmp_path: Path, monkeypatc
     site.feed([line("a"), line("b")])
     site.publishing.publish()
     published = {path.relative_to(site.public).as_posix() for path in site.public.rglob("*") if path.is_file()}
-    monkeypatch.setattr("statscache.service.publishing.target", lambda _: target)
+    monkeypatch.setattr("statscache.publish.targets.make_target", lambda _: target)
     del site.publishing
     site.publishing.publish()
     assert target.held.keys() == {path for path in published if not path.endswith(".gz")}

@@ -104,13 +104,17 @@ class Known(NamedTuple):
         """
         found: dict[str, int | None] = {}
         for window in windows:
-            start, end = window.bounds(through or 0)
-            touching = [high for low, high in self.gaps if low < end and high > start]
-            if self.begin is None:
-                found[window.name] = None
-            elif (known := max([*touching, self.begin])) > start:
-                found[window.name] = known if known < end or known == self.begin else None
+            found |= self.partial_of(window.name, *window.bounds(through or 0))
         return found
+
+    def partial_of(self, name: str, start: int, end: int) -> dict[str, int | None]:
+        """Return what `partial` says of the time `[start, end)` under a name; nothing if all of it is known."""
+        if self.begin is None:
+            return {name: None}
+        known = max([self.begin, *(high for low, high in self.gaps if low < end and high > start)])
+        if known <= start:
+            return {}
+        return {name: known if known < end or known == self.begin else None}
 
 
 NOTHING = Known()

@@ -109,6 +109,9 @@ class TableKind(Kind):
     def own_tables(self) -> tuple[Table, ...]:
         return (self._table,)
 
+    def fields_of_latest(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self._table.columns)
+
     def latest(self, state: State) -> list[dict[str, Any]]:
         table = self._table
         order = [table.c.timestamp] if "timestamp" in table.c else []

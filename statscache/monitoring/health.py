@@ -21,6 +21,11 @@ class _PluginState(TypedDict):
     last_event: int | None
 
 
+def public_health(query: Query, places: Collection[str]) -> "schemas.Health":
+    """Return the state that everyone may read: without reasons that quote an error, which can quote a message."""
+    return health(query, places, public=True)
+
+
 def health(query: Query, places: Collection[str], *, public: bool = False) -> "schemas.Health":
     """Return the state of journal, sources, plugins and targets, of what was quarantined, and of gaps.
 

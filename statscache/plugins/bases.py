@@ -63,6 +63,11 @@ class Counter(Plugin):
         for name, days in self.trailing.items():
             yield name, {"rows": self.leaders(state, days=days)}
 
+    def columns_of(self, document: str) -> tuple[str, ...]:
+        """Return the fields of the rows of a document; those of a ranking are the dimensions and `value`."""
+        ranking = document in self.trailing and document not in self.columns
+        return (*self.dimensions, "value") if ranking else super().columns_of(document)
+
     @final
     def leaders(
         self,

@@ -110,6 +110,9 @@ class Plugin(ABC):
         trailing: Names of documents whose numbers are of the last whole UTC days, and how many, such as
             `{"leaders-30d": 30}`: where data is missing they say since when it is complete. A counter ranks its keys
             in them, without further code; the page shows a ranking beside that of all time.
+        columns: Names of documents of its own with `rows`, and the fields of a row as its CSV has them, such as
+            `{"newest": ("user", "timestamp")}`: so that one without rows has a header, and says what is unknown. In
+            `latest` they are those of the value, after the dimensions.
         slow_documents: Names of documents of its own that may wait for `[publish] slow_interval`: large ones that only
             change with the day.
         layout: What clients need to draw the statistic, as JSON; published unchanged as `layout.json`. None: nothing.
@@ -141,6 +144,7 @@ class Plugin(ABC):
     calendars: ClassVar[bool] = False
     clocks: ClassVar[tuple[int, ...]] = ()
     trailing: ClassVar[Mapping[str, int]] = {}
+    columns: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     slow_documents: ClassVar[tuple[str, ...]] = ()
     layout: ClassVar[Any] = None
     board: ClassVar[str | None] = None
@@ -180,6 +184,8 @@ class Plugin(ABC):
             yield f"`not_added_up` is {cls.not_added_up!r}; give a tuple of names of `dimensions`"
         elif not validation.are_days(cls.trailing):
             yield f"`trailing` is {cls.trailing!r}; give documents and whole days, such as {{'leaders-30d': 30}}"
+        if not validation.are_columns(cls.columns):
+            yield f"`columns` is {cls.columns!r}; give documents and tuples of fields, such as {{'newest': ('user',)}}"
         if cls.subject not in SUBJECTS:
             yield f"`subject` is {cls.subject!r}; give one of {', '.join(SUBJECTS)}"
         yield from validation.entities(cls)
@@ -241,6 +247,11 @@ class Plugin(ABC):
     def latest(self, state: State) -> list[dict[str, Any]]:
         """Return the rows of `latest`, for `documents`."""
         return self.kind.latest(state)
+
+    def columns_of(self, document: str) -> tuple[str, ...]:
+        """Return the fields of the rows of a document, as far as they are declared, in the order of its CSV."""
+        declared = tuple(self.columns.get(document, ()))
+        return (*self.dimensions, *declared) if document == "latest" else declared
 
     @property
     @final

@@ -71,6 +71,17 @@ def are_days(trailing: object) -> bool:
     )
 
 
+def are_columns(columns: object) -> bool:
+    """Return whether these are names of documents, each with the names of fields, each of them once."""
+    return isinstance(columns, Mapping) and all(
+        isinstance(name, str)
+        and type(fields) is tuple
+        and all(isinstance(field, str) for field in fields)
+        and len(set(fields)) == len(fields)
+        for name, fields in columns.items()
+    )
+
+
 def entities(cls: "type[Plugin]") -> Iterator[str]:
     """Yield the faults of the `entities` of a class."""
     if not cls.entities:

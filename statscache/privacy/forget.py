@@ -13,6 +13,7 @@ from statscache.exceptions import NameRefused
 from statscache.installation import Installation
 from statscache.privacy import lines
 from statscache.privacy.matcher import NameMatcher
+from statscache.privacy.purge import purge_published
 from statscache.privacy.removal import Found, Removal
 from statscache.scrubbing import forms
 from statscache.service.publishing import PATIENCE, Publishing
@@ -110,8 +111,11 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
         _catch_up(installation, tell)
         done.taken_out, done.folded_anew = sorted(work.taken_out - work.folded_anew), sorted(work.folded_anew)
         publishing = Publishing(installation, tell=tell)
-        purged, failure = publishing.forget(
-            NameMatcher(name), lambda at, all_: tell("searching what was published", at, all_)
+        purged, failure = purge_published(
+            database,
+            publishing,
+            NameMatcher(name),
+            lambda at, all_: tell("searching what was published", at, all_),
         )
         done.snapshots, done.objects = purged.snapshots, purged.objects
         # A word that was left alone is in many files.

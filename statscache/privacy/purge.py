@@ -1,6 +1,7 @@
 """Purge: objects that hold a person's name are removed from the published past at once, and so are their snapshots."""
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -8,11 +9,12 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select
 
 from statscache import layout
-from statscache.exceptions import DamagedObject
+from statscache.exceptions import Damaged, DamagedObject, PublishError
+from statscache.service.publishing import Publishing
 from statscache.snapshot import manifest, retention, snapshots, tree
 from statscache.snapshot.manifest import Load
 from statscache.snapshot.snapshot import Snapshot
-from statscache.store import published, targets
+from statscache.store import Database, published, targets
 from statscache.store.bulk import among
 from statscache.store.schema import dropped, object_, snapshot
 
@@ -33,6 +35,55 @@ class Purged:
     snapshots: int
     objects: int
     left: list[str]
+
+
+def purge_published(
+    database: Database, publishing: Publishing, holds: Holds, tell: Callable[[int, int], None]
+) -> tuple[Purged, str]:
+    """Publish after a person was forgotten, and remove at once everything that holds the name.
+
+    The caller holds the right to build snapshots. A rollback is ended.
+
+    Args:
+        database: The database, whose state does not hold the name.
+        publishing: Publishes it.
+        holds: Returns whether bytes that are published hold the name.
+        tell: Called with how many objects of how many were checked.
+
+    Returns:
+        What was purged, and why targets could not be updated; empty if all were.
+    """
+    snapshot, rendered = publishing.builder.build(resume=True)
+    try:
+        with database.reading() as connection:
+            names = tainted(connection, holds, tell)
+    except Damaged as error:
+        snapshot, rendered = publishing.builder.build(found=error)
+        with database.reading() as connection:
+            names = tainted(connection, holds, tell)
+    # A plugin that cannot be rendered would keep its old documents.
+    stuck = [each.info.name for each in rendered if each.state != "ok"]
+    stuck += [entry["name"] for entry in snapshot.summary["plugins"] if entry["state"] == "failed"]
+    with database.writing() as connection:
+        withdrawn = withdraw(connection, sorted(set(stuck)), names)
+    if withdrawn:
+        publishing.builder.build()
+    # Once the snapshot that a target serves is purged, all of its files are compared, and most are sent.
+    with suppress(PublishError):
+        # Files at a place that is configured again may hold the name.
+        publishing.targets.update(
+            replace(publishing.job(announces=False), deletes_unknown=True), publishing.builder.build
+        )
+    with database.writing() as connection:
+        current = snapshots.current(connection)
+        assert current is not None
+        purged = purge(connection, current, names, holds)
+    try:
+        publishing.targets.update(publishing.job(), publishing.builder.build)
+    except PublishError as error:
+        return purged, str(error)
+    publishing.targets.collect()
+    return purged, ""
 
 
 def tainted(connection: Connection, holds: Holds, tell: Callable[[int, int], None]) -> set[str]:

@@ -43,14 +43,21 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
     windows = [column.window for column in plugin.kind.columns if column.window]
     partial = known.partial(windows, state.through)
     for name, content in plugin.documents(state):
+        unknown, content = own.unknown(plugin, name, content)
         header: schemas.Header = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through}
         if complete_from is not None:
             header["complete_from"] = complete_from
+        if name == "latest" and (keys := plugin.kind.count_keys(state)) is not None:
+            header["keys"] = keys
         rows = _records(content)
+        columns = _columns(plugin, name, rows)
+        # Without rows and declaration, its numbers may be of any window.
+        is_any = rows == [] and not columns
         if name in plugin.trailing:
-            unknown = known.partial([trailing_days(plugin.trailing[name])], state.through)
+            unknown |= known.partial([trailing_days(plugin.trailing[name])], state.through)
         else:
-            unknown = {of: since for of, since in partial.items() if name == "latest" or _fields_of(of, rows)}
+            is_any |= name == "latest"
+            unknown |= {of: since for of, since in partial.items() if is_any or _fields_of(of, columns)}
         if unknown:
             header["partial"] = unknown
         own.check_name(plugin, name, names)
@@ -59,12 +66,11 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
         names.add(name)
         rows = _records(content)
         if rows is not None:
-            columns = _columns(plugin.dimensions if name == "latest" else (), rows)
             # A cell can say no more than that: what was counted of a window that is not wholly known, JSON has.
-            if name in plugin.trailing:
-                hidden = {*columns}.difference(plugin.dimensions) if unknown else set()
-            else:
-                hidden = set().union(*(_fields_of(of, rows) for of in unknown))
+            hidden: set[str] = set()
+            for of in unknown:
+                numbers = set() if name == "latest" else {*columns}.difference(plugin.dimensions, ("timestamp",))
+                hidden |= _fields_of(of, columns) or numbers
             lines = [[None if column in hidden else row.get(column) for column in columns] for row in rows]
             yield Document(layout.document(plugin.name, name, "csv"), csv.dumps(columns, lines))
             if name == "latest" and (shown := badge(plugin, rows, partial)):
@@ -79,9 +85,8 @@ def _records(content: Any) -> list[dict[str, Any]] | None:
     return rows if isinstance(rows, list) and all(isinstance(row, dict) for row in rows) else None
 
 
-def _fields_of(window: str, rows: list[dict[str, Any]] | None) -> set[str]:
+def _fields_of(window: str, names: Iterable[str]) -> set[str]:
     """Return the fields whose numbers are of a window, as their names say: `last_7d` and, say, `failed_last_7d`."""
-    names = {name for row in rows or () for name in row}
     return {name for name in names if name == window or name.endswith(f"_{window}")}
 
 
@@ -240,7 +245,15 @@ def periods(plugin: Plugin, state: State, resolution: Resolution, gaps: Sequence
     return sorted(period for period in found if expired is None or period.end > expired)
 
 
-def _columns(dimensions: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str]:
-    known = [*dimensions, *(column.name for column in kinds.columns())]
-    fields = {name for row in rows for name in row} | set(dimensions)
-    return [name for name in known if name in fields] + sorted(fields - set(known))
+def _columns(plugin: Plugin, name: str, rows: Sequence[dict[str, Any]] | None) -> list[str]:
+    """Return the fields of the rows of a document: those that are declared, those of its kind, then others by name."""
+    present = {field for row in rows or () for field in row}
+    declared = plugin.columns_of(name)
+    if name != "latest":
+        provided = (column.name for column in kinds.columns() if column.name in present)
+        return [*dict.fromkeys((*declared, *provided, *sorted(present)))]
+    # What the kind provides may be left out by the plugin, which only rows tell.
+    fields = present if rows else {*plugin.kind.fields_of_latest()}
+    provided = (name for name in (column.name for column in kinds.columns()) if name in fields and name not in declared)
+    keys = plugin.dimensions
+    return [*dict.fromkeys((*keys, *provided, *declared[len(keys) :], *sorted(fields)))]

@@ -84,7 +84,8 @@ def news(views: Sequence[PluginView], through: int | None) -> list[News]:
     """Return what changed in the last week: failures, records, leaders, newcomers."""
     if through is None:
         return []
-    plain = [view for view in views if _VARIANT not in view.info.name]
+    # How long things took counts the same things again.
+    plain = [view for view in views if _VARIANT not in view.info.name and view.durations is None]
     found: list[News] = []
     for what, among in ((_failures, views), (_newcomers, views), (_records, plain), (_leaders, views)):
         each = [item for view in among for item in what(view, through)]
@@ -164,17 +165,17 @@ def _newcomers(view: PluginView, through: int) -> Iterator[News]:
 
 
 def _records(view: PluginView, through: int) -> Iterator[News]:
-    """Yield the day of the last seven whole ones that was busier than all before."""
+    """Yield the day of the last seven whole ones that was busier than all before, as far back as days are known."""
     series = next((series for series in view.series if series.resolution == "1d"), None)
-    if (
-        series is None
-        or not (view.kind.is_additive and view.kind.adds_up)
-        or series.complete_end - series.start < _RECORDED
-    ):
+    if series is None or not (view.kind.is_additive and view.kind.adds_up):
+        return
+    # A day that is not wholly known may have been busier, so only those after it are compared.
+    start = max((min(high, series.complete_end) for _, high in series.gaps), default=series.start)
+    if series.complete_end - start < _RECORDED:
         return
     sums: dict[int, int] = {}
     for timestamp, *_, value in headline_rows(view, series):
-        if series.start <= timestamp < series.complete_end:
+        if start <= timestamp < series.complete_end:
             sums[timestamp] = sums.get(timestamp, 0) + value
     if not sums:
         return
@@ -182,19 +183,22 @@ def _records(view: PluginView, through: int) -> Iterator[News]:
     days = [day for day, value in sums.items() if value == most]
     if len(days) == 1 and days[0] >= series.complete_end - WEEK and most > 0:
         what = counted(view.info.unit, view.info.headline)
-        shown = (series.complete_end - series.start) // DAY
+        shown = (series.complete_end - start) // DAY
         after = f"had {text.amount(most, view.info.unit)} {what} on one day, the most in {shown:,} days"
         yield News("Record", text.clean(view.info.title, 60), after, view, at=days[0])
 
 
 def _leaders(view: PluginView, through: int) -> Iterator[News]:
-    """Yield the keys that lead in the shortest period and not in the next longer one."""
+    """Yield the keys that lead in the shortest period and not in the next longer one, if both are wholly known."""
     if not view.leaderboards:
         return
     whole, *boards = tables(view)
     shortest_first = [*sorted(boards, key=lambda table: table.window.width if table.window else 0), whole]
     for shorter, longer in pairwise(shortest_first):
-        if shorter.partial or shorter.window is None:
+        if shorter.window is None or shorter.partial:
+            continue
+        start, _ = shorter.window.bounds(through)
+        if longer.partial if longer.window else not _is_known_before(view, start):
             continue
         new, old = _leader(shorter), _leader(longer)
         if new and old and new != old:
@@ -202,6 +206,11 @@ def _leaders(view: PluginView, through: int) -> Iterator[News]:
             after = f"leads {text.clean(view.info.title, 60).lower()} of {period}, ahead of {old}"
             yield News("Leader", new, after, view, new)
         return
+
+
+def _is_known_before(view: PluginView, start: int) -> bool:
+    """Return True if numbers of all time begin before a moment, and nothing of them is missing."""
+    return view.since is not None and view.since < start and not view.days
 
 
 def _leader(table: Table) -> str:

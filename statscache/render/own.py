@@ -32,6 +32,23 @@ def check_name(plugin: Plugin, name: object, before: set[str]) -> None:
         raise DocumentError(f"plugin {plugin.name}: `documents` yields two documents named {name!r}; rename one")
 
 
+def unknown(plugin: Plugin, name: str, content: Any) -> tuple[dict[str, int | None], Any]:
+    """Return what the content itself says is not wholly known, and the content without that.
+
+    Raises:
+        DocumentError: Its field `partial` does not say it.
+    """
+    if not isinstance(content, dict) or "partial" not in content:
+        return {}, content
+    said = content["partial"]
+    if not isinstance(said, dict) or not all(
+        isinstance(of, str) and (since is None or type(since) is int) for of, since in said.items()
+    ):
+        fix = "give names, each with the time from which it is known, or None, as `state.known.partial_of` does"
+        raise DocumentError(f"plugin {plugin.name}: `partial` of the document {name!r} is {said!r:.100}; {fix}")
+    return dict(said), {field: value for field, value in content.items() if field != "partial"}
+
+
 def dumps(plugin: Plugin, name: str, header: Mapping[str, Any], content: Any) -> tuple[bytes, Any]:
     """Return the bytes of a document, which has the fields of the header and of the content, and its content as it is.
 

@@ -1,56 +1,37 @@
-"""Publishing as a job: build the snapshot once, update every target, and delete what is obsolete."""
+"""Publishing as a job: build the snapshot, and bring every target to it, once or again and again."""
 
 import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
-
-from statscache import kinds, resources
-from statscache.exceptions import (
-    ConfigurationError,
-    Damaged,
-    DamagedStatistics,
-    PublisherBusy,
-    PublishError,
-    Stopped,
-    TargetAhead,
-)
+from statscache import resources
+from statscache.exceptions import Damaged, PublisherBusy, PublishError, Stopped
 from statscache.installation import Installation
-from statscache.privacy import purge
-from statscache.publish import signing
-from statscache.publish.dry_run import DryRunTarget
+from statscache.monitoring.health import public_health
 from statscache.publish.report import Report
-from statscache.publish.target import Target
+from statscache.publish.targets import Targets
+from statscache.publish.worker import INTERVALS, Job, Worker
+from statscache.publish.workers import Outcome, Progress, silent
 from statscache.render.pages import Pages
 from statscache.render.render import Renderer
 from statscache.render.rendering import Rendered
-from statscache.service.worker import INTERVALS, Job, Worker
-from statscache.service.workers import Outcome, Progress, Publish, Workers, one_by_one, silent, target, together
-from statscache.snapshot import damage, retention, snapshots
-from statscache.snapshot.build import build
+from statscache.service.builder import Builder
 from statscache.snapshot.rollback import rollback
 from statscache.snapshot.snapshot import Snapshot
-from statscache.store import integrity, invariants, journal, locks, positions, targets
+from statscache.store import locks
 from statscache.store.outage import outage
 
 PATIENCE = 300.0
 """Seconds for which a publication that is not repeated waits for another publisher."""
 
-STOP_SECONDS = 4.0
-"""Seconds for which publications may go on when the service is stopped; then as many in which they must end."""
-
 LAST_SECONDS = 60.0
 """Seconds that publishing what came last may take, when the service is stopped."""
-
-REPAIR_PAUSE = 600.0
-"""Seconds from a repair that failed to the next."""
 
 _BUSY_PAUSE = 1.0
 """Seconds between two checks if another publisher is done."""
@@ -66,13 +47,16 @@ class Publishing:
         only: Names of the targets to publish to; none means all.
         tell: Called with the progress of rendering and publishing.
 
+    Attributes:
+        targets: The targets to publish to.
+        builder: Builds the snapshots.
+
     Raises:
         ConfigurationError: There is no target of such a name, or a signing key cannot be used.
     """
 
     def __init__(self, installation: Installation, only: Sequence[str] = (), tell: Progress = silent) -> None:
         self._installation = installation
-        self._progress = tell
         publish = installation.config.publish
         self._pages = Pages(
             resources.sources(),
@@ -83,23 +67,15 @@ class Publishing:
             index_people=publish.index_people,
             has_board=installation.registry.has_board,
         )
-        self._renderer = Renderer(installation.registry, self._pages, publish.gate_share, installation.watchdog)
-        self._renderer.on_plugin = lambda done, total: tell("rendering", done, total)
-        unknown = sorted(set(only) - {section.name for section in publish.targets})
-        if unknown:
-            known = ", ".join(section.name for section in publish.targets)
-            raise ConfigurationError(f"no target is named {', '.join(unknown)}; there are: {known}")
-        sections = [section for section in publish.targets if not only or section.name in only]
-        self._targets = {section.name: target(section) for section in sections}
-        self._sections = {section.name: section for section in sections}
+        renderer = Renderer(installation.registry, self._pages, publish.gate_share, installation.watchdog)
+        renderer.on_plugin = lambda done, total: tell("rendering", done, total)
+        self.targets = Targets(installation.database, installation.config, only, public_health, tell)
+        self._only = only
+        self.builder = Builder(installation, renderer, self.targets)
         self._interval = publish.interval
         self._slow_interval = publish.slow_interval
         self._most_slow_documents = publish.most_slow_documents
-        self._partial = bool(only)
-        self._repairs_from = -math.inf
         self._found: Damaged | None = None
-        self._keys = signing.load_keys(publish.signing_keys) if publish.signing_keys else []
-        self.workers = Workers(self._worker(target) for target in self._targets.values())
 
     def publish(
         self,
@@ -130,16 +106,16 @@ class Publishing:
 
         def rebuild(**options: Any) -> list[Rendered]:
             with locks.publishing(self._installation.database, patience):
-                return self._build(self._renderer, slow_interval=slow_interval, **options)[1]
+                return self.builder.build(slow_interval=slow_interval, **options)[1]
 
         rendered = rebuild(force=force, resume=resume)
-        job = replace(self._job(force=force), takes_over=take_over)
-        done = self._bring(self.workers, job, rebuild)
+        job = replace(self.job(force=force), takes_over=take_over)
+        done = self.targets.update(job, rebuild)
         # Where somebody else publishes by now, garbage stays until later.
         with suppress(PublisherBusy), locks.publishing(self._installation.database):
-            self._collect()
+            self.targets.collect()
         if force:
-            self._refuse_unrendered(rendered)
+            self.builder.refuse_unrendered(rendered)
         return done
 
     def rehearse(self) -> tuple[Snapshot, list[Report]]:
@@ -150,15 +126,17 @@ class Publishing:
             PublishError: At least one target cannot be reached.
         """
         installation = self._installation
-        workers = [self._worker(DryRunTarget(target)) for target in self._targets.values()]
+        config = installation.config
+        targets = Targets(installation.database, config, self._only, public_health, silent, dry_run=True)
         # What is remembered of documents that are never published must not outlive the rehearsal.
-        renderer = Renderer(installation.registry, self._pages, installation.config.publish.gate_share)
-        rebuild = partial(self._build, renderer)
+        builder = Builder(
+            installation, Renderer(installation.registry, self._pages, config.publish.gate_share), targets
+        )
         with locks.publishing(installation.database), installation.database.rehearsing():
             while installation.ingest.catch_up():
                 pass
-            rebuild()
-            return self._bring(workers, self._job(announces=False), rebuild, publish=one_by_one)
+            builder.build()
+            return targets.update(self.job(announces=False), builder.build)
 
     def rollback(self, identity: str) -> tuple[Snapshot, list[Report]]:
         """Make an older snapshot current, and hold publishing there until it is resumed.
@@ -177,192 +155,18 @@ class Publishing:
         database = self._installation.database
         with locks.publishing(database, PATIENCE):
             with database.writing() as connection:
-                held = rollback(connection, identity, generation=self._ahead)
+                held = rollback(connection, identity, generation=self.targets.ahead)
             try:
-                return self._bring(self.workers, self._job(), partial(self._build, self._renderer))
+                return self.targets.update(self.job(), self.builder.build)
             except PublishError as error:
                 raise PublishError(
                     f"{error}; the rollback to snapshot {held.id[:12]} remains: `statscache publish`, or the same"
                     " command again, publishes it to the targets that do not serve it yet"
                 ) from error
 
-    def forget(self, holds: purge.Holds, tell: Callable[[int, int], None]) -> tuple[purge.Purged, str]:
-        """Publish after a person was forgotten, and remove at once everything that holds the name.
-
-        The caller holds the right to build snapshots. A rollback is ended.
-
-        Args:
-            holds: Returns whether bytes that are published hold the name.
-            tell: Called with how many objects of how many were checked.
-
-        Returns:
-            What was purged, and why targets could not be updated; empty if all were.
-        """
-        database = self._installation.database
-        rebuild = partial(self._build, self._renderer)
-        snapshot, rendered = rebuild(resume=True)
-        try:
-            with database.reading() as connection:
-                names = purge.tainted(connection, holds, tell)
-        except Damaged as error:
-            snapshot, rendered = rebuild(found=error)
-            with database.reading() as connection:
-                names = purge.tainted(connection, holds, tell)
-        # A plugin that cannot be rendered would keep its old documents.
-        stuck = [each.info.name for each in rendered if each.state != "ok"]
-        stuck += [entry["name"] for entry in snapshot.summary["plugins"] if entry["state"] == "failed"]
-        with database.writing() as connection:
-            withdrawn = purge.withdraw(connection, sorted(set(stuck)), names)
-        if withdrawn:
-            rebuild()
-        # Once the snapshot that a target serves is purged, all of its files are compared, and most are sent.
-        with suppress(PublishError):
-            # Files at a place that is configured again may hold the name.
-            self._bring(self.workers, replace(self._job(announces=False), deletes_unknown=True), rebuild)
-        with database.writing() as connection:
-            current = snapshots.current(connection)
-            assert current is not None
-            purged = purge.purge(connection, current, names, holds)
-        try:
-            self._bring(self.workers, self._job(), rebuild)
-        except PublishError as error:
-            return purged, str(error)
-        self._collect()
-        return purged, ""
-
-    @property
-    def _ahead(self) -> int:
-        """The greatest generation at any target that the current one must exceed."""
-        return max((worker.ahead for worker in self.workers), default=0)
-
-    def _worker(self, target: Target) -> Worker:
-        return Worker(self._installation, target, self._sections[target.name], self._keys)
-
-    def _job(self, *, force: bool = False, announces: bool = True) -> Job:
+    def job(self, *, force: bool = False, announces: bool = True) -> Job:
         """Return the job of a publication that is not repeated."""
         return Job(self._interval, force=force, announces=announces, patience=PATIENCE)
-
-    def _build(
-        self,
-        renderer: Renderer,
-        *,
-        force: bool = False,
-        resume: bool = False,
-        slow_interval: float = 0.0,
-        most: int | None = None,
-        found: Damaged | None = None,
-    ) -> tuple[Snapshot, list[Rendered]]:
-        """Build the snapshot that is due; its generation exceeds that of every target, as far as known.
-
-        Where the database is damaged, as `found` says or as turns out, everything is rendered again.
-
-        Raises:
-            Damaged: What is damaged cannot be rendered again.
-        """
-        database, ahead = self._installation.database, self._ahead
-        if found is None or time.monotonic() < self._repairs_from:
-            # What the last repair could not put right of one target stops no other.
-            try:
-                with integrity.explained():
-                    if force:
-                        self._refuse_broken("everything is to be rendered again")
-                    self._installation.ingest.admit_due()
-                    return build(
-                        database,
-                        renderer,
-                        generation=ahead,
-                        force=force,
-                        resume=resume,
-                        slow_interval=slow_interval,
-                        most=most,
-                    )
-            except Damaged as error:
-                if force:
-                    raise
-                found = error
-        with integrity.explained():
-            return self._repair(renderer, found, resume=resume)
-
-    def _repair(self, renderer: Renderer, found: Damaged, *, resume: bool) -> tuple[Snapshot, list[Rendered]]:
-        if time.monotonic() < self._repairs_from:
-            raise found
-        _log.error("the database is damaged, and everything is rendered again from the statistics: %s", found)
-        self._repairs_from = time.monotonic() + REPAIR_PAUSE
-        database = self._installation.database
-        self._refuse_broken(str(found))
-        done = build(database, renderer, generation=self._ahead, resume=resume, repair=True)
-        _log.warning("damaged files were rendered again: generation %d", done[0].generation)
-        return done
-
-    def _refuse_unrendered(self, rendered: Iterable[Rendered]) -> None:
-        """Say which plugins could not be rendered again, though they counted nothing since they were.
-
-        Raises:
-            DamagedStatistics: There are some.
-        """
-        with self._installation.database.reading() as connection:
-            through, pending = journal.head(connection).through, positions.pending(connection)
-        stuck = [each.info.name for each in rendered if each.state == "stale"]
-        settled = {each.info.name for each in rendered if damage.is_settled(each.row, through, pending)}
-        if damaged := [name for name in stuck if name in settled]:
-            raise DamagedStatistics(
-                f"{', '.join(damaged)} could not be rendered again, though nothing was counted since: the log says why,"
-                " and `statscache db check` whether their statistics are damaged. Their documents stay as they were,"
-                " and the rest is published"
-            )
-
-    def _refuse_broken(self, why: str) -> None:
-        """Refuse to render everything from statistics that are damaged.
-
-        Raises:
-            DamagedStatistics: They are, as far as that can be told without a recount; the text says why it matters.
-        """
-        with self._installation.database.reading() as connection:
-            broken = [*integrity.of_tables(connection, kinds.state_tables())]
-            broken += invariants.broken(connection, kinds.invariants(), only_more=True)
-        if broken:
-            raise DamagedStatistics(f"{why}; and nothing can be rendered again: {'; '.join(broken)}")
-
-    def _bring(
-        self,
-        workers: Iterable[Worker],
-        job: Job,
-        rebuild: Callable[..., object],
-        publish: Publish = together,
-    ) -> tuple[Snapshot, list[Report]]:
-        """Update all targets to the newest snapshot; repeat with a new one if a target is ahead of it.
-
-        Where the database turns out to be damaged, everything is rendered again first.
-        """
-        outcomes = publish(workers, job, self._progress)
-        if hit := {worker: end for worker in workers if isinstance(end := outcomes[worker.name], Damaged)}:
-            rebuild(found=next(iter(hit.values())))
-            outcomes |= publish(hit, job, self._progress)
-        if ahead := [worker for worker in workers if isinstance(outcomes[worker.name], TargetAhead)]:
-            rebuild()
-            outcomes |= publish(ahead, job, self._progress)
-        ends = [outcomes[worker.name] for worker in workers]
-        errors = [end for end in ends if isinstance(end, BaseException)]
-        for error in errors:
-            if not isinstance(error, PublishError):
-                raise error
-        if errors:
-            raise PublishError("; ".join(str(error) for error in errors))
-        with self._installation.database.reading() as connection:
-            snapshot = snapshots.current(connection)
-        assert snapshot is not None
-        return snapshot, [end[1] for end in ends if isinstance(end, tuple)]
-
-    def _collect(self) -> None:
-        """Remove from the database garbage that all targets have removed."""
-        workers = list(self.workers)
-        if self._partial or not workers:
-            return
-        with self._installation.database.writing() as connection:
-            garbage = retention.find(connection, self._installation.config.publish.retention)
-            for worker in workers:
-                garbage &= worker.cleaned
-            retention.collect(connection, garbage)
 
     def publish_every(
         self,
@@ -392,8 +196,8 @@ class Publishing:
             try:
                 with locks.publishing(self._installation.database):
                     slow_interval, most = self._slow_interval, self._most_slow_documents
-                    self._build(self._renderer, slow_interval=slow_interval, most=most, found=found)
-                    self._collect()
+                    self.builder.build(slow_interval=slow_interval, most=most, found=found)
+                    self.targets.collect()
                 outage.answered()
                 damaged = ""
                 if waits:
@@ -413,23 +217,14 @@ class Publishing:
                     _log.exception("publishing failed, retrying in %g s", seconds)
             if damaged:
                 # What the targets serve is older and right; it expires, so that readers notice.
-                self._fail(damaged)
+                self.targets.fail(damaged)
             elif not waits or started - began >= seconds:
                 began = started
-                self.workers.start(Job(self._interval, stopping=halting), on_end)
-            for worker in self.workers:
+                self.targets.workers.start(Job(self._interval, stopping=halting), on_end)
+            for worker in self.targets.workers:
                 worker.log_if_late(INTERVALS * seconds)
             stopping.wait(max(0.0, pause - (time.monotonic() - started)))
-        self._stop(halting)
-
-    def _fail(self, error: str) -> None:
-        """Have `status` say why nothing is published."""
-        try:
-            with self._installation.database.writing() as connection:
-                for worker in self.workers:
-                    targets.fail(connection, worker.name, error)
-        except SQLAlchemyError as refused:
-            _log.debug("could not store that the database is damaged: %s", refused)
+        self.targets.stop(halting)
 
     def finish(self) -> tuple[Snapshot, list[Report]]:
         """Publish the newest data to the targets that keep up.
@@ -441,11 +236,11 @@ class Publishing:
 
         def rebuild(**options: Any) -> None:
             with locks.publishing(self._installation.database, PATIENCE):
-                self._build(self._renderer, **options)
+                self.builder.build(**options)
 
         rebuild()
-        workers = [worker for worker in self.workers if worker.keeps_up]
-        if late := [worker.name for worker in self.workers if worker not in workers]:
+        workers = [worker for worker in self.targets.workers if worker.keeps_up]
+        if late := [worker.name for worker in self.targets.workers if worker not in workers]:
             text = f"the newest snapshot was not published to {', '.join(late)}"
             text += ": see `statscache status`; the next start carries on"
             if not workers:
@@ -453,16 +248,7 @@ class Publishing:
             _log.warning("%s", text)
         names = ", ".join(worker.name for worker in workers)
         _log.info("publishing the newest data, within %g s, to: %s", LAST_SECONDS, names or "no target is configured")
-        return self._bring(workers, replace(self._job(), seconds=LAST_SECONDS), rebuild)
-
-    def _stop(self, halting: threading.Event) -> None:
-        """Let publications finish for a few seconds, then stop the others at a safe point."""
-        if busy := [f"{worker.name} ({worker.at_work})" for worker in self.workers if worker.at_work]:
-            _log.info("stopping waits, at most %g s, for publications to: %s", 2 * STOP_SECONDS, ", ".join(busy))
-        self.workers.wait(STOP_SECONDS)
-        halting.set()
-        for worker in self.workers.wait(STOP_SECONDS):
-            _log.warning("target %s does not answer, and is abandoned; the next start carries on", worker.name)
+        return self.targets.update(replace(self.job(), seconds=LAST_SECONDS), rebuild, workers)
 
     def _after(self, tell: Callable[[Snapshot, list[Report]], None], worker: Worker, outcome: Outcome) -> None:
         """Report the result of a worker's publication, which is repeated anyway."""

@@ -7,7 +7,7 @@ each object is read by itself, and the row of the target says which generation i
 import logging
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from statscache.config import AnyTarget
+from statscache import schemas
+from statscache.config import AnyTarget, Config
 from statscache.exceptions import (
     Damaged,
     DamagedObject,
@@ -25,8 +26,6 @@ from statscache.exceptions import (
     Stopped,
     TargetAhead,
 )
-from statscache.installation import Installation
-from statscache.monitoring.health import health
 from statscache.publish import signing
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, TargetState
@@ -36,7 +35,8 @@ from statscache.publish.target import Target
 from statscache.snapshot import retention, snapshots
 from statscache.snapshot.retention import Garbage
 from statscache.snapshot.snapshot import Snapshot
-from statscache.store import journal, locks, places, plain, published, targets
+from statscache.store import Database, journal, locks, places, plain, published, targets
+from statscache.store.plain import Query
 from statscache.store.rows import TargetRow
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 INTERVALS = 3
 """Intervals after which an index expires, and its target is behind."""
+
+HealthOf = Callable[[Query, Sequence[str]], schemas.Health]
+"""Returns the content of `status.json`, given the names of the targets."""
 
 _announcing = threading.Lock()
 
@@ -79,10 +82,12 @@ class Worker:
     """Publishes to one target.
 
     Args:
-        installation: The installation.
+        database: The database.
+        config: The configuration.
         target: The target.
         section: What the configuration says of it.
         keys: Keys that sign the index.
+        health: Returns the content of `status.json`.
 
     Attributes:
         name: Name of the target.
@@ -91,16 +96,23 @@ class Worker:
     """
 
     def __init__(
-        self, installation: Installation, target: Target, section: AnyTarget, keys: Sequence["Ed25519PrivateKey"]
+        self,
+        database: Database,
+        config: Config,
+        target: Target,
+        section: AnyTarget,
+        keys: Sequence["Ed25519PrivateKey"],
+        health: HealthOf,
     ) -> None:
         self.name = target.name
         self.ahead = 0
         self.cleaned = Garbage()
-        self._installation = installation
-        self._database = installation.database
+        self._database = database
+        self._config = config
         self._publisher = Publisher(target)
         self._section = section
         self._keys = keys
+        self._health = health
         self._trouble = False
         self._began: float | None = None
 
@@ -201,7 +213,7 @@ class Worker:
 
     def _publication(self, job: Job, served: TargetState) -> tuple[Publication, TargetRow, Garbage]:
         """Return what to publish, the state of the target, and the garbage."""
-        database, config = self._database, self._installation.config.publish
+        database, config = self._database, self._config.publish
         with database.writing() as connection:
             installation = journal.installation(connection)
             if served.snapshot is not None:
@@ -223,7 +235,7 @@ class Worker:
                 snapshot=snapshot,
                 retained=retention.retained(connection, config.retention),
                 collected=sorted(garbage.objects - self.cleaned.objects),
-                health=health(plain.over(connection), names, public=True),
+                health=self._health(plain.over(connection), names),
                 interval=job.interval,
                 title=config.title,
                 base_url=config.base_url,
@@ -265,7 +277,7 @@ class Worker:
 
     def _announce(self, snapshot: Snapshot) -> None:
         """Tell the bus of a snapshot that a target serves; if that fails, the next publication tries again."""
-        config, database = self._installation.config, self._database
+        config, database = self._config, self._database
         if config.publish.announce is None:
             return
         with _announcing:

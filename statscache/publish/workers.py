@@ -1,18 +1,12 @@
-"""All targets at once: each has a worker, and a thread of its own while that publishes."""
+"""Workers at once: each target has one, and a thread of its own while that publishes."""
 
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from statscache.config import AnyTarget
-from statscache.config import DirectoryTarget as DirectorySection
-from statscache.config import RsyncTarget as RsyncSection
 from statscache.exceptions import PublishError
-from statscache.publish.directory import DirectoryTarget
 from statscache.publish.report import Report
-from statscache.publish.rsync import RsyncTarget
-from statscache.publish.target import Target
-from statscache.service.worker import INTERVALS, Job, Worker
+from statscache.publish.worker import INTERVALS, Job, Worker
 from statscache.snapshot.snapshot import Snapshot
 
 Outcome = tuple[Snapshot, Report] | BaseException
@@ -102,22 +96,3 @@ def one_by_one(workers: Iterable[Worker], job: Job, _progress: Progress) -> dict
         except PublishError as error:
             outcomes[worker.name] = error
     return outcomes
-
-
-def target(section: AnyTarget) -> Target:
-    """Return the target that a section of the configuration describes."""
-    if isinstance(section, DirectorySection):
-        return DirectoryTarget(section.name, section.path, section.precompress)
-    if isinstance(section, RsyncSection):
-        return RsyncTarget(
-            section.name,
-            section.destination,
-            rsh=section.rsh,
-            password_file=section.password_file,
-            timeout=section.timeout,
-            siblings=section.precompress,
-        )
-    # boto3 takes a while to import, which only those who use it should wait for.
-    from statscache.publish.s3 import S3Target
-
-    return S3Target(section)
