@@ -49,6 +49,14 @@ class SourceError(StatscacheError, OSError):
     """A source cannot be read; the text names it and the fix."""
 
 
+class ConsumingFailed(StatscacheError, RuntimeError):
+    """Messages of a live source can no longer be accepted; the log says why, and nothing committed is lost."""
+
+
+class Unreachable(StatscacheError, OSError):
+    """A published site cannot be read: its server does not answer, after several attempts, or it is not one."""
+
+
 class ExportError(StatscacheError, OSError):
     """An archive could not be written; an existing one is unchanged."""
 

@@ -15,7 +15,7 @@ from moksha.hub.reactor import reactor
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache import config
-from statscache.exceptions import StatscacheError
+from statscache.exceptions import ConsumingFailed, StatscacheError
 from statscache.service.consume import Consumer
 from statscache.service.repair import Repair
 from statscache.sources.fedmsg import BusConsumer, note_signals, stop_when
@@ -74,7 +74,7 @@ class StatscacheConsumer(BusConsumer):
         self._repair.stop()
         try:
             self._service.stop()
-        except RuntimeError as error:
+        except ConsumingFailed as error:
             _log.critical("%s", error)
             # The reactor swallows exceptions raised in it, and moksha knows no exit status.
             reactor.addSystemEventTrigger("after", "shutdown", _fail)

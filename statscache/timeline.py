@@ -34,9 +34,9 @@ def parse_time(text: str) -> int:
         return int(text)
     try:
         moment = datetime.fromisoformat(text.strip())
-    except ValueError:
+    except ValueError as error:
         message = f"{text!r} is not a time: expected 2015-08-08, 2015-08-08T13:37:00 or seconds since 1970"
-        raise ValueError(message) from None
+        raise ValueError(message) from error
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 

@@ -14,10 +14,11 @@ in the snapshot's manifests. `pin` keeps to one snapshot for as long as its read
 that does not follow from a signed index, which is the newest that was ever read and has not expired.
 """
 
-from statscache.client.fetching import Damaged, Missing, Unreachable
+from statscache.client.fetching import Damaged, Missing
 from statscache.client.pinned import NotPublished, Pinned, Replaced, Span, unknown_days
 from statscache.client.reader import Client, Late, OtherGeneration
 from statscache.client.trust import Outdated
+from statscache.exceptions import Unreachable
 from statscache.signatures import BadSignature
 
 __all__ = [

@@ -13,17 +13,13 @@ from urllib.parse import quote, unquote, urlsplit
 
 from statscache import __version__, layout
 from statscache.client.caches import Cache
-from statscache.exceptions import StatscacheError
+from statscache.exceptions import StatscacheError, Unreachable
 
 _TRIES = 3
 _PAUSE = 0.3
 _CHUNK = 65_536
 _PATIENCE = 12
 _SETTLED = 2
-
-
-class Unreachable(StatscacheError, OSError):
-    """The site does not answer, after several attempts; the text has the last answer."""
 
 
 class Damaged(StatscacheError, ValueError):

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Protocol
 from sqlalchemy import Connection, Select, delete, func, select
 from sqlalchemy.sql.expression import ColumnElement
 
-from statscache.exceptions import YieldError
+from statscache.exceptions import DocumentError, YieldError
 from statscache.kinds import buckets, keys, leaders
 from statscache.kinds.base import Dirty, Extent, Kind, State, Statistic
 from statscache.kinds.consistency import ADDING_UP, DAYS_ADD_UP, KEYS, PARTS_ADD_UP, YEARS_ADD_UP, has_key
@@ -224,7 +224,9 @@ class CounterKind(Kind):
             ValueError: The plugin does not divide its numbers.
         """
         if self.plugin.breakdown is None:
-            raise ValueError(f"plugin {self.plugin.name} was asked for newcomers by part, but declares no `breakdown`")
+            raise DocumentError(
+                f"plugin {self.plugin.name} was asked for newcomers by part, but declares no `breakdown`"
+            )
         return [(day, keys.load(part)[0], number) for day, part, number in leaders.newcomers_by_part(state, days)]
 
     def _stored(self, part: str | EllipsisType | None) -> bytes | None:
@@ -236,5 +238,7 @@ class CounterKind(Kind):
         if isinstance(part, EllipsisType):
             return None
         if self.plugin.breakdown is None:
-            raise ValueError(f"plugin {self.plugin.name} was asked for the part {part!r}, but declares no `breakdown`")
+            raise DocumentError(
+                f"plugin {self.plugin.name} was asked for the part {part!r}, but declares no `breakdown`"
+            )
         return keys.stored((part,))

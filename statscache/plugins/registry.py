@@ -8,7 +8,7 @@ from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
-from statscache.exceptions import ConfigurationError, UnknownPlugin
+from statscache.exceptions import ConfigurationError, PluginError, UnknownPlugin
 from statscache.plugins.contract import Plugin
 from statscache.plugins.settings import Setting, table_of
 from statscache.plugins.settings import problems as problems_of
@@ -210,7 +210,7 @@ def _classes(point: EntryPoint) -> Iterator[type[Plugin]]:
     target = point.load()
     for cls in [target] if isinstance(target, type) else target:
         if not (isinstance(cls, type) and issubclass(cls, Plugin)):
-            raise TypeError(f"{cls!r} is not a plugin class; derive it from a kind such as Counter")
+            raise PluginError(f"{cls!r} is not a plugin class; derive it from a kind such as Counter")
         yield cls
 
 

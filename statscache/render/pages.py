@@ -33,7 +33,14 @@ _STATES = {
     "failed": "Failed. The plugin was suspended after errors; its last good output is shown.",
 }
 _ENTITIES = {"person": "People", "package": "Packages", "release": "Releases", "topic": "Topics"}
-_FIELDS = {"agent": "person", "user": "person", "package": "package", "release": "release", "topic": "topic"}
+_FIELDS = {
+    "agent": "person",
+    "cycle": "release",
+    "package": "package",
+    "release": "release",
+    "topic": "topic",
+    "user": "person",
+}
 """The entities that fields of rows name, for fields that are not dimensions of the plugin."""
 
 _RESOLUTIONS = {"1m": "by minute", "1h": "by hour", "1d": "by day", "1w": "by week", "1mo": "by month"}
@@ -97,6 +104,8 @@ class Pages:
             keep_trailing_newline=True,
             bytecode_cache=_compiled,
         )
+        # Charts hold thousands of numbers as JSON, and a space behind each is a fifth of a page.
+        self._environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
         self._environment.filters |= {
             "amount": text.amount, "clean": text.clean, "compact": text.compact, "duration": text.duration,
             "heading": text.heading, "machine_time": text.machine_time, "middle": text.middle,
@@ -204,7 +213,7 @@ class Pages:
         }
         yield self._page(layout.FRONT_PAGE, "index.html", **shown)
         if self.has_board:
-            yield self._page(layout.BOARD_PAGE, "board.html", **_board(views, through))
+            yield self._page(layout.BOARD_PAGE, "board.html", **_board(views, through, since))
         people = [view.info.name for view in views if view.info.people]
         hidden = [layout.entity_root("person"), *map(layout.keys_root, people)] if not self._index_people else []
         yield layout.ROBOTS, discovery.robots(self._base_url or DEFAULT_BASE_URL, hidden, sitemap=bool(self._base_url))
@@ -251,7 +260,7 @@ class Pages:
 
     def _links(self, view: PluginView) -> dict[str, str]:
         """Return the page of each key of a plugin that names an entity, by the label of the key."""
-        found = ((field, entity) for field, entity in view.info.entities.items() if view.info.dimensions == (field,))
+        found = ((field, entity) for field, entity in view.info.entities.items() if figures.named_by(view) == [field])
         field, entity = next(found, ("", ""))
         if entity not in self.entities:
             return {}
@@ -308,13 +317,14 @@ def _card(view: PluginView) -> Mapping[str, Any]:
     }
 
 
-def _board(views: Sequence[PluginView], through: int | None) -> Mapping[str, Any]:
+def _board(views: Sequence[PluginView], through: int | None, since: int | None) -> Mapping[str, Any]:
     """Return what the page Release engineering shows."""
     shown = [view for view in views if view.kind.plugin.board is not None]
     return {
         "board": boards.board(shown, through),
         "most": boards.MOST_ROWS,
-        "last_event": max((view.last_event for view in shown if view.last_event is not None), default=None),
+        "through": max((view.through for view in shown if view.through is not None), default=None),
+        "since": since,
         "views": shown,
         "feeds": _feeds(shown),
     }

@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache.config import Config
+from statscache.exceptions import ConsumingFailed
 from statscache.ingest import Delivery, Outcome
 from statscache.installation import Installation
 from statscache.monitoring.progress import Progress
+from statscache.service.backoff import Backoff
 from statscache.store.outage import outage
 from statscache.wording import counted
 
@@ -33,9 +35,6 @@ BATCH_SECONDS = 1.0
 CLOCK_STEP = 10.0
 """Seconds by which this machine's clock may be set, or by which the machine may sleep, before a live source is taken to
 be received again."""
-
-SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-"""Seconds between two attempts while the database is down; each is twice the one before."""
 
 _log = logging.getLogger(__name__)
 
@@ -106,14 +105,14 @@ class Consumer:
         """Take one message; block while the inbox is full.
 
         Raises:
-            RuntimeError: The consumer has failed; its log says why.
+            ConsumingFailed: The consumer has failed; its log says why.
         """
         if self._connected is None:
             # Only a message proves that the bus is received; earlier ones of this second may have been missed.
             self._connected = int(time.time()) + 1
         while self._thread.is_alive() or not self._stopping.is_set():
             if self.failure is not None:
-                raise RuntimeError("the consumer has stopped after an error") from self.failure
+                raise ConsumingFailed("the consumer has stopped after an error") from self.failure
             try:
                 self._inbox.put(raw, timeout=1.0)
                 return
@@ -137,17 +136,17 @@ class Consumer:
         """Accept the messages in the inbox, and return when they are committed.
 
         Raises:
-            RuntimeError: The consumer had failed.
+            ConsumingFailed: The consumer had failed.
         """
         self._stopping.set()
         self._thread.join()
         self._installation.close()
         if self.failure is not None:
-            raise RuntimeError("the consumer has stopped after an error") from self.failure
+            raise ConsumingFailed("the consumer has stopped after an error") from self.failure
 
     def _run(self) -> None:
         lines: list[bytes] = []
-        patience, pause = 0.0, SHORTEST_PAUSE
+        patience, backoff = 0.0, Backoff()
         try:
             while lines or self._noted < self._misses or not (self._stopping.is_set() and self._inbox.empty()):
                 lines = lines or self._gather(patience)
@@ -162,16 +161,16 @@ class Consumer:
                         lines = []
                     self.outcome += self._installation.ingest.admit_due()
                     behind = self._installation.ingest.catch_up() and not self._stopping.is_set()
-                    patience, pause = 0.0 if behind else BATCH_SECONDS, SHORTEST_PAUSE
+                    patience = 0.0 if behind else BATCH_SECONDS
+                    backoff.succeeded()
                     self._progress.tell()
                     outage.answered()
                 except SQLAlchemyError as error:
-                    if self._stopping.is_set() and pause >= LONGEST_PAUSE:
+                    if self._stopping.is_set() and backoff.is_longest:
                         raise
                     if not outage.explains(error):
                         _log.error("%s wait for the database: %s", counted(len(lines), "message"), error)
-                    time.sleep(pause)
-                    pause = min(2 * pause, LONGEST_PAUSE)
+                    time.sleep(backoff.failed())
                 self._on_progress()
             self._progress.tell(at_once=True)
         except BaseException as error:

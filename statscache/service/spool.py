@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from sqlalchemy.exc import SQLAlchemyError
 
 from statscache.config import Config, SpoolSection
-from statscache.exceptions import SourceError
+from statscache.exceptions import ConsumingFailed, SourceError
 from statscache.ingest import Outcome
 from statscache.installation import Installation
 from statscache.monitoring.progress import Progress
 from statscache.service.backfill import backfill
-from statscache.service.consume import LONGEST_PAUSE, SHORTEST_PAUSE
+from statscache.service.backoff import Backoff
 from statscache.sources.spool import Spool, Taken
 from statscache.store.outage import outage
 
@@ -37,7 +37,7 @@ def spooling(
 
     Raises:
         ConfigurationError: The directory cannot be used.
-        RuntimeError: Reading failed; the log says why.
+        ConsumingFailed: Reading failed; the log says why.
     """
     spool = Spool(section.path)
     spooler = _Spooler(Installation(config), spool, stopping, on_progress)
@@ -49,7 +49,7 @@ def spooling(
         stopping.set()
         thread.join()
     if spooler.failure is not None:
-        raise RuntimeError("the spool was left after an error") from spooler.failure
+        raise ConsumingFailed("the spool was left after an error") from spooler.failure
 
 
 class _Spooler:
@@ -65,19 +65,18 @@ class _Spooler:
         self.failure: BaseException | None = None
 
     def run(self) -> None:
-        pause = SHORTEST_PAUSE
+        backoff = Backoff()
         try:
             with self._spool.watching(self._changed):
                 while not self._stopping.is_set():
                     try:
                         self._step()
-                        pause = SHORTEST_PAUSE
+                        backoff.succeeded()
                         outage.answered()
                     except (SQLAlchemyError, OSError) as error:
                         if not outage.explains(error):
-                            _log.error("cannot use the spool, retrying in %g s: %s", pause, error)
-                        self._stopping.wait(pause)
-                        pause = min(2 * pause, LONGEST_PAUSE)
+                            _log.error("cannot use the spool, retrying in %g s: %s", backoff.pause, error)
+                        self._stopping.wait(backoff.failed())
                     self._on_progress()
         except BaseException as error:
             _log.critical("the spool is left", exc_info=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from statscache.config import Config, FedoraMessagingSection
+from statscache.exceptions import ConsumingFailed
 from statscache.service.consume import Consumer
 
 _log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def subscribed(
 
     Raises:
         ConfigurationError: fedora-messaging's configuration cannot be used.
-        RuntimeError: The consumer had failed; the broker delivers what was not committed again.
+        ConsumingFailed: The consumer had failed; the broker delivers what was not committed again.
     """
     # Importing it needs an extra.
     from statscache.sources.fedora_messaging import Subscriber, configuration
@@ -49,5 +50,5 @@ def subscribed(
         finally:
             subscriber.close()
     if subscriber.failure is not None:
-        raise RuntimeError("the broker was left after an error") from subscriber.failure
+        raise ConsumingFailed("the broker was left after an error") from subscriber.failure
     _log.info("consumed from the broker: %s", consumer.outcome)

@@ -1,7 +1,8 @@
 """Verification of a published tree, from outside: by what a reader can see, and nothing else."""
 
+from statscache.exceptions import Unreachable
 from statscache.verify.findings import Finding, Weight
-from statscache.verify.places import Directory, Place, Unreachable, Website, place
+from statscache.verify.places import Directory, Place, Website, place
 from statscache.verify.walk import Report, verify
 
 __all__ = ["Directory", "Finding", "Place", "Report", "Unreachable", "Website", "Weight", "place", "verify"]

@@ -15,7 +15,7 @@ import urllib3
 from typing_extensions import override
 from urllib3.exceptions import DecodeError, HTTPError, MaxRetryError
 
-from statscache.exceptions import StatscacheError
+from statscache.exceptions import StatscacheError, Unreachable
 
 _CHUNK = 65_536
 _REMEMBERED = 4_096
@@ -24,11 +24,7 @@ _READ_SECONDS = 30.0
 _FILE_SECONDS = 120.0
 
 
-class Unreachable(StatscacheError, OSError):
-    """The tree cannot be read at all; the text says why."""
-
-
-class Unreadable(Exception):
+class Unreadable(StatscacheError):
     """One file cannot be read; the text says why, as a finding does."""
 
 

@@ -6,10 +6,11 @@ from itertools import count
 from typing import TYPE_CHECKING, TypeVar
 
 from statscache import canonical, layout
+from statscache.exceptions import Unreachable
 from statscache.publish.headers import is_text
 from statscache.verify import headers
 from statscache.verify.findings import Findings, Weight
-from statscache.verify.places import Answer, NoAnswer, Place, Unreachable, Unreadable
+from statscache.verify.places import Answer, NoAnswer, Place, Unreadable
 
 if TYPE_CHECKING:
     from statscache.verify.unfinished import Unfinished

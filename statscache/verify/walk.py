@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from statscache import layout, signatures
+from statscache.exceptions import Unreachable
 from statscache.store.published import Entry
 from statscache.verify import content, leftovers
 from statscache.verify.findings import Finding, Findings, Weight
-from statscache.verify.places import NoAnswer, Place, Unreachable, Unreadable, Website
+from statscache.verify.places import NoAnswer, Place, Unreadable, Website
 from statscache.verify.reader import FINISHED, LARGEST, Reader, Tell
 from statscache.verify.tree import Tree, TreeWalker, objects_of
 from statscache.verify.unfinished import Unfinished, noted
