@@ -73,7 +73,7 @@ def of_tests(directory: str, collection: Collection) -> Iterable[str | None]:
         arguments = [*options, *plugins, "--continue-on-collection-errors", directory]
         ended = pytest.main(arguments, [collection])
     if ended not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not collection.failed:
-        # A `conftest.py` that cannot be imported is no module of tests.
+        # A `conftest.py` that cannot be imported is not a module of tests.
         collection.failed.append("tests")
     yield from (answers(message, "tests") for message in made)
 
