@@ -10,7 +10,6 @@ import orjson
 import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
-from sqlalchemy import update
 
 from bundled import BUNDLED
 from statscache import layout, plugins, testing, timeline
@@ -27,9 +26,8 @@ from statscache.render import assets
 from statscache.render.docs import Docs
 from statscache.schemas import Row
 from statscache.service.publishing import Publishing
-from statscache.store import consumers
+from statscache.store import consumers, positions
 from statscache.store.rows import ConsumerRow
-from statscache.store.schema import plugin
 from statscache_plugins.volume import Volume, VolumeByTopic
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -220,7 +218,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     installation.ingest.take(Delivery("archive", [years_ago]))
     with installation.database.writing() as connection:
         # As if these had been added after old messages were removed.
-        connection.execute(update(plugin).values(complete_from=testing.NOON))
+        rows = [*positions.load(connection).values()]
+        for row in rows:
+            row.complete_from = testing.NOON
+        positions.save(connection, rows)
         consumers.add(connection, ConsumerRow("fedmsg", testing.NOON))
     with pytest.MonkeyPatch.context() as patch:
         # So that the status has something to say of every kind.
