@@ -220,6 +220,12 @@ def test_what_is_shown_can_be_saved(site: str, visit: Visit, tmp_path: Path) -> 
     expect(page.get_by_text("Copied.")).to_be_visible()
     code = page.evaluate("navigator.clipboard.readText()")
     assert '<statscache-series plugin="volume-by-category" resolution="1h" days="7"></statscache-series>' in code
+    page.get_by_text("Separate").click()
+    page.get_by_role("button", name="Copy embed code").click()
+    page.wait_for_function(
+        "navigator.clipboard.readText().then((text) => text.includes(`controls='range=7d&amp;view=each'`))"
+    )
+    page.get_by_text("Stacked").click()
     page.get_by_role("button", name="Copy link").click()
     page.wait_for_function("navigator.clipboard.readText().then((text) => text.endsWith('#range=7d'))")
 

@@ -3,6 +3,7 @@
 import gzip
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -161,6 +162,33 @@ def test_the_page_of_a_person_shows_the_documents(
         visit.page.get_by_text("JSON: ").click()
         visit.page.get_by_role("link", name=layout.key_document("contributors", (name,))).click()
         assert orjson.loads(visit.page.inner_text("pre")) == document
+
+
+def test_the_page_of_a_release_shows_how_it_fares(site: str, trees: dict[str, Path], chromium: Browser) -> None:
+    """Its state by group as the page Release engineering has it, its rank, its year, and its composes by state."""
+    rows = orjson.loads((trees["demo"] / layout.latest("composes")).read_bytes())["rows"]
+    states = Counter(row["state"] for row in rows if row["release"] == "rawhide")
+    with Visit(chromium, [site]) as visit:
+        visit.open(f"{site}releases/index.html?rawhide")
+        card = visit.page.locator(".strip li").first
+        expect(card).to_contain_text("Rawhide")
+        expect(card.locator("a")).to_have_attribute("href", f"{site}{layout.BOARD_PAGE}?filter=rawhide#rawhide")
+        expect(visit.page.locator(".tiles")).to_contain_text(re.compile(r"#\d of \d releases"))
+        expect(visit.page.locator("statscache-calendar .level").first).to_be_visible()
+        bars = visit.page.locator(".panel").filter(has_text="Composes by state").locator("li")
+        assert [bar.split() for bar in bars.all_inner_texts()] == [[s, str(n)] for s, n in states.most_common()]
+        card.locator("a").click()
+        expect(visit.page.locator("[data-board-filter]")).to_have_value("rawhide")
+        assert not visit.problems, visit.problems
+
+
+def test_a_cycle_of_karma_is_a_release(site: str, trees: dict[str, Path], chromium: Browser) -> None:
+    """Whoever was thanked: the cycles on the page lead to the releases."""
+    name = orjson.loads((trees["demo"] / layout.latest("karma-received")).read_bytes())["rows"][0]["user"]
+    with Visit(chromium, [site]) as visit:
+        visit.open(f"{site}people/index.html?{name}")
+        cycle = visit.page.locator(".panel").filter(has_text=re.compile("Karma received|Cycles")).locator("li a").first
+        expect(cycle).to_have_attribute("href", re.compile(rf"^{site}releases/index.html\?f\d+$"))
 
 
 def test_a_person_is_looked_at_over_time(

@@ -122,6 +122,22 @@ def test_ticks_are_round_moments_in_utc(start: str, end: str, seconds: int, expe
     assert labels(span(start, end, seconds)) == expected
 
 
+@pytest.mark.parametrize(
+    ("greatest", "expected"),
+    [(1, "0 1"), (9, "0 2 4 6 8"), (86, "0 20 40 60 80"), (100, "0 20 40 60 80 100"), (1_120, "0 500 1k")],
+)
+def test_the_value_axis_has_enough_levels_to_read(greatest: int, expected: str) -> None:
+    """A peak of 86 is not read between 0 and 50 alone."""
+    (panel,) = draw(hourly([[START, greatest]]), FRAME).panels
+    assert " ".join(tick.label for tick in panel.y_ticks) == expected
+
+
+def test_one_beside_a_million_is_seen() -> None:
+    """Places are whole pixels, and what is not zero is not on the baseline."""
+    figure = draw(hourly([[START, 1], [START + HOUR, 10**6]], hours=3), FRAME)
+    assert path(figure) == "M0.12 100V99h0.76V100zM1.12 100V4h0.76V100z"
+
+
 @given(st.lists(st.integers(min_value=-(10**6), max_value=10**12), min_size=1, max_size=30))
 def test_the_value_axis_has_a_few_whole_levels(values: list[int]) -> None:
     """One to six levels, of which zero is one; columns and levels lie within the plot, which wastes little."""

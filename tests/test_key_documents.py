@@ -50,6 +50,17 @@ def of_keys(site: Site) -> dict[str, bytes]:
     return {path: data for path, data in site.aliases().items() if "/by/" in path}
 
 
+def test_latest_says_how_many_keys_there_are(site: Site) -> None:
+    """Those of all keys, not of the rows that are listed; who was forgotten is not one."""
+    site.feed([sale(number, NEW_YEAR, buyer=f"b{number:03}") for number in range(120)])
+    site.publish()
+    latest = site.document("v1/plugins/baskets/latest.json")
+    assert (latest["keys"], len(latest["rows"])) == (120, 100)
+    forget(site.installation, "b007", lambda *_: None)
+    site.publish()
+    assert site.document("v1/plugins/baskets/latest.json")["keys"] == 119
+
+
 def changed_by(site: Site, *lines: Line) -> set[str]:
     """Feed, publish, and return the paths of documents of the divided counter's keys that have other bytes then."""
     before = of_keys(site)

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from kills import Killed, Steps, writes
-from samples import NEVER, NOON, Buyers, Prices, Receipts, Sales, Site, line
+from samples import NEVER, NOON, TOPIC, Buyers, Prices, Receipts, Sales, Site, line
 from statscache import pace
 from statscache.monitoring.health import health
 from statscache.pace import Pace
@@ -91,6 +91,24 @@ def test_a_fast_publication_changes_fast_documents_only(site: Site) -> None:
     assert set(pending(site).values()) == {0}
     assert all(site.tree()[path] != before[path] for path in SLOW)
     assert site.build(force=True).id == slow.id
+
+
+def test_a_page_says_through_when_the_sites_data_are(tmp_path: Path) -> None:
+    """In whole hours, also of a plugin that counted nothing since: so it is not written again each minute."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (Prices, Sales))
+    path, other = "plugins/prices/index.html", "org.fedoraproject.prod.other.thing"
+
+    def after(number: int, minutes: int, topic: str) -> str:
+        site.feed([line(f"m{number}", NOON + 60 * minutes, topic, {"thing": "hat", "amount": 3})])
+        site.publish()
+        return site.aliases()[path].decode()
+
+    first = after(1, 10, TOPIC)
+    assert "Data through <strong data-through>" in first
+    assert after(2, 40, other) == first, "the hour is the same"
+    later = after(3, 70, other)
+    assert '<strong data-through><time datetime="2015-08-08T13:00:00Z">' in later
+    site.close()
 
 
 def test_a_flood_of_names_is_published_in_portions_and_keeps_nothing_from_the_rest(site: Site) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from statscache import layout, resources
 from statscache.kinds import kinds
+from statscache.kinds.presentation import noun_of
 from statscache.plugins import Counter, Plugin
 from statscache.render import text
 from statscache.render.assets import MODULES
@@ -555,6 +556,34 @@ def test_pages_say_since_when_and_through_when_data_are(pages: Pages) -> None:
     front = words(dict(pages.index(views, THROUGH))["index.html"].decode())
     assert "Data through 2015-08-08 14:02 UTC Data since 2015-07-30" in front
     assert "Data since" not in words(dict(pages.index([views[2]], THROUGH))["index.html"].decode())
+
+
+def test_the_headline_is_a_number_of_the_whole_site(pages: Pages) -> None:
+    """Of an unbounded counter it is how many keys there are; of what does not add up it names whose number it is."""
+    rows = [{"user": "ralph", **WINDOWS, "total": 2_005}, {"user": "ann", **WINDOWS, "total": 3}]
+    many = plugin("by-user", dimensions=("user",), unbounded=True, series=(), unit="cheers")
+    many = replace(many, latest={"rows": rows, "keys": 405})
+    assert "405 users; the most cheers: ralph, 2,005" in words(page(pages, many))
+    apart = plugin("apart", dimensions=("category",), not_added_up=("category",))
+    apart = replace(
+        apart, latest={"rows": [{"category": "git", **WINDOWS}, {"category": "irc", **WINDOWS, "last_24h": 0}]}
+    )
+    assert "messages in the last 24 full hours: git, the most of any category" in words(page(pages, apart))
+
+
+@pytest.mark.parametrize(
+    ("dimension", "number", "noun"),
+    [
+        ("user", 2, "people"),
+        ("user", 1, "person"),
+        ("category", 2, "categories"),
+        ("project", 2, "projects"),
+        ("key", 3, "keys"),
+    ],
+)
+def test_what_a_number_of_keys_are_called(dimension: str, number: int, noun: str) -> None:
+    """An entity by its name, anything else by that of the dimension."""
+    assert noun_of(dimension, {"user": "person"}, number) == noun
 
 
 def test_an_empty_site_says_how_to_fill_it(pages: Pages) -> None:
