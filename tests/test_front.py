@@ -204,7 +204,7 @@ def test_cards_name_no_files_and_the_data_tab_names_all(pages: Pages) -> None:
     cards, _, data = html.partition('id="fetch"')
     assert "latest.json" not in cards
     assert 'href="v1/plugins/volume/latest.json"' in data
-    assert "JSON of Messages all files of Messages" in words(data)
+    assert "Messages JSON all files" in words(data)
 
 
 def test_a_subject_is_one_of_those_that_there_are() -> None:
