@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from statscache import canonical
 from statscache.exceptions import HistoryGone
-from statscache.ingest.lifecycle import empty, fold_anew, version_of
+from statscache.ingest.lifecycle import empty, fold_anew, is_usable
 from statscache.ingest.prepare import TOLERANCE
 from statscache.message import Message, envelope
 from statscache.plugins.registry import Registry
@@ -94,7 +94,7 @@ def _fold_anew(connection: Connection, registry: Registry, latest: int, *, lose_
                 " restore a backup from before the clock was wrong, or repeat this with --lose-history"
             )
         plugin = active.get(name)
-        if plugin is None or row.version != version_of(plugin):
+        if plugin is None or not is_usable(row, plugin):
             empty(connection, row)
         else:
             fold_anew(connection, plugin, row)

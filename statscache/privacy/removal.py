@@ -14,7 +14,7 @@ from sqlalchemy import Connection, MetaData
 
 from statscache import kinds
 from statscache.ingest.columns import shown
-from statscache.ingest.lifecycle import empty, fold_anew, version_of
+from statscache.ingest.lifecycle import empty, fold_anew, is_usable
 from statscache.kinds.search import holds, is_in_table
 from statscache.message import Message
 from statscache.plugins import Plugin, State
@@ -138,7 +138,7 @@ class Removal:
             for plugin in self._registry:
                 row = locked.get(plugin.name)
                 # State of another version is folded again as soon as that version starts.
-                if row is not None and row.version == version_of(plugin):
+                if row is not None and is_usable(row, plugin):
                     pairs = [pair for position, pair in changed.items() if position <= row.position]
                     self._withdraw(connection, plugin, row, pairs, end.through)
             return len(changed)
@@ -254,7 +254,7 @@ class Removal:
                 plugin = active.get(name)
                 if row.id not in found.keys and row.id not in found.elsewhere:
                     continue
-                if plugin is None or row.version != version_of(plugin):
+                if plugin is None or not is_usable(row, plugin):
                     self._empty(connection, row)
                 elif self._where_involved and not plugin.people:
                     # The word may be something else there, and what it was of the person has been taken out.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from statscache.ingest import catchup
 from statscache.ingest.fold import fold
-from statscache.ingest.lifecycle import version_of
+from statscache.ingest.lifecycle import is_usable
 from statscache.ingest.observe import observe_records
 from statscache.ingest.reduce import reduce_plugin
 from statscache.installation import Installation
@@ -91,7 +91,7 @@ def _excuse(plugin: Plugin, row: Position | None, end: Head, removed: Removed) -
         return "it keeps rows by rules of its own, which may depend on more than messages"
     if row is None or row.position != end.position:
         return "it has not folded the whole journal"
-    if row.version != version_of(plugin):
+    if not is_usable(row, plugin):
         return "its state is of another release, or of other settings"
     if (row.complete_from or 0) < (removed.until or 0):
         return "it counted messages that the journal keeps no longer"
