@@ -51,7 +51,7 @@ class Contributors(Counter):
         new = {day: people for day, people in self.newcomers(state)}  # noqa: C416 - the pairs are lists
         by_day = [{"timestamp": day, "value": _newcomers(new, day, day, state)} for day in _days(new, state)]
         yield "newcomers", {"rows": by_day}
-        by_category = {(day, category): people for day, category, people in self.newcomers_by_part(state, days=90)}
+        by_category = {(day, category): people for day, category, people in self.newcomers_by_part(state, days=30)}
         categories = sorted({category for _, category in by_category}, key=lambda name: (name is not None, name))
         rows = [
             {"timestamp": day, "category": category, "value": _newcomers(by_category, (day, category), day, state)}

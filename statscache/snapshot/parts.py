@@ -9,6 +9,7 @@ is split. Its checksum is the sum of those of the rows of `tree` in it. So whate
 made of what was stored, and of what changed: rows that decayed, or are lost, are an error, and are in no manifest.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
@@ -66,11 +67,11 @@ class Parts:
         self._drop = drop
         self._rows: dict[tuple[str, str], Part] = {}
 
-    def update(self, directories: Mapping[str, Mapping[int, int]]) -> dict[str, Entry | None]:
+    def update(self, directories: Mapping[str, "array[int]"]) -> dict[str, Entry | None]:
         """Return the manifest of each directory, None for one without entries.
 
         Args:
-            directories: By location, the shards of the names that changed, and by how much the checksum did.
+            directories: By location, in turns, the shard of a name that changed, and by how much the checksum did.
 
         Raises:
             DamagedSnapshot: Rows are not those that were stored.
@@ -86,8 +87,8 @@ class Parts:
         _put(self._connection, [(*key, *made) for key, made in self._rows.items()])
         self._rows.clear()
 
-    def _directory(self, place: str, changes: Mapping[int, int], before: Part | None) -> Entry | None:
-        made = self._part(place, "", sorted(changes.items()), before)
+    def _directory(self, place: str, changes: "array[int]", before: Part | None) -> Entry | None:
+        made = self._part(place, "", sorted(zip(changes[::2], changes[1::2], strict=True)), before)
         if made is not None:
             self._save(place, "", made)
         elif before is not None:
