@@ -69,4 +69,4 @@ def postpone_command(context: Context, lose_history: bool, json_: bool) -> None:
         return
     click.echo(f"{counted(done.messages, 'message')} moved from the journal to the held ones, until their time")
     if done.messages:
-        click.echo(f"folded again: {', '.join(done.folded_anew) or 'none'}; the next publication shows it")
+        click.echo(f"folded again: {', '.join(done.folded_again) or 'none'}; the next publication shows it")

@@ -53,7 +53,7 @@ def accept(
         foreign=len(batch.foreign),
     )
     sources.release(connection, delivery.held)
-    outcome.held, outcome.set_aside = _keep(connection, delivery.source, batch, max_kept)
+    outcome.held, outcome.quarantined = _keep(connection, delivery.source, batch, max_kept)
     if outcome.known or outcome.foreign:
         # A copy was foreign before.
         new_foreign = foreign.add(connection, batch.foreign)
@@ -93,7 +93,7 @@ def move_source(connection: Connection, delivery: Delivery, times: Sequence[int]
         heard=heard,
         offset=max(delivery.offset, row.offset),
         accepted=row.accepted + outcome.accepted,
-        set_aside=row.set_aside + outcome.set_aside,
+        quarantined=row.quarantined + outcome.quarantined,
         seen_at=now,
     )
     sources.save(connection, moved)

@@ -142,7 +142,7 @@ class Lifecycle:
             if not dropped_keys.remove(connection, lambda of, each: (of, each) == (name, pattern)):
                 return False
             self.load_dropped(connection)
-            fold_anew(connection, plugin, positions.lock(connection, [positions.load(connection)[name].id])[name])
+            fold_again(connection, plugin, positions.lock(connection, [positions.load(connection)[name].id])[name])
         return True
 
     def suspend(self, name: str, reason: str | None) -> None:
@@ -216,7 +216,7 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     positions.mark(connection, row, [(positions.EVERYTHING, 0)])
 
 
-def fold_anew(connection: Connection, plugin: Plugin, row: Position) -> None:
+def fold_again(connection: Connection, plugin: Plugin, row: Position) -> None:
     """Reset a plugin to the beginning of the journal; a suspended one stays suspended."""
     suspended = row.suspended
     reset(connection, plugin, row)

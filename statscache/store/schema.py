@@ -7,7 +7,8 @@ changed the state, and goes when a render of all documents that saw this change 
 in `suppressed`, as a digest with the journal's `salt`; `rewrites` rises with each of them, and whenever the journal's
 content changes. `identity_key` is random and secret: with it, the digests in `message_id` are made. `installation` is
 random and public: the index of a target names it. The plugins that are `active`, and the `problem`s of others, are
-those of the process that opened the database last.
+those of the process that opened the database last. A row of `quarantine` is a message of the journal on which a plugin
+raised (`plugin` and `position`), or a malformed line (`digest` and `data`).
 """
 
 from sqlalchemy import (
@@ -98,15 +99,16 @@ quarantine = Table(
     "quarantine",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("plugin", CodePoints, nullable=False),
-    Column("digest", BigInteger, nullable=False),
+    Column("plugin", CodePoints),
+    Column("digest", BigInteger),
     Column("reason", CodePoints, nullable=False),
     Column("source", CodePoints, nullable=False),
     Column("position", BigInteger),
     Column("size", BigInteger, nullable=False),
     Column("data", LargeBinary),
-    Column("set_aside_at", BigInteger, nullable=False),
-    UniqueConstraint("plugin", "digest"),
+    Column("quarantined_at", BigInteger, nullable=False),
+    UniqueConstraint("plugin", "position"),
+    UniqueConstraint("digest"),
 )
 
 source = Table(
@@ -117,7 +119,7 @@ source = Table(
     Column("heard", BigInteger),
     Column("offset", BigInteger, nullable=False),
     Column("accepted", BigInteger, nullable=False),
-    Column("set_aside", BigInteger, nullable=False),
+    Column("quarantined", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
 )
 

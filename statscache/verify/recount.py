@@ -47,7 +47,7 @@ class _Share(NamedTuple):
     """The messages that count for a plugin: not older than a timestamp, and not quarantined for it."""
 
     complete_from: int | None
-    set_aside: frozenset[int]
+    quarantined: frozenset[int]
 
 
 def recount(installation: Installation, tell: Callable[[int, int], None]) -> Iterator[Recount]:
@@ -123,8 +123,8 @@ def _fold(
         records = [record for _, record in chunk]
         with scratch.writing() as connection:
             rows = positions.load(connection)
-            for plugin, (complete_from, set_aside) in shares.items():
-                skipped = {index for index, (position, _) in enumerate(chunk) if position in set_aside}
+            for plugin, (complete_from, quarantined) in shares.items():
+                skipped = {index for index, (position, _) in enumerate(chunk) if position in quarantined}
                 about = f"a recount of {counted(len(chunk), 'message')} from position {chunk[0][0]}"
                 with watch.working(plugin, about):
                     observed, times = observe_records(plugin, records, watch, skipped)

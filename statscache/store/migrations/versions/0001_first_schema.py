@@ -216,16 +216,17 @@ def upgrade() -> None:
     op.create_table(
         "quarantine",
         sa.Column("id", SERIAL, autoincrement=True, nullable=False),
-        sa.Column("plugin", CODE_POINTS, nullable=False),
-        sa.Column("digest", sa.BigInteger(), nullable=False),
+        sa.Column("plugin", CODE_POINTS, nullable=True),
+        sa.Column("digest", sa.BigInteger(), nullable=True),
         sa.Column("reason", CODE_POINTS, nullable=False),
         sa.Column("source", CODE_POINTS, nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=True),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=True),
-        sa.Column("set_aside_at", sa.BigInteger(), nullable=False),
+        sa.Column("quarantined_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("plugin", "digest"),
+        sa.UniqueConstraint("plugin", "position"),
+        sa.UniqueConstraint("digest"),
     )
     op.create_table(
         "segment",
@@ -270,7 +271,7 @@ def upgrade() -> None:
         sa.Column("heard", sa.BigInteger(), nullable=True),
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.Column("accepted", sa.BigInteger(), nullable=False),
-        sa.Column("set_aside", sa.BigInteger(), nullable=False),
+        sa.Column("quarantined", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )
