@@ -9,6 +9,9 @@ content changes. `identity_key` is random and secret: with it, the digests in `m
 random and public: the index of a target names it. The plugins that are `active`, and the `problem`s of others, are
 those of the process that opened the database last. A row of `quarantine` is a message of the journal on which a plugin
 raised (`plugin` and `position`), or a malformed line (`digest` and `data`).
+
+Objects that the tree does not need are in `dropped` if a snapshot before did, with the first one that did not; in
+`unreferenced` if no snapshot ever did; and in `pending_deletion` if they must go from every target at once.
 """
 
 from sqlalchemy import (
@@ -281,3 +284,19 @@ dropped = Table(
     Column("object", CodePoints, primary_key=True, index=True),
     Column("dropped_at", BigInteger, nullable=False),
 )
+
+unreferenced = Table(
+    "unreferenced",
+    metadata,
+    Column("object", CodePoints, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+)
+
+pending_deletion = Table(
+    "pending_deletion",
+    metadata,
+    Column("object", CodePoints, primary_key=True),
+)
+
+unneeded = dropped, unreferenced, pending_deletion
+"""The tables that name objects which the tree does not need, or not any more."""

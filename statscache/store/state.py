@@ -140,4 +140,4 @@ def gaps(query: Query) -> list[Interval]:
 
 def owed(query: Query) -> int:
     """Return the number of objects that had to go at once, and that some target may still have."""
-    return int(query("SELECT count(*) FROM dropped WHERE dropped_at = 0")[0][0])
+    return int(query("SELECT count(*) FROM pending_deletion")[0][0])

@@ -90,6 +90,17 @@ def upgrade() -> None:
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("digest"),
     )
+    op.create_table(
+        "unreferenced",
+        sa.Column("object", CODE_POINTS, nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("object"),
+    )
+    op.create_table(
+        "pending_deletion",
+        sa.Column("object", CODE_POINTS, nullable=False),
+        sa.PrimaryKeyConstraint("object"),
+    )
     op.create_index(op.f("ix_dropped_object"), "dropped", ["object"], unique=False)
     op.create_index(op.f("ix_held_due"), "held", ["due"], unique=False)
     op.create_table(
