@@ -340,7 +340,7 @@ def test_the_spool_is_cleaned(tmp_path: Path) -> None:
 
 def test_a_target_that_is_away_is_cleaned_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it has is owed and told; the others are clean at once; the next publication removes it."""
-    monkeypatch.setattr("statscache.publish.retrying.PAUSES", ())
+    monkeypatch.setattr("statscache.publish.target.PAUSES", ())
     away = tmp_path / "away"
     targets = ({"name": "public", "path": tmp_path / "public"}, {"name": "away", "path": away})
     site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, PLUGINS, publish={"targets": targets})

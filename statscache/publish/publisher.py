@@ -20,7 +20,6 @@ from statscache.publish import feed, plan, pointer, precompressed, sweep
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, TargetState
 from statscache.publish.report import Report, UpdateResult
-from statscache.publish.retrying import Retrying
 from statscache.publish.target import File, Target
 from statscache.snapshot.manifest import Change
 from statscache.store.bulk import batches
@@ -43,7 +42,7 @@ class Publisher:
     """
 
     def __init__(self, target: Target) -> None:
-        self._target = Retrying(target)
+        self._target = target
         self.step = ""
 
     @contextmanager
