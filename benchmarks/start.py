@@ -8,15 +8,28 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
+import click
+
 from benchmarks.result import Result
+from servers import PostgreSQL
 
 _TIMES = 15
 
 
 def measure(directory: Path) -> list[Result]:
-    """Start each command in turn, again and again, on a small database in `directory`, and compare the medians."""
+    """Start each command in turn, again and again, on small databases of both kinds, and compare the medians."""
     place = directory / "start"
     place.mkdir()
+    programs = PostgreSQL.find()
+    if programs is None:
+        click.echo("PostgreSQL is not installed, and is left out", err=True)
+        return _compare(place, None)
+    with PostgreSQL(programs) as server:
+        server.execute("CREATE DATABASE start")
+        return _compare(place, server.url("start"))
+
+
+def _compare(place: Path, postgresql: str | None) -> list[Result]:
     ours = [sys.executable, "-m", "statscache"]
     commands = {
         "pass": [sys.executable, "-c", "pass"],
@@ -25,6 +38,9 @@ def measure(directory: Path) -> list[Result]:
         "publish": [*ours, "publish"],
         "a worker": [sys.executable, "-c", "import statscache.service.parallel"],
     }
+    if postgresql is not None:
+        (place / "postgresql.toml").write_text(f'[database]\nurl = "{postgresql}"\n')
+        commands["status, PostgreSQL"] = [*ours, "--config", "postgresql.toml", "status"]
     for command in commands.values():
         # The first one makes the database, or compiles a module.
         _seconds(command, place)
@@ -33,7 +49,7 @@ def measure(directory: Path) -> list[Result]:
         for name, command in commands.items():
             taken[name].append(_seconds(command, place))
     nothing = median(taken.pop("pass"))
-    limits = {"--help": 5.0, "status": 10.0}
+    limits = {"--help": 5.0, "status": 10.0, "status, PostgreSQL": 10.0}
     return [
         Result(f"start of {name}", median(seconds) / nothing, most=limits.get(name), note=f"{median(seconds):.2f} s")
         for name, seconds in taken.items()

@@ -13,7 +13,7 @@ import pytest
 from commands import Home, wait_for
 from loopback import free_endpoint
 from statscache.config import Config, load
-from statscache.service import preflight
+from statscache.service import preflight, reachable
 
 SPOOL = '[sources.spool]\npath = "spool"\n'
 TARGET = '[[publish.targets]]\nname = "web"\n'
@@ -177,6 +177,19 @@ def test_servers_that_do_not_answer_are_warnings(home: Home) -> None:
     ):
         assert f"warning: {setting}" in done.stderr
     assert "hush" not in done.stderr
+
+
+def test_a_server_that_accepts_and_never_answers_is_not_waited_for(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 has limits of its own, for long transfers; a check ends before them."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        text = f'{TARGET}type = "s3"\nbucket = "b"\nendpoint_url = "{endpoint}"\nread_timeout = 600\n'
+        file = home.directory / "statscache.toml"
+        file.write_text(text)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        monkeypatch.setattr(reachable, "MOST_SECONDS", 0.5)
+        assert [*reachable.warnings(load(file))] == ["target web: no answer within 0.5 s"]
 
 
 def test_a_server_that_answers_is_not_warned_of(home: Home) -> None:

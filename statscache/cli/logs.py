@@ -71,6 +71,8 @@ def set_up(*, verbose: bool, json: bool) -> None:
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
     for noisy in ("alembic", "moksha", "fedmsg", "markdown_it", "watchdog", "botocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # It tells which file it has not found, also where none is needed.
+    logging.getLogger("fedora_messaging.config").setLevel(logging.WARNING)
     # It logs each failure in six lines and a traceback; the source logs it in one.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
     # It warns of each try; the failure of the last one is our error.

@@ -103,8 +103,16 @@ def _of_targets(state: "schemas.Health", places: Sequence[TargetRow]) -> Iterato
                 f"target {place.name} is behind by {late:,} s: it serves {serves}, and the publication that is"
                 f" under way began at {iso(place.trying_since)}"
             )
-        elif place.published_at is None and place.trying_since is None and state["slow_through"] is not None:
-            yield f"target {place.name}: nothing was ever published there"
+        elif place.published_at is None and state["slow_through"] is not None:
+            yield f"target {place.name}: nothing was ever published there; {_attempt(place)}"
+
+
+def _attempt(place: TargetRow) -> str:
+    """Return what is known of the attempts to publish to a target for the first time."""
+    if place.trying_since is None:
+        return "no attempt yet"
+    since = iso(place.trying_since)
+    return f"attempts since {since} failed" if place.error else f"the first publication is under way since {since}"
 
 
 def _of_sources(config: Config, consumers: Sequence[ConsumerRow]) -> Iterator[str]:
@@ -181,8 +189,7 @@ def _show_status(
         click.echo(f"consumer    {line}")
     for place in places:
         if place.published_at is None:
-            doing = f"attempts since {iso(place.trying_since)} failed" if place.trying_since else "no attempt yet"
-            click.echo(f"target      {place.name}: nothing was published there yet; {doing}")
+            click.echo(f"target      {place.name}: nothing was published there yet; {_attempt(place)}")
         else:
             click.echo(
                 f"target      {place.name}: generation {place.generation:,} at {iso(place.published_at)},"

@@ -1,8 +1,9 @@
 """Check that the servers in a configuration answer now, for `config check`: failures are warnings."""
 
 import socket
+import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from urllib.parse import urlsplit
 
@@ -14,16 +15,30 @@ from statscache.config import AnyTarget, Config, DirectoryTarget
 from statscache.exceptions import PublishError
 from statscache.publish.targets import make_target
 
+MOST_SECONDS = 10.0
+"""Seconds in which a server must answer; a target's own limits are for long transfers."""
+
 _SECONDS = 5.0
 _PORTS = {"http": 80, "https": 443}
 
 
 def warnings(config: Config) -> Iterator[str]:
     """Yield, for each server that does not answer, the setting that names it, and why."""
-    with ThreadPoolExecutor(max_workers=8) as workers:
-        for setting, reason in workers.map(lambda each: (each[0], each[1]()), [*_questions(config)]):
-            if reason:
-                yield f"{setting}: {reason}"
+    questions, reasons = dict(_questions(config)), dict[str, str]()
+
+    def work(setting: str, ask: _Ask) -> None:
+        reasons[setting] = ask()
+
+    # They do not keep the process, which must not wait for a server that accepts and never answers.
+    threads = [threading.Thread(target=work, args=each, daemon=True) for each in questions.items()]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + MOST_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    for setting in questions:
+        if reason := reasons.get(setting, f"no answer within {MOST_SECONDS:g} s"):
+            yield f"{setting}: {reason}"
 
 
 _Ask = Callable[[], str]

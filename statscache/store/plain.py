@@ -88,15 +88,14 @@ def _sqlite(url: str) -> Iterator[Query | None]:
 
 @contextmanager
 def _postgresql(url: str) -> Iterator[Query]:
-    import psycopg
+    # Only where the database is of this kind.
+    from statscache.store import libpq
 
-    with _translated(psycopg.Error):
+    with _translated(libpq.Error):
         # libpq understands the rest of the URL as SQLAlchemy does.
-        connection = psycopg.connect(url.replace("+psycopg", "", 1))
+        connection = libpq.Connection(url.replace("+psycopg", "", 1))
     with closing(connection):
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
-        yield _running(lambda sql: connection.execute(sql).fetchall(), psycopg.Error)
+        yield _running(connection.execute, libpq.Error)
 
 
 def _running(run: Query, base: type[Exception]) -> Query:
