@@ -19,7 +19,7 @@ from samples import KINDS, NOON, TOPIC, Line, Sales, Site, id_digest, line
 from statscache import canonical
 from statscache.exceptions import HistoryGone, SourceError
 from statscache.ingest import Outcome, judge
-from statscache.ingest.postponing import postpone
+from statscache.ingest.postpone import postpone
 from statscache.kinds.keys import stored
 from statscache.plugins import Counter, Latest, Log, Message, Plugin
 from statscache.service.backfill import backfill

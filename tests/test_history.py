@@ -22,7 +22,7 @@ from samples import NOON, Site
 from statscache.exceptions import ConfigurationError, SourceError
 from statscache.ingest import Outcome
 from statscache.service import history
-from statscache.service.repair import Repair
+from statscache.service.gap_filler import Repair
 from statscache.simulator import Traffic, simulate
 from statscache.sources import datagrepper
 from statscache.store import coverage

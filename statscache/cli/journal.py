@@ -10,7 +10,7 @@ from statscache.cli.backfill import catch_up
 from statscache.cli.context import Context, pass_context
 from statscache.cli.options import as_json
 from statscache.cli.output import show_json
-from statscache.ingest.postponing import postpone
+from statscache.ingest.postpone import postpone
 from statscache.service.export import export, refuse_others, replacing
 from statscache.service.publishing import PATIENCE
 from statscache.store import locks

@@ -13,8 +13,8 @@ from statscache import layout, resources
 from statscache.cli.context import Context, pass_context
 from statscache.config import DirectoryTarget
 from statscache.service import preview
+from statscache.service.livereload import Attempts, Watcher
 from statscache.service.publishing import Publishing
-from statscache.service.watching import Attempts, Watcher
 
 
 @click.command("serve")
