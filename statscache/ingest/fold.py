@@ -17,7 +17,7 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from statscache.ingest import judge
 from statscache.ingest.observe import describe
 from statscache.ingest.reduce import Failure, PluginResult
-from statscache.kinds.base import Dirty, State
+from statscache.kinds.state import Dirty, State
 from statscache.kinds.yields import Yields
 from statscache.plugins import Plugin
 from statscache.store import positions, quarantine
