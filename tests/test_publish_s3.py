@@ -710,7 +710,7 @@ def test_an_invalidation_is_waited_for_with_a_bound(
     with Proxy(moto.endpoint) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", proxy.endpoint)
         monkeypatch.setattr(cloudfront, "PAUSE", 0.01)
-        monkeypatch.setattr(cloudfront, "PATIENCE", 0.03)
+        monkeypatch.setattr(cloudfront, "WAIT_SECONDS", 0.03)
         target = S3Target(moto_bucket.section(distribution_id=distribution(moto)))
         # Moto's own spelling is one that never ends.
         with pytest.raises(PublishError, match="is not over after"):

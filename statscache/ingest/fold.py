@@ -74,7 +74,7 @@ def fold(
         row.witness = int(places[int(result.yields.messages[-1])])
     failures = [(int(places[each.index]), each.reason, each.size) for each in (*result.failures, *refused)]
     if failures:
-        quarantine.keep_messages(connection, plugin.name, failures, source)
+        quarantine.add_messages(connection, plugin.name, failures, source)
     if merging.dirty or refused:
         row.revision += 1
         documents = [(each.document, each.number) for each in merging.dirty if not each.keys]

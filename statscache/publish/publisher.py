@@ -133,7 +133,7 @@ class Publisher:
     def _update(self, publication: Publication, before: TargetState, result: UpdateResult) -> None:
         target, snapshot, report = self._target, publication.snapshot, result.report
         _log.debug("publishing generation %d to %s: begins", snapshot.generation, target.name)
-        pending = plan.pending(target)
+        pending = plan.unfinished_snapshots(target)
         # Until the end, the files may be those of any of these snapshots.
         held = list(dict.fromkeys([*([before.snapshot] if before.snapshot else []), *pending]))
         changes = plan.difference(publication, before.snapshot, pending)
@@ -237,7 +237,7 @@ class Publisher:
     def _outside(self, publication: Publication, now: int) -> list[File]:
         """Return status and changes, with their feed; these only if they differ from those of the target."""
         there = self._target.read(layout.CHANGES)
-        complete = {*plan.complete(self._target, there), publication.snapshot.id}
+        complete = {*plan.announced_snapshots(self._target, there), publication.snapshot.id}
         retained = [row for row in publication.retained if row.id in complete]
         changes = pointer.changes(retained)
         files = [File(layout.STATUS, pointer.status(publication.snapshot, now, publication.health))]

@@ -39,7 +39,7 @@ class Quarantined:
     quarantined_at: int
 
 
-def keep_bytes(connection: Connection, raw: bytes, reason: str, source: str) -> None:
+def add_line(connection: Connection, raw: bytes, reason: str, source: str) -> None:
     """Quarantine a malformed line; the same bytes are kept once."""
     digest = canonical.digest64(raw)
     if connection.scalar(select(quarantine.c.id).where(quarantine.c.digest == digest)) is not None:
@@ -56,7 +56,7 @@ def keep_bytes(connection: Connection, raw: bytes, reason: str, source: str) -> 
     )
 
 
-def keep_messages(connection: Connection, plugin: str, failures: Sequence[tuple[int, str, int]], source: str) -> None:
+def add_messages(connection: Connection, plugin: str, failures: Sequence[tuple[int, str, int]], source: str) -> None:
     """Quarantine messages of the journal for one plugin, given position, reason and size in bytes of each."""
     if not failures:
         return
