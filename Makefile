@@ -24,9 +24,8 @@ test: ## Everything: set-up, lint, types, layering and all tests
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory types
 	@echo "== all tests (pytest)"
-	@# Three at a time on two cores: much of what is tested waits for a server. A file's tests share what it set up.
-	@# In the order of the files, for those with the fewest tests are the longest, and would begin last.
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@# Three at a time on two cores: some of what is tested waits for a server. Who has done its part takes from the others'.
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 lint: test-venv ## Style (ruff), plain words, and the layering of the stages (import-linter)
 	@echo "== style (ruff)"

@@ -221,10 +221,30 @@ def _warm_up() -> None:
         for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     importlib.import_module("disk_sync").switch_off()
+    with tempfile.TemporaryDirectory() as directory:
+        _publish_once(Path(directory))
     assert "twisted.internet.reactor" not in sys.modules, "a reactor cannot be forked"
     assert threading.active_count() == 1, "threads cannot be forked"
     gc.collect()
     gc.freeze()
+
+
+def _publish_once(directory: Path) -> None:
+    """Publish a few messages, for what is prepared at the first use: schema, documentation, templates, JSON Schemas."""
+    from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
+    from statscache.ingest import Delivery
+    from statscache.installation import Installation
+    from statscache.service.publishing import Publishing
+    from statscache.simulator import Traffic, simulate
+
+    config = Config(
+        database=DatabaseSection(url=f"sqlite:///{directory}/statscache.db"),
+        publish=PublishSection(targets=(DirectoryTarget(name="public", path=directory / "public"),)),
+    )
+    installation = Installation(config)
+    installation.ingest.take(Delivery("warm", [*simulate(Traffic(86400, 172800, per_day=200, people=50, packages=50))]))
+    Publishing(installation).publish()
+    installation.close()
 
 
 def _serve(channel: socket.socket) -> None:

@@ -17,6 +17,8 @@ import pytest
 from fedora_messaging import message as messaging
 
 KINDS = ("packages", "containers", "modules", "flatpaks")
+# Modules of tests, by package, that need what the package's archive leaves out. Messages of others must not be missed.
+KNOWN = {"fedora_planet_messages": "tests/test_schema.py"}
 # The name under which Debian and old tests have the standard library's module.
 sys.modules["mock"] = unittest.mock
 
@@ -42,7 +44,19 @@ def answers(message: messaging.Message, origin: str) -> str | None:
         return None
 
 
-def of_tests(directory: str) -> Iterable[str | None]:
+class Collection:
+    """A plugin of pytest that remembers which modules of tests could not be collected."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember a module."""
+        if report.failed:
+            self.failed.append(report.nodeid)
+
+
+def of_tests(directory: str, collection: Collection) -> Iterable[str | None]:
     """Run the tests in `directory`, and yield a line for each message that they made."""
     made: list[messaging.Message] = []
     make = messaging.Message.__init__
@@ -56,7 +70,11 @@ def of_tests(directory: str) -> Iterable[str | None]:
     with unittest.mock.patch.object(messaging.Message, "__init__", keep):
         options = ["-q", "--import-mode=importlib", "--assert=plain", "--rootdir=.", "-c", os.devnull]
         plugins = ["-p", "no:cacheprovider", "-p", "no:xdist"]
-        pytest.main([*options, *plugins, "--continue-on-collection-errors", directory])
+        arguments = [*options, *plugins, "--continue-on-collection-errors", directory]
+        ended = pytest.main(arguments, [collection])
+    if ended not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not collection.failed:
+        # A `conftest.py` that cannot be imported is not a module of tests.
+        collection.failed.append("tests")
     yield from (answers(message, "tests") for message in made)
 
 
@@ -104,20 +122,36 @@ def text(form: str | None, path: tuple[str, ...]) -> str:
 
 
 def main() -> None:
-    """Write a line for each distinct message."""
+    """Write a line for each distinct message; fail where a module of tests could not be collected."""
     output, *directories = (os.path.abspath(argument) for argument in sys.argv[1:])
     Path(output).write_text("".join(f"{line}\n" for line in of_schemas() if line))
-    for directory in directories:
-        # Each package calls its tests `tests`, so each is run by a process of its own.
-        if (child := os.fork()) == 0:
-            try:
-                lines = dict.fromkeys(line for line in of_tests(directory) if line)
-                with open(output, "a") as file:
-                    file.writelines(f"{line}\n" for line in lines)
-                sys.stdout.flush()
-            finally:
-                os._exit(0)
-        os.waitpid(child, 0)
+    failed = [directory for directory in directories if not is_recorded(directory, output)]
+    if failed:
+        print(f"not all tests were seen: {', '.join(failed)}")
+        sys.exit(1)
+
+
+def is_recorded(directory: str, output: str) -> bool:
+    """Add a line for each message of the tests in a directory; return False where a module could not be collected.
+
+    Each package calls its tests `tests`, so each is run by a process of its own.
+    """
+    if (child := os.fork()) == 0:
+        status = 1
+        try:
+            collection = Collection()
+            lines = dict.fromkeys(line for line in of_tests(directory, collection) if line)
+            with open(output, "a") as file:
+                file.writelines(f"{line}\n" for line in lines)
+            package = Path(directory).parent.name.rpartition("-")[0]
+            missed = [module for module in collection.failed if module != KNOWN.get(package)]
+            for module in missed:
+                print(f"cannot be collected: {Path(directory).parent / module}")
+            status = bool(missed)
+        finally:
+            sys.stdout.flush()
+            os._exit(status)
+    return os.waitpid(child, 0)[1] == 0
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def test_the_newest_ami_of_a_region_by_typing(site: str, tree: Path, chromium: B
         visit.open(site)
         visit.page.get_by_role("navigation").get_by_role("link", name="Release engineering").click()
         visit.page.get_by_role("searchbox", name="Show only").type("us-east-1 x86_64")
-        first = shown(visit.page, "[data-place]").first
+        first = shown(visit.page, "[data-places] li").first
         expect(first).to_contain_text(wanted)
         expect(first).to_be_in_viewport()
         first.get_by_role("button", name=f"Copy {wanted}").click()
@@ -93,7 +93,7 @@ def test_the_newest_ami_of_a_region_by_typing(site: str, tree: Path, chromium: B
         assert visit.page.evaluate("navigator.clipboard.readText()") == wanted
         assert visit.page.url == f"{site}{layout.BOARD_PAGE}?filter=us-east-1+x86_64"
         visit.open(visit.page.url)
-        expect(shown(visit.page, "[data-place]").first).to_contain_text(wanted)
+        expect(shown(visit.page, "[data-places] li").first).to_contain_text(wanted)
         assert not visit.problems, visit.problems
 
 
@@ -106,7 +106,7 @@ def test_the_newest_ami_of_a_region_by_choosing(site: str, tree: Path, chromium:
             visit.page.locator(".choose").get_by_label(name).focus()
             visit.page.keyboard.type(value)
             expect(visit.page.locator(".choose").get_by_label(name)).to_have_value(value)
-        places = shown(visit.page, "[data-place]")
+        places = shown(visit.page, "[data-places] li")
         expect(places).to_have_count(1)
         expect(places).to_contain_text(wanted)
         assert parse_qs(urlsplit(visit.page.url).query) == {
@@ -117,7 +117,7 @@ def test_the_newest_ami_of_a_region_by_choosing(site: str, tree: Path, chromium:
         # The other groups are not images, and stay.
         expect(visit.page.locator("section:has(> #rawhide)")).to_be_visible()
         visit.page.reload()
-        expect(shown(visit.page, "[data-place]")).to_contain_text(wanted)
+        expect(shown(visit.page, "[data-places] li")).to_contain_text(wanted)
         assert not visit.problems, visit.problems
 
 

@@ -149,7 +149,7 @@ def test_the_page_of_a_person_shows_the_documents(
         visit.open(f"{site}people/index.html?{name}")
         tile = visit.page.locator(".tiles > div").first.inner_text()
         assert f"{document['total']:,}" in tile
-        assert "no. 1 of" in tile
+        assert "#1 of" in tile
         busiest = max(document["parts"], key=lambda part: part["total"])
         assert visit.page.locator(".panels li").first.inner_text().split() == [
             busiest["category"],

@@ -56,7 +56,7 @@ def test_the_numbers_are_those_of_featured_plugins_and_say_how_they_changed() ->
     numbers = front.numbers([said, busy("other", lambda ago: 1), made, holed])
     assert [(number.view.info.name, number.amount, number.caption, number.change) for number in numbers] == [
         ("made", "5,678", "builds in the last 7 full days", "\u221220% on the 7 days before"),
-        ("said", "5,678", "messages in the last 7 full days", "+0% on the 7 days before"),
+        ("said", "5,678", "messages in the last 7 full days", "as in the 7 days before"),
         ("said", "5,678", "messages in the last 7 full days", ""),
     ]
     assert len(front.numbers([said] * 9)) == 4

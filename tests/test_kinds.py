@@ -613,7 +613,7 @@ def test_every_kind_has_a_page(tmp_path: Path) -> None:
         "v1/plugins/customers/chart-1d.svg", "v1/plugins/customers/chart-1w.svg", "v1/plugins/customers/chart.svg",
     ]  # fmt: skip
     assert "Last week" in customers
-    assert "Periods by month" in customers
+    assert "Series by month" in customers
     assert "other (" not in customers, "uniques of keys were added up"
     assert "Duration" not in customers
     deliveries = files["plugins/deliveries/index.html"].decode()

@@ -30,6 +30,7 @@ def test_an_entry_says_what_happened_and_where_to_read_more() -> None:
         "topic": topic,
         "category": "wiki",
         "agent": "ralph",
+        "package": None,
         "subtitle": f"ralph edited {title}",
         "link": "https://example.org/?a=1",
     }

@@ -135,6 +135,7 @@ def test_other_tasks_are_no_images(changes: dict[str, Any]) -> None:
     [
         ("kiwiBuild", ["f45", ["x86_64", "aarch64"], "https://example.org/d.git", "Fedora.kiwi", {"profile": "KDE-Desktop-Live"}], "KDE-Desktop-Live", "f45", ["x86_64", "aarch64"]),
         ("kiwiBuild", ["f45", ["x86_64"], "https://example.org/d.git", "a/Fedora.kiwi", {"version": "Rawhide"}], "Fedora", "rawhide", ["x86_64"]),
+        ("kiwiBuild", ["f45", ["x86_64"], "https://example.org/d.git", "Fedora.kiwi", {"profile": "Cloud-Base", "type": "oem"}], "Cloud-Base (oem)", "f45", ["x86_64"]),
         ("kiwiBuild", ["f45", [], "https://example.org/d.git", None, {"profile": "Cloud-Base"}], "Cloud-Base", "f45", [None]),
         ("osbuildImage", ["Fedora-IoT", "45", "fedora-iot-45", ["iot-raw-image"], "f45", ["x86_64"], {}], "Fedora-IoT (iot-raw-image)", "f45", ["x86_64"]),
         ("imageBuilderBuild", ["f45", ["x86_64"], ["minimal-raw"], "Fedora-Minimal", "Rawhide", {"release": "1"}], "Fedora-Minimal (minimal-raw)", "rawhide", ["x86_64"]),
@@ -148,6 +149,18 @@ def test_images_of_koji_plugins(
     found = events(task(method=method, info={"request": request_}))
     assert [(event.component, event.release, event.step) for event in found] == [(image, release, method)] * len(found)
     assert [event.architecture for event in found] == architectures
+
+
+def test_two_types_of_one_profile_are_two_images() -> None:
+    """Each has a row, whichever was made last."""
+    asked = [
+        ["f45", ["x86_64"], "u", "Fedora.kiwi", {"profile": "Cloud-Base", "type": type}] for type in ("oem", "docker")
+    ]
+    tasks = [task(id=number, method="kiwiBuild", info={"request": request}) for number, request in enumerate(asked)]
+    assert [(row["image"], row["task"]) for row in rows(*tasks)] == [
+        ("Cloud-Base (docker)", "1"),
+        ("Cloud-Base (oem)", "0"),
+    ]
 
 
 @pytest.mark.parametrize("method", ["kiwiBuild", "osbuildImage", "imageBuilderBuild"])

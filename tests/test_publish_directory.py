@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -253,7 +254,29 @@ def test_modification_times_never_go_back(tmp_path: Path) -> None:
             before = each.stat().st_mtime_ns - 3600 * 10**9 * (each.name != "latest.json")
             os.utime(each, ns=(before, before))
     assert times == sorted(times)
-    later = times[-1] + 10**12
+    later = times[-1] // 10**9 * 10**9 + 10**12
     os.utime(path, ns=(later, later))
     target.write([File("latest.json", b"one", "v1/objects/one")])
-    assert path.stat().st_mtime_ns == later, "also if the clock was set back"
+    assert path.stat().st_mtime_ns == later + 10**9, "also if the clock was set back"
+
+
+@pytest.mark.parametrize("shared", [True, False], ids=["linked", "copied"])
+def test_other_bytes_have_another_date(tmp_path: Path, shared: bool) -> None:
+    """Dates of HTTP are whole seconds: each write of other bytes gets a later one, and is at most so far ahead."""
+    target, path = DirectoryTarget("public", tmp_path), tmp_path / "latest.json"
+    objects = [File("v1/objects/one", b"one"), File("v1/objects/two", b"two")]
+    dates: list[int] = []
+    begin = int(time.time())
+    target.write(objects)
+    for each in objects * 4:
+        target.write([File("latest.json", each.data, each.path if shared else None)])
+        target.barrier()
+        assert path.read_bytes() == each.data
+        dates.append(int(path.stat().st_mtime))
+    assert dates == sorted(set(dates))
+    assert begin <= dates[0]
+    assert dates[-1] <= int(time.time()) + len(dates)
+    if shared:
+        # The same bytes again are not news, and a file that comes to share them makes none older.
+        target.write([File("latest.json", b"two", "v1/objects/two"), File("other.json", b"two", "v1/objects/two")])
+        assert int(path.stat().st_mtime) == dates[-1]

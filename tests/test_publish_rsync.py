@@ -169,6 +169,18 @@ def test_modification_times_do_not_go_back_to_those_of_older_objects(place: Plac
     assert (place.root / "v1/a.json").stat().st_mtime >= before
 
 
+def test_other_bytes_have_another_date(place: Place) -> None:
+    """Dates of HTTP are whole seconds: what is written again within one gets the next."""
+    target = place.target()
+    dates = []
+    for data in (b"[1]", b"[2]", b"[3]"):
+        target.write([File("v1/a.json", data), File("v1/index.json", data)])
+        target.barrier()
+        assert target.read("v1/a.json") == data
+        dates.append(int((place.root / "v1/a.json").stat().st_mtime))
+    assert dates == sorted(set(dates))
+
+
 def test_an_object_that_is_not_there_comes_with_the_path_that_needs_it(place: Place) -> None:
     """A readable path arrives whole where the place does not hold the object after all."""
     target = place.target()

@@ -1,8 +1,10 @@
 """Holds the derivation against the schema classes of Fedora's applications, as `tests/senders.py` recorded them."""
 
 import json
+import os
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -82,7 +84,7 @@ def differences(output: dict[str, Any], message: Message) -> Iterator[tuple[str,
 
 
 @pytest.mark.parametrize("with_headers", [False, True], ids=["body", "headers"])
-def test_agrees_with_the_senders_classes(with_headers: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_agrees_with_the_senders_classes(with_headers: bool, record_property: Callable[[str, object], None]) -> None:
     """For each message we name whom and what the sender's class names, but for a list of differences with reasons."""
     needed, unexpected, without_rule = set(), [], set()
     for output in recorded():
@@ -95,10 +97,51 @@ def test_agrees_with_the_senders_classes(with_headers: bool, capsys: pytest.Capt
             if not allowed:
                 unexpected.append(f"{message.name} ({output['origin']}): {field} is {ours}, the class says {theirs}")
     # A new package of schemas shows here what to add.
-    with capsys.disabled():
-        print(f"\nno rule for: {', '.join(sorted(without_rule))}")
+    record_property("shown", f"no rule for: {', '.join(sorted(without_rule))}")
     assert not unexpected, "\n".join(unexpected)
     assert with_headers or needed == set(DIFFERENCES), "no longer needed"
+
+
+def test_few_answers_differ_from_the_senders_classes(record_property: Callable[[str, object], None]) -> None:
+    """Of the messages of the senders' own tests, with headers and without; an address is no one."""
+    answers = [
+        (output["agent_name"], parse(envelope(output, with_headers)).agent)
+        for output in recorded()
+        if output["origin"] == "tests"
+        for with_headers in (False, True)
+    ]
+    too_many = sum(ours is not None and theirs is None for theirs, ours in answers)
+    missing = sum(ours is None and theirs is not None and "@" not in theirs for theirs, ours in answers)
+    record_property("shown", f"{too_many} of {len(answers)} answers name who acted where the class names no one")
+    record_property("shown", f"{missing} of {len(answers)} answers name no one where the class names somebody")
+    assert too_many <= 34
+    assert missing <= 2
+
+
+def test_a_module_of_tests_that_cannot_be_collected_is_noticed(tmp_path: Path) -> None:
+    """Its messages would be missing, silently; one that is known to need what its archive leaves out is not."""
+    packages = RECORDED.parent / "packages"
+    if not packages.is_dir():
+        pytest.skip("the schema packages of Fedora's applications are not installed (.ci/schemas)")
+    tests = tmp_path / "tests"
+    tests.mkdir()
+    (tests / "test_good.py").write_text("def test_nothing():\n    pass\n")
+    paths = Path(__file__).with_name("senders.py"), tmp_path / "out.ndjson", tests
+    command = [sys.executable, "-W", "ignore", *map(str, paths)]
+    environment = {**os.environ, "PYTHONPATH": str(packages)}
+
+    def run() -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+
+    assert run().returncode == 0
+    (tests / "test_bad.py").write_text("from . import FIXTURES\n")
+    ended = run()
+    assert ended.returncode == 1
+    assert f"cannot be collected: {tests / 'test_bad.py'}" in ended.stdout
+    assert (tmp_path / "out.ndjson").read_bytes()
+    (tests / "test_bad.py").unlink()
+    (tests / "conftest.py").write_text("import not_there\n")
+    assert run().returncode == 1
 
 
 def test_headers_change_no_agent() -> None:

@@ -15,6 +15,7 @@ import pytest
 from statscache import testing
 from statscache.parsing import parse
 from statscache.simulator import Traffic, simulate
+from statscache_plugins.badges import Badges
 from statscache_plugins.forges import ForgeEvents, ForgeEventsByUser, PullRequests, PullRequestsByTimeToMerge
 
 MONDAY = 1784505600
@@ -36,7 +37,7 @@ def test_the_same_traffic_on_every_machine() -> None:
     ).stdout.strip()
     lines = islice(simulate(Traffic(start=MONDAY, end=MONDAY + DAY)), 3000)
     assert other == hashlib.sha256(b"\n".join(lines)).hexdigest()
-    assert other == "dfca20e5a70f7dc96a13b3606217535a2f958e11f2f97264b96f569b5ec57d0b"
+    assert other == "e8ef15ff2864f941d591385cc234caf572292f9cb4659d84b4e93b78ea0e20a4"
 
 
 def test_another_seed_gives_other_messages() -> None:
@@ -134,6 +135,22 @@ def test_a_project_lives_on_several_forges() -> None:
     assert len(people) > 50
     opened = [m for m in on_forges if m.topic.endswith("forgejo.pull_request")]
     assert all(message.agent for message in opened)
+
+
+@pytest.mark.parametrize(("start", "today"), [(MONDAY - 1200 * DAY, False), (MONDAY, True)])
+def test_badges_and_meetings_are_those_of_their_time(start: int, today: bool) -> None:
+    """Topics and bodies of today are shown for recent dates, those before for history; statistics have both."""
+    window = replace(SMALL, start=start, end=start + 7 * DAY)
+    messages = [parse(line) for line in simulate(window) if b".prod." in line]
+    names = Counter(message.name for message in messages)
+    topics = "badges.badge.award", "fedbadges.badge.award"
+    assert [names[topic] > 20 for topic in topics] == [today, not today]
+    awards = [message for message in messages if message.name in topics]
+    assert testing.run(Badges, awards)["latest.json"]["rows"][0]["total"] == len(awards)
+    meetings = [message for message in messages if message.name.startswith("meetbot.meeting.")]
+    ended = [message for message in meetings if message.name.endswith(".complete")]
+    assert {"end_user" in message.body for message in ended} == {today}
+    assert all(message.agent in message.usernames and "?" not in (message.subtitle or "?") for message in ended)
 
 
 @pytest.mark.parametrize("wrong", [{"people": 0}, {"per_day": 0}, {"end": MONDAY - 1}, {"start": 0}])

@@ -13,6 +13,7 @@ from samples import KINDS, NOON, TOPIC, Site, line
 from statscache.plugins import Latest, Message, registry
 from statscache.simulator import Traffic, simulate
 from statscache.store import coverage
+from statscache_plugins.dashboard import ReleaseDashboard
 from statscache_plugins.volume import PLUGINS as VOLUME
 
 DAY = 86400
@@ -101,15 +102,35 @@ def year(directory: Path) -> Path:
 
 def hostile(directory: Path) -> Path:
     """Publish pages made of hostile text in every field that the bus controls, and return the root."""
-    site = _site(directory, (*KINDS, *VOLUME, Links))
+    site = _site(directory, (*KINDS, *VOLUME, Links, ReleaseDashboard))
     lines = []
     for number, text in enumerate(HOSTILE):
         body = {"buyer": text, "thing": text, "amount": number + 1}
         lines.append(line(f"{number}{text}", NOON + 60 * number, TOPIC, body, users=[text], packages=[text]))
         category = text.replace(".", "·")[:2_000]
         lines.append(line(f"topic {number}", NOON + number, f"org.fedoraproject.prod.{category}.{text}", body))
+        lines += _of_releng(number, text)
     site.feed(lines)
     return _published(site)
+
+
+def _of_releng(number: int, text: str) -> Iterator[bytes]:
+    """Yield what release engineering would be shown of a text in all fields of composes, updates and images."""
+    prod, time = "org.fedoraproject.prod.", NOON + 60 * number
+    compose = {"compose_id": text, "location": text, "status": "DOOMED"}
+    yield line(f"compose {number}", time, f"{prod}pungi.compose.status.change", compose)
+    yield line(f"push {number}", time, f"{prod}bodhi.compose.complete", {"repo": text, "success": False})
+    image = {
+        "architecture": text,
+        "compose_id": f"Fedora-Cloud-41-20240912.{number}",
+        "release": 41,
+        "subvariant": text,
+        "image_name": text,
+        "regions": {text: text, "us-east-1": text},
+    }
+    yield line(
+        f"image {number}", time, f"{prod}fedora_image_uploader.published.v1.aws.nightly.Cloud_Base.x86_64", image
+    )
 
 
 def _site(directory: Path, plugins: Any = VOLUME, **publish: Any) -> Site:

@@ -37,6 +37,7 @@ class Statistic(Protocol):
     unit: ClassVar[str]
     dimensions: ClassVar[tuple[str, ...]]
     headline: ClassVar[Mapping[str, str]]
+    entities: ClassVar[Mapping[str, str]]
     not_added_up: ClassVar[tuple[str, ...]]
     featured: ClassVar[bool]
     failures: ClassVar[Mapping[str, Collection[str]]]
@@ -251,13 +252,20 @@ class Kind(ABC):
         """Return True if a row is one of those that make the headline."""
         return all(row[name] == value for name, value in self.plugin.headline.items())
 
-    def headline(self, rows: Sequence[Row], label: Callable[[Row], str], partial: Partial) -> Headline | None:
+    def count_keys(self, state: State) -> int | None:
+        """Return how many keys there are, of a plugin that is unbounded; None of any other."""
+        return None
+
+    def headline(
+        self, rows: Sequence[Row], label: Callable[[Row], str], partial: Partial, keys: int | None = None
+    ) -> Headline | None:
         """Return the one number that says most about the plugin now; None before there is any.
 
         Args:
             rows: Rows of `latest`.
             label: Returns the key of a row as people read it.
             partial: The windows that are not wholly known, each with the time from which it is known.
+            keys: How many keys there are, where `latest` says it.
         """
         if not rows:
             return None
@@ -271,7 +279,8 @@ class Kind(ABC):
         if self.adds_up or not rows:
             return Headline(sum(row[column.name] for row in rows), caption)
         top, value = ranked(rows, column.name, label)[0]
-        return Headline(value, f"{caption}, the most: {top}")
+        name = next((name for name in reversed(self.plugin.dimensions) if name not in self.plugin.headline), "key")
+        return Headline(value, f"{caption}: {top}, the most of any {name}")
 
     @property
     def badge_window(self) -> Window | None:

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -123,6 +124,7 @@ class RsyncTarget(Target):
         self._staged: set[str] = set()
         self._root_is_missing = False
         self._known: dict[str, bytes | None] = {}
+        self._dates: dict[str, int] = {}
 
     def _read(self, path: str) -> bytes | None:
         if path not in _OUTSIDE:
@@ -191,6 +193,7 @@ class RsyncTarget(Target):
         if self._root_is_missing:
             # It would get the permissions that the other side's mask leaves.
             listed.insert(0, ".")
+        self._date()
         # A barrier that failed can be tried again: until then, all stays where it is.
         self._check(self._rsync(*_SEND, f"{self._staging}/", self._root, listed=listed))
         self._root_is_missing = False
@@ -208,6 +211,25 @@ class RsyncTarget(Target):
             shutil.rmtree(self._staging)
             self._staging = None
         self._staged.clear()
+
+    def _date(self) -> None:
+        """Give a file that was transferred within this second a later date, in whole seconds as HTTP has them.
+
+        Readers who compare dates would keep the bytes that it replaces; see `statscache.publish.atomic`.
+        """
+        assert self._staging is not None
+        second = int(time.time())
+        self._dates = {name: date for name, date in self._dates.items() if date >= second}
+        written = [
+            name for name in self._staged if not name.startswith(layout.OBJECTS) and (self._staging / name).exists()
+        ]
+        for name in written:
+            path = self._staging / name
+            if name in self._dates:
+                # Other names of the same file have the same date, and none goes back.
+                date = max(int(path.stat().st_mtime), self._dates[name] + 1)
+                os.utime(path, (date, date))
+        self._dates |= {name: int((self._staging / name).stat().st_mtime) for name in written}
 
     def _stage(self, name: str) -> Path:
         """Return the place of a file in the staging directory, and mark it for transfer."""
