@@ -42,7 +42,7 @@ MODELS = [
         "A new statistic",
         "badges",
         r"statscache_plugins\.badges|badges-by-user|class BadgesByUser",
-        ("tests/test_known.py",),
+        ("tests/test_known.py", "tests/test_simulator.py"),
     ),
     (
         "A new kind",
