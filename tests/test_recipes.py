@@ -42,23 +42,23 @@ MODELS = [
         "A new statistic",
         "badges",
         r"statscache_plugins\.badges|badges-by-user|class BadgesByUser",
-        ("tests/test_known.py", "tests/test_simulator.py"),
+        ("tests/kinds/test_known.py", "tests/simulator/test_simulator.py"),
     ),
     (
         "A new kind",
         "span",
         r"\bSpanKind\b|`Span`|class \w+\(Span\)|plugins\.bases import .*\bSpan\b",
-        ("plugins/composes.py", "tests/test_kinds.py"),
+        ("plugins/composes.py", "tests/kinds/test_kinds.py"),
     ),
     (
         "A new source",
         "spool",
         r"\bSpoolSection\b|sources\.spool\b|\bspooling\b",
-        ("statscache/privacy/forget.py", "tests/test_preflight.py", "tests/test_slow_targets.py"),
+        ("statscache/privacy/forget.py", "tests/config/test_preflight.py", "tests/publish/test_slow_targets.py"),
     ),
     ("A new target", "rsync", r"\bRsync(Target|Section)\b|targets\[rsync\]", ()),
 ]
-SEARCHED = ("statscache/**/*.py", "plugins/*.py", "site/*.js", "setup.py", "docs/*.md", "tests/*.py")
+SEARCHED = ("statscache/**/*.py", "plugins/*.py", "site/*.js", "setup.py", "docs/*.md", "tests/**/*.py")
 
 
 @pytest.mark.parametrize(("recipe", "name", "pattern", "uses"), MODELS, ids=[model[0] for model in MODELS])

@@ -15,7 +15,7 @@ from statscache.publish.directory import DirectoryTarget
 from statscache.snapshot.snapshot import Snapshot
 from statscache.store import Database, journal
 from statscache.store.copying import copy
-from test_damage import sale
+from verify.test_damage import sale
 
 
 def installation(site: Site) -> str:

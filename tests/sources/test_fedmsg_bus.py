@@ -19,7 +19,7 @@ from statscache.exceptions import SourceError
 from statscache.simulator import Traffic, simulate
 from statscache.simulator.bus import publish_on_bus
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MONDAY = 1784505600
 
 # Twisted's reactor runs once in a process, so each hub has its own, which writes what `offer` is given.

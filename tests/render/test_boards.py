@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from render.test_pages import Elements, words
 from samples import NOON, Site, line
 from statscache import layout, resources, testing
 from statscache.message import Message
@@ -16,7 +17,6 @@ from statscache.render.view import PluginView
 from statscache.timeline import DAY, HOUR
 from statscache_plugins.dashboard import ReleaseDashboard
 from statscache_plugins.volume import Volume
-from test_pages import Elements, words
 
 PROD = "org.fedoraproject.prod."
 

@@ -14,7 +14,7 @@ from statscache import layout
 from statscache.publish.headers import cache_control, content_type
 from web_servers import Nginx
 
-CONFIGURATION = Path(__file__).resolve().parent.parent / "docs" / "nginx.conf"
+CONFIGURATION = Path(__file__).resolve().parents[2] / "docs" / "nginx.conf"
 
 POLICY = (
     "default-src 'self'",

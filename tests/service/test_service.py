@@ -493,7 +493,7 @@ def test_run_without_a_source_says_what_to_configure(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_killed_again_and_again_the_end_is_the_same() -> None:
     """A small torture, with a kill on SQLite, ends with the snapshot of an undisturbed run."""
-    kills = ["--kills", "1", "--decayed", "0"]  # tests/test_damage.py flips bits.
+    kills = ["--kills", "1", "--decayed", "0"]  # tests/verify/test_damage.py flips bits.
     command = [sys.executable, "-m", "benchmarks.torture", *kills, "--database", "sqlite:///statscache.db"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr

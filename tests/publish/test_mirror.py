@@ -14,7 +14,7 @@ from samples import NOON, Buyers, Sales, Site, follow, line
 from statscache import layout
 from web_servers import RsyncDaemon
 
-SCRIPT = Path(__file__).resolve().parent.parent / "docs" / "mirror.sh"
+SCRIPT = Path(__file__).resolve().parents[2] / "docs" / "mirror.sh"
 
 for _program, _package in (("rsync", "rsync"), ("flock", "util-linux")):
     if shutil.which(_program) is None:

@@ -6,24 +6,11 @@ from typing import Any
 
 import pytest
 
+from plugin_class import define
 from statscache.exceptions import ConfigurationError, PluginError, UnknownPlugin
 from statscache.ingest.lifecycle import version_of
-from statscache.plugins import Counter, Latest, Names, Plugin, Setting, Switch, Text, Whole, registry
+from statscache.plugins import Latest, Names, Plugin, Setting, Switch, Text, Whole, registry
 from statscache_plugins.volume import Volume
-
-GOOD: dict[str, Any] = {
-    "__doc__": "Something.",
-    "name": "wrong",
-    "title": "Wrong",
-    "dimensions": ("key",),
-    "observe": lambda self, message: (),
-}
-
-
-def define(kind: Any = Counter, **changes: Any) -> type[Plugin]:
-    """Define a plugin class that is right but for the changes; `...` takes an attribute out."""
-    attributes = {name: value for name, value in {**GOOD, **changes}.items() if value is not ...}
-    return type("Wrong", (kind,), {"__module__": "shop.plugins", **attributes})
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from statscache.exceptions import CopyRefused
 from statscache.plugins import BasePlugin, CategorizedModel, Plugin
 from statscache.store import Database, coverage, database, invariants, schema
 from statscache.store.copying import copy
-from test_journal_care import Picky
+from store.test_journal_care import Picky
 
 DAY = 86_400
 

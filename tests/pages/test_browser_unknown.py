@@ -9,12 +9,12 @@ import pytest
 from playwright.sync_api import Browser, Locator, expect
 
 from browser import Visit, chromium, serving_tree
+from pages.test_browser_widgets import elsewhere, texts
 from samples import NOON, Site, line
 from statscache.store import coverage
 from statscache.timeline import DAY
 from statscache_plugins.contributors import Contributors, UniqueContributors
 from statscache_plugins.volume import Volume
-from test_browser_widgets import elsewhere, texts
 
 __all__ = ["chromium"]
 

@@ -11,15 +11,15 @@ from sqlalchemy import event, select
 
 from conftest import PostgreSQLDatabases
 from kills import STRIDE, Killed, Steps, target_operations
+from publish.test_crashes import killed_publishing, sale
 from samples import Buyers, Receipts, Sales, Site, follow
 from servers import PostgreSQL
+from snapshot.test_retention import age
 from statscache import layout
 from statscache.exceptions import PublishError
 from statscache.snapshot import snapshots
 from statscache.store import schema
 from statscache.store.outage import Outage
-from test_crashes import killed_publishing, sale
-from test_retention import age
 
 KEEPS_ONE = {"retention": {"snapshots": 1, "grace_hours": 0}}
 """A retention under which each publication deletes what the one before needed."""

@@ -12,7 +12,7 @@ import pytest
 from commands import Home
 from statscache.simulator import Traffic, simulate
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MONDAY = 1784505600
 
 

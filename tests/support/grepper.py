@@ -18,7 +18,7 @@ from sqlalchemy import create_engine, make_url
 from loopback import free_ports
 from servers import PATIENCE, PostgreSQL
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".venv" / "datagrepper"
 """Where `.ci/datagrepper` installs it."""
 

@@ -7,6 +7,6 @@ from statscache.plugins import Plugin
 
 BUNDLED: list[type[Plugin]] = [
     cls
-    for path in sorted((Path(__file__).resolve().parent.parent / "plugins").glob("*.py"))
+    for path in sorted((Path(__file__).resolve().parents[2] / "plugins").glob("*.py"))
     for cls in getattr(import_module(f"statscache_plugins.{path.stem}"), "PLUGINS", ())
 ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from render.test_pages import THROUGH, WINDOWS, plugin, words
 from statscache import resources
 from statscache.exceptions import PluginError
 from statscache.plugins import Counter
@@ -14,7 +15,6 @@ from statscache.render.pages import Pages
 from statscache.render.view import Leaderboard, PluginView, SeriesView
 from statscache.timeline import DAY
 from statscache.windows import trailing_days
-from test_pages import THROUGH, WINDOWS, plugin, words
 
 TODAY = THROUGH // DAY * DAY
 

@@ -23,7 +23,7 @@ from statscache_plugins.forges import (
 )
 
 PREFIX = "io.pagure.prod.pagure."
-STATISTICS = (Path(__file__).parents[1] / "docs/statistics.md").read_text()
+STATISTICS = (Path(__file__).parents[2] / "docs/statistics.md").read_text()
 
 
 def event(name: str, body: dict[str, Any] | None = None, number: int = 0) -> Message:

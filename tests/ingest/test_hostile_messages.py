@@ -34,7 +34,7 @@ from statscache.verify.recount import recount
 from statscache_plugins.activity import RecentActivity
 from statscache_plugins.contributors import Contributors
 from statscache_plugins.volume import VolumeByCategory, VolumeByUser
-from test_damage import findings
+from verify.test_damage import findings
 
 
 class Colours(Counter):

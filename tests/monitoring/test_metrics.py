@@ -19,9 +19,9 @@ from commands import Bus, Home, configuration, install_plugins, wait_for
 from conftest import ROOT
 from loopback import free_endpoint, free_ports
 from samples import NOON, line
+from service.test_service import RAISES
 from statscache.monitoring import metrics
 from statscache.monitoring.heartbeat import Heartbeat
-from test_service import RAISES
 
 NO_MESSAGE = b'{"topic": "org.fedoraproject.prod.shop.sale", "timestamp": "never"}'
 

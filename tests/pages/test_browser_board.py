@@ -11,8 +11,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 import worlds
 from browser import SCHEMES, WIDTHS, Visit, chromium, serving_tree
+from pages.test_browser_site import HEAVIEST, weight
 from statscache import layout
-from test_browser_site import HEAVIEST, weight
 
 __all__ = ["chromium"]
 

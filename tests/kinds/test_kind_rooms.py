@@ -23,7 +23,7 @@ from statscache.privacy.export import export
 from statscache.privacy.forget import forget
 from statscache.store.bulk import Upsert
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BUNDLED = {name: kind for name, kind in kinds.kinds().items() if kind.__module__.startswith("statscache.kinds.")}
 NAMES = {*BUNDLED, *(kind.__name__ for kind in BUNDLED.values()), "CounterByKeyKind"}
 """Names of kinds, and of their classes; authors' bases are named like kinds."""

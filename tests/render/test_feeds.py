@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 import worlds
+from plugin_class import define
 from samples import NOON, Site, line
 from statscache import layout, testing
 from statscache.exceptions import PluginError
@@ -21,7 +22,6 @@ from statscache.store import coverage
 from statscache.timeline import DAY, parse_time
 from statscache_plugins.composes import Composes
 from statscache_plugins.contributors import Contributors
-from test_plugins_contract import define
 
 ATOM = "{http://www.w3.org/2005/Atom}"
 TOPIC = "org.fedoraproject.prod.pungi.compose.status.change"

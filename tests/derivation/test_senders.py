@@ -1,4 +1,4 @@
-"""Holds the derivation against the schema classes of Fedora's applications, as `tests/senders.py` recorded them."""
+"""Compares the derivation with the schema classes of Fedora's applications; `tests/support/senders.py` records them."""
 
 import json
 import os
