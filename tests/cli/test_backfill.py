@@ -97,7 +97,7 @@ def test_what_the_database_refuses_is_found_by_reading_the_file_again(
     with working(installation, jobs) as workers:
         for _, outcome in backfill.backfill(installation, path, workers):
             total += outcome
-    assert (total.read, total.accepted, total.set_aside) == (50, 49, 1)
+    assert (total.read, total.accepted, total.quarantined) == (50, 49, 1)
 
 
 GAP = (NOON + 3600, NOON + 7200)
@@ -154,11 +154,11 @@ def test_a_run_that_carries_on_knows_what_was_set_aside_before(
     path.write_bytes(b"no message\n" + archive(home, 30))
     # Nothing refers to the run when its first batch is done, so it ends there.
     next(backfill.backfill(installation, path))
-    assert backfill.set_aside_before(installation, path) == 1
+    assert backfill.quarantined_before(installation, path) == 1
     rest = [outcome for _, outcome in backfill.backfill(installation, path)]
     assert sum(outcome.read for outcome in rest) == 21
-    assert sum(outcome.set_aside for outcome in rest) == 0
-    assert backfill.set_aside_before(installation, path) == 0
+    assert sum(outcome.quarantined for outcome in rest) == 0
+    assert backfill.quarantined_before(installation, path) == 0
 
 
 def test_a_file_without_any_message_is_a_finding(home: Home) -> None:

@@ -337,7 +337,7 @@ def test_what_is_set_aside_is_shown(call: Call) -> None:
     call("backfill", "odd.ndjson")
     installation = Installation(load())
     with installation.database.writing() as connection:
-        quarantine.keep_messages(connection, "volume", [(1, "ValueError: odd", 99)], "odd.ndjson")
+        quarantine.add_messages(connection, "volume", [(1, "ValueError: odd", 99)], "odd.ndjson")
     installation.close()
     rows = json.loads(call("quarantine", "list", "--json").out)
     assert [row["topic"] for row in rows] == ["org.fedoraproject.prod.no.json", "", "org.fedoraproject.prod.a.b"]

@@ -38,7 +38,7 @@ from statscache.client import (
     Span,
     Unreachable,
     caches,
-    fetching,
+    fetcher,
     unknown_days,
 )
 from statscache.client import reader as reader_module
@@ -111,7 +111,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     # What waits before it tries again waits no longer than the tests need.
     monkeypatch.setattr(reader_module, "_PAUSE", 0.01)
-    monkeypatch.setattr(fetching, "_PAUSE", 0.01)
+    monkeypatch.setattr(fetcher, "_PAUSE", 0.01)
 
 
 def test_documents_are_those_that_are_published(original: Site, server: Server) -> None:
@@ -383,9 +383,9 @@ def test_an_index_from_a_cache_that_is_behind_is_asked_for_anew(site: Site, monk
     for path in site.root.glob(f"v1/objects/{name[:2]}/{name}*"):
         path.unlink()
     client = Client(site.root.as_uri())
-    changing = fetching.Fetcher.changing
+    changing = fetcher.Fetcher.changing
     monkeypatch.setattr(
-        fetching.Fetcher,
+        fetcher.Fetcher,
         "changing",
         lambda self, path, *, fresh: changing(self, path, fresh=fresh) if fresh else old,
     )
@@ -503,9 +503,9 @@ def test_an_older_index_of_a_cache_on_the_way_is_asked_for_again(
     site.take(line(EDIT, {"title": "Main"}, 100_000))
     site.publish()
     current = Client(site.root.as_uri(), tmp_path / "cache", keys=[key]).discover()
-    changing = fetching.Fetcher.changing
+    changing = fetcher.Fetcher.changing
     monkeypatch.setattr(
-        fetching.Fetcher,
+        fetcher.Fetcher,
         "changing",
         lambda self, path, *, fresh: changing(self, path, fresh=fresh) if fresh else old,
     )

@@ -19,14 +19,13 @@ from samples import KINDS, NOON, TOPIC, Line, Sales, Site, id_digest, line
 from statscache import canonical
 from statscache.exceptions import HistoryGone, SourceError
 from statscache.ingest import Outcome, judge
-from statscache.ingest.postponing import postpone
+from statscache.ingest.postpone import postpone
 from statscache.kinds.keys import stored
 from statscache.plugins import Counter, Latest, Log, Message, Plugin
 from statscache.service.backfill import backfill
 from statscache.sources import archive
 from statscache.store import coverage, foreign, journal, plain, positions, quarantine, schema, state
-from statscache.store.quarantine import SetAside
-from statscache.store.rows import PARSER
+from statscache.store.quarantine import Quarantined
 from statscache.timeline import DAY
 from statscache.verify.database import check
 from statscache_plugins.volume import Volume
@@ -52,7 +51,7 @@ def sale(number: int, later: int = 0) -> Line:
     return line(f"s{number}", NOON + number + later, body={"buyer": "ralph", "thing": "hat"})
 
 
-def set_aside(site: Site) -> list[SetAside]:
+def quarantined(site: Site) -> list[Quarantined]:
     """Return what is in quarantine."""
     with site.database.reading() as connection:
         return quarantine.listed(connection)
@@ -125,8 +124,8 @@ def test_a_binary_file_is_set_aside_line_by_line(site: Site, tmp_path: Path) -> 
     path.write_bytes(bytes(range(256)) * 20 + b"\n" + sale(1) + b"\n\xff\xfe\n")
     outcome = read(site, path)
     assert outcome.accepted == 1
-    assert outcome.set_aside >= 2
-    assert all(item.reason.startswith("not JSON") for item in set_aside(site))
+    assert outcome.quarantined >= 2
+    assert all(item.reason.startswith("not JSON") for item in quarantined(site))
 
 
 def test_a_directory_is_refused_with_the_mend(site: Site, tmp_path: Path) -> None:
@@ -164,8 +163,8 @@ def test_a_line_of_50_megabytes_is_set_aside_by_its_beginning(site: Site, tmp_pa
             file.write(b"x" * 1_000_000)
         file.write(b"\n" + sale(2))
     outcome = read(site, path)
-    assert (outcome.accepted, outcome.set_aside) == (2, 1)
-    (item,) = set_aside(site)
+    assert (outcome.accepted, outcome.quarantined) == (2, 1)
+    (item,) = quarantined(site)
     assert "50000001 bytes; at most 1048576" in item.reason
     assert item.reason.endswith("and the first 65536 are kept here")
     assert item.size == 65_536
@@ -186,7 +185,7 @@ def test_a_line_that_is_too_long_is_refused_whichever_source_hands_it_over(site:
     whole = sale(1) + b" " * ((1 << 20) - len(sale(1)))
     for feed in (site.feed, site.feed_prepared):
         feed([text, whole + b"\n", sale(2)], "fedmsg")
-        (item,) = set_aside(site)
+        (item,) = quarantined(site)
         assert f"it has {len(text)} bytes; at most 1048576 are taken ([bus] max_line)" in item.reason
         assert item.size == 65_536
     assert total(site) == 2
@@ -281,16 +280,16 @@ def test_what_is_no_message_is_quarantined_with_its_reason_and_bytes(site: Site)
     """Each malformed line is kept once with its reason; its neighbours in the batch count."""
     raws = [raw for raw, _ in MALFORMED.values()]
     outcome = site.feed([sale(1), *raws, sale(2), *raws])
-    assert (outcome.accepted, outcome.set_aside) == (2, 2 * len(raws))
-    items = set_aside(site)
+    assert (outcome.accepted, outcome.quarantined) == (2, 2 * len(raws))
+    items = quarantined(site)
     assert len(items) == len(raws)
     with site.database.reading() as connection:
         for item, (name, (raw, reason)) in zip(items, MALFORMED.items(), strict=True):
             assert quarantine.load(connection, item) == raw
             assert reason in item.reason, name
-            assert item.plugin == PARSER
+            assert item.plugin is None
     assert not any(site.ingest.retry(item) for item in items)
-    assert len(set_aside(site)) == len(raws)
+    assert len(quarantined(site)) == len(raws)
     assert total(site) == 2
 
 
@@ -362,7 +361,7 @@ def test_messages_of_the_future_are_taken_back_when_the_clock_is_right_again(
     assert site.state() != before
     site.feed([sale(9)])
     done = postpone(site.database, site.installation.registry)
-    assert (done.messages, done.folded_anew) == (3, sorted(plugin.name for plugin in site.installation.registry))
+    assert (done.messages, done.folded_again) == (3, sorted(plugin.name for plugin in site.installation.registry))
     while site.ingest.catch_up():
         pass
     assert [*check(site.database, site.installation.registry, quick=False)] == []
@@ -408,14 +407,14 @@ def test_a_message_of_the_future_for_which_there_is_no_room_is_not_lost_by_tryin
     first, second = line("first", future), line("other", future)
     monkeypatch.setattr(site.ingest, "_max_kept", len(first) + 1)
     site.feed([first, second])
-    (item,) = set_aside(site)
+    (item,) = quarantined(site)
     assert site.ingest.retry(item) is False
-    (item,) = set_aside(site)
+    (item,) = quarantined(site)
     monkeypatch.setattr(site.ingest, "_max_kept", 10_000)
     assert site.ingest.retry(item) is True
     with site.database.reading() as connection:
         assert state.number_held(plain.over(connection)) == 2
-    assert set_aside(site) == []
+    assert quarantined(site) == []
 
 
 def test_of_two_contents_with_one_id_the_first_stands(site: Site) -> None:
@@ -495,9 +494,9 @@ def test_what_the_database_refuses_is_bisected_to_the_poison(site: Site) -> None
     """Of a batch with one message that the database refuses, the rest is accepted and the one is quarantined."""
     refuse(site, "message_id", f"NEW.digest = {id_digest(site, 's5')}")
     outcome = site.feed([sale(number) for number in range(9)])
-    assert (outcome.read, outcome.accepted, outcome.set_aside) == (9, 8, 1)
+    assert (outcome.read, outcome.accepted, outcome.quarantined) == (9, 8, 1)
     assert total(site) == 8
-    (item,) = set_aside(site)
+    (item,) = quarantined(site)
     assert "the database refused it" in item.reason
     with site.database.writing() as connection:
         connection.execute(text("DROP TRIGGER poison" + ("" if site.database.is_sqlite else " ON message_id")))
@@ -512,13 +511,13 @@ def test_a_held_message_that_the_database_refuses_blocks_no_other(site: Site, mo
     refuse(site, "message_id", f"NEW.digest = {id_digest(site, 'f4')}")
     monkeypatch.setattr(time, "time", lambda: future + 100.0)
     outcome = site.ingest.admit_due()
-    assert (outcome.read, outcome.accepted, outcome.set_aside) == (9, 8, 1)
+    assert (outcome.read, outcome.accepted, outcome.quarantined) == (9, 8, 1)
     assert total(site) == 8
-    assert "the database refused it" in set_aside(site)[0].reason
+    assert "the database refused it" in quarantined(site)[0].reason
     assert site.ingest.admit_due() == Outcome()
     with site.database.reading() as connection:
         assert state.number_held(plain.over(connection)) == 0
-    assert not site.ingest.retry(set_aside(site)[0])
+    assert not site.ingest.retry(quarantined(site)[0])
 
 
 def test_the_oldest_of_what_is_no_message_goes_when_there_is_no_room_and_is_counted(
@@ -529,12 +528,12 @@ def test_the_oldest_of_what_is_no_message_goes_when_there_is_no_room_and_is_coun
     site.feed([line(f"m{number}", body={"bad": True}) for number in range(20)])
     site.feed([b"%03d" % number + b"x" * 97 for number in range(15)])
     site.feed([b"%03d" % number + b"x" * 97 for number in range(15, 18)])
-    kept = [item for item in set_aside(site) if item.plugin == PARSER]
+    kept = [item for item in quarantined(site) if item.plugin is None]
     with site.database.reading() as connection:
         first = quarantine.load(connection, kept[0])
         assert state.journal(plain.over(connection)).discarded == 8
     assert (len(kept), first) == (10, b"008" + b"x" * 97)
-    assert len(set_aside(site)) == 30
+    assert len(quarantined(site)) == 30
     site.close()
 
 
@@ -544,8 +543,8 @@ def test_messages_of_the_future_that_find_no_room_are_set_aside(database_url: st
     site = Site(database_url, tmp_path, (Volume,), bus={"max_kept": 1024})
     room = 1024 // len(future[0])
     outcome = site.feed([*future, sale(1)])
-    assert (outcome.accepted, outcome.held, outcome.set_aside) == (1, room, 10 - room)
-    assert all("1024 bytes are held already" in item.reason for item in set_aside(site))
+    assert (outcome.accepted, outcome.held, outcome.quarantined) == (1, room, 10 - room)
+    assert all("1024 bytes are held already" in item.reason for item in quarantined(site))
     site.close()
 
 
@@ -575,7 +574,7 @@ def test_a_merge_that_the_database_refuses_is_bisected_for_that_plugin_only(site
     # Two kinds keep what they count under this key.
     assert (outcome.accepted, outcome.failures) == (5, 2)
     assert (total(site, "sales"), total(site)) == (4, 5)
-    assert sorted((item.plugin, item.position) for item in set_aside(site)) == [("deliveries", 3), ("sales", 3)]
+    assert sorted((item.plugin, item.position) for item in quarantined(site)) == [("deliveries", 3), ("sales", 3)]
 
 
 class Picky(Sales):
@@ -599,12 +598,12 @@ def test_a_plugin_that_raises_loses_nothing_and_disturbs_nobody(database_url: st
     outcome = site.feed([line(f"m{number}", body={"bad": number % 3 == 0}) for number in range(9)])
     assert (outcome.accepted, outcome.failures) == (9, 3)
     assert (total(site, "picky"), total(site)) == (12, 9)
-    items = set_aside(site)
+    items = quarantined(site)
     assert [(item.plugin, item.position) for item in items] == [("picky", 1), ("picky", 4), ("picky", 7)]
     assert "KeyError: 'no such thing'" in items[0].reason
     assert not site.ingest.retry(items[0])
     site.feed([line("m0", body={"bad": True})])
-    assert len(set_aside(site)) == 3
+    assert len(quarantined(site)) == 3
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Picky, "broken", False)
         assert all(site.ingest.retry(item) for item in items)
@@ -613,7 +612,7 @@ def test_a_plugin_that_raises_loses_nothing_and_disturbs_nobody(database_url: st
         site.ingest.plugins.rebuild(["picky"])
         site.catch_up()
         assert site.state()["picky"] == undisturbed
-    assert set_aside(site) == []
+    assert quarantined(site) == []
     site.close()
 
 
@@ -629,7 +628,7 @@ def test_a_plugin_is_not_suspended_for_messages_that_it_cannot_take(database_url
     with site.database.reading() as connection:
         assert positions.load(connection)["picky"].suspended is None
     assert total(site, "picky") == 4
-    assert len(set_aside(site)) == 2_500
+    assert len(quarantined(site)) == 2_500
     site.close()
 
 
@@ -708,7 +707,7 @@ def test_a_retry_says_nothing_of_how_a_plugin_fares(
     site = Site(database_url, tmp_path, (Picky, Volume))
     site.feed([line(f"m{number}", body={"bad": True}) for number in range(5)])
     monkeypatch.setattr(Picky, "broken", False)
-    first, second, *_ = set_aside(site)
+    first, second, *_ = quarantined(site)
     assert site.ingest.retry(first)
     with site.database.reading() as connection:
         assert positions.load(connection)["picky"].failures == 5
@@ -729,7 +728,7 @@ def test_what_was_seen_to_meanwhile_is_settled_and_counts_once(
     """Who lists first and retries later folds nothing that was retried, dropped or folded again in between."""
     site = Site(database_url, tmp_path, (Picky,))
     site.feed([line("retried", body={"bad": True}), line("dropped", body={"bad": True}), b"[]"])
-    no_message, retried, dropped = set_aside(site)
+    no_message, retried, dropped = quarantined(site)
     with site.database.writing() as connection:
         assert quarantine.drop(connection, (dropped.id, no_message.id)) == 2
     monkeypatch.setattr(Picky, "broken", False)
@@ -738,7 +737,7 @@ def test_what_was_seen_to_meanwhile_is_settled_and_counts_once(
     monkeypatch.setattr(Picky, "broken", True)
     site.ingest.plugins.rebuild(["picky"])
     site.catch_up()
-    stale, _ = set_aside(site)
+    stale, _ = quarantined(site)
     monkeypatch.setattr(Picky, "broken", False)
     site.ingest.plugins.rebuild(["picky"])
     assert site.ingest.retry(stale)
@@ -748,10 +747,10 @@ def test_what_was_seen_to_meanwhile_is_settled_and_counts_once(
     # Numbers may be given again, and what has one now may be another message.
     monkeypatch.setattr(Picky, "broken", True)
     site.feed([line("another", body={"bad": True})])
-    (another,) = set_aside(site)
+    (another,) = quarantined(site)
     monkeypatch.setattr(Picky, "broken", False)
     assert site.ingest.retry(replace(stale, id=another.id))
-    assert set_aside(site) == [another]
+    assert quarantined(site) == [another]
     assert total(site, "picky") == 4
     site.close()
 
@@ -766,7 +765,7 @@ def test_a_sum_beyond_64_bits_is_refused_and_numbers_stay_whole(database_url: st
     rows = {row[1][0]: row[2] for row in site.state()["sales"] if row[0] == "key"}
     assert rows == {"rich": 1024 * most, "ralph": 1}
     assert all(type(value) is int for value in rows.values())
-    (item,) = set_aside(site)
+    (item,) = quarantined(site)
     assert (item.plugin, item.position) == ("sales", 1025)
     assert total(site) == 1026
     site.publish()
@@ -914,7 +913,7 @@ def test_each_wrong_yield_is_set_aside_with_a_clear_reason(database_url: str, tm
             patch.setattr(AnyValue, "item", (("fine",), {}))
             patch.setattr(cls, "item", item)
             site.feed([line(f"m{number}")])
-        items = [one for one in set_aside(site) if one.plugin == cls.name]
+        items = [one for one in quarantined(site) if one.plugin == cls.name]
         assert items[-1].position == number + 1, (cls.name, item)
         assert reason in items[-1].reason, (item, items[-1].reason)
     assert total(site) == len(RUBBISH)

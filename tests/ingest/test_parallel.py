@@ -128,7 +128,7 @@ def test_any_number_of_processes_gives_the_same_snapshot(database_url: str, tmp_
         ids.append(home.json("publish")["id"])
     assert outcomes[0] == outcomes[1]
     accepted = 10_000 + len(traffic)
-    assert (outcomes[0]["accepted"], outcomes[0]["known"], outcomes[0]["set_aside"]) == (accepted, 1, 1)
+    assert (outcomes[0]["accepted"], outcomes[0]["known"], outcomes[0]["quarantined"]) == (accepted, 1, 1)
     assert ids[0] == ids[1]
     names = [row["name"] for row in home.json("plugins")["plugins"]]
     home.run("rebuild", *names, "--jobs", "2")
@@ -157,14 +157,14 @@ def test_it_makes_no_difference_who_prepared_a_delivery(
     """What another process made of it is taken as it is, whatever of it turns out to be new."""
     monkeypatch.setattr(judge, "MAX_FAILURES", 12)
     here = fresh_site(database_url, tmp_path / "here", (*ALL, Picky))
-    expected = [here.feed(lines) for lines in deliveries], here.state(), rows(here), set_aside(here)
+    expected = [here.feed(lines) for lines in deliveries], here.state(), rows(here), quarantined(here)
     here.close()
     elsewhere = fresh_site(database_url, tmp_path / "elsewhere", (*ALL, Picky))
     preparer = elsewhere.ingest._preparer
     prepare = Mock(wraps=preparer.prepare)
     monkeypatch.setattr(preparer, "prepare", prepare)
     outcomes = [elsewhere.feed_prepared(lines) for lines in deliveries]
-    assert (outcomes, elsewhere.state(), rows(elsewhere), set_aside(elsewhere)) == expected
+    assert (outcomes, elsewhere.state(), rows(elsewhere), quarantined(elsewhere)) == expected
     assert prepare.call_count == 0
     elsewhere.close()
 
@@ -175,7 +175,7 @@ def rows(site: Site) -> dict[str, dict[str, object]]:
         return {name: asdict(row) | {"id": 0} for name, row in positions.load(connection).items()}
 
 
-def set_aside(site: Site) -> list[tuple[object, ...]]:
+def quarantined(site: Site) -> list[tuple[object, ...]]:
     """Return what is in quarantine, and the beginning of the reason."""
     with site.database.reading() as connection:
         found = quarantine.listed(connection)

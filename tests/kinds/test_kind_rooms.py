@@ -13,9 +13,9 @@ from sqlalchemy import Connection, func, select
 from samples import NOON, Site, line
 from statscache import kinds, schemas, windows
 from statscache.kinds import Kind, keys
-from statscache.kinds.base import Dirty, State
 from statscache.kinds.consistency import KEY_HAS_PLUGIN
 from statscache.kinds.presentation import Column
+from statscache.kinds.state import Dirty, State
 from statscache.kinds.tables import key, key_quarter, member, member_set, part
 from statscache.kinds.yields import Yields
 from statscache.plugins import Message, Plugin

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from browser import Visit, chromium
 from commands import Home, install_plugins
 from samples import line
-from statscache.service.watching import Watcher
+from statscache.service.livereload import Watcher
 
 __all__ = ["chromium"]
 

@@ -198,9 +198,9 @@ def test_after_a_person_was_forgotten_nothing_holds_the_name(database_url: str, 
     assert {where for where, _ in traces(site)} >= {"segment.data", "held.data", "quarantine.data", "key.dimensions"}
     assert traces(site, mirror)
     done = forgotten(site)
-    assert (done.messages, done.held, done.set_aside, done.owed, done.left) == (5, 1, 2, [], [])
+    assert (done.messages, done.held, done.quarantined, done.owed, done.left) == (5, 1, 2, [], [])
     assert done.snapshots >= 3
-    assert {"volume-by-user", "acts", "buyers", "quotes"} <= {*done.taken_out, *done.folded_anew}
+    assert {"volume-by-user", "acts", "buyers", "quotes"} <= {*done.taken_out, *done.folded_again}
     assert traces(site, mirror) == []
     assert is_recounted(site)
     assert site.document("v1/plugins/volume/latest.json")["rows"][0]["total"] == 13
@@ -261,7 +261,7 @@ def test_rows_of_an_author_are_forgotten_by_the_author_or_folded_anew(database_u
     site.feed(history())
     site.publish()
     done = forgotten(site)
-    assert (done.taken_out, done.folded_anew) == (["fans"], ["signs"])
+    assert (done.taken_out, done.folded_again) == (["fans"], ["signs"])
     assert traces(site) == []
     rows = site.document("v1/plugins/fans/latest.json")["rows"]
     assert sorted(row["username"] for row in rows) == ["marvin"] * 4 + ["trillian"] * 5
@@ -340,7 +340,7 @@ def test_the_spool_is_cleaned(tmp_path: Path) -> None:
 
 def test_a_target_that_is_away_is_cleaned_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it has is owed and told; the others are clean at once; the next publication removes it."""
-    monkeypatch.setattr("statscache.publish.retrying.PAUSES", ())
+    monkeypatch.setattr("statscache.publish.target.PAUSES", ())
     away = tmp_path / "away"
     targets = ({"name": "public", "path": tmp_path / "public"}, {"name": "away", "path": away})
     site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, PLUGINS, publish={"targets": targets})
@@ -507,7 +507,7 @@ def test_fedoras_removal_procedure(tmp_path: Path) -> None:
     home.run("backfill", "history.ndjson")
     home.run("publish")
     told = orjson.loads(home.run("export-person", NAME).stdout)
-    assert [len(told[part]) for part in ("messages", "held", "set_aside")] == [5, 1, 2]
+    assert [len(told[part]) for part in ("messages", "held", "quarantined")] == [5, 1, 2]
     assert told["state"]["volume-by-user"]
     assert "v1/plugins/volume-by-user/by/zaphod.json" in told["published"]
     done = home.run("forget", "--from-environment")
@@ -518,7 +518,7 @@ def test_fedoras_removal_procedure(tmp_path: Path) -> None:
     assert not words((again.stdout + again.stderr).encode())
     home.run("-v", "publish")
     left = orjson.loads(home.run("export-person", NAME).stdout)
-    assert left == {"messages": [], "held": [], "set_aside": [], "state": {}, "published": []}
+    assert left == {"messages": [], "held": [], "quarantined": [], "state": {}, "published": []}
     for path in tmp_path.rglob("*"):
         if path.is_file() and path.name != "history.ndjson":
             assert not [part for part in unpacked(path.read_bytes()) if words(part)], path

@@ -37,7 +37,7 @@ def test_a_transaction_killed_before_any_write_leaves_nothing(database_url: str,
             continue
         break
     assert at > 15, "hardly anything was interrupted"
-    assert (outcome.accepted, outcome.known, outcome.held, outcome.set_aside, outcome.foreign) == (1, 2, 1, 1, 1)
+    assert (outcome.accepted, outcome.known, outcome.held, outcome.quarantined, outcome.foreign) == (1, 2, 1, 1, 1)
     after = site.state()
     again = site.feed(delivery)
     assert (again.accepted, again.known) == (0, 3)

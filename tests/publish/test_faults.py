@@ -114,7 +114,7 @@ def test_operation_that_fails_for_a_moment_costs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """Whichever operation it is, the same publication succeeds."""
-    monkeypatch.setattr("statscache.publish.retrying.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("statscache.publish.target.PAUSES", (0.0, 0.0))
     made = site(tmp_path)
     made.feed([sale(0)])
     made.publish()

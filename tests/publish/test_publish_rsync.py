@@ -16,7 +16,6 @@ import pytest
 from samples import NOON, Sales, Site, follow, line, published_files
 from statscache import config, layout
 from statscache.exceptions import ConfigurationError, PublishError
-from statscache.publish.retrying import Retrying
 from statscache.publish.rsync import RsyncTarget
 from statscache.publish.target import File
 from web_servers import RsyncDaemon, Sshd
@@ -263,10 +262,10 @@ def test_a_name_in_a_listing_is_one_path(place: Place) -> None:
 
 def test_what_is_refused_is_not_asked_again(daemon: RsyncDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
     """A module that is not there is not there a second later."""
-    monkeypatch.setattr("statscache.publish.retrying.PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("statscache.publish.target.PAUSES", (0.0, 0.0))
     target = RsyncTarget("far", daemon.url("none"))
     with pytest.raises(PublishError, match="ended with 5"):
-        Retrying(target).read(layout.INDEX)
+        target.read(layout.INDEX)
     assert target.requests == 1
     target.close()
 
@@ -391,7 +390,7 @@ def test_a_key_that_may_only_publish_is_enough(sshd: Sshd, tmp_path: Path) -> No
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Second tries come without a pause."""
-    monkeypatch.setattr("statscache.publish.retrying.PAUSES", (0.0,))
+    monkeypatch.setattr("statscache.publish.target.PAUSES", (0.0,))
 
 
 class Wrapped:

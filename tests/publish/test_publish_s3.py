@@ -22,7 +22,7 @@ from samples import NOON, Buyers, Receipts, Sales, Site, follow, fresh_site, lin
 from statscache import config, layout
 from statscache.exceptions import ConfigurationError, PublishError
 from statscache.privacy.forget import forget
-from statscache.publish import cloudfront, headers, retrying
+from statscache.publish import cloudfront, headers
 from statscache.publish.s3 import S3Target
 from statscache.publish.target import File
 
@@ -81,7 +81,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY_ID)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0.0)
-    monkeypatch.setattr(retrying, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr("statscache.publish.target.PAUSES", (0.0, 0.0))
 
 
 class Bucket:
@@ -461,7 +461,7 @@ def test_a_refusal_says_what_to_do(moto_bucket: Bucket, answer: str, advice: str
         target = S3Target(moto_bucket.section(proxy))
         output = f"PUT s3://{moto_bucket.name}/site/a.json: {answer}: No.; .*{advice}"
         with pytest.raises(PublishError, match=output):
-            retrying.Retrying(target).write([File("a.json", b"{}\n")])
+            target.write([File("a.json", b"{}\n")])
         assert len(proxy.requests) == 1, "what is refused is not asked again"
         target.close()
 
@@ -710,7 +710,7 @@ def test_an_invalidation_is_waited_for_with_a_bound(
     with Proxy(moto.endpoint) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", proxy.endpoint)
         monkeypatch.setattr(cloudfront, "PAUSE", 0.01)
-        monkeypatch.setattr(cloudfront, "PATIENCE", 0.03)
+        monkeypatch.setattr(cloudfront, "WAIT_SECONDS", 0.03)
         target = S3Target(moto_bucket.section(distribution_id=distribution(moto)))
         # Moto's own spelling is one that never ends.
         with pytest.raises(PublishError, match="is not over after"):

@@ -42,7 +42,11 @@ def siblings(site: Site, form: str) -> set[str]:
 def let_pass(site: Site, seconds: int) -> None:
     """Let time pass."""
     with site.database.writing() as connection:
-        for table, column in ((schema.dropped, "dropped_at"), (schema.snapshot, "current_until")):
+        for table, column in (
+            (schema.dropped, "dropped_at"),
+            (schema.unreferenced, "since"),
+            (schema.snapshot, "current_until"),
+        ):
             connection.execute(update(table).values({column: table.c[column] - seconds}))
 
 

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from samples import NOON, Buyers, Site, line
-from statscache.kinds.base import ByYear, KeyDocument
 from statscache.kinds.known import Known
+from statscache.kinds.state import ByYear, KeyDocument
 from statscache.render.calendar import calendar
 from statscache.store import coverage
 

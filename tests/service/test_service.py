@@ -401,7 +401,7 @@ def test_messages_that_wait_are_bounded_in_bytes(tmp_path: Path, monkeypatch: py
     held.set()
     source.join(60)
     consumer.stop()
-    assert consumer.outcome.set_aside == 100
+    assert consumer.outcome.quarantined == 100
 
 
 @pytest.mark.parametrize("keeps", [False, True])

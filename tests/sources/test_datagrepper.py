@@ -66,7 +66,7 @@ def test_a_walk_gives_the_snapshot_of_an_archive(
     home = Home(tmp_path / "home")
     home.configure(f'[sources.datagrepper]\nurl = "{server.address}{search}"\nstart = 2015-08-08T12:00:00\n')
     outcome = home.json("backfill", "--end", str(END), "--jobs", "3")
-    assert (outcome["accepted"], outcome["set_aside"]) == (len(messages), 0)
+    assert (outcome["accepted"], outcome["quarantined"]) == (len(messages), 0)
     assert home.json("status")["gaps"] == []
     assert home.json("publish")["id"] == archived.json("publish")["id"]
     known = home.json("backfill", str(archived.directory / "archive.gz"))

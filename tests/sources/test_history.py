@@ -22,7 +22,7 @@ from samples import NOON, Site
 from statscache.exceptions import ConfigurationError, SourceError
 from statscache.ingest import Outcome
 from statscache.service import history
-from statscache.service.repair import Repair
+from statscache.service.gap_filler import Repair
 from statscache.simulator import Traffic, simulate
 from statscache.sources import datagrepper
 from statscache.store import coverage
@@ -101,7 +101,7 @@ def test_all_of_a_history_comes_and_is_complete(
         outcome = walk.go(jobs=jobs)
         assert (walk.total, walk.incomplete, walk.gaps) == (len(messages), [], [])
         assert outcome.accepted == len(messages)
-        assert outcome.set_aside == 0
+        assert outcome.quarantined == 0
         assert all(query["start"] > 0 for query in server.queries)
         # No deep page is asked for, each of which would cost more than the one before.
         assert {query["page"] for query in server.queries} == {1}
@@ -201,7 +201,7 @@ def test_what_fails_now_and_then_is_asked_for_again(
         walk = Walk(database, tmp_path, server, timeout=1.0)
         outcome = walk.go(jobs=4)
         assert (walk.total, walk.gaps, walk.incomplete) == (len(messages), [], [])
-        assert outcome.set_aside == 0
+        assert outcome.quarantined == 0
     if status := re.match(r"\d+", fault):
         assert f"{server.url}: status {status[0]}; retrying in" in caplog.text
     walk.site.close()
@@ -488,7 +488,7 @@ def test_an_integer_that_python_does_not_read_costs_no_more_than_its_row(databas
     with HistoryServer([row("good", START + 5), {**row("bad", START + 6), "msg": {"n": "long"}}], lengthened) as server:
         walk = Walk(database, tmp_path, server)
         outcome = walk.go()
-        assert (outcome.accepted, outcome.set_aside) == (1, 1)
+        assert (outcome.accepted, outcome.quarantined) == (1, 1)
         assert walk.incomplete == []
     walk.site.close()
 
@@ -641,7 +641,7 @@ def test_bad_rows_are_set_aside_and_keep_nothing_up(database: str, tmp_path: Pat
     with HistoryServer(rows) as server:
         walk = Walk(database, tmp_path, server, max_line=1024)
         outcome = walk.go()
-        assert (outcome.accepted, outcome.set_aside) == (1, 4)
+        assert (outcome.accepted, outcome.quarantined) == (1, 4)
         assert walk.incomplete == []
     walk.site.close()
 

@@ -18,7 +18,7 @@ from statscache.exceptions import StatscacheError, Unreachable
 _TRIES = 3
 _PAUSE = 0.3
 _CHUNK = 65_536
-_PATIENCE = 12
+_READ_TIMEOUTS = 12
 _SETTLED = 2
 
 
@@ -147,7 +147,7 @@ class Fetcher:
         for attempt in range(1, _TRIES + 1):
             try:
                 with urllib.request.urlopen(request, timeout=self._timeout) as response:
-                    return _body(response, url, largest, self._timeout * _PATIENCE), _conditions(response)
+                    return _body(response, url, largest, self._timeout * _READ_TIMEOUTS), _conditions(response)
             except HTTPError as error:
                 with error:
                     if error.code == 304:

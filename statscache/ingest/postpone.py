@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from statscache import canonical
 from statscache.exceptions import HistoryGone
-from statscache.ingest.lifecycle import empty, fold_anew, version_of
+from statscache.ingest.lifecycle import empty, fold_again, is_usable
 from statscache.ingest.prepare import TOLERANCE
 from statscache.message import Message, envelope
 from statscache.plugins.registry import Registry
@@ -29,11 +29,11 @@ class Postponed:
 
     Attributes:
         messages: Messages that were taken out, and wait.
-        folded_anew: Names of the plugins that are to fold the journal again, sorted.
+        folded_again: Names of the plugins that are to fold the journal again, sorted.
     """
 
     messages: int = 0
-    folded_anew: list[str] = field(default_factory=list)
+    folded_again: list[str] = field(default_factory=list)
 
 
 def postpone(database: Database, registry: Registry, *, lose_history: bool = False) -> Postponed:
@@ -68,7 +68,7 @@ def postpone(database: Database, registry: Registry, *, lose_history: bool = Fal
             journal.shortened(connection, days, digests)
             coverage.cut(connection, latest)
             sources.lower(connection, latest)
-            return Postponed(len(days), _fold_anew(connection, registry, latest, lose_history=lose_history))
+            return Postponed(len(days), _fold_again(connection, registry, latest, lose_history=lose_history))
     return Postponed()
 
 
@@ -77,7 +77,7 @@ def _held(message: Message) -> tuple[int, int, str, bytes]:
     return canonical.digest64(line), message.timestamp - TOLERANCE, SOURCE, line
 
 
-def _fold_anew(connection: Connection, registry: Registry, latest: int, *, lose_history: bool) -> list[str]:
+def _fold_again(connection: Connection, registry: Registry, latest: int, *, lose_history: bool) -> list[str]:
     """Have plugins that counted a message later than `latest` fold the journal again; return their names."""
     until = journal.removed(connection).until
     active = {plugin.name: plugin for plugin in registry}
@@ -94,9 +94,9 @@ def _fold_anew(connection: Connection, registry: Registry, latest: int, *, lose_
                 " restore a backup from before the clock was wrong, or repeat this with --lose-history"
             )
         plugin = active.get(name)
-        if plugin is None or row.version != version_of(plugin):
+        if plugin is None or not is_usable(row, plugin):
             empty(connection, row)
         else:
-            fold_anew(connection, plugin, row)
+            fold_again(connection, plugin, row)
         found.append(name)
     return found
