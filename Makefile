@@ -47,7 +47,7 @@ torture: test-venv ## Kill a real run again and again, and compare what it publi
 	@$(BIN)/python -m benchmarks.torture $(ARGS)
 
 kills: test-venv ## Kill at every operation, where the tests kill at each third
-	@KILL_EVERYWHERE=1 $(BIN)/python -m pytest -n 3 --dist loadfile $$(grep -l STRIDE tests/test_*.py) $(ARGS)
+	@KILL_EVERYWHERE=1 $(BIN)/python -m pytest -n 3 --dist loadfile $$(grep -lr --include='test_*.py' STRIDE tests) $(ARGS)
 
 deployment: test-venv ## Deploy with ansible to a Debian machine that is made for it; needs root
 	@bash .ci/debian debootstrap openssh-client

@@ -26,8 +26,7 @@
     const words = [...table.tHead.rows[0].cells].map(({ textContent: text }) => text.charAt(0).toUpperCase() + text.slice(1));
     for (const row of table.tBodies[0].rows) {
       for (const cell of row.cells) {
-        if (cell.cellIndex < keys) cell.classList.add("key");
-        else if (cell.firstChild) {
+        if (cell.cellIndex >= keys && cell.firstChild) {
           cell.dataset.label = words[cell.cellIndex];
           const box = document.createElement("span");
           box.append(...cell.childNodes);

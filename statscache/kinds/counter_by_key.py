@@ -8,12 +8,12 @@ import numpy as np
 from sqlalchemy import Connection, Select, func, select
 
 from statscache.kinds import buckets, days, key_documents, keys, parts, years
-from statscache.kinds.base import Dirty, KeyDocument, State
 from statscache.kinds.counter import TOTAL, CounterKind
 from statscache.kinds.days import UNDIVIDED
 from statscache.kinds.packed import starts
 from statscache.kinds.presentation import Column, Headline, Partial, Row, noun_of, ranked
 from statscache.kinds.reduced import Sums
+from statscache.kinds.state import Dirty, KeyDocument, State
 from statscache.kinds.sums import sum_up
 from statscache.kinds.tables import key
 from statscache.kinds.yields import Yields

@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -126,14 +126,14 @@ class RsyncTarget(Target):
         self._known: dict[str, bytes | None] = {}
         self._dates: dict[str, int] = {}
 
-    def read(self, path: str) -> bytes | None:
+    def _read(self, path: str) -> bytes | None:
         if path not in _OUTSIDE:
-            return self.read_back(path)
+            return self._read_back(path)
         if path not in self._known:
             self._known |= self._fetch([path] if self._known else _OUTSIDE)
         return self._known[path]
 
-    def read_back(self, path: str) -> bytes | None:
+    def _read_back(self, path: str) -> bytes | None:
         return self._fetch([path])[path]
 
     def _fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]:
@@ -149,26 +149,26 @@ class RsyncTarget(Target):
             files = {path: Path(directory) / path for path in paths}
             return {path: file.read_bytes() if file.is_file() else None for path, file in files.items()}
 
-    def holds(self, path: str, size: int) -> bool:
+    def _holds(self, path: str, size: int) -> bool:
         """Return False: rsync compares anyway, and sends only missing files."""
         return False
 
-    def is_intact(self, file: File) -> bool:
+    def _is_intact(self, file: File) -> bool:
         """Return False, for the same reason."""
         return False
 
-    def siblings_of(self, path: str) -> Sequence[str]:
+    def _siblings_of(self, path: str) -> Sequence[str]:
         if path == layout.INDEX:
-            return [form for form in precompressed.FORMS if self.read(f"{path}.{form}") is not None]
+            return [form for form in precompressed.FORMS if self._read(f"{path}.{form}") is not None]
         above = [f"--include=/{parent}/" for parent in PurePosixPath(path).parents[:-1]]
         names = {f"{path}.{form}": form for form in precompressed.FORMS}
         found = self._list(*above, *(f"--include=/{name}" for name in names))
         return [names[name] for name in found]
 
-    def files(self, directories: Sequence[str]) -> Iterator[str]:
+    def _files(self, directories: Sequence[str]) -> Iterator[str]:
         yield from self._list("--exclude=.*", *(f"--include=/{directory}/***" for directory in directories))
 
-    def write(self, files: Iterable[File]) -> None:
+    def _write(self, files: Sequence[File]) -> None:
         for file in files:
             path = self._stage(file.path)
             # It may be a link to an object, which is not to be written through.
@@ -181,12 +181,12 @@ class RsyncTarget(Target):
                 source.write_bytes(file.data)
             os.link(source, path)
 
-    def delete(self, paths: Iterable[str]) -> None:
+    def _delete(self, paths: Sequence[str]) -> None:
         # What is listed and not in the staging directory is what rsync deletes.
         for path in paths:
             self._stage(path).unlink(missing_ok=True)
 
-    def barrier(self) -> None:
+    def _barrier(self) -> None:
         if self._staging is None:
             return
         listed = sorted(self._staged)

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from statscache import canonical, kinds, layout, schemas
-from statscache.kinds.base import KeyDocument, KeyPart
 from statscache.kinds.known import Known
+from statscache.kinds.state import KeyDocument, KeyPart
 from statscache.plugins import Plugin, State
 from statscache.render import csv, own
 from statscache.render.badge import badge
