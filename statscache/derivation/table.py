@@ -5,6 +5,7 @@ from statscache.derivation.fields import Rule, fields
 from statscache.derivation.values import Answers
 
 _AGENT = fields(actor="agent")
+_COPR = fields(actor="user submitter", people_at="owner")
 _ISSUE = fields(actor="agent", people_at="issue.user issue.assignee")
 _PULL_REQUEST = fields(actor="agent", people_at="pullrequest.user pullrequest.assignee")
 _ELECTION = fields(actor="agent fas_user", people_at="candidate.fas_name")
@@ -38,8 +39,9 @@ TABLE: dict[str, Rule] = {
     "buildsys.task": fields(actor="owner"),
     "buildsys.untag": fields(actor="user", people_at="owner", packages_at="name"),
     "ci": fields(people_at="username artifact.issuer", packages_at="artifact.component"),
-    "copr": fields(actor="user submitter", people_at="owner"),
-    "copr.build.end": fields(people_at="user submitter owner"),
+    "copr": fields(people_at="user submitter owner"),
+    "copr.build.start": _COPR,
+    "copr.chroot.start": _COPR,
     "discourse": fields(
         actor="webhook_body.post.username webhook_body.like.user webhook_body.topic.created_by",
         people_at="webhook_body.like.post.username webhook_body.solved.username",

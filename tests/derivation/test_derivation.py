@@ -69,6 +69,7 @@ CASES: list[tuple[str, dict[str, Any], str | None, set[str], set[str]]] = [
     ("copr.build.start", {"user": "github.com:hub", "owner": "bob"}, None, {"bob"}, set()),
     ("copr.build.end", {"user": "ann", "owner": "@group", "pkg": "a"}, None, {"ann"}, set()),
     ("copr.chroot.start", {"user": "ann", "owner": "bob"}, "ann", {"bob"}, set()),
+    ("copr.chroot.end", {"user": "ann", "owner": "bob"}, None, {"ann", "bob"}, set()),
     ("pagure.issue.comment.added", {"agent": "ann", "issue": {"user": {"name": "bob"}, "assignee": None}}, "ann", {"bob"}, set()),
     ("pagure.pull-request.closed", {"agent": "ann", "pullrequest": {"user": {"name": "bob"}, "assignee": {"name": "eve"}}}, "ann", {"bob", "eve"}, set()),
     ("pagure.git.receive", {"agent": "ann", "repo": {"namespace": "rpms", "name": "a"}}, "ann", set(), {"a"}),
