@@ -241,7 +241,7 @@ def test_a_new_kind_works_by_itself(site: Site) -> None:
     assert listed["kind"] == "Peak"
     page = (site.public / "plugins/dearest/index.html").read_text()
     assert "Peak: the greatest number of each key." in page
-    assert "coins at most, the most: ann" in page
+    assert "ann, the most of any buyer" in page
     assert '<th scope="col" class="number"><bdi>Peak</bdi></th>' in page
     held = orjson.loads(b"".join(export(site.installation, "ralph")))
     assert held["state"] == {"dearest": [[["ralph"], 7]]}
