@@ -24,9 +24,8 @@ test: ## Everything: set-up, lint, types, layering and all tests
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory types
 	@echo "== all tests (pytest)"
-	@# Three at a time on two cores: much of what is tested waits for a server. A file's tests share what it set up.
-	@# In the order of the files, for those with the fewest tests are the longest, and would begin last.
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@# Three at a time on two cores: some of what is tested waits for a server. Who has done its part takes from the others'.
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 lint: test-venv ## Style (ruff), plain words, and the layering of the stages (import-linter)
 	@echo "== style (ruff)"
@@ -48,7 +47,7 @@ torture: test-venv ## Kill a real run again and again, and compare what it publi
 	@$(BIN)/python -m benchmarks.torture $(ARGS)
 
 kills: test-venv ## Kill at every operation, where the tests kill at each third
-	@KILL_EVERYWHERE=1 $(BIN)/python -m pytest -n 3 --dist loadfile $$(grep -l STRIDE tests/test_*.py) $(ARGS)
+	@KILL_EVERYWHERE=1 $(BIN)/python -m pytest -n 3 --dist loadfile $$(grep -lr --include='test_*.py' STRIDE tests) $(ARGS)
 
 deployment: test-venv ## Deploy with ansible to a Debian machine that is made for it; needs root
 	@bash .ci/debian debootstrap openssh-client

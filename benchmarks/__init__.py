@@ -4,4 +4,4 @@ import sys
 from pathlib import Path
 
 # The servers are those of the tests.
-sys.path.append(str(Path(__file__).resolve().parent.parent / "tests"))
+sys.path.append(str(Path(__file__).resolve().parent.parent / "tests" / "support"))

@@ -1,7 +1,7 @@
 """A target that is a directory, and counts what a bucket of S3 would be asked for and sent."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 from unittest.mock import patch
 
@@ -21,34 +21,32 @@ class MeteredDirectory(DirectoryTarget):
 
     asked: ClassVar[Counter[str]] = Counter()
 
-    def read(self, path: str) -> bytes | None:
+    def _read(self, path: str) -> bytes | None:
         """Count a GET."""
         self.asked["get"] += 1
-        return super().read(path)
+        return super()._read(path)
 
-    def holds(self, path: str, size: int) -> bool:
+    def _holds(self, path: str, size: int) -> bool:
         """Count a HEAD, which costs as much as a GET."""
         self.asked["get"] += 1
-        return super().holds(path, size)
+        return super()._holds(path, size)
 
-    def files(self, directories: Sequence[str]) -> Iterator[str]:
+    def _files(self, directories: Sequence[str]) -> Iterator[str]:
         """Count one LIST, as a GET, for each thousand names."""
-        for number, path in enumerate(super().files(directories)):
+        for number, path in enumerate(super()._files(directories)):
             self.asked["get"] += number % _AT_ONCE == 0
             yield path
 
-    def write(self, files: Iterable[File]) -> None:
+    def _write(self, files: Sequence[File]) -> None:
         """Count a PUT for each file, and its bytes."""
-        listed = list(files)
-        self.asked["put"] += len(listed)
-        self.asked["sent"] += sum(len(file.data) for file in listed)
-        super().write(listed)
+        self.asked["put"] += len(files)
+        self.asked["sent"] += sum(len(file.data) for file in files)
+        super()._write(files)
 
-    def delete(self, paths: Iterable[str]) -> None:
+    def _delete(self, paths: Sequence[str]) -> None:
         """Count one request for each thousand names."""
-        listed = list(paths)
-        self.asked["delete"] += -(-len(listed) // _AT_ONCE)
-        super().delete(listed)
+        self.asked["delete"] += -(-len(paths) // _AT_ONCE)
+        super()._delete(paths)
 
 
 metered = patch("statscache.publish.targets.DirectoryTarget", MeteredDirectory)

@@ -12,18 +12,20 @@ class RecentActivity(Log):
     title = "Recent activity"
     subject = "bus"
     definition = (
-        "One entry for each message: what happened, in one line, and where to read more. The newest 100 are kept, with"
-        " the names of the people in them. Text and links come from the bus: show them as text."
+        "One entry for each message: what happened, in one line, and where to read more, with its first package. The"
+        " newest 100 are kept, with the names of the people in them. Text and links come from the bus: show them as"
+        " text."
     )
     columns: ClassVar[dict[str, tuple[str, ...]]] = {"latest": ("agent", "category", "link", "subtitle", "topic")}
     people = True
-    version = 2
+    version = 3
 
     def observe(self, message: Message) -> tuple[tuple[tuple[()], dict[str, Any]]]:
         entry = {
             "topic": message.topic,
             "category": message.category,
             "agent": message.agent,
+            "package": message.packages[0] if message.packages else None,
             "subtitle": message.subtitle,
             "link": message.link,
         }

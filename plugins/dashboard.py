@@ -31,7 +31,7 @@ class ReleaseDashboard(Log):
     topics = (*composes.TOPICS, *updates.TOPICS, *images.TOPICS, *cloud_images.TOPICS)
     # Enough to find the begin of a run behind those of the next ones.
     entries = 4
-    version = 3
+    version = 4
     layout = LAYOUT
     clocks = (HOUR,)
     columns: ClassVar[dict[str, tuple[str, ...]]] = {"latest": ("link", "run", "start", "stop")}

@@ -70,10 +70,10 @@ def _request(method: str, parameters: list[Any]) -> Request:
     options = parameters[-1] if parameters else None
     one, two, three, four, five, six = (parameters + [None] * 6)[:6]
     if method == "kiwiBuild":
-        # Target, architectures, where the description lies, its file. The profile tells the images of a file apart.
+        # Target, architectures, where the description lies, its file. Profile and type tell the images of a file apart.
         file = (fields.text(four) or "").rpartition("/")[2].removesuffix(".kiwi") or None
         profile = fields.text(options, "profile")
-        return Request(profile or file, fields.value(options, "version"), two, one, None)
+        return Request(profile or file, fields.value(options, "version"), two, one, fields.text(options, "type"))
     if method == "osbuildImage":
         # Name, version, distribution, types, target, architectures.
         return Request(fields.text(one), two, six, five, ", ".join(fields.texts(four)) or None)
@@ -154,7 +154,7 @@ class ImageTasks(Latest):
     topics = TOPICS
     feed = Feed("Images made by koji", ("image", "release", "architecture", "method"), "state")
     columns: ClassVar[dict[str, tuple[str, ...]]] = {"latest": ("download", "link", "task")}
-    version = 3
+    version = 4
 
     def observe(self, message: Message) -> list[tuple[tuple[str | None, ...], dict[str, Any]]]:
         return [

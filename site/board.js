@@ -7,17 +7,13 @@
   const said = field?.closest("p").querySelector("[role=status]");
   const choices = all("[data-choose]");
 
-  const ages = [];
   const span = (seconds) => {
     const [size, name] = [[31_556_952, "y"], [86_400, "d"], [3_600, "h"], [60, "min"]].find(([size]) => seconds >= size) ?? [1, "s"];
     return `${Math.floor(seconds / size).toLocaleString("en")} ${name}`;
   };
   const showAges = () => {
-    for (const [node, time] of ages) node.textContent = `${span(Math.max(0, Date.now() / 1000 - time))} ago`;
+    for (const node of all("time[data-age]")) node.dataset.age = `${span(Math.max(0, Date.now() / 1000 - Date.parse(node.dateTime) / 1000))} ago`;
   };
-  for (const time of all("time[data-age]")) {
-    ages.push([time.nextElementSibling, Date.parse(time.dateTime) / 1000]);
-  }
   showAges();
   setInterval(showAges, 60_000);
   if (!field) return;
@@ -27,7 +23,7 @@
     all("[data-item]", section).map((row) => {
       const places = row.querySelector("[data-places]");
       const own = [...row.children].filter((child) => child !== places).map(text).join(" ");
-      return { row, section, places, base: `${section.dataset.group.toLowerCase()} ${own}`, lines: all("[data-place]", row).map((line) => [line, text(line)]) };
+      return { row, section, places, base: `${section.dataset.group.toLowerCase()} ${own}`, lines: all("li", places ?? document.createElement("p")).map((line) => [line, text(line)]) };
     }),
   );
 
@@ -37,7 +33,7 @@
     const fits = ["release", "architecture", "provider"].every((name) => !chosen[name] || row.dataset[name] === chosen[name]);
     let shown = 0;
     for (const [line, words] of lines) {
-      line.hidden = !fits || !((!chosen.region || line.dataset.place === chosen.region) && rest.every((word) => words.includes(word)));
+      line.hidden = !fits || !((!chosen.region || line.firstElementChild.textContent === chosen.region) && rest.every((word) => words.includes(word)));
       if (!line.hidden) shown += 1;
     }
     // What was asked for in a place is shown; a list of all places is not unfolded.

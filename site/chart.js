@@ -5,7 +5,9 @@
 // months where that is null), and for each curve { name, label, values, rest }. A value that is null is unknown; in a bucket
 // that is `partial`, values are the least. Buckets are added up if `additive`, curves if `keysAddUp`.
 
-import { clock, compact, DAY, element, minute, month, monthOf, number, startOfMonth, svg, together, year } from "./dom.js";
+import { element, number, svg } from "./dom.js";
+import { clock, compact, monthOf, startOfMonth } from "./labels.js";
+import { DAY, minute, month, together, year } from "./values.js";
 
 const WIDE = 60;
 const INSET = 0.12;
@@ -42,7 +44,7 @@ function levels(low, high, log) {
   if (log) return [0, ...[...Array(16).keys()].map((power) => 10 ** power).filter((level) => level <= high)];
   const span = Math.max(1, high - low);
   const magnitude = 10 ** Math.max(0, Math.floor(Math.log10(span)) - 1);
-  const step = magnitude * ([1, 2, 5, 10, 20].find((factor) => factor * magnitude * 4 >= span) ?? 50);
+  const step = magnitude * [1, 2, 5, 10, 20].find((factor) => factor * magnitude * 5 >= span);
   const found = [];
   for (let level = step * Math.floor(low / step); level <= high; level += step) found.push(level);
   return found;
@@ -50,14 +52,17 @@ function levels(low, high, log) {
 
 /** Columns from the baseline up. Few are apart; many touch, and are one outline. */
 function columns(tops, ground) {
-  const there = (at) => tops[at] !== undefined && tops[at] !== null && tops[at] !== ground;
-  if (tops.length <= WIDE) return tops.map((top, at) => (there(at) ? `M${decimal(at + INSET, 2)} ${ground}V${top}h${decimal(1 - 2 * INSET, 2)}V${ground}z` : "")).join("");
+  if (tops.length <= WIDE) return tops.map((top, at) => (top === null || top === ground ? "" : `M${decimal(at + INSET, 2)} ${ground}V${top}h${decimal(1 - 2 * INSET, 2)}V${ground}z`)).join("");
   let path = "";
+  let before = ground;
   for (let at = 0, next; at < tops.length; at = next) {
-    for (next = at + 1; tops[next] === tops[at] && next < tops.length;) next += 1;
-    if (there(at)) path += `${there(at - 1) ? "" : `M${at} ${ground}`}V${tops[at]}h${next - at}${there(next) ? "" : `V${ground}z`}`;
+    const top = tops[at] ?? ground;
+    for (next = at + 1; next < tops.length && (tops[next] ?? ground) === top;) next += 1;
+    if (top !== ground) path += `${before === ground ? `M${at} ${ground}v${top - ground}` : `v${top - before}`}h${next - at}`;
+    else if (before !== ground) path += `V${ground}z`;
+    before = top;
   }
-  return path;
+  return before === ground ? path : `${path}V${ground}z`;
 }
 
 /** Points at the middle of each bucket; a single one is a path of no length, which round caps show. */
@@ -72,7 +77,9 @@ function plane(model, curves, { height, most, lines, log, top, id }) {
   const greatest = Math.max(1, ...known);
   const marks = levels(Math.min(0, ...known), log ? top : greatest, log).filter((level) => !log || level !== 1 || height > 100);
   const peak = (log ? top : greatest) * 1.04;
-  const y = (value) => decimal(log ? height * (1 - Math.log1p(value) / Math.log1p(peak)) : (peak - value) * (height / (peak - marks[0])), 1);
+  const down = height / (peak - marks[0]);
+  // Whole pixels; the least that is not zero is one off the baseline.
+  const y = (value) => (log ? Math.round(height * (1 - Math.log1p(value) / Math.log1p(peak))) : Math.floor((peak - value) * down + 0.5) - (value > 0 && value * down < 0.5));
   const share = (at) => `${decimal((at * 100) / Math.max(1, count), 2)}%`;
   const box = svg("svg", { class: "plane", width: "100%", height, "aria-hidden": "true" });
   for (const level of marks) box.append(svg("line", { class: "grid", x2: "100%", y1: y(level), y2: y(level) }), svg("text", { class: "y", x: -8, y: y(level), dy: ".35em" }, compact(level)));

@@ -1,6 +1,8 @@
 // A chart as a file: its numbers as CSV, and what is shown as SVG or PNG, complete without the page.
 
-import { clean, day, element, middle, minute, svg } from "./dom.js";
+import { clean, element, svg } from "./dom.js";
+import { middle } from "./labels.js";
+import { day, minute } from "./values.js";
 
 /** Cells that a spreadsheet would take for a formula begin with an apostrophe. */
 function cell(value) {
@@ -70,12 +72,17 @@ async function png(shown) {
 const WIDGETS = { "3h": ["1m", 1], "7d": ["1h", 7], "30d": ["1d", 30], "1y": ["1w", 364], all: ["1mo", 3660] };
 const quoted = (text) => text.replaceAll("&", "&amp;").replaceAll("'", "&#39;").replaceAll("<", "&lt;");
 
-/** The element that shows the same on another page. */
-function embed({ base, plugin, range, key, isUnbounded }) {
+/** The element that shows the same on another page, with the same view, scale and keys. */
+function embed({ base, plugin, name, range, key, isUnbounded, view, log, off, keys }) {
   const [resolution, days] = WIDGETS[range];
+  const is = isUnbounded ? "activity" : "series";
   const of = key ? ` key='${quoted(JSON.stringify(key))}'` : "";
-  const tag = isUnbounded ? `activity plugin="${plugin}"${of}` : `series plugin="${plugin}"${of} resolution="${resolution}" days="${days}"`;
-  return `<script type="module" src="${base}assets/widgets.js"></script>\n<statscache-${tag}></statscache-${tag.split(" ")[0]}>`;
+  const changed = view || log || off.length || keys.length;
+  // A series with controls shows all keys, or those that are compared.
+  const compared = key && !isUnbounded ? [name, ...keys] : keys;
+  const words = new URLSearchParams([["range", range], ...(view ? [["view", "each"]] : []), ...(log ? [["scale", "log"]] : []), ...off.map((one) => ["off", one]), ...compared.map((one) => ["key", one])]);
+  const shown = changed ? `${isUnbounded ? of : ""} controls='${quoted(String(words))}'` : `${of}${isUnbounded ? "" : ` resolution="${resolution}" days="${days}"`}`;
+  return `<script type="module" src="${base}assets/widgets.js"></script>\n<statscache-${is} plugin="${plugin}"${shown}></statscache-${is}>`;
 }
 
 const FILES = { csv: ["text/csv", csv], svg: ["image/svg+xml", (shown) => picture(shown)[0]], png: ["image/png", png] };

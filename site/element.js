@@ -1,7 +1,7 @@
 // What all custom elements share: style, one client for each site, when to read, and what to say when nothing can be shown.
 
 import { Client, isLate, NotPublished } from "./statscache.js";
-import * as d from "./dom.js";
+import * as d from "./parts.js";
 import { near } from "./names.js";
 import { draw } from "./chart.js";
 import { Chart } from "./readout.js";
@@ -57,7 +57,7 @@ figcaption strong { font-weight: 600; }
 .ticks { position: relative; height: 0; font-size: .78em; color: var(--quiet); }
 .ticks span { position: absolute; top: .4em; transform: translateX(-50%); white-space: nowrap; }
 .ticks.flush span { transform: none; top: 0; }
-@container (max-width: 30rem) { .ticks span:nth-child(even), .chart .second { display: none; } }
+@container (max-width: 30rem) { .ticks:not(.flush) span:nth-child(even), .chart .second { display: none; } }
 .line { fill: none; stroke: var(--c); stroke-width: 1.75; stroke-linejoin: round; stroke-linecap: round; vector-effect: non-scaling-stroke; }
 .fill { fill: var(--c); }
 .gap { fill: var(--quiet); fill-opacity: .18; }
@@ -71,7 +71,7 @@ figcaption strong { font-weight: 600; }
 .calendar svg { display: block; width: 100%; height: auto; }
 .calendar .ticks { grid-column: 2; height: 1.6em; }
 .weekdays { display: grid; grid-template-rows: repeat(7, 1fr); line-height: 1; align-items: center; }
-@container (max-width: 30rem) { .weekdays { display: none; } .calendar { grid-template-columns: 1fr; } .calendar .ticks { grid-column: 1; } }
+@container (max-width: 30rem) { .weekdays { display: none; } .calendar { display: block; overflow-x: auto; padding-bottom: 2.4em; } .calendar > * { width: 64em; } }
 .cell { fill: var(--empty); }
 .cell.level { fill: var(--c1); }
 .missing { fill: none; stroke: var(--quiet); stroke-dasharray: 2 2; }
@@ -331,7 +331,7 @@ export class StatscacheElement extends HTMLElement {
     const { key } = this;
     const title = key ? `${about.title}: ${d.label(key)}` : about.title;
     const of = { plugin: about.name, name: key ? d.label(key) : "", title, unit: about.unit, base: client.base, key, isUnbounded: about.unbounded };
-    const explorer = await explorable(of, source, { first, words: this.#explorer?.words ?? "" });
+    const explorer = await explorable(of, source, { first, words: this.#explorer?.words ?? this.getAttribute("controls") });
     this.#explorer = explorer;
     return [d.element("figure", {}, this.caption(about, ""), explorer.root)];
   }

@@ -2,16 +2,21 @@
 
 import { Client, keyPath, NotPublished } from "./statscache.js";
 import { ENTITIES, entityOf, Names, pageOf } from "./names.js";
-import * as d from "./dom.js";
+import * as d from "./parts.js";
+import { groupsOf } from "./boards.js";
 import { explorable } from "./controls.js";
 import { ofKey, ofSeries } from "./models.js";
 
 const MAIN = { person: "contributors", package: "builds-by-package", topic: "volume-by-topic", release: "builds" };
-const MOST_ROWS = 15;
+const MOST_ROWS = { person: 15, package: 15, topic: 15, release: 6 };
+/** What the page Release engineering says better. */
+const ON_BOARD = ["release-dashboard"];
+const LEVELS = ["bad", "warn", "unknown", "progress", "old", "good"];
+const HIDDEN = ["in_progress"];
 const LISTED = 50;
 const MOST_PARTS = 8;
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
-const ORDER = ["state", "status", "timestamp", "start", "stop", "duration"];
+const ORDER = ["state", "status", "timestamp", "start", "stop", "duration", "agent", "subtitle"];
 const WINDOWS = ["last_24h", "last_7d", "last_30d", "total"];
 
 const client = new Client(new URL("..", import.meta.url).href);
@@ -26,7 +31,7 @@ const link = (path, ...text) => d.element("a", { href: client.base + path }, ...
 
 function head(kicker, title, ...lede) {
   const words = lede.length ? d.element("p", { class: "lede" }, ...lede) : null;
-  return d.element("section", { class: "intro" }, d.element("div", {}, kicker ? d.element("p", { class: "kicker" }, kicker) : null, d.element("h1", {}, d.foreign(title, 120)), words));
+  return d.element("section", { class: "intro" }, d.element("div", {}, kicker ? d.element("p", { class: "kicker" }, kicker) : null, d.element("h1", { class: title.length > 24 ? "long" : null }, d.foreign(title, 120)), words));
 }
 
 const capitalized = (text) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -51,8 +56,20 @@ async function read(index, found) {
 
 const inHeadline = ({ headline }) => (row) => Object.entries(headline ?? {}).every(([name, value]) => row[name] === value);
 
+/** The place of a name among all that a plugin counts, in words; null where it does not count it, or lists only others. */
+function rankOf({ plugin, latest, field, rows, own }) {
+  if (!own.some((row) => Number.isFinite(row.total))) return null;
+  const sums = new Map();
+  for (const row of rows.filter(inHeadline(plugin))) if (row[field] && row[field] !== "(other)") sums.set(row[field], (sums.get(row[field]) ?? 0) + row.total);
+  const mine = sums.get(own[0][field]);
+  if (mine === undefined || (own.length > 1 && !d.keysAddUp(plugin))) return null;
+  const rank = 1 + [...sums.values()].filter((each) => each > mine).length;
+  return `#${d.number(rank)} of ${d.number(latest.keys ?? sums.size)} ${many}`;
+}
+
 /** The numbers of one plugin: value, caption, and what else is to be said. */
-function tile({ plugin, latest, key, rows, own }, found) {
+function tile(each) {
+  const { plugin, latest, key, own } = each;
   const partial = latest?.partial ?? {};
   const counted = own.filter(inHeadline(plugin));
   // A sum over what must not be added up is none.
@@ -60,11 +77,10 @@ function tile({ plugin, latest, key, rows, own }, found) {
   const counts = own.some((row) => Number.isFinite(row.total));
   if (!key && !counts) return null;
   const total = key ? key.total : sum("total");
-  const rank = rows.findIndex((row) => row === own[0]);
   const month = counts ? (Object.hasOwn(partial, "last_30d") ? null : sum("last_30d")) : undefined;
   const notes = [
     month === undefined ? null : month === null ? `${d.unknown(partial.last_30d ?? null)}, in the last 30 full days` : `${d.number(month)} in the last 30 full days`,
-    plugin.unbounded && counts ? `no. ${d.number(rank + 1)} of ${d.number(found.count)} ${many}` : null,
+    rankOf(each),
   ].filter(Boolean);
   const title = [titleOf(plugin), ...Object.values(plugin.headline ?? {})].join(", ");
   return d.element("div", {}, d.element("dt", {}, link(`plugins/${plugin.name}/index.html`, d.foreign(title))), d.element("dd", {}, d.element("strong", {}, total === null ? "—" : d.number(total)), ...notes.map((note) => d.element("span", {}, note))));
@@ -102,7 +118,7 @@ async function overTime(index, all, found) {
 }
 
 /** The parts of a key as bars: what a person did by category, the builds of a package by release. */
-function parts(index, { plugin, key }) {
+function parts(index, { plugin, key }, others) {
   const all = (key?.parts ?? []).filter((part) => part.total > 0).sort((a, b) => b.total - a.total);
   if (!all.length) return null;
   const field = Object.keys(all[0]).find((name) => !["total", "weeks"].includes(name));
@@ -111,11 +127,28 @@ function parts(index, { plugin, key }) {
   if (rest.length) shown.push([`${d.number(rest.length)} others`, rest.reduce((sum, part) => sum + part.total, 0)]);
   const longest = Math.max(...shown.map(([, value]) => value));
   const named = entityOf(index, field);
-  const bars = shown.map(([label, value, name]) => {
-    const bar = d.svg("svg", { class: "bar", viewBox: "0 0 1000 6", preserveAspectRatio: "none", "aria-hidden": "true" }, d.svg("rect", { width: Math.max(4, (value / longest) * 1000), height: 6 }));
-    return d.element("li", {}, d.element("span", { class: "key" }, named && name ? d.element("a", { href: pageOf(client, named, name) }, d.foreign(label, 60)) : d.foreign(label, 60)), d.element("span", { class: "amount" }, d.number(value)), bar);
-  });
-  return d.element("div", { class: "panel" }, d.element("h3", {}, `${titleOf(plugin)} by ${field}`), d.element("ol", { class: "bars" }, ...bars));
+  const bars = shown.map(([label, value, name]) => barOf(named && name ? d.element("a", { href: pageOf(client, named, name) }, d.foreign(label, 60)) : d.foreign(label, 60), value, longest));
+  // One that several divide by says what it divides.
+  const isShared = others.some((other) => other.plugin !== plugin && other.key?.parts?.some((part) => Object.hasOwn(part, field)));
+  const title = isShared ? `${titleOf(plugin)} by ${field}` : pluralOf(field);
+  return panel(title, plugin.unit, bars);
+}
+
+const pluralOf = (name) => capitalized(name.endsWith("y") ? `${name.slice(0, -1)}ies` : `${name}s`);
+const panel = (title, unit, bars) => d.element("div", { class: "panel" }, d.element("h3", {}, title, " ", d.element("small", {}, unit)), d.element("ol", { class: "bars" }, ...bars));
+
+/** How what began and ended came out: the rows of a plugin by state. */
+function states(plugin, rows) {
+  const counts = new Map();
+  for (const { state } of rows) if (typeof state === "string") counts.set(state, (counts.get(state) ?? 0) + 1);
+  if (plugin.kind !== "Span" || !counts.size) return null;
+  const shown = [...counts].sort(([, a], [, b]) => b - a);
+  return panel(`${plugin.title} by state`, `of the newest ${d.number(rows.length)}`, shown.map(([label, value]) => barOf(d.foreign(label, 60), value, shown[0][1])));
+}
+
+function barOf(name, value, longest) {
+  const bar = d.svg("svg", { class: "bar", viewBox: "0 0 1000 6", preserveAspectRatio: "none", "aria-hidden": "true" }, d.svg("rect", { width: Math.max(0, (value / longest) * 1000), height: 6 }));
+  return d.element("li", {}, d.element("span", { class: "key" }, name), d.element("span", { class: "amount" }, d.number(value)), bar);
 }
 
 function cell(index, field, value) {
@@ -125,23 +158,29 @@ function cell(index, field, value) {
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
   const named = entityOf(index, field);
-  if (/^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value)) return d.element("td", { class: "text" }, d.element("a", { href: value, rel: "noopener noreferrer nofollow" }, "open ↗"));
-  return d.element("td", { class: "text", title: value.length > 40 ? d.clean(value) : null }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
+  if (/^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value)) return d.element("td", {}, d.element("a", { href: value, rel: "nofollow" }, "Open ↗"));
+  return d.element("td", { title: value.length > 40 ? d.clean(value) : null }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
 }
 
 /** Rows as a table: key, state, time, the rest; newest first. */
 function table(index, { name: plugin, title, dimensions }, rows, partial = {}) {
   const time = (row) => row.timestamp ?? row.stop ?? row.start ?? 0;
-  const shown = [...rows].sort((a, b) => time(b) - time(a)).slice(0, MOST_ROWS);
-  const present = [...new Set(shown.flatMap((row) => Object.keys(row)))].filter((name) => shown.some((row) => row[name] !== null));
+  const shown = [...rows].sort((a, b) => time(b) - time(a)).slice(0, MOST_ROWS[entity]);
+  const present = [...new Set(shown.flatMap((row) => Object.keys(row)))].filter((name) => !HIDDEN.includes(name) && shown.some((row) => row[name] !== null));
   const first = [...dimensions, ...ORDER].filter((name, at, all) => present.includes(name) && all.indexOf(name) === at);
   const last = WINDOWS.filter((name) => present.includes(name));
   const columns = [...first, ...present.filter((name) => ![...first, ...last].includes(name)).sort(), ...last];
   const numeric = (name) => name === "duration" || (!d.isTime(name) && shown.some((row) => typeof row[name] === "number"));
   const heading = (name) => (Object.hasOwn(HEADS, name) ? HEADS[name] : d.foreign(name.replaceAll("_", " "), 40));
   const line = d.element("tr", {}, ...columns.map((name) => d.element("th", { scope: "col", class: numeric(name) ? "number" : null }, heading(name))));
-  const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => (Object.hasOwn(partial, name) ? d.element("td", { class: "unknown" }, d.unknown(partial[name])) : cell(index, name, row[name])))));
-  const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, d.element("table", { class: "rows" }, d.element("thead", {}, line), d.element("tbody", {}, ...body)));
+  const isMany = columns.length > 4;
+  const labelled = (name, made) => {
+    if (isMany && dimensions.includes(name)) made.classList.add("key");
+    else if (isMany) made.dataset.label = capitalized(line.cells[columns.indexOf(name)].textContent);
+    return made;
+  };
+  const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => labelled(name, Object.hasOwn(partial, name) ? d.element("td", { class: "unknown" }, d.unknown(partial[name])) : cell(index, name, row[name])))));
+  const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, d.element("table", { class: isMany ? "rows many" : "rows" }, d.element("thead", {}, line), d.element("tbody", {}, ...body)));
   const rest = rows.length - shown.length;
   const all = d.element("p", { class: "note" }, `The newest ${d.number(shown.length)} of ${d.number(rows.length)}. `, link(`plugins/${plugin}/index.html`, "All of them"));
   return section(title, scroll, rest > 0 ? all : null);
@@ -150,14 +189,32 @@ function table(index, { name: plugin, title, dimensions }, rows, partial = {}) {
 /** What a page says that is not counted by name: the newest lines that name it, its composes. */
 async function lines(index, found) {
   const wanted = { person: ["agent", "user"], topic: ["topic"], release: ["release"], package: ["package"] }[entity];
-  const logs = index.plugins.filter(({ kind, name, documents }) => ["Log", "Span"].includes(kind) && !found.plugins.includes(name) && documents.some(({ path }) => path.endsWith("/latest.json")));
+  const logs = index.plugins.filter(({ kind, name, documents }) => ["Log", "Span"].includes(kind) && !found.plugins.includes(name) && !ON_BOARD.includes(name) && documents.some(({ path }) => path.endsWith("/latest.json")));
   const read = await Promise.all(
     logs.map(async (plugin) => {
       const { rows } = await client.latest(plugin.name);
       return [plugin, rows.filter((row) => wanted.some((field) => row[field] === found.name)).map((row) => Object.fromEntries(Object.entries(row).filter(([field]) => row[field] !== found.name)))];
     }),
   );
-  return read.filter(([, rows]) => rows.length).map(([plugin, rows]) => table(index, plugin, rows));
+  return read.filter(([, rows]) => rows.length);
+}
+
+/** How a release fares: the state of each group of the page Release engineering, as far as it is of the release. */
+async function now(found) {
+  if (!place.dataset.board) return null;
+  const address = `${client.base}${place.dataset.board}?filter=${encodeURIComponent(found.name)}`;
+  const groups = await groupsOf(client.base + place.dataset.board);
+  const cards = groups.flatMap(({ id, title, items }) => {
+    const rows = items.map(([item]) => item).filter((item) => item.dataset.release === found.name && !item.closest("[data-past]"));
+    const fare = rows.map((row) => row.querySelector(".state")).map((state) => [LEVELS.find((level) => state.classList.contains(level)), state.querySelector("bdi").textContent, state.querySelector(".sign").textContent]);
+    if (!fare.length) return [];
+    const [level, words, sign] = fare.sort(([a], [b]) => LEVELS.indexOf(a) - LEVELS.indexOf(b))[0];
+    const worst = fare.filter(([each]) => each === level).length;
+    const share = fare.length < 2 ? null : d.element("small", {}, worst === fare.length ? ` all ${worst}` : ` ${worst} of ${fare.length}`);
+    const state = d.element("span", { class: `state ${level}` }, d.element("span", { class: "sign", "aria-hidden": "true" }, sign), " ", d.foreign(words, 80));
+    return [d.element("li", {}, d.element("a", { href: `${address}#${id}` }, d.element("span", {}, title), " ", state, share))];
+  });
+  return cards.length ? section("Now", d.element("ul", { class: "strip" }, ...cards), d.element("p", { class: "note" }, d.element("a", { href: address }, "All of it, and where to launch its images"))) : null;
 }
 
 function copyable(title, text) {
@@ -181,7 +238,7 @@ function sharing(all, found) {
   return section(
     "Use it elsewhere",
     d.element("div", { class: "examples" }, copyable("A link to this page", pageOf(client, entity, found.name)), embed ? copyable("The calendar on your page", embed) : null),
-    d.element("details", { id: "json" }, d.element("summary", {}, `JSON: ${d.number(documents.length)} documents`), list),
+    d.element("details", { id: "json" }, d.element("summary", {}, `JSON: ${d.number(documents.length)} ${documents.length === 1 ? "document" : "documents"}`), list),
   );
 }
 
@@ -196,18 +253,23 @@ async function show(index, found) {
     : [];
   if (since.length) lede.push(" Data since ", d.clock(Math.min(...since), d.day));
   if (index.slow_through !== null) lede.push(", through ", d.clock(index.slow_through), ".");
-  const tiles = all.map((each) => tile(each, found)).filter(Boolean);
+  const tiles = all.map(tile).filter(Boolean);
   const key = JSON.stringify([found.name]);
-  const calendar = main ? d.element("div", { class: "panel year" }, d.element("statscache-calendar", { plugin: main.plugin.name, key, label: titleOf(main.plugin) })) : null;
+  // Of a release no document of its own is published, but its days are in a series.
+  const byDay = main ?? all.find(({ plugin, own }) => own.length && plugin.dimensions.length === 1 && d.addsUpInTime(plugin) && plugin.documents.some(({ path }) => path.endsWith("/series/1d/index.json")));
+  const calendar = byDay ? d.element("div", { class: "panel year" }, d.element("statscache-calendar", { plugin: byDay.plugin.name, key, label: titleOf(byDay.plugin) })) : null;
   const drawn = [await overTime(index, all, found), calendar].filter(Boolean);
-  const panels = all.map((each) => parts(index, each)).filter(Boolean);
+  const told = await lines(index, found);
+  const own = told.concat(all.filter(({ own }) => own.length).map((each) => [each.plugin, each.own]));
+  const panels = [...all.map((each) => parts(index, each, all)), ...own.map(([plugin, rows]) => states(plugin, rows))].filter(Boolean);
   const bounded = all.filter(({ key, own, plugin }) => !key && own.length && plugin.dimensions.length > 1).map(({ plugin, own, field, latest }) => table(index, plugin, own.map(({ [field]: _, ...row }) => row), latest.partial));
   place.replaceChildren(
     head(one, found.name, ...lede),
     tiles.length ? d.element("dl", { class: "tiles" }, ...tiles) : "",
+    (await now(found)) ?? "",
     ...(drawn.length ? [section("Over time", ...drawn)] : []),
     ...(panels.length ? [d.element("section", { class: "panels" }, ...panels)] : []),
-    ...(await lines(index, found)),
+    ...told.map(([plugin, rows]) => table(index, plugin, rows)),
     ...bounded,
     sharing(all, found),
   );
@@ -237,10 +299,7 @@ async function list(index) {
   }
   const top = [...sums].sort((a, b) => b[1] - a[1]).slice(0, LISTED);
   const longest = Math.max(1, ...top.map(([, value]) => value));
-  const rows = top.map(([each, value]) => {
-    const bar = d.svg("svg", { class: "bar", viewBox: "0 0 1000 6", preserveAspectRatio: "none", "aria-hidden": "true" }, d.svg("rect", { width: Math.max(0, (value / longest) * 1000), height: 6 }));
-    return d.element("li", {}, d.element("span", { class: "key" }, d.element("a", { href: pageOf(client, entity, each) }, d.foreign(each, 90))), d.element("span", { class: "amount" }, d.number(value)), bar);
-  });
+  const rows = top.map(([each, value]) => barOf(d.element("a", { href: pageOf(client, entity, each) }, d.foreign(each, 90)), value, longest));
   const many = document.querySelector("h1").textContent;
   place.replaceChildren(
     head("", many, count ? `${d.number(count)} are known. Press / and type a name to find any of them.` : "None is known yet.", ...(plugin?.since ? [" Data since ", d.clock(plugin.since, d.day), "."] : [])),

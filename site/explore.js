@@ -55,7 +55,8 @@ export class Explorer {
   }
 
   #changed() {
-    const keys = ["a", "b"].map((name) => this.#input(name)?.value).filter(Boolean);
+    const fields = ["a", "b"].map((name) => this.#input(name)).filter(Boolean);
+    const keys = fields.length ? fields.map(({ value }) => value).filter(Boolean) : this.state.keys;
     const view = this.#input("view", ":checked:enabled");
     this.#set({ range: this.#input("range", ":checked").value, view: view ? view.value === "each" && "each" : this.state.view, log: this.#input("log").checked, keys: [...new Set(keys)] });
   }

@@ -1,7 +1,8 @@
 // Shows what the documents outside the snapshot say: what the newest one changed, and how the service fares.
 
 import { Client, isOld } from "./statscache.js";
-import { clean, clock, element, foreign, number } from "./dom.js";
+import { clean, element, foreign, number } from "./dom.js";
+import { clock } from "./labels.js";
 
 const client = new Client(new URL("..", import.meta.url).href);
 const MOST = 12;

@@ -2,7 +2,8 @@
 // key. chart.js says what a model is.
 
 import { unknownDays } from "./statscache.js";
-import { DAY, knownFrom, label, middle, monday, monthOf, startOf, startOfMonth, sum } from "./dom.js";
+import { label, middle, monday, monthOf, startOf, startOfMonth } from "./labels.js";
+import { DAY, sum } from "./values.js";
 
 export const MOST_CURVES = 6;
 const FEWEST = 12;
@@ -15,6 +16,9 @@ const MOST_WEEKS = 156;
 
 /** Ranges by name: seconds of a bucket, and how many there are; of all there is, that depends. */
 export const RANGES = { "3h": [60, 180], "7d": [3600, 168], "30d": [DAY, 30], "1y": [WEEK, 52], all: [null, 0] };
+
+/** The start of the first bucket of a span that is known; what is missing before it is not drawn. */
+export const knownFrom = ({ start, end, gaps: [first] }) => (first && first[0] <= start ? Math.min(first[1], end) : start);
 
 const above = (a, b) => b.raw - a.raw || (a.name < b.name ? -1 : 1);
 
@@ -182,7 +186,7 @@ export function ofSeries(client, index, about, field, name, { additive, keysAddU
     const mine = field ? span.rows.filter((row) => row[span.columns.indexOf(field)] === name) : span.rows;
     const cut = like ?? cutOf({ ...span, rows: mine }, undefined, additive);
     const headline = about.headline ?? {};
-    return modelOf(span, { ...cut, gaps: [] }, others.length ? { additive, keysAddUp, headline, keys: [name, ...others] } : { additive, keysAddUp, headline: field ? { ...headline, [field]: name } : headline });
+    return modelOf(span, { ...cut, gaps: [] }, others.length ? { additive, keysAddUp, headline, keys: field ? [name, ...others] : others } : { additive, keysAddUp, headline: field ? { ...headline, [field]: name } : headline });
   };
   return { ranges: Object.keys(RANGES).filter((range) => there(needs[range])), read };
 }

@@ -9,7 +9,7 @@ export const ENTITIES = {
 };
 
 /** Fields of rows that name an entity, besides the dimensions of which the index says so. */
-const FIELDS = { agent: "person" };
+const FIELDS = { agent: "person", cycle: "release" };
 const SHORTEST = 2;
 const MOST_SHARDS = 4;
 

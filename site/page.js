@@ -34,17 +34,17 @@
     const due = made + (expires - made) / 3;
     const late = now > expires;
     for (const list of all("[data-snapshot]")) {
-      // Pages and plots are slow documents; the JSON of latest numbers follows each publication.
-      const follows = paged !== null && paged < through ? `; pages and plots are through ${clock(paged).textContent}` : "";
-      one("[data-newest]", list).replaceChildren(...(through === null ? ["none yet"] : [`${span(Math.max(0, age))} ago`, follows]));
+      one("[data-newest]", list).textContent = through === null ? "none yet" : `${span(Math.max(0, age))} ago`;
       one("[data-age]", list).textContent = `${span(Math.max(0, now - made))} ago`;
       // Who publishes once a day is not waited for.
       one("[data-due]", list).parentElement.hidden = due - now > 3600;
       one("[data-due]", list).replaceChildren(now < due ? `in ${span(due - now)}` : clock(due));
       one("[data-id]", list).textContent = String(snapshot).slice(0, 12);
       one("[data-id]", list).title = `${snapshot}, generation ${generation}`;
-      list.hidden = false;
+      list.classList.add("known");
     }
+    // A page says it in whole hours, so that it is not written again each minute.
+    for (const shown of all("[data-through]")) if (paged > Date.parse(one("time", shown).dateTime) / 1000) shown.replaceChildren(clock(paged));
     const warning = one("[data-overdue]");
     // Short, for it moves what is below.
     const words = old
@@ -121,7 +121,7 @@
   reveal();
   addEventListener("hashchange", reveal);
   // Modules, and what they fetch, need a server.
-  if (!served) for (const part of all("[data-find], [data-scripted]")) part.hidden = true;
+  if (!served) for (const part of all("[data-find], [data-scripted], [data-snapshot]")) part.hidden = true;
   if (served) {
     readIndex();
     setInterval(readIndex, 60_000);

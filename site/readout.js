@@ -1,6 +1,7 @@
 // Reads a chart, bucket by bucket, by pointer, touch and keyboard; its legend turns curves off. Only another view needs chart.js.
 
-import { DAY, day, element, minute, month, number, said, sum, svg, together, year } from "./dom.js";
+import { element, number, svg } from "./dom.js";
+import { DAY, day, minute, month, said, sum, together, year } from "./values.js";
 
 const decimal = (value) => String(Number(value.toFixed(2)));
 const swatch = (colour) => svg("svg", { class: "chart", viewBox: "0 0 10 10", width: 10, height: 10, "aria-hidden": "true" }, svg("rect", { class: `columns ${colour}`, width: 10, height: 10, rx: 2 }));

@@ -2,10 +2,12 @@
 
 import { Client } from "./statscache.js";
 import { clean, element, foreign, number } from "./dom.js";
+import { groupsOf } from "./boards.js";
 import { ENTITIES, entitiesOf, Names, pageOf, score } from "./names.js";
 
 const MOST = 10;
 const MOST_OF_KIND = 5;
+const SHORTEST_ON_BOARD = 3;
 
 const client = new Client(new URL("..", import.meta.url).href);
 const names = new Names(client);
@@ -15,6 +17,20 @@ let asked = 0;
 let active = -1;
 
 const options = () => [...list.querySelectorAll("[role=option]")];
+
+/** What the page Release engineering has of all words, as one result that leads to it. */
+async function onBoard(wanted) {
+  const { board } = box.dataset;
+  if (!board || wanted.length < SHORTEST_ON_BOARD) return [];
+  const address = client.base + board;
+  if ("release engineering".includes(wanted)) return [{ points: 5, name: "Release engineering", kind: "Page", href: address, rank: 64 }];
+  const words = wanted.split(/\s+/);
+  const found = (await groupsOf(address)).filter(({ items }) => items.some(([, text]) => words.every((word) => text.includes(word))));
+  if (!found.length) return [];
+  const [{ id, title }] = found;
+  const name = found.length > 1 ? `${title} and ${number(found.length - 1)} more` : title;
+  return [{ points: 3, name: `${name}: ${wanted}`, kind: "Release engineering", href: `${address}?filter=${encodeURIComponent(wanted)}${found.length > 1 ? "" : `#${id}`}`, rank: 64 }];
+}
 
 async function results(text) {
   const wanted = text.trim().toLowerCase();
@@ -27,7 +43,7 @@ async function results(text) {
       (await names.search(entity, text)).slice(0, MOST_OF_KIND).map((found) => ({ ...found, kind: ENTITIES[entity].one, href: pageOf(client, entity, found.name) })),
     ),
   );
-  return [statistics.slice(0, MOST_OF_KIND), ...entities].flat().sort((a, b) => b.points - a.points || b.rank - a.rank).slice(0, MOST);
+  return [statistics.slice(0, MOST_OF_KIND), await onBoard(wanted), ...entities].flat().sort((a, b) => b.points - a.points || b.rank - a.rank).slice(0, MOST);
 }
 
 function show(children, words) {

@@ -62,6 +62,8 @@ export interface PluginDocument {
 }
 
 export interface Latest extends PluginDocument {
+  /** Of an unbounded plugin: how many keys there are. */
+  keys?: number;
   rows: { [field: string]: Value }[];
 }
 

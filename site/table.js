@@ -6,15 +6,34 @@
   const count = (number) => number.toLocaleString("en");
 
   const sortKey = (row, column) => {
-    const { dataset, textContent } = row.cells[column];
-    const text = dataset.sort ?? textContent;
-    return dataset.sort && Number.isFinite(Number(text)) ? Number(text) : text;
+    const { classList, dataset, lastChild } = row.cells[column];
+    if (classList.contains("unknown")) return "";
+    // Behind the rank.
+    const text = dataset.sort ?? lastChild?.textContent ?? "";
+    return classList.contains("number") ? Number(text.replaceAll(",", "").replace("\u2212", "-")) : text;
   };
 
   const compare = (a, b) => {
     if (typeof a === "number" && typeof b === "number") return a - b;
     if (typeof a !== typeof b) return typeof a === "number" ? 1 : -1;
     return inOrder(a, b);
+  };
+
+  // On a narrow screen a row of many columns is a card, where each cell says what it is.
+  const addLabels = (table) => {
+    const { keys } = table.dataset;
+    if (!keys) return;
+    const words = [...table.tHead.rows[0].cells].map(({ textContent: text }) => text.charAt(0).toUpperCase() + text.slice(1));
+    for (const row of table.tBodies[0].rows) {
+      for (const cell of row.cells) {
+        if (cell.cellIndex >= keys && cell.firstChild) {
+          cell.dataset.label = words[cell.cellIndex];
+          const box = document.createElement("span");
+          box.append(...cell.childNodes);
+          cell.append(box);
+        }
+      }
+    }
   };
 
   const addSorting = (table) => {
@@ -43,7 +62,8 @@
     const field = part.querySelector("[data-filter]");
     if (!field) return;
     const said = part.querySelector("[role=status]");
-    const rows = [...table.tBodies[0].rows].map((row) => [row, [...row.cells].map((cell) => cell.textContent).join(" ").toLowerCase()]);
+    const text = (cell) => cell.querySelector("a[rel]")?.href ?? cell.textContent;
+    const rows = [...table.tBodies[0].rows].map((row) => [row, [...row.cells].map(text).join(" ").toLowerCase()]);
     const apply = () => {
       const words = field.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
@@ -72,6 +92,7 @@
 
   [...document.querySelectorAll("[data-table]")].forEach((part, at) => {
     const table = part.querySelector("table");
+    addLabels(table);
     addFilter(part, table, at === 0);
     addSorting(table);
   });

@@ -8,9 +8,9 @@
 import { NotPublished, unknownDays } from "./statscache.js";
 import { StatscacheElement } from "./element.js";
 import { entityOf, pageOf } from "./names.js";
-import * as d from "./dom.js";
+import * as d from "./parts.js";
 import { bucketName } from "./readout.js";
-import { buckets, curvesOf, documentsOf, fewest, labelled, modelOf, ofKey, ofSeries } from "./models.js";
+import { buckets, curvesOf, documentsOf, fewest, knownFrom, labelled, modelOf, ofKey, ofSeries } from "./models.js";
 
 const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all", last_day: "in the last full day", last_week: "in the last full week", last_month: "in the last full month" };
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
@@ -146,6 +146,7 @@ function readable(cells, said, title, today) {
     if (!Object.hasOwn(STEPS, event.key)) return;
     event.preventDefault();
     read(Math.max(0, Math.min(said.length - 1, now + STEPS[event.key])));
+    all[now].scrollIntoView({ block: "nearest", inline: "nearest" });
   });
   for (const name of ["pointermove", "pointerdown"]) box.addEventListener(name, ({ target }) => all.includes(target) && read(all.indexOf(target)));
   box.addEventListener("pointerleave", ({ pointerType }) => pointerType === "mouse" && read(now, false));
@@ -206,11 +207,15 @@ class Calendar extends StatscacheElement {
       });
       return button;
     };
+    const box = d.element("div", { class: "calendar" }, ticks, names, readable(cells, said, title, Math.max(0, Math.min(said.length - 1, (today - start) / d.DAY))));
+    // In a narrow one, the newest weeks are in view.
+    const before = this.shadowRoot.querySelector(".calendar")?.scrollLeft;
+    requestAnimationFrame(() => { box.scrollLeft = before ?? ((Math.min(today, end) - first) / (7 * d.DAY) / columns) * box.scrollWidth - 0.9 * box.clientWidth; });
     const caption = this.caption(about, amount);
     caption.append(turn("Previous", -1, shown > oldest), turn("Next", 1, shown < newest));
     const rows = [...days].sort(([a], [b]) => b - a).map(([time, value]) => [d.day(time), value === null ? "unknown" : time === today ? `${d.number(value)} so far` : value]);
     return [
-      d.element("figure", {}, caption, d.element("div", { class: "calendar" }, ticks, names, readable(cells, said, title, Math.max(0, Math.min(said.length - 1, (today - start) / d.DAY)))), this.#legend(about, quarters, gaps.length > 0, today >= start && today < end && !missing(today))),
+      d.element("figure", {}, caption, box, this.#legend(about, quarters, gaps.length > 0, today >= start && today < end && !missing(today))),
       d.asTable(title, ["Day", about.unit], rows),
     ];
   }
@@ -272,7 +277,7 @@ class Series extends StatscacheElement {
     const headline = this.key ? {} : about.headline ?? {};
     const keys = this.key ? [d.label(this.key, 100)] : [];
     const width = source === resolution ? span.width : LONGER[resolution];
-    const model = modelOf(span, buckets(d.knownFrom(span), span.complete_through, width), { additive, keysAddUp, headline, keys });
+    const model = modelOf(span, buckets(knownFrom(span), span.complete_through, width), { additive, keysAddUp, headline, keys });
     for (const curve of model.curves) curve.label ||= about.unit;
     // What was counted around a gap, and since the last bucket that is over, is in the number, though it is not drawn.
     const rows = span.rows.filter(this.key ? ([, ...rest]) => this.key.every((part, at) => part === rest[at]) : inHeadline(about, this.key, span.columns));

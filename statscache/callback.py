@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache import config
 from statscache.ingest import Delivery
 from statscache.installation import Installation
-from statscache.service.subscribe import SOURCE
+from statscache.service.amqp import SOURCE
 from statscache.sources.fedora_messaging import envelope
 
 PAUSE = 5.0

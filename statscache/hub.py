@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache import config
 from statscache.exceptions import ConsumingFailed, StatscacheError
 from statscache.service.consume import Consumer
-from statscache.service.repair import Repair
+from statscache.service.gap_filler import Repair
 from statscache.sources.fedmsg import BusConsumer, note_signals, stop_when
 
 _log = logging.getLogger(__name__)

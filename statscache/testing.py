@@ -25,7 +25,7 @@ from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
 from statscache.render.plugin import PluginRenderer
 from statscache.store import Database, coverage, journal, positions, quarantine
-from statscache.store.quarantine import SetAside
+from statscache.store.quarantine import Quarantined
 
 NOON = 1439035200
 """2015-08-08T12:00:00Z in seconds since 1970 UTC, when a message is sent that does not say when."""
@@ -202,7 +202,7 @@ def _failures(connection: Connection) -> Iterator[Failure]:
             yield Failure(item.reason, record, Message.from_record(record))
 
 
-def _record(connection: Connection, item: SetAside) -> bytes | None:
+def _record(connection: Connection, item: Quarantined) -> bytes | None:
     return None if item.position is None else journal.record(connection, item.position)
 
 

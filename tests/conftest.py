@@ -44,6 +44,14 @@ settings.register_profile("search", settings.get_profile("dev"), max_examples=20
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests found out, also those that ran in another process."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    shown = (value for report in reports for name, value in report.user_properties if name == "shown")
+    for value in dict.fromkeys(shown):
+        terminalreporter.write_line(str(value))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse to run where the time zone has no effect."""
     if time.tzname[0] != "NZST":

@@ -242,7 +242,7 @@ def test_units_are_sound_and_tight(deployed: Controller) -> None:
 
 
 def test_site_is_served(deployed: Controller) -> None:
-    """Nginx answers with the site, by the configuration that tests/test_nginx.py holds to the word."""
+    """Nginx answers with the site, by the configuration that tests/publish/test_nginx.py holds to the word."""
     status, headers, body = deployed.get("v1/index.json")
     assert (status, headers["Cache-Control"]) == (200, "public, max-age=60")
     assert headers["Access-Control-Allow-Origin"] == "*"

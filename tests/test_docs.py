@@ -312,7 +312,9 @@ def anchors(source: str) -> set[str]:
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
 def test_tests_that_the_docs_name_exist(page: Path) -> None:
     """A file of the tests that is named is there, and so is a test in it."""
-    for name, test in re.findall(r"\b(tests/test_[a-z0-9_]+\.py)\b(?:::(\w+))?", page.read_text(encoding="utf-8")):
+    for name, test in re.findall(
+        r"\b(tests/(?:[a-z]+/)?test_[a-z0-9_]+\.py)\b(?:::(\w+))?", page.read_text(encoding="utf-8")
+    ):
         assert (ROOT / name).is_file(), f"{page} names {name}"
         assert not test or f"\ndef {test}(" in (ROOT / name).read_text(encoding="utf-8"), f"{page} names {name}::{test}"
 

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -42,23 +42,23 @@ MODELS = [
         "A new statistic",
         "badges",
         r"statscache_plugins\.badges|badges-by-user|class BadgesByUser",
-        ("tests/test_known.py",),
+        ("tests/kinds/test_known.py", "tests/simulator/test_simulator.py"),
     ),
     (
         "A new kind",
         "span",
         r"\bSpanKind\b|`Span`|class \w+\(Span\)|plugins\.bases import .*\bSpan\b",
-        ("plugins/composes.py", "tests/test_kinds.py"),
+        ("plugins/composes.py", "tests/kinds/test_kinds.py"),
     ),
     (
         "A new source",
         "spool",
         r"\bSpoolSection\b|sources\.spool\b|\bspooling\b",
-        ("statscache/privacy/forget.py", "tests/test_preflight.py", "tests/test_slow_targets.py"),
+        ("statscache/privacy/forget.py", "tests/config/test_preflight.py", "tests/publish/test_slow_targets.py"),
     ),
     ("A new target", "rsync", r"\bRsync(Target|Section)\b|targets\[rsync\]", ()),
 ]
-SEARCHED = ("statscache/**/*.py", "plugins/*.py", "site/*.js", "setup.py", "docs/*.md", "tests/*.py")
+SEARCHED = ("statscache/**/*.py", "plugins/*.py", "site/*.js", "setup.py", "docs/*.md", "tests/**/*.py")
 
 
 @pytest.mark.parametrize(("recipe", "name", "pattern", "uses"), MODELS, ids=[model[0] for model in MODELS])
@@ -85,28 +85,28 @@ class MemoryTarget(Target):
     def __init__(self) -> None:
         self.held: dict[str, bytes] = {}
 
-    def read(self, path: str) -> bytes | None:
+    def _read(self, path: str) -> bytes | None:
         """Return the bytes, if they are held."""
         return self.held.get(path)
 
-    def holds(self, path: str, size: int) -> bool:
+    def _holds(self, path: str, size: int) -> bool:
         """Return whether as many bytes are held."""
         return len(self.held.get(path, b"")) == size
 
-    def files(self, directories: Sequence[str]) -> Iterator[str]:
+    def _files(self, directories: Sequence[str]) -> Iterator[str]:
         """Yield the paths below these directories."""
         yield from [path for path in self.held if path.startswith(tuple(f"{name}/" for name in directories))]
 
-    def write(self, files: Iterable[File]) -> None:
+    def _write(self, files: Sequence[File]) -> None:
         """Hold the files."""
         self.held |= {file.path: file.data for file in files}
 
-    def delete(self, paths: Iterable[str]) -> None:
+    def _delete(self, paths: Sequence[str]) -> None:
         """Hold the files no more."""
         for path in paths:
             self.held.pop(path, None)
 
-    def barrier(self) -> None:
+    def _barrier(self) -> None:
         """Return at once: there is nothing to wait for."""
 
 

@@ -153,7 +153,7 @@ def test_a_trial_lists_what_went_wrong_and_goes_on() -> None:
     lines = [b"nonsense", b'{"topic":"%s","msg":{},"timestamp":1}' % TOPIC.encode(), delivered(build("ralph"))]
     trial = testing.try_plugin(BuildsByOwner(), lines)
     assert totals(trial.documents) == {"ralph": 1}
-    assert (trial.outcome.read, trial.outcome.accepted, trial.outcome.set_aside) == (3, 2, 1)
+    assert (trial.outcome.read, trial.outcome.accepted, trial.outcome.quarantined) == (3, 2, 1)
     malformed, raised = sorted(trial.failures, key=lambda failure: failure.message is not None)
     assert malformed.raw == b"nonsense"
     assert str(malformed).startswith("b'nonsense': not JSON")

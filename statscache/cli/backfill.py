@@ -101,9 +101,9 @@ def _read(
     Returns:
         The failure, empty if none; and True if too many lines were quarantined: all, or any with `complete`.
     """
-    unread, failure, set_aside = 0, "", 0
+    unread, failure, quarantined = 0, "", 0
     for path in files:
-        set_aside += backfill.set_aside_before(installation, path)
+        quarantined += backfill.quarantined_before(installation, path)
         size = path.stat().st_size if path.is_file() else 0
         try:
             with _telling(context, path.name, size) as update:
@@ -117,16 +117,16 @@ def _read(
             if len(files) > 1:
                 click.echo(f"statscache: {failure}", err=True)
             unread += 1
-    set_aside += whole.set_aside
-    wanting = (set_aside > 0 or not whole.read) if complete else whole.set_aside == whole.read > 0
+    quarantined += whole.quarantined
+    wanting = (quarantined > 0 or not whole.read) if complete else whole.quarantined == whole.read > 0
     if not unread:
         if complete and not whole.read:
             # What failed to be fetched is empty, too.
             click.echo("statscache: the files are empty; --complete was not recorded", err=True)
-        elif complete and not set_aside:
+        elif complete and not quarantined:
             backfill.complete(installation, *complete)
         elif complete:
-            click.echo(f"statscache: {counted(set_aside, 'line')} quarantined; --complete was not recorded", err=True)
+            click.echo(f"statscache: {counted(quarantined, 'line')} quarantined; --complete was not recorded", err=True)
         elif wanting:
             click.echo("statscache: no line is a message; every line was quarantined", err=True)
         return "", wanting
@@ -192,5 +192,5 @@ def _show(installation: Installation, outcome: Outcome, json_: bool) -> None:
     if outcome.failures:
         times = counted(outcome.failures, "time")
         click.echo(f"{times} a plugin raised on a message: see `statscache quarantine list`")
-    if outcome.set_aside:
+    if outcome.quarantined:
         click.echo("quarantined lines and reasons: `statscache quarantine list`")

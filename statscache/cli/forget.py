@@ -44,9 +44,9 @@ def command(context: Context, name: str | None, from_environment: bool, where_in
 def _show(done: Forgotten) -> None:
     # The name is never printed, because output may be kept.
     click.echo(f"journal     {counted(done.messages, 'message')} changed")
-    click.echo(f"waiting     {done.held:,} held and {done.set_aside:,} quarantined lines changed")
+    click.echo(f"waiting     {done.held:,} held and {done.quarantined:,} quarantined lines changed")
     click.echo(f"spool       {counted(done.files, 'file')} changed")
-    click.echo(f"statistics  taken out of {_listed(done.taken_out)}; folded again: {_listed(done.folded_anew)}")
+    click.echo(f"statistics  taken out of {_listed(done.taken_out)}; folded again: {_listed(done.folded_again)}")
     click.echo(f"published   {counted(done.snapshots, 'snapshot')} and {counted(done.objects, 'object')} removed")
     if done.found_nothing:
         click.echo("that name was not found; it is removed from all future messages")

@@ -10,7 +10,7 @@ from statscache.cli.backfill import catch_up
 from statscache.cli.context import Context, pass_context
 from statscache.cli.options import as_json
 from statscache.cli.output import show_json
-from statscache.ingest.postponing import postpone
+from statscache.ingest.postpone import postpone
 from statscache.service.export import export, refuse_others, replacing
 from statscache.service.publishing import PATIENCE
 from statscache.store import locks
@@ -69,4 +69,4 @@ def postpone_command(context: Context, lose_history: bool, json_: bool) -> None:
         return
     click.echo(f"{counted(done.messages, 'message')} moved from the journal to the held ones, until their time")
     if done.messages:
-        click.echo(f"folded again: {', '.join(done.folded_anew) or 'none'}; the next publication shows it")
+        click.echo(f"folded again: {', '.join(done.folded_again) or 'none'}; the next publication shows it")

@@ -12,7 +12,7 @@ from statscache.cli.options import as_json
 from statscache.cli.output import WIDTH, clipped, show_json
 from statscache.store import quarantine
 from statscache.store.contents import contents, topic
-from statscache.store.quarantine import SetAside
+from statscache.store.quarantine import Quarantined
 from statscache.timeline import iso
 from statscache.wording import counted, printable
 
@@ -39,7 +39,7 @@ def list_command(context: Context, json_: bool) -> None:
         click.echo("the quarantine is empty")
         return
     for item in items:
-        about = f"{item.id}  {iso(item.set_aside_at)}  {item.plugin or 'everyone'}  "
+        about = f"{item.id}  {iso(item.quarantined_at)}  {item.plugin or 'everyone'}  "
         click.echo(about + clipped(printable(topics[item.id]) or "-", max(_SHORTEST_TOPIC, WIDTH - len(about))))
         click.echo(clipped(f"    {printable(' '.join(item.reason.split()))}", WIDTH))
 
@@ -60,7 +60,7 @@ def show(context: Context, id: int, json_: bool) -> None:
     click.echo(f"topic   {printable(topic(data)) or '-'}")
     click.echo(f"size    {counted(item.size, 'byte')}")
     click.echo(f"for     {item.plugin or 'everyone'}")
-    click.echo(f"since   {iso(item.set_aside_at)}, from {printable(item.source)}")
+    click.echo(f"since   {iso(item.quarantined_at)}, from {printable(item.source)}")
     click.echo(f"reason  {printable(' '.join(item.reason.split()))}")
     click.echo()
     if message is None:
@@ -107,7 +107,7 @@ def drop(context: Context, ids: tuple[int, ...]) -> None:
     click.echo(f"dropped {dropped:,}")
 
 
-def _known(items: Sequence[SetAside], ids: Sequence[int]) -> Sequence[SetAside]:
+def _known(items: Sequence[Quarantined], ids: Sequence[int]) -> Sequence[Quarantined]:
     if unknown := sorted(set(ids) - {item.id for item in items}):
         listed = ", ".join(map(str, unknown))
         raise click.UsageError(f"there is no quarantined item {listed}: see `statscache quarantine list`")

@@ -13,8 +13,8 @@ from statscache import layout, resources
 from statscache.cli.context import Context, pass_context
 from statscache.config import DirectoryTarget
 from statscache.service import preview
+from statscache.service.livereload import Attempts, Watcher
 from statscache.service.publishing import Publishing
-from statscache.service.watching import Attempts, Watcher
 
 
 @click.command("serve")
@@ -46,18 +46,18 @@ def command(context: Context, port: int, directory: Path | None, watch: bool) ->
 def _watching(context: Context, tell_line: Callable[[str], None]) -> Iterator[Watcher]:
     """Publish, and publish again whenever a source of the site changes."""
 
-    def publish_anew() -> None:
+    def publish_again() -> None:
         # The plugins may be other ones than before.
         with context.installation() as installation:
             while installation.ingest.catch_up():
                 pass
             Publishing(installation).publish()
 
-    publish_anew()
+    publish_again()
     with context.installation() as installation:
         modules = [sys.modules[type(plugin).__module__].__file__ for plugin in installation.registry]
     made_of = [*resources.sources().all, *(Path(file).resolve().parent for file in modules if file)]
-    with Watcher(publish_anew, made_of, tell_line) as watcher:
+    with Watcher(publish_again, made_of, tell_line) as watcher:
         yield watcher
 
 

@@ -14,7 +14,7 @@ in the snapshot's manifests. `pin` keeps to one snapshot for as long as its read
 that does not follow from a signed index, which is the newest that was ever read and has not expired.
 """
 
-from statscache.client.fetching import Damaged, Missing
+from statscache.client.fetcher import Damaged, Missing
 from statscache.client.pinned import NotPublished, Pinned, Replaced, Span, unknown_days
 from statscache.client.reader import Client, Late, OtherGeneration
 from statscache.client.trust import Outdated

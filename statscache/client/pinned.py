@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from statscache import layout
 from statscache import pace as paces
 from statscache.client import shapes
-from statscache.client.fetching import Damaged, Fetcher, Missing
+from statscache.client.fetcher import Damaged, Fetcher, Missing
 from statscache.exceptions import StatscacheError
 from statscache.pace import Pace
 from statscache.timeline import RESOLUTIONS

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from statscache import layout, signatures
 from statscache.client import shapes
 from statscache.client.caches import Cache, DirectoryCache, MemoryCache
-from statscache.client.fetching import Damaged, Fetcher, Missing
+from statscache.client.fetcher import Damaged, Fetcher, Missing
 from statscache.client.pinned import Pinned, Replaced, Span, parsed
 from statscache.client.trust import Outdated, Trust
 

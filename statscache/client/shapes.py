@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from types import UnionType
 from typing import Any
 
-from statscache.client.fetching import Damaged
+from statscache.client.fetcher import Damaged
 
 Fields = Mapping[str, type | UnionType]
 

@@ -32,6 +32,19 @@ _ENDS = (1, 2, 3)
 _PACKAGED = frozenset({"rpms", "rpms-checks", "container", "containers", "modules", "flatpaks"})
 _LONGEST_JSON = 10_000
 _MOST = 20
+# Events of GitHub that no person sends.
+_AUTOMATIC = frozenset(
+    {
+        "check_run",
+        "check_suite",
+        "deployment",
+        "deployment_status",
+        "page_build",
+        "status",
+        "workflow_job",
+        "workflow_run",
+    }
+)
 _MEETING_BOTS = frozenset({"zodbot", "fm-admin", "meetbot"})
 
 
@@ -93,9 +106,10 @@ def git(name: str, body: dict[str, Any]) -> Facts:
 
 
 def git_branched(name: str, body: dict[str, Any]) -> Facts:
-    """Many packages branched at once."""
+    """Many packages branched at once: who begins it acts, and no one ends it."""
     concerned = packages([*list_at(body, "unbranchedPackages"), *list_at(body, "branchedPackages")])
-    return first(body.get("agent")), (), concerned
+    agent = people(body.get("agent"))
+    return None if name.endswith(".complete") else first(agent), agent, concerned
 
 
 def pagure_git(name: str, body: dict[str, Any]) -> Facts:
@@ -146,7 +160,10 @@ def meeting(name: str, body: dict[str, Any]) -> Facts:
 
 
 def github(name: str, body: dict[str, Any]) -> Facts:
-    """GitHub: accounts count only if the sender maps them to people; organizations are not people."""
+    """GitHub: accounts count only if the sender maps them to people; organizations are not people.
+
+    What GitHub and checks do by themselves names the account that caused it, which did not act.
+    """
     accounts = dict_at(body, "fas_usernames")
     known = {
         login: account
@@ -154,11 +171,16 @@ def github(name: str, body: dict[str, Any]) -> Facts:
         if type(account := accounts[login]) is str and not account.startswith("github_org_")
     }
     actors = [body.get("agent")]
+    is_automatic = name.removeprefix("github.").partition(".")[0] in _AUTOMATIC
     for path in (
-        ("sender", "login"),
-        ("pusher", "name"),
-        ("commit", "author", "login"),
-        ("forkee", "owner", "login"),
+        ()
+        if is_automatic
+        else (
+            ("sender", "login"),
+            ("pusher", "name"),
+            ("commit", "author", "login"),
+            ("forkee", "owner", "login"),
+        )
     ):
         actors.append(known.get(text_at(body, *path)))
     return first(*actors), people(list(known.values())), ()
@@ -246,8 +268,29 @@ def _changed_rows(differences: dict[str, Any]) -> Iterator[list[str]]:
                     yield cells
 
 
+def module(name: str, body: dict[str, Any]) -> Facts:
+    """A build of a module: its owner submits it, and the service does the rest."""
+    owner = people(body.get("owner"))
+    begins = body.get("state_name", body.get("state")) in ("init", 0)
+    return first(owner) if begins else None, owner, ()
+
+
+def compose(name: str, body: dict[str, Any]) -> Facts:
+    """A compose on demand: its owner asks for it, then it waits, and the service does the rest."""
+    requested = dict_at(body, "compose")
+    owner = people(requested.get("owner"))
+    begins = requested.get("state_name", requested.get("state")) in ("wait", 0)
+    return first(owner) if begins else None, owner, ()
+
+
+def decision(name: str, body: dict[str, Any]) -> Facts:
+    """A decision about builds, which a service makes."""
+    _, _, concerned = subject(name, body)
+    return None, (), concerned
+
+
 def subject(name: str, body: dict[str, Any]) -> Facts:
-    """A decision or waiver about builds."""
+    """A waiver of tests of builds: who waives acts."""
     found = [at(item, ("item",)) for item in list_at(body, "subject") if text_at(item, "type") == "koji_build"]
     if body.get("subject_type") == "koji_build":
         found.append(body.get("subject_identifier"))

@@ -5,12 +5,13 @@ from statscache.derivation.fields import Rule, fields
 from statscache.derivation.values import Answers
 
 _AGENT = fields(actor="agent")
+_COPR = fields(actor="user submitter", people_at="owner")
 _ISSUE = fields(actor="agent", people_at="issue.user issue.assignee")
 _PULL_REQUEST = fields(actor="agent", people_at="pullrequest.user pullrequest.assignee")
 _ELECTION = fields(actor="agent fas_user", people_at="candidate.fas_name")
 
 TABLE: dict[str, Rule] = {
-    "allpackages": fields(actor="username"),
+    "allpackages": fields(people_at="username"),
     "anitya": rules.anitya,
     "ansible": fields(actor="userid"),
     "ansible.playbook.complete": fields(people_at="userid"),
@@ -37,9 +38,10 @@ TABLE: dict[str, Rule] = {
     "buildsys.tag": fields(actor="user", people_at="owner", packages_at="name"),
     "buildsys.task": fields(actor="owner"),
     "buildsys.untag": fields(actor="user", people_at="owner", packages_at="name"),
-    "ci": fields(actor="username", people_at="artifact.issuer", packages_at="artifact.component"),
-    "copr": fields(actor="user submitter", people_at="owner"),
-    "copr.build.end": fields(people_at="user submitter owner"),
+    "ci": fields(people_at="username artifact.issuer", packages_at="artifact.component"),
+    "copr": fields(people_at="user submitter owner"),
+    "copr.build.start": _COPR,
+    "copr.chroot.start": _COPR,
     "discourse": fields(
         actor="webhook_body.post.username webhook_body.like.user webhook_body.topic.created_by",
         people_at="webhook_body.like.post.username webhook_body.solved.username",
@@ -51,17 +53,20 @@ TABLE: dict[str, Rule] = {
     "fedbadges.person": fields(people_at="user person"),
     "fedbadges.person.login": fields(actor="user person"),
     "fedocal": _AGENT,
+    "fedocal.meeting.reminder": fields(people_at="agent"),
     "fedora_elections": _ELECTION,
     "fedora_image_uploader.published.v1.container": rules.container,
     "fedoratagger": rules.tagger,
+    "fedoratagger.user.rank": fields(people_at="user"),
     "fmn": fields(actor="openid"),
     "forgejo": _AGENT,
     "git": rules.git,
     "git.mass_branch": _AGENT,
+    "git.mass_branch.complete": fields(people_at="agent"),
     "git.pkgdb2branch": rules.git_branched,
     "github": rules.github,
     "gitlab": _AGENT,
-    "greenwave": rules.subject,
+    "greenwave": rules.decision,
     "hotness": rules.hotness,
     "infragit": fields(actor="commit.username agent"),
     "ipa": rules.ipa,
@@ -71,14 +76,14 @@ TABLE: dict[str, Rule] = {
     "mailman": rules.mailman,
     "maubot.cookie.give": fields(actor="sender", people_at="recipient"),
     "maubot.meetbot": rules.meeting,
-    "mbs": fields(actor="owner"),
+    "mbs": rules.module,
     "mdapi": rules.mdapi,
     "meetbot": rules.meeting,
     "mirrormanager": fields(actor="agent", people_at="site.admins"),
     "mirrormanager.site": _AGENT,
     "nagios": fields(people_at="service_ack_author host_ack_author"),
     "nuancier": fields(actor="agent", people_at="candidate.submitter"),
-    "odcs": fields(actor="compose.owner"),
+    "odcs": rules.compose,
     "openqa.comment": fields(actor="user"),
     "openqa": fields(people_at="user"),
     "pagure": _AGENT,
@@ -91,11 +96,12 @@ TABLE: dict[str, Rule] = {
         packages_at="package package_listing.package package_listings.package acl.packagelist.package "
         "action.package info.pkg_name action.info.pkg_name",
     ),
+    "pkgdb.branch.complete": fields(people_at="agent"),
     "planet": fields(actor="username"),
     "pretix": _AGENT,
     "rats": _AGENT,
     "resultsdb": rules.result,
-    "summershum": fields(actor="original.agent", packages_at="original.name"),
+    "summershum": fields(people_at="original.agent", packages_at="original.name"),
     "taskotron": rules.result,
     "trac": rules.trac,
     "waiverdb": rules.subject,

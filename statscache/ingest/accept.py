@@ -53,7 +53,7 @@ def accept(
         foreign=len(batch.foreign),
     )
     sources.release(connection, delivery.held)
-    outcome.held, outcome.set_aside = _keep(connection, delivery.source, batch, max_kept)
+    outcome.held, outcome.quarantined = _hold_and_quarantine(connection, delivery.source, batch, max_kept)
     if outcome.known or outcome.foreign:
         # A copy was foreign before.
         new_foreign = foreign.add(connection, batch.foreign)
@@ -93,7 +93,7 @@ def move_source(connection: Connection, delivery: Delivery, times: Sequence[int]
         heard=heard,
         offset=max(delivery.offset, row.offset),
         accepted=row.accepted + outcome.accepted,
-        set_aside=row.set_aside + outcome.set_aside,
+        quarantined=row.quarantined + outcome.quarantined,
         seen_at=now,
     )
     sources.save(connection, moved)
@@ -104,7 +104,7 @@ def places(before: Head, new: np.ndarray) -> np.ndarray:
     return before.position + np.cumsum(new)
 
 
-def _keep(connection: Connection, source: str, batch: Batch, max_kept: int) -> tuple[int, int]:
+def _hold_and_quarantine(connection: Connection, source: str, batch: Batch, max_kept: int) -> tuple[int, int]:
     """Hold messages of the future, quarantine malformed lines, and return the number of each.
 
     Past the quota, messages of the future are quarantined too.
@@ -118,7 +118,7 @@ def _keep(connection: Connection, source: str, batch: Batch, max_kept: int) -> t
         held = held[:fitting]
         sources.hold(connection, [(digest, due, source, raw) for digest, due, raw in held])
     for raw, reason in malformed:
-        quarantine.keep_bytes(connection, raw, reason, source)
+        quarantine.add_line(connection, raw, reason, source)
     if malformed and (dropped := quarantine.discard(connection, max_kept)):
         _log.warning("dropped the %d oldest lines in quarantine, which is full ([bus] max_kept)", dropped)
     return len(held), len(malformed)

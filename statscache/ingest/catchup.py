@@ -16,7 +16,7 @@ from statscache.plugins.watch import Watch
 from statscache.store import dropped_keys, journal, positions, quarantine
 from statscache.store.database import Database
 from statscache.store.positions import Position
-from statscache.store.quarantine import SetAside
+from statscache.store.quarantine import Quarantined
 from statscache.wording import counted
 
 STEP = 50_000
@@ -133,7 +133,7 @@ def step(database: Database, plugin: Plugin, budget: float, watch: Watch) -> boo
     return commit(database, plugin, chunk, look(plugin, chunk, watch), budget, watch)
 
 
-def retry(database: Database, plugin: Plugin, item: SetAside, budget: float, watch: Watch) -> bool:
+def retry(database: Database, plugin: Plugin, item: Quarantined, budget: float, watch: Watch) -> bool:
     """Let a plugin retry a message that was quarantined for it; return True if it is settled.
 
     It is settled if the message counts now, and also if it is no longer quarantined because another process retried it.

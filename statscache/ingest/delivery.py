@@ -56,7 +56,7 @@ class Outcome:
         conflicts: Those of the copies whose content differs; the first is kept.
         foreign: Messages of other environments, and statscache's own announcements.
         held: Messages of the future; admitted when their time comes.
-        set_aside: Malformed lines, now in quarantine.
+        quarantined: Malformed lines, now in quarantine.
         failures: Accepted messages that were quarantined for a plugin that raised, counted once for each plugin.
     """
 
@@ -66,7 +66,7 @@ class Outcome:
     conflicts: int = 0
     foreign: int = 0
     held: int = 0
-    set_aside: int = 0
+    quarantined: int = 0
     failures: int = 0
 
     def __iadd__(self, other: "Outcome") -> "Outcome":
@@ -78,5 +78,5 @@ class Outcome:
         known = f"{self.known:,} known" + (f" ({self.conflicts:,} of them differ)" if self.conflicts else "")
         return (
             f"{self.read:,} read, {self.accepted:,} accepted, {known},"
-            f" {self.foreign:,} foreign, {self.held:,} held, {self.set_aside:,} quarantined"
+            f" {self.foreign:,} foreign, {self.held:,} held, {self.quarantined:,} quarantined"
         )

@@ -17,7 +17,7 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from statscache.ingest import judge
 from statscache.ingest.observe import describe
 from statscache.ingest.reduce import Failure, PluginResult
-from statscache.kinds.base import Dirty, State
+from statscache.kinds.state import Dirty, State
 from statscache.kinds.yields import Yields
 from statscache.plugins import Plugin
 from statscache.store import positions, quarantine
@@ -74,7 +74,7 @@ def fold(
         row.witness = int(places[int(result.yields.messages[-1])])
     failures = [(int(places[each.index]), each.reason, each.size) for each in (*result.failures, *refused)]
     if failures:
-        quarantine.keep_messages(connection, plugin.name, failures, source)
+        quarantine.add_messages(connection, plugin.name, failures, source)
     if merging.dirty or refused:
         row.revision += 1
         documents = [(each.document, each.number) for each in merging.dirty if not each.keys]

@@ -27,7 +27,7 @@ from statscache.store import hangs, journal, positions, quarantine, sources, sup
 from statscache.store.database import Database
 from statscache.store.journal import Head
 from statscache.store.positions import Position
-from statscache.store.quarantine import SetAside
+from statscache.store.quarantine import Quarantined
 from statscache.store.suppression import Suppression
 from statscache.wording import counted
 
@@ -250,9 +250,9 @@ class Ingest:
         self.plugins.suspend(self.registry.get(name).name, None)
         self._preparer.leave_out(self.plugins.suspended)
 
-    def retry(self, item: SetAside) -> bool:
+    def retry(self, item: Quarantined) -> bool:
         """Retry a quarantined item; return True if it is settled: it counts now, or is no longer quarantined."""
-        if item.position is not None:
+        if item.plugin is not None:
             return catchup.retry(self.database, self.registry.get(item.plugin), item, self._budget, self._watch)
         with self.database.reading() as connection:
             raw = quarantine.load(connection, item)
@@ -273,7 +273,7 @@ class Ingest:
         except Exception:
             _log.exception("the database refused quarantined line %d again", item.id)
             return False
-        return not outcome.set_aside
+        return not outcome.quarantined
 
     def admit_due(self) -> Outcome:
         """Accept the held messages whose time has come."""

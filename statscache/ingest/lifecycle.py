@@ -114,7 +114,7 @@ class Lifecycle:
         with self._database.writing() as connection:
             journal.lock(connection)
             row = positions.lock(connection, [positions.load(connection)[name].id])[name]
-            if row.version.removesuffix(positions.MISSED) != version_of(plugin):
+            if row.version != version_of(plugin):
                 raise KeysRefused(f"the state of {name} is another release's, or of other settings: run it with these")
             dropped_keys.add(connection, name, pattern)
             self.load_dropped(connection)
@@ -142,7 +142,7 @@ class Lifecycle:
             if not dropped_keys.remove(connection, lambda of, each: (of, each) == (name, pattern)):
                 return False
             self.load_dropped(connection)
-            fold_anew(connection, plugin, positions.lock(connection, [positions.load(connection)[name].id])[name])
+            fold_again(connection, plugin, positions.lock(connection, [positions.load(connection)[name].id])[name])
         return True
 
     def suspend(self, name: str, reason: str | None) -> None:
@@ -171,18 +171,22 @@ def _short(value: Any) -> str:
 
 def is_outdated(stored: str, ours: str) -> bool:
     """Return True if state of version `stored` has to be rebuilt for `ours`; an older release never rebuilds."""
-    stored = stored.removesuffix(positions.MISSED)
     return stored != ours and int(stored.split()[0]) <= int(ours.split()[0])
 
 
+def is_usable(row: Position, plugin: Plugin) -> bool:
+    """Return True if the state of a plugin is of this release's version, and has missed no message."""
+    return not row.missed and row.version == version_of(plugin)
+
+
 def may_fold(row: Position, plugin: Plugin) -> bool:
-    """Return True if the state of a plugin is usable by this release, and the plugin is not suspended."""
-    return row.suspended is None and row.version == version_of(plugin)
+    """Return True if the state of a plugin is usable, and the plugin is not suspended."""
+    return row.suspended is None and is_usable(row, plugin)
 
 
 def has_missed(row: Position, plugin: Plugin) -> bool:
     """Return True if the journal has lost messages that a plugin had not folded, so that it must be rebuilt."""
-    return row.suspended is None and row.version == version_of(plugin) + positions.MISSED
+    return row.suspended is None and row.missed and row.version == version_of(plugin)
 
 
 def register(connection: Connection, plugin: Plugin) -> None:
@@ -202,6 +206,7 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     hangs.drop(connection, plugin.name)
     plugin.avoided = frozenset()
     row.version = version_of(plugin)
+    row.missed = False
     row.position = row.failures = 0
     row.oldest = row.newest = row.suspended = None
     row.complete_from = journal.removed(connection).until
@@ -211,7 +216,7 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     positions.mark(connection, row, [(positions.EVERYTHING, 0)])
 
 
-def fold_anew(connection: Connection, plugin: Plugin, row: Position) -> None:
+def fold_again(connection: Connection, plugin: Plugin, row: Position) -> None:
     """Reset a plugin to the beginning of the journal; a suspended one stays suspended."""
     suspended = row.suspended
     reset(connection, plugin, row)

@@ -6,8 +6,7 @@ kinds. All that it stores must be a commutative merge: the state is a function o
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 from sqlalchemy import Connection, Table, delete
@@ -16,15 +15,15 @@ from statscache.exceptions import PluginError
 from statscache.kinds import keys, search
 from statscache.kinds.keys import MOST, Key
 from statscache.kinds.keys import load as load_key
-from statscache.kinds.known import NOTHING, Known
 from statscache.kinds.presentation import Column, Headline, Partial, Row, counted, ranked
 from statscache.kinds.search import Mentions, Searched, readable
+from statscache.kinds.state import Dirty, Extent, KeyDocument, State
 from statscache.kinds.yields import Yields
 from statscache.scrubbing import occurs, texts
 from statscache.store.bulk import among
 from statscache.store.intervals import Interval
 from statscache.store.invariants import Invariant
-from statscache.timeline import DAILY, Resolution, year_start
+from statscache.timeline import Resolution
 from statscache.windows import Window
 
 if TYPE_CHECKING:
@@ -38,110 +37,13 @@ class Statistic(Protocol):
     unit: ClassVar[str]
     dimensions: ClassVar[tuple[str, ...]]
     headline: ClassVar[Mapping[str, str]]
+    entities: ClassVar[Mapping[str, str]]
     not_added_up: ClassVar[tuple[str, ...]]
     featured: ClassVar[bool]
     failures: ClassVar[Mapping[str, Collection[str]]]
     unbounded: ClassVar[bool]
     people: ClassVar[bool]
     settings: Mapping[str, Any]
-
-
-class Dirty(NamedTuple):
-    """A document whose bytes may have changed: `latest`, or a resolution's name and period; or documents of `keys`.
-
-    Attributes:
-        document: Its name.
-        number: For a resolution, the start of the period in seconds since 1970 UTC.
-        keys: For keys, all that changed; see `statscache.store.changed_keys`.
-    """
-
-    document: str
-    number: int = 0
-    keys: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What a kind stores for one plugin, as one transaction sees it.
-
-    Attributes:
-        connection: The transaction.
-        plugin: The number of the plugin in this database.
-        through: Timestamp of the newest accepted message: the clock of everything published. None before the first.
-        newest: Timestamp of the newest message that this plugin counted. None before the first.
-        known: Which time the plugin's numbers are known for. In a render only; nothing where state is merged.
-    """
-
-    connection: Connection
-    plugin: int
-    through: int | None
-    newest: int | None = None
-    known: Known = NOTHING
-
-
-Times = list[tuple[int, int]]
-"""Start of a day, or Monday of a week, in seconds since 1970 UTC, and value; oldest first."""
-
-ByYear = dict[str, Times]
-"""The same by calendar year."""
-
-
-class KeyPart(NamedTuple):
-    """One part of a key's numbers, of a plugin that divides them: its sum, and its weeks.
-
-    A week that two years share is in both, each time with the days of that year.
-    """
-
-    name: str | None
-    total: int
-    weeks: ByYear
-
-
-class KeyYear(NamedTuple):
-    """What is published of an older year of a key; sums are those of the year."""
-
-    year: int
-    total: int
-    days: Times
-    parts: list[KeyPart]
-
-
-class KeyDocument(NamedTuple):
-    """What is published of one key of an unbounded plugin; times in seconds since 1970 UTC.
-
-    Attributes:
-        key: The key.
-        total: The sum of everything.
-        first: Timestamp of the oldest message that counted.
-        last: Timestamp of the newest.
-        years: Each year with a day, and its sum, oldest first.
-        days: The days of the recent years: that of the newest day, and the one before.
-        part: The field of a part's name; None where the plugin does not divide its numbers.
-        parts: The parts, null first, with the weeks of the recent years.
-        older: The older years that may have changed.
-    """
-
-    key: Key
-    total: int
-    first: int
-    last: int
-    years: list[tuple[int, int]]
-    days: ByYear
-    part: str | None = None
-    parts: Sequence[KeyPart] = ()
-    older: Sequence[KeyYear] = ()
-
-    @property
-    def shown(self) -> Interval:
-        """The time that `days` are of: from the year before the newest day's to the end of that day."""
-        return year_start(max(map(int, self.days)) - 1), DAILY.ceil(self.last + 1)
-
-
-class Extent(NamedTuple):
-    """Timestamps of the oldest and the newest message that count in a state; None where none does."""
-
-    oldest: int | None
-    newest: int | None
 
 
 class Kind(ABC):
@@ -350,13 +252,20 @@ class Kind(ABC):
         """Return True if a row is one of those that make the headline."""
         return all(row[name] == value for name, value in self.plugin.headline.items())
 
-    def headline(self, rows: Sequence[Row], label: Callable[[Row], str], partial: Partial) -> Headline | None:
+    def count_keys(self, state: State) -> int | None:
+        """Return how many keys there are, of a plugin that is unbounded; None of any other."""
+        return None
+
+    def headline(
+        self, rows: Sequence[Row], label: Callable[[Row], str], partial: Partial, keys: int | None = None
+    ) -> Headline | None:
         """Return the one number that says most about the plugin now; None before there is any.
 
         Args:
             rows: Rows of `latest`.
             label: Returns the key of a row as people read it.
             partial: The windows that are not wholly known, each with the time from which it is known.
+            keys: How many keys there are, where `latest` says it.
         """
         if not rows:
             return None
@@ -370,7 +279,8 @@ class Kind(ABC):
         if self.adds_up or not rows:
             return Headline(sum(row[column.name] for row in rows), caption)
         top, value = ranked(rows, column.name, label)[0]
-        return Headline(value, f"{caption}, the most: {top}")
+        name = next((name for name in reversed(self.plugin.dimensions) if name not in self.plugin.headline), "key")
+        return Headline(value, f"{caption}: {top}, the most of any {name}")
 
     @property
     def badge_window(self) -> Window | None:

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Select, delete, func, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from statscache.kinds import keys
-from statscache.kinds.base import State
 from statscache.kinds.keys import MOST_IN_SERIES, OTHER
+from statscache.kinds.state import State
 from statscache.kinds.tables import bucket, key
 from statscache.store.bulk import Upsert, among
 from statscache.timeline import Resolution

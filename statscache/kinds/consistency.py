@@ -38,27 +38,27 @@ def has_key(table: Table) -> Invariant:
 
 
 def _days(connection: Connection) -> str | None:
-    from statscache.kinds import adding_up
+    from statscache.kinds import packed_sums
 
-    return adding_up.days(connection)
+    return packed_sums.days(connection)
 
 
 def _parts(connection: Connection) -> str | None:
-    from statscache.kinds import adding_up
+    from statscache.kinds import packed_sums
 
-    return adding_up.parts_of_keys(connection)
+    return packed_sums.parts_of_keys(connection)
 
 
 def _years(connection: Connection) -> str | None:
-    from statscache.kinds import adding_up
+    from statscache.kinds import packed_sums
 
-    return adding_up.years_of_keys(connection)
+    return packed_sums.years_of_keys(connection)
 
 
 def _members(connection: Connection) -> str | None:
-    from statscache.kinds import adding_up
+    from statscache.kinds import packed_sums
 
-    return adding_up.members(connection)
+    return packed_sums.members(connection)
 
 
 DAYS_ADD_UP = Invariant("the days of a key do not add up to its total", _days, REBUILD)

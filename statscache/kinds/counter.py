@@ -13,12 +13,13 @@ from sqlalchemy.sql.expression import ColumnElement
 
 from statscache.exceptions import DocumentError, YieldError
 from statscache.kinds import buckets, keys, leaders
-from statscache.kinds.base import Dirty, Extent, Kind, State, Statistic
+from statscache.kinds.base import Kind, Statistic
 from statscache.kinds.consistency import ADDING_UP, DAYS_ADD_UP, KEYS, PARTS_ADD_UP, YEARS_ADD_UP, has_key
 from statscache.kinds.keys import MOST_KEYS, OTHER
 from statscache.kinds.presentation import Column, Partial, Row, first_counted
 from statscache.kinds.reduced import Sums
 from statscache.kinds.search import StoredKeys
+from statscache.kinds.state import Dirty, Extent, State
 from statscache.kinds.sums import Counted, sum_up
 from statscache.kinds.tables import bucket, key, key_quarter
 from statscache.kinds.tables import part as part_table

@@ -1,22 +1,23 @@
 """`Counter`, unbounded: numbers by key and day, so that the document of one key is read without touching the others."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, Select, func, select
 
-from statscache.kinds import buckets, days, key_documents, parts, years
-from statscache.kinds.base import Dirty, KeyDocument, State
+from statscache.kinds import buckets, days, key_documents, keys, parts, years
 from statscache.kinds.counter import TOTAL, CounterKind
 from statscache.kinds.days import UNDIVIDED
 from statscache.kinds.packed import starts
-from statscache.kinds.presentation import Column, Partial, Row
+from statscache.kinds.presentation import Column, Headline, Partial, Row, noun_of, ranked
 from statscache.kinds.reduced import Sums
+from statscache.kinds.state import Dirty, KeyDocument, State
 from statscache.kinds.sums import sum_up
 from statscache.kinds.tables import key
 from statscache.kinds.yields import Yields
+from statscache.scrubbing import NOBODY
 from statscache.store import changed_keys
 from statscache.store.bulk import Lookup
 from statscache.store.changed_keys import Keys
@@ -73,6 +74,23 @@ class CounterByKeyKind(CounterKind):
     @property
     def adds_up(self) -> bool:
         return False
+
+    def count_keys(self, state: State) -> int:
+        # Not those that stand for many, or for somebody who was forgotten.
+        dimensions = len(self.plugin.dimensions)
+        aside = [keys.digest((name,) * dimensions) for name in (keys.OTHER, NOBODY)]
+        query = select(func.count()).where(key.c.plugin == state.plugin, key.c.key.not_in(aside))
+        return int(state.connection.execute(query).scalar_one())
+
+    def headline(
+        self, rows: Sequence[Row], label: Callable[[Row], str], partial: Partial, keys: int | None = None
+    ) -> Headline | None:
+        # A sum of the greatest keys is one of nothing, and a number of one key is not the site's.
+        if keys is None or not rows:
+            return super().headline(rows, label, partial)
+        top, value = ranked(rows, TOTAL.name, label)[0]
+        names = noun_of(self.plugin.dimensions[-1], self.plugin.entities, keys)
+        return Headline(keys, f"{names}; the most {self.plugin.unit}: {top}, {value:,}")
 
     @property
     def badge_window(self) -> None:

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from statscache.kinds import days, keys, parts, years
-from statscache.kinds.base import ByYear, KeyDocument, KeyPart, KeyYear, State, Times
 from statscache.kinds.packed import Whole, starts, sums
+from statscache.kinds.state import ByYear, KeyDocument, KeyPart, KeyYear, State, Times
 from statscache.kinds.tables import key
 from statscache.store.bulk import Lookup
 from statscache.store.changed_keys import Keys

@@ -14,11 +14,12 @@ from sqlalchemy import Connection, delete, func, select, tuple_
 from statscache import canonical
 from statscache.exceptions import YieldError
 from statscache.kinds import keys
-from statscache.kinds.base import Dirty, Kind, State, Statistic
+from statscache.kinds.base import Kind, Statistic
 from statscache.kinds.consistency import KEYS, has_key
 from statscache.kinds.keys import Key
 from statscache.kinds.presentation import Column
 from statscache.kinds.search import JSON
+from statscache.kinds.state import Dirty, State
 from statscache.kinds.tables import entry, key
 from statscache.kinds.yields import Yields
 from statscache.store.bulk import Upsert, among
@@ -92,13 +93,13 @@ class LatestKind(Kind):
     invariants = (*KEYS, has_key(entry))
 
     @property
-    def kept(self) -> int:
+    def capacity(self) -> int:
         """How many entries of each key are kept."""
         return 1
 
     @property
     def newest(self) -> int | None:
-        return None if self.plugin.dimensions else self.kept
+        return None if self.plugin.dimensions else self.capacity
 
     def check(self, item: Any) -> tuple[Key, bytes]:
         if type(item) is not tuple or len(item) != 2 or type(item[0]) is not tuple:
@@ -115,7 +116,7 @@ class LatestKind(Kind):
         entries: Entries = {}
         for timestamp, message, index, (name, value) in yields.one_by_one():
             entries.setdefault(name, []).append((timestamp, message.encode(), index, value))
-        return {name: nlargest(self.kept, rows, key=lambda row: row[:3]) for name, rows in entries.items()}
+        return {name: nlargest(self.capacity, rows, key=lambda row: row[:3]) for name, rows in entries.items()}
 
     def merge(self, state: State, reduced: Entries) -> set[Dirty]:
         connection, plugin = state.connection, state.plugin
@@ -133,7 +134,7 @@ class LatestKind(Kind):
         rank = func.row_number().over(partition_by=entry.c.key, order_by=order).label("rank")
         mine = entry.c.plugin == state.plugin, among(state.connection, entry.c.key, digests)
         ranked = select(*primary, rank).where(*mine).subquery()
-        surplus = select(*(ranked.c[column.name] for column in primary)).where(ranked.c.rank > self.kept)
+        surplus = select(*(ranked.c[column.name] for column in primary)).where(ranked.c.rank > self.capacity)
         state.connection.execute(delete(entry).where(entry.c.plugin == state.plugin, tuple_(*primary).in_(surplus)))
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
@@ -167,7 +168,7 @@ class LogKind(LatestKind):
     plugin: Logging
 
     @property
-    def kept(self) -> int:
+    def capacity(self) -> int:
         return self.plugin.entries
 
 

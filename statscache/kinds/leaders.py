@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 
 from statscache.kinds import days as filed
 from statscache.kinds import parts
-from statscache.kinds.base import State
 from statscache.kinds.packed import Whole, starts, sums
+from statscache.kinds.state import State
 from statscache.kinds.tables import bucket, key
 from statscache.store.bulk import Lookup
 from statscache.timeline import DAY, floor

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection, func, select
 
 from statscache.kinds import buckets
-from statscache.kinds.base import State
 from statscache.kinds.packed import Packing, Whole, starts
 from statscache.kinds.reduced import Sightings
+from statscache.kinds.state import State
 from statscache.kinds.tables import member, member_set
 from statscache.store.bulk import Lookup, Upsert
 from statscache.timeline import Resolution

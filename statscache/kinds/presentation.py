@@ -60,3 +60,13 @@ def ranked(rows: Iterable[Row], column: str, label: Callable[[Row], str]) -> lis
 def counted(unit: str, headline: Mapping[str, str]) -> str:
     """Return the subject of a headline, in words: the unit, and the parts of the key, such as `builds complete`."""
     return " ".join(dict.fromkeys((unit, *headline.values())))
+
+
+def noun_of(dimension: str, entities: Mapping[str, str], number: int) -> str:
+    """Return what a number of values of a dimension are called, such as `people` or `project`."""
+    name = entities.get(dimension, dimension).replace("_", " ")
+    if number == 1:
+        return name
+    if name == "person":
+        return "people"
+    return f"{name[:-1]}ies" if name.endswith("y") and name[-2:-1] not in {*"aeiou"} else f"{name}s"

@@ -12,12 +12,13 @@ from sqlalchemy import Connection, case, func, select, tuple_
 
 from statscache.exceptions import YieldError
 from statscache.kinds import keys
-from statscache.kinds.base import Dirty, Kind, State, Statistic
+from statscache.kinds.base import Kind, Statistic
 from statscache.kinds.consistency import KEYS, has_key
 from statscache.kinds.keys import Key
 from statscache.kinds.latest import check_fields
 from statscache.kinds.presentation import Column
 from statscache.kinds.search import JSON
+from statscache.kinds.state import Dirty, State
 from statscache.kinds.tables import key, span
 from statscache.kinds.yields import Yields
 from statscache.store.bulk import Upsert

@@ -15,8 +15,9 @@ from sqlalchemy.exc import DBAPIError
 
 from statscache import canonical
 from statscache.exceptions import PluginError
-from statscache.kinds.base import Dirty, Kind, State, Statistic
+from statscache.kinds.base import Kind, Statistic
 from statscache.kinds.search import is_in_table, readable
+from statscache.kinds.state import Dirty, State
 from statscache.kinds.yields import Yields
 from statscache.message import Message
 from statscache.store.database import is_lost

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict
 from statscache.snapshot import snapshot as snapshots
 from statscache.store import state
 from statscache.store.plain import Query
-from statscache.store.rows import ARCHIVE, PARSER
+from statscache.store.rows import ARCHIVE
 from statscache.store.state import PluginRow
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def health(query: Query, places: Collection[str], *, public: bool = False) -> "s
     """
     now = int(time.time())
     journal, sizes = state.journal(query), state.sizes(query)
-    set_aside, pending = state.set_aside(query), state.pending(query)
+    quarantined, pending = state.quarantined(query), state.pending(query)
     current = snapshots.current(query)
     reasons = current.summary["reasons"] if current else {}
     return {
@@ -50,7 +50,7 @@ def health(query: Query, places: Collection[str], *, public: bool = False) -> "s
             "conflicts": journal.conflicts,
             "foreign": journal.foreign,
             "held": state.number_held(query),
-            "quarantined": set_aside.get(PARSER, 0),
+            "quarantined": quarantined.get(None, 0),
             "discarded": journal.discarded,
             "removed": journal.removed,
             "segments": sizes.segments,
@@ -78,7 +78,7 @@ def health(query: Query, places: Collection[str], *, public: bool = False) -> "s
                 "name": plugin.name,
                 **_plugin(plugin, journal.head, reasons.get(plugin.name, ""), public=public),
                 "pending": pending.get(plugin.id, 0),
-                "quarantined": set_aside.get(plugin.name, 0),
+                "quarantined": quarantined.get(plugin.name, 0),
             }
             for plugin in state.plugins(query)
         ],

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from statscache.kinds.base import State
+from statscache.kinds.state import State
 from statscache.message import Message
 from statscache.plugins.bases import Counter, Distinct, Latest, Log, Span
 from statscache.plugins.contract import Feed, Plugin

@@ -4,13 +4,13 @@ from collections.abc import Collection, Iterator, Mapping
 from types import EllipsisType
 from typing import Any, ClassVar, final
 
-from statscache.kinds.base import State
 from statscache.kinds.counter import CounterKind
 from statscache.kinds.counter_by_key import CounterByKeyKind
 from statscache.kinds.distinct import DistinctKind
 from statscache.kinds.keys import Key
 from statscache.kinds.latest import LatestKind, LogKind
 from statscache.kinds.span import SpanKind
+from statscache.kinds.state import State
 from statscache.plugins.contract import Plugin
 from statscache.plugins.validation import is_dimension
 

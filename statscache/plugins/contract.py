@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Any, ClassVar, final
 
 from statscache.exceptions import PluginError
-from statscache.kinds.base import Kind, State
+from statscache.kinds.base import Kind
+from statscache.kinds.state import State
 from statscache.message import Message
 from statscache.plugins import validation
 from statscache.plugins.settings import Setting, read, table_of

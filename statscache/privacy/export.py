@@ -21,8 +21,8 @@ from statscache.store.schema import held, quarantine
 def export(installation: Installation, name: str) -> Iterator[bytes]:
     """Yield parts of a JSON document: all data in which the name occurs.
 
-    Its fields are `messages` of the journal, `held` and `set_aside` as text, `state`, rows by plugin, and `published`,
-    paths of the current snapshot.
+    Its fields are `messages` of the journal, `held` and `quarantined` as text, `state`, rows by plugin, and
+    `published`, paths of the current snapshot.
 
     Raises:
         NameRefused: It is not the name of an account.
@@ -33,7 +33,7 @@ def export(installation: Installation, name: str) -> Iterator[bytes]:
         yield from _list(
             b',"held":[', (_text(row.data) for row in connection.execute(select(held)) if _has(row.data, names))
         )
-        yield from _list(b',"set_aside":[', _set_aside(connection, names))
+        yield from _list(b',"quarantined":[', _quarantined(connection, names))
         yield b',"state":' + orjson.dumps(_state(installation, connection, names))
         yield from _list(b',"published":[', _published(connection, NameMatcher(name)))
         yield b"}\n"
@@ -54,7 +54,7 @@ def _messages(connection: Connection, names: frozenset[str]) -> Iterator[bytes]:
                 yield envelope(line)
 
 
-def _set_aside(connection: Connection, names: frozenset[str]) -> Iterator[dict[str, Any]]:
+def _quarantined(connection: Connection, names: frozenset[str]) -> Iterator[dict[str, Any]]:
     for row in connection.execute(select(quarantine)):
         data = None if row.data is None else zstandard.ZstdDecompressor().decompress(row.data)
         if _has(row.reason.encode(), names) or (data is not None and _has(data, names)):

@@ -43,10 +43,10 @@ class Forgotten:
     Attributes:
         messages: Messages of the journal that were changed.
         held: Messages of the future that were changed.
-        set_aside: Things in quarantine that were changed.
+        quarantined: Things in quarantine that were changed.
         files: Files of the spool that were changed.
         taken_out: Names of plugins from whose state keys were removed.
-        folded_anew: Names of plugins that have folded the journal again.
+        folded_again: Names of plugins that have folded the journal again.
         snapshots: Snapshots that were deleted.
         objects: Objects that were removed.
         owed: Steps that could not be done yet, each with the fix; the same command does them.
@@ -56,10 +56,10 @@ class Forgotten:
 
     messages: int = 0
     held: int = 0
-    set_aside: int = 0
+    quarantined: int = 0
     files: int = 0
     taken_out: list[str] = field(default_factory=list)
-    folded_anew: list[str] = field(default_factory=list)
+    folded_again: list[str] = field(default_factory=list)
     snapshots: int = 0
     objects: int = 0
     owed: list[str] = field(default_factory=list)
@@ -69,8 +69,8 @@ class Forgotten:
     @property
     def found_nothing(self) -> bool:
         """True if the name was not found."""
-        changed = self.messages or self.held or self.set_aside or self.files or self.snapshots or self.objects
-        return not (changed or self.taken_out or self.folded_anew or self.owed or self.left)
+        changed = self.messages or self.held or self.quarantined or self.files or self.snapshots or self.objects
+        return not (changed or self.taken_out or self.folded_again or self.owed or self.left)
 
 
 def forget(installation: Installation, name: str, tell: Tell, *, where_involved: bool = False) -> Forgotten:
@@ -104,12 +104,12 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
         done.owed += [f"table {table} holds the name, and no active plugin has it: drop it" for table in tables]
         with database.writing() as connection:
             done.held = lines.scrub_held(connection, work.leaves_alone, forms(name))
-            done.set_aside = lines.scrub_quarantine(connection, forms(name))
+            done.quarantined = lines.scrub_quarantine(connection, forms(name))
         done.files = _rewrite_spool(
             installation, lambda line: lines.scrub_line(line, work.leaves_alone, forms(name)), done
         )
         _catch_up(installation, tell)
-        done.taken_out, done.folded_anew = sorted(work.taken_out - work.folded_anew), sorted(work.folded_anew)
+        done.taken_out, done.folded_again = sorted(work.taken_out - work.folded_again), sorted(work.folded_again)
         publishing = Publishing(installation, tell=tell)
         purged, failure = purge_published(
             database,

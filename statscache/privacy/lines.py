@@ -56,7 +56,7 @@ def scrub_quarantine(connection: Connection, names: frozenset[str]) -> int:
                 digest = canonical.digest64(left)
                 new |= {"digest": digest, "size": len(left), "data": zstandard.ZstdCompressor().compress(left)}
                 # What differed in the name alone is the same thing now.
-                same = quarantine.c.plugin == row.plugin, quarantine.c.digest == digest, quarantine.c.id != row.id
+                same = quarantine.c.digest == digest, quarantine.c.id != row.id
                 connection.execute(delete(quarantine).where(*same))
         if new:
             changed += 1

@@ -16,7 +16,7 @@ from statscache.snapshot.manifest import Load
 from statscache.snapshot.snapshot import Snapshot
 from statscache.store import Database, published, targets
 from statscache.store.bulk import among
-from statscache.store.schema import dropped, object_, snapshot
+from statscache.store.schema import object_, snapshot
 
 Holds = Callable[[bytes], bool]
 """Returns whether bytes hold the name."""
@@ -149,7 +149,7 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
     objects = sorted(walk.tainted)
     if objects:
         connection.execute(delete(object_).where(among(connection, object_.c.name, objects)))
-        connection.execute(delete(dropped).where(among(connection, dropped.c.object, objects)))
+        retention.forget(connection, objects)
         retention.delete_everywhere(connection, objects)
         targets.invalidate(connection)
     # The summary of a snapshot may have 60 kB, and there may be thousands of them.

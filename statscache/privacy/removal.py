@@ -14,7 +14,7 @@ from sqlalchemy import Connection, MetaData
 
 from statscache import kinds
 from statscache.ingest.columns import shown
-from statscache.ingest.lifecycle import empty, fold_anew, version_of
+from statscache.ingest.lifecycle import empty, fold_again, is_usable
 from statscache.kinds.search import holds, is_in_table
 from statscache.message import Message
 from statscache.plugins import Plugin, State
@@ -60,7 +60,7 @@ class Removal:
 
     Attributes:
         taken_out: Names of plugins from whose state keys were removed.
-        folded_anew: Names of plugins that are to fold the journal again.
+        folded_again: Names of plugins that are to fold the journal again.
     """
 
     def __init__(self, database: Database, registry: Registry, name: str, *, where_involved: bool = False) -> None:
@@ -70,7 +70,7 @@ class Removal:
         self._names = forms(name)
         self._where_involved = where_involved
         self.taken_out: set[str] = set()
-        self.folded_anew: set[str] = set()
+        self.folded_again: set[str] = set()
 
     def search(self, tell: Callable[[int, int], None], after: int = 0) -> Found:
         """Return where the name occurs in the journal after position `after`.
@@ -138,7 +138,7 @@ class Removal:
             for plugin in self._registry:
                 row = locked.get(plugin.name)
                 # State of another version is folded again as soon as that version starts.
-                if row is not None and row.version == version_of(plugin):
+                if row is not None and is_usable(row, plugin):
                     pairs = [pair for position, pair in changed.items() if position <= row.position]
                     self._withdraw(connection, plugin, row, pairs, end.through)
             return len(changed)
@@ -182,7 +182,7 @@ class Removal:
                 continue
             difference = None if now is None else Counts(was)
             if difference is None or Counts(now or ()) - difference:
-                self._fold_anew(connection, plugin, row)
+                self._fold_again(connection, plugin, row)
                 return
             gone += difference - Counts(now or ())
         if gone:
@@ -208,7 +208,7 @@ class Removal:
         if digests is not None and not self._where_involved:
             left = plugin.kind.remove_keys(state, digests)
         if left is None:
-            self._fold_anew(connection, plugin, row)
+            self._fold_again(connection, plugin, row)
             return
         row.oldest, row.newest = left
         row.revision += 1
@@ -216,9 +216,9 @@ class Removal:
         positions.render_all(connection, row)
         self.taken_out.add(plugin.name)
 
-    def _fold_anew(self, connection: Connection, plugin: Plugin, row: Position) -> None:
-        fold_anew(connection, plugin, row)
-        self.folded_anew.add(plugin.name)
+    def _fold_again(self, connection: Connection, plugin: Plugin, row: Position) -> None:
+        fold_again(connection, plugin, row)
+        self.folded_again.add(plugin.name)
 
     def _forget_rows(self, connection: Connection, plugin: Plugin, row: Position) -> None:
         """Have an author's rows forget the person; a plugin that cannot do so folds the journal again."""
@@ -232,10 +232,10 @@ class Removal:
         except Exception as error:
             if is_lost(error):
                 raise
-            self._fold_anew(connection, plugin, row)
+            self._fold_again(connection, plugin, row)
             return
         if plugin.kind.mentions(connection, self._names):
-            self._fold_anew(connection, plugin, row)
+            self._fold_again(connection, plugin, row)
 
     def search_state(self) -> list[str]:
         """Remove the name from state that does not follow from the messages in the journal.
@@ -254,7 +254,7 @@ class Removal:
                 plugin = active.get(name)
                 if row.id not in found.keys and row.id not in found.elsewhere:
                     continue
-                if plugin is None or row.version != version_of(plugin):
+                if plugin is None or not is_usable(row, plugin):
                     self._empty(connection, row)
                 elif self._where_involved and not plugin.people:
                     # The word may be something else there, and what it was of the person has been taken out.
@@ -270,7 +270,7 @@ class Removal:
 
     def _empty(self, connection: Connection, row: Position) -> None:
         empty(connection, row)
-        self.folded_anew.add(row.name)
+        self.folded_again.add(row.name)
 
     def _strange_tables(self, connection: Connection, known: Collection[str]) -> list[str]:
         there = MetaData()

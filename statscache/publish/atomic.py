@@ -10,6 +10,7 @@ from uuid import uuid4
 _MODE = 0o644
 _DIRECTORY_MODE = 0o755
 _SYNC_ONE_BY_ONE = 64
+_SECOND = 1_000_000_000
 
 
 def make_directory(path: Path, root: Path) -> None:
@@ -49,21 +50,22 @@ def put(drafts: dict[Path, Path], root: Path) -> None:
 
 
 def replace(path: Path, unfinished: Path, root: Path) -> None:
-    """Put a draft in place of a file, with a modification time that does not go back; see `_not_before`."""
+    """Put a draft in place of a file, with a later modification time than the file had; see `_date_after`."""
     make_directory(path.parent, root)
-    _not_before(path, unfinished)
+    _date_after(path, unfinished)
     unfinished.replace(path)
 
 
 def link(source: Path, path: Path, temporary: Path) -> bool:
-    """Make `path` the same file as `source`; return False where the file system has no hard links."""
+    """Make `path` the same file as `source`, if it is not yet; return False where the file system has no hard links."""
     unfinished = temporary / uuid4().hex
     try:
         os.link(source, unfinished)
     except OSError:
         return False
     try:
-        _not_before(path, unfinished)
+        if not (path.exists() and path.samefile(unfinished)):
+            _date_after(path, unfinished)
         unfinished.replace(path)
     finally:
         # Where both are the same file already, POSIX leaves the new name behind.
@@ -72,15 +74,18 @@ def link(source: Path, path: Path, temporary: Path) -> bool:
     return True
 
 
-def _not_before(path: Path, unfinished: Path) -> None:
-    """Set the modification time of a draft to now, or to that of the file which it replaces if that is later.
+def _date_after(path: Path, unfinished: Path) -> None:
+    """Set the modification time of a draft to now, or to the second after that of the file which it replaces.
 
-    Readers compare times, and one that goes back would leave them with bytes that were replaced.
+    Readers compare times in whole seconds (`Last-Modified` in RFC 9110, 8.8.2), so other bytes with the same time, or
+    an earlier one, would leave them with what was replaced. A file that is replaced more than once in a second gets
+    times ahead of the clock, by a second each, until the clock catches up. The draft itself may be shared: another
+    path may be the same file, and its time must not go back either.
     """
-    now = time.time_ns()
+    modified = max(time.time_ns(), unfinished.stat().st_mtime_ns)
     with suppress(FileNotFoundError):
-        now = max(now, path.stat().st_mtime_ns)
-    os.utime(unfinished, ns=(now, now))
+        modified = max(modified, (path.stat().st_mtime_ns // _SECOND + 1) * _SECOND)
+    os.utime(unfinished, ns=(modified, modified))
 
 
 def sync_all(paths: Sequence[Path]) -> None:

@@ -7,7 +7,7 @@ from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
 from statscache.exceptions import PublishError
 
-PATIENCE = 900
+WAIT_SECONDS = 900
 """Maximum seconds for an invalidation; one or two minutes are usual."""
 
 PAUSE = 10
@@ -35,7 +35,7 @@ class CloudFront:
         Called again after a failure, it waits for the invalidation that was requested before.
 
         Raises:
-            PublishError: It was refused, or is not over after `PATIENCE` seconds.
+            PublishError: It was refused, or is not over after `WAIT_SECONDS` seconds.
         """
         try:
             if self._under_way is None:
@@ -45,12 +45,12 @@ class CloudFront:
             self._client.get_waiter("invalidation_completed").wait(
                 DistributionId=self._distribution,
                 Id=self._under_way,
-                WaiterConfig={"Delay": PAUSE, "MaxAttempts": PATIENCE // PAUSE},
+                WaiterConfig={"Delay": PAUSE, "MaxAttempts": WAIT_SECONDS // PAUSE},
             )
         except WaiterError as error:
             raise PublishError(
                 f"CloudFront distribution {self._distribution}: invalidation {self._under_way} is not over after "
-                f"{PATIENCE} s. Its caches may serve the older snapshot for as long as their max-age says"
+                f"{WAIT_SECONDS} s. Its caches may serve the older snapshot for as long as their max-age says"
             ) from error
         except (BotoCoreError, ClientError) as error:
             raise PublishError(

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class DirectoryTarget(Target):
         self._written: list[Path] = []
         self._drafts: dict[Path, Path] = {}
 
-    def read(self, path: str) -> bytes | None:
+    def _read(self, path: str) -> bytes | None:
         self.requests += 1
         self._put()
         try:
@@ -43,18 +43,18 @@ class DirectoryTarget(Target):
         except (FileNotFoundError, NotADirectoryError):
             return None
 
-    def holds(self, path: str, size: int) -> bool:
+    def _holds(self, path: str, size: int) -> bool:
         self.requests += 1
         try:
             return (self._root / path).stat().st_size == size
         except (FileNotFoundError, NotADirectoryError):
             return False
 
-    def siblings_of(self, path: str) -> Sequence[str]:
+    def _siblings_of(self, path: str) -> Sequence[str]:
         self.requests += len(precompressed.FORMS)
         return [form for form in precompressed.FORMS if (self._root / f"{path}.{form}").exists()]
 
-    def files(self, directories: Sequence[str]) -> Iterator[str]:
+    def _files(self, directories: Sequence[str]) -> Iterator[str]:
         for name in directories:
             for directory, below, files in os.walk(self._root / name):
                 self.requests += 1
@@ -62,7 +62,7 @@ class DirectoryTarget(Target):
                 here = Path(directory).relative_to(self._root)
                 yield from ((here / name).as_posix() for name in files if not name.startswith("."))
 
-    def write(self, files: Iterable[File]) -> None:
+    def _write(self, files: Sequence[File]) -> None:
         atomic.make_directory(self._temporary, self._root)
         for file in files:
             self.requests += 1
@@ -83,7 +83,7 @@ class DirectoryTarget(Target):
                 if len(self._drafts) >= _DRAFTS:
                     self._put()
 
-    def delete(self, paths: Iterable[str]) -> None:
+    def _delete(self, paths: Sequence[str]) -> None:
         for name in paths:
             self.requests += 1
             path = self._root / name
@@ -96,7 +96,7 @@ class DirectoryTarget(Target):
                 except OSError:
                     break
 
-    def barrier(self) -> None:
+    def _barrier(self) -> None:
         self._put()
         atomic.sync_all(self._written)
         self._written.clear()

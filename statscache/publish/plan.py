@@ -112,7 +112,7 @@ def is_strange(target: Target, installation: str, served: TargetState, is_known:
         # Without that note, the snapshots tell.
         pass
     changes = target.read(layout.CHANGES)
-    identities = complete(target, changes) | ({served.snapshot} if served.snapshot else set())
+    identities = announced_snapshots(target, changes) | ({served.snapshot} if served.snapshot else set())
     found = changes is not None or bool(identities)
     for path in target.files(layout.DIRECTORIES[:1]):
         found |= path.startswith((layout.OBJECTS, layout.SNAPSHOTS))
@@ -121,7 +121,7 @@ def is_strange(target: Target, installation: str, served: TargetState, is_known:
     return found and not any(map(is_known, sorted(identities)))
 
 
-def pending(target: Target) -> list[str]:
+def unfinished_snapshots(target: Target) -> list[str]:
     """Return the ids of the snapshots that a killed publisher may have left in parts."""
     data = target.read(layout.PENDING)
     if data is None:
@@ -133,7 +133,7 @@ def pending(target: Target) -> list[str]:
         return []
 
 
-def complete(target: Target, changes: bytes | None) -> set[str]:
+def announced_snapshots(target: Target, changes: bytes | None) -> set[str]:
     """Return the ids of the snapshots that its list of changes says it holds: not those whose publisher was killed."""
     if changes is None:
         return set()

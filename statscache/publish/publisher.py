@@ -20,7 +20,6 @@ from statscache.publish import feed, plan, pointer, precompressed, sweep
 from statscache.publish.halt import Halt
 from statscache.publish.plan import Publication, TargetState
 from statscache.publish.report import Report, UpdateResult
-from statscache.publish.retrying import Retrying
 from statscache.publish.target import File, Target
 from statscache.snapshot.manifest import Change
 from statscache.store.bulk import batches
@@ -43,7 +42,7 @@ class Publisher:
     """
 
     def __init__(self, target: Target) -> None:
-        self._target = Retrying(target)
+        self._target = target
         self.step = ""
 
     @contextmanager
@@ -134,7 +133,7 @@ class Publisher:
     def _update(self, publication: Publication, before: TargetState, result: UpdateResult) -> None:
         target, snapshot, report = self._target, publication.snapshot, result.report
         _log.debug("publishing generation %d to %s: begins", snapshot.generation, target.name)
-        pending = plan.pending(target)
+        pending = plan.unfinished_snapshots(target)
         # Until the end, the files may be those of any of these snapshots.
         held = list(dict.fromkeys([*([before.snapshot] if before.snapshot else []), *pending]))
         changes = plan.difference(publication, before.snapshot, pending)
@@ -241,7 +240,7 @@ class Publisher:
     def _outside(self, publication: Publication, now: int) -> list[File]:
         """Return status and changes, with their feed; these only if they differ from those of the target."""
         there = self._target.read(layout.CHANGES)
-        complete = {*plan.complete(self._target, there), publication.snapshot.id}
+        complete = {*plan.announced_snapshots(self._target, there), publication.snapshot.id}
         retained = [row for row in publication.retained if row.id in complete]
         changes = pointer.changes(retained)
         files = [File(layout.STATUS, pointer.status(publication.snapshot, now, publication.health))]

@@ -10,7 +10,8 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -123,15 +124,16 @@ class RsyncTarget(Target):
         self._staged: set[str] = set()
         self._root_is_missing = False
         self._known: dict[str, bytes | None] = {}
+        self._dates: dict[str, int] = {}
 
-    def read(self, path: str) -> bytes | None:
+    def _read(self, path: str) -> bytes | None:
         if path not in _OUTSIDE:
-            return self.read_back(path)
+            return self._read_back(path)
         if path not in self._known:
             self._known |= self._fetch([path] if self._known else _OUTSIDE)
         return self._known[path]
 
-    def read_back(self, path: str) -> bytes | None:
+    def _read_back(self, path: str) -> bytes | None:
         return self._fetch([path])[path]
 
     def _fetch(self, paths: Sequence[str]) -> dict[str, bytes | None]:
@@ -147,26 +149,26 @@ class RsyncTarget(Target):
             files = {path: Path(directory) / path for path in paths}
             return {path: file.read_bytes() if file.is_file() else None for path, file in files.items()}
 
-    def holds(self, path: str, size: int) -> bool:
+    def _holds(self, path: str, size: int) -> bool:
         """Return False: rsync compares anyway, and sends only missing files."""
         return False
 
-    def is_intact(self, file: File) -> bool:
+    def _is_intact(self, file: File) -> bool:
         """Return False, for the same reason."""
         return False
 
-    def siblings_of(self, path: str) -> Sequence[str]:
+    def _siblings_of(self, path: str) -> Sequence[str]:
         if path == layout.INDEX:
-            return [form for form in precompressed.FORMS if self.read(f"{path}.{form}") is not None]
+            return [form for form in precompressed.FORMS if self._read(f"{path}.{form}") is not None]
         above = [f"--include=/{parent}/" for parent in PurePosixPath(path).parents[:-1]]
         names = {f"{path}.{form}": form for form in precompressed.FORMS}
         found = self._list(*above, *(f"--include=/{name}" for name in names))
         return [names[name] for name in found]
 
-    def files(self, directories: Sequence[str]) -> Iterator[str]:
+    def _files(self, directories: Sequence[str]) -> Iterator[str]:
         yield from self._list("--exclude=.*", *(f"--include=/{directory}/***" for directory in directories))
 
-    def write(self, files: Iterable[File]) -> None:
+    def _write(self, files: Sequence[File]) -> None:
         for file in files:
             path = self._stage(file.path)
             # It may be a link to an object, which is not to be written through.
@@ -179,18 +181,19 @@ class RsyncTarget(Target):
                 source.write_bytes(file.data)
             os.link(source, path)
 
-    def delete(self, paths: Iterable[str]) -> None:
+    def _delete(self, paths: Sequence[str]) -> None:
         # What is listed and not in the staging directory is what rsync deletes.
         for path in paths:
             self._stage(path).unlink(missing_ok=True)
 
-    def barrier(self) -> None:
+    def _barrier(self) -> None:
         if self._staging is None:
             return
         listed = sorted(self._staged)
         if self._root_is_missing:
             # It would get the permissions that the other side's mask leaves.
             listed.insert(0, ".")
+        self._date()
         # A barrier that failed can be tried again: until then, all stays where it is.
         self._check(self._rsync(*_SEND, f"{self._staging}/", self._root, listed=listed))
         self._root_is_missing = False
@@ -208,6 +211,25 @@ class RsyncTarget(Target):
             shutil.rmtree(self._staging)
             self._staging = None
         self._staged.clear()
+
+    def _date(self) -> None:
+        """Give a file that was transferred within this second a later date, in whole seconds as HTTP has them.
+
+        Readers who compare dates would keep the bytes that it replaces; see `statscache.publish.atomic`.
+        """
+        assert self._staging is not None
+        second = int(time.time())
+        self._dates = {name: date for name, date in self._dates.items() if date >= second}
+        written = [
+            name for name in self._staged if not name.startswith(layout.OBJECTS) and (self._staging / name).exists()
+        ]
+        for name in written:
+            path = self._staging / name
+            if name in self._dates:
+                # Other names of the same file have the same date, and none goes back.
+                date = max(int(path.stat().st_mtime), self._dates[name] + 1)
+                os.utime(path, (date, date))
+        self._dates |= {name: int((self._staging / name).stat().st_mtime) for name in written}
 
     def _stage(self, name: str) -> Path:
         """Return the place of a file in the staging directory, and mark it for transfer."""

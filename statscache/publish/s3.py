@@ -5,7 +5,7 @@ import hashlib
 import logging
 import threading
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from itertools import islice
@@ -77,7 +77,7 @@ class S3Target(Target):
         self._listed: dict[str, _Held] | None = None
         self._takes_batches = True
 
-    def read(self, path: str) -> bytes | None:
+    def _read(self, path: str) -> bytes | None:
         try:
             with self._asking("GET", path):
                 found = self._client.get_object(Bucket=self._section.bucket, Key=self._prefix + path)
@@ -92,7 +92,7 @@ class S3Target(Target):
             # Damaged is not absent: the caller sees the difference and writes it again.
             return data
 
-    def holds(self, path: str, size: int) -> bool:
+    def _holds(self, path: str, size: int) -> bool:
         if self._listed is None and path.startswith(layout.OBJECTS):
             # A few questions are cheaper than a listing of the bucket, and many dearer.
             self._asked += 1
@@ -113,7 +113,7 @@ class S3Target(Target):
             return bool(found.get("ContentEncoding") == "gzip" and found["Metadata"].get("size") == str(size))
         return bool(found.get("ContentEncoding") != "gzip" and found["ContentLength"] == size)
 
-    def is_intact(self, file: File) -> bool:
+    def _is_intact(self, file: File) -> bool:
         if self._listed is not None and file.path in self._listed:
             tag = self._listed[file.path].tag
         else:
@@ -125,16 +125,16 @@ class S3Target(Target):
         # Where a store encrypts with keys of its own, its tags are not digests, and everything is written again.
         return bool(tag.strip('"') == _digest(self._stored(file)))
 
-    def files(self, directories: Sequence[str]) -> Iterator[str]:
+    def _files(self, directories: Sequence[str]) -> Iterator[str]:
         for directory in directories:
             for path, _ in self._list(f"{directory}/"):
                 if not any(name.startswith(".") for name in path.split("/")):
                     yield path
 
-    def write(self, files: Iterable[File]) -> None:
+    def _write(self, files: Sequence[File]) -> None:
         self._at_once(self._put, list(files))
 
-    def delete(self, paths: Iterable[str]) -> None:
+    def _delete(self, paths: Sequence[str]) -> None:
         self._listed = None
         names = iter(paths)
         while batch := list(islice(names, _BATCH)):
@@ -145,12 +145,12 @@ class S3Target(Target):
                 self._takes_batches = False
                 _log.info("target %s deletes one by one: the store does not take many at once", self.name)
 
-    def barrier(self) -> None:
+    def _barrier(self) -> None:
         """Do nothing: `write` and `delete` return when the store has done it durably."""
 
-    def read_back(self, path: str) -> bytes | None:
+    def _read_back(self, path: str) -> bytes | None:
         if self._section.public_url is None:
-            return self.read(path)
+            return self._read(path)
         url = f"{self._section.public_url}/{path}"
         with self._counting:
             self.requests += 1

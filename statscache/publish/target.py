@@ -1,10 +1,35 @@
-"""A target: a place that holds files. It knows how to read, write and delete them; the publisher knows the order."""
+"""A target: a place that holds files. It knows how to read, write and delete them; the publisher knows the order.
 
+Each public method has a private one that does it once: a short failure must not fail a publication.
+"""
+
+import errno
+import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
+from statscache.exceptions import Refused, Stopped
 from statscache.publish.halt import Halt
+
+PAUSES = (0.2, 1.0)
+"""Seconds before the second and the third try."""
+
+_HOPELESS = {
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOENT,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+}
+
+_T = TypeVar("_T")
+
+_log = logging.getLogger(__name__)
 
 
 class File(NamedTuple):
@@ -22,7 +47,9 @@ class File(NamedTuple):
 
 
 class Target(ABC):
-    """One place. Every method raises `OSError`, or an error of its own library, if the place fails.
+    """One place. Every method raises `OSError`, or an error of its own library, if the place fails again and again.
+
+    A subclass implements the abstract methods, which may be repeated without harm.
 
     Attributes:
         name: As the configuration names it.
@@ -42,53 +69,113 @@ class Target(ABC):
     requests: int = 0
     halt: Halt = Halt()
 
-    @abstractmethod
     def read(self, path: str) -> bytes | None:
         """Return the bytes of a file as the place holds them; None if there is no such file."""
+        return self._try(lambda: self._read(path))
 
-    @abstractmethod
     def holds(self, path: str, size: int) -> bool:
         """Return whether the file, whose content never changes, exists with this size in bytes.
 
         A target that finds this out as cheaply by writing may always return False.
         """
+        return self._try(lambda: self._holds(path, size))
 
     def is_intact(self, file: File) -> bool:
         """Return whether the place holds a file with exactly these bytes.
 
         A target that finds this out as cheaply by writing may always return False.
         """
-        return self.read(file.path) == file.data
+        return self._try(lambda: self._is_intact(file))
 
     def siblings_of(self, path: str) -> Sequence[str]:
         """Return the forms of which a compressed sibling lies beside a file, of any that there can be."""
-        return ()
+        return self._try(lambda: self._siblings_of(path))
 
-    @abstractmethod
     def files(self, directories: Sequence[str]) -> Iterator[str]:
         """Yield the paths of all files below these directories, but those whose name begins with a dot.
 
-        One that was tried again may come twice.
+        After a failure, all of them come once more.
         """
+        pauses = iter(PAUSES)
+        self.halt.check()
+        while True:
+            try:
+                yield from self._files(directories)
+            except Exception as error:
+                self._wait(error, next(pauses, None))
+            else:
+                return
 
-    @abstractmethod
     def write(self, files: Iterable[File]) -> None:
         """Write files, each whole or not at all, by the next barrier; readers meet the old bytes until then."""
+        listed = list(files)
+        self._try(lambda: self._write(listed))
 
-    @abstractmethod
     def delete(self, paths: Iterable[str]) -> None:
         """Remove files; a missing one is not an error."""
+        listed = list(paths)
+        self._try(lambda: self._delete(listed))
 
-    @abstractmethod
     def barrier(self) -> None:
         """Return when all earlier operations are done and would survive a loss of power."""
+        self._try(self._barrier)
 
     def read_back(self, path: str) -> bytes | None:
         """Return the bytes of a file as readers get them, through the cache if there is one."""
-        return self.read(path)
+        return self._try(lambda: self._read_back(path))
 
     def invalidate(self) -> None:  # noqa: B027 - most places have no cache before them
-        """Invalidate the caches in front of this target; called after rollback, forgetting and upgrade."""
+        """Invalidate the caches in front of this target; called after rollback, forgetting and upgrade.
+
+        It is not retried: it waits for as long as that may take, and what could not be done stays due.
+        """
 
     def close(self) -> None:  # noqa: B027 - most places hold on to nothing
         """Close connections and delete temporary files; after a failure too."""
+
+    @abstractmethod
+    def _read(self, path: str) -> bytes | None: ...
+
+    @abstractmethod
+    def _holds(self, path: str, size: int) -> bool: ...
+
+    def _is_intact(self, file: File) -> bool:
+        return self._read(file.path) == file.data
+
+    def _siblings_of(self, path: str) -> Sequence[str]:
+        return ()
+
+    @abstractmethod
+    def _files(self, directories: Sequence[str]) -> Iterator[str]: ...
+
+    @abstractmethod
+    def _write(self, files: Sequence[File]) -> None: ...
+
+    @abstractmethod
+    def _delete(self, paths: Sequence[str]) -> None: ...
+
+    @abstractmethod
+    def _barrier(self) -> None: ...
+
+    def _read_back(self, path: str) -> bytes | None:
+        return self._read(path)
+
+    def _try(self, operation: Callable[[], _T]) -> _T:
+        pauses = iter(PAUSES)
+        self.halt.check()
+        while True:
+            try:
+                return operation()
+            except Exception as error:
+                self._wait(error, next(pauses, None))
+
+    def _wait(self, error: Exception, pause: float | None) -> None:
+        """Wait before the next try; raise the error if there is none, or if it would be useless.
+
+        A target is foreign ground, and its library's errors share no base.
+        """
+        hopeless = isinstance(error, OSError) and error.errno in _HOPELESS
+        if pause is None or hopeless or isinstance(error, Refused | Stopped):
+            raise error
+        _log.warning("target %s: %s: %s; trying again", self.name, type(error).__name__, error)
+        self.halt.wait(pause)

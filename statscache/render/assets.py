@@ -12,6 +12,9 @@ MODULES = (
     "widgets.js",
     "element.js",
     "dom.js",
+    "values.js",
+    "labels.js",
+    "parts.js",
     "readout.js",
     "chart.js",
     "models.js",
@@ -25,6 +28,9 @@ MODULES = (
 
 _PACKAGE = "package.json"
 """Makes a package for npm of the directory, and is not part of a site."""
+
+_COMMENT = re.compile(rb"^ *(//[^\n]*|/\*\*.*?\*/)?\n|^ +", re.MULTILINE | re.DOTALL)
+"""Comments on lines of their own, empty lines and indentation, which a browser has no use for."""
 
 _IMPORT = re.compile(rb'(?:(?<=from )|(?<=import\())"\./([a-z]+\.js)"')
 
@@ -59,6 +65,8 @@ class Assets:
         """Return the name with a digest; a module imports the others by theirs, which are so part of its own."""
         if name not in self._made:
             data = _IMPORT.sub(lambda match: b'"./' + self._make(match[1].decode()).encode() + b'"', self.sources[name])
+            if name.endswith(".js"):
+                data = _COMMENT.sub(b"", data)
             stem, dot, suffix = name.partition(".")
             self._made[name] = layout.asset(f"{stem}.{canonical.digest(data)[:8]}{dot}{suffix}"), data
         return self._made[name][0].rpartition("/")[2]

@@ -68,6 +68,7 @@ class Row(NamedTuple):
         state: The step that says how it fares.
         steps: All steps, where it has several.
         is_past: True if it has not been heard of for two weeks.
+        release: The release that it is of; empty if none is named.
         image: For an image: provider, flavour, release and architecture; empty where unknown.
         places: For an image: where it can be launched.
     """
@@ -77,6 +78,7 @@ class Row(NamedTuple):
     state: Step
     steps: tuple[Step, ...] = ()
     is_past: bool = False
+    release: str = ""
     image: Mapping[str, str] = {}
     places: tuple[Place, ...] = ()
 
@@ -251,7 +253,8 @@ def _run(
     if len(steps) == 1 and whole.name:
         rest.append(whole.name)
     newest = max(step.time for step in steps)
-    return Row(name, _joined(name, rest), state, tuple(steps) if len(steps) > 1 else (), newest < now - _PAST)
+    release = text.clean(item["release"] or "", 80)
+    return Row(name, _joined(name, rest), state, tuple(steps) if len(steps) > 1 else (), newest < now - _PAST, release)
 
 
 def _step(values: Mapping[str, Any], about: Mapping[str, Any], layout: Mapping[str, Any], now: int) -> Step:
@@ -291,9 +294,13 @@ def _image(item: Mapping[str, Any], about: Mapping[str, Any], layout: Mapping[st
         identity = own or shared or item.get("image") or ""
         link = _link(form.format(region=quote(region, safe=""), id=quote(identity, safe=""))) if own or shared else ""
         places.append(Place(text.clean(region, 60), text.clean(identity, 200), link))
-    rest = _joined("", (text.clean(item.get("image") or "", 120), tested["text"] if tested else ""))
+    # What the test came to is said once.
+    said = tested["text"] if tested is not None and tested["text"] != words else ""
+    rest = _joined("", (text.clean(item.get("image") or "", 120), said))
     state = Step("", level if level in LEVELS else "unknown", words, time)
-    return Row(_joined("", fields.values()), rest, state, (), time < now - _PAST, fields, tuple(places))
+    return Row(
+        _joined("", fields.values()), rest, state, (), time < now - _PAST, fields["release"], fields, tuple(places)
+    )
 
 
 def _moment(value: Any) -> int:

@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
 from statscache import layout
-from statscache.kinds.base import KeyDocument
 from statscache.kinds.known import Known
+from statscache.kinds.state import KeyDocument
 from statscache.plugins import Plugin
 from statscache.render.documents import Document
 from statscache.render.text import MONTHS, clean, key_label, number, when

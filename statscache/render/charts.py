@@ -258,11 +258,16 @@ def _panel(curves: Sequence[Curve], label: str, total: int, height: int) -> Pane
     # The axis ends a little above the greatest value, not at the next round number.
     top = max([1, *known]) * 1.04
     down = height / (top - levels[0])
-    ground = _decimal((top - 0) * down, 1)
+
+    def place(value: int) -> int:
+        """Return how many whole pixels down a value is; the least that is not zero is a pixel off the baseline."""
+        return floor((top - value) * down + 0.5) - (0 < value * down < 0.5)
+
+    ground = place(0)
     layers = [
         Layer(
             curve.colour(number),
-            _columns([None if value is None else (top - value) * down for value in line], ground),
+            _columns([None if value is None else place(value) for value in line], ground),
         )
         for number, (curve, line) in enumerate(zip(curves, sums, strict=True), start=1)
     ]
@@ -270,17 +275,16 @@ def _panel(curves: Sequence[Curve], label: str, total: int, height: int) -> Pane
         label=label,
         total=total,
         layers=tuple(reversed(layers)),
-        y_ticks=tuple(Tick(_decimal((top - level) * down, 1), compact(level)) for level in levels),
-        baseline=ground,
+        y_ticks=tuple(Tick(str(place(level)), compact(level)) for level in levels),
+        baseline=str(ground),
     )
 
 
-def _columns(heights: Sequence[float | None], ground: str) -> str:
-    """Return path data of a column for each bucket, from the baseline to its height in pixels down.
+def _columns(tops: Sequence[int | None], ground: int) -> str:
+    """Return path data of a column for each bucket, from the baseline to its top in pixels down.
 
-    Few columns are apart. Many touch: then one outline has them all, which is a third of the bytes.
+    Few columns are apart. Many touch: one outline has them all, in relative steps, which take half the bytes.
     """
-    tops = [None if height is None else _decimal(height, 1) for height in heights]
     if len(tops) <= WIDE:
         wide = _decimal(1 - 2 * _INSET, 2)
         return "".join(
@@ -289,21 +293,18 @@ def _columns(heights: Sequence[float | None], ground: str) -> str:
             if top is not None and top != ground
         )
     path: list[str] = []
-    at = 0
-    for top, run in groupby(tops):
+    at, before = 0, ground
+    for top, run in groupby(ground if top is None else top for top in tops):
         length = len(list(run))
-        if top is not None and top != ground:
-            path.append(f"M{at} {ground}V{top}" if not path or not _joins(tops, at, ground) else f"V{top}")
+        if top != ground:
+            path.append(f"M{at} {ground}v{top - ground}" if before == ground else f"v{top - before}")
             path.append(f"h{length}")
-            if not _joins(tops, at + length, ground):
-                path.append(f"V{ground}z")
-        at += length
+        elif before != ground:
+            path.append(f"V{ground}z")
+        at, before = at + length, top
+    if before != ground:
+        path.append(f"V{ground}z")
     return "".join(path)
-
-
-def _joins(tops: Sequence[str | None], at: int, ground: str) -> bool:
-    """Return whether there are columns on both sides of a boundary between two buckets."""
-    return 0 < at < len(tops) and all(top is not None and top != ground for top in tops[at - 1 : at + 1])
 
 
 def _decimal(value: float, places: int) -> str:
@@ -318,7 +319,7 @@ def _levels(low: int, high: int) -> list[int]:
     """
     span = max(1, high - low)
     magnitude = 10 ** max(0, floor(log10(span)) - 1)
-    step = next(step for factor in (1, 2, 5, 10, 20, 50) if (step := factor * magnitude) * 4 >= span or factor == 50)
+    step = next(step for factor in (1, 2, 5, 10, 20) if (step := factor * magnitude) * 5 >= span)
     return list(range(step * floor(low / step), high + 1, step))
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
 from statscache import canonical, kinds, layout, schemas
-from statscache.kinds.base import KeyDocument, KeyPart
 from statscache.kinds.known import Known
+from statscache.kinds.state import KeyDocument, KeyPart
 from statscache.plugins import Plugin, State
 from statscache.render import csv, own
 from statscache.render.badge import badge
@@ -47,6 +47,8 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
         header: schemas.Header = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through}
         if complete_from is not None:
             header["complete_from"] = complete_from
+        if name == "latest" and (keys := plugin.kind.count_keys(state)) is not None:
+            header["keys"] = keys
         rows = _records(content)
         columns = _columns(plugin, name, rows)
         # Without rows and declaration, its numbers may be of any window.

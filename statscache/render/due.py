@@ -14,7 +14,7 @@ from statscache.pace import Pace
 from statscache.plugins import Plugin
 from statscache.store import positions
 from statscache.store.positions import Position
-from statscache.timeline import Cut, Period, Resolution, every
+from statscache.timeline import HOUR, Cut, Period, Resolution, every
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,8 @@ class Due:
     def page(self) -> bool:
         """True if the page of the plugin may show other numbers than it does."""
         since, kind = self._since[Pace.SLOW], self._plugin.kind
-        crossed = any(since.crossed(resolution.buckets) for resolution in kind.resolutions)
+        # A page says through when the site's data are, in whole hours.
+        crossed = since.crossed(every(HOUR)) or any(since.crossed(each.buckets) for each in kind.resolutions)
         news = self.everything or bool(since.marks) or self._moved(Pace.SLOW) or crossed
         return news and Pace.SLOW in self.paces
 

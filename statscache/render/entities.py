@@ -95,7 +95,11 @@ def make(connection: Connection, entity: str, sources: Sequence[Source], *, ever
         sizes = dict(before["shards"])
         shards = {}
         for prefix, new in _filed(_changed(connection, sources), sizes).items():
-            held = _loaded(_shard(connection, entity, prefix)) if sizes.pop(prefix, 0) else {}
+            document = _shard(connection, entity, prefix) if sizes.get(prefix) else None
+            if _says(document, new):
+                continue
+            held = _loaded(document)
+            sizes.pop(prefix, None)
             made = dict(_divided(held | new, max(_SHORTEST, len(prefix))))
             dropped |= held.keys() - {name for left in made.values() for name in left}
             shards |= made
@@ -241,6 +245,12 @@ def _filed(names: _Names, shards: Collection[str]) -> dict[str, _Names]:
 
 def _listed(names: _Names) -> list[tuple[str, int, int]]:
     return [(name, *names[name]) for name in sorted(names)]
+
+
+def _says(document: Mapping[str, Any] | None, names: _Names) -> bool:
+    """Return True if a document of names says the same of each of these; most often, for ranks change rarely."""
+    rows = document["names"] if document else ()
+    return {name: (rank, plugins) for name, rank, plugins in rows if name in names} == names
 
 
 def _loaded(document: Mapping[str, Any] | None) -> _Names:

@@ -13,7 +13,8 @@ from statscache.windows import Window
 
 def headline(view: PluginView) -> Headline | None:
     """Return the one number that says most about the plugin now; None before there is any."""
-    found = view.kind.headline(view.rows, lambda row: label(view, row), view.partial)
+    keys = view.latest.get("keys") if view.latest else None
+    found = view.kind.headline(view.rows, lambda row: label(view, row), view.partial, keys)
     # Durations say themselves what they are.
     return found and found._replace(caption=found.caption.removeprefix("seconds "))
 
@@ -61,7 +62,7 @@ def change(view: PluginView, window: Window) -> str:
     if now >= 10 * before:
         return f"{text.number(round(now / before))} times the {window.label} before"
     share = f"{round(100 * (now - before) / before):+,}%".replace("-", "\u2212")
-    return f"{share} on the {window.label} before"
+    return f"{share} on the {window.label} before" if share != "+0%" else f"as in the {window.label} before"
 
 
 def top(view: PluginView, column: str) -> list[tuple[str, int]]:
@@ -85,8 +86,13 @@ def newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]
 
 
 def label(view: PluginView, row: Mapping[str, Any]) -> str:
-    """Return the key of a row as one short label."""
-    return text.key_label((row[name] for name in view.info.dimensions), 60)
+    """Return the key of a row as one short label, without what is the same in all rows of the headline."""
+    return text.key_label((row[name] for name in named_by(view)), 60)
+
+
+def named_by(view: PluginView) -> list[str]:
+    """Return the dimensions that tell the rows of the headline apart."""
+    return [name for name in view.info.dimensions if name not in view.info.headline] or [*view.info.dimensions]
 
 
 def newest_time(row: Mapping[str, Any]) -> int | None:

@@ -84,7 +84,8 @@ def news(views: Sequence[PluginView], through: int | None) -> list[News]:
     """Return what changed in the last week: failures, records, leaders, newcomers."""
     if through is None:
         return []
-    plain = [view for view in views if _VARIANT not in view.info.name]
+    # How long things took counts the same things again.
+    plain = [view for view in views if _VARIANT not in view.info.name and view.durations is None]
     found: list[News] = []
     for what, among in ((_failures, views), (_newcomers, views), (_records, plain), (_leaders, views)):
         each = [item for view in among for item in what(view, through)]

@@ -48,7 +48,7 @@ class Gate:
             Implausible: More vanished than may, or all, and nothing explains it.
             Damaged: Documents before are damaged.
         """
-        if _is_other_version(rendered) or not (rendered.fresh or rendered.removed):
+        if _is_loss_explained(rendered) or not (rendered.fresh or rendered.removed):
             return
         name = self._plugin.name
         for path, entry in self._published(layout.plugin_root(name)).items():
@@ -74,7 +74,7 @@ class Gate:
         """
         keys = layout.keys_root(self._plugin.name)
         gone = sum(path.startswith(f"{keys}/") and path.endswith(".json") for path in rendered.removed)
-        if _is_other_version(rendered) or not (gone or self._lenient):
+        if _is_loss_explained(rendered) or not (gone or self._lenient):
             return
         there = published.count(self._connection, keys, "data")
         # Where everything is rendered, nothing is removed: the tree is written again.
@@ -115,10 +115,9 @@ class Gate:
             raise Implausible(message)
 
 
-def _is_other_version(rendered: Rendered) -> bool:
-    """Return True if another version of the plugin made the documents before, which explains every loss."""
-    before, _, _ = (rendered.row.rendered_with or "").partition("|")
-    return before != rendered.row.version
+def _is_loss_explained(rendered: Rendered) -> bool:
+    """Return True if rows may be lost: another version made the documents before, or a person was forgotten."""
+    return rendered.row.loss_explained or rendered.row.rendered_version != rendered.row.version
 
 
 def _rows(document: dict[str, Any]) -> int:

@@ -21,6 +21,7 @@ from statscache.render import boards, charts, discovery, feeds, figures, front, 
 from statscache.render.assets import Assets
 from statscache.render.docs import Docs
 from statscache.render.front import News
+from statscache.render.plots import Plot
 from statscache.render.tables import Table, tables
 from statscache.render.view import PluginView
 from statscache.resources import Sources
@@ -33,7 +34,14 @@ _STATES = {
     "failed": "Failed. The plugin was suspended after errors; its last good output is shown.",
 }
 _ENTITIES = {"person": "People", "package": "Packages", "release": "Releases", "topic": "Topics"}
-_FIELDS = {"agent": "person", "user": "person", "package": "package", "release": "release", "topic": "topic"}
+_FIELDS = {
+    "agent": "person",
+    "cycle": "release",
+    "package": "package",
+    "release": "release",
+    "topic": "topic",
+    "user": "person",
+}
 """The entities that fields of rows name, for fields that are not dimensions of the plugin."""
 
 _RESOLUTIONS = {"1m": "by minute", "1h": "by hour", "1d": "by day", "1w": "by week", "1mo": "by month"}
@@ -116,6 +124,7 @@ class Pages:
             "resolutions": _RESOLUTIONS,
             "site_title": title,
         }
+        self._plots: dict[str, tuple[PluginView, list[Plot]]] = {}
         self.fingerprint = canonical.digest(
             canonical.encode(
                 [
@@ -156,7 +165,7 @@ class Pages:
 
     def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
         """Yield the page of a plugin and its plots."""
-        drawn = plots.plots(view)
+        drawn = self._drawn(view)
         order = view.kind.ordered_by
         top = charts.bars(figures.top(view, order), 10) if order is not None and not drawn else ()
         yield self._page(
@@ -206,7 +215,7 @@ class Pages:
         }
         yield self._page(layout.FRONT_PAGE, "index.html", **shown)
         if self.has_board:
-            yield self._page(layout.BOARD_PAGE, "board.html", **_board(views, through))
+            yield self._page(layout.BOARD_PAGE, "board.html", **_board(views, through, since))
         people = [view.info.name for view in views if view.info.people]
         hidden = [layout.entity_root("person"), *map(layout.keys_root, people)] if not self._index_people else []
         yield layout.ROBOTS, discovery.robots(self._base_url or DEFAULT_BASE_URL, hidden, sitemap=bool(self._base_url))
@@ -225,7 +234,8 @@ class Pages:
 
     def _card(self, view: PluginView, plain: PluginView) -> Mapping[str, Any]:
         """Return what the card of a plugin shows, which is a variant of the plain one or that itself."""
-        return {**_card(view), "variant": front.variant(view, plain), "links": self._links(view)}
+        card = _card(view, plots.main(self._drawn(view)))
+        return {**card, "variant": front.variant(view, plain), "links": self._links(view)}
 
     def _place(self, item: News) -> str:
         """Return the address of the page that says more, relative to the site's root."""
@@ -251,9 +261,17 @@ class Pages:
         context = {"id": feeds.feed_id(view.info.name, self._base_url), "title": feed.title, "page": root + page}
         return self._render("feed.xml", **context, own=root + layout.feed(view.info.name), entries=found)
 
+    def _drawn(self, view: PluginView) -> list[Plot]:
+        """Return the charts of a plugin, which its page and its card on the front page share."""
+        known = self._plots.get(view.info.name)
+        if known is None or known[0] is not view:
+            # A view is the same object until a document of the plugin changes.
+            known = self._plots[view.info.name] = view, plots.plots(view)
+        return known[1]
+
     def _links(self, view: PluginView) -> dict[str, str]:
         """Return the page of each key of a plugin that names an entity, by the label of the key."""
-        found = ((field, entity) for field, entity in view.info.entities.items() if view.info.dimensions == (field,))
+        found = ((field, entity) for field, entity in view.info.entities.items() if figures.named_by(view) == [field])
         field, entity = next(found, ("", ""))
         if entity not in self.entities:
             return {}
@@ -284,9 +302,8 @@ class Pages:
         return self._environment.get_template(template).render(context).encode()
 
 
-def _card(view: PluginView) -> Mapping[str, Any]:
+def _card(view: PluginView, plot: Plot | None) -> Mapping[str, Any]:
     """Return what the card of a plugin shows: headline, trend, small plot, and the newest values of a few rows."""
-    plot = plots.main(plots.plots(view))
     column = view.kind.main_column(view.rows, view.partial)
     known = column if column is not None and column.name not in view.partial else None
     totals = column is not None and view.rows and not view.info.dimensions
@@ -310,13 +327,14 @@ def _card(view: PluginView) -> Mapping[str, Any]:
     }
 
 
-def _board(views: Sequence[PluginView], through: int | None) -> Mapping[str, Any]:
+def _board(views: Sequence[PluginView], through: int | None, since: int | None) -> Mapping[str, Any]:
     """Return what the page Release engineering shows."""
     shown = [view for view in views if view.kind.plugin.board is not None]
     return {
         "board": boards.board(shown, through),
         "most": boards.MOST_ROWS,
-        "last_event": max((view.last_event for view in shown if view.last_event is not None), default=None),
+        "through": max((view.through for view in shown if view.through is not None), default=None),
+        "since": since,
         "views": shown,
         "feeds": _feeds(shown),
     }

@@ -1,7 +1,9 @@
 """The charts of a plugin: one for each range of time that people ask for, with what it shows in words."""
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from statscache.kinds.presentation import counted
@@ -124,12 +126,13 @@ def year(view: PluginView) -> Plot | None:
     return _plot(view, series, _YEAR, as_one=True) if series is not None else None
 
 
-def headline_rows(view: PluginView, series: SeriesView) -> list[list[Any]]:
-    """Return the rows of a series that make the headline."""
-    if not view.info.headline:
-        return series.rows
-    wanted = [(series.columns.index(name), value) for name, value in view.info.headline.items()]
-    return [row for row in series.rows if all(row[at] == value for at, value in wanted)]
+def headline_rows(view: PluginView, series: SeriesView, start: int = 0) -> list[list[Any]]:
+    """Return the rows of a series that make the headline, of buckets that begin at `start` or later."""
+    rows = series.rows[bisect_left(series.rows, start, key=itemgetter(0)) :]
+    for name, value in view.info.headline.items():
+        at = series.columns.index(name)
+        rows = [row for row in rows if row[at] == value]
+    return rows
 
 
 def _plot(view: PluginView, series: SeriesView, wanted: Range, *, as_one: bool = False) -> Plot | None:
@@ -142,8 +145,9 @@ def _plot(view: PluginView, series: SeriesView, wanted: Range, *, as_one: bool =
     begin = max(begin, end - wanted.seconds)
     start = min(begin, end - FEWEST_BUCKETS * seconds)
     before = [(start, begin)] if start < begin else []
+    rows = headline_rows(view, series, start)
     data = charts.curves(
-        _named(view, series),
+        _named(view, series, rows),
         start=start,
         end=end,
         seconds=seconds,
@@ -187,7 +191,7 @@ def _plot(view: PluginView, series: SeriesView, wanted: Range, *, as_one: bool =
         prefix=prefix,
         span=_span(end - begin, seconds),
         description=" ".join(sentences),
-        so_far=_so_far(view, series, bucket, end),
+        so_far=_so_far(view, series, rows, bucket, end),
         known=len(known),
     )
 
@@ -200,19 +204,17 @@ def _span(seconds: int, bucket: int) -> str:
     return f"{count:,} {unit}" if count == 1 else f"{count:,} {unit}s"
 
 
-def _named(view: PluginView, series: SeriesView) -> Iterable[list[Any]]:
+def _named(view: PluginView, series: SeriesView, rows: list[list[Any]]) -> list[list[Any]]:
     """Return the rows of the headline, without the dimensions that are the same in all of them."""
     kept = [at for at, name in enumerate(series.columns) if name not in view.info.headline]
-    rows = headline_rows(view, series)
     return rows if len(kept) == len(series.columns) else [[row[at] for at in kept] for row in rows]
 
 
-def _so_far(view: PluginView, series: SeriesView, bucket: str, begin: int) -> str:
-    """Return the count of the unfinished bucket, in words; empty if there is none."""
+def _so_far(view: PluginView, series: SeriesView, rows: list[list[Any]], bucket: str, begin: int) -> str:
+    """Return the count of the unfinished bucket in the rows of the headline, in words; empty if there is none."""
     by_key: dict[tuple[Any, ...], list[int]] = {}
-    for timestamp, *key, value in headline_rows(view, series):
-        if timestamp >= begin:
-            by_key.setdefault(tuple(key), []).append(value)
+    for _, *key, value in rows[bisect_left(rows, begin, key=itemgetter(0)) :]:
+        by_key.setdefault(tuple(key), []).append(value)
     if begin >= series.end or not by_key or any(high > begin for _, high in series.gaps):
         return ""
     # A week is several days of its series.

@@ -21,7 +21,7 @@ from statscache.render.rendering import Keep, Rendered, keep_document
 from statscache.store import positions, published
 from statscache.store.intervals import Interval, subtract, union
 from statscache.store.journal import Head
-from statscache.store.positions import Position
+from statscache.store.positions import Position, RenderedWith
 from statscache.timeline import DAILY, DAY, Resolution
 
 if TYPE_CHECKING:
@@ -68,11 +68,10 @@ class PluginRenderer:
         self._watch = watch
         self._force = force
         self._most = most
-        fingerprint = self._fingerprint()
-        before, coverage_before = _split(row.rendered_with or "")
-        of_all, coverage = _split(fingerprint)
+        before, now = row.rendered_with, self._rendered_with()
+        coverage_before, coverage = "" if before is None else before.coverage, now.coverage
         self._coverage_changed = coverage_before != coverage
-        everything = force or before != of_all
+        everything = force or before is None or (before.version, before.basis) != (now.version, now.basis)
         self._days_changed: list[Interval] = []
         if self._coverage_changed and not everything:
             days_before = [(start, end) for start, end in orjson.loads(coverage_before.partition(" ")[2])]
@@ -80,13 +79,13 @@ class PluginRenderer:
         # Documents of keys and lists by day say which days are known, so these do not wait for another coverage.
         slow = slow or bool(self._days_changed)
         self._due = due.find(connection, plugin, row, end.through, slow=slow, everything=everything)
-        self._out = Rendered(plugin.info(), "ok", row, self._due.paces, fingerprint, known=self._known)
+        self._out = Rendered(plugin.info(), "ok", row, self._due.paces, now, known=self._known)
         self._out.coverage = coverage
         self._out.renewed = self._due.everything
         self._out.repeatable = plugin.kind.follows_from_yields
 
-    def _fingerprint(self) -> str:
-        """Return what documents depend on besides the state: version, what concerns all of them, and coverage."""
+    def _rendered_with(self) -> RenderedWith:
+        """Return what documents depend on besides the state."""
         resolutions = [(resolution.name, resolution.keep) for resolution in self._plugin.kind.resolutions]
         exact = canonical.digest(canonical.encode((self._known.begin, self._known.gaps)))
         # The days are included, since their difference gives the keys to render.
@@ -100,8 +99,7 @@ class PluginRenderer:
             resolutions,
             coverage if resolutions else None,
         )
-        # The version is a part of its own, so that the gate recognizes a new one.
-        return f"{self._row.version}|{canonical.digest(canonical.encode(basis))}|{coverage}"
+        return RenderedWith(self._row.version, canonical.digest(canonical.encode(basis)), coverage)
 
     def _unknown_days(self) -> list[Interval]:
         """Return the days that documents of keys mark as unknown; none without such documents."""
@@ -224,12 +222,6 @@ class PluginRenderer:
         path, entry = keep_document(document, self._keep)
         self._out.changed[path] = entry
         self._out.fresh[path] = document.data
-
-
-def _split(fingerprint: str) -> tuple[str, str]:
-    """Return what of a fingerprint concerns all documents, and the coverage."""
-    of_all, _, coverage = fingerprint.rpartition("|")
-    return of_all, coverage
 
 
 def _difference(before: Sequence[Interval], now: Sequence[Interval]) -> list[Interval]:

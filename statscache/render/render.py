@@ -297,7 +297,7 @@ class Renderer:
                     gate = Gate(connection, plugin, end.through, self._gate_share, lenient=force) if gated else None
                     rendered = renderer.render(gate)
                     if slow or rendered.page_due:
-                        rendered.view = self._views.view(connection, plugin, rendered)
+                        rendered.view = self._views.view(connection, plugin, rendered, end.through)
                 rendered.fresh.clear()
                 return rendered
             except Implausible as error:
@@ -314,7 +314,7 @@ class Renderer:
         if slow:
             try:
                 with integrity.explained():
-                    rendered.view = self._views.view(connection, plugin, rendered)
+                    rendered.view = self._views.view(connection, plugin, rendered, end.through)
             except Damaged:
                 # Damaged documents of a plugin that cannot be rendered stay, and so does its page.
                 if not force:

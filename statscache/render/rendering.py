@@ -13,7 +13,7 @@ from statscache.pace import Pace
 from statscache.plugins.contract import PluginInfo
 from statscache.render.documents import Document
 from statscache.render.view import PluginView
-from statscache.store.positions import Position
+from statscache.store.positions import Position, RenderedWith
 from statscache.store.published import Entry
 
 _IN_MEMORY = 256 * 1024
@@ -61,7 +61,7 @@ class Rendered:
         state: `ok`, `stale`, `rebuilding` or `failed`.
         row: The plugin's row as it was read; if the state is `ok`, the documents are those of `row.revision`.
         paces: The paces whose documents are up to date now.
-        rendered_with: What the documents depended on besides the state.
+        rendered_with: What the documents depended on besides the state; None if none were rendered.
         known: Which time the numbers are known for.
         coverage: Digest of the gaps and the beginning of its data, which pages show.
         reason: Why it is not `ok`; empty if it is.
@@ -81,7 +81,7 @@ class Rendered:
     state: str
     row: Position
     paces: frozenset[Pace] = frozenset()
-    rendered_with: str = ""
+    rendered_with: RenderedWith | None = None
     known: Known = NOTHING
     coverage: str = ""
     reason: str = ""

@@ -185,7 +185,7 @@ def took(seconds: object) -> Cell:
 def columns(rows: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> list[str]:
     """Return the columns of flat records, in the order in which people look for them.
 
-    That is: dimensions, state, times, numbers from long to short, `id`, others by name, links.
+    That is: dimensions, state, times, numbers from long to short, `id` and `subtitle`, others by name, links.
     """
     provided = kinds.columns()
     windows = [column.name for column in reversed(provided) if column.window]
@@ -193,7 +193,7 @@ def columns(rows: Sequence[dict[str, Any]], dimensions: Sequence[str]) -> list[s
     fixed = (*dimensions, *states, *(column.name for column in provided if not column.window), *windows)
     present = {name for row in rows for name in row}
     links = {name for name in present if any(_is_web_address(str(row.get(name, ""))) for row in rows)}
-    others = sorted(present.difference(fixed), key=lambda name: (name in links, name != "id", name))
+    others = sorted(present.difference(fixed), key=lambda name: (name in links, name not in ("id", "subtitle"), name))
     return [name for name in fixed if name in present] + others
 
 

@@ -67,11 +67,12 @@ class PluginView:
 
     `since` is the start of the first day for which its numbers are complete, in seconds since 1970 UTC, and `begin`
     when what is known begins; None before the first data, and where only the newest entries are kept. `latest` is the
-    published document, None before the first; `series` is finest first, and empty where there is none. `durations` is
-    the document that says how long things took, if the plugin has one. `newcomers` are start of the day and number of
-    keys that were seen first on it, of a plugin that publishes a document of that name; days that are not wholly known
-    are left out. `days` are the whole days from `since` on of which something is missing. `board` is the document that
-    the page Release engineering shows, `feed` are the records of which the plugin's feed is made.
+    published document, None before the first; `through` is through when data are, in whole hours or to the newest that
+    is shown; `series` is finest first, and empty where there is none. `durations` is the document that says how long
+    things took, if the plugin has one. `newcomers` are start of the day and number of keys that were seen first on it,
+    of a plugin that publishes a document of that name; days that are not wholly known are left out. `days` are the
+    whole days from `since` on of which something is missing. `board` is the document that the page Release engineering
+    shows, `feed` are the records of which the plugin's feed is made.
     """
 
     info: PluginInfo

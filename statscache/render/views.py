@@ -12,7 +12,7 @@ from statscache.render.rendering import Rendered
 from statscache.render.view import Leaderboard, Link, PluginView, SeriesView
 from statscache.store import published
 from statscache.store.published import Entry
-from statscache.timeline import DAY, HOUR, WEEK, Resolution
+from statscache.timeline import DAY, HOUR, WEEK, Resolution, floor
 from statscache.windows import trailing_days
 
 SHOWN = {"1m": 3 * HOUR, "1h": 7 * DAY, "1d": 53 * WEEK, "1w": 104 * WEEK}
@@ -25,13 +25,16 @@ class Views:
     def __init__(self) -> None:
         self._known: dict[str, tuple[object, PluginView]] = {}
 
-    def view(self, connection: Connection, plugin: Plugin, rendered: Rendered) -> PluginView | None:
+    def view(
+        self, connection: Connection, plugin: Plugin, rendered: Rendered, through: int | None
+    ) -> PluginView | None:
         """Return the view of a plugin as its documents are after this render; None if it has none.
 
         Args:
             connection: The render's database snapshot, which holds the documents of the previous one.
             plugin: The plugin.
             rendered: What rendering made of it.
+            through: The journal's clock.
         """
         entries: dict[str, Entry] = {}
         if not rendered.renewed:
@@ -45,10 +48,12 @@ class Views:
         files = {path: entry for path, entry in entries.items() if entry.type == "file"}
         if not files:
             return None
-        basis = sorted(files.items()), rendered.state, rendered.known.begin, rendered.known.days
+        # What is stale or not caught up says nothing of the time since.
+        hour = floor(through, HOUR) if through is not None and rendered.state == "ok" else None
+        basis = sorted(files.items()), rendered.state, rendered.known.begin, rendered.known.days, hour
         known = self._known.get(plugin.name)
         if known is None or known[0] != basis:
-            known = basis, _Documents(connection, plugin, files, rendered.fresh).view(rendered)
+            known = basis, _Documents(connection, plugin, files, rendered.fresh).view(rendered, hour)
             self._known[plugin.name] = known
         return known[1]
 
@@ -64,7 +69,7 @@ class _Documents:
         self._entries = entries
         self._fresh = fresh
 
-    def view(self, rendered: Rendered) -> PluginView:
+    def view(self, rendered: Rendered, hour: int | None) -> PluginView:
         plugin = self._plugin
         root = layout.plugin_root(plugin.name)
         latest_path = layout.latest(plugin.name)
@@ -78,7 +83,9 @@ class _Documents:
             state=rendered.state,
             last_event=rendered.row.newest,
             since=rendered.known.since,
-            through=latest["through"] if latest else None,
+            through=max(
+                (time for time in (hour, latest["through"] if latest else None) if time is not None), default=None
+            ),
             latest=latest,
             series=tuple(view for view in series if view is not None),
             links=tuple(self._link(path, path.removeprefix(f"{root}/")) for path in fixed),

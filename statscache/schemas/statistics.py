@@ -53,6 +53,8 @@ class Header(TypedDict):
     """Counts start here because older messages were removed from the journal; absent if complete."""
     partial: NotRequired[dict[str, Time | None]]
     """Windows that are not wholly known, each with the time from which it is known; null if that is not known."""
+    keys: NotRequired[Count]
+    """`latest` of unbounded plugins: how many keys there are."""
 
 
 @documented
@@ -71,6 +73,8 @@ class Latest(TypedDict):
     """Windows that are not wholly known, each with the time from which it is known; null if that is not known."""
     rows: list[Row]
     """The records."""
+    keys: NotRequired[Count]
+    """Unbounded plugins: how many keys there are; the records are of those with the greatest totals."""
     omitted: NotRequired[Count]
     """How many records were left out, because the document would have been too large."""
 

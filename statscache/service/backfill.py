@@ -66,11 +66,11 @@ def backfill(installation: Installation, path: Path, workers: Workers | None = N
     _forget(installation, name)
 
 
-def set_aside_before(installation: Installation, path: Path) -> int:
+def quarantined_before(installation: Installation, path: Path) -> int:
     """Return how many lines of an archive an interrupted run on the same file has quarantined."""
     with installation.database.reading() as connection:
         row = sources.load(connection, _name(path))
-    return row.set_aside if row else 0
+    return row.quarantined if row else 0
 
 
 def _forget(installation: Installation, name: str) -> None:

@@ -14,7 +14,7 @@ import orjson
 
 from statscache import canonical, layout
 from statscache.publish import headers
-from statscache.service.watching import Attempts
+from statscache.service.livereload import Attempts
 
 _HOSTS = {"127.0.0.1", "localhost", "[::1]"}
 _WATCH_SCRIPT = "_watch.js"

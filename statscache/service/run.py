@@ -16,11 +16,11 @@ from statscache.monitoring.metrics import shown
 from statscache.publish.report import Report
 from statscache.publish.workers import Progress, silent
 from statscache.service import preflight
+from statscache.service.amqp import subscribed
 from statscache.service.consume import Consumer
+from statscache.service.gap_filler import Repair
 from statscache.service.publishing import Publishing
-from statscache.service.repair import Repair
 from statscache.service.spool import spooling
-from statscache.service.subscribe import subscribed
 from statscache.snapshot.snapshot import Snapshot
 
 _SECONDS_BETWEEN_LOOKS = 0.1

@@ -161,9 +161,9 @@ def kernel_test(population: Population, rng: Random, at: float) -> dict[str, Any
 
 
 def module_build(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """A module of packages was built."""
-    package = population.package(rng)
-    return {"id": rng.randrange(20_000), "name": package, "owner": population.owner(package), "state_name": "ready"}
+    """A module of packages is submitted, or was built."""
+    package, state = population.package(rng), ("init", "ready")[rng.randrange(2)]
+    return {"id": rng.randrange(20_000), "name": package, "owner": population.owner(package), "state_name": state}
 
 
 def repository_change(population: Population, rng: Random, at: float) -> dict[str, Any]:
@@ -232,7 +232,13 @@ def package_listing(population: Population, rng: Random, at: float) -> dict[str,
 
 def compose_request(population: Population, rng: Random, at: float) -> dict[str, Any]:
     """A compose that somebody asked for."""
-    compose = {"id": rng.randrange(9000), "owner": population.person(rng), "source": "f45", "time_submitted": int(at)}
+    compose = {
+        "id": rng.randrange(9000),
+        "owner": population.person(rng),
+        "source": "f45",
+        "state": 0,
+        "time_submitted": int(at),
+    }
     return {"compose": compose, "event": "state-changed"}
 
 

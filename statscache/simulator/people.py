@@ -1,11 +1,16 @@
-"""Simulated courses of events among people: on chat, wiki and lists, in meetings and blogs, and badges for them."""
+"""Simulated courses of events among people: on chat, wiki and lists, in meetings and blogs, and badges for them.
 
+Badges and meetings have topics and bodies of their own since 2024; history has the older ones.
+"""
+
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 from statscache.simulator.event import PROJECTS, Event, hexadecimal, text
 from statscache.simulator.population import Population
 
+_MOVED = 1_704_067_200  # 2024-01-01
 _BADGES = (
     "Is this thing on?",
     "Curious Penguin",
@@ -50,6 +55,8 @@ def badge(population: Population, rng: Random, at: float) -> list[Event]:
     topic = "org.fedoraproject.prod.bodhi.update.comment"
     name = _BADGES[rng.randrange(8)]
     identity = name.lower().replace(" ", "-").strip("?")
+    if at >= _MOVED:
+        return _badge_of_today(at, who, name, identity, 2 + rng.randrange(9000))
     award = {
         "badge": {
             "badge_id": identity,
@@ -87,6 +94,29 @@ def badge(population: Population, rng: Random, at: float) -> list[Event]:
     return [
         Event(at, prefix + "badge.award", award, "fedmsg"),
         Event(at + 1, prefix + "person.rank.advance", rank, "fedmsg"),
+    ]
+
+
+def _badge_of_today(at: float, who: dict[str, Any], name: str, identity: str, old_rank: int) -> list[Event]:
+    """Return the award of a badge and the rise in the ranking, as tahrir announces them since 2024."""
+    badge = {
+        "badge_id": identity,
+        "description": "Took part as this badge says",
+        "image_url": f"https://badges.fedoraproject.org/pngs/{identity}.png",
+        "name": name,
+    }
+    person = {
+        "bio": None,
+        "email": f"{who['username']}@fedoraproject.org",
+        "id": who["badges_user_id"],
+        "nickname": who["username"],
+        "rank": old_rank - 1,
+        "website": None,
+    }
+    prefix = "org.fedoraproject.prod.badges."
+    return [
+        Event(at, prefix + "badge.award", {"badge": badge, "user": who}, "tahrir"),
+        Event(at + 1, prefix + "person.rank.advance", {"old_rank": old_rank, "person": person}, "tahrir"),
     ]
 
 
@@ -138,6 +168,8 @@ def meeting(population: Population, rng: Random, at: float) -> list[Event]:
     people = dict.fromkeys(population.person(rng) for _ in range(5))
     owner = next(iter(people))
     channel = f"#meeting-{1 + rng.randrange(3)}:fedoraproject.org"
+    if at >= _MOVED:
+        return _meeting_on_matrix(rng, at, [*people], channel)
     common: dict[str, Any] = {
         "attendees": {name: 1 + rng.randrange(60) for name in people},
         "chairs": dict.fromkeys(people, True),
@@ -156,6 +188,28 @@ def meeting(population: Population, rng: Random, at: float) -> list[Event]:
         events.append(Event(time + 60, prefix + "item.info", msg, "meetbot"))
     events.append(Event(at + 3300, prefix + "complete", {**common, "topic": "Open floor"}, "meetbot"))
     return events
+
+
+def _meeting_on_matrix(rng: Random, at: float, people: list[str], room: str) -> list[Event]:
+    """Return the begin and the end of a meeting, which are all that the bot on Matrix announces."""
+    name, end = f"{PROJECTS[rng.randrange(8)]} weekly", at + 1800 + rng.randrange(1800)
+    url = f"https://meetbot.fedoraproject.org/meeting_matrix_{room[1:10]}/{hexadecimal(rng, 12)}"
+    begun = {"location": room, "meeting_name": name, "start_time": _iso(at), "start_user": people[0]}
+    ended = {
+        **begun,
+        "attendees": [{"lines_said": 1 + rng.randrange(60), "name": who} for who in people],
+        "chairs": people[:1],
+        "end_time": _iso(end),
+        "end_user": people[rng.randrange(len(people))],
+        "logs": [{"log_type": "Full log", "log_url": f"{url}.log.html"}],
+        "url": f"{url}.html",
+    }
+    prefix = "org.fedoraproject.prod.meetbot.meeting."
+    return [Event(at, prefix + "start", begun, "maubot"), Event(end, prefix + "complete", ended, "maubot")]
+
+
+def _iso(at: float) -> str:
+    return datetime.fromtimestamp(int(at), UTC).isoformat()
 
 
 def blog_post(population: Population, rng: Random, at: float) -> list[Event]:

@@ -98,7 +98,7 @@ def build(
         # In the order in which folding locks: first the rows, then the marks.
         positions.lock(connection, [rendered.row.id for rendered in rendering.plugins])
         for rendered in rendering.plugins:
-            if rendered.state == "ok":
+            if rendered.state == "ok" and rendered.rendered_with is not None:
                 of = rendered.row, rendered.paces, rendering.through, rendered.rendered_with
                 positions.save_rendered(connection, *of)
                 positions.mark(connection, rendered.row, (), rendered.keys_left)

@@ -20,7 +20,7 @@ from statscache.store import positions, published
 from statscache.store.bulk import among, batches
 from statscache.store.positions import Position
 from statscache.store.published import FILES, Entry
-from statscache.store.schema import directory_part, dropped, object_, snapshot, tree
+from statscache.store.schema import directory_part, object_, snapshot, tree, unneeded
 
 _BATCH = 1_000
 
@@ -105,7 +105,13 @@ def throw_away(connection: Connection, *, resume: bool) -> list[str]:
 def _make_readable(connection: Connection) -> None:
     """Make indexes again, and remove rows whose names are not text, which could not even be read."""
     connection.exec_driver_sql("REINDEX")
-    for column in (object_.c.name, dropped.c.object, snapshot.c.id, snapshot.c.parent, snapshot.c.manifest):
+    for column in (
+        object_.c.name,
+        *(table.c.object for table in unneeded),
+        snapshot.c.id,
+        snapshot.c.parent,
+        snapshot.c.manifest,
+    ):
         connection.execute(delete(column.table).where(column.op("GLOB")("*[^0-9a-z.]*")))
     for column in (*tree.columns, *directory_part.columns):
         if isinstance(column.type, Text):

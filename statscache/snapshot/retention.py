@@ -9,21 +9,29 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, exists, select
+from sqlalchemy import Connection, delete, exists, select, union
 
 from statscache.config import RetentionSection
 from statscache.snapshot import snapshots
 from statscache.snapshot.snapshot import Snapshot
 from statscache.store import targets
 from statscache.store.bulk import Upsert, among, batches
-from statscache.store.schema import directory_part, dropped, object_, snapshot, tree
-
-_BEFORE_ALL = 0
-"""The generation of unreferenced objects: below that of any snapshot."""
+from statscache.store.schema import (
+    directory_part,
+    dropped,
+    object_,
+    pending_deletion,
+    snapshot,
+    tree,
+    unneeded,
+    unreferenced,
+)
 
 _BATCH = 10_000
 
-_add = Upsert(dropped)
+_add_dropped = Upsert(dropped)
+_add_unreferenced = Upsert(unreferenced)
+_add_pending = Upsert(pending_deletion)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +65,23 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
     kept = [row for row in rows if row.generation in stays]
     # A rollback refers to the objects of the generation that it went back to.
     oldest = min((row.origin for row in kept), default=0)
-    # An object that was dropped again later is still referred to by a snapshot before that.
-    again = dropped.alias()
-    later = (again.c.generation > oldest) | (again.c.dropped_at > int(grace_began))
-    unused = (
-        select(dropped.c.object)
-        .distinct()
-        .where(
-            dropped.c.generation <= oldest,
-            dropped.c.dropped_at <= int(grace_began),
-            ~exists().where(again.c.object == dropped.c.object, later),
-            ~exists().where(tree.c.object == dropped.c.object),
-            ~exists().where(directory_part.c.object == dropped.c.object),
+    grace = int(grace_began)
+    name = (
+        union(
+            select(dropped.c.object).where(dropped.c.generation <= oldest, dropped.c.dropped_at <= grace),
+            select(unreferenced.c.object).where(unreferenced.c.since <= grace),
+            select(pending_deletion.c.object),
         )
+        .subquery()
+        .c.object
+    )
+    # An object that was dropped again later is still referred to by a snapshot before that.
+    later = (dropped.c.generation > oldest) | (dropped.c.dropped_at > grace)
+    unused = select(name).where(
+        ~exists().where(dropped.c.object == name, later),
+        ~exists().where(unreferenced.c.object == name, unreferenced.c.since > grace),
+        ~exists().where(tree.c.object == name),
+        ~exists().where(directory_part.c.object == name),
     )
     objects = set(connection.scalars(unused)) - {row.manifest for row in kept}
     return Garbage(frozenset(row.generation for row in rows) - stays, frozenset(objects))
@@ -78,7 +90,7 @@ def find(connection: Connection, retention: RetentionSection) -> Garbage:
 def drop(connection: Connection, by: Snapshot, objects: Collection[str]) -> None:
     """Record objects that the previous snapshot used and the new one does not."""
     for names in batches(sorted(objects), _BATCH):
-        _add(connection, [(by.generation, name, by.created_at) for name in names])
+        _add_dropped(connection, [(by.generation, name, by.created_at) for name in names])
 
 
 def mark_unreferenced(connection: Connection, objects: Sequence[str]) -> None:
@@ -87,7 +99,10 @@ def mark_unreferenced(connection: Connection, objects: Sequence[str]) -> None:
     They are of a build that was not committed, or of another database that published to the same place.
     """
     now = int(time.time())
-    _add(connection, [(_BEFORE_ALL, name, now) for name in objects])
+    _add_unreferenced(connection, [(name, now) for name in objects])
+    # What has to go at once has no grace, even if a target shows it again.
+    pending = exists().where(pending_deletion.c.object == unreferenced.c.object)
+    connection.execute(delete(unreferenced).where(pending))
 
 
 def unnoticed(connection: Connection) -> list[str]:
@@ -97,7 +112,7 @@ def unnoticed(connection: Connection) -> list[str]:
             select(object_.c.name).where(
                 ~exists().where(tree.c.object == object_.c.name),
                 ~exists().where(directory_part.c.object == object_.c.name),
-                ~exists().where(dropped.c.object == object_.c.name),
+                *(~exists().where(table.c.object == object_.c.name) for table in unneeded),
             )
         )
     )
@@ -105,13 +120,20 @@ def unnoticed(connection: Connection) -> list[str]:
 
 def delete_everywhere(connection: Connection, objects: Sequence[str]) -> None:
     """Record objects to delete at once from every target; they are pending until no target has them."""
-    _add(connection, [(_BEFORE_ALL, name, 0) for name in objects])
+    connection.execute(delete(unreferenced).where(among(connection, unreferenced.c.object, objects)))
+    _add_pending(connection, [(name,) for name in objects])
 
 
 def unmark(connection: Connection) -> None:
     """Unmark unreferenced objects that the current tree uses after all."""
-    used = exists().where(tree.c.object == dropped.c.object)
-    connection.execute(delete(dropped).where(dropped.c.generation == _BEFORE_ALL, used))
+    for table in (unreferenced, pending_deletion):
+        connection.execute(delete(table).where(exists().where(tree.c.object == table.c.object)))
+
+
+def forget(connection: Connection, objects: Sequence[str]) -> None:
+    """Remove what is recorded of objects: they are in no tree, and in no table."""
+    for table in unneeded:
+        connection.execute(delete(table).where(among(connection, table.c.object, objects)))
 
 
 def collect(connection: Connection, garbage: Garbage) -> None:
@@ -119,7 +141,7 @@ def collect(connection: Connection, garbage: Garbage) -> None:
     if garbage.objects:
         names = list(garbage.objects)
         connection.execute(delete(object_).where(among(connection, object_.c.name, names)))
-        connection.execute(delete(dropped).where(among(connection, dropped.c.object, names)))
+        forget(connection, names)
     if garbage.generations:
         gone = among(connection, snapshot.c.generation, list(garbage.generations))
         connection.execute(delete(snapshot).where(gone))

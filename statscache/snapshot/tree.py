@@ -14,7 +14,7 @@ from statscache.snapshot.parts import Parts
 from statscache.store import published
 from statscache.store.bulk import Upsert, among, batches
 from statscache.store.published import Entry, shard_of
-from statscache.store.schema import directory_part, dropped, tree
+from statscache.store.schema import directory_part, tree, unneeded
 
 AT_ONCE = 5_000
 """Files that are put into the tree at a time, and directories whose manifests are made at a time."""
@@ -193,8 +193,9 @@ class _Update:
         published.keep(self._connection, self._manifests)
         # Many parts are made again as they were, and a manifest of the past may have come back.
         self.changes.dropped.difference_update(self._manifests)
-        again = among(self._connection, dropped.c.object, list(self._manifests))
-        self._connection.execute(delete(dropped).where(again))
+        for table in unneeded:
+            again = among(self._connection, table.c.object, list(self._manifests))
+            self._connection.execute(delete(table).where(again))
         self._manifests.clear()
 
 

@@ -58,7 +58,7 @@ _PIECE = 65_536
 _SILENCES = 10
 """Times the seconds of the longest silence that an answer may take."""
 
-_PATIENCE = 8
+_ATTEMPTS = 8
 """Consecutive failures after which a window is not split further, unless its last second can be fetched."""
 
 _HEADERS = {"Accept": "application/json", "User-Agent": f"statscache/{__version__}"}
@@ -90,7 +90,7 @@ class _Page(NamedTuple):
 
 
 @dataclass
-class _Patience:
+class _Attempts:
     """How failures are handled while one window is fetched.
 
     Attributes:
@@ -100,7 +100,7 @@ class _Patience:
     """
 
     end: int
-    left: int = _PATIENCE
+    left: int = _ATTEMPTS
     answers: bool | None = None
 
 
@@ -159,7 +159,7 @@ class Datagrepper:
         parts: list[Part] = []
         rows = size = 0
         with suppress(_Stopped):
-            for part in self._parts(start, end, _Patience(end)):
+            for part in self._parts(start, end, _Attempts(end)):
                 parts.append(part)
                 rows += len(part.lines)
                 size += sum(map(len, part.lines))
@@ -167,35 +167,35 @@ class Datagrepper:
                     break
         return parts
 
-    def _parts(self, start: int, end: int, patience: _Patience) -> Iterator[Part]:
-        if patience.answers is False:
+    def _parts(self, start: int, end: int, attempts: _Attempts) -> Iterator[Part]:
+        if attempts.answers is False:
             yield Part(start, end, [], "the server failed several times before it")
             return
         try:
             yield Part(start, end, self._window(start, end), clock=self._clock)
-            patience.left = _PATIENCE
+            attempts.left = _ATTEMPTS
             return
         except _TooLarge:
             pass
         except _Failed as failed:
-            patience.left -= 1
-            if end - start == 1 or not self._is_worth_halving(end, patience):
+            attempts.left -= 1
+            if end - start == 1 or not self._is_worth_halving(end, attempts):
                 yield Part(start, end, [], str(failed))
                 return
         middle = (start + end) // 2
-        yield from self._parts(start, middle, patience)
-        yield from self._parts(middle, end, patience)
+        yield from self._parts(start, middle, attempts)
+        yield from self._parts(middle, end, attempts)
 
-    def _is_worth_halving(self, end: int, patience: _Patience) -> bool:
+    def _is_worth_halving(self, end: int, attempts: _Attempts) -> bool:
         """Return whether a window that failed, and ends there, may have parts that do not."""
-        if patience.left > 0:
+        if attempts.left > 0:
             return True
         if self._answers(end):
-            patience.left = _PATIENCE
+            attempts.left = _ATTEMPTS
             return True
         # All of it is damaged, or the server is away. What follows is asked for only where it is not away.
-        if patience.answers is None:
-            patience.answers = end < patience.end and self._answers(patience.end)
+        if attempts.answers is None:
+            attempts.answers = end < attempts.end and self._answers(attempts.end)
         return False
 
     def _answers(self, end: int) -> bool:

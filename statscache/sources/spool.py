@@ -143,7 +143,7 @@ class Spool:
         """
         try:
             with self._locked():
-                self._set_aside(taken.path, reason)
+                self._refuse(taken.path, reason)
         finally:
             os.close(taken.descriptor)
 
@@ -213,12 +213,12 @@ class Spool:
             what = _KINDS.get(kind, "no file")
             if kind == stat.S_IFLNK:
                 what += f" to {os.readlink(path)!r}"
-            self._set_aside(path, f"it is {what}: put a copy of the archive here")
+            self._refuse(path, f"it is {what}: put a copy of the archive here")
             return None
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError as error:
-            self._set_aside(path, f"it cannot be read: {error.strerror}")
+            self._refuse(path, f"it cannot be read: {error.strerror}")
             return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -227,7 +227,7 @@ class Spool:
             return None
         return Taken(path, descriptor)
 
-    def _set_aside(self, path: Path, reason: str) -> None:
+    def _refuse(self, path: Path, reason: str) -> None:
         target = _free(self._failed, path.name, _REASON)
         beside = target.with_name(target.name + _REASON)
         # It may quote names; they must not start new lines in the file or the log.

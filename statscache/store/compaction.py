@@ -149,7 +149,7 @@ def _old(connection: Connection, plugins: Sequence[str], keep: int) -> Select[in
     through = journal.head(connection).through or 0
     last = segment.c.first + segment.c.messages - 1
     folded = select(func.min(plugin.c.position)).where(plugin.c.name.in_(plugins)).scalar_subquery()
-    set_aside = exists().where(quarantine.c.position.between(segment.c.first, last))
+    quarantined = exists().where(quarantine.c.position.between(segment.c.first, last))
     return select(segment.c.first, segment.c.messages, segment.c.newest).where(
-        segment.c.newest < through // DAY * DAY - keep * DAY, last <= folded, ~set_aside
+        segment.c.newest < through // DAY * DAY - keep * DAY, last <= folded, ~quarantined
     )

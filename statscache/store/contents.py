@@ -9,13 +9,13 @@ from sqlalchemy import Connection
 from statscache.message import envelope
 from statscache.store import journal, quarantine
 from statscache.store.journal import Segment
-from statscache.store.quarantine import SetAside
+from statscache.store.quarantine import Quarantined
 
 # A line that is not JSON, or is cut off, may still name its topic.
 _TOPIC = re.compile(rb'"topic"\s*:\s*("(?:[^"\\]|\\.){1,300}")')
 
 
-def contents(connection: Connection, items: Iterable[SetAside]) -> Iterator[tuple[SetAside, bytes | None]]:
+def contents(connection: Connection, items: Iterable[Quarantined]) -> Iterator[tuple[Quarantined, bytes | None]]:
     """Yield each item with its bytes, those of one segment of the journal together; None if they are gone."""
     held: Segment | None = None
     lines: list[bytes] = []

@@ -20,16 +20,24 @@ if TYPE_CHECKING:
 EVERYTHING = "*"
 """The dirty document that stands for all documents of a plugin."""
 
-MISSED = " missed"
-"""The suffix of a plugin's version after messages were removed from the journal that it had not folded.
-
-No release has this version, so none continues with the state; it has to be folded again.
-"""
-
 _MOST_ROWS_OF_KEYS = 16
 """Rows of changed keys of one plugin, before they become one."""
 
 _mark = Upsert(dirty, lambda table, new: {"revision": new.revision})
+
+
+class RenderedWith(NamedTuple):
+    """What the documents of a plugin depend on besides its state.
+
+    Attributes:
+        version: That of the plugin's state.
+        basis: Digest of the plugin's metadata and of this release.
+        coverage: What is known to be missing.
+    """
+
+    version: str
+    basis: str
+    coverage: str
 
 
 class RenderedAt(NamedTuple):
@@ -65,7 +73,8 @@ class Position:
     Attributes:
         id: The number by which other tables refer to the plugin.
         name: The plugin.
-        version: The version and settings with which the state was folded, and `MISSED` if it is of no use.
+        version: The version and settings with which the state was folded.
+        missed: True if messages that the plugin had not folded were removed from the journal: it must begin again.
         position: Number of the last message of the journal that was folded.
         revision: Rises with each change of the state; a dirty document carries that of its last change.
         oldest: Timestamp of the oldest message that counted; None before the first.
@@ -76,7 +85,10 @@ class Position:
             plugin began; None if it had not.
         witness: Position of a message that the plugin counted lately, which it is shown again if it fails; None before
             the first.
-        rendered_with: What the documents depended on besides the state; another value means to render all of them.
+        rendered_version: `version` when the documents were rendered; None if they never were.
+        rendered_basis: What concerns all documents, as it was then; None to render all of them.
+        rendered_coverage: What was known to be missing then; None if they never were rendered.
+        loss_explained: True if the next documents may have lost rows, as after forgetting.
         fast_through: `through` of the snapshot that holds the plugin's fast documents; None if none does.
         fast_revision: The revision that they were rendered at; -1 if they were not.
         slow_through: The same of its slow documents.
@@ -87,6 +99,7 @@ class Position:
     id: int
     name: str
     version: str
+    missed: bool
     position: int
     revision: int
     oldest: int | None
@@ -95,12 +108,22 @@ class Position:
     suspended: str | None
     complete_from: int | None
     witness: int | None
-    rendered_with: str | None
+    rendered_version: str | None
+    rendered_basis: str | None
+    rendered_coverage: str | None
+    loss_explained: bool
     fast_through: int | None
     fast_revision: int
     slow_through: int | None
     slow_revision: int
     active: bool
+
+    @property
+    def rendered_with(self) -> RenderedWith | None:
+        """What the documents depended on besides the state; another value, or None, means to render all of them."""
+        if self.rendered_version is None or self.rendered_basis is None or self.rendered_coverage is None:
+            return None
+        return RenderedWith(self.rendered_version, self.rendered_basis, self.rendered_coverage)
 
     @property
     def rendered(self) -> Mapping[Pace, RenderedAt]:
@@ -114,6 +137,7 @@ class Position:
 def register(connection: Connection, name: str, version: str, complete_from: int | None = None) -> None:
     """Make a row for a plugin that the database has not seen; it starts at the beginning of the journal."""
     new = {"version": version, "complete_from": complete_from, "fast_revision": -1, "slow_revision": -1}
+    new |= {"missed": False, "loss_explained": False}
     connection.execute(insert(plugin).values(name=name, position=0, revision=0, failures=0, active=True, **new))
 
 
@@ -147,7 +171,18 @@ def save(connection: Connection, rows: Sequence[Position]) -> None:
     if not rows:
         return
     moved = (
-        *("version", "position", "revision", "oldest", "newest", "failures", "suspended", "complete_from", "witness"),
+        *(
+            "version",
+            "missed",
+            "position",
+            "revision",
+            "oldest",
+            "newest",
+            "failures",
+            "suspended",
+            "complete_from",
+            "witness",
+        ),
     )
     statement = (
         update(plugin).where(plugin.c.id == bindparam("row")).values({name: bindparam(f"new_{name}") for name in moved})
@@ -161,15 +196,11 @@ def miss(connection: Connection, position: int) -> None:
 
     No plugin's position moves meanwhile.
     """
-    behind = plugin.c.position < position, ~plugin.c.version.endswith(MISSED)
-    rows = lock(connection, [*connection.scalars(select(plugin.c.id).where(*behind))]).values()
-    for row in rows:
-        row.version += MISSED
-    save(connection, [*rows])
+    connection.execute(update(plugin).where(plugin.c.position < position).values(missed=True))
 
 
 def save_rendered(
-    connection: Connection, row: Position, paces: Collection[Pace], through: int | None, rendered_with: str
+    connection: Connection, row: Position, paces: Collection[Pace], through: int | None, rendered_with: RenderedWith
 ) -> None:
     """Store which state the plugin's documents of some paces were rendered from, and remove marks that are not needed.
 
@@ -180,7 +211,8 @@ def save_rendered(
         through: The journal's clock in that render.
         rendered_with: What the documents depended on besides the state.
     """
-    values: dict[str, int | str | None] = {"rendered_with": rendered_with}
+    values: dict[str, int | str | None] = {f"rendered_{name}": value for name, value in rendered_with._asdict().items()}
+    values["loss_explained"] = False
     for pace in paces:
         values |= {f"{pace}_through": through, f"{pace}_revision": row.revision}
     connection.execute(update(plugin).where(plugin.c.id == row.id).values(**values))
@@ -189,13 +221,14 @@ def save_rendered(
 
 
 def render_all(connection: Connection, row: Position) -> None:
-    """Mark all documents of a plugin to be rendered next time; the gate treats them as another version."""
-    connection.execute(update(plugin).where(plugin.c.id == row.id).values(rendered_with=None))
+    """Mark all documents of a plugin to be rendered next time; the gate lets them lose rows."""
+    connection.execute(update(plugin).where(plugin.c.id == row.id).values(rendered_basis=None, loss_explained=True))
 
 
 def remove_rendered(connection: Connection, row: Position) -> None:
     """Store that a plugin has no documents now."""
-    values = {"rendered_with": None, "fast_through": None, "slow_through": None}
+    names = "rendered_version", "rendered_basis", "rendered_coverage", "fast_through", "slow_through"
+    values = dict.fromkeys(names)
     connection.execute(update(plugin).where(plugin.c.id == row.id).values(**values))
 
 

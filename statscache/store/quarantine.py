@@ -13,47 +13,57 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from statscache import canonical
 from statscache.store.bulk import among
-from statscache.store.rows import PARSER
 from statscache.store.schema import journal, quarantine
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class Quarantined:
     """One quarantined line or message.
 
     Attributes:
         id: Its number, as the command line takes it.
-        plugin: The plugin that raised; empty for a malformed line.
+        plugin: The plugin that raised; None for a malformed line.
         reason: What was wrong, for people.
         source: Where it came from.
         position: The message's position in the journal; None for a malformed line.
         size: Bytes.
-        set_aside_at: Wall clock, seconds since 1970 UTC.
+        quarantined_at: Wall clock, seconds since 1970 UTC.
     """
 
     id: int
-    plugin: str
+    plugin: str | None
     reason: str
     source: str
     position: int | None
     size: int
-    set_aside_at: int
+    quarantined_at: int
 
 
-def keep_bytes(connection: Connection, raw: bytes, reason: str, source: str) -> None:
+def add_line(connection: Connection, raw: bytes, reason: str, source: str) -> None:
     """Quarantine a malformed line; the same bytes are kept once."""
-    data = zstandard.ZstdCompressor().compress(raw)
-    _keep(connection, PARSER, canonical.digest64(raw), reason, source, None, len(raw), data)
+    digest = canonical.digest64(raw)
+    if connection.scalar(select(quarantine.c.id).where(quarantine.c.digest == digest)) is not None:
+        return
+    connection.execute(
+        quarantine.insert().values(
+            digest=digest,
+            reason=_storable(reason[:1000]),
+            source=_storable(source),
+            size=len(raw),
+            data=zstandard.ZstdCompressor().compress(raw),
+            quarantined_at=int(time.time()),
+        )
+    )
 
 
-def keep_messages(connection: Connection, plugin: str, failures: Sequence[tuple[int, str, int]], source: str) -> None:
+def add_messages(connection: Connection, plugin: str, failures: Sequence[tuple[int, str, int]], source: str) -> None:
     """Quarantine messages of the journal for one plugin, given position, reason and size in bytes of each."""
     if not failures:
         return
     there = places(connection, plugin)
-    common = {"plugin": plugin, "source": _storable(source), "data": None, "set_aside_at": int(time.time())}
+    common = {"plugin": plugin, "source": _storable(source), "data": None, "quarantined_at": int(time.time())}
     rows = [
-        {**common, "digest": at, "position": at, "reason": _storable(reason[:1000]), "size": size}
+        {**common, "position": at, "reason": _storable(reason[:1000]), "size": size}
         for at, reason, size in failures
         if at not in there
     ]
@@ -61,19 +71,18 @@ def keep_messages(connection: Connection, plugin: str, failures: Sequence[tuple[
         connection.execute(quarantine.insert(), rows)
 
 
-def listed(connection: Connection, ids: tuple[int, ...] = ()) -> list[SetAside]:
+def listed(connection: Connection, ids: tuple[int, ...] = ()) -> list[Quarantined]:
     """Return the quarantined items, oldest first; only `ids` if any are given."""
     columns = [column for column in quarantine.c if column.name not in ("data", "digest")]
     query = select(*columns).order_by(quarantine.c.id)
     if ids:
         query = query.where(quarantine.c.id.in_(ids))
-    return [SetAside(**row._mapping) for row in connection.execute(query)]
+    return [Quarantined(**row._mapping) for row in connection.execute(query)]
 
 
 def find(connection: Connection, plugin: str, position: int) -> int | None:
     """Return the id under which a message of the journal is quarantined for a plugin, or None if it is not."""
-    # A message of the journal has its position as digest, and the digest has an index.
-    ours = quarantine.c.plugin == plugin, quarantine.c.digest == position
+    ours = quarantine.c.plugin == plugin, quarantine.c.position == position
     number: int | None = connection.scalar(select(quarantine.c.id).where(*ours))
     return number
 
@@ -84,7 +93,7 @@ def places(connection: Connection, plugin: str) -> frozenset[int]:
     return frozenset(connection.scalars(query))
 
 
-def load(connection: Connection, item: SetAside) -> bytes | None:
+def load(connection: Connection, item: Quarantined) -> bytes | None:
     """Return the bytes of a malformed line; None for a message of the journal, or if it is no longer in quarantine."""
     ours = quarantine.c.id == item.id, quarantine.c.plugin == item.plugin
     data = connection.scalar(select(quarantine.c.data).where(*ours))
@@ -108,7 +117,7 @@ def drop_plugin(connection: Connection, plugin: str) -> None:
 
 def discard(connection: Connection, kept: int) -> int:
     """Delete the oldest malformed lines until at most `kept` bytes are left; return how many were deleted."""
-    ours = quarantine.c.plugin == PARSER
+    ours = quarantine.c.plugin.is_(None)
     excess = bytes_kept(connection) - kept
     if excess <= 0:
         return 0
@@ -125,34 +134,7 @@ def discard(connection: Connection, kept: int) -> int:
 
 def bytes_kept(connection: Connection) -> int:
     """Return the size of all malformed lines in bytes, uncompressed."""
-    return int(connection.scalar(select(func.sum(quarantine.c.size)).where(quarantine.c.plugin == PARSER)) or 0)
-
-
-def _keep(
-    connection: Connection,
-    plugin: str,
-    digest: int,
-    reason: str,
-    source: str,
-    position: int | None,
-    size: int,
-    data: bytes | None,
-) -> None:
-    same = select(quarantine.c.id).where(quarantine.c.plugin == plugin, quarantine.c.digest == digest)
-    if connection.execute(same).first() is not None:
-        return
-    connection.execute(
-        quarantine.insert().values(
-            plugin=plugin,
-            digest=digest,
-            reason=_storable(reason[:1000]),
-            source=_storable(source),
-            position=position,
-            size=size,
-            data=data,
-            set_aside_at=int(time.time()),
-        )
-    )
+    return int(connection.scalar(select(func.sum(quarantine.c.size)).where(quarantine.c.plugin.is_(None))) or 0)
 
 
 def _storable(text: str) -> str:

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 ARCHIVE = "archive:"
 """How the names of sources begin that are archives; they stay private, for they tell paths."""
 
-PARSER = ""
-"""The plugin column of what no plugin has seen, because it is not a message."""
-
 GONE = 60
 """Seconds without a sign of life after which a consumer is gone."""
 
@@ -22,7 +19,7 @@ class SourceRow:
         heard: Up to when everything that a live source sent has come, seconds since 1970 UTC; None for other sources.
         offset: Bytes of an archive that have been read and committed.
         accepted: Messages accepted from it as they came, without those that were held or tried again.
-        set_aside: Malformed lines that came from it.
+        quarantined: Malformed lines that came from it.
         seen_at: Wall clock of its last batch, seconds since 1970 UTC.
     """
 
@@ -31,7 +28,7 @@ class SourceRow:
     heard: int | None = None
     offset: int = 0
     accepted: int = 0
-    set_aside: int = 0
+    quarantined: int = 0
     seen_at: int = 0
 
 

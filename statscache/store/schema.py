@@ -7,7 +7,11 @@ changed the state, and goes when a render of all documents that saw this change 
 in `suppressed`, as a digest with the journal's `salt`; `rewrites` rises with each of them, and whenever the journal's
 content changes. `identity_key` is random and secret: with it, the digests in `message_id` are made. `installation` is
 random and public: the index of a target names it. The plugins that are `active`, and the `problem`s of others, are
-those of the process that opened the database last.
+those of the process that opened the database last. A row of `quarantine` is a message of the journal on which a plugin
+raised (`plugin` and `position`), or a malformed line (`digest` and `data`).
+
+Objects that the tree does not need are in `dropped` if a snapshot before did, with the first one that did not; in
+`unreferenced` if no snapshot ever did; and in `pending_deletion` if they must go from every target at once.
 """
 
 from sqlalchemy import (
@@ -98,15 +102,16 @@ quarantine = Table(
     "quarantine",
     metadata,
     Column("id", Serial, primary_key=True, autoincrement=True),
-    Column("plugin", CodePoints, nullable=False),
-    Column("digest", BigInteger, nullable=False),
+    Column("plugin", CodePoints),
+    Column("digest", BigInteger),
     Column("reason", CodePoints, nullable=False),
     Column("source", CodePoints, nullable=False),
     Column("position", BigInteger),
     Column("size", BigInteger, nullable=False),
     Column("data", LargeBinary),
-    Column("set_aside_at", BigInteger, nullable=False),
-    UniqueConstraint("plugin", "digest"),
+    Column("quarantined_at", BigInteger, nullable=False),
+    UniqueConstraint("plugin", "position"),
+    UniqueConstraint("digest"),
 )
 
 source = Table(
@@ -117,7 +122,7 @@ source = Table(
     Column("heard", BigInteger),
     Column("offset", BigInteger, nullable=False),
     Column("accepted", BigInteger, nullable=False),
-    Column("set_aside", BigInteger, nullable=False),
+    Column("quarantined", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
 )
 
@@ -147,6 +152,7 @@ plugin = Table(
     Column("id", Serial, primary_key=True, autoincrement=True),
     Column("name", CodePoints, nullable=False, unique=True),
     Column("version", CodePoints, nullable=False),
+    Column("missed", Boolean, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
     Column("oldest", BigInteger),
@@ -155,7 +161,10 @@ plugin = Table(
     Column("suspended", CodePoints),
     Column("complete_from", BigInteger),
     Column("witness", BigInteger),
-    Column("rendered_with", CodePoints),
+    Column("rendered_version", CodePoints),
+    Column("rendered_basis", CodePoints),
+    Column("rendered_coverage", CodePoints),
+    Column("loss_explained", Boolean, nullable=False),
     Column("fast_through", BigInteger),
     Column("fast_revision", BigInteger, nullable=False),
     Column("slow_through", BigInteger),
@@ -275,3 +284,19 @@ dropped = Table(
     Column("object", CodePoints, primary_key=True, index=True),
     Column("dropped_at", BigInteger, nullable=False),
 )
+
+unreferenced = Table(
+    "unreferenced",
+    metadata,
+    Column("object", CodePoints, primary_key=True),
+    Column("since", BigInteger, nullable=False),
+)
+
+pending_deletion = Table(
+    "pending_deletion",
+    metadata,
+    Column("object", CodePoints, primary_key=True),
+)
+
+unneeded = dropped, unreferenced, pending_deletion
+"""The tables that name objects which the tree does not need, or not any more."""

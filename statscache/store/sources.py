@@ -12,7 +12,9 @@ from statscache.store.schema import held, source
 
 _put = Upsert(
     source,
-    lambda table, new: {name: new[name] for name in ("newest", "heard", "offset", "accepted", "set_aside", "seen_at")},
+    lambda table, new: {
+        name: new[name] for name in ("newest", "heard", "offset", "accepted", "quarantined", "seen_at")
+    },
 )
 _hold = Upsert(held)
 
@@ -33,7 +35,7 @@ def load(connection: Connection, name: str) -> SourceRow | None:
 
 def save(connection: Connection, row: SourceRow) -> None:
     """Store the state of a source."""
-    _put(connection, [(row.name, row.newest, row.heard, row.offset, row.accepted, row.set_aside, row.seen_at)])
+    _put(connection, [(row.name, row.newest, row.heard, row.offset, row.accepted, row.quarantined, row.seen_at)])
 
 
 def lower(connection: Connection, until: int) -> None:

@@ -82,14 +82,14 @@ def number_held(query: Query) -> int:
     return int(query("SELECT count(*) FROM held")[0][0])
 
 
-def set_aside(query: Query) -> dict[str, int]:
-    """Return the number of things quarantined, by plugin."""
+def quarantined(query: Query) -> dict[str | None, int]:
+    """Return the number of things quarantined, by plugin; malformed lines under None."""
     return dict(query("SELECT plugin, count(*) FROM quarantine GROUP BY plugin"))
 
 
 def sources(query: Query) -> list[SourceRow]:
     """Return what is known of each source, by name."""
-    columns = 'name, newest, heard, "offset", accepted, set_aside, seen_at'
+    columns = 'name, newest, heard, "offset", accepted, quarantined, seen_at'
     return [SourceRow(*row) for row in query(f"SELECT {columns} FROM source ORDER BY name")]
 
 
@@ -140,4 +140,4 @@ def gaps(query: Query) -> list[Interval]:
 
 def owed(query: Query) -> int:
     """Return the number of objects that had to go at once, and that some target may still have."""
-    return int(query("SELECT count(*) FROM dropped WHERE dropped_at = 0")[0][0])
+    return int(query("SELECT count(*) FROM pending_deletion")[0][0])

@@ -19,7 +19,7 @@ LARGEST = 16 * 1024 * 1024
 """Bytes beyond which no file of a tree is read: none grows with history."""
 
 _AT_ONCE = 256
-_PATIENCE = 20
+_MOST_SILENCES = 20
 _GZIP = b"\x1f\x8b"
 
 FINISHED = "the next publication finishes it: `statscache publish`, or `run`"
@@ -153,7 +153,7 @@ class Reader:
         try:
             answer = ask()
         except NoAnswer as error:
-            if next(self._silences) > _PATIENCE:
+            if next(self._silences) > _MOST_SILENCES:
                 raise Unreachable(f"{self.place.name} no longer answers: {path}: {error}") from error
             self.findings.add(Weight.BROKEN, path, str(error))
             return None

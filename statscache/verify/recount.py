@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from statscache.ingest import catchup
 from statscache.ingest.fold import fold
-from statscache.ingest.lifecycle import version_of
+from statscache.ingest.lifecycle import is_usable
 from statscache.ingest.observe import observe_records
 from statscache.ingest.reduce import reduce_plugin
 from statscache.installation import Installation
@@ -47,7 +47,7 @@ class _Share(NamedTuple):
     """The messages that count for a plugin: not older than a timestamp, and not quarantined for it."""
 
     complete_from: int | None
-    set_aside: frozenset[int]
+    quarantined: frozenset[int]
 
 
 def recount(installation: Installation, tell: Callable[[int, int], None]) -> Iterator[Recount]:
@@ -91,7 +91,7 @@ def _excuse(plugin: Plugin, row: Position | None, end: Head, removed: Removed) -
         return "it keeps rows by rules of its own, which may depend on more than messages"
     if row is None or row.position != end.position:
         return "it has not folded the whole journal"
-    if row.version != version_of(plugin):
+    if not is_usable(row, plugin):
         return "its state is of another release, or of other settings"
     if (row.complete_from or 0) < (removed.until or 0):
         return "it counted messages that the journal keeps no longer"
@@ -123,8 +123,8 @@ def _fold(
         records = [record for _, record in chunk]
         with scratch.writing() as connection:
             rows = positions.load(connection)
-            for plugin, (complete_from, set_aside) in shares.items():
-                skipped = {index for index, (position, _) in enumerate(chunk) if position in set_aside}
+            for plugin, (complete_from, quarantined) in shares.items():
+                skipped = {index for index, (position, _) in enumerate(chunk) if position in quarantined}
                 about = f"a recount of {counted(len(chunk), 'message')} from position {chunk[0][0]}"
                 with watch.working(plugin, about):
                     observed, times = observe_records(plugin, records, watch, skipped)

@@ -2,7 +2,8 @@
 // The page of the site shows more: what is broken first, what is old, and where to launch an image.
 
 import { Client } from "../../assets/statscache.js";
-import { clock, element, foreign } from "../../assets/dom.js";
+import { element, foreign } from "../../assets/dom.js";
+import { clock } from "../../assets/labels.js";
 
 const PLUGIN = "release-dashboard";
 const client = new Client();

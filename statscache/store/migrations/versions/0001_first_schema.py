@@ -90,6 +90,17 @@ def upgrade() -> None:
         sa.Column("data", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("digest"),
     )
+    op.create_table(
+        "unreferenced",
+        sa.Column("object", CODE_POINTS, nullable=False),
+        sa.Column("since", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("object"),
+    )
+    op.create_table(
+        "pending_deletion",
+        sa.Column("object", CODE_POINTS, nullable=False),
+        sa.PrimaryKeyConstraint("object"),
+    )
     op.create_index(op.f("ix_dropped_object"), "dropped", ["object"], unique=False)
     op.create_index(op.f("ix_held_due"), "held", ["due"], unique=False)
     op.create_table(
@@ -186,6 +197,7 @@ def upgrade() -> None:
         sa.Column("id", SERIAL, autoincrement=True, nullable=False),
         sa.Column("name", CODE_POINTS, nullable=False),
         sa.Column("version", CODE_POINTS, nullable=False),
+        sa.Column("missed", sa.Boolean(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("oldest", sa.BigInteger(), nullable=True),
@@ -194,7 +206,10 @@ def upgrade() -> None:
         sa.Column("suspended", CODE_POINTS, nullable=True),
         sa.Column("complete_from", sa.BigInteger(), nullable=True),
         sa.Column("witness", sa.BigInteger(), nullable=True),
-        sa.Column("rendered_with", CODE_POINTS, nullable=True),
+        sa.Column("rendered_version", CODE_POINTS, nullable=True),
+        sa.Column("rendered_basis", CODE_POINTS, nullable=True),
+        sa.Column("rendered_coverage", CODE_POINTS, nullable=True),
+        sa.Column("loss_explained", sa.Boolean(), nullable=False),
         sa.Column("fast_through", sa.BigInteger(), nullable=True),
         sa.Column("fast_revision", sa.BigInteger(), nullable=False),
         sa.Column("slow_through", sa.BigInteger(), nullable=True),
@@ -212,16 +227,17 @@ def upgrade() -> None:
     op.create_table(
         "quarantine",
         sa.Column("id", SERIAL, autoincrement=True, nullable=False),
-        sa.Column("plugin", CODE_POINTS, nullable=False),
-        sa.Column("digest", sa.BigInteger(), nullable=False),
+        sa.Column("plugin", CODE_POINTS, nullable=True),
+        sa.Column("digest", sa.BigInteger(), nullable=True),
         sa.Column("reason", CODE_POINTS, nullable=False),
         sa.Column("source", CODE_POINTS, nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=True),
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=True),
-        sa.Column("set_aside_at", sa.BigInteger(), nullable=False),
+        sa.Column("quarantined_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("plugin", "digest"),
+        sa.UniqueConstraint("plugin", "position"),
+        sa.UniqueConstraint("digest"),
     )
     op.create_table(
         "segment",
@@ -266,7 +282,7 @@ def upgrade() -> None:
         sa.Column("heard", sa.BigInteger(), nullable=True),
         sa.Column("offset", sa.BigInteger(), nullable=False),
         sa.Column("accepted", sa.BigInteger(), nullable=False),
-        sa.Column("set_aside", sa.BigInteger(), nullable=False),
+        sa.Column("quarantined", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("name"),
     )

@@ -1,0 +1,322 @@
+"""Commands without their start: a process that has imported statscache forks for each, and becomes what is asked for.
+
+Starting Python and importing statscache takes most of the time of most commands, and the tests run hundreds. A
+forked command has its own arguments, directory, environment, path of modules, time zone and standard streams, and ends
+as any other: `runpy` runs it as `python -m statscache` does, and the interpreter finishes it. What the interpreter or a
+library reads of the environment when it starts cannot be changed later: where that differs, the command is started.
+
+This module is also the program of that process. `tests/test_forks.py` compares both ways.
+"""
+
+import atexit
+import contextlib
+import gc
+import importlib
+import itertools
+import os
+import pickle
+import pkgutil
+import runpy
+import select
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, Self
+
+ServedBy = tuple[subprocess.Popen[bytes], socket.socket]
+
+_READ_AT_START = "PYTHON", "LANG", "LC_", "LD_", "MALLOC_", "OMP_", "OPENBLAS_"
+
+_STATUS = 4
+"""Bytes of an id or a status."""
+
+_WARM = (
+    "statscache.cli",
+    "statscache.config",
+    "statscache.kinds",
+    "statscache.plugins",
+    "statscache.publish",
+    "statscache.render",
+    "statscache.service",
+    "statscache.simulator",
+    "statscache.snapshot",
+    "statscache.store",
+    "statscache.verify",
+    "statscache_plugins",
+)
+"""Packages whose modules are imported. Those of the buses are not: they install Twisted's reactor."""
+
+
+class Forked:
+    """A command that was forked; it has what the tests use of `subprocess.Popen`.
+
+    Args:
+        arguments: Those of the command.
+        cwd: Its directory.
+        env: Its whole environment.
+        stderr: `subprocess.STDOUT`, or `subprocess.PIPE` for a pipe of its own.
+        start_new_session: True if it is to lead a session of its own.
+
+    Attributes:
+        pid: Its id.
+        stdout: What it prints.
+        stderr: What it logs, if that has a pipe of its own.
+        returncode: Its exit status, the number of a signal negated; None while it runs.
+    """
+
+    def __init__(
+        self,
+        arguments: Sequence[str | bytes | os.PathLike[str]],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        stderr: int = subprocess.STDOUT,
+        start_new_session: bool = False,
+    ) -> None:
+        _, server = next(_servers())
+        read, write = os.pipe()
+        read_error, write_error = os.pipe() if stderr == subprocess.PIPE else (None, write)
+        self._control, theirs = socket.socketpair()
+        request = [os.fsencode(argument) for argument in arguments], os.fspath(cwd), {**env}, start_new_session
+        with theirs:
+            socket.send_fds(server, [pickle.dumps(request)], [theirs.fileno(), 0, write, write_error])
+        for number in {write, write_error}:
+            os.close(number)
+        self.stdout: IO[str] = os.fdopen(read, encoding="utf-8")
+        self.stderr: IO[str] | None = None if read_error is None else os.fdopen(read_error, encoding="utf-8")
+        self.returncode: int | None = None
+        self.pid = self._number()
+
+    def poll(self) -> int | None:
+        """Return the exit status, or None while it runs."""
+        if self.returncode is None and select.select([self._control], [], [], 0)[0]:
+            self._finish()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit status when there is one."""
+        if self.returncode is None:
+            if not select.select([self._control], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("statscache", timeout or 0)
+            self._finish()
+        assert self.returncode is not None
+        return self.returncode
+
+    def communicate(self, timeout: float) -> tuple[str, str]:
+        """Return what it prints and logs, when all that it started has closed both, and it has ended."""
+        deadline = time.monotonic() + timeout
+        parts: dict[IO[str], list[bytes]] = {stream: [] for stream in (self.stdout, self.stderr) if stream is not None}
+        with selectors.DefaultSelector() as selector:
+            for stream in parts:
+                selector.register(stream, selectors.EVENT_READ)
+            while selector.get_map():
+                ready = selector.select(max(0, deadline - time.monotonic()))
+                if not ready:
+                    raise subprocess.TimeoutExpired("statscache", timeout)
+                for key, _ in ready:
+                    data = os.read(key.fd, 1 << 16)
+                    if data:
+                        parts[key.fileobj].append(data)  # type: ignore[index]
+                    else:
+                        selector.unregister(key.fileobj)
+        self.wait(max(0, deadline - time.monotonic()))
+        # As a text stream gives it.
+        printed, logged = ("".join(b"".join(data).decode().replace("\r\n", "\n")) for data in (*parts.values(), [])[:2])
+        return printed, logged
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            # It may have ended just now.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+        self.send_signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Close the pipes."""
+        for stream in (self.stdout, self.stderr):
+            if stream is not None:
+                stream.close()
+        self._control.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill it if it runs still, and close the pipes."""
+        self.kill()
+        self.wait()
+        self.close()
+
+    def _finish(self) -> None:
+        self.returncode = os.waitstatus_to_exitcode(self._number())
+
+    def _number(self) -> int:
+        data = self._control.recv(_STATUS, socket.MSG_WAITALL)
+        assert len(data) == _STATUS, "the process that forks has died"
+        return int.from_bytes(data, sys.byteorder)
+
+
+def can_fork(env: Mapping[str, str]) -> bool:
+    """Return whether a command in this environment may be forked."""
+    return _fixed(env) == _fixed(os.environ)
+
+
+def _fixed(env: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in env.items() if name.startswith(_READ_AT_START) and name != "PYTHONPATH"}
+
+
+@cache
+def _servers() -> "itertools.cycle[ServedBy]":
+    """Return two processes that fork, in turns: what depends on the order of a set is not the same in both."""
+    return itertools.cycle([_start(), _start()])
+
+
+def _start() -> ServedBy:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with theirs:
+        # Ctrl-C is for pytest. It ends when our end of the channel is closed, as ours is when we end.
+        process = subprocess.Popen(
+            [sys.executable, __file__, str(theirs.fileno())],
+            env=environment,
+            pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    atexit.register(_end, process, ours)
+    return process, ours
+
+
+def _end(process: subprocess.Popen[bytes], channel: socket.socket) -> None:
+    channel.close()
+    process.wait()
+
+
+# What follows runs in the process that forks.
+
+
+def _warm_up() -> None:
+    import alembic.command
+    import psycopg
+    import sqlalchemy.dialects.postgresql
+    import sqlalchemy.orm
+    import zmq
+
+    del alembic, psycopg, sqlalchemy, zmq
+    for name in _WARM:
+        package = importlib.import_module(name)
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+    importlib.import_module("disk_sync").switch_off()
+    with tempfile.TemporaryDirectory() as directory:
+        _publish_once(Path(directory))
+    assert "twisted.internet.reactor" not in sys.modules, "a reactor cannot be forked"
+    assert threading.active_count() == 1, "threads cannot be forked"
+    gc.collect()
+    gc.freeze()
+
+
+def _publish_once(directory: Path) -> None:
+    """Publish a few messages, for what is prepared at the first use: schema, documentation, templates, JSON Schemas."""
+    from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
+    from statscache.ingest import Delivery
+    from statscache.installation import Installation
+    from statscache.service.publishing import Publishing
+    from statscache.simulator import Traffic, simulate
+
+    config = Config(
+        database=DatabaseSection(url=f"sqlite:///{directory}/statscache.db"),
+        publish=PublishSection(targets=(DirectoryTarget(name="public", path=directory / "public"),)),
+    )
+    installation = Installation(config)
+    installation.ingest.take(Delivery("warm", [*simulate(Traffic(86400, 172800, per_day=200, people=50, packages=50))]))
+    Publishing(installation).publish()
+    installation.close()
+
+
+def _serve(channel: socket.socket) -> None:
+    """Fork for each request, and send ids and statuses; return only in a forked process, when it is what was asked."""
+    running: dict[int, socket.socket] = {}
+    awake, wake = os.pipe()
+    os.set_blocking(awake, False)
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    while True:
+        waited_for: list[socket.socket | int] = [channel, awake]
+        ready = select.select(waited_for, [], [])[0]
+        if awake in ready:
+            os.read(awake, 1 << 16)
+            for each in [*running]:
+                ended, status = os.waitpid(each, os.WNOHANG)
+                if ended:
+                    with running.pop(each) as control:
+                        _send(control, status)
+        if channel in ready:
+            data, numbers, _, _ = socket.recv_fds(channel, 1 << 20, 4)
+            if not data:
+                os._exit(0)
+            answers, *streams = numbers
+            process = os.fork()
+            if process == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                for other in [channel, *running.values()]:
+                    other.close()
+                for number, stream in enumerate(streams):
+                    os.dup2(stream, number)
+                for number in {awake, wake, *numbers}:
+                    os.close(number)
+                _become(*pickle.loads(data))
+                return
+            for number in {*streams}:
+                os.close(number)
+            running[process] = socket.socket(fileno=answers)
+            _send(running[process], process)
+
+
+def _send(control: socket.socket, number: int) -> None:
+    # Perhaps no one waits for it.
+    with contextlib.suppress(BrokenPipeError):
+        control.send(number.to_bytes(_STATUS, sys.byteorder))
+
+
+def _become(arguments: Sequence[bytes], directory: str, env: Mapping[str, str], leads: bool) -> None:
+    if leads:
+        os.setsid()
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(env)
+    time.tzset()
+    tempfile.tempdir = None
+    named = env.get("PYTHONPATH")
+    here = os.getcwd()
+    sys.path[:1] = [here, *(os.path.abspath(name) for name in (named.split(os.pathsep) if named else []))]
+    importlib.invalidate_caches()
+    sys.argv = ["-m", *map(os.fsdecode, arguments)]
+
+
+def _main() -> None:
+    channel = socket.socket(fileno=int(sys.argv[1]))
+    _warm_up()
+    _serve(channel)
+    # Here it is the command.
+    run: Any = runpy.run_module
+    run("statscache", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    _main()
