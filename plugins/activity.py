@@ -16,7 +16,9 @@ class RecentActivity(Log):
         " newest 100 are kept, with the names of the people in them. Text and links come from the bus: show them as"
         " text."
     )
-    columns: ClassVar[dict[str, tuple[str, ...]]] = {"latest": ("agent", "category", "link", "subtitle", "topic")}
+    columns: ClassVar[dict[str, tuple[str, ...]]] = {
+        "latest": ("agent", "category", "link", "package", "subtitle", "topic")
+    }
     people = True
     version = 3
 

@@ -126,7 +126,7 @@ def test_a_module_of_tests_that_cannot_be_collected_is_noticed(tmp_path: Path) -
     tests = tmp_path / "tests"
     tests.mkdir()
     (tests / "test_good.py").write_text("def test_nothing():\n    pass\n")
-    paths = Path(__file__).with_name("senders.py"), tmp_path / "out.ndjson", tests
+    paths = Path(__file__).parents[1] / "support" / "senders.py", tmp_path / "out.ndjson", tests
     command = [sys.executable, "-W", "ignore", *map(str, paths)]
     environment = {**os.environ, "PYTHONPATH": str(packages)}
 
