@@ -10,7 +10,7 @@ BIN := .venv/bin
 CODE := statscache .venv/names/statscache_plugins tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench torture kills deployment screenshot release lock clean runtime-venv test-venv
+.PHONY: help demo test lint types bench torture kills deployment image screenshot release lock clean runtime-venv test-venv
 
 help: ## Say what can be made
 	@echo "statscache: make TARGET, where TARGET is"
@@ -52,6 +52,10 @@ kills: test-venv ## Kill at every operation, where the tests kill at each third
 deployment: test-venv ## Deploy with ansible to a Debian machine that is made for it; needs root
 	@bash .ci/debian debootstrap openssh-client
 	@$(BIN)/python -m pytest tests/deployment.py $(ARGS)
+
+image: test-venv ## Build the image of packaging/Containerfile on stand-ins for its bases, and run it; needs root
+	@bash .ci/debian buildah debootstrap
+	@bash .ci/image
 
 screenshot: test-venv ## Photograph a page of the demo's site for README.md; needs chromium
 	@$(BIN)/python .ci/screenshot.py

@@ -46,7 +46,7 @@ class Bar:
             progress.update(self._task, description=what, completed=done, total=total or None, note=note)
         elif self._lines and time.monotonic() - self._spoken >= SECONDS_BETWEEN_LINES:
             self._spoken = time.monotonic()
-            _log.info("%s: %.0f %%%s", what, 100 * done / max(total, 1), f", {note}" if note else "")
+            _log.info("%s%s%s", what, f": {100 * done / total:.0f} %" if total else "", f", {note}" if note else "")
 
     @property
     def is_drawn(self) -> bool:

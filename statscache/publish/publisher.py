@@ -144,6 +144,9 @@ class Publisher:
             named = list(dict.fromkeys([*held, snapshot.id]))
             mixed = orjson.dumps({"installation": publication.installation, "snapshots": named})
             self._write(report, [File(layout.PENDING, mixed)])
+            if before.installation is None:
+                # Only the note tells the next publication that objects without a pointer are this installation's.
+                target.barrier()
             self._begin("objects")
             self._send_objects(report, publication, changes())
             target.barrier()

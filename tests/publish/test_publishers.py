@@ -1,6 +1,8 @@
 """Two publishers at one target by mistake, and rollbacks that did not come to their end."""
 
+import errno
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import orjson
@@ -10,8 +12,10 @@ from sqlalchemy import text
 from commands import Home
 from conftest import Databases
 from samples import Sales, Site, follow
+from statscache import layout
 from statscache.exceptions import PublishError, UnknownSnapshot
 from statscache.publish.directory import DirectoryTarget
+from statscache.publish.target import File
 from statscache.snapshot.snapshot import Snapshot
 from statscache.store import Database, journal
 from statscache.store.copying import copy
@@ -54,6 +58,31 @@ def test_the_target_of_another_installation_is_refused_until_it_is_taken_over(
     for each in (ours, other):
         each.close()
     databases.drop(url)
+
+
+def test_a_first_publication_that_failed_is_carried_on(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is full leaves objects and no index: they are not another installation's."""
+    site = Site(database_url, tmp_path / "site", (Sales,))
+    site.feed([sale(1)])
+    write = DirectoryTarget.write
+
+    def full(target: DirectoryTarget, files: Iterable[File]) -> None:
+        files = list(files)
+        write(target, files)
+        if any(file.path.startswith(layout.OBJECTS) for file in files):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as context:
+        context.setattr(DirectoryTarget, "write", full)
+        with pytest.raises(PublishError, match="No space left"):
+            site.publish()
+    assert [*site.public.rglob("v1/objects/*/*")]
+    assert not (site.public / "v1/index.json").exists()
+    site.publish()
+    assert follow(site.public) == site.tree()
+    site.close()
 
 
 @pytest.mark.parametrize("index", [None, b"", b"{", b'{"generation":1,"snapshot":"x"}'])
