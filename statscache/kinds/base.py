@@ -18,6 +18,7 @@ from statscache.kinds.keys import load as load_key
 from statscache.kinds.presentation import Column, Headline, Partial, Row, counted, ranked
 from statscache.kinds.search import Mentions, Searched, readable
 from statscache.kinds.state import Dirty, Extent, KeyDocument, State
+from statscache.kinds.tables import key
 from statscache.kinds.yields import Yields
 from statscache.scrubbing import occurs, texts
 from statscache.store.bulk import among
@@ -319,17 +320,20 @@ class Kind(ABC):
             if self._is_about(shown, names):
                 yield shown
 
-    def refuse_damaged(self, state: State, since: Mapping[int, int]) -> None:
+    def refuse_damaged(self, state: State, since: Mapping[int, int], *, slow: bool) -> None:
         """Look for decay in the rows that documents are about to be made of.
 
         Args:
             state: State of the plugin.
             since: By width of buckets, the start of the oldest that may be read; others are not looked at.
+            slow: True if slow documents are. Else the keys of an unbounded plugin are left to them: there are too many
+                to look at all of them each minute.
 
         Raises:
             DamagedStatistics: There is some.
         """
-        if consistency.is_damaged(state.connection, state.plugin, self.tables, since):
+        tables = [table for table in self.tables if slow or table is not key or not self.plugin.unbounded]
+        if consistency.is_damaged(state.connection, state.plugin, tables, since):
             raise keys.damaged(self.plugin.name)
 
     def _is_about(self, row: list[Any], names: frozenset[str]) -> bool:

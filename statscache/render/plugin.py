@@ -118,7 +118,7 @@ class PluginRenderer:
             DamagedStatistics: Rows of the state have decayed.
         """
         due = self._due
-        self._plugin.kind.refuse_damaged(self._state, self._oldest_read())
+        self._plugin.kind.refuse_damaged(self._state, self._oldest_read(), slow=Pace.SLOW in due.paces)
         self._out.crossed, self._out.page_due = due.moved, due.page
         fixed = due.fixed
         if self._coverage_changed:
