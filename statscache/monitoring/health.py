@@ -39,6 +39,7 @@ def health(query: Query, places: Collection[str], *, public: bool = False) -> "s
     now = int(time.time())
     journal, sizes = state.journal(query), state.sizes(query)
     quarantined, pending = state.quarantined(query), state.pending(query)
+    moved = state.moved(query, journal.through)
     current = snapshots.current(query)
     reasons = current.summary["reasons"] if current else {}
     return {
@@ -77,7 +78,7 @@ def health(query: Query, places: Collection[str], *, public: bool = False) -> "s
             {
                 "name": plugin.name,
                 **_plugin(plugin, journal.head, reasons.get(plugin.name, ""), public=public),
-                "pending": pending.get(plugin.id, 0),
+                "pending": pending.get(plugin.id, 0) + (plugin.id in moved),
                 "quarantined": quarantined.get(plugin.name, 0),
             }
             for plugin in state.plugins(query)

@@ -10,6 +10,7 @@ from struct import iter_unpack
 from statscache.store.intervals import Interval, subtract
 from statscache.store.plain import Query
 from statscache.store.rows import ConsumerRow, SourceRow, TargetRow
+from statscache.timeline import HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,19 @@ def pending(query: Query) -> dict[int, int]:
         # Without numpy, which takes a tenth of a second of a command's start.
         keys.setdefault(plugin, set()).update(key for key, _ in iter_unpack("<qh", data))
     return {number: found.get(number, 0) + len(keys.get(number, ())) for number in found.keys() | keys.keys()}
+
+
+def moved(query: Query, through: int | None) -> set[int]:
+    """Return the ids of plugins in whose slow documents windows may have moved: an hour ended since they were rendered.
+
+    Args:
+        query: Reads one state of the database.
+        through: The journal's clock, in seconds since 1970 UTC.
+    """
+    if through is None:
+        return set()
+    rendered = query("SELECT id, slow_through FROM plugin WHERE slow_through IS NOT NULL AND suspended IS NULL")
+    return {number for number, before in rendered if before // HOUR != through // HOUR}
 
 
 def gaps(query: Query) -> list[Interval]:
