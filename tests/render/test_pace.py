@@ -25,7 +25,6 @@ from statscache.timeline import DAY, HOUR
 from statscache.verify import Directory, verify
 from statscache_plugins.contributors import Contributors
 
-HOUR = 3600
 PLUGINS = (Sales, Buyers, Prices, Receipts)
 FAST = "v1/plugins/sales/latest.json"
 SLOW = (
