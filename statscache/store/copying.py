@@ -46,7 +46,7 @@ def copy(origin: Database, destination: Database, others: Sequence[Table] = ()) 
             # Whoever looks at an empty database leaves rows in it.
             writing.execute(delete(table))
             yield table.name, _copy(reading, writing, table)
-            _go_on_counting(writing, table)
+            go_on_counting(writing, table)
 
 
 def _copy(origin: Connection, destination: Connection, table: Table) -> int:
@@ -59,8 +59,8 @@ def _copy(origin: Connection, destination: Connection, table: Table) -> int:
     return number
 
 
-def _go_on_counting(connection: Connection, table: Table) -> None:
-    """Let PostgreSQL number new rows after the copied ones; SQLite does so by itself."""
+def go_on_counting(connection: Connection, table: Table) -> None:
+    """Let PostgreSQL number new rows after those that are there; SQLite does so by itself."""
     column = table.autoincrement_column
     if column is not None and connection.dialect.name == "postgresql":
         sequence = func.pg_get_serial_sequence(table.name, column.name)

@@ -29,7 +29,7 @@ from statscache.service.publishing import Publishing
 from statscache.snapshot import manifest, snapshots
 from statscache.snapshot.build import build
 from statscache.snapshot.snapshot import Snapshot
-from statscache.store import Database, positions, published, schema
+from statscache.store import Database, copying, positions, published, schema
 from statscache.store import journal as journals
 from statscache_plugins.volume import PLUGINS as VOLUME
 
@@ -483,6 +483,8 @@ def make_empty(url: str) -> None:
     with database.writing() as connection:
         for table in schema.metadata.sorted_tables:
             connection.execute(delete(table))
+            # PostgreSQL would number new rows on from those deleted, and checksums of rows cover their numbers.
+            copying.go_on_counting(connection, table)
         row = {"head": 0, "known": 0, "conflicts": 0, "foreign_messages": 0, "identity_key": secrets.token_bytes(32)}
         row |= {"installation": secrets.token_hex(16)}
         connection.execute(insert(schema.journal).values(id=1, **row))
