@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from sqlalchemy import Connection, create_engine, event, inspect, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from statscache.exceptions import ConfigurationError, SchemaError
@@ -26,6 +26,8 @@ _PRAGMAS = (
     "busy_timeout = 60000",
 )
 
+_STREAMS = "statscache_streams"
+"""Where a connection keeps the server's cursors of its transaction."""
 
 _CLOSED, _OTHERS = 0o640, stat.S_IRWXO
 
@@ -62,6 +64,11 @@ class Database:
             event.listen(self.engine, "do_connect", _close_to_others)
             event.listen(self.engine, "connect", _configure_sqlite)
             event.listen(self.engine, "begin", _begin_sqlite)
+        else:
+            event.listen(self.engine, "before_cursor_execute", _note_stream)
+            event.listen(self.engine, "commit", _close_streams)
+            event.listen(self.engine, "rollback", _close_streams)
+            event.listen(self.engine, "handle_error", _close_lost_streams)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -220,3 +227,31 @@ def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writing = connection.get_execution_options().get("writing", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN DEFERRED")
+
+
+def _note_stream(
+    connection: Connection, cursor: Any, _statement: str, _parameters: object, _context: object, _many: bool
+) -> None:
+    # A cursor of the server has a name. One that was read to its end is closed already.
+    if getattr(cursor, "name", None):
+        streams = connection.info.setdefault(_STREAMS, [])
+        streams[:] = [each for each in streams if not each.closed]
+        streams.append(cursor)
+
+
+def _close_streams(connection: Connection) -> None:
+    """Close the server's cursors that were not read to their end.
+
+    One that is closed later, when nothing refers to it, breaks the transaction that its connection is in by then.
+    """
+    if connection.closed or connection.invalidated:
+        return
+    for cursor in connection.info.pop(_STREAMS, ()):
+        with suppress(Exception):
+            cursor.close()
+
+
+def _close_lost_streams(context: ExceptionContext) -> None:
+    # SQLAlchemy leaves them open where the connection is gone, and forgets them with it.
+    if context.is_disconnect and context.connection is not None:
+        _close_streams(context.connection)

@@ -1,6 +1,5 @@
 """Bits that decay in the database are never published: right bytes come out, or an error that says what is damaged."""
 
-import gc
 import logging
 import random
 import shutil
@@ -262,8 +261,6 @@ STORED = {
 """Columns whose decay no publication may pass on, also if something was counted since the last one."""
 
 
-# What meets damage in the middle of a query leaves its cursor to the transaction's end.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.usefixtures("impatient")
 def test_decay_is_found_also_where_something_was_counted_since(database_url: str, tmp_path: Path) -> None:
     """What is published then is right, or publishing stops, and the check names it."""
@@ -305,7 +302,6 @@ def test_decay_is_found_also_where_something_was_counted_since(database_url: str
                     assert site.tree() == expected, (table, column)
     assert refused == STORED.keys() - {"dirty", "dirty_keys", "member_set"}
     site.close()
-    gc.collect()
 
 
 class OtherPrices(Prices):
