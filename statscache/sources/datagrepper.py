@@ -58,7 +58,7 @@ _PIECE = 65_536
 _SILENCES = 10
 """Times the seconds of the longest silence that an answer may take."""
 
-_ATTEMPTS = 8
+_FAILURES = 8
 """Consecutive failures after which a window is not split further, unless its last second can be fetched."""
 
 _HEADERS = {"Accept": "application/json", "User-Agent": f"statscache/{__version__}"}
@@ -90,7 +90,7 @@ class _Page(NamedTuple):
 
 
 @dataclass
-class _Attempts:
+class _Failures:
     """How failures are handled while one window is fetched.
 
     Attributes:
@@ -100,7 +100,7 @@ class _Attempts:
     """
 
     end: int
-    left: int = _ATTEMPTS
+    left: int = _FAILURES
     answers: bool | None = None
 
 
@@ -159,7 +159,7 @@ class Datagrepper:
         parts: list[Part] = []
         rows = size = 0
         with suppress(_Stopped):
-            for part in self._parts(start, end, _Attempts(end)):
+            for part in self._parts(start, end, _Failures(end)):
                 parts.append(part)
                 rows += len(part.lines)
                 size += sum(map(len, part.lines))
@@ -167,35 +167,35 @@ class Datagrepper:
                     break
         return parts
 
-    def _parts(self, start: int, end: int, attempts: _Attempts) -> Iterator[Part]:
-        if attempts.answers is False:
+    def _parts(self, start: int, end: int, failures: _Failures) -> Iterator[Part]:
+        if failures.answers is False:
             yield Part(start, end, [], "the server failed several times before it")
             return
         try:
             yield Part(start, end, self._window(start, end), clock=self._clock)
-            attempts.left = _ATTEMPTS
+            failures.left = _FAILURES
             return
         except _TooLarge:
             pass
         except _Failed as failed:
-            attempts.left -= 1
-            if end - start == 1 or not self._is_worth_halving(end, attempts):
+            failures.left -= 1
+            if end - start == 1 or not self._is_worth_halving(end, failures):
                 yield Part(start, end, [], str(failed))
                 return
         middle = (start + end) // 2
-        yield from self._parts(start, middle, attempts)
-        yield from self._parts(middle, end, attempts)
+        yield from self._parts(start, middle, failures)
+        yield from self._parts(middle, end, failures)
 
-    def _is_worth_halving(self, end: int, attempts: _Attempts) -> bool:
+    def _is_worth_halving(self, end: int, failures: _Failures) -> bool:
         """Return whether a window that failed, and ends there, may have parts that do not."""
-        if attempts.left > 0:
+        if failures.left > 0:
             return True
         if self._answers(end):
-            attempts.left = _ATTEMPTS
+            failures.left = _FAILURES
             return True
         # All of it is damaged, or the server is away. What follows is asked for only where it is not away.
-        if attempts.answers is None:
-            attempts.answers = end < attempts.end and self._answers(attempts.end)
+        if failures.answers is None:
+            failures.answers = end < failures.end and self._answers(failures.end)
         return False
 
     def _answers(self, end: int) -> bool:

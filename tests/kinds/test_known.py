@@ -218,7 +218,7 @@ def test_what_counts_twice_is_not_added_up(tmp_path: Path) -> None:
         "unique-contributors-by-category": ["timestamp", "category"],
     }
     page = (made.public / "plugins/sides/index.html").read_text()
-    assert "<strong>3</strong> <span><bdi>things in all, the most: buyer</bdi>" in page
+    assert "<strong>3</strong> <span><bdi>things in all: buyer, the most of any side</bdi>" in page
     assert "badge.json" not in [Path(path).name for path in made.aliases() if "/sides/" in path]
     assert "3 things. Busiest" not in page
     made.close()

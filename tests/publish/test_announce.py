@@ -1,7 +1,7 @@
 """Announcing a snapshot on a real fedmsg bus."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,15 +138,14 @@ def test_killed_anywhere_each_snapshot_that_is_served_is_announced(
     deleting: list[int] = []
     site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, (), publish={"announce": {"relay": "tcp://127.0.0.1:1"}})
     monkeypatch.setattr("statscache.publish.announce.announce", lambda snapshot, *_: told.append(snapshot.generation))
-    delete = DirectoryTarget.delete
+    delete = DirectoryTarget._delete
 
-    def note(target: DirectoryTarget, paths: Any) -> None:
-        listed = list(paths)
-        if layout.PENDING in listed:
+    def note(target: DirectoryTarget, paths: Sequence[str]) -> None:
+        if layout.PENDING in paths:
             deleting.append(told[-1])
-        delete(target, listed)
+        delete(target, paths)
 
-    monkeypatch.setattr(DirectoryTarget, "delete", note)
+    monkeypatch.setattr(DirectoryTarget, "_delete", note)
     at = 0
     while True:
         site.feed([line(f"m{at}", NOON + 86_400 * at)])

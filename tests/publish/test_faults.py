@@ -17,6 +17,12 @@ from servers import PostgreSQL
 from snapshot.test_retention import age
 from statscache import layout
 from statscache.exceptions import PublishError
+from statscache.publish.directory import DirectoryTarget
+from statscache.publish.dry_run import DryRunTarget
+from statscache.publish.halt import Halt
+from statscache.publish.rsync import RsyncTarget
+from statscache.publish.s3 import S3Target
+from statscache.publish.target import File, Target
 from statscache.snapshot import snapshots
 from statscache.store import schema
 from statscache.store.outage import Outage
@@ -128,6 +134,54 @@ def test_operation_that_fails_for_a_moment_costs_nothing(
         at += STRIDE
     assert at > 40, "hardly anything failed"
     made.close()
+
+
+OPERATIONS: dict[str, tuple[Any, ...]] = {
+    "read": ("v1/index.json",),
+    "holds": ("v1/index.json", 1),
+    "is_intact": (File("v1/index.json", b"1"),),
+    "siblings_of": ("v1/index.json",),
+    "files": (["v1"],),
+    "write": ([File("v1/index.json", b"1")],),
+    "delete": (["v1/index.json"],),
+    "barrier": (),
+    "read_back": ("v1/index.json",),
+}
+"""Each operation of a target, with arguments for it."""
+
+
+@pytest.mark.parametrize("kind", [DirectoryTarget, DryRunTarget, RsyncTarget, S3Target])
+def test_each_operation_of_each_target_is_tried_three_times(
+    kind: type[Target], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same pauses between; but for an error that another try cannot fix, which comes at once."""
+    retried = {name for name in vars(Target) if f"_{name}" in vars(Target)}
+    assert retried == OPERATIONS.keys()
+    tries: list[str] = []
+    pauses: list[float] = []
+
+    class Waits(Halt):
+        """Records the pauses."""
+
+        def wait(self, seconds: float) -> None:
+            pauses.append(seconds)
+
+    for name, arguments in OPERATIONS.items():
+        for number, expected in ((errno.ECONNRESET, [0.2, 1.0]), (errno.ENOSPC, [])):
+
+            def fail(*_: object, number: int = number) -> None:
+                tries.append(name)  # noqa: B023 - called within the loop
+                raise OSError(number, os.strerror(number))
+
+            target = kind.__new__(kind)
+            target.name, target.halt = "public", Waits()
+            monkeypatch.setattr(kind, f"_{name}", fail)
+            tries.clear()
+            pauses.clear()
+            with pytest.raises(OSError, match=os.strerror(number)):
+                # A listing is read as it comes.
+                [*(getattr(target, name)(*arguments) or ())]
+            assert (tries, pauses) == ([name] * (len(expected) + 1), expected)
 
 
 def test_target_that_fills_up_keeps_its_last_snapshot(tmp_path: Path) -> None:

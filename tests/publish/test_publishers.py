@@ -2,7 +2,7 @@
 
 import errno
 import shutil
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 import orjson
@@ -66,16 +66,15 @@ def test_a_first_publication_that_failed_is_carried_on(
     """A disk that is full leaves objects and no index: they are not another installation's."""
     site = Site(database_url, tmp_path / "site", (Sales,))
     site.feed([sale(1)])
-    write = DirectoryTarget.write
+    write = DirectoryTarget._write
 
-    def full(target: DirectoryTarget, files: Iterable[File]) -> None:
-        files = list(files)
+    def full(target: DirectoryTarget, files: Sequence[File]) -> None:
         write(target, files)
         if any(file.path.startswith(layout.OBJECTS) for file in files):
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as context:
-        context.setattr(DirectoryTarget, "write", full)
+        context.setattr(DirectoryTarget, "_write", full)
         with pytest.raises(PublishError, match="No space left"):
             site.publish()
     assert [*site.public.rglob("v1/objects/*/*")]
@@ -175,7 +174,7 @@ def test_a_rollback_that_failed_is_repeated_by_the_same_command(
 
     for repeat in (again, site.publish):
         with monkeypatch.context() as patch:
-            patch.setattr(DirectoryTarget, "write", refuse)
+            patch.setattr(DirectoryTarget, "_write", refuse)
             with pytest.raises(
                 PublishError, match=r"No space left.*remains: `statscache publish`, or the same command"
             ):

@@ -56,7 +56,10 @@ def writes(database: Database, steps: Steps) -> Iterator[None]:
 
 @contextmanager
 def target_operations(steps: Steps) -> Iterator[None]:
-    """Whatever a directory target does with a file is a step: reads, probes, writes, puts in place, deletes."""
+    """Whatever a directory target does with a file is a step: reads, probes, writes, puts in place, deletes.
+
+    The private methods are the steps, since the public ones try them again.
+    """
 
     def each(method: Callable[..., Any]) -> Callable[..., Any]:
         def one_by_one(target: DirectoryTarget, items: Any) -> Any:
@@ -74,7 +77,7 @@ def target_operations(steps: Steps) -> Iterator[None]:
 
         return stepped
 
-    wrappers = {"read": whole, "holds": whole, "write": each, "delete": each, "barrier": whole}
+    wrappers = {"_read": whole, "_holds": whole, "_write": each, "_delete": each, "_barrier": whole}
     with pytest.MonkeyPatch.context() as patch:
         put = atomic.replace
 
