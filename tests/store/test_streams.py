@@ -41,8 +41,19 @@ def half_read(database: Database) -> Any:
     return rows
 
 
+def lose(database: Database, again: Any) -> None:
+    """Query on a connection that the server ended while a result was being read."""
+    with database.reading() as connection:
+        rows = connection.execute(NUMBERS)
+        assert next(rows).n == 1
+        backend = connection.scalar(text("SELECT pg_backend_pid()"))
+        with database.writing() as other:
+            other.execute(text("SELECT pg_terminate_backend(:backend, 10000)"), {"backend": backend})
+        connection.execute(again)
+
+
 def test_a_half_read_result_is_closed_with_its_transaction(database: Database) -> None:
-    """Its end is no statement of the next transaction on that connection."""
+    """To close it later does not touch the next transaction on that connection."""
     rows = half_read(database)
     with database.writing() as connection:
         assert connection.scalar(text("SELECT 1")) == 1
@@ -63,11 +74,5 @@ def test_a_result_that_nothing_refers_to_is_closed(database: Database) -> None:
 @pytest.mark.parametrize("again", [NUMBERS, text("SELECT 1")], ids=["streamed", "whole"])
 def test_a_result_of_a_lost_connection_is_closed(database: Database, again: Any) -> None:
     """Both what was being read, and what was asked for when the connection was found gone."""
-    with database.reading() as connection:
-        rows = connection.execute(NUMBERS)
-        assert next(rows).n == 1
-        backend = connection.scalar(text("SELECT pg_backend_pid()"))
-        with database.writing() as other:
-            other.execute(text("SELECT pg_terminate_backend(:backend, 10000)"), {"backend": backend})
-        with pytest.raises(DBAPIError):
-            connection.execute(again)
+    with pytest.raises(DBAPIError):
+        lose(database, again)
