@@ -27,7 +27,7 @@ _PRAGMAS = (
 )
 
 _STREAMS = "statscache_streams"
-"""Where a connection keeps the server's cursors of its transaction."""
+"""Where a connection keeps the server's cursors of its transaction: a list, and another for each savepoint in it."""
 
 _CLOSED, _OTHERS = 0o640, stat.S_IRWXO
 
@@ -66,6 +66,9 @@ class Database:
             event.listen(self.engine, "begin", _begin_sqlite)
         else:
             event.listen(self.engine, "before_cursor_execute", _note_stream)
+            event.listen(self.engine, "savepoint", _note_savepoint)
+            event.listen(self.engine, "release_savepoint", _close_newest_streams)
+            event.listen(self.engine, "rollback_savepoint", _close_newest_streams)
             event.listen(self.engine, "commit", _close_streams)
             event.listen(self.engine, "rollback", _close_streams)
             event.listen(self.engine, "handle_error", _close_lost_streams)
@@ -234,9 +237,23 @@ def _note_stream(
 ) -> None:
     # A cursor of the server has a name. One that was read to its end is closed already.
     if getattr(cursor, "name", None):
-        streams = connection.info.setdefault(_STREAMS, [])
+        streams = _streams(connection)[-1]
         streams[:] = [each for each in streams if not each.closed]
         streams.append(cursor)
+
+
+def _streams(connection: Connection) -> list[list[Any]]:
+    streams: list[list[Any]] = connection.info.setdefault(_STREAMS, [[]])
+    return streams
+
+
+def _note_savepoint(connection: Connection, _name: str) -> None:
+    _streams(connection).append([])
+
+
+def _close_newest_streams(connection: Connection, _name: str, _context: object) -> None:
+    if not (connection.closed or connection.invalidated):
+        _close(_streams(connection).pop())
 
 
 def _close_streams(connection: Connection) -> None:
@@ -244,9 +261,13 @@ def _close_streams(connection: Connection) -> None:
 
     One that is closed later, when nothing refers to it, breaks the transaction that its connection is in by then.
     """
-    if connection.closed or connection.invalidated:
-        return
-    for cursor in connection.info.pop(_STREAMS, ()):
+    if not (connection.closed or connection.invalidated):
+        for streams in connection.info.pop(_STREAMS, ()):
+            _close(streams)
+
+
+def _close(streams: list[Any]) -> None:
+    for cursor in streams:
         with suppress(Exception):
             cursor.close()
 

@@ -13,6 +13,7 @@ from servers import PostgreSQL
 from statscache.store import Database
 
 NUMBERS = text("SELECT n FROM generate_series(1, 1000) AS n").execution_options(yield_per=10)
+CURSORS = text("SELECT name FROM pg_cursors WHERE name LIKE 'c\\_%'")
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_a_half_read_result_is_closed_with_its_transaction(database: Database) -
     with database.writing() as connection:
         assert connection.scalar(text("SELECT 1")) == 1
         rows.close()
-        assert connection.scalar(text("SELECT count(*) FROM pg_cursors")) == 0
+        assert connection.execute(CURSORS).all() == []
 
 
 def test_a_result_that_nothing_refers_to_is_closed(database: Database) -> None:
@@ -69,6 +70,22 @@ def test_a_result_that_nothing_refers_to_is_closed(database: Database) -> None:
             assert connection.scalar(text("SELECT 1")) == 1
     with pytest.raises(ZeroDivisionError), database.writing() as connection:
         next(connection.execute(NUMBERS)).n / 0
+
+
+def test_a_rehearsal_closes_what_its_parts_read(database: Database) -> None:
+    """Savepoints end there as transactions do, and leave alone what was opened before them."""
+    with database.rehearsing(), database.reading() as connection:
+        before = connection.execute(NUMBERS)
+        assert next(before).n == 1
+        with database.reading() as inner:
+            assert next(inner.execute(NUMBERS)).n == 1
+        assert len(connection.execute(CURSORS).all()) == 1
+        with pytest.raises(ZeroDivisionError), database.writing() as inner:
+            next(inner.execute(NUMBERS)).n / 0
+        assert len(connection.execute(CURSORS).all()) == 1
+        assert [row.n for row in before] == [*range(2, 1001)]
+        half = connection.execute(NUMBERS)
+        assert next(half).n == 1
 
 
 @pytest.mark.parametrize("again", [NUMBERS, text("SELECT 1")], ids=["streamed", "whole"])
