@@ -98,7 +98,7 @@ _INVARIANTS = (
         lambda connection: next((row.name for row in positions.load(connection).values() if not row.is_sound), None),
         REBUILD,
     ),
-    Invariant("a mark of what is to be rendered is damaged", positions.damaged_mark, _RENDER),
+    Invariant("a mark of a document to render is damaged", positions.damaged_mark, _RENDER),
     Invariant(
         "an interval of coverage is not what its checksum says",
         lambda connection: next(iter(coverage.damaged(connection)), None),

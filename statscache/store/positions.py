@@ -96,7 +96,7 @@ class Position:
         slow_through: The same of its slow documents.
         slow_revision: Likewise.
         active: True if the process that opened the database last runs it.
-        checksum: Checksum of what folding moves. A row that decayed keeps it, so that it is found until it is reset.
+        checksum: Checksum of the columns that folding changes. It stays wrong in a decayed row until the row is reset.
         is_sound: True if the row was read as it was stored.
     """
 

@@ -559,7 +559,7 @@ def test_pages_say_since_when_and_through_when_data_are(pages: Pages) -> None:
 
 
 def test_the_headline_is_a_number_of_the_whole_site(pages: Pages) -> None:
-    """Of an unbounded counter it is how many keys there are; of what does not add up it names whose number it is."""
+    """It is the number of keys of an unbounded counter, and names the key where values do not add up."""
     rows = [{"user": "ralph", **WINDOWS, "total": 2_005}, {"user": "ann", **WINDOWS, "total": 3}]
     many = plugin("by-user", dimensions=("user",), unbounded=True, series=(), unit="cheers")
     many = replace(many, latest={"rows": rows, "keys": 405})

@@ -118,7 +118,7 @@ class Visit:
         """Look at the page at a width and in a colour scheme; what overflows is a problem."""
         self.page.set_viewport_size({"width": width, "height": 900})
         self.page.emulate_media(color_scheme=scheme)
-        # Who listens for the scheme hears of it with the next frame.
+        # Listeners for the colour scheme are called with the next frame.
         self.page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         overflow = self.page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if overflow > 0:
