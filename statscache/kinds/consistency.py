@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy import Connection, Table, select
 
+from statscache import canonical
+from statscache.kinds.tables import BUCKET, KEY, SPAN, entry, key, part, span
 from statscache.store.checksums import Checksum, of_bytes
 from statscache.store.invariants import REBUILD, RESTORE, Invariant
 from statscache.store.schema import plugin
@@ -17,9 +19,6 @@ KEY_HAS_PLUGIN = Invariant(
 
 
 def _other_digests(connection: Connection) -> str | None:
-    from statscache import canonical
-    from statscache.kinds.tables import key
-
     rows = connection.execute(select(key.c.plugin, key.c.key, key.c.dimensions).execution_options(yield_per=10_000))
     wrong = next((row.plugin for row in rows if canonical.digest64(row.dimensions) != row.key), None)
     return connection.scalar(select(plugin.c.name).where(plugin.c.id == wrong)) or wrong
@@ -28,16 +27,13 @@ def _other_digests(connection: Connection) -> str | None:
 KEY_IS_ITS_DIGEST = Invariant("the digest of a key is not that of its dimensions", _other_digests, REBUILD)
 
 
-def _checked() -> Mapping[str, Checksum]:
-    from statscache.kinds.tables import BUCKET, KEY, SPAN
-
-    return {of.table.name: of for of in (KEY, BUCKET, SPAN)}
+_CHECKED: Mapping[str, Checksum] = {of.table.name: of for of in (KEY, BUCKET, SPAN)}
 
 
 def is_damaged(connection: Connection, number: int, tables: Iterable[Table], since: Mapping[int, int]) -> bool:
     """Return whether a row of a plugin is not what its checksum says; see `Kind.refuse_damaged`."""
     for table in tables:
-        of = _checked().get(table.name)
+        of = _CHECKED.get(table.name)
         if of is None:
             continue
         mine = table.c.plugin == number, of.is_wrong
@@ -54,7 +50,7 @@ def is_damaged(connection: Connection, number: int, tables: Iterable[Table], sin
 
 
 def _decayed(connection: Connection) -> str | None:
-    for of in _checked().values():
+    for of in _CHECKED.values():
         query = select(plugin.c.name).join(of.table, of.table.c.plugin == plugin.c.id).where(of.is_wrong)
         if (name := connection.scalar(query.limit(1))) is not None:
             return f"{name} ({of.table.name})"
@@ -67,16 +63,12 @@ KEYS = KEY_HAS_PLUGIN, KEY_IS_ITS_DIGEST, IS_ITS_CHECKSUM
 
 
 def _other_entries(connection: Connection) -> str | None:
-    from statscache.kinds.tables import entry
-
     rows = connection.execute(select(entry).execution_options(yield_per=10_000))
     wrong = next((row.plugin for row in rows if row.checksum != of_bytes(*row[1:6])), None)
     return connection.scalar(select(plugin.c.name).where(plugin.c.id == wrong)) or wrong
 
 
 def _other_fields(connection: Connection) -> str | None:
-    from statscache.kinds.tables import span
-
     columns = span.c.plugin, span.c.message, span.c.fields, span.c.fields_checksum
     rows = connection.execute(select(*columns).execution_options(yield_per=10_000))
     wrong = next((row.plugin for row in rows if row.fields_checksum != of_bytes(row.message, row.fields)), None)
@@ -84,8 +76,6 @@ def _other_fields(connection: Connection) -> str | None:
 
 
 def _other_parts(connection: Connection) -> str | None:
-    from statscache.kinds.tables import part
-
     wrong = next((r.plugin for r in connection.execute(select(part)) if r.checksum != of_bytes(r.number, r.name)), None)
     return connection.scalar(select(plugin.c.name).where(plugin.c.id == wrong)) or wrong
 
