@@ -226,7 +226,7 @@ def test_force_stores_what_it_renders(database_url: str, tmp_path: Path) -> None
         (
             [
                 "DELETE FROM entry WHERE timestamp = (SELECT MAX(timestamp) FROM entry)",
-                "DELETE FROM key WHERE total = 0 AND key NOT IN (SELECT key FROM entry)",
+                "DELETE FROM key WHERE plugin IN (SELECT plugin FROM entry) AND key NOT IN (SELECT key FROM entry)",
             ],
             "the statistics of prices are damaged",
         ),
