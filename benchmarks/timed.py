@@ -240,13 +240,13 @@ def _main(task: Task) -> None:
         meter = _Meter()
         steps = _rebuild(installation) if task.rebuild else _backfill(installation, task, workers)
         for messages in steps:
-            untold += messages
-            if untold >= PART and task.jobs == 1:
+            if messages and untold >= PART and task.jobs == 1:
                 meter.tell(untold)
                 untold = 0
-    if untold:
-        meter.tell(untold)
+            untold += messages
+    # SQLite copies its write-ahead log into the database then, which belongs to the cost of the last part.
     installation.close()
+    meter.tell(untold)
 
 
 if __name__ == "__main__":
