@@ -54,7 +54,7 @@ def fold(
         source: Whose messages they are.
         through: The journal's, with these messages in it.
         budget: Seconds that the plugin may take for 32 MiB of them before it is suspended.
-        savepoints: Whether to merge in savepoints, so that the rest of the transaction stays if a merge fails.
+        savepoints: True to merge in savepoints, so that the rest of the transaction stays if a merge fails.
 
     Returns:
         The number of messages that were quarantined for this plugin.
@@ -110,7 +110,7 @@ class _Merging:
     Args:
         plugin: The plugin.
         state: Its state.
-        savepoints: Whether to merge in savepoints.
+        savepoints: True to merge in savepoints.
 
     Attributes:
         dirty: Documents that changed.
