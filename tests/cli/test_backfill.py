@@ -87,10 +87,10 @@ def test_what_the_database_refuses_is_found_by_reading_the_file_again(
     path.write_bytes(b"".join(line("refused" if n == 31 else str(n), NOON) + b"\n" for n in range(50)))
     written = Ingest._write
 
-    def write(self: Ingest, connection: Connection, delivery: Delivery, batch: Batch) -> Outcome:
+    def write(self: Ingest, connection: Connection, delivery: Delivery, batch: Batch, savepoints: bool) -> Outcome:
         if any(b"refused" in record for record in map(batch.records.__getitem__, range(len(batch.times)))):
             raise DataError("INSERT", {}, ValueError("no"))
-        return written(self, connection, delivery, batch)
+        return written(self, connection, delivery, batch, savepoints)
 
     monkeypatch.setattr(Ingest, "_write", write)
     total = Outcome()
