@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
+from statscache.bounds import MAX_LINE
 from statscache.exceptions import MergeFailed
 from statscache.ingest import catchup
 from statscache.ingest.accept import accept, move_source, places
@@ -19,7 +20,6 @@ from statscache.ingest.lifecycle import Lifecycle, may_fold
 from statscache.ingest.maintenance import JournalMaintenance
 from statscache.ingest.prepare import Batch, Preparer, gc_paused
 from statscache.ingest.reduce import Reduction, reduce
-from statscache.parsing import MAX_LINE
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
