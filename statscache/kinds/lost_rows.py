@@ -1,7 +1,7 @@
 """Rows that are lost, or stored in another place because a number of their primary key decayed.
 
-A query for their place does not find them, so nobody compares their checksums. But other rows say that they must exist:
-a key has days, days have hours, a set has as many members as its bucket says.
+A query for their place does not find them, so their checksums are not compared. But other rows say that they must
+exist: a key has days, days have hours, a set has as many members as its bucket says.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
