@@ -5,12 +5,15 @@ linear in the length of the text, whatever the text is.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import nsmallest
 from ipaddress import ip_address
 from typing import Any, Generic, TypeVar
 
 Path = tuple[str, ...]
+
+Facts = tuple[str | None, Sequence[str], Sequence[str]]
+"""What a rule found: who acted; names of those involved; names of packages, both in any order, some more than once."""
 
 MAX_NAME = 200
 """Characters of the longest name of a person or package."""

@@ -3,20 +3,21 @@
 A copy does not count, nor does a message from before a plugin's beginning.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
-from statscache.ingest.observe import Observed, describe, observe_newest
+from statscache.ingest.observe import Observed, Observer, describe
 from statscache.ingest.prepare import Batch
 from statscache.kinds.yields import NOTHING, Yields
+from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.watch import Watch
 from statscache.store.journal import Identities, Identity
 from statscache.store.records import Records
-from statscache.wording import counted
 
 Known = Mapping[int, Sequence[Identity]]
 """Identities of messages in the journal, by the digest of the id."""
@@ -93,7 +94,7 @@ def reduce(
         # A delivery that is known as a whole is common: history that is read again.
         for plugin in plugins if new.any() else ():
             if (observed := batch.observed.get(plugin.name)) is not None:
-                watch.note(plugin, f"its yields of {counted(observed.messages, 'message')}")
+                watch.note(plugin, "its yields")
                 since = complete_from.get(plugin.name)
                 counts = new if since is None else new & (batch.times >= since)
                 results[plugin.name] = reduce_plugin(plugin, observed, counts, batch.times, batch.records, watch)
@@ -122,7 +123,7 @@ def reduce_plugin(
         assert plugin.kind.newest is not None
         candidates = observed.candidates[counts[observed.candidates]]
         observed = observe_newest(plugin, plugin.kind.newest, candidates, times, records, watch)
-        watch.note(plugin, f"its yields of {counted(observed.messages, 'message')}")
+        watch.note(plugin, "its yields")
     yields = observed.yields.of(counts)
     reduced = error = None
     # A kind may be foreign code too.
@@ -134,6 +135,58 @@ def reduce_plugin(
     return PluginResult(
         yields, reduced, error, failures, observed.trailing_failures, observed.messages, observed.seconds
     )
+
+
+def observe_newest(
+    plugin: Plugin,
+    most: int,
+    candidates: np.ndarray,
+    times: np.ndarray,
+    records: Sequence[bytes] | Records,
+    watch: Watch,
+) -> Observed:
+    """Let a plugin observe the newest messages, until it has yielded as much as can matter.
+
+    Args:
+        plugin: The plugin.
+        most: How many yields of the newest messages can matter.
+        candidates: Indices of the messages that count.
+        times: Timestamps of all messages of the batch.
+        records: Records of the same.
+        watch: Called with the message that the plugin looks at.
+    """
+    observer = Observer(plugin)
+    last = 0
+    looked: list[int] = []
+    order = candidates[np.argsort(times[candidates], kind="stable")[::-1]]
+    for index, record in _read(records, order, most):
+        # The plugin's merge decides which of several messages of one second is the newest.
+        if len(observer) >= most and times[index] < last:
+            break
+        last = times[index]
+        looked.append(index)
+        message = Message.from_record(record)
+        watch.begin(plugin, message)
+        observer.look(index, message)
+    observed = observer.observed()
+    observed.failures.sort()
+    # The newest message was looked at first.
+    failed = {index for index, _ in observed.failures}
+    observed.trailing_failures = len([*takewhile(failed.__contains__, looked)])
+    return observed
+
+
+def _read(records: Sequence[bytes] | Records, order: np.ndarray, first: int) -> Iterator[tuple[int, bytes]]:
+    """Yield index and record of messages in this order, which is any: `first` are read at once, then twice as many.
+
+    What is read at once is read by index. One by one, records that are far apart would each inflate a segment.
+    """
+    start, size = 0, first
+    while start < len(order):
+        indices = order[start : start + size]
+        read = {index: records[index] for index in np.sort(indices).tolist()}
+        yield from ((index, read[index]) for index in indices.tolist())
+        start, size = start + size, 2 * size
 
 
 def _new(identities: Identities, known: Known) -> tuple[np.ndarray, int]:

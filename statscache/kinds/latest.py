@@ -22,8 +22,7 @@ from statscache.kinds.search import JSON
 from statscache.kinds.state import Dirty, State
 from statscache.kinds.tables import add_key_names, entry, key
 from statscache.kinds.yields import Yields
-from statscache.store.bulk import Upsert, among
-from statscache.store.checksums import of_bytes
+from statscache.store.bulk import Upsert, among, of_bytes
 
 _LARGEST_VALUE = 4_096
 _SHORT = 100

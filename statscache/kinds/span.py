@@ -21,8 +21,7 @@ from statscache.kinds.search import JSON
 from statscache.kinds.state import Dirty, State
 from statscache.kinds.tables import SPAN, add_key_names, key, span
 from statscache.kinds.yields import Yields
-from statscache.store.bulk import Upsert
-from statscache.store.checksums import of_bytes
+from statscache.store.bulk import Upsert, of_bytes
 from statscache.timeline import HOUR, floor
 
 Entry = tuple[int, bytes, int, bytes]

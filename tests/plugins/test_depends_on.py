@@ -10,8 +10,8 @@ import pytest
 from samples import COLUMNAR, NOON, Acts, Line, Sales, Site, Wall, line
 from statscache import testing
 from statscache.exceptions import PluginError
-from statscache.ingest.columns import Columns
-from statscache.ingest.observe import observe_newest
+from statscache.ingest.observe import Columns
+from statscache.ingest.reduce import observe_newest
 from statscache.kinds.keys import digest
 from statscache.parsing import parse
 from statscache.plugins import Counter, Distinct, Latest, Message, Plugin
