@@ -69,7 +69,8 @@ def without_addresses(text: str) -> str:
     """Return a text with `_` for each address of mail or of the net, which must not be published."""
     if "@" in text:
         text = _MAIL.sub(_without_mail, text)
-    return _NET.sub(_masked, text) if "." in text or ":" in text else text
+    # There are three dots in an address of IPv4, and at least two colons in one of IPv6.
+    return _NET.sub(_masked, text) if text.count(".") > 2 or text.count(":") > 1 else text
 
 
 def _without_mail(found: re.Match[str]) -> str:

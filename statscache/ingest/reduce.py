@@ -3,7 +3,7 @@
 A copy does not count, nor does a message from before a plugin's beginning.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -158,14 +158,20 @@ def observe_newest(
     observer = Observer(plugin)
     last = 0
     looked: list[int] = []
-    order = candidates[np.argsort(times[candidates], kind="stable")[::-1]]
-    for index, record in _read(records, order, most):
+    order = candidates[np.argsort(times[candidates], kind="stable")[::-1]].tolist()
+    read: dict[int, bytes] = {}
+    size = most
+    for place, index in enumerate(order):
         # The plugin's merge decides which of several messages of one second is the newest.
         if len(observer) >= most and times[index] < last:
             break
+        if index not in read:
+            # Some at once and by index: one by one, records that are far apart would each inflate a segment.
+            read = {each: records[each] for each in sorted(order[place : place + size])}
+            size *= 2
         last = times[index]
         looked.append(index)
-        message = Message.from_record(record)
+        message = Message.from_record(read[index])
         watch.begin(plugin, message)
         observer.look(index, message)
     observed = observer.observed()
@@ -174,19 +180,6 @@ def observe_newest(
     failed = {index for index, _ in observed.failures}
     observed.trailing_failures = len([*takewhile(failed.__contains__, looked)])
     return observed
-
-
-def _read(records: Sequence[bytes] | Records, order: np.ndarray, first: int) -> Iterator[tuple[int, bytes]]:
-    """Yield index and record of messages in this order, which is any: `first` are read at once, then twice as many.
-
-    What is read at once is read by index. One by one, records that are far apart would each inflate a segment.
-    """
-    start, size = 0, first
-    while start < len(order):
-        indices = order[start : start + size]
-        read = {index: records[index] for index in np.sort(indices).tolist()}
-        yield from ((index, read[index]) for index in indices.tolist())
-        start, size = start + size, 2 * size
 
 
 def _new(identities: Identities, known: Known) -> tuple[np.ndarray, int]:
