@@ -106,8 +106,7 @@ class CounterKind(Kind):
         if len(self._checked) >= _CACHED_KEYS:
             self._checked.clear()
         divided = len(self.plugin.dimensions)
-        whole = name[:divided]
-        checked = self._checked[name] = keys.digest(whole), keys.stored(whole), 1, keys.stored(name[divided:])
+        checked = self._checked[name] = *keys.identity(name[:divided]), 1, keys.stored(name[divided:])
         return checked
 
     def others(self, items: Sequence[Counted]) -> Sequence[Counted]:

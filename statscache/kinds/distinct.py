@@ -72,7 +72,7 @@ class DistinctKind(Kind):
             raise YieldError(f"the member of {name!r:.200} holds a lone surrogate") from error
         if len(self._checked) >= _CACHED_MEMBERS:
             self._checked.clear()
-        checked = self._checked[item] = keys.digest(name), keys.stored(name), which
+        checked = self._checked[item] = *keys.identity(name), which
         return checked
 
     def key_of(self, checked: Any) -> keys.Key:

@@ -91,6 +91,13 @@ def damaged(plugin: str) -> DamagedStatistics:
     )
 
 
+@lru_cache(maxsize=8_192)
+def identity(key: Key) -> tuple[int, bytes]:
+    """Return the digest of a key and the key as it is stored; several statistics count for one name."""
+    data = stored(key)
+    return canonical.digest64(data), data
+
+
 def digest(key: Key) -> int:
     """Return the 64 bits by which tables refer to a key."""
     return canonical.digest64(stored(key))
