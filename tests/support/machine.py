@@ -6,17 +6,18 @@ So all of it is gone when its first process is, which the kernel ends with whoev
 
 import os
 import shutil
-import signal
 import subprocess
+import time
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Self
 
 from loopback import free_ports
-from server_process import ServerProcess
 
 # What an installed Debian has, and a minimal one lacks.
 PACKAGES = "ca-certificates,dbus,openssh-server,python3,python3-apt,systemd,systemd-sysv"
 PROGRAMS = ("debootstrap", "setpriv", "unshare", "ssh", "ssh-keygen")
+PATIENCE = 900.0  # seconds that it may take to install and to boot
 
 _MAKE = """
 set -e
@@ -45,7 +46,7 @@ def missing() -> list[str]:
     return lacking + ([] if os.geteuid() == 0 else ["root's rights"])
 
 
-class Machine(ServerProcess):
+class Machine:
     """A Debian machine, off at first.
 
     Args:
@@ -57,15 +58,11 @@ class Machine(ServerProcess):
         key: The private key that opens it.
     """
 
-    # It is installed, and boots.
-    patience = 900.0
-    ending = signal.SIGKILL
-
     def __init__(self, directory: Path) -> None:
         self.key = directory / "key"
         self.seed = directory / "seed"
         self._root = directory / "root"
-        self.directory = directory
+        self._log = directory / "log"
         (self.port,) = free_ports(1)
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key], check=True)
         self._root.mkdir()
@@ -77,22 +74,29 @@ class Machine(ServerProcess):
         # The network is this machine's, and so are its names.
         shutil.copy("/etc/resolv.conf", self.seed / "etc/resolv.conf")
 
-    def command(self) -> list[str]:
-        """Return the command line that makes it, and then is its first process."""
+    def __enter__(self) -> Self:
         apart = ("--mount", "--pid", "--uts", "--ipc", "--cgroup", "--mount-proc", "--fork", "--kill-child")
-        made_of = (str(self._root), str(self.seed), _suite(), PACKAGES)
-        return ["setpriv", "--pdeathsig", "KILL", "unshare", *apart, "sh", "-c", _MAKE, "sh", *made_of]
+        made_of = (self._root, self.seed, _suite(), PACKAGES)
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "unshare", *apart, "sh", "-c", _MAKE, "sh", *made_of],
+                env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            self._await_boot()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
 
-    def options(self) -> dict[str, Any]:
-        """Return its environment, which is none of ours."""
-        return {"env": {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}}
-
-    def answers(self) -> bool:
-        """Return whether it has booted."""
-        return self.run("true", check=False).returncode == 0
-
-    def clean(self) -> None:
-        """Leave its directory to who gave it: its files were in memory."""
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
 
     def run(self, command: str, *, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of the shell there, as root, by ssh."""
@@ -109,6 +113,14 @@ class Machine(ServerProcess):
         """Return what ssh has to be told: the host's key is new, and no one else's business."""
         options = ("BatchMode=yes", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR")
         return [part for option in options for part in ("-o", option)]
+
+    def _await_boot(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while self.run("true", check=False).returncode != 0:
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                output = self._log.read_text(encoding="utf-8", errors="replace")
+                raise RuntimeError(f"the machine did not boot:\n{output[-2000:]}")
+            time.sleep(0.5)
 
 
 def _suite() -> str:

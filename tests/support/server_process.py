@@ -33,7 +33,7 @@ class ServerProcess:
         raise NotImplementedError
 
     def options(self) -> dict[str, Any]:
-        """Return what `Popen` is told besides: environment, user."""
+        """Return further arguments of `Popen`: environment, user."""
         return {}
 
     def answers(self) -> bool:
