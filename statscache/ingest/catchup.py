@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from statscache.exceptions import MergeFailed
 from statscache.ingest.fold import fold
 from statscache.ingest.lifecycle import has_missed, may_fold, reset
 from statscache.ingest.observe import observe_records
@@ -98,6 +99,22 @@ def look(plugin: Plugin, chunk: Chunk, watch: Watch) -> PluginResult:
 @gc_paused()
 def commit(database: Database, plugin: Plugin, chunk: Chunk, result: PluginResult, budget: float, watch: Watch) -> bool:
     """Fold a plugin's yields of a chunk; return True if it is still behind the journal's end and may go on."""
+    try:
+        return _commit(database, plugin, chunk, result, budget, watch, savepoints=False)
+    except MergeFailed:
+        return _commit(database, plugin, chunk, result, budget, watch, savepoints=True)
+
+
+def _commit(
+    database: Database,
+    plugin: Plugin,
+    chunk: Chunk,
+    result: PluginResult,
+    budget: float,
+    watch: Watch,
+    *,
+    savepoints: bool,
+) -> bool:
     with database.writing() as connection:
         # The journal's lock makes the last step end at its very end, however fast others append.
         end = journal.lock(connection)
@@ -118,6 +135,7 @@ def commit(database: Database, plugin: Plugin, chunk: Chunk, result: PluginResul
                 source="journal",
                 through=end.through,
                 budget=budget,
+                savepoints=savepoints,
             )
         if locked.suspended is None:
             locked.position = chunk.folded
@@ -174,6 +192,7 @@ def retry(database: Database, plugin: Plugin, item: Quarantined, budget: float, 
                 source=item.source,
                 through=end.through,
                 budget=float("inf"),
+                savepoints=True,
             )
         # An old message says nothing about how the plugin fares with those that come now.
         row.failures = failures

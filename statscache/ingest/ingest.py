@@ -9,8 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
+from statscache.bounds import MAX_LINE
+from statscache.exceptions import MergeFailed
 from statscache.ingest import catchup
 from statscache.ingest.accept import accept, move_source, places
 from statscache.ingest.delivery import Delivery, Outcome
@@ -19,13 +20,13 @@ from statscache.ingest.lifecycle import Lifecycle, may_fold
 from statscache.ingest.maintenance import JournalMaintenance
 from statscache.ingest.prepare import Batch, Preparer, gc_paused
 from statscache.ingest.reduce import Reduction, reduce
-from statscache.parsing import MAX_LINE
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
 from statscache.store import hangs, journal, positions, quarantine, sources, suppression
 from statscache.store.database import Database
 from statscache.store.journal import Head
+from statscache.store.outage import UNAVAILABLE
 from statscache.store.positions import Position
 from statscache.store.quarantine import Quarantined
 from statscache.store.suppression import Suppression
@@ -33,9 +34,6 @@ from statscache.wording import counted
 
 MAX_KEPT = 256 * 1024 * 1024
 """Default quota in bytes for malformed lines, and again for messages of the future."""
-
-_UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
-"""What a database raises that does not answer, through no fault of the data."""
 
 _log = logging.getLogger(__name__)
 
@@ -126,14 +124,11 @@ class Ingest:
         """
         batch = self._preparer.prepare(delivery) if prepared is None else prepared
         try:
-            with self.database.writing() as connection:
-                outcome = self._write(connection, delivery, batch)
-                # Lines that were held say nothing about how the source fares.
-                if not delivery.held:
-                    move_source(connection, delivery, batch.times.tolist(), outcome)
-            _log.debug("transaction has committed: %d new messages", outcome.accepted)
-            return outcome
-        except _UNAVAILABLE:
+            try:
+                return self._commit(delivery, batch, savepoints=False)
+            except MergeFailed:
+                return self._commit(delivery, batch, savepoints=True)
+        except UNAVAILABLE:
             raise
         except Exception as error:
             lines = [*delivery.lines]
@@ -147,6 +142,15 @@ class Ingest:
         outcome.read += 1
         return outcome
 
+    def _commit(self, delivery: Delivery, batch: Batch, *, savepoints: bool) -> Outcome:
+        with self.database.writing() as connection:
+            outcome = self._write(connection, delivery, batch, savepoints)
+            # Lines that were held say nothing about how the source fares.
+            if not delivery.held:
+                move_source(connection, delivery, batch.times.tolist(), outcome)
+        _log.debug("transaction has committed: %d new messages", outcome.accepted)
+        return outcome
+
     def _take_halves(self, delivery: Delivery, lines: Sequence[bytes]) -> Outcome:
         middle = len(lines) // 2
         with self.database.reading() as connection:
@@ -158,7 +162,7 @@ class Ingest:
         outcome += self.take(replace(delivery, lines=lines[middle:], held=held[middle:]))
         return outcome
 
-    def _write(self, connection: Connection, delivery: Delivery, batch: Batch) -> Outcome:
+    def _write(self, connection: Connection, delivery: Delivery, batch: Batch, savepoints: bool) -> Outcome:
         _log.debug("transaction begins: %d messages of %s", len(batch.times), delivery.source)
         before = journal.lock(connection)
         rows = self._load(connection)
@@ -172,7 +176,7 @@ class Ingest:
         reduction = reduce(batch, known, current, self.plugins.complete_from, self._watch)
         end, outcome = accept(connection, before, delivery, batch, reduction, self._max_kept)
         if outcome.accepted:
-            outcome.failures = self._fold(connection, before, end, rows, batch, reduction, delivery.source)
+            outcome.failures = self._fold(connection, before, end, rows, batch, reduction, delivery.source, savepoints)
         return outcome
 
     def _fold(
@@ -184,6 +188,7 @@ class Ingest:
         batch: Batch,
         reduction: Reduction,
         source: str,
+        savepoints: bool,
     ) -> int:
         locked = positions.lock(connection, [rows[name].id for name in reduction.results])
         numbers = places(before, reduction.new)
@@ -202,6 +207,7 @@ class Ingest:
                     source=source,
                     through=end.through,
                     budget=self._budget,
+                    savepoints=savepoints,
                 )
                 if row.suspended is None:
                     row.position = end.position
@@ -267,8 +273,8 @@ class Ingest:
                 # If it is quarantined again, as a message of the future for which there is no room, it has a new
                 # number.
                 quarantine.drop(connection, (item.id,))
-                outcome = self._write(connection, delivery, batch)
-        except _UNAVAILABLE:
+                outcome = self._write(connection, delivery, batch, savepoints=True)
+        except UNAVAILABLE:
             raise
         except Exception:
             _log.exception("the database refused quarantined line %d again", item.id)

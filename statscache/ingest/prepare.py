@@ -16,13 +16,14 @@ from typing import NamedTuple
 import numpy as np
 
 from statscache import canonical
+from statscache.bounds import KEPT_OF_OVERSIZE, MAX_LINE
 from statscache.derivation import Derived
 from statscache.exceptions import MalformedMessage
 from statscache.ingest.columns import Columns, derives
 from statscache.ingest.delivery import Delivery
 from statscache.ingest.observe import SLICE, Answers, Observed, Observer, observe_values
 from statscache.message import address, envelope
-from statscache.parsing import KEPT_OF_OVERSIZE, MAX_LINE, parse
+from statscache.parsing import parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry, wants
 from statscache.plugins.watch import Watch

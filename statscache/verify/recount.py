@@ -140,6 +140,7 @@ def _fold(
                         source="journal",
                         through=through,
                         budget=float("inf"),
+                        savepoints=True,
                     )
             positions.save(connection, [*rows.values()])
         at += len(records)
