@@ -63,7 +63,7 @@ def fold(
         MergeFailed: The merge failed without a savepoint.
     """
     merging = _Merging(plugin, State(connection, row.id, through, row.newest), savepoints)
-    reason = judge.of_observing(connection, plugin, row, result, records, budget)
+    reason = _reason_to_suspend(connection, plugin, row, result, records, budget)
     if reason is None:
         try:
             reason = merging.merge(result)
@@ -96,6 +96,28 @@ def fold(
         row.oldest = merging.oldest if row.oldest is None else min(row.oldest, merging.oldest)
         row.newest = merging.newest if row.newest is None else max(row.newest, merging.newest)
     return len(failures)
+
+
+def _reason_to_suspend(
+    connection: Connection,
+    plugin: Plugin,
+    row: Position,
+    result: PluginResult,
+    records: Sequence[bytes] | Records,
+    budget: float,
+) -> str | None:
+    """Count the messages in a row on which a plugin raised, and return why its yields must not be merged, or None."""
+    # A replay of messages on which the plugin raised long ago says nothing new against it.
+    failures = min(result.trailing_failures, len(result.failures))
+    all_failed = result.trailing_failures == result.messages
+    row.failures = failures + (row.failures if all_failed else 0)
+    if row.failures >= judge.MAX_FAILURES:
+        last = result.failures[-1].reason if result.failures else ""
+        reason = f"it raised on {row.failures} messages in a row, at last {last:.300}"
+        return judge.of_failures(connection, plugin, row, reason, raised=True)
+    if result.seconds > budget:
+        return judge.of_time(connection, plugin, row, result.seconds, records, budget)
+    return None
 
 
 def _suspend(plugin: Plugin, row: Position, reason: str) -> None:
