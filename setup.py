@@ -53,7 +53,7 @@ AMQP = ["fedora-messaging>=3.5", "pika>=1.3.2"]
 POSTGRESQL = ["psycopg[binary]>=3.1.18"]
 DASK = ["distributed>=2024.5"]
 BROTLI = ["brotli>=1.1"]
-SIGNATURES = ["cryptography>=42"]
+SIGNATURES = ["cryptography>=42", "pyOpenSSL>=24"]
 
 # The tools that judge the code have an upper bound: a new release of theirs must not break an old commit.
 TEST = [

@@ -1,4 +1,7 @@
-"""Start-up: the processor time of commands that do next to nothing, beside that of `python -c pass`."""
+"""Start-up: the processor time of commands that do next to nothing, beside that of `python -c pass`.
+
+They are those of a wheel: an editable installation looks for modules in another way.
+"""
 
 import os
 import resource
@@ -14,6 +17,7 @@ from benchmarks.result import Result
 from servers import PostgreSQL
 
 _TIMES = 15
+_ROOT = Path(__file__).resolve().parent.parent
 
 
 def measure(directory: Path) -> list[Result]:
@@ -29,14 +33,34 @@ def measure(directory: Path) -> list[Result]:
         return _compare(place, server.url("start"))
 
 
+def _installed(place: Path) -> Path:
+    """Return the programs of an environment in which this checkout is installed as a wheel."""
+    uv = str(Path(sys.executable).parent / "uv")
+    _run([sys.executable, "-m", "build", "--no-isolation", "--outdir", str(place), str(_ROOT)])
+    (wheel,) = place.glob("*.whl")
+    _run([uv, "venv", "--python", sys.executable, str(place / "venv")])
+    programs = place / "venv/bin"
+    options = ["--constraint", str(_ROOT / "requirements.txt"), "--compile-bytecode"]
+    _run([uv, "pip", "install", *options, "--python", str(programs / "python"), f"{wheel}[postgresql]"])
+    return programs
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
+
+
 def _compare(place: Path, postgresql: str | None) -> list[Result]:
-    ours = [sys.executable, "-m", "statscache"]
+    programs = _installed(place)
+    python = str(programs / "python")
+    ours = [str(programs / "statscache")]
     commands = {
-        "pass": [sys.executable, "-c", "pass"],
+        "pass": [python, "-c", "pass"],
         "--help": [*ours, "--help"],
         "status": [*ours, "status"],
         "publish": [*ours, "publish"],
-        "a worker": [sys.executable, "-c", "import statscache.service.parallel"],
+        "a worker": [python, "-c", "import statscache.service.parallel"],
     }
     if postgresql is not None:
         (place / "postgresql.toml").write_text(f'[database]\nurl = "{postgresql}"\n')

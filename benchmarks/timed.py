@@ -70,6 +70,16 @@ class Part(NamedTuple):
     written: int
     peak: int
 
+    def followed_by(self, other: "Part") -> "Part":
+        """Return this part and the next one as one."""
+        return Part(
+            self.messages + other.messages,
+            self.cpu + other.cpu,
+            self.wall + other.wall,
+            self.written + other.written,
+            max(self.peak, other.peak),
+        )
+
 
 class Spent(NamedTuple):
     """What a server of its own spent on the task: seconds of processor time, bytes of write-ahead log."""
@@ -155,9 +165,13 @@ def run(task: Task, server: Callable[[], Spent] = lambda: Spent(0, 0)) -> Run:
         before = server()
         for line in process.stdout:
             part, after = Part(*orjson.loads(line)), server()
-            done.parts.append(part)
-            done.server.append(Spent(after.cpu - before.cpu, after.written - before.written))
-            _parse(islice(lines, part.messages), done)
+            if part.messages or not done.parts:
+                done.parts.append(part)
+                done.server.append(Spent(after.cpu - before.cpu, after.written - before.written))
+                _parse(islice(lines, part.messages), done)
+            else:
+                # What it takes to close the database belongs to the last messages.
+                done.parts[-1] = done.parts[-1].followed_by(part)
             before = server()
             process.stdin.write(b"\n")
             process.stdin.flush()
@@ -244,9 +258,9 @@ def _main(task: Task) -> None:
             if untold >= PART and task.jobs == 1:
                 meter.tell(untold)
                 untold = 0
-    if untold:
-        meter.tell(untold)
+    # SQLite copies its write-ahead log into the database then.
     installation.close()
+    meter.tell(untold)
 
 
 if __name__ == "__main__":

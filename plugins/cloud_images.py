@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice, product
 from operator import itemgetter
 from typing import Any, ClassVar, NamedTuple
@@ -58,6 +59,8 @@ class Image(NamedTuple):
     link: str | None
 
 
+# Several statistics ask the same of one message, one after the other.
+@lru_cache(maxsize=1)
 def images(message: Message) -> list[Image]:
     """Return the images that a message of `TOPICS` reports; none for one that has only begun."""
     if message.name.startswith(_FEDIMG):

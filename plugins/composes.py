@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from statscache.plugins import Feed, Message, Span, State, fields
@@ -18,6 +19,8 @@ _COMPOSE = re.compile(r"([A-Za-z][\w.-]{0,99})-\d{8}(?:\.([a-z]+))?\.\d{1,9}", r
 _TYPES = {"n": "nightly", "t": "test", "d": "development", "ci": "ci"}
 
 
+# Several statistics ask the same of one message, one after the other.
+@lru_cache(maxsize=1)
 def events(message: Message) -> list[Event]:
     """Return what a message of `TOPICS` says of a compose: that it, or a step of it, began or ended."""
     if message.category == "compose":

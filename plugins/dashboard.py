@@ -1,13 +1,13 @@
 """The release engineering dashboard: one document that draws the whole page."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 from statscache.plugins import HOUR, Feed, Log, Message, State
 from statscache_plugins import board, cloud_images, composes, images, updates
 from statscache_plugins.events import LAYOUT, LONGEST, Event, newest_rows
 
-_AREAS = {
+_AREAS: dict[str, tuple[str, Callable[[Message], list[Event]]]] = {
     "compose": ("compose", composes.events),
     "pungi": ("compose", composes.events),
     "bodhi": ("update", updates.events),

@@ -5,6 +5,7 @@ GitHub's came without that envelope until 2024, with the action in the topic. On
 GitHub and Forgejo tell of a new branch or tag by `create` and by `push`, and GitHub of a star by `star` and by `watch`.
 """
 
+from functools import lru_cache
 from typing import Any
 
 from statscache.plugins import Message, fields
@@ -85,6 +86,8 @@ def payload(message: Message) -> dict[str, Any]:
     return inner if type(inner) is dict else message.body
 
 
+# Several statistics ask the same of one message, one after the other.
+@lru_cache(maxsize=1)
 def forge_and_kind(message: Message) -> tuple[str, str]:
     """Return the forge, and what happened: one of `KINDS`."""
     forge, _, event = message.name.partition(".")

@@ -5,6 +5,7 @@ A project that moves from one forge to another goes on in the same statistic.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from statscache.plugins import Counter, Message, State, fields
@@ -154,6 +155,8 @@ def _outcome(message: Message) -> tuple[str, str | None]:
     return forge, _OUTCOMES.get(kind)
 
 
+# Several statistics ask the same of one message, one after the other.
+@lru_cache(maxsize=1)
 def _project_of(message: Message) -> str | None:
     """Return the project that a message of a forge is about; None if it names none."""
     if _forge(message) == "pagure":

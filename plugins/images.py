@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import quote
 
@@ -25,6 +26,8 @@ _MOST_ARCHITECTURES = 20
 _ARCHITECTURE = re.compile(r".*[-.]((?:x86_64|aarch64|armhfp|i[3-6]86|ppc64le|ppc64|s390x))", re.ASCII)
 
 
+# Several statistics ask the same of one message, one after the other.
+@lru_cache(maxsize=1)
 def events(message: Message) -> list[Event]:
     """Return what a message of `TOPICS` says of an image: that a task of koji began or ended to make it.
 

@@ -30,6 +30,7 @@ sheet.replaceSync(`
 figure, ul, p { margin: 0; padding: 0; }
 figcaption { display: flex; flex-wrap: wrap; gap: 0 .75em; align-items: baseline; margin-bottom: .6em; }
 figcaption strong { font-weight: 600; }
+figcaption .turns { color: inherit; white-space: nowrap; }
 .note { margin-top: .5em; font-size: .8em; }
 .note a, summary { color: var(--accent); }
 .problem { padding: .6em .85em; border: 1px solid var(--rule); border-left: 3px solid var(--c2); border-radius: 4px; font-size: .9em; }
@@ -281,7 +282,7 @@ export class StatscacheElement extends HTMLElement {
     const newest = this.newest(index);
     const through = newest === null ? ["No data yet"] : ["Data through ", d.clock(newest)];
     const late = isLate(index) ? " · overdue, so it may be old" : "";
-    const since = about.since === null ? [] : [" · since ", d.clock(about.since, d.day)];
+    const since = about.since === null || about.since > newest ? [] : [" · since ", d.clock(about.since, d.day)];
     const state = about.state === "ok" ? "" : ` · ${about.state}`;
     return d.element("p", { class: "note", part: "note" }, ...through, ...since, late, state, " · ", link);
   }

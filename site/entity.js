@@ -4,6 +4,7 @@ import { Client, keyPath, NotPublished } from "./statscache.js";
 import { ENTITIES, entityOf, Names, pageOf } from "./names.js";
 import * as d from "./parts.js";
 import { groupsOf } from "./boards.js";
+import { latestDays } from "./days.js";
 import { explorable } from "./controls.js";
 import { ofKey, ofSeries } from "./models.js";
 
@@ -79,8 +80,9 @@ function tile(each) {
   const total = key ? key.total : sum("total");
   const month = counts ? (Object.hasOwn(partial, "last_30d") ? null : sum("last_30d")) : undefined;
   const notes = [
-    month === undefined ? null : month === null ? `${d.unknown(partial.last_30d ?? null)}, in the last 30 full days` : `${d.number(month)} in the last 30 full days`,
+    month === undefined ? null : month === null ? `— in the last 30 full days${d.unknown(partial.last_30d ?? null).slice(1)}` : `${d.number(month)} in the last 30 full days`,
     rankOf(each),
+    key ? `last on ${d.day(key.last)}` : null,
   ].filter(Boolean);
   const title = [titleOf(plugin), ...Object.values(plugin.headline ?? {})].join(", ");
   return d.element("div", {}, d.element("dt", {}, link(`plugins/${plugin.name}/index.html`, d.foreign(title))), d.element("dd", {}, d.element("strong", {}, total === null ? "—" : d.number(total)), ...notes.map((note) => d.element("span", {}, note))));
@@ -102,6 +104,11 @@ async function overTime(index, all, found) {
   const rules = { additive: d.addsUpInTime(plugin), keysAddUp: d.keysAddUp(plugin) };
   const source = key ? ofKey(client, index, plugin, [found.name]) : ofSeries(client, index, plugin, field, found.name, rules);
   const read = async (range, keys) => source.read(range, await Promise.all(keys.map(known)));
+  const shows = async (range) => (await source.read(range, [])).curves.some(({ values }) => values.some(Boolean));
+  // The first that shows anything: who was busy long ago, or began today, has an empty year.
+  let first;
+  for (const range of key ? ["1y", "all", "30d"] : ["30d", "all", "7d", "3h"]) if (source.ranges.includes(range)) first ??= (await shows(range)) ? range : undefined;
+  if (!first) return null;
   const whole = plugin.dimensions.map((name) => (name === field ? found.name : plugin.headline?.[name]));
   const about = {
     plugin: plugin.name,
@@ -113,12 +120,12 @@ async function overTime(index, all, found) {
     isUnbounded: Boolean(key),
     key: whole.includes(undefined) ? null : whole,
   };
-  const { root } = await explorable(about, { ...source, read }, { first: key ? "1y" : "30d", hasViews: Boolean(key?.parts?.length > 1), beside: `another ${one.toLowerCase()}` });
+  const { root } = await explorable(about, { ...source, read }, { first, hasViews: Boolean(key?.parts?.length > 1), beside: `another ${one.toLowerCase()}` });
   return root;
 }
 
 /** The parts of a key as bars: what a person did by category, the builds of a package by release. */
-function parts(index, { plugin, key }, others) {
+function parts(index, { plugin, key }) {
   const all = (key?.parts ?? []).filter((part) => part.total > 0).sort((a, b) => b.total - a.total);
   if (!all.length) return null;
   const field = Object.keys(all[0]).find((name) => !["total", "weeks"].includes(name));
@@ -128,9 +135,8 @@ function parts(index, { plugin, key }, others) {
   const longest = Math.max(...shown.map(([, value]) => value));
   const named = entityOf(index, field);
   const bars = shown.map(([label, value, name]) => barOf(named && name ? d.element("a", { href: pageOf(client, named, name) }, d.foreign(label, 60)) : d.foreign(label, 60), value, longest));
-  // One that several divide by says what it divides.
-  const isShared = others.some((other) => other.plugin !== plugin && other.key?.parts?.some((part) => Object.hasOwn(part, field)));
-  const title = isShared ? `${titleOf(plugin)} by ${field}` : pluralOf(field);
+  // What names an entity of its own kind (a person's badges, projects) needs no more words; what a release does with karma does.
+  const title = named && plugin.name !== MAIN[entity] ? `${titleOf(plugin)} by ${field}` : pluralOf(field);
   return panel(title, plugin.unit, bars);
 }
 
@@ -159,11 +165,11 @@ function cell(index, field, value) {
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
   const named = entityOf(index, field);
   if (/^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value)) return d.element("td", {}, d.element("a", { href: value, rel: "nofollow" }, "Open ↗"));
-  return d.element("td", { title: value.length > 40 ? d.clean(value) : null }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
+  return d.element("td", { title: value.length > 40 ? d.clean(value) : null, class: named && value.length > 32 ? "tail" : null }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
 }
 
-/** Rows as a table: key, state, time, the rest; newest first. */
-function table(index, { name: plugin, title, dimensions }, rows, partial = {}) {
+/** Rows as a table: key, state, time, the rest; newest first. `all` is the number of newest rows that these are among. */
+function table(index, { name: plugin, title, unit, dimensions }, rows, partial = {}, all = 0) {
   const time = (row) => row.timestamp ?? row.stop ?? row.start ?? 0;
   const shown = [...rows].sort((a, b) => time(b) - time(a)).slice(0, MOST_ROWS[entity]);
   const present = [...new Set(shown.flatMap((row) => Object.keys(row)))].filter((name) => !HIDDEN.includes(name) && shown.some((row) => row[name] !== null));
@@ -182,8 +188,9 @@ function table(index, { name: plugin, title, dimensions }, rows, partial = {}) {
   const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => labelled(name, Object.hasOwn(partial, name) ? d.element("td", { class: "unknown" }, d.unknown(partial[name])) : cell(index, name, row[name])))));
   const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, d.element("table", { class: isMany ? "rows many" : "rows" }, d.element("thead", {}, line), d.element("tbody", {}, ...body)));
   const rest = rows.length - shown.length;
-  const all = d.element("p", { class: "note" }, `The newest ${d.number(shown.length)} of ${d.number(rows.length)}. `, link(`plugins/${plugin}/index.html`, "All of them"));
-  return section(title, scroll, rest > 0 ? all : null);
+  const words = [rest > 0 ? `The newest ${d.number(shown.length)} of ${d.number(rows.length)}` : "", all ? `${rest > 0 ? "a" : "A"}mong the newest ${d.number(all)} ${unit} of all` : ""].filter(Boolean);
+  const note = words.length ? d.element("p", { class: "note" }, `${words.join(", ")}. `, link(`plugins/${plugin}/index.html`, "All of them")) : null;
+  return section(title, scroll, note);
 }
 
 /** What a page says that is not counted by name: the newest lines that name it, its composes. */
@@ -193,7 +200,8 @@ async function lines(index, found) {
   const read = await Promise.all(
     logs.map(async (plugin) => {
       const { rows } = await client.latest(plugin.name);
-      return [plugin, rows.filter((row) => wanted.some((field) => row[field] === found.name)).map((row) => Object.fromEntries(Object.entries(row).filter(([field]) => row[field] !== found.name)))];
+      const all = rows.length;
+      return [plugin, rows.filter((row) => wanted.some((field) => row[field] === found.name)).map((row) => Object.fromEntries(Object.entries(row).filter(([field]) => row[field] !== found.name))), all];
     }),
   );
   return read.filter(([, rows]) => rows.length);
@@ -251,8 +259,7 @@ async function show(index, found) {
   const lede = times.length
     ? [`First seen `, d.clock(Math.min(...times.map(({ first }) => first)), d.day), `, last `, d.clock(Math.max(...times.map(({ last }) => last))), `.`]
     : [];
-  if (since.length) lede.push(" Data since ", d.clock(Math.min(...since), d.day));
-  if (index.slow_through !== null) lede.push(", through ", d.clock(index.slow_through), ".");
+  if (index.slow_through !== null) lede.push(...(since.length ? [" Data since ", d.clock(Math.min(...since), d.day), ", through "] : [" Data through "]), d.clock(index.slow_through), ".");
   const tiles = all.map(tile).filter(Boolean);
   const key = JSON.stringify([found.name]);
   // Of a release no document of its own is published, but its days are in a series.
@@ -261,7 +268,8 @@ async function show(index, found) {
   const drawn = [await overTime(index, all, found), calendar].filter(Boolean);
   const told = await lines(index, found);
   const own = told.concat(all.filter(({ own }) => own.length).map((each) => [each.plugin, each.own]));
-  const panels = [...all.map((each) => parts(index, each, all)), ...own.map(([plugin, rows]) => states(plugin, rows))].filter(Boolean);
+  const panels = [...all.map((each) => parts(index, each)), ...own.map(([plugin, rows]) => states(plugin, rows))].filter(Boolean);
+  const days = latestDays(client, index, all.filter(({ key }) => key).map((each) => ({ ...each, title: titleOf(each.plugin) })));
   const bounded = all.filter(({ key, own, plugin }) => !key && own.length && plugin.dimensions.length > 1).map(({ plugin, own, field, latest }) => table(index, plugin, own.map(({ [field]: _, ...row }) => row), latest.partial));
   place.replaceChildren(
     head(one, found.name, ...lede),
@@ -269,7 +277,8 @@ async function show(index, found) {
     (await now(found)) ?? "",
     ...(drawn.length ? [section("Over time", ...drawn)] : []),
     ...(panels.length ? [d.element("section", { class: "panels" }, ...panels)] : []),
-    ...told.map(([plugin, rows]) => table(index, plugin, rows)),
+    ...(days ? [section("Latest days", ...days)] : []),
+    ...told.map(([plugin, rows, all]) => table(index, plugin, rows, {}, plugin.kind === "Log" ? all : 0)),
     ...bounded,
     sharing(all, found),
   );
@@ -302,7 +311,7 @@ async function list(index) {
   const rows = top.map(([each, value]) => barOf(d.element("a", { href: pageOf(client, entity, each) }, d.foreign(each, 90)), value, longest));
   const many = document.querySelector("h1").textContent;
   place.replaceChildren(
-    head("", many, count ? `${d.number(count)} are known. Press / and type a name to find any of them.` : "None is known yet.", ...(plugin?.since ? [" Data since ", d.clock(plugin.since, d.day), "."] : [])),
+    head("", many, count ? `${d.number(count)} are known. Search finds any of them by name.` : "None is known yet.", ...(plugin?.since && plugin.since <= index.through ? [" Data since ", d.clock(plugin.since, d.day), "."] : [])),
     rows.length ? section(`Top ${d.number(rows.length)} by ${[...new Set([plugin.unit, ...Object.values(plugin.headline ?? {})])].join(" ")}`, d.element("div", { class: "panel" }, d.element("ol", { class: "bars ranked columns" }, ...rows))) : "",
   );
 }

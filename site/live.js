@@ -54,7 +54,7 @@ function table(caption, heads, rows) {
 }
 
 const first = (plugins) => Math.min(...plugins.map(({ since }) => since ?? Infinity));
-const time = (moment) => (moment === null || moment === Infinity ? "never" : clock(moment));
+const time = (moment) => (moment === null ? "never" : clock(moment));
 const badge = (state) => (state === "ok" ? "ok" : element("span", { class: `badge ${clean(state)}` }, clean(state)));
 
 function showStatus(section, status, index) {
@@ -79,8 +79,8 @@ function showStatus(section, status, index) {
     element(
       "dl",
       { class: "facts" },
-      fact("Data through", time(status.through), ...(status.through === null ? [] : [` (${ago(status.through)})`])),
-      fact("Data since", first(index.plugins) > index.through && index.through !== null ? "today" : time(first(index.plugins))),
+      fact("Data through", status.through === null ? "none yet" : clock(status.through), ...(status.through === null ? [] : [` (${ago(status.through)})`])),
+      fact("Data since", index.through === null ? "none yet" : first(index.plugins) > index.through ? "no whole day yet" : clock(first(index.plugins))),
       fact("Written", clock(status.generated_at), ` (${ago(status.generated_at)}), generation ${number(status.generation)}`),
       fact("Messages", `${number(journal.messages)} accepted; ${number(journal.known)} came again and were not counted twice`),
       fact("Quarantined", `${number(journal.quarantined)} were not messages, ${number(journal.held)} are dated in the future, ${number(journal.conflicts)} contradict an earlier copy, ${number(journal.foreign)} are of other environments`),

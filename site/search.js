@@ -8,6 +8,9 @@ import { ENTITIES, entitiesOf, Names, pageOf, score } from "./names.js";
 const MOST = 10;
 const MOST_OF_KIND = 5;
 const SHORTEST_ON_BOARD = 3;
+/** Words of a question that name nothing. */
+const OF_QUESTIONS = new Set("a about activity are by did do does done for has have how i in is it last latest many me month most much newest of on show the this today was week were what when which who year".split(" "));
+const STEM = 4;
 
 const client = new Client(new URL("..", import.meta.url).href);
 const names = new Names(client);
@@ -32,11 +35,18 @@ async function onBoard(wanted) {
   return [{ points: 3, name: `${name}: ${wanted}`, kind: "Release engineering", href: `${address}?filter=${encodeURIComponent(wanted)}${found.length > 1 ? "" : `#${id}`}`, rank: 64 }];
 }
 
+/** What fits a text; or else what its words fit that are not those of any question, statistics by the beginnings of words. */
 async function results(text) {
+  const found = await lookUp(text);
+  const words = text.toLowerCase().replace(/['\u2019]s\b|[?!,]/g, "").split(/\s+/).filter((word) => word && !OF_QUESTIONS.has(word));
+  return found.length || !words.length ? found : lookUp(words.join(" "), words.map((word) => word.slice(0, STEM)).join(" "));
+}
+
+async function lookUp(text, stems = "") {
   const wanted = text.trim().toLowerCase();
   const index = await client.discover();
   const statistics = index.plugins
-    .map(({ name, title }) => ({ points: Math.max(score(title.toLowerCase(), wanted), score(name, wanted)), name: title, kind: "Statistic", href: `${client.base}plugins/${name}/index.html`, rank: 64 }))
+    .map(({ name, title }) => ({ points: Math.max(score(title.toLowerCase(), wanted), score(name, wanted), score(name, stems)), name: title, kind: "Statistic", href: `${client.base}plugins/${name}/index.html`, rank: 64 }))
     .filter(({ points }) => points);
   const entities = await Promise.all(
     entitiesOf(index).map(async (entity) =>

@@ -212,7 +212,7 @@ class Calendar extends StatscacheElement {
     const before = this.shadowRoot.querySelector(".calendar")?.scrollLeft;
     requestAnimationFrame(() => { box.scrollLeft = before ?? ((Math.min(today, end) - first) / (7 * d.DAY) / columns) * box.scrollWidth - 0.9 * box.clientWidth; });
     const caption = this.caption(about, amount);
-    caption.append(turn("Previous", -1, shown > oldest), turn("Next", 1, shown < newest));
+    caption.append(d.element("span", { class: "turns" }, turn("Previous", -1, shown > oldest), " ", turn("Next", 1, shown < newest)));
     const rows = [...days].sort(([a], [b]) => b - a).map(([time, value]) => [d.day(time), value === null ? "unknown" : time === today ? `${d.number(value)} so far` : value]);
     return [
       d.element("figure", {}, caption, box, this.#legend(about, quarters, gaps.length > 0, today >= start && today < end && !missing(today))),

@@ -31,6 +31,10 @@ class YieldError(StatscacheError, ValueError):
     """`observe` yielded something that its kind cannot count; the text shows the value and what was expected."""
 
 
+class MergeFailed(StatscacheError):
+    """A merge failed for which there was no savepoint; the transaction must be rolled back."""
+
+
 class DocumentError(StatscacheError, ValueError):
     """What a plugin's `documents` yielded cannot be published; the text names plugin, document and fix."""
 

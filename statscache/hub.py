@@ -18,7 +18,7 @@ from statscache import config
 from statscache.exceptions import ConsumingFailed, StatscacheError
 from statscache.service.consume import Consumer
 from statscache.service.gap_filler import Repair
-from statscache.sources.fedmsg import BusConsumer, note_signals, stop_when
+from statscache.sources.fedmsg import BusConsumer, check_certificates, note_signals, stop_when
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,8 @@ class StatscacheConsumer(BusConsumer):
         if not self._initialized:
             return
         try:
+            if self.validate_signatures:
+                check_certificates(hub.config)
             settings = config.load()
             self._service = Consumer(settings, on_failure=stopping.set)
             self._service.start()

@@ -31,12 +31,6 @@ MAX_ID = 500
 MAX_DEPTH = 100
 """Objects and arrays that may be nested in each other, the envelope being the first."""
 
-MAX_LINE = 1024 * 1024
-"""Default of the bytes of the longest line that is taken for a message."""
-
-KEPT_OF_OVERSIZE = 65_536
-"""Bytes that are kept of a line which is too long."""
-
 END_OF_TIME = 253402300800
 """Seconds since 1970 UTC of the year 10000, which no timestamp reaches."""
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from statscache import layout
 from statscache.exceptions import MalformedMessage, PluginError
 from statscache.ingest import Delivery, Ingest, Outcome
-from statscache.ingest.columns import shown
+from statscache.ingest.observe import shown
 from statscache.message import Message
 from statscache.parsing import parse
 from statscache.plugins import Plugin

@@ -124,11 +124,12 @@ def test_each_system_gets_what_it_has(system: str, tmp_path: Path) -> None:
         # The programs are not on this machine.
         text = re.sub(r"^ExecStart=\S+", "ExecStart=/bin/true", unit.read_text("utf-8"), flags=re.MULTILINE)
         unit.write_text(text.replace("EnvironmentFile=", "EnvironmentFile=-"), "utf-8")
-    if ANALYZE is not None:
-        units = [str(tmp_path / name) for name in UNITS]
-        command = [ANALYZE, "verify", "--man=no", "--recursive-errors=no", *units]
-        verified = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert (verified.returncode, verified.stderr) == (0, "")
+    if ANALYZE is None:
+        pytest.skip("the units are not judged: no systemd-analyze is installed (Debian: systemd)")
+    units = [str(tmp_path / name) for name in UNITS]
+    command = [ANALYZE, "verify", "--man=no", "--recursive-errors=no", *units]
+    verified = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (verified.returncode, verified.stderr) == (0, "")
 
 
 def test_the_bus_of_today_is_deployed(tmp_path: Path) -> None:

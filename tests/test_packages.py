@@ -7,9 +7,11 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 from fedora_messaging.config import LazyConfig
@@ -17,6 +19,7 @@ from fedora_messaging.config import LazyConfig
 from commands import Home
 from samples import NOON, line
 from statscache import __version__
+from statscache.cli import cli
 from statscache.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +57,7 @@ def test_units_are_sound(tmp_path: Path) -> None:
     """By systemd's own judgement; only the program is not installed here."""
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
-        pytest.skip("no systemd is installed")
+        pytest.skip("no systemd-analyze is installed (Debian: systemd)")
     assert len(UNITS) == 4
     for unit in UNITS:
         text = unit.read_text("utf-8").replace("/usr/bin/statscache", "/bin/true")
@@ -92,26 +95,86 @@ def test_the_bus_is_configured_as_its_library_wants_it() -> None:
     }
 
 
+def objects(directory: Path) -> Iterator[dict[str, Any]]:
+    """Yield the objects of a kustomization of ours: its resources, and ConfigMaps of its files."""
+    kustomization = yaml.safe_load((directory / "kustomization.yaml").read_text("utf-8"))
+    assert {*kustomization} <= {"apiVersion", "kind", "resources", "configMapGenerator"}
+    for resource in kustomization["resources"]:
+        if (directory / resource).is_dir():
+            yield from objects(directory / resource)
+        else:
+            yield from yaml.safe_load_all((directory / resource).read_text("utf-8"))
+    for wanted in kustomization.get("configMapGenerator", ()):
+        data = {name: (directory / name).read_text("utf-8") for name in wanted["files"]}
+        yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": wanted["name"]}, "data": data}
+
+
+def pods(variant: str) -> Iterator[dict[str, Any]]:
+    """Yield the specification of each pod of a variant."""
+    for each in objects(OPENSHIFT / variant):
+        if each["kind"] == "CronJob":
+            each = each["spec"]["jobTemplate"]
+        if "template" in each.get("spec", {}):
+            yield each["spec"]["template"]["spec"]
+
+
 @pytest.mark.parametrize("variant", ["run", "split"])
 def test_manifests_fit_the_schemas_of_kubernetes(variant: str) -> None:
     """Each object by the schemas of the API, strictly; probes ask what the service answers; the root is read-only."""
-    validate = pytest.importorskip("kubernetes_validate")
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("no kubectl is installed")
-    objects = [*yaml.safe_load_all(run(kubectl, "kustomize", OPENSHIFT / variant).stdout)]
-    for each in objects:
-        validate.validate(each, "1.29", strict=True)
-    kinds = {each["kind"] for each in objects}
+    found = [*objects(OPENSHIFT / variant)]
+    for each in found:
+        kubernetes_validate.validate(each, "1.29", strict=True)
+    kinds = {each["kind"] for each in found}
     jobs = {"CronJob"} if variant == "split" else set()
     assert kinds == {"ConfigMap", "Secret", "PersistentVolumeClaim", "Deployment", *jobs}
-    (deployment,) = (each for each in objects if each["kind"] == "Deployment")
+    (deployment,) = (each for each in found if each["kind"] == "Deployment")
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    assert container["securityContext"]["readOnlyRootFilesystem"]
     assert container["livenessProbe"]["httpGet"]["path"] == "/livez"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
     config = tomllib.loads((OPENSHIFT / "base/statscache.toml").read_text("utf-8"))
     assert container["ports"][0]["containerPort"] == config["metrics"]["port"]
+
+
+@pytest.mark.parametrize("variant", ["run", "split"])
+def test_manifests_and_configurations_name_the_same(variant: str) -> None:
+    """Objects and mounts that pods name exist, files that the configurations name are mounted, commands are ours."""
+    names: dict[str, dict[str, Any]] = {"ConfigMap": {}, "Secret": {}, "PersistentVolumeClaim": {}}
+    for each in objects(OPENSHIFT / variant):
+        if each["kind"] in names:
+            names[each["kind"]][each["metadata"]["name"]] = each.get("data") or each.get("stringData") or {}
+    config = Config(**tomllib.loads((OPENSHIFT / "base/statscache.toml").read_text("utf-8")))
+    bus = tomllib.loads((OPENSHIFT / "base/fedora-messaging.toml").read_text("utf-8"))
+    text = (PACKAGING / "Containerfile").read_text("utf-8")
+    settings = dict(re.findall(r"(\w+)=(\S+)", text.partition("\nENV ")[2].partition("\n")[0]))
+    assert config.sources.fedora_messaging is not None
+    read = {settings["STATSCACHE_CONFIG"], str(config.sources.fedora_messaging.config), *bus["tls"].values()}
+    (web,) = config.publish.targets
+    for pod in pods(variant):
+        (container,) = pod["containers"]
+        assert container["securityContext"]["readOnlyRootFilesystem"]
+        assert all(argument in cli.commands for argument in container["args"])
+        for part in container["envFrom"]:
+            for variable in names["Secret"][part["secretRef"]["name"]]:
+                # One that libpq knows, or an override of a setting.
+                assert variable == "PGPASSWORD" or variable.startswith("STATSCACHE_")
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        files, writable = set(), set()
+        for mount in container["volumeMounts"]:
+            volume = volumes.pop(mount["name"])
+            held: dict[str, Any] = {}
+            if "configMap" in volume:
+                held = names["ConfigMap"][volume["configMap"]["name"]]
+            elif "secret" in volume:
+                held = names["Secret"][volume["secret"]["secretName"]]
+            else:
+                claim = volume.get("persistentVolumeClaim", {}).get("claimName")
+                assert claim is None or claim in names["PersistentVolumeClaim"]
+                writable.add(mount["mountPath"])
+            files |= {f"{mount['mountPath']}/{name}" for name in held}
+        assert volumes == {}
+        assert read == files
+        assert writable == {settings["HOME"], web.place, "/tmp"}
+        assert str(config.plugins.hang_note.parent) in writable
 
 
 def test_the_spec_is_clean() -> None:

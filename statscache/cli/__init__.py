@@ -3,6 +3,7 @@
 Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 refused or faults found.
 """
 
+import gc
 import sys
 from keyword import iskeyword
 from pathlib import Path
@@ -96,6 +97,10 @@ def main() -> None:
         if (said := database_failed(error)) is None:
             raise
         _fail(integrity.explain(error) or said, FAILED)
+    finally:
+        # All that was imported goes with the process. To free it piece by piece takes a sixth of what `status` does.
+        gc.disable()
+        gc.freeze()
 
 
 def _fail(reason: object, status: int) -> None:

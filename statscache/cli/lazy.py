@@ -1,5 +1,6 @@
 """A group whose commands are imported when they are called: importing them all takes a second."""
 
+import gc
 from importlib import import_module
 
 import click
@@ -20,7 +21,13 @@ class Deferred(click.Command):
 
     def load(self) -> click.Command:
         """Import the command and return it."""
-        command: click.Command = import_module(self._module).command
+        # What is imported stays: the collector would go through it again and again, and find nothing.
+        gc.disable()
+        try:
+            command: click.Command = import_module(self._module).command
+        finally:
+            gc.freeze()
+            gc.enable()
         return command
 
 

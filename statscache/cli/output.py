@@ -7,7 +7,6 @@ from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
-import orjson
 
 from statscache.exceptions import OutputError
 
@@ -63,6 +62,9 @@ def clipped(text: str, width: int) -> str:
 
 def show_json(value: Any) -> None:
     """Print a result as JSON, indented."""
+    # Only here: the help of commands prints none.
+    import orjson
+
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())
 
 

@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from statscache.bounds import MAX_LINE
 from statscache.config.publish import PublishSection
 from statscache.config.section import Section
 from statscache.config.sources import SourcesSection
-from statscache.parsing import MAX_LINE
 from statscache.store.plain import sqlite_file
 
 _DATABASES = "expected sqlite:///FILE, or postgresql+psycopg://USER@HOST/NAME"

@@ -29,7 +29,7 @@ class FedmsgSection(Section):
         None, description="ZeroMQ endpoints of the bus; fedmsg's own fedmsg.d if not given."
     )
     validate_signatures: bool = Field(
-        False, description="Refuse messages without a valid signature; needs certificates as fedmsg documents."
+        False, description="Refuse messages without a valid signature; needs certificates named in fedmsg.d."
     )
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import orjson
 
-from statscache.derivation.fields import Facts
 from statscache.derivation.values import (
     MOST_READ,
+    Facts,
     at,
     built,
     dict_at,

@@ -1,8 +1,92 @@
-"""The table: which rule reads which topics."""
+"""Who acted, who is involved, and which packages are concerned; and the table of the rules that say so by topic.
+
+All of it is a pure function of what the sender published. Who acted is read from the body, by the rule of its topic.
+For who is involved and for packages, headers of fedora-messaging come first, since the sender's own classes wrote them;
+if they name no person, or no package, the rule reads the body. Most rules read fields at fixed places, and are
+written in the table itself.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from statscache.derivation import rules
-from statscache.derivation.fields import Rule, fields
-from statscache.derivation.values import Answers
+from statscache.derivation.values import (
+    ACCOUNTS,
+    MOST_READ,
+    PACKAGES,
+    Answers,
+    Facts,
+    Path,
+    at,
+    built,
+    first,
+    keys_read,
+    packages,
+    paths,
+    people,
+    person,
+)
+
+Derived = tuple[str | None, tuple[str, ...], tuple[str, ...]]
+"""Who acted, who is involved, and which packages are concerned; names are sorted, each once."""
+
+_USER = "fedora_messaging_user_"
+
+Rule = Callable[[str, dict[str, Any]], Facts]
+"""Takes the topic's name and the body."""
+
+
+def fields(*, actor: str = "", people_at: str = "", packages_at: str = "", builds_at: str = "") -> Rule:
+    """Return a rule that reads fields at fixed places, each given as paths set apart by spaces.
+
+    Packages are given either by name or as builds.
+
+    Args:
+        actor: Paths that may hold the person who acted; the first place that names a person wins.
+        people_at: Paths of other people involved.
+        packages_at: Paths of packages by name.
+        builds_at: Paths of packages by name, version and release.
+    """
+    actors, others, named, nvrs = _places(actor), _places(people_at), _places(packages_at), _places(builds_at)
+
+    def rule(name: str, body: dict[str, Any]) -> Facts:
+        agent: str | None = None
+        for key, rest in actors:
+            found = at(body.get(key), rest) if rest else body.get(key)
+            # It is nearly always a name, or nothing.
+            agent = ACCOUNTS[found] if type(found) is str else first(found) if found is not None else None
+            if agent is not None:
+                break
+        involved = _read(others, body, ACCOUNTS, people) if others else ()
+        concerned = _read(named, body, PACKAGES, packages) if named else ()
+        if nvrs:
+            concerned = [name for key, rest in nvrs for name in built(at(body.get(key), rest))]
+        return agent, involved, concerned
+
+    return rule
+
+
+def _read(
+    places: tuple[tuple[str, Path], ...],
+    body: dict[str, Any],
+    known: Answers[str | None],
+    read: Callable[[Any], list[str]],
+) -> list[str]:
+    names: list[str] = []
+    for key, rest in places:
+        found = at(body.get(key), rest) if rest else body.get(key)
+        if type(found) is str:
+            if (name := known[found]) is not None:
+                names.append(name)
+        elif found is not None:
+            names += read(found)
+    return names
+
+
+def _places(text: str) -> tuple[tuple[str, Path], ...]:
+    # Most places are keys of the body itself, for which `at` would be a detour.
+    return tuple((path[0], path[1:]) for path in paths(text))
+
 
 _AGENT = fields(actor="agent")
 _COPR = fields(actor="user submitter", people_at="owner")
@@ -122,3 +206,48 @@ def _rule(name: str) -> Rule | None:
 
 RULES = Answers(_rule)
 """The rule of the longest entry that a topic's name starts with, part by part, by that name; None if there is none."""
+
+
+def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
+    """Return the facts derived from a message of topic `name` (without prefix and environment); never raises.
+
+    The agent is the one that the topic's rule finds in the body, and None on a topic without a rule: headers say
+    who is involved, never who acted, so the answer is the same with them and without. The agent is always among
+    the usernames.
+    """
+    rule = RULES[name]
+    agent, involved, concerned = rule(name, body) if rule else (None, (), ())
+    if headers:
+        headers = headers if len(headers) <= MOST_READ else dict.fromkeys(keys_read(headers))
+        named = {who for key in headers if key.startswith(_USER) and (who := person(key[len(_USER) :]))}
+        if named and agent is not None and agent not in named:
+            # Some applications write a name with a capital letter in one of the two places.
+            named = {who for who in named if who.lower() != agent.lower()}
+        involved = [*named] or involved
+        concerned = [*_named_packages(headers)] or concerned
+    if agent is not None:
+        if not involved and not concerned:
+            return _ACTS[agent]
+        involved = (agent, *involved)
+    return agent, _sorted(involved), _sorted(concerned)
+
+
+# Most messages involve one person and concern at most one package. Equal names are then the same tuple, so that
+# statistics that count how often each occurs stay in the processor's cache.
+_ALONE = Answers[tuple[str, ...]](lambda name: (name,))
+_ACTS = Answers[Derived](lambda agent: (agent, _ALONE[agent], ()))
+
+
+def _sorted(names: Sequence[str]) -> tuple[str, ...]:
+    if len(names) > 2:
+        names = sorted({*names})
+        return tuple(names) if len(names) > 1 else _ALONE[names[0]]
+    if len(names) == 2:
+        one, other = names
+        return (one, other) if one < other else (other, one) if other < one else _ALONE[one]
+    return _ALONE[names[0]] if names else ()
+
+
+def _named_packages(headers: dict[str, Any]) -> set[str]:
+    # fedora_messaging_KIND_NAME: a name may hold underscores, a kind does not.
+    return {package for key in headers if not key.startswith(_USER) for package in packages(key.split("_", 3)[-1])}

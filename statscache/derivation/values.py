@@ -5,12 +5,15 @@ linear in the length of the text, whatever the text is.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from heapq import nsmallest
 from ipaddress import ip_address
 from typing import Any, Generic, TypeVar
 
 Path = tuple[str, ...]
+
+Facts = tuple[str | None, Sequence[str], Sequence[str]]
+"""What a rule found: who acted; names of those involved; names of packages, both in any order, some more than once."""
 
 MAX_NAME = 200
 """Characters of the longest name of a person or package."""
@@ -66,7 +69,8 @@ def without_addresses(text: str) -> str:
     """Return a text with `_` for each address of mail or of the net, which must not be published."""
     if "@" in text:
         text = _MAIL.sub(_without_mail, text)
-    return _NET.sub(_masked, text) if "." in text or ":" in text else text
+    # There are three dots in an address of IPv4, and at least two colons in one of IPv6.
+    return _NET.sub(_masked, text) if text.count(".") > 2 or text.count(":") > 1 else text
 
 
 def _without_mail(found: re.Match[str]) -> str:

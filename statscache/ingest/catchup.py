@@ -1,18 +1,24 @@
 """A plugin that is behind the journal's end catches up from the journal; no source is read again."""
 
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from array import array
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 from sqlalchemy import Connection
 
+from statscache.exceptions import MergeFailed
 from statscache.ingest.fold import fold
-from statscache.ingest.lifecycle import has_missed, may_fold, reset
-from statscache.ingest.observe import observe_records
+from statscache.ingest.lifecycle import reset
+from statscache.ingest.observe import SLICE, Columns, Observed, Observer, derives, observe_values
 from statscache.ingest.prepare import gc_paused
 from statscache.ingest.reduce import PluginResult, reduce_plugin
+from statscache.message import Message
 from statscache.plugins import Plugin
+from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
+from statscache.scrubbing import scrub
 from statscache.store import dropped_keys, journal, positions, quarantine
 from statscache.store.database import Database
 from statscache.store.positions import Position
@@ -75,9 +81,9 @@ def next_chunk(database: Database, plugin: Plugin, after: int | None = None) -> 
     """
     with database.reading() as connection:
         row = positions.load(connection).get(plugin.name)
-        if row is not None and may_fold(row, plugin):
+        if row is not None and row.may_fold(plugin.state_version):
             return _read(connection, row, row.position if after is None else after)
-    if row is None or after is not None or not has_missed(row, plugin):
+    if row is None or after is not None or not row.has_missed(plugin.state_version):
         return None
     _start_over(database, plugin)
     return next_chunk(database, plugin)
@@ -91,13 +97,74 @@ def look(plugin: Plugin, chunk: Chunk, watch: Watch) -> PluginResult:
         watch.note(plugin, f"{counted(len(chunk.records), 'message')} from position {chunk.after + 1} of the journal")
         observed, times = observe_records(plugin, chunk.records, watch)
         counts = times >= (chunk.complete_from or 0)
-        watch.note(plugin, f"its yields of {counted(observed.messages, 'message')}")
+        watch.note(plugin, "its yields")
         return reduce_plugin(plugin, observed, counts, times, chunk.records, watch)
+
+
+def observe_records(
+    plugin: Plugin, records: Sequence[bytes], watch: Watch, skipped: Collection[int] = ()
+) -> tuple[Observed, np.ndarray]:
+    """Let a plugin observe messages of the journal, and return its yields with all their timestamps.
+
+    Args:
+        plugin: The plugin.
+        records: The messages.
+        watch: Called with the message that the plugin looks at.
+        skipped: Indices of messages that it must not see.
+    """
+    interested = Registry([plugin]).interested
+    deriving = derives(plugin.depends_on or ())
+    observer, columns = Observer(plugin), Columns()
+    times, indices = array("q"), array("q")
+    # A slice at a time, because parsed bodies take several times the memory of records.
+    for start in range(0, len(records), SLICE):
+        messages = [*map(Message.from_record, records[start : start + SLICE])]
+        times.extend([message.timestamp for message in messages])
+        wanted = [
+            (index, message)
+            for index, message in enumerate(messages, start)
+            if index not in skipped and interested(message.name)
+        ]
+        indices.extend([index for index, _ in wanted])
+        if plugin.depends_on is not None:
+            shown = [scrub(message, plugin.suppressed) if plugin.suppressed else message for _, message in wanted]
+            derived = [message.derived for message in shown] if deriving else []
+            columns.extend([message.timestamp for message in shown], [message.topic for message in shown], derived)
+        elif plugin.kind.newest is None:
+            for index, message in wanted:
+                watch.begin(plugin, message)
+                observer.look(index, message)
+    at = np.array(indices, np.int64)
+    if plugin.kind.newest is not None:
+        observed = Observed(candidates=at)
+    elif plugin.depends_on is None:
+        observed = observer.observed()
+    else:
+        observed = observe_values(plugin, columns, {})
+        observed.yields = replace(observed.yields, messages=at[observed.yields.messages])
+        observed.failures = [(indices[row], reason) for row, reason in observed.failures]
+    return observed, np.array(times, np.int64)
 
 
 @gc_paused()
 def commit(database: Database, plugin: Plugin, chunk: Chunk, result: PluginResult, budget: float, watch: Watch) -> bool:
     """Fold a plugin's yields of a chunk; return True if it is still behind the journal's end and may go on."""
+    try:
+        return _commit(database, plugin, chunk, result, budget, watch, savepoints=False)
+    except MergeFailed:
+        return _commit(database, plugin, chunk, result, budget, watch, savepoints=True)
+
+
+def _commit(
+    database: Database,
+    plugin: Plugin,
+    chunk: Chunk,
+    result: PluginResult,
+    budget: float,
+    watch: Watch,
+    *,
+    savepoints: bool,
+) -> bool:
     with database.writing() as connection:
         # The journal's lock makes the last step end at its very end, however fast others append.
         end = journal.lock(connection)
@@ -105,9 +172,9 @@ def commit(database: Database, plugin: Plugin, chunk: Chunk, result: PluginResul
         locked = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
         now = locked.position, locked.complete_from, end.rewrites
         is_old = now != (chunk.after, chunk.complete_from, chunk.rewrites)
-        if is_old or not may_fold(locked, plugin):
+        if is_old or not locked.may_fold(plugin.state_version):
             return locked.position < end.position
-        with watch.working(plugin, f"its yields of {counted(result.messages, 'message')}"):
+        with watch.working(plugin, "its yields"):
             fold(
                 connection,
                 plugin,
@@ -118,6 +185,7 @@ def commit(database: Database, plugin: Plugin, chunk: Chunk, result: PluginResul
                 source="journal",
                 through=end.through,
                 budget=budget,
+                savepoints=savepoints,
             )
         if locked.suspended is None:
             locked.position = chunk.folded
@@ -147,7 +215,7 @@ def retry(database: Database, plugin: Plugin, item: Quarantined, budget: float, 
         if number is None:
             return True
         record = journal.record(connection, item.position)
-        if record is None or item.position > row.position or not may_fold(row, plugin):
+        if record is None or item.position > row.position or not row.may_fold(plugin.state_version):
             return False
         chunk = Chunk(
             item.position - 1,
@@ -174,6 +242,7 @@ def retry(database: Database, plugin: Plugin, item: Quarantined, budget: float, 
                 source=item.source,
                 through=end.through,
                 budget=float("inf"),
+                savepoints=True,
             )
         # An old message says nothing about how the plugin fares with those that come now.
         row.failures = failures
@@ -202,7 +271,7 @@ def _start_over(database: Database, plugin: Plugin) -> None:
         journal.lock(connection)
         row = positions.lock(connection, [positions.load(connection)[plugin.name].id])[plugin.name]
         # Another process may have been faster.
-        if has_missed(row, plugin):
+        if row.has_missed(plugin.state_version):
             _log.info("plugin %s is rebuilt: the journal has lost messages that it had not folded", plugin.name)
             reset(connection, plugin, row)
             # The gate takes it for another version, so that the loss of rows is explained.

@@ -1,8 +1,9 @@
 """Last stage: merge a plugin's yields into its state.
 
-Each plugin merges in a savepoint of its own. Yields that the database refuses are halved until the message to blame is
-alone, which is quarantined for that plugin. A plugin that is suspended folds nothing of the messages at hand, and sees
-them again when it is resumed.
+Hardly any merge fails, so a transaction is first tried without savepoints: for these, SQLite writes each page that
+changes once more. If a merge fails, the transaction is begun again, and each plugin merges in a savepoint of its own.
+Yields that the database refuses are then halved until the message to blame is alone, which is quarantined for that
+plugin. A plugin that is suspended folds nothing of the messages at hand, and sees them again when it is resumed.
 """
 
 import logging
@@ -12,9 +13,8 @@ from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
-from statscache.exceptions import Damaged
+from statscache.exceptions import Damaged, MergeFailed
 from statscache.ingest import judge
 from statscache.ingest.observe import describe
 from statscache.ingest.reduce import Failure, PluginResult
@@ -22,6 +22,7 @@ from statscache.kinds.state import Dirty, State
 from statscache.kinds.yields import Yields
 from statscache.plugins import Plugin
 from statscache.store import positions, quarantine
+from statscache.store.outage import UNAVAILABLE
 from statscache.store.positions import Position
 from statscache.store.records import Records
 
@@ -39,6 +40,7 @@ def fold(
     source: str,
     through: int | None,
     budget: float,
+    savepoints: bool,
 ) -> int:
     """Merge a plugin's yields into its state, or suspend it; update all in `row` except its position.
 
@@ -52,12 +54,16 @@ def fold(
         source: Whose messages they are.
         through: The journal's, with these messages in it.
         budget: Seconds that the plugin may take for 32 MiB of them before it is suspended.
+        savepoints: True to merge in savepoints, so that the rest of the transaction stays if a merge fails.
 
     Returns:
         The number of messages that were quarantined for this plugin.
+
+    Raises:
+        MergeFailed: The merge failed without a savepoint.
     """
-    merging = _Merging(plugin, State(connection, row.id, through, row.newest))
-    reason = judge.of_observing(connection, plugin, row, result, records, budget)
+    merging = _Merging(plugin, State(connection, row.id, through, row.newest), savepoints)
+    reason = _reason_to_suspend(connection, plugin, row, result, records, budget)
     if reason is None:
         try:
             reason = merging.merge(result)
@@ -92,6 +98,28 @@ def fold(
     return len(failures)
 
 
+def _reason_to_suspend(
+    connection: Connection,
+    plugin: Plugin,
+    row: Position,
+    result: PluginResult,
+    records: Sequence[bytes] | Records,
+    budget: float,
+) -> str | None:
+    """Count the messages in a row on which a plugin raised, and return why its yields must not be merged, or None."""
+    # A replay of messages on which the plugin raised long ago says nothing new against it.
+    failures = min(result.trailing_failures, len(result.failures))
+    all_failed = result.trailing_failures == result.messages
+    row.failures = failures + (row.failures if all_failed else 0)
+    if row.failures >= judge.MAX_FAILURES:
+        last = result.failures[-1].reason if result.failures else ""
+        reason = f"it raised on {row.failures} messages in a row, at last {last:.300}"
+        return judge.of_failures(connection, plugin, row, reason, raised=True)
+    if result.seconds > budget:
+        return judge.of_time(connection, plugin, row, result.seconds, records, budget)
+    return None
+
+
 def _suspend(plugin: Plugin, row: Position, reason: str) -> None:
     row.suspended = reason
     fix = f"fix it, then run `statscache plugins --resume {plugin.name}`"
@@ -101,6 +129,11 @@ def _suspend(plugin: Plugin, row: Position, reason: str) -> None:
 class _Merging:
     """The merge of one plugin's yields, and what followed from it.
 
+    Args:
+        plugin: The plugin.
+        state: Its state.
+        savepoints: True to merge in savepoints.
+
     Attributes:
         dirty: Documents that changed.
         oldest: Timestamp of the oldest message of which a yield was merged; None before the first.
@@ -108,9 +141,10 @@ class _Merging:
         refused: The error of each message that was left out, by its index.
     """
 
-    def __init__(self, plugin: Plugin, state: State) -> None:
+    def __init__(self, plugin: Plugin, state: State, savepoints: bool) -> None:
         self._plugin = plugin
         self._state = state
+        self._savepoints = savepoints
         self.dirty: set[Dirty] = set()
         self.oldest: int | None = None
         self.newest: int | None = None
@@ -123,6 +157,9 @@ class _Merging:
             Why the plugin is to be suspended, if too many messages are to blame; then nothing was merged.
         """
         if not len(result.yields):
+            return None
+        if not self._savepoints:
+            self._merge_or_fail(result)
             return None
         error = result.error
         if error is None:
@@ -141,6 +178,17 @@ class _Merging:
             return None
         savepoint.rollback()
         return f"{len(self.refused)} messages of one batch were refused, at last {[*self.refused.values()][-1]:.300}"
+
+    def _merge_or_fail(self, result: PluginResult) -> None:
+        if result.error is not None:
+            raise MergeFailed(result.error)
+        try:
+            self.dirty |= self._merge_reduced(result.reduced)
+        except UNAVAILABLE:
+            raise
+        except (Exception, SystemExit) as error:
+            raise MergeFailed(describe(error)) from error
+        self._count(result.yields)
 
     def _bisect(self, yields: Yields, error: str) -> None:
         if len(self.refused) >= judge.MAX_FAILURES:
@@ -175,7 +223,7 @@ class _Merging:
         except Damaged:
             savepoint.rollback()
             raise
-        except (OperationalError, InterfaceError, InternalError):
+        except UNAVAILABLE:
             raise
         except (Exception, SystemExit) as error:
             savepoint.rollback()

@@ -9,33 +9,30 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 
+from statscache.bounds import MAX_LINE
+from statscache.exceptions import MergeFailed
 from statscache.ingest import catchup
 from statscache.ingest.accept import accept, move_source, places
 from statscache.ingest.delivery import Delivery, Outcome
 from statscache.ingest.fold import fold
-from statscache.ingest.lifecycle import Lifecycle, may_fold
+from statscache.ingest.lifecycle import Lifecycle
 from statscache.ingest.maintenance import JournalMaintenance
 from statscache.ingest.prepare import Batch, Preparer, gc_paused
 from statscache.ingest.reduce import Reduction, reduce
-from statscache.parsing import MAX_LINE
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
 from statscache.store import hangs, journal, positions, quarantine, sources, suppression
 from statscache.store.database import Database
 from statscache.store.journal import Head
+from statscache.store.outage import UNAVAILABLE
 from statscache.store.positions import Position
 from statscache.store.quarantine import Quarantined
 from statscache.store.suppression import Suppression
-from statscache.wording import counted
 
 MAX_KEPT = 256 * 1024 * 1024
 """Default quota in bytes for malformed lines, and again for messages of the future."""
-
-_UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
-"""What a database raises that does not answer, through no fault of the data."""
 
 _log = logging.getLogger(__name__)
 
@@ -100,19 +97,19 @@ class Ingest:
     def start(self) -> None:
         """Make the database ready for these plugins: new ones start at the beginning, changed ones are rebuilt."""
         with self.database.reading() as connection:
-            self._preparer.suppression = suppression.load(connection)
+            self._preparer.forget(suppression.load(connection))
             self._identity_key = journal.identity_key(connection)
             hung = hangs.load(connection)
         self._preparer.identify_with(self._identity_key)
         for plugin in self.registry:
             plugin.avoided = hung.get(plugin.name, frozenset())
         self.plugins.start()
-        self._preparer.leave_out(self.plugins.suspended)
+        self._leave_out_suspended()
 
     def worker_context(self) -> WorkerContext:
         """Return what another process has to know to prepare a delivery as this one would, for now."""
         avoided = {plugin.name: plugin.avoided for plugin in self.registry}
-        return WorkerContext(self.plugins.suspended, self._preparer.suppression, avoided, self._identity_key)
+        return WorkerContext(self._preparer.suspended, self._preparer.suppression, avoided, self._identity_key)
 
     @gc_paused()
     def take(self, delivery: Delivery, prepared: Batch | None = None) -> Outcome:
@@ -126,14 +123,11 @@ class Ingest:
         """
         batch = self._preparer.prepare(delivery) if prepared is None else prepared
         try:
-            with self.database.writing() as connection:
-                outcome = self._write(connection, delivery, batch)
-                # Lines that were held say nothing about how the source fares.
-                if not delivery.held:
-                    move_source(connection, delivery, batch.times.tolist(), outcome)
-            _log.debug("transaction has committed: %d new messages", outcome.accepted)
-            return outcome
-        except _UNAVAILABLE:
+            try:
+                return self._commit(delivery, batch, savepoints=False)
+            except MergeFailed:
+                return self._commit(delivery, batch, savepoints=True)
+        except UNAVAILABLE:
             raise
         except Exception as error:
             lines = [*delivery.lines]
@@ -147,6 +141,15 @@ class Ingest:
         outcome.read += 1
         return outcome
 
+    def _commit(self, delivery: Delivery, batch: Batch, *, savepoints: bool) -> Outcome:
+        with self.database.writing() as connection:
+            outcome = self._write(connection, delivery, batch, savepoints)
+            # Lines that were held say nothing about how the source fares.
+            if not delivery.held:
+                move_source(connection, delivery, batch.times.tolist(), outcome)
+        _log.debug("transaction has committed: %d new messages", outcome.accepted)
+        return outcome
+
     def _take_halves(self, delivery: Delivery, lines: Sequence[bytes]) -> Outcome:
         middle = len(lines) // 2
         with self.database.reading() as connection:
@@ -158,21 +161,22 @@ class Ingest:
         outcome += self.take(replace(delivery, lines=lines[middle:], held=held[middle:]))
         return outcome
 
-    def _write(self, connection: Connection, delivery: Delivery, batch: Batch) -> Outcome:
+    def _write(self, connection: Connection, delivery: Delivery, batch: Batch, savepoints: bool) -> Outcome:
         _log.debug("transaction begins: %d messages of %s", len(batch.times), delivery.source)
         before = journal.lock(connection)
         rows = self._load(connection)
         if before.rewrites != batch.rewrites:
             # Somebody was forgotten since: without them, the messages are others. Or keys were dropped.
-            self._preparer.suppression = suppression.load(connection)
+            self._preparer.forget(suppression.load(connection))
             self.plugins.load_dropped(connection)
             batch = self._preparer.prepare(delivery)
         current = [plugin for plugin in self.registry if _is_current(rows.get(plugin.name), plugin, before)]
         known = journal.find(connection, batch.identities)
-        reduction = reduce(batch, known, current, self.plugins.complete_from, self._watch)
+        complete_from = {name: row.complete_from for name, row in rows.items() if row.complete_from is not None}
+        reduction = reduce(batch, known, current, complete_from, self._watch)
         end, outcome = accept(connection, before, delivery, batch, reduction, self._max_kept)
         if outcome.accepted:
-            outcome.failures = self._fold(connection, before, end, rows, batch, reduction, delivery.source)
+            outcome.failures = self._fold(connection, before, end, rows, batch, reduction, delivery.source, savepoints)
         return outcome
 
     def _fold(
@@ -184,6 +188,7 @@ class Ingest:
         batch: Batch,
         reduction: Reduction,
         source: str,
+        savepoints: bool,
     ) -> int:
         locked = positions.lock(connection, [rows[name].id for name in reduction.results])
         numbers = places(before, reduction.new)
@@ -191,7 +196,7 @@ class Ingest:
         with self._watch.observing():
             for name, result in reduction.results.items():
                 plugin, row = self.registry.get(name), locked[name]
-                self._watch.note(plugin, f"its yields of {counted(result.messages, 'message')}")
+                self._watch.note(plugin, "its yields")
                 failures += fold(
                     connection,
                     plugin,
@@ -202,6 +207,7 @@ class Ingest:
                     source=source,
                     through=end.through,
                     budget=self._budget,
+                    savepoints=savepoints,
                 )
                 if row.suspended is None:
                     row.position = end.position
@@ -210,9 +216,13 @@ class Ingest:
 
     def _load(self, connection: Connection) -> Mapping[str, Position]:
         """Return the rows of all plugins; suspended ones see no more messages, in any process."""
-        rows = self.plugins.load(connection)
-        self._preparer.leave_out(self.plugins.suspended)
+        rows = positions.load(connection)
+        self._preparer.leave_out(frozenset(name for name, row in rows.items() if row.suspended is not None))
         return rows
+
+    def _leave_out_suspended(self) -> None:
+        with self.database.reading() as connection:
+            self._load(connection)
 
     def catch_up(self) -> bool:
         """Fold one step of the journal into each plugin that is behind; return True if any still is.
@@ -239,7 +249,7 @@ class Ingest:
     def suspend(self, name: str, reason: str) -> None:
         """Keep a plugin from folding until it is resumed."""
         self.plugins.suspend(name, reason)
-        self._preparer.leave_out(self.plugins.suspended)
+        self._leave_out_suspended()
 
     def resume(self, name: str) -> None:
         """Let a suspended plugin fold again; it catches up from where it stopped.
@@ -248,7 +258,7 @@ class Ingest:
             UnknownPlugin: There is no active plugin of this name.
         """
         self.plugins.suspend(self.registry.get(name).name, None)
-        self._preparer.leave_out(self.plugins.suspended)
+        self._leave_out_suspended()
 
     def retry(self, item: Quarantined) -> bool:
         """Retry a quarantined item; return True if it is settled: it counts now, or is no longer quarantined."""
@@ -267,8 +277,8 @@ class Ingest:
                 # If it is quarantined again, as a message of the future for which there is no room, it has a new
                 # number.
                 quarantine.drop(connection, (item.id,))
-                outcome = self._write(connection, delivery, batch)
-        except _UNAVAILABLE:
+                outcome = self._write(connection, delivery, batch, savepoints=True)
+        except UNAVAILABLE:
             raise
         except Exception:
             _log.exception("the database refused quarantined line %d again", item.id)
@@ -289,4 +299,4 @@ class Ingest:
 
 
 def _is_current(row: Position | None, plugin: Plugin, before: Head) -> bool:
-    return row is not None and row.position == before.position and may_fold(row, plugin)
+    return row is not None and row.position == before.position and row.may_fold(plugin.state_version)

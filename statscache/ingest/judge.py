@@ -16,8 +16,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from statscache.ingest.columns import shown
-from statscache.ingest.reduce import PluginResult
+from statscache.ingest.observe import shown
 from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.registry import wants
@@ -39,43 +38,33 @@ _SEARCH_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
-def of_observing(
+def of_time(
     connection: Connection,
     plugin: Plugin,
     row: Position,
-    result: PluginResult,
+    seconds: float,
     records: Sequence[bytes] | Records,
     budget: float,
 ) -> str | None:
-    """Return why a plugin must be suspended before its yields are merged; None if it need not.
+    """Return the reason to suspend a plugin that took longer than its budget; None if the messages are to blame.
 
     Args:
         connection: The transaction.
         plugin: The plugin.
-        row: Its row, in which the failures in a row are counted.
-        result: What it made of the messages.
+        row: Its row.
+        seconds: How long it took to observe the messages.
         records: Records of the messages.
         budget: Seconds that it may take for `BUDGET_BYTES`.
     """
-    # A replay of messages on which the plugin raised long ago says nothing new against it.
-    failures = min(result.trailing_failures, len(result.failures))
-    all_failed = result.trailing_failures == result.messages
-    row.failures = failures + (row.failures if all_failed else 0)
-    if row.failures >= MAX_FAILURES:
-        last = result.failures[-1].reason if result.failures else ""
-        reason = f"it raised on {row.failures} messages in a row, at last {last:.300}"
-        return of_failures(connection, plugin, row, reason, raised=True)
-    if result.seconds <= budget:
-        return None
     size = sum(len(records[index]) for index in range(len(records)))
     allowed = budget * max(1.0, size / BUDGET_BYTES)
-    if result.seconds <= allowed:
+    if seconds <= allowed:
         return None
     witness = _witness(connection, plugin, row, search=True)
     if witness is not None and witness.seconds / witness.size * size < allowed / 2:
-        _log.warning("plugin %s took %.1f s for %d bytes, and is quick with others", plugin.name, result.seconds, size)
+        _log.warning("plugin %s took %.1f s for %d bytes, and is quick with others", plugin.name, seconds, size)
         return None
-    return f"it took {result.seconds:.1f} s for one batch; {allowed:g} s are allowed"
+    return f"it took {seconds:.1f} s for one batch; {allowed:g} s are allowed"
 
 
 def of_failures(

@@ -1,16 +1,14 @@
 """When a plugin begins, begins again, and pauses: rows of `plugin` in the database, apart from folding."""
 
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from statscache import canonical, kinds
+from statscache import kinds
 from statscache.exceptions import KeysRefused
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
-from statscache.plugins.settings import plain
 from statscache.store import dropped_keys, hangs, journal, positions, quarantine
 from statscache.store.database import Database, is_lost
 from statscache.store.positions import Position
@@ -19,30 +17,16 @@ _log = logging.getLogger(__name__)
 
 
 class Lifecycle:
-    """The plugins of a registry in one database.
-
-    Attributes:
-        suspended: Names of the plugins that fold nothing, in whatever process, as of the last `load`.
-        complete_from: Timestamp before which messages do not count for a plugin, by its name, where there is one.
-    """
+    """The plugins of a registry in one database."""
 
     def __init__(self, database: Database, registry: Registry) -> None:
         self._database = database
         self._registry = registry
-        self.suspended: frozenset[str] = frozenset()
-        self.complete_from: Mapping[str, int] = {}
-
-    def load(self, connection: Connection) -> Mapping[str, Position]:
-        """Return the rows of all plugins, by name."""
-        rows = positions.load(connection)
-        self.suspended = frozenset(name for name, row in rows.items() if row.suspended is not None)
-        self.complete_from = {name: row.complete_from for name, row in rows.items() if row.complete_from is not None}
-        return rows
 
     def start(self) -> None:
         """Register new plugins, reset those whose version or settings have changed, and record which are active."""
         with self._database.reading() as connection:
-            rows = self.load(connection)
+            rows = positions.load(connection)
             self.load_dropped(connection)
             recorded = positions.active(connection)
         active = {plugin.name for plugin in self._registry}
@@ -52,7 +36,7 @@ class Lifecycle:
             return
         with self._database.writing() as connection:
             journal.lock(connection)
-            rows = self.load(connection)
+            rows = positions.load(connection)
             for plugin in self._registry:
                 row = rows.get(plugin.name)
                 if row is None:
@@ -61,10 +45,9 @@ class Lifecycle:
                     _log.info("plugin %s has changed: it is rebuilt from the journal", plugin.name)
                     reset(connection, plugin, positions.lock(connection, [row.id])[plugin.name])
             positions.activate(connection, active, problems)
-            self.load(connection)
 
     def _is_due(self, row: Position | None, plugin: Plugin) -> bool:
-        return row is None or is_outdated(row.version, version_of(plugin))
+        return row is None or is_outdated(row.version, plugin.state_version)
 
     def behind(self) -> list[tuple[str, int]]:
         """Return which plugins are behind the journal's end, and by how many messages."""
@@ -114,7 +97,7 @@ class Lifecycle:
         with self._database.writing() as connection:
             journal.lock(connection)
             row = positions.lock(connection, [positions.load(connection)[name].id])[name]
-            if row.version != version_of(plugin):
+            if row.version != plugin.state_version:
                 raise KeysRefused(f"the state of {name} is another release's, or of other settings: run it with these")
             dropped_keys.add(connection, name, pattern)
             self.load_dropped(connection)
@@ -153,20 +136,6 @@ class Lifecycle:
                 locked = positions.lock(connection, [row.id])[name]
                 locked.suspended, locked.failures = reason, 0
                 positions.save(connection, [locked])
-                self.load(connection)
-
-
-def version_of(plugin: Plugin) -> str:
-    """Return what the state of a plugin depends on besides messages: version, settings, who is left out.
-
-    Keys are dropped, and dropped ones not counted, without folding the journal again.
-    """
-    version = f"{plugin.version} {_short(plain(plugin.settings)) if plugin.settings else '-'}"
-    return f"{version} {_short(sorted(plugin.suppressed))}" if plugin.suppressed else version
-
-
-def _short(value: Any) -> str:
-    return canonical.digest(canonical.encode(value))[:16]
 
 
 def is_outdated(stored: str, ours: str) -> bool:
@@ -174,24 +143,9 @@ def is_outdated(stored: str, ours: str) -> bool:
     return stored != ours and int(stored.split()[0]) <= int(ours.split()[0])
 
 
-def is_usable(row: Position, plugin: Plugin) -> bool:
-    """Return True if the state of a plugin is of this release's version, and has missed no message."""
-    return not row.missed and row.version == version_of(plugin)
-
-
-def may_fold(row: Position, plugin: Plugin) -> bool:
-    """Return True if the state of a plugin is usable, and the plugin is not suspended."""
-    return row.suspended is None and row.is_sound and is_usable(row, plugin)
-
-
-def has_missed(row: Position, plugin: Plugin) -> bool:
-    """Return True if the journal has lost messages that a plugin had not folded, so that it must be rebuilt."""
-    return row.suspended is None and row.missed and row.version == version_of(plugin)
-
-
 def register(connection: Connection, plugin: Plugin) -> None:
     """Make a plugin known to the database, at the beginning of the journal and without state."""
-    positions.register(connection, plugin.name, version_of(plugin), journal.removed(connection).until)
+    positions.register(connection, plugin.name, plugin.state_version, journal.removed(connection).until)
     row = positions.load(connection)[plugin.name]
     _clear(connection, plugin, row)
     positions.save(connection, [row])
@@ -205,7 +159,7 @@ def reset(connection: Connection, plugin: Plugin, row: Position) -> None:
     quarantine.drop_plugin(connection, plugin.name)
     hangs.drop(connection, plugin.name)
     plugin.avoided = frozenset()
-    row.version = version_of(plugin)
+    row.version = plugin.state_version
     row.missed = False
     row.position = row.failures = 0
     row.oldest = row.newest = row.suspended = None

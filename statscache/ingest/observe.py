@@ -1,24 +1,26 @@
-"""Plugins observe messages. This needs no database, and runs before a transaction begins."""
+"""Plugins observe messages: each message, or each value that occurs once. It needs no database.
+
+A statistic that depends on a few attributes is asked once for each value that these have in a batch. What it counts
+then follows from columns of numbers, without a step of Python for each message.
+"""
 
 import time
 from array import array
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import chain, takewhile
-from typing import Any
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from statscache.derivation import Derived
 from statscache.exceptions import HangError
-from statscache.ingest.columns import Columns, Value, derives, excerpt
 from statscache.kinds.keys import MOST
 from statscache.kinds.yields import NOTHING, Yields
-from statscache.message import Message
+from statscache.message import Address, Excerpt, Message, address
 from statscache.plugins import Plugin
-from statscache.plugins.registry import Registry, wants
-from statscache.plugins.watch import Watch
+from statscache.plugins.registry import wants
 from statscache.scrubbing import scrub
-from statscache.store.records import Records
 
 SLICE = 64
 """Messages that are parsed, and handed to the columns, at once."""
@@ -26,8 +28,131 @@ SLICE = 64
 _CACHED_VALUES = 20_000
 _CACHED_LENGTH = 300
 
+Value = Hashable
+"""What a message has of the attributes that a statistic depends on: the value of one, or a tuple of several."""
+
 Answers = dict[Value, Sequence[Any]]
 """What a plugin yields, checked, of any message that has a value of the attributes on which it depends."""
+
+
+_DERIVED = "agent", "usernames", "packages"
+_PARTS = Address._fields
+
+
+class Column(NamedTuple):
+    """Some attributes of all messages of a batch.
+
+    Attributes:
+        codes: Index into `values`, for each message.
+        values: The values that occur, each once.
+    """
+
+    codes: np.ndarray
+    values: Sequence[Value]
+
+
+class _Numbering(dict[Value, int]):
+    """Numbers values in the order in which they are first asked for."""
+
+    def __missing__(self, value: Value) -> int:
+        number = self[value] = len(self)
+        return number
+
+
+class Columns:
+    """The messages of a batch, attribute by attribute, in order of delivery."""
+
+    def __init__(self) -> None:
+        self._times = array("q")
+        self._codes = {name: array("i") for name in ("topic", *_DERIVED)}
+        self._numbers = {name: _Numbering() for name in self._codes}
+        self._columns: dict[tuple[str, ...], Column] = {}
+
+    def extend(self, times: Sequence[int], topics: Sequence[str], derived: Sequence[Derived]) -> None:
+        """Add messages.
+
+        Args:
+            times: Their timestamps.
+            topics: Their topics.
+            derived: What is derived from them; empty if no statistic asks for it.
+        """
+        self._times.extend(times)
+        self._number("topic", topics)
+        for name, values in zip(_DERIVED, zip(*derived, strict=True), strict=False):
+            self._number(name, values)
+
+    def _number(self, name: str, values: Sequence[Value]) -> None:
+        self._codes[name].extend(map(self._numbers[name].__getitem__, values))
+
+    def __len__(self) -> int:
+        return len(self._times)
+
+    @property
+    def times(self) -> np.ndarray:
+        """Timestamps of the messages."""
+        return np.array(self._times, np.int64)
+
+    def of(self, attributes: tuple[str, ...]) -> Column:
+        """Return the value that each message has of these attributes."""
+        found = self._columns.get(attributes)
+        if found is None:
+            found = self._columns[attributes] = self._joined([self._one(name) for name in attributes])
+        return found
+
+    def wanted(self, wants: Callable[[str], bool]) -> np.ndarray:
+        """Return the indices of the messages whose topic, without prefix and environment, is wanted."""
+        topics = self.of(("topic",))
+        return np.flatnonzero(np.array([wants(address(topic).name) for topic in topics.values], bool)[topics.codes])
+
+    def _one(self, name: str) -> Column:
+        if name in _PARTS:
+            topics = self.of(("topic",))
+            numbers = _Numbering()
+            codes = [numbers[getattr(address(topic), name)] for topic in topics.values]
+            return Column(np.array(codes, np.int64)[topics.codes], [*numbers])
+        return Column(np.array(self._codes[name], np.int64), [*self._numbers[name]])
+
+    def _joined(self, columns: Sequence[Column]) -> Column:
+        """Return several columns as one, whose values are tuples; one column unchanged."""
+        if len(columns) == 1:
+            return columns[0]
+        codes, values = np.zeros(len(self), np.int64), [()][: len(self)]
+        joined: tuple[np.ndarray, Sequence[tuple[Value, ...]]] = codes, values
+        for column in columns:
+            joined = _paired(*joined, column)
+        return Column(*joined)
+
+
+def _paired(
+    codes: np.ndarray, values: Sequence[tuple[Value, ...]], column: Column
+) -> tuple[np.ndarray, Sequence[tuple[Value, ...]]]:
+    """Return codes and values of a column whose values are tuples, with the values of another one added to them.
+
+    Columns are joined two by two, since the possible combinations of more than that may be beyond 64 bits.
+    """
+    number = max(len(column.values), 1)
+    found, codes = np.unique(codes * number + column.codes, return_inverse=True)
+    pairs = zip(*(at.tolist() for at in np.divmod(found, number)), strict=True)
+    return codes, [(*values[first], column.values[second]) for first, second in pairs]
+
+
+def derives(attributes: Sequence[str]) -> bool:
+    """Return True if one of these attributes is derived from the body."""
+    return not set(_DERIVED).isdisjoint(attributes)
+
+
+def excerpt(attributes: tuple[str, ...], value: Value) -> Message:
+    """Return the message that a plugin with these attributes in `depends_on` sees, for all that have this value."""
+    several: Any = value
+    return Excerpt(dict(zip(attributes, (value,) if len(attributes) == 1 else several, strict=True)))
+
+
+def shown(plugin: Plugin, message: Message) -> Message:
+    """Return the message as a plugin sees it: an excerpt, or all of it."""
+    if plugin.depends_on is None:
+        return message
+    values = [getattr(message, name) for name in plugin.depends_on]
+    return Excerpt(dict(zip(plugin.depends_on, values, strict=True)))
 
 
 @dataclass(slots=True)
@@ -183,103 +308,6 @@ def _remember(answers: Answers, value: Value, items: Sequence[Any]) -> None:
     # What is kept must be short: the bus decides how many people a message names.
     if len(repr(value)) <= _CACHED_LENGTH:
         answers[value] = items
-
-
-def observe_records(
-    plugin: Plugin, records: Sequence[bytes], watch: Watch, skipped: Collection[int] = ()
-) -> tuple[Observed, np.ndarray]:
-    """Let a plugin observe messages of the journal, and return its yields with all their timestamps.
-
-    Args:
-        plugin: The plugin.
-        records: The messages.
-        watch: Called with the message that the plugin looks at.
-        skipped: Indices of messages that it must not see.
-    """
-    interested = Registry([plugin]).interested
-    deriving = derives(plugin.depends_on or ())
-    observer, columns = Observer(plugin), Columns()
-    times, indices = array("q"), array("q")
-    # A slice at a time, because parsed bodies take several times the memory of records.
-    for start in range(0, len(records), SLICE):
-        messages = [*map(Message.from_record, records[start : start + SLICE])]
-        times.extend([message.timestamp for message in messages])
-        wanted = [
-            (index, message)
-            for index, message in enumerate(messages, start)
-            if index not in skipped and interested(message.name)
-        ]
-        indices.extend([index for index, _ in wanted])
-        if plugin.depends_on is not None:
-            shown = [scrub(message, plugin.suppressed) if plugin.suppressed else message for _, message in wanted]
-            derived = [message.derived for message in shown] if deriving else []
-            columns.extend([message.timestamp for message in shown], [message.topic for message in shown], derived)
-        elif plugin.kind.newest is None:
-            for index, message in wanted:
-                watch.begin(plugin, message)
-                observer.look(index, message)
-    at = np.array(indices, np.int64)
-    if plugin.kind.newest is not None:
-        observed = Observed(candidates=at)
-    elif plugin.depends_on is None:
-        observed = observer.observed()
-    else:
-        observed = observe_values(plugin, columns, {})
-        observed.yields = replace(observed.yields, messages=at[observed.yields.messages])
-        observed.failures = [(indices[row], reason) for row, reason in observed.failures]
-    return observed, np.array(times, np.int64)
-
-
-def observe_newest(
-    plugin: Plugin,
-    most: int,
-    candidates: np.ndarray,
-    times: np.ndarray,
-    records: Sequence[bytes] | Records,
-    watch: Watch,
-) -> Observed:
-    """Let a plugin observe the newest messages, until it has yielded as much as can matter.
-
-    Args:
-        plugin: The plugin.
-        most: How many yields of the newest messages can matter.
-        candidates: Indices of the messages that count.
-        times: Timestamps of all messages of the batch.
-        records: Records of the same.
-        watch: Called with the message that the plugin looks at.
-    """
-    observer = Observer(plugin)
-    last = 0
-    looked: list[int] = []
-    order = candidates[np.argsort(times[candidates], kind="stable")[::-1]]
-    for index, record in _read(records, order, most):
-        # The plugin's merge decides which of several messages of one second is the newest.
-        if len(observer) >= most and times[index] < last:
-            break
-        last = times[index]
-        looked.append(index)
-        message = Message.from_record(record)
-        watch.begin(plugin, message)
-        observer.look(index, message)
-    observed = observer.observed()
-    observed.failures.sort()
-    # The newest message was looked at first.
-    failed = {index for index, _ in observed.failures}
-    observed.trailing_failures = len([*takewhile(failed.__contains__, looked)])
-    return observed
-
-
-def _read(records: Sequence[bytes] | Records, order: np.ndarray, first: int) -> Iterator[tuple[int, bytes]]:
-    """Yield index and record of messages in this order, which is any: `first` are read at once, then twice as many.
-
-    What is read at once is read by index. One by one, records that are far apart would each inflate a segment.
-    """
-    start, size = 0, first
-    while start < len(order):
-        indices = order[start : start + size]
-        read = {index: records[index] for index in np.sort(indices).tolist()}
-        yield from ((index, read[index]) for index in indices.tolist())
-        start, size = start + size, 2 * size
 
 
 def describe(error: BaseException) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from statscache import canonical
 from statscache.exceptions import HistoryGone
-from statscache.ingest.lifecycle import empty, fold_again, is_usable
+from statscache.ingest.lifecycle import empty, fold_again
 from statscache.ingest.prepare import TOLERANCE
 from statscache.message import Message, envelope
 from statscache.plugins.registry import Registry
@@ -94,7 +94,7 @@ def _fold_again(connection: Connection, registry: Registry, latest: int, *, lose
                 " restore a backup from before the clock was wrong, or repeat this with --lose-history"
             )
         plugin = active.get(name)
-        if plugin is None or not is_usable(row, plugin):
+        if plugin is None or not row.is_usable(plugin.state_version):
             empty(connection, row)
         else:
             fold_again(connection, plugin, row)

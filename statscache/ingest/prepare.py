@@ -16,13 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from statscache import canonical
+from statscache.bounds import KEPT_OF_OVERSIZE, MAX_LINE
 from statscache.derivation import Derived
 from statscache.exceptions import MalformedMessage
-from statscache.ingest.columns import Columns, derives
 from statscache.ingest.delivery import Delivery
-from statscache.ingest.observe import SLICE, Answers, Observed, Observer, observe_values
+from statscache.ingest.observe import SLICE, Answers, Columns, Observed, Observer, derives, observe_values
 from statscache.message import address, envelope
-from statscache.parsing import KEPT_OF_OVERSIZE, MAX_LINE, parse
+from statscache.parsing import parse
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry, wants
 from statscache.plugins.watch import Watch
@@ -31,7 +31,6 @@ from statscache.store.journal import Digest, Identities, digest_with
 from statscache.store.records import Records
 from statscache.store.suppression import Suppression
 from statscache.timeline import DAY
-from statscache.wording import counted
 
 TOLERANCE = 300
 """Seconds by which a message may be ahead of this machine's clock before it is held."""
@@ -117,9 +116,6 @@ class Preparer:
         environments: Those whose messages are accepted; empty for all.
         watch: Called with what the plugins are doing.
         max_line: Maximum bytes of a line, from any source.
-
-    Attributes:
-        suppression: The people who were forgotten: their names are removed from what may enter the database.
     """
 
     def __init__(
@@ -133,7 +129,7 @@ class Preparer:
         self._answers: dict[Plugin, Answers] = {plugin: {} for plugin in registry if plugin.depends_on is not None}
         self._deriving = any(derives(plugin.depends_on or ()) for plugin in registry)
         self._suppressed = frozenset().union(*(plugin.suppressed for plugin in registry))
-        self.suppression = Suppression()
+        self.forget(Suppression())
         self._routes: dict[str, _Route] = {}
         self._suspended: frozenset[str] = frozenset()
         self._digest: Digest | None = None
@@ -141,6 +137,16 @@ class Preparer:
     def identify_with(self, key: bytes) -> None:
         """Digest identities with the secret of the database that they are for; do this before the first delivery."""
         self._digest = digest_with(key)
+
+    def forget(self, suppression: Suppression) -> None:
+        """Remove the names of these people from what may enter the database."""
+        self._suppression = suppression
+        self._forgetting = bool(suppression)
+
+    @property
+    def suppression(self) -> Suppression:
+        """The people who were forgotten."""
+        return self._suppression
 
     @property
     def suspended(self) -> frozenset[str]:
@@ -166,8 +172,8 @@ class Preparer:
             observed = {plugin.name: observer.observed() for plugin, observer in observers.items()}
             observed |= self._observe_columns(draft.columns)
         malformed = draft.malformed
-        if self.suppression:
-            forgotten = self.suppression.scrub_bytes
+        if self._forgetting:
+            forgotten = self._suppression.scrub_bytes
             malformed = [(forgotten(raw), forgotten(reason.encode()).decode()) for raw, reason in malformed]
         times = draft.columns.times
         digests = np.frombuffer(draft.digests, ">i8").reshape(-1, 2).astype(np.int64)
@@ -180,7 +186,7 @@ class Preparer:
             held=draft.held,
             foreign=draft.foreign,
             read=draft.read,
-            rewrites=self.suppression.rewrites,
+            rewrites=self._suppression.rewrites,
         )
 
     def _parse(self, draft: _Draft, observers: Mapping[Plugin, Observer], lines: Sequence[bytes], latest: int) -> None:
@@ -194,7 +200,7 @@ class Preparer:
         times: list[int] = []
         topics: list[str] = []
         derived: list[Derived] = []
-        forgetting, most = bool(self.suppression), self._max_line
+        forgetting, most = self._forgetting, self._max_line
         draft.read += len(lines)
         for raw in lines:
             # Every source's lines pass here; before that, a source bounds what it holds in memory.
@@ -213,14 +219,14 @@ class Preparer:
                 identity = int.from_bytes(digest(message.id.encode()), "big", signed=True)
                 draft.foreign.append((timestamp // DAY, identity))
             elif timestamp > latest:
-                left = self.suppression.scrub(message) if forgetting else message
+                left = self._suppression.scrub(message) if forgetting else message
                 held = raw.strip() if left is message else envelope(left.record())
                 draft.held.append((canonical.digest64(held), timestamp - TOLERANCE, held))
             else:
                 # A copy is recognized by what was sent, before names are removed.
                 digests += digest(message.id.encode()), digest(message.record())
                 if forgetting:
-                    message = self.suppression.scrub(message)
+                    message = self._suppression.scrub(message)
                 records.append(message.record())
                 times.append(timestamp)
                 topics.append(topic)
@@ -246,7 +252,7 @@ class Preparer:
             if plugin.kind.newest is not None:
                 yield plugin.name, Observed(candidates=columns.wanted(partial(wants, plugin)))
             elif plugin.depends_on is not None:
-                self._watch.note(plugin, f"its values in {counted(len(columns), 'message')}")
+                self._watch.note(plugin, "the values that it depends on")
                 yield plugin.name, observe_values(plugin, columns, self._answers[plugin])
 
     def _route(self, topic: str) -> _Route:

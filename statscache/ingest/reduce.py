@@ -5,18 +5,19 @@ A copy does not count, nor does a message from before a plugin's beginning.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
-from statscache.ingest.observe import Observed, describe, observe_newest
+from statscache.ingest.observe import Observed, Observer, describe
 from statscache.ingest.prepare import Batch
 from statscache.kinds.yields import NOTHING, Yields
+from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.watch import Watch
 from statscache.store.journal import Identities, Identity
 from statscache.store.records import Records
-from statscache.wording import counted
 
 Known = Mapping[int, Sequence[Identity]]
 """Identities of messages in the journal, by the digest of the id."""
@@ -93,7 +94,7 @@ def reduce(
         # A delivery that is known as a whole is common: history that is read again.
         for plugin in plugins if new.any() else ():
             if (observed := batch.observed.get(plugin.name)) is not None:
-                watch.note(plugin, f"its yields of {counted(observed.messages, 'message')}")
+                watch.note(plugin, "its yields")
                 since = complete_from.get(plugin.name)
                 counts = new if since is None else new & (batch.times >= since)
                 results[plugin.name] = reduce_plugin(plugin, observed, counts, batch.times, batch.records, watch)
@@ -122,7 +123,7 @@ def reduce_plugin(
         assert plugin.kind.newest is not None
         candidates = observed.candidates[counts[observed.candidates]]
         observed = observe_newest(plugin, plugin.kind.newest, candidates, times, records, watch)
-        watch.note(plugin, f"its yields of {counted(observed.messages, 'message')}")
+        watch.note(plugin, "its yields")
     yields = observed.yields.of(counts)
     reduced = error = None
     # A kind may be foreign code too.
@@ -134,6 +135,51 @@ def reduce_plugin(
     return PluginResult(
         yields, reduced, error, failures, observed.trailing_failures, observed.messages, observed.seconds
     )
+
+
+def observe_newest(
+    plugin: Plugin,
+    most: int,
+    candidates: np.ndarray,
+    times: np.ndarray,
+    records: Sequence[bytes] | Records,
+    watch: Watch,
+) -> Observed:
+    """Let a plugin observe the newest messages, until it has yielded as much as can matter.
+
+    Args:
+        plugin: The plugin.
+        most: How many yields of the newest messages can matter.
+        candidates: Indices of the messages that count.
+        times: Timestamps of all messages of the batch.
+        records: Records of the same.
+        watch: Called with the message that the plugin looks at.
+    """
+    observer = Observer(plugin)
+    last = 0
+    looked: list[int] = []
+    order = candidates[np.argsort(times[candidates], kind="stable")[::-1]].tolist()
+    read: dict[int, bytes] = {}
+    size = most
+    for place, index in enumerate(order):
+        # The plugin's merge decides which of several messages of one second is the newest.
+        if len(observer) >= most and times[index] < last:
+            break
+        if index not in read:
+            # Some at once and by index: one by one, records that are far apart would each inflate a segment.
+            read = {each: records[each] for each in sorted(order[place : place + size])}
+            size *= 2
+        last = times[index]
+        looked.append(index)
+        message = Message.from_record(read[index])
+        watch.begin(plugin, message)
+        observer.look(index, message)
+    observed = observer.observed()
+    observed.failures.sort()
+    # The newest message was looked at first.
+    failed = {index for index, _ in observed.failures}
+    observed.trailing_failures = len([*takewhile(failed.__contains__, looked)])
+    return observed
 
 
 def _new(identities: Identities, known: Known) -> tuple[np.ndarray, int]:

@@ -6,6 +6,7 @@ kinds. All that it stores must be a commutative merge: the state is a function o
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -104,6 +105,11 @@ class Kind(ABC):
     def column_names(cls) -> tuple[str, ...]:
         """Return the names of the fields that the kind provides in rows."""
         return tuple(column.name for column in cls.columns)
+
+    @cached_property
+    def taken(self) -> frozenset[str]:
+        """The names that fields of a row's value cannot have: the dimensions, and the fields that the kind provides."""
+        return frozenset((*self.plugin.dimensions, *self.column_names()))
 
     def fields_of_latest(self) -> tuple[str, ...]:
         """Return the names of the fields in rows of `latest` that are known without a row, besides the dimensions."""

@@ -20,7 +20,7 @@ from statscache.store.bulk import Upsert, among
 from statscache.timeline import Resolution
 
 if TYPE_CHECKING:
-    from statscache.kinds.reduced import Sightings, Sums
+    from statscache.kinds.sums import Sightings, Sums
 
 
 def _with(table: Any, new: Any) -> dict[str, Any]:

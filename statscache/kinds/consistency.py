@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Table, select
 
 from statscache import canonical
 from statscache.kinds.tables import BUCKET, KEY, SPAN, entry, key, part, span
-from statscache.store.checksums import Checksum, of_bytes
+from statscache.store.bulk import Checksum, of_bytes
 from statscache.store.invariants import REBUILD, RESTORE, Invariant
 from statscache.store.schema import plugin
 from statscache.timeline import DAILY, HOURLY, MINUTELY

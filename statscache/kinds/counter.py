@@ -25,10 +25,9 @@ from statscache.kinds.consistency import (
 )
 from statscache.kinds.keys import MOST_KEYS, OTHER
 from statscache.kinds.presentation import Column, Partial, Row, first_counted
-from statscache.kinds.reduced import Sums
 from statscache.kinds.search import StoredKeys
 from statscache.kinds.state import Dirty, Extent, State
-from statscache.kinds.sums import Counted, sum_up
+from statscache.kinds.sums import Counted, Sums, sum_up
 from statscache.kinds.tables import bucket, key, key_quarter
 from statscache.kinds.tables import part as part_table
 from statscache.kinds.yields import Yields
@@ -107,8 +106,7 @@ class CounterKind(Kind):
         if len(self._checked) >= _CACHED_KEYS:
             self._checked.clear()
         divided = len(self.plugin.dimensions)
-        whole = name[:divided]
-        checked = self._checked[name] = keys.digest(whole), keys.stored(whole), 1, keys.stored(name[divided:])
+        checked = self._checked[name] = *keys.identity(name[:divided]), 1, keys.stored(name[divided:])
         return checked
 
     def others(self, items: Sequence[Counted]) -> Sequence[Counted]:

@@ -12,9 +12,8 @@ from statscache.kinds.counter import TOTAL, CounterKind
 from statscache.kinds.days import UNDIVIDED
 from statscache.kinds.packed import starts
 from statscache.kinds.presentation import Column, Headline, Partial, Row, noun_of, ranked
-from statscache.kinds.reduced import Sums
 from statscache.kinds.state import Dirty, KeyDocument, State
-from statscache.kinds.sums import sum_up
+from statscache.kinds.sums import Sums, sum_up
 from statscache.kinds.tables import key
 from statscache.kinds.yields import Yields
 from statscache.scrubbing import NOBODY

@@ -17,10 +17,9 @@ from statscache.kinds.base import Kind, Statistic
 from statscache.kinds.consistency import KEYS, MEMBERS_ARE_COUNTED, has_key
 from statscache.kinds.keys import MOST_IN_SERIES
 from statscache.kinds.presentation import Column, Partial, Row, first_counted
-from statscache.kinds.reduced import Sightings
 from statscache.kinds.search import Digests, member_digest, member_digests
 from statscache.kinds.state import Dirty, State
-from statscache.kinds.sums import Met, sightings
+from statscache.kinds.sums import Met, Sightings, sightings
 from statscache.kinds.tables import bucket, key, member, member_set
 from statscache.kinds.yields import Yields
 from statscache.timeline import DAILY, DAY, MONTHLY, WEEKLY, Resolution
@@ -73,7 +72,7 @@ class DistinctKind(Kind):
             raise YieldError(f"the member of {name!r:.200} holds a lone surrogate") from error
         if len(self._checked) >= _CACHED_MEMBERS:
             self._checked.clear()
-        checked = self._checked[item] = keys.digest(name), keys.stored(name), which
+        checked = self._checked[item] = *keys.identity(name), which
         return checked
 
     def key_of(self, checked: Any) -> keys.Key:

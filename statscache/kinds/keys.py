@@ -53,7 +53,8 @@ _END = b"\x00"
 
 def stored(key: Key) -> bytes:
     """Return the bytes of a key; they sort as keys do."""
-    return b"".join(_NULL if part is None else _TEXT + part.encode() + _END for part in key)
+    # A list is joined in half the time of a generator.
+    return b"".join([_NULL if part is None else _TEXT + part.encode() + _END for part in key])
 
 
 def load(data: bytes) -> Key:
@@ -90,6 +91,13 @@ def damaged(plugin: str) -> DamagedStatistics:
     )
 
 
+@lru_cache(maxsize=8_192)
+def identity(key: Key) -> tuple[int, bytes]:
+    """Return the digest of a key and the key as it is stored; several statistics count for one name."""
+    data = stored(key)
+    return canonical.digest64(data), data
+
+
 def digest(key: Key) -> int:
     """Return the 64 bits by which tables refer to a key."""
     return canonical.digest64(stored(key))
@@ -106,14 +114,18 @@ def check(dimensions: tuple[str, ...], key: Any) -> Key:
         raise YieldError(message)
     if len(key) != len(dimensions):
         raise YieldError(f"the key {key!r:.200} has {len(key)} parts; the dimensions are {dimensions}")
+    parts: list[str | None] = []
     for name, part in zip(dimensions, key, strict=True):
-        if part is None:
-            continue
-        if not isinstance(part, str):
-            raise YieldError(f"the part {name!r} of the key {key!r:.200} must be a string or None")
-        if "\0" in part or not _encodes(part):
-            raise YieldError(f"the part {name!r} of the key {key!r:.200} holds a NUL or a lone surrogate")
-    return tuple(part if part is None else admitted(name, part) for name, part in zip(dimensions, key, strict=True))
+        if part is not None:
+            if not isinstance(part, str):
+                raise YieldError(f"the part {name!r} of the key {key!r:.200} must be a string or None")
+            left = admitted(name, part)
+            # No dimension admits a NUL or a lone surrogate.
+            if left is not part and ("\0" in part or not _encodes(part)):
+                raise YieldError(f"the part {name!r} of the key {key!r:.200} holds a NUL or a lone surrogate")
+            part = left
+        parts.append(part)
+    return tuple(parts)
 
 
 def admitted(dimension: str, part: str) -> str:

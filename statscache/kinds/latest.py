@@ -22,8 +22,7 @@ from statscache.kinds.search import JSON
 from statscache.kinds.state import Dirty, State
 from statscache.kinds.tables import add_key_names, entry, key
 from statscache.kinds.yields import Yields
-from statscache.store.bulk import Upsert, among
-from statscache.store.checksums import of_bytes
+from statscache.store.bulk import Upsert, among, of_bytes
 
 _LARGEST_VALUE = 4_096
 _SHORT = 100
@@ -34,7 +33,7 @@ Entries = dict[Key, list[tuple[int, bytes, int, bytes]]]
 _add_entries = Upsert(entry)
 
 
-def check_fields(name: Key, value: Any, taken: set[str]) -> bytes:
+def check_fields(name: Key, value: Any, taken: frozenset[str]) -> bytes:
     """Return the fields that a plugin keeps of a key as canonical JSON.
 
     What is too large is shortened, since the bus decides how long texts are: see `_shortened`.
@@ -106,7 +105,7 @@ class LatestKind(Kind):
             message = f"{self.name} takes a key and a value, such as (('rawhide',), {{'state': 'done'}})"
             raise YieldError(f"{message}; got {item!r:.200}")
         name = self.key(self.plugin.dimensions, item[0])
-        return name, check_fields(name, item[1], {*self.plugin.dimensions, *self.column_names()})
+        return name, check_fields(name, item[1], self.taken)
 
     def key_of(self, checked: Any) -> Key:
         key: Key = checked[0]

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, func, select
 
 from statscache.kinds import buckets
 from statscache.kinds.packed import SEAL, Packing, Whole, opened, sealed, starts
-from statscache.kinds.reduced import Sightings
 from statscache.kinds.state import State
+from statscache.kinds.sums import Sightings
 from statscache.kinds.tables import member, member_set
 from statscache.store.bulk import Lookup, Upsert
 from statscache.timeline import Resolution

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, insert, select
 from statscache.exceptions import DamagedStatistics
 from statscache.kinds.packed import Packing, Whole, bounded, starts, sums
 from statscache.kinds.tables import key, part
-from statscache.store.checksums import of_bytes
+from statscache.store.bulk import of_bytes
 
 _PACKING = Packing(
     [("part", "u1"), ("first", "<u4"), ("total", "<u2")],

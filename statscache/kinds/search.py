@@ -6,6 +6,7 @@ A kind declares every column of its tables that can hold a name (`Kind.searched`
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -96,6 +97,7 @@ def is_in_table(connection: Connection, table: Table, names: frozenset[str]) -> 
     return any(occurs(text, names) for row in rows for value in row for text in texts(value))
 
 
+@lru_cache(maxsize=8_192)
 def member_digest(name: str) -> int:
     """Return the digest by which a member is kept.
 

@@ -21,8 +21,7 @@ from statscache.kinds.search import JSON
 from statscache.kinds.state import Dirty, State
 from statscache.kinds.tables import SPAN, add_key_names, key, span
 from statscache.kinds.yields import Yields
-from statscache.store.bulk import Upsert
-from statscache.store.checksums import of_bytes
+from statscache.store.bulk import Upsert, of_bytes
 from statscache.timeline import HOUR, floor
 
 Entry = tuple[int, bytes, int, bytes]
@@ -97,8 +96,7 @@ class SpanKind(Kind):
         name = self.key(self.plugin.dimensions, item[0])
         if item[1] not in ("start", "stop"):
             raise YieldError(f"{name!r:.200} must 'start' or 'stop'; got {item[1]!r:.200}")
-        taken = {*self.plugin.dimensions, *self.column_names()}
-        fields = check_fields(name, item[2], taken) if len(item) == 3 else None
+        fields = check_fields(name, item[2], self.taken) if len(item) == 3 else None
         return name, item[1] == "start", fields
 
     def key_of(self, checked: Any) -> Key:

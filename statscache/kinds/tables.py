@@ -9,7 +9,7 @@ What would be many small rows is one compact row (`statscache.kinds.packed`): th
 of `member`, which has 64 bits of the digest of the member's name; the name is not stored.
 
 Rows have a `checksum`, compact rows one within, so that decay is found when they are read: see
-`statscache.store.checksums`.
+`statscache.store.bulk`.
 """
 
 from collections.abc import Iterable
@@ -18,8 +18,7 @@ from typing import NamedTuple
 from sqlalchemy import BigInteger, CheckConstraint, Column, Connection, Index, LargeBinary, Table, func, select
 
 from statscache.kinds import keys
-from statscache.store.bulk import Upsert
-from statscache.store.checksums import Checksum
+from statscache.store.bulk import Checksum, Upsert
 from statscache.store.schema import metadata, plugin
 
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, final
 
+from statscache import canonical
 from statscache.exceptions import PluginError
 from statscache.kinds.base import Kind
 from statscache.kinds.state import State
 from statscache.message import Message
 from statscache.plugins import validation
-from statscache.plugins.settings import Setting, read, table_of
+from statscache.plugins.settings import Setting, plain, read, table_of
 
 SUBJECTS: Mapping[str, str] = {
     "people": "People",
@@ -202,6 +203,15 @@ class Plugin(ABC):
     def _make_kind(self) -> Kind:
         return self.kind_class(self)
 
+    @cached_property
+    def state_version(self) -> str:
+        """What the state depends on besides messages: version, settings, who is left out.
+
+        Not the keys that were dropped: their numbers go and come without folding the journal again.
+        """
+        version = f"{self.version} {_short_digest(plain(self.settings)) if self.settings else '-'}"
+        return f"{version} {_short_digest(sorted(self.suppressed))}" if self.suppressed else version
+
     @property
     def summary(self) -> str:
         """The first line of the class's docstring."""
@@ -259,6 +269,10 @@ class Plugin(ABC):
     def moments(self) -> frozenset[int]:
         """All widths in seconds of the buckets whose ends make the fixed documents change without an event."""
         return frozenset((*self.kind.windows, *self.clocks))
+
+
+def _short_digest(value: Any) -> str:
+    return canonical.digest(canonical.encode(value))[:16]
 
 
 def _first_line(cls: type) -> str:

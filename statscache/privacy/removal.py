@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import Connection, MetaData
 
 from statscache import kinds
-from statscache.ingest.columns import shown
-from statscache.ingest.lifecycle import empty, fold_again, is_usable
+from statscache.ingest.lifecycle import empty, fold_again
+from statscache.ingest.observe import shown
 from statscache.kinds.search import holds, is_in_table
 from statscache.message import Message
 from statscache.plugins import Plugin, State
@@ -138,7 +138,7 @@ class Removal:
             for plugin in self._registry:
                 row = locked.get(plugin.name)
                 # State of another version is folded again as soon as that version starts.
-                if row is not None and is_usable(row, plugin):
+                if row is not None and row.is_usable(plugin.state_version):
                     pairs = [pair for position, pair in changed.items() if position <= row.position]
                     self._withdraw(connection, plugin, row, pairs, end.through)
             return len(changed)
@@ -254,7 +254,7 @@ class Removal:
                 plugin = active.get(name)
                 if row.id not in found.keys and row.id not in found.elsewhere:
                     continue
-                if plugin is None or not is_usable(row, plugin):
+                if plugin is None or not row.is_usable(plugin.state_version):
                     self._empty(connection, row)
                 elif self._where_involved and not plugin.people:
                     # The word may be something else there, and what it was of the person has been taken out.

@@ -6,7 +6,7 @@ copies, and those that leave it to the project's repository.
 
 import posixpath
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -67,7 +67,8 @@ class Docs:
             path.relative_to(directory).with_suffix("").as_posix(): path.read_text(encoding="utf-8")
             for path in sorted(directory.rglob("*.md"))
         }
-        pages = {name: _page(name, source) for name, source in sources.items()}
+        titles = tuple((name, source.partition("\n")[0].removeprefix("# ")) for name, source in sources.items())
+        pages = {name: _page(name, source, titles) for name, source in sources.items()}
         grouped = [(title, [pages.pop(name) for name in names if name in pages]) for title, names in _SECTIONS]
         decisions = [pages.pop(name) for name in sorted(pages) if "/" in name]
         # A page that no section names yet is not lost.
@@ -110,9 +111,13 @@ class _Renderer(RendererHTML):
 
 # `serve --watch` renders again after each change, of which few are of these pages.
 @lru_cache(maxsize=128)
-def _page(name: str, source: str) -> Page:
+def _page(name: str, source: str, titles: tuple[tuple[str, str], ...]) -> Page:
     markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
     tokens = markdown.parse(source)
+    for token in tokens:
+        for link, text in pairwise(token.children or ()):
+            if link.type == "link_open":
+                text.content = _link_text(name, str(link.attrGet("href")), text.content, dict(titles))
     title, summary, headings = name, "", []
     for at, (token, inline) in enumerate(pairwise(tokens)):
         if token.type == "th_open" and inline.content:
@@ -137,6 +142,12 @@ def _page(name: str, source: str) -> Page:
 
 def _plain(inline: Token) -> str:
     return "".join(" " if child.type == "softbreak" else child.content for child in inline.children or ())
+
+
+def _link_text(name: str, link: str, text: str, titles: Mapping[str, str]) -> str:
+    """Return the text of a link: the title of the page that it leads to, in place of the name of its file."""
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(name), urlsplit(link).path))
+    return titles.get(path.removesuffix(".md"), text) if text == posixpath.basename(path) else text
 
 
 def _target(name: str, link: str) -> str:

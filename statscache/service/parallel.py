@@ -22,7 +22,6 @@ from statscache.exceptions import StatscacheError, WorkerError
 from statscache.ingest import Delivery, Ingest, catchup
 from statscache.ingest.catchup import Chunk
 from statscache.ingest.ingest import WorkerContext
-from statscache.ingest.lifecycle import version_of
 from statscache.ingest.prepare import Batch, Preparer, gc_paused
 from statscache.ingest.reduce import PluginResult
 from statscache.ingest.watchdog import Watchdog
@@ -248,7 +247,7 @@ def _prepare(order: Order, context: WorkerContext, delivery: Delivery) -> Batch:
     preparer.leave_out(context.suspended)
     for plugin in registry:
         plugin.avoided = context.avoided[plugin.name]
-    preparer.suppression = context.suppression
+    preparer.forget(context.suppression)
     preparer.identify_with(context.identity_key)
     try:
         return preparer.prepare(delivery)
@@ -281,7 +280,7 @@ def _load(order: Order) -> tuple[Registry, Preparer, Watchdog]:
 
 
 def _versions(registry: Registry) -> tuple[tuple[str, str], ...]:
-    return tuple((plugin.name, version_of(plugin)) for plugin in registry)
+    return tuple((plugin.name, plugin.state_version) for plugin in registry)
 
 
 @contextmanager

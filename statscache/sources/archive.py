@@ -16,8 +16,8 @@ from uuid import uuid4
 import orjson
 import zstandard
 
+from statscache.bounds import KEPT_OF_OVERSIZE
 from statscache.exceptions import DamagedArchive, SourceError
-from statscache.parsing import KEPT_OF_OVERSIZE
 
 _CHUNK = 1 << 20
 _GZIP = b"\x1f\x8b"

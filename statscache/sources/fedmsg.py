@@ -12,14 +12,17 @@ endpoint), and TCP holds back the publisher.
 Importing this module installs Twisted's reactor, so only what runs a hub imports it.
 """
 
+import importlib
 import json
 import logging
+import os
 import signal
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -46,6 +49,8 @@ def _without_moksha_warnings() -> Iterator[None]:
 with _without_moksha_warnings():
     import fedmsg.config
     import fedmsg.consumers
+    import fedmsg.crypto.x509
+    import fedmsg.crypto.x509_ng
     from moksha.hub.hub import CentralMokshaHub
     from moksha.hub.reactor import reactor
     from twisted.internet.error import ReactorNotRunning
@@ -58,6 +63,51 @@ PATIENCE = 5.0
 """Seconds without a connection after which an endpoint is said not to answer."""
 
 _SECONDS_BETWEEN_LOOKS = 0.1
+
+_CERTIFICATES = {"ca_cert_location": "/etc/pki/fedmsg/ca.crt", "crl_location": None}
+"""Settings of fedmsg that name a file by which signatures are checked, and the defaults that fedmsg documents for them.
+
+Where it finds none, it asks an address that is gone.
+"""
+
+
+def _let_fedmsg_validate() -> None:
+    """Let fedmsg check signatures with a pyOpenSSL of today, which lacks the one function that it imports from there.
+
+    Without it, fedmsg takes no message for valid.
+    """
+    with suppress(ImportError):
+        from cryptography import x509
+        from OpenSSL import crypto
+
+        if not hasattr(crypto, "load_crl"):
+            crypto.load_crl = lambda _, text: x509.load_pem_x509_crl(text.encode())  # type: ignore[attr-defined]
+            importlib.reload(fedmsg.crypto.x509_ng)
+            importlib.reload(fedmsg.crypto.x509)
+
+
+_let_fedmsg_validate()
+
+
+class _Reason(logging.Filter):
+    """Keeps the newest reason for which fedmsg refuses a message, and out of the log: it would have a line for each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is to be written."""
+        if record.levelno < logging.WARNING:
+            return True
+        # It may quote the whole message.
+        self.text = record.getMessage()[:300]
+        return False
+
+
+_reason = _Reason()
+for _name in ("fedmsg.crypto", "fedmsg.crypto.utils", "fedmsg.crypto.x509_ng"):
+    logging.getLogger(_name).addFilter(_reason)
 
 
 class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
@@ -161,12 +211,14 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
             self.consume(message)
 
     def _is_authentic(self, message: Any) -> bool:
+        _reason.text = ""
         try:
             if not isinstance(message, dict):
                 message = {"topic": message.topic, "body": json.loads(message.body)}
             self.validate(message)
         except Exception as error:  # What cannot be validated, for whatever reason, is not authentic.
-            _log.debug("not authentic: %s", error)
+            _reason.text = _reason.text or str(error)
+            _log.debug("not authentic: %s", _reason.text)
             return False
         return True
 
@@ -174,6 +226,7 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
         self.received += 1
         self.malformed += 1
         if self.validate_signatures:
+            _reason.text = "it is not a message of fedmsg"
             self._reject()
         else:
             self._hand_over(raw)
@@ -183,7 +236,8 @@ class BusConsumer(fedmsg.consumers.FedmsgConsumer):  # type: ignore[misc]
         self.reject()
         # A wrong certificate fails every message of a busy bus: say so, but not for each.
         if self.rejected % 1000 == 1:
-            _log.warning("messages without a valid signature so far: %d; they are not counted", self.rejected)
+            text = "messages without a valid signature so far: %d; they are not counted; the last one: %s"
+            _log.warning(text, self.rejected, _reason.text)
 
     def _hand_over(self, raw: bytes) -> None:
         if self.failure is not None:
@@ -214,7 +268,8 @@ def run_hub(
             and all else, from fedmsg's own configuration (fedmsg.d).
         offer: Takes the bytes of one message; is called in this thread, and may block.
         stopping: Ends the hub within a fraction of a second.
-        validate_signatures: With `endpoints`: refuse what is not signed as fedmsg.d demands.
+        validate_signatures: Refuse what is not signed as fedmsg.d demands. Where fedmsg.d gives the endpoints, it can
+            demand this too.
         reject: Called, in this thread, with each message that is refused for its signature.
         connected: Called, in this thread, with the number of endpoints and those at which no one answers.
 
@@ -301,7 +356,8 @@ def configuration(endpoints: Sequence[str] | None, validate_signatures: bool) ->
     """Return the configuration of a hub that only reads ZeroMQ.
 
     Raises:
-        ConfigurationError: fedmsg refuses its own configuration, or no endpoint has a form that ZeroMQ takes.
+        ConfigurationError: fedmsg refuses its own configuration, or no endpoint has a form that ZeroMQ takes; or
+            signatures are wanted and cannot be checked.
     """
     config: dict[str, Any] = {}
     if endpoints is None or validate_signatures:
@@ -316,8 +372,10 @@ def configuration(endpoints: Sequence[str] | None, validate_signatures: bool) ->
         config.pop(other_broker, None)
     if endpoints is None:
         endpoints = [endpoint for service in config["endpoints"].values() for endpoint in service]
-    else:
-        config["validate_signatures"] = validate_signatures
+        validate_signatures = validate_signatures or bool(config.get("validate_signatures"))
+    config["validate_signatures"] = validate_signatures
+    if validate_signatures:
+        check_certificates(config)
     for endpoint in endpoints:
         if "localhost" in endpoint:
             raise ConfigurationError(f"fedmsg endpoint {endpoint!r}: ZeroMQ takes no localhost, write 127.0.0.1")
@@ -329,6 +387,33 @@ def configuration(endpoints: Sequence[str] | None, validate_signatures: bool) ->
         "zmq_publish_endpoints": "inproc://statscache",
         "zmq_subscribe_endpoints": ",".join(endpoints),
     }
+
+
+def check_certificates(config: dict[str, Any]) -> None:
+    """Refuse a configuration by which fedmsg would take no message for valid, and not say why.
+
+    Raises:
+        ConfigurationError: A library is missing; or a certificate is not in a file, for fedmsg would fetch it in the
+            reactor's thread, again for each message while it cannot.
+    """
+    if "x509" not in (config.get("crypto_validate_backends") or [config.get("crypto_backend", "x509")]):
+        return
+    if not fedmsg.crypto.x509_ng._cryptography:
+        raise ConfigurationError(
+            "signatures of fedmsg cannot be checked without the extra statscache[signatures]; they are required by"
+            " validate_signatures in [sources.fedmsg] or in fedmsg.d"
+        )
+    for setting, default in _CERTIFICATES.items():
+        location = config.setdefault(setting, default)
+        try:
+            # A list of revoked certificates need not be.
+            Path(location or os.devnull).read_text(encoding="ascii")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigurationError(
+                f"signatures of fedmsg cannot be checked: {location} cannot be read: {reason}. Name a PEM file in"
+                f' fedmsg.d: config = {{"{setting}": "/PATH/FILE"}}'
+            ) from error
 
 
 def _check_connections(hub: CentralMokshaHub) -> None:

@@ -24,8 +24,8 @@ import pika.exceptions
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
+from statscache.bounds import KEPT_OF_OVERSIZE
 from statscache.exceptions import ConfigurationError, SourceError
-from statscache.parsing import KEPT_OF_OVERSIZE
 from statscache.permissions import require_private
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 30.0

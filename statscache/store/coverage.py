@@ -7,8 +7,7 @@ from sqlalchemy import BigInteger, Connection, delete, select, type_coerce
 
 from statscache.exceptions import DamagedStatistics
 from statscache.store import plain, state
-from statscache.store.bulk import Upsert
-from statscache.store.checksums import of_bytes
+from statscache.store.bulk import Upsert, of_bytes
 from statscache.store.intervals import Interval, subtract, union
 from statscache.store.schema import coverage
 

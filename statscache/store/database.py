@@ -23,6 +23,9 @@ _PRAGMAS = (
     # What is forgotten leaves no trace in free pages.
     "secure_delete = ON",
     "cache_size = -16384",
+    # Pages. A batch of history changes thousands of pages, most of them the same as the batch before: the longer the
+    # log, the fewer times they are copied into the database. This one is 128 MiB.
+    "wal_autocheckpoint = 32768",
     "busy_timeout = 60000",
 )
 

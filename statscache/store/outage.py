@@ -9,6 +9,9 @@ from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from statscache.exceptions import SchemaError
 from statscache.store.integrity import explain
 
+UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
+"""What a database raises that does not answer, through no fault of the data."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -50,9 +53,7 @@ outage = Outage()
 def _is_outage(error: BaseException) -> bool:
     """Return whether an error says that the database does not answer, and not that it refused something."""
     cause = error.__cause__ if isinstance(error, SchemaError) else error
-    return (cause is None or explain(cause) is None) and isinstance(
-        cause, OperationalError | InterfaceError | InternalError
-    )
+    return (cause is None or explain(cause) is None) and isinstance(cause, UNAVAILABLE)
 
 
 def _reason(error: BaseException) -> str:

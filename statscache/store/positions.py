@@ -12,8 +12,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from statscache.exceptions import DamagedStatistics
 from statscache.pace import Pace
 from statscache.store import plain, state
-from statscache.store.bulk import Upsert
-from statscache.store.checksums import of_bytes
+from statscache.store.bulk import Upsert, of_bytes
 from statscache.store.schema import dirty, dirty_keys, plugin, problem
 
 if TYPE_CHECKING:
@@ -126,6 +125,18 @@ class Position:
 
     def __post_init__(self) -> None:
         self.is_sound = self.checksum == self.sum()
+
+    def is_usable(self, version: str) -> bool:
+        """Return True if the state is of this version of the plugin's state, and has missed no message."""
+        return not self.missed and self.version == version
+
+    def may_fold(self, version: str) -> bool:
+        """Return True if the state is usable, and the plugin is not suspended."""
+        return self.suspended is None and self.is_sound and self.is_usable(version)
+
+    def has_missed(self, version: str) -> bool:
+        """Return True if the journal has lost messages that the plugin had not folded, so that it must be rebuilt."""
+        return self.suspended is None and self.missed and self.version == version
 
     def sum(self) -> int:
         """Return the checksum that the row should have."""

@@ -10,8 +10,6 @@ from typing import NamedTuple
 
 from statscache.ingest import catchup
 from statscache.ingest.fold import fold
-from statscache.ingest.lifecycle import is_usable
-from statscache.ingest.observe import observe_records
 from statscache.ingest.reduce import reduce_plugin
 from statscache.installation import Installation
 from statscache.plugins import Plugin
@@ -91,7 +89,7 @@ def _excuse(plugin: Plugin, row: Position | None, end: Head, removed: Removed) -
         return "it keeps rows by rules of its own, which may depend on more than messages"
     if row is None or row.position != end.position:
         return "it has not folded the whole journal"
-    if not is_usable(row, plugin):
+    if not row.is_usable(plugin.state_version):
         return "its state is of another release, or of other settings"
     if (row.complete_from or 0) < (removed.until or 0):
         return "it counted messages that the journal keeps no longer"
@@ -127,7 +125,7 @@ def _fold(
                 skipped = {index for index, (position, _) in enumerate(chunk) if position in quarantined}
                 about = f"a recount of {counted(len(chunk), 'message')} from position {chunk[0][0]}"
                 with watch.working(plugin, about):
-                    observed, times = observe_records(plugin, records, watch, skipped)
+                    observed, times = catchup.observe_records(plugin, records, watch, skipped)
                     counts = times >= (complete_from or 0)
                     result = reduce_plugin(plugin, observed, counts, times, records, watch)
                     fold(
@@ -140,6 +138,7 @@ def _fold(
                         source="journal",
                         through=through,
                         budget=float("inf"),
+                        savepoints=True,
                     )
             positions.save(connection, [*rows.values()])
         at += len(records)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from commands import Home, wait_for
+from commands import PATIENCE, Home, wait_for
 from loopback import free_endpoint
 from statscache.config import Config, load
 from statscache.service import preflight, reachable
@@ -103,6 +103,21 @@ def test_check_and_run_refuse_the_same_and_all_at_once(home: Home) -> None:
         assert done.stdout == ""
     assert sorted(path.name for path in home.directory.iterdir()) == ["spool", "statscache.toml"]
     assert [*(home.directory / "spool").iterdir()] == []
+
+
+def test_signatures_that_cannot_be_checked_are_refused(home: Home) -> None:
+    """Without the authority's certificate, or the libraries, every message would be left out."""
+    home.configure('[sources.fedmsg]\nendpoints = ["tcp://127.0.0.1:9940"]\nvalidate_signatures = true\n')
+    (home.directory / "fedmsg.d").mkdir()
+    (home.directory / "fedmsg.d/bus.py").write_text('config = {"endpoints": {}, "ca_cert_location": "missing.crt"}\n')
+    refusal = home.run("config", "check", status=2).stderr
+    assert "missing.crt cannot be read: No such file or directory. Name a PEM file in fedmsg.d" in refusal
+    # As where the extra is not installed.
+    (home.directory / "OpenSSL.py").touch()
+    home.environment["PYTHONPATH"] = str(home.directory)
+    done = home.start_and_wait("config", "check", timeout=PATIENCE)
+    assert done.returncode == 2
+    assert "without the extra statscache[signatures]" in done.stderr
 
 
 def test_consume_and_publish_look_at_what_they_use(home: Home) -> None:

@@ -17,7 +17,7 @@ from conftest import Databases
 from samples import KINDS, NOON, TOPIC, Site, line
 from statscache.derivation.table import TABLE
 from statscache.derivation.values import without_addresses
-from statscache.ingest.columns import shown
+from statscache.ingest.observe import shown
 from statscache.kinds import keys
 from statscache.kinds.counter import CounterKind
 from statscache.kinds.keys import OTHER

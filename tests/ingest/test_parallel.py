@@ -1,5 +1,6 @@
 """Work in parallel: the same comes out, whoever parses and however many, and who dies takes nothing with him."""
 
+import contextlib
 import gzip
 import os
 import signal
@@ -318,10 +319,16 @@ def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
 
 
 def group(leader: int) -> list[str]:
-    """Return what runs in a group of processes."""
-    listed = subprocess.run(["ps", "-eo", "pgid=,stat=,args="], capture_output=True, text=True, check=True).stdout
-    rows = [row.split(None, 2) for row in listed.splitlines()]
-    return [row[2] for row in rows if row[0] == str(leader) and not row[1].startswith("Z")]
+    """Return the processes that run in a group, by number and name."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            # Behind the name, which may hold anything, come the state, the parent and the group.
+            name, _, rest = process.read_text("utf-8", "replace").rpartition(")")
+            state, _, of = rest.split()[:3]
+            if of == str(leader) and state != "Z":
+                found.append(name)
+    return found
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ def test_a_plugin_that_hangs_while_it_merges_is_suspended_and_nothing_is_lost(ho
     hangs(home, "backfill", archive)
     done = home.run("backfill", archive)
     assert done.stdout.startswith("40 read, 40 accepted")
-    assert "plugin merges is suspended: it did not return within 2 s, working on its yields of 40 " in done.stderr
+    assert "plugin merges is suspended: it did not return within 2 s, working on its yields; see " in done.stderr
 
 
 def test_a_plugin_that_hangs_while_its_documents_are_rendered_is_suspended(home: Home) -> None:

@@ -5,6 +5,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,34 @@ def test_the_page_of_a_person_shows_the_documents(
         visit.page.get_by_text("JSON: ").click()
         visit.page.get_by_role("link", name=layout.key_document("contributors", (name,))).click()
         assert orjson.loads(visit.page.inner_text("pre")) == document
+
+
+def test_the_newest_days_of_a_package(
+    site: str, first: dict[str, str], trees: dict[str, Path], chromium: Browser
+) -> None:
+    """Of any package, also of one that no recent message names: the days and releases of its own documents."""
+    builds, messages = (
+        orjson.loads((trees["demo"] / layout.key_document(plugin, (first["package"],))).read_bytes())
+        for plugin in ("builds-by-package", "volume-by-package")
+    )
+    by_day = [
+        {time: value for year in document["days"].values() for time, value in year} for document in (builds, messages)
+    ]
+    times = sorted({*by_day[0], *by_day[1]}, reverse=True)[:10]
+    wanted = [
+        [f"{datetime.fromtimestamp(time, UTC):%Y-%m-%d}", *(str(days.get(time, 0)) for days in by_day)]
+        for time in times
+    ]
+    with Visit(chromium, [site]) as visit:
+        visit.open(f"{site}packages/index.html?{first['package']}")
+        table = visit.page.get_by_role("region", name="Latest days")
+        assert table.locator("th").all_inner_texts() == ["Day", "Builds", "Messages"]
+        rows = [row.locator("td") for row in table.locator("tbody tr").all()]
+        assert [[cell.split()[0] for cell in cells.all_inner_texts()] for cells in rows] == wanted
+        # The traffic is of three days of a week, so that a release of each is not always known.
+        linked = {link.inner_text() for link in table.locator("td a").all()}
+        assert linked <= {part["release"] for part in builds["parts"]}
+        assert not visit.problems, visit.problems
 
 
 def test_the_page_of_a_release_shows_how_it_fares(site: str, trees: dict[str, Path], chromium: Browser) -> None:

@@ -142,6 +142,28 @@ def test_the_newest_image_of_a_region(site: str, tree: Path, chromium: Browser, 
     answered(chromium, site, width, [searched("us-east-1 x86_64")], answer)
 
 
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("which packages were built most this month?", "Builds by package"),
+        ("show me {}'s activity", "{}"),
+        ("Is rawhide's compose done?", "rawhide compose"),
+        ("newest AMI of us-east-1 x86_64", "ami us-east-1 x86_64"),
+    ],
+)
+def test_search_takes_the_questions_themselves(
+    site: str, tree: Path, chromium: Browser, question: str, answer: str
+) -> None:
+    """Words that name nothing do not keep a reader from the page that answers."""
+    name = document(tree, "contributors", "latest")["rows"][0]["user"]
+    with Visit(chromium, [site]) as visit:
+        visit.open(site)
+        visit.page.keyboard.press("/")
+        visit.page.keyboard.type(question.format(name))
+        expect(visit.page.get_by_role("option").first).to_contain_text(answer.format(name))
+        assert not visit.problems, visit.problems
+
+
 @pytest.mark.parametrize("words", ["ami", "us-east-1", "rawhide compose", "release engineering"])
 def test_search_knows_the_words_of_release_engineering(site: str, chromium: Browser, words: str) -> None:
     """A word that is on the page leads there."""

@@ -117,6 +117,34 @@ def test_an_unknown_day_is_not_a_quiet_one_in_the_page(root: Path, chromium: Bro
         expect(activity.get_by_text("Hatched: not wholly known")).to_be_visible()
 
 
+def test_the_newest_days_say_what_a_week_tells(root: Path, chromium: Browser) -> None:
+    """A week of one category names it on each of its days; nothing but the documents of the page is read."""
+    with serving_tree(root) as url, Visit(chromium, [url]) as visit:
+        asked: list[str] = []
+        visit.page.on("request", lambda request: asked.append(request.url.removeprefix(url)))
+        visit.open(f"{url}people/index.html?ann")
+        table = visit.page.get_by_role("region", name="Latest days")
+        days = ["2015-08-08", "2015-08-05", "2015-08-04", "2015-08-02", "2015-08-01"]
+        assert table.locator("tbody td").all_inner_texts() == [cell for day in days for cell in (day, "1 wiki")]
+        documents = {path for path in asked if "/plugins/" in path and path.startswith("v1/")}
+        assert documents == {"v1/plugins/contributors/by/ann.json"}
+        assert not visit.problems, visit.problems
+
+
+def test_on_its_first_day_a_page_has_no_empty_chart(chromium: Browser, tmp_path: Path) -> None:
+    """Nothing is known of a whole day yet: there is the calendar and the newest day, and no time that is to come."""
+    site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (Contributors, Volume))
+    site.feed([line("m", NOON, "org.fedoraproject.prod.wiki.article.edit", {"user": "ann"})])
+    site.publish()
+    site.close()
+    with person(chromium, site.public) as visit:
+        words = visit.page.locator("main").inner_text()
+        assert "First seen 2015-08-08, last 2015-08-08 12:00 UTC. Data through 2015-08-08 12:00 UTC." in words
+        assert "2015-08-09" not in words
+        expect(visit.page.locator("statscache-calendar .calendar")).to_be_visible()
+        assert visit.page.locator(".plot").count() == 0
+
+
 def test_a_leaderboard_says_since_when_it_is_known(root: Path, chromium: Browser, tmp_path: Path) -> None:
     """Its numbers are the least where not all days of its window are known."""
     document = orjson.loads((root / "v1/plugins/contributors/leaders-30d.json").read_bytes())

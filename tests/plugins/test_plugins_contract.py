@@ -8,7 +8,6 @@ import pytest
 
 from plugin_class import define
 from statscache.exceptions import ConfigurationError, PluginError, UnknownPlugin
-from statscache.ingest.lifecycle import version_of
 from statscache.plugins import Latest, Names, Plugin, Setting, Switch, Text, Whole, registry
 from statscache_plugins.volume import Volume
 
@@ -241,10 +240,12 @@ def test_a_default_of_another_type_is_refused() -> None:
 def test_another_value_is_another_version() -> None:
     """State depends on the settings, a default that changed included; how a list is written makes no difference."""
     cls = define(name="typed", declared_settings={"bots": Names(["a", "b"]), "limit": Whole(5)})
-    version = version_of(cls())
-    assert version == version_of(cls({"bots": ["b", "a", "a"], "limit": 5}))
-    assert version != version_of(cls({"bots": ["a"]}))
-    assert version != version_of(define(name="typed", declared_settings={**cls.declared_settings, "limit": Whole(6)})())
+    version = cls().state_version
+    assert version == cls({"bots": ["b", "a", "a"], "limit": 5}).state_version
+    assert version != cls({"bots": ["a"]}).state_version
+    assert (
+        version != define(name="typed", declared_settings={**cls.declared_settings, "limit": Whole(6)})().state_version
+    )
 
 
 def test_what_may_be_in_an_entry_point_that_failed_is_a_problem_only(install: Callable[..., None]) -> None:

@@ -1,5 +1,6 @@
 """The fedmsg source takes what is published on a real ZeroMQ bus, and stops without losing anything."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -7,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import zmq
 
+from authority import Sender
 from loopback import free_endpoint
 from statscache.exceptions import SourceError
 from statscache.simulator import Traffic, simulate
@@ -48,7 +50,7 @@ def lines_of(number: int) -> list[bytes]:
     return list(islice(simulate(Traffic(MONDAY, MONDAY + 86400, people=50, packages=50)), number))
 
 
-def write_fedmsg_configuration(directory: Path, settings: dict[str, object]) -> None:
+def write_fedmsg_configuration(directory: Path, settings: Mapping[str, object]) -> None:
     """Write fedmsg.d, as fedmsg reads it from the current directory."""
     (directory / "fedmsg.d").mkdir()
     (directory / "fedmsg.d" / "test.py").write_text(f"config = {settings!r}\n")
@@ -166,7 +168,8 @@ def test_what_is_no_fedmsg_frame_reaches_the_parser_as_it_is(tmp_path: Path, hub
 def test_messages_without_a_valid_signature_are_counted_and_left_out(tmp_path: Path, hubs: list[Hub]) -> None:
     """Where signatures are demanded, unsigned messages and odd bytes are rejected, and the hub says so once."""
     endpoint = free_endpoint()
-    write_fedmsg_configuration(tmp_path, {"endpoints": {}})
+    sender = Sender(tmp_path)
+    write_fedmsg_configuration(tmp_path, {"endpoints": {}, "ca_cert_location": str(sender.authority)})
     with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
         publisher.bind(endpoint)
         hubs.append(Hub(tmp_path / "taken", endpoint, 0, -1, "signed"))
@@ -178,6 +181,39 @@ def test_messages_without_a_valid_signature_are_counted_and_left_out(tmp_path: P
     assert (status, output) == (0, "22 1 22\n")
     assert hubs[0].taken() == []
     assert log.count("without a valid signature") == 1
+    assert "the last one: Topic envelope mismatch" in log
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_messages_with_a_valid_signature_are_taken(tmp_path: Path, hubs: list[Hub], revoked: bool) -> None:
+    """One that was altered, by a sender without the right or of another topic, is not; nor is any of a revoked one."""
+    endpoint = free_endpoint()
+    sender = Sender(tmp_path)
+    if revoked:
+        sender.revoke()
+    settings = {
+        "endpoints": {"bus": [endpoint]},
+        "ca_cert_location": str(sender.authority),
+        "crl_location": str(sender.revoked),
+        "routing_policy": {"a.b.prod.theirs": ["somebody.else"]},
+    }
+    write_fedmsg_configuration(tmp_path, settings)
+    own, other = ({"topic": f"a.b.prod.{name}", "msg": {"n": 1}, "timestamp": 1, "i": 1} for name in ("own", "theirs"))
+    good = sender.signed(own)
+    sent = [good, {**good, "msg": {"n": 2}}, sender.signed(other), {**good, "topic": "a.b.prod.more"}]
+    with zmq.Context() as context, context.socket(zmq.XPUB) as publisher:
+        publisher.bind(endpoint)
+        hubs.append(Hub(tmp_path / "taken", "", 0, -1, "signed"))
+        assert publisher.poll(30_000)
+        for each in sent:
+            publisher.send_multipart([each["topic"].encode(), json.dumps(each).encode()])
+        time.sleep(0.5)
+        status, output, log = hubs[0].end()
+    assert (status, output) == (0, f"4 0 {4 if revoked else 3}\n"), log
+    assert hubs[0].taken() == ([] if revoked else [json.dumps(good).encode()])
+    assert log.count("without a valid signature") == 1
+    assert ("revoked" if revoked else "invalid signature") in log
+    assert "No routing policy" not in log
 
 
 def test_several_endpoints_are_one_bus(tmp_path: Path, hubs: list[Hub]) -> None:

@@ -352,3 +352,24 @@ def test_a_commit_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with opened.reading() as connection:
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
     opened.close()
+
+
+def test_batches_that_change_the_same_pages_copy_them_once(tmp_path: Path) -> None:
+    """A batch of history changes thousands of pages, which the next one changes again."""
+    opened = Database(f"sqlite:///{tmp_path}/x.db")
+    with opened.writing() as connection:
+        connection.exec_driver_sql("CREATE TABLE wide (data BLOB)")
+        # Each row takes a page.
+        connection.exec_driver_sql(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000)"
+            " INSERT INTO wide SELECT zeroblob(3000) FROM n"
+        )
+    opened.wipe()
+    size, written = (tmp_path / "x.db").stat().st_size, (tmp_path / "x.db").stat().st_mtime_ns
+    for _ in range(3):
+        with opened.writing() as connection:
+            connection.exec_driver_sql("UPDATE wide SET data = randomblob(3000)")
+    assert (tmp_path / "x.db").stat().st_mtime_ns == written
+    assert (tmp_path / "x.db-wal").stat().st_size > 3 * size
+    opened.close()
+    assert (tmp_path / "x.db").stat().st_mtime_ns > written

@@ -302,7 +302,7 @@ class Site:
         deliveries = [Delivery(source, part) for part in parts]
         preparer = Preparer(self.installation.registry, ("prod",), Watch())
         context = self.ingest.worker_context()
-        preparer.suppression = context.suppression
+        preparer.forget(context.suppression)
         preparer.identify_with(context.identity_key)
         batches = [pickle.loads(pickle.dumps(preparer.prepare(delivery))) for delivery in deliveries]
         return self.ingest.take(Delivery.joined(deliveries), Batch.joined(batches))
