@@ -643,6 +643,17 @@ def test_each_page_has_its_place_in_the_site() -> None:
     assert sections["How it works"] == ["architecture", "recipes", "state", "benchmarks"]
 
 
+def test_pages_of_the_docs_call_each_other_by_title() -> None:
+    """A reader of the site sees no name of a file where a link leads to a page of the site."""
+    pages = Docs(DOCS)
+    named = [
+        link for page in pages for link in re.findall(r'<a href="[^":]*index\.html[^"]*">[a-z-]+\.md</a>', page.html)
+    ]
+    assert named == []
+    assert any("The published format, v1</a>" in page.html for page in pages)
+    assert "format.md" not in next(page for page in pages if page.name == "statistics").summary
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent == DOCS], ids=lambda page: page.name)
 def test_a_page_takes_ten_minutes_to_read(page: Path) -> None:
     """At 220 words a minute; code is skimmed. Divide a longer one; `statscache/render/docs.py` has the list."""

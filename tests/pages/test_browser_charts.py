@@ -278,6 +278,8 @@ def test_the_script_is_small(site: str, tree: Path, visit: Visit) -> None:
     visit.open(f"{site}{STACK}")
     table = {path for path in asked if path.startswith("assets/table.")}
     assert size(asked - everywhere - table) <= 5_000
+    on_use = ("chart.", "models.", "compare.", "chartfile.")
+    assert not [path for path in asked if path.removeprefix("assets/").startswith(on_use) and path.endswith(".js")]
     switch(visit.page, "Separate")
     visit.page.get_by_label("Compare").focus()
     visit.page.get_by_label("Compare").select_option("bodhi")
@@ -285,4 +287,5 @@ def test_the_script_is_small(site: str, tree: Path, visit: Visit) -> None:
     with visit.page.expect_download():
         visit.page.get_by_role("button", name="CSV").click()
     visit.settle()
-    assert size(asked - everywhere - table) <= 15_000
+    assert {path.removeprefix("assets/").partition(".")[0] for path in asked} >= {each[:-1] for each in on_use}
+    assert size(asked - everywhere - table) <= 14_600

@@ -6,11 +6,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import orjson
 import pika
@@ -18,7 +17,8 @@ from pika.adapters.blocking_connection import BlockingChannel
 
 from authority import Authority
 from loopback import free_ports
-from servers import PATIENCE, Identity
+from server_process import ServerProcess
+from servers import Identity
 
 PROGRAM = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """Where Debian's package has the server, without the wrapper that insists on the machine's own node."""
@@ -37,7 +37,7 @@ ssl_cert_login_from = common_name
 """
 
 
-class RabbitMQ:
+class RabbitMQ(ServerProcess):
     """A broker that can be killed and started again on the same data.
 
     Attributes:
@@ -83,38 +83,44 @@ class RabbitMQ:
             "ERL_EPMD_ADDRESS": "127.0.0.1",
         }
         # The server would start a name server that outlives it.
-        self._names = self._run("epmd", "-port", str(names), "-address", "127.0.0.1")
-        self._server: subprocess.Popen[bytes] | None = None
+        self._names = subprocess.Popen(
+            ["epmd", "-port", str(names), "-address", "127.0.0.1"],
+            stdin=subprocess.DEVNULL,
+            cwd=self.directory,
+            start_new_session=True,
+            **self.options(),
+        )
 
-    def __enter__(self) -> Self:
+    def command(self) -> list[str]:
+        """Return the command line that runs it."""
+        return [str(PROGRAM)]
+
+    def options(self) -> dict[str, Any]:
+        """Return as whom and with which settings it runs."""
+        return {"env": self._environment, **self._identity}
+
+    def answers(self) -> bool:
+        """Return whether it answers."""
         try:
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+            self.connection().close()
+        except pika.exceptions.AMQPError:
+            return False
+        return True
 
-    def __exit__(self, *_: object) -> None:
-        self.kill()
+    def clean(self) -> None:
+        """End the name server, and remove all files."""
         _end(self._names)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        super().clean()
 
-    def start(self) -> None:
-        """Start the server, and return when it answers."""
-        self._server = self._run(str(PROGRAM))
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            with contextlib.suppress(pika.exceptions.AMQPError), self.connection():
-                return
-            if self._server.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"RabbitMQ did not start:\n{(self.directory / 'out').read_text(errors='replace')}")
-            time.sleep(0.1)
+    def stop(self, number: signal.Signals | None = None) -> None:
+        """End the server at once, with the program that its script has started."""
+        if self._process is not None:
+            _end(self._process)
+            self._process = None
 
     def kill(self) -> None:
         """End the server at once, as a power failure would."""
-        if self._server is not None:
-            _end(self._server)
-            self._server = None
+        self.stop()
 
     def connection(self) -> pika.BlockingConnection:
         """Connect to it; a context."""
@@ -151,20 +157,6 @@ class RabbitMQ:
             channel.tx_select()
             yield channel
             channel.tx_commit()
-
-    def _run(self, *command: str) -> subprocess.Popen[bytes]:
-        with (self.directory / "out").open("ab") as log:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.directory,
-                env=self._environment,
-                # The server is a child of the script that starts it: they are ended together.
-                start_new_session=True,
-                **self._identity,
-            )
 
 
 def _send(channel: BlockingChannel, topic: str, body: bytes, headers: dict[str, Any] | None, id: str | None) -> None:

@@ -4,19 +4,18 @@ Both run in an environment of their own, which `.ci/datagrepper` makes. datanomm
 TimescaleDB, which Debian does not have: here the table stays one of PostgreSQL alone, which answers the same.
 """
 
-import contextlib
 import os
 import subprocess
-import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Any
 
 import urllib3
 from sqlalchemy import create_engine, make_url
 
 from loopback import free_ports
-from servers import PATIENCE, PostgreSQL
+from server_process import ServerProcess
+from servers import PostgreSQL
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = ROOT / ".venv" / "datagrepper"
@@ -26,7 +25,7 @@ _FILL = Path(__file__).with_name("fill_datanommer.py")
 _HYPERTABLE = "CREATE FUNCTION create_hypertable(text, text) RETURNS void LANGUAGE sql AS ''"
 
 
-class Datagrepper:
+class Datagrepper(ServerProcess):
     """A server and its database, for one context.
 
     Args:
@@ -42,8 +41,7 @@ class Datagrepper:
     def __init__(self, server: PostgreSQL, messages: Iterable[bytes], directory: Path) -> None:
         self._server = server
         self._messages = messages
-        self._directory = directory
-        self._process: subprocess.Popen[bytes] | None = None
+        self.directory = directory
         [self._port] = free_ports(1)
         self.address = f"http://127.0.0.1:{self._port}/"
         self.database = server.url("datanommer")
@@ -53,23 +51,37 @@ class Datagrepper:
         """Return whether there is an environment to run it in."""
         return (ENVIRONMENT / "bin" / "flask").exists()
 
-    def __enter__(self) -> Self:
+    def prepare(self) -> None:
+        """Make and fill its database, and write its configuration."""
         self._server.execute("CREATE DATABASE datanommer TEMPLATE template0")
         # Times without a zone are the server's local time to both, as they are UTC where they run.
         self._server.execute("ALTER DATABASE datanommer SET timezone = 'UTC'")
-        try:
-            self._fill()
-            self._start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+        self._fill()
+        self._configuration.write_text(f"DATANOMMER_SQLALCHEMY_URL = {self._url!r}\n")
 
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._server.execute("DROP DATABASE datanommer WITH (FORCE)")
+    def command(self) -> list[str]:
+        """Return the command line that runs it."""
+        return [str(ENVIRONMENT / "bin" / "flask"), "--app", "datagrepper.app", "run", "--port", str(self._port)]
+
+    def options(self) -> dict[str, Any]:
+        """Return where its configuration is."""
+        return {"env": {**self._environment, "DATAGREPPER_CONFIG": str(self._configuration)}}
+
+    def answers(self) -> bool:
+        """Return whether it answers."""
+        try:
+            urllib3.request("GET", f"{self.address}healthz/live", retries=False, timeout=5.0)
+        except urllib3.exceptions.HTTPError:
+            return False
+        return True
+
+    def clean(self) -> None:
+        """Remove its database."""
+        self._server.execute("DROP DATABASE IF EXISTS datanommer WITH (FORCE)")
+
+    @property
+    def _configuration(self) -> Path:
+        return self.directory / "datagrepper.cfg"
 
     @property
     def _url(self) -> str:
@@ -90,24 +102,3 @@ class Datagrepper:
             env=self._environment,
             check=True,
         )
-
-    def _start(self) -> None:
-        configuration = self._directory / "datagrepper.cfg"
-        configuration.write_text(f"DATANOMMER_SQLALCHEMY_URL = {self._url!r}\n")
-        log = self._directory / "datagrepper.log"
-        with log.open("wb") as file:
-            self._process = subprocess.Popen(
-                [str(ENVIRONMENT / "bin" / "flask"), "--app", "datagrepper.app", "run", "--port", str(self._port)],
-                env={**self._environment, "DATAGREPPER_CONFIG": str(configuration)},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=file,
-            )
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            with contextlib.suppress(urllib3.exceptions.HTTPError):
-                urllib3.request("GET", f"{self.address}healthz/live", retries=False, timeout=5.0)
-                return
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"datagrepper did not start:\n{log.read_text(errors='replace')}")
-            time.sleep(0.1)

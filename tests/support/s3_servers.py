@@ -4,13 +4,12 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -27,10 +26,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from authority import Authority
 from loopback import free_ports
+from server_process import ServerProcess
 
 KEY_ID = "AKIDOFTHETESTS"
 SECRET = "secret+of/the+tests"
-PATIENCE = 60.0  # seconds that a server may take to start
+PATIENCE = 60.0  # seconds that the proxy waits for the server, or stays silent
 
 
 def client(service: str, endpoint: str, verify: str | None = None, **settings: Any) -> Any:
@@ -40,7 +40,7 @@ def client(service: str, endpoint: str, verify: str | None = None, **settings: A
     return session.client(service, endpoint_url=endpoint, verify=verify, config=config)
 
 
-class Server:
+class Server(ServerProcess):
     """A server process on the loopback, which keeps what it is given in a directory of its own.
 
     Attributes:
@@ -49,45 +49,25 @@ class Server:
 
     endpoint: str
 
-    def command(self, directory: Path) -> list[str]:
-        """Return the command line that runs it."""
-        raise NotImplementedError
+    # What it keeps is thrown away: there is nothing that it should save first.
+    ending = signal.SIGKILL
 
-    def __enter__(self) -> Self:
-        self._directory = Path(tempfile.mkdtemp(prefix="statscache-s3-"))
-        log = self._directory / "log"
-        with log.open("wb") as output:
-            self._process = subprocess.Popen(
-                self.command(self._directory),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                cwd=self._directory,
-                env={name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ},
-                # A Ctrl-C at the terminal is for pytest, which still needs the server to clean up.
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                # Not all of it is up when it answers the first question.
-                self.create("probe")
-                self.client.put_object(Bucket="probe", Key="probe", Body=b"probe")
-                return self
-            except (BotoCoreError, ClientError):
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    text = log.read_text(errors="replace")
-                    self.__exit__(None, None, None)
-                    raise RuntimeError(f"{type(self).__name__} did not start:\n{text}") from None
-                time.sleep(0.1)
+    def prepare(self) -> None:
+        """Make its directory."""
+        self.directory = Path(tempfile.mkdtemp(prefix="statscache-s3-"))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        # What it keeps is thrown away: there is nothing that it should save first.
-        self._process.kill()
-        self._process.wait()
-        shutil.rmtree(self._directory, ignore_errors=True)
+    def options(self) -> dict[str, Any]:
+        """Return its environment, without credentials of ours."""
+        return {"env": {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}}
+
+    def answers(self) -> bool:
+        """Return whether it keeps something: not all of it is up when it answers the first question."""
+        try:
+            self.create("probe")
+            self.client.put_object(Bucket="probe", Key="probe", Body=b"probe")
+        except (BotoCoreError, ClientError):
+            return False
+        return True
 
     @cached_property
     def client(self) -> Any:
@@ -114,7 +94,7 @@ class Moto(Server):
         """A client of it that does not go through our code, and trusts its authority."""
         return client("s3", self.endpoint, verify=str(self._authority.certificate) if self._authority else None)
 
-    def command(self, directory: Path) -> list[str]:
+    def command(self) -> list[str]:
         """Return the command line that runs it."""
         (port,) = free_ports(1)
         scheme = "https" if self._authority else "http"
@@ -133,19 +113,19 @@ class SeaweedFS(Server):
         found = str(beside) if beside.exists() else shutil.which("weed")
         return Path(found) if found else None
 
-    def command(self, directory: Path) -> list[str]:
+    def command(self) -> list[str]:
         """Return the command line that runs it."""
         program = self.find()
         assert program is not None
         names = ("master", "volume", "filer", "s3")
         ports = dict(zip([*names, *(f"{name}.port.grpc" for name in names)], free_ports(8), strict=True))
         self.endpoint = f"http://127.0.0.1:{ports['s3']}"
-        (directory / "data").mkdir()
+        (self.directory / "data").mkdir()
         credentials = [{"accessKey": KEY_ID, "secretKey": SECRET}]
         identities = [{"name": "publisher", "credentials": credentials, "actions": ["Admin", "Read", "List", "Write"]}]
-        (directory / "s3.json").write_text(json.dumps({"identities": identities}))
+        (self.directory / "s3.json").write_text(json.dumps({"identities": identities}))
         settings = {
-            "dir": directory / "data",
+            "dir": self.directory / "data",
             "ip": "127.0.0.1",
             "ip.bind": "127.0.0.1",
             "master.telemetry": "false",
@@ -154,10 +134,10 @@ class SeaweedFS(Server):
             "volume.max": 400,
             "volume.minFreeSpace": 1,
             "filer": "true",
-            "filer.localSocket": directory / "filer.sock",
+            "filer.localSocket": self.directory / "filer.sock",
             "s3": "true",
-            "s3.config": directory / "s3.json",
-            "s3.localSocket": directory / "s3.sock",
+            "s3.config": self.directory / "s3.json",
+            "s3.localSocket": self.directory / "s3.sock",
             "s3.port.iceberg": 0,
             "s3.port.lance": 0,
             **{name if "." in name else f"{name}.port": port for name, port in ports.items()},

@@ -6,17 +6,13 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from loopback import free_ports
+from server_process import ServerProcess
 
-PATIENCE = 30.0  # seconds that a server may take to start or to stop
 
-
-class Server:
+class Server(ServerProcess):
     """A server process on the loopback, whose files are in a directory of its own.
 
     Attributes:
@@ -27,74 +23,35 @@ class Server:
     program = ""
     package = ""
 
-    def __enter__(self) -> Self:
+    patience = 30.0
+
+    def prepare(self) -> None:
+        """Write the files that the server starts from."""
         # Not pytest's tmp_path, which only its owner can enter: nginx serves as another user.
         self.directory = Path(tempfile.mkdtemp(prefix=f"statscache-{self.program}-"))
         self.directory.chmod(0o755)
-        self._process: subprocess.Popen[bytes] | None = None
         (self.port,) = free_ports(1)
-        try:
-            self.prepare()
-            self.start()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     @classmethod
     def path(cls) -> str | None:
         """Return where the program is installed; None where it is not."""
         return shutil.which(cls.program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 
-    def prepare(self) -> None:
-        """Write the files that the server starts from."""
-        raise NotImplementedError
-
     def command(self) -> list[str]:
-        """Return the arguments of the program, which stays in the foreground."""
+        """Return the command line that runs it in the foreground."""
+        return [str(self.path()), *self.arguments()]
+
+    def arguments(self) -> list[str]:
+        """Return the arguments of the program, with which it stays in the foreground."""
         raise NotImplementedError
 
-    def start(self) -> None:
-        """Start the server, again if it was stopped, and return when it answers."""
-        with (self.directory / "output").open("ab") as output:
-            self._process = subprocess.Popen(
-                [str(self.path()), *self.command()],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                cwd=self.directory,
-                # A Ctrl-C at the terminal is for pytest, which still needs the server to clean up.
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    text = (self.directory / "output").read_text(errors="replace")
-                    raise RuntimeError(f"{self.program} did not start:\n{text}") from None
-                time.sleep(0.02)
-            else:
-                return
-
-    def stop(self) -> None:
-        """Stop the server, if it runs."""
-        if self._process is None:
-            return
-        self._process.terminate()
+    def answers(self) -> bool:
+        """Return whether it takes connections."""
         try:
-            self._process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
 
 
 class Sshd(Server):
@@ -129,6 +86,7 @@ class Sshd(Server):
 
     def prepare(self) -> None:
         """Make the keys, and tell each side the other's."""
+        super().prepare()
         for name in ("host-key", "user-key"):
             key = self.directory / name
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
@@ -139,7 +97,7 @@ class Sshd(Server):
             # As root, sshd wants an empty directory to lock its unprivileged half in; Debian makes it at boot.
             Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
 
-    def command(self) -> list[str]:
+    def arguments(self) -> list[str]:
         """Return the arguments of sshd."""
         options = {
             "ListenAddress": "127.0.0.1",
@@ -184,6 +142,7 @@ class RsyncDaemon(Server):
 
     def prepare(self) -> None:
         """Write the configuration and the secrets."""
+        super().prepare()
         secrets = self.directory / "secrets"
         secrets.write_text(f"publisher:{self.password}\n")
         secrets.chmod(0o600)
@@ -200,7 +159,7 @@ class RsyncDaemon(Server):
             f"[source]\npath = {self.module('source')}\n"
         )
 
-    def command(self) -> list[str]:
+    def arguments(self) -> list[str]:
         """Return the arguments of rsync."""
         return ["--daemon", "--no-detach", f"--config={self.directory}/configuration"]
 
@@ -225,6 +184,7 @@ class Nginx(Server):
 
     def prepare(self) -> None:
         """Write what is around the block `server`."""
+        super().prepare()
         # As root, it serves as somebody else: what is published must be readable to others.
         user = "user nobody nogroup;" if os.geteuid() == 0 else ""
         places = " ".join(
@@ -237,6 +197,6 @@ class Nginx(Server):
             f"server {{ listen 127.0.0.1:{self.port}; root {self.root}; include {self._configuration}; }} }}\n"
         )
 
-    def command(self) -> list[str]:
+    def arguments(self) -> list[str]:
         """Return the arguments of nginx."""
         return ["-e", f"{self.directory}/error.log", "-c", f"{self.directory}/nginx.conf"]
