@@ -79,7 +79,7 @@ function plane(model, curves, { height, most, lines, log, top, id }) {
   const peak = (log ? top : greatest) * 1.04;
   const down = height / (peak - marks[0]);
   // Whole pixels; the least that is not zero is one off the baseline.
-  const y = (value) => (log ? Math.round(height * (1 - Math.log1p(value) / Math.log1p(peak))) : Math.floor((peak - value) * down + 0.5) - (value > 0 && value * down < 0.5));
+  const y = (value) => (log ? Math.round(height * (1 - Math.log1p(value) / Math.log1p(peak))) : Math.max(0, Math.floor((peak - value) * down + 0.5) - (value > 0 && value * down < 0.5)));
   const share = (at) => `${decimal((at * 100) / Math.max(1, count), 2)}%`;
   const box = svg("svg", { class: "plane", width: "100%", height, "aria-hidden": "true" });
   for (const level of marks) box.append(svg("line", { class: "grid", x2: "100%", y1: y(level), y2: y(level) }), svg("text", { class: "y", x: -8, y: y(level), dy: ".35em" }, compact(level)));

@@ -36,6 +36,10 @@ def upgrade_command(context: Context) -> None:
 def check_command(context: Context, *, quick: bool) -> None:
     """Check the database for damage: its file, its invariants, all digests; exit 3 if something is wrong."""
     database = Database(context.config.database.url)
+    if database.revision() is None:
+        where = database.engine.url.render_as_string(hide_password=True)
+        click.echo(f"the database {where} is empty: look at `[database] url`, or restore a backup")
+        raise click.exceptions.Exit(EXIT_FINDINGS)
     database.prepare()
     registry = load_plugins(context.config.plugins, context.config.privacy)
     found = False

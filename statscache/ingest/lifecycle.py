@@ -72,6 +72,7 @@ class Lifecycle:
             rows = positions.load(connection)
             for plugin in plugins:
                 reset(connection, plugin, positions.lock(connection, [rows[plugin.name].id])[plugin.name])
+            kinds.remove_strays(connection)
 
     def load_dropped(self, connection: Connection) -> None:
         """Let all plugins leave out the keys that were dropped of them, by whatever process."""

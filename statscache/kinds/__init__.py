@@ -4,7 +4,18 @@ A plugin says *what* is measured (`statscache.plugins`); its kind is the only pl
 is registered when its class is defined: to add one, write its module and import it here.
 """
 
-from statscache.kinds.base import Kind, clear, column, columns, invariants, kinds, mentions, state_tables
+from statscache.kinds.base import (
+    Kind,
+    clear,
+    column,
+    columns,
+    invariants,
+    kinds,
+    mentions,
+    refuse_strays,
+    remove_strays,
+    state_tables,
+)
 from statscache.kinds.counter import CounterKind
 from statscache.kinds.counter_by_key import CounterByKeyKind
 from statscache.kinds.distinct import DistinctKind
@@ -31,5 +42,7 @@ __all__ = [
     "matching_keys",
     "mentions",
     "numbers_of_keys",
+    "refuse_strays",
+    "remove_strays",
     "state_tables",
 ]

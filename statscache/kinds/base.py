@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-from sqlalchemy import Connection, Table, delete
+from sqlalchemy import Connection, Table, delete, select
 
-from statscache.exceptions import PluginError
-from statscache.kinds import consistency, keys, search
+from statscache.exceptions import DamagedStatistics, PluginError
+from statscache.kinds import consistency, keys, lost_rows, search
 from statscache.kinds.keys import MOST, Key
 from statscache.kinds.keys import load as load_key
 from statscache.kinds.presentation import Column, Headline, Partial, Row, counted, ranked
@@ -24,7 +24,8 @@ from statscache.kinds.yields import Yields
 from statscache.scrubbing import occurs, texts
 from statscache.store.bulk import among
 from statscache.store.intervals import Interval
-from statscache.store.invariants import Invariant
+from statscache.store.invariants import STRAY, Invariant
+from statscache.store.schema import plugin as plugin_table
 from statscache.timeline import Resolution
 from statscache.windows import Window
 
@@ -339,8 +340,17 @@ class Kind(ABC):
             DamagedStatistics: There is some.
         """
         tables = [table for table in self.tables if slow or table is not key or not self.plugin.unbounded]
-        if consistency.is_damaged(state.connection, state.plugin, tables, since):
+        if consistency.is_damaged(state.connection, state.plugin, tables, since) or (
+            slow
+            and (
+                lost_rows.have_no_key(state.connection, state.plugin, tables, since) or self.has_lost_rows(state, since)
+            )
+        ):
             raise keys.damaged(self.plugin.name)
+
+    def has_lost_rows(self, state: State, since: Mapping[int, int]) -> bool:
+        """Return whether a row is missing that other rows say must exist; see `refuse_damaged`."""
+        return False
 
     def _is_about(self, row: list[Any], names: frozenset[str]) -> bool:
         return any(occurs(text, names) for text in texts(row))
@@ -382,6 +392,25 @@ def state_tables() -> Iterable[Table]:
 def mentions(connection: Connection, names: frozenset[str]) -> Mentions:
     """Return where names occur in the state of all plugins, whether these are installed or not."""
     return search.mentions(connection, names, (each for kind in _kinds.values() for each in kind.searched))
+
+
+def refuse_strays(connection: Connection) -> None:
+    """Look for rows that no plugin reads, since the number of their plugin decayed.
+
+    Raises:
+        DamagedStatistics: There are some; which plugin lost them cannot be told.
+    """
+    if (table := lost_rows.of_no_plugin(connection, state_tables())) is not None:
+        raise DamagedStatistics(
+            f"a row of table {table.name} belongs to no plugin, so one has lost it; `statscache db check` may tell"
+            f" which; {STRAY}"
+        )
+
+
+def remove_strays(connection: Connection) -> None:
+    """Remove rows that belong to no plugin."""
+    for table in state_tables():
+        connection.execute(delete(table).where(table.c.plugin.not_in(select(plugin_table.c.id))))
 
 
 def clear(connection: Connection, plugin: int) -> None:

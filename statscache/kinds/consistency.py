@@ -5,16 +5,16 @@ from collections.abc import Iterable, Mapping
 from sqlalchemy import Connection, Table, select
 
 from statscache import canonical
-from statscache.kinds.tables import BUCKET, KEY, SPAN, entry, key, part, span
+from statscache.kinds.tables import BUCKET, KEY, MEMBER, SPAN, entry, key, part, span
 from statscache.store.bulk import Checksum, of_bytes
-from statscache.store.invariants import REBUILD, RESTORE, Invariant
+from statscache.store.invariants import REBUILD, STRAY, Invariant
 from statscache.store.schema import plugin
 from statscache.timeline import DAILY, HOURLY, MINUTELY
 
 KEY_HAS_PLUGIN = Invariant(
     "a row of key belongs to no plugin",
     "SELECT plugin FROM key WHERE plugin NOT IN (SELECT id FROM plugin)",
-    RESTORE,
+    STRAY,
 )
 
 
@@ -27,7 +27,7 @@ def _other_digests(connection: Connection) -> str | None:
 KEY_IS_ITS_DIGEST = Invariant("the digest of a key is not that of its dimensions", _other_digests, REBUILD)
 
 
-_CHECKED: Mapping[str, Checksum] = {of.table.name: of for of in (KEY, BUCKET, SPAN)}
+_CHECKED: Mapping[str, Checksum] = {of.table.name: of for of in (KEY, BUCKET, SPAN, MEMBER)}
 
 
 def is_damaged(connection: Connection, number: int, tables: Iterable[Table], since: Mapping[int, int]) -> bool:
@@ -38,10 +38,10 @@ def is_damaged(connection: Connection, number: int, tables: Iterable[Table], sin
             continue
         mine = table.c.plugin == number, of.is_wrong
         if "width" not in table.c:
-            queries = [select(table.c.key).where(*mine)]
+            queries = [select(table.c.plugin).where(*mine)]
         else:
             queries = [
-                select(table.c.key).where(*mine, table.c.width == width, table.c.start >= start)
+                select(table.c.plugin).where(*mine, table.c.width == width, table.c.start >= start)
                 for width, start in since.items()
             ]
         if any(connection.execute(query.limit(1)).first() is not None for query in queries):
@@ -89,8 +89,19 @@ def has_key(table: Table) -> Invariant:
     """Return the invariant that each row of a table belongs to a key."""
     return Invariant(
         f"a row of {table.name} belongs to no key",
-        f"SELECT p.name FROM {table.name} t JOIN plugin p ON p.id = t.plugin"
+        f"SELECT COALESCE(p.name, 'no plugin') FROM {table.name} t LEFT JOIN plugin p ON p.id = t.plugin"
         " LEFT JOIN key k ON k.plugin = t.plugin AND k.key = t.key WHERE k.key IS NULL",
+        REBUILD,
+    )
+
+
+def has_row(table: Table) -> Invariant:
+    """Return the invariant that each key of a plugin that has rows in a table has one."""
+    return Invariant(
+        f"a key has no row of {table.name}",
+        f"SELECT p.name FROM key k JOIN plugin p ON p.id = k.plugin LEFT JOIN {table.name} t"
+        " ON t.plugin = k.plugin AND t.key = k.key"
+        f" WHERE t.key IS NULL AND k.plugin IN (SELECT plugin FROM {table.name})",
         REBUILD,
     )
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, delete, func, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from statscache.exceptions import DocumentError, YieldError
-from statscache.kinds import buckets, keys, leaders
+from statscache.kinds import buckets, keys, leaders, lost_rows
 from statscache.kinds.base import Kind, Statistic
 from statscache.kinds.consistency import (
     ADDING_UP,
@@ -128,6 +128,11 @@ class CounterKind(Kind):
             dirty |= {Dirty(resolution.name, resolution.period_start(start)) for start in starts}
             buckets.drop_expired(state, resolution)
         return dirty
+
+    def has_lost_rows(self, state: State, since: Mapping[int, int]) -> bool:
+        if state.through is None:
+            return False
+        return lost_rows.do_not_add_up(state.connection, state.plugin, since, state.through)
 
     def own_key(self, checked: Any) -> tuple[int, bytes]:
         digest, stored, *_ = checked

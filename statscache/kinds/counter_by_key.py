@@ -1,13 +1,13 @@
 """`Counter`, unbounded: numbers by key and day, so that the document of one key is read without touching the others."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Select, func, select
 
-from statscache.kinds import buckets, days, key_documents, keys, parts, years
+from statscache.kinds import buckets, days, key_documents, keys, lost_rows, parts, years
 from statscache.kinds.counter import TOTAL, CounterKind
 from statscache.kinds.days import UNDIVIDED
 from statscache.kinds.packed import starts
@@ -52,6 +52,15 @@ class CounterByKeyKind(CounterKind):
 
     def merge(self, state: State, new: Sums) -> set[Dirty]:
         return {Dirty("latest"), Dirty("keys", keys=_add(state, new))}
+
+    def has_lost_rows(self, state: State, since: Mapping[int, int]) -> bool:
+        if DAY not in since:
+            return False
+        connection, plugin = state.connection, state.plugin
+        listed = self._shown(select(key.c.key, key.c.total, key.c.years).where(key.c.plugin == plugin))
+        return lost_rows.keys_lack_days(connection, plugin, since[DAY]) or lost_rows.years_lack_days(
+            connection, plugin, connection.execute(listed).all(), since[DAY]
+        )
 
     def _take_out_days(self, state: State, digests: Collection[int]) -> None:
         days.remove(state.connection, state.plugin, digests)

@@ -154,17 +154,24 @@ def remove(connection: Connection, plugin: int, keys: Collection[int]) -> None:
         connection.execute(delete(key_quarter).where(*mine, among(connection, key_quarter.c.key, [*keys])))
 
 
+def touched(start: int, end: int) -> range:
+    """Return the quarters that `[start, end)` touches."""
+    first, last = quarter_of(np.array([start, end - 1])).tolist()
+    return range(first, last + 1)
+
+
 def quarters(connection: Connection, plugin: int, start: int, end: int) -> list[int]:
     """Return the quarters that `[start, end)` touches and that have a row, oldest first."""
-    first, last = quarter_of(np.array([start, end - 1])).tolist()
+    between = touched(start, end)
+    first = between.start
     found: list[int] = []
     # One seek for each quarter, instead of a scan of all its keys.
-    while first <= last:
+    while first in between:
         query = select(func.min(key_quarter.c.quarter)).where(
             key_quarter.c.plugin == plugin, key_quarter.c.quarter >= first
         )
         quarter = connection.scalar(query)
-        if quarter is None or quarter > last:
+        if quarter not in between:
             break
         found.append(quarter)
         first = quarter + 1

@@ -6,13 +6,13 @@ digest, and each bucket's number rises when a member is new in it. What is new i
 and is not even looked for there.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select
 
 from statscache.exceptions import YieldError
-from statscache.kinds import buckets, keys, member_sets
+from statscache.kinds import buckets, keys, lost_rows, member_sets
 from statscache.kinds.base import Kind, Statistic
 from statscache.kinds.consistency import KEYS, MEMBERS_ARE_COUNTED, has_key
 from statscache.kinds.keys import MOST_IN_SERIES
@@ -93,6 +93,9 @@ class DistinctKind(Kind):
                 starts.add(newest)
             dirty |= {Dirty(resolution.name, resolution.period(start).start) for start in starts}
         return dirty
+
+    def has_lost_rows(self, state: State, since: Mapping[int, int]) -> bool:
+        return lost_rows.members_are_not_counted(state.connection, state.plugin, since)
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         yield from buckets.dump(connection, plugin, self.resolutions, through)

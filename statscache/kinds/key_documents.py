@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from statscache.exceptions import DamagedStatistics
 from statscache.kinds import days, keys, parts, years
 from statscache.kinds.packed import Whole, starts, sums
 from statscache.kinds.state import ByYear, KeyDocument, KeyPart, KeyYear, State, Times
@@ -82,6 +81,12 @@ class _Portion:
     def __init__(self, state: State, changed: Keys, breakdown: str | None, name: str) -> None:
         digests = np.unique(changed["key"])
         self._rows = _lookup(state.connection, (state.plugin,), digests.tolist())
+        gone = ~np.isin(changed["key"], [row.key for row in self._rows])
+        # A key that was forgotten or dropped has no days either.
+        if gone.any() and len(
+            days.of_years(state.connection, state.plugin, changed["key"][gone], changed["year"][gone]).key
+        ):
+            raise keys.damaged(name)
         self._breakdown = breakdown
         self._plugin = name
         of = years.unpacked([(row.key, row.years) for row in self._rows])
@@ -161,7 +166,7 @@ def _parts(state: State, rows: Sequence[tuple[int, bytes]]) -> Mapping[int, Sequ
     names = {number: keys.load(name)[0] for number, name in stored.items()}
     of = parts.unpacked(rows)
     if not np.isin(of.part, [*stored]).all():
-        raise DamagedStatistics("a part has no name in the database: `statscache db check` names the plugin")
+        raise parts.nameless()
     order = np.lexsort((parts.ranks(stored)[of.part], of.key))
     found: dict[int, list[_Part]] = {digest: [] for digest, _ in rows}
     for digest, number, total in zip(*(c[order].tolist() for c in (of.key, of.part, of.total)), strict=True):

@@ -4,7 +4,7 @@ Both are one merge: of all entries of a key the newest N stay, where newest is t
 message as bytes, index of the yield). `Latest` is N = 1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from heapq import nlargest
 from typing import Any, ClassVar, Protocol
 
@@ -13,9 +13,9 @@ from sqlalchemy import Connection, delete, func, select, tuple_
 
 from statscache import canonical
 from statscache.exceptions import YieldError
-from statscache.kinds import keys
+from statscache.kinds import keys, lost_rows
 from statscache.kinds.base import Kind, Statistic
-from statscache.kinds.consistency import ENTRY_IS_ITS_CHECKSUM, KEYS, has_key
+from statscache.kinds.consistency import ENTRY_IS_ITS_CHECKSUM, KEYS, has_key, has_row
 from statscache.kinds.keys import Key
 from statscache.kinds.presentation import Column
 from statscache.kinds.search import JSON
@@ -89,7 +89,7 @@ class LatestKind(Kind):
     columns = (Column("timestamp", "Time", is_number=False),)
     tables = (key, entry)
     searched = (JSON(entry, "value"),)
-    invariants = (*KEYS, has_key(entry), ENTRY_IS_ITS_CHECKSUM)
+    invariants = (*KEYS, has_key(entry), has_row(entry), ENTRY_IS_ITS_CHECKSUM)
 
     @property
     def capacity(self) -> int:
@@ -134,6 +134,9 @@ class LatestKind(Kind):
         ranked = select(*primary, rank).where(*mine).subquery()
         surplus = select(*(ranked.c[column.name] for column in primary)).where(ranked.c.rank > self.capacity)
         state.connection.execute(delete(entry).where(entry.c.plugin == state.plugin, tuple_(*primary).in_(surplus)))
+
+    def has_lost_rows(self, state: State, since: Mapping[int, int]) -> bool:
+        return lost_rows.keys_have_none(state.connection, state.plugin, entry)
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         for row in connection.execute(_entries(plugin)):

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import func, select
 
+from statscache.exceptions import DamagedStatistics
 from statscache.kinds import days as filed
 from statscache.kinds import parts
 from statscache.kinds.packed import Whole, starts, sums
@@ -75,6 +76,8 @@ def newcomers_by_part(state: State, days: int) -> list[tuple[int, bytes, int]]:
     # One number holds both: the day, and 32 bits of the part.
     seen, counts = np.unique((day_of // DAY << 32) | part_of, return_counts=True)
     names = parts.names(state.connection, state.plugin)
+    if not {*(seen & 0xFFFFFFFF).tolist()} <= names.keys():
+        raise parts.nameless()
     counted = zip(seen.tolist(), counts.tolist(), strict=True)
     return sorted(((both >> 32) * DAY, names[both & 0xFFFFFFFF], number) for both, number in counted)
 
@@ -141,5 +144,7 @@ def _greatest(state: State, key_of: Whole, value: NDArray[np.int64] | NDArray[np
         key_of, value = key_of[which], value[which]
     totals = dict(zip(key_of.tolist(), value.tolist(), strict=True))
     rows = _lookup(state.connection, (state.plugin,), [*totals])
+    if len(rows) < len(totals):
+        raise DamagedStatistics("days have no key in the database: `statscache db check` names the plugin")
     found = [(row.dimensions, totals[row.key]) for row in rows]
     return sorted(found, key=lambda leader: (-leader[1], leader[0]))[:limit]

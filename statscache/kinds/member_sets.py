@@ -4,19 +4,19 @@ Members are numbered for each plugin, and a set holds numbers: a sorted array of
 smaller. A million sightings are then a few thousand rows, and a row that a live batch rewrites stays small.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, false, func, or_, select
 
 from statscache.kinds import buckets
 from statscache.kinds.packed import SEAL, Packing, Whole, opened, sealed, starts
 from statscache.kinds.state import State
 from statscache.kinds.sums import Sightings
-from statscache.kinds.tables import member, member_set
+from statscache.kinds.tables import MEMBER, member, member_set
 from statscache.store.bulk import Lookup, Upsert
 from statscache.timeline import Resolution
 
@@ -44,9 +44,9 @@ def numbered(connection: Connection, plugin: int, digests: Whole) -> Whole:
         greatest = connection.scalar(select(func.max(member.c.number)).where(member.c.plugin == plugin))
         first = 0 if greatest is None else greatest + 1
         numbers[new] = np.arange(first, first + len(new))
-        _write_member(
-            connection, [(plugin, *row) for row in zip(wanted[new].tolist(), numbers[new].tolist(), strict=True)]
-        )
+        columns = wanted[new], numbers[new], MEMBER.of(plugin, wanted[new], numbers[new])
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        _write_member(connection, [(plugin, *row) for row in rows])
     return numbers[back]
 
 
@@ -153,9 +153,17 @@ def dump(connection: Connection, plugin: int) -> Iterator[tuple[int, int, int, l
         yield width, start, key, np.sort(digest_of[_unpacked([data])[1]]).tolist()
 
 
-def counts(connection: Connection, plugin: int) -> Iterator[tuple[int, int, int, int]]:
-    """Yield width, start, digest of the key and number of members of each set, in this order."""
+def counts(
+    connection: Connection, plugin: int, since: Mapping[int, int] | None = None
+) -> Iterator[tuple[int, int, int, int]]:
+    """Yield width, start, digest of the key and number of members of each set, in this order.
+
+    `since` has the start of the oldest set that is wanted by width, and leaves out other widths; None is for all sets.
+    """
     rows = select(member_set).where(member_set.c.plugin == plugin).order_by(*member_set.primary_key)
+    if since is not None:
+        wanted = ((member_set.c.width == width) & (member_set.c.start >= start) for width, start in since.items())
+        rows = rows.where(or_(false(), *wanted))
     for _, width, start, key, data in connection.execute(rows.execution_options(yield_per=_ROWS_AT_ONCE)):
         yield width, start, key, len(_unpacked([data])[1])
 

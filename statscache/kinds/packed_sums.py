@@ -7,7 +7,7 @@ from sqlalchemy import Connection, SelectBase, select
 
 from statscache.exceptions import DamagedStatistics
 from statscache.kinds import days as filed
-from statscache.kinds import member_sets, parts, years
+from statscache.kinds import lost_rows, member_sets, parts, years
 from statscache.kinds.packed import Whole
 from statscache.kinds.tables import bucket, key, key_quarter, member, member_set, part
 from statscache.store.schema import plugin
@@ -58,6 +58,8 @@ def members(connection: Connection) -> str | None:
     """Return the name of a plugin of whose buckets the members are not as many as the number; None if there is none."""
 
     def hold(number: int) -> bool:
+        if lost_rows.members_lack_numbers(connection, number):
+            return False
         rows = select(bucket.c.width, bucket.c.start, bucket.c.key, bucket.c.value).where(bucket.c.plugin == number)
         expected = {row[:3]: row[3] for row in map(tuple, connection.execute(rows))}
         counted = {(width, start, digest): n for width, start, digest, n in member_sets.counts(connection, number)}

@@ -47,7 +47,15 @@ def names(connection: Connection, plugin: int) -> dict[int, bytes]:
     rows = connection.execute(select(part.c.number, part.c.name, part.c.checksum).where(part.c.plugin == plugin)).all()
     if any(row.checksum != of_bytes(row.number, row.name) for row in rows):
         raise DamagedStatistics("the name of a part is damaged in the database: `statscache db check` names the plugin")
+    # They are numbered from 1 on.
+    if max((row.number for row in rows), default=0) != len(rows):
+        raise nameless()
     return {row.number: row.name for row in rows}
+
+
+def nameless() -> DamagedStatistics:
+    """Return the error that the name of a part is missing."""
+    return DamagedStatistics("a part has no name in the database: `statscache db check` names the plugin")
 
 
 def ranks(stored: Mapping[int, bytes]) -> Whole:

@@ -4,16 +4,16 @@ The start of a key is the earliest that was seen, its stop the latest, and its f
 that had any; so the order in which messages come makes no difference.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol
 
 import orjson
 from sqlalchemy import Connection, case, func, select, tuple_
 
 from statscache.exceptions import YieldError
-from statscache.kinds import keys
+from statscache.kinds import keys, lost_rows
 from statscache.kinds.base import Kind, Statistic
-from statscache.kinds.consistency import FIELDS_ARE_THEIR_CHECKSUM, KEYS, has_key
+from statscache.kinds.consistency import FIELDS_ARE_THEIR_CHECKSUM, KEYS, has_key, has_row
 from statscache.kinds.keys import Key
 from statscache.kinds.latest import check_fields
 from statscache.kinds.presentation import Column
@@ -82,7 +82,7 @@ class SpanKind(Kind):
     )
     tables = (key, span)
     searched = (JSON(span, "fields"),)
-    invariants = (*KEYS, has_key(span), FIELDS_ARE_THEIR_CHECKSUM)
+    invariants = (*KEYS, has_key(span), has_row(span), FIELDS_ARE_THEIR_CHECKSUM)
     plugin: Spanning
 
     @property
@@ -130,6 +130,9 @@ class SpanKind(Kind):
             rows.append((plugin, digest, start, stop, moved, *newest, of_fields, checksum))
         _add_spans[connection.dialect.name](connection, rows)
         return {Dirty("latest")}
+
+    def has_lost_rows(self, state: State, since: Mapping[int, int]) -> bool:
+        return lost_rows.keys_have_none(state.connection, state.plugin, span)
 
     def dump(self, connection: Connection, plugin: int, through: int | None) -> Iterator[tuple[Any, ...]]:
         for row in connection.execute(_spans(plugin).order_by(key.c.dimensions)):

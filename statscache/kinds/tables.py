@@ -82,6 +82,7 @@ member = Table(
     Column("plugin", BigInteger, primary_key=True, autoincrement=False),
     Column("digest", BigInteger, primary_key=True, autoincrement=False),
     Column("number", BigInteger, nullable=False),
+    Column("checksum", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 Index("ix_member_plugin_number", member.c.plugin, member.c.number, unique=True)
@@ -130,6 +131,7 @@ entry = Table(
 
 KEY = Checksum(key, "plugin", "key", "total", "first", "last")
 BUCKET = Checksum(bucket, "plugin", "width", "start", "key", "value")
+MEMBER = Checksum(member, "plugin", "digest", "number")
 SPAN = Checksum(span, "plugin", "key", "start", "stop", "moved", "timestamp", "index", "fields_checksum")
 
 _add_names = Upsert(key)

@@ -261,7 +261,7 @@ def _panel(curves: Sequence[Curve], label: str, total: int, height: int) -> Pane
 
     def place(value: int) -> int:
         """Return how many whole pixels down a value is; the least that is not zero is a pixel off the baseline."""
-        return floor((top - value) * down + 0.5) - (0 < value * down < 0.5)
+        return max(0, floor((top - value) * down + 0.5) - (0 < value * down < 0.5))
 
     ground = place(0)
     layers = [

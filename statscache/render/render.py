@@ -102,6 +102,8 @@ class Renderer:
             Damaged: Published documents that are read again are damaged.
         """
         slow, gated = slow or force, not force if gated is None else gated
+        if slow:
+            kinds.refuse_strays(connection)
         end = journal.head(connection)
         gaps, complete = coverage.gaps(connection), coverage.complete(connection)
         rows = positions.load(connection)

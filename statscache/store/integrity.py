@@ -16,7 +16,7 @@ _POSTGRESQL_CORRUPTED = "XX001", "XX002"
 _TYPES = ((Boolean, "integer"), (BigInteger, "integer"), (Integer, "integer"), (Text, "text"), (LargeBinary, "blob"))
 
 _INDEX = "`statscache publish --force` makes indexes again"
-_REPLACE = f"{RESTORE}; or save what can be read: `sqlite3 statscache.db .recover`"
+REPLACE = f"{RESTORE}; or save what can be read, as docs/repair.md says"
 
 
 def broken(connection: Connection) -> Iterator[str]:
@@ -25,7 +25,7 @@ def broken(connection: Connection) -> Iterator[str]:
         return
     for line in connection.exec_driver_sql(f"PRAGMA integrity_check({_SHOWN})").scalars():
         if line != "ok":
-            fix = _INDEX if " index " in line else _REPLACE
+            fix = _INDEX if " index " in line else REPLACE
             yield f"the database's file is damaged: {_in_one_line(line)}; {fix}"
     for table in metadata.sorted_tables:
         wrong = " OR ".join(_has_other_type(column) for column in table.columns)
@@ -41,7 +41,7 @@ def of_tables(connection: Connection, tables: Iterable[Table]) -> Iterator[str]:
     for table in tables:
         lines = list(connection.exec_driver_sql(f"PRAGMA integrity_check({table.name})").scalars())
         if lines != ["ok"]:
-            yield f"table {table.name} is damaged: {_in_one_line(lines[0])}; {_REPLACE}"
+            yield f"table {table.name} is damaged: {_in_one_line(lines[0])}; {REPLACE}"
 
 
 def _in_one_line(report: str) -> str:

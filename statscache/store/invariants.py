@@ -12,6 +12,7 @@ from statscache.store import coverage, journal, positions
 from statscache.timeline import HOURLY, MINUTELY
 
 REBUILD = "`statscache rebuild PLUGIN` rebuilds its state"
+STRAY = "`statscache rebuild PLUGIN...`, of that plugin or of all, counts it again and removes the row"
 _RENDER = "`statscache publish --force` renders it again"
 RESTORE = "restore a backup, and backfill what came since"
 

@@ -40,8 +40,8 @@ def check(database: Database, registry: Registry, *, quick: bool) -> Iterator[st
             with database.reading() as connection:
                 yield from part(connection)
         except (Damaged, SQLAlchemyError, ValueError, TypeError, LookupError, ArithmeticError) as error:
-            text = str(getattr(error, "orig", None) or error).partition("\n")[0]
-            yield f"{name} cannot be checked ({type(error).__name__}: {text}); {RESTORE}"
+            fix = RESTORE if integrity.explain(error) is None else integrity.REPLACE
+            yield f"{name} cannot be checked ({_in_one_line(error)}); {fix}"
 
 
 def _emptied(connection: Connection, registry: Registry) -> Iterator[str]:
@@ -81,13 +81,22 @@ def _statistics(connection: Connection, registry: Registry) -> Iterator[str]:
             ).render(None)
         except Exception as error:
             # What is damaged may make any error, also in a plugin's own documents.
-            yield f"the statistics of a plugin cannot be rendered: {plugin.name} ({describe(error)}); {REBUILD}"
+            if integrity.explain(error) is not None:
+                raise
+            yield f"the statistics of a plugin cannot be rendered: {plugin.name} ({_in_one_line(error)}); {REBUILD}"
             continue
         if made.repeatable and row.rendered_with == made.rendered_with and damage.differs(connection, made):
             yield (
                 f"other documents follow from the statistics of a plugin than were published: {plugin.name}; they are"
                 f" damaged, or its code was changed without a higher `version`; {REBUILD}"
             )
+
+
+def _in_one_line(error: Exception) -> str:
+    """Return the type of an error and what it says, without the statement of the database that made it."""
+    if isinstance(error, SQLAlchemyError):
+        return f"{type(error).__name__}: {getattr(error, 'orig', None) or error}".partition("\n")[0]
+    return describe(error)
 
 
 def _keep_nothing(name: str, data: bytes) -> None:

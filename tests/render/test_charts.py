@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from statscache.render.charts import MOST_CURVES, Curves, Figure, Frame, bars, curves, draw
@@ -139,6 +139,7 @@ def test_one_beside_a_million_is_seen() -> None:
 
 
 @given(st.lists(st.integers(min_value=-(10**6), max_value=10**12), min_size=1, max_size=30))
+@example([1, -151])
 def test_the_value_axis_has_a_few_whole_levels(values: list[int]) -> None:
     """One to six levels, of which zero is one; columns and levels lie within the plot, which wastes little."""
     figure = draw(hourly([[START + at * HOUR, value] for at, value in enumerate(values)], hours=len(values)), FRAME)

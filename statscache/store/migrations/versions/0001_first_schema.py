@@ -154,6 +154,7 @@ def upgrade() -> None:
         sa.Column("plugin", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("digest", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("checksum", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("plugin", "digest"),
         sqlite_with_rowid=False,
     )
