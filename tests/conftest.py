@@ -37,9 +37,9 @@ disk_sync.switch_off()
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-settings.register_profile("dev", max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("dev", max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # A gate must give one commit one answer; who searches for more sets HYPOTHESIS_PROFILE=search.
-settings.register_profile("ci", settings.get_profile("dev"), max_examples=8, derandomize=True)
+settings.register_profile("ci", settings.get_profile("dev"), max_examples=12, derandomize=True)
 settings.register_profile("search", settings.get_profile("dev"), max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IN_CI else "dev"))
 
