@@ -321,7 +321,7 @@ def test_windows_of_the_first_days_say_since_when_they_are_known(tmp_path: Path)
     page = (site.public / "plugins/sales/index.html").read_text()
     assert "<strong>144</strong> <span><bdi>things in the last 24 full hours</bdi>" in page
     assert page.count('<small>, since <time datetime="2015-08-08T14:01:00Z">8\u00a0Aug 14:01</time></small>') == 2
-    since = '\u2014, since <time datetime="2015-08-08T14:01:00Z">8\u00a0Aug 14:01</time>'
+    since = '\u2014<small>, since <time datetime="2015-08-08T14:01:00Z">8\u00a0Aug 14:01</time></small>'
     front = (site.public / "index.html").read_text()
     assert f"<div><dt>Last 7 days</dt><dd>{since}</dd></div>" in front
     customers = (site.public / "plugins/customers/index.html").read_text()

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import orjson
 import pytest
 
+from few_pages import few_pages
 from statscache import testing
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
 from statscache.ingest import Delivery
@@ -104,16 +105,18 @@ class Site:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("statscache.installation.load", lambda *_, **__: active)
             self.installation = Installation(config)
-        self._publishing = Publishing(self.installation)
+            sources = few_pages()
+            patch.setattr("statscache.resources.sources", lambda: sources)
+            self._publishing = Publishing(self.installation)
 
     def take(self, *lines: bytes) -> None:
         """Take in messages, as if the bus had been heard again at the time of the newest."""
         newest = max(orjson.loads(line)["timestamp"] for line in lines if line.startswith(b"{"))
         self.installation.ingest.take(Delivery("fedmsg", list(lines), connected=newest))
 
-    def publish(self) -> str:
+    def publish(self, *, force: bool = False) -> str:
         """Publish, and return the id of the snapshot that is current then."""
-        snapshot, _ = self._publishing.publish()
+        snapshot, _ = self._publishing.publish(force=force)
         return snapshot.id
 
     def publish_fast(self) -> None:

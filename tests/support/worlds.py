@@ -134,7 +134,8 @@ def _of_releng(number: int, text: str) -> Iterator[bytes]:
 
 
 def _site(directory: Path, plugins: Any = VOLUME, **publish: Any) -> Site:
-    return Site(f"sqlite:///{directory / 'statscache.db'}", directory, plugins, publish={"title": TITLE, **publish})
+    url = f"sqlite:///{directory / 'statscache.db'}"
+    return Site(url, directory, plugins, whole=True, publish={"title": TITLE, **publish})
 
 
 def _published(site: Site) -> Path:
