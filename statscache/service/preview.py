@@ -72,6 +72,7 @@ class _Handler(SimpleHTTPRequestHandler):
     error_message_format = '{"error":"%(message)s","status":%(code)d}\n'
     _found = True
     _tag = ""
+    _varies = False
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         self._found = False
@@ -98,6 +99,8 @@ class _Handler(SimpleHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         if self._found and self._tag:
             self.send_header("ETag", self._tag)
+        if self._found and self._varies:
+            self.send_header("Vary", "Accept-Encoding")
         super().end_headers()
 
     def parse_request(self) -> bool:
@@ -123,15 +126,40 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def send_head(self) -> BinaryIO | BytesIO | None:
         try:
-            self._tag = self._tag_of(Path(self.translate_path(self.path)))
+            path = Path(self.translate_path(self.path))
+            if path.is_dir() and self.path.partition("?")[0].endswith("/"):
+                path /= "index.html"
+            compressed = self._compressed(path)
+            self._varies = compressed is not None
+            if not re.search(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))", self.headers.get("Accept-Encoding", "")):
+                compressed = None
+            self._tag = self._tag_of(path) if compressed is None else f'"{canonical.digest(compressed)}"'
             if self._tag and self._tag in re.split(r"[,\s]+", self.headers.get("If-None-Match", "")):
                 self.send_response(HTTPStatus.NOT_MODIFIED)
                 self.end_headers()
                 return None
-            return super().send_head()
+            return super().send_head() if compressed is None else self._send_compressed(path, compressed)
         except ValueError:  # a NUL in the path, which no file's name has
             self.send_error(404, "File not found")
             return None
+
+    def _compressed(self, path: Path) -> bytes | None:
+        """Return the bytes of the compressed sibling of a file, which is sent as it is; None if it has none."""
+        sibling = path.with_name(f"{path.name}.gz")
+        try:
+            inside = sibling.resolve().is_relative_to(Path(self.directory).resolve())
+            return sibling.read_bytes() if inside and path.is_file() else None
+        except OSError:
+            return None
+
+    def _send_compressed(self, path: Path, data: bytes) -> BytesIO:
+        """Send the headers of a file that is sent compressed, and return its bytes."""
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", self.guess_type(path))
+        self.send_header("Content-Encoding", "gzip")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        return BytesIO(data)
 
     def _tag_of(self, path: Path) -> str:
         """Return the entity tag of a file, by the digest of its bytes; empty if there is no such file."""

@@ -1,5 +1,6 @@
 """`statscache serve` gives a published tree as a web server is to give it, and nothing else."""
 
+import gzip
 import hashlib
 import http.client
 import signal
@@ -15,6 +16,7 @@ from commands import Home
 from loopback import serving
 from samples import Site, line
 from statscache import layout
+from statscache.publish import headers
 from statscache.service import preview
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -64,6 +66,33 @@ def test_a_file_has_a_tag_by_the_digest_of_its_bytes(port: int, public: Path) ->
         assert (response.status, response.getheader("ETag")) == (status, tag)
         connection.close()
     assert "etag" not in get(port, "/nothing")[1]
+
+
+@pytest.mark.parametrize("path", ["/", "/index.html", "/v1/plugins/volume/latest.csv"])
+def test_who_takes_it_gets_what_is_compressed_beside_a_file(public: Path, path: str) -> None:
+    """As nginx does: the type is that of the file, the tag is of the bytes that are sent, caches keep both forms."""
+    file = public / ("index.html" if path == "/" else path[1:])
+    sibling = file.with_name(f"{file.name}.gz")
+    made = not sibling.exists()
+    if made:
+        sibling.write_bytes(gzip.compress(file.read_bytes()))
+    answers = {}
+    server = preview.server(public, 0)
+    with serving(server):
+        for coding in ("gzip, deflate", "br;q=1, gzip;q=0.5", "identity", "gzip;q=0", ""):
+            connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
+            connection.request("GET", path, headers={"Accept-Encoding": coding})
+            response = connection.getresponse()
+            assert response.getheader("Vary") == "Accept-Encoding"
+            assert response.getheader("Content-Type") == headers.content_type(file.name)
+            answers[coding] = response.getheader("Content-Encoding"), response.read(), response.getheader("ETag")
+            connection.close()
+    if made:
+        sibling.unlink()
+    assert [coding for coding, (sent, *_) in answers.items() if sent] == ["gzip, deflate", "br;q=1, gzip;q=0.5"]
+    for sent, data, tag in answers.values():
+        assert (gzip.decompress(data) if sent else data) == file.read_bytes()
+        assert tag == f'"{hashlib.sha256(data).hexdigest()}"'
 
 
 def an_object(public: Path) -> str:
