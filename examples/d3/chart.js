@@ -25,4 +25,13 @@ const area = d3.area((at) => x(at.data * 1000), (at) => y(at[0]), (at) => y(at[1
 const svg = d3.select("#chart").append("svg").attr("viewBox", [0, 0, across, down]).attr("role", "img").attr("aria-label", `Messages in 7 days, by category: ${keys.join(", ")}`);
 // .text() never makes markup of text from the bus.
 svg.selectAll("path").data(layers).join("path").attr("d", area).attr("fill", (layer) => colour(layer.key)).append("title").text((layer) => `${layer.key}: ${totals.get(layer.key)}`);
-svg.append("g").attr("transform", `translate(0,${down - 25})`).call(d3.axisBottom(x));
+svg.append("g").attr("transform", `translate(0,${down - 25})`).call(d3.axisBottom(x).tickSizeOuter(0)).call((axis) => axis.selectAll(".tick:first-of-type text").attr("text-anchor", "start"));
+// The height of a layer is its number; this is how much of it one sees.
+const most = d3.max(layers[0], (_, at) => d3.sum(layers, (layer) => layer[at][1] - layer[at][0]));
+d3.select("#chart").append("figcaption").text(`Messages in an hour, ${d3.format(",")(most)} at most`);
+
+const legend = d3.select("#chart").append("ul");
+legend.selectAll("li").data(keys).join("li").each(function name(key) {
+  d3.select(this).append("svg").attr("width", 12).attr("height", 12).append("rect").attr("width", 12).attr("height", 12).attr("fill", colour(key));
+  d3.select(this).append("span").text(` ${key}: ${d3.format(",")(totals.get(key))}`);
+});

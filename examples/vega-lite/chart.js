@@ -20,6 +20,8 @@ await vegaEmbed(
     data: { values },
     mark: { type: "rect", tooltip: true },
     width: "container",
+    autosize: { type: "fit", contains: "padding" },
+    background: "transparent",
     height: 240,
     encoding: {
       x: { field: "time", timeUnit: "utchours", type: "ordinal", title: "Hour (UTC)" },
@@ -27,5 +29,5 @@ await vegaEmbed(
       color: { field: "value", aggregate: "mean", type: "quantitative", title: "Messages" },
     },
   },
-  { renderer: "svg", actions: false },
+  { renderer: "svg", actions: false, theme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : undefined },
 );

@@ -19,6 +19,7 @@ import worlds
 from browser import SCHEMES, WIDTHS, Visit, chromium, serving_files, serving_tree
 from conftest import ROOT
 from npm import NODE_MODULES, require_npm
+from statscache import layout
 
 __all__ = ["chromium"]
 
@@ -160,9 +161,65 @@ def test_hostile_text_stays_text_in_the_examples(page: str, url: str, chromium: 
             visit.look(width, scheme)
         schemes = visit.page.evaluate("[...document.links].map((link) => link.protocol)")
         assert set(schemes) <= {"http:", "https:"}
-        # A person of that name has no document.
-        problems = [problem for problem in visit.problems if "/by/" not in problem and "status of 404" not in problem]
-        assert not problems, problems
+        assert not visit.problems, visit.problems
+
+
+def test_the_wall_says_once_what_is_said_in_a_row(tree: Path, url: str, chromium: Browser) -> None:
+    """Newest first, under their days; a category leads to the wall of it alone."""
+    rows = orjson.loads((tree / layout.latest("recent-activity")).read_bytes())["rows"]
+    category = rows[0]["category"]
+    noon = 899_985_600
+    told = [
+        {**rows[0], "timestamp": time, "subtitle": text}
+        for time, text in ((noon, "a"), (noon - 60, "a"), (noon - 120, "b"))
+    ]
+    told += [{**told[0], "category": "other"}, {**told[0], "timestamp": noon - 86_400}]
+
+    def answer(route: Route) -> None:
+        response = route.fetch()
+        document = orjson.loads(response.body())
+        if document.get("plugin") == "recent-activity":
+            document["rows"] = told
+        for plugin in document.get("plugins", ()):
+            # What is not told its size can be altered unnoticed.
+            for entry in plugin["documents"]:
+                del entry["size"]
+        route.fulfill(response=response, body=orjson.dumps(document))
+
+    with Visit(chromium, [url]) as visit:
+        visit.open(f"{url}examples/wall/index.html")
+        expect(visit.page.locator("#wall h2")).not_to_have_count(0)
+        assert 0 < visit.page.locator("#wall li").count() <= len(rows)
+        visit.page.get_by_role("link", name=category, exact=True).first.click()
+        visit.page.wait_for_url(f"{url}examples/wall/index.html?category={category}")
+        expect(visit.page.locator("#wall .category").first).to_have_text(category)
+        assert {*visit.page.locator("#wall .category").all_inner_texts()} == {category}
+        visit.page.add_init_script("Object.defineProperty(crypto, 'subtle', { value: undefined })")
+        visit.page.route("**/v1/**", answer)
+        visit.page.get_by_role("link", name="Show all").click()
+        expect(visit.page.locator("#wall h2")).to_have_text(["1998-07-09", "1998-07-08"])
+        expect(visit.page.locator("#wall li")).to_have_count(4)
+        expect(visit.page.locator("#wall li small")).to_have_text(["2 times"])
+        visit.page.get_by_role("button", name="Full screen").click()
+        expect(visit.page.get_by_role("link", name="Examples")).to_be_hidden()
+        assert not visit.problems, visit.problems
+
+
+@pytest.mark.parametrize(("is_there", "said"), [(True, "Did you mean"), (False, "cannot be reached")])
+def test_a_profile_of_no_one_says_so(is_there: bool, said: str, tree: Path, url: str, chromium: Browser) -> None:
+    """Who is not known has no zeros; the case does not matter; where nothing answers, no page is blank."""
+    [first, *_] = orjson.loads((tree / layout.latest("contributors")).read_bytes())["rows"]
+    name = first["user"]
+    with Visit(chromium, [url]) as visit:
+        if is_there:
+            visit.open(f"{url}examples/profile/index.html?user={name.upper()}")
+            expect(visit.page.get_by_role("heading", level=1)).to_have_text(name)
+        else:
+            visit.page.route("**/v1/**", lambda route: route.abort())
+        visit.page.goto(f"{url}examples/profile/index.html?user={name}x")
+        expect(visit.page.locator("#said")).to_contain_text(said)
+        expect(visit.page.locator("#profile")).to_be_hidden()
+        assert [problem for problem in visit.problems if "script error" in problem] == []
 
 
 @pytest.mark.parametrize("name", ["d3", "vega-lite"])
@@ -176,6 +233,19 @@ def test_charts_with_libraries_are_drawn(name: str, url: str, chromium: Browser,
         visit.open(f"{page}?site={url}")
         visit.page.locator("#chart svg path").first.wait_for(state="attached")
         assert visit.page.locator("#chart svg path").count() > 5
+        for width in WIDTHS:
+            visit.look(width, "dark")
+        light = "context => getComputedStyle(document.documentElement).colorScheme"
+        assert visit.page.evaluate(light) == "light dark"
+        if name == "d3":
+            # What the colours are.
+            colours = visit.page.locator("#chart li rect").evaluate_all(
+                "(all) => all.map((one) => one.getAttribute('fill'))"
+            )
+            drawn = visit.page.locator("#chart > svg > path").evaluate_all(
+                "(all) => all.map((one) => one.getAttribute('fill'))"
+            )
+            assert colours == drawn
         assert not visit.problems, visit.problems
 
 

@@ -30,7 +30,7 @@ async function draw(index) {
   age.replaceChildren("Data through ", ...(index.through === null ? ["nothing yet"] : [clock(index.through)]), ".");
 }
 
-const failed = (error) => {
-  age.textContent = `Not up to date: ${error.message}`;
+const failed = () => {
+  age.textContent = "The site cannot be reached now; this page tries again each minute.";
 };
 client.watch(draw, { onerror: failed });

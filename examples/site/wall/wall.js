@@ -1,37 +1,69 @@
-// What happens just now. The text is the bus's, so it is set as text, and only web addresses become links.
+// What happens just now: the newest first, under their days, and what is said several times in a row once.
+// `?category=koschei` shows one category alone. The text is the bus's, so it is set as text, and only web addresses become links.
 
 import { Client, isLate } from "../../assets/statscache.js";
+import { element, foreign } from "../../assets/dom.js";
 import { entityOf, pageOf } from "../../assets/names.js";
 
 const client = new Client();
+const only = new URLSearchParams(location.search).get("category");
+const [wall, age, full, said] = ["wall", "age", "full", "only"].map((id) => document.getElementById(id));
 
-function entry(row, index) {
-  const item = document.createElement("li");
-  const time = document.createElement("time");
-  time.dateTime = new Date(row.timestamp * 1000).toISOString();
-  time.textContent = time.dateTime.slice(11, 16);
-  const category = document.createElement("b");
-  category.textContent = (row.category ?? "").slice(0, 40);
-  const web = /^https?:\/\//.test(row.link ?? "") && URL.canParse(row.link);
-  const text = document.createElement(web ? "a" : "bdi");
-  if (web) Object.assign(text, { href: row.link, rel: "noopener noreferrer nofollow" });
-  text.textContent = String(row.subtitle ?? row.topic).slice(0, 200);
-  item.append(time, category, text);
-  if (row.agent && entityOf(index, "agent")) {
-    const agent = document.createElement("a");
-    agent.href = pageOf(client, "person", row.agent);
-    agent.textContent = row.agent.slice(0, 80);
-    item.append(" ", agent);
+const moment = (seconds) => new Date(seconds * 1000).toISOString();
+const same = (one, other) => ["category", "agent", "subtitle", "topic"].every((name) => one[name] === other[name]);
+
+/** Rows that say the same, one after the other, as `[row, how many there are]`. */
+function runs(rows) {
+  const found = [];
+  for (const row of rows) {
+    const before = found.at(-1);
+    if (before && same(before[0], row) && moment(before[0].timestamp).slice(0, 10) === moment(row.timestamp).slice(0, 10)) before[1] += 1;
+    else found.push([row, 1]);
   }
-  return item;
+  return found;
 }
+
+/** The same colour for the same category, whatever the others are. */
+function colour(category) {
+  const sum = [...category].reduce((hash, letter) => (hash * 31 + letter.codePointAt(0)) % 360, 7);
+  return `hsl(${sum} 55% 55%)`;
+}
+
+function entry([row, count], index) {
+  const time = element("time", { datetime: moment(row.timestamp) }, moment(row.timestamp).slice(11, 16));
+  const name = row.category ?? "";
+  const category = element("a", { class: "category", href: `?category=${encodeURIComponent(name)}` }, foreign(name || "none", 40));
+  category.style.borderColor = colour(name);
+  const web = /^https?:\/\//.test(row.link ?? "") && URL.canParse(row.link);
+  const text = foreign(row.subtitle ?? row.topic, 300);
+  const what = element("span", {}, web ? element("a", { href: row.link, rel: "noopener noreferrer nofollow" }, text) : text);
+  if (row.agent) what.append(" ", entityOf(index, "agent") ? element("a", { href: pageOf(client, "person", row.agent) }, foreign(row.agent, 80)) : foreign(row.agent, 80));
+  if (count > 1) what.append(element("small", {}, `${count} times`));
+  return element("li", {}, time, category, what);
+}
+
+function draw(rows, index) {
+  wall.replaceChildren(...(rows.length ? [] : [element("p", {}, "Nothing yet.")]));
+  for (const run of runs(rows)) {
+    const day = moment(run[0].timestamp).slice(0, 10);
+    if (wall.querySelector("h2:last-of-type")?.textContent !== day) wall.append(element("h2", {}, day), element("ol"));
+    wall.lastElementChild.append(entry(run, index));
+  }
+}
+
+if (only !== null) {
+  said.append("Only ", foreign(only || "none", 40), ". ", element("a", { href: location.pathname }, "Show all"));
+  said.hidden = false;
+}
+full.hidden = !document.fullscreenEnabled;
+full.addEventListener("click", () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()));
 
 client.watch(
   async (index) => {
     const { rows } = await client.latest("recent-activity");
-    document.getElementById("wall").replaceChildren(...rows.map((row) => entry(row, index)));
-    const through = index.through === null ? "nothing yet" : new Date(index.through * 1000).toISOString().slice(0, 16).replace("T", " ");
-    document.getElementById("age").textContent = `Through ${through} UTC${isLate(index) ? ", overdue" : ""}. New entries appear by themselves.`;
+    draw(rows.filter(({ category }) => only === null || (category ?? "") === only), index);
+    const through = index.through === null ? "nothing yet" : moment(index.through).slice(0, 16).replace("T", " ");
+    age.textContent = `Through ${through} UTC${isLate(index) ? ", overdue" : ""}. New entries appear by themselves.`;
   },
-  { onerror: (error) => (document.getElementById("age").textContent = `Nothing new: ${error.message}.`) },
+  { onerror: () => (age.textContent = "The site cannot be reached now; this page tries again each minute.") },
 );
