@@ -96,6 +96,8 @@ thead th { color: var(--quiet); font-weight: 600; white-space: nowrap; }
 tbody tr { border-top: 1px solid var(--rule); }
 .number { text-align: right; white-space: nowrap; }
 thead button { padding: 0; border: 0; font-weight: 600; }
+thead bdi { display: inline-block; }
+thead bdi::first-letter { text-transform: uppercase; }
 thead button::after { content: "↕"; display: inline-block; width: 1em; margin-left: .25em; opacity: .45; }
 [aria-sort="ascending"] button::after { content: "↑"; opacity: 1; }
 [aria-sort="descending"] button::after { content: "↓"; opacity: 1; }
@@ -254,7 +256,7 @@ export class StatscacheElement extends HTMLElement {
     this.#shown = false;
     const where = d.element("p", { class: "quiet" }, "From ", d.foreign(this.#site?.client.base ?? ""));
     const words = `No statistic here: ${d.clean(error.message, 400)}${/[.?]$/.test(error.message) ? "" : "."}`;
-    const problem = this.hasAttribute("inline") ? d.element("span", { title: words, role: "status" }, "—", d.element("span", { class: "hidden" }, words)) : d.element("div", { class: "problem", role: "status" }, d.element("p", {}, d.foreign(words, 500)), where);
+    const problem = this.hasAttribute("inline") ? d.element("span", { title: words, role: "status" }, "—", d.element("span", { class: "hidden" }, words)) : d.element("div", { class: "problem", part: "problem", role: "status" }, d.element("p", {}, d.foreign(words, 500)), where);
     // What the page has inside of the element stands for it.
     this.#show(d.element("slot", {}, problem));
     if (this.childNodes.length) console.info(words);
@@ -310,8 +312,8 @@ export class StatscacheElement extends HTMLElement {
 
   /** A chart of a model with its legend; keys that were turned off stay off when new numbers come. */
   chart(model, title, about) {
-    const box = d.element("div", { class: "drawing", "data-name": "chart" });
-    const legend = d.element("ul", { class: "legend" });
+    const box = d.element("div", { class: "drawing", part: "chart", "data-name": "chart" });
+    const legend = d.element("ul", { class: "legend", part: "legend" });
     const show = () => chart.show(model, { off: this.#off }, draw);
     const chart = new Chart(box, legend, {
       title,
@@ -345,6 +347,6 @@ export class StatscacheElement extends HTMLElement {
 
   caption(about, rest) {
     const title = this.getAttribute("label") ?? (this.key ? `${about.title}: ${d.label(this.key)}` : about.title);
-    return d.element("figcaption", {}, d.element("strong", {}, d.foreign(title)), d.element("span", {}, rest));
+    return d.element("figcaption", { part: "caption" }, d.element("strong", {}, d.foreign(title)), d.element("span", {}, rest));
   }
 }

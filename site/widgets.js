@@ -31,7 +31,7 @@ class Count extends StatscacheElement {
       const newest = this.newest(index);
       return [d.element("span", { part: "number", title: `${caption}${newest === null ? "" : `, through ${d.minute(newest)}`}` }, shown)];
     }
-    return [d.element("p", { class: "count" }, d.element("strong", {}, shown), d.element("span", { class: "quiet" }, d.foreign(caption)))];
+    return [d.element("p", { class: "count" }, d.element("strong", { part: "number" }, shown), d.element("span", { class: "quiet" }, d.foreign(caption)))];
   }
 
   newest(index) {
@@ -227,7 +227,7 @@ class Calendar extends StatscacheElement {
     const items = limits.map((limit, at) => d.sign(`cell level l${level(limit)}`, at ? `over ${d.number(limit)}` : `1 or more ${about.unit}`));
     if (hasToday) items.push(d.sign("cell today", "so far"));
     if (hasUnknown) items.push(d.sign("cell missing", "unknown"));
-    return d.element("ul", { class: "legend" }, d.sign("cell", "none"), ...items);
+    return d.element("ul", { class: "legend", part: "legend" }, d.sign("cell", "none"), ...items);
   }
 
   async #days(client, about, shown, start, end) {
@@ -329,7 +329,7 @@ class Table extends StatscacheElement {
     };
     const head = d.element("tr", {}, ...columns.map((column) => this.#head(column, rows, sorting)));
     const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => (Object.hasOwn(partial, column) && column in row ? d.element("td", { class: "quiet" }, d.unknown(partial[column])) : cell(row[column], column, address(column))))));
-    const table = d.element("table", {}, d.element("caption", { class: "hidden" }, d.foreign(caption)), d.element("thead", {}, head), d.element("tbody", {}, ...body));
+    const table = d.element("table", { part: "table" }, d.element("caption", { class: "hidden" }, d.foreign(caption)), d.element("thead", {}, head), d.element("tbody", {}, ...body));
     const more = shown.length < rows.length ? `${d.number(shown.length)} of ${d.number(rows.length)} rows` : `${d.number(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
     const scroll = d.element("div", { class: "scroll whole", tabindex: 0, role: "region", "aria-label": d.clean(caption) }, table);
     return [d.element("figure", {}, this.caption(about, more), rows.length ? scroll : d.element("p", { class: "quiet" }, "No rows yet."), least)];

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 import worlds
 from browser import SCHEMES, WIDTHS, Visit, chromium, serving_files, serving_tree
+from conftest import ROOT
 from keypairs import write_key
 from published import BUILD, EDIT, Site, line
 
@@ -430,6 +431,25 @@ def test_an_element_says_when_nothing_comes_any_longer(chromium: Browser, tmp_pa
         visit.page.clock.run_for(4 * 60_000)
         expect(visit.page.locator(".note")).to_contain_text("overdue")
         assert visit.page.locator("strong").inner_text() == "3"
+
+
+def test_parts_are_those_of_the_docs(busy: Path, chromium: Browser, tmp_path: Path) -> None:
+    """Each part that the docs name is there to be styled, and there is no other."""
+    source = (ROOT / "docs" / "widgets.md").read_text(encoding="utf-8")
+    [text] = re.findall(r"styled as a part: (.*?): `statscache-count", source, re.DOTALL)
+    body = """
+<statscache-count plugin="volume"></statscache-count>
+<statscache-series plugin="volume-by-category"></statscache-series>
+<statscache-table plugin="volume-by-category"></statscache-table>
+<statscache-count plugin="nothing"></statscache-count>
+"""
+    with elsewhere(tmp_path, busy, body) as (page, url), Visit(chromium, [page, url]) as visit:
+        visit.open(page)
+        found = visit.page.evaluate(
+            "[...document.querySelectorAll('main > *')].flatMap((one) => one.shadowRoot ? "
+            "[...one.shadowRoot.querySelectorAll('[part]')].map((part) => part.part.value) : [])"
+        )
+        assert {*found} == {*re.findall("`([a-z]+)`", text)}
 
 
 def test_colours_are_those_of_the_page(site: Site, chromium: Browser, tmp_path: Path) -> None:
