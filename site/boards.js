@@ -1,25 +1,39 @@
-// Reads the page Release engineering, which knows how all fares: for search, and for the page of a release.
+// Reads other pages of the site: Release engineering, which knows how all fares, for search and for the page of a release,
+// and the list of the documentation, for search.
 
 const read = new Map();
 
-/** The groups of the page, each with its items as `[element, text in lower case]`; none where it cannot be read. */
-export function groupsOf(address) {
+/** What is found in a page; nothing where it cannot be read. */
+function once(address, find) {
   if (!read.has(address)) {
-    const groups = fetched(address);
-    groups.catch(() => read.delete(address));
-    read.set(address, groups);
+    const found = parsed(address).then(find);
+    found.catch(() => read.delete(address));
+    read.set(address, found);
   }
   return read.get(address).catch(() => []);
 }
 
-async function fetched(address) {
+async function parsed(address) {
   const response = await fetch(address, { cache: "no-cache" });
   if (!response.ok) throw new Error(`${address}: status ${response.status}`);
   // Scripts of a document that is parsed so do not run.
-  const page = new DOMParser().parseFromString(await response.text(), "text/html");
-  return [...page.querySelectorAll("[data-group]")].map((group) => {
-    const { id, textContent: title } = group.querySelector("h2");
-    const items = [...group.querySelectorAll("[data-item]")].map((item) => [item, `${group.dataset.group} ${item.textContent}`.toLowerCase()]);
-    return { id, title, items };
-  });
+  return new DOMParser().parseFromString(await response.text(), "text/html");
 }
+
+/** The groups of the page Release engineering, each with its items as `[element, text in lower case]`. */
+export const groupsOf = (address) =>
+  once(address, (page) =>
+    [...page.querySelectorAll("[data-group]")].map((group) => {
+      const { id, textContent: title } = group.querySelector("h2");
+      const items = [...group.querySelectorAll("[data-item]")].map((item) => [item, `${group.dataset.group} ${item.textContent}`.toLowerCase()]);
+      return { id, title, items };
+    }),
+  );
+
+/** The pages of the documentation and their sections: what each is called, in which page it is, and its address. */
+export const sectionsOf = (address) =>
+  once(address, (page) =>
+    [...page.querySelectorAll(".pages > li")].flatMap((item) =>
+      [...item.querySelectorAll("a")].map((link) => ({ name: link.textContent, of: item.querySelector("a").textContent, href: new URL(link.getAttribute("href"), address).href })),
+    ),
+  );

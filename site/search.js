@@ -2,12 +2,12 @@
 
 import { Client } from "./statscache.js";
 import { clean, element, foreign, number } from "./dom.js";
-import { groupsOf } from "./boards.js";
+import { groupsOf, sectionsOf } from "./boards.js";
 import { ENTITIES, entitiesOf, Names, pageOf, score } from "./names.js";
 
 const MOST = 10;
 const MOST_OF_KIND = 5;
-const SHORTEST_ON_BOARD = 3;
+const SHORTEST_IN_PAGES = 3;
 /** Words of a question that name nothing. */
 const OF_QUESTIONS = new Set("a about activity are by did do does done for has have how i in is it last latest many me month most much newest of on show the this today was week were what when which who year".split(" "));
 const STEM = 4;
@@ -24,7 +24,7 @@ const options = () => [...list.querySelectorAll("[role=option]")];
 /** What the page Release engineering has of all words, as one result that leads to it. */
 async function onBoard(wanted) {
   const { board } = box.dataset;
-  if (!board || wanted.length < SHORTEST_ON_BOARD) return [];
+  if (!board || wanted.length < SHORTEST_IN_PAGES) return [];
   const address = client.base + board;
   if ("release engineering".includes(wanted)) return [{ points: 5, name: "Release engineering", kind: "Page", href: address, rank: 64 }];
   const words = wanted.split(/\s+/);
@@ -33,6 +33,14 @@ async function onBoard(wanted) {
   const [{ id, title }] = found;
   const name = found.length > 1 ? `${title} and ${number(found.length - 1)} more` : title;
   return [{ points: 3, name: `${name}: ${wanted}`, kind: "Release engineering", href: `${address}?filter=${encodeURIComponent(wanted)}${found.length > 1 ? "" : `#${id}`}`, rank: 64 }];
+}
+
+/** Pages of the documentation and their sections in whose names words begin as wanted; they are last. */
+async function inDocs(wanted) {
+  if (wanted.length < SHORTEST_IN_PAGES) return [];
+  const scored = (await sectionsOf(`${client.base}docs/index.html`)).map((each) => [score(each.name.toLowerCase(), wanted), each]);
+  const found = scored.filter(([points]) => points > 1).sort(([a], [b]) => b - a).slice(0, MOST_OF_KIND);
+  return found.map(([, { name, of, href }]) => ({ points: 0, name: name === of ? name : `${name} · ${of}`, kind: "Docs", href, rank: 0 }));
 }
 
 /** What fits a text; or else what its words fit that are not those of any question, statistics by the beginnings of words. */
@@ -53,7 +61,7 @@ async function lookUp(text, stems = "") {
       (await names.search(entity, text)).slice(0, MOST_OF_KIND).map((found) => ({ ...found, kind: ENTITIES[entity].one, href: pageOf(client, entity, found.name) })),
     ),
   );
-  return [statistics.slice(0, MOST_OF_KIND), await onBoard(wanted), ...entities].flat().sort((a, b) => b.points - a.points || b.rank - a.rank).slice(0, MOST);
+  return [statistics.slice(0, MOST_OF_KIND), await onBoard(wanted), ...entities, await inDocs(wanted)].flat().sort((a, b) => b.points - a.points || b.rank - a.rank).slice(0, MOST);
 }
 
 function show(children, words) {

@@ -1,7 +1,7 @@
 """The documentation as pages: made of the Markdown that the project's tests hold to the code.
 
 A page `format.md` becomes `docs/format/`. Links among the pages lead to pages, those to other files of the directory to
-copies, and those that leave it to the project's repository.
+copies, and those that leave it to the project's repository. Each heading links to itself: that is its address.
 """
 
 import posixpath
@@ -31,6 +31,9 @@ _SECTIONS = (
     ("Operate: reference", ("commands", "settings", "runbook", "mirrors", "s3", "security", "privacy", "capacity")),
     ("How it works", ("architecture", "recipes", "state", "benchmarks")),
 )
+_FOR_READERS = 2
+"""The first sections are for those who use a site, whose address their examples show."""
+
 _DECISIONS = "Decisions"
 
 
@@ -51,6 +54,7 @@ class Section:
 
     title: str
     pages: tuple[Page, ...]
+    for_readers: bool = False
 
 
 class Docs:
@@ -74,7 +78,11 @@ class Docs:
         # A page that no section names yet is not lost.
         grouped[-1][1].extend(pages.values())
         grouped.append((_DECISIONS, decisions))
-        self.sections = tuple(Section(title, tuple(found)) for title, found in grouped if found)
+        self.sections = tuple(
+            Section(title, tuple(found), number < _FOR_READERS)
+            for number, (title, found) in enumerate(grouped)
+            if found
+        )
         self.files = {
             path.relative_to(directory).as_posix(): path.read_bytes()
             for path in sorted(directory.rglob("*"))
@@ -85,6 +93,12 @@ class Docs:
         """Yield every page."""
         for section in self.sections:
             yield from section.pages
+
+    def in_order(self) -> Iterator[tuple[Section, Page | None, Page, Page | None]]:
+        """Yield each page with its section and its neighbours: the one before it, itself, and the one after."""
+        pages = [*self]
+        sections = (section for section in self.sections for _ in section.pages)
+        yield from zip(sections, [None, *pages], pages, [*pages[1:], None], strict=False)
 
 
 def anchor(heading: str) -> str:
@@ -103,10 +117,16 @@ class _Renderer(RendererHTML):
         return "</table></div>\n"
 
     def fence(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        return super().fence(tokens, index, options, env).replace("<pre>", '<pre tabindex="0">', 1)
+        return _code(super().fence(tokens, index, options, env))
 
     def code_block(self, tokens: Sequence[Token], index: int, options: OptionsDict, env: EnvType) -> str:
-        return super().code_block(tokens, index, options, env).replace("<pre>", '<pre tabindex="0">', 1)
+        return _code(super().code_block(tokens, index, options, env))
+
+
+def _code(html: str) -> str:
+    """Return a block of code that can be scrolled by keyboard, in a box in which a script puts a button to copy it."""
+    html = html.replace("<pre><code", '<pre tabindex="0"><code data-example', 1).rstrip("\n")
+    return f'<div class="sample">{html}</div>\n'
 
 
 # `serve --watch` renders again after each change, of which few are of these pages.
@@ -137,6 +157,9 @@ def _page(name: str, source: str, titles: tuple[tuple[str, str], ...]) -> Page:
         for child in inline.children or ():
             if child.type == "link_open":
                 child.attrSet("href", _target(name, str(child.attrGet("href"))))
+        if token.type == "heading_open" and token.tag != "h1" and inline.children:
+            link = Token("link_open", "a", 1, attrs={"href": f"#{token.attrGet('id')}"})
+            inline.children = [link, *inline.children, Token("link_close", "a", -1)]
     return Page(name, title, summary, markdown.renderer.render(tokens, markdown.options, {}), tuple(headings))
 
 

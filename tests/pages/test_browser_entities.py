@@ -112,6 +112,22 @@ def test_the_search_is_a_combobox(site: str, first: dict[str, str], chromium: Br
         assert not visit.problems, visit.problems
 
 
+def test_search_finds_pages_of_the_docs_and_their_sections(site: str, chromium: Browser) -> None:
+    """After all that has numbers: a word of a heading leads to where it is explained."""
+    with Visit(chromium, [site]) as visit:
+        visit.open(f"{site}index.html")
+        combobox(visit.page).press_sequentially("keys in paths")
+        option = visit.page.get_by_role("option")
+        expect(option).to_have_count(1)
+        expect(option).to_contain_text("Keys in paths · The published format, v1")
+        combobox(visit.page).press("Enter")
+        visit.page.wait_for_url(f"{site}docs/format/index.html#keys-in-paths")
+        combobox(visit.page).press_sequentially("messages")
+        expect(option.first).to_contain_text("Statistic")
+        expect(option.last).to_contain_text("Docs")
+        assert not visit.problems, visit.problems
+
+
 def test_nothing_is_fetched_before_the_search_is_used(site: str, chromium: Browser) -> None:
     """A name costs the list of each entity, and a shard or two where these are many."""
     with Visit(chromium, [site]) as visit:

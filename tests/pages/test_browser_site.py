@@ -157,6 +157,31 @@ def test_variants_and_files_are_behind_tabs(site: str, chromium: Browser, script
         assert not visit.problems, visit.problems
 
 
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_page_of_the_docs_is_read_from_its_text_on(site: str, chromium: Browser, width: int) -> None:
+    """On a phone the menu follows the text, on a desk it is beside it; headings have addresses, examples a button."""
+    with Visit(chromium, [site]) as visit:
+        visit.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        visit.open(f"{site}docs/start/index.html")
+        visit.look(width, "light")
+        title = visit.page.get_by_role("heading", level=1).bounding_box()
+        menu = visit.page.get_by_role("navigation", name="Documentation").bounding_box()
+        assert title is not None
+        assert menu is not None
+        assert title["y"] < 350
+        assert menu["x"] < title["x"] if width == WIDTHS[-1] else menu["y"] > title["y"]
+        visit.page.get_by_role("heading", name="Fetch a number").get_by_role("link").click()
+        visit.page.wait_for_url(f"{site}docs/start/index.html#fetch-a-number")
+        sample = visit.page.locator(".sample").first
+        sample.get_by_role("button", name="Copy the example").click()
+        expect(sample.get_by_text("Copied")).to_be_visible()
+        copied = visit.page.evaluate("navigator.clipboard.readText()")
+        assert copied.strip() == "curl --silent https://stats.example.org/v1/plugins/volume/latest.json"
+        visit.page.get_by_role("link", name="Next").click()
+        visit.page.wait_for_url(f"{site}docs/statistics/index.html")
+        assert not visit.problems, visit.problems
+
+
 def test_an_address_without_a_page_leads_to_search(site: str, chromium: Browser) -> None:
     """However deep it is: styled, searchable, with a way back."""
     with Visit(chromium, [site]) as visit:
