@@ -1,10 +1,10 @@
 // Shows what the documents outside the snapshot say: what the newest one changed, and how the service fares.
 
-import { Client, isOld } from "./statscache.js";
+import { isOld } from "./statscache.js";
 import { clean, element, foreign, number } from "./dom.js";
 import { clock } from "./labels.js";
 
-const client = new Client(new URL("..", import.meta.url).href);
+const base = new URL("..", import.meta.url).href;
 const MOST = 12;
 
 const age = (seconds) => {
@@ -15,7 +15,7 @@ const age = (seconds) => {
 const ago = (time) => `${age(Math.max(0, Date.now() / 1000 - time))} ago`;
 
 async function read(path) {
-  const response = await fetch(client.base + path, { cache: "no-cache" });
+  const response = await fetch(base + path, { cache: "no-cache" });
   if (!response.ok) throw new Error(`${path}: status ${response.status}`);
   return response.json();
 }
@@ -33,12 +33,12 @@ function showChanges(section, { snapshots }) {
   for (const [kind, paths] of kinds) {
     for (const path of [...paths].sort((a, b) => weight(a) - weight(b)).slice(0, MOST - list.children.length)) {
       const name = element("code", {}, foreign(path, 200));
-      list.append(element("li", {}, kind === "removed" ? name : element("a", { href: client.base + path }, name), element("span", { class: "size" }, kind)));
+      list.append(element("li", {}, kind === "removed" ? name : element("a", { href: base + path }, name), element("span", { class: "size" }, kind)));
     }
   }
   const rest = newest.documents - list.children.length;
   const when = element("p", { class: "note" }, `Generation ${number(newest.generation)}, made `, clock(newest.created_at), `: ${summary || "only pages and plots changed"}.`);
-  const more = element("p", { class: "note" }, ...(rest > 0 ? [`And ${number(rest)} more. `] : []), element("a", { href: `${client.base}v1/changes.json` }, "What each snapshot changed"));
+  const more = element("p", { class: "note" }, ...(rest > 0 ? [`And ${number(rest)} more. `] : []), element("a", { href: `${base}v1/changes.json` }, "What each snapshot changed"));
   section.replaceChildren(section.querySelector("h2"), when, list, more);
   section.hidden = false;
 }
@@ -73,7 +73,7 @@ function showStatus(section, status, index) {
   const part = (title, ...content) => [element("h2", {}, title), ...content];
   const reachable = () => [...section.querySelectorAll("a, [tabindex]")];
   const focused = reachable().indexOf(document.activeElement);
-  const behind = (plugin) => element("a", { href: `${client.base}plugins/${plugin.name}/index.html` }, plugin.name);
+  const behind = (plugin) => element("a", { href: `${base}plugins/${plugin.name}/index.html` }, plugin.name);
   section.replaceChildren(
     element("p", { class: troubles.length ? "state-note" : "verdict", role: "status" }, troubles.length ? `Look closer: ${troubles.join("; ")}.` : "All is well: messages arrive, and every statistic is up to date."),
     element(
@@ -108,7 +108,7 @@ function showStatus(section, status, index) {
         ? table("Gaps", [["From"], ["To"], ["Length"]], status.gaps.slice(-50).reverse().map(([start, end]) => [clock(start), clock(end), age(end - start)]))
         : element("p", { class: "note" }, "Nothing is known to be missing."),
     ),
-    element("p", { class: "note" }, "From ", element("a", { href: `${client.base}v1/status.json` }, element("code", {}, "v1/status.json")), ", read again each minute."),
+    element("p", { class: "note" }, "From ", element("a", { href: `${base}v1/status.json` }, element("code", {}, "v1/status.json")), ", read again each minute."),
   );
   reachable()[focused]?.focus({ preventScroll: true });
 }
@@ -116,15 +116,18 @@ function showStatus(section, status, index) {
 const changes = document.querySelector("[data-changes]");
 const health = document.querySelector("[data-status]");
 
-if (changes) client.watch(async () => showChanges(changes, await read("v1/changes.json")));
-if (health) {
-  const look = async () => {
-    try {
-      showStatus(health, await read("v1/status.json"), await client.discover());
-    } catch {
-      // What was shown last, or the text for those without scripts, stays.
-    }
-  };
-  look();
-  setInterval(look, 60_000);
+let shown;
+
+// The page's own script reads the index each minute, so it is not read here again.
+async function look(index) {
+  try {
+    if (health) showStatus(health, await read("v1/status.json"), index);
+    if (changes && index.snapshot !== shown) showChanges(changes, await read("v1/changes.json"));
+    shown = index.snapshot;
+  } catch {
+    // What was shown last, or the text for those without scripts, stays.
+  }
 }
+
+document.addEventListener("statscache-index", () => look(document.statscacheIndex));
+if (document.statscacheIndex) look(document.statscacheIndex);

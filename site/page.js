@@ -63,7 +63,11 @@
     } catch {
       // Offline, or opened from a file: what was known last still ages.
     }
-    if (index) showFreshness();
+    if (!index) return;
+    showFreshness();
+    // For the script of the page of the service's health, which may be loaded only later.
+    document.statscacheIndex = index;
+    document.dispatchEvent(new Event("statscache-index"));
   };
 
   const copyButton = (what, text) => {
@@ -93,14 +97,15 @@
     }
     for (const code of all("code[data-example]")) {
       const figure = code.closest("figure");
-      const what = figure ? `the ${one("figcaption", figure).textContent} example` : "the commands";
+      const what = figure ? `the ${one("figcaption", figure).textContent} example` : "the example";
       (figure ?? code.closest("div")).append(copyButton(what, () => code.textContent));
     }
   };
 
   const localizeExamples = () => {
     if (!served) return;
-    for (const code of all("code[data-example]")) {
+    // Whoever operates a site of their own previews it there.
+    for (const code of all("code[data-example]").filter((code) => !code.closest("[data-local]"))) {
       code.textContent = code.textContent.replaceAll("http://localhost:8080/", root.href);
     }
   };

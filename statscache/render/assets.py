@@ -32,6 +32,9 @@ _PACKAGE = "package.json"
 _COMMENT = re.compile(rb"^ *(//[^\n]*|/\*\*.*?\*/)?\n|^ +", re.MULTILINE | re.DOTALL)
 """Comments on lines of their own, empty lines and indentation, which a browser has no use for."""
 
+_STATIC = re.compile(rb' from "\./([a-z]+\.js)"')
+"""What a module needs before it runs; other imports are of what is loaded on use."""
+
 _IMPORT = re.compile(rb'(?:(?<=from )|(?<=import\())"\./([a-z]+\.js)"')
 
 
@@ -53,6 +56,16 @@ class Assets:
         for name in self.sources:
             self._make(name)
         self.names = {name: path for name, (path, _) in self._made.items()}
+
+    def preloads(self, *names: str) -> list[str]:
+        """Return the paths of all that modules import, directly or not: a page asks for them at once, not in turn."""
+        found: set[str] = set()
+        waiting = {*names}
+        while waiting:
+            imported = {match.decode() for name in waiting for match in _STATIC.findall(self.sources[name])}
+            waiting = imported - found
+            found |= waiting
+        return [self.names[name] for name in sorted(found.difference(names))]
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         """Yield the path and bytes of each asset."""

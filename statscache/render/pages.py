@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
+from markupsafe import escape
 
 from statscache import __version__, canonical, layout
 from statscache.kinds.entities import ENTITIES
@@ -115,6 +116,7 @@ class Pages:
         }  # fmt: skip
         self._environment.globals |= {
             "assets": self._assets.names,
+            "preloads": self._assets.preloads,
             "base_url": self._base_url or DEFAULT_BASE_URL,
             "base_is_known": base_url is not None,
             "board_page": layout.BOARD_PAGE if has_board else None,
@@ -156,8 +158,11 @@ class Pages:
             context = {"root": "../", "indexed": indexed, "canonical": None, "entity": entity}
             yield layout.entity_page(entity), self._render("entity.html", **context)
         yield self._page(layout.DOCS_PAGE, "docs.html", sections=self._docs.sections)
-        for page in self._docs:
-            yield self._page(layout.doc_page(page.name), "doc.html", page=page, sections=self._docs.sections)
+        address = str(escape(self._base_url or DEFAULT_BASE_URL))
+        for section, before, page, after in self._docs.in_order():
+            html = page.html.replace(DEFAULT_BASE_URL, address) if section.for_readers else page.html
+            shown = {"page": page, "html": html, "section": section, "before": before, "after": after}
+            yield self._page(layout.doc_page(page.name), "doc.html", **shown, sections=self._docs.sections)
         for path, data in self._docs.files.items():
             yield layout.documentation(path), data
         for path, data in self._examples.items():

@@ -47,6 +47,12 @@ class Table:
     partial: dict[str, int | None]
     window: Window | None = None
 
+    @property
+    def is_of_one(self) -> bool:
+        """True if it is a few numbers of one thing, which need no table."""
+        is_number = (cell.form in ("number", "unknown") for row in self.cells for cell in row)
+        return self.rows == 1 and not any(heading.is_key for heading in self.headings) and all(is_number)
+
 
 def tables(view: PluginView) -> list[Table]:
     """Return the tables of a plugin: its newest numbers, then its leaderboards; none where it has no rows."""

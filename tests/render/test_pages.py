@@ -314,6 +314,78 @@ def test_a_module_imports_its_like(pages: Pages) -> None:
     assert b'from "./statscache.js";' in files["assets/widgets.js"][1]
 
 
+def preloaded(html: str) -> list[str]:
+    """Return the assets that a page asks for with its modules, by their names without digests."""
+    links = (at for tag, at in Elements(html).found if tag == "link" and at.get("rel") == "modulepreload")
+    return [re.sub(r".*/|\.[0-9a-f]{8}", "", str(link["href"])) for link in links]
+
+
+def test_a_page_asks_at_once_for_all_that_its_modules_import(public_pages: Pages) -> None:
+    """What search imports on every page, and what the modules of the page import besides, each once; no more."""
+    files = site(public_pages, VIEWS)
+    sources = {path.name: path.read_text() for path in resources.sources().site.glob("*.js")}
+
+    def imported(*names: str) -> set[str]:
+        direct = {other for name in names for other in re.findall(r' from "\./(\w+\.js)"', sources[name])}
+        return direct | imported(*direct) if direct else set()
+
+    for path, modules in (
+        ("docs/index.html", ["search.js"]),
+        ("status/index.html", ["search.js", "live.js"]),
+        ("people/index.html", ["search.js", "widgets.js", "entity.js"]),
+        ("plugins/volume/index.html", ["search.js", "charts.js"]),
+    ):
+        asked = preloaded(files[path].decode())
+        assert len(asked) == len(set(asked))
+        assert {*asked} == imported(*modules), path
+
+
+def test_pages_of_the_docs_lead_to_each_other_and_to_their_sections(public_pages: Pages) -> None:
+    """Each heading links to itself, each page to the one before and after it; the list has the sections of each."""
+    files = site(public_pages, VIEWS)
+    pages = [
+        path for path in files if path.startswith("docs/") and path.endswith(".html") and path != "docs/index.html"
+    ]
+    turns: dict[str, list[str]] = {"prev": [], "next": []}
+    for path in pages:
+        html = files[path].decode()
+        article = html[html.index("<article") : html.index("</article>")]
+        headings = re.findall(r'<h[2-4] id="([^"]+)"><a href="#([^"]+)">', article)
+        assert len(headings) == len(re.findall("<h[2-4]", article))
+        assert all(own == target for own, target in headings), path
+        for tag, attributes in Elements(html).found:
+            if tag == "a" and attributes.get("rel") in turns:
+                target = posixpath.normpath(posixpath.join(posixpath.dirname(path), str(attributes["href"])))
+                turns[str(attributes["rel"])].append(target)
+    # All but the first follow another, and all but the last are followed.
+    for targets in turns.values():
+        assert len({*targets}) == len(targets) == len(pages) - 1
+        assert {*targets} <= {*pages}
+    assert 'href="format/index.html#keys-in-paths"' in files["docs/index.html"].decode()
+
+
+def test_examples_of_the_docs_are_for_the_site_that_shows_them(pages: Pages, public_pages: Pages) -> None:
+    """Where its address is configured; an operator's own preview is where it is."""
+    for made, address in ((pages, "http://localhost:8080/"), (public_pages, "https://s.example/x/")):
+        files = site(made, VIEWS)
+        shown = files["docs/start/index.html"].decode()
+        assert f"curl --silent {address}v1/plugins/volume/latest.json" in shown
+        assert ("localhost" in shown) == (made is pages)
+        assert "curl -s http://localhost:8080/v1/index.json" in files["docs/tutorial/index.html"].decode()
+
+
+def test_numbers_of_one_thing_are_tiles(pages: Pages) -> None:
+    """A table of one row has its columns far apart; what names no key and is numbers alone needs none."""
+    partial = {"through": THROUGH, "rows": [{**WINDOWS}], "partial": {"last_30d": THROUGH - DAY}}
+    html = page(pages, plugin(latest=partial))
+    assert "<table" not in html
+    tiles = html[html.index("Latest</h2>") : html.index("About this statistic")]
+    assert tiles.count("<dt>") == len(WINDOWS)
+    assert "—</strong><span>known since" in tiles
+    assert "<table" in page(pages, plugin(dimensions=("key",), latest={"rows": [{"key": "a", **WINDOWS}]}))
+    assert "<table" in page(pages, composes(state="done"))
+
+
 def hostile_views() -> tuple[PluginView, ...]:
     """Return views with hostile text wherever the bus controls it."""
     latest = {"rows": [{"key": HOSTILE, **WINDOWS}]}
