@@ -12,13 +12,13 @@ from statscache.kinds.known import NOTHING, Known
 from statscache.pace import Pace
 from statscache.plugins.contract import PluginInfo
 from statscache.render.documents import Document
-from statscache.render.view import PluginView
+from statscache.render.page_model import PluginView
 from statscache.store.positions import Position, RenderedWith
 from statscache.store.published import Entry
 
 _IN_MEMORY = 256 * 1024
 
-Keep = Callable[[str, bytes], None]
+StoreObject = Callable[[str, bytes], None]
 """Takes the name and bytes of an object that was made."""
 
 
@@ -53,7 +53,7 @@ class EntryFile:
 
 
 @dataclass(slots=True)
-class Rendered:
+class RenderedPlugin:
     """The result of rendering one plugin.
 
     Attributes:
@@ -113,7 +113,7 @@ class Before:
 
 
 @dataclass(slots=True)
-class Rendering:
+class RenderResult:
     """What one render made.
 
     Attributes:
@@ -128,7 +128,7 @@ class Rendering:
     """
 
     through: int | None
-    plugins: list[Rendered]
+    plugins: list[RenderedPlugin]
     gone: list[Position]
     lost: list[str]
     pages: dict[str, Entry]
@@ -137,9 +137,9 @@ class Rendering:
     removed: list[str] = field(default_factory=list)
 
 
-def keep_document(document: Document, keep: Keep) -> tuple[str, Entry]:
-    """Give the bytes of a document to `keep`, and return its path and entry."""
+def store_document(document: Document, store: StoreObject) -> tuple[str, Entry]:
+    """Give the bytes of a document to `store`, and return its path and entry."""
     name = layout.object_name(document.path, document.data)
-    keep(name, document.data)
+    store(name, document.data)
     kind = "file" if layout.has_object(document.path) else "path"
     return document.path, Entry(kind, name, len(document.data))
