@@ -165,18 +165,18 @@ class Renderer:
             whole &= self._store_pages(pages, self._pages.index(views, end.through), store)
         active = {plugin.name for plugin in self._registry}
         missing = [row for name, row in rows.items() if name not in active and row.fast_through is not None]
-        lost: list[str] = []
-        gone = missing
+        unloadable: list[str] = []
+        uninstalled = missing
         if self._registry.problems:
             # A missing one may be what could not be loaded; one that is turned off is not.
             turned_off = {cls.name for cls in self._registry.turned_off}
-            gone = [row for row in missing if row.name in turned_off]
-            lost = [row.name for row in missing if row not in gone]
+            uninstalled = [row for row in missing if row.name in turned_off]
+            unloadable = [row.name for row in missing if row not in uninstalled]
         if slow and not force:
-            feeds = {layout.feed(name) for name in lost}
+            feeds = {layout.feed(name) for name in unloadable}
             feeds |= {layout.feed(plugin.name) for plugin in self._registry if plugin.feed is not None}
             removed += [path for path in published.below(connection, layout.FEEDS, "site") if path not in feeds]
-        return RenderResult(end.through, plugins, gone, lost, pages, shown, whole, removed)
+        return RenderResult(end.through, plugins, uninstalled, unloadable, pages, shown, whole, removed)
 
     def _entities(
         self,

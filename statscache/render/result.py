@@ -119,8 +119,8 @@ class RenderResult:
     Attributes:
         through: The journal's clock.
         plugins: The result of each plugin, in order of name.
-        gone: Rows of plugins that are no longer installed, and whose documents must be removed.
-        lost: Names of plugins that are missing while another fails to load: it may be theirs, so they stay, failed.
+        uninstalled: Rows of plugins that are no longer installed, and whose documents must be removed.
+        unloadable: Names of plugins that are missing while another fails to load: it may be theirs, so they stay, failed.
         pages: Entries of the pages, plots and assets that were rendered, by path.
         shown: State and coverage that the page of each plugin shows.
         whole: True if every page that was due could be rendered.
@@ -129,8 +129,8 @@ class RenderResult:
 
     through: int | None
     plugins: list[RenderedPlugin]
-    gone: list[Position]
-    lost: list[str]
+    uninstalled: list[Position]
+    unloadable: list[str]
     pages: dict[str, Entry]
     shown: dict[str, str]
     whole: bool = True

@@ -102,7 +102,7 @@ def build(
                 of = rendered.row, rendered.paces, result.through, rendered.rendered_with
                 positions.save_rendered(connection, *of)
                 positions.mark(connection, rendered.row, (), rendered.keys_left)
-        for row in result.gone:
+        for row in result.uninstalled:
             positions.remove_rendered(connection, row)
         root = changes.root
         assert root is not None
@@ -258,7 +258,7 @@ def _files(connection: Connection, result: RenderResult) -> Iterator[tuple[str, 
         yield from rendered.changed.items()
         yield from rendered.keys
         yield from ((path, None) for path in rendered.removed)
-    for row in result.gone:
+    for row in result.uninstalled:
         for directory in (layout.plugin_root(row.name), layout.page_root(row.name)):
             for part in ("data", "site"):
                 yield from ((path, None) for path in list(published.below(connection, directory, part)))
@@ -282,7 +282,7 @@ def _entries(connection: Connection, result: RenderResult, before: Snapshot | No
     entries += [
         {**entry, "state": "failed", "documents": _documents(connection, entry["name"])}
         for entry in known
-        if entry["name"] in result.lost
+        if entry["name"] in result.unloadable
     ]
     return sorted(entries, key=lambda entry: str(entry["name"]))
 

@@ -144,10 +144,10 @@ def kept(connection: Connection, result: RenderResult, before: Snapshot | None) 
     They are taken from the manifests of the snapshot before, or where these are lost, from the rows of the tree.
     """
     fine = [each.info.name for each in result.plugins if each.state == "ok"]
-    stale = [each.info.name for each in result.plugins if each.state != "ok"] + result.lost
+    stale = [each.info.name for each in result.plugins if each.state != "ok"] + result.unloadable
     if not stale and result.whole:
         return {}
-    theirs, others = _roots(stale), _roots([*fine, *(row.name for row in result.gone)])
+    theirs, others = _roots(stale), _roots([*fine, *(row.name for row in result.uninstalled)])
 
     def stays(path: str) -> bool:
         if path.startswith(theirs):
