@@ -120,7 +120,7 @@ class RenderResult:
         through: The journal's clock.
         plugins: The result of each plugin, in order of name.
         uninstalled: Rows of plugins that are no longer installed, and whose documents must be removed.
-        unloadable: Names of plugins that are missing while a module fails to load, which may be theirs: they stay, failed.
+        unloadable: Names of plugins that are missing while a module fails to load, maybe theirs: they stay, failed.
         pages: Entries of the pages, plots and assets that were rendered, by path.
         shown: State and coverage that the page of each plugin shows.
         whole: True if every page that was due could be rendered.
