@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from statscache.render import text
-from statscache.render.view import PluginView
+from statscache.render.page_model import PluginView
 from statscache.timeline import DAY, HOUR, floor
 
 LEVELS = ("bad", "warn", "unknown", "progress", "old", "good")

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from statscache import layout
 from statscache.render import text
-from statscache.render.view import PluginView
+from statscache.render.page_model import PluginView
 
 _TYPES = {"json": "application/json", "csv": "text/csv"}
 

@@ -11,7 +11,7 @@ from statscache import canonical, kinds, layout, schemas
 from statscache.kinds.known import Known
 from statscache.kinds.state import KeyDocument, KeyPart
 from statscache.plugins import Plugin, State
-from statscache.render import csv, own
+from statscache.render import csv, custom_documents
 from statscache.render.badge import badge
 from statscache.store.intervals import Interval
 from statscache.store.published import Entry
@@ -43,7 +43,7 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
     windows = [column.window for column in plugin.kind.columns if column.window]
     partial = known.partial(windows, state.through)
     for name, content in plugin.documents(state):
-        unknown, content = own.unknown(plugin, name, content)
+        unknown, content = custom_documents.unknown(plugin, name, content)
         header: schemas.Header = {"schema": f"statscache/{name}/1", "plugin": plugin.name, "through": through}
         if complete_from is not None:
             header["complete_from"] = complete_from
@@ -60,8 +60,8 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
             unknown |= {of: since for of, since in partial.items() if is_any or _fields_of(of, columns)}
         if unknown:
             header["partial"] = unknown
-        own.check_name(plugin, name, names)
-        data, content = own.dumps(plugin, name, header, content)
+        custom_documents.check_name(plugin, name, names)
+        data, content = custom_documents.dumps(plugin, name, header, content)
         yield Document(layout.document(plugin.name, name), data)
         names.add(name)
         rows = _records(content)
@@ -76,7 +76,9 @@ def fixed(plugin: Plugin, state: State, complete_from: int | None, known: Known)
             if name == "latest" and (shown := badge(plugin, rows, partial)):
                 yield Document(layout.badge(plugin.name), canonical.dumps(shown))
     if plugin.layout is not None:
-        yield Document(layout.plugin_layout(plugin.name), own.dumps(plugin, "layout", {}, plugin.layout)[0])
+        yield Document(
+            layout.plugin_layout(plugin.name), custom_documents.dumps(plugin, "layout", {}, plugin.layout)[0]
+        )
 
 
 def _records(content: Any) -> list[dict[str, Any]] | None:

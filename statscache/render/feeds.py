@@ -13,7 +13,7 @@ from statscache import canonical, layout
 from statscache.plugins.contract import Feed
 from statscache.render import text
 from statscache.render.figures import newest_time
-from statscache.render.view import PluginView
+from statscache.render.page_model import PluginView
 
 MOST_ENTRIES = 50
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from statscache.kinds.presentation import Headline, ranked
 from statscache.render import text
+from statscache.render.page_model import PluginView
 from statscache.render.plots import headline_rows
-from statscache.render.view import PluginView
 from statscache.timeline import DAY
 from statscache.windows import Window
 

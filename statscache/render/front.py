@@ -12,9 +12,9 @@ from statscache.kinds.presentation import counted
 from statscache.plugins.contract import SUBJECTS
 from statscache.render import plots, text
 from statscache.render.figures import change, headline, newest_time, trend
+from statscache.render.page_model import PluginView
 from statscache.render.plots import Plot, headline_rows
 from statscache.render.tables import Table, tables
-from statscache.render.view import PluginView
 from statscache.timeline import DAY, WEEK
 
 MOST_NUMBERS = 4

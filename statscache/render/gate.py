@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from statscache import layout
 from statscache.exceptions import Damaged, Implausible
 from statscache.plugins import Plugin
-from statscache.render.rendering import Rendered
+from statscache.render.result import RenderedPlugin
 from statscache.store import integrity, published
 from statscache.store.published import Entry
 from statscache.timeline import Resolution
@@ -41,7 +41,7 @@ class Gate:
         self._share = share
         self._lenient = lenient
 
-    def check_documents(self, rendered: Rendered) -> None:
+    def check_documents(self, rendered: RenderedPlugin) -> None:
         """Compare fixed documents and series.
 
         Raises:
@@ -66,7 +66,7 @@ class Gate:
             if newest is not None:
                 self._compare(rendered, newest, periods[newest], resolution)
 
-    def check_keys(self, rendered: Rendered) -> None:
+    def check_keys(self, rendered: RenderedPlugin) -> None:
         """Compare the number of documents of keys.
 
         Raises:
@@ -90,7 +90,7 @@ class Gate:
                 return {}
             raise
 
-    def _compare(self, rendered: Rendered, path: str, entry: Entry, resolution: Resolution | None = None) -> None:
+    def _compare(self, rendered: RenderedPlugin, path: str, entry: Entry, resolution: Resolution | None = None) -> None:
         fresh = rendered.fresh.get(path)
         if fresh is None and path not in rendered.removed and not self._lenient:
             return
@@ -115,7 +115,7 @@ class Gate:
             raise Implausible(message)
 
 
-def _is_loss_explained(rendered: Rendered) -> bool:
+def _is_loss_explained(rendered: RenderedPlugin) -> bool:
     """Return True if rows may be lost: another version made the documents before, or a person was forgotten."""
     return rendered.row.loss_explained or rendered.row.rendered_version != rendered.row.version
 

@@ -22,9 +22,9 @@ from statscache.render import boards, charts, discovery, feeds, figures, front, 
 from statscache.render.assets import Assets
 from statscache.render.docs import Docs
 from statscache.render.front import News
+from statscache.render.page_model import PluginView
 from statscache.render.plots import Plot
 from statscache.render.tables import Table, tables
-from statscache.render.view import PluginView
 from statscache.resources import Sources
 
 DEFAULT_BASE_URL = "http://localhost:8080/"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from statscache.kinds.presentation import counted
 from statscache.render import charts, text
-from statscache.render.view import PluginView, SeriesView
+from statscache.render.page_model import PluginView, SeriesView
 from statscache.timeline import DAY, HOUR, WEEK
 
 FEWEST_BUCKETS = 12

@@ -17,7 +17,7 @@ from statscache.render import documents, due
 from statscache.render.calendar import calendar
 from statscache.render.documents import Document
 from statscache.render.gate import Gate
-from statscache.render.rendering import Keep, Rendered, keep_document
+from statscache.render.result import RenderedPlugin, StoreObject, store_document
 from statscache.store import positions, published
 from statscache.store.intervals import Interval, subtract, union
 from statscache.store.journal import Head
@@ -38,7 +38,7 @@ class PluginRenderer:
         end: The journal's end.
         gaps: What is known to be missing, for all plugins.
         complete: What is recorded to be complete, for all plugins.
-        keep: Called with each new object.
+        store: Called with each new object.
         watch: Called when the plugin's own code runs.
         slow: True to update slow documents too.
         force: True to render everything, changed or not.
@@ -52,7 +52,7 @@ class PluginRenderer:
         end: Head,
         gaps: Sequence[Interval],
         complete: Sequence[Interval],
-        keep: Keep,
+        store: StoreObject,
         watch: Watch,
         *,
         slow: bool,
@@ -64,7 +64,7 @@ class PluginRenderer:
         self._row = row
         self._known = Known.of(row, end.through, gaps, complete, newest_only=plugin.kind.newest is not None)
         self._state = State(connection, row.id, end.through, row.newest, self._known)
-        self._keep = keep
+        self._store = store
         self._watch = watch
         self._force = force
         self._most = most
@@ -79,7 +79,7 @@ class PluginRenderer:
         # Documents of keys and lists by day say which days are known, so these do not wait for another coverage.
         slow = slow or bool(self._days_changed)
         self._due = due.find(connection, plugin, row, end.through, slow=slow, everything=everything)
-        self._out = Rendered(plugin.info(), "ok", row, self._due.paces, now, known=self._known)
+        self._out = RenderedPlugin(plugin.info(), "ok", row, self._due.paces, now, known=self._known)
         self._out.coverage = coverage
         self._out.renewed = self._due.everything
         self._out.repeatable = plugin.kind.follows_from_yields
@@ -107,7 +107,7 @@ class PluginRenderer:
             return []
         return self._known.unknown_days(0, DAILY.floor(self._state.through or 0) + DAY)
 
-    def render(self, gate: Gate | None) -> Rendered:
+    def render(self, gate: Gate | None) -> RenderedPlugin:
         """Render what is due: fixed documents and series, and then, of which there may be very many, those of keys.
 
         Args:
@@ -220,7 +220,7 @@ class PluginRenderer:
             if self._plugin.calendars:
                 made.append(calendar(self._plugin, content, self._known))
             for document in made:
-                self._out.keys.add(*keep_document(document, self._keep))
+                self._out.keys.add(*store_document(document, self._store))
 
     def _changed_keys(self) -> "Keys | None":
         """Return the keys that changed, and those that show days of another coverage; None where all are due."""
@@ -235,7 +235,7 @@ class PluginRenderer:
         return changed_keys.unpack([marked.tobytes(), showing.tobytes()])
 
     def _add(self, document: Document) -> None:
-        path, entry = keep_document(document, self._keep)
+        path, entry = store_document(document, self._store)
         self._out.changed[path] = entry
         self._out.fresh[path] = document.data
 

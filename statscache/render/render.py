@@ -23,10 +23,10 @@ from statscache.render import entities
 from statscache.render.documents import Document
 from statscache.render.entities import Source
 from statscache.render.gate import Gate
+from statscache.render.page_models import Views
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
-from statscache.render.rendering import Before, Keep, Rendered, Rendering, keep_document
-from statscache.render.views import Views
+from statscache.render.result import Before, RenderedPlugin, RenderResult, StoreObject, store_document
 from statscache.store import coverage, integrity, journal, positions, published
 from statscache.store.database import is_lost
 from statscache.store.intervals import Interval
@@ -76,13 +76,13 @@ class Renderer:
         self,
         connection: Connection,
         before: Before,
-        keep: Keep,
+        store: StoreObject,
         *,
         slow: bool = True,
         force: bool = False,
         gated: bool | None = None,
         most: int | None = None,
-    ) -> Rendering:
+    ) -> RenderResult:
         """Render changed files from one snapshot of the database.
 
         A plugin of which everything is due does not wait for the slow documents' time, nor does one that was not `ok`:
@@ -91,7 +91,7 @@ class Renderer:
         Args:
             connection: A reading connection.
             before: What the previous snapshot shows.
-            keep: Called with each new object.
+            store: Called with each new object.
             slow: True to update slow documents too, including pages.
             force: True to render everything, changed or not; slow documents too.
             gated: True to hold back implausible documents; by default, unless forced.
@@ -114,7 +114,7 @@ class Renderer:
         # Documents of keys are slow, and made besides of what catches up.
         paced = most is not None and (slow or any(state != "ok" for state in before.states.values()))
         shares = _shares(positions.pending(connection), most or 0) if paced else {}
-        plugins: list[Rendered] = []
+        plugins: list[RenderedPlugin] = []
         for number, plugin in enumerate(self._registry):
             self.on_plugin(number, len(self.names))
             row = rows.get(plugin.name)
@@ -130,7 +130,7 @@ class Renderer:
                 end,
                 gaps,
                 complete,
-                keep,
+                store,
                 slow=pace,
                 force=force,
                 gated=gated,
@@ -141,7 +141,7 @@ class Renderer:
             other = rendered.page_due or (slow and before.shown.get(plugin.name) != shows)
             if rendered.view is not None and (all_pages or other):
                 shown[plugin.name] = shows
-                made = self._keep_pages(pages, self._pages.plugin(rendered.view), keep)
+                made = self._store_pages(pages, self._pages.plugin(rendered.view), store)
                 # A plot whose series has expired is no longer drawn, and must be removed.
                 root = layout.plugin_root(plugin.name)
                 there = published.entries(connection, root, None, "site") if made and not force else {}
@@ -151,40 +151,40 @@ class Renderer:
         removed: list[str] = []
         # A plugin that catches up clears its marks, so names follow it at once.
         if slow or any(Pace.SLOW in rendered.paces for rendered in plugins):
-            removed += self._entities(connection, rows, plugins, pages, keep, slow=slow, force=force)
+            removed += self._entities(connection, rows, plugins, pages, store, slow=slow, force=force)
         if all_pages and not force:
             for entity in set(ENTITIES).difference(self._pages.entities):
                 removed += published.below(connection, layout.ENTITY_PAGES[entity], "site")
             if not self._pages.has_board:
                 removed += published.below(connection, posixpath.dirname(layout.BOARD_PAGE), "site")
         if all_pages:
-            whole &= self._keep_pages(pages, self._pages.fixed(), keep)
-            whole &= self._keep_pages(pages, schemas.documents(), keep)
+            whole &= self._store_pages(pages, self._pages.fixed(), store)
+            whole &= self._store_pages(pages, schemas.documents(), store)
         if slow:
             views = [rendered.view for rendered in plugins if rendered.view is not None]
-            whole &= self._keep_pages(pages, self._pages.index(views, end.through), keep)
+            whole &= self._store_pages(pages, self._pages.index(views, end.through), store)
         active = {plugin.name for plugin in self._registry}
         missing = [row for name, row in rows.items() if name not in active and row.fast_through is not None]
-        lost: list[str] = []
-        gone = missing
+        unloadable: list[str] = []
+        uninstalled = missing
         if self._registry.problems:
             # A missing one may be what could not be loaded; one that is turned off is not.
             turned_off = {cls.name for cls in self._registry.turned_off}
-            gone = [row for row in missing if row.name in turned_off]
-            lost = [row.name for row in missing if row not in gone]
+            uninstalled = [row for row in missing if row.name in turned_off]
+            unloadable = [row.name for row in missing if row not in uninstalled]
         if slow and not force:
-            feeds = {layout.feed(name) for name in lost}
+            feeds = {layout.feed(name) for name in unloadable}
             feeds |= {layout.feed(plugin.name) for plugin in self._registry if plugin.feed is not None}
             removed += [path for path in published.below(connection, layout.FEEDS, "site") if path not in feeds]
-        return Rendering(end.through, plugins, gone, lost, pages, shown, whole, removed)
+        return RenderResult(end.through, plugins, uninstalled, unloadable, pages, shown, whole, removed)
 
     def _entities(
         self,
         connection: Connection,
         rows: Mapping[str, Position],
-        plugins: Sequence[Rendered],
+        plugins: Sequence[RenderedPlugin],
         pages: dict[str, Entry],
-        keep: Keep,
+        store: StoreObject,
         *,
         slow: bool,
         force: bool,
@@ -216,11 +216,11 @@ class Renderer:
             left: set[str] = set()
             if sources:
                 made, left = entities.make(connection, entity, sources, everything=everything)
-                pages.update(keep_document(document, keep) for document in made)
+                pages.update(store_document(document, store) for document in made)
             removed += sorted(there - left)
         return removed
 
-    def _changed(self, connection: Connection, plugin: Plugin, rendered: Rendered) -> Collection[int] | None:
+    def _changed(self, connection: Connection, plugin: Plugin, rendered: RenderedPlugin) -> Collection[int] | None:
         """Return the digests of the keys of a plugin whose documents were rendered; None where it has none."""
         if not plugin.unbounded:
             return None
@@ -228,7 +228,7 @@ class Renderer:
             return ()
         return {int(digest) for digest in positions.marked_keys(connection, rendered.row)["key"]}
 
-    def _waiting(self, connection: Connection, plugin: Plugin, rendered: Rendered) -> Collection[int] | None:
+    def _waiting(self, connection: Connection, plugin: Plugin, rendered: RenderedPlugin) -> Collection[int] | None:
         """Return the digests of the keys of which this render made no document, though they changed; None for any."""
         if not plugin.unbounded:
             return ()
@@ -244,10 +244,10 @@ class Renderer:
 
         return {int(digest) for digest in changed_keys.unpack([left])["key"]}
 
-    def _keep_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], keep: Keep) -> bool:
+    def _store_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], store: StoreObject) -> bool:
         # One bad page must not stop the others; it keeps its last good bytes.
         try:
-            pages.update(keep_document(Document(path, data), keep) for path, data in made)
+            pages.update(store_document(Document(path, data), store) for path, data in made)
         except Damaged:
             raise
         except Exception as error:
@@ -264,21 +264,21 @@ class Renderer:
         end: journal.Head,
         gaps: Sequence[Interval],
         complete: Sequence[Interval],
-        keep: Keep,
+        store: StoreObject,
         *,
         slow: bool,
         force: bool,
         gated: bool,
         most: int | None,
-    ) -> Rendered:
+    ) -> RenderedPlugin:
         known = Known.of(row, end.through, gaps, complete, newest_only=plugin.kind.newest is not None)
         if not row.is_sound:
             raise keys.damaged(plugin.name)
         if row.suspended is not None:
-            rendered = Rendered(plugin.info(), "failed", row, known=known, reason=row.suspended)
+            rendered = RenderedPlugin(plugin.info(), "failed", row, known=known, reason=row.suspended)
         elif row.position < end.position:
             behind = end.position - row.position
-            rendered = Rendered(
+            rendered = RenderedPlugin(
                 plugin.info(), "rebuilding", row, known=known, reason=f"{behind} messages behind the journal's end"
             )
         else:
@@ -292,7 +292,7 @@ class Renderer:
                         end,
                         gaps,
                         complete,
-                        keep,
+                        store,
                         self._watch,
                         slow=slow,
                         force=force,
@@ -307,7 +307,7 @@ class Renderer:
                 return rendered
             except Implausible as error:
                 _log.warning("plugin %s is held back: %s", plugin.name, error)
-                rendered = Rendered(plugin.info(), "stale", row, known=known, reason=str(error))
+                rendered = RenderedPlugin(plugin.info(), "stale", row, known=known, reason=str(error))
             except Damaged:
                 raise
             except Exception as error:
@@ -315,7 +315,7 @@ class Renderer:
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
                 # What the error says may quote a message, and the reason is published.
                 reason = f"it could not be rendered: {type(error).__name__}; the log says more"
-                rendered = Rendered(plugin.info(), "stale", row, known=known, reason=reason)
+                rendered = RenderedPlugin(plugin.info(), "stale", row, known=known, reason=reason)
         if slow:
             try:
                 with integrity.explained():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from statscache.render import figures, text
-from statscache.render.view import Leaderboard, PluginView
+from statscache.render.page_model import Leaderboard, PluginView
 from statscache.windows import Window
 
 MOST_ROWS = 500

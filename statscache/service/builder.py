@@ -10,7 +10,7 @@ from statscache.exceptions import Damaged, DamagedStatistics
 from statscache.installation import Installation
 from statscache.publish.targets import Targets
 from statscache.render.render import Renderer
-from statscache.render.rendering import Rendered
+from statscache.render.result import RenderedPlugin
 from statscache.snapshot import damage
 from statscache.snapshot.build import build
 from statscache.snapshot.snapshot import Snapshot
@@ -45,7 +45,7 @@ class Builder:
         slow_interval: float = 0.0,
         most: int | None = None,
         found: Damaged | None = None,
-    ) -> tuple[Snapshot, list[Rendered]]:
+    ) -> tuple[Snapshot, list[RenderedPlugin]]:
         """Build the snapshot that is due; its generation exceeds that of every target, as far as known.
 
         Where the database is damaged, as `found` says or as turns out, everything is rendered again.
@@ -77,7 +77,7 @@ class Builder:
         with integrity.explained():
             return self._repair(found, resume=resume)
 
-    def _repair(self, found: Damaged, *, resume: bool) -> tuple[Snapshot, list[Rendered]]:
+    def _repair(self, found: Damaged, *, resume: bool) -> tuple[Snapshot, list[RenderedPlugin]]:
         if time.monotonic() < self._repairs_from:
             raise found
         _log.error("the database is damaged, and everything is rendered again from the statistics: %s", found)
@@ -88,7 +88,7 @@ class Builder:
         _log.warning("damaged files were rendered again: generation %d", done[0].generation)
         return done
 
-    def refuse_unrendered(self, rendered: Iterable[Rendered]) -> None:
+    def refuse_unrendered(self, rendered: Iterable[RenderedPlugin]) -> None:
         """Say which plugins could not be rendered again, though they counted nothing since they were.
 
         Raises:

@@ -20,7 +20,7 @@ from statscache.publish.worker import INTERVALS, Job, Worker
 from statscache.publish.workers import Outcome, Progress, silent
 from statscache.render.pages import Pages
 from statscache.render.render import Renderer
-from statscache.render.rendering import Rendered
+from statscache.render.result import RenderedPlugin
 from statscache.service.builder import Builder
 from statscache.snapshot.rollback import rollback
 from statscache.snapshot.snapshot import Snapshot
@@ -104,7 +104,7 @@ class Publishing:
         """
         slow_interval = 0 if slow or resume else self._slow_interval
 
-        def rebuild(**options: Any) -> list[Rendered]:
+        def rebuild(**options: Any) -> list[RenderedPlugin]:
             with locks.publishing(self._installation.database, patience):
                 return self.builder.build(slow_interval=slow_interval, **options)[1]
 

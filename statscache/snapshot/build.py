@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from statscache import layout
 from statscache.exceptions import Damaged, DamagedSnapshot
 from statscache.render.render import Renderer
-from statscache.render.rendering import Before, Rendered, Rendering
+from statscache.render.result import Before, RenderedPlugin, RenderResult
 from statscache.snapshot import damage, retention, snapshots, tree
 from statscache.snapshot.snapshot import Snapshot
 from statscache.snapshot.tree import Changes
@@ -36,7 +36,7 @@ def build(
     slow_interval: float = 0.0,
     most: int | None = None,
     repair: bool = False,
-) -> tuple[Snapshot, list[Rendered]]:
+) -> tuple[Snapshot, list[RenderedPlugin]]:
     """Update the published tree and return the then current snapshot, and the result of each plugin.
 
     Where nothing changed, that is the snapshot before; so it is while a rollback holds publishing. One process at a
@@ -81,28 +81,28 @@ def build(
     with database.reading() as connection:
         buffer = _Buffer(database)
         slow = everything or before is None or _slow_is_due(before, renderer, slow_interval)
-        rendering = renderer.render(
-            connection, _shown(before), buffer.keep, slow=slow, force=everything, gated=not force, most=most
+        result = renderer.render(
+            connection, _shown(before), buffer.store, slow=slow, force=everything, gated=not force, most=most
         )
         buffer.flush()
     with database.writing() as connection:
         _log.debug("publishing: committing the snapshot")
         if everything:
-            damage.refuse_other_numbers(connection, rendering)
-        files: Iterable[tuple[str, Entry | None]] = _files(connection, rendering)
+            damage.refuse_other_numbers(connection, result)
+        files: Iterable[tuple[str, Entry | None]] = _files(connection, result)
         if everything:
             # The rows of the tree may be damaged, so they are all written again.
-            files = chain(damage.kept(connection, rendering, before).items(), files)
+            files = chain(damage.kept(connection, result, before).items(), files)
             tree.clear(connection)
         changes = tree.apply(connection, files)
         # In the order in which folding locks: first the rows, then the marks.
-        positions.lock(connection, [rendered.row.id for rendered in rendering.plugins])
-        for rendered in rendering.plugins:
+        positions.lock(connection, [rendered.row.id for rendered in result.plugins])
+        for rendered in result.plugins:
             if rendered.state == "ok" and rendered.rendered_with is not None:
-                of = rendered.row, rendered.paces, rendering.through, rendered.rendered_with
+                of = rendered.row, rendered.paces, result.through, rendered.rendered_with
                 positions.save_rendered(connection, *of)
                 positions.mark(connection, rendered.row, (), rendered.keys_left)
-        for row in rendering.gone:
+        for row in result.uninstalled:
             positions.remove_rendered(connection, row)
         root = changes.root
         assert root is not None
@@ -111,12 +111,12 @@ def build(
         if before is not None and (before.is_rollback or everything):
             # The tree in the database was not the one that was current, or was made again.
             changes = _since(connection, before, changes)
-        entries = _entries(connection, rendering, before)
+        entries = _entries(connection, result, before)
         summary = {
-            **_slow_summary(connection, rendering, renderer, before, slow=slow),
-            "shown": rendering.shown,
+            **_slow_summary(connection, result, renderer, before, slow=slow),
+            "shown": result.shown,
             "plugins": entries,
-            "reasons": {rendered.info.name: rendered.reason for rendered in rendering.plugins if rendered.reason},
+            "reasons": {rendered.info.name: rendered.reason for rendered in result.plugins if rendered.reason},
             "oversize": published.oversize(connection, [entry["name"] for entry in entries]),
             "changes": listed(changes),
         }
@@ -127,14 +127,14 @@ def build(
             if before.summary != same_tree:
                 before = replace(before, summary=same_tree)
                 snapshots.update_summary(connection, before)
-            return before, rendering.plugins
+            return before, result.plugins
         now = int(time.time())
         number = max(generation, before.generation if before else 0) + 1
         new = Snapshot(
             generation=number,
             id=root.partition(".")[0],
             parent=before.id if before else None,
-            through=rendering.through,
+            through=result.through,
             created_at=now,
             current_until=now,
             manifest=root,
@@ -153,7 +153,7 @@ def build(
         if before is not None and before.summary["pages"] != summary["pages"]:
             # What caches hold of another release's pages goes with that release.
             targets.invalidate(connection)
-        return new, rendering.plugins
+        return new, result.plugins
 
 
 def _throw_away(database: Database, *, resume: bool) -> None:
@@ -211,22 +211,22 @@ def _shown(before: Snapshot | None) -> Before:
 
 
 def _slow_summary(
-    connection: Connection, rendering: Rendering, renderer: Renderer, before: Snapshot | None, *, slow: bool
+    connection: Connection, result: RenderResult, renderer: Renderer, before: Snapshot | None, *, slow: bool
 ) -> dict[str, Any]:
     """Return the summary's fields of the slow documents: as before, unless all were updated."""
     if before is not None and not slow:
         kept = {name: before.summary[name] for name in ("pages", "keys", "slow_through", "slow_at")}
-        return {**kept, "whole": before.summary["whole"] and rendering.whole}
+        return {**kept, "whole": before.summary["whole"] and result.whole}
     numbers = renderer.numbers_of_keys(connection)
     pages = {
         "pages": renderer.fingerprint,
-        "whole": rendering.whole,
-        "keys": {rendered.info.name: numbers.get(rendered.row.id, 0) for rendered in rendering.plugins},
+        "whole": result.whole,
+        "keys": {rendered.info.name: numbers.get(rendered.row.id, 0) for rendered in result.plugins},
     }
-    if before is not None and any(rendered.keys_left for rendered in rendering.plugins):
+    if before is not None and any(rendered.keys_left for rendered in result.plugins):
         # They are due at once, so that the next publication goes on with them.
         return {**pages, "slow_through": before.summary["slow_through"], "slow_at": 0}
-    return {**pages, "slow_through": rendering.through, "slow_at": int(time.time())}
+    return {**pages, "slow_through": result.through, "slow_at": int(time.time())}
 
 
 class _Buffer:
@@ -237,7 +237,7 @@ class _Buffer:
         self._objects: dict[str, bytes] = {}
         self._bytes = 0
 
-    def keep(self, name: str, data: bytes) -> None:
+    def store(self, name: str, data: bytes) -> None:
         self._objects[name] = data
         self._bytes += len(data)
         if len(self._objects) >= _BUFFERED_OBJECTS or self._bytes >= _BUFFERED_BYTES:
@@ -246,25 +246,25 @@ class _Buffer:
     def flush(self) -> None:
         if self._objects:
             with self._database.writing() as connection:
-                retention.mark_unreferenced(connection, published.keep(connection, self._objects))
+                retention.mark_unreferenced(connection, published.store(connection, self._objects))
         self._objects, self._bytes = {}, 0
 
 
-def _files(connection: Connection, rendering: Rendering) -> Iterator[tuple[str, Entry | None]]:
+def _files(connection: Connection, result: RenderResult) -> Iterator[tuple[str, Entry | None]]:
     """Yield path and entry of each file that was rendered, None for one that is gone."""
-    yield from rendering.pages.items()
-    yield from ((path, None) for path in rendering.removed)
-    for rendered in rendering.plugins:
+    yield from result.pages.items()
+    yield from ((path, None) for path in result.removed)
+    for rendered in result.plugins:
         yield from rendered.changed.items()
         yield from rendered.keys
         yield from ((path, None) for path in rendered.removed)
-    for row in rendering.gone:
+    for row in result.uninstalled:
         for directory in (layout.plugin_root(row.name), layout.page_root(row.name)):
             for part in ("data", "site"):
                 yield from ((path, None) for path in list(published.below(connection, directory, part)))
 
 
-def _entries(connection: Connection, rendering: Rendering, before: Snapshot | None) -> list[dict[str, Any]]:
+def _entries(connection: Connection, result: RenderResult, before: Snapshot | None) -> list[dict[str, Any]]:
     """Return what the index says of each plugin."""
     entries = [
         {
@@ -276,13 +276,13 @@ def _entries(connection: Connection, rendering: Rendering, before: Snapshot | No
             "complete_from": rendered.row.complete_from,
             "documents": _documents(connection, rendered.info.name),
         }
-        for rendered in rendering.plugins
+        for rendered in result.plugins
     ]
     known = before.summary["plugins"] if before else []
     entries += [
         {**entry, "state": "failed", "documents": _documents(connection, entry["name"])}
         for entry in known
-        if entry["name"] in rendering.lost
+        if entry["name"] in result.unloadable
     ]
     return sorted(entries, key=lambda entry: str(entry["name"]))
 

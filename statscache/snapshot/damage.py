@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Text, delete, select
 
 from statscache import layout
 from statscache.exceptions import Damaged, DamagedSnapshot, DamagedStatistics
-from statscache.render.rendering import Rendered, Rendering
+from statscache.render.result import RenderedPlugin, RenderResult
 from statscache.snapshot import manifest, parts, snapshots
 from statscache.snapshot.snapshot import Snapshot
 from statscache.store import positions, published
@@ -138,23 +138,23 @@ def forget_lost(connection: Connection) -> list[int]:
     return lost
 
 
-def kept(connection: Connection, rendering: Rendering, before: Snapshot | None) -> dict[str, Entry]:
+def kept(connection: Connection, result: RenderResult, before: Snapshot | None) -> dict[str, Entry]:
     """Return the files that were not rendered and stay: those of plugins that are not up to date.
 
     They are taken from the manifests of the snapshot before, or where these are lost, from the rows of the tree.
     """
-    fine = [each.info.name for each in rendering.plugins if each.state == "ok"]
-    stale = [each.info.name for each in rendering.plugins if each.state != "ok"] + rendering.lost
-    if not stale and rendering.whole:
+    fine = [each.info.name for each in result.plugins if each.state == "ok"]
+    stale = [each.info.name for each in result.plugins if each.state != "ok"] + result.unloadable
+    if not stale and result.whole:
         return {}
-    theirs, others = _roots(stale), _roots([*fine, *(row.name for row in rendering.gone)])
+    theirs, others = _roots(stale), _roots([*fine, *(row.name for row in result.uninstalled)])
 
     def stays(path: str) -> bool:
         if path.startswith(theirs):
             return True
         # Which pages could not be rendered is unknown.
         is_page = layout.subtree(path) == "site" and not path.startswith(others)
-        return is_page and not rendering.whole and path not in rendering.pages
+        return is_page and not result.whole and path not in result.pages
 
     files = _rows(connection) if before is None or before.is_rollback else _files(connection, before)
     try:
@@ -163,7 +163,7 @@ def kept(connection: Connection, rendering: Rendering, before: Snapshot | None) 
         return {path: entry for path, entry in _rows(connection) if stays(path)}
 
 
-def refuse_other_numbers(connection: Connection, rendering: Rendering) -> None:
+def refuse_other_numbers(connection: Connection, result: RenderResult) -> None:
     """Compare documents with those before, of plugins that counted nothing since.
 
     What was before is taken from directories whose rows agree with their checksum.
@@ -174,8 +174,8 @@ def refuse_other_numbers(connection: Connection, rendering: Rendering) -> None:
     pending = positions.pending(connection)
     damaged = [
         each.info.name
-        for each in rendering.plugins
-        if is_settled(each.row, rendering.through, pending)
+        for each in result.plugins
+        if is_settled(each.row, result.through, pending)
         and each.state == "ok"
         and each.row.rendered_with == each.rendered_with
         and each.repeatable
@@ -201,7 +201,7 @@ def is_settled(row: Position, through: int | None, pending: Mapping[int, int]) -
     return not pending.get(row.id) and {row.fast_revision, row.slow_revision} == {row.revision} and times == {through}
 
 
-def differs(connection: Connection, made: Rendered) -> bool:
+def differs(connection: Connection, made: RenderedPlugin) -> bool:
     """Return whether documents of a plugin, all of which were rendered, are other than those that are published.
 
     What is published is taken from directories whose rows agree with their checksum.

@@ -55,15 +55,15 @@ class Parts:
 
     Args:
         connection: The transaction.
-        keep: Stores the bytes of a manifest, and returns its name.
+        store: Stores the bytes of a manifest, and returns its name.
         drop: Called with the names of the manifests that a directory was split into before.
     """
 
     def __init__(
-        self, connection: Connection, keep: Callable[[bytes], str], drop: Callable[[Iterable[str]], None]
+        self, connection: Connection, store: Callable[[bytes], str], drop: Callable[[Iterable[str]], None]
     ) -> None:
         self._connection = connection
-        self._keep = keep
+        self._store = store
         self._drop = drop
         self._rows: dict[tuple[str, str], Part] = {}
 
@@ -152,7 +152,7 @@ class Parts:
         if len(rows) <= manifest.LARGEST or len(prefix) == DIGITS:
             data = manifest.dumps((name, entry) for _, name, entry in rows)
             checksums = (published.checksum(place, shard, name, entry) for shard, name, entry in rows)
-            return Part(len(rows), published.total(checksums), self._keep(data), len(data))
+            return Part(len(rows), published.total(checksums), self._store(data), len(data))
         parts = {}
         for digit, group in groupby(rows, lambda row: _digit(row[0], len(prefix))):
             made = self._of_rows(place, prefix + digit, list(group))
@@ -164,7 +164,7 @@ class Parts:
     def _split(self, parts: Mapping[str, Part]) -> Part:
         data, made = _listed(parts), parts.values()
         entries, checksum = sum(each.entries for each in made), published.total(each.checksum for each in made)
-        return Part(entries, checksum, self._keep(data), len(data))
+        return Part(entries, checksum, self._store(data), len(data))
 
     def _save(self, place: str, prefix: str, made: Part) -> None:
         self._rows[place, prefix] = made

@@ -190,7 +190,7 @@ class _Update:
         return name
 
     def _flush(self) -> None:
-        published.keep(self._connection, self._manifests)
+        published.store(self._connection, self._manifests)
         # Many parts are made again as they were, and a manifest of the past may have come back.
         self.changes.dropped.difference_update(self._manifests)
         for table in unneeded:

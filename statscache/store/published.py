@@ -54,7 +54,7 @@ def shard_of(name: str) -> int:
     return int(canonical.digest(name.encode())[:DIGITS], 16)
 
 
-def keep(connection: Connection, objects: Mapping[str, bytes]) -> list[str]:
+def store(connection: Connection, objects: Mapping[str, bytes]) -> list[str]:
     """Store objects by name, and return the names of those that were not there already."""
     there = set(connection.scalars(select(object_.c.name).where(among(connection, object_.c.name, list(objects)))))
     compressor = zstandard.ZstdCompressor()

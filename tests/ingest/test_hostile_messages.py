@@ -25,7 +25,7 @@ from statscache.message import Message
 from statscache.parsing import parse
 from statscache.plugins import Counter, Distinct, Latest, Plugin
 from statscache.plugins.registry import Registry
-from statscache.render import own
+from statscache.render import custom_documents
 from statscache.store import Database, positions, quarantine
 from statscache.store.copying import copy
 from statscache.store.journal import removed
@@ -192,7 +192,7 @@ def test_a_document_that_is_too_large_has_fewer_rows_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The oldest rows go; the rest is published, and so are the other documents."""
-    monkeypatch.setattr(own, "LARGEST", 20_000)
+    monkeypatch.setattr(custom_documents, "LARGEST", 20_000)
     site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (Newest,))
     site.feed([painted(f"m{number}", f"c{40 - number:02d}", at=NOON + number) for number in range(40)])
     site.publish()

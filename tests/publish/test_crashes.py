@@ -59,7 +59,7 @@ def test_catching_up_killed_before_any_write_goes_on_where_it_was(database_url: 
             site.database.engine.dispose()
             continue
         break
-    assert at > 8, "hardly anything was interrupted"
+    assert at > 5, "hardly anything was interrupted"
     names = {row[1]: row[2] for row in site.state()["buyers"] if row[0] == "key"}
     assert names == {(f"b{number}",): 1 for number in range(6)}
     site.close()

@@ -12,8 +12,8 @@ from statscache import layout, resources, testing
 from statscache.message import Message
 from statscache.render import boards
 from statscache.render.boards import Board, Group, board
+from statscache.render.page_model import PluginView
 from statscache.render.pages import Pages
-from statscache.render.view import PluginView
 from statscache.timeline import DAY, HOUR
 from statscache_plugins.dashboard import ReleaseDashboard
 from statscache_plugins.volume import Volume

@@ -11,8 +11,8 @@ from statscache import resources
 from statscache.exceptions import PluginError
 from statscache.plugins import Counter
 from statscache.render import front
+from statscache.render.page_model import Leaderboard, PluginView, SeriesView
 from statscache.render.pages import Pages
-from statscache.render.view import Leaderboard, PluginView, SeriesView
 from statscache.timeline import DAY
 from statscache.windows import trailing_days
 

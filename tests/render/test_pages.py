@@ -20,9 +20,9 @@ from statscache.kinds.presentation import noun_of
 from statscache.plugins import Counter, Plugin
 from statscache.render import text
 from statscache.render.assets import MODULES
+from statscache.render.page_model import Leaderboard, Link, PluginView, SeriesView
 from statscache.render.pages import Pages
 from statscache.render.plots import first, plots, sparkline
-from statscache.render.view import Leaderboard, Link, PluginView, SeriesView
 from statscache.timeline import DAY, HOUR, parse_time
 from statscache.windows import trailing_days
 

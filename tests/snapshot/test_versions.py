@@ -19,8 +19,8 @@ from statscache.layout import INDEX, STATUS
 from statscache.publish.directory import DirectoryTarget
 from statscache.publish.target import File
 from statscache.render import pages
+from statscache.render.page_model import PluginView
 from statscache.render.pages import Pages
-from statscache.render.view import PluginView
 from statscache.snapshot import manifest, tree
 from statscache.store import Database, coverage, locks, published, schema
 from statscache.store.published import Entry

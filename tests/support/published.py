@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import orjson
 import pytest
 
-from few_pages import few_pages
 from statscache import testing
 from statscache.config import Config, DatabaseSection, DirectoryTarget, PublishSection
 from statscache.ingest import Delivery
@@ -105,18 +104,16 @@ class Site:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("statscache.installation.load", lambda *_, **__: active)
             self.installation = Installation(config)
-            sources = few_pages()
-            patch.setattr("statscache.resources.sources", lambda: sources)
-            self._publishing = Publishing(self.installation)
+        self._publishing = Publishing(self.installation)
 
     def take(self, *lines: bytes) -> None:
         """Take in messages, as if the bus had been heard again at the time of the newest."""
         newest = max(orjson.loads(line)["timestamp"] for line in lines if line.startswith(b"{"))
         self.installation.ingest.take(Delivery("fedmsg", list(lines), connected=newest))
 
-    def publish(self, *, force: bool = False) -> str:
+    def publish(self) -> str:
         """Publish, and return the id of the snapshot that is current then."""
-        snapshot, _ = self._publishing.publish(force=force)
+        snapshot, _ = self._publishing.publish()
         return snapshot.id
 
     def publish_fast(self) -> None:

@@ -14,7 +14,6 @@ from unittest.mock import patch
 import orjson
 from sqlalchemy import delete, event, insert
 
-from few_pages import few_pages
 from statscache import canonical, resources
 from statscache.config import Config
 from statscache.ingest import Delivery, Outcome
@@ -222,7 +221,7 @@ ALL: tuple[type[Plugin], ...] = (*KINDS, *COLUMNAR, Wall)
 @cache
 def _pages() -> Pages:
     # Templates are compiled once for all sites.
-    return Pages(few_pages(), title="statscache", base_url=None)
+    return Pages(resources.sources(), title="statscache", base_url=None)
 
 
 class Site:
@@ -232,7 +231,6 @@ class Site:
         url: The database, empty or not.
         directory: Where the published tree goes, in `public`.
         plugins: The active plugins.
-        whole: True if all documentation and scripts are published; else there are `few_pages`.
         sections: More configuration, by section.
     """
 
@@ -241,14 +239,11 @@ class Site:
         url: str,
         directory: Path,
         plugins: Sequence[type[Plugin]] = ALL,
-        *,
-        whole: bool = False,
         **sections: Any,
     ) -> None:
         self._arguments = url, directory
         self._plugins = plugins
         self._sections = sections
-        self._whole = whole
         directory.mkdir(parents=True, exist_ok=True)
         self.public = directory / "public"
         publish = {"targets": ({"name": "public", "path": self.public},), **sections.get("publish", {})}
@@ -263,9 +258,7 @@ class Site:
     @cached_property
     def publishing(self) -> Publishing:
         """The job that publishes into the directory."""
-        sources = resources.sources() if self._whole else few_pages()
-        with patch("statscache.resources.sources", return_value=sources):
-            return Publishing(self.installation)
+        return Publishing(self.installation)
 
     @cached_property
     def renderer(self) -> Renderer:
@@ -324,8 +317,7 @@ class Site:
     def reopened(self, plugins: Sequence[type[Plugin]] | None = None) -> "Site":
         """Close the database, and open it as a new process would, perhaps with other plugins."""
         self.close()
-        again = self._plugins if plugins is None else plugins
-        return Site(*self._arguments, again, whole=self._whole, **self._sections)
+        return Site(*self._arguments, self._plugins if plugins is None else plugins, **self._sections)
 
     def state(self) -> dict[str, list[tuple[Any, ...]]]:
         """Return what is stored of each plugin, by name."""

@@ -134,8 +134,7 @@ def _of_releng(number: int, text: str) -> Iterator[bytes]:
 
 
 def _site(directory: Path, plugins: Any = VOLUME, **publish: Any) -> Site:
-    url = f"sqlite:///{directory / 'statscache.db'}"
-    return Site(url, directory, plugins, whole=True, publish={"title": TITLE, **publish})
+    return Site(f"sqlite:///{directory / 'statscache.db'}", directory, plugins, publish={"title": TITLE, **publish})
 
 
 def _published(site: Site) -> Path:

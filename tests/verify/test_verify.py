@@ -24,6 +24,7 @@ from statscache import canonical, layout
 from statscache.cli import cli
 from statscache.publish.headers import cache_control, content_type
 from statscache.service import preview
+from statscache.service.publishing import Publishing
 from statscache.verify import Directory, Report, Unreachable, Website, Weight, verify
 from statscache.verify import tree as tree_module
 from statscache.verify.reader import FINISHED
@@ -156,9 +157,9 @@ def test_a_publication_that_was_killed_is_no_fault(tmp_path: Path) -> None:
                 mixed = max(mixed, finding.others)
                 write(site.root, finding.path, b"{}")
                 assert ("BROKEN", finding.path) in {fault[:2] for fault in faults(site.root)}
-                site.publish(force=True)
+                Publishing(site.installation).publish(force=True)
         if at % 2:
-            site.publish(force=True)
+            Publishing(site.installation).publish(force=True)
             report = check(site.root)
             assert not [finding for finding in report.findings if finding.weight < Weight.NOTE or finding in noted]
     site.close()

@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from statscache import layout
 from statscache.plugins import Plugin
-from statscache.render.rendering import Rendered
-from statscache.render.view import Leaderboard, Link, PluginView, SeriesView
+from statscache.render.page_model import Leaderboard, Link, PluginView, SeriesView
+from statscache.render.result import RenderedPlugin
 from statscache.store import published
 from statscache.store.published import Entry
 from statscache.timeline import DAY, HOUR, WEEK, Resolution, floor
@@ -26,7 +26,7 @@ class Views:
         self._known: dict[str, tuple[object, PluginView]] = {}
 
     def view(
-        self, connection: Connection, plugin: Plugin, rendered: Rendered, through: int | None
+        self, connection: Connection, plugin: Plugin, rendered: RenderedPlugin, through: int | None
     ) -> PluginView | None:
         """Return the view of a plugin as its documents are after this render; None if it has none.
 
@@ -69,7 +69,7 @@ class _Documents:
         self._entries = entries
         self._fresh = fresh
 
-    def view(self, rendered: Rendered, hour: int | None) -> PluginView:
+    def view(self, rendered: RenderedPlugin, hour: int | None) -> PluginView:
         plugin = self._plugin
         root = layout.plugin_root(plugin.name)
         latest_path = layout.latest(plugin.name)

@@ -12,13 +12,13 @@ from statscache.kinds.known import NOTHING, Known
 from statscache.pace import Pace
 from statscache.plugins.contract import PluginInfo
 from statscache.render.documents import Document
-from statscache.render.view import PluginView
+from statscache.render.page_model import PluginView
 from statscache.store.positions import Position, RenderedWith
 from statscache.store.published import Entry
 
 _IN_MEMORY = 256 * 1024
 
-Keep = Callable[[str, bytes], None]
+StoreObject = Callable[[str, bytes], None]
 """Takes the name and bytes of an object that was made."""
 
 
@@ -53,7 +53,7 @@ class EntryFile:
 
 
 @dataclass(slots=True)
-class Rendered:
+class RenderedPlugin:
     """The result of rendering one plugin.
 
     Attributes:
@@ -113,14 +113,14 @@ class Before:
 
 
 @dataclass(slots=True)
-class Rendering:
+class RenderResult:
     """What one render made.
 
     Attributes:
         through: The journal's clock.
         plugins: The result of each plugin, in order of name.
-        gone: Rows of plugins that are no longer installed, and whose documents must be removed.
-        lost: Names of plugins that are missing while another fails to load: it may be theirs, so they stay, failed.
+        uninstalled: Rows of plugins that are no longer installed, and whose documents must be removed.
+        unloadable: Names of plugins that are missing while a module fails to load, maybe theirs: they stay, failed.
         pages: Entries of the pages, plots and assets that were rendered, by path.
         shown: State and coverage that the page of each plugin shows.
         whole: True if every page that was due could be rendered.
@@ -128,18 +128,18 @@ class Rendering:
     """
 
     through: int | None
-    plugins: list[Rendered]
-    gone: list[Position]
-    lost: list[str]
+    plugins: list[RenderedPlugin]
+    uninstalled: list[Position]
+    unloadable: list[str]
     pages: dict[str, Entry]
     shown: dict[str, str]
     whole: bool = True
     removed: list[str] = field(default_factory=list)
 
 
-def keep_document(document: Document, keep: Keep) -> tuple[str, Entry]:
-    """Give the bytes of a document to `keep`, and return its path and entry."""
+def store_document(document: Document, store: StoreObject) -> tuple[str, Entry]:
+    """Give the bytes of a document to `store`, and return its path and entry."""
     name = layout.object_name(document.path, document.data)
-    keep(name, document.data)
+    store(name, document.data)
     kind = "file" if layout.has_object(document.path) else "path"
     return document.path, Entry(kind, name, len(document.data))
