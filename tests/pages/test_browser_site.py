@@ -168,7 +168,7 @@ def test_a_page_of_the_docs_is_read_from_its_text_on(site: str, chromium: Browse
         menu = visit.page.get_by_role("navigation", name="Documentation").bounding_box()
         assert title is not None
         assert menu is not None
-        assert title["y"] < 350
+        assert title["y"] < 450
         assert menu["x"] < title["x"] if width == WIDTHS[-1] else menu["y"] > title["y"]
         visit.page.get_by_role("heading", name="Fetch a number").get_by_role("link").click()
         visit.page.wait_for_url(f"{site}docs/start/index.html#fetch-a-number")

@@ -37,7 +37,8 @@ function entry([row, count], index) {
   const web = /^https?:\/\//.test(row.link ?? "") && URL.canParse(row.link);
   const text = foreign(row.subtitle ?? row.topic, 300);
   const what = element("span", {}, web ? element("a", { href: row.link, rel: "noopener noreferrer nofollow" }, text) : text);
-  if (row.agent) what.append(" ", entityOf(index, "agent") ? element("a", { href: pageOf(client, "person", row.agent) }, foreign(row.agent, 80)) : foreign(row.agent, 80));
+  // Most lines begin with who acted.
+  if (row.agent && !text.textContent.startsWith(row.agent)) what.append(" ", entityOf(index, "agent") ? element("a", { href: pageOf(client, "person", row.agent) }, foreign(row.agent, 80)) : foreign(row.agent, 80));
   if (count > 1) what.append(element("small", {}, `${count} times`));
   return element("li", {}, time, category, what);
 }
