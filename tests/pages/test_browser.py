@@ -138,8 +138,12 @@ def test_scripts_sort_and_copy(sites: str, chromium: Browser) -> None:
 def test_the_status_is_renewed_where_it_is_read(sites: str, chromium: Browser) -> None:
     """Each minute the numbers are read again; the focus stays, and nothing but the verdict is announced."""
     with Visit(chromium, [f"{sites}demo/"]) as visit:
+        asked: list[str] = []
+        visit.page.on("request", lambda request: asked.append(request.url))
         visit.page.clock.install()
         visit.open(f"{sites}demo/status/index.html")
+        # The scripts of the page share what one of them reads.
+        assert asked.count(f"{sites}demo/v1/index.json") == 1
         link = visit.page.get_by_role("link", name="volume-by-category", exact=True)
         link.focus()
         first = link.element_handle()
