@@ -9,7 +9,7 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, func, select, text
+from sqlalchemy import Connection, Select, Table, func, select, text
 
 from statscache.kinds.tables import bucket, key, key_quarter, member
 from statscache.timeline import DAILY, DAY, HOURLY, MINUTELY, Resolution
@@ -42,8 +42,7 @@ def have_no_key(connection: Connection, number: int, tables: Iterable[Table], si
     for table in tables:
         if table is key or "key" not in table.c:
             continue
-        of_row = (key.c.plugin == table.c.plugin) & (key.c.key == table.c.key)
-        query = select(table.c.key).outerjoin(key, of_row).where(table.c.plugin == number, key.c.key.is_(None))
+        query = select(table.c.key).where(table.c.plugin == number)
         queries = [query]
         if "width" in table.c:
             queries = [query.where(table.c.width == width, table.c.start >= start) for width, start in since.items()]
@@ -53,16 +52,15 @@ def have_no_key(connection: Connection, number: int, tables: Iterable[Table], si
             start = since.get(DAY)
             recent = [] if start is None else days.quarters(connection, number, start, days.END)
             queries = [query.where(table.c.quarter == quarter) for quarter in recent]
-        if any(connection.execute(each.limit(1)).first() is not None for each in queries):
+        if any(_are_missing(connection, each, select(key.c.key).where(key.c.plugin == number)) for each in queries):
             return True
     return False
 
 
 def keys_have_none(connection: Connection, number: int, table: Table) -> bool:
     """Return whether a key of a plugin has no row in a table."""
-    of_key = (table.c.plugin == key.c.plugin) & (table.c.key == key.c.key)
-    query = select(key.c.key).outerjoin(table, of_key).where(key.c.plugin == number, table.c.key.is_(None))
-    return connection.execute(query.limit(1)).first() is not None
+    keys = select(key.c.key).where(key.c.plugin == number)
+    return _are_missing(connection, keys, select(table.c.key).where(table.c.plugin == number))
 
 
 def keys_lack_days(connection: Connection, number: int, start: int) -> bool:
@@ -78,13 +76,10 @@ def keys_lack_days(connection: Connection, number: int, start: int) -> bool:
     newest = connection.scalar(select(func.max(key.c.last)).where(key.c.plugin == number))
     for quarter in () if newest is None else days.touched(start, newest + 1):
         begin, end = days.quarter_start(quarter), days.quarter_start(quarter + 1)
-        of_key = (
-            (key_quarter.c.plugin == number) & (key_quarter.c.quarter == quarter) & (key_quarter.c.key == key.c.key)
-        )
-        query = select(key.c.key).outerjoin(key_quarter, of_key)
-        query = query.where(key.c.plugin == number, key_quarter.c.key.is_(None))
         inside = (key.c.last.between(begin, end - 1)) | (key.c.first.between(begin, end - 1))
-        if connection.execute(query.where(inside).limit(1)).first() is not None:
+        keys = select(key.c.key).where(key.c.plugin == number, inside)
+        having = select(key_quarter.c.key).where(key_quarter.c.plugin == number, key_quarter.c.quarter == quarter)
+        if _are_missing(connection, keys, having):
             return True
     return False
 
@@ -137,6 +132,12 @@ def do_not_add_up(connection: Connection, number: int, since: Mapping[int, int],
         if _sum(connection, number, fine, start) != _sum(connection, number, coarse, start):
             return True
     return False
+
+
+def _are_missing(connection: Connection, keys: Select[tuple[int]], having: Select[tuple[int]]) -> bool:
+    """Return whether a query finds keys that another one does not."""
+    # Not a join: before PostgreSQL has counted rows, it may look through all of one side for each of the other.
+    return connection.execute(keys.except_(having).limit(1)).first() is not None
 
 
 def _sum(connection: Connection, number: int, resolution: Resolution, start: int) -> int:
