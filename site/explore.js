@@ -41,7 +41,7 @@ export class Explorer {
       off: words.getAll("off"),
       keys: words.getAll("key").slice(0, 2),
     };
-    return this.show();
+    return (this.shown = this.show());
   }
 
   #set(state) {
@@ -51,7 +51,7 @@ export class Explorer {
     const words = new URLSearchParams(Object.entries(said).flatMap(([name, all]) => all.map((one) => [name, one])));
     if (this.words === undefined) history.replaceState(null, "", words.size ? `#${words}` : location.pathname + location.search);
     else this.words = words;
-    return this.show();
+    return (this.shown = this.show());
   }
 
   #changed() {
@@ -109,7 +109,9 @@ export class Explorer {
 
   async #save(what) {
     const { save } = await import("./chartfile.js");
-    const { figure, chart } = this.#charts.get(this.state.range);
+    await this.shown;
+    const { figure, chart } = this.#charts.get(this.state.range) ?? {};
+    if (!chart) return;
     this.#say(await save(what, { ...this.state, ...this.about, figure, chart }).catch(({ message }) => message));
   }
 }

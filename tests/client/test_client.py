@@ -316,7 +316,7 @@ def _half_published(site: Site) -> Any:
     index = (site.root / INDEX).read_bytes()
     site.take(line(BUILD, {"owner": "owner-1", "chroot": "f42"}, 90_101))
     site.publish()
-    (site.root / INDEX).write_bytes(index)
+    replace(site, index)
     return site.json("v1/plugins/builds/by/owner-1.f42.json")
 
 
@@ -457,6 +457,8 @@ def rewrite(site: Site, change: Callable[[Any], object]) -> None:
 def replace(site: Site, index: bytes) -> None:
     """Put another index in its place."""
     (site.root / INDEX).unlink()
+    # The server would send its compressed copy.
+    (site.root / f"{INDEX}.gz").unlink(missing_ok=True)
     (site.root / INDEX).write_bytes(index)
 
 

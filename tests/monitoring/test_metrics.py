@@ -15,6 +15,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from authority import Sender
 from commands import Bus, Home, configuration, install_plugins, wait_for
 from conftest import ROOT
 from loopback import free_endpoint, free_ports
@@ -166,7 +167,8 @@ def test_refused_messages_are_shown(tmp_path: Path) -> None:
     endpoint = free_endpoint()
     home.configure("[sources.fedmsg]\n")
     (home.directory / "fedmsg.d").mkdir()
-    settings = {"endpoints": {"test": [endpoint]}, "validate_signatures": True}
+    authority = str(Sender(tmp_path).authority)
+    settings = {"endpoints": {"test": [endpoint]}, "validate_signatures": True, "ca_cert_location": authority}
     (home.directory / "fedmsg.d" / "test.py").write_text(f"config = {settings!r}\n")
     with Bus(endpoint) as bus, home.start("consume") as service:
         bus.send([line(f"{number}", NOON + number) for number in range(7)])

@@ -351,6 +351,7 @@ def test_without_people_the_site_says_nothing_of_them(
     index = orjson.loads((tree / layout.INDEX).read_bytes())
     index["plugins"] = [plugin for plugin in index["plugins"] if not plugin["people"]]
     (tree / layout.INDEX).write_bytes(orjson.dumps(index))
+    (tree / f"{layout.INDEX}.gz").unlink()
     with serving_tree(tree) as site, Visit(chromium, [site]) as visit:
         asked: list[str] = []
         visit.page.on("request", lambda request: asked.append(request.url))
