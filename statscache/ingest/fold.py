@@ -155,11 +155,12 @@ class _Merging:
 
         Returns:
             Why the plugin is to be suspended, if too many messages are to blame; then nothing was merged.
+
+        Raises:
+            MergeFailed: The merge failed without a savepoint.
+            Damaged: What is stored is damaged, and nothing was merged.
         """
         if not len(result.yields):
-            return None
-        if not self._savepoints:
-            self._merge_or_fail(result)
             return None
         error = result.error
         if error is None:
@@ -167,6 +168,8 @@ class _Merging:
         if error is None:
             self._count(result.yields)
             return None
+        if not self._savepoints:
+            raise MergeFailed(error)
         savepoint = self._state.connection.begin_nested()
         try:
             self._bisect(result.yields, error)
@@ -178,17 +181,6 @@ class _Merging:
             return None
         savepoint.rollback()
         return f"{len(self.refused)} messages of one batch were refused, at last {[*self.refused.values()][-1]:.300}"
-
-    def _merge_or_fail(self, result: PluginResult) -> None:
-        if result.error is not None:
-            raise MergeFailed(result.error)
-        try:
-            self.dirty |= self._merge_reduced(result.reduced)
-        except UNAVAILABLE:
-            raise
-        except (Exception, SystemExit) as error:
-            raise MergeFailed(describe(error)) from error
-        self._count(result.yields)
 
     def _bisect(self, yields: Yields, error: str) -> None:
         if len(self.refused) >= judge.MAX_FAILURES:
@@ -214,19 +206,24 @@ class _Merging:
         return set() if reduced is None else self._plugin.kind.merge(self._state, reduced)
 
     def _attempt(self, merge: Callable[[], set[Dirty]]) -> str | None:
-        """Merge in a savepoint, and return the error; then nothing was merged."""
-        savepoint = self._state.connection.begin_nested()
+        """Merge, and return the error; then nothing was merged if there is a savepoint.
+
+        Raises:
+            Damaged: What is stored is damaged; there is a savepoint, and nothing was merged.
+        """
+        savepoint = self._state.connection.begin_nested() if self._savepoints else None
         # A kind may be foreign code. A database that is down is not the fault of the data.
         try:
             self.dirty |= merge()
-            savepoint.commit()
-        except Damaged:
-            savepoint.rollback()
-            raise
+            if savepoint is not None:
+                savepoint.commit()
         except UNAVAILABLE:
             raise
         except (Exception, SystemExit) as error:
-            savepoint.rollback()
+            if savepoint is not None:
+                savepoint.rollback()
+                if isinstance(error, Damaged):
+                    raise
             return describe(error)
         return None
 
