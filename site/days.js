@@ -27,7 +27,7 @@ function daysOf({ days, parts = [] }) {
   return found;
 }
 
-/** A table of what plugins counted of a key on the newest days with anything, and a note; null where none has parts. */
+/** Returns a table of the newest days on which a key was counted, and a note; null if no statistic divides its numbers. */
 export function latestDays(client, index, all) {
   const counted = all.map(({ plugin, title, key }) => ({ plugin, title, days: daysOf(key), field: Object.keys(key.parts?.[0] ?? {}).find((name) => !["total", "weeks"].includes(name)) }));
   if (!counted.some(({ field }) => field)) return null;

@@ -1,6 +1,6 @@
 """Who acted, who is involved, and which packages are concerned; and the table of the rules that say so by topic.
 
-All of it is a pure function of what the sender published. Who acted is read from the body, by the rule of its topic.
+The result depends only on what the sender published. Who acted is read from the body, by the rule of its topic.
 For who is involved and for packages, headers of fedora-messaging come first, since the sender's own classes wrote them;
 if they name no person, or no package, the rule reads the body. Most rules read fields at fixed places, and are
 written in the table itself.

@@ -33,7 +33,7 @@ _COMMENT = re.compile(rb"^ *(//[^\n]*|/\*\*.*?\*/)?\n|^ +", re.MULTILINE | re.DO
 """Comments on lines of their own, empty lines and indentation, which a browser has no use for."""
 
 _STATIC = re.compile(rb' from "\./([a-z]+\.js)"')
-"""What a module needs before it runs; other imports are of what is loaded on use."""
+"""The static imports of a module, which it needs before it runs; dynamic ones are loaded when they are used."""
 
 _IMPORT = re.compile(rb'(?:(?<=from )|(?<=import\())"\./([a-z]+\.js)"')
 

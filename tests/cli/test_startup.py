@@ -78,7 +78,7 @@ def test_status_imports_no_more_than_it_reads_with(tmp_path: Path) -> None:
 
 
 def test_the_collector_leaves_alone_what_was_imported(tmp_path: Path) -> None:
-    """Garbage collection at start and at exit takes a fifth of what `status` does."""
+    """Garbage collection at start and at exit would take a fifth of the time of `status`."""
     Home(tmp_path).run("status")
     said = (
         "import atexit, gc, sys; atexit.register(lambda: print(gc.isenabled(), gc.get_freeze_count(), file=sys.stderr))"
