@@ -9,9 +9,11 @@ from itertools import zip_longest
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, Table, func, select, text
+from sqlalchemy import Connection, Select, Table, func, select
 
+from statscache.kinds import days, member_sets, years
 from statscache.kinds.tables import bucket, key, key_quarter, member
+from statscache.store.schema import plugin
 from statscache.timeline import DAILY, DAY, HOURLY, MINUTELY, Resolution
 
 _ADDED_UP = ((MINUTELY, HOURLY), (HOURLY, DAILY))
@@ -19,7 +21,7 @@ _ADDED_UP = ((MINUTELY, HOURLY), (HOURLY, DAILY))
 
 def of_no_plugin(connection: Connection, tables: Iterable[Table]) -> Table | None:
     """Return the first of these tables that has a row of a plugin that does not exist; None if there is none."""
-    known = {*connection.execute(text("SELECT id FROM plugin")).scalars()}
+    known = {*connection.scalars(select(plugin.c.id))}
     for table in tables:
         # One seek for each plugin, instead of a scan of all its rows.
         number = connection.scalar(select(func.min(table.c.plugin)))
@@ -47,8 +49,6 @@ def have_no_key(connection: Connection, number: int, tables: Iterable[Table], si
         if "width" in table.c:
             queries = [query.where(table.c.width == width, table.c.start >= start) for width, start in since.items()]
         elif table is key_quarter:
-            from statscache.kinds import days
-
             start = since.get(DAY)
             recent = [] if start is None else days.quarters(connection, number, start, days.END)
             queries = [query.where(table.c.quarter == quarter) for quarter in recent]
@@ -71,8 +71,6 @@ def keys_lack_days(connection: Connection, number: int, start: int) -> bool:
         number: The number of the plugin.
         start: The oldest day that matters; quarters before are left out.
     """
-    from statscache.kinds import days
-
     newest = connection.scalar(select(func.max(key.c.last)).where(key.c.plugin == number))
     for quarter in () if newest is None else days.touched(start, newest + 1):
         begin, end = days.quarter_start(quarter), days.quarter_start(quarter + 1)
@@ -93,8 +91,6 @@ def years_lack_days(connection: Connection, number: int, rows: Sequence[Any], st
         rows: Digest, total, and column `years` of the keys.
         start: The oldest day that matters; years before are left out.
     """
-    from statscache.kinds import days, years
-
     of = years.unpacked([(row.key, row.years) for row in rows])
     left = {row.key: row.total for row in rows}
     of_year = {}
@@ -160,8 +156,6 @@ def members_are_not_counted(connection: Connection, number: int, since: Mapping[
         number: The number of the plugin.
         since: By width of buckets, the start of the oldest to look at; others are left out.
     """
-    from statscache.kinds import member_sets
-
     if members_lack_numbers(connection, number):
         return True
     for width, start in since.items():
