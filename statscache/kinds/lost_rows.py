@@ -12,6 +12,7 @@ import numpy as np
 from sqlalchemy import Connection, Select, Table, func, select
 
 from statscache.kinds import days, member_sets, years
+from statscache.kinds.packed import Whole, starts, sums
 from statscache.kinds.tables import bucket, key, key_quarter, member
 from statscache.store.schema import plugin
 from statscache.timeline import DAILY, DAY, HOURLY, MINUTELY, Resolution
@@ -51,7 +52,7 @@ def have_no_key(connection: Connection, number: int, tables: Iterable[Table], si
         elif table is key_quarter:
             start = since.get(DAY)
             recent = [] if start is None else days.quarters(connection, number, start, days.END)
-            queries = [query.where(table.c.quarter == quarter) for quarter in recent]
+            queries = [query.where(table.c.quarter.in_(recent))]
         if any(_are_missing(connection, each, select(key.c.key).where(key.c.plugin == number)) for each in queries):
             return True
     return False
@@ -92,19 +93,21 @@ def years_lack_days(connection: Connection, number: int, rows: Sequence[Any], st
         start: The oldest day that matters; years before are left out.
     """
     of = years.unpacked([(row.key, row.years) for row in rows])
-    left = {row.key: row.total for row in rows}
-    of_year = {}
+    digests, totals = (np.array([row[at] for row in rows], np.int64) for at in (0, 1))
+    if _differ((digests,), totals, (of.key,), of.total):
+        return True
     oldest = days.year_of(np.array(days.touched(start, start + 1)))[0]
-    for digest, year, total in zip(*(column.tolist() for column in of), strict=True):
-        left[digest] -= total
-        if year >= oldest:
-            of_year[digest, year] = total
-    is_recent = of.year >= oldest
-    found = days.of_years(connection, number, of.key[is_recent], of.year[is_recent])
+    recent = of.year >= oldest
+    found = days.of_years(connection, number, of.key[recent], of.year[recent])
     year_of = days.year_of(days.quarter_of(found.start))
-    for digest, year, value in zip(*(column.tolist() for column in (found.key, year_of, found.value)), strict=True):
-        of_year[digest, year] = of_year.get((digest, year), 0) - value
-    return any(left.values()) or any(of_year.values())
+    return _differ((of.key[recent], of.year[recent]), of.total[recent], (found.key, year_of), found.value)
+
+
+def _differ(groups: Sequence[Whole], values: Whole, other_groups: Sequence[Whole], others: Whole) -> bool:
+    """Return whether values do not have the same sums by group as others."""
+    columns = [np.concatenate(pair) for pair in zip(groups, other_groups, strict=True)]
+    order = np.lexsort(columns)
+    return bool(np.any(sums(np.concatenate([values, -others])[order], starts(*(column[order] for column in columns)))))
 
 
 def do_not_add_up(connection: Connection, number: int, since: Mapping[int, int], through: int) -> bool:
@@ -121,10 +124,10 @@ def do_not_add_up(connection: Connection, number: int, since: Mapping[int, int],
     ):
         return True
     for fine, coarse in _ADDED_UP:
-        starts = [since[each.width] for each in (fine, coarse) if each.width in since]
-        if fine.width not in since or not starts:
+        oldest = [since[each.width] for each in (fine, coarse) if each.width in since]
+        if fine.width not in since or not oldest:
             continue
-        start = max(coarse.floor(min(starts)), fine.kept_from(through) or 0)
+        start = max(coarse.floor(min(oldest)), fine.kept_from(through) or 0)
         if _sum(connection, number, fine, start) != _sum(connection, number, coarse, start):
             return True
     return False
