@@ -6,7 +6,7 @@ documents of the previous snapshot; the others do not notice (law 3).
 
 import logging
 import posixpath
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -244,7 +244,7 @@ class Renderer:
 
         return {int(digest) for digest in changed_keys.unpack([left])["key"]}
 
-    def _store_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], store: StoreObject) -> bool:
+    def _store_pages(self, pages: dict[str, Entry], made: Iterable[tuple[str, bytes]], store: StoreObject) -> bool:
         # One bad page must not stop the others; it keeps its last good bytes.
         try:
             pages.update(store_document(Document(path, data), store) for path, data in made)

@@ -3,7 +3,6 @@
 Both are made of the types that also make the documents, so none of the three can drift from the others.
 """
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -113,10 +112,10 @@ _COMMON = ("latest", "badge")
 """The fixed documents with a schema of their own; all others have that of a plugin's own document."""
 
 
-def documents() -> Iterator[tuple[str, bytes]]:
-    """Yield path and bytes of the schema of each kind of document, as they are published."""
-    for name in TYPES:
-        yield layout.schema(name), canonical.dumps(generate(name))
+@cache
+def documents() -> tuple[tuple[str, bytes], ...]:
+    """Return path and bytes of the schema of each kind of document, as they are published."""
+    return tuple((layout.schema(name), canonical.dumps(generate(name))) for name in TYPES)
 
 
 def generate(name: str) -> dict[str, Any]:

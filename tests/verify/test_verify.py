@@ -139,7 +139,7 @@ def test_a_publication_that_was_killed_is_no_fault(tmp_path: Path) -> None:
     site.start()
     at, mixed = 0, 0
     while True:
-        at += 5 * STRIDE
+        at += 3 * STRIDE
         site.take(line(EDIT, {"title": f"Page {at}"}, 90_002 + at), line(BUILD, {"owner": f"new-{at}"}, 90_003 + at))
         try:
             with target_operations(Steps(at)):
