@@ -1,7 +1,7 @@
 """Little documentation in the sites of most tests: it does not depend on statistics, and was most of a small site.
 
-Of 340 files of a site with two statistics, 100 were pages of documentation and their objects; rendering, storing,
-compressing and sending them took a third of a publication. Tests that look at the documentation ask for all of it.
+Of 340 files of a site with two statistics, 100 were pages of documentation and their objects; to render, store,
+compress and send them took a quarter of the first publication. Tests that look at the documentation use `all_docs`.
 """
 
 import atexit
@@ -23,7 +23,7 @@ _whole = resources.sources
 
 
 def leave_out() -> None:
-    """Let this process, and those that it forks, publish little documentation."""
+    """Let this process publish little documentation; commands in processes of their own publish all of it."""
     resources.sources = _few
 
 
