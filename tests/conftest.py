@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ IN_CI = bool(os.environ.get("CI"))
 
 MEMORY = Path("/dev/shm")
 ROOM = 6 << 30
+IN_MEMORY = pytest.StashKey[Path]()
 
 REAL_MESSAGES = (
     Path(os.environ.get("STATSCACHE_MESSAGES") or ROOT.parent / "shared" / "messages") / "real-messages.ndjson"
@@ -69,13 +71,24 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Refuse to run where the time zone has no effect; keep directories of tests in memory, if there is enough."""
     if time.tzname[0] != "NZST":
         raise pytest.UsageError("the system does not know Pacific/Auckland: install its time zones (tzdata)")
-    if _has_room(MEMORY):
+    # Workers of xdist have theirs in the one that starts them.
+    if not hasattr(config, "workerinput") and not config.option.basetemp and _has_room(MEMORY):
         # A site has hundreds of small files; on a disk, they took as long in the kernel as half of their publication.
-        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+        config.option.basetemp = tempfile.mkdtemp(prefix="statscache-tests-", dir=MEMORY)
+        config.stash[IN_MEMORY] = Path(config.option.basetemp)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Leave nothing in memory but the directories of tests that failed."""
+    directory = session.config.stash.get(IN_MEMORY, None)
+    if directory is not None and exitstatus != pytest.ExitCode.TESTS_FAILED:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _has_room(directory: Path) -> bool:
