@@ -80,7 +80,7 @@ def command(context: Context, max_age: float | None, json_: bool) -> None:
     # What is worst comes first, as a pager may show no more.
     concerns = idle + concerns
     if json_:
-        listed = [{name: getattr(row, name) for name in row.__slots__} for row in places]
+        listed = [row._asdict() for row in places]
         at_work = [
             {**told, "unconnected": row.unconnected.splitlines()}
             for told, row in zip(state["consumers"], consumers, strict=True)
