@@ -1,6 +1,5 @@
 """The schema: what the migrations make is what the code works with, and a foreign one is refused in clear words."""
 
-
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
