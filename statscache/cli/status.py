@@ -245,7 +245,7 @@ def _consumers(config: Config, state: "schemas.Health", consumers: Sequence[Cons
         elif absent:
             some = "" if row.is_cut_off else f" ({len(absent)} of {row.endpoints})"
             yield f"{name}: active, and no one answers at {', '.join(absent)}{some}{refused}"
-        elif name not in heard:
+        elif name not in heard and name != "spool":
             yield f"{name}: active, but nothing was ever received; is the address right?{refused}"
         else:
             yield f"{name}: active at {iso(row.worked_at)}{refused}"

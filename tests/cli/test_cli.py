@@ -389,12 +389,15 @@ def test_monitoring_is_warned(call: Call, archive: Path) -> None:
     Path("statscache.toml").write_text("[sources.fedmsg]\n")
     call("backfill", archive)
     with sqlite3.connect("statscache.db") as connection:
-        connection.execute(f"INSERT INTO consumer VALUES ('fedmsg', {int(time.time())}, 0, 0, 0, 1, '')")
+        for name in ("fedmsg", "spool"):
+            connection.execute(f"INSERT INTO consumer VALUES ('{name}', {int(time.time())}, 0, 0, 0, 1, '')")
     connection.close()
     call("publish")
     ok = call("status", "--max-age", "600")
     assert (ok.status, ok.out.partition(":")[0]) == (0, "STATSCACHE OK")
     assert "consumer    fedmsg: active, but nothing was ever received; is the address right?" in ok.out
+    # What a spool received is known by its files alone.
+    assert "consumer    spool: active at " in ok.out
     Path("statscache.toml").write_text('[sources.fedmsg]\n[[publish.targets]]\nname = "other"\npath = "other"\n')
     done = call("status", "--max-age", "600")
     assert done.status == 1
