@@ -18,7 +18,8 @@ from statscache import config
 from statscache.exceptions import ConsumingFailed, StatscacheError
 from statscache.service.consume import Consumer
 from statscache.service.gap_filler import Repair
-from statscache.sources.fedmsg import BusConsumer, check_certificates, note_signals, stop_when
+from statscache.sources.fedmsg import BusConsumer, note_signals, stop_when
+from statscache.sources.fedmsg_config import check_certificates
 
 _log = logging.getLogger(__name__)
 
