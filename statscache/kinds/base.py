@@ -1,8 +1,8 @@
 """The contract of a kind: what a plugin's observations become, from the check of one yield to what forgetting removes.
 
 A `Kind` object is made for one plugin and knows everything that differs between kinds, so that no other module compares
-kinds. A class that has a `name` is registered when it is defined. All that a kind stores must be a commutative merge: the
-state is a function of the *set* of messages (law 1).
+kinds. A class that has a `name` is registered when it is defined. All that a kind stores must be a commutative merge:
+the state is a function of the *set* of messages (law 1).
 """
 
 from abc import ABC, abstractmethod
