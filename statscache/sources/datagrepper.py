@@ -1,8 +1,8 @@
 """History over HTTP, from datagrepper: windows of time, each of which counts only when it is complete.
 
-What is to be known of the server:
+Facts about the server:
 
-- A window is inclusive at both ends, and times behind it have fractions, which it cuts off. So windows share their
+- A window is inclusive at both ends, and its times have fractions, which it cuts off. So windows share their
   ends: `[start, end]` and `[end, later]` lose nothing between them, and what both hold is a copy.
 - It answers in pages of at most 100 rows. Rows of one time have no fixed order, and rows with old times come late, so
   deeper pages may repeat a row and leave out another, and each costs more than the one before. So a page is followed by
