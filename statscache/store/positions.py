@@ -5,7 +5,7 @@ numpy is imported where keys are read: it takes a tenth of a second of a command
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
@@ -217,7 +217,7 @@ def save(connection: Connection, rows: Sequence[Position]) -> None:
     for row in rows:
         if row.is_sound:
             row.checksum = row.sum()
-    new = {name: bindparam(f"new_{name}") for name in _MOVED}
+    new: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _MOVED}
     statement = update(plugin).where(plugin.c.id == bindparam("row")).values(new)
     values = [{"row": row.id, **{f"new_{name}": getattr(row, name) for name in _MOVED}} for row in rows]
     connection.execute(statement, values)
