@@ -165,7 +165,7 @@ class _FromDatabase(Collector):
         workers = [({"source": row.name}, row) for row in at_work]
         yield _gauge(
             "consumer_worked_timestamp_seconds",
-            "When a consumer last went round, also where the bus is quiet.",
+            "When a consumer last looked for messages, also where the bus is quiet.",
             [(of, row.worked_at) for of, row in workers],
         )
         yield _counter(

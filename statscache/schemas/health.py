@@ -57,7 +57,7 @@ class ConsumerHealth(TypedDict):
     name: str
     """Name of the source."""
     worked_at: Time
-    """When one of them last went round, also where the bus is quiet."""
+    """When one of them last looked for messages, also where the bus is quiet."""
     rejected: Count
     """Messages that were refused for want of a valid signature."""
     unconnected: Count

@@ -22,7 +22,7 @@ from samples import NOON, Site
 from statscache.exceptions import ConfigurationError, SourceError
 from statscache.ingest import Outcome
 from statscache.service import history
-from statscache.service.gap_filler import Repair
+from statscache.service.gap_filler import GapFiller
 from statscache.simulator import Traffic, simulate
 from statscache.sources import datagrepper, datagrepper_pages
 from statscache.store import coverage
@@ -319,7 +319,7 @@ def test_repair_ends_soon_whatever_the_server_does(database: str, tmp_path: Path
     """It waits no longer than the server may be silent, and asks for nothing more."""
     with HistoryServer([], fault) as server:
         walk = Walk(database, tmp_path, server, timeout=1.0)
-        repair = Repair(walk.site.installation.config)
+        repair = GapFiller(walk.site.installation.config)
         repair.start()
         wait_for(lambda: len(server.queries) > 0, lambda: "nothing was asked for")
         asked = time.monotonic()
