@@ -1,6 +1,7 @@
 """Curves: what a plot shows of the rows of a series, before any geometry.
 
-Keys whose numbers add up can be stacked, and those that do not fit are summed. What is unknown (a gap) is no number.
+Keys whose numbers add up can be stacked, and those that do not fit are summed. A value that is unknown (in a gap) is
+None.
 """
 
 from collections.abc import Container, Iterable, Iterator, Sequence
