@@ -19,7 +19,7 @@ def kinds() -> Mapping[str, type[Kind]]:
 
 
 def columns() -> list[Column]:
-    """Return the columns of all kinds in the order of CSV: moments, then numbers. Kinds may share a column."""
+    """Return the columns of all kinds in the order of CSV: moments, then numbers. Kinds share those of one name."""
     by_name: dict[str, Column] = {}
     for kind in registered.values():
         for each in kind.columns:

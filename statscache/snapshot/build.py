@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -109,7 +108,7 @@ def _held(database: Database, before: Snapshot, generation: int) -> Snapshot:
     if generation < before.generation:
         return before
     now = int(time.time())
-    again = replace(before, generation=generation + 1, created_at=now, current_until=now, announced=False)
+    again = before._replace(generation=generation + 1, created_at=now, current_until=now, announced=False)
     with database.writing() as connection:
         snapshots.save(connection, again)
     return again
@@ -150,7 +149,7 @@ def _with_summary(connection: Connection, before: Snapshot, summary: Mapping[str
     same_tree = {**summary, "changes": before.summary["changes"]}
     if before.summary == same_tree:
         return before
-    changed = replace(before, summary=same_tree)
+    changed = before._replace(summary=same_tree)
     snapshots.update_summary(connection, changed)
     return changed
 
