@@ -10,7 +10,6 @@ import logging
 import time
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import accumulate
 from statistics import median_low
 
@@ -87,8 +86,7 @@ def move_source(connection: Connection, delivery: Delivery, times: Sequence[int]
         until = min(now, median_low(times)) if times else connected
         heard = max(until, connected, heard or 0)
     newest = max(times, default=row.newest)
-    moved = replace(
-        row,
+    moved = row._replace(
         newest=newest if newest is None or row.newest is None else max(newest, row.newest),
         heard=heard,
         offset=max(delivery.offset, row.offset),

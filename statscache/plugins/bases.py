@@ -4,12 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from types import EllipsisType
 from typing import Any, ClassVar, final
 
-from statscache.kinds.counter import CounterKind
-from statscache.kinds.counter_by_key import CounterByKeyKind
-from statscache.kinds.distinct import DistinctKind
+from statscache.kinds import CounterByKeyKind, CounterKind, DistinctKind, LatestKind, LogKind, SpanKind
 from statscache.kinds.keys import Key
-from statscache.kinds.latest import LatestKind, LogKind
-from statscache.kinds.span import SpanKind
 from statscache.kinds.state import State
 from statscache.plugins.contract import Plugin
 from statscache.plugins.validation import is_dimension
@@ -119,10 +115,10 @@ class Counter(Plugin):
     def newcomers_by_part(self, state: State, days: int = 365) -> list[tuple[int, str | None, int]]:
         """Return day, part of the breakdown, and number of keys that were first seen in it that day, in that order.
 
-        Of all parts at once, as `newcomers` of one.
+        It says of all parts at once what `newcomers` says of one.
 
         Raises:
-            ValueError: The plugin does not divide its numbers.
+            DocumentError: The plugin does not divide its numbers.
         """
         return self.kind.newcomers_by_part(state, days)
 
@@ -136,12 +132,6 @@ class Distinct(Plugin):
     """
 
     kind_class = DistinctKind
-
-    @classmethod
-    def _faults(cls) -> Iterator[str]:
-        yield from super()._faults()
-        if cls.unbounded:
-            yield "`unbounded` is for counters; members may be many, but the keys of a Distinct are few"
 
 
 class _Newest(Plugin):
@@ -191,8 +181,6 @@ class Span(Plugin):
     @classmethod
     def _faults(cls) -> Iterator[str]:
         yield from super()._faults()
-        if cls.unbounded:
-            yield "`unbounded` is for counters; a Span publishes the `shown` spans that moved last"
         if type(cls.shown) is not int or cls.shown < 1:
             yield f"`shown` is {cls.shown!r}; give a whole number from 1"
         if cls.longest is not None and (type(cls.longest) is not int or cls.longest < 1):
