@@ -136,6 +136,14 @@ def _paired(
     return codes, [(*values[first], column.values[second]) for first, second in pairs]
 
 
+def sees_newest_only(plugin: Plugin) -> bool:
+    """Return True if a plugin is shown the newest messages of a batch alone: it keeps no others, and wants every topic.
+
+    One that wants a few topics is shown these messages as they pass, which costs less than to inflate segments again.
+    """
+    return plugin.kind.newest is not None and not plugin.topics
+
+
 def derives(attributes: Sequence[str]) -> bool:
     """Return True if one of these attributes is derived from the body."""
     return not set(_DERIVED).isdisjoint(attributes)
