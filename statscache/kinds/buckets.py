@@ -78,14 +78,15 @@ def kept_from(resolution: Resolution, through: int | None) -> int:
     return 0 if start is None else start
 
 
-def add_values(state: State, resolution: Resolution, new: "Sums") -> set[int]:
-    """Add the sums of a batch to the buckets of a resolution that are kept, and return the starts of these."""
+def add_values(state: State, resolution: Resolution, new: "Sums") -> list[int]:
+    """Add the sums of a batch to the buckets of a resolution that are kept, and return their starts, sorted."""
     of = new.buckets[resolution.width]
     kept = of.start >= kept_from(resolution, state.through)
     start = of.start[kept]
     # In the order of the table: buckets are sorted by start and index of the key, and keys by digest.
     add(state, resolution.width, start, new.keys[of.key[kept]], of.value[kept])
-    return {*np.unique(start).tolist()}
+    starts: list[int] = np.unique(start).tolist()
+    return starts
 
 
 def drop_expired(state: State, resolution: Resolution) -> None:
