@@ -5,8 +5,8 @@ one series file covers. Neither depends on when a process started nor on the mac
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 MINUTE = 60
 HOUR = 3600
@@ -79,8 +79,7 @@ def iso_year(timestamp: int) -> tuple[int, int]:
     return int(start.timestamp()), int(end.timestamp())
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(NamedTuple):
     """How time is cut into buckets, how long these are kept, and how they are filed.
 
     Attributes:
@@ -143,8 +142,7 @@ class Resolution:
         return None if expired is None else self.period(expired).start
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Period:
+class Period(NamedTuple):
     """The span `[start, end)` in seconds since 1970 UTC that one series file covers, and its label in paths."""
 
     start: int

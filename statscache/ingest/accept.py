@@ -9,7 +9,6 @@ one thing only: what waits for us while we are behind was sent after most of tho
 import logging
 import time
 from bisect import bisect_right
-from dataclasses import replace
 from itertools import accumulate
 from statistics import median_low
 
@@ -86,8 +85,7 @@ def move_source(connection: Connection, delivery: Delivery, times: np.ndarray, o
         until = min(now, median_low(times.tolist())) if len(times) else connected
         heard = max(until, connected, heard or 0)
     newest = int(times.max()) if len(times) else row.newest
-    moved = replace(
-        row,
+    moved = row._replace(
         newest=newest if newest is None or row.newest is None else max(newest, row.newest),
         heard=heard,
         offset=max(delivery.offset, row.offset),

@@ -74,6 +74,7 @@ class CounterKind(Kind):
         YEARS_ADD_UP,
     )
     takes_depends_on = True
+    takes_unbounded = True
     plugin: Counting
 
     def __init__(self, plugin: Counting) -> None:

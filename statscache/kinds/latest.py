@@ -101,7 +101,7 @@ class LatestKind(Kind):
             if given in self._admitted:
                 return cast(Key, given)
         except TypeError:
-            # A part that cannot be hashed is no part of a key.
+            # `check` refuses a part that cannot be hashed, and says why.
             pass
         name = super().key(dimensions, given)
         # What is not admitted as it is may be of any length.
@@ -188,6 +188,7 @@ class LogKind(LatestKind):
     name = "Log"
     description = "Log: the newest entries of each key, newest first."
     rows_are = "{unit}, the newest"
+    rows_are_events = True
     plugin: Logging
 
     @property

@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -74,7 +73,7 @@ def build(
         if generation < before.generation:
             return before, []
         now = int(time.time())
-        again = replace(before, generation=generation + 1, created_at=now, current_until=now, announced=False)
+        again = before._replace(generation=generation + 1, created_at=now, current_until=now, announced=False)
         with database.writing() as connection:
             snapshots.save(connection, again)
         return again, []
@@ -125,7 +124,7 @@ def build(
         if before is not None and same and not before.is_rollback:
             same_tree = summary | {"changes": before.summary["changes"]}
             if before.summary != same_tree:
-                before = replace(before, summary=same_tree)
+                before = before._replace(summary=same_tree)
                 snapshots.update_summary(connection, before)
             return before, result.plugins
         now = int(time.time())

@@ -1,6 +1,6 @@
 """What the database knows of sources, consumers and targets: a row of each."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ARCHIVE = "archive:"
 """How the names of sources begin that are archives; they stay private, for they tell paths."""
@@ -9,8 +9,7 @@ GONE = 60
 """Seconds without a sign of life after which a consumer is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
+class SourceRow(NamedTuple):
     """One source.
 
     Attributes:
@@ -32,8 +31,7 @@ class SourceRow:
     seen_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerRow:
+class ConsumerRow(NamedTuple):
     """The consumers of one live source, of all processes together.
 
     Attributes:
@@ -60,8 +58,7 @@ class ConsumerRow:
         return 0 < self.endpoints == len(self.unconnected.splitlines())
 
 
-@dataclass(frozen=True, slots=True)
-class TargetRow:
+class TargetRow(NamedTuple):
     """One target.
 
     Attributes:

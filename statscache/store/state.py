@@ -4,8 +4,8 @@ Times are whole seconds since 1970 UTC.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from struct import iter_unpack
+from typing import NamedTuple
 
 from statscache.store.intervals import Interval, subtract
 from statscache.store.plain import Query
@@ -13,8 +13,7 @@ from statscache.store.rows import ConsumerRow, SourceRow, TargetRow
 from statscache.timeline import HOUR
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(NamedTuple):
     """The journal's end, and what was met besides.
 
     Attributes:
@@ -38,8 +37,7 @@ class Journal:
     installation: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(NamedTuple):
     """Of the journal: its segments, the bytes of their records, and the bytes that these take compressed."""
 
     segments: int
@@ -47,8 +45,7 @@ class Sizes:
     stored_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class PluginRow:
+class PluginRow(NamedTuple):
     """An active plugin.
 
     Attributes:
@@ -102,7 +99,7 @@ def consumers(query: Query) -> list[ConsumerRow]:
 
 def targets(query: Query, names: Collection[str]) -> list[TargetRow]:
     """Return what is known of the targets of these names, by name; of those that are configured no longer, nothing."""
-    columns = ", ".join(TargetRow.__slots__)
+    columns = ", ".join(TargetRow._fields)
     found = (TargetRow(*row) for row in query(f"SELECT {columns} FROM target"))
     known = {row.name: row for row in found}
     return [known.get(name, TargetRow(name)) for name in sorted(names)]

@@ -1,7 +1,6 @@
 """The targets: the last publication to each, and the one in progress."""
 
 from collections.abc import Collection
-from dataclasses import asdict
 
 from sqlalchemy import Connection, select, update
 
@@ -27,7 +26,7 @@ def begin(connection: Connection, name: str, now: int, patience: int) -> None:
         now: Wall clock, seconds since 1970 UTC.
         patience: Seconds after which the target is behind, if no attempt was made in the time before.
     """
-    _meet(connection, [tuple(asdict(TargetRow(name)).values())])
+    _meet(connection, [TargetRow(name)])
     (row,) = listed(connection, [name])
     if row.trying_since is not None:
         return
@@ -63,7 +62,7 @@ def fail(connection: Connection, name: str, error: str) -> None:
 
 def succeed(connection: Connection, row: TargetRow) -> None:
     """Store the result of an attempt; `invalidation_due` does not change."""
-    values = asdict(row)
+    values = row._asdict()
     del values["name"], values["invalidation_due"]
     connection.execute(update(target).where(target.c.name == row.name).values(values))
 
