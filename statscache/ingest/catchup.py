@@ -42,7 +42,7 @@ class Chunk:
         after: Position of the plugin before them.
         places: Their positions, which may have holes.
         records: Their records.
-        folded: Position of the plugin behind them.
+        folded: Position of the plugin after them.
         complete_from: Timestamp before which they do not count for this plugin; None if all do.
         rewrites: The journal's number of rewrites when they were read.
         dropped: Patterns of keys that the plugin does not count.

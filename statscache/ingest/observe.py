@@ -226,7 +226,7 @@ class Observer:
         before = len(items)
         observed.messages += 1
         started = perf_counter()
-        # A plugin is foreign code: whatever it raises sets this one message aside.
+        # A plugin is foreign code: whatever it raises quarantines this one message.
         try:
             if self._avoided and message.id in self._avoided:
                 raise HangError("it did not return when it was shown this message")
@@ -279,7 +279,7 @@ def observe_values(plugin: Plugin, columns: Columns, answers: Answers) -> Observ
         value = values[code]
         known = answers.get(value)
         if known is None:
-            # A plugin is foreign code: whatever it raises sets the messages that have this value aside.
+            # A plugin is foreign code: whatever it raises quarantines the messages that have this value.
             try:
                 items = plugin.observe(excerpt(plugin.depends_on, value)) or ()
                 known = plugin.kind.bounded(tuple(map(plugin.kind.check, items)))

@@ -237,7 +237,7 @@ class CounterKind(Kind):
         """Return the same by part; see `statscache.plugins.Counter.newcomers_by_part`.
 
         Raises:
-            ValueError: The plugin does not divide its numbers.
+            DocumentError: The plugin does not divide its numbers.
         """
         if self.plugin.breakdown is None:
             raise DocumentError(
@@ -249,7 +249,7 @@ class CounterKind(Kind):
         """Return a part as it is stored, None where all are meant.
 
         Raises:
-            ValueError: The plugin does not divide its numbers.
+            DocumentError: The plugin does not divide its numbers.
         """
         if isinstance(part, EllipsisType):
             return None

@@ -22,7 +22,7 @@ from statscache.timeline import Resolution
 
 _PACKING = Packing([("member", "<u2")], [("member", "<u4")])
 _BITMAP = 2
-"""The first byte of a bitmap, behind its checksum; those below are forms of arrays."""
+"""The first byte of a bitmap, after its checksum; those below are forms of arrays."""
 
 _ROWS_AT_ONCE = 500
 

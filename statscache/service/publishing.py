@@ -1,4 +1,4 @@
-"""Publishing as a job: build the snapshot, and bring every target to it, once or again and again."""
+"""Publishing as a job: build the snapshot, and update every target to it, once or at intervals."""
 
 import logging
 import math
@@ -98,7 +98,7 @@ class Publishing:
 
         Raises:
             PublisherBusy: Another process publishes from this database.
-            PublishError: At least one target could not be brought up to date; the others were.
+            PublishError: At least one target could not be updated; the others were.
             Damaged: What is damaged in the database cannot be rendered again; or a part of what was forced could not be
                 rendered, of a plugin that was rendered from the same statistics before. The rest is published.
         """

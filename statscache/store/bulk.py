@@ -58,15 +58,11 @@ class Upsert:
         table: Where to.
         merge: Given the table and the excluded (new) row, the columns to set on a row that is there already; None
             leaves such rows as they are.
-        where: Given the same, the condition under which a row that is there is set at all.
     """
 
-    def __init__(
-        self, table: Table, merge: Merge | None = None, where: Callable[[Table, Any], Any] | None = None
-    ) -> None:
+    def __init__(self, table: Table, merge: Merge | None = None) -> None:
         self._table = table
         self._merge = merge
-        self._where = where
         self._compiled = cache(self._compile)
 
     def __call__(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> None:
@@ -93,12 +89,7 @@ class Upsert:
         if self._merge is None:
             insert = insert.on_conflict_do_nothing(index_elements=keys)
         else:
-            excluded = insert.excluded
-            insert = insert.on_conflict_do_update(
-                index_elements=keys,
-                set_=self._merge(table, excluded),
-                where=self._where(table, excluded) if self._where else None,
-            )
+            insert = insert.on_conflict_do_update(index_elements=keys, set_=self._merge(table, insert.excluded))
         # The compiler doubles the percent signs of the driver's placeholders, taking them for text.
         return str(insert.compile(dialect=module.dialect())).replace("%%s", "%s")
 

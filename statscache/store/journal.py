@@ -250,14 +250,14 @@ def take_out(connection: Connection, first: int, records: Sequence[bytes], times
     connection.execute(delete(segment).where(segment.c.first == first))
     at = 0
     for stays, run in groupby(time <= until for time in times):
-        behind = at + sum(1 for _ in run)
+        end = at + sum(1 for _ in run)
         if stays:
             kept = Records()
-            kept.extend(records[at:behind], times[at:behind])
+            kept.extend(records[at:end], times[at:end])
             for packed in kept.segments():
                 write(connection, first + at, packed)
                 at += packed.messages
-        at = behind
+        at = end
 
 
 def shortened(connection: Connection, days: Sequence[int], digests: Sequence[int]) -> None:

@@ -89,7 +89,7 @@ def _takes(path: Path, stack: ExitStack) -> bool:
         file.close()
         return False
     stack.enter_context(file)
-    # The holder removes the file at the end; a file opened before that is not a lock any more.
+    # The holder removes the file at the end; a file opened before that is no longer a lock.
     return os.fstat(file.fileno()).st_nlink > 0
 
 
