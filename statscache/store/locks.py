@@ -82,7 +82,8 @@ def _held(database: Database, name: str, patience: float, where: str) -> Iterato
 
 def _takes(path: Path, stack: ExitStack) -> bool:
     """Lock a file, until the end of the stack, unless somebody else has locked it."""
-    file = path.open("w")
+    # Whoever can open the file can lock it, and would stop all publications: flock(2) asks for no right to write.
+    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -266,6 +266,17 @@ def test_an_address_with_a_password_is_refused(tmp_path: Path, section: str, set
     assert "h/u@sh" not in output
 
 
+@pytest.mark.parametrize("host", ["me:hush%40host", "host:hush", "me:hush@[::1", "host:70000"])
+def test_what_stands_in_the_place_of_a_port_is_not_shown(tmp_path: Path, host: str) -> None:
+    """It may be a password, with an @ that is written otherwise."""
+    home = Home(tmp_path / "home")
+    home.configure(f'[sources.datagrepper]\nurl = "https://{host}/path"\n')
+    output = home.run("config", "check", status=2).stderr
+    assert "url: must" in output
+    assert "hush" not in output
+    assert "Traceback" not in output
+
+
 def test_a_message_that_appears_between_two_pages_is_not_lost(
     database: str, tmp_path: Path, messages: list[dict[str, Any]]
 ) -> None:
