@@ -126,7 +126,7 @@ class CounterKind(Kind):
         dirty = {Dirty("latest")}
         for resolution in self.resolutions:
             starts = buckets.add_values(state, resolution, new)
-            dirty |= {Dirty(resolution.name, resolution.period_start(start)) for start in starts}
+            dirty |= {Dirty(resolution.name, start) for start in resolution.period_starts(starts)}
             buckets.drop_expired(state, resolution)
         return dirty
 
