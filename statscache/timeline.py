@@ -4,7 +4,7 @@ A *bucket* is one interval of a resolution: a minute, an hour, a day, an ISO wee
 one series file covers. Neither depends on when a process started nor on the machine's time zone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -117,9 +117,13 @@ class Resolution(NamedTuple):
         start, end = self.periods(self.floor(timestamp))
         return Period(start, end, datetime.fromtimestamp(start, UTC).strftime(self.label))
 
-    def period_start(self, bucket: int) -> int:
-        """Return the start of the period whose file holds the bucket that starts at `bucket`."""
-        return self.periods(bucket)[0]
+    def period_starts(self, buckets: Iterable[int]) -> Iterator[int]:
+        """Yield the starts of the periods whose files hold the buckets that start at these times, ascending."""
+        end = None
+        for bucket in buckets:
+            if end is None or bucket >= end:
+                start, end = self.periods(bucket)
+                yield start
 
     def periods_of(self, start: int, end: int) -> Iterator["Period"]:
         """Yield the periods that `[start, end)` touches, oldest first."""

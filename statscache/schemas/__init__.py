@@ -12,6 +12,16 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from statscache import canonical, layout
+from statscache.schemas.health import (
+    Health,
+    JournalHealth,
+    LoadProblem,
+    Oversize,
+    PluginHealth,
+    SourceHealth,
+    Status,
+    TargetHealth,
+)
 from statscache.schemas.parts import Interval, PluginState, Reference
 from statscache.schemas.site import (
     ChangedSnapshot,
@@ -20,19 +30,11 @@ from statscache.schemas.site import (
     Entities,
     EntityNames,
     EntryType,
-    Health,
     Index,
     IndexedPlugin,
-    JournalHealth,
-    LoadProblem,
     Manifest,
     ManifestEntry,
-    Oversize,
-    PluginHealth,
     Signature,
-    SourceHealth,
-    Status,
-    TargetHealth,
 )
 from statscache.schemas.statistics import (
     Badge,

@@ -6,8 +6,8 @@ from sqlalchemy import Connection
 
 from statscache.exceptions import UnknownSnapshot
 from statscache.snapshot import manifest, retention, snapshots, tree
-from statscache.snapshot.build import listed
 from statscache.snapshot.snapshot import Snapshot
+from statscache.snapshot.summary import listed
 from statscache.store import published, targets
 from statscache.store.bulk import batches
 

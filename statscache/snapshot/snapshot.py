@@ -23,7 +23,7 @@ class Snapshot(NamedTuple):
         manifest: Name of the object that is the root manifest.
         origin: The generation that first had this tree; its own, but after a rollback.
         size: Bytes of all its files.
-        announced: True if the bus was told of it.
+        announced: True if it was announced on the bus.
         summary: What is said of it: `pages`, the fingerprint of the pages, `whole`, whether all of them could be
             rendered, and `shown`, the state that the page of each plugin shows; `slow_through`, the `through` of its
             slow documents, and `slow_at`, when these were rendered (wall clock, seconds since 1970 UTC); `keys`,

@@ -36,7 +36,7 @@ _TAKES = {
 _CONNECTION_OK, _COMMAND_OK, _TUPLES_OK = 0, 1, 2
 _SQLSTATE = ord("C")
 
-# By the type's number in the catalogue pg_type; bytes come as hexadecimal digits behind `\x`.
+# By the type's number in the catalogue pg_type; bytes come as hexadecimal digits after `\x`.
 _READS: dict[int, Callable[[bytes], Any]] = {
     16: lambda text: text == b"t",
     17: lambda text: bytes.fromhex(text[2:].decode("ascii")),

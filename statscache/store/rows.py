@@ -36,7 +36,7 @@ class ConsumerRow(NamedTuple):
 
     Attributes:
         name: Name of the source.
-        worked_at: When one of them last went round, also in vain; wall clock, seconds since 1970 UTC.
+        worked_at: When one of them last looked for messages, also in vain; wall clock, seconds since 1970 UTC.
         batches: Transactions in which they accepted what had come.
         milliseconds: That these took.
         rejected: Messages that they refused, for want of a valid signature.
@@ -63,14 +63,14 @@ class TargetRow(NamedTuple):
 
     Attributes:
         name: As the configuration names it.
-        generation: That it serves; None before the first.
+        generation: The generation that it serves; None before the first.
         snapshot: Id of the snapshot that it serves; None before the first.
         published_at: Wall clock of the last success, seconds since 1970 UTC; None before the first.
         requests: Operations of the last success.
         bytes: Bytes that it sent.
         milliseconds: How long it took.
         invalidation_due: True if caches before it must still forget what they hold.
-        sending: The generation that is being brought there, whose objects stay; None if none is.
+        sending: The generation that is being sent there, whose objects stay; None if none is.
         trying_since: Wall clock of the first attempt since the last success, seconds since 1970 UTC; None if the last
             attempt succeeded.
         due_at: Wall clock by which an attempt must have succeeded, seconds since 1970 UTC; None before the first.

@@ -14,7 +14,7 @@ from statscache.timeline import HOUR
 
 
 class Journal(NamedTuple):
-    """The journal's end, and what was met besides.
+    """The journal's end, and the counts of what came besides.
 
     Attributes:
         head: Number of its messages, also of those that were removed.
@@ -22,8 +22,8 @@ class Journal(NamedTuple):
         known: Copies of accepted messages.
         conflicts: Those of them that differed in content.
         foreign: Messages of other environments, each once, and statscache's own announcements.
-        discarded: What was quarantined, and kept no longer for want of room.
-        removed: Messages that the journal keeps no longer.
+        discarded: Quarantined lines that were deleted for want of room.
+        removed: Messages that were removed from the journal.
         installation: The id of the installation.
     """
 
@@ -38,7 +38,7 @@ class Journal(NamedTuple):
 
 
 class Sizes(NamedTuple):
-    """Of the journal: its segments, the bytes of their records, and the bytes that these take compressed."""
+    """The size of the journal: its segments, the bytes of their records, and the bytes that these take compressed."""
 
     segments: int
     bytes: int
@@ -53,7 +53,7 @@ class PluginRow(NamedTuple):
         name: Its name.
         position: Number of the last message of the journal that was folded.
         newest: Timestamp of the newest message that counted; None before the first.
-        suspended: Why it folds no longer; None if it does.
+        suspended: Why it no longer folds; None if it folds.
     """
 
     id: int
@@ -64,7 +64,7 @@ class PluginRow(NamedTuple):
 
 
 def journal(query: Query) -> Journal:
-    """Return the journal's end, and what was met besides."""
+    """Return the journal's end, and the counts of what came besides."""
     columns = "head, through, known, conflicts, foreign_messages, discarded, removed, installation"
     return Journal(*query(f"SELECT {columns} FROM journal")[0])
 
@@ -98,7 +98,7 @@ def consumers(query: Query) -> list[ConsumerRow]:
 
 
 def targets(query: Query, names: Collection[str]) -> list[TargetRow]:
-    """Return what is known of the targets of these names, by name; of those that are configured no longer, nothing."""
+    """Return what is known of the targets of these names, by name; other rows are of targets that were removed."""
     columns = ", ".join(TargetRow._fields)
     found = (TargetRow(*row) for row in query(f"SELECT {columns} FROM target"))
     known = {row.name: row for row in found}

@@ -13,7 +13,7 @@ _meet = Upsert(target)
 
 
 def listed(connection: Connection, names: Collection[str]) -> list[TargetRow]:
-    """Return what is known of the targets of these names, by name; of those that are configured no longer, nothing."""
+    """Return what is known of the targets of these names, by name; other rows are of targets that were removed."""
     return state.targets(plain.over(connection), names)
 
 
@@ -49,7 +49,8 @@ def sending(connection: Connection, since: float) -> set[int]:
 
     Args:
         connection: A reading connection.
-        since: Wall clock, seconds since 1970 UTC. Who was killed before, and did not come back, needs nothing.
+        since: Wall clock, seconds since 1970 UTC. A publisher that was killed before, and did not
+            come back, needs nothing.
     """
     wanted = target.c.sending.is_not(None), target.c.trying_since >= since
     return set(connection.scalars(select(target.c.sending).where(*wanted)))
