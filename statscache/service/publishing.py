@@ -95,8 +95,8 @@ class Publishing:
             take_over: True to publish to targets of other installations too, which are this one's then.
 
         Raises:
-            PublisherBusy: Another process publishes from this database; for longer than `PATIENCE`, if anything is asked
-                for that it does not do by itself.
+            PublisherBusy: Another process publishes from this database; for longer than `PATIENCE`, if anything is
+                asked for that it does not do by itself.
             PublishError: At least one target could not be updated; the others were.
             Damaged: What is damaged in the database cannot be rendered again; or a part of what was forced could not be
                 rendered, of a plugin that was rendered from the same statistics before. The rest is published.
