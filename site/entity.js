@@ -17,7 +17,7 @@ const HIDDEN = ["in_progress"];
 const LISTED = 50;
 const MOST_PARTS = 8;
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
-const ORDER = ["state", "status", "timestamp", "start", "stop", "duration", "agent", "subtitle"];
+const ORDER = ["state", "status", "version", "release", "timestamp", "start", "stop", "duration", "agent", "subtitle"];
 const WINDOWS = ["last_24h", "last_7d", "last_30d", "total"];
 
 const client = new Client(new URL("..", import.meta.url).href);
@@ -193,6 +193,13 @@ function table(index, { name: plugin, title, unit, dimensions }, rows, partial =
   return section(title, scroll, note);
 }
 
+/** The newest of what was counted of a name, each with how it came out: `kernel 6.17 failed`. */
+function newest(index, plugin, { entries, total }) {
+  const shown = table(index, { ...plugin, title: `Recent ${plugin.unit}`, dimensions: [] }, entries);
+  if (total > entries.length) shown.append(d.element("p", { class: "note" }, `The newest ${d.number(entries.length)} of ${d.number(total)}.`));
+  return shown;
+}
+
 /** What a page says that is not counted by name: the newest lines that name it, its composes. */
 async function lines(index, found) {
   const wanted = { person: ["agent", "user"], topic: ["topic"], release: ["release"], package: ["package"] }[entity];
@@ -277,6 +284,7 @@ async function show(index, found) {
     (await now(found)) ?? "",
     ...(drawn.length ? [section("Over time", ...drawn)] : []),
     ...(panels.length ? [d.element("section", { class: "panels" }, ...panels)] : []),
+    ...all.filter(({ key }) => key?.entries?.length).map(({ plugin, key }) => newest(index, plugin, key)),
     ...(days ? [section("Latest days", ...days)] : []),
     ...told.map(([plugin, rows, all]) => table(index, plugin, rows, {}, plugin.kind === "Log" ? all : 0)),
     ...bounded,

@@ -57,7 +57,7 @@ def documents(
         changed: The keys, and the years of each that changed; see `changed_keys`.
         breakdown: The field of a part's name; None where numbers are not divided.
         name: Name of the plugin.
-        has_entries: Whether entries of keys are kept.
+        has_entries: True if entries of keys are kept.
 
     Raises:
         DamagedStatistics: The days or the years of a key do not add up, or its digest is not that of its name.
