@@ -129,8 +129,9 @@ def series(
     if is_cut:
         chosen.append(among(state.connection, bucket.c.key, _greatest(state, inside, dimensions)))
     query = _joined(select(bucket.c.start, key.c.dimensions, bucket.c.value), chosen)
-    found = state.connection.execute(query.order_by(bucket.c.start, key.c.dimensions))
-    rows = [[row.start, *keys.load(row.dimensions), row.value] for row in found]
+    found = state.connection.execute(query.order_by(bucket.c.start, key.c.dimensions)).all()
+    loaded = {stored: keys.load(stored) for stored in {stored for _, stored, _ in found}}
+    rows = [[begin, *loaded[stored], value] for begin, stored, value in found]
     if not is_cut or not summed:
         return rows
     rows += _others(state, inside, rows, dimensions)
