@@ -25,6 +25,8 @@ const names = new Names(client);
 const place = document.querySelector("[data-entity]");
 const { entity } = place.dataset;
 const { one, many } = ENTITIES[entity];
+/** The kinds whose newest rows are events. */
+const EVENTFUL = place.dataset.kinds.split(" ");
 const site = document.title.split(" · ").at(-1);
 
 const section = (title, ...content) => d.element("section", {}, d.element("h2", {}, title), ...content);
@@ -78,7 +80,8 @@ function tile(each) {
   const counts = own.some((row) => Number.isFinite(row.total));
   if (!key && !counts) return null;
   const total = key ? key.total : sum("total");
-  const month = counts ? (Object.hasOwn(partial, "last_30d") ? null : sum("last_30d")) : undefined;
+  // Not every kind that counts has windows.
+  const month = own.some((row) => Number.isFinite(row.last_30d)) ? (Object.hasOwn(partial, "last_30d") ? null : sum("last_30d")) : undefined;
   const notes = [
     month === undefined ? null : month === null ? `— in the last 30 full days${d.unknown(partial.last_30d ?? null).slice(1)}` : `${d.number(month)} in the last 30 full days`,
     rankOf(each),
@@ -147,7 +150,7 @@ const panel = (title, unit, bars) => d.element("div", { class: "panel" }, d.elem
 function states(plugin, rows) {
   const counts = new Map();
   for (const { state } of rows) if (typeof state === "string") counts.set(state, (counts.get(state) ?? 0) + 1);
-  if (plugin.kind !== "Span" || !counts.size) return null;
+  if (!counts.size || !rows.some((row) => Object.hasOwn(row, "in_progress"))) return null;
   const shown = [...counts].sort(([, a], [, b]) => b - a);
   return panel(`${plugin.title} by state`, `of the newest ${d.number(rows.length)}`, shown.map(([label, value]) => barOf(d.foreign(label, 60), value, shown[0][1])));
 }
@@ -203,7 +206,7 @@ function newest(index, plugin, { entries, total }) {
 /** What a page says that is not counted by name: the newest lines that name it, its composes. */
 async function lines(index, found) {
   const wanted = { person: ["agent", "user"], topic: ["topic"], release: ["release"], package: ["package"] }[entity];
-  const logs = index.plugins.filter(({ kind, name, documents }) => ["Log", "Span"].includes(kind) && !found.plugins.includes(name) && !ON_BOARD.includes(name) && documents.some(({ path }) => path.endsWith("/latest.json")));
+  const logs = index.plugins.filter(({ kind, name, documents }) => EVENTFUL.includes(kind) && !found.plugins.includes(name) && !ON_BOARD.includes(name) && documents.some(({ path }) => path.endsWith("/latest.json")));
   const read = await Promise.all(
     logs.map(async (plugin) => {
       const { rows } = await client.latest(plugin.name);
@@ -286,7 +289,7 @@ async function show(index, found) {
     ...(panels.length ? [d.element("section", { class: "panels" }, ...panels)] : []),
     ...all.filter(({ key }) => key?.entries?.length).map(({ plugin, key }) => newest(index, plugin, key)),
     ...(days ? [section("Latest days", ...days)] : []),
-    ...told.map(([plugin, rows, all]) => table(index, plugin, rows, {}, plugin.kind === "Log" ? all : 0)),
+    ...told.map(([plugin, rows, all]) => table(index, plugin, rows, {}, all)),
     ...bounded,
     sharing(all, found),
   );

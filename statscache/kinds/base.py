@@ -60,14 +60,18 @@ class Kind(ABC):
         description: What it is, for people.
         note: What readers of a table of `latest` must know.
         rows_are: What rows are that have no number, given the `unit`.
+        rows_are_events: True if each row of `latest` is something that happened, and the newest are listed: the page of
+            a person, package, release or topic shows those that name it.
         columns: The fields of the rows of `latest` besides dimensions and a plugin's own, in the order of CSV.
         card_columns: Those of them that a small card shows of a plugin without dimensions, in order.
-        ordered_by: The name of the column whose greatest numbers come first on a page; None to leave rows in order.
+        ordered_by: The name of the column whose greatest numbers come first on a page. None: that of `main_column`, or
+            in a kind without one the newest first if rows have times, else the order of `latest`.
         counts_members: True if numbers say how many different ones there are, which add up over nothing.
         tables: The tables that hold its state; each has a column `plugin`.
         searched: The columns of these tables that can hold names, besides `key.dimensions`.
         invariants: What must hold in these tables.
         takes_depends_on: True if a plugin may declare `depends_on`.
+        takes_unbounded: True if a plugin may declare `unbounded`: `key_documents` and `keys_showing` are implemented.
         follows_from_yields: True if the state is a function of what was yielded: it can be counted again elsewhere, and
             the difference of yields tells what forgetting removes. Else `forget_in_rows` has to do it.
     """
@@ -76,6 +80,7 @@ class Kind(ABC):
     description: ClassVar[str]
     note: ClassVar[str] = ""
     rows_are: ClassVar[str] = "rows"
+    rows_are_events: ClassVar[bool] = False
     columns: ClassVar[tuple[Column, ...]] = ()
     card_columns: ClassVar[tuple[Column, ...]] = ()
     ordered_by: ClassVar[str | None] = None
@@ -84,6 +89,7 @@ class Kind(ABC):
     searched: ClassVar[tuple[Searched, ...]] = ()
     invariants: ClassVar[tuple[Invariant, ...]] = ()
     takes_depends_on: ClassVar[bool] = False
+    takes_unbounded: ClassVar[bool] = False
     follows_from_yields: ClassVar[bool] = True
 
     def __init__(self, plugin: Any) -> None:
@@ -93,14 +99,20 @@ class Kind(ABC):
         """Register the kind, unless it is a variant of one that is.
 
         Raises:
-            PluginError: Another kind has its name.
+            PluginError: Another kind has its name, or a column of it that is not the same.
         """
         super().__init_subclass__(**arguments)
         if "name" in vars(cls):
             if cls.name in _kinds:
                 raise PluginError(f"kind {cls.name}: {_kinds[cls.name].__module__} has it already; choose another name")
+            # What is shown of a field is looked up by its name alone.
+            if other := next((each for each in cls.columns if _columns.get(each.name, each) != each), None):
+                raise PluginError(
+                    f"kind {cls.name}: another kind has a column {other.name}, with other attributes; choose another"
+                    f" name, or make it {_columns[other.name]}"
+                )
             _kinds[cls.name] = cls
-            _columns.update({column.name: column for column in cls.columns if column.name not in _columns})
+            _columns.update({column.name: column for column in cls.columns})
 
     @classmethod
     def column_names(cls) -> tuple[str, ...]:

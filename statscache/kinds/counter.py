@@ -77,6 +77,7 @@ class CounterKind(Kind):
         ENTRIES_ARE_OF_THEIR_KEY,
     )
     takes_depends_on = True
+    takes_unbounded = True
     plugin: Counting
 
     def __init__(self, plugin: Counting) -> None:

@@ -169,6 +169,7 @@ class LogKind(LatestKind):
     name = "Log"
     description = "Log: the newest entries of each key, newest first."
     rows_are = "{unit}, the newest"
+    rows_are_events = True
     plugin: Logging
 
     @property

@@ -74,6 +74,7 @@ class SpanKind(Kind):
     description = "Span: when something started and stopped, how long it took, and what is still in progress."
     note = "Those that moved last. Of what is not in progress and has no stop, the end was missed."
     rows_are = "{unit}"
+    rows_are_events = True
     columns = (
         Column("start", "Start", is_number=False),
         Column("stop", "Stop", is_number=False),

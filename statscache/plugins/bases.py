@@ -4,12 +4,8 @@ from collections.abc import Collection, Iterator, Mapping
 from types import EllipsisType
 from typing import Any, ClassVar, final
 
-from statscache.kinds.counter import CounterKind
-from statscache.kinds.counter_by_key import CounterByKeyKind
-from statscache.kinds.distinct import DistinctKind
+from statscache.kinds import CounterByKeyKind, CounterKind, DistinctKind, LatestKind, LogKind, SpanKind
 from statscache.kinds.keys import Key
-from statscache.kinds.latest import LatestKind, LogKind
-from statscache.kinds.span import SpanKind
 from statscache.kinds.state import State
 from statscache.plugins.contract import Plugin
 from statscache.plugins.validation import is_dimension
@@ -148,12 +144,6 @@ class Distinct(Plugin):
 
     kind_class = DistinctKind
 
-    @classmethod
-    def _faults(cls) -> Iterator[str]:
-        yield from super()._faults()
-        if cls.unbounded:
-            yield "`unbounded` is for counters; members may be many, but the keys of a Distinct are few"
-
 
 class _Newest(Plugin):
     """What `Latest` and `Log` offer for `documents`."""
@@ -202,8 +192,6 @@ class Span(Plugin):
     @classmethod
     def _faults(cls) -> Iterator[str]:
         yield from super()._faults()
-        if cls.unbounded:
-            yield "`unbounded` is for counters; a Span publishes the `shown` spans that moved last"
         if type(cls.shown) is not int or cls.shown < 1:
             yield f"`shown` is {cls.shown!r}; give a whole number from 1"
         if cls.longest is not None and (type(cls.longest) is not int or cls.longest < 1):

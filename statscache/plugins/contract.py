@@ -192,6 +192,8 @@ class Plugin(ABC):
             yield f"`subject` is {cls.subject!r}; give one of {', '.join(SUBJECTS)}"
         yield from validation.entities(cls)
         yield from validation.shown(cls)
+        if cls.unbounded:
+            yield from validation.unbounded(cls)
         if cls.depends_on is not None:
             yield from validation.depends_on(cls)
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from sqlalchemy.orm import Session
 
 from statscache.exceptions import PluginError
-from statscache.kinds.table import TableKind
+from statscache.kinds import TableKind
 from statscache.message import Message
 from statscache.plugins.contract import Plugin
 from statscache.plugins.models import BaseModel
@@ -87,8 +87,6 @@ class Table(Plugin):
             yield from _faults_of(cls.model)
         if cls.people and cls.forget is Table.forget:
             yield "`people` needs `forget(self, session, name)`, which removes a person from the rows"
-        if cls.unbounded:
-            yield "`unbounded` is for counters; a Table publishes its newest rows"
 
     def observe(self, message: Message) -> tuple[Message]:
         return (message,)

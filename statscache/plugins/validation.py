@@ -52,8 +52,6 @@ def problems(cls: "type[Plugin]") -> Iterator[str]:
     if not _are_settings(cls.declared_settings):
         example = "a dict of names and settings, such as {'limit': Whole(100)}"
         yield f"`declared_settings` is {cls.declared_settings!r}; give {example}"
-    if cls.unbounded and not cls.dimensions:
-        yield "`unbounded` needs at least one dimension"
     if cls.calendars and not cls.unbounded:
         yield "`calendars` are of the keys of `unbounded` counters"
     if type(cls.clocks) is not tuple or any(type(width) is not int or width < 1 for width in cls.clocks):
@@ -115,13 +113,26 @@ def _is_of_board(layout: object) -> bool:
     return all(isinstance(each, Mapping) and names <= each.keys() for each, names in needed)
 
 
+def unbounded(cls: "type[Plugin]") -> Iterator[str]:
+    """Yield the faults of a class that declares `unbounded`."""
+    if not cls.kind_class.takes_unbounded:
+        yield f"`unbounded` {_is_for(cls, 'takes_unbounded')}; leave it out: it publishes no documents of keys"
+    elif not cls.dimensions:
+        yield "`unbounded` needs at least one dimension"
+
+
 def depends_on(cls: "type[Plugin]") -> Iterator[str]:
     """Yield the faults of the `depends_on` of a class that declares it."""
     if not cls.kind_class.takes_depends_on:
-        those = " and ".join(kind.name for kind in kinds().values() if kind.takes_depends_on)
-        yield f"`depends_on` is for {those}, and it is a {cls.kind_class.name}; leave it out"
+        yield f"`depends_on` {_is_for(cls, 'takes_depends_on')}; leave it out"
     elif type(cls.depends_on) is not tuple or not set(cls.depends_on) <= {*EXCERPTS}:
         yield f"`depends_on` is {cls.depends_on!r}; give a tuple of names, each one of {', '.join(EXCERPTS)}"
+
+
+def _is_for(cls: "type[Plugin]", flag: str) -> str:
+    """Return which kinds take what a class of another one declares, in words."""
+    those = ", ".join(kind.name for kind in kinds().values() if getattr(kind, flag))
+    return f"is for {those}; it is a {cls.kind_class.name}"
 
 
 def _is_final(attribute: object) -> bool:

@@ -16,7 +16,7 @@ from jinja2 import BytecodeCache, Environment, FileSystemLoader, StrictUndefined
 from jinja2.bccache import Bucket
 from markupsafe import escape
 
-from statscache import __version__, canonical, layout
+from statscache import __version__, canonical, kinds, layout
 from statscache.kinds.entities import ENTITIES
 from statscache.render import boards, charts, discovery, feeds, figures, front, plots, text
 from statscache.render.assets import Assets
@@ -114,6 +114,7 @@ class Pages:
             "number": text.number, "prose": text.prose, "short_time": text.short_time, "size": text.size,
             "when": text.when,
         }  # fmt: skip
+        eventful = [kind.name for kind in kinds.kinds().values() if kind.rows_are_events]
         self._environment.globals |= {
             "assets": self._assets.names,
             "preloads": self._assets.preloads,
@@ -122,6 +123,7 @@ class Pages:
             "board_page": layout.BOARD_PAGE if has_board else None,
             "has_examples": examples,
             "entities": {entity: (layout.entity_page(entity), _ENTITIES[entity]) for entity in self.entities},
+            "eventful": eventful,
             "chart_style": self._assets.sources["chart.css"].decode(),
             "resolutions": _RESOLUTIONS,
             "site_title": title,
@@ -140,7 +142,7 @@ class Pages:
                         for path in sorted(Path(__file__).parent.glob("*.py"))
                     ),
                     *((library, version(library)) for library in ("jinja2", "markdown-it-py", "markupsafe")),
-                    (title, base_url, examples, self.entities, index_people, has_board, __version__),
+                    (title, base_url, examples, self.entities, eventful, index_people, has_board, __version__),
                 ]
             )
         )

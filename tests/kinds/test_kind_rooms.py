@@ -78,10 +78,24 @@ def test_no_module_outside_kinds_compares_kinds() -> None:
     assert found == []
 
 
-def test_no_template_compares_kinds() -> None:
-    """Nor does a page."""
+def test_no_template_or_script_compares_kinds() -> None:
+    """Nor does a page, before and after it is loaded."""
     quoted = re.compile("|".join(f"[\"']{name}[\"']" for name in BUNDLED))
-    assert [path.name for path in (ROOT / "templates").iterdir() if quoted.search(path.read_text())] == []
+    files = [*(ROOT / "templates").iterdir(), *(ROOT / "site").glob("*.js")]
+    assert len(files) > 40
+    assert [path.name for path in files if quoted.search(path.read_text())] == []
+
+
+def test_scripts_show_columns_as_pages_do() -> None:
+    """A script knows by name alone which fields are times and durations, because documents do not say it."""
+    script = (ROOT / "site" / "parts.js").read_text()
+    times, durations = (
+        set(re.findall(r'"(\w+)"', re.findall(rf"{name} = \(field\) => (.*)", script)[0]))
+        for name in ("isTime", "isDuration")
+    )
+    for column in kinds.columns():
+        assert (column.name in times) is not column.is_number, f"{column.name}: isTime in parts.js is wrong"
+        assert (column.name in durations) is column.is_duration, f"{column.name}: isDuration in parts.js is wrong"
 
 
 @pytest.mark.parametrize("kind", BUNDLED.values(), ids=lambda kind: kind.name)
@@ -97,8 +111,11 @@ def test_every_kind_declares_everything(kind: type[Kind]) -> None:
     numbers_only = {"bucket", "key_quarter", "member", "member_set"}
     for table in kind.tables:
         assert "plugin" in table.c
-        assert table in decoded or re.search(rf"\b{table.name}\b", checked), table.name
-        assert table is key or table in searched or table.name in numbers_only, table.name
+        assert table in decoded or re.search(rf"\b{table.name}\b", checked), f"no invariant is about {table.name}"
+        assert table is key or table in searched or table.name in numbers_only, (
+            f"`searched` has no column of {table.name}: forgetting does not look there; where it holds no text, add it"
+            " to `numbers_only`"
+        )
     assert bool(kind.tables) == kind.follows_from_yields
 
 
@@ -258,3 +275,20 @@ def test_two_kinds_of_one_name_are_refused() -> None:
     make: Callable[[], type] = lambda: type("Other", (PeakKind,), {"name": "Counter"})  # noqa: E731
     with pytest.raises(Exception, match=r"kind Counter: statscache\.kinds\.counter has it already"):
         make()
+
+
+def test_a_column_of_another_kind_is_refused_unless_it_is_the_same() -> None:
+    """A page looks up by name alone how a field is shown, so the first of two would decide for both."""
+    columns = Column("duration", "How long"), *PeakKind.columns
+    make: Callable[[], type] = lambda: type("Slow", (PeakKind,), {"name": "Slow", "columns": columns})  # noqa: E731
+    with pytest.raises(Exception, match="kind Slow: another kind has a column duration, with other attributes"):
+        make()
+    assert "Slow" not in kinds.kinds()
+
+
+def test_bases_import_kinds_of_the_package() -> None:
+    """So one that is not registered there is an ImportError, instead of a kind that some commands do not see."""
+    files = [path.read_text() for path in (ROOT / "statscache" / "plugins").glob("*.py")]
+    assert any("CounterKind" in source for source in files)
+    modules = re.compile(r"^from statscache\.kinds\.\w+ import .*\w+Kind\b", re.MULTILINE)
+    assert [found for source in files for found in modules.findall(source)] == []

@@ -446,8 +446,14 @@ def test_what_a_kind_cannot_count_is_told(plugin: type[Plugin], item: Any, said:
         (Counter, {"breakdown": "total", "dimensions": ("a",), "unbounded": True}, "give it a name as dimensions have"),
         (Counter, {"dimensions": ("last_week",)}, "give a tuple of names"),
         (Counter, {"clocks": 5}, "give a tuple of seconds, such as (86400,)"),
-        (Distinct, {"unbounded": True, "dimensions": ("a",)}, "the keys of a Distinct are few"),
-        (Span, {"unbounded": True, "dimensions": ("a",)}, "`unbounded` is for counters"),
+        *(
+            (
+                base,
+                {"unbounded": True, "dimensions": ("a",)},
+                f"`unbounded` is for Counter; it is a {base.__name__};",
+            )
+            for base in (Distinct, Latest, Log, Span)
+        ),
         (Span, {"shown": 0}, "give a whole number from 1"),
         (Span, {"longest": 0}, "`longest` is 0; give seconds, such as 86400, or None"),
         (Counter, {"listed": {"colour": ("red",)}}, "`listed` names ['colour']; give names of `dimensions`"),

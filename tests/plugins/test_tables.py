@@ -179,7 +179,7 @@ class Clash(BaseModel):
         ({"model": dict}, "derive it from BaseModel"),
         ({"model": Clash}, "the table 'journal' of the model is one of statscache's own"),
         ({"people": True}, "`people` needs `forget(self, session, name)`"),
-        ({"unbounded": True, "dimensions": ("a",)}, "`unbounded` is for counters"),
+        ({"unbounded": True, "dimensions": ("a",)}, "`unbounded` is for Counter; it is a Table"),
     ],
 )
 def test_a_wrong_table_is_refused(attributes: dict[str, Any], fix: str) -> None:
