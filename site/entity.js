@@ -160,6 +160,8 @@ function barOf(name, value, longest) {
   return d.element("li", {}, d.element("span", { class: "key" }, name), d.element("span", { class: "amount" }, d.number(value)), bar);
 }
 
+const isAddress = (value) => typeof value === "string" && /^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value);
+
 function cell(index, field, value) {
   if (value === null || value === undefined) return d.element("td", { class: "unknown" }, "—");
   if (d.isTime(field) && d.isMoment(value)) return d.element("td", { class: "time" }, d.clock(value));
@@ -167,7 +169,7 @@ function cell(index, field, value) {
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
   const named = entityOf(index, field);
-  if (/^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value)) return d.element("td", {}, d.element("a", { href: value, rel: "nofollow" }, "Open ↗"));
+  if (isAddress(value)) return d.element("td", {}, d.element("a", { href: value, rel: "nofollow" }, "Open ↗"));
   return d.element("td", { title: value.length > 40 ? d.clean(value) : null, class: named && value.length > 32 ? "tail" : null }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
 }
 
@@ -198,7 +200,13 @@ function table(index, { name: plugin, title, unit, dimensions }, rows, partial =
 
 /** The newest of what was counted of a name, each with how it came out: `kernel 6.17 failed`. */
 function newest(index, plugin, { entries, total }) {
-  const shown = table(index, { ...plugin, title: `Recent ${plugin.unit}`, dimensions: [] }, entries);
+  const rows = entries.map(({ link, ...rest }) => (rest.version ? rest : { ...rest, link }));
+  const shown = table(index, { ...plugin, title: `Recent ${plugin.unit}`, dimensions: [] }, rows);
+  const at = [...shown.querySelectorAll("thead th")].findIndex((head) => head.textContent === "version");
+  // An address is shorter as the link of what it is the address of.
+  [...shown.querySelectorAll("tbody tr")].forEach((line, row) => {
+    if (entries[row].version && isAddress(entries[row].link)) line.cells[at].replaceChildren(d.element("a", { href: entries[row].link, rel: "nofollow" }, ...line.cells[at].childNodes));
+  });
   if (total > entries.length) shown.append(d.element("p", { class: "note" }, `The newest ${d.number(entries.length)} of ${d.number(total)}.`));
   return shown;
 }
