@@ -46,7 +46,7 @@ bench: test-venv ## Speed and memory, as ratios; ARGS chooses sections
 torture: test-venv ## Kill a real run again and again, and compare what it publishes in the end
 	@$(BIN)/python -m benchmarks.torture $(ARGS)
 
-kills: test-venv ## Kill at every operation, where the tests kill at each third
+kills: test-venv ## Kill at every operation, where the tests kill at each fifth
 	@KILL_EVERYWHERE=1 $(BIN)/python -m pytest -n 3 --dist loadfile $$(grep -lr --include='test_*.py' STRIDE tests) $(ARGS)
 
 deployment: test-venv ## Deploy with ansible to a Debian machine that is made for it; needs root

@@ -17,7 +17,7 @@ from servers import PostgreSQL
 from statscache.config import Config
 from statscache.installation import Installation
 from statscache.service import history
-from statscache.sources.datagrepper import ROWS
+from statscache.sources.datagrepper_pages import ROWS
 
 MESSAGES = 12_000
 """Messages that the server holds, at most."""

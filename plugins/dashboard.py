@@ -29,7 +29,7 @@ class ReleaseDashboard(Log):
     unit = "events"
     dimensions = ("area", "component", "release", "architecture", "step", "place", "status")
     topics = (*composes.TOPICS, *updates.TOPICS, *images.TOPICS, *cloud_images.TOPICS)
-    # Enough to find the begin of a run behind those of the next ones.
+    # Enough to find the start of a run after those of the next ones.
     entries = 4
     version = 4
     layout = LAYOUT

@@ -110,7 +110,7 @@ class UnknownSnapshot(StatscacheError, LookupError):
 
 
 class Damaged(StatscacheError, RuntimeError):
-    """The database holds other bytes than were stored there: a disk or memory decayed, or somebody altered them."""
+    """The database holds other bytes than were stored there: a disk or memory failed, or somebody altered them."""
 
 
 class DamagedObject(Damaged):
@@ -134,7 +134,7 @@ class Refused(PublishError):
 
 
 class Stopped(PublishError):
-    """Publishing to a target was stopped before its end, as somebody asked; the next publication carries on."""
+    """Publishing to a target was stopped before its end, on request; the next publication carries on."""
 
 
 class TargetAhead(PublishError):

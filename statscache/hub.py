@@ -17,8 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from statscache import config
 from statscache.exceptions import ConsumingFailed, StatscacheError
 from statscache.service.consume import Consumer
-from statscache.service.gap_filler import Repair
-from statscache.sources.fedmsg import BusConsumer, check_certificates, note_signals, stop_when
+from statscache.service.gap_filler import GapFiller
+from statscache.sources.fedmsg import BusConsumer, note_signals, stop_when
+from statscache.sources.fedmsg_config import check_certificates
 
 _log = logging.getLogger(__name__)
 
@@ -52,8 +53,8 @@ class StatscacheConsumer(BusConsumer):
         except (StatscacheError, SQLAlchemyError) as error:
             _log.critical("statscache cannot start: %s", error)
             raise SystemExit(f"statscache: {error}") from error
-        self._repair = Repair(settings)
-        self._repair.start()
+        self._gap_filler = GapFiller(settings)
+        self._gap_filler.start()
         stop_when(stopping, hub)
         # The hub installs handlers after its consumers, and its own would stop it in the middle of an `offer`.
         reactor.callWhenRunning(note_signals, stopping)
@@ -73,7 +74,7 @@ class StatscacheConsumer(BusConsumer):
     def stop(self) -> None:
         """Hand over all messages that have arrived, and return when they are committed."""
         super().stop()
-        self._repair.stop()
+        self._gap_filler.stop()
         try:
             self._service.stop()
         except ConsumingFailed as error:

@@ -36,7 +36,7 @@ class Installation:
         database: The database, with this release's schema.
         registry: The plugins that the configuration enables.
         watchdog: Ends the process when a plugin hangs.
-        ingest: The door of the database, with every plugin registered there.
+        ingest: Accepts messages into the database; every plugin is registered there.
 
     Raises:
         ConfigurationError: The database's URL is wrong, or the configuration does not fit the installed plugins.

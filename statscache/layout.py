@@ -58,6 +58,9 @@ OBJECT_NAME = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
 ENTITIES = "v1/entities"
 """The directory in which each entity has its own."""
 
+FEEDS = "feeds"
+"""The directory of the Atom feeds."""
+
 _DATA = "v1/"
 _PLUGINS = "v1/plugins/"
 _KEYS = re.compile(r"v1/plugins/[^/]+/by/")
@@ -237,10 +240,6 @@ def shard_name(prefix: str) -> str:
 def entity_page(entity: str) -> str:
     """Return the path of the page that shows any one of an entity."""
     return f"{ENTITY_PAGES[entity]}/index.html"
-
-
-FEEDS = "feeds"
-"""The directory of the Atom feeds."""
 
 
 def feed(name: str) -> str:

@@ -4,9 +4,9 @@ A *bucket* is one interval of a resolution: a minute, an hour, a day, an ISO wee
 one series file covers. Neither depends on when a process started nor on the machine's time zone.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 MINUTE = 60
 HOUR = 3600
@@ -79,8 +79,7 @@ def iso_year(timestamp: int) -> tuple[int, int]:
     return int(start.timestamp()), int(end.timestamp())
 
 
-@dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolution(NamedTuple):
     """How time is cut into buckets, how long these are kept, and how they are filed.
 
     Attributes:
@@ -118,9 +117,13 @@ class Resolution:
         start, end = self.periods(self.floor(timestamp))
         return Period(start, end, datetime.fromtimestamp(start, UTC).strftime(self.label))
 
-    def period_start(self, bucket: int) -> int:
-        """Return the start of the period whose file holds the bucket that starts at `bucket`."""
-        return self.periods(bucket)[0]
+    def period_starts(self, buckets: Iterable[int]) -> Iterator[int]:
+        """Yield the starts of the periods whose files hold the buckets that start at these times, ascending."""
+        end = None
+        for bucket in buckets:
+            if end is None or bucket >= end:
+                start, end = self.periods(bucket)
+                yield start
 
     def periods_of(self, start: int, end: int) -> Iterator["Period"]:
         """Yield the periods that `[start, end)` touches, oldest first."""
@@ -139,8 +142,7 @@ class Resolution:
         return None if expired is None else self.period(expired).start
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Period:
+class Period(NamedTuple):
     """The span `[start, end)` in seconds since 1970 UTC that one series file covers, and its label in paths."""
 
     start: int

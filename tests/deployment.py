@@ -1,6 +1,7 @@
 """The roles and playbooks of ansible/, applied to a Debian machine that the tests make for themselves.
 
 It takes minutes and root's rights, so it is a target of its own: `make deployment`. The tests are steps of one story.
+What hangs is ended by pytest: a command that is starved, on a busy machine, is not one that fails.
 """
 
 import hashlib
@@ -25,7 +26,7 @@ import pytest
 
 from broker import RabbitMQ
 from loopback import free_ports
-from machine import Machine, missing
+from machine import PATIENCE, Machine, missing
 from s3_servers import KEY_ID, Moto
 from samples import NOON, line
 from statscache import __version__
@@ -123,7 +124,6 @@ class Controller:
             capture_output=True,
             text=True,
             check=False,
-            timeout=900,
         )
         assert SECRET not in done.stdout + done.stderr
         recap = re.search(r"^machine .*changed=(\d+)", done.stdout, re.MULTILINE)
@@ -142,7 +142,7 @@ class Controller:
     def get(self, path: str) -> tuple[int, Any, bytes]:
         """Return status, headers and body of a published path, as nginx on the machine answers."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/{path}", timeout=10) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.web_port}/{path}", timeout=PATIENCE) as answer:
                 return answer.status, answer.headers, answer.read()
         except HTTPError as error:
             return error.code, error.headers, error.read()
@@ -223,7 +223,7 @@ def test_the_bus_is_consumed(deployed: Controller) -> None:
     """The service has made its queue at the broker, and takes what comes: here a copy, which adds nothing."""
     known = deployed.status()["journal"]["known"]
     deployed.broker.publish([orjson.dumps({**orjson.loads(line("m0", NOON)), "headers": {}})])
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while (state := deployed.status())["journal"]["known"] != known + 1:
         assert time.monotonic() < deadline, state
         time.sleep(0.5)
@@ -293,7 +293,7 @@ def test_site_is_served_by_tls(deployed: Controller) -> None:
     trusted = ssl.create_default_context(cadata=deployed.machine.run(f"cat {certificate}").stdout)
     for path in ("v1/index.json", "index.html"):
         url = f"https://localhost:{deployed.web_port}/{path}"
-        with urllib.request.urlopen(url, context=trusted, timeout=10) as answer:
+        with urllib.request.urlopen(url, context=trusted, timeout=PATIENCE) as answer:
             assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
             assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
     for name in ("web_certificate", "web_certificate_key"):
@@ -368,7 +368,7 @@ def test_two_services_on_sqlite(deployed: Controller, tmp_path: Path) -> None:
     run = deployed.machine.run
     # A new database is another installation, which must not publish over the old one's site by itself. The timer's
     # publications come between.
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while "generation" not in deployed.statscache("publish --take-over"):
         assert time.monotonic() < deadline
     run("systemctl start statscache-publish.service")
@@ -376,7 +376,7 @@ def test_two_services_on_sqlite(deployed: Controller, tmp_path: Path) -> None:
     assert run("systemctl is-active statscache", check=False).stdout.strip() == "inactive"
     _verify_units(deployed, "statscache-consume.service", "statscache-publish.service", "statscache-publish.timer")
     _backfill(deployed, tmp_path / "history.ndjson", 1, release=NEXT)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while (through := deployed.index()["through"]) != NOON + MESSAGES:
         assert time.monotonic() < deadline, through
         time.sleep(0.5)
@@ -428,9 +428,7 @@ def test_cdn_is_made_once(tmp_path: Path) -> None:
         }
         for arguments, changed in ((["--check"], 0), ([], 1), ([], 0), (["--check"], 0)):
             command = [str(BIN / "ansible-playbook"), f"--inventory={inventory}", "deploy.yml", *arguments]
-            done = subprocess.run(
-                command, cwd=ANSIBLE, env=environment, capture_output=True, text=True, check=False, timeout=300
-            )
+            done = subprocess.run(command, cwd=ANSIBLE, env=environment, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stdout + done.stderr
             assert f"changed={changed} " in done.stdout, done.stdout
         assert "statscache.example.org" in [bucket["Name"] for bucket in moto.client.list_buckets()["Buckets"]]

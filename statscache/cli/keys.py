@@ -68,7 +68,7 @@ def drop_keys(context: Context, name: str, pattern: str) -> None:
 def restore_keys(context: Context, name: str, pattern: str) -> None:
     """Count the keys of PLUGIN again that were dropped by PATTERN: it folds the journal from its beginning.
 
-    It counts nothing of messages that the journal keeps no longer.
+    It counts nothing of messages that were removed from the journal.
     """
     with context.installation() as installation:
         if not installation.ingest.plugins.restore_keys(name, pattern):

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from statscache import schemas
 
 
+_IF_SILENT = {
+    "fedmsg": "is the address right?",
+    "fedora-messaging": "are the queue and the routing keys of its bindings right?",
+}
+"""What to look at if nothing was ever received from a bus. Archives in a spool are sources of their own."""
+
+
 class Level(IntEnum):
     """How bad it is, in the words and exit statuses of Nagios' plugins."""
 
@@ -73,7 +80,7 @@ def command(context: Context, max_age: float | None, json_: bool) -> None:
     # What is worst comes first, as a pager may show no more.
     concerns = idle + concerns
     if json_:
-        listed = [{name: getattr(row, name) for name in row.__slots__} for row in places]
+        listed = [row._asdict() for row in places]
         at_work = [
             {**told, "unconnected": row.unconnected.splitlines()}
             for told, row in zip(state["consumers"], consumers, strict=True)
@@ -245,7 +252,9 @@ def _consumers(config: Config, state: "schemas.Health", consumers: Sequence[Cons
         elif absent:
             some = "" if row.is_cut_off else f" ({len(absent)} of {row.endpoints})"
             yield f"{name}: active, and no one answers at {', '.join(absent)}{some}{refused}"
-        elif name not in heard:
-            yield f"{name}: active, but nothing was ever received; is the address right?{refused}"
+        elif name not in heard and name in _IF_SILENT:
+            yield f"{name}: active, but nothing was ever received; {_IF_SILENT[name]}{refused}"
+        elif name == "spool" and config.sources.spool is not None:
+            yield f"{name}: active at {iso(row.worked_at)}, takes archives from {config.sources.spool.path}"
         else:
             yield f"{name}: active at {iso(row.worked_at)}{refused}"

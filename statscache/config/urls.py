@@ -16,6 +16,8 @@ def check(url: str, instead: str) -> str:
     try:
         parts = urlsplit(url)
         is_address = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
+        # What stands for the port is read here, since its error quotes it: it may be a password with its @ encoded.
+        is_address = is_address and parts.port != 0
     except ValueError:
         is_address = False
     # A secret may hold slashes, so the @ after it is not part of the host.

@@ -216,6 +216,8 @@ def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
     the usernames.
     """
     rule = RULES[name]
+    if rule is None and not headers:
+        return _NOBODY
     agent, involved, concerned = rule(name, body) if rule else (None, (), ())
     if headers:
         headers = headers if len(headers) <= MOST_READ else dict.fromkeys(keys_read(headers))
@@ -228,24 +230,27 @@ def derive(name: str, body: dict[str, Any], headers: dict[str, Any]) -> Derived:
     if agent is not None:
         if not involved and not concerned:
             return _ACTS[agent]
-        involved = (agent, *involved)
+        involved = (agent, *involved) if involved else (agent,)
     return agent, _sorted(involved), _sorted(concerned)
 
 
 # Most messages involve one person and concern at most one package. Equal names are then the same tuple, so that
 # statistics that count how often each occurs stay in the processor's cache.
 _ALONE = Answers[tuple[str, ...]](lambda name: (name,))
+_NOBODY: Derived = (None, (), ())
 _ACTS = Answers[Derived](lambda agent: (agent, _ALONE[agent], ()))
 
 
 def _sorted(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
     if len(names) > 2:
         names = sorted({*names})
         return tuple(names) if len(names) > 1 else _ALONE[names[0]]
     if len(names) == 2:
         one, other = names
         return (one, other) if one < other else (other, one) if other < one else _ALONE[one]
-    return _ALONE[names[0]] if names else ()
+    return _ALONE[names[0]]
 
 
 def _named_packages(headers: dict[str, Any]) -> set[str]:

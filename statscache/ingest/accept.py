@@ -9,8 +9,6 @@ one thing only: what waits for us while we are behind was sent after most of tho
 import logging
 import time
 from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import replace
 from itertools import accumulate
 from statistics import median_low
 
@@ -65,7 +63,7 @@ def accept(
     return end, outcome
 
 
-def move_source(connection: Connection, delivery: Delivery, times: Sequence[int], outcome: Outcome) -> None:
+def move_source(connection: Connection, delivery: Delivery, times: np.ndarray, outcome: Outcome) -> None:
     """Move the source of a delivery, and record the gap before it if it leaves one.
 
     Args:
@@ -84,11 +82,10 @@ def move_source(connection: Connection, delivery: Delivery, times: Sequence[int]
                 # The time before the clock was set back is useless; the messages' times are better than nothing.
                 heard = min(now, row.newest or now)
             coverage.record(connection, heard, connected, complete=False)
-        until = min(now, median_low(times)) if times else connected
+        until = min(now, median_low(times.tolist())) if len(times) else connected
         heard = max(until, connected, heard or 0)
-    newest = max(times, default=row.newest)
-    moved = replace(
-        row,
+    newest = int(times.max()) if len(times) else row.newest
+    moved = row._replace(
         newest=newest if newest is None or row.newest is None else max(newest, row.newest),
         heard=heard,
         offset=max(delivery.offset, row.offset),

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from statscache.exceptions import MergeFailed
 from statscache.ingest.fold import fold
 from statscache.ingest.lifecycle import reset
-from statscache.ingest.observe import SLICE, Columns, Observed, Observer, derives, observe_values
+from statscache.ingest.observe import SLICE, Columns, Observed, Observer, derives, observe_values, sees_newest_only
 from statscache.ingest.prepare import gc_paused
 from statscache.ingest.reduce import PluginResult, reduce_plugin
 from statscache.message import Message
@@ -42,7 +42,7 @@ class Chunk:
         after: Position of the plugin before them.
         places: Their positions, which may have holes.
         records: Their records.
-        folded: Position of the plugin behind them.
+        folded: Position of the plugin after them.
         complete_from: Timestamp before which they do not count for this plugin; None if all do.
         rewrites: The journal's number of rewrites when they were read.
         dropped: Patterns of keys that the plugin does not count.
@@ -130,12 +130,12 @@ def observe_records(
             shown = [scrub(message, plugin.suppressed) if plugin.suppressed else message for _, message in wanted]
             derived = [message.derived for message in shown] if deriving else []
             columns.extend([message.timestamp for message in shown], [message.topic for message in shown], derived)
-        elif plugin.kind.newest is None:
+        elif not sees_newest_only(plugin):
             for index, message in wanted:
                 watch.begin(plugin, message)
                 observer.look(index, message)
     at = np.array(indices, np.int64)
-    if plugin.kind.newest is not None:
+    if sees_newest_only(plugin):
         observed = Observed(candidates=at)
     elif plugin.depends_on is None:
         observed = observer.observed()

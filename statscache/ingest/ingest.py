@@ -146,7 +146,7 @@ class Ingest:
             outcome = self._write(connection, delivery, batch, savepoints)
             # Lines that were held say nothing about how the source fares.
             if not delivery.held:
-                move_source(connection, delivery, batch.times.tolist(), outcome)
+                move_source(connection, delivery, batch.times, outcome)
         _log.debug("transaction has committed: %d new messages", outcome.accepted)
         return outcome
 

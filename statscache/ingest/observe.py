@@ -4,11 +4,11 @@ A statistic that depends on a few attributes is asked once for each value that t
 then follows from columns of numbers, without a step of Python for each message.
 """
 
-import time
 from array import array
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, repeat
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -136,6 +136,14 @@ def _paired(
     return codes, [(*values[first], column.values[second]) for first, second in pairs]
 
 
+def sees_newest_only(plugin: Plugin) -> bool:
+    """Return True if a plugin is shown the newest messages of a batch alone: it keeps no others, and wants every topic.
+
+    One that wants a few topics is shown these messages as they pass, which costs less than to inflate segments again.
+    """
+    return plugin.kind.newest is not None and not plugin.topics
+
+
 def derives(attributes: Sequence[str]) -> bool:
     """Return True if one of these attributes is derived from the body."""
     return not set(_DERIVED).isdisjoint(attributes)
@@ -205,9 +213,8 @@ class Observer:
         self._observe, self._check, self._suppressed = plugin.observe, plugin.kind.check, plugin.suppressed
         self._avoided = plugin.avoided
         self._items: list[Any] = []
-        self._ids: list[str] = []
-        self._messages = array("q")
-        self._times = array("q")
+        # Index, timestamp and id of each message that yielded anything, and how much it did.
+        self._yielding: list[tuple[int, int, str, int]] = []
         self._observed = Observed()
 
     def __len__(self) -> int:
@@ -218,37 +225,33 @@ class Observer:
         items, observed = self._items, self._observed
         before = len(items)
         observed.messages += 1
-        started = time.perf_counter()
-        # A plugin is foreign code: whatever it raises sets this one message aside.
+        started = perf_counter()
+        # A plugin is foreign code: whatever it raises quarantines this one message.
         try:
             if self._avoided and message.id in self._avoided:
                 raise HangError("it did not return when it was shown this message")
             shown = scrub(message, self._suppressed) if self._suppressed else message
             for item in self._observe(shown) or ():
                 items.append(self._check(item))
-                self._ids.append(message.id)
-                self._messages.append(index)
-                self._times.append(message.timestamp)
             if len(items) - before > MOST:
-                self._bound(before)
+                items[before:] = self.plugin.kind.bounded(items[before:])
             observed.trailing_failures = 0
         except (Exception, SystemExit) as error:
-            for column in (items, self._ids, self._messages, self._times):
-                del column[before:]
+            del items[before:]
             observed.failures.append((index, describe(error)))
             observed.trailing_failures += 1
-        observed.seconds += time.perf_counter() - started
-
-    def _bound(self, before: int) -> None:
-        """Cut the yields of one message, the last that was looked at, to those that count."""
-        self._items[before:] = self.plugin.kind.bounded(self._items[before:])
-        for column in (self._ids, self._messages, self._times):
-            del column[len(self._items) :]
+        if yielded := len(items) - before:
+            self._yielding.append((index, message.timestamp, message.id, yielded))
+        observed.seconds += perf_counter() - started
 
     def observed(self) -> Observed:
         """Return the plugin's yields of the messages so far."""
-        messages, times = np.array(self._messages, np.int64), np.array(self._times, np.int64)
-        self._observed.yields = Yields(self._items, np.arange(len(self._items)), messages, times, self._ids)
+        indices, times, ids, numbers = zip(*self._yielding, strict=True) if self._yielding else ((), (), (), ())
+        each = np.array(numbers, np.int64)
+        # Where a statistic may declare `depends_on`, no id can matter.
+        kept = () if self.plugin.kind.takes_depends_on else chain.from_iterable(map(repeat, ids, numbers))
+        messages, moments = (np.repeat(np.array(column, np.int64), each) for column in (indices, times))
+        self._observed.yields = Yields(self._items, np.arange(len(self._items)), messages, moments, [*kept])
         return self._observed
 
 
@@ -263,7 +266,7 @@ def observe_values(plugin: Plugin, columns: Columns, answers: Answers) -> Observ
         answers: What it yielded of values before; new ones are added.
     """
     assert plugin.depends_on is not None
-    started = time.perf_counter()
+    started = perf_counter()
     codes, values = columns.of(plugin.depends_on)
     messages = np.arange(len(columns))
     if plugin.topics:
@@ -276,7 +279,7 @@ def observe_values(plugin: Plugin, columns: Columns, answers: Answers) -> Observ
         value = values[code]
         known = answers.get(value)
         if known is None:
-            # A plugin is foreign code: whatever it raises sets the messages that have this value aside.
+            # A plugin is foreign code: whatever it raises quarantines the messages that have this value.
             try:
                 items = plugin.observe(excerpt(plugin.depends_on, value)) or ()
                 known = plugin.kind.bounded(tuple(map(plugin.kind.check, items)))
@@ -298,7 +301,7 @@ def observe_values(plugin: Plugin, columns: Columns, answers: Answers) -> Observ
         at = np.flatnonzero(failed)
         observed.failures = [(int(messages[row]), raised[int(codes[row])]) for row in at]
         observed.trailing_failures = int(np.argmin(failed[::-1])) if not failed.all() else len(failed)
-    observed.seconds = time.perf_counter() - started
+    observed.seconds = perf_counter() - started
     return observed
 
 

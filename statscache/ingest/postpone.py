@@ -1,6 +1,6 @@
-"""Taking messages of the future back out of the journal, after a clock that was ahead had let them in.
+"""Take messages of the future out of the journal again, which a clock that was ahead had let in.
 
-They wait with those that are held, until their time. What plugins made of them goes too: each plugin that counted one
+They are held until their time, as others are. What plugins made of them goes too: each plugin that counted one
 folds the journal again. All of it is one transaction, so an interrupted run has changed nothing.
 """
 

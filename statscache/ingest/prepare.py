@@ -9,7 +9,6 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import accumulate, islice
 from typing import NamedTuple
 
@@ -20,11 +19,20 @@ from statscache.bounds import KEPT_OF_OVERSIZE, MAX_LINE
 from statscache.derivation import Derived
 from statscache.exceptions import MalformedMessage
 from statscache.ingest.delivery import Delivery
-from statscache.ingest.observe import SLICE, Answers, Columns, Observed, Observer, derives, observe_values
+from statscache.ingest.observe import (
+    SLICE,
+    Answers,
+    Columns,
+    Observed,
+    Observer,
+    derives,
+    observe_values,
+    sees_newest_only,
+)
 from statscache.message import address, envelope
 from statscache.parsing import parse
 from statscache.plugins import Plugin
-from statscache.plugins.registry import Registry, wants
+from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
 from statscache.scrubbing import scrub
 from statscache.store.journal import Digest, Identities, digest_with
@@ -125,7 +133,7 @@ class Preparer:
         self._environments = frozenset(environments)
         self._watch = watch
         self._max_line = max_line
-        self._one_by_one = [plugin for plugin in registry if plugin.depends_on is None and plugin.kind.newest is None]
+        self._one_by_one = [plugin for plugin in registry if plugin.depends_on is None and not sees_newest_only(plugin)]
         self._answers: dict[Plugin, Answers] = {plugin: {} for plugin in registry if plugin.depends_on is not None}
         self._deriving = any(derives(plugin.depends_on or ()) for plugin in registry)
         self._suppressed = frozenset().union(*(plugin.suppressed for plugin in registry))
@@ -249,8 +257,8 @@ class Preparer:
         for plugin in self._registry:
             if plugin.name in self._suspended:
                 continue
-            if plugin.kind.newest is not None:
-                yield plugin.name, Observed(candidates=columns.wanted(partial(wants, plugin)))
+            if sees_newest_only(plugin):
+                yield plugin.name, Observed(candidates=np.arange(len(columns)))
             elif plugin.depends_on is not None:
                 self._watch.note(plugin, "the values that it depends on")
                 yield plugin.name, observe_values(plugin, columns, self._answers[plugin])

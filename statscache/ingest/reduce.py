@@ -185,11 +185,11 @@ def observe_newest(
 def _new(identities: Identities, known: Known) -> tuple[np.ndarray, int]:
     """Return True for each message that is neither in the journal nor earlier in the batch, and count conflicts."""
     new = np.ones(len(identities.digests), bool)
-    if not known and len(np.unique(identities.digests)) == len(new):
-        return new, 0
+    digests, times_met = np.unique(identities.digests, return_counts=True)
+    doubtful = np.isin(identities.digests, np.append(digests[times_met > 1], np.array([*known], np.int64)))
     met: dict[int, list[Identity]] = {digest: [*same] for digest, same in known.items()}
     conflicts = 0
-    for index, identity in enumerate(identities.rows()):
+    for index, identity in zip(np.flatnonzero(doubtful).tolist(), identities.only(doubtful).rows(), strict=True):
         day, digest, content = identity
         same = met.setdefault(digest, [])
         original = next((other for other in same if abs(other[0] - day) <= 1), None)

@@ -124,7 +124,7 @@ class Watchdog(Watch):
         self._map[: len(note)] = note
 
     def close(self) -> None:
-        """Remove the file of this process; it ends in peace."""
+        """Remove the file of this process: nothing hangs."""
         if self._map is not None and self._file is not None:
             self._map.close()
             self._file.unlink(missing_ok=True)

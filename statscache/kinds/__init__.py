@@ -4,8 +4,12 @@ A plugin says *what* is measured (`statscache.plugins`); its kind is the only pl
 is registered when its class is defined: to add one, write its module and import it here.
 """
 
-from statscache.kinds.base import (
-    Kind,
+from statscache.kinds.base import Kind
+from statscache.kinds.counter import CounterKind
+from statscache.kinds.counter_by_key import CounterByKeyKind
+from statscache.kinds.distinct import DistinctKind
+from statscache.kinds.latest import LatestKind, LogKind
+from statscache.kinds.registry import (
     clear,
     column,
     columns,
@@ -16,10 +20,6 @@ from statscache.kinds.base import (
     remove_strays,
     state_tables,
 )
-from statscache.kinds.counter import CounterKind
-from statscache.kinds.counter_by_key import CounterByKeyKind
-from statscache.kinds.distinct import DistinctKind
-from statscache.kinds.latest import LatestKind, LogKind
 from statscache.kinds.span import SpanKind
 from statscache.kinds.table import TableKind
 from statscache.kinds.tables import digests_of_matching, matching_keys, numbers_of_keys

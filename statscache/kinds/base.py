@@ -1,31 +1,31 @@
 """The contract of a kind: what a plugin's observations become, from the check of one yield to what forgetting removes.
 
 A `Kind` object is made for one plugin and knows everything that differs between kinds, so that no other module compares
-kinds. All that it stores must be a commutative merge: the state is a function of the *set* of messages (law 1).
+kinds. A class that has a `name` is registered when it is defined. All that a kind stores must be a commutative merge:
+the state is a function of the *set* of messages (law 1).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-from sqlalchemy import Connection, Table, delete, select
+from sqlalchemy import Connection, Table, delete
 
-from statscache.exceptions import DamagedStatistics, PluginError
-from statscache.kinds import consistency, keys, lost_rows, search
+from statscache.exceptions import PluginError
+from statscache.kinds import consistency, keys, lost_rows
 from statscache.kinds.keys import MOST, Key
 from statscache.kinds.keys import load as load_key
 from statscache.kinds.presentation import Column, Headline, Partial, Row, counted, ranked
-from statscache.kinds.search import Mentions, Searched, readable
+from statscache.kinds.search import Searched, readable
 from statscache.kinds.state import Dirty, Extent, KeyDocument, State
 from statscache.kinds.tables import key
 from statscache.kinds.yields import Yields
 from statscache.scrubbing import occurs, texts
 from statscache.store.bulk import among
 from statscache.store.intervals import Interval
-from statscache.store.invariants import STRAY, Invariant
-from statscache.store.schema import plugin as plugin_table
+from statscache.store.invariants import Invariant
 from statscache.timeline import Resolution
 from statscache.windows import Window
 
@@ -96,23 +96,24 @@ class Kind(ABC):
         self.plugin = plugin
 
     def __init_subclass__(cls, **arguments: Any) -> None:
-        """Register the kind, unless it is a variant of one that is.
+        """Register the kind, unless it has no name of its own: then it is a variant of one that has.
 
         Raises:
             PluginError: Another kind has its name, or a column of it that is not the same.
         """
         super().__init_subclass__(**arguments)
         if "name" in vars(cls):
-            if cls.name in _kinds:
-                raise PluginError(f"kind {cls.name}: {_kinds[cls.name].__module__} has it already; choose another name")
+            if cls.name in registered:
+                owner = registered[cls.name].__module__
+                raise PluginError(f"kind {cls.name}: {owner} has it already; choose another name")
             # What is shown of a field is looked up by its name alone.
-            if other := next((each for each in cls.columns if _columns.get(each.name, each) != each), None):
+            known = {column.name: column for kind in registered.values() for column in kind.columns}
+            if other := next((each for each in cls.columns if known.get(each.name, each) != each), None):
                 raise PluginError(
                     f"kind {cls.name}: another kind has a column {other.name}, with other attributes; choose another"
-                    f" name, or make it {_columns[other.name]}"
+                    f" name, or make it {known[other.name]}"
                 )
-            _kinds[cls.name] = cls
-            _columns.update({column.name: column for column in cls.columns})
+            registered[cls.name] = cls
 
     @classmethod
     def column_names(cls) -> tuple[str, ...]:
@@ -372,60 +373,5 @@ class Kind(ABC):
         return dict(zip(self.plugin.dimensions, load_key(stored), strict=True))
 
 
-_kinds: dict[str, type[Kind]] = {}
-_columns: dict[str, Column] = {}
-
-
-def kinds() -> Mapping[str, type[Kind]]:
-    """Return every kind by its name. A kind is registered when its class, which has a `name`, is defined."""
-    return _kinds
-
-
-def columns() -> list[Column]:
-    """Return the columns of all kinds in the order of CSV: moments, then numbers."""
-    return sorted(_columns.values(), key=lambda column: column.is_number)
-
-
-def column(name: str) -> Column | None:
-    """Return the column of that name, of any kind; None if the field is a plugin's own."""
-    return _columns.get(name)
-
-
-def invariants() -> Iterable[Invariant]:
-    """Return what must hold in the tables of all kinds, each once."""
-    return dict.fromkeys(invariant for kind in _kinds.values() for invariant in kind.invariants)
-
-
-def state_tables() -> Iterable[Table]:
-    """Return the tables of all kinds, each once."""
-    return dict.fromkeys(table for kind in _kinds.values() for table in kind.tables)
-
-
-def mentions(connection: Connection, names: frozenset[str]) -> Mentions:
-    """Return where names occur in the state of all plugins, whether these are installed or not."""
-    return search.mentions(connection, names, (each for kind in _kinds.values() for each in kind.searched))
-
-
-def refuse_strays(connection: Connection) -> None:
-    """Look for rows that no plugin reads, since the number of their plugin decayed.
-
-    Raises:
-        DamagedStatistics: There are some; which plugin lost them cannot be told.
-    """
-    if (table := lost_rows.of_no_plugin(connection, state_tables())) is not None:
-        raise DamagedStatistics(
-            f"a row of table {table.name} belongs to no plugin, so one has lost it; `statscache db check` may tell"
-            f" which; {STRAY}"
-        )
-
-
-def remove_strays(connection: Connection) -> None:
-    """Remove rows that belong to no plugin."""
-    for table in state_tables():
-        connection.execute(delete(table).where(table.c.plugin.not_in(select(plugin_table.c.id))))
-
-
-def clear(connection: Connection, plugin: int) -> None:
-    """Remove all stored state of a plugin of any kind, installed or not; tables of its own stay."""
-    for table in state_tables():
-        connection.execute(delete(table).where(table.c.plugin == plugin))
+registered: dict[str, type[Kind]] = {}
+"""Every kind by its name; `statscache.kinds.registry` has what concerns all of them."""

@@ -20,6 +20,7 @@ from statscache.store.bulk import Upsert, among
 from statscache.timeline import Resolution
 
 if TYPE_CHECKING:
+    from statscache.kinds.packed import Whole
     from statscache.kinds.sums import Sightings, Sums
 
 
@@ -31,10 +32,10 @@ def _with(table: Any, new: Any) -> dict[str, Any]:
 _add = Upsert(bucket, _with)
 
 
-def add(state: State, width: int, start: Sequence[int], key: Sequence[int], value: Sequence[int]) -> None:
-    """Add values to buckets of a width, given as columns, sorted."""
-    checksums = BUCKET.of(state.plugin, width, *(np.array(column, np.int64) for column in (start, key, value)))
-    rows = zip(repeat(state.plugin), repeat(width), start, key, value, np.atleast_1d(checksums).tolist())
+def add(state: State, width: int, start: "Whole", key: "Whole", value: "Whole") -> None:
+    """Add values to buckets of a width, given as columns, sorted by start and key."""
+    columns = start, key, value, BUCKET.of(state.plugin, width, start, key, value)
+    rows = zip(repeat(state.plugin), repeat(width), *(column.tolist() for column in columns))
     _add(state.connection, [*rows])
 
 
@@ -70,7 +71,7 @@ def add_keys(
     packed = (repeat(None) if column is None else column for column in (parts, years, entries))
     checksums = KEY.of(state.plugin, new.keys, np.array(totals, np.int64), new.first, new.last)
     rows = zip(repeat(state.plugin), *columns, *packed, checksums.tolist())
-    _add_keys[state.connection.dialect.name](state.connection, sorted(rows))
+    _add_keys[state.connection.dialect.name](state.connection, [*rows])
 
 
 def kept_from(resolution: Resolution, through: int | None) -> int:
@@ -79,15 +80,15 @@ def kept_from(resolution: Resolution, through: int | None) -> int:
     return 0 if start is None else start
 
 
-def add_values(state: State, resolution: Resolution, new: "Sums") -> set[int]:
-    """Add the sums of a batch to the buckets of a resolution that are kept, and return the starts of these."""
+def add_values(state: State, resolution: Resolution, new: "Sums") -> list[int]:
+    """Add the sums of a batch to the buckets of a resolution that are kept, and return their starts, sorted."""
     of = new.buckets[resolution.width]
     kept = of.start >= kept_from(resolution, state.through)
-    columns = of.start[kept].tolist(), new.keys[of.key[kept]].tolist(), of.value[kept].tolist()
-    rows = sorted(zip(*columns, strict=True))
-    if rows:
-        add(state, resolution.width, *zip(*rows, strict=True))
-    return {*columns[0]}
+    start = of.start[kept]
+    # In the order of the table: buckets are sorted by start and index of the key, and keys by digest.
+    add(state, resolution.width, start, new.keys[of.key[kept]], of.value[kept])
+    starts: list[int] = np.unique(start).tolist()
+    return starts
 
 
 def drop_expired(state: State, resolution: Resolution) -> None:

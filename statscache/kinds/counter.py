@@ -135,7 +135,7 @@ class CounterKind(Kind):
         dirty = {Dirty("latest")}
         for resolution in self.resolutions:
             starts = buckets.add_values(state, resolution, new)
-            dirty |= {Dirty(resolution.name, resolution.period_start(start)) for start in starts}
+            dirty |= {Dirty(resolution.name, start) for start in resolution.period_starts(starts)}
             buckets.drop_expired(state, resolution)
         return dirty
 
@@ -246,7 +246,7 @@ class CounterKind(Kind):
         """Return the same by part; see `statscache.plugins.Counter.newcomers_by_part`.
 
         Raises:
-            ValueError: The plugin does not divide its numbers.
+            DocumentError: The plugin does not divide its numbers.
         """
         if self.plugin.breakdown is None:
             raise DocumentError(
@@ -258,7 +258,7 @@ class CounterKind(Kind):
         """Return a part as it is stored, None where all are meant.
 
         Raises:
-            ValueError: The plugin does not divide its numbers.
+            DocumentError: The plugin does not divide its numbers.
         """
         if isinstance(part, EllipsisType):
             return None

@@ -132,20 +132,23 @@ class CounterByKeyKind(CounterKind):
         query = select(key.c.key, key.c.years, key.c.last).where(*shown, key.c.years.is_not(None))
         found = [changed_keys.pack((), ())]
         for rows in state.connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)).partitions():
-            found.append(_showing([(row.key, row.years) for row in rows], [row.last for row in rows], days))
+            found.append(_showing(days, *zip(*rows, strict=True)))
         return changed_keys.unpack(found)
 
 
-def _showing(stored: Sequence[tuple[int, bytes]], last: Sequence[int], days: Sequence[Interval]) -> bytes:
+def _showing(
+    days: Sequence[Interval], stored: Sequence[int], stored_years: Sequence[bytes], last: Sequence[int]
+) -> bytes:
     """Return the keys whose own documents or older years show any of these days, packed.
 
     Args:
-        stored: Digest and column `years` of each key.
-        last: The time of the newest event of each.
         days: Whole days.
+        stored: Digest of each key.
+        stored_years: Its column `years`.
+        last: The time of its newest event.
     """
-    digests, newest_event = (np.array(column, np.int64) for column in ([digest for digest, _ in stored], last))
-    of = years.unpacked(stored)
+    digests, newest_event = (np.array(column, np.int64) for column in (stored, last))
+    of = years.unpacked(stored, stored_years)
     row = np.repeat(np.arange(len(digests)), np.diff([*starts(of.key).tolist(), len(of.key)]))
     newest = years.newest(row, of.year, len(digests))
     is_shown = np.zeros(len(of.year), bool)
@@ -171,7 +174,7 @@ def _add(state: State, new: Sums, most: int) -> bytes:
         OverflowError: A sum would be beyond 64 bits; the transaction must not commit.
     """
     connection, plugin = state.connection, state.plugin
-    stored = _lookup(connection, (plugin,), new.keys.tolist())
+    known, known_parts, known_years, known_entries = _lookup.columns(connection, (plugin,), new.keys.tolist())
     part_column: list[bytes] | None = None
     if new.parts is None:
         key_index, start, value = new.buckets[DAY]
@@ -181,14 +184,14 @@ def _add(state: State, new: Sums, most: int) -> bytes:
         key_index, start, value = new.parts.day_key, new.parts.day_start, new.parts.day_value
         part = numbers[new.parts.day_part]
         of_parts = parts.Parts(new.keys[new.parts.key], numbers[new.parts.part], new.parts.first, new.parts.total)
-        part_column = parts.added(new.keys, [(row.key, row.parts) for row in stored], of_parts)
+        part_column = parts.added(new.keys, known, known_parts, of_parts)
     of_days = days.Days(new.keys[key_index], start, part, value)
     of_years = years.Years(of_days.key, days.year_of(days.quarter_of(start)), value)
-    year_column, left, year_left = years.added(new.keys, [(row.key, row.years) for row in stored], of_years)
+    year_column, left, year_left = years.added(new.keys, known, known_years, of_years)
     entry_column = None
     if new.entries is not None:
-        of_keys = {row.key: row.entries for row in stored}
-        entry_column = key_entries.added(new.keys.tolist(), of_keys, new.entries, most)
+        stored = dict(zip(known, known_entries, strict=True))
+        entry_column = key_entries.added(new.keys.tolist(), stored, new.entries, most)
     buckets.add_keys(state, new, new.totals.tolist(), part_column, year_column, entry_column)
     changed, year_changed = days.add(connection, plugin, of_days)
     # A year that is not recent any more gets a document of its own.

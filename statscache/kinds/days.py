@@ -6,7 +6,7 @@ value; each day and part once, sorted.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,9 +91,9 @@ def add(connection: Connection, plugin: int, new: Days) -> tuple[Whole, Whole]:
 def _add_in_quarter(connection: Connection, plugin: int, quarter: int, new: Days) -> Whole:
     """Add values to the days of one quarter, and return the keys."""
     keys, row = np.unique(new.key, return_inverse=True)
-    stored = _lookup(connection, (plugin, quarter), keys.tolist())
-    known, entries = _PACKING.unpack([data for _, data in stored], quarter % _PLACES)
-    known = np.searchsorted(keys, _digests(stored))[known]
+    stored, data = _lookup.columns(connection, (plugin, quarter), keys.tolist())
+    known, entries = _PACKING.unpack(data, quarter % _PLACES)
+    known = np.searchsorted(keys, np.array(stored, np.int64))[known]
     row = np.concatenate([known, row])
     day = np.concatenate([entries["day"], (new.start - quarter_start(quarter)) // DAY])
     part = np.concatenate([entries["part"], new.part])
@@ -113,8 +113,8 @@ def of_keys(connection: Connection, plugin: int, keys: Sequence[int], start: int
     """Return the days in `[start, end)` of some keys, in no order; it reads the quarters that this touches alone."""
     found = [_none()]
     for quarter in quarters(connection, plugin, start, end):
-        rows = _lookup(connection, (plugin, quarter), keys)
-        found.append(_unpacked(rows, quarter, start, end))
+        rows = _lookup.columns(connection, (plugin, quarter), keys)
+        found.append(_unpacked(quarter, start, end, *rows))
     return _joined(found)
 
 
@@ -132,7 +132,7 @@ def of_years(connection: Connection, plugin: int, keys: Whole, years: Whole) -> 
         wanted = np.sort(keys[years == year]).tolist()
         first = (year - 1970) * _QUARTERS
         for quarter in range(first, first + _QUARTERS):
-            found.append(_unpacked(_lookup(connection, (plugin, quarter), wanted), quarter, BEGINNING, END))
+            found.append(_unpacked(quarter, BEGINNING, END, *_lookup.columns(connection, (plugin, quarter), wanted)))
     return _joined(found)
 
 
@@ -144,7 +144,7 @@ def in_window(connection: Connection, plugin: int, start: int, end: int) -> Iter
         )
         result = connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE))
         for rows in result.partitions():
-            yield _unpacked(rows, quarter, start, end)
+            yield _unpacked(quarter, start, end, *zip(*rows, strict=True))
 
 
 def remove(connection: Connection, plugin: int, keys: Collection[int]) -> None:
@@ -186,9 +186,9 @@ def by_key(days: Days) -> tuple[Whole, list[int]]:
     return key[at], sums(value, at).tolist()
 
 
-def _unpacked(rows: Sequence[Any], quarter: int, start: int, end: int) -> Days:
-    row, entries = _PACKING.unpack([data for _, data in rows], quarter % _PLACES)
-    days = Days(_digests(rows)[row], *_columns(entries, quarter))
+def _unpacked(quarter: int, start: int, end: int, keys: Sequence[int], data: Sequence[bytes]) -> Days:
+    row, entries = _PACKING.unpack(data, quarter % _PLACES)
+    days = Days(np.array(keys, np.int64)[row], *_columns(entries, quarter))
     first = quarter_start(quarter)
     if start <= first and quarter_start(quarter + 1) <= end:
         return days
@@ -197,10 +197,6 @@ def _unpacked(rows: Sequence[Any], quarter: int, start: int, end: int) -> Days:
 
 def _columns(entries: Entries, quarter: int) -> tuple[Whole, Whole, Whole]:
     return quarter_start(quarter) + entries["day"] * DAY, entries["part"], entries["value"]
-
-
-def _digests(rows: Sequence[Any]) -> Whole:
-    return np.fromiter((key for key, _ in rows), np.int64, len(rows))
 
 
 def _none() -> Days:

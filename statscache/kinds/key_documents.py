@@ -92,7 +92,7 @@ class _Portion:
             raise keys.damaged(name)
         self._breakdown = breakdown
         self._plugin = name
-        of = years.unpacked([(row.key, row.years) for row in self._rows])
+        of = years.unpacked([row.key for row in self._rows], [row.years for row in self._rows])
         index = np.searchsorted(digests, of.key)
         is_recent = of.year > years.newest(index, of.year, len(digests))[index] - years.RECENT
         touched = np.searchsorted(digests, changed["key"]) * _BEYOND + changed["year"]
@@ -109,7 +109,7 @@ class _Portion:
             # Mondays: 1970 began on a Thursday.
             monday = found.start - (found.start + 3 * DAY) % WEEK
             self._by_week = _filed((found.key, year, found.part), monday, found.value)
-            self._parts = _parts(state, [(row.key, row.parts) for row in self._rows])
+            self._parts = _parts(state, [row.key for row in self._rows], [row.parts for row in self._rows])
 
     def documents(self, *, has_entries: bool) -> Iterator[KeyDocument]:
         """Yield the document of each key."""
@@ -164,15 +164,15 @@ def _filed(owner: Sequence[Whole], time: Whole, value: Whole) -> _Filed:
     return {which: pairs[begin:end] for which, (begin, end) in zip(owners, ends, strict=True)}
 
 
-def _parts(state: State, rows: Sequence[tuple[int, bytes]]) -> Mapping[int, Sequence[_Part]]:
+def _parts(state: State, digests: Sequence[int], data: Sequence[bytes]) -> Mapping[int, Sequence[_Part]]:
     """Return the parts of each key in order of their names, null first, by digest."""
     stored = parts.names(state.connection, state.plugin)
     names = {number: keys.load(name)[0] for number, name in stored.items()}
-    of = parts.unpacked(rows)
+    of = parts.unpacked(digests, data)
     if not np.isin(of.part, [*stored]).all():
         raise parts.nameless()
     order = np.lexsort((parts.ranks(stored)[of.part], of.key))
-    found: dict[int, list[_Part]] = {digest: [] for digest, _ in rows}
+    found: dict[int, list[_Part]] = {digest: [] for digest in digests}
     for digest, number, total in zip(*(c[order].tolist() for c in (of.key, of.part, of.total)), strict=True):
         found[digest].append(_Part(number, names[number], total))
     return found

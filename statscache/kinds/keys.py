@@ -4,7 +4,7 @@ The bus decides what is counted, so any sender could make keys of any length and
 its dimension does not admit is counted under `OTHER`, and so is what one message yields beyond `MOST`. Both depend on
 the message alone, so the order and the batches in which messages come change nothing (law 1).
 
-- *stored*: bytes whose order is the order of the keys (null first, then by code point), one zero byte behind each part;
+- *stored*: bytes whose order is the order of the keys (null first, then by code point), one zero byte after each part;
 - *digest*: 64 bits of the digest of these bytes, by which tables refer to a key.
 
 In paths, a key is encoded by `statscache.layout.key_name`.

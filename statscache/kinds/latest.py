@@ -6,7 +6,7 @@ message as bytes, index of the yield). `Latest` is N = 1.
 
 from collections.abc import Iterator, Mapping
 from heapq import nlargest
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import orjson
 from sqlalchemy import Connection, delete, func, select, tuple_
@@ -26,6 +26,7 @@ from statscache.store.bulk import Upsert, among, of_bytes
 
 _LARGEST_VALUE = 4_096
 _SHORT = 100
+_CACHED_KEYS = 20_000
 
 Entries = dict[Key, list[tuple[int, bytes, int, bytes]]]
 """The newest entries of each key: timestamp, id of the message, index of the yield, and fields as JSON."""
@@ -91,6 +92,25 @@ class LatestKind(Kind):
     tables = (key, entry)
     searched = (JSON(entry, "value"),)
     invariants = (*KEYS, has_key(entry), has_row(entry), ENTRY_IS_ITS_CHECKSUM)
+
+    def __init__(self, plugin: Statistic) -> None:
+        super().__init__(plugin)
+        self._admitted: set[Key] = set()
+
+    def key(self, dimensions: tuple[str, ...], given: Any) -> Key:
+        try:
+            if given in self._admitted:
+                return cast(Key, given)
+        except TypeError:
+            # `check` refuses a part that cannot be hashed, and says why.
+            pass
+        name = super().key(dimensions, given)
+        # What is not admitted as it is may be of any length.
+        if name == given:
+            if len(self._admitted) >= _CACHED_KEYS:
+                self._admitted.clear()
+            self._admitted.add(name)
+        return name
 
     @property
     def capacity(self) -> int:

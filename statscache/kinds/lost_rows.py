@@ -92,7 +92,7 @@ def years_lack_days(connection: Connection, number: int, rows: Sequence[Any], st
         rows: Digest, total, and column `years` of the keys.
         start: The oldest day that matters; years before are left out.
     """
-    of = years.unpacked([(row.key, row.years) for row in rows])
+    of = years.unpacked([row.key for row in rows], [row.years for row in rows])
     digests, totals = (np.array([row[at] for row in rows], np.int64) for at in (0, 1))
     if _differ((digests,), totals, (of.key,), of.total):
         return True

@@ -22,7 +22,7 @@ from statscache.timeline import Resolution
 
 _PACKING = Packing([("member", "<u2")], [("member", "<u4")])
 _BITMAP = 2
-"""The first byte of a bitmap, behind its checksum; those below are forms of arrays."""
+"""The first byte of a bitmap, after its checksum; those below are forms of arrays."""
 
 _ROWS_AT_ONCE = 500
 
@@ -36,9 +36,8 @@ def numbered(connection: Connection, plugin: int, digests: Whole) -> Whole:
     """Return the numbers of members, given their digests; those that are new get the next ones, from 0."""
     wanted, back = np.unique(digests, return_inverse=True)
     numbers = np.full(len(wanted), -1)
-    if known := _lookup_member(connection, (plugin,), wanted.tolist()):
-        found, number = np.array([tuple(row) for row in known], np.int64).T
-        numbers[np.searchsorted(wanted, found)] = number
+    found, number = _lookup_member.columns(connection, (plugin,), wanted.tolist())
+    numbers[np.searchsorted(wanted, np.array(found, np.int64))] = number
     new = np.flatnonzero(numbers < 0)
     if len(new):
         greatest = connection.scalar(select(func.max(member.c.number)).where(member.c.plugin == plugin))
@@ -71,9 +70,9 @@ def add(connection: Connection, plugin: int, width: int, start: Whole, key: Whol
     bounds = [*starts(set_start).tolist(), len(at)]
     for first, end in pairwise(bounds):
         keys = set_key[first:end]
-        found = _lookup_set(connection, (plugin, width, int(set_start[first])), keys.tolist())
-        rows += (first + np.searchsorted(keys, [digest for digest, _ in found])).tolist()
-        stored += [data for _, data in found]
+        found, data = _lookup_set.columns(connection, (plugin, width, int(set_start[first])), keys.tolist())
+        rows += (first + np.searchsorted(keys, np.array(found, np.int64))).tolist()
+        stored += data
     known_row, known = _unpacked(stored)
     there = (np.array(rows, np.int64)[known_row] << 32) | known
     place = (row << 32) | numbers
@@ -136,9 +135,9 @@ def _add_in(state: State, resolution: Resolution, keys: Whole, seen: Seen) -> Se
     order = np.lexsort((keys[new.key], new.start))
     start, key = new.start[order], keys[new.key[order]]
     at = starts(start, key)
-    counts = np.diff(at, append=len(order)).tolist()
-    if counts:
-        buckets.add(state, resolution.width, start[at].tolist(), key[at].tolist(), counts)
+    counts = np.diff(at, append=len(order))
+    if len(counts):
+        buckets.add(state, resolution.width, start[at], key[at], counts)
     return new
 
 

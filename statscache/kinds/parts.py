@@ -5,7 +5,7 @@ the oldest message that counted for it, and its total.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection, insert, select
@@ -77,18 +77,19 @@ def numbered(connection: Connection, plugin: int, wanted: Sequence[bytes]) -> Wh
     return np.array([numbers[name] for name in wanted], np.int64)
 
 
-def added(keys: Whole, stored: Sequence[Any], new: Parts) -> list[bytes]:
+def added(keys: Whole, stored: Sequence[int], data: Sequence[bytes], new: Parts) -> list[bytes]:
     """Return the column `parts` of these keys with more added to it.
 
     Args:
         keys: All keys of `new`, sorted, each once.
-        stored: Digest and column `parts` of those that exist.
+        stored: Digests of those that exist.
+        data: The column `parts` of these.
         new: What is to be added.
 
     Raises:
         OverflowError: A total would be beyond 64 bits.
     """
-    known = unpacked(stored)
+    known = unpacked(stored, data)
     row = np.searchsorted(keys, np.concatenate([known.key, new.key]))
     numbers = np.concatenate([known.part, new.part])
     place = (row << 32) | numbers
@@ -102,10 +103,10 @@ def added(keys: Whole, stored: Sequence[Any], new: Parts) -> list[bytes]:
     return _PACKING.pack(row[order[at]], entries, len(keys))
 
 
-def unpacked(rows: Sequence[Any]) -> Parts:
-    """Return the parts of keys, given digest and column `parts` of each, in the order of the rows."""
-    row, entries = _PACKING.unpack([data for _, data in rows])
-    keys = np.fromiter((digest for digest, _ in rows), np.int64, len(rows))
+def unpacked(digests: Sequence[int], data: Sequence[bytes]) -> Parts:
+    """Return the parts of keys, given the digest and the column `parts` of each, in the order of the keys."""
+    row, entries = _PACKING.unpack(data)
+    keys = np.array(digests, np.int64)
     return Parts(keys[row], entries["part"], entries["first"], entries["total"])
 
 
@@ -113,4 +114,4 @@ def of_all_keys(connection: Connection, plugin: int) -> Iterator[Parts]:
     """Yield the parts of all keys in portions, in order of the keys; the parts of a key are adjacent."""
     query = select(key.c.key, key.c.parts).where(key.c.plugin == plugin, key.c.parts.is_not(None)).order_by(key.c.key)
     for rows in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)).partitions():
-        yield unpacked(rows)
+        yield unpacked(*zip(*rows, strict=True))

@@ -5,7 +5,7 @@ the days of those that changed.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from sqlalchemy import Connection, select
@@ -41,12 +41,13 @@ class Years(NamedTuple):
     total: Whole
 
 
-def added(keys: Whole, stored: Sequence[Any], new: Years) -> tuple[list[bytes], Whole, Whole]:
+def added(keys: Whole, stored: Sequence[int], data: Sequence[bytes], new: Years) -> tuple[list[bytes], Whole, Whole]:
     """Return the column `years` of these keys with more added to it, and the years that are recent no more.
 
     Args:
         keys: All keys of `new`, sorted, each once.
-        stored: Digest and column `years` of those that exist.
+        stored: Digests of those that exist.
+        data: The column `years` of these.
         new: What is to be added; a key and year may occur more than once.
 
     Returns:
@@ -55,7 +56,7 @@ def added(keys: Whole, stored: Sequence[Any], new: Years) -> tuple[list[bytes], 
     Raises:
         OverflowError: A total would be beyond 64 bits.
     """
-    known = unpacked(stored)
+    known = unpacked(stored, data)
     row = np.searchsorted(keys, np.concatenate([known.key, new.key]))
     year = np.concatenate([known.year, new.year])
     of_known = row[: len(known.key)]
@@ -76,10 +77,10 @@ def newest(row: Whole, year: Whole, rows: int) -> Whole:
     return found
 
 
-def unpacked(rows: Sequence[Any]) -> Years:
-    """Return the years of keys, given digest and column `years` of each; those of a key ascend."""
-    row, entries = _PACKING.unpack([data for _, data in rows])
-    keys = np.fromiter((digest for digest, _ in rows), np.int64, len(rows))
+def unpacked(digests: Sequence[int], data: Sequence[bytes]) -> Years:
+    """Return the years of keys, given the digest and the column `years` of each; those of a key ascend."""
+    row, entries = _PACKING.unpack(data)
+    keys = np.array(digests, np.int64)
     return Years(keys[row], entries["year"] + _EPOCH, entries["total"])
 
 
@@ -87,7 +88,7 @@ def of_all_keys(connection: Connection, plugin: int) -> Iterator[Years]:
     """Yield the years of all keys in portions, in order of the keys; the years of a key are adjacent."""
     query = select(key.c.key, key.c.years).where(key.c.plugin == plugin, key.c.years.is_not(None)).order_by(key.c.key)
     for rows in connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE)).partitions():
-        yield unpacked(rows)
+        yield unpacked(*zip(*rows, strict=True))
 
 
 def pairs(connection: Connection, plugin: int) -> Keys:

@@ -19,7 +19,7 @@ class Yields:
         which: Index into `items` of each yield.
         messages: Index in its batch of each yield's message.
         times: Timestamp of each yield's message, in seconds since 1970 UTC.
-        ids: Id of each yield's message; empty if the plugin declares `depends_on`, so that no id can matter.
+        ids: Id of each yield's message; empty in a kind that takes `depends_on`, where no id can matter.
     """
 
     items: Sequence[Any]
@@ -49,7 +49,7 @@ class Yields:
         """Return the yields that are chosen, given True or False for each."""
         if chosen.all():
             return self
-        ids = [*compress(self.ids, chosen.tolist())]
+        ids = [*compress(self.ids, chosen.tolist())] if self.ids else ()
         return Yields(self.items, self.which[chosen], self.messages[chosen], self.times[chosen], ids)
 
     def compact(self) -> "Yields":

@@ -69,7 +69,7 @@ def health(query: Query, places: Collection[str], *, public: bool = False) -> "s
                 "name": row.name,
                 "worked_at": row.worked_at,
                 "rejected": row.rejected,
-                # Their number: the names of hosts are no one else's concern.
+                # Their number only: the names of hosts are not for everyone.
                 "unconnected": len(row.unconnected.splitlines()),
             }
             for row in state.consumers(query)

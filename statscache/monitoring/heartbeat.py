@@ -1,7 +1,7 @@
 """What the supervisor learns: that the service is ready, and that all its parts make progress.
 
 The protocol is sd_notify(3): datagrams to the socket that systemd names in the environment. Without a supervisor,
-nothing is sent. Progress is work done, not a connection held: a part beats each time that it goes round, also where
+nothing is sent. Progress is work done, not a connection held: a part beats after each round of its work, also where
 the bus is quiet. When one part no longer does, the watchdog of systemd restarts the service.
 """
 
@@ -20,7 +20,7 @@ _LIMIT = 300.0
 
 
 class Heartbeat:
-    """Tells the supervisor once that the service is ready, and then each time that every part has gone round.
+    """Tells the supervisor once that the service is ready, and then each time that every part has done a round.
 
     Args:
         parts: Names of the parts that have to make progress.

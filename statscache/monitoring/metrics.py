@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
@@ -25,9 +25,14 @@ from statscache.monitoring.health import health
 from statscache.monitoring.heartbeat import Heartbeat
 from statscache.monitoring.probes import listening
 from statscache.snapshot import snapshot as snapshots
+from statscache.snapshot.snapshot import Snapshot
 from statscache.store import plain
 from statscache.store import state as stored
 from statscache.store.outage import outage
+from statscache.store.rows import ConsumerRow, TargetRow
+
+if TYPE_CHECKING:
+    from statscache import schemas
 
 SECONDS = 15.0
 """Between two writings of the file."""
@@ -129,98 +134,108 @@ class _FromDatabase(Collector):
         with self._installation.database.reading() as connection:
             query = plain.over(connection)
             state = health(query, names)
-            at_work = stored.consumers(query)
+            consumers = stored.consumers(query)
             places = stored.targets(query, names)
             current = snapshots.current(query)
-        journal, plugins = state["journal"], state["plugins"]
+        yield from _of_journal(state)
+        yield from _of_sources(state, consumers)
+        yield from _of_plugins(state, current)
+        yield from _of_site(state, current, places)
 
-        yield _gauge("through_timestamp_seconds", "Time of the newest accepted message.", [({}, state["through"])])
-        yield _gauge(
-            "slow_through_timestamp_seconds",
-            "Time of the newest message that published slow documents know.",
-            [({}, state["slow_through"])],
-        )
-        yield _counter("messages_accepted", "Messages that are in the journal, or were.", [({}, journal["messages"])])
-        yield _counter("messages_known", "Copies of accepted messages.", [({}, journal["known"])])
-        yield _counter("messages_conflicting", "Copies that differed in content.", [({}, journal["conflicts"])])
-        yield _counter("messages_foreign", "Messages of other environments, and our own.", [({}, journal["foreign"])])
-        yield _counter("messages_removed", "Messages removed from the journal.", [({}, journal["removed"])])
-        yield _counter("discarded", "Lines deleted from quarantine because of the quota.", [({}, journal["discarded"])])
-        yield _gauge("held_messages", "Messages of the future that wait.", [({}, journal["held"])])
-        yield _gauge("quarantine_lines", "Malformed lines in quarantine.", [({}, journal["quarantined"])])
-        yield _gauge("journal_segments", "Segments of the journal.", [({}, journal["segments"])])
-        yield _gauge("journal_bytes", "Bytes of the journal.", [({}, journal["bytes"])])
-        yield _gauge("journal_stored_bytes", "Bytes of the journal, compressed.", [({}, journal["stored_bytes"])])
-        yield _gauge("gaps", "Intervals that are known to be missing.", [({}, len(state["gaps"]))])
-        missing = sum(end - start for start, end in state["gaps"])
-        yield _gauge("missing_seconds", "Time that is known to be missing.", [({}, missing)])
 
-        sources = [({"source": row["name"]}, row) for row in state["sources"]]
-        yield _counter("source_messages", "Messages accepted.", [(of, row["accepted"]) for of, row in sources])
-        yield _gauge(
-            "source_delivered_timestamp_seconds",
-            "When it last delivered.",
-            [(of, row["seen_at"]) for of, row in sources],
-        )
-        workers = [({"source": row.name}, row) for row in at_work]
-        yield _gauge(
-            "consumer_worked_timestamp_seconds",
-            "When a consumer last went round, also where the bus is quiet.",
-            [(of, row.worked_at) for of, row in workers],
-        )
-        yield _counter(
-            "consumer_rejected", "Messages with no valid signature.", [(of, row.rejected) for of, row in workers]
-        )
-        yield _gauge(
-            "consumer_unconnected",
-            "Addresses of the bus at which no one answers.",
-            [(of, len(row.unconnected.splitlines())) for of, row in workers],
-        )
-        batches = SummaryMetricFamily("statscache_batch_seconds", "From a batch to its commit.", labels=["source"])
-        for row in at_work:
-            batches.add_metric([row.name], row.batches, row.milliseconds / 1000)
-        yield batches
+def _of_journal(state: "schemas.Health") -> Iterator[Metric]:
+    journal = state["journal"]
+    yield _gauge("through_timestamp_seconds", "Time of the newest accepted message.", [({}, state["through"])])
+    yield _gauge(
+        "slow_through_timestamp_seconds",
+        "Time of the newest message that published slow documents know.",
+        [({}, state["slow_through"])],
+    )
+    yield _counter("messages_accepted", "Messages that are in the journal, or were.", [({}, journal["messages"])])
+    yield _counter("messages_known", "Copies of accepted messages.", [({}, journal["known"])])
+    yield _counter("messages_conflicting", "Copies that differed in content.", [({}, journal["conflicts"])])
+    yield _counter("messages_foreign", "Messages of other environments, and our own.", [({}, journal["foreign"])])
+    yield _counter("messages_removed", "Messages removed from the journal.", [({}, journal["removed"])])
+    yield _counter("discarded", "Lines deleted from quarantine because of the quota.", [({}, journal["discarded"])])
+    yield _gauge("held_messages", "Messages of the future that wait.", [({}, journal["held"])])
+    yield _gauge("quarantine_lines", "Malformed lines in quarantine.", [({}, journal["quarantined"])])
+    yield _gauge("journal_segments", "Segments of the journal.", [({}, journal["segments"])])
+    yield _gauge("journal_bytes", "Bytes of the journal.", [({}, journal["bytes"])])
+    yield _gauge("journal_stored_bytes", "Bytes of the journal, compressed.", [({}, journal["stored_bytes"])])
+    yield _gauge("gaps", "Intervals that are known to be missing.", [({}, len(state["gaps"]))])
+    missing = sum(end - start for start, end in state["gaps"])
+    yield _gauge("missing_seconds", "Time that is known to be missing.", [({}, missing)])
 
-        named = [({"plugin": row["name"]}, row) for row in plugins]
-        yield _gauge("plugin_ok", "1 if it is up to date.", [(of, row["state"] == "ok") for of, row in named])
-        yield _gauge("plugin_failed", "1 if it is suspended.", [(of, row["state"] == "failed") for of, row in named])
-        yield _gauge("plugin_stale", "1 if it is held back.", [(of, row["state"] == "stale") for of, row in named])
-        yield _gauge("plugin_behind_messages", "Not folded yet.", [(of, row["behind"]) for of, row in named])
-        yield _gauge(
-            "plugin_pending_documents",
-            "Changed since slow documents were last updated.",
-            [(of, row["pending"]) for of, row in named],
-        )
-        if current is not None:
-            number = [({"plugin": name}, keys) for name, keys in current.summary["keys"].items()]
-            yield _gauge("plugin_keys", "Keys when slow documents were last updated.", number)
-        yield _gauge("plugin_errors", "Messages quarantined for it.", [(of, row["quarantined"]) for of, row in named])
-        yield _gauge("plugin_problems", "Plugins that could not be loaded.", [({}, len(state["problems"]))])
 
-        if current is not None:
-            yield _gauge("snapshot_generation", "Of the newest snapshot.", [({}, current.generation)])
-            yield _gauge("snapshot_bytes", "Of all its files.", [({}, current.size)])
-        yield _gauge("publishing_held", "1 if a rollback holds publishing.", [({}, state["held"])])
-        yield _gauge("oversize_documents", "Larger than they should be.", [({}, len(state["oversize"]))])
-        now = int(time.time())
-        reached = [({"target": row.name}, row) for row in places]
-        published = [(of, row) for of, row in reached if row.published_at is not None]
-        yield _gauge(
-            "target_ok", "1 if it was published to, and keeps up.", [(of, row.is_ok(now)) for of, row in reached]
-        )
-        yield _gauge(
-            "target_behind_seconds",
-            "For how long it should have been published to.",
-            [(of, row.late(now)) for of, row in reached],
-        )
-        for name, description, attribute, unit in (
-            ("target_published_timestamp_seconds", "When it was last published to.", "published_at", 1),
-            ("target_generation", "That it serves.", "generation", 1),
-            ("target_publish_seconds", "That the last publication took.", "milliseconds", 1000),
-            ("target_publish_bytes", "That the last publication sent.", "bytes", 1),
-            ("target_publish_requests", "Operations of the last publication.", "requests", 1),
-        ):
-            yield _gauge(name, description, [(of, getattr(row, attribute) / unit) for of, row in published])
+def _of_sources(state: "schemas.Health", consumers: Sequence[ConsumerRow]) -> Iterator[Metric]:
+    sources = [({"source": row["name"]}, row) for row in state["sources"]]
+    yield _counter("source_messages", "Messages accepted.", [(of, row["accepted"]) for of, row in sources])
+    yield _gauge(
+        "source_delivered_timestamp_seconds",
+        "When it last delivered.",
+        [(of, row["seen_at"]) for of, row in sources],
+    )
+    workers = [({"source": row.name}, row) for row in consumers]
+    yield _gauge(
+        "consumer_worked_timestamp_seconds",
+        "When a consumer last looked for messages, also where the bus is quiet.",
+        [(of, row.worked_at) for of, row in workers],
+    )
+    yield _counter(
+        "consumer_rejected", "Messages with no valid signature.", [(of, row.rejected) for of, row in workers]
+    )
+    yield _gauge(
+        "consumer_unconnected",
+        "Addresses of the bus at which no one answers.",
+        [(of, len(row.unconnected.splitlines())) for of, row in workers],
+    )
+    batches = SummaryMetricFamily("statscache_batch_seconds", "From a batch to its commit.", labels=["source"])
+    for row in consumers:
+        batches.add_metric([row.name], row.batches, row.milliseconds / 1000)
+    yield batches
+
+
+def _of_plugins(state: "schemas.Health", current: Snapshot | None) -> Iterator[Metric]:
+    named = [({"plugin": row["name"]}, row) for row in state["plugins"]]
+    yield _gauge("plugin_ok", "1 if it is up to date.", [(of, row["state"] == "ok") for of, row in named])
+    yield _gauge("plugin_failed", "1 if it is suspended.", [(of, row["state"] == "failed") for of, row in named])
+    yield _gauge("plugin_stale", "1 if it is held back.", [(of, row["state"] == "stale") for of, row in named])
+    yield _gauge("plugin_behind_messages", "Not folded yet.", [(of, row["behind"]) for of, row in named])
+    yield _gauge(
+        "plugin_pending_documents",
+        "Changed since slow documents were last updated.",
+        [(of, row["pending"]) for of, row in named],
+    )
+    if current is not None:
+        number = [({"plugin": name}, keys) for name, keys in current.summary["keys"].items()]
+        yield _gauge("plugin_keys", "Keys when slow documents were last updated.", number)
+    yield _gauge("plugin_errors", "Messages quarantined for it.", [(of, row["quarantined"]) for of, row in named])
+    yield _gauge("plugin_problems", "Plugins that could not be loaded.", [({}, len(state["problems"]))])
+
+
+def _of_site(state: "schemas.Health", current: Snapshot | None, places: Sequence[TargetRow]) -> Iterator[Metric]:
+    if current is not None:
+        yield _gauge("snapshot_generation", "Of the newest snapshot.", [({}, current.generation)])
+        yield _gauge("snapshot_bytes", "Of all its files.", [({}, current.size)])
+    yield _gauge("publishing_held", "1 if a rollback holds publishing.", [({}, state["held"])])
+    yield _gauge("oversize_documents", "Larger than they should be.", [({}, len(state["oversize"]))])
+    now = int(time.time())
+    reached = [({"target": row.name}, row) for row in places]
+    published = [(of, row) for of, row in reached if row.published_at is not None]
+    yield _gauge("target_ok", "1 if it was published to, and keeps up.", [(of, row.is_ok(now)) for of, row in reached])
+    yield _gauge(
+        "target_behind_seconds",
+        "For how long it should have been published to.",
+        [(of, row.late(now)) for of, row in reached],
+    )
+    for name, description, attribute, unit in (
+        ("target_published_timestamp_seconds", "When it was last published to.", "published_at", 1),
+        ("target_generation", "That it serves.", "generation", 1),
+        ("target_publish_seconds", "That the last publication took.", "milliseconds", 1000),
+        ("target_publish_bytes", "That the last publication sent.", "bytes", 1),
+        ("target_publish_requests", "Operations of the last publication.", "requests", 1),
+    ):
+        yield _gauge(name, description, [(of, getattr(row, attribute) / unit) for of, row in published])
 
 
 _Samples = Sequence[tuple[dict[str, str], Any]]

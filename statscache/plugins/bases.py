@@ -126,10 +126,10 @@ class Counter(Plugin):
     def newcomers_by_part(self, state: State, days: int = 365) -> list[tuple[int, str | None, int]]:
         """Return day, part of the breakdown, and number of keys that were first seen in it that day, in that order.
 
-        Of all parts at once, as `newcomers` of one.
+        It says of all parts at once what `newcomers` says of one.
 
         Raises:
-            ValueError: The plugin does not divide its numbers.
+            DocumentError: The plugin does not divide its numbers.
         """
         return self.kind.newcomers_by_part(state, days)
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from statscache import layout
-from statscache.kinds.base import kinds
 from statscache.kinds.entities import ENTITIES
+from statscache.kinds.registry import kinds
 from statscache.message import EXCERPTS
 from statscache.plugins.settings import Setting
 

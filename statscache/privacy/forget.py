@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Forgotten:
-    """What forgetting came to.
+    """The result of forgetting.
 
     Attributes:
         messages: Messages of the journal that were changed.

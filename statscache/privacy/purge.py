@@ -157,7 +157,7 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
         for row in snapshots.get_many(connection, [generation]):
             summary = {**row.summary, "changes": _unlisted(row.summary["changes"], holds)}
             if summary != row.summary:
-                snapshots.update_summary(connection, replace(row, summary=summary))
+                snapshots.update_summary(connection, row._replace(summary=summary))
     return Purged(len(gone), len(objects), sorted(left))
 
 

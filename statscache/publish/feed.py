@@ -1,4 +1,4 @@
-"""The Atom feed (RFC 4287) of what snapshots changed. As it tells of snapshots, it stands outside of them.
+"""The Atom feed (RFC 4287) of what snapshots changed. It is about snapshots, so it is in none of them.
 
 It is about those that brought the slow documents up to date, so it is written as rarely as these: an entry for each
 minute would be noise.
@@ -19,8 +19,8 @@ MOST_ENTRIES = 20
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def is_told(snapshot: Snapshot) -> bool:
-    """Return whether a snapshot has an entry: whether it brought the slow documents up to date."""
+def has_entry(snapshot: Snapshot) -> bool:
+    """Return whether a snapshot has an entry: it does if it brought the slow documents up to date."""
     return bool(snapshot.summary["slow_through"] == snapshot.through)
 
 
@@ -34,7 +34,7 @@ def changes(retained: Sequence[Snapshot], installation: str, title: str, base_ur
         base_url: The address of the site's root; None makes links relative to the feed.
     """
     root = "../" if base_url is None else base_url.rstrip("/") + "/"
-    told = [snapshot for snapshot in retained if is_told(snapshot)][:MOST_ENTRIES]
+    told = [snapshot for snapshot in retained if has_entry(snapshot)][:MOST_ENTRIES]
     name = _text(title)
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',

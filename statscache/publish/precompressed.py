@@ -23,7 +23,7 @@ def _brotli(data: bytes) -> bytes:
 
 
 FORMS: Mapping[str, Callable[[bytes], bytes]] = {
-    # Without a time of their own, the same bytes compress to the same bytes.
+    # No time is stored, so that the same bytes compress to the same bytes.
     "gz": lambda data: gzip.compress(data, 9, mtime=0),
     "br": _brotli,
     "zst": lambda data: zstandard.ZstdCompressor(level=12).compress(data),
@@ -42,7 +42,7 @@ def beside(files: Iterable[File], forms: Sequence[str]) -> Iterator[File]:
 
 
 def stale(files: Iterable[File], forms: Sequence[str]) -> list[str]:
-    """Return the paths of siblings that a file has none of now, but may have had before."""
+    """Return the paths of siblings that files do not have now, but may have had before."""
     small = [file.path for file in files if not worth_it(file.path, len(file.data))]
     return [f"{path}.{form}" for path in small for form in forms if is_text(path)]
 

@@ -112,7 +112,7 @@ class Publisher:
 
     @contextmanager
     def _asking(self) -> Iterator[None]:
-        # A target is foreign ground, and its library's errors share no base.
+        # The libraries of targets raise errors of many classes, which share no base.
         try:
             yield
         except (SQLAlchemyError, Damaged):
@@ -246,7 +246,7 @@ class Publisher:
         files = [File(layout.STATUS, pointer.status(publication.snapshot, now, publication.health))]
         if changes == there and not publication.force:
             return files
-        if publication.force or feed.is_told(publication.snapshot):
+        if publication.force or feed.has_entry(publication.snapshot):
             told = feed.changes(retained, publication.installation, publication.title, publication.base_url)
             files.append(File(layout.CHANGES_FEED, told))
         return [*files, File(layout.CHANGES, changes)]

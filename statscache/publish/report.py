@@ -16,7 +16,7 @@ class Report:
         files: Files that were written.
         bytes: Bytes that were sent.
         deleted: Files that were deleted.
-        requests: Operations that were asked of the place.
+        requests: Operations at the target.
         seconds: How long it took.
     """
 
@@ -33,7 +33,7 @@ class Report:
 
 @dataclass(slots=True)
 class UpdateResult:
-    """A target that serves the snapshot, and still needs the cleanup.
+    """The result of an update: the target serves the snapshot, and still needs the cleanup.
 
     Attributes:
         report: The report so far.

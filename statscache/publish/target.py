@@ -172,7 +172,7 @@ class Target(ABC):
     def _wait(self, error: Exception, pause: float | None) -> None:
         """Wait before the next try; raise the error if there is none, or if it would be useless.
 
-        A target is foreign ground, and its library's errors share no base.
+        The libraries of targets raise errors of many classes, which share no base.
         """
         hopeless = isinstance(error, OSError) and error.errno in _HOPELESS
         if pause is None or hopeless or isinstance(error, Refused | Stopped):

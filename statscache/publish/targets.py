@@ -1,4 +1,4 @@
-"""The targets of an installation: which there are, and how all of them come to the newest snapshot."""
+"""The targets of an installation: which there are, and how all of them are updated to the newest snapshot."""
 
 import logging
 import threading
@@ -138,7 +138,7 @@ class Targets:
             _log.warning("target %s does not answer, and is abandoned; the next start carries on", worker.name)
 
     def fail(self, error: str) -> None:
-        """Have `status` say why nothing is published."""
+        """Record, for `status`, why nothing is published."""
         try:
             with self._database.writing() as connection:
                 for worker in self.workers:

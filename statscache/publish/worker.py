@@ -1,4 +1,4 @@
-"""Bringing one target to the newest snapshot, at its own pace: no target waits for another.
+"""Update one target to the newest snapshot, at its own pace: no target waits for another.
 
 A target that missed generations gets the newest one directly. Nothing in the database is locked while files are sent:
 each object is read by itself, and the row of the target says which generation is on its way, so that its objects stay.
@@ -276,7 +276,7 @@ class Worker:
             return published.unknown(connection, names)
 
     def _announce(self, snapshot: Snapshot) -> None:
-        """Tell the bus of a snapshot that a target serves; if that fails, the next publication tries again."""
+        """Announce a snapshot that a target serves on the bus; if that fails, the next publication tries again."""
         config, database = self._config, self._database
         if config.publish.announce is None:
             return
@@ -316,6 +316,6 @@ class Worker:
             mark(connection, sorted(result.orphans))
             targets.succeed(connection, row)
             current = snapshots.current(connection)
-            # What a rollback asked for meanwhile is still due.
+            # An invalidation that a rollback asked for meanwhile is still due.
             if invalidated and current is not None and current.generation == report.generation:
                 targets.was_invalidated(connection, self.name)

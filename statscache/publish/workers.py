@@ -10,7 +10,7 @@ from statscache.publish.worker import INTERVALS, Job, Worker
 from statscache.snapshot.snapshot import Snapshot
 
 Outcome = tuple[Snapshot, Report] | BaseException
-"""What a worker's publication came to."""
+"""The result of a worker's publication: the snapshot and the report, or the error."""
 
 
 class Workers:
@@ -78,9 +78,9 @@ def silent(_what: str, _done: int, _total: int) -> None:
 def together(workers: Iterable[Worker], job: Job, progress: Progress) -> dict[str, Outcome]:
     """Publish to all targets at the same time."""
     outcomes: dict[str, Outcome] = {}
-    crew = Workers(workers)
-    crew.start(job, lambda worker, outcome: outcomes.update({worker.name: outcome}))
-    while busy := crew.wait(_SECONDS_BETWEEN_LOOKS):
+    running = Workers(workers)
+    running.start(job, lambda worker, outcome: outcomes.update({worker.name: outcome}))
+    while busy := running.wait(_SECONDS_BETWEEN_LOOKS):
         for worker in busy:
             worker.log_if_late(INTERVALS * job.interval)
         progress("publishing to " + "; ".join(f"{worker.name}: {worker.at_work}" for worker in busy), 0, 0)

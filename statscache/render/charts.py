@@ -7,79 +7,28 @@ hatched band without columns; a bucket that is not over yet is not drawn, becaus
 docs/adr/0009-charts.md says why no plotting library draws them.
 """
 
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby
 from math import ceil, floor, log10
-from typing import Any
 
-from statscache.render.text import LONGEST_NAME, MONTHS, compact, key_label
+from statscache.render.curves import Curve, Curves, is_stacked
+from statscache.render.text import MONTHS, compact
+from statscache.timeline import DAY, HOUR, MINUTE
 
-MOST_CURVES = 6
 WIDE = 60
 """With at most so many buckets, columns are apart; with more, they touch."""
 
 _INSET = 0.12
 
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _STEPS = (
-    *(minutes * _MINUTE for minutes in (1, 2, 5, 10, 15, 30)),
-    *(hours * _HOUR for hours in (1, 2, 3, 6, 12)),
-    *(days * _DAY for days in (1, 2, 7)),
+    *(minutes * MINUTE for minutes in (1, 2, 5, 10, 15, 30)),
+    *(hours * HOUR for hours in (1, 2, 3, 6, 12)),
+    *(days * DAY for days in (1, 2, 7)),
 )
 _MONTH_STEPS = (1, 2, 3, 6, 12)
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One key's values, a bucket each; None is unknown."""
-
-    label: str
-    values: tuple[int | None, ...]
-    is_additive: bool = True
-    is_rest: bool = False
-    """True if it is the sum of the keys that have no curve of their own."""
-
-    def colour(self, number: int) -> str:
-        """Return the class of its colour, as the curve of that number."""
-        return "rest" if self.is_rest else f"c{number}"
-
-    @property
-    def total(self) -> int:
-        """The sum of the known values; the greatest one, where values do not add up."""
-        known = [value for value in self.values if value is not None]
-        return sum(known) if self.is_additive else max(known, default=0)
-
-
-@dataclass(frozen=True)
-class Curves:
-    """What a plot shows: buckets of `seconds` from `start` (seconds since 1970 UTC), and a curve for each key.
-
-    All of them are over. `gaps` are ranges of bucket numbers, `[from, to)`. `keys_add_up` is True if the values of
-    several keys in one bucket may be added up.
-    """
-
-    start: int
-    seconds: int
-    buckets: int
-    curves: tuple[Curve, ...]
-    gaps: tuple[tuple[int, int], ...]
-    keys_add_up: bool = True
-
-    def time(self, bucket: int) -> int:
-        """Return the start of the bucket, in seconds since 1970 UTC."""
-        return self.start + bucket * self.seconds
-
-    def as_one(self) -> Curve:
-        """Return the sum of all curves as one; the greatest of them in each bucket, where values do not add up."""
-        merged = sum if self.keys_add_up else max
-        values = (
-            None if column[0] is None else merged(value or 0 for value in column)
-            for column in zip(*(curve.values for curve in self.curves), strict=True)
-        )
-        return Curve("all", tuple(values), self.keys_add_up and self.curves[0].is_additive)
 
 
 @dataclass(frozen=True)
@@ -148,55 +97,6 @@ class Bar:
     share: int
 
 
-def curves(
-    rows: Iterable[Sequence[Any]],
-    *,
-    start: int,
-    end: int,
-    seconds: int,
-    gaps: Iterable[tuple[int, int]],
-    is_additive: bool = True,
-    keys_add_up: bool = True,
-) -> Curves:
-    """Return the rows of a series, `[timestamp, *dimensions, value]`, as curves over `[start, end)`.
-
-    A bucket starts at `start`. Absent buckets are zero, buckets that a gap touches are unknown. At most `MOST_CURVES`
-    curves come back, greatest first; the keys that do not fit are summed in the last one, `other`, and are left out
-    where values do not add up.
-    """
-    buckets = max(0, ceil((end - start) / seconds))
-    missing = tuple(_bucket_ranges(gaps, start, seconds, buckets))
-    unknown = {bucket for low, high in missing for bucket in range(low, high)}
-    by_key: dict[tuple[str | None, ...], list[int]] = {}
-    for timestamp, *key, value in rows:
-        bucket = (timestamp - start) // seconds
-        if 0 <= bucket < buckets:
-            by_key.setdefault(tuple(key), [0] * buckets)[bucket] += value
-    ranked = sorted(by_key.items(), key=lambda item: (-sum(item[1]), key_label(item[0], LONGEST_NAME)))
-    named = [(key_label(key, LONGEST_NAME), values) for key, values in ranked]
-    if len(named) > MOST_CURVES:
-        rest = named[MOST_CURVES - 1 :]
-        summed = [sum(column) for column in zip(*(values for _, values in rest), strict=True)]
-        named = [*named[: MOST_CURVES - 1], (f"other ({len(rest)})", summed)] if keys_add_up else named[:MOST_CURVES]
-    rest_at = MOST_CURVES - 1 if keys_add_up and len(ranked) > MOST_CURVES else None
-    return Curves(
-        start=start,
-        seconds=seconds,
-        buckets=buckets,
-        curves=tuple(
-            Curve(label, _known(values, unknown), is_additive, is_rest=number == rest_at)
-            for number, (label, values) in enumerate(named or [("", [0] * buckets)])
-        ),
-        gaps=missing,
-        keys_add_up=keys_add_up,
-    )
-
-
-def is_stacked(data: Curves) -> bool:
-    """Return whether the curves are drawn on top of each other: their keys add up, and none is below zero."""
-    return data.keys_add_up and not any(value and value < 0 for curve in data.curves for value in curve.values)
-
-
 @lru_cache(maxsize=256)
 def draw(data: Curves, frame: Frame) -> Figure:
     """Return the curves as a figure: one panel with a stack, or a panel of the frame's size for each.
@@ -222,24 +122,6 @@ def bars(rows: Iterable[tuple[str, int]], most: int) -> tuple[Bar, ...]:
     shown = list(rows)[:most]
     longest = max([1, *(value for _, value in shown)])
     return tuple(Bar(label, value, max(0, value) * 1000 // longest) for label, value in shown)
-
-
-def _known(values: Sequence[int], unknown: Container[int]) -> tuple[int | None, ...]:
-    return tuple(None if at in unknown else value for at, value in enumerate(values))
-
-
-def _bucket_ranges(
-    gaps: Iterable[tuple[int, int]], start: int, seconds: int, buckets: int
-) -> Iterator[tuple[int, int]]:
-    """Yield the buckets that each gap touches, clipped to the plot; neighbours are joined."""
-    touched = sorted(
-        bucket
-        for begin, stop in gaps
-        for bucket in range(max(0, floor((begin - start) / seconds)), min(buckets, ceil((stop - start) / seconds)))
-    )
-    for _, run in groupby(enumerate(sorted(set(touched))), key=lambda pair: pair[1] - pair[0]):
-        numbers = [bucket for _, bucket in run]
-        yield numbers[0], numbers[-1] + 1
 
 
 def _share(bucket: float, data: Curves) -> str:
@@ -331,10 +213,10 @@ def _time_ticks(data: Curves, most: int) -> Sequence[tuple[int, str]]:
         # Between two buckets there is nothing to read.
         if step >= data.seconds and span <= step * most:
             # Weeks start on Monday; 1970 began on a Thursday.
-            offset = 4 * _DAY if step == 7 * _DAY else 0
+            offset = 4 * DAY if step == 7 * DAY else 0
             first = data.start + (offset - data.start) % step
             # A day or a week is named below its middle, where its point is; an hour begins at its label.
-            middle = data.seconds // 2 if step == data.seconds >= _DAY else 0
+            middle = data.seconds // 2 if step == data.seconds >= DAY else 0
             return [(moment + middle, _tick_label(moment)) for moment in range(first, end, step)]
     begin, stop = (datetime.fromtimestamp(moment, UTC) for moment in (data.start, end))
     months = range(begin.year * 12 + begin.month - 1, stop.year * 12 + stop.month)
@@ -353,6 +235,6 @@ def _time_ticks(data: Curves, most: int) -> Sequence[tuple[int, str]]:
 
 def _tick_label(moment: int) -> str:
     when = datetime.fromtimestamp(moment, UTC)
-    if moment % _DAY == 0:
+    if moment % DAY == 0:
         return f"{when.day}\u202f{MONTHS[when.month - 1]}"
     return f"{when:%H:%M}"

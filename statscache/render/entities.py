@@ -218,8 +218,8 @@ def _fits(names: _Names) -> bool:
 def _last(names: _Names) -> _Names:
     """Return the last names, in order, that fit a shard.
 
-    They differ in case only, or behind what is ever divided. Of those that differ in case, the one in lower case is the
-    last. Which are the last does not depend on when they came.
+    They differ in case only, or after the last character by which shards are divided. Of those that differ in case,
+    the one in lower case is the last. Which are the last does not depend on when they came.
     """
     left: _Names = {}
     size = 0

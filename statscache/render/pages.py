@@ -106,7 +106,7 @@ class Pages:
             keep_trailing_newline=True,
             bytecode_cache=_compiled,
         )
-        # Charts hold thousands of numbers as JSON, and a space behind each is a fifth of a page.
+        # Charts hold thousands of numbers as JSON, and a space after each is a fifth of a page.
         self._environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
         self._environment.filters |= {
             "amount": text.amount, "clean": text.clean, "compact": text.compact, "duration": text.duration,

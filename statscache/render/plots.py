@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from statscache.kinds.presentation import counted
-from statscache.render import charts, text
+from statscache.render import charts, curves, text
 from statscache.render.page_model import PluginView, SeriesView
 from statscache.timeline import DAY, HOUR, WEEK
 
@@ -60,7 +60,7 @@ class Plot:
 
     range: Range
     series: SeriesView
-    data: charts.Curves
+    data: curves.Curves
     figure: charts.Figure
     names: tuple[str, ...]
     prefix: str
@@ -77,7 +77,7 @@ class Plot:
     @property
     def is_stacked(self) -> bool:
         """True if it is a stack, not a panel for each curve."""
-        return charts.is_stacked(self.data)
+        return curves.is_stacked(self.data)
 
     @property
     def content(self) -> dict[str, Any]:
@@ -146,7 +146,7 @@ def _plot(view: PluginView, series: SeriesView, wanted: Range, *, as_one: bool =
     start = min(begin, end - FEWEST_BUCKETS * seconds)
     before = [(start, begin)] if start < begin else []
     rows = headline_rows(view, series, start)
-    data = charts.curves(
+    data = curves.of_rows(
         _named(view, series, rows),
         start=start,
         end=end,
@@ -178,7 +178,7 @@ def _plot(view: PluginView, series: SeriesView, wanted: Range, *, as_one: bool =
         sentences.append("Hatched: data are missing, which is not zero.")
     elif before:
         sentences.append("Hatched: before the first data.")
-    if not charts.is_stacked(data) and len(data.curves) > 1:
+    if not curves.is_stacked(data) and len(data.curves) > 1:
         sentences.append("Each panel has a scale of its own.")
     if prefix:
         sentences.append(f"All names begin with {prefix}")
@@ -186,7 +186,7 @@ def _plot(view: PluginView, series: SeriesView, wanted: Range, *, as_one: bool =
         range=wanted,
         series=series,
         data=labelled,
-        figure=charts.draw(labelled, _STACK if charts.is_stacked(data) or len(data.curves) == 1 else _SMALL),
+        figure=charts.draw(labelled, _STACK if curves.is_stacked(data) or len(data.curves) == 1 else _SMALL),
         names=tuple(curve.label for curve in data.curves),
         prefix=prefix,
         span=_span(end - begin, seconds),

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import TYPE_CHECKING
 
 import orjson
 from sqlalchemy import Connection
@@ -18,14 +17,12 @@ from statscache.render.calendar import calendar
 from statscache.render.documents import Document
 from statscache.render.gate import Gate
 from statscache.render.result import RenderedPlugin, StoreObject, store_document
-from statscache.store import positions, published
+from statscache.store import changed_keys, positions, published
+from statscache.store.changed_keys import Keys
 from statscache.store.intervals import Interval, subtract, union
 from statscache.store.journal import Head
 from statscache.store.positions import Position, RenderedWith
 from statscache.timeline import DAILY, DAY, Resolution
-
-if TYPE_CHECKING:
-    from statscache.store.changed_keys import Keys
 
 
 class PluginRenderer:
@@ -211,8 +208,6 @@ class PluginRenderer:
     def _keys(self) -> None:
         changed = self._changed_keys()
         if changed is not None and self._most is not None:
-            from statscache.store import changed_keys
-
             changed, left = changed_keys.split(changed, self._most)
             self._out.keys_left = left.tobytes()
         for content in self._plugin.kind.key_documents(self._state, changed):
@@ -222,15 +217,13 @@ class PluginRenderer:
             for document in made:
                 self._out.keys.add(*store_document(document, self._store))
 
-    def _changed_keys(self) -> "Keys | None":
+    def _changed_keys(self) -> Keys | None:
         """Return the keys that changed, and those that show days of another coverage; None where all are due."""
         if self._due.everything:
             return None
         marked = positions.marked_keys(self._connection, self._row)
         if not self._days_changed:
             return marked
-        from statscache.store import changed_keys
-
         showing = self._plugin.kind.keys_showing(self._state, self._days_changed)
         return changed_keys.unpack([marked.tobytes(), showing.tobytes()])
 

@@ -6,7 +6,8 @@ documents of the previous snapshot; the others do not notice (law 3).
 
 import logging
 import posixpath
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
@@ -19,10 +20,10 @@ from statscache.pace import Pace
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch
-from statscache.render import entities
+from statscache.render import names
 from statscache.render.documents import Document
-from statscache.render.entities import Source
 from statscache.render.gate import Gate
+from statscache.render.page_model import PluginView
 from statscache.render.page_models import Views
 from statscache.render.pages import Pages
 from statscache.render.plugin import PluginRenderer
@@ -101,150 +102,100 @@ class Renderer:
         Raises:
             Damaged: Published documents that are read again are damaged.
         """
-        slow, gated = slow or force, not force if gated is None else gated
+        slow = slow or force
         if slow:
             kinds.refuse_strays(connection)
-        end = journal.head(connection)
-        gaps, complete = coverage.gaps(connection), coverage.complete(connection)
-        rows = positions.load(connection)
+        reading = _Reading(
+            connection,
+            store,
+            journal.head(connection),
+            coverage.gaps(connection),
+            coverage.complete(connection),
+            positions.load(connection),
+            slow=slow,
+            force=force,
+            gated=not force if gated is None else gated,
+        )
+        through = reading.end.through
         all_pages = slow and (force or before.pages != self._pages.fingerprint)
         pages: dict[str, Entry] = {}
         shown = dict(before.shown)
         whole = True
-        # Documents of keys are slow, and made besides of what catches up.
-        paced = most is not None and (slow or any(state != "ok" for state in before.states.values()))
-        shares = _shares(positions.pending(connection), most or 0) if paced else {}
         plugins: list[RenderedPlugin] = []
-        for number, plugin in enumerate(self._registry):
-            self.on_plugin(number, len(self.names))
-            row = rows.get(plugin.name)
-            if row is None:
-                continue
-            catches_up = before.states.get(plugin.name, "ok") != "ok"
-            pace = slow or catches_up
-            share = shares.get(row.id)
-            rendered = self._plugin(
-                connection,
-                plugin,
-                row,
-                end,
-                gaps,
-                complete,
-                store,
-                slow=pace,
-                force=force,
-                gated=gated,
-                most=share,
-            )
+        for rendered in self._plugins(reading, before, most):
             plugins.append(rendered)
+            name = rendered.info.name
             shows = f"{rendered.state} {rendered.coverage}"
-            other = rendered.page_due or (slow and before.shown.get(plugin.name) != shows)
+            other = rendered.page_due or (slow and before.shown.get(name) != shows)
             if rendered.view is not None and (all_pages or other):
-                shown[plugin.name] = shows
-                made = self._store_pages(pages, self._pages.plugin(rendered.view), store)
-                # A plot whose series has expired is no longer drawn, and must be removed.
-                root = layout.plugin_root(plugin.name)
-                there = published.entries(connection, root, None, "site") if made and not force else {}
-                plots = {path for path, entry in there.items() if entry.type == "file"}
-                rendered.removed += sorted(plots - pages.keys())
-                whole &= made
+                shown[name] = shows
+                whole &= self._plugin_pages(reading, rendered, rendered.view, pages)
         removed: list[str] = []
         # A plugin that catches up clears its marks, so names follow it at once.
         if slow or any(Pace.SLOW in rendered.paces for rendered in plugins):
-            removed += self._entities(connection, rows, plugins, pages, store, slow=slow, force=force)
-        if all_pages and not force:
-            for entity in set(ENTITIES).difference(self._pages.entities):
-                removed += published.below(connection, layout.ENTITY_PAGES[entity], "site")
-            if not self._pages.has_board:
-                removed += published.below(connection, posixpath.dirname(layout.BOARD_PAGE), "site")
+            for entity in names.updates(connection, self._registry, reading.rows, plugins, slow=slow, force=force):
+                pages.update(store_document(document, store) for document in entity.documents)
+                removed += entity.removed
         if all_pages:
             whole &= self._store_pages(pages, self._pages.fixed(), store)
             whole &= self._store_pages(pages, schemas.documents(), store)
         if slow:
             views = [rendered.view for rendered in plugins if rendered.view is not None]
-            whole &= self._store_pages(pages, self._pages.index(views, end.through), store)
+            whole &= self._store_pages(pages, self._pages.index(views, through), store)
+        uninstalled, unloadable = self._missing(reading.rows)
+        if slow and not force:
+            removed += self._obsolete(connection, unloadable, all_pages=all_pages)
+        return RenderResult(through, plugins, uninstalled, unloadable, pages, shown, whole, removed)
+
+    def _plugins(self, reading: "_Reading", before: Before, most: int | None) -> Iterator[RenderedPlugin]:
+        """Render each plugin that the database knows."""
+        # Documents of keys are slow, and made besides of what catches up.
+        paced = most is not None and (reading.slow or any(state != "ok" for state in before.states.values()))
+        shares = _shares(positions.pending(reading.connection), most or 0) if paced else {}
+        for number, plugin in enumerate(self._registry):
+            self.on_plugin(number, len(self.names))
+            row = reading.rows.get(plugin.name)
+            if row is not None:
+                catches_up = before.states.get(plugin.name, "ok") != "ok"
+                yield self._plugin(reading, plugin, row, slow=reading.slow or catches_up, most=shares.get(row.id))
+
+    def _plugin_pages(
+        self, reading: "_Reading", rendered: RenderedPlugin, view: PluginView, pages: dict[str, Entry]
+    ) -> bool:
+        """Add the page and the plots of a plugin to `pages`; return False if they could not be rendered."""
+        if not self._store_pages(pages, self._pages.plugin(view), reading.store):
+            return False
+        if not reading.force:
+            # A plot whose series has expired is no longer drawn, and must be removed.
+            there = published.entries(reading.connection, layout.plugin_root(rendered.info.name), None, "site")
+            plots = {path for path, entry in there.items() if entry.type == "file"}
+            rendered.removed += sorted(plots - pages.keys())
+        return True
+
+    def _missing(self, rows: Mapping[str, Position]) -> tuple[list[Position], list[str]]:
+        """Return the rows of plugins with documents that are no longer installed, and the names of unloadable ones."""
         active = {plugin.name for plugin in self._registry}
         missing = [row for name, row in rows.items() if name not in active and row.fast_through is not None]
-        unloadable: list[str] = []
-        uninstalled = missing
-        if self._registry.problems:
-            # A missing one may be what could not be loaded; one that is turned off is not.
-            turned_off = {cls.name for cls in self._registry.turned_off}
-            uninstalled = [row for row in missing if row.name in turned_off]
-            unloadable = [row.name for row in missing if row not in uninstalled]
-        if slow and not force:
-            feeds = {layout.feed(name) for name in unloadable}
-            feeds |= {layout.feed(plugin.name) for plugin in self._registry if plugin.feed is not None}
-            removed += [path for path in published.below(connection, layout.FEEDS, "site") if path not in feeds]
-        return RenderResult(end.through, plugins, uninstalled, unloadable, pages, shown, whole, removed)
+        if not self._registry.problems:
+            return missing, []
+        # A missing one may be what could not be loaded; one that is turned off is not.
+        turned_off = {cls.name for cls in self._registry.turned_off}
+        uninstalled = [row for row in missing if row.name in turned_off]
+        return uninstalled, [row.name for row in missing if row.name not in turned_off]
 
-    def _entities(
-        self,
-        connection: Connection,
-        rows: Mapping[str, Position],
-        plugins: Sequence[RenderedPlugin],
-        pages: dict[str, Entry],
-        store: StoreObject,
-        *,
-        slow: bool,
-        force: bool,
-    ) -> list[str]:
-        """Update the names of entities, and return the paths of those that are gone."""
-        rendered = {each.info.name: each for each in plugins}
+    def _obsolete(self, connection: Connection, unloadable: Sequence[str], *, all_pages: bool) -> list[str]:
+        """Return the paths of pages and feeds that the site no longer has."""
         removed: list[str] = []
-        for entity in ENTITIES:
-            counting = [
-                plugin for plugin in self._registry if entity in plugin.entities.values() and plugin.name in rendered
-            ]
-            # Where all is rendered, the tree is written again, whatever its rows say.
-            there = set() if force else {*published.below(connection, layout.entity_root(entity), "data")}
-            # Of a plugin that was folded again, or from which a person was removed, names may have gone.
-            everything = force or any(
-                rendered[plugin.name].renewed or (slow and rows[plugin.name].rendered_with is None)
-                for plugin in counting
-            )
-            shown = [rendered[plugin.name] for plugin in counting]
-            sources = [
-                Source(
-                    plugin,
-                    each.row.id,
-                    self._changed(connection, plugin, each),
-                    self._waiting(connection, plugin, each),
-                )
-                for plugin, each in zip(counting, shown, strict=True)
-            ]
-            left: set[str] = set()
-            if sources:
-                made, left = entities.make(connection, entity, sources, everything=everything)
-                pages.update(store_document(document, store) for document in made)
-            removed += sorted(there - left)
-        return removed
+        if all_pages:
+            for entity in set(ENTITIES).difference(self._pages.entities):
+                removed += published.below(connection, layout.ENTITY_PAGES[entity], "site")
+            if not self._pages.has_board:
+                removed += published.below(connection, posixpath.dirname(layout.BOARD_PAGE), "site")
+        feeds = {layout.feed(name) for name in unloadable}
+        feeds |= {layout.feed(plugin.name) for plugin in self._registry if plugin.feed is not None}
+        return removed + [path for path in published.below(connection, layout.FEEDS, "site") if path not in feeds]
 
-    def _changed(self, connection: Connection, plugin: Plugin, rendered: RenderedPlugin) -> Collection[int] | None:
-        """Return the digests of the keys of a plugin whose documents were rendered; None where it has none."""
-        if not plugin.unbounded:
-            return None
-        if Pace.SLOW not in rendered.paces or rendered.renewed:
-            return ()
-        return {int(digest) for digest in positions.marked_keys(connection, rendered.row)["key"]}
-
-    def _waiting(self, connection: Connection, plugin: Plugin, rendered: RenderedPlugin) -> Collection[int] | None:
-        """Return the digests of the keys of which this render made no document, though they changed; None for any."""
-        if not plugin.unbounded:
-            return ()
-        if Pace.SLOW in rendered.paces:
-            left = rendered.keys_left
-        elif any(mark.document == positions.EVERYTHING for mark in positions.marked(connection, rendered.row)):
-            return None
-        else:
-            left = positions.marked_keys(connection, rendered.row).tobytes()
-        if not left:
-            return ()
-        from statscache.store import changed_keys
-
-        return {int(digest) for digest in changed_keys.unpack([left])["key"]}
-
-    def _store_pages(self, pages: dict[str, Entry], made: Iterator[tuple[str, bytes]], store: StoreObject) -> bool:
+    def _store_pages(self, pages: dict[str, Entry], made: Iterable[tuple[str, bytes]], store: StoreObject) -> bool:
         # One bad page must not stop the others; it keeps its last good bytes.
         try:
             pages.update(store_document(Document(path, data), store) for path, data in made)
@@ -257,57 +208,33 @@ class Renderer:
         return True
 
     def _plugin(
-        self,
-        connection: Connection,
-        plugin: Plugin,
-        row: Position,
-        end: journal.Head,
-        gaps: Sequence[Interval],
-        complete: Sequence[Interval],
-        store: StoreObject,
-        *,
-        slow: bool,
-        force: bool,
-        gated: bool,
-        most: int | None,
+        self, reading: "_Reading", plugin: Plugin, row: Position, *, slow: bool, most: int | None
     ) -> RenderedPlugin:
-        known = Known.of(row, end.through, gaps, complete, newest_only=plugin.kind.newest is not None)
+        """Render one plugin, or return why its documents stay; its view is made for a slow render, or if they changed.
+
+        Args:
+            reading: What the render reads.
+            plugin: The plugin.
+            row: Its row.
+            slow: True to update its slow documents too.
+            most: About how many documents of keys to make; None for all.
+        """
+        connection, end = reading.connection, reading.end
+        known = Known.of(row, end.through, reading.gaps, reading.complete, newest_only=plugin.kind.newest is not None)
         if not row.is_sound:
             raise keys.damaged(plugin.name)
         if row.suspended is not None:
             rendered = RenderedPlugin(plugin.info(), "failed", row, known=known, reason=row.suspended)
         elif row.position < end.position:
-            behind = end.position - row.position
-            rendered = RenderedPlugin(
-                plugin.info(), "rebuilding", row, known=known, reason=f"{behind} messages behind the journal's end"
-            )
+            reason = f"{end.position - row.position} messages behind the journal's end"
+            rendered = RenderedPlugin(plugin.info(), "rebuilding", row, known=known, reason=reason)
         else:
             # A plugin's own documents are foreign code; whatever it raises, the others are rendered.
             try:
-                with connection.begin_nested():
-                    renderer = PluginRenderer(
-                        connection,
-                        plugin,
-                        row,
-                        end,
-                        gaps,
-                        complete,
-                        store,
-                        self._watch,
-                        slow=slow,
-                        force=force,
-                        most=most,
-                    )
-                    # Where all is rendered, documents before may be damaged.
-                    gate = Gate(connection, plugin, end.through, self._gate_share, lenient=force) if gated else None
-                    rendered = renderer.render(gate)
-                    if slow or rendered.page_due:
-                        rendered.view = self._views.view(connection, plugin, rendered, end.through)
-                rendered.fresh.clear()
-                return rendered
+                return self._documents(reading, plugin, row, slow=slow, most=most)
             except Implausible as error:
                 _log.warning("plugin %s is held back: %s", plugin.name, error)
-                rendered = RenderedPlugin(plugin.info(), "stale", row, known=known, reason=str(error))
+                reason = str(error)
             except Damaged:
                 raise
             except Exception as error:
@@ -315,16 +242,71 @@ class Renderer:
                 _log.exception("plugin %s could not be rendered and keeps its last documents", plugin.name)
                 # What the error says may quote a message, and the reason is published.
                 reason = f"it could not be rendered: {type(error).__name__}; the log says more"
-                rendered = RenderedPlugin(plugin.info(), "stale", row, known=known, reason=reason)
+            rendered = RenderedPlugin(plugin.info(), "stale", row, known=known, reason=reason)
         if slow:
             try:
                 with integrity.explained():
                     rendered.view = self._views.view(connection, plugin, rendered, end.through)
             except Damaged:
                 # Damaged documents of a plugin that cannot be rendered stay, and so does its page.
-                if not force:
+                if not reading.force:
                     raise
         return rendered
+
+    def _documents(
+        self, reading: "_Reading", plugin: Plugin, row: Position, *, slow: bool, most: int | None
+    ) -> RenderedPlugin:
+        with reading.connection.begin_nested():
+            renderer = PluginRenderer(
+                reading.connection,
+                plugin,
+                row,
+                reading.end,
+                reading.gaps,
+                reading.complete,
+                reading.store,
+                self._watch,
+                slow=slow,
+                force=reading.force,
+                most=most,
+            )
+            gate = None
+            if reading.gated:
+                # Where all is rendered, documents before may be damaged.
+                through, lenient = reading.end.through, reading.force
+                gate = Gate(reading.connection, plugin, through, self._gate_share, lenient=lenient)
+            rendered = renderer.render(gate)
+            if slow or rendered.page_due:
+                rendered.view = self._views.view(reading.connection, plugin, rendered, reading.end.through)
+        rendered.fresh.clear()
+        return rendered
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What one render reads, and how.
+
+    Attributes:
+        connection: The database snapshot.
+        store: Called with each new object.
+        end: The end of the journal.
+        gaps: What is known to be missing.
+        complete: What is known to be complete.
+        rows: The rows of all plugins, by name.
+        slow: True to update slow documents too, including pages.
+        force: True to render everything, changed or not.
+        gated: True to hold back implausible documents.
+    """
+
+    connection: Connection
+    store: StoreObject
+    end: journal.Head
+    gaps: Sequence[Interval]
+    complete: Sequence[Interval]
+    rows: Mapping[str, Position]
+    slow: bool
+    force: bool
+    gated: bool
 
 
 def _raise_if_of_database(error: Exception) -> None:

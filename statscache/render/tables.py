@@ -101,7 +101,7 @@ def _with_durations(
     headings: tuple[Heading, ...],
     cells: list[list[text.Cell]],
 ) -> tuple[tuple[Heading, ...], list[list[text.Cell]]]:
-    """Return a table with how long things took, by label of the key, behind the key of each row."""
+    """Return a table with how long things took, by label of the key, after the key of each row."""
     keys = [name for name in view.info.dimensions if name not in view.info.headline]
     at = len(keys)
     more = (

@@ -3,7 +3,6 @@
 Both are made of the types that also make the documents, so none of the three can drift from the others.
 """
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -12,6 +11,16 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 
 from statscache import canonical, layout
+from statscache.schemas.health import (
+    Health,
+    JournalHealth,
+    LoadProblem,
+    Oversize,
+    PluginHealth,
+    SourceHealth,
+    Status,
+    TargetHealth,
+)
 from statscache.schemas.parts import Interval, PluginState, Reference
 from statscache.schemas.site import (
     ChangedSnapshot,
@@ -20,19 +29,11 @@ from statscache.schemas.site import (
     Entities,
     EntityNames,
     EntryType,
-    Health,
     Index,
     IndexedPlugin,
-    JournalHealth,
-    LoadProblem,
     Manifest,
     ManifestEntry,
-    Oversize,
-    PluginHealth,
     Signature,
-    SourceHealth,
-    Status,
-    TargetHealth,
 )
 from statscache.schemas.statistics import (
     Badge,
@@ -113,10 +114,10 @@ _COMMON = ("latest", "badge")
 """The fixed documents with a schema of their own; all others have that of a plugin's own document."""
 
 
-def documents() -> Iterator[tuple[str, bytes]]:
-    """Yield path and bytes of the schema of each kind of document, as they are published."""
-    for name in TYPES:
-        yield layout.schema(name), canonical.dumps(generate(name))
+@cache
+def documents() -> tuple[tuple[str, bytes], ...]:
+    """Return path and bytes of the schema of each kind of document, as they are published."""
+    return tuple((layout.schema(name), canonical.dumps(generate(name))) for name in TYPES)
 
 
 def generate(name: str) -> dict[str, Any]:

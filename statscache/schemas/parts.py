@@ -20,7 +20,10 @@ KeyPart = str | None
 PluginState = Literal["ok", "stale", "rebuilding", "failed"]
 
 documented = with_config(ConfigDict(use_attribute_docstrings=True))
-"""A field's docstring is its description in the schema."""
+"""A field's docstring is its description in the schema.
+
+Pydantic reads the docstrings of the class itself only. So a type that has all fields of another repeats them.
+"""
 
 documented_open = with_config(ConfigDict(use_attribute_docstrings=True, extra="allow"))
 """The same, for objects that hold fields which a plugin names."""

@@ -40,7 +40,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Inbox(queue.Queue[bytes]):
-    """A queue that is full as well when its messages are too long together."""
+    """A queue that is also full when its messages have too many bytes together."""
 
     def _init(self, maxsize: int) -> None:
         super()._init(maxsize)
@@ -60,7 +60,7 @@ class _Inbox(queue.Queue[bytes]):
 
 
 class Consumer:
-    """Takes messages from a live source and sees to it that they are accepted, in a thread of its own.
+    """Takes messages from a live source and accepts them, in a thread of its own.
 
     Args:
         config: The configuration.

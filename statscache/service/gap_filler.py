@@ -1,4 +1,4 @@
-"""Repair: while a live source is consumed, the recent past is kept complete from history.
+"""Fill gaps: while a live source is consumed, the recent past is kept complete from history.
 
 Missed and dropped messages are fetched automatically. There is no order to wait for: a
 message counts once, whether the bus or history brings it first.
@@ -24,7 +24,7 @@ PAUSE = 600.0
 _log = logging.getLogger(__name__)
 
 
-class Repair:
+class GapFiller:
     """Keeps recent hours complete, in a thread of its own; does nothing where no history server is configured.
 
     Args:
@@ -34,7 +34,7 @@ class Repair:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="repair")
+        self._thread = threading.Thread(target=self._run, name="gap filler")
 
     def start(self) -> None:
         """Begin with the gaps of now."""

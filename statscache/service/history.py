@@ -173,7 +173,7 @@ def walk(
                     return
                 at = parts[-1].end
                 if at < end:
-                    # What is fetched behind it is too wide as well.
+                    # The windows that are fetched after it are too wide as well.
                     _drop(waiting)
                     windows.return_to(at)
                 outcome = Outcome()

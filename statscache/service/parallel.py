@@ -102,7 +102,7 @@ class Workers:
 
 @contextmanager
 def working(installation: Installation, jobs: int, scheduler: str | None = None) -> Iterator[Workers | None]:
-    """Give the workers that are asked for in this context; None for one job in this process.
+    """Give workers in this context; None for one job in this process.
 
     Args:
         installation: The installation.

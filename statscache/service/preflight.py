@@ -76,10 +76,10 @@ def sources(config: Config) -> Iterator[str]:
     yield from problems
     with _collected() as problems:
         if section.fedmsg is not None:
-            # Importing the bus installs Twisted's reactor.
-            from statscache.sources import fedmsg
+            # fedmsg takes a while to import, which only those who use it should wait for.
+            from statscache.sources import fedmsg_config
 
-            fedmsg.configuration(section.fedmsg.endpoints, section.fedmsg.validate_signatures)
+            fedmsg_config.configuration(section.fedmsg.endpoints, section.fedmsg.validate_signatures)
     yield from problems
     with _collected() as problems:
         if section.datagrepper is not None:

@@ -1,4 +1,4 @@
-"""Publishing as a job: build the snapshot, and bring every target to it, once or again and again."""
+"""Publishing as a job: build the snapshot, and update every target to it, once or at intervals."""
 
 import logging
 import math
@@ -84,7 +84,6 @@ class Publishing:
         force: bool = False,
         resume: bool = False,
         take_over: bool = False,
-        patience: float = 0.0,
     ) -> tuple[Snapshot, list[Report]]:
         """Build the snapshot that is due, and update every target.
 
@@ -94,15 +93,17 @@ class Publishing:
                 everything that a target claims to hold.
             resume: True to end the hold of a rollback.
             take_over: True to publish to targets of other installations too, which are this one's then.
-            patience: Seconds to wait for another publisher.
 
         Raises:
-            PublisherBusy: Another process publishes from this database.
-            PublishError: At least one target could not be brought up to date; the others were.
+            PublisherBusy: Another process publishes from this database; for longer than `PATIENCE`, if anything is
+                asked for that it does not do by itself.
+            PublishError: At least one target could not be updated; the others were.
             Damaged: What is damaged in the database cannot be rendered again; or a part of what was forced could not be
                 rendered, of a plugin that was rendered from the same statistics before. The rest is published.
         """
         slow_interval = 0 if slow or resume else self._slow_interval
+        # Else the other one publishes the same.
+        patience = PATIENCE if force or resume or take_over else 0.0
 
         def rebuild(**options: Any) -> list[RenderedPlugin]:
             with locks.publishing(self._installation.database, patience):

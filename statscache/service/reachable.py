@@ -88,11 +88,11 @@ def _port(host: str, port: int) -> str:
 
 
 def _target(section: AnyTarget) -> str:
-    place = make_target(section)
+    target = make_target(section)
     try:
-        place.read(layout.INDEX)
+        target.read(layout.INDEX)
     except (PublishError, OSError) as error:
         return str(error)
     finally:
-        place.close()
+        target.close()
     return ""

@@ -18,7 +18,7 @@ from statscache.publish.workers import Progress, silent
 from statscache.service import preflight
 from statscache.service.amqp import subscribed
 from statscache.service.consume import Consumer
-from statscache.service.gap_filler import Repair
+from statscache.service.gap_filler import GapFiller
 from statscache.service.publishing import Publishing
 from statscache.service.spool import spooling
 from statscache.snapshot.snapshot import Snapshot
@@ -28,7 +28,7 @@ _SECONDS_BETWEEN_LOOKS = 0.1
 _log = logging.getLogger(__name__)
 
 Tell = Callable[[Snapshot, list[Report]], None]
-"""Told of each publication."""
+"""Called with each publication."""
 
 
 def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | None = None) -> None:
@@ -55,9 +55,9 @@ def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | No
             sources.enter_context(spooling(config, sections.spool, stopping, partial(heartbeat.beat, "spool")))
         if sections.fedmsg is not None or sections.fedora_messaging is not None:
             # Once for all buses: they bring the same messages.
-            repair = Repair(config)
-            sources.callback(repair.stop)
-            repair.start()
+            gap_filler = GapFiller(config)
+            sources.callback(gap_filler.stop)
+            gap_filler.start()
         try:
             if sections.fedmsg is not None:
                 _consume_fedmsg(config, sections.fedmsg, stopping, partial(heartbeat.beat, "fedmsg"))

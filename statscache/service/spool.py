@@ -49,7 +49,7 @@ def spooling(
         stopping.set()
         thread.join()
     if spooler.failure is not None:
-        raise ConsumingFailed("the spool was left after an error") from spooler.failure
+        raise ConsumingFailed("reading the spool ended with an error") from spooler.failure
 
 
 class _Spooler:
@@ -79,7 +79,7 @@ class _Spooler:
                         self._stopping.wait(backoff.failed())
                     self._on_progress()
         except BaseException as error:
-            _log.critical("the spool is left", exc_info=True)
+            _log.critical("reading the spool ends", exc_info=True)
             self.failure = error
             self._stopping.set()
         finally:

@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
@@ -12,8 +11,9 @@ from sqlalchemy import Connection
 from statscache import layout
 from statscache.exceptions import Damaged, DamagedSnapshot
 from statscache.render.render import Renderer
-from statscache.render.result import Before, RenderedPlugin, RenderResult
+from statscache.render.result import RenderedPlugin, RenderResult
 from statscache.snapshot import damage, retention, snapshots, tree
+from statscache.snapshot import summary as summaries
 from statscache.snapshot.snapshot import Snapshot
 from statscache.snapshot.tree import Changes
 from statscache.store import positions, published, targets
@@ -71,80 +71,27 @@ def build(
                 f"publishing is held at snapshot {before.id[:12]}, which is damaged and cannot be rendered again:"
                 " `statscache publish --resume` publishes the newest, or go back to another snapshot"
             )
-        if generation < before.generation:
-            return before, []
-        now = int(time.time())
-        again = replace(before, generation=generation + 1, created_at=now, current_until=now, announced=False)
-        with database.writing() as connection:
-            snapshots.save(connection, again)
-        return again, []
+        return _held(database, before, generation), []
     with database.reading() as connection:
         buffer = _Buffer(database)
-        slow = everything or before is None or _slow_is_due(before, renderer, slow_interval)
+        slow = everything or before is None or summaries.slow_is_due(before, renderer, slow_interval)
         result = renderer.render(
-            connection, _shown(before), buffer.store, slow=slow, force=everything, gated=not force, most=most
+            connection, summaries.shown(before), buffer.store, slow=slow, force=everything, gated=not force, most=most
         )
         buffer.flush()
     with database.writing() as connection:
         _log.debug("publishing: committing the snapshot")
-        if everything:
-            damage.refuse_other_numbers(connection, result)
-        files: Iterable[tuple[str, Entry | None]] = _files(connection, result)
-        if everything:
-            # The rows of the tree may be damaged, so they are all written again.
-            files = chain(damage.kept(connection, result, before).items(), files)
-            tree.clear(connection)
-        changes = tree.apply(connection, files)
-        # In the order in which folding locks: first the rows, then the marks.
-        positions.lock(connection, [rendered.row.id for rendered in result.plugins])
-        for rendered in result.plugins:
-            if rendered.state == "ok" and rendered.rendered_with is not None:
-                of = rendered.row, rendered.paces, result.through, rendered.rendered_with
-                positions.save_rendered(connection, *of)
-                positions.mark(connection, rendered.row, (), rendered.keys_left)
-        for row in result.uninstalled:
-            positions.remove_rendered(connection, row)
-        root = changes.root
-        assert root is not None
-        if everything:
-            _tell_lost(connection)
-        if before is not None and (before.is_rollback or everything):
-            # The tree in the database was not the one that was current, or was made again.
+        changes = _put(connection, result, before, everything=everything)
+        # Where the database's tree was not the one that was current, or was made again, both are compared.
+        is_other_tree = before is not None and (before.is_rollback or everything)
+        if before is not None and is_other_tree:
             changes = _since(connection, before, changes)
-        entries = _entries(connection, result, before)
-        summary = {
-            **_slow_summary(connection, result, renderer, before, slow=slow),
-            "shown": result.shown,
-            "plugins": entries,
-            "reasons": {rendered.info.name: rendered.reason for rendered in result.plugins if rendered.reason},
-            "oversize": published.oversize(connection, [entry["name"] for entry in entries]),
-            "changes": listed(changes),
-        }
+        summary = summaries.make(connection, result, renderer, before, changes, slow=slow)
         # Where a target is ahead, as after the database was restored, even the same tree needs a generation of its own.
-        same = before is not None and before.manifest == root and generation < before.generation
-        if before is not None and same and not before.is_rollback:
-            same_tree = summary | {"changes": before.summary["changes"]}
-            if before.summary != same_tree:
-                before = replace(before, summary=same_tree)
-                snapshots.update_summary(connection, before)
-            return before, result.plugins
-        now = int(time.time())
-        number = max(generation, before.generation if before else 0) + 1
-        new = Snapshot(
-            generation=number,
-            id=root.partition(".")[0],
-            parent=before.id if before else None,
-            through=result.through,
-            created_at=now,
-            current_until=now,
-            manifest=root,
-            origin=number,
-            size=tree.size(connection)
-            if before is None or before.is_rollback or everything
-            else before.size + changes.growth,
-            announced=False,
-            summary=summary,
-        )
+        is_same = before is not None and before.manifest == changes.root and generation < before.generation
+        if before is not None and is_same and not before.is_rollback:
+            return _with_summary(connection, before, summary), result.plugins
+        new = _new(connection, result, before, changes, summary, generation, is_other_tree=is_other_tree)
         snapshots.save(connection, new)
         retention.unmark(connection)
         retention.drop(connection, new, changes.dropped.union([before.manifest] if before else []))
@@ -154,6 +101,86 @@ def build(
             # What caches hold of another release's pages goes with that release.
             targets.invalidate(connection)
         return new, result.plugins
+
+
+def _held(database: Database, before: Snapshot, generation: int) -> Snapshot:
+    """Return the snapshot of a rollback, with another number where a target is ahead of it."""
+    if generation < before.generation:
+        return before
+    now = int(time.time())
+    again = before._replace(generation=generation + 1, created_at=now, current_until=now, announced=False)
+    with database.writing() as connection:
+        snapshots.save(connection, again)
+    return again
+
+
+def _put(connection: Connection, result: RenderResult, before: Snapshot | None, *, everything: bool) -> Changes:
+    """Put what was rendered into the tree, and clear the marks that it served; return what changed.
+
+    Args:
+        connection: The transaction.
+        result: What was rendered.
+        before: The snapshot before.
+        everything: True if all of it was, so that the tree is written again.
+    """
+    files: Iterable[tuple[str, Entry | None]] = _files(connection, result)
+    if everything:
+        damage.refuse_other_numbers(connection, result)
+        # The rows of the tree may be damaged, so they are all written again.
+        files = chain(damage.kept(connection, result, before).items(), files)
+        tree.clear(connection)
+    changes = tree.apply(connection, files)
+    # In the order in which folding locks: first the rows, then the marks.
+    positions.lock(connection, [rendered.row.id for rendered in result.plugins])
+    for rendered in result.plugins:
+        if rendered.state == "ok" and rendered.rendered_with is not None:
+            of = rendered.row, rendered.paces, result.through, rendered.rendered_with
+            positions.save_rendered(connection, *of)
+            positions.mark(connection, rendered.row, (), rendered.keys_left)
+    for row in result.uninstalled:
+        positions.remove_rendered(connection, row)
+    if everything:
+        _tell_lost(connection)
+    return changes
+
+
+def _with_summary(connection: Connection, before: Snapshot, summary: Mapping[str, Any]) -> Snapshot:
+    """Return the snapshot before, whose tree is still the same, with what is now said of it."""
+    same_tree = {**summary, "changes": before.summary["changes"]}
+    if before.summary == same_tree:
+        return before
+    changed = before._replace(summary=same_tree)
+    snapshots.update_summary(connection, changed)
+    return changed
+
+
+def _new(
+    connection: Connection,
+    result: RenderResult,
+    before: Snapshot | None,
+    changes: Changes,
+    summary: dict[str, Any],
+    generation: int,
+    *,
+    is_other_tree: bool,
+) -> Snapshot:
+    """Return the new snapshot, of a generation that exceeds `generation` and that of the one before."""
+    assert changes.root is not None
+    now = int(time.time())
+    number = max(generation, before.generation if before else 0) + 1
+    return Snapshot(
+        generation=number,
+        id=changes.root.partition(".")[0],
+        parent=before.id if before else None,
+        through=result.through,
+        created_at=now,
+        current_until=now,
+        manifest=changes.root,
+        origin=number,
+        size=tree.size(connection) if before is None or is_other_tree else before.size + changes.growth,
+        announced=False,
+        summary=summary,
+    )
 
 
 def _throw_away(database: Database, *, resume: bool) -> None:
@@ -185,48 +212,6 @@ def _since(connection: Connection, before: Snapshot, made: Changes) -> Changes:
         return made
     changes.dropped = made.dropped
     return changes
-
-
-def _slow_is_due(before: Snapshot, renderer: Renderer, interval: float) -> bool:
-    """Return whether slow documents waited long enough, are of another release or other plugins, or were withdrawn."""
-    summary = before.summary
-    if before.is_rollback or summary["pages"] != renderer.fingerprint:
-        return True
-    listed = {entry["name"] for entry in summary["plugins"]}
-    # One that could not be loaded is still listed, as failed.
-    loaded = {entry["name"] for entry in summary["plugins"] if entry["state"] != "failed"}
-    if not loaded <= renderer.names <= listed:
-        return True
-    # A clock that was set back must not make them wait longer.
-    return not 0 <= time.time() - summary["slow_at"] < interval
-
-
-def _shown(before: Snapshot | None) -> Before:
-    """Return what the tree in the database shows: not that of a rollback, and perhaps pages that were taken back."""
-    if before is None or before.is_rollback:
-        return Before()
-    summary = before.summary
-    states = {entry["name"]: entry["state"] for entry in summary["plugins"]}
-    return Before(summary["pages"] if summary["whole"] else None, states, summary["shown"])
-
-
-def _slow_summary(
-    connection: Connection, result: RenderResult, renderer: Renderer, before: Snapshot | None, *, slow: bool
-) -> dict[str, Any]:
-    """Return the summary's fields of the slow documents: as before, unless all were updated."""
-    if before is not None and not slow:
-        kept = {name: before.summary[name] for name in ("pages", "keys", "slow_through", "slow_at")}
-        return {**kept, "whole": before.summary["whole"] and result.whole}
-    numbers = renderer.numbers_of_keys(connection)
-    pages = {
-        "pages": renderer.fingerprint,
-        "whole": result.whole,
-        "keys": {rendered.info.name: numbers.get(rendered.row.id, 0) for rendered in result.plugins},
-    }
-    if before is not None and any(rendered.keys_left for rendered in result.plugins):
-        # They are due at once, so that the next publication goes on with them.
-        return {**pages, "slow_through": before.summary["slow_through"], "slow_at": 0}
-    return {**pages, "slow_through": result.through, "slow_at": int(time.time())}
 
 
 class _Buffer:
@@ -262,52 +247,3 @@ def _files(connection: Connection, result: RenderResult) -> Iterator[tuple[str, 
         for directory in (layout.plugin_root(row.name), layout.page_root(row.name)):
             for part in ("data", "site"):
                 yield from ((path, None) for path in list(published.below(connection, directory, part)))
-
-
-def _entries(connection: Connection, result: RenderResult, before: Snapshot | None) -> list[dict[str, Any]]:
-    """Return what the index says of each plugin."""
-    entries = [
-        {
-            **rendered.info.to_dict(),
-            "state": rendered.state,
-            "last_event": rendered.row.newest,
-            "since": rendered.known.since,
-            "gaps": rendered.known.days,
-            "complete_from": rendered.row.complete_from,
-            "documents": _documents(connection, rendered.info.name),
-        }
-        for rendered in result.plugins
-    ]
-    known = before.summary["plugins"] if before else []
-    entries += [
-        {**entry, "state": "failed", "documents": _documents(connection, entry["name"])}
-        for entry in known
-        if entry["name"] in result.unloadable
-    ]
-    return sorted(entries, key=lambda entry: str(entry["name"]))
-
-
-def _documents(connection: Connection, name: str) -> list[dict[str, Any]]:
-    root = layout.plugin_root(name)
-    entries = published.entries(connection, root, None, "data") | published.entries(connection, root, None, "site")
-    for path, entry in published.entries(connection, layout.all_series(name), None, "data").items():
-        if entry.type == "tree":
-            # All rows are read, so that they are checked.
-            series = published.entries(connection, path, None, "data")
-            entries |= {each: series[each] for each in [f"{path}/index.json"] if each in series}
-    return [
-        {"path": path, "object": entry.object, "size": entry.size}
-        for path, entry in sorted(entries.items())
-        if entry.type == "file"
-    ]
-
-
-def listed(changes: Changes) -> dict[str, Any]:
-    """Return what the list of changes says of one snapshot."""
-    kinds = {"added": changes.added, "changed": changes.changed, "removed": changes.removed}
-    return {
-        **{kind: paths.named for kind, paths in kinds.items()},
-        "truncated": any(paths.documents > len(paths.named) for paths in kinds.values()),
-        "documents": sum(paths.documents for paths in kinds.values()),
-        "files": sum(paths.files for paths in kinds.values()),
-    }

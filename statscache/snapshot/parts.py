@@ -173,7 +173,7 @@ class Parts:
 
     def _forget(self, place: str, prefix: str) -> None:
         """Delete the rows of all parts of a part: it is made of the table `tree` again."""
-        # All that begins so, by code point: "g" is the character behind the last digit.
+        # All that begins so, by code point: "g" is the character after the last digit.
         below = (
             directory_part.c.directory == place,
             directory_part.c.prefix > prefix,

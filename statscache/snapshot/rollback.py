@@ -1,14 +1,13 @@
 """Rollback: make an older snapshot current, as a new generation, until publishing is resumed."""
 
 import time
-from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from statscache.exceptions import UnknownSnapshot
 from statscache.snapshot import manifest, retention, snapshots, tree
-from statscache.snapshot.build import listed
 from statscache.snapshot.snapshot import Snapshot
+from statscache.snapshot.summary import listed
 from statscache.store import published, targets
 from statscache.store.bulk import batches
 
@@ -46,8 +45,7 @@ def rollback(connection: Connection, identity: str, *, generation: int = 0) -> S
         published.load_all(connection, {change.entry.object for change in batch if change.entry is not None})
     changes = tree.between(load, current.manifest, old.manifest)
     now = int(time.time())
-    new = replace(
-        old,
+    new = old._replace(
         generation=max(generation, current.generation) + 1,
         parent=current.id,
         created_at=now,

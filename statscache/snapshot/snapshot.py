@@ -1,8 +1,7 @@
 """A snapshot, and how its row in the database is checked whenever it is read."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -11,8 +10,7 @@ from statscache.exceptions import DamagedSnapshot
 from statscache.store.plain import Query
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(NamedTuple):
     """A published tree.
 
     Attributes:
@@ -25,7 +23,7 @@ class Snapshot:
         manifest: Name of the object that is the root manifest.
         origin: The generation that first had this tree; its own, but after a rollback.
         size: Bytes of all its files.
-        announced: True if the bus was told of it.
+        announced: True if it was announced on the bus.
         summary: What is said of it: `pages`, the fingerprint of the pages, `whole`, whether all of them could be
             rendered, and `shown`, the state that the page of each plugin shows; `slow_through`, the `through` of its
             slow documents, and `slow_at`, when these were rendered (wall clock, seconds since 1970 UTC); `keys`,
@@ -52,8 +50,7 @@ class Snapshot:
         return self.origin != self.generation
 
 
-_FIELDS = [field.name for field in fields(Snapshot)]
-DIGESTED = [name for name in _FIELDS if name not in ("current_until", "announced", "summary")]
+DIGESTED = [name for name in Snapshot._fields if name not in ("current_until", "announced", "summary")]
 """The columns that the digest of a row covers, besides the summary."""
 
 
@@ -63,7 +60,7 @@ def current(query: Query) -> Snapshot | None:
     Raises:
         DamagedSnapshot: Its row does not agree with its digest.
     """
-    columns = [*_FIELDS, "digest"]
+    columns = [*Snapshot._fields, "digest"]
     rows = query(f"SELECT {', '.join(columns)} FROM snapshot ORDER BY generation DESC LIMIT 1")
     return loaded(dict(zip(columns, rows[0], strict=True))) if rows else None
 
@@ -76,7 +73,7 @@ def loaded(row: Mapping[Any, Any]) -> Snapshot:
     """
     if not is_intact(row):
         raise DamagedSnapshot(f"the row of snapshot {row['generation']} in the database is damaged")
-    values = {name: row[name] for name in _FIELDS}
+    values = {name: row[name] for name in Snapshot._fields}
     return Snapshot(**values | {"announced": bool(row["announced"]), "summary": orjson.loads(row["summary"])})
 
 

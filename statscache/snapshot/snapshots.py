@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Collection
-from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
@@ -50,7 +49,7 @@ def save(connection: Connection, new: Snapshot) -> None:
     """Store a new snapshot; the one before was current until now."""
     before = select(func.max(snapshot.c.generation)).scalar_subquery()
     _keep_current(connection, snapshot.c.generation == before, new.created_at)
-    values = {field.name: getattr(new, field.name) for field in fields(new)}
+    values = new._asdict()
     connection.execute(insert(snapshot).values(values | _summary(new)))
 
 

@@ -1,39 +1,27 @@
-"""Archives: files of newline-delimited JSON, plain, gzip or zstd; distinguished by their first bytes, not by name."""
+"""Archives: files of newline-delimited JSON, in any compression of `statscache.sources.compression`."""
 
-import gzip
 import io
 import os
 import re
 import shlex
 import shutil
-import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import NamedTuple
 from uuid import uuid4
 
 import orjson
-import zstandard
 
 from statscache.bounds import KEPT_OF_OVERSIZE
 from statscache.exceptions import DamagedArchive, SourceError
+from statscache.sources.compression import CHUNK, DAMAGE, GZIP, LARGEST_WINDOW, ZSTD, compressing, content
 
-_CHUNK = 1 << 20
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
-# Four bytes of zstd can stand for 128 KiB: little at a time keeps memory flat, and costs nothing that can be measured.
-_ZSTD_CHUNK = 512
-# A reader of zstd allocates as much as the frame's window; `zstd` makes larger ones only with `--long` or `--ultra`.
-_ZSTD_WINDOW = 1 << 25
-_ZSTD_LARGEST_WINDOW = 1 << 27
-_ZSTD_TOO_LARGE = "too much memory"
-# Where a line is read in pieces, one ends behind one of these, if there is one in its last bytes.
+# Where a line is read in pieces, one ends after one of these, if there is one in its last bytes.
 _LONGEST_WORD = 512
 _BETWEEN_VALUES = b'"', b",", b":", b"{", b"}", b"[", b"]", b" "
 _BOM = b"\xef\xbb\xbf"
 _PAGE_FIELDS = re.compile(rb'\s*\{\s*"(arguments|count|pages|raw_messages|total)"')
-_DAMAGE = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 
 
 class Lines:
@@ -99,7 +87,7 @@ def read(path: Path, *, offset: int, max_line: int, max_lines: int, max_bytes: i
             yield from _chunks(path, file, offset, max_line, max_lines, max_bytes)
     except IsADirectoryError as error:
         raise SourceError(f"{path} is a directory; name the files in it") from error
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise DamagedArchive(f"{path} is truncated or damaged: {error}") from error
     except SourceError:
         raise
@@ -115,7 +103,7 @@ def is_archive(path: Path) -> bool:
     """
     with path.open("rb", buffering=0) as file:
         magic = file.read(4)
-    return not magic.strip() or magic.lstrip().removeprefix(_BOM).startswith((_GZIP, b"{")) or magic == _ZSTD
+    return not magic.strip() or magic.lstrip().removeprefix(_BOM).startswith((GZIP, b"{")) or magic == ZSTD
 
 
 def rewrite(path: Path, change: Callable[[bytes], bytes], max_line: int) -> int:
@@ -137,9 +125,9 @@ def rewrite(path: Path, change: Callable[[bytes], bytes], max_line: int) -> int:
     changed = 0
     try:
         with path.open("rb", buffering=0) as file, unfinished.open("xb") as out:
-            # What was damaged behind the last line that could be read is left out.
-            with _compressing(file, out) as packed, _content(file, _ZSTD_LARGEST_WINDOW) as content, suppress(*_DAMAGE):
-                for said in _pieces(content, max_line + 1):
+            # What is damaged after the last line that could be read is left out.
+            with compressing(file, out) as packed, content(file, LARGEST_WINDOW) as text, suppress(*DAMAGE):
+                for said in _pieces(text, max_line + 1):
                     left = change(said.removesuffix(b"\n"))
                     changed += left != said.removesuffix(b"\n")
                     packed.write(left + b"\n" * said.endswith(b"\n"))
@@ -156,11 +144,11 @@ def rewrite(path: Path, change: Callable[[bytes], bytes], max_line: int) -> int:
     return changed
 
 
-def _pieces(content: io.BufferedReader, most: int) -> Iterator[bytes]:
+def _pieces(text: io.BufferedReader, most: int) -> Iterator[bytes]:
     """Yield lines with their newlines; one of more than `most` bytes in pieces, which part between words."""
     rest = b""
     first = True
-    while line := content.readline(most - len(rest)):
+    while line := text.readline(most - len(rest)):
         if first:
             line, first = line.removeprefix(_BOM), False
         line = rest + line
@@ -175,20 +163,6 @@ def _pieces(content: io.BufferedReader, most: int) -> Iterator[bytes]:
         yield rest
 
 
-@contextmanager
-def _compressing(file: io.FileIO, out: BinaryIO) -> Iterator[BinaryIO]:
-    """Give a stream that compresses into `out` as `file` is compressed."""
-    magic = _magic(file)
-    if magic.startswith(_GZIP):
-        with gzip.GzipFile(filename="", fileobj=out, mode="wb", mtime=0) as packed:
-            yield cast(BinaryIO, packed)
-    elif magic == _ZSTD:
-        with zstandard.ZstdCompressor().stream_writer(out, closefd=False) as packer:
-            yield packer
-    else:
-        yield out
-
-
 def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: int, max_bytes: int) -> Iterator[Chunk]:
     def chunk(start: int) -> Chunk:
         def again() -> Lines:
@@ -201,17 +175,17 @@ def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: 
     lines: list[bytes] = []
     oversize: list[tuple[bytes, str]] = []
     size = 0
-    with _content(file) as content:
+    with content(file) as text:
         try:
-            _skip(path, content, offset)
-            while line := content.readline(max_line + 1):
+            _skip(path, text, offset)
+            while line := text.readline(max_line + 1):
                 first, offset = not offset, offset + len(line)
                 if first:
                     line = line.removeprefix(_BOM)
                     _refuse_page(path, line)
                 if len(line) > max_line and not line.endswith(b"\n"):
                     length = len(line)
-                    while (rest := content.readline(_CHUNK)) and not rest.endswith(b"\n"):
+                    while (rest := text.readline(CHUNK)) and not rest.endswith(b"\n"):
                         length += len(rest)
                     offset += length + len(rest) - len(line)
                     where = f"the line that ends at byte {offset}"
@@ -225,7 +199,7 @@ def _chunks(path: Path, file: io.FileIO, offset: int, max_line: int, max_lines: 
                 if len(lines) >= max_lines or size >= max_bytes:
                     yield chunk(start)
                     start, lines, oversize, size = offset, [], [], 0
-        except _DAMAGE:
+        except DAMAGE:
             yield chunk(start)
             raise
         yield chunk(start)
@@ -258,86 +232,10 @@ def _is_page(line: bytes) -> bool:
     return type(content) is dict and "raw_messages" in content and "topic" not in content
 
 
-def _content(file: io.FileIO, window: int = _ZSTD_WINDOW) -> io.BufferedReader:
-    magic = _magic(file)
-    if magic.startswith(_GZIP):
-        # `read` would lose what it has when it meets the damage; `read1` gives it first.
-        return io.BufferedReader(_Raw(gzip.GzipFile(fileobj=file).read1), _CHUNK)
-    if magic == _ZSTD:
-        return io.BufferedReader(_Raw(_Frames(file, window).read), _CHUNK)
-    return io.BufferedReader(file, _CHUNK)
-
-
-def _magic(file: io.FileIO) -> bytes:
-    magic = file.read(4)
-    file.seek(0)
-    return magic
-
-
-class _Raw(io.RawIOBase):
-    """A function that decompresses some more as the raw stream that a buffered reader takes."""
-
-    def __init__(self, read: Callable[[int], bytes]) -> None:
-        self._read = read
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-
-class _Frames:
-    """The content of consecutive zstd frames; the library's own reader takes a cut one for a whole one."""
-
-    def __init__(self, file: io.FileIO, window: int) -> None:
-        self._file = file
-        self._window = window
-        self._decompressor = zstandard.ZstdDecompressor(max_window_size=window)
-        self._frame = self._decompressor.decompressobj()
-        self._begun = False
-        self._content = memoryview(b"")
-
-    def read(self, size: int) -> bytes:
-        """Return at most `size` bytes, none at the end.
-
-        Raises:
-            EOFError: The file ends within a frame.
-            SourceError: A frame needs too much memory.
-        """
-        while not self._content and (data := self._file.read(_ZSTD_CHUNK)):
-            self._content = memoryview(b"".join(self._decompressed(data)))
-        if not self._content and self._begun:
-            raise EOFError("it ends in the middle of its compression")
-        part, self._content = self._content[:size], self._content[size:]
-        return bytes(part)
-
-    def _decompressed(self, data: bytes) -> Iterator[bytes]:
-        while data:
-            self._begun = True
-            try:
-                yield self._frame.decompress(data)
-            except zstandard.ZstdError as error:
-                if _ZSTD_TOO_LARGE not in str(error):
-                    raise
-                name = shlex.quote(Path(str(self._file.name)).name)
-                raise SourceError(
-                    f"{self._file.name} needs more than {self._window >> 20} MiB of memory to decompress."
-                    f" Compress it again: zstd -dc --long=31 {name} | zstd > NEW.zst"
-                ) from error
-            data = b""
-            if self._frame.eof:
-                data = self._frame.unused_data
-                self._frame = self._decompressor.decompressobj()
-                self._begun = False
-
-
-def _skip(path: Path, content: io.BufferedReader, offset: int) -> None:
+def _skip(path: Path, text: io.BufferedReader, offset: int) -> None:
     if not offset:
         return
-    while offset > 0 and (data := content.read(min(offset, _CHUNK))):
+    while offset > 0 and (data := text.read(min(offset, CHUNK))):
         offset -= len(data)
     if offset > 0:
         raise SourceError(f"{path} is shorter than when it was last read; it is another file: rename it and run again")

@@ -9,7 +9,7 @@ __all__ = ["Database"]
 
 
 def __getattr__(name: str) -> Any:
-    """Import `Database` when it is asked for: SQLAlchemy takes longer than all that `status` does."""
+    """Import `Database` when it is asked for: importing SQLAlchemy takes longer than all that `status` does."""
     if name == "Database":
         from statscache.store.database import Database
 

@@ -51,7 +51,7 @@ def merge_small(database: Database, after: int) -> int | None:
         The position up to which nothing is left to merge, or None if something was merged: then there may be more.
     """
     with database.reading() as connection:
-        settled, run = _ripe(_behind(connection, after), after)
+        settled, run = _ripe(_following(connection, after), after)
     if not run:
         return settled
     with database.writing() as connection:
@@ -93,7 +93,7 @@ def remove_old(database: Database, plugins: Sequence[str], keep: int) -> int:
         return int(number)
 
 
-def _behind(connection: Connection, after: int) -> list[_Segment]:
+def _following(connection: Connection, after: int) -> list[_Segment]:
     columns = segment.c.first, segment.c.messages, segment.c.size
     rows = connection.execute(select(*columns).where(segment.c.first > after).order_by(segment.c.first).limit(_AT_ONCE))
     return [_Segment(*row) for row in rows]

@@ -1,7 +1,5 @@
 """The state that the consumers of live sources report regularly, even if the bus is quiet."""
 
-from dataclasses import astuple
-
 from sqlalchemy import Connection
 
 from statscache.store.bulk import Upsert
@@ -19,4 +17,4 @@ _add = Upsert(
 
 def add(connection: Connection, row: ConsumerRow) -> None:
     """Add to what is known of the consumers of a source; time and endpoints are replaced."""
-    _add(connection, [astuple(row)])
+    _add(connection, [row])

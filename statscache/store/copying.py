@@ -13,8 +13,9 @@ from statscache.store.schema import held, metadata, object_, quarantine, segment
 
 _ROWS = 5_000
 _LARGE_ROWS = 20
-_LARGE = segment, object_, held, quarantine
 """Rows copied at a time: of most tables, and of those with rows of megabytes."""
+
+_LARGE = segment, object_, held, quarantine
 
 
 def copy(origin: Database, destination: Database, others: Sequence[Table] = ()) -> Iterator[tuple[str, int]]:

@@ -161,7 +161,8 @@ class Database:
         """Erase deleted rows from the database's files; return whether that was possible.
 
         SQLite overwrites what is deleted, but its write-ahead log has the pages as they were until it is cut off, which
-        must wait for those who read. PostgreSQL keeps dead rows until it needs their room: that is its own to care for.
+        must wait for those who read. PostgreSQL keeps dead rows until its vacuum reuses
+        their room.
         """
         if not self.is_sqlite:
             return True

@@ -49,7 +49,7 @@ class Identities(NamedTuple):
         return Identities(*map(np.concatenate, zip(*parts, strict=True)))
 
     def only(self, wanted: np.ndarray) -> "Identities":
-        """Return the selected ones, given True or False for each."""
+        """Return the selected ones, given True or False for each, or their indices."""
         return Identities(self.days[wanted], self.digests[wanted], self.contents[wanted])
 
 
@@ -165,7 +165,7 @@ def append(connection: Connection, end: Head, segments: Sequence[Packed], identi
         position += packed.messages
         through = packed.newest if through is None else max(through, packed.newest)
     # In the order of the table, so that a batch touches each page once.
-    _insert_ids(connection, sorted(identities.rows()))
+    _insert_ids(connection, identities.only(np.lexsort((identities.digests, identities.days))).rows())
     connection.execute(update(journal).values(head=position, through=through))
     return replace(end, position=position, through=through)
 
@@ -250,14 +250,14 @@ def take_out(connection: Connection, first: int, records: Sequence[bytes], times
     connection.execute(delete(segment).where(segment.c.first == first))
     at = 0
     for stays, run in groupby(time <= until for time in times):
-        behind = at + sum(1 for _ in run)
+        end = at + sum(1 for _ in run)
         if stays:
             kept = Records()
-            kept.extend(records[at:behind], times[at:behind])
+            kept.extend(records[at:end], times[at:end])
             for packed in kept.segments():
                 write(connection, first + at, packed)
                 at += packed.messages
-        at = behind
+        at = end
 
 
 def shortened(connection: Connection, days: Sequence[int], digests: Sequence[int]) -> None:

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from ctypes import CDLL, c_char_p, c_int, c_void_p
-from ctypes.util import find_library
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ _TAKES = {
 _CONNECTION_OK, _COMMAND_OK, _TUPLES_OK = 0, 1, 2
 _SQLSTATE = ord("C")
 
-# By the type's number in the catalogue pg_type; bytes come as hexadecimal digits behind `\x`.
+# By the type's number in the catalogue pg_type; bytes come as hexadecimal digits after `\x`.
 _READS: dict[int, Callable[[bytes], Any]] = {
     16: lambda text: text == b"t",
     17: lambda text: bytes.fromhex(text[2:].decode("ascii")),
@@ -128,7 +127,7 @@ def _library() -> CDLL:
     places = (Path(place).parent for place in (spec and spec.submodule_search_locations) or ())
     files = (str(file) for place in places for file in place.glob("psycopg_binary.libs/libpq-*"))
     try:
-        library = CDLL(next(files, None) or find_library("pq") or "libpq.so.5")
+        library = _load(next(files, "libpq.so.5"))
     except OSError as error:
         raise ConfigurationError(
             f"[database] url: {error}; PostgreSQL needs the extra statscache[postgresql], or the library libpq"
@@ -138,6 +137,18 @@ def _library() -> CDLL:
         function.argtypes = _TAKES.get(name, [c_void_p])
         function.restype = _RETURNS.get(name, c_int)
     return library
+
+
+def _load(name: str) -> CDLL:
+    try:
+        return CDLL(name)
+    except OSError:
+        # Elsewhere it is called otherwise. The search runs other programs, which take longer than all of `status`.
+        from ctypes.util import find_library
+
+        if (found := find_library("pq")) is None:
+            raise
+        return CDLL(found)
 
 
 @contextmanager

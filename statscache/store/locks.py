@@ -82,14 +82,15 @@ def _held(database: Database, name: str, patience: float, where: str) -> Iterato
 
 def _takes(path: Path, stack: ExitStack) -> bool:
     """Lock a file, until the end of the stack, unless somebody else has locked it."""
-    file = path.open("w")
+    # Whoever can open the file can lock it, and would stop all publications: flock(2) asks for no right to write.
+    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.close()
         return False
     stack.enter_context(file)
-    # The holder removes the file at the end; a file opened before that is not a lock any more.
+    # The holder removes the file at the end; a file opened before that is no longer a lock.
     return os.fstat(file.fileno()).st_nlink > 0
 
 

@@ -27,7 +27,7 @@ def over(connection: "Connection") -> Query:
 
 
 def sqlite_file(url: str) -> tuple[str, dict[str, str]]:
-    """Return the file that an SQLAlchemy URL of SQLite names, and the parameters behind it."""
+    """Return the file that an SQLAlchemy URL of SQLite names, and the parameters after it."""
     name, _, parameters = url.removeprefix("sqlite://").partition("?")
     return name.removeprefix("/"), dict(parse_qsl(parameters))
 

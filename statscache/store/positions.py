@@ -5,7 +5,7 @@ numpy is imported where keys are read: it takes a tenth of a second of a command
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
@@ -20,6 +20,21 @@ if TYPE_CHECKING:
 
 EVERYTHING = "*"
 """The dirty document that stands for all documents of a plugin."""
+
+_MOVED = (
+    "version",
+    "missed",
+    "position",
+    "revision",
+    "oldest",
+    "newest",
+    "failures",
+    "suspended",
+    "complete_from",
+    "witness",
+    "checksum",
+)
+"""The columns that folding changes; rendering changes the others."""
 
 _MOST_ROWS_OF_KEYS = 16
 """Rows of changed keys of one plugin, before they become one."""
@@ -202,25 +217,9 @@ def save(connection: Connection, rows: Sequence[Position]) -> None:
     for row in rows:
         if row.is_sound:
             row.checksum = row.sum()
-    moved = (
-        *(
-            "version",
-            "missed",
-            "position",
-            "revision",
-            "oldest",
-            "newest",
-            "failures",
-            "suspended",
-            "complete_from",
-            "witness",
-            "checksum",
-        ),
-    )
-    statement = (
-        update(plugin).where(plugin.c.id == bindparam("row")).values({name: bindparam(f"new_{name}") for name in moved})
-    )
-    values = [{"row": row.id, **{f"new_{name}": getattr(row, name) for name in moved}} for row in rows]
+    new: dict[str, Any] = {name: bindparam(f"new_{name}") for name in _MOVED}
+    statement = update(plugin).where(plugin.c.id == bindparam("row")).values(new)
+    values = [{"row": row.id, **{f"new_{name}": getattr(row, name) for name in _MOVED}} for row in rows]
     connection.execute(statement, values)
 
 

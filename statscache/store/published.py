@@ -197,7 +197,7 @@ def below(connection: Connection, directory: str, part: str, objects: Collection
     The tree may not change meanwhile.
     """
     here = location(part, directory)
-    # All that begins so, by code point, and in the index: "0" is the character behind "/".
+    # All that begins so, by code point, and in the index: "0" is the character after "/".
     deeper = (tree.c.directory > f"{here}/") & (tree.c.directory < f"{here}0")
     query = select(tree.c.directory, tree.c.name).where(tree.c.type.in_(FILES), (tree.c.directory == here) | deeper)
     if objects is not None:

@@ -136,7 +136,7 @@ def deflate(data: bytes, level: int = _LEVEL) -> bytes:
         data: Records, joined by newlines.
         level: Level of zstd.
     """
-    # Copied, because the compressor leaves room for data that cannot be compressed behind what it returns.
+    # Copied, because the compressor leaves room after what it returns, for data that cannot be compressed.
     # The checksum finds bits that decayed.
     return bytes(memoryview(zstandard.ZstdCompressor(level=level, write_checksum=True).compress(data)))
 

@@ -1,6 +1,6 @@
 """What the database knows of sources, consumers and targets: a row of each."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 ARCHIVE = "archive:"
 """How the names of sources begin that are archives; they stay private, for they tell paths."""
@@ -9,8 +9,7 @@ GONE = 60
 """Seconds without a sign of life after which a consumer is gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceRow:
+class SourceRow(NamedTuple):
     """One source.
 
     Attributes:
@@ -32,13 +31,12 @@ class SourceRow:
     seen_at: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumerRow:
+class ConsumerRow(NamedTuple):
     """The consumers of one live source, of all processes together.
 
     Attributes:
         name: Name of the source.
-        worked_at: When one of them last went round, also in vain; wall clock, seconds since 1970 UTC.
+        worked_at: When one of them last looked for messages, also in vain; wall clock, seconds since 1970 UTC.
         batches: Transactions in which they accepted what had come.
         milliseconds: That these took.
         rejected: Messages that they refused, for want of a valid signature.
@@ -60,20 +58,19 @@ class ConsumerRow:
         return 0 < self.endpoints == len(self.unconnected.splitlines())
 
 
-@dataclass(frozen=True, slots=True)
-class TargetRow:
+class TargetRow(NamedTuple):
     """One target.
 
     Attributes:
         name: As the configuration names it.
-        generation: That it serves; None before the first.
+        generation: The generation that it serves; None before the first.
         snapshot: Id of the snapshot that it serves; None before the first.
         published_at: Wall clock of the last success, seconds since 1970 UTC; None before the first.
         requests: Operations of the last success.
         bytes: Bytes that it sent.
         milliseconds: How long it took.
         invalidation_due: True if caches before it must still forget what they hold.
-        sending: The generation that is being brought there, whose objects stay; None if none is.
+        sending: The generation that is being sent there, whose objects stay; None if none is.
         trying_since: Wall clock of the first attempt since the last success, seconds since 1970 UTC; None if the last
             attempt succeeded.
         due_at: Wall clock by which an attempt must have succeeded, seconds since 1970 UTC; None before the first.

@@ -39,7 +39,7 @@ def save(connection: Connection, row: SourceRow) -> None:
 
 
 def lower(connection: Connection, until: int) -> None:
-    """Take it that no source sent a message later than this timestamp."""
+    """Limit the newest timestamp of every source to this one: messages that were later are in no journal now."""
     connection.execute(update(source).where(source.c.newest > until).values(newest=until))
 
 

@@ -4,8 +4,8 @@ Times are whole seconds since 1970 UTC.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from struct import iter_unpack
+from typing import NamedTuple
 
 from statscache.store.intervals import Interval, subtract
 from statscache.store.plain import Query
@@ -13,9 +13,8 @@ from statscache.store.rows import ConsumerRow, SourceRow, TargetRow
 from statscache.timeline import HOUR
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
-    """The journal's end, and what was met besides.
+class Journal(NamedTuple):
+    """The journal's end, and the counts of what came besides.
 
     Attributes:
         head: Number of its messages, also of those that were removed.
@@ -23,8 +22,8 @@ class Journal:
         known: Copies of accepted messages.
         conflicts: Those of them that differed in content.
         foreign: Messages of other environments, each once, and statscache's own announcements.
-        discarded: What was quarantined, and kept no longer for want of room.
-        removed: Messages that the journal keeps no longer.
+        discarded: Quarantined lines that were deleted for want of room.
+        removed: Messages that were removed from the journal.
         installation: The id of the installation.
     """
 
@@ -38,17 +37,15 @@ class Journal:
     installation: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Of the journal: its segments, the bytes of their records, and the bytes that these take compressed."""
+class Sizes(NamedTuple):
+    """The size of the journal: its segments, the bytes of their records, and the bytes that these take compressed."""
 
     segments: int
     bytes: int
     stored_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class PluginRow:
+class PluginRow(NamedTuple):
     """An active plugin.
 
     Attributes:
@@ -56,7 +53,7 @@ class PluginRow:
         name: Its name.
         position: Number of the last message of the journal that was folded.
         newest: Timestamp of the newest message that counted; None before the first.
-        suspended: Why it folds no longer; None if it does.
+        suspended: Why it no longer folds; None if it folds.
     """
 
     id: int
@@ -67,7 +64,7 @@ class PluginRow:
 
 
 def journal(query: Query) -> Journal:
-    """Return the journal's end, and what was met besides."""
+    """Return the journal's end, and the counts of what came besides."""
     columns = "head, through, known, conflicts, foreign_messages, discarded, removed, installation"
     return Journal(*query(f"SELECT {columns} FROM journal")[0])
 
@@ -101,8 +98,8 @@ def consumers(query: Query) -> list[ConsumerRow]:
 
 
 def targets(query: Query, names: Collection[str]) -> list[TargetRow]:
-    """Return what is known of the targets of these names, by name; of those that are configured no longer, nothing."""
-    columns = ", ".join(TargetRow.__slots__)
+    """Return what is known of the targets of these names, by name; other rows are of targets that were removed."""
+    columns = ", ".join(TargetRow._fields)
     found = (TargetRow(*row) for row in query(f"SELECT {columns} FROM target"))
     known = {row.name: row for row in found}
     return [known.get(name, TargetRow(name)) for name in sorted(names)]

@@ -1,7 +1,6 @@
 """The targets: the last publication to each, and the one in progress."""
 
 from collections.abc import Collection
-from dataclasses import asdict
 
 from sqlalchemy import Connection, select, update
 
@@ -14,7 +13,7 @@ _meet = Upsert(target)
 
 
 def listed(connection: Connection, names: Collection[str]) -> list[TargetRow]:
-    """Return what is known of the targets of these names, by name; of those that are configured no longer, nothing."""
+    """Return what is known of the targets of these names, by name; other rows are of targets that were removed."""
     return state.targets(plain.over(connection), names)
 
 
@@ -27,7 +26,7 @@ def begin(connection: Connection, name: str, now: int, patience: int) -> None:
         now: Wall clock, seconds since 1970 UTC.
         patience: Seconds after which the target is behind, if no attempt was made in the time before.
     """
-    _meet(connection, [tuple(asdict(TargetRow(name)).values())])
+    _meet(connection, [TargetRow(name)])
     (row,) = listed(connection, [name])
     if row.trying_since is not None:
         return
@@ -50,7 +49,8 @@ def sending(connection: Connection, since: float) -> set[int]:
 
     Args:
         connection: A reading connection.
-        since: Wall clock, seconds since 1970 UTC. Who was killed before, and did not come back, needs nothing.
+        since: Wall clock, seconds since 1970 UTC. A publisher that was killed before, and did not
+            come back, needs nothing.
     """
     wanted = target.c.sending.is_not(None), target.c.trying_since >= since
     return set(connection.scalars(select(target.c.sending).where(*wanted)))
@@ -63,7 +63,7 @@ def fail(connection: Connection, name: str, error: str) -> None:
 
 def succeed(connection: Connection, row: TargetRow) -> None:
     """Store the result of an attempt; `invalidation_due` does not change."""
-    values = asdict(row)
+    values = row._asdict()
     del values["name"], values["invalidation_due"]
     connection.execute(update(target).where(target.c.name == row.name).values(values))
 

@@ -92,7 +92,7 @@ def _excuse(plugin: Plugin, row: Position | None, end: Head, removed: Removed) -
     if not row.is_usable(plugin.state_version):
         return "its state is of another release, or of other settings"
     if (row.complete_from or 0) < (removed.until or 0):
-        return "it counted messages that the journal keeps no longer"
+        return "it counted messages that were removed from the journal since"
     return ""
 
 

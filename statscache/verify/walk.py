@@ -24,7 +24,7 @@ _CLOCK_SKEW = 300
 
 @dataclass(slots=True)
 class Report:
-    """What a verification came to.
+    """The result of a verification.
 
     Attributes:
         place: Where the tree is.

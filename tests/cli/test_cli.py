@@ -384,6 +384,25 @@ def test_monitoring_is_told_that_nothing_is_known(call: Call) -> None:
     assert "[publish] interval" in done.out
 
 
+def test_each_silent_source_has_its_own_hint(call: Call) -> None:
+    """Each bus has an address or a queue that may be wrong; a spool has neither, and it is not known what it took."""
+    Path("box").mkdir()
+    Path("statscache.toml").write_text('[sources.fedmsg]\n[sources.fedora-messaging]\n[sources.spool]\npath = "box"\n')
+    call("db", "upgrade")
+    now = int(time.time())
+    with sqlite3.connect("statscache.db") as connection:
+        for name in ("fedmsg", "fedora-messaging", "spool"):
+            connection.execute(f"INSERT INTO consumer VALUES ('{name}', {now}, 0, 0, 0, 0, '')")
+    connection.close()
+    shown = [line for line in call("status").out.splitlines() if line.startswith("consumer ")]
+    assert shown == [
+        "consumer    fedmsg: active, but nothing was ever received; is the address right?",
+        "consumer    fedora-messaging: active, but nothing was ever received;"
+        " are the queue and the routing keys of its bindings right?",
+        f"consumer    spool: active at {iso(now)}, takes archives from box",
+    ]
+
+
 def test_monitoring_is_warned(call: Call, archive: Path) -> None:
     """What is wrong and costs readers nothing yet is a WARNING; a target that was left out is."""
     Path("statscache.toml").write_text("[sources.fedmsg]\n")

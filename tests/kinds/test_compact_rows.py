@@ -145,7 +145,8 @@ def test_parts_are_totals_and_first_times(
             new = Parts(*columns([(*place, *numbers) for place, numbers in batch.items()], 4))
             keys = np.unique(new.key)
             stored = connection.execute(select(tables.key.c.key, tables.key.c.parts)).all()
-            blobs = parts.added(keys, [row for row in stored if row.key in keys], new)
+            known = [row for row in stored if row.key in keys]
+            blobs = parts.added(keys, [row.key for row in known], [row.parts for row in known], new)
             for key, blob in zip(keys.tolist(), blobs, strict=True):
                 connection.execute(tables.key.delete().where(tables.key.c.key == key))
                 connection.execute(

@@ -131,6 +131,9 @@ def history() -> list[bytes]:
 
 def words(data: bytes) -> list[bytes]:
     """Return the spellings of the name as a whole word in bytes, in any case, also in the paths of documents."""
+    # Most bytes do not hold it, and the expression takes ten times as long to say so.
+    if b"aphod" not in data.lower():
+        return []
     return re.findall(rb"(?i)(?<![\w-])zaphod(?![\w-])|_5aaphod(?![\w-])|zaphod-\d{4}\.svg", data)
 
 
@@ -398,7 +401,7 @@ def test_who_is_killed_runs_the_same_again(operations: str, tmp_path: Path) -> N
             assert traces(site) == [], f"killed before operation {at}"
             assert is_recounted(site)
             site.close()
-            at += 30 * STRIDE
+            at += 18 * STRIDE
             continue
         assert traces(site) == []
         site.close()

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from statscache.render.charts import MOST_CURVES, Curves, Figure, Frame, bars, curves, draw
+from statscache.render.charts import Figure, Frame, bars, draw
+from statscache.render.curves import MOST_CURVES, Curves, of_rows
 from statscache.timeline import DAY, HOUR, parse_time
 
 START = parse_time("2015-08-08T00:00:00")
@@ -16,7 +17,7 @@ FRAME = Frame(height=100, ticks=8)
 
 def hourly(rows: list[list[Any]], hours: int = 6, **more: Any) -> Curves:
     """Return curves of so many hours from `START`."""
-    return curves(rows, start=START, end=START + hours * HOUR, seconds=HOUR, gaps=more.get("gaps", ()))
+    return of_rows(rows, start=START, end=START + hours * HOUR, seconds=HOUR, gaps=more.get("gaps", ()))
 
 
 def labels(figure: Figure) -> list[str]:
@@ -32,7 +33,7 @@ def path(figure: Figure) -> str:
 def span(start: str, end: str, seconds: int) -> Figure:
     """Return an empty plot between two times."""
     begin, stop = parse_time(start), parse_time(end)
-    return draw(curves([], start=begin, end=stop, seconds=seconds, gaps=()), FRAME)
+    return draw(of_rows([], start=begin, end=stop, seconds=seconds, gaps=()), FRAME)
 
 
 def test_an_absent_bucket_is_zero_and_a_gap_is_unknown() -> None:
@@ -76,7 +77,7 @@ def test_what_adds_up_is_stacked_and_what_does_not_is_not() -> None:
     assert [re.findall(r"V(\d+)h", layer.path)[0] for layer in panel.layers] == ["4", "28"]
     assert panel.total == 8
     for is_additive in (True, False):
-        apart = curves(
+        apart = of_rows(
             rows, start=START, end=START + HOUR, seconds=HOUR, gaps=(), is_additive=is_additive, keys_add_up=False
         )
         assert [panel.label for panel in draw(apart, FRAME).panels] == ["a", "b"]

@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from kills import Killed, Steps, writes
+from kills import STRIDE, Killed, Steps, writes
 from samples import NEVER, NOON, TOPIC, Buyers, Prices, Receipts, Sales, Site, line
 from statscache import pace
 from statscache.monitoring.health import health
@@ -207,7 +207,7 @@ def test_slow_documents_wait_for_their_interval(site: Site) -> None:
 def test_a_fast_publication_that_is_killed_takes_nothing_from_the_slow_one(database_url: str, tmp_path: Path) -> None:
     """Killed before any write to the database, fast or slow, it ends with what it would have published."""
     site, sales = Site(database_url, tmp_path, PLUGINS), 0
-    for at in range(60):
+    for at in range(0, 60, STRIDE):
         sales += 1
         site.feed([sale(sales)])
         for slow in (False, at % 3 == 0):

@@ -4,6 +4,7 @@ import gzip
 import json
 import posixpath
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import chain
@@ -14,6 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from few_docs import all_docs
 from statscache import layout, resources
 from statscache.kinds import kinds
 from statscache.kinds.presentation import noun_of
@@ -110,6 +112,12 @@ VIEWS = (
     composes(state="doomed"),
     plugin("new", latest=None, series=(), links=(), last_event=None, through=None),
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _all_docs() -> Iterator[None]:
+    with all_docs():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -293,6 +293,11 @@ def test_a_publication_that_nobody_repeats_waits_for_another(
     output = r"waited 0\.3 s, nothing was done"
     with locks.publishing(site.database), pytest.raises(PublisherBusy, match=output):
         site.publishing.rollback(oldest)
+    for asked in ({"force": True}, {"resume": True}, {"take_over": True}):
+        with locks.publishing(site.database), pytest.raises(PublisherBusy, match=output):
+            site.publishing.publish(**asked)
+    with locks.publishing(site.database), pytest.raises(PublisherBusy, match="on this database; nothing was done"):
+        site.publishing.publish()
     assert site.document(INDEX)["generation"] == 2
     monkeypatch.setattr("statscache.service.publishing.PATIENCE", 60.0)
     holding, ending = threading.Event(), threading.Event()

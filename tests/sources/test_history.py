@@ -22,9 +22,9 @@ from samples import NOON, Site
 from statscache.exceptions import ConfigurationError, SourceError
 from statscache.ingest import Outcome
 from statscache.service import history
-from statscache.service.gap_filler import Repair
+from statscache.service.gap_filler import GapFiller
 from statscache.simulator import Traffic, simulate
-from statscache.sources import datagrepper
+from statscache.sources import datagrepper, datagrepper_pages
 from statscache.store import coverage
 from statscache.store.intervals import Interval
 from statscache_plugins.volume import Volume
@@ -42,7 +42,7 @@ def messages() -> list[dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ask again at once, so that a server may fail often."""
-    monkeypatch.setattr(datagrepper, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(datagrepper_pages, "_FIRST_PAUSE", 0.001)
 
 
 class Walk:
@@ -266,6 +266,17 @@ def test_an_address_with_a_password_is_refused(tmp_path: Path, section: str, set
     assert "h/u@sh" not in output
 
 
+@pytest.mark.parametrize("host", ["me:hush%40host", "host:hush", "me:hush@[::1", "host:70000"])
+def test_what_stands_in_the_place_of_a_port_is_not_shown(tmp_path: Path, host: str) -> None:
+    """It may be a password, with an @ that is written otherwise."""
+    home = Home(tmp_path / "home")
+    home.configure(f'[sources.datagrepper]\nurl = "https://{host}/path"\n')
+    output = home.run("config", "check", status=2).stderr
+    assert "url: must" in output
+    assert "hush" not in output
+    assert "Traceback" not in output
+
+
 def test_a_message_that_appears_between_two_pages_is_not_lost(
     database: str, tmp_path: Path, messages: list[dict[str, Any]]
 ) -> None:
@@ -319,7 +330,7 @@ def test_repair_ends_soon_whatever_the_server_does(database: str, tmp_path: Path
     """It waits no longer than the server may be silent, and asks for nothing more."""
     with HistoryServer([], fault) as server:
         walk = Walk(database, tmp_path, server, timeout=1.0)
-        repair = Repair(walk.site.installation.config)
+        repair = GapFiller(walk.site.installation.config)
         repair.start()
         wait_for(lambda: len(server.queries) > 0, lambda: "nothing was asked for")
         asked = time.monotonic()
@@ -350,9 +361,9 @@ def compressed(_query: Query, answer: Answer) -> None:
 )
 def test_what_is_read_is_bounded(monkeypatch: pytest.MonkeyPatch, fault: Fault, error: str) -> None:
     """A page has so many bytes and seconds at most, and a second so many rows; beyond that it cannot be fetched."""
-    monkeypatch.setattr(datagrepper, "LARGEST", 100_000)
-    monkeypatch.setattr(datagrepper, "_SILENCES", 0.5)
-    monkeypatch.setattr(datagrepper, "_ATTEMPTS", 2)
+    monkeypatch.setattr(datagrepper_pages, "LARGEST", 100_000)
+    monkeypatch.setattr(datagrepper_pages, "_SILENCES", 0.5)
+    monkeypatch.setattr(datagrepper_pages, "_ATTEMPTS", 2)
     with HistoryServer([], fault) as server:
         [part] = datagrepper.Datagrepper(server.url, 2.0, threading.Event()).fetch(START, START + 1)
         assert error in str(part.error)
@@ -362,8 +373,8 @@ def test_what_is_read_is_bounded(monkeypatch: pytest.MonkeyPatch, fault: Fault, 
 @pytest.mark.parametrize("bound", ["LARGEST", "MOST_VALUES"])
 def test_one_sender_cannot_make_a_second_too_large_to_read(bound: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a page is too large, its rows are asked for one by one; a row that is too large itself is a clear error."""
-    monkeypatch.setattr(datagrepper, bound, 40_000 if bound == "LARGEST" else 2_000)
-    monkeypatch.setattr(datagrepper, "_ATTEMPTS", 1)
+    monkeypatch.setattr(datagrepper_pages, bound, 40_000 if bound == "LARGEST" else 2_000)
+    monkeypatch.setattr(datagrepper_pages, "_ATTEMPTS", 1)
     long = [{**row(f"long{number}", START), "msg": {"value": [0] * 1_000}} for number in range(20)]
     with HistoryServer([row("good", START), *long]) as server:
         source = datagrepper.Datagrepper(server.url, 5.0, threading.Event())
@@ -372,7 +383,7 @@ def test_one_sender_cannot_make_a_second_too_large_to_read(bound: str, monkeypat
         assert len(part.lines) == 21
         server.messages = [{**row("huge", START), "msg": {"value": [0] * 20_000}}]
         [part] = source.fetch(START, START + 1)
-        assert f"a page has more than {getattr(datagrepper, bound):,} " in str(part.error)
+        assert f"a page has more than {getattr(datagrepper_pages, bound):,} " in str(part.error)
 
 
 def test_a_window_of_many_bytes_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -525,7 +536,7 @@ def test_a_server_that_is_away_makes_no_gap_of_what_the_bus_brought(
     """However little is asked for, and wherever in a window it goes away: what was heard is not called missing."""
 
     def away(query: Query, answer: Answer) -> None:
-        if query["end"] - query["start"] > 1_000 or len(server.queries) > datagrepper._ATTEMPTS + answered:
+        if query["end"] - query["start"] > 1_000 or len(server.queries) > datagrepper_pages._ATTEMPTS + answered:
             answer.status, answer.body = 503, b""
 
     with HistoryServer([], away) as server:

@@ -20,7 +20,7 @@ from samples import ALL, NOON, Site, line
 from statscache import kinds
 from statscache.exceptions import CopyRefused
 from statscache.plugins import BasePlugin, CategorizedModel, Plugin
-from statscache.store import Database, coverage, database, invariants, schema
+from statscache.store import Database, coverage, database, invariants, locks, schema
 from statscache.store.copying import copy
 from store.test_journal_care import Picky
 
@@ -280,6 +280,20 @@ def test_a_database_is_closed_to_others_however_it_is_named(tmp_path: Path, name
         os.umask(mask)
     database.close()
     assert modes == {f"statscache.db{ending}": 0o640 for ending in ("", "-wal", "-shm")}
+
+
+def test_locks_are_closed_to_others(tmp_path: Path) -> None:
+    """Whatever the umask: whoever can open such a file can hold the lock, and so stop all publications."""
+    made = Database(f"sqlite:///{tmp_path}/statscache.db")
+    made.prepare()
+    mask = os.umask(0)
+    try:
+        with locks.publishing(made), locks.target(made, "web"):
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("*.publishing*")}
+    finally:
+        os.umask(mask)
+    made.close()
+    assert modes == {"statscache.db.publishing": 0o600, "statscache.db.publishing.web": 0o600}
 
 
 def saved(url: str, directory: Path) -> None:

@@ -198,7 +198,7 @@ def test_a_plugin_that_is_rebuilt_later_counts_whole_days_only(database_url: str
     assert "complete_from" not in site.document("v1/plugins/buyers/latest.json")
     found = list(recount(site.installation, lambda *_: None))
     assert [(result.name, result.skipped) for result in found] == [
-        ("buyers", "it counted messages that the journal keeps no longer"),
+        ("buyers", "it counted messages that were removed from the journal since"),
         ("sales", ""),
     ]
     assert not any(result.differences for result in found)

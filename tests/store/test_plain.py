@@ -1,6 +1,5 @@
 """What reads the database by its driver alone finds what SQLAlchemy finds, and changes nothing."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -50,7 +49,7 @@ def test_both_ways_find_the_same(database_url: str) -> None:
     database.prepare()
     row = TargetRow("a", 3, "b" * 64, 7, 1, 2, 3, True, None, 8, 9, "100 % wrong")
     with database.writing() as connection:
-        connection.execute(insert(schema.target), [asdict(row)])
+        connection.execute(insert(schema.target), [row._asdict()])
         connection.execute(insert(schema.held), [{"digest": 1, "due": 2, "source": "s", "data": b"\0x"}])
     with database.reading() as connection, plain.reading(database_url) as query:
         assert query is not None

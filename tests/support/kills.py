@@ -12,7 +12,9 @@ from statscache.publish import atomic
 from statscache.publish.directory import DirectoryTarget
 from statscache.store import Database
 
-STRIDE = 1 if os.environ.get("KILL_EVERYWHERE") else 3
+EVERYWHERE = bool(os.environ.get("KILL_EVERYWHERE"))
+
+STRIDE = 1 if EVERYWHERE else 5
 """How far the operations lie apart at which something is killed; `make kills` takes them all."""
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from few_docs import all_docs
 from samples import KINDS, NOON, TOPIC, Site, line
 from statscache.plugins import Latest, Message, registry
 from statscache.simulator import Traffic, simulate
@@ -138,6 +139,7 @@ def _site(directory: Path, plugins: Any = VOLUME, **publish: Any) -> Site:
 
 
 def _published(site: Site) -> Path:
-    site.publish()
+    with all_docs():
+        site.publish()
     site.close()
     return site.public

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from conftest import Databases
-from kills import STRIDE
+from kills import EVERYWHERE
 from samples import KINDS, NOON, Buyers, Prices, Sales, Site, follow, line, published_files
 from statscache import cli
 from statscache.exceptions import Damaged, DamagedObject, DamagedStatistics
@@ -26,6 +26,7 @@ from statscache.store.schema import metadata
 from statscache.verify.database import check
 
 DAY = 86_400
+STRIDE = 1 if EVERYWHERE else 3
 FLIPPED = 14 // STRIDE + 1
 BITS = 3
 
