@@ -65,12 +65,12 @@ def _success(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class BuildsByPackage(Counter):
-    """Builds of koji that began, by package, and of each package by release."""
+    """Builds of koji that ended, by package: of each its builds by release, and its newest ones."""
 
     name = "builds-by-package"
     title = "Builds by package"
     subject = "packages"
-    definition = "One is counted for each build that begins."
+    definition = "One is counted for each build that is complete or failed."
     unit = "builds"
     dimensions = ("package",)
     breakdown = "release"
@@ -78,11 +78,16 @@ class BuildsByPackage(Counter):
     topics = _TOPICS
     trailing: ClassVar[dict[str, int]] = {"busiest-30d": 30, "busiest-7d": 7}
     unbounded = True
-    version = 2
+    entries = 10
+    version = 3
 
-    def observe(self, message: Message) -> list[tuple[str, str | None]]:
-        package = fields.text(message.body, "name")
-        return [(package, release(message))] if package and _state(message) == "building" else []
+    def observe(self, message: Message) -> list[tuple[tuple[str, str | None], dict[str, Any]]]:
+        package, state = fields.text(message.body, "name"), _state(message)
+        if package is None or state not in ("complete", "failed"):
+            return []
+        of = release(message)
+        version = "-".join(filter(None, (fields.text(message.body, name) for name in ("version", "release"))))
+        return [((package, of), {"state": state, "release": of, "version": version or None, "link": message.link})]
 
 
 class BuildTime(Counter):

@@ -17,7 +17,7 @@ const HIDDEN = ["in_progress"];
 const LISTED = 50;
 const MOST_PARTS = 8;
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
-const ORDER = ["state", "status", "timestamp", "start", "stop", "duration", "agent", "subtitle"];
+const ORDER = ["state", "status", "version", "release", "timestamp", "start", "stop", "duration", "agent", "subtitle"];
 const WINDOWS = ["last_24h", "last_7d", "last_30d", "total"];
 
 const client = new Client(new URL("..", import.meta.url).href);
@@ -160,6 +160,8 @@ function barOf(name, value, longest) {
   return d.element("li", {}, d.element("span", { class: "key" }, name), d.element("span", { class: "amount" }, d.number(value)), bar);
 }
 
+const isAddress = (value) => typeof value === "string" && /^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value);
+
 function cell(index, field, value) {
   if (value === null || value === undefined) return d.element("td", { class: "unknown" }, "—");
   if (d.isTime(field) && d.isMoment(value)) return d.element("td", { class: "time" }, d.clock(value));
@@ -167,7 +169,7 @@ function cell(index, field, value) {
   if (typeof value === "number") return d.element("td", { class: "number" }, d.number(value));
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
   const named = entityOf(index, field);
-  if (/^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value)) return d.element("td", {}, d.element("a", { href: value, rel: "nofollow" }, "Open ↗"));
+  if (isAddress(value)) return d.element("td", {}, d.element("a", { href: value, rel: "nofollow" }, "Open ↗"));
   return d.element("td", { title: value.length > 40 ? d.clean(value) : null, class: named && value.length > 32 ? "tail" : null }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
 }
 
@@ -194,6 +196,19 @@ function table(index, { name: plugin, title, unit, dimensions }, rows, partial =
   const words = [rest > 0 ? `The newest ${d.number(shown.length)} of ${d.number(rows.length)}` : "", all ? `${rest > 0 ? "a" : "A"}mong the newest ${d.number(all)} ${unit} of all` : ""].filter(Boolean);
   const note = words.length ? d.element("p", { class: "note" }, `${words.join(", ")}. `, link(`plugins/${plugin}/index.html`, "All of them")) : null;
   return section(title, scroll, note);
+}
+
+/** The newest of what was counted of a name, each with how it came out: `kernel 6.17 failed`. */
+function newest(index, plugin, { entries, total }) {
+  const rows = entries.map(({ link, ...rest }) => (rest.version ? rest : { ...rest, link }));
+  const shown = table(index, { ...plugin, title: `Recent ${plugin.unit}`, dimensions: [] }, rows);
+  const at = [...shown.querySelectorAll("thead th")].findIndex((head) => head.textContent === "version");
+  // An address is shorter as the link of what it is the address of.
+  [...shown.querySelectorAll("tbody tr")].forEach((line, row) => {
+    if (entries[row].version && isAddress(entries[row].link)) line.cells[at].replaceChildren(d.element("a", { href: entries[row].link, rel: "nofollow" }, ...line.cells[at].childNodes));
+  });
+  if (total > entries.length) shown.append(d.element("p", { class: "note" }, `The newest ${d.number(entries.length)} of ${d.number(total)}.`));
+  return shown;
 }
 
 /** What a page says that is not counted by name: the newest lines that name it, its composes. */
@@ -280,6 +295,7 @@ async function show(index, found) {
     (await now(found)) ?? "",
     ...(drawn.length ? [section("Over time", ...drawn)] : []),
     ...(panels.length ? [d.element("section", { class: "panels" }, ...panels)] : []),
+    ...all.filter(({ key }) => key?.entries?.length).map(({ plugin, key }) => newest(index, plugin, key)),
     ...(days ? [section("Latest days", ...days)] : []),
     ...told.map(([plugin, rows, all]) => table(index, plugin, rows, {}, all)),
     ...bounded,

@@ -174,7 +174,7 @@ class Divided(Counter):
 
 
 class Packages(Counter):
-    """Builds, by a name as packages have it."""
+    """Builds, by a name as packages have it, and the newest of each."""
 
     name = "packages"
     title = "Packages"
@@ -182,10 +182,11 @@ class Packages(Counter):
     entities: ClassVar[dict[str, str]] = {"package": "package"}
     topics = ("copr.build.end",)
     unbounded = True
+    entries = 2
 
-    def observe(self, message: Message) -> Iterator[tuple[str]]:
-        """Count the build."""
-        yield (message.body["owner"],)
+    def observe(self, message: Message) -> Iterator[tuple[tuple[str], dict[str, str | None]]]:
+        """Count the build, and tell of it."""
+        yield (message.body["owner"],), {"chroot": message.body.get("chroot")}
 
 
 SITE = (Volume, VolumeByTopic, Packages, Builds, NewestBuild, RecentBuilds, Edits, Owners, Builders, Divided)
@@ -521,6 +522,8 @@ def fields(value: Mapping[str, Any], prefix: str, plugin: type[Plugin]) -> Itera
             path = "rows[].<field>"
         elif prefix == "parts[]." and name == getattr(plugin, "breakdown", None):
             path = "parts[].<breakdown>"
+        elif prefix == "entries[]." and name != "timestamp":
+            path = "entries[].<field>"
         elif prefix == "shards.":
             path = "shards.<prefix>"
         elif prefix.endswith(("partial.", "headline.", "entities.")):

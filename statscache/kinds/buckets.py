@@ -46,7 +46,8 @@ def _adding_keys(least: Callable[..., Any], greatest: Callable[..., Any]) -> Ups
             "first": least(table.c.first, new.first),
             "last": greatest(table.c.last, new.last),
         }
-        return {**numbers, "parts": new.parts, "years": new.years, "checksum": KEY.merged(numbers)}
+        columns = {"parts": new.parts, "years": new.years, "entries": new.entries}
+        return {**numbers, **columns, "checksum": KEY.merged(numbers)}
 
     return Upsert(key, merge)
 
@@ -63,10 +64,11 @@ def add_keys(
     totals: Sequence[int],
     parts: Sequence[bytes] | None = None,
     years: Sequence[bytes] | None = None,
+    entries: Sequence[bytes] | None = None,
 ) -> None:
-    """Add totals to the keys of a batch, widen their times, and store their new columns `parts` and `years`, if any."""
+    """Add totals to the keys of a batch, widen their times, and store their new compact columns, if any."""
     columns = new.keys.tolist(), new.stored, totals, new.first.tolist(), new.last.tolist()
-    packed = (repeat(None) if column is None else column for column in (parts, years))
+    packed = (repeat(None) if column is None else column for column in (parts, years, entries))
     checksums = KEY.of(state.plugin, new.keys, np.array(totals, np.int64), new.first, new.last)
     rows = zip(repeat(state.plugin), *columns, *packed, checksums.tolist())
     _add_keys[state.connection.dialect.name](state.connection, [*rows])

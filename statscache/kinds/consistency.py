@@ -130,9 +130,16 @@ def _members(connection: Connection) -> str | None:
     return packed_sums.members(connection)
 
 
+def _entries(connection: Connection) -> str | None:
+    from statscache.kinds import packed_sums
+
+    return packed_sums.entries_of_keys(connection)
+
+
 DAYS_ADD_UP = Invariant("the days of a key do not add up to its total", _days, REBUILD)
 PARTS_ADD_UP = Invariant("the parts of a key do not add up to its total", _parts, REBUILD)
 YEARS_ADD_UP = Invariant("the years of a key do not add up to its total", _years, REBUILD)
+ENTRIES_ARE_OF_THEIR_KEY = Invariant("the entries of a key are not of its time", _entries, REBUILD)
 MEMBERS_ARE_COUNTED = Invariant("the members of a bucket are not as many as its number", _members, REBUILD)
 
 ADDING_UP = (

@@ -17,6 +17,7 @@ from statscache.kinds.base import Kind, Statistic
 from statscache.kinds.consistency import (
     ADDING_UP,
     DAYS_ADD_UP,
+    ENTRIES_ARE_OF_THEIR_KEY,
     KEYS,
     PART_IS_ITS_CHECKSUM,
     PARTS_ADD_UP,
@@ -25,7 +26,7 @@ from statscache.kinds.consistency import (
 )
 from statscache.kinds.keys import MOST_KEYS, OTHER
 from statscache.kinds.presentation import Column, Partial, Row, first_counted
-from statscache.kinds.search import StoredKeys
+from statscache.kinds.search import KeyEntries, StoredKeys
 from statscache.kinds.state import Dirty, Extent, State
 from statscache.kinds.sums import Counted, Sums, sum_up
 from statscache.kinds.tables import bucket, key, key_quarter
@@ -47,6 +48,7 @@ class Counting(Statistic, Protocol):
 
     breakdown: ClassVar[str | None]
     by_minute: ClassVar[bool]
+    entries: ClassVar[int]
     listed: ClassVar[Mapping[str, Collection[str]]]
 
 
@@ -63,7 +65,7 @@ class CounterKind(Kind):
     card_columns = (*map(Column.of, (LAST_7D, LAST_30D)), TOTAL)
     ordered_by = TOTAL.name
     tables = (key, bucket, key_quarter, part_table)
-    searched = (StoredKeys(part_table, "name"),)
+    searched = (StoredKeys(part_table, "name"), KeyEntries(key, "entries"))
     invariants = (
         *KEYS,
         *map(has_key, (bucket, key_quarter)),
@@ -72,6 +74,7 @@ class CounterKind(Kind):
         PARTS_ADD_UP,
         PART_IS_ITS_CHECKSUM,
         YEARS_ADD_UP,
+        ENTRIES_ARE_OF_THEIR_KEY,
     )
     takes_depends_on = True
     takes_unbounded = True
@@ -101,19 +104,25 @@ class CounterKind(Kind):
             name, amount = item
             if type(amount) is not int or not -_LARGEST < amount < _LARGEST:
                 raise YieldError(f"the amount of {name!r:.200} must be a whole number below 2^53; got {amount!r:.200}")
-            digest, stored, _, part = self._checked.get(self.key(self._names, name)) or self._check_new(name)
-            return digest, stored, amount, part
-        name = self.key(self._names, item)
+            digest, stored, _, part, _ = self._checked_key(name)
+            return digest, stored, amount, part, None
+        return self._checked_key(item)
+
+    def _checked_key(self, given: Any) -> Counted:
+        """Return what counts 1 for a key that `observe` yielded."""
+        name = self.key(self._names, given)
+        if found := self._checked.get(name):
+            return found
         if len(self._checked) >= _CACHED_KEYS:
             self._checked.clear()
         divided = len(self.plugin.dimensions)
-        checked = self._checked[name] = *keys.identity(name[:divided]), 1, keys.stored(name[divided:])
+        checked = self._checked[name] = *keys.identity(name[:divided]), 1, keys.stored(name[divided:]), None
         return checked
 
     def others(self, items: Sequence[Counted]) -> Sequence[Counted]:
-        digest, stored, _, part = self.check((OTHER,) * len(self._names))
+        digest, stored, _, part, _ = self._checked_key((OTHER,) * len(self._names))
         amount = sum(item[2] for item in items)
-        return [(digest, stored, max(-_LARGEST, min(amount, _LARGEST)), part)]
+        return [(digest, stored, max(-_LARGEST, min(amount, _LARGEST)), part, None)]
 
     def key_of(self, checked: Any) -> keys.Key:
         return keys.load(checked[1])

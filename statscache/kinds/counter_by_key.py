@@ -1,19 +1,22 @@
 """`Counter`, unbounded: numbers by key and day, so that the document of one key is read without touching the others."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Connection, Select, func, select
 
-from statscache.kinds import buckets, days, key_documents, keys, lost_rows, parts, years
+from statscache.exceptions import YieldError
+from statscache.kinds import buckets, days, key_documents, key_entries, keys, lost_rows, parts, years
 from statscache.kinds.counter import TOTAL, CounterKind
 from statscache.kinds.days import UNDIVIDED
+from statscache.kinds.latest import check_fields
 from statscache.kinds.packed import starts
 from statscache.kinds.presentation import Column, Headline, Partial, Row, noun_of, ranked
 from statscache.kinds.state import Dirty, KeyDocument, State
-from statscache.kinds.sums import Sums, sum_up
+from statscache.kinds.sums import Counted, Sums, sum_up
 from statscache.kinds.tables import key
 from statscache.kinds.yields import Yields
 from statscache.scrubbing import NOBODY
@@ -30,7 +33,10 @@ LEADERS = 100
 _KEYS_AT_ONCE = 1_000
 _ROWS_AT_ONCE = 5_000
 
-_lookup = Lookup(key, "key", "parts", "years")
+_TAKEN = frozenset({"timestamp"})
+"""The names that fields of an entry cannot have."""
+
+_lookup = Lookup(key, "key", "parts", "years", "entries")
 
 
 class CounterByKeyKind(CounterKind):
@@ -46,12 +52,24 @@ class CounterByKeyKind(CounterKind):
     def windows(self) -> tuple[int, ...]:
         return (DAY,)
 
+    def _check_new(self, item: Any) -> Counted:
+        if not self.plugin.entries:
+            return super()._check_new(item)
+        if type(item) is not tuple or len(item) != 2 or type(item[0]) is not tuple:
+            example = "(('bash',), {'state': 'complete'})"
+            raise YieldError(f"a counter with `entries` takes a key and fields, such as {example}; got {item!r:.200}")
+        name, fields = item
+        digest, stored, amount, part, _ = self._checked_key(name)
+        return digest, stored, amount, part, check_fields(name, fields, _TAKEN, key_entries.LARGEST)
+
     def reduce(self, yields: Yields) -> Sums:
         divided = self.plugin.breakdown is not None
-        return sum_up(yields, () if divided else (DAILY,), divided=divided)
+        sums = sum_up(yields, () if divided else (DAILY,), divided=divided)
+        most = self.plugin.entries
+        return replace(sums, entries=key_entries.newest(yields, most)) if most else sums
 
     def merge(self, state: State, new: Sums) -> set[Dirty]:
-        return {Dirty("latest"), Dirty("keys", keys=_add(state, new))}
+        return {Dirty("latest"), Dirty("keys", keys=_add(state, new, self.plugin.entries))}
 
     def has_lost_rows(self, state: State, since: Mapping[int, int]) -> bool:
         if DAY not in since:
@@ -106,7 +124,8 @@ class CounterByKeyKind(CounterKind):
 
     def key_documents(self, state: State, changed: Keys | None) -> Iterator[KeyDocument]:
         wanted = years.pairs(state.connection, state.plugin) if changed is None else changed
-        return key_documents.documents(state, wanted, self.plugin.breakdown, self.plugin.name)
+        of = self.plugin
+        return key_documents.documents(state, wanted, of.breakdown, of.name, has_entries=of.entries > 0)
 
     def keys_showing(self, state: State, days: Sequence[Interval]) -> Keys:
         shown = [key.c.plugin == state.plugin, key.c.last >= min(start for start, _ in days)]
@@ -143,14 +162,19 @@ def _showing(
     return changed_keys.pack(of.key[is_shown], of.year[is_shown])
 
 
-def _add(state: State, new: Sums) -> bytes:
-    """Add the sums of a batch to keys, their days, years and parts, and return the keys that changed, packed.
+def _add(state: State, new: Sums, most: int) -> bytes:
+    """Add the sums of a batch to keys, their days, years, parts and entries, and return the keys that changed, packed.
+
+    Args:
+        state: State of the plugin.
+        new: What the batch adds.
+        most: How many entries of a key are kept.
 
     Raises:
         OverflowError: A sum would be beyond 64 bits; the transaction must not commit.
     """
     connection, plugin = state.connection, state.plugin
-    known, known_parts, known_years = _lookup.columns(connection, (plugin,), new.keys.tolist())
+    known, known_parts, known_years, known_entries = _lookup.columns(connection, (plugin,), new.keys.tolist())
     part_column: list[bytes] | None = None
     if new.parts is None:
         key_index, start, value = new.buckets[DAY]
@@ -164,7 +188,11 @@ def _add(state: State, new: Sums) -> bytes:
     of_days = days.Days(new.keys[key_index], start, part, value)
     of_years = years.Years(of_days.key, days.year_of(days.quarter_of(start)), value)
     year_column, left, year_left = years.added(new.keys, known, known_years, of_years)
-    buckets.add_keys(state, new, new.totals.tolist(), part_column, year_column)
+    entry_column = None
+    if new.entries is not None:
+        stored = dict(zip(known, known_entries, strict=True))
+        entry_column = key_entries.added(new.keys.tolist(), stored, new.entries, most)
+    buckets.add_keys(state, new, new.totals.tolist(), part_column, year_column, entry_column)
     changed, year_changed = days.add(connection, plugin, of_days)
     # A year that is not recent any more gets a document of its own.
     return changed_keys.pack(np.concatenate([changed, left]), np.concatenate([year_changed, year_left]))
@@ -177,7 +205,7 @@ def _in_window(state: State, start: int, end: int, digests: Sequence[int]) -> di
 
 
 def _dump(connection: Connection, plugin: int) -> Iterator[tuple[Any, ...]]:
-    """Yield days, years and parts, row by row in a declared order, for a recount to compare with."""
+    """Yield days, years, parts and entries, row by row in a declared order, for a recount to compare with."""
     names = buckets.names(connection, plugin)
     part_names = {UNDIVIDED: b""} | parts.names(connection, plugin)
     ranks = parts.ranks(part_names)
@@ -194,3 +222,5 @@ def _dump(connection: Connection, plugin: int) -> Iterator[tuple[Any, ...]]:
         order = np.lexsort((ranks[portion.part], portion.key))
         for digest, part, first, total in zip(*(column[order].tolist() for column in portion), strict=True):
             yield ("part", names[digest], part_names[part], total, first)
+    for row, entries in key_entries.of_all_keys(connection, plugin):
+        yield from (("entry", names[row.key], timestamp, fields) for timestamp, fields in entries)

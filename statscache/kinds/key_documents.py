@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from statscache.kinds import days, keys, parts, years
+from statscache.kinds import days, key_entries, keys, parts, years
 from statscache.kinds.packed import Whole, starts, sums
 from statscache.kinds.state import ByYear, KeyDocument, KeyPart, KeyYear, State, Times
 from statscache.kinds.tables import key
@@ -24,7 +24,7 @@ _YEARS_AT_ONCE = 1_000
 _BEYOND = 2**32
 """More than there are years, so that one number can hold the index of a key and a year."""
 
-_lookup = Lookup(key, "key", "dimensions", "total", "first", "last", "parts", "years")
+_lookup = Lookup(key, "key", "dimensions", "total", "first", "last", "parts", "years", "entries")
 
 _Filed = Mapping[tuple[int, ...], Times]
 """Times and values by digest of the key, year, and for weeks the number of the part."""
@@ -47,7 +47,9 @@ class _Part(NamedTuple):
     total: int
 
 
-def documents(state: State, changed: Keys, breakdown: str | None, name: str) -> Iterator[KeyDocument]:
+def documents(
+    state: State, changed: Keys, breakdown: str | None, name: str, *, has_entries: bool
+) -> Iterator[KeyDocument]:
     """Yield the documents of keys that exist; a bounded number of them is in memory at a time.
 
     Args:
@@ -55,6 +57,7 @@ def documents(state: State, changed: Keys, breakdown: str | None, name: str) -> 
         changed: The keys, and the years of each that changed; see `changed_keys`.
         breakdown: The field of a part's name; None where numbers are not divided.
         name: Name of the plugin.
+        has_entries: True if entries of keys are kept.
 
     Raises:
         DamagedStatistics: The days or the years of a key do not add up, or its digest is not that of its name.
@@ -65,7 +68,7 @@ def documents(state: State, changed: Keys, breakdown: str | None, name: str) -> 
     # A portion ends with the last year of a key.
     cuts = first[starts(first // _YEARS_AT_ONCE)].tolist()
     for begin, end in pairwise([*cuts, len(changed)]):
-        yield from _Portion(state, changed[begin:end], breakdown, name).documents()
+        yield from _Portion(state, changed[begin:end], breakdown, name).documents(has_entries=has_entries)
 
 
 class _Portion:
@@ -108,7 +111,7 @@ class _Portion:
             self._by_week = _filed((found.key, year, found.part), monday, found.value)
             self._parts = _parts(state, [row.key for row in self._rows], [row.parts for row in self._rows])
 
-    def documents(self) -> Iterator[KeyDocument]:
+    def documents(self, *, has_entries: bool) -> Iterator[KeyDocument]:
         """Yield the document of each key."""
         for row in self._rows:
             of_key = self._years[row.key]
@@ -132,6 +135,7 @@ class _Portion:
                     for number, name, total in self._parts.get(row.key, ())
                 ],
                 older=[self._older(row.key, each) for each in of_key if each.is_wanted and not each.is_recent],
+                entries=key_entries.unpacked(row.key, row.entries) if has_entries else None,
             )
 
     def _older(self, digest: int, of: _Year) -> KeyYear:

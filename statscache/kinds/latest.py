@@ -34,7 +34,7 @@ Entries = dict[Key, list[tuple[int, bytes, int, bytes]]]
 _add_entries = Upsert(entry)
 
 
-def check_fields(name: Key, value: Any, taken: frozenset[str]) -> bytes:
+def check_fields(name: Key, value: Any, taken: frozenset[str], most: int = _LARGEST_VALUE) -> bytes:
     """Return the fields that a plugin keeps of a key as canonical JSON.
 
     What is too large is shortened, since the bus decides how long texts are: see `_shortened`.
@@ -43,6 +43,7 @@ def check_fields(name: Key, value: Any, taken: frozenset[str]) -> bytes:
         name: The key.
         value: What the plugin yielded.
         taken: Names that the fields may not have.
+        most: Bytes that are kept.
 
     Raises:
         YieldError: It is not a dict of JSON, has a reserved field, or has too many fields.
@@ -53,23 +54,23 @@ def check_fields(name: Key, value: Any, taken: frozenset[str]) -> bytes:
         raise YieldError(f"the value of {name!r:.200} has the fields {found}, which the record has already")
     try:
         data = canonical.trimmed(canonical.encode(value))
-        if len(data) > _LARGEST_VALUE:
-            data = canonical.trimmed(canonical.encode(_shortened(value)))
+        if len(data) > most:
+            data = canonical.trimmed(canonical.encode(_shortened(value, most)))
     except TypeError as error:
         raise YieldError(f"the value of {name!r:.200} is not JSON: {error}") from error
-    if len(data) > _LARGEST_VALUE:
-        raise YieldError(f"the value of {name!r:.200} has {len(data)} bytes; at most {_LARGEST_VALUE} are kept")
+    if len(data) > most:
+        raise YieldError(f"the value of {name!r:.200} has {len(data)} bytes; at most {most} are kept")
     return data
 
 
-def _shortened(value: dict[str, Any]) -> dict[str, Any]:
-    """Return fields of at most `_LARGEST_VALUE` bytes, if possible, from the largest one on.
+def _shortened(value: dict[str, Any], most: int) -> dict[str, Any]:
+    """Return fields of at most `most` bytes, if possible, from the largest one on.
 
     A text is cut, and ends with an ellipsis. An address of the web, a list or an object would be useless if it were
     cut, and becomes null.
     """
     sizes = {field: len(canonical.encode(content)) for field, content in value.items()}
-    excess = sum(sizes.values()) + sum(len(canonical.encode(field)) + 2 for field in value) + 1 - _LARGEST_VALUE
+    excess = sum(sizes.values()) + sum(len(canonical.encode(field)) + 2 for field in value) + 1 - most
     short = dict(value)
     for field in sorted(value, key=lambda field: (-sizes[field], field)):
         if excess <= 0:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, SelectBase, select
 
 from statscache.exceptions import DamagedStatistics
 from statscache.kinds import days as filed
-from statscache.kinds import lost_rows, member_sets, parts, years
+from statscache.kinds import key_entries, lost_rows, member_sets, parts, years
 from statscache.kinds.packed import Whole
 from statscache.kinds.tables import bucket, key, key_quarter, member, member_set, part
 from statscache.store.schema import plugin
@@ -52,6 +52,21 @@ def years_of_keys(connection: Connection) -> str | None:
             yield portion.key, portion.total
 
     return _first(connection, select(key_quarter.c.plugin), lambda number: _add_up(connection, number, totals(number)))
+
+
+def entries_of_keys(connection: Connection) -> str | None:
+    """Return the name of a plugin of whose keys the entries are not of its time, or too many; None if there is none."""
+
+    def hold(number: int) -> bool:
+        for row, entries in key_entries.of_all_keys(connection, number):
+            ordered = entries == sorted(entries, reverse=True)
+            if not ordered or any(not row.first <= timestamp <= row.last for timestamp, _ in entries):
+                return False
+            if len(entries) > row.total:
+                return False
+        return True
+
+    return _first(connection, select(key.c.plugin).where(key.c.entries.is_not(None)), hold)
 
 
 def members(connection: Connection) -> str | None:

@@ -13,7 +13,7 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Table, select
 
 from statscache import canonical
-from statscache.kinds import keys, tables
+from statscache.kinds import key_entries, keys, tables
 from statscache.scrubbing import is_within, occurs, spellings, texts
 
 
@@ -51,6 +51,21 @@ class JSON(Searched):
     def plugins(self, connection: Connection, names: frozenset[str]) -> Iterator[int]:
         for plugin, value in self._rows(connection):
             if is_within(value, names) and any(occurs(text, names) for text in texts(orjson.loads(value))):
+                yield plugin
+
+
+class KeyEntries(Searched):
+    """The entries of keys; see `statscache.kinds.key_entries`."""
+
+    def plugins(self, connection: Connection, names: frozenset[str]) -> Iterator[int]:
+        for plugin, digest, stored in connection.execute(
+            select(self.table.c.plugin, self.table.c.key, self.table.c[self.column]).where(
+                self.table.c[self.column].is_not(None)
+            )
+        ):
+            entries = [fields for _, fields in key_entries.unpacked(digest, stored)]
+            held = [fields for fields in entries if is_within(fields, names)]
+            if any(occurs(text, names) for fields in held for text in texts(orjson.loads(fields))):
                 yield plugin
 
 

@@ -85,6 +85,7 @@ class KeyDocument(NamedTuple):
         part: The field of a part's name; None where the plugin does not divide its numbers.
         parts: The parts, null first, with the weeks of the recent years.
         older: The older years that may have changed.
+        entries: Timestamp and fields as JSON of the newest entries, newest first; None where none are kept.
     """
 
     key: Key
@@ -96,6 +97,7 @@ class KeyDocument(NamedTuple):
     part: str | None = None
     parts: Sequence[KeyPart] = ()
     older: Sequence[KeyYear] = ()
+    entries: Sequence[tuple[int, bytes]] | None = None
 
     @property
     def shown(self) -> Interval:

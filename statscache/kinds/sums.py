@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from statscache.kinds.key_entries import Entry
 from statscache.kinds.packed import Whole
 from statscache.kinds.yields import Yields
 from statscache.timeline import DAY, Resolution
 
-Counted = tuple[int, bytes, int, bytes]
-"""One yield of a counter: the digest of its key, the key as it is stored, the amount, and the part as it is stored."""
+Counted = tuple[int, bytes, int, bytes, bytes | None]
+"""One yield of a counter: the digest of its key, the key as it is stored, the amount, the part as it is stored, and the
+fields of its entry as canonical JSON; None if it has no entry."""
 
 Met = tuple[int, bytes, int]
 """One yield of a `Distinct`: the digest of its key, the key as it is stored, and the digest of the member."""
@@ -81,6 +83,7 @@ class Sums:
         buckets: The sums by bucket, by the width of the buckets: minutes, hours and days of a bounded counter, days
             of an unbounded one that does not divide its numbers, none of one that does.
         parts: The sums by part; None where numbers are not divided.
+        entries: The newest entries by digest of the key; None where none are kept.
     """
 
     keys: Whole
@@ -90,6 +93,7 @@ class Sums:
     last: Whole
     buckets: Mapping[int, Buckets]
     parts: PartSums | None
+    entries: Mapping[int, Sequence[Entry]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

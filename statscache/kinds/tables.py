@@ -5,8 +5,9 @@ column `key` holds 64 bits of a digest of the encoded key, whose bytes are store
 
 What would be many small rows is one compact row (`statscache.kinds.packed`): the days of a key in a calendar quarter
 (`key_quarter`, by the number of quarters since 1970), the totals of a key's parts (`key.parts`) and years
-(`key.years`), and the members of a bucket (`member_set`). In them a part is a number of `part`, and a member a number
-of `member`, which has 64 bits of the digest of the member's name; the name is not stored.
+(`key.years`), its newest entries (`key.entries`), and the members of a bucket (`member_set`). In them a part is a
+number of `part`, and a member a number of `member`, which has 64 bits of the digest of the member's name; the name is
+not stored.
 
 Rows have a `checksum`, compact rows one within, so that decay is found when they are read: see
 `statscache.store.bulk`.
@@ -38,6 +39,7 @@ key = Table(
     Column("last", BigInteger, nullable=False),
     Column("parts", LargeBinary),
     Column("years", LargeBinary),
+    Column("entries", LargeBinary),
     Column("checksum", BigInteger, nullable=False),
     _whole("total"),
     sqlite_with_rowid=False,
@@ -141,7 +143,7 @@ def add_key_names(connection: Connection, plugin: int, names: Iterable[keys.Key]
     """Store the keys of a plugin that counts nothing by key, where they are not yet."""
     digests = {name: keys.digest(name) for name in names}
     rows = [
-        (plugin, digest, keys.stored(name), 0, 0, 0, None, None, KEY.of(plugin, digest, 0, 0, 0))
+        (plugin, digest, keys.stored(name), 0, 0, 0, None, None, None, KEY.of(plugin, digest, 0, 0, 0))
         for name, digest in digests.items()
     ]
     _add_names(connection, rows)

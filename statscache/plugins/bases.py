@@ -10,6 +10,9 @@ from statscache.kinds.state import State
 from statscache.plugins.contract import Plugin
 from statscache.plugins.validation import is_dimension
 
+MOST_ENTRIES = 50
+"""The most entries of a key: each publication writes those of every key that changed."""
+
 
 class Counter(Plugin):
     """Counts by key: `observe` yields a key, or a key and a whole amount, such as `(("copr",), 3)`.
@@ -22,6 +25,9 @@ class Counter(Plugin):
             more part at the end, and the document of a key has `parts`. Only unbounded counters have it.
         by_minute: True if a bounded counter has a series by minute. Each publication writes these of every plugin, so
             turn it off if the last hour does not matter. A change needs another `version`.
+        entries: How many of the newest messages that counted the document of a key lists, of an unbounded counter:
+            each yield of `observe` is then a key and a dict of fields, such as `(("bash",), {"state": "complete"})`,
+            and counts one. A change needs another `version`.
         listed: By dimension, the values that a bounded counter lists in `latest` and series; keys with others are for
             documents of its own, by way of `leaders`. A dimension that is not named lists all.
     """
@@ -30,6 +36,7 @@ class Counter(Plugin):
     kind: CounterKind
     breakdown: ClassVar[str | None] = None
     by_minute: ClassVar[bool] = True
+    entries: ClassVar[int] = 0
     listed: ClassVar[Mapping[str, Collection[str]]] = {}
 
     @classmethod
@@ -39,6 +46,10 @@ class Counter(Plugin):
             yield f"`listed` names {sorted(unknown)}; give names of `dimensions`"
         if cls.listed and cls.unbounded:
             yield "`listed` is for counters that are not `unbounded`"
+        if type(cls.entries) is not int or not 0 <= cls.entries <= MOST_ENTRIES:
+            yield f"`entries` is {cls.entries!r}; give a whole number up to {MOST_ENTRIES}"
+        elif cls.entries and not cls.unbounded:
+            yield "`entries` are of the documents of keys, which only `unbounded` counters have"
         if cls.breakdown is None:
             return
         if not is_dimension(cls.breakdown) or cls.breakdown in cls.dimensions:

@@ -7,6 +7,8 @@ clock, so a document that is rendered twice for one state has the same bytes.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
+import orjson
+
 from statscache import canonical, kinds, layout, schemas
 from statscache.kinds.known import Known
 from statscache.kinds.state import KeyDocument, KeyPart
@@ -210,6 +212,8 @@ def of_key(plugin: Plugin, content: KeyDocument, known: Known) -> Iterator[Docum
     }
     if content.part is not None:
         document["parts"] = _parts(content.part, content.parts)
+    if content.entries is not None:
+        document["entries"] = [{**orjson.loads(fields), "timestamp": time} for time, fields in content.entries]
     yield Document(layout.key_document(plugin.name, content.key), canonical.dumps(document))
     for year in content.older:
         older: schemas.KeyYear = {

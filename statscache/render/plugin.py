@@ -71,8 +71,12 @@ class PluginRenderer:
         everything = force or before is None or (before.version, before.basis) != (now.version, now.basis)
         self._days_changed: list[Interval] = []
         if self._coverage_changed and not everything:
-            days_before = [(start, end) for start, end in orjson.loads(coverage_before.partition(" ")[2])]
-            self._days_changed = _difference(days_before, self._unknown_days())
+            try:
+                days_before = [(start, end) for start, end in orjson.loads(coverage_before.partition(" ")[2])]
+                self._days_changed = _difference(days_before, self._unknown_days())
+            except ValueError:
+                # What it was decayed in the database, so nothing tells which documents are as they should be.
+                everything = True
         # Documents of keys and lists by day say which days are known, so these do not wait for another coverage.
         slow = slow or bool(self._days_changed)
         self._due = due.find(connection, plugin, row, end.through, slow=slow, everything=everything)

@@ -181,6 +181,14 @@ class Part(TypedDict):
     """Monday of the ISO week and value, oldest first, by calendar year; of a week in two years, each has its days."""
 
 
+@documented_open
+class KeyEntry(TypedDict):
+    """One of the newest events of a key, with the fields that the plugin gives it."""
+
+    timestamp: Time
+    """When it was announced."""
+
+
 @documented
 class Key(TypedDict):
     """One key of an unbounded plugin."""
@@ -205,6 +213,8 @@ class Key(TypedDict):
     """The whole days of these two years, to that of `last`, that are not wholly known; a value in them is the least."""
     parts: NotRequired[list[Part]]
     """The parts, for plugins that divide their numbers, in order of their names, null first."""
+    entries: NotRequired[list[KeyEntry]]
+    """The newest of what was counted, newest first, for plugins that keep some."""
     through: Time
     """The same as `last`."""
 

@@ -185,6 +185,7 @@ class PeakKind(Kind):
                 0,
                 None,
                 None,
+                None,
                 KEY.of(state.plugin, keys.digest(name), value, 0, 0),
             )
             for name, value in reduced.items()

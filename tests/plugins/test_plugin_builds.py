@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from samples import Site, line
-from statscache import testing
+from statscache import canonical, testing
 from statscache.testing import NOON
 from statscache_plugins.builds import Builds, BuildsByPackage, BuildTime
 
@@ -98,21 +98,42 @@ def test_the_success_rate_of_a_window_says_since_when_it_is_known(tmp_path: Path
     site.close()
 
 
-def test_the_busiest_packages_are_those_with_the_most_builds_that_began() -> None:
-    """One build counts once, however it ends; whole days before the newest message are looked at."""
-    began = [build(0, NOON - DAY, name=name, build_id=number) for number, name in enumerate(["vim", "bash", "vim"])]
-    old = [build(0, NOON - 10 * DAY, name="gcc", build_id=number) for number in range(9)]
-    documents = testing.run(BuildsByPackage, [*began, *old, build(1, NOON - DAY), build(0, NOON, name="glibc")])
+def test_the_busiest_packages_are_those_with_the_most_builds_that_ended() -> None:
+    """One build counts once, whether it failed or not; whole days before the newest message are looked at."""
+    ended = [build(1, NOON - DAY, name=name, build_id=number) for number, name in enumerate(["vim", "bash", "vim"])]
+    old = [build(3, NOON - 10 * DAY, name="gcc", build_id=number) for number in range(9)]
+    others = [build(new, NOON - DAY) for new in (0, 2, 4)]
+    documents = testing.run(BuildsByPackage, [*ended, *old, *others, build(1, NOON, name="glibc")])
     assert documents["busiest-7d.json"]["rows"] == [{"package": "vim", "value": 2}, {"package": "bash", "value": 1}]
     assert documents["busiest-30d.json"]["rows"][0] == {"package": "gcc", "value": 9}
     assert documents["by/glibc.json"]["total"] == 1
+
+
+def test_a_package_lists_its_newest_builds_and_how_they_ended() -> None:
+    """The newest ten, newest first, with version and link; however long what a sender writes is, it stays small."""
+    ended = [build(3 if n % 4 else 1, NOON + 60 * n, build_id=n, release=f"{n}.fc45") for n in range(13)]
+    hostile = build(3, NOON, name="vim", version="\x01" * 500, release="\x02" * 500)
+    documents = testing.run(BuildsByPackage, [*ended, hostile])
+    entries = documents["by/bash.json"]["entries"]
+    assert [entry["timestamp"] for entry in entries] == [NOON + 60 * n for n in range(12, 2, -1)]
+    assert entries[0] == {
+        "timestamp": NOON + 720,
+        "state": "complete",
+        "release": "f45",
+        "version": "5.3-12.fc45",
+        "link": "https://koji.fedoraproject.org/koji/buildinfo?buildID=12",
+    }
+    assert documents["by/bash.json"]["total"] == 13
+    (entry,) = documents["by/vim.json"]["entries"]
+    assert entry["state"] == "failed"
+    assert len(canonical.encode(entry)) <= 1_100
 
 
 def test_rankings_of_the_last_days_are_on_tabs_and_durations_are_not(tmp_path: Path) -> None:
     """What is not known of a period is said there, as the document says it."""
     site = Site(f"sqlite:///{tmp_path}/x.db", tmp_path, (BuildsByPackage, BuildTime))
     changes = {"creation_time": "2026-08-01T00:00:00+00:00", "completion_time": "2026-08-01T00:01:00+00:00"}
-    builds = [build(0, NOON - DAY, build_id=1), build(1, NOON - DAY, build_id=1, **changes), build(0, NOON, build_id=2)]
+    builds = [build(0, NOON - DAY, build_id=1), build(1, NOON - DAY, build_id=1, **changes), build(1, NOON, build_id=2)]
     site.feed(line(f"{at}", each.timestamp, each.topic, each.body) for at, each in enumerate(builds))
     site.publish()
     assert "last_30d" in site.document("v1/plugins/builds-by-package/busiest-30d.json")["partial"]

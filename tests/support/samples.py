@@ -72,7 +72,7 @@ class Sales(Counter):
 
 
 class Buyers(Counter):
-    """Sales by buyer, of whom there are many."""
+    """Sales by buyer, of whom there are many, and the last three of each."""
 
     name = "buyers"
     title = "Buyers"
@@ -80,10 +80,11 @@ class Buyers(Counter):
     dimensions = ("buyer",)
     topics = ("shop.sale",)
     unbounded = True
+    entries = 3
 
     def observe(self, message: Message) -> Iterator[Any]:
-        """Count one for the buyer."""
-        yield (message.body.get("buyer"),)
+        """Count one for the buyer, and tell what was sold."""
+        yield (message.body.get("buyer"),), {"thing": message.body.get("thing"), "amount": message.body.get("amount")}
 
 
 class Prices(Latest):

@@ -253,7 +253,7 @@ def test_damaged_statistics_are_not_published(database_url: str, tmp_path: Path,
 
 
 STORED = {
-    "key": ("total", "first", "last", "key", "dimensions", "parts", "years"),
+    "key": ("total", "first", "last", "key", "dimensions", "parts", "years", "entries"),
     "bucket": ("value", "key"),
     "key_quarter": ("data",),
     "entry": ("timestamp", "message", "value"),
@@ -383,7 +383,7 @@ def test_documents_of_other_code_are_told_from_damage(database_url: str, tmp_pat
 
 
 STATE = {
-    "key": ("total", "first", "last", "dimensions", "parts", "years"),
+    "key": ("total", "first", "last", "dimensions", "parts", "years", "entries"),
     "bucket": ("start", "value"),
     "key_quarter": ("data", "quarter"),
     "entry": ("timestamp", "message", "value"),

@@ -135,6 +135,7 @@ def upgrade() -> None:
         sa.Column("last", sa.BigInteger(), nullable=False),
         sa.Column("parts", sa.LargeBinary(), nullable=True),
         sa.Column("years", sa.LargeBinary(), nullable=True),
+        sa.Column("entries", sa.LargeBinary(), nullable=True),
         sa.Column("checksum", sa.BigInteger(), nullable=False),
         whole("total"),
         sa.PrimaryKeyConstraint("plugin", "key"),
