@@ -29,6 +29,7 @@ class Bar:
         self._progress = progress
         self._lines = lines
         self._task = None if progress is None else progress.add_task("", total=None, note="")
+        self._what = ""
         self._spoken = time.monotonic()
 
     def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
@@ -43,7 +44,11 @@ class Bar:
         # Another thread may take it away meanwhile.
         progress = self._progress
         if progress is not None and self._task is not None:
-            progress.update(self._task, description=what, completed=done, total=total or None, note=note)
+            # Each part of the work is seen, also one that ends before the next redraw.
+            is_new, self._what = what != self._what, what
+            progress.update(
+                self._task, refresh=is_new, description=what, completed=done, total=total or None, note=note
+            )
         elif self._lines and time.monotonic() - self._spoken >= SECONDS_BETWEEN_LINES:
             self._spoken = time.monotonic()
             _log.info("%s%s%s", what, f": {100 * done / total:.0f} %" if total else "", f", {note}" if note else "")

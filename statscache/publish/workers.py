@@ -78,12 +78,14 @@ def silent(_what: str, _done: int, _total: int) -> None:
 def together(workers: Iterable[Worker], job: Job, progress: Progress) -> dict[str, Outcome]:
     """Publish to all targets at the same time."""
     outcomes: dict[str, Outcome] = {}
-    running = Workers(workers)
+    busy = [*workers]
+    running = Workers(busy)
     running.start(job, lambda worker, outcome: outcomes.update({worker.name: outcome}))
-    while busy := running.wait(_SECONDS_BETWEEN_LOOKS):
+    while busy:
+        progress("publishing to " + "; ".join(f"{worker.name}: {worker.at_work}" for worker in busy), 0, 0)
+        busy = running.wait(_SECONDS_BETWEEN_LOOKS)
         for worker in busy:
             worker.log_if_late(INTERVALS * job.interval)
-        progress("publishing to " + "; ".join(f"{worker.name}: {worker.at_work}" for worker in busy), 0, 0)
     return outcomes
 
 
