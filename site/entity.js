@@ -198,12 +198,12 @@ function table(index, { name: plugin, title, unit, dimensions }, rows, partial =
   return section(title, scroll, note);
 }
 
-/** The newest of what was counted of a name, each with how it came out: `kernel 6.17 failed`. */
+/** A table of the newest entries of a name, such as its builds with their states. */
 function newest(index, plugin, { entries, total }) {
   const rows = entries.map(({ link, ...rest }) => (rest.version ? rest : { ...rest, link }));
   const shown = table(index, { ...plugin, title: `Recent ${plugin.unit}`, dimensions: [] }, rows);
   const at = [...shown.querySelectorAll("thead th")].findIndex((head) => head.textContent === "version");
-  // An address is shorter as the link of what it is the address of.
+  // The version links to the build: an address would need a column of its own.
   [...shown.querySelectorAll("tbody tr")].forEach((line, row) => {
     if (entries[row].version && isAddress(entries[row].link)) line.cells[at].replaceChildren(d.element("a", { href: entries[row].link, rel: "nofollow" }, ...line.cells[at].childNodes));
   });

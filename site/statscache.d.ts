@@ -91,7 +91,7 @@ export interface Key {
   gaps: [Time, Time][];
   /** Of plugins with a breakdown; weeks are of the same years, by their Monday. */
   parts?: KeyPart[];
-  /** Of plugins that keep some: the newest of what was counted, newest first. */
+  /** Only of a plugin with `entries`: the newest messages that were counted for the key, newest first. */
   entries?: Record<string, unknown>[];
   through: Time;
 }

@@ -1,4 +1,4 @@
-"""The Atom feed (RFC 4287) of what snapshots changed. It is about snapshots, so it is in none of them.
+"""The Atom feed (RFC 4287) of what snapshots changed. It lists snapshots, so it is published beside them, not within.
 
 It is about those that brought the slow documents up to date, so it is written as rarely as these: an entry for each
 minute would be noise.

@@ -149,7 +149,7 @@ class Renderer:
 
     def _plugins(self, reading: "_Reading", before: Before, most: int | None) -> Iterator[RenderedPlugin]:
         """Render each plugin that the database knows."""
-        # Documents of keys are slow, and made besides of what catches up.
+        # Documents of keys are made with slow documents, and for a plugin that catches up.
         paced = most is not None and (reading.slow or any(state != "ok" for state in before.states.values()))
         shares = _shares(positions.pending(reading.connection), most or 0) if paced else {}
         for number, plugin in enumerate(self._registry):

@@ -214,7 +214,7 @@ class Key(TypedDict):
     parts: NotRequired[list[Part]]
     """The parts, for plugins that divide their numbers, in order of their names, null first."""
     entries: NotRequired[list[KeyEntry]]
-    """The newest of what was counted, newest first, for plugins that keep some."""
+    """The newest messages that were counted for the key, newest first; only of a plugin with `entries`."""
     through: Time
     """The same as `last`."""
 

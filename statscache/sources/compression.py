@@ -33,7 +33,7 @@ _ZSTD_TOO_LARGE = "too much memory"
 
 
 def content(file: io.FileIO, window: int = _ZSTD_WINDOW) -> io.BufferedReader:
-    """Return a reader of what a file holds, decompressed; it raises `DAMAGE`.
+    """Return a reader of the decompressed content of a file; reading raises `DAMAGE` where the file is damaged.
 
     Args:
         file: The file, at its beginning.

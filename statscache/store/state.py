@@ -14,7 +14,7 @@ from statscache.timeline import HOUR
 
 
 class Journal(NamedTuple):
-    """The journal's end, and the counts of what came besides.
+    """The journal's end, and the counts of messages that are not in it.
 
     Attributes:
         head: Number of its messages, also of those that were removed.
@@ -64,7 +64,7 @@ class PluginRow(NamedTuple):
 
 
 def journal(query: Query) -> Journal:
-    """Return the journal's end, and the counts of what came besides."""
+    """Return the journal's end, and the counts of messages that are not in it."""
     columns = "head, through, known, conflicts, foreign_messages, discarded, removed, installation"
     return Journal(*query(f"SELECT {columns} FROM journal")[0])
 
