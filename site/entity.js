@@ -162,7 +162,11 @@ function barOf(name, value, longest) {
 
 const isAddress = (value) => typeof value === "string" && /^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value);
 
-function cell(index, field, value) {
+/** Whether the version in a row links to what the row is about, so that the address needs no column of its own. */
+const isLinked = (row) => Boolean(row.version) && isAddress(row.link);
+
+function cell(index, field, row) {
+  const value = row[field];
   if (value === null || value === undefined) return d.element("td", { class: "unknown" }, "—");
   if (d.isTime(field) && d.isMoment(value)) return d.element("td", { class: "time" }, d.clock(value));
   if (d.isDuration(field)) return d.element("td", { class: "number" }, d.span(value));
@@ -170,6 +174,7 @@ function cell(index, field, value) {
   if (typeof value !== "string") return d.element("td", {}, d.element("code", {}, d.foreign(JSON.stringify(value))));
   const named = entityOf(index, field);
   if (isAddress(value)) return d.element("td", {}, d.element("a", { href: value, rel: "nofollow" }, "Open ↗"));
+  if (field === "version" && isLinked(row)) return d.element("td", {}, d.element("a", { href: row.link, rel: "nofollow" }, d.foreign(value)));
   return d.element("td", { title: value.length > 40 ? d.clean(value) : null, class: named && value.length > 32 ? "tail" : null }, named ? d.element("a", { href: pageOf(client, named, value) }, d.foreign(value)) : d.foreign(value));
 }
 
@@ -177,7 +182,7 @@ function cell(index, field, value) {
 function table(index, { name: plugin, title, unit, dimensions }, rows, partial = {}, all = 0) {
   const time = (row) => row.timestamp ?? row.stop ?? row.start ?? 0;
   const shown = [...rows].sort((a, b) => time(b) - time(a)).slice(0, MOST_ROWS[entity]);
-  const present = [...new Set(shown.flatMap((row) => Object.keys(row)))].filter((name) => !HIDDEN.includes(name) && shown.some((row) => row[name] !== null));
+  const present = [...new Set(shown.flatMap((row) => Object.keys(row)))].filter((name) => !HIDDEN.includes(name) && shown.some((row) => row[name] !== null && !(name === "link" && isLinked(row))));
   const first = [...dimensions, ...ORDER].filter((name, at, all) => present.includes(name) && all.indexOf(name) === at);
   const last = WINDOWS.filter((name) => present.includes(name));
   const columns = [...first, ...present.filter((name) => ![...first, ...last].includes(name)).sort(), ...last];
@@ -190,7 +195,7 @@ function table(index, { name: plugin, title, unit, dimensions }, rows, partial =
     else if (isMany) made.dataset.label = capitalized(line.cells[columns.indexOf(name)].textContent);
     return made;
   };
-  const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => labelled(name, Object.hasOwn(partial, name) ? d.element("td", { class: "unknown" }, d.unknown(partial[name])) : cell(index, name, row[name])))));
+  const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => labelled(name, Object.hasOwn(partial, name) ? d.element("td", { class: "unknown" }, d.unknown(partial[name])) : cell(index, name, row)))));
   const scroll = d.element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, d.element("table", { class: isMany ? "rows many" : "rows" }, d.element("thead", {}, line), d.element("tbody", {}, ...body)));
   const rest = rows.length - shown.length;
   const words = [rest > 0 ? `The newest ${d.number(shown.length)} of ${d.number(rows.length)}` : "", all ? `${rest > 0 ? "a" : "A"}mong the newest ${d.number(all)} ${unit} of all` : ""].filter(Boolean);
@@ -200,13 +205,7 @@ function table(index, { name: plugin, title, unit, dimensions }, rows, partial =
 
 /** A table of the newest entries of a name, such as its builds with their states. */
 function newest(index, plugin, { entries, total }) {
-  const rows = entries.map(({ link, ...rest }) => (rest.version ? rest : { ...rest, link }));
-  const shown = table(index, { ...plugin, title: `Recent ${plugin.unit}`, dimensions: [] }, rows);
-  const at = [...shown.querySelectorAll("thead th")].findIndex((head) => head.textContent === "version");
-  // The version links to the build: an address would need a column of its own.
-  [...shown.querySelectorAll("tbody tr")].forEach((line, row) => {
-    if (entries[row].version && isAddress(entries[row].link)) line.cells[at].replaceChildren(d.element("a", { href: entries[row].link, rel: "nofollow" }, ...line.cells[at].childNodes));
-  });
+  const shown = table(index, { ...plugin, title: `Recent ${plugin.unit}`, dimensions: [] }, entries);
   if (total > entries.length) shown.append(d.element("p", { class: "note" }, `The newest ${d.number(entries.length)} of ${d.number(total)}.`));
   return shown;
 }
