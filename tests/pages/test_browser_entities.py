@@ -209,6 +209,24 @@ def test_the_newest_days_of_a_package(
         assert not visit.problems, visit.problems
 
 
+def test_the_newest_builds_of_a_package_link_to_koji(
+    site: str, trees: dict[str, Path], first: dict[str, str], chromium: Browser
+) -> None:
+    """Each is a line with its state and version, newest first; the version is the link, so no column has addresses."""
+    path = trees["demo"] / layout.key_document("builds-by-package", (first["package"],))
+    entries = orjson.loads(path.read_bytes())["entries"]
+    assert entries
+    with Visit(chromium, [site]) as visit:
+        visit.open(f"{site}packages/index.html?{first['package']}")
+        builds = visit.page.get_by_role("region", name="Recent builds")
+        rows = builds.locator("tbody tr").all()
+        links = builds.locator("tbody a[rel=nofollow]")
+        assert [row.locator("td").first.text_content() for row in rows] == [entry["state"] for entry in entries]
+        assert [each.text_content() for each in links.all()] == [entry["version"] for entry in entries]
+        assert [each.get_attribute("href") for each in links.all()] == [entry["link"] for entry in entries]
+        assert "link" not in builds.locator("thead th").all_text_contents()
+
+
 def test_the_page_of_a_release_shows_how_it_fares(site: str, trees: dict[str, Path], chromium: Browser) -> None:
     """Its state by group as the page Release engineering has it, its rank, its year, and its composes by state."""
     rows = orjson.loads((trees["demo"] / layout.latest("composes")).read_bytes())["rows"]
