@@ -118,7 +118,7 @@ class Resolution(NamedTuple):
         return Period(start, end, datetime.fromtimestamp(start, UTC).strftime(self.label))
 
     def period_starts(self, buckets: Iterable[int]) -> Iterator[int]:
-        """Yield the starts of the periods whose files hold the buckets that start at these times, ascending."""
+        """Yield the starts of the periods whose files hold some buckets, given the buckets' starts; both ascend."""
         end = None
         for bucket in buckets:
             if end is None or bucket >= end:

@@ -91,7 +91,7 @@ class DistinctKind(Kind):
         for resolution, starts in zip(self.resolutions, touched, strict=True):
             if moved:
                 starts.add(newest)
-            dirty |= {Dirty(resolution.name, resolution.period(start).start) for start in starts}
+            dirty |= {Dirty(resolution.name, start) for start in resolution.period_starts(sorted(starts))}
         return dirty
 
     def has_lost_rows(self, state: State, since: Mapping[int, int]) -> bool:

@@ -1,22 +1,20 @@
 """The journal as an archive: NDJSON in fedora-messaging's envelope, which a backfill takes."""
 
-import gzip
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 from uuid import uuid4
-
-import zstandard
 
 from statscache.exceptions import ExportError, ExportRefused
 from statscache.installation import Installation
 from statscache.message import envelope
 from statscache.sources import archive
+from statscache.sources.compression import GZIP, ZSTD, compressing
 from statscache.store import journal
 
-_LEVEL = 6
+_MAGIC = {".gz": GZIP, ".zst": ZSTD}
 _MESSAGES_BETWEEN_WORDS = 10_000
 
 
@@ -78,7 +76,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     try:
         try:
             with unfinished.open("xb") as file:
-                with _compressing(path, file) as out:
+                with compressing(file, _MAGIC.get(path.suffix, b"")) as out:
                     yield out
                 file.flush()
                 os.fsync(file.fileno())
@@ -87,16 +85,3 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             unfinished.unlink(missing_ok=True)
     except OSError as error:
         raise ExportError(f"cannot write {path}: {error.strerror}") from error
-
-
-@contextmanager
-def _compressing(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
-    if path.suffix == ".gz":
-        # Neither name nor time, so that the same journal gives the same bytes.
-        with gzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0) as packed:
-            yield cast(BinaryIO, packed)
-    elif path.suffix == ".zst":
-        with zstandard.ZstdCompressor(level=_LEVEL).stream_writer(file, closefd=False) as packer:
-            yield packer
-    else:
-        yield file

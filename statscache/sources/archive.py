@@ -15,7 +15,7 @@ import orjson
 
 from statscache.bounds import KEPT_OF_OVERSIZE
 from statscache.exceptions import DamagedArchive, SourceError
-from statscache.sources.compression import CHUNK, DAMAGE, GZIP, LARGEST_WINDOW, ZSTD, compressing, content
+from statscache.sources.compression import CHUNK, DAMAGE, GZIP, LARGEST_WINDOW, ZSTD, compressing, content, magic_of
 
 # Where a line is read in pieces, one ends after one of these, if there is one in its last bytes.
 _LONGEST_WORD = 512
@@ -126,7 +126,7 @@ def rewrite(path: Path, change: Callable[[bytes], bytes], max_line: int) -> int:
     try:
         with path.open("rb", buffering=0) as file, unfinished.open("xb") as out:
             # What is damaged after the last line that could be read is left out.
-            with compressing(file, out) as packed, content(file, LARGEST_WINDOW) as text, suppress(*DAMAGE):
+            with compressing(out, magic_of(file)) as packed, content(file, LARGEST_WINDOW) as text, suppress(*DAMAGE):
                 for said in _pieces(text, max_line + 1):
                     left = change(said.removesuffix(b"\n"))
                     changed += left != said.removesuffix(b"\n")

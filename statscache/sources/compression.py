@@ -24,6 +24,7 @@ CHUNK = 1 << 20
 
 # Four bytes of zstd can stand for 128 KiB: little at a time keeps memory flat, and costs nothing that can be measured.
 _ZSTD_CHUNK = 512
+_ZSTD_LEVEL = 6
 # A reader of zstd allocates as much as the frame's window; `zstd` makes larger ones only with `--long` or `--ultra`.
 _ZSTD_WINDOW = 1 << 25
 LARGEST_WINDOW = 1 << 27
@@ -39,7 +40,7 @@ def content(file: io.FileIO, window: int = _ZSTD_WINDOW) -> io.BufferedReader:
         file: The file, at its beginning.
         window: Bytes of memory that its decompression may take; beyond that the reader raises SourceError.
     """
-    magic = _magic(file)
+    magic = magic_of(file)
     if magic.startswith(GZIP):
         # `read` would lose what it has when it meets the damage; `read1` gives it first.
         return io.BufferedReader(_Raw(gzip.GzipFile(fileobj=file).read1), CHUNK)
@@ -48,7 +49,8 @@ def content(file: io.FileIO, window: int = _ZSTD_WINDOW) -> io.BufferedReader:
     return io.BufferedReader(file, CHUNK)
 
 
-def _magic(file: io.FileIO) -> bytes:
+def magic_of(file: io.FileIO) -> bytes:
+    """Return the first bytes of a file, which tell how it is compressed, and go back to its beginning."""
     magic = file.read(4)
     file.seek(0)
     return magic
@@ -115,14 +117,14 @@ class _Frames:
 
 
 @contextmanager
-def compressing(file: io.FileIO, out: BinaryIO) -> Iterator[BinaryIO]:
-    """Give a stream that compresses into `out` as `file` is compressed."""
-    magic = _magic(file)
+def compressing(out: BinaryIO, magic: bytes) -> Iterator[BinaryIO]:
+    """Give a stream that compresses into `out`: `magic` is `GZIP` or `ZSTD`, anything else is no compression."""
     if magic.startswith(GZIP):
+        # Neither name nor time, so that the same content gives the same bytes.
         with gzip.GzipFile(filename="", fileobj=out, mode="wb", mtime=0) as packed:
             yield cast(BinaryIO, packed)
     elif magic == ZSTD:
-        with zstandard.ZstdCompressor().stream_writer(out, closefd=False) as packer:
+        with zstandard.ZstdCompressor(level=_ZSTD_LEVEL).stream_writer(out, closefd=False) as packer:
             yield packer
     else:
         yield out
