@@ -107,13 +107,13 @@ class Kind(ABC):
                 owner = registered[cls.name].__module__
                 raise PluginError(f"kind {cls.name}: {owner} has it already; choose another name")
             # What is shown of a field is looked up by its name alone.
-            known = {column.name: column for kind in registered.values() for column in kind.columns}
-            if other := next((each for each in cls.columns if known.get(each.name, each) != each), None):
+            if other := next((each for each in cls.columns if shared_columns.get(each.name, each) != each), None):
                 raise PluginError(
                     f"kind {cls.name}: another kind has a column {other.name}, with other attributes; choose another"
-                    f" name, or make it {known[other.name]}"
+                    f" name, or make it {shared_columns[other.name]}"
                 )
             registered[cls.name] = cls
+            shared_columns.update({column.name: column for column in cls.columns})
 
     @classmethod
     def column_names(cls) -> tuple[str, ...]:
@@ -375,3 +375,6 @@ class Kind(ABC):
 
 registered: dict[str, type[Kind]] = {}
 """Every kind by its name; `statscache.kinds.registry` has what concerns all of them."""
+
+shared_columns: dict[str, Column] = {}
+"""The columns of all kinds by name: kinds share those of one name."""

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, Table, delete, select
 
 from statscache.exceptions import DamagedStatistics
 from statscache.kinds import lost_rows, search
-from statscache.kinds.base import Kind, registered
+from statscache.kinds.base import Kind, registered, shared_columns
 from statscache.kinds.presentation import Column
 from statscache.kinds.search import Mentions
 from statscache.store.invariants import STRAY, Invariant
@@ -19,17 +19,13 @@ def kinds() -> Mapping[str, type[Kind]]:
 
 
 def columns() -> list[Column]:
-    """Return the columns of all kinds in the order of CSV: moments, then numbers. Kinds share those of one name."""
-    by_name: dict[str, Column] = {}
-    for kind in registered.values():
-        for each in kind.columns:
-            by_name.setdefault(each.name, each)
-    return sorted(by_name.values(), key=lambda column: column.is_number)
+    """Return the columns of all kinds in the order of CSV: moments, then numbers."""
+    return sorted(shared_columns.values(), key=lambda column: column.is_number)
 
 
 def column(name: str) -> Column | None:
     """Return the column of that name, of any kind; None if the field is a plugin's own."""
-    return next((each for kind in registered.values() for each in kind.columns if each.name == name), None)
+    return shared_columns.get(name)
 
 
 def invariants() -> Iterable[Invariant]:
