@@ -21,7 +21,7 @@ class Deferred(click.Command):
 
     def load(self) -> click.Command:
         """Import the command and return it."""
-        # What is imported stays: the collector would go through it again and again, and find nothing.
+        # Imported modules are never freed: searching them for garbage takes time and finds nothing.
         gc.disable()
         try:
             command: click.Command = import_module(self._module).command
