@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url
 
 import disk_sync
+import shared_statements
 import small_site
 from servers import PostgreSQL
 from statscache.config import Config, DatabaseSection
@@ -41,6 +42,7 @@ os.environ["TZ"] = "Pacific/Auckland"
 time.tzset()
 
 disk_sync.switch_off()
+shared_statements.share()
 small_site.shrink()
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and with them all that they start.

@@ -175,22 +175,7 @@ def _show_status(
     places: Sequence[TargetRow],
     consumers: Sequence[ConsumerRow],
 ) -> None:
-    journal = state["journal"]
-    through = "no message yet" if state["through"] is None else iso(state["through"])
-    click.echo(f"through     {through}" + ("" if silent is None else f"; last message received {silent:,} s ago"))
-    kept = journal["messages"] - journal["removed"]
-    each = journal["stored_bytes"] / kept if kept else 0
-    stored = f"{journal['stored_bytes']:,} bytes, {each:.0f} a message" if each else "empty"
-    removed = f", {journal['removed']:,} removed" if journal["removed"] else ""
-    held = f"{counted(kept, 'message')} in {counted(journal['segments'], 'segment')}"
-    click.echo(f"journal     {held} ({stored}){removed}")
-    click.echo(
-        f"besides     {journal['known']:,} known, {journal['conflicts']:,} conflicts, {journal['foreign']:,} foreign,"
-        f" {journal['held']:,} held, {journal['quarantined']:,} in quarantine"
-    )
-    if journal["discarded"]:
-        discarded = counted(journal["discarded"], "item")
-        click.echo(f"warning     {discarded} deleted from quarantine because of the quota ([bus] max_kept)")
+    _show_journal(state, silent)
     for source in state["sources"]:
         newest = "-" if source["newest"] is None else iso(source["newest"])
         click.echo(f"source      {source['name']}: {source['accepted']:,} accepted, newest {newest}")
@@ -229,6 +214,25 @@ def _show_status(
         for row in state["plugins"]
     ]
     show_table(columns, rows, frozenset({"behind", "pending", "aside"}))
+
+
+def _show_journal(state: "schemas.Health", silent: int | None) -> None:
+    journal = state["journal"]
+    through = "no message yet" if state["through"] is None else iso(state["through"])
+    click.echo(f"through     {through}" + ("" if silent is None else f"; last message received {silent:,} s ago"))
+    kept = journal["messages"] - journal["removed"]
+    each = journal["stored_bytes"] / kept if kept else 0
+    stored = f"{journal['stored_bytes']:,} bytes, {each:.0f} a message" if each else "empty"
+    removed = f", {journal['removed']:,} removed" if journal["removed"] else ""
+    held = f"{counted(kept, 'message')} in {counted(journal['segments'], 'segment')}"
+    click.echo(f"journal     {held} ({stored}){removed}")
+    click.echo(
+        f"besides     {journal['known']:,} known, {journal['conflicts']:,} conflicts, {journal['foreign']:,} foreign,"
+        f" {journal['held']:,} held, {journal['quarantined']:,} in quarantine"
+    )
+    if journal["discarded"]:
+        discarded = counted(journal["discarded"], "item")
+        click.echo(f"warning     {discarded} deleted from quarantine because of the quota ([bus] max_kept)")
 
 
 def _day(timestamp: int) -> str:
