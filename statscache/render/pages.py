@@ -31,7 +31,8 @@ from statscache.resources import Sources
 DEFAULT_BASE_URL = "http://localhost:8080/"
 
 _OWN_HEADER = re.compile(
-    rb'<header><a href="(?P<root>(?:\.\./)+)index\.html">All statistics</a>(?: <a href="\.\./index\.html">Examples</a>)?'
+    rb'<header><a href="(?P<root>(?:\.\./)+)index\.html">All statistics</a>'
+    rb'(?: <a href="\.\./index\.html">Examples</a>)?'
 )
 
 _STATES = {
