@@ -439,7 +439,7 @@ def test_only_web_addresses_become_links(pages: Pages, address: str) -> None:
 
 
 def test_values_are_readable(pages: Pages) -> None:
-    """Null is a dash, explained on each page; nested values are compact JSON, numbers have separators, times are UTC."""
+    """Null is a dash. Nested values are compact JSON, numbers have separators, times are UTC."""
     html = page(pages, composes(a=None, b={"x": [1, 2]}, c=1234567, d=True, e=-5))
     said = words(html)
     assert '<td class="unknown">\u2014</td>' in html
