@@ -37,6 +37,5 @@ def require_private(path: Path, secret: str) -> None:
     """
     if path.stat().st_mode & stat.S_IROTH:
         raise ConfigurationError(
-            f"{path} holds {secret} and is world-readable: run `chmod o= {path}`, and replace {secret}, which others"
-            " may have read"
+            f"{path} holds {secret} and is world-readable: run `chmod o= {path}`; others may have read it, so change it"
         )
