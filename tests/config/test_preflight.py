@@ -55,7 +55,7 @@ def home(tmp_path: Path) -> Home:
         ),
         (
             f'{TARGET}type = "rsync"\ndestination = "rsync://host/module/x"\npassword_file = "open.pem"\n',
-            "target web: password_file: open.pem holds a password, and everybody",
+            "target web: password_file: open.pem holds a password and is world-readable",
         ),
         (f'{TARGET}type = "s3"\nbucket = "b"\n', "target web: there are no credentials where boto3 looks for them"),
     ],
