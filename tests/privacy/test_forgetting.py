@@ -443,7 +443,7 @@ def test_a_package_that_no_word_of_a_message_names_is_one_too(tmp_path: Path) ->
     site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, PLUGINS)
     site.feed([line("a", NOON, "org.fedoraproject.prod.kerneltest.release.edit", {"release": {"releasenum": 20}})])
     before = site.publish().id
-    with pytest.raises(NameRefused, match="1 are about such a package"):
+    with pytest.raises(NameRefused, match="1 are about a package of that name"):
         forgotten(site, "kernel")
     assert site.publish().id == before
     assert is_recounted(site)

@@ -160,6 +160,12 @@ def one_bucket(seaweedfs: SeaweedFS) -> Bucket:
     return Bucket(seaweedfs)
 
 
+@pytest.fixture
+def moto_bucket(moto: Moto) -> Bucket:
+    """A new bucket of the server that does not check credentials: SeaweedFS refuses a session token of another."""
+    return Bucket(moto)
+
+
 def new_site(directory: Path, section: config.S3Target) -> Site:
     """Return a small site, which is published to a bucket and to a directory."""
     url = f"sqlite:///{directory / 'statscache.db'}"
@@ -548,16 +554,14 @@ def test_a_file_that_cannot_be_deleted_is_an_error(one_bucket: Bucket) -> None:
 
 
 def test_credentials_appear_nowhere(
-    moto: Moto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    moto_bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Key, secret and session token are in no log of any level, no error and no published byte."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token-of-the-tests")
     caplog.set_level(logging.DEBUG)
-    # SeaweedFS refuses a session token that it did not give.
-    bucket = Bucket(moto)
     output = []
-    with Proxy(bucket.server.endpoint) as proxy:
-        site = new_site(tmp_path, bucket.section(proxy, attempts=2))
+    with Proxy(moto_bucket.server.endpoint) as proxy:
+        site = new_site(tmp_path, moto_bucket.section(proxy, attempts=2))
         site.publish()
         assert proxy.requests[0].headers["x-amz-security-token"] == "token-of-the-tests"
         body = f"<Error><Code>SignatureDoesNotMatch</Code><AWSAccessKeyId>{KEY_ID}</AWSAccessKeyId></Error>"
@@ -572,7 +576,7 @@ def test_credentials_appear_nowhere(
                 output.append(str(error))
                 error = error.__cause__
         site.close()
-    published = b"".join(bucket.get(key)[2] for key in bucket.held())
+    published = b"".join(moto_bucket.get(key)[2] for key in moto_bucket.held())
     logged = "\n".join(record.getMessage() for record in caplog.records)
     assert "target bucket" in logged
     for secret in (KEY_ID, SECRET, "token-of-the-tests"):
