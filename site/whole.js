@@ -1,6 +1,6 @@
 // All periods of a series as one file, made of those that are published.
 
-/** The rows of the CSV files that stand beside a button, the oldest first, saved under one heading. */
+/** The rows of the CSV files that a list links to, the oldest first, saved under one heading. */
 export async function save(button) {
   const list = button.closest("[data-series]");
   const said = list.querySelector("[role=status]");
