@@ -198,7 +198,7 @@ function table(index, { name: plugin, title, unit, dimensions }, rows, partial =
     if (isMany && dimensions.includes(name)) made.classList.add("key");
     else if (isMany) {
       made.dataset.label = capitalized(line.cells[columns.indexOf(name)].textContent);
-      made.replaceChildren(d.element("span", {}, ...made.childNodes));
+      made.replaceChildren(d.element("span", { class: made.textContent.includes(" ") ? "words" : null }, ...made.childNodes));
     }
     return made;
   };
