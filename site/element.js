@@ -14,7 +14,7 @@ sheet.replaceSync(`
   --quiet: var(--statscache-quiet, light-dark(#5b636e, #a3abb6));
   --rule: var(--statscache-rule, light-dark(#dfe1e4, #30353c));
   --accent: var(--statscache-accent, light-dark(#1a56a6, #8ab8ff));
-  --empty: var(--statscache-empty, light-dark(#e9ebee, #262b31));
+  --empty: var(--statscache-empty, light-dark(#e2e5e9, #2a3037));
   --c1: var(--statscache-c1, light-dark(#1f5fb4, #78acff)); --c2: var(--statscache-c2, light-dark(#b4530a, #f0a05a));
   --c3: var(--statscache-c3, light-dark(#18795a, #5ccb9c)); --c4: var(--statscache-c4, light-dark(#a3327d, #f08cc4));
   --c5: var(--statscache-c5, light-dark(#6b55c4, #b1a4ff)); --c6: var(--statscache-c6, light-dark(#80660a, #d9bf4e));
@@ -73,10 +73,10 @@ figcaption .turns { color: inherit; white-space: nowrap; }
 .calendar .ticks { grid-column: 2; height: 1.6em; }
 .weekdays { display: grid; grid-template-rows: repeat(7, 1fr); line-height: 1; align-items: center; }
 @container (max-width: 30rem) { .weekdays { display: none; } .calendar { display: block; overflow-x: auto; padding-bottom: 2.4em; } .calendar > * { width: 64em; } }
-.cell { fill: var(--empty); }
+.cell { fill: var(--empty); stroke: color-mix(in srgb, var(--quiet) 45%, transparent); stroke-width: .5; }
 .cell.level { fill: var(--c1); }
-.missing { fill: none; stroke: var(--quiet); stroke-dasharray: 2 2; }
-.later { fill-opacity: .4; }
+.missing { fill: none; stroke: var(--quiet); stroke-width: 1; stroke-dasharray: 2 2; }
+.later { fill-opacity: .4; stroke: none; }
 .l1 { fill-opacity: .3; } .l2 { fill-opacity: .5; } .l3 { fill-opacity: .75; } .l4 { fill-opacity: 1; }
 .l1, .l2, .l3, .l4 { stroke: var(--c1); stroke-width: .5; }
 .today { stroke: var(--ink); stroke-width: 1.5; }

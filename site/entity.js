@@ -18,6 +18,7 @@ const LISTED = 50;
 const MOST_PARTS = 8;
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
 const ORDER = ["state", "status", "version", "release", "timestamp", "start", "stop", "duration", "agent", "subtitle"];
+const NARROW = matchMedia("(max-width: 40rem)");
 const WINDOWS = ["last_24h", "last_7d", "last_30d", "total"];
 
 const client = new Client(new URL("..", import.meta.url).href);
@@ -34,7 +35,10 @@ const link = (path, ...text) => d.element("a", { href: client.base + path }, ...
 
 function head(kicker, title, ...lede) {
   const words = lede.length ? d.element("p", { class: "lede" }, ...lede) : null;
-  return d.element("section", { class: "intro" }, d.element("div", {}, kicker ? d.element("p", { class: "kicker" }, kicker) : null, d.element("h1", { class: title.length > 24 ? "long" : null }, d.foreign(title, 120)), words));
+  const name = d.foreign(title, 120);
+  // A topic breaks between its words.
+  name.replaceChildren(...name.textContent.split(/(?<=\.)/).flatMap((part) => [d.element("wbr", {}), part]));
+  return d.element("section", { class: "intro" }, d.element("div", {}, kicker ? d.element("p", { class: "kicker" }, kicker) : null, d.element("h1", { class: title.length > 24 ? "long" : null }, name), words));
 }
 
 const capitalized = (text) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -189,10 +193,13 @@ function table(index, { name: plugin, title, unit, dimensions }, rows, partial =
   const numeric = (name) => name === "duration" || (!d.isTime(name) && shown.some((row) => typeof row[name] === "number"));
   const heading = (name) => (Object.hasOwn(HEADS, name) ? HEADS[name] : d.foreign(name.replaceAll("_", " "), 40));
   const line = d.element("tr", {}, ...columns.map((name) => d.element("th", { scope: "col", class: numeric(name) ? "number" : null }, heading(name))));
-  const isMany = columns.length > 4;
+  const isMany = columns.length > (NARROW.matches ? 3 : 4);
   const labelled = (name, made) => {
     if (isMany && dimensions.includes(name)) made.classList.add("key");
-    else if (isMany) made.dataset.label = capitalized(line.cells[columns.indexOf(name)].textContent);
+    else if (isMany) {
+      made.dataset.label = capitalized(line.cells[columns.indexOf(name)].textContent);
+      made.replaceChildren(d.element("span", { class: made.textContent.includes(" ") ? "words" : null }, ...made.childNodes));
+    }
     return made;
   };
   const body = shown.map((row) => d.element("tr", {}, ...columns.map((name) => labelled(name, Object.hasOwn(partial, name) ? d.element("td", { class: "unknown" }, d.unknown(partial[name])) : cell(index, name, row)))));
@@ -258,12 +265,12 @@ function sharing(all, found) {
   const embed = main
     ? `<script type="module" src="${client.base}assets/widgets.js"></script>\n<statscache-calendar plugin="${main.plugin.name}" key='${key}'></statscache-calendar>`
     : null;
-  const documents = all.flatMap(({ plugin, path }) => [path ?? `v1/plugins/${plugin.name}/latest.json`]);
+  const documents = all.flatMap(({ plugin, path }) => (path ? [path] : ["json", "csv"].map((form) => `v1/plugins/${plugin.name}/latest.${form}`)));
   const list = d.element("ul", { class: "documents" }, ...documents.map((path) => d.element("li", {}, link(path, d.element("code", {}, path)))));
   return section(
     "Use it elsewhere",
     d.element("div", { class: "examples" }, copyable("A link to this page", pageOf(client, entity, found.name)), embed ? copyable("The calendar on your page", embed) : null),
-    d.element("details", { id: "json" }, d.element("summary", {}, `JSON: ${d.number(documents.length)} ${documents.length === 1 ? "document" : "documents"}`), list),
+    d.element("details", { id: "json" }, d.element("summary", {}, `${all.every(({ path }) => path) ? "JSON" : "JSON and CSV"}: ${d.number(documents.length)} ${documents.length === 1 ? "document" : "documents"}`), list),
   );
 }
 
@@ -313,6 +320,9 @@ async function unknown(index, name) {
   document.title = `${d.clean(name, 80)}: not known · ${site}`;
 }
 
+/** Where a program finds what a list shows, and all names. */
+const files = (plugin) => d.element("p", { class: "note" }, "For programs: the greatest as ", link(`v1/plugins/${plugin}/latest.json`, "JSON"), " or ", link(`v1/plugins/${plugin}/latest.csv`, "CSV"), ", and ", link(`v1/entities/${entity}/index.json`, "where all names are"), " (JSON).");
+
 /** Without a name: those that count most. */
 async function list(index) {
   const { plugins, count } = (await client.entities(entity)) ?? { plugins: [], count: 0 };
@@ -326,11 +336,12 @@ async function list(index) {
   }
   const top = [...sums].sort((a, b) => b[1] - a[1]).slice(0, LISTED);
   const longest = Math.max(1, ...top.map(([, value]) => value));
-  const rows = top.map(([each, value]) => barOf(d.element("a", { href: pageOf(client, entity, each) }, d.foreign(each, 90)), value, longest));
+  // Long names differ at their end.
+  const rows = top.map(([each, value]) => barOf(d.element("a", { href: pageOf(client, entity, each), class: each.length > 24 ? "tail" : null }, d.foreign(each, 90)), value, longest));
   const many = document.querySelector("h1").textContent;
   place.replaceChildren(
-    head("", many, count ? `${d.number(count)} are known. Search finds any of them by name.` : "None is known yet.", ...(plugin?.since && plugin.since <= index.through ? [" Data since ", d.clock(plugin.since, d.day), "."] : [])),
-    rows.length ? section(`Top ${d.number(rows.length)} by ${[...new Set([plugin.unit, ...Object.values(plugin.headline ?? {})])].join(" ")}`, d.element("div", { class: "panel" }, d.element("ol", { class: "bars ranked columns" }, ...rows))) : "",
+    head("", many, count ? `${d.number(count)} are known. Search finds any of them by name.` : "None is known yet.", ...(plugin?.since && plugin.since <= index.through ? [" Data since ", d.clock(plugin.since, d.day), ", through ", d.clock(index.through), "."] : [])),
+    rows.length ? section(`Top ${d.number(rows.length)} by ${[...new Set([plugin.unit, ...Object.values(plugin.headline ?? {})])].join(" ")}`, d.element("div", { class: "panel" }, d.element("ol", { class: "bars ranked columns" }, ...rows)), files(name)) : "",
   );
 }
 

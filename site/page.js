@@ -121,6 +121,7 @@
     target?.scrollIntoView();
   };
 
+  for (const button of all("[data-whole]")) button.addEventListener("click", async () => (await import("./whole.js")).save(button));
   localizeExamples();
   addCopyButtons();
   reveal();

@@ -29,6 +29,8 @@
         if (cell.cellIndex >= keys && cell.firstChild) {
           cell.dataset.label = words[cell.cellIndex];
           const box = document.createElement("span");
+          // Sentences may have several lines, names have one.
+          if (cell.textContent.includes(" ")) box.className = "words";
           box.append(...cell.childNodes);
           cell.append(box);
         }

@@ -24,7 +24,7 @@ _LEFT, _TOP = 16, 58
 _OPACITY = (0.3, 0.5, 0.75, 1)
 _STYLE = (
     "svg{font:12px/1.3 system-ui,-apple-system,sans-serif}"
-    ".g{fill:#fff}.t{fill:#1c2024}.q{fill:#5b636e}.e{fill:#e9ebee}.l{fill:#1f5fb4}.u,.s{fill:none;stroke:#5b636e}"
+    ".g{fill:#fff}.t{fill:#1c2024}.q{fill:#5b636e}.e{fill:#e2e5e9}.l{fill:#1f5fb4}.u,.s{fill:none;stroke:#5b636e}"
     "@media(prefers-color-scheme:dark){.g{fill:#1a1d21}.t{fill:#e8eaed}.q{fill:#a3abb6}.e{fill:#2a2f36}.l{fill:#78acff}"
     ".u,.s{stroke:#a3abb6}}"
 )

@@ -81,7 +81,10 @@ def newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]
     for time, row in sorted(timed, key=lambda pair: -pair[0])[:most]:
         values = (text.cell(row[name], column=name) for name in others if name in row)
         plain = next((cell for cell in values if cell.form in ("text", "number")), text.Cell("absent", ""))
-        found.append((label(view, row), plain, text.cell(time, column="timestamp")))
+        key = [row[name] for name in named_by(view)]
+        # A line of a list need not tell all keys apart, and most keys of many dimensions are null in some.
+        name = text.key_label([part for part in key if part is not None] or key, 60)
+        found.append((name, plain, text.cell(time, column="timestamp")))
     return found
 
 

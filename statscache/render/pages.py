@@ -5,6 +5,7 @@ Data in, bytes out: no database, no clock, no network. The same views give the s
 any path and from a file; everything is readable without a script.
 """
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -28,6 +29,11 @@ from statscache.render.tables import Table, tables
 from statscache.resources import Sources
 
 DEFAULT_BASE_URL = "http://localhost:8080/"
+
+_OWN_HEADER = re.compile(
+    rb'<header><a href="(?P<root>(?:\.\./)+)index\.html">All statistics</a>'
+    rb'(?: <a href="\.\./index\.html">Examples</a>)?'
+)
 
 _STATES = {
     "stale": "Stale. Its last good output is shown, because its newest was held back or could not be made.",
@@ -168,7 +174,7 @@ class Pages:
         for path, data in self._docs.files.items():
             yield layout.documentation(path), data
         for path, data in self._examples.items():
-            yield layout.example(path), data
+            yield layout.example(path), _OWN_HEADER.sub(self._header, data)
 
     def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
         """Yield the page of a plugin and its plots."""
@@ -300,6 +306,10 @@ class Pages:
         canonical = None if self._base_url is None else self._address(path)
         context = {"indexed": True, **context, "root": "../" * path.count("/"), "canonical": canonical}
         return path, self._render(template, **context)
+
+    def _header(self, own: re.Match[bytes]) -> bytes:
+        """Return the begin of the site's header, in place of that which an example has where it stands alone."""
+        return self._render("example.html", root=own["root"].decode())
 
     def _address(self, path: str) -> str:
         """Return the one address of a page."""

@@ -195,6 +195,26 @@ def test_two_keys_are_compared(site: str, visit: Visit, tree: Path) -> None:
     expect(chart(page).locator("path.columns").first).to_be_attached()
 
 
+def test_all_periods_of_a_series_can_be_saved_as_one_file(tree: Path, site: str, visit: Visit) -> None:
+    """The rows of all its files, in order of time, under one heading; a file that cannot be read is named."""
+    visit.open(f"{site}{STACK}#documents")
+    button = visit.page.get_by_role("button", name="All periods as one CSV, by minute")
+    with visit.page.expect_download() as download:
+        button.click()
+    assert download.value.suggested_filename == "volume-by-category-1m.csv"
+    parts = [
+        path.read_text().splitlines()
+        for path in sorted((tree / "v1/plugins/volume-by-category/series/1m").glob("*.csv"))
+    ]
+    assert len(parts) > 1
+    lines = Path(download.value.path()).read_text().splitlines()
+    assert lines == [parts[0][0], *(line for part in parts for line in part[1:])]
+    visit.page.route("**/*.csv", lambda route: route.fulfill(status=503))
+    button.click()
+    expect(visit.page.locator("[data-series] [role=status]").first).to_contain_text(".csv answers 503")
+    visit.problems = [problem for problem in visit.problems if "503" not in problem]
+
+
 def test_what_is_shown_can_be_saved(site: str, visit: Visit, tmp_path: Path) -> None:
     """CSV has an empty cell where the chart has a gap; SVG is complete by itself; PNG is twice as large."""
     page = visit.page

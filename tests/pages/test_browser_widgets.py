@@ -318,7 +318,7 @@ def test_on_a_dark_page_elements_are_dark(site: Site, chromium: Browser, tmp_pat
             visit.look(768, scheme)
             visit.audit()
         empty = "getComputedStyle(document.querySelector('statscache-calendar').shadowRoot.querySelector('.cell')).fill"
-        assert visit.page.evaluate(empty) == "rgb(38, 43, 49)"
+        assert visit.page.evaluate(empty) == "rgb(42, 48, 55)"
         assert not visit.problems, visit.problems
 
 

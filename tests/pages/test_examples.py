@@ -52,6 +52,18 @@ def examples(page: Path) -> dict[str, str]:
     return {name: html.unescape(code) for name, code in re.findall(pattern, page.read_text(), re.DOTALL)}
 
 
+def test_pages_with_examples_have_the_header_of_the_site(tree: Path) -> None:
+    """The name of the site and its menu, with addresses that lead there from each page; the source is still linked."""
+    menu = re.findall(r"<nav.*?</nav>", (tree / "status/index.html").read_text(), re.DOTALL)[0]
+    for path in (tree / "examples").rglob("*.html"):
+        header = re.findall(r"<header>.*?</header>", path.read_text(), re.DOTALL)[0]
+        up = "../" * (len(path.relative_to(tree).parts) - 1)
+        assert f'<a class="brand" href="{up}index.html">{worlds.TITLE}</a>' in header, path
+        assert menu.replace('href="../', f'href="{up}') in header, path
+        assert "All statistics" not in header, path
+        assert path.parent.name == "examples" or "Source of this page" in header, path
+
+
 @pytest.mark.parametrize("language", PROGRAMS)
 @pytest.mark.parametrize("page", ["index.html", "plugins/volume-by-category/index.html"])
 def test_the_examples_run(page: str, language: str, tree: Path, url: str) -> None:

@@ -12,7 +12,7 @@ from statscache import layout, resources, testing
 from statscache.message import Message
 from statscache.render import boards
 from statscache.render.boards import Board, Group, board
-from statscache.render.page_model import PluginView
+from statscache.render.page_model import Link, PluginView
 from statscache.render.pages import Pages
 from statscache.timeline import DAY, HOUR
 from statscache_plugins.dashboard import ReleaseDashboard
@@ -184,6 +184,18 @@ def test_an_unknown_status_is_unknown_and_hostile_text_is_text(pages: Pages) -> 
     assert text in elements.text
     assert "img" not in [tag for tag, _ in elements.found]
     assert not [target for target in elements.values("href") if target.startswith("javascript")]
+
+
+def test_the_page_leads_to_its_files(pages: Pages) -> None:
+    """For readers and for programs: what it shows as JSON, as CSV, and as a feed."""
+    root = f"v1/plugins/{ReleaseDashboard.name}/latest"
+    files = tuple(Link(f"{root}.{form}", f"latest.{form}", 1) for form in ("csv", "json"))
+    view = replace(view_of(compose("FINISHED", NOON)), links=files)
+    html = dict(pages.index([view], NOON))[layout.BOARD_PAGE].decode()
+    for form, kind in (("csv", "text/csv"), ("json", "application/json")):
+        assert f'<link rel="alternate" type="{kind}" title="Release engineering" href="../{root}.{form}">' in html
+        assert f'<a href="../{root}.{form}">{form.upper()}</a>' in html
+    assert f'href="../{layout.feed(ReleaseDashboard.name)}"' in html
 
 
 def test_the_page_changes_with_the_data_and_the_hour_alone(pages: Pages) -> None:

@@ -439,10 +439,11 @@ def test_only_web_addresses_become_links(pages: Pages, address: str) -> None:
 
 
 def test_values_are_readable(pages: Pages) -> None:
-    """Null is said to be unknown, nested values are compact JSON, numbers have separators, times are UTC."""
+    """Null is a dash. Nested values are compact JSON, numbers have separators, times are UTC."""
     html = page(pages, composes(a=None, b={"x": [1, 2]}, c=1234567, d=True, e=-5))
     said = words(html)
-    assert "— unknown" in said
+    assert '<td class="unknown">\u2014</td>' in html
+    assert "“—” is unknown" in said
     assert '{"x":[1,2]}' in said
     assert "1,234,567" in said
     assert "\u22125" in said
@@ -453,7 +454,7 @@ def test_a_field_that_is_absent_is_not_unknown(pages: Pages) -> None:
     """Rows with other fields share a table; what one lacks is an empty cell."""
     rows = [{"branch": "a", "timestamp": 1, "x": 1}, {"branch": "b", "timestamp": 2}]
     html = page(pages, replace(composes(), latest={"rows": rows}))
-    assert "— unknown" not in words(html)
+    assert 'class="unknown"' not in html
     assert "<td></td>" in html
 
 
@@ -482,7 +483,7 @@ def test_columns_stand_in_the_order_in_which_people_look(pages: Pages) -> None:
     ]
     head, first, second = table_of(page(pages, composes(*rows, kind="Span")))
     assert head == ["branch", "state", "Start", "Stop", "Took", "id", "area", "link"]
-    new = ["new", "done", "2015-08-08 14:02 UTC", "— unknown", "3\u00a0h 34\u00a0min", "x1", "eu", "Open ↗"]
+    new = ["new", "done", "2015-08-08 14:02 UTC", "—", "3\u00a0h 34\u00a0min", "x1", "eu", "Open ↗"]
     assert [cell.replace("\u00a0", " ") for cell in first] == [cell.replace("\u00a0", " ") for cell in new]
     assert second[0] == "old"
 
