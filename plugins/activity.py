@@ -1,4 +1,4 @@
-"""Recent activity: what an activity wall shows."""
+"""Recent activity, for an activity wall."""
 
 from typing import Any, ClassVar
 

@@ -1,4 +1,4 @@
-"""Who acts: people and bots are distinguished by a declared list of bots."""
+"""Agents: people and bots, distinguished by a configured list of bots."""
 
 from statscache.plugins import Names
 

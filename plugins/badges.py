@@ -92,7 +92,7 @@ def _badge(message: Message) -> str | None:
 
 
 def _winner(message: Message) -> str | None:
-    """Return the only person who is involved: whoever made the badge is not."""
+    """Return the only person involved; the badge's author is not."""
     return message.usernames[0] if len(message.usernames) == 1 else None
 
 

@@ -1,4 +1,4 @@
-"""The dashboard's document, made of what has begun and ended: what runs, what ended how, and what can be launched."""
+"""The dashboard's document, made from announced begins and ends: what is running, how runs ended, what to launch."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -10,13 +10,13 @@ from statscache_plugins.cloud_images import launchable
 from statscache_plugins.events import BEGUN, SUCCESSES, UNKNOWN, size
 
 BYTES = 29_000
-"""What the items of the document may take, so that the whole document is below 30 kB."""
+"""Maximum size in bytes of all items, so that the whole document is below 30 kB."""
 
-# What one item may take: several times what a compose of twenty phases does. One that goes mad costs its place alone.
+# Maximum size in bytes of one item: several times that of a compose of twenty phases. A larger one is left out alone.
 _LARGEST = 8_000
 
 COLUMNS = ("step", "status", "start", "stop", "last_done", "run", "link")
-"""What the arrays of `steps` hold."""
+"""The fields of the arrays in `steps`."""
 
 CLOUD = "cloud"
 """The area whose items are images in regions; all others are runs with a begin and an end."""
@@ -65,7 +65,7 @@ class Run(NamedTuple):
 
     @property
     def timestamp(self) -> int:
-        """When it was last heard of."""
+        """The time of its last announcement."""
         return max(time for time in (self.start, self.stop) if time is not None)
 
 
@@ -74,7 +74,7 @@ def runs(values: Iterable[Value], is_missed: Callable[[int], bool]) -> list[Run]
 
     Args:
         values: All entries.
-        is_missed: Returns True if the end of what began at a time, and has not ended, may have been missed.
+        is_missed: Returns True if the missing end of a run that began at a time may have been lost.
     """
     entries: dict[tuple[str | None, ...], list[Entry]] = {}
     for (area, component, release, architecture, step, _, status), time, value in values:
@@ -102,7 +102,7 @@ def _last_run(of: tuple[str | None, ...], entries: Sequence[Entry]) -> Run:
     else:
         start, end = begins[0], None
     if ends and starts[0] is None and (start is None or ends[0].timestamp > start.timestamp):
-        # The begin of the run that ended last was lost on the way.
+        # The announcement of the begin was lost.
         start, end = None, ends[0]
     shown = end or begins[0]
     good = [entry.timestamp for entry in ends if entry.status in SUCCESSES]
@@ -216,7 +216,7 @@ def _group(layout: Sequence[Mapping[str, Any]], area: str, *parts: str | None) -
 
 
 def _run_items(members: Iterable[Run]) -> list[dict[str, Any]]:
-    """Return one item for each component, release and architecture, the one last heard of first, with its steps."""
+    """Return one item for each component, release and architecture, the most recent one first, with its steps."""
     steps: dict[tuple[str | None, ...], list[Run]] = {}
     for run in members:
         steps.setdefault((run.component, run.release, run.architecture), []).append(run)
@@ -234,7 +234,7 @@ def _run_items(members: Iterable[Run]) -> list[dict[str, Any]]:
 def _steps(members: Sequence[Run]) -> Iterator[list[Any]]:
     link = None
     for run in members:
-        # A link that is the same for each step is shown once.
+        # A link that all steps share is shown once.
         shown = run._replace(link=None) if run.link == link else run
         link = run.link or link
         yield [getattr(shown, column) for column in COLUMNS]

@@ -124,7 +124,7 @@ class BuildTime(Counter):
 
 
 def _seconds(message: Message) -> int | None:
-    """Return how long a build took that is complete; None of any other, or if koji does not say it."""
+    """Return the duration of a complete build; None for other builds, or if koji does not state it."""
     if _state(message) != "complete":
         return None
     began, ended = _time(message, "creation_time"), _time(message, "completion_time")

@@ -1,4 +1,4 @@
-"""Composes: trees and images that are made of packages, by pungi and by what came before it."""
+"""Composes: trees and images made from packages, by pungi and its predecessors."""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _TYPES = {"n": "nightly", "t": "test", "d": "development", "ci": "ci"}
 # Several statistics ask the same of one message, one after the other.
 @lru_cache(maxsize=1)
 def events(message: Message) -> list[Event]:
-    """Return what a message of `TOPICS` says of a compose: that it, or a step of it, began or ended."""
+    """Return the begin or end of a compose, or of a step, that a message of `TOPICS` announces."""
     if message.category == "compose":
         return _by_branch(message)
     compose = fields.text(message.body, "compose_id")
@@ -53,7 +53,7 @@ def product_of(compose: str | None) -> str | None:
 
 
 def release_of(compose: str | None) -> str | None:
-    """Return the release that a compose is of, such as `f45` of `Fedora-Cloud-45-20260801.0`; None if it is of none."""
+    """Return the release of a compose, such as `f45` for `Fedora-Cloud-45-20260801.0`; None if it has none."""
     match = None if compose is None else _COMPOSE.fullmatch(compose)
     if match is None:
         return None

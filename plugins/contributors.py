@@ -1,6 +1,6 @@
 """Who contributes: what each person did, and how many people there are. Bots are left out.
 
-A contributor is who *acted*: somebody else's comment on my update is theirs, not mine.
+A contributor is the person who *acted*: another person's comment on my update counts as theirs, not mine.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -62,13 +62,13 @@ class Contributors(Counter):
         yield "newest", self._newest(state)
 
     def _newest(self, state: State) -> dict[str, Any]:
-        """Return who was first seen of late, and since when it is known who is new: 30 days after the begin."""
+        """Return the people first seen recently, and since when newcomers are known: 30 days after the beginning."""
         if state.known.since is None:
             return {"since": None, "rows": [], "partial": {"newcomers": None}}
         since = state.known.since + _KNOWN_BEFORE
         rows = self.newest(state, since=since)
         today = _midnight(state)
-        # Who is seen first after a gap may have begun in it.
+        # A person first seen after a gap may have begun in it.
         unknown = {"newcomers": since} if since >= today else state.known.partial_of("newcomers", since, today)
         return {"since": since, "rows": rows, "partial": unknown}
 

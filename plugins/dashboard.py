@@ -13,7 +13,7 @@ _AREAS: dict[str, tuple[str, Callable[[Message], list[Event]]]] = {
     "bodhi": ("update", updates.events),
     "buildsys": ("image", images.events),
 }
-"""What reads the messages of a category, and the area that they are about; all others are about cloud images."""
+"""The reader and the area of the messages of each category; all others are about cloud images."""
 
 
 class ReleaseDashboard(Log):
@@ -29,7 +29,7 @@ class ReleaseDashboard(Log):
     unit = "events"
     dimensions = ("area", "component", "release", "architecture", "step", "place", "status")
     topics = (*composes.TOPICS, *updates.TOPICS, *images.TOPICS, *cloud_images.TOPICS)
-    # Enough to find the start of a run after those of the next ones.
+    # Enough to find the start of a run behind those of later ones.
     entries = 4
     version = 4
     layout = LAYOUT
@@ -72,7 +72,7 @@ class ReleaseDashboard(Log):
 
 
 def _is_missed(state: State, start: int) -> bool:
-    """Return whether the end of what began then, and has none, may have been missed."""
+    """Return whether the missing end of a run that began then may have been lost."""
     return start + LONGEST <= (state.through or 0) // HOUR * HOUR or state.known.is_missing_after(start)
 
 

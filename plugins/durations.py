@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 SECONDS = "seconds"
-"""The measure under which seconds are added up, beside that of how many there were."""
+"""The measure of the sum of seconds, next to the measure of the number."""
 
 DAYS = 30
-"""Whole days over which the document of durations sums up."""
+"""Number of whole days in the document of durations."""
 
 COLUMNS = ("count", "mean", "median")
 """Fields of the document of durations, after the key."""
 
 MOST_ROWS = 100_000
-"""Rows of these days that are looked at; there are some 100 for each key."""
+"""Maximum number of rows read for these days; there are about 100 for each key."""
 
 _LONGEST = 100 * 366 * 86_400
 
@@ -36,7 +36,7 @@ _STARTS = _starts()
 
 
 def yields(key: str | None, seconds: int, counted: str) -> tuple[tuple[tuple[str | None, str], int], ...]:
-    """Return what one thing of a key counts: one, its seconds, and one in the span of its seconds.
+    """Return the yields for one duration of a key: one, its seconds, and one in the span of its seconds.
 
     Args:
         key: The key.
@@ -48,7 +48,7 @@ def yields(key: str | None, seconds: int, counted: str) -> tuple[tuple[tuple[str
 
 
 def summary(rows: Iterable[Mapping[str, Any]], by: str, counted: str) -> dict[str, Any]:
-    """Return the document of durations: of everything, and of each key that has any.
+    """Return the document of durations, of everything and of each key that has any.
 
     The mean is exact, to a second. The median is wrong by at most 5 %, and exact below 20 seconds.
 

@@ -1,4 +1,4 @@
-"""What release engineering announces, in one form: something began or ended.
+"""Announcements of release engineering in one form: something began or ended.
 
 Services say so in words of their own. `dashboard.json` says which status each word means, how groups of a dashboard
 are made up and when something is stale: a new word, release or architecture needs no code.
@@ -18,13 +18,13 @@ BEGUN = "in-progress"
 """The status of work that has begun and not ended."""
 
 UNKNOWN = "unknown"
-"""The status of what has begun and whose end may have been missed."""
+"""The status of work whose end may have been missed."""
 
 LONGEST = 2 * DAY
-"""Seconds after which an end must have been missed."""
+"""Seconds after which the end must have been missed."""
 
 SUCCESSES = frozenset({"done", "incomplete"})
-"""The statuses in which something has ended well enough to be used."""
+"""The statuses of work that ended well enough for its result to be used."""
 
 _STATUSES = {verb: status for status, words in LAYOUT["statuses"].items() for verb in words["verbs"]}
 
@@ -54,7 +54,7 @@ class Event(NamedTuple):
 
 
 def status_of(verb: str | None) -> str | None:
-    """Return the status that a word of a service means; None if it means none."""
+    """Return the status for a service's word; None if it is not a status."""
     return None if verb is None else _STATUSES.get(verb)
 
 

@@ -1,4 +1,4 @@
-"""What happened on a forge, in the words of one vocabulary for Pagure, Forgejo, GitHub and GitLab.
+"""Kinds of events on forges, in one vocabulary for Pagure, Forgejo, GitHub and GitLab.
 
 Pagure says it in the topic. Webhooks of the others are forwarded as they come, in `body`, and say a part of it there;
 GitHub's came without that envelope until 2024, with the action in the topic. One thing done is counted once, although
@@ -89,7 +89,7 @@ def payload(message: Message) -> dict[str, Any]:
 # Several statistics ask the same of one message, one after the other.
 @lru_cache(maxsize=1)
 def forge_and_kind(message: Message) -> tuple[str, str]:
-    """Return the forge, and what happened: one of `KINDS`."""
+    """Return the forge and the kind of event, one of `KINDS`."""
     forge, _, event = message.name.partition(".")
     said = payload(message)
     kind = _pagure_kind(event, said) if forge == "pagure" else _webhook_kind(event, said)

@@ -29,12 +29,12 @@ _ARCHITECTURE = re.compile(r".*[-.]((?:x86_64|aarch64|armhfp|i[3-6]86|ppc64le|pp
 # Several statistics ask the same of one message, one after the other.
 @lru_cache(maxsize=1)
 def events(message: Message) -> list[Event]:
-    """Return what a message of `TOPICS` says of an image: that a task of koji began or ended to make it.
+    """Return the begins and ends of koji's tasks for images that a message of `TOPICS` announces.
 
-    Only what release engineering makes is an image here; anybody may have koji make one for a trial.
+    Only images made by release engineering count here: everyone may have koji make one for a trial.
     """
     body = message.body
-    # Nearly all tasks are of other methods, and go at the first look.
+    # Nearly all tasks are of other methods, which this rules out first.
     method = fields.text(body, "method")
     if method not in METHODS or fields.text(body, "owner") not in _OWNERS:
         return []
@@ -59,7 +59,7 @@ def events(message: Message) -> list[Event]:
 
 
 class Request(NamedTuple):
-    """What koji was asked to make; all but the name and the form may be of any type."""
+    """The parameters of a task; all but the name and the form may be of any type."""
 
     name: str | None
     version: Any
@@ -69,7 +69,7 @@ class Request(NamedTuple):
 
 
 def _request(method: str, parameters: list[Any]) -> Request:
-    """Return what the parameters of a task ask for; their order differs by method, as koji's plugins have it."""
+    """Return the parameters of a task by name; their order differs by method, as in koji's plugins."""
     options = parameters[-1] if parameters else None
     one, two, three, four, five, six = (parameters + [None] * 6)[:6]
     if method == "kiwiBuild":
@@ -105,7 +105,7 @@ def download(message: Message, event: Event) -> str | None:
 
 
 def _maker(body: dict[str, Any], architecture: str | None) -> Any:
-    """Return the task that makes the image of this architecture; None if the message does not say which does."""
+    """Return the task that makes the image of this architecture; None if the message does not name it."""
     info = fields.value(body, "info")
     # A task that has children, perhaps one for each architecture, has them make the files.
     children = fields.items(info, "children")

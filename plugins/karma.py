@@ -71,14 +71,14 @@ class KarmaGiven(KarmaReceived):
 
 
 def _recipient(message: Message) -> str | None:
-    """Return the other one of the two who are involved; None where there is none, as when people thank themselves."""
+    """Return the other of the two people involved; None if there is none, as when people thank themselves."""
     giver = (message.agent or "").lower()
     others = [user for user in message.usernames if user.lower() != giver]
     return others[0] if len(others) == 1 else None
 
 
 def _points(message: Message) -> int:
-    """Return 1 for a ++ or a cookie, -1 for a --, and 0 for what is neither."""
+    """Return 1 for a ++ or a cookie, -1 for a --, and 0 for neither."""
     if message.category != "irc":
         return 1
     vote = fields.number(message.body, "vote")

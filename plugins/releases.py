@@ -32,11 +32,11 @@ _BRANCHES = {"fc": "f", "el": "epel"}
 
 
 def named(text: str | None) -> str | None:
-    """Return the release that a tag, target, branch, chroot, compose or release of Bodhi is of; None if it is of none.
+    """Return the release of a tag, target, branch, chroot, compose or Bodhi release; None if it has none.
 
     Modular and minor releases are counted with the release that they belong to: `F29M` is f29, `epel10.1` is epel10.
     """
-    # Cached values must be short: the bus decides this one.
+    # Cached values must be short, and a sender chooses this one.
     return _named(text) if text is not None and len(text) <= _LONGEST else None
 
 
@@ -150,11 +150,11 @@ _READERS: dict[str, Callable[[str, dict[str, Any]], str | None]] = {
 """What reads the release of a message, by the beginning of its topic."""
 
 TOPICS = tuple(f"{beginning}.#" for beginning in _READERS)
-"""The topics whose messages say which release they are about."""
+"""The topics whose messages name their release."""
 
 
 def release(message: Message) -> str | None:
-    """Return the release that a message is about, such as `f45`, `epel9`, `rawhide` or `eln`; None where it says none.
+    """Return the release that a message is about, such as `f45`, `epel9`, `rawhide` or `eln`; None if it names none.
 
     It is what the message names: the target or tag of koji, the release or repository of Bodhi, the branch of a commit
     or compose, the chroot of copr, the compose that was tested; else the dist tag of the package. Nothing is
@@ -196,7 +196,7 @@ def current(timestamp: int) -> str:
 
 
 def released(name: str) -> int:
-    """Return when a Fedora release came out, such as `f23`, in seconds since 1970 UTC: see `current`."""
+    """Return the release time of a Fedora release, such as `f23`, in seconds since 1970 UTC: see `current`."""
     at = max(int(name.removeprefix("f")) - _FIRST, 0)
     if at < len(_RELEASED):
         return _RELEASED[at]

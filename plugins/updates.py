@@ -18,7 +18,7 @@ _VERSION = re.compile(r"[1-9][0-9]{0,2}(?:\.[0-9]{1,3})?")
 
 
 def events(message: Message) -> list[Event]:
-    """Return what a message of `TOPICS` says of a repository: that its compose or sync began or ended."""
+    """Return the begin or end of a repository's compose or sync that a message of `TOPICS` announces."""
     repository = fields.text(message.body, "repo")
     if repository is None:
         return []

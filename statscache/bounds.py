@@ -1,7 +1,7 @@
-"""Bounds of a line. Apart from the parser, so that the configuration can name them without importing it."""
+"""Bounds of a line, in their own module so that the configuration need not import the parser."""
 
 MAX_LINE = 1024 * 1024
-"""Default of the bytes of the longest line that is taken for a message."""
+"""Maximum length of a message's line in bytes, by default."""
 
 KEPT_OF_OVERSIZE = 65_536
-"""Bytes that are kept of a line which is too long."""
+"""Number of bytes that are kept of a line that is too long."""

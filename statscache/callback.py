@@ -1,10 +1,10 @@
 """The callback for `fedora-messaging consume --callback=statscache.callback:Callback`.
 
-It works with the settings of statscache from where every command takes them (`$STATSCACHE_CONFIG`, `./statscache.toml`
-or `/etc/statscache/statscache.toml`), and leaves publishing to `statscache publish`.
+It reads the same configuration as every command (`$STATSCACHE_CONFIG`, `./statscache.toml` or
+`/etc/statscache/statscache.toml`); publishing is up to `statscache publish`.
 
-The library waits for each message before it takes the next, and acknowledges it when the callback returns. So each
-message is a transaction of its own; for a busy bus, `[sources.fedora-messaging]` commits many at once.
+The library calls it for one message at a time, and acknowledges each when the callback returns. So each message is a
+transaction of its own; for a busy bus, use `[sources.fedora-messaging]`, which commits many at once.
 """
 
 import json
@@ -22,7 +22,7 @@ from statscache.service.amqp import SOURCE
 from statscache.sources.fedora_messaging import envelope
 
 PAUSE = 5.0
-"""Seconds after which a message goes back to the queue while the database is down."""
+"""Seconds to wait before a message is returned to the queue while the database is down."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class Callback:
         Raises:
             Nack: The database does not answer; the broker keeps the message.
         """
-        # The standard library's encoder writes NaN, which is the parser's to refuse.
+        # The standard library's encoder writes NaN, which the parser then refuses.
         body = json.dumps(message.body).encode()
         line = envelope(message.topic, message.id, message._headers, body, self._installation.config.bus.max_line)
         ingest = self._installation.ingest
@@ -48,6 +48,6 @@ class Callback:
             ingest.admit_due()
             ingest.catch_up()
         except SQLAlchemyError as error:
-            _log.error("the database does not answer, message %s goes back: %s", message.id, error)
+            _log.error("the database does not answer, so message %s returns to the queue: %s", message.id, error)
             time.sleep(PAUSE)
             raise Nack from error

@@ -1,7 +1,7 @@
 """Canonical JSON and digests: the same value gives the same bytes on every machine.
 
 The form is that of the published format: UTF-8, keys sorted by code point, no spaces, no needless escapes and a
-final newline. What is hashed for identity has no final newline.
+final newline. Values that are hashed for an identity have no final newline.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ def dumps(value: Any) -> bytes:
     """Return `value` as canonical JSON with a final newline, for a file.
 
     Raises:
-        TypeError: The value holds something that JSON cannot say.
+        TypeError: The value holds something that JSON cannot represent.
     """
     return trimmed(orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE))
 
@@ -22,7 +22,7 @@ def dumps(value: Any) -> bytes:
 def encode(value: Any) -> bytes:
     """Return `value` as canonical JSON without a final newline, as identities are hashed.
 
-    Whoever keeps many of them trims them first.
+    To keep many of them, trim them first.
     """
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 

@@ -1,13 +1,13 @@
-"""Every error that statscache raises on purpose: one root, and under it the condition by name."""
+"""All errors that statscache raises deliberately: one base class, and a class for each condition."""
 
 from typing import ClassVar
 
 
 class StatscacheError(Exception):
-    """The root of all errors that statscache raises on purpose.
+    """The base of all errors that statscache raises deliberately.
 
     Attributes:
-        exit_status: That of a command which it ends: 1 failed, 2 wrong usage or configuration, 3 refused.
+        exit_status: Exit status of the command: 1 failed, 2 wrong usage or configuration, 3 refused.
     """
 
     exit_status: ClassVar[int] = 1
@@ -32,11 +32,11 @@ class YieldError(StatscacheError, ValueError):
 
 
 class MergeFailed(StatscacheError):
-    """A merge failed for which there was no savepoint; the transaction must be rolled back."""
+    """A merge without a savepoint failed; the transaction must be rolled back."""
 
 
 class DocumentError(StatscacheError, ValueError):
-    """What a plugin's `documents` yielded cannot be published; the text names plugin, document and fix."""
+    """A plugin's `documents` yielded a value that cannot be published; the text names plugin, document and fix."""
 
 
 class UnknownPlugin(StatscacheError, LookupError):
@@ -84,7 +84,7 @@ class WorkerError(StatscacheError, RuntimeError):
 
 
 class SchemaError(StatscacheError, RuntimeError):
-    """The database's schema is not the one that this release works with."""
+    """The database has a schema of another release."""
 
 
 class HistoryGone(StatscacheError, ValueError):
@@ -94,7 +94,7 @@ class HistoryGone(StatscacheError, ValueError):
 
 
 class CopyRefused(StatscacheError, ValueError):
-    """A database cannot be copied there; nothing was."""
+    """A database cannot be copied to the given place; nothing was copied."""
 
     exit_status = 3
 
@@ -110,11 +110,11 @@ class UnknownSnapshot(StatscacheError, LookupError):
 
 
 class Damaged(StatscacheError, RuntimeError):
-    """The database holds other bytes than were stored there: a disk or memory failed, or somebody altered them."""
+    """The database does not hold the bytes that were stored: disk or memory failed, or a person changed them."""
 
 
 class DamagedObject(Damaged):
-    """An object, or a manifest, is not what its name says, or is missing from the database."""
+    """An object or manifest does not match its name, or is missing from the database."""
 
 
 class DamagedSnapshot(Damaged):
@@ -122,7 +122,7 @@ class DamagedSnapshot(Damaged):
 
 
 class DamagedStatistics(Damaged):
-    """Statistics, or messages, are damaged: nothing is published that was rendered from them."""
+    """Statistics or messages are damaged: documents rendered from them are not published."""
 
 
 class PublishError(StatscacheError, OSError):
@@ -130,11 +130,11 @@ class PublishError(StatscacheError, OSError):
 
 
 class Refused(PublishError):
-    """A target refuses a request, and retrying is useless (rights, a name, a password): a person must fix that."""
+    """A target refuses a request, and a retry would not help (rights, a name, a password): a person must fix it."""
 
 
 class Stopped(PublishError):
-    """Publishing to a target was stopped before its end, on request; the next publication carries on."""
+    """Publishing to a target was stopped early, on request; the next publication continues."""
 
 
 class TargetAhead(PublishError):
@@ -142,7 +142,7 @@ class TargetAhead(PublishError):
 
 
 class OtherInstallation(Refused):
-    """A target is another installation's: it publishes there, or did, until it is taken over."""
+    """A target belongs to another installation, until it is taken over."""
 
 
 class PublisherBusy(PublishError):
@@ -162,4 +162,4 @@ class DemoError(StatscacheError, RuntimeError):
 
 
 class HangError(StatscacheError):
-    """A plugin did not return from a message, which it will not see again."""
+    """A plugin did not return from a message; the message is quarantined for it."""

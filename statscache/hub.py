@@ -1,8 +1,8 @@
 """The consumer that plain `fedmsg-hub` finds: entry point `statscache` of the group `moksha.consumer`.
 
-It runs where fedmsg's configuration has `"statscache.consumer.enabled": True`, with the settings of
-statscache from where every command takes them (`$STATSCACHE_CONFIG`, `./statscache.toml` or
-`/etc/statscache/statscache.toml`), and leaves publishing to `statscache publish`.
+It runs if fedmsg's configuration has `"statscache.consumer.enabled": True`. It reads the same configuration as every
+command (`$STATSCACHE_CONFIG`, `./statscache.toml` or `/etc/statscache/statscache.toml`); publishing is up to
+`statscache publish`.
 """
 
 import logging
@@ -27,8 +27,8 @@ _log = logging.getLogger(__name__)
 class StatscacheConsumer(BusConsumer):
     """Feeds the messages of a fedmsg hub to the journal and the statistics of the database.
 
-    SIGTERM and SIGINT end the hub after what has arrived is committed. Where nothing can be accepted, at the start or
-    later, the hub ends with exit status 1, for whoever supervises it to start it again.
+    SIGTERM and SIGINT end the hub after all received messages are committed. If messages cannot be accepted, at the
+    start or later, the hub ends with exit status 1, so that its supervisor starts it again.
     """
 
     def __init__(self, hub: CentralMokshaHub) -> None:
@@ -39,7 +39,7 @@ class StatscacheConsumer(BusConsumer):
         """
         stopping = threading.Event()
         if hub.config.get(self.config_key, False):
-            # A signal may come as soon as the bus is subscribed to, long before the hub runs.
+            # A signal may arrive as soon as the bus is subscribed to, long before the hub runs.
             note_signals(stopping)
         super().__init__(hub)
         if not self._initialized:
@@ -56,11 +56,11 @@ class StatscacheConsumer(BusConsumer):
         self._gap_filler = GapFiller(settings)
         self._gap_filler.start()
         stop_when(stopping, hub)
-        # The hub installs handlers after its consumers, and its own would stop it in the middle of an `offer`.
+        # The hub installs its own handlers later; they would stop it in the middle of an `offer`.
         reactor.callWhenRunning(note_signals, stopping)
 
     def offer(self, raw: bytes) -> None:
-        """Take one message; block while the inbox is full."""
+        """Accept one message; block while the inbox is full."""
         self._service.offer(raw)
 
     def reject(self) -> None:
@@ -68,18 +68,18 @@ class StatscacheConsumer(BusConsumer):
         self._service.reject()
 
     def connected(self, endpoints: int, unconnected: Sequence[str]) -> None:
-        """Record at which endpoints no one answers."""
+        """Record the endpoints that do not answer."""
         self._service.connected(endpoints, unconnected)
 
     def stop(self) -> None:
-        """Hand over all messages that have arrived, and return when they are committed."""
+        """Hand over all received messages, and return when they are committed."""
         super().stop()
         self._gap_filler.stop()
         try:
             self._service.stop()
         except ConsumingFailed as error:
             _log.critical("%s", error)
-            # The reactor swallows exceptions raised in it, and moksha knows no exit status.
+            # The reactor swallows exceptions, and moksha has no exit status.
             reactor.addSystemEventTrigger("after", "shutdown", _fail)
 
 

@@ -26,7 +26,7 @@ def load_plugins(plugins: PluginsSection, privacy: PrivacySection) -> Registry:
 
 
 class Installation:
-    """What every job starts from.
+    """The opened installation, with which every job starts.
 
     Args:
         config: The configuration.

@@ -1,4 +1,4 @@
-"""Where everything is published: the only module that spells the paths of docs/format.md.
+"""The paths of all published files, as in docs/format.md; no other module spells them.
 
 Paths are relative to the root of the site. Only the standard library is used, because the client imports this module.
 """
@@ -37,7 +37,7 @@ BOARD_PAGE = "release-engineering/index.html"
 """The page that shows the boards of plugins."""
 
 ENTITY_PAGES = {"person": "people", "package": "packages", "release": "releases", "topic": "topics"}
-"""The directory of the page that shows any one of an entity, by what the entity is called in the format."""
+"""The directory of the page for each type of entity, by the entity's name in the format."""
 
 DIRECTORIES = (
     "v1",
@@ -56,7 +56,7 @@ OBJECT_NAME = re.compile(r"([0-9a-f]{64})\.[a-z0-9]{1,16}")
 """The name of an object: the SHA-256 of its bytes, and the extension of the file, which decides its content type."""
 
 ENTITIES = "v1/entities"
-"""The directory in which each entity has its own."""
+"""The directory of the lists of entities."""
 
 FEEDS = "feeds"
 """The directory of the Atom feeds."""
@@ -75,22 +75,22 @@ def subtree(path: str) -> str:
 
 
 def has_object(path: str) -> bool:
-    """Return whether the bytes of a file are published as an object too: those of all files but documents of keys."""
+    """Return whether the bytes of a file are published as an object too: true except for documents of keys."""
     return _KEYS.match(path) is None
 
 
 def steps(path: str) -> list[str]:
-    """Return the names by which manifests lead to a file, from the top of its subtree.
+    """Return the names of the entries that lead to a file, from the root of its subtree.
 
-    Below `by/`, the rest of a path is one name, such as `ralph/2013.json`: a manifest for the older years of each key
-    would be one more file for each.
+    Below `by/`, the rest of a path is one name, such as `ralph/2013.json`: otherwise, each key with older years would
+    need one more manifest.
     """
     found = _KEYS.match(path)
     return path.split("/") if found is None else [*path[: found.end() - 1].split("/"), path[found.end() :]]
 
 
 def object_name(path: str, data: bytes) -> str:
-    """Return the name of the object with the bytes of the file at `path`; their digest alone where there is none."""
+    """Return the name of the object of the file at `path`; the digest alone if the file has no object."""
     digest = hashlib.sha256(data).hexdigest()
     return f"{digest}.{path.rsplit('.', 1)[-1]}" if has_object(path) else digest
 
@@ -141,7 +141,7 @@ def badge(name: str) -> str:
 
 
 def plugin_layout(name: str) -> str:
-    """Return the path of the document in which a plugin says how its numbers are grouped and drawn."""
+    """Return the path of the document with a plugin's `layout`: how its numbers are grouped and drawn."""
     return document(name, "layout")
 
 
@@ -151,7 +151,7 @@ def chart(name: str, resolution: str | None = None) -> str:
 
 
 def all_series(name: str) -> str:
-    """Return the directory in which each resolution of a plugin has its own."""
+    """Return the directory of all resolutions of a plugin."""
     return f"{plugin_root(name)}/series"
 
 
@@ -181,7 +181,7 @@ def key_document(name: str, key: Sequence[str | None]) -> str:
 
 
 def is_key_year(path: str) -> bool:
-    """Return whether a path is that of the document of an older year of a key, which the key's own document names."""
+    """Return whether a path is that of an older year of a key."""
     found = _KEYS.match(path)
     return found is not None and "/" in path[found.end() :]
 
@@ -238,7 +238,7 @@ def shard_name(prefix: str) -> str:
 
 
 def entity_page(entity: str) -> str:
-    """Return the path of the page that shows any one of an entity."""
+    """Return the path of the page for all names of an entity."""
     return f"{ENTITY_PAGES[entity]}/index.html"
 
 
@@ -304,11 +304,11 @@ PATHS: Mapping[str, str] = {
     "example": example("<page>"),
     "asset": asset("<asset>"),
 }
-"""The form of each kind of path, in the notation of docs/format.md; the first that fits a path is its kind."""
+"""The form of each kind of path, in the notation of docs/format.md; the first that matches a path is its kind."""
 
 
 class Match(NamedTuple):
-    """What is published at a path.
+    """The kind of file at a path.
 
     Attributes:
         kind: A name in `PATHS`.
@@ -328,13 +328,13 @@ def match(path: str) -> Match | None:
 
 
 def is_period(path: str) -> bool:
-    """Return True if one period of a series is published at this path."""
+    """Return whether a path is that of one period of a series."""
     found = match(path)
     return found is not None and found.kind in ("series", "series-csv")
 
 
 def is_page(address: str) -> bool:
-    """Return True if the path of an address, which begins with a slash, is one where a page for people would be.
+    """Return whether the path of a URL, which begins with a slash, may be that of a page for people.
 
     All files that are not pages have an extension.
     """
@@ -348,7 +348,7 @@ def plugin_of(path: str) -> str | None:
 
 
 def _pattern(form: str) -> re.Pattern[str]:
-    # Only pages lie in directories of their own.
+    # Only pages are in directories of their own.
     return re.compile(
         re.sub(r"<(\w+)>", lambda found: f"(?P<{found[1]}>{'.+' if found[1] == 'page' else '[^/]+'})", re.escape(form))
     )

@@ -1,4 +1,4 @@
-"""A message is one announcement on the bus: what its sender published, and the facts derived from that."""
+"""A message is one announcement on the bus: the sender's data, and the facts derived from them."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple, Self
@@ -12,7 +12,7 @@ _FIELDS = "id", "topic", "timestamp", "body", "headers"
 
 
 class Address(NamedTuple):
-    """The parts of a topic that statistics ask for."""
+    """The parts of a topic that statistics use."""
 
     category: str | None
     environment: str | None
@@ -37,11 +37,11 @@ def address(topic: str) -> Address:
 class Message:
     """One announcement: sender, time, content, and the facts that statscache derives.
 
-    What is derived is computed when first asked for, and kept; most messages are counted by topic and time
-    alone. Messages are shared by all plugins: treat `body` and `headers` as read-only.
+    Derived facts are computed on first use, and kept; most messages are counted by topic and time alone. All plugins
+    share the same messages: treat `body` and `headers` as read-only.
 
     Attributes:
-        id: The envelope's id, or the SHA-256 of the content of a message that came without one.
+        id: The envelope's id; if it has none, the SHA-256 of the content.
         topic: The whole topic, with prefix and environment.
         timestamp: When it was sent, in whole seconds since 1970 UTC.
         body: The message's content; `{}` if the sender sent no object. Old messages may carry text, a list or null;
@@ -81,7 +81,7 @@ class Message:
 
     @property
     def derived(self) -> derivation.Derived:
-        """The next three at once."""
+        """Agent, usernames and packages, derived together."""
         derived = self._derived
         if derived is None:
             derived = self._derived = derivation.derive(self.name, self.body, self.headers)
@@ -99,7 +99,7 @@ class Message:
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """The packages that are concerned, sorted and each once."""
+        """The packages that the message is about, sorted and each once."""
         return self.derived[2]
 
     @property
@@ -114,16 +114,16 @@ class Message:
 
     @property
     def content(self) -> bytes:
-        """The canonical JSON of `[topic, timestamp, body]`, with the headers as fourth if there are any."""
+        """The canonical JSON of `[topic, timestamp, body]`, with the headers as a fourth item if there are any."""
         return canonical.encode(orjson.loads(self._record)[1:])
 
     def record(self) -> bytes:
-        """Return the journal's line, without a newline: the array of `content` with the id before it."""
+        """Return the journal's line, without a newline: the array of `content` with the id in front."""
         return self._record
 
     @classmethod
     def from_record(cls, line: bytes) -> Self:
-        """Return the message of which `line` is the record.
+        """Return the message with the record `line`.
 
         Raises:
             ValueError: The line is not a record.
@@ -142,9 +142,9 @@ EXCERPTS = ("topic", "name", "category", "environment", "agent", "usernames", "p
 
 
 class Excerpt(Message):
-    """What is shown to a statistic that declares on which attributes of a message it depends: these, and nothing else.
+    """The attributes of a message that a statistic declares in `depends_on`, and nothing else.
 
-    It stands for all messages that have these values, so whatever else it is asked for is an error that says so.
+    It represents all messages with these values, so reading any other attribute is an error.
     """
 
     __slots__ = ("_shown",)
@@ -157,7 +157,7 @@ class Excerpt(Message):
         return f"<any Message with {object.__getattribute__(self, '_shown')!r:.200}>"
 
     def __getattribute__(self, name: str) -> Any:
-        """Return what is declared.
+        """Return a declared attribute.
 
         Raises:
             AttributeError: It is not declared; the text says the fix.

@@ -1,6 +1,6 @@
 """How soon a document follows the state: fast ones with every publication, slow ones after a longer interval.
 
-What clients poll is fast. What is large, or what there are many of, is slow. The two paces differ in nothing else.
+Documents that clients poll are fast. Large or numerous ones are slow. There is no other difference.
 """
 
 from enum import StrEnum

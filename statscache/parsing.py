@@ -1,13 +1,13 @@
-"""Makes a message from any envelope, live or historical, or raises an error with its fault.
+"""Parse a message from any envelope, live or historical, or raise an error that describes the fault.
 
-What identifies a message is what its sender published: topic, time, body, and the sender's headers that name
-people and packages. What a history server adds (`meta`, `users`, `packages`, `agent_name`) and what the
-transport adds (`i`, `crypto`, `signature`, the Unix account in `username`) is not read at all, so a message
-is the same message whichever way it came.
+A message is identified by what its sender published: topic, time, body, and the sender's headers that name people and
+packages. Fields that a history server adds (`meta`, `users`, `packages`, `agent_name`) and that the transport adds
+(`i`, `crypto`, `signature`, the Unix account in `username`) are not read at all, so a message is the same message from
+every source.
 
-Parsing is the hot path: `orjson` does the work, and each rule that `orjson` does not hold itself is guarded
-by a search over the record, the canonical JSON of all that is kept, that is cheap and never misses. Only what
-such a search suspects is examined value by value.
+Parsing is the hot path: `orjson` does the work. Each rule that `orjson` does not enforce is first checked by a cheap
+search over the record (the canonical JSON of all that is kept), which never misses a violation. Only a record in which
+the search finds something is examined value by value.
 """
 
 import json
@@ -29,7 +29,7 @@ MAX_ID = 500
 """Characters of the longest id that is accepted."""
 
 MAX_DEPTH = 100
-"""Objects and arrays that may be nested in each other, the envelope being the first."""
+"""Maximum depth of nested objects and arrays; the envelope is the first level."""
 
 END_OF_TIME = 253402300800
 """Seconds since 1970 UTC of the year 10000, which no timestamp reaches."""
@@ -96,12 +96,12 @@ def parse(raw: bytes) -> Message:
             id = canonical.digest(canonical.encode([topic, seconds, body]))
         record = record_of(id, topic, seconds, body, kept)
     except orjson.JSONEncodeError as error:
-        # `orjson` reads what is nested more deeply than it writes.
+        # `orjson` reads deeper nesting than it writes.
         raise MalformedMessage(f"nested more than {MAX_DEPTH} deep") from error
-    # A single byte is found many times as fast as two, and fastest when it is given as a number; so that comes first.
+    # A single byte is found many times as fast as two, fastest when given as a number, so it is searched for first.
     if (_PLUS in record and _LARGE_NUMBER in record) or (_BACKSLASH in record and _NUL in record):
         _examine(raw, ("topic", field, body_field, "headers"))
-    # The brackets are counted by what goes with them: `replace` jumps from one to the next, `count` looks at each byte.
+    # Brackets are counted by removing them: `replace` jumps from one to the next, `count` reads every byte.
     if len(record) - len(record.replace(b"{", b"").replace(b"[", b"")) > MAX_DEPTH:
         _bound_depth(body_field, body, 1)
         _bound_depth("headers", kept, 1)
@@ -109,7 +109,7 @@ def parse(raw: bytes) -> Message:
 
 
 def _kept(headers: dict[str, Any]) -> dict[str, Any]:
-    """Return those of `headers` that name people and packages."""
+    """Return the headers that name people and packages."""
     return {key: value for key, value in headers.items() if key.startswith(_PEOPLE_AND_PACKAGES)}
 
 
@@ -136,9 +136,9 @@ def _seconds(field: str, value: Any) -> int:
 
 
 def _examine(raw: bytes, fields: tuple[str, ...]) -> None:
-    """Refuse a NUL or an integer beyond 64 bits in the `fields` of the envelope, which are those that are kept.
+    """Refuse a NUL or an integer beyond 64 bits in the `fields` of the envelope, which are the ones that are kept.
 
-    `orjson` makes a float of such an integer, so this asks the parser of the standard library, which does not.
+    `orjson` turns such an integer into a float, so this uses the parser of the standard library, which does not.
     """
     try:
         exact = json.loads(raw, parse_int=_Integer)
@@ -154,7 +154,7 @@ def _examine(raw: bytes, fields: tuple[str, ...]) -> None:
 
 
 class _Integer:
-    """An integer literal, of which only the size matters; it may have more digits than `int` takes."""
+    """The size of an integer literal, which may have more digits than `int` accepts."""
 
     __slots__ = ("fits",)
 
@@ -165,7 +165,7 @@ class _Integer:
 def _walk(path: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield each scalar and each key under `value` with the path that leads to it, without recursion.
 
-    A path is cut at `_LONGEST_PATH` characters: in what is nested deeply, it would be longer than the message.
+    A path is cut at `_LONGEST_PATH` characters: with deep nesting, paths would be longer than the message.
     """
     waiting = [(path, value)]
     while waiting:

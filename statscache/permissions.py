@@ -26,17 +26,16 @@ def secret_of(path: Path, secret: str) -> str:
 
 
 def require_private(path: Path, secret: str) -> None:
-    """Refuse a file that everybody on this machine may read.
+    """Refuse a file that is world-readable.
 
     Args:
         path: The file.
         secret: What it holds, such as `a password`.
 
     Raises:
-        ConfigurationError: It is world-readable; the text has the fix.
+        ConfigurationError: The file is world-readable; the text has the fix.
     """
     if path.stat().st_mode & stat.S_IROTH:
         raise ConfigurationError(
-            f"{path} holds {secret}, and everybody on this machine may read it: `chmod o= {path}`, and change what may"
-            " have been read"
+            f"{path} holds {secret} and is world-readable: run `chmod o= {path}`; others may have read it, so change it"
         )

@@ -1,7 +1,7 @@
-"""Where files other than code are: templates, the site's own files, the documentation, examples of its use.
+"""The directories of files other than code: templates, the site's own files, the documentation, examples.
 
-A wheel carries them inside the package. In a checkout, also one installed with ``pip install -e``, they are
-directories beside it, so that an edit shows at once.
+A wheel has them inside the package. In a checkout, also one installed with ``pip install -e``, they are directories
+next to it, so that an edit takes effect at once.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Sources:
         templates: Jinja2 templates of the pages and plots.
         site: Files published unchanged: styles, scripts, widgets.
         docs: The documentation, in Markdown.
-        examples: Pages that show what can be made of the statistics.
+        examples: Example pages that use the statistics.
     """
 
     templates: Path
@@ -28,7 +28,7 @@ class Sources:
 
     @property
     def all(self) -> tuple[Path, ...]:
-        """Every one of them."""
+        """All four directories."""
         return self.templates, self.site, self.docs, self.examples
 
 

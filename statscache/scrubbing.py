@@ -1,8 +1,7 @@
 """Remove people's names from messages: each occurrence becomes `_`, which derivation ignores.
 
-A name is replaced where it is a whole word, in any case of its letters: a hyphen or an underscore beside it
-makes it part of another name. In a header that names a person or package, what follows `fedora_messaging_user_` is
-the word.
+A name is replaced where it is a whole word, in upper or lower case; a hyphen or an underscore next to it makes it part
+of another name. In a header that names a person or package, the word is what follows `fedora_messaging_user_`.
 """
 
 import json
@@ -25,19 +24,19 @@ _WHERE_AND_WHEN = frozenset({"topic", "id", "msg_id"})
 
 
 def forms(name: str) -> frozenset[str]:
-    """Return the forms of a name that mean the same person: a letter with an accent can be one character or two."""
+    """Return the Unicode forms of a name: a letter with an accent can be one character or two."""
     return frozenset(unicodedata.normalize(form, name.strip()) for form in ("NFC", "NFD"))
 
 
 def spellings(names: frozenset[str]) -> set[str]:
-    """Return the names in the ways in which their letters are mostly written: as given, small, capital, and titled."""
+    """Return the names in the usual cases: as given, lowercase, uppercase, and capitalized."""
     return {each for name in names for each in (name, name.lower(), name.upper(), name.capitalize())}
 
 
 def scrub(message: Message, names: frozenset[str]) -> Message:
-    """Return the message without these names in its body and headers, keys included; itself where none occurs.
+    """Return the message without these names in its body and headers, keys included; the same one if none occurs.
 
-    Topic, id and time stay, so that the message still counts where it counted.
+    Topic, id and time stay, so that the message is still counted in the same places.
     """
     record = message.record()
     if not is_within(record, names):
@@ -51,7 +50,7 @@ def scrub(message: Message, names: frozenset[str]) -> Message:
 def scrub_bytes(raw: bytes, names: frozenset[str]) -> bytes:
     """Return a malformed or held line without these names; the same bytes if none occurs.
 
-    Of JSON, every text and key is scrubbed but topic and id; of anything else, what can be read as text.
+    In JSON, every text and key is scrubbed except topic and id; in anything else, whatever can be read as text.
     """
     text = raw.decode(errors="surrogateescape")
     escaped = _escaped_words(names)
@@ -72,7 +71,7 @@ def occurs(text: str, names: frozenset[str]) -> bool:
 
 
 def is_within(data: bytes, names: frozenset[str]) -> bool:
-    """Return whether one of these names is in canonical JSON, perhaps within a word; much faster."""
+    """Return whether one of these names is in canonical JSON, even within a word; much faster than `occurs`."""
     ascii_only, needles = _needles(names)
     lowered = data.lower() if ascii_only else data.decode().lower().encode()
     return any(needle in lowered for needle in needles)
@@ -98,13 +97,13 @@ def _words(names: frozenset[str]) -> re.Pattern[str]:
 
 @cache
 def _needles(names: frozenset[str]) -> tuple[bool, tuple[bytes, ...]]:
-    """Return whether all names are ASCII, and each as written in JSON, in small letters."""
+    """Return whether all names are ASCII, and each name as written in JSON, in lowercase."""
     return all(map(str.isascii, names)), tuple(orjson.dumps(name.lower())[1:-1] for name in names)
 
 
 @cache
 def _escaped_words(names: frozenset[str]) -> re.Pattern[str]:
-    """Return what finds any of the names as a whole word in JSON whose characters may be escaped, and in text."""
+    """Return a pattern of the names as whole words, in text and in JSON whose characters may be escaped."""
     written = ("".join(f"(?:{'|'.join(_characters(character))})" for character in name) for name in _ordered(names))
     before = r"(?:(?<![\w-])|(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{4}))"
     return re.compile(rf"{before}(?:{'|'.join(written)})(?![\w-])", re.IGNORECASE)

@@ -1,8 +1,8 @@
-"""Signatures of published snapshots: what is signed, how keys are named, and whether a signature holds.
+"""Signatures of published snapshots: the signed bytes, the ids of keys, and the check of signatures.
 
-The whole index is signed with Ed25519: every field but the signatures themselves. What the index does not name follows
-from the snapshot's id, which is the digest of its root manifest. An index may carry several signatures, so that a key
-can be changed. This needs `cryptography` (the extra `signatures`), which is imported only where a key is used.
+The whole index is signed with Ed25519, except the signatures themselves. The snapshot's id in it is the digest of the
+root manifest, so it covers everything else. An index may carry several signatures, so that a key can be replaced. This
+needs `cryptography` (the extra `signatures`), which is imported only where a key is used.
 """
 
 import base64
@@ -22,19 +22,19 @@ ALGORITHM: Literal["ed25519"] = "ed25519"
 
 
 class KeyFileError(ConfigurationError):
-    """A file holds no key that can be used; the text names the file, what was expected and how to fix it."""
+    """A file has no usable key; the text names the file, what was expected and how to fix it."""
 
 
 class BadSignature(StatscacheError, ValueError):
-    """No signature of the index is by a key that is trusted, or one is forged; do not use what it points to."""
+    """No trusted key signed the index, or a signature is forged; do not use what the index refers to."""
 
 
 def signed_bytes(index: Mapping[str, Any]) -> bytes:
-    """Return the bytes that a signature signs: a line that names the form, and the digest of the index.
+    """Return the bytes that are signed: a line that names the form, and the digest of the index.
 
-    The digest is that of the index in canonical form without its field `signatures`. It is made from the values, not
-    from the bytes that were read, so what a reader uses is what was signed. The standard library makes it, because
-    readers need nothing else; for what an index holds, `statscache.canonical` makes the same bytes.
+    The digest is that of the index in canonical form without its field `signatures`. It is computed from the values,
+    not from the bytes that were read, so a reader uses exactly what was signed. It uses the standard library, because
+    the client needs nothing else; for an index, `statscache.canonical` gives the same bytes.
 
     Args:
         index: The content of the index.
@@ -91,7 +91,7 @@ def require_cryptography() -> None:
         KeyFileError: `cryptography` is not installed.
     """
     try:
-        import cryptography  # noqa: F401 - whether it is there is the question
+        import cryptography  # noqa: F401 - only to see whether it is installed
     except ModuleNotFoundError as error:
         raise KeyFileError("signatures need cryptography: install statscache[signatures]") from error
 

@@ -1,7 +1,7 @@
-"""For authors of plugins: messages go in, the plugin's documents come out; no bus, no configuration, no files.
+"""For authors of plugins: run a plugin on messages and get its documents, without bus, configuration or files.
 
-The way through is that of production: the same parser, the same journal and fold on an SQLite database in memory, the
-same rendering. So what a test sees here is what readers get.
+It uses the code of production: the same parser, the same journal and fold (on an SQLite database in memory), the same
+rendering. So a test gets the documents that readers get.
 """
 
 import json
@@ -28,7 +28,7 @@ from statscache.store import Database, coverage, journal, positions, quarantine
 from statscache.store.quarantine import Quarantined
 
 NOON = 1439035200
-"""2015-08-08T12:00:00Z in seconds since 1970 UTC, when a message is sent that does not say when."""
+"""2015-08-08T12:00:00Z in seconds since 1970 UTC: the default time of a message."""
 
 _SOURCE = "trial"
 _BATCH = 2_000
@@ -41,7 +41,7 @@ class Failure:
     Attributes:
         reason: What went wrong, for people.
         raw: The malformed line, or the message's record in the journal.
-        message: The message that the plugin could not take; None for a malformed line.
+        message: The message that the plugin failed on; None for a malformed line.
     """
 
     reason: str
@@ -61,8 +61,8 @@ class Trial:
     Attributes:
         files: Bytes of the plugin's files, JSON and CSV, by path below its directory of documents.
         failures: The quarantined lines and messages, in order.
-        outcome: How many messages met which fate.
-        suspended: Why the plugin was suspended, and saw no more messages; None if it was not.
+        outcome: Numbers of messages: accepted, known, held, quarantined and so on.
+        suspended: Why the plugin was suspended before the end; None if it was not.
     """
 
     files: dict[str, bytes]
@@ -88,13 +88,13 @@ def message(
 
     Args:
         topic: The whole topic, such as `org.fedoraproject.prod.copr.build.end`.
-        body: What the message says.
+        body: The content of the message.
         timestamp: When it was sent, in seconds since 1970 UTC.
         id: Its id; else it is derived from topic, time and body.
         headers: The sender's headers, such as `{"fedora_messaging_user_ralph": True}`.
 
     Raises:
-        MalformedMessage: The arguments make no message that statscache accepts.
+        MalformedMessage: statscache does not accept such a message.
     """
     envelope = {"topic": topic, "body": body or {}, "timestamp": timestamp, "id": id, "headers": headers}
     return parse(_line(envelope))
@@ -106,7 +106,7 @@ def run(plugin: Plugin | type[Plugin], messages: Iterable[Message | Mapping[str,
     Messages of every environment count. A copy counts once, and order makes no difference.
 
     Args:
-        plugin: The class, or an instance where it has settings.
+        plugin: The class, or an instance if it has settings.
         messages: Messages, envelopes as dicts (fedmsg, fedora-messaging, datagrepper), or their bytes.
 
     Raises:
@@ -136,7 +136,7 @@ def try_plugin(
     Args:
         plugin: The plugin.
         lines: Messages as a source delivers them, one JSON document each.
-        environments: Those whose messages are accepted; empty for all.
+        environments: Environments whose messages are accepted; empty for all.
         budget: Seconds that the plugin may take for one batch before it is suspended.
     """
     database = Database("sqlite://")
@@ -178,7 +178,7 @@ class _Untouched(Watch):
         if message is not None:
             sent = Message.from_record(message.record())
             if (message.body, message.headers) != (sent.body, sent.headers):
-                reason = "observe changed the message, which all plugins share: copy what is to be changed"
+                reason = "observe changed the message, which all plugins share: make a copy and change that"
                 self.failures.append(Failure(reason, message.record(), sent))
 
 
@@ -207,7 +207,7 @@ def _record(connection: Connection, item: Quarantined) -> bytes | None:
 
 
 def _observe_again(plugin: Plugin, message: Message) -> None:
-    # The framework keeps the text of an error; an author wants the traceback into the plugin.
+    # The framework keeps only the text of an error; an author needs the traceback into the plugin.
     try:
         for item in plugin.observe(shown(plugin, message)) or ():
             plugin.kind.check(item)
@@ -222,5 +222,5 @@ def _line(message: Message | Mapping[str, Any] | bytes) -> bytes:
     if isinstance(message, Message):
         id, topic, timestamp, body, *headers = orjson.loads(message.record())
         message = {"topic": topic, "body": body, "timestamp": timestamp, "id": id, "headers": (headers or [None])[0]}
-    # The standard library writes NaN and lone surrogates, which are the parser's to refuse.
+    # The standard library writes NaN and lone surrogates too, which the parser then refuses.
     return json.dumps(message).encode()

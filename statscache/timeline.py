@@ -41,11 +41,11 @@ def parse_time(text: str) -> int:
 
 
 Cut = Callable[[int], tuple[int, int]]
-"""A way to cut all time into spans without holes: given a timestamp, the `[start, end)` that holds it."""
+"""Divides all time into adjoining spans: returns the `[start, end)` that holds a timestamp."""
 
 
 def every(width: int, phase: int = 0) -> Cut:
-    """Return the cut into spans of `width` seconds, of which one starts at `phase`."""
+    """Return the cut into spans of `width` seconds; one of them starts at `phase`."""
 
     def cut(timestamp: int) -> tuple[int, int]:
         start = timestamp - (timestamp - phase) % width
@@ -80,14 +80,14 @@ def iso_year(timestamp: int) -> tuple[int, int]:
 
 
 class Resolution(NamedTuple):
-    """How time is cut into buckets, how long these are kept, and how they are filed.
+    """The buckets of one width: their cut, the periods of their files, and how long they are kept.
 
     Attributes:
-        name: As written in paths: `1m`, `1h`, `1d`, `1w` or `1mo`.
-        width: Seconds of one bucket, and of the shortest where they differ. Distinguishes buckets in the database.
+        name: The name in paths: `1m`, `1h`, `1d`, `1w` or `1mo`.
+        width: Width of a bucket in seconds; of the shortest if they differ. Distinguishes buckets in the database.
         buckets: The cut into buckets.
-        periods: The cut into what one series file covers, whole buckets each.
-        label: The label of a period, as a format of its start.
+        periods: The cut into the periods of series files, each of whole buckets.
+        label: The label of a period, as a `strftime` format of its start.
         keep: Seconds before the floored `through` for which buckets are kept; None keeps them forever.
     """
 
@@ -100,7 +100,7 @@ class Resolution(NamedTuple):
 
     @property
     def fixed_width(self) -> int | None:
-        """Seconds of each bucket; None where they differ."""
+        """Width of every bucket in seconds; None if they differ."""
         return None if self.buckets is month else self.width
 
     def floor(self, timestamp: int) -> int:

@@ -1,4 +1,4 @@
-"""The trailing windows in which numbers are published: their names in documents, where they lie, and their words.
+"""The trailing windows of published numbers: their names in documents, their bounds, and their texts.
 
 A window ends with the last whole bucket before the journal's `through`, so that it moves with the data, not with a
 clock.
@@ -15,11 +15,11 @@ class Window:
 
     Attributes:
         name: Name of the field in documents.
-        heading: Above a column of a table.
-        words: Behind a number, such as `in the last full day`.
-        resolution: Whose buckets they are.
-        buckets: How many; 1 where buckets differ in width.
-        label: How long it is, to compare it with the one before; empty if it is not compared.
+        heading: Heading of a table's column.
+        words: Text after a number, such as `in the last full day`.
+        resolution: Resolution of the buckets.
+        buckets: Number of buckets; 1 if buckets differ in width.
+        label: Its length in words, for comparisons with the window before; empty if it is not compared.
         short: The same in short, for a badge.
     """
 
@@ -33,17 +33,17 @@ class Window:
 
     @property
     def width(self) -> int:
-        """Seconds that it covers, where all buckets are as wide."""
+        """Its length in seconds, if all buckets have the same width."""
         return self.buckets * self.resolution.width
 
     def bounds(self, through: int) -> tuple[int, int]:
-        """Return its `[start, end)` in seconds since 1970 UTC, given the journal's clock."""
+        """Return its `[start, end)` in seconds since 1970 UTC, for the journal's `through`."""
         end = self.resolution.floor(through)
         return (end - self.width if self.buckets > 1 else self.resolution.floor(end - 1)), end
 
 
 def trailing_days(days: int) -> Window:
-    """Return the window of so many whole days."""
+    """Return the window of a number of whole days."""
     return Window(f"last_{days}d", f"Last {days} days", f"in the last {days} full days", DAILY, days, f"{days} days")
 
 

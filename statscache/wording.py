@@ -7,5 +7,5 @@ def counted(number: int, noun: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return a text of others with control characters escaped: it makes no lines, and does nothing to a terminal."""
+    """Return a foreign text with control characters escaped: it stays on one line, and cannot control a terminal."""
     return "".join(character if character.isprintable() else repr(character)[1:-1] for character in text)

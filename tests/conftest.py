@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import make_url
 
 import disk_sync
-import few_docs
+import shared_statements
+import small_site
 from servers import PostgreSQL
 from statscache.config import Config, DatabaseSection
 from statscache.installation import Installation
@@ -41,7 +42,8 @@ os.environ["TZ"] = "Pacific/Auckland"
 time.tzset()
 
 disk_sync.switch_off()
-few_docs.leave_out()
+shared_statements.share()
+small_site.shrink()
 
 # A shell that runs the tests in the background has them ignore Ctrl-C, and with them all that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

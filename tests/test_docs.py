@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from bundled import BUNDLED
-from few_docs import all_docs
+from small_site import whole_site
 from statscache import layout, plugins, testing, timeline
 from statscache.cli import cli
 from statscache.cli.lazy import Deferred
@@ -228,7 +228,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         # So that the status has something to say of every kind.
         patch.setattr("statscache.store.published.BUDGETS", {"latest": 10, "series": 10})
-        with all_docs():
+        with whole_site():
             Publishing(installation).publish()
     installation.close()
     return directory / "public"

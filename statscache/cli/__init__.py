@@ -40,14 +40,12 @@ def cli(context: click.Context, file: Path | None, verbose: bool, log_json: bool
 _COMMANDS = {
     "run": "Consume the live sources and publish every interval, until SIGTERM.",
     "consume": "Consume the live sources until SIGTERM; `publish --every` is the other half of `run`.",
-    "backfill": (
-        "Take in history: from archives (NDJSON files, plain, gzip or zstd), or without FILES from datagrepper."
-    ),
-    "rebuild": "Fold the journal again into PLUGINS; what they published stays up until they have caught up.",
+    "backfill": "Import history: from archives (NDJSON files, plain, gzip or zstd), or without FILES from datagrepper.",
+    "rebuild": "Fold the journal again into PLUGINS; their published documents stay until they have caught up.",
     "try": "Run PLUGIN on the messages in FILE, without a database, and print the documents that it makes.",
     "publish": "Render changed files, and update the targets.",
     "snapshots": "List the retained snapshots, newest first.",
-    "places": "List the places that were published to, also those that left the configuration.",
+    "places": "List the places that were published to, including those no longer configured.",
     "rollback": "Make the retained snapshot ID current, and hold publishing there until `publish --resume`.",
     "serve": "Preview the published tree on loopback, until SIGINT or SIGTERM.",
     "demo": "Run everything here: a year of simulated history, then a day over a real bus, into public/.",
@@ -75,7 +73,7 @@ for name, sentence in _COMMANDS.items():
 
 def main() -> None:
     """Run the command line and exit."""
-    _spare_search_for_plugins()
+    _skip_plugin_search()
     try:
         with guarded():
             # It returns the status of `click.exceptions.Exit` instead of raising it.
@@ -89,26 +87,26 @@ def main() -> None:
     except StatscacheError as error:
         _fail(error, error.exit_status)
     except BrokenPipeError:
-        # Whoever read our output has seen enough.
+        # The reader of our output closed the pipe.
         sys.exit(FAILED)
     except Exception as error:
-        # Only a command that had to do with a database has imported what these are made of.
+        # Imported on errors only: most commands need neither.
         from statscache.cli.context import database_failed
         from statscache.store import integrity
 
-        if (said := database_failed(error)) is None:
+        if (message := database_failed(error)) is None:
             raise
-        _fail(integrity.explain(error) or said, FAILED)
+        _fail(integrity.explain(error) or message, FAILED)
     finally:
-        # The process ends, so nothing need be freed: freeing all modules takes a sixth of the time of `status`.
+        # The process ends, so memory need not be freed: freeing all modules takes a sixth of the time of `status`.
         gc.disable()
         gc.freeze()
 
 
-def _spare_search_for_plugins() -> None:
-    """Let pydantic find no plugins of its own: it searches by importlib.metadata, a tenth of the time of `status`.
+def _skip_plugin_search() -> None:
+    """Keep pydantic from searching for its own plugins by importlib.metadata: a tenth of the time of `status`.
 
-    Its variable PYDANTIC_DISABLE_PLUGINS spares the search, but not the import.
+    PYDANTIC_DISABLE_PLUGINS skips the search, but still imports importlib.metadata.
     """
     loader = ModuleType("pydantic.plugin._loader")
     vars(loader)["get_plugins"] = lambda: ()

@@ -1,4 +1,4 @@
-"""The command `backfill`: take in history."""
+"""The command `backfill`: import history."""
 
 import threading
 import time
@@ -56,9 +56,9 @@ def command(
     scheduler: str | None,
     json_: bool,
 ) -> None:
-    """Take in history: from archives (NDJSON files, plain, gzip or zstd), or without FILES from datagrepper.
+    """Import history: from archives (NDJSON files, plain, gzip or zstd), or without FILES from datagrepper.
 
-    Messages that are known already count nothing twice. An interrupted run carries on where it was.
+    Messages that are known already are not counted again. After an interruption, the same command continues.
     """
     if complete and complete[0] >= complete[1]:
         raise click.UsageError("--complete START END: the start must be before the end")
@@ -96,7 +96,7 @@ def _read(
     whole: Outcome,
     workers: Workers | None,
 ) -> tuple[str, bool]:
-    """Take in archives.
+    """Import archives.
 
     Returns:
         The failure, empty if none; and True if too many lines were quarantined: all, or any with `complete`.
@@ -106,7 +106,7 @@ def _read(
         quarantined += backfill.quarantined_before(installation, path)
         size = path.stat().st_size if path.is_file() else 0
         try:
-            with _telling(context, path.name, size) as update:
+            with _reporting(context, path.name, size) as update:
                 for consumed, outcome in backfill.backfill(installation, path, workers):
                     whole += outcome
                     update(consumed, outcome.read)
@@ -136,11 +136,11 @@ def _read(
 
 
 def _walk(context: Context, installation: Installation, wanted: Sequence[Interval], jobs: int, whole: Outcome) -> str:
-    """Take in the history of these intervals, and return what went wrong; empty if nothing did."""
+    """Import the history of the wanted intervals, and return the failure; empty if none."""
     lost = 0
     seconds = sum(high - low for low, high in wanted)
     try:
-        with _telling(context, "history", seconds) as update:
+        with _reporting(context, "history", seconds) as update:
             for step in history.walk(installation, wanted, jobs=jobs, stopping=threading.Event()):
                 whole += step.outcome
                 for part in step.lost:
@@ -153,8 +153,8 @@ def _walk(context: Context, installation: Installation, wanted: Sequence[Interva
 
 
 @contextmanager
-def _telling(context: Context, name: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """Give a function to call with the part of the total that is done, and the messages read since the last call."""
+def _reporting(context: Context, name: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """Yield a function that takes how much of the total is done, and the messages read since the last call."""
     started = time.monotonic()
     read = 0
     with context.progress(lines=True) as bar:
@@ -169,7 +169,7 @@ def _telling(context: Context, name: str, total: int) -> Iterator[Callable[[int,
 
 
 def catch_up(context: Context, installation: Installation, workers: Workers | None = None) -> None:
-    """Fold the journal into every plugin that is behind, and show how that goes."""
+    """Fold the journal into every plugin that is behind, and show the progress."""
     total = sum(number for _, number in installation.ingest.plugins.behind())
     with context.progress(lines=True) as bar:
 

@@ -29,7 +29,7 @@ class Context:
     """The configuration of this call.
 
     Args:
-        file: The file that the command line names, if it does.
+        file: The file named on the command line; None if none is.
     """
 
     def __init__(self, file: Path | None) -> None:
@@ -57,7 +57,7 @@ class Context:
 
     @contextmanager
     def installation(self) -> Iterator["Installation"]:
-        """Give the installation, and close it at the end."""
+        """Yield the installation, and close it at the end."""
         from statscache.installation import Installation
 
         with self._explaining(), closing(Installation(self.config)) as installation:
@@ -66,14 +66,14 @@ class Context:
 
     @contextmanager
     def query(self) -> Iterator[plain.Query]:
-        """Give what reads one state of the database, with as little as that needs: no plugin is imported."""
+        """Yield a query of one state of the database, without importing any plugin."""
         url = self.config.database.url
         with self._explaining():
             with plain.reading(url) as query:
                 if query is not None:
                     yield query
                     return
-            # As with every command, the database is there when it has ended.
+            # Like every command, this one creates a missing database.
             with self.installation():
                 pass
             with plain.reading(url) as query:
@@ -87,18 +87,18 @@ class Context:
         except (StatscacheError, OSError, click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:
-            # What decayed may make any error; without damage, it is a fault of ours.
+            # Damage can cause any error. Without damage, the error is a bug.
             if database_failed(error) is None:
                 _raise_if_damaged(self.config.database.url, error)
             raise
 
     def warn(self, registry: "Registry") -> None:
-        """Tell of plugins that are not active, because something is wrong with them."""
+        """Print the plugins that are not active because of a fault, with the reason."""
         for problem in registry.problems:
             self.errors.print(f"[yellow]plugin {problem.name} is not active:[/] {problem.reason}", highlight=False)
 
     def progress(self, *, lines: bool = False) -> "AbstractContextManager[Bar]":
-        """Return what shows progress: a bar on a terminal; elsewhere nothing, or lines in the log if asked for."""
+        """Return a progress display: a bar on a terminal; elsewhere nothing, or log lines if requested."""
         from statscache.cli.progress import bar
 
         return bar(lines=lines)
@@ -108,7 +108,7 @@ pass_context = click.make_pass_decorator(Context)
 
 
 def _raise_if_damaged(url: str, error: Exception) -> None:
-    """Raise `Damaged` if the database is damaged, which explains an error then."""
+    """Raise `Damaged` if the database is damaged: then that caused the error."""
     from statscache.snapshot import damage
     from statscache.store import Database, integrity
 
@@ -119,8 +119,8 @@ def _raise_if_damaged(url: str, error: Exception) -> None:
 
 
 def database_failed(error: Exception) -> str | None:
-    """Return what is said of a database that does not answer; None if an error is not of the database."""
-    # On errors alone: it takes longer to import than many commands do.
+    """Return the message for an error of the database; None for any other error."""
+    # Imported on errors only: the import takes longer than many commands.
     from sqlalchemy.exc import SQLAlchemyError
 
     return (

@@ -65,15 +65,15 @@ def _checked(_context: click.Context, _parameter: click.Parameter, url: str) -> 
 def copy_command(context: Context, url: str) -> None:
     """Copy everything into the empty database at URL, of whatever kind.
 
-    Stop all consumers and publishers before; then put URL into the configuration, and start it again. A password
-    need not be in URL: PostgreSQL's PGPASSWORD and ~/.pgpass are heeded.
+    Stop all consumers and publishers first. Afterwards put URL into the configuration, and start them again. The
+    password may be left out of URL: PostgreSQL's PGPASSWORD and ~/.pgpass are used.
     """
     from statscache.plugins import BaseModel
 
     destination = Database(url)
     rows = 0
     with context.installation() as installation:
-        # Plugins are loaded by now, and with them the tables that they keep.
+        # The plugins are loaded now, so their tables are known.
         for table, number in copy(installation.database, destination, BaseModel.metadata.sorted_tables):
             click.echo(f"{table}: {counted(number, 'row')}", err=True)
             rows += number

@@ -16,21 +16,21 @@ ADDRESS = "http://localhost:8080/"
 @pass_context
 def command(context: Context) -> None:
     """Run everything here: a year of simulated history, then a day over a real bus, into public/."""
-    spoken = 0
+    logged = 0
     with context.progress() as bar:
 
         def tell_history(done: int, months: int) -> None:
             bar("a history", done, months)
             if done == months and not bar.is_drawn:
-                click.echo(f"{months} months of history are simulated, and now read", err=True)
+                click.echo(f"{months} months of history are simulated; reading them now", err=True)
 
         def tell_progress(progress: demo.Progress) -> None:
-            nonlocal spoken
+            nonlocal logged
             through = iso(progress.through)[11:16] if progress.through is not None else "-"
             note = f"generation {progress.generation}: {progress.counted:,} messages, through {through} UTC"
             bar("a day on the bus", progress.sent, progress.expected, note)
-            if not bar.is_drawn and progress.generation > spoken:
-                spoken = progress.generation
+            if not bar.is_drawn and progress.generation > logged:
+                logged = progress.generation
                 click.echo(f"{progress.sent:,} of {progress.expected:,} sent; {note}", err=True)
 
         result = demo.demo(tell_history, tell_progress)

@@ -28,8 +28,8 @@ def command() -> None:
 def export_command(context: Context, file: Path | None) -> None:
     """Write the journal as an archive to FILE, or without it, or with -, to standard output.
 
-    FILE is compressed if its name ends in .gz or .zst. An archive that was there stays until the new
-    one is whole; another file is not replaced.
+    FILE is compressed if its name ends in .gz or .zst. An existing archive is replaced once the new one is
+    complete; a file that is not an archive is never replaced.
     """
     if file == Path("-"):
         file = None
@@ -54,13 +54,13 @@ def export_command(context: Context, file: Path | None) -> None:
 @as_json
 @pass_context
 def postpone_command(context: Context, lose_history: bool, json_: bool) -> None:
-    """Take messages of the future back out of the journal, and hold them until their time.
+    """Move messages of the future from the journal to the held ones, until their time.
 
-    They exist if the clock of this machine was ahead for a while. Statistics that counted one of
-    them fold the journal again. Set the clock right first; what is later than it shows goes.
+    They exist if the clock of this machine was ahead for a while. Statistics that counted one of them fold the
+    journal again. Set the clock first: every message later than it is moved.
     """
     with context.installation() as installation:
-        # A publication under way would note as rendered what has to be rendered again.
+        # A concurrent publication would record documents as rendered that must be rendered again.
         with locks.publishing(installation.database, PATIENCE):
             done = postpone(installation.database, installation.registry, lose_history=lose_history)
         catch_up(context, installation)

@@ -25,9 +25,9 @@ def command() -> None:
 @as_json
 @pass_context
 def list_keys(context: Context, name: str, pattern: str, json_: bool) -> None:
-    """Count the keys of PLUGIN of which a part matches PATTERN, as in a shell, and list the newest of them.
+    """Count the keys of PLUGIN with a part that matches PATTERN, as in a shell, and list the newest of them.
 
-    What was dropped is listed too.
+    Patterns that were dropped are listed too.
     """
     with context.installation() as installation:
         plugin = installation.registry.get(name)
@@ -52,13 +52,13 @@ def list_keys(context: Context, name: str, pattern: str, json_: bool) -> None:
 @click.argument("pattern")
 @pass_context
 def drop_keys(context: Context, name: str, pattern: str) -> None:
-    """Remove the keys of PLUGIN of which a part matches PATTERN, as in a shell, and do not count such keys again.
+    """Remove the keys of PLUGIN with a part that matches PATTERN, as in a shell, and do not count such keys again.
 
-    The next publication has them no more. Nothing else is lost, however old it is.
+    The next publication no longer has them. Nothing else is lost, however old it is.
     """
     with context.installation() as installation:
         number = installation.ingest.plugins.drop_keys(name, pattern)
-    click.echo(f"dropped {counted(number, 'key')} of {name}; keys that match are not counted any more")
+    click.echo(f"dropped {counted(number, 'key')} of {name}; keys that match are no longer counted")
 
 
 @command.command("restore")

@@ -1,4 +1,4 @@
-"""How the command logs: a line for each event, as text or as JSON, and no flood of lines that say the same."""
+"""How the command logs: a line for each event, as text or as JSON; similar lines are limited."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import orjson
 
 MOST = 100
-"""Lines of one kind in one period."""
+"""Maximum number of lines of one kind in one period."""
 
 PERIOD = 60.0
 """Seconds."""
@@ -16,9 +16,9 @@ _KINDS = 1_000
 
 
 class Bounded(logging.Filter):
-    """Lets pass so many lines of one kind in a period; the first of the next one tells how many were left out.
+    """Passes at most MOST lines of one kind per PERIOD; the next line says how many were left out.
 
-    Of one kind are lines of one logger that differ in their values only. Details, which are asked for, all pass.
+    Lines of one logger that differ only in their values are of one kind. Debug lines all pass: they were requested.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class AsJSON(logging.Formatter):
         }
         if record.exc_info:
             event["exception"] = self.formatException(record.exc_info)
-        # What a plugin raised may hold invalid text.
+        # The text of a plugin's exception may have lone surrogates.
         return orjson.dumps({name: value.encode(errors="replace").decode() for name, value in event.items()}).decode()
 
 
@@ -71,9 +71,9 @@ def set_up(*, verbose: bool, json: bool) -> None:
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
     for noisy in ("alembic", "moksha", "fedmsg", "markdown_it", "watchdog", "botocore"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-    # It tells which file it has not found, also where none is needed.
+    # It logs that its configuration file is missing, even where none is needed.
     logging.getLogger("fedora_messaging.config").setLevel(logging.WARNING)
     # It logs each failure in six lines and a traceback; the source logs it in one.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
-    # It warns of each try; the failure of the last one is our error.
+    # It warns of each attempt; the failure of the last one is our error.
     logging.getLogger("urllib3").setLevel(logging.ERROR)

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Tell failures of standard output from those of other files, and flush it at the end.
+    """Distinguish failures of standard output from those of other files, and flush it at the end.
 
     Raises:
-        BrokenPipeError: Whoever read it has seen enough.
+        BrokenPipeError: The reader closed the pipe.
         OutputError: It cannot be written to.
     """
     plain = sys.__stdout__
@@ -62,7 +62,7 @@ def clipped(text: str, width: int) -> str:
 
 def show_json(value: Any) -> None:
     """Print a result as JSON, indented."""
-    # Only here: the help of commands prints none.
+    # Imported here: `--help` does not need it.
     import orjson
 
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())

@@ -1,4 +1,4 @@
-"""The command `places`: everywhere that was published to."""
+"""The command `places`: list every place that was published to."""
 
 from dataclasses import asdict
 
@@ -16,7 +16,7 @@ from statscache.timeline import iso
 @as_json
 @pass_context
 def command(context: Context, drop: str | None, json_: bool) -> None:
-    """List the places that were published to, also those that left the configuration."""
+    """List the places that were published to, including those no longer configured."""
     configured = {target.place for target in context.config.publish.targets}
     with context.installation() as installation:
         if drop is not None:

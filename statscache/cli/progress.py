@@ -30,10 +30,10 @@ class Bar:
         self._lines = lines
         self._task = None if progress is None else progress.add_task("", total=None, note="")
         self._what = ""
-        self._spoken = time.monotonic()
+        self._logged_at = time.monotonic()
 
     def __call__(self, what: str, done: int, total: int, note: str = "") -> None:
-        """Show that so much of so much is done.
+        """Show the progress.
 
         Args:
             what: What is being done, in a few words.
@@ -41,16 +41,16 @@ class Bar:
             total: How much there is to do; 0 if unknown.
             note: More details.
         """
-        # Another thread may take it away meanwhile.
+        # Another thread may remove the bar meanwhile.
         progress = self._progress
         if progress is not None and self._task is not None:
-            # Each part of the work is seen, also one that ends before the next redraw.
+            # A new part of the work is drawn at once: it may end before the next regular redraw.
             is_new, self._what = what != self._what, what
             progress.update(
                 self._task, refresh=is_new, description=what, completed=done, total=total or None, note=note
             )
-        elif self._lines and time.monotonic() - self._spoken >= SECONDS_BETWEEN_LINES:
-            self._spoken = time.monotonic()
+        elif self._lines and time.monotonic() - self._logged_at >= SECONDS_BETWEEN_LINES:
+            self._logged_at = time.monotonic()
             _log.info("%s%s%s", what, f": {100 * done / total:.0f} %" if total else "", f", {note}" if note else "")
 
     @property
@@ -72,7 +72,7 @@ class Bar:
 
 @contextmanager
 def bar(*, lines: bool = False) -> Iterator[Bar]:
-    """Give a progress bar on a terminal; elsewhere nothing, or log lines if requested."""
+    """Yield a progress bar on a terminal; elsewhere nothing, or log lines if requested."""
     if not sys.stderr.isatty():
         yield Bar(None, lines=lines)
         return

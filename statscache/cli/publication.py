@@ -26,7 +26,7 @@ def show_publication(snapshot: Snapshot, reports: Sequence[Report], json_: bool,
         click.echo(f"publishing is held at the tree of generation {snapshot.origin}: `statscache publish --resume`")
     written = "would be written" if rehearsed else "written"
     for report in reports:
-        # What is not written costs nothing.
+        # A dry run has no cost to show.
         cost = "" if rehearsed else f", {counted(report.requests, 'request')}, {report.seconds:.2f} s"
         click.echo(
             f"{report.target}: {counted(report.files, 'file')} {written}, {report.objects:,} of them objects,"

@@ -1,4 +1,4 @@
-"""The command `publish`: bring every target up to date, once or again and again."""
+"""The command `publish`: bring every target up to date, once or repeatedly."""
 
 import click
 

@@ -15,7 +15,7 @@ from statscache.service.parallel import working
 @scheduler
 @pass_context
 def command(context: Context, plugins: tuple[str, ...], jobs: int, scheduler: str | None) -> None:
-    """Fold the journal again into PLUGINS; what they published stays up until they have caught up."""
+    """Fold the journal again into PLUGINS; their published documents stay until they have caught up."""
     end_as_interrupted()
     with context.installation() as installation, working(installation, jobs, scheduler) as workers:
         installation.ingest.plugins.rebuild(plugins)

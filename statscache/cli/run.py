@@ -1,4 +1,4 @@
-"""Commands that go on until they are stopped: `run`, `consume`."""
+"""The command `run`: consume and publish until stopped."""
 
 import logging
 

@@ -13,7 +13,7 @@ from statscache.wording import counted
 
 _PER_DAY = 5_000
 _PEOPLE, _PACKAGES = 300, 1_000
-_MESSAGES_BETWEEN_WORDS = 1_000
+_MESSAGES_BETWEEN_UPDATES = 1_000
 
 
 @click.command("sample")
@@ -34,6 +34,6 @@ def command(context: Context, days: int, file: Path) -> None:
         for line in simulate(traffic):
             out.write(line + b"\n")
             written += 1
-            if written % _MESSAGES_BETWEEN_WORDS == 0:
+            if written % _MESSAGES_BETWEEN_UPDATES == 0:
                 bar("simulating", written, days * _PER_DAY, f"{written:,} messages")
     click.echo(f"{counted(written, 'message')} of {iso(traffic.start)} to {iso(traffic.end)} in {file}")

@@ -47,7 +47,7 @@ def _watching(context: Context, tell_line: Callable[[str], None]) -> Iterator[Wa
     """Publish, and publish again whenever a source of the site changes."""
 
     def publish_again() -> None:
-        # The plugins may be other ones than before.
+        # Opened again for each publication: the set of plugins may have changed.
         with context.installation() as installation:
             while installation.ingest.catch_up():
                 pass
@@ -66,7 +66,7 @@ def _serve(directory: Path, port: int, attempts: Attempts | None) -> None:
         server = preview.server(directory, port, attempts)
     except OSError as error:
         raise click.UsageError(f"cannot listen on port {port}: {error.strerror}; choose another with --port") from error
-    # Both ask the server to end: a KeyboardInterrupt could come before anybody is there to catch it.
+    # Both ask the server to end: a KeyboardInterrupt could arrive before there is a handler for it.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
     watched = ", and publishing what changes" if attempts else ""

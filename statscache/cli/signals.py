@@ -1,11 +1,11 @@
-"""How commands that run for long are stopped."""
+"""How long-running commands are stopped."""
 
 import signal
 import threading
 
 
 def stop_on_signals() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set from now on, so that an early one is heeded too."""
+    """Return an event that SIGTERM and SIGINT set from now on, also before anything waits for it."""
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

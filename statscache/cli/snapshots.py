@@ -1,4 +1,4 @@
-"""The command `snapshots`: those that are retained."""
+"""The command `snapshots`: list the retained snapshots."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""The commands `status` and `metrics`: how the service fares, for people and for monitoring."""
+"""The command `status`: the state of the service, for people and for monitoring."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -26,7 +26,7 @@ _IF_SILENT = {
     "fedmsg": "is the address right?",
     "fedora-messaging": "are the queue and the routing keys of its bindings right?",
 }
-"""What to look at if nothing was ever received from a bus. Archives in a spool are sources of their own."""
+"""What to check if nothing was ever received from a bus. Archives in a spool are sources of their own."""
 
 
 class Level(IntEnum):
@@ -71,21 +71,23 @@ def command(context: Context, max_age: float | None, json_: bool) -> None:
     bad = [row for row in state["plugins"] if row["state"] in ("failed", "stale")]
     concerns = [f"plugin {row['name']}: {row['reason']}" for row in bad]
     concerns += [f"plugin {row['name']}: {row['reason']}" for row in state["problems"]]
-    concerns += _of_targets(state, places)
-    concerns += _of_sources(context.config, consumers)
+    concerns += _target_concerns(state, places)
+    concerns += _source_concerns(context.config, consumers)
     if owed:
-        concerns.append(f"{counted(owed, 'object')} of people who were forgotten may be at a target still: publish")
+        concerns.append(
+            f"{counted(owed, 'object')} of forgotten people may still be at a target: run `statscache publish`"
+        )
     idle = [] if max_age is None else [*_idle(context.config, state, places, max_age)]
     level = Level.CRITICAL if idle else Level.WARNING if concerns else Level.OK
-    # What is worst comes first, as a pager may show no more.
+    # The worst comes first: a pager may show only the beginning.
     concerns = idle + concerns
     if json_:
         listed = [row._asdict() for row in places]
-        at_work = [
-            {**told, "unconnected": row.unconnected.splitlines()}
-            for told, row in zip(state["consumers"], consumers, strict=True)
+        active = [
+            {**shown, "unconnected": row.unconnected.splitlines()}
+            for shown, row in zip(state["consumers"], consumers, strict=True)
         ]
-        more = {"installation": name, "silent": silent, "targets": listed, "concerns": concerns, "consumers": at_work}
+        more = {"installation": name, "silent": silent, "targets": listed, "concerns": concerns, "consumers": active}
         show_json({**state, **more})
     else:
         if max_age is not None:
@@ -98,8 +100,8 @@ def command(context: Context, max_age: float | None, json_: bool) -> None:
         raise click.exceptions.Exit(EXIT_FINDINGS if max_age is None else level)
 
 
-def _of_targets(state: "schemas.Health", places: Sequence[TargetRow]) -> Iterator[str]:
-    """Yield the faults of targets: failed, behind, or left out."""
+def _target_concerns(state: "schemas.Health", places: Sequence[TargetRow]) -> Iterator[str]:
+    """Yield the faults of targets: failed, behind, or never published to."""
     now = int(time.time())
     for place in places:
         serves = "nothing yet" if place.generation is None else f"generation {place.generation:,}"
@@ -115,15 +117,15 @@ def _of_targets(state: "schemas.Health", places: Sequence[TargetRow]) -> Iterato
 
 
 def _attempt(place: TargetRow) -> str:
-    """Return what is known of the attempts to publish to a target for the first time."""
+    """Return the state of the first publication to a target."""
     if place.trying_since is None:
         return "no attempt yet"
     since = iso(place.trying_since)
     return f"attempts since {since} failed" if place.error else f"the first publication is under way since {since}"
 
 
-def _of_sources(config: Config, consumers: Sequence[ConsumerRow]) -> Iterator[str]:
-    """Yield the sources whose consumers are running, and connected to no one."""
+def _source_concerns(config: Config, consumers: Sequence[ConsumerRow]) -> Iterator[str]:
+    """Yield the sources whose consumers are running, but not connected."""
     now = int(time.time())
     for row in consumers:
         if row.name in config.sources.live and row.is_cut_off and now - row.worked_at <= GONE:
@@ -148,7 +150,7 @@ def _idle(config: Config, state: "schemas.Health", places: Sequence[TargetRow], 
 
 
 def _summary(state: "schemas.Health", silent: int | None, level: Level, concerns: Sequence[str]) -> str:
-    """Return one line for Nagios: the verdict, and after a bar the performance data."""
+    """Return one line for Nagios: the verdict, then a bar and the performance data."""
     through = "no message yet" if state["through"] is None else f"through {iso(state['through'])}"
     numbers = {
         "messages": f"{state['journal']['messages']}c",
@@ -173,22 +175,7 @@ def _show_status(
     places: Sequence[TargetRow],
     consumers: Sequence[ConsumerRow],
 ) -> None:
-    journal = state["journal"]
-    through = "no message yet" if state["through"] is None else iso(state["through"])
-    click.echo(f"through     {through}" + ("" if silent is None else f"; last heard of {silent:,} s ago"))
-    kept = journal["messages"] - journal["removed"]
-    each = journal["stored_bytes"] / kept if kept else 0
-    stored = f"{journal['stored_bytes']:,} bytes, {each:.0f} a message" if each else "empty"
-    removed = f", {journal['removed']:,} removed" if journal["removed"] else ""
-    held = f"{counted(kept, 'message')} in {counted(journal['segments'], 'segment')}"
-    click.echo(f"journal     {held} ({stored}){removed}")
-    click.echo(
-        f"besides     {journal['known']:,} known, {journal['conflicts']:,} conflicts, {journal['foreign']:,} foreign,"
-        f" {journal['held']:,} held, {journal['quarantined']:,} in quarantine"
-    )
-    if journal["discarded"]:
-        gone = counted(journal["discarded"], "thing")
-        click.echo(f"warning     {gone} deleted from quarantine because of the quota ([bus] max_kept)")
+    _show_journal(state, silent)
     for source in state["sources"]:
         newest = "-" if source["newest"] is None else iso(source["newest"])
         click.echo(f"source      {source['name']}: {source['accepted']:,} accepted, newest {newest}")
@@ -227,6 +214,25 @@ def _show_status(
         for row in state["plugins"]
     ]
     show_table(columns, rows, frozenset({"behind", "pending", "aside"}))
+
+
+def _show_journal(state: "schemas.Health", silent: int | None) -> None:
+    journal = state["journal"]
+    through = "no message yet" if state["through"] is None else iso(state["through"])
+    click.echo(f"through     {through}" + ("" if silent is None else f"; last message received {silent:,} s ago"))
+    kept = journal["messages"] - journal["removed"]
+    each = journal["stored_bytes"] / kept if kept else 0
+    stored = f"{journal['stored_bytes']:,} bytes, {each:.0f} a message" if each else "empty"
+    removed = f", {journal['removed']:,} removed" if journal["removed"] else ""
+    held = f"{counted(kept, 'message')} in {counted(journal['segments'], 'segment')}"
+    click.echo(f"journal     {held} ({stored}){removed}")
+    click.echo(
+        f"besides     {journal['known']:,} known, {journal['conflicts']:,} conflicts, {journal['foreign']:,} foreign,"
+        f" {journal['held']:,} held, {journal['quarantined']:,} in quarantine"
+    )
+    if journal["discarded"]:
+        discarded = counted(journal["discarded"], "item")
+        click.echo(f"warning     {discarded} deleted from quarantine because of the quota ([bus] max_kept)")
 
 
 def _day(timestamp: int) -> str:

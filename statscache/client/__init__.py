@@ -1,4 +1,4 @@
-"""A reader of published statistics, for pages that are rendered on a server. The standard library is all it needs.
+"""A reader of published statistics, for pages that are rendered on a server. It needs only the standard library.
 
 ```python
 from statscache.client import Client
@@ -8,10 +8,10 @@ for row in client.latest("volume-by-category")["rows"]:
     print(row["category"], row["total"])
 ```
 
-Every document is read as of one snapshot: the index names the objects, and an object's name is the digest of its
+Each document is read from one snapshot: the index names the objects, and an object's name is the digest of its
 bytes, which is checked. Documents of keys have no objects: they are read at their path, and compared with the digest
-in the snapshot's manifests. `pin` keeps to one snapshot for as long as its reader likes. With keys, nothing is returned
-that does not follow from a signed index, which is the newest that was ever read and has not expired.
+in the snapshot's manifests. `pin` returns a reader that keeps to one snapshot. With public keys, the client returns
+only data that follow from a signed index that is the newest one read so far and has not expired.
 """
 
 from statscache.client.fetcher import Damaged, Missing

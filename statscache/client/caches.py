@@ -1,4 +1,4 @@
-"""Where the client keeps what it fetched: in memory, or in a directory that several processes may share."""
+"""Caches of the client: in memory, or in a directory that several processes may share."""
 
 import os
 import tempfile
@@ -57,7 +57,7 @@ class DirectoryCache(Cache):
     """Keeps the most recently used data in a directory; files are written atomically.
 
     Args:
-        path: The directory, which is made where it is missing; nothing else may be kept in it.
+        path: The directory, created if it is missing; it must not hold other files.
         largest: Maximum number of bytes to keep; other processes may exceed it briefly.
     """
 
@@ -79,7 +79,7 @@ class DirectoryCache(Cache):
 
     def put(self, name: str, data: bytes) -> None:
         """Keep bytes, and remove the least recently used ones."""
-        # A cache that cannot be written, be it full or read-only, must not keep anybody from reading.
+        # A cache that cannot be written to (full, read-only) must not make reading fail.
         with suppress(OSError):
             descriptor, unfinished = tempfile.mkstemp(dir=self._path, prefix=".", suffix=".part")
             try:

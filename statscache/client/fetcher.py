@@ -1,4 +1,4 @@
-"""Fetching of published files with the standard library: conditional, bounded, checked, and kept in a cache."""
+"""Fetch published files with the standard library: conditional, bounded, checked, and kept in a cache."""
 
 import hashlib
 import json
@@ -123,12 +123,12 @@ class Fetcher:
 
         Raises:
             Unreachable: The site does not answer.
-            Damaged: It is too large, or compressed otherwise than it says.
+            Damaged: It is too large, or not compressed as its header says.
         """
         kept = None if digest is None else self._cache.get(digest)
         if kept is not None and hashlib.sha256(kept).hexdigest() == digest:
             return kept
-        # Where a cache on the way has an older one, it is asked to look again.
+        # The second request makes a cache on the way, which may have an older one, ask the server.
         for headers in ({}, {"Cache-Control": "no-cache"}):
             data, _ = self._fetch(path, headers, self._largest)
             if data is not None and digest in (None, hashlib.sha256(data).hexdigest()):
@@ -137,7 +137,7 @@ class Fetcher:
         return None
 
     def _fetch(self, path: str, headers: dict[str, str], largest: int) -> tuple[bytes | None, dict[str, str] | None]:
-        """Return bytes and conditions for next time; no bytes if unchanged; neither if there are none."""
+        """Return the bytes and the next request's conditions; None for the bytes if unchanged, for both if missing."""
         if self._directory is not None:
             return self._read(self._directory / path, largest)
         url = self.url + quote(path)
@@ -181,8 +181,8 @@ def _body(response: HTTPResponse, url: str, largest: int, patience: float) -> by
     """Return the body of a response, decompressed, of at most `largest` bytes, within `patience` seconds.
 
     Raises:
-        Damaged: It is larger, or not in the encoding that it says.
-        OSError: It takes too long or breaks off; it is worth trying again.
+        Damaged: It is larger, or not in the encoding of its header.
+        OSError: It takes too long or breaks off; the caller may try again.
     """
     encoding = (response.headers.get("Content-Encoding") or "identity").lower()
     if encoding not in ("identity", "gzip"):

@@ -1,4 +1,4 @@
-"""Reading one snapshot: by the objects that its index names, or, for other files, by its manifests."""
+"""Read one snapshot: the objects that its index names, and other files by way of its manifests."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ _FILES = ("file", "path")
 
 
 class NotPublished(StatscacheError, LookupError):
-    """There is no such plugin, document or resolution in the snapshot; the text says which there are."""
+    """There is no such plugin, document or resolution in the snapshot; the text lists those that exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Replaced(Missing):
 
 
 class Pinned:
-    """Reads one snapshot of a site: whatever is published meanwhile, its documents fit each other.
+    """Reads one snapshot of a site: its documents are consistent, whatever is published meanwhile.
 
     Documents of keys are published at one path, without history: `key` raises `Replaced` when the one of this snapshot
     has been replaced.
@@ -114,7 +114,7 @@ class Pinned:
         is_fast = paces.of_series(resolution) is Pace.FAST
         through = self.index["through"] if is_fast else self.index["slow_through"]
         if about["state"] == "ok" and through is not None:
-            # After its last period with a row, a plugin that is up to date has counted nothing.
+            # A plugin that is up to date counted nothing after its last period with a row.
             complete = buckets.floor(through)
         gaps.append((first, max(first, _oldest(about, listed, None if through is None else buckets.floor(through)))))
         columns = columns or ("timestamp", *about["dimensions"], "value")
@@ -216,7 +216,7 @@ def parsed(data: bytes, name: str) -> dict[str, Any]:
     """Return the content of a JSON object.
 
     Raises:
-        Damaged: The bytes are none.
+        Damaged: The bytes are not a JSON object.
     """
     try:
         value = json.loads(data)
@@ -262,7 +262,7 @@ def _joined(gaps: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def _oldest(about: "IndexedPlugin", listed: "SeriesIndex", through: int | None) -> float:
-    """Return the time before which a series has no data: it began then, or older data was not kept."""
+    """Return the time before which a series has no data: it began then, or older data were deleted."""
     published = min((period["start"] for period in listed["periods"]), default=math.inf)
     since = math.inf if about["since"] is None else about["since"]
     kept = -math.inf if listed["keep"] is None or through is None else min(published, through - listed["keep"])
@@ -270,10 +270,10 @@ def _oldest(about: "IndexedPlugin", listed: "SeriesIndex", through: int | None) 
 
 
 def unknown_days(about: "IndexedPlugin", start: int, end: int) -> list[tuple[int, int]]:
-    """Return the whole days of `[start, end)` of which not all is known: an absent day is not zero there.
+    """Return the whole days of `[start, end)` that are not wholly covered: there, an absent day is not zero.
 
     Args:
-        about: What the index says of the plugin.
+        about: The plugin's entry in the index.
         start: A midnight, in seconds since 1970 UTC.
         end: Another one. Days after the index's `slow_through` are the caller's to leave out.
     """

@@ -1,4 +1,4 @@
-"""The client of one site: finds out which snapshot is current, and reads it."""
+"""The client of one site: it finds the current snapshot, and reads it."""
 
 import time
 import warnings
@@ -71,7 +71,7 @@ class Client:
     def discover(self) -> "Index":
         """Return the index: the current snapshot, and its contents.
 
-        Where nothing changed since the last call, the server sends nothing but that.
+        If nothing changed since the last call, the server sends only a status.
 
         Raises:
             Unreachable: The site does not answer.

@@ -1,7 +1,7 @@
-"""Which index may be used with keys: a signed one that is not older than a known one, and has not expired.
+"""Decide which index may be used with keys: a signed one that is not older than a known one, and has not expired.
 
-A signature alone is not enough: a server can send genuine files of last year. So the newest generation
-is remembered, in the cache too, where the next process finds it.
+A signature alone is not enough: a server can send genuine files of last year. So the newest generation is kept in
+memory and in the cache, where the next process finds it.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Derivation: who acted, who is involved, which packages are concerned, and a line of text for people."""
+"""Derivation: the agent, the people involved, the packages, and a line of text for people."""
 
 from statscache.derivation.table import Derived, derive
 from statscache.derivation.text import link, subtitle

@@ -1,7 +1,7 @@
-"""What happened on a forge, said to a person: who did what, to which request or issue, of which project.
+"""Describe an event on a forge in one line: who did what, to which request or issue, of which project.
 
-Pagure says it in the topic, with `-` and `.` between words; webhooks of Forgejo, GitHub and GitLab say a part of it in
-the body. GitHub's came without the envelope `body` until 2024. Whatever a body leaves out, the line says less.
+Pagure names the event in the topic, with `-` and `.` between words; webhooks of Forgejo, GitHub and GitLab have a part
+of it in the body. GitHub's had no envelope `body` until 2024. The line leaves out what a body does not have.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ from statscache.derivation.values import dict_at, list_at, text_at
 
 FORGES = frozenset({"forgejo", "github", "gitlab", "pagure"})
 
-# The last word, or words, of an event, and what somebody did to a request or issue.
+# The last one or two words of an event, and the verb for what someone did to a request or issue.
 _VERBS = {
     "approval": "approved",
     "approved": "approved",
@@ -90,8 +90,8 @@ _REFS = {
 _CHECKS = frozenset({"check_run", "check_suite", "pipeline", "status", "workflow_job", "workflow_run", "build"})
 
 
-def told(name: str, body: dict[str, Any], agent: str | None) -> str | None:
-    """Return the line of a message of topic `name`; None if the body does not tell enough."""
+def event_line(name: str, body: dict[str, Any], agent: str | None) -> str | None:
+    """Return the line for a message of topic `name`; None if the body does not have enough for one."""
     forge, _, event = name.partition(".")
     inner = body.get("body")
     payload = inner if forge != "pagure" and type(inner) is dict else body
@@ -131,7 +131,7 @@ def _of_project(event: str, payload: dict[str, Any], project: str, who: str) -> 
 
 
 def _verb(event: str, payload: dict[str, Any]) -> str | None:
-    """Return what somebody did to a request or issue: the most that the end of the event says."""
+    """Return the verb for what someone did to a request or issue: the most specific one for the end of the event."""
     words = event.replace("pull_request_review_comment", "comment").replace("issue_comment", "comment").split(".")
     if words[0].startswith(("pull_request_review", "pull_request_rejected", "pull_request_approved")):
         return "approved" if "approved" in words[0] or _text(payload, "review", "state") == "approved" else "reviewed"
@@ -140,8 +140,8 @@ def _verb(event: str, payload: dict[str, Any]) -> str | None:
 
 
 def _is_merged(payload: dict[str, Any]) -> bool:
-    said = payload.get("merged"), dict_at(payload, "pull_request").get("merged")
-    return True in said or text_at(payload, "pullrequest", "status") == "Merged"
+    merged = payload.get("merged"), dict_at(payload, "pull_request").get("merged")
+    return True in merged or text_at(payload, "pullrequest", "status") == "Merged"
 
 
 def _subject(event: str, payload: dict[str, Any], project: str | None) -> str | None:
@@ -205,12 +205,12 @@ def _push(payload: dict[str, Any], project: str | None, who: str) -> str | None:
 
 
 def _check(payload: dict[str, Any], project: str | None) -> str | None:
-    """Return how a check or a run of a forge's automation fares: no one acted."""
+    """Return the state of a check or a run of a forge's automation: no person acted."""
     of = f" of {project}" if project else ""
     holders = [dict_at(payload, name) for name in ("check_run", "check_suite", "workflow_run", "workflow_job")]
     for holder in (*holders, dict_at(payload, "object_attributes"), dict_at(payload, "run"), payload):
-        said = (_text(holder, name) for name in ("conclusion", "status", "state", "build_status"))
-        state = next((found for found in said if found), None)
+        states = (_text(holder, name) for name in ("conclusion", "status", "state", "build_status"))
+        state = next((found for found in states if found), None)
         if state:
             names = ("context", "build_name") if holder is payload else ("name", "title")
             title = next((found for name in names if (found := _text(holder, name))), None)

@@ -24,7 +24,7 @@ from statscache.derivation.values import (
 )
 
 _MENTION = re.compile(r"(?<!\w)@(\w+)")
-# Components of Bugzilla that stand for work or for an image, not for a package.
+# Components of Bugzilla that are kinds of work or images, not packages.
 _NO_COMPONENT = ("Package Review", "distribution", "LiveCD")
 # States of a build of koji by number that no person sets: complete, deleted, failed.
 _ENDS = (1, 2, 3)
@@ -56,7 +56,7 @@ def _bodhi_update(body: dict[str, Any]) -> dict[str, Any]:
 def bodhi_update(name: str, body: dict[str, Any]) -> Facts:
     """An update: its owner is involved, and acts only where the message says so."""
     update = _bodhi_update(body)
-    # A title may be prose since builds are listed, so it is read only where they are not.
+    # Since bodies list the builds, a title may be prose, so it is read only where they are not listed.
     builds = update.get("builds")
     if not builds or type(builds) is not list:
         builds = text_at(update, "title") or text_at(body, "comment", "update_title")
@@ -71,7 +71,7 @@ def bodhi_errata(name: str, body: dict[str, Any]) -> Facts:
 
 
 def bodhi_testing(name: str, body: dict[str, Any]) -> Facts:
-    """An update to be tested: bodies until 2023 list its builds with who made each, later ones the update itself."""
+    """An update to be tested: bodies until 2023 list its builds, each with its owner; later ones have the update."""
     builds = list_at(body, "artifact", "builds")
     if concerned := packages([at(each, ("component",)) for each in builds]):
         return first(body.get("agent")), people([at(each, ("issuer",)) for each in builds]), concerned
@@ -106,14 +106,14 @@ def git(name: str, body: dict[str, Any]) -> Facts:
 
 
 def git_branched(name: str, body: dict[str, Any]) -> Facts:
-    """Many packages branched at once: who begins it acts, and no one ends it."""
+    """Many packages branched at once: the beginning has an agent, the end has none."""
     concerned = packages([*list_at(body, "unbranchedPackages"), *list_at(body, "branchedPackages")])
     agent = people(body.get("agent"))
     return None if name.endswith(".complete") else first(agent), agent, concerned
 
 
 def pagure_git(name: str, body: dict[str, Any]) -> Facts:
-    """A push to pagure: the repository is a package where it lies among them."""
+    """A push to pagure: the repository is a package if its namespace is one of packages."""
     repository = dict_at(body, "repo")
     concerned = packages(repository.get("name")) if repository.get("namespace") in _PACKAGED else ()
     return first(body.get("agent"), at(body, ("commit", "email"))), (), concerned
@@ -142,7 +142,7 @@ def anitya(name: str, body: dict[str, Any]) -> Facts:
 
 
 def hotness(name: str, body: dict[str, Any]) -> Facts:
-    """A message that another application triggered: the people and packages of that one."""
+    """A message triggered by another one: the people and packages of that one."""
     trigger, cause = text_at(body, "trigger", "topic"), dict_at(body, "trigger", "msg")
     found = [cause.get("package"), at(cause, ("package_listing", "package"))]
     if "buildsys.build" in trigger:
@@ -151,7 +151,7 @@ def hotness(name: str, body: dict[str, Any]) -> Facts:
 
 
 def meeting(name: str, body: dict[str, Any]) -> Facts:
-    """A meeting: the speaker acts, else who began or ended it; all who spoke or ran it are involved."""
+    """A meeting: the speaker acts, else whoever started or ended it; attendees and chairs are involved."""
     attendees = body.get("attendees")
     present = people(keys_read(attendees) if type(attendees) is dict else attendees) + people(body.get("chairs"))
     moment = "start_user" if name.startswith("meetbot.meeting.start") else "end_user"
@@ -162,7 +162,7 @@ def meeting(name: str, body: dict[str, Any]) -> Facts:
 def github(name: str, body: dict[str, Any]) -> Facts:
     """GitHub: accounts count only if the sender maps them to people; organizations are not people.
 
-    What GitHub and checks do by themselves names the account that caused it, which did not act.
+    Automatic events of GitHub and of checks name the account that caused them, which did not act.
     """
     accounts = dict_at(body, "fas_usernames")
     known = {
@@ -201,7 +201,7 @@ def trac(name: str, body: dict[str, Any]) -> Facts:
 
 
 def bugzilla(name: str, body: dict[str, Any]) -> Facts:
-    """A bug: bodies of today name accounts; in older ones only the addresses that Fedora gives are names."""
+    """A bug: current bodies name accounts; in older ones, only addresses that Fedora gives to accounts are names."""
     bug = dict_at(body, "bug")
     concerned = [package for package in packages(bug.get("component")) if not package.startswith(_NO_COMPONENT)]
     if "agent_name" in body:
@@ -221,7 +221,7 @@ def mailman(name: str, body: dict[str, Any]) -> Facts:
 
 
 def ipa(name: str, body: dict[str, Any]) -> Facts:
-    """A change of accounts or groups, as FreeIPA's own journal has it: who asked for it, and for whom."""
+    """A change of accounts or groups, from FreeIPA's journal: the person who requested it acts."""
     actor, asked = text_at(body, "IPA_API_ACTOR").partition("@")[0], text_at(body, "IPA_API_PARAMS")
     try:
         parameters = orjson.loads(asked) if len(asked) <= _LONGEST_JSON else {}
@@ -231,7 +231,7 @@ def ipa(name: str, body: dict[str, Any]) -> Facts:
 
 
 def container(name: str, body: dict[str, Any]) -> Facts:
-    """Images of containers that were pushed, each by registry, repository and tag."""
+    """Container images that were pushed, each named by registry, repository and tag."""
     repository = text_at(body, "repository")
     registries, tags = _texts(list_at(body, "registries")), _texts(list_at(body, "tags"))
     return None, (), packages([f"{registry}/{repository}:{tag}" for registry in registries for tag in tags])
@@ -276,7 +276,7 @@ def module(name: str, body: dict[str, Any]) -> Facts:
 
 
 def compose(name: str, body: dict[str, Any]) -> Facts:
-    """A compose on demand: its owner asks for it, then it waits, and the service does the rest."""
+    """A compose on demand: its owner requests it (state `wait`), and the service does the rest."""
     requested = dict_at(body, "compose")
     owner = people(requested.get("owner"))
     begins = requested.get("state_name", requested.get("state")) in ("wait", 0)
@@ -290,7 +290,7 @@ def decision(name: str, body: dict[str, Any]) -> Facts:
 
 
 def subject(name: str, body: dict[str, Any]) -> Facts:
-    """A waiver of tests of builds: who waives acts."""
+    """A waiver of tests of builds: its author acts."""
     found = [at(item, ("item",)) for item in list_at(body, "subject") if text_at(item, "type") == "koji_build"]
     if body.get("subject_type") == "koji_build":
         found.append(body.get("subject_identifier"))
@@ -307,7 +307,7 @@ def result(name: str, body: dict[str, Any]) -> Facts:
 
 
 def masher(name: str, body: dict[str, Any]) -> Facts:
-    """A push of many updates, each by its title."""
+    """A push of many updates, each named by its title."""
     return first(body.get("agent")), (), built(body.get("updates"))
 
 

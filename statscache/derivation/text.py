@@ -1,6 +1,6 @@
 """Describe a message to people: one line of plain text, and a link to details.
 
-Both are hostile text as far as the bus made it: who shows them escapes them.
+Both may hold hostile text from the bus: escape them wherever they are shown.
 """
 
 import re
@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
-from statscache.derivation.forges import FORGES, told
+from statscache.derivation.forges import FORGES, event_line
 from statscache.derivation.values import at, paths, text_at, without_addresses
 
 MAX_SUBTITLE = 200
@@ -111,7 +111,7 @@ def subtitle(name: str, body: dict[str, Any], agent: str | None, packages: tuple
         return None
 
     if name.partition(".")[0] in FORGES:
-        text = told(name, body, agent)
+        text = event_line(name, body, agent)
     else:
         phrase = _phrase(name)
         text = _filled(phrase, value) if phrase else None

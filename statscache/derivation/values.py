@@ -216,11 +216,11 @@ def _package(text: str) -> str | None:
 
 
 PACKAGES = Answers(_package)
-"""The name of the package that a text names, by text; None if it cannot be a name."""
+"""What `packages` finds in a text, by text; None if it cannot be a name."""
 
 
 def built(value: Any) -> list[str]:
-    """Return the packages of which `value` names builds, by name, version and release.
+    """Return the packages of the builds that `value` names, each by name, version and release.
 
     Several builds in one text are separated by spaces or commas; objects that describe a build (`nvr`) and
     lists are read too. A text without version and release is not a build.
@@ -243,10 +243,10 @@ BUILT = Answers(_built)
 
 
 def keys_read(value: dict[str, Any]) -> list[str]:
-    """Return the keys of an object that are read: the least, since their order means nothing and is not kept."""
+    """Return the keys of an object that are read: the first in sorted order, since the sender's order is not kept."""
     return nsmallest(MOST_READ, value) if len(value) > MOST_READ else [*value]
 
 
 def _flat(value: Any) -> list[Any]:
-    """Return the items of a list that are read and are not lists, so that reading never goes deeper than one."""
+    """Return the items that are read of a list, without nested lists, so that reading never goes deeper."""
     return [item for item in value[:MOST_READ] if type(item) is not list] if type(value) is list else []

@@ -8,10 +8,11 @@ from statscache.snapshot import snapshot as snapshots
 from statscache.store import state
 from statscache.store.plain import Query
 from statscache.store.rows import ARCHIVE
-from statscache.store.state import PluginRow
+from statscache.store.state import Journal, PluginRow
 
 if TYPE_CHECKING:
     from statscache import schemas
+    from statscache.schemas.health import JournalHealth
 
 
 class _PluginState(TypedDict):
@@ -37,7 +38,7 @@ def health(query: Query, places: Collection[str], *, public: bool = False) -> "s
         public: True if everyone may read it: reasons that quote an error, which can quote a message, are left out.
     """
     now = int(time.time())
-    journal, sizes = state.journal(query), state.sizes(query)
+    journal = state.journal(query)
     quarantined, pending = state.quarantined(query), state.pending(query)
     moved = state.moved(query, journal.through)
     current = snapshots.current(query)
@@ -45,19 +46,7 @@ def health(query: Query, places: Collection[str], *, public: bool = False) -> "s
     return {
         "through": journal.through,
         "slow_through": current.summary["slow_through"] if current else None,
-        "journal": {
-            "messages": journal.head,
-            "known": journal.known,
-            "conflicts": journal.conflicts,
-            "foreign": journal.foreign,
-            "held": state.number_held(query),
-            "quarantined": quarantined.get(None, 0),
-            "discarded": journal.discarded,
-            "removed": journal.removed,
-            "segments": sizes.segments,
-            "bytes": sizes.bytes,
-            "stored_bytes": sizes.stored_bytes,
-        },
+        "journal": _journal(query, journal, quarantined.get(None, 0)),
         "sources": [
             {"name": row.name, "newest": row.newest, "accepted": row.accepted, "seen_at": row.seen_at}
             for row in state.sources(query)
@@ -94,6 +83,24 @@ def health(query: Query, places: Collection[str], *, public: bool = False) -> "s
         "oversize": current.summary["oversize"] if current else [],
         "held": current is not None and current.is_rollback,
         "gaps": state.gaps(query),
+    }
+
+
+def _journal(query: Query, journal: Journal, quarantined: int) -> "JournalHealth":
+    """Return the numbers of messages in the journal and beside it, and its size."""
+    sizes = state.sizes(query)
+    return {
+        "messages": journal.head,
+        "known": journal.known,
+        "conflicts": journal.conflicts,
+        "foreign": journal.foreign,
+        "held": state.number_held(query),
+        "quarantined": quarantined,
+        "discarded": journal.discarded,
+        "removed": journal.removed,
+        "segments": sizes.segments,
+        "bytes": sizes.bytes,
+        "stored_bytes": sizes.stored_bytes,
     }
 
 

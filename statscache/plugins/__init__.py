@@ -1,4 +1,4 @@
-"""What an author of a statistic imports: kinds, types of settings, and the message that `observe` is given."""
+"""The names that the author of a statistic imports: kinds, types of settings, and the message type of `observe`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ _TABLE = "Table", "BasePlugin"
 
 
 def __getattr__(name: str) -> Any:
-    """Import bases that need SQLAlchemy's ORM when they are first used: hardly any plugin uses them.
+    """Import the bases that need SQLAlchemy's ORM on first use: few plugins use them.
 
     `BasePlugin` is the name of `Table` in the first statscache.
     """

@@ -1,4 +1,4 @@
-"""The bases that authors derive from, but for `Table`: attributes of their own, and queries for `documents`."""
+"""The bases that authors derive from, except `Table`: their own attributes, and queries for `documents`."""
 
 from collections.abc import Collection, Iterator, Mapping
 from types import EllipsisType
@@ -11,7 +11,7 @@ from statscache.plugins.contract import Plugin
 from statscache.plugins.validation import is_dimension
 
 MOST_ENTRIES = 50
-"""The most entries of a key: each publication writes those of every key that changed."""
+"""Maximum number of entries of a key: each publication writes those of every key that changed."""
 
 
 class Counter(Plugin):
@@ -21,8 +21,8 @@ class Counter(Plugin):
     day (kept forever); of an unbounded counter the 100 greatest and one document for each key.
 
     Attributes:
-        breakdown: By what the numbers of each key are divided, such as `category`: `observe` then yields keys with one
-            more part at the end, and the document of a key has `parts`. Only unbounded counters have it.
+        breakdown: A further dimension that divides the numbers of each key, such as `category`: `observe` then yields
+            keys with one more part at the end, and the document of a key has `parts`. Only unbounded counters have it.
         by_minute: True if a bounded counter has a series by minute. Each publication writes these of every plugin, so
             turn it off if the last hour does not matter. A change needs another `version`.
         entries: How many of the newest messages that counted the document of a key lists, of an unbounded counter:
@@ -111,22 +111,22 @@ class Counter(Plugin):
 
     @final
     def newest(self, state: State, *, since: int, limit: int = 50) -> list[dict[str, Any]]:
-        """Return the keys that were seen first of late, newest first, as records of their dimensions and `timestamp`.
+        """Return the keys that were first seen since a time, newest first, as records of dimensions and `timestamp`.
 
         Ties are in order of the key. A late message makes a key older.
 
         Args:
             state: What `documents` was given.
-            since: Keys that were seen before this moment, in seconds since 1970 UTC, are left out.
-            limit: How many at most.
+            since: Keys that were seen before this time, in seconds since 1970 UTC, are left out.
+            limit: Maximum number of keys.
         """
         return self.kind.newest_keys(state, since, limit)
 
     @final
     def newcomers_by_part(self, state: State, days: int = 365) -> list[tuple[int, str | None, int]]:
-        """Return day, part of the breakdown, and number of keys that were first seen in it that day, in that order.
+        """Return day, part of the breakdown, and number of keys first seen in it that day, in that order.
 
-        It says of all parts at once what `newcomers` says of one.
+        This is `newcomers` for all parts at once.
 
         Raises:
             DocumentError: The plugin does not divide its numbers.
@@ -146,7 +146,7 @@ class Distinct(Plugin):
 
 
 class _Newest(Plugin):
-    """What `Latest` and `Log` offer for `documents`."""
+    """The queries of `Latest` and `Log` for `documents`."""
 
     kind_class = LatestKind
     kind: LatestKind
@@ -167,7 +167,7 @@ class Log(_Newest):
     """The newest entries of each key, newest first: `observe` yields a key and a dict of fields.
 
     Attributes:
-        entries: How many are kept of each key.
+        entries: How many entries are kept of each key.
     """
 
     kind_class = LogKind
@@ -177,12 +177,12 @@ class Log(_Newest):
 class Span(Plugin):
     """Times of things that start and stop: `observe` yields `(key, "start")` or `(key, "stop")`, perhaps with fields.
 
-    A third item is a dict of fields, of which the newest is kept. Published are the spans that moved last.
+    A third item is a dict of fields; the newest is kept. The spans that changed last are published.
 
     Attributes:
         shown: How many spans `latest` has; all are kept.
-        longest: Seconds after which it is unknown whether something without a stop is still in progress: no stop may
-            have been announced. None if it may take any time. Behind a gap it is unknown at once.
+        longest: Seconds after which a span without a stop is unknown rather than in progress: its stop may never have
+            been announced. None if it may take any time. If a gap follows its start, it is unknown at once.
     """
 
     kind_class = SpanKind

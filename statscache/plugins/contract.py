@@ -1,8 +1,8 @@
 """The contract between an author of a statistic and the framework.
 
-An author derives from the base of a kind (`Counter`, `Latest`, `Log`), says what is measured in class attributes, and
-yields from `observe`. Everything else is the framework's: duplicates, storage, restart, rendering, publishing. What a
-kind does with the yields is in `statscache.kinds`.
+An author derives from the base of a kind (`Counter`, `Latest`, `Log`), describes the statistic in class attributes, and
+yields from `observe`. The framework does the rest: duplicates, storage, restart, rendering, publishing. What a kind
+does with the yields is in `statscache.kinds`.
 """
 
 from abc import ABC, abstractmethod
@@ -27,7 +27,7 @@ SUBJECTS: Mapping[str, str] = {
     "bus": "The bus",
     "other": "More",
 }
-"""What a statistic may be about, in the order of the front page, and the heading of each."""
+"""The subjects of statistics, in the order of the front page, and the heading of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,8 @@ class Feed:
 
     Attributes:
         title: Its heading, such as `Composes`.
-        names: The fields that name what a record is about, in the order of an entry's title.
-        state: The field that says how it ended; None if there is none.
+        names: The fields that make an entry's title, in order.
+        state: The field with the result; None if there is none.
         document: The document.
         records: The field of the document that is the list of records. Each has a moment in a field that a kind
             provides, such as `timestamp` or `stop`; one without is left out.
@@ -70,7 +70,7 @@ class PluginInfo:
     entities: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON has it."""
+        """Return the metadata as values of JSON."""
         fields = {field: getattr(self, field) for field in self.__slots__}
         listed = {field: list(value) if isinstance(value, tuple) else value for field, value in fields.items()}
         return listed | {
@@ -80,7 +80,7 @@ class PluginInfo:
 
 
 class Plugin(ABC):
-    """One statistic: what it measures, and how it is described to people.
+    """One statistic: what it measures, and its description for people.
 
     Attributes:
         name: Its name in paths and on the command line: lowercase letters, digits and `-`.
@@ -90,18 +90,18 @@ class Plugin(ABC):
         subject: What it is about, one of `SUBJECTS`: the front page shows it there. A plugin `builds-by-package` is
             shown as a variant of the plugin `builds`.
         featured: True if its headline is one of the four numbers at the top of the front page.
-        failures: Which rows are failures, as the front page lists those of the last week: a field and its values,
-            such as `{"state": ("failed",)}`.
+        failures: Which rows are failures: a field and its values, such as `{"state": ("failed",)}`. The front page
+            lists those of the last week.
         dimensions: Names of the parts of a key, in order.
         headline: Which rows make the one number for a badge, where keys are counted under more than one value of a
             dimension: that dimension and the value, such as `{"state": "complete"}`. Empty: all rows.
-        not_added_up: Dimensions over which numbers must not be added up, since one thing counts under several of their
-            values, such as `("user",)`. No sum over them is shown. The numbers of a `Distinct` never add up.
-        entities: What a dimension names, if that has a page of its own and can be searched for: `person`, `package`,
-            `release` or `topic`, such as `{"user": "person"}`. At most one dimension.
+        not_added_up: Dimensions over which numbers must not be added up, because one event counts under several of
+            their values, such as `("user",)`. No sum over them is shown. The numbers of a `Distinct` never add up.
+        entities: The entity that a dimension names, which has its own page and can be searched for: `person`,
+            `package`, `release` or `topic`, such as `{"user": "person"}`. At most one dimension.
         topics: Patterns of the topics that `observe` is called for, without prefix and environment: parts separated by
             dots, `*` for any one part, `#` at the end for any number of parts. Empty: every message.
-        version: Raise it when `observe` yields something else: the statistic is then folded again from the journal.
+        version: Raise it when the yields of `observe` change: the statistic is then folded again from the journal.
         declared_settings: The settings that its table `[plugins.settings.NAME]` may have: name and `Setting`, such as
             `{"limit": Whole(100)}`. An instance has their values in `settings`, with defaults filled in.
         people: True if keys are people, or documents name them: `[privacy] people = false` turns it off.
@@ -109,18 +109,18 @@ class Plugin(ABC):
         calendars: True if each key of an unbounded plugin has a calendar, an SVG of the days of its last year.
         clocks: Widths in seconds, such as 86400, to which `documents` floors `state.through`; `documents` is then
             called again whenever such a bucket ends.
-        trailing: Names of documents whose numbers are of the last whole UTC days, and how many, such as
-            `{"leaders-30d": 30}`: where data is missing they say since when it is complete. A counter ranks its keys
-            in them, without further code; the page shows a ranking beside that of all time.
-        columns: Names of documents of its own with `rows`, and the fields of a row as its CSV has them, such as
-            `{"newest": ("user", "timestamp")}`: so that one without rows has a header, and says what is unknown. In
-            `latest` they are those of the value, after the dimensions.
+        trailing: Names of documents with numbers of the last whole UTC days, and how many days, such as
+            `{"leaders-30d": 30}`. If data are missing, they have the time since when they are complete. A counter ranks
+            its keys in them, without further code; the page shows the ranking next to that of all time.
+        columns: Names of its own documents with `rows`, and the fields of a row in the order of its CSV, such as
+            `{"newest": ("user", "timestamp")}`: then a document without rows has a header too. For `latest`, they are
+            the fields of the value, after the dimensions.
         slow_documents: Names of documents of its own that may wait for `[publish] slow_interval`: large ones that only
             change with the day.
         layout: What clients need to draw the statistic, as JSON; published unchanged as `layout.json`. None: nothing.
-        board: Name of a document of its own that the page Release engineering shows: groups of things and how each
-            fares, in the form of `dashboard.json` in docs/release-engineering.md, with a `layout`. None: none. Where no
-            plugin has one, there is no such page.
+        board: Name of its own document that the page Release engineering shows: groups of items with their states, in
+            the form of `dashboard.json` in docs/release-engineering.md, with a `layout`. None: none. If no plugin has
+            one, there is no such page.
         feed: The Atom feed that is made of one of its documents; None: none.
         depends_on: The message attributes that `observe` reads, for a `Counter` or a
             `Distinct`: of `topic`, `name`, `category`, `environment`, `agent`, `usernames` and `packages`. It is then
@@ -154,7 +154,7 @@ class Plugin(ABC):
     depends_on: ClassVar[tuple[str, ...] | None] = None
 
     kind_class: ClassVar[type[Kind]]
-    """The framework's: what the base that an author derives from does with the yields."""
+    """The kind of the base that an author derives from; authors do not set it."""
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         """Make the plugin with its settings from `[plugins.settings.NAME]`; override to compute something from them.
@@ -199,7 +199,7 @@ class Plugin(ABC):
 
     @cached_property
     def kind(self) -> Kind:
-        """The kind, which does everything with the yields of this plugin."""
+        """The kind of this plugin, which processes its yields."""
         return self._make_kind()
 
     def _make_kind(self) -> Kind:
@@ -207,9 +207,9 @@ class Plugin(ABC):
 
     @cached_property
     def state_version(self) -> str:
-        """What the state depends on besides messages: version, settings, who is left out.
+        """What the state depends on besides messages: version, settings, and suppressed people.
 
-        Not the keys that were dropped: their numbers go and come without folding the journal again.
+        Dropped keys are not part of it: they are removed and restored without folding the whole journal again.
         """
         version = f"{self.version} {_short_digest(plain(self.settings)) if self.settings else '-'}"
         return f"{version} {_short_digest(sorted(self.suppressed))}" if self.suppressed else version

@@ -1,7 +1,7 @@
-"""Reading the body of a message, which may hold anything anywhere.
+"""Read the body of a message, which may hold any value anywhere.
 
-Nothing here raises: what is missing, or of another type than its sender promised, is None, or an empty list. Whatever
-a sender wrote, little of it is read.
+No function raises: a value that is missing or of another type than expected is None, or an empty list. However much a
+sender wrote, only a bounded part of it is read.
 """
 
 from heapq import nsmallest
@@ -15,7 +15,7 @@ LONGEST = 500
 """Characters of the longest text that `text` and `texts` return."""
 
 MOST = 100
-"""Texts that `texts` returns at most, and entries that `entries` does: the first."""
+"""Maximum number of texts from `texts`, and of entries from `entries`: the first ones."""
 
 
 def value(found: Any, *path: str) -> Any:
@@ -32,7 +32,7 @@ def text(found: Any, *path: str) -> str | None:
 
     `_` replaces each mail or IP address in it.
     """
-    # Statistics read three texts of a message in the mean, so nothing is called that need not be.
+    # Statistics read three texts of a message on average, so calls that can be avoided are.
     for part in path:
         if not isinstance(found, dict):
             return None
@@ -63,10 +63,9 @@ def texts(found: Any, *path: str) -> list[str]:
 
 
 def entries(found: Any, *path: str) -> list[tuple[str, str]]:
-    """Return those entries of the object at `path` of which `text` would return key and value, sorted by key.
+    """Return the entries of the object at `path` whose key and value `text` would return, sorted by key.
 
-    The order in which a sender wrote them means nothing, and the journal does not keep it. At most `MOST` are returned,
-    the first by key.
+    The sender's order means nothing, and the journal does not keep it. At most `MOST` are returned, the first by key.
     """
     found = value(found, *path)
     if not isinstance(found, dict):

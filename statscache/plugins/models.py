@@ -1,4 +1,4 @@
-"""Models of rows for `Table` plugins, under the names that they had in the first statscache."""
+"""Models of rows for `Table` plugins, with the names of the first statscache."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class BaseModel(DeclarativeBase):
-    """A row with a number of its own and a time; name the table in `__tablename__`, after the plugin."""
+    """A row with an id and a time; set `__tablename__` to a name after the plugin."""
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True)
     timestamp: Mapped[datetime] = mapped_column(DateTime, nullable=False, index=True)

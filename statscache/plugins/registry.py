@@ -1,4 +1,4 @@
-"""Which plugins are installed and enabled, and which of them want to see a message."""
+"""The installed and enabled plugins, and which of them process a message."""
 
 import fnmatch
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,7 +38,7 @@ class Registry:
     Args:
         plugins: Instances, each name once.
         problems: What could not be loaded.
-        turned_off: Plugins that are installed and not active, each with the setting that says so.
+        turned_off: Plugins that are installed but not active, each with the setting that turns it off.
     """
 
     def __init__(
@@ -60,19 +60,19 @@ class Registry:
 
     @property
     def entities(self) -> frozenset[str]:
-        """What the active plugins count that has pages of its own, such as `person`."""
+        """The entities that active plugins count, such as `person`; each has a page."""
         return frozenset(entity for plugin in self.plugins for entity in plugin.entities.values())
 
     @property
     def has_board(self) -> bool:
-        """True if an active plugin has something to show on the page Release engineering."""
+        """True if an active plugin has a document for the page Release engineering."""
         return any(plugin.board is not None for plugin in self.plugins)
 
     def get(self, name: str) -> Plugin:
         """Return the active plugin `name`.
 
         Raises:
-            UnknownPlugin: There is none; the text lists those that there are.
+            UnknownPlugin: No active plugin has this name; the text lists those that are active.
         """
         for plugin in self.plugins:
             if plugin.name == name:
@@ -106,18 +106,47 @@ def load(
         enabled: Patterns of names.
         disabled: Patterns of names that are left out.
         settings: A table of settings for each plugin, by name.
-        shared: Settings for each plugin that declares them as shared, where its own table does not have them.
-        people: True if plugins about people are wanted; otherwise these are off.
+        shared: Settings for each plugin that declares them as shared; its own table has precedence.
+        people: True to load plugins about people; otherwise they are turned off.
 
     Raises:
-        ConfigurationError: A pattern or a table is of no installed plugin, or a setting is unknown or has a wrong
-            value.
+        ConfigurationError: A pattern or table does not match any installed plugin, or a setting is unknown or has a
+            wrong value.
     """
+    settings, shared = settings or {}, shared or {}
+    classes, problems, broken = _installed()
+    installed = {name: cls for name, (cls, _) in classes.items()}
+    wrong = [*_wrong_settings(installed, settings, shared)]
+    missing = dict(_missing(installed, {"enabled": enabled, "disabled": disabled}, settings, shared))
+    if broken:
+        # A missing plugin may be in a module that failed to load; the other plugins run.
+        problems += [Problem(name, reason) for name, reason in missing.items()]
+    else:
+        wrong += missing.values()
+    if wrong:
+        raise ConfigurationError("\n  ".join(["the configuration does not fit the installed plugins:", *wrong]))
+    plugins: list[Plugin] = []
+    turned_off: dict[type[Plugin], str] = {}
+    for name, (cls, point) in classes.items():
+        setting = _turned_off_by(cls, enabled, disabled, people=people)
+        if setting is not None:
+            turned_off[cls] = setting
+            continue
+        try:
+            given = {key: value for key, value in shared.items() if key in _shared(cls)}
+            plugins.append(cls(given | {**settings.get(name, {})}))
+        except Exception as error:
+            problems.append(Problem(name, f"{point.value}: {type(error).__name__}: {error}"))
+    return Registry(plugins, problems, turned_off)
+
+
+def _installed() -> tuple[dict[str, tuple[type[Plugin], EntryPoint]], list[Problem], bool]:
+    """Return the installed plugin classes by name, what is wrong with others, and True if an entry point failed."""
     classes: dict[str, tuple[type[Plugin], EntryPoint]] = {}
     problems: list[Problem] = []
     broken = False
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
-        # An entry point is foreign code: whatever it raises is its own problem alone.
+        # An entry point is foreign code: an exception in it must not stop the other plugins.
         try:
             found = [*_classes(point)]
         except Exception as error:
@@ -131,34 +160,16 @@ def load(
                 problems.append(Problem(cls.name, reason))
                 continue
             classes[cls.name] = (cls, point)
-    installed = {name: cls for name, (cls, _) in classes.items()}
-    wrong = [*_wrong_settings(installed, settings or {}, shared or {})]
-    missing = dict(_missing(installed, {"enabled": enabled, "disabled": disabled}, settings or {}, shared or {}))
-    if broken:
-        # A missing plugin may be in a module that failed to load; the other plugins run.
-        problems += [Problem(name, reason) for name, reason in missing.items()]
-    else:
-        wrong += missing.values()
-    if wrong:
-        raise ConfigurationError("\n  ".join(["the configuration does not fit the installed plugins:", *wrong]))
-    plugins: list[Plugin] = []
-    turned_off: dict[type[Plugin], str] = {}
-    for name, (cls, point) in classes.items():
-        if not _fits(name, enabled):
-            turned_off[cls] = "[plugins] enabled"
-            continue
-        if _fits(name, disabled):
-            turned_off[cls] = "[plugins] disabled"
-            continue
-        if cls.people and not people:
-            turned_off[cls] = "[privacy] people"
-            continue
-        try:
-            given = {key: value for key, value in (shared or {}).items() if key in _shared(cls)}
-            plugins.append(cls(given | {**(settings or {}).get(name, {})}))
-        except Exception as error:
-            problems.append(Problem(name, f"{point.value}: {type(error).__name__}: {error}"))
-    return Registry(plugins, problems, turned_off)
+    return classes, problems, broken
+
+
+def _turned_off_by(cls: type[Plugin], enabled: Sequence[str], disabled: Sequence[str], *, people: bool) -> str | None:
+    """Return the setting that turns a plugin off; None if it is on."""
+    if not _fits(cls.name, enabled):
+        return "[plugins] enabled"
+    if _fits(cls.name, disabled):
+        return "[plugins] disabled"
+    return "[privacy] people" if cls.people and not people else None
 
 
 def _missing(

@@ -1,4 +1,4 @@
-"""Settings that a plugin declares: the type and default of each, and if several plugins may share its value."""
+"""Settings that a plugin declares: type and default, and whether plugins may share the value."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
@@ -61,7 +61,7 @@ class Text(Setting):
 
     Args:
         default: The value if the configuration has none.
-        choices: The texts that are allowed; none given allows any.
+        choices: The texts that are allowed; empty allows any.
         shared: As for any setting.
     """
 
@@ -140,5 +140,5 @@ def read(declared: Declared, table: Mapping[str, Any], heading: str) -> dict[str
 
 
 def plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as JSON has them; equal values give the same JSON."""
+    """Return values as types of JSON; equal values give the same JSON."""
     return {name: sorted(value) if isinstance(value, frozenset) else value for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""`Table`: the base of plugins with rows and rules of their own, as the first statscache had them."""
+"""`Table`: the base of plugins with their own rows and rules, as in the first statscache."""
 
 import re
 from abc import abstractmethod
@@ -20,17 +20,17 @@ _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 
 
 class Table(Plugin):
-    """Keeps rows of a model of its own: `process` sees each message, `update` writes the results.
+    """Keeps rows of its own model: `process` is called with each message, `update` writes the results.
 
-    `from statscache.plugins import BasePlugin` gives the same class under the name that it had first. Order of delivery
-    is order of processing, so that the rows may depend on it: law 1 is the author's to keep. What is to outlast an
-    `update` must be in the rows.
+    `from statscache.plugins import BasePlugin` gives the same class under its first name. Messages are processed in
+    order of delivery, so the rows may depend on that order: convergence is up to the author. State that must survive an
+    `update` belongs in the rows.
 
     Attributes:
         model: The SQLAlchemy model of the rows, derived from `BaseModel`.
         description: What is counted; `definition` if that is not given.
         interval: Seconds, or a timedelta, by which the author cuts time; statscache does not look at it.
-        config: The settings, under the name that they had first.
+        config: The settings, under their first name.
     """
 
     kind_class = TableKind
@@ -40,7 +40,7 @@ class Table(Plugin):
     interval: ClassVar[timedelta | int | None] = None
 
     def __init_subclass__(cls, **arguments: Any) -> None:
-        """Fill in the attributes of this contract from those of the first one."""
+        """Fill in the attributes of today's contract from those of the first one."""
         own = vars(cls)
         if isinstance(own.get("name"), str):
             cls.title = own.get("title", own["name"])
@@ -61,12 +61,12 @@ class Table(Plugin):
                 raise PluginError(f"plugin class {type(self).__qualname__}: {'; '.join(wrong)}")
 
     def make_model(self) -> Any:
-        """Return the model, for a class that declares none; it is asked once."""
+        """Return the model, for a class that does not declare one; it is called once."""
         raise PluginError(f"plugin class {type(self).__qualname__} has no `model`; derive one from BaseModel")
 
     @abstractmethod
     def process(self, message: dict[str, Any]) -> None:
-        """Look at a message: a dict with `topic`, `msg`, `timestamp`, `msg_id`, and what is derived in `meta`."""
+        """Process a message: a dict with `topic`, `msg`, `timestamp`, `msg_id`, and the derived values in `meta`."""
 
     @abstractmethod
     def update(self, session: Session) -> None:

@@ -1,1 +1,1 @@
-"""Privacy: remove a person from everything that is stored and published, and export what is known of one."""
+"""Privacy: remove a person from everything that is stored and published, and export all data about a person."""

@@ -43,15 +43,15 @@ class Forgotten:
     Attributes:
         messages: Messages of the journal that were changed.
         held: Messages of the future that were changed.
-        quarantined: Things in quarantine that were changed.
+        quarantined: Items in quarantine that were changed.
         files: Files of the spool that were changed.
         taken_out: Names of plugins from whose state keys were removed.
         folded_again: Names of plugins that have folded the journal again.
         snapshots: Snapshots that were deleted.
         objects: Objects that were removed.
         owed: Steps that could not be done yet, each with the fix; the same command does them.
-        unreachable: Places that were published to, left the configuration, and may hold the name.
-        left: Published files that hold the word, though not of messages.
+        unreachable: Places that were published to, are no longer configured, and may hold the name.
+        left: Published files that hold the word but are not made from messages.
     """
 
     messages: int = 0
@@ -83,7 +83,7 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
         where_involved: True to leave the word alone in messages that do not involve the person.
 
     Raises:
-        NameRefused: It is not a person's name, or a word for other things too; nothing was changed.
+        NameRefused: It is not a person's name, or it is a common word too; nothing was changed.
         PublisherBusy: Another process publishes from this database, for longer than `PATIENCE`.
     """
     name = checked(name, installation.config.bus.environments)
@@ -92,7 +92,7 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
     found = work.search(lambda read, all_: tell("searching the journal", read, all_))
     if not where_involved:
         _refuse_word(found)
-    # A snapshot of another publisher, made in between, would show which documents were deleted.
+    # A snapshot that another publisher makes meanwhile would show which documents were deleted.
     with locks.publishing(database, PATIENCE):
         work.suppress()
         # What was accepted before that moment is in the journal now.
@@ -118,7 +118,7 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
             lambda at, all_: tell("searching what was published", at, all_),
         )
         done.snapshots, done.objects = purged.snapshots, purged.objects
-        # A word that was left alone is in many files.
+        # If the word stays where it means something else, it is in many files.
         done.left = [] if where_involved else purged.left
         if failure:
             done.owed.append(f"{failure}; the next publication removes the rest there")
@@ -126,7 +126,7 @@ def forget(installation: Installation, name: str, tell: Tell, *, where_involved:
     with database.reading() as connection:
         done.unreachable = [str(place) for place in places.lost(connection, configured)]
     if not _wiped(installation):
-        done.owed.append("the write-ahead log is in use, and keeps deleted rows: run the same again")
+        done.owed.append("the write-ahead log is in use, and keeps deleted rows: run the same command again")
     return done
 
 
@@ -138,7 +138,7 @@ def checked(name: str, environments: Collection[str] = ()) -> str:
     """
     name = name.strip()
     if not name:
-        raise NameRefused("the name is empty: give that of an account")
+        raise NameRefused("the name is empty: give the name of an account")
     if len(name) < 2 or not any(map(str.isalpha, name)) or person(name) != name:
         raise NameRefused(
             "this is not the name of an account: expected two characters or more, with a letter, and no address"
@@ -153,9 +153,9 @@ def _refuse_word(found: Found) -> None:
     common = found.messages > max(_COMMON, _COMMON_SHARE * found.all) and others > found.involving
     if found.topics or found.packages or common:
         raise NameRefused(
-            f"the name is a word too: {others:,} messages hold it and involve no such person, {found.packages:,} are"
-            f" about such a package, and {found.topics:,} have it in their topic; nothing was changed."
-            " `--where-involved` leaves these alone"
+            f"the name is a word too: {others:,} messages hold it and do not involve that person, {found.packages:,}"
+            f" are about a package of that name, and {found.topics:,} have it in their topic; nothing was changed."
+            " Use `--where-involved` to keep the word in these"
         )
 
 
@@ -174,7 +174,7 @@ def _rewrite_spool(installation: Installation, change: Callable[[bytes], bytes],
     if unread:
         done.owed.append(f"files of the spool that need too much memory to read; remove them: {', '.join(unread)}")
     if busy:
-        done.owed.append(f"files of the spool that are being written or read: {len(busy)}; run the same again")
+        done.owed.append(f"files of the spool that are being written or read: {len(busy)}; run the same command again")
     return files
 
 

@@ -18,13 +18,13 @@ LeavesAlone = Callable[[Message], bool]
 
 
 def scrub_held(connection: Connection, leaves_alone: LeavesAlone, names: frozenset[str]) -> int:
-    """Remove a person from messages of the future; return how many changed. They keep the ids that they came with."""
+    """Remove a person from messages of the future; return how many changed. They keep their ids."""
     changed = 0
     for row in connection.execute(select(held)).all():
         if scrub_line(row.data, leaves_alone, names) == row.data:
             continue
         changed += 1
-        # The id of a message that came without one is computed from its content.
+        # The id of a message that was sent without one is computed from its content.
         left = envelope(scrub(parse(row.data), names).record())
         sources.release(connection, [row.digest])
         sources.hold(connection, [(canonical.digest64(left), row.due, row.source, left)])
@@ -32,7 +32,7 @@ def scrub_held(connection: Connection, leaves_alone: LeavesAlone, names: frozens
 
 
 def scrub_line(raw: bytes, leaves_alone: LeavesAlone, names: frozenset[str]) -> bytes:
-    """Return a line of an archive without a person; itself if nothing is to change."""
+    """Return a line of an archive without the person; the same line if nothing changes."""
     left = scrub_bytes(raw, names)
     if left == raw:
         return raw
@@ -55,7 +55,7 @@ def scrub_quarantine(connection: Connection, names: frozenset[str]) -> int:
             if left != raw:
                 digest = canonical.digest64(left)
                 new |= {"digest": digest, "size": len(left), "data": zstandard.ZstdCompressor().compress(left)}
-                # What differed in the name alone is the same thing now.
+                # Items that differed only in the name are the same item now.
                 same = quarantine.c.digest == digest, quarantine.c.id != row.id
                 connection.execute(delete(quarantine).where(*same))
         if new:

@@ -13,7 +13,7 @@ from statscache.scrubbing import forms, spellings
 class NameMatcher:
     """Finds a name as a whole word in published bytes.
 
-    It finds rather too much than too little: files found and still in use are kept.
+    It may find too much, but never too little: files that are found and still in use are kept.
 
     Args:
         name: Name of the person.
@@ -22,7 +22,7 @@ class NameMatcher:
     def __init__(self, name: str) -> None:
         written = {way.lower() for each in spellings(forms(name)) for way in _ways(each)}
         self._written = tuple(sorted(written, key=lambda way: (-len(way), way)))
-        # In a path, all but small letters and digits is encoded.
+        # In a path, all characters but lowercase letters and digits are encoded.
         before = r"(?:(?<![\w-])|(?<=_[0-9a-f]{2})|(?<=%[0-9a-f]{2})|(?<=\\[bfnrt]))"
         after = r"(?:(?![\w-])|(?=_[0-9a-f]{2}))"
         self._words = re.compile(f"{before}(?:{'|'.join(map(re.escape, self._written))}){after}")

@@ -1,4 +1,4 @@
-"""Purge: objects that hold a person's name are removed from the published past at once, and so are their snapshots."""
+"""Purge: remove the objects that hold a person's name, and all snapshots that refer to them, at once."""
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -28,7 +28,7 @@ class Purged:
 
     Attributes:
         snapshots: Number of snapshots that referred to objects with the name.
-        objects: Number of objects that went.
+        objects: Number of objects that were removed.
         left: Paths of files that still hold the word, because they are not made from messages.
     """
 
@@ -174,7 +174,7 @@ class _Walk:
         if name in self.tainted or name in self._clean:
             return name in self.tainted
         entries = manifest.loads(self._load(name)).values()
-        # Each is looked at, so that all manifests are found.
+        # Every entry is checked, without stopping at the first, so that all manifests are found.
         found = [self.refers(entry.object) for entry in entries if entry.type not in published.FILES]
         found += [entry.object in self.tainted for entry in entries]
         (self.tainted if any(found) else self._clean).add(name)

@@ -16,7 +16,7 @@ def _nvr(population: Population, rng: Random) -> str:
 
 
 def by_agent(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """A body that says little more than who acted."""
+    """A body with little more than its actor."""
     return {"agent": population.person(rng), "id": rng.randrange(90_000), "summary": text(rng, 1), "updated": int(at)}
 
 
@@ -106,7 +106,7 @@ def coreos_build(population: Population, rng: Random, at: float) -> dict[str, An
 
 
 def discourse_post(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """A post in the forum, as the forum's webhook says it."""
+    """A post in the forum, in the form of the forum's webhook."""
     post = {"id": rng.randrange(900_000), "raw": text(rng, 3), "username": population.person(rng)}
     return {"webhook_body": {"post": post}, "webhook_headers": {"X-Discourse-Event": "post_created"}}
 
@@ -142,7 +142,7 @@ def branch(population: Population, rng: Random, at: float) -> dict[str, Any]:
 
 
 def github_activity(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """What somebody did in the project's organization on GitHub."""
+    """An event in the project's organization on GitHub."""
     who, name = population.person(rng), PROJECTS[rng.randrange(8)]
     return {
         "fas_usernames": {who: who},
@@ -185,13 +185,13 @@ def buildroot_override(population: Population, rng: Random, at: float) -> dict[s
 
 
 def pagure_project(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """Somebody changed a project on pagure."""
+    """A person changed a project on pagure."""
     project = {"id": rng.randrange(9000), "name": PROJECTS[rng.randrange(8)], "user": account(population.person(rng))}
     return {"agent": population.person(rng), "project": project}
 
 
 def pagure_issue(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """Somebody changed an issue on pagure."""
+    """A person changed an issue on pagure."""
     body = pagure_project(population, rng, at)
     issue = {
         "content": text(rng, 2),
@@ -203,7 +203,7 @@ def pagure_issue(population: Population, rng: Random, at: float) -> dict[str, An
 
 
 def pagure_request(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """Somebody changed a pull request on pagure."""
+    """A person changed a pull request on pagure."""
     body = pagure_project(population, rng, at)
     request = {
         "branch": "main",
@@ -231,7 +231,7 @@ def package_listing(population: Population, rng: Random, at: float) -> dict[str,
 
 
 def compose_request(population: Population, rng: Random, at: float) -> dict[str, Any]:
-    """A compose that somebody asked for."""
+    """A compose on demand."""
     compose = {
         "id": rng.randrange(9000),
         "owner": population.person(rng),

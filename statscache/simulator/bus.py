@@ -1,4 +1,4 @@
-"""A publisher on a fedmsg bus, for demos and tests: it waits to be heard, keeps a pace, and drops nothing.
+"""A publisher on a fedmsg bus, for demos and tests: it waits for a subscriber, keeps a rate, and drops nothing.
 
 A plain PUB socket, such as `fedmsg.publish` uses, drops messages before anyone subscribes and those that a
 subscriber is too slow to take. This one is XPUB, which reports when a subscriber arrives, with XPUB_NODROP,
@@ -14,11 +14,11 @@ import zmq
 from statscache.exceptions import SourceError
 
 _HIGH_WATER_MARK = 10_000
-_MESSAGES_BETWEEN_LOOKS_AT_THE_CLOCK = 50
+_MESSAGES_PER_PAUSE = 50
 
 
 def publish_on_bus(lines: Iterable[bytes], endpoint: str, rate: float | None = None, *, patience: float = 60.0) -> int:
-    """Publish `lines` on `endpoint` once somebody has subscribed, and return how many there were.
+    """Publish `lines` on `endpoint` once there is a subscriber, and return their number.
 
     Args:
         lines: Messages in fedmsg's envelope, each a line of JSON.
@@ -49,11 +49,11 @@ def publish_on_bus(lines: Iterable[bytes], endpoint: str, rate: float | None = N
 def _send(socket: "zmq.Socket[bytes]", lines: Iterable[bytes], endpoint: str, rate: float | None) -> int:
     due, sent = time.monotonic(), 0
     for line in lines:
-        if rate is not None and sent % _MESSAGES_BETWEEN_LOOKS_AT_THE_CLOCK == 0:
-            # Lost time is not made up for: that would be a burst above the rate, which slows a slow machine further.
+        if rate is not None and sent % _MESSAGES_PER_PAUSE == 0:
+            # Lost time is not caught up: that would be a burst above the rate, which slows a slow machine further.
             now = time.monotonic()
             time.sleep(max(0.0, due - now))
-            due = max(due, now) + _MESSAGES_BETWEEN_LOOKS_AT_THE_CLOCK / rate
+            due = max(due, now) + _MESSAGES_PER_PAUSE / rate
         try:
             socket.send_multipart([orjson.loads(line)["topic"].encode(), line])
         except zmq.Again as error:

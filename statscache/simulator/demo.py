@@ -1,4 +1,4 @@
-"""The whole job on one machine: simulated history is read, then a day goes over a real fedmsg bus and is published."""
+"""The whole job on one machine: read a simulated history, then publish a day that comes over a real fedmsg bus."""
 
 import socket
 import subprocess
@@ -21,18 +21,18 @@ from statscache.timeline import DAY, floor, iso
 DATABASE = Path("statscache-demo.db")
 SITE = Path("public")
 SECONDS = 15
-"""What the day on the bus takes, so that it is published several times."""
+"""Duration of the day on the bus: long enough to publish several times."""
 
 INTERVAL = 3
 """Seconds between two publications."""
 
 _AFTER = 300
-"""Seconds of the next day that are simulated too: so the day is over by the clock of the published data."""
+"""Seconds of the next day that are simulated too, so that the day is complete by the clock of the published data."""
 
 _PATIENCE = 120.0
-"""Seconds without any progress after which something must be wrong."""
+"""Seconds without any progress after which the demo fails."""
 
-_MESSAGES_BETWEEN_LOOKS = 50
+_MESSAGES_BETWEEN_CHECKS = 50
 
 _CONFIGURATION = """\
 [database]
@@ -58,14 +58,14 @@ path = "{site}"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far the day on the bus is.
+    """The progress of the day on the bus.
 
     Attributes:
         sent: Messages that were put on the bus.
-        expected: Messages that will have been in the end.
+        expected: Number of messages at the end.
         generation: Generation of the snapshot that is published; 0 before the first.
         through: Its clock, seconds since 1970 UTC; None before the first message.
-        counted: Messages of the day that it knows.
+        counted: Messages of the day in the published journal.
     """
 
     sent: int
@@ -77,17 +77,17 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the demo did.
+    """The result of the demo.
 
     Attributes:
         since: Start of the simulated history, seconds since 1970 UTC.
         day: Start of the day that was played.
         history: Messages of the history.
         sent: Messages that were put on the bus.
-        counted: Messages that the published statistics know.
+        counted: Messages of the day in the published journal.
         plugins: Statistics that were published.
-        person: Who contributed most.
-        package: What was built most.
+        person: The person with the most contributions.
+        package: The package with the most builds.
     """
 
     since: int
@@ -103,13 +103,12 @@ class Result:
 def demo(prepare: Callable[[int, int], None], tell: Callable[[Progress], None]) -> Result:
     """Read 13 months of simulated history, then publish a day of it that a real `run` consumes from a bus on loopback.
 
-    The day is the last UTC day that is over. The site is made in `public/` of the current directory, from a new
-    database beside it. In the end it is published as one that is due again in a day, when there is another day to
-    simulate.
+    The day is the last complete UTC day. The site is written to `public/` in the current directory, from a new database
+    next to it. At the end it is published with an interval of a day, so that it does not expire before tomorrow.
 
     Args:
-        prepare: Called while history is made with how many months are done, and of how many.
-        tell: Called several times a second with how far the day is.
+        prepare: Called after each month of history with the number of months that are done, and of all.
+        tell: Called several times a second with the progress of the day.
 
     Raises:
         DemoError: `public/` holds a site that is not the demo's, or the service failed.
@@ -128,13 +127,13 @@ def demo(prepare: Callable[[int, int], None], tell: Callable[[Progress], None]) 
         history = past.write(archive, day, prepare)
         complete = ("--complete", iso(past.start_of(day)), iso(day))
         _end(_start(["backfill", *complete, str(archive)], Path(directory), endpoint, INTERVAL, log), log)
-        # The database is new, and what it publishes takes the place of the demo before.
+        # The database is new, so its first publication takes over the site of an earlier demo.
         publish = ["publish", "--take-over"] if before else ["publish"]
         _end(_start(publish, Path(directory), endpoint, INTERVAL, log), log)
         service = _start(["run"], Path(directory), endpoint, INTERVAL, log)
         try:
-            told = _reporting(lines, history, service, log, tell)
-            sent = publish_on_bus(told, endpoint, len(lines) / SECONDS, patience=_PATIENCE)
+            watched = _watched(lines, history, service, log, tell)
+            sent = publish_on_bus(watched, endpoint, len(lines) / SECONDS, patience=_PATIENCE)
             _wait(sent, history, service, log, tell)
             service.terminate()
             _end(service, log)
@@ -183,12 +182,12 @@ def _end(process: "subprocess.Popen[bytes]", log: Path) -> None:
         raise DemoError(f"the service ended with status {process.returncode}:\n{_end_of(log)}")
 
 
-def _reporting(
+def _watched(
     lines: list[bytes], history: int, service: "subprocess.Popen[bytes]", log: Path, tell: Callable[[Progress], None]
 ) -> Iterator[bytes]:
-    """Yield the lines, looking from time to time how the service fares."""
+    """Yield the lines; check the service and report the progress now and then."""
     for number, line in enumerate(lines):
-        if number % _MESSAGES_BETWEEN_LOOKS == 0:
+        if number % _MESSAGES_BETWEEN_CHECKS == 0:
             _check(service, log)
             tell(_published(number, len(lines), history))
         yield line
@@ -197,7 +196,7 @@ def _reporting(
 def _wait(
     sent: int, history: int, service: "subprocess.Popen[bytes]", log: Path, tell: Callable[[Progress], None]
 ) -> None:
-    """Return when all that was sent is published."""
+    """Wait until all messages that were sent are published."""
     last, moved = None, time.monotonic()
     while (progress := _published(sent, sent, history)).counted < sent:
         _check(service, log)

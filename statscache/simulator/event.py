@@ -1,4 +1,4 @@
-"""Events of the simulated project, and the small parts that many of their bodies share."""
+"""Events of the simulated project, and small parts that many bodies share."""
 
 from random import Random
 from typing import Any, NamedTuple
@@ -50,5 +50,5 @@ def text(rng: Random, sentences: int) -> str:
 
 
 def account(name: str) -> dict[str, Any]:
-    """Return somebody as pagure describes accounts."""
+    """Return an account in the form of pagure."""
     return {"fullname": name.capitalize(), "name": name, "url_path": f"user/{name}"}

@@ -6,7 +6,7 @@ from typing import Any
 from statscache.simulator.event import PROJECTS, Event, account, hexadecimal, text, version
 from statscache.simulator.population import Population
 
-# What happens on GitHub, and what the body says of it.
+# Events on GitHub, and the fields of their bodies.
 _ACTIONS: dict[str, dict[str, str]] = {
     "issue.opened": {"action": "opened"},
     "issue.comment": {"action": "created"},

@@ -1,4 +1,4 @@
-"""A thin history of a simulated project that grows: what calendars, trends and years of a demo are made of."""
+"""A sparse history of a simulated project that grows: the data behind calendars, trends and years of the demo."""
 
 import gzip
 from collections.abc import Callable
@@ -11,12 +11,12 @@ MONTHS = 13
 """Months of 30 days: the year that charts show, and some of the year before it."""
 
 PER_DAY = 420
-"""Messages of an average day at the end of the history, besides those that come by the calendar."""
+"""Messages of an average day at the end of the history, besides the planned ones (composes, images)."""
 
 PEOPLE = 400
 PACKAGES = 3_000
 
-# These would be a third of a thin history, and only the newest image of each place is ever shown.
+# These would be a third of a sparse history, and only the newest image of each place is ever shown.
 _IMAGES = b'"topic":"org.fedoraproject.prod.fedimg.'
 _MONTH = 30 * DAY
 
@@ -27,7 +27,7 @@ def start_of(end: int) -> int:
 
 
 def traffic(start: int, end: int, day: int) -> Traffic:
-    """Return the traffic of a window of the history that ends at `day`, or of what follows it."""
+    """Return the traffic of a window within, or after, the history that ends at `day`."""
     growing = (start_of(day), day)
     return Traffic(start=start, end=end, per_day=PER_DAY, people=PEOPLE, packages=PACKAGES, growing=growing)
 
@@ -38,7 +38,7 @@ def write(path: Path, end: int, tell: Callable[[int, int], None]) -> int:
     Args:
         path: The file, which is compressed with gzip.
         end: The first second that is not in it.
-        tell: Called after each month with how many are done, and of how many.
+        tell: Called after each month with the number of months that are done, and of all.
     """
     count = 0
     with gzip.open(path, "wb", compresslevel=1) as file:

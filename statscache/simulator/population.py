@@ -1,8 +1,8 @@
-"""The people and packages of the simulated project: invented, the same for every seed, and used unevenly.
+"""The people and packages of the simulated project: invented, the same for every seed, and drawn unevenly.
 
-A few are in almost every message and most are rare, as in life: the draw of rank *r* has the weight 1 / (r +
-8). A smaller population is the head of a larger one. All draws use integers and IEEE arithmetic only, never the C
-library's mathematics, so they agree on every machine.
+As in real projects, a few are in almost every message and most are rare: rank *r* has the weight 1 / (r + 8). A smaller
+population is the beginning of a larger one. All draws use only integers and IEEE arithmetic, never the C library's
+functions, so they are the same on every machine.
 """
 
 from bisect import bisect_right
@@ -85,7 +85,7 @@ class Population:
     """
 
     def __init__(self, people: int, packages: int) -> None:
-        """Invent `people` persons and `packages` packages (each at least 1)."""
+        """Invent people and packages; both numbers are at least 1."""
         self.people = _names(people, [], ("",), Random(1))
         self.packages = _names(packages, _KNOWN, _FAMILIES, Random(2))
         self._people_weights = _weights(people)
@@ -94,17 +94,17 @@ class Population:
         self._owners = {package: self.person(owners) for package in self.packages}
 
     def person(self, rng: Random) -> str:
-        """Return the name of somebody, more often that of a busy one."""
+        """Return the name of a person; busy people are more likely."""
         weights = self._people_weights
         return self.people[bisect_right(weights, int(rng.random() * weights[-1]))]
 
     def package(self, rng: Random) -> str:
-        """Return the name of a package, more often that of a busy one."""
+        """Return the name of a package; busy packages are more likely."""
         weights = self._package_weights
         return self.packages[bisect_right(weights, int(rng.random() * weights[-1]))]
 
     def any_package(self, rng: Random) -> str:
-        """Return the name of a package, each as often as any other."""
+        """Return the name of a package; all are equally likely."""
         return self.packages[rng.randrange(len(self.packages))]
 
     def owner(self, package: str) -> str:

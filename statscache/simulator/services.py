@@ -246,6 +246,6 @@ _WEIGHTS = list(accumulate(_SCALE // (rank + 1) for rank in range(len(_TOPICS)))
 
 
 def rare_event(population: Population, rng: Random, at: float) -> list[Event]:
-    """One message of a topic that is rare, or of a service that was switched off long ago."""
+    """Return one message of a rare topic, or of a service that was switched off long ago."""
     service, topic = _TOPICS[bisect_right(_WEIGHTS, int(rng.random() * _WEIGHTS[-1]))]
     return [Event(at, service.prefix + topic, service.body(population, rng, at), service.username)]

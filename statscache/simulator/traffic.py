@@ -1,14 +1,14 @@
-"""Simulated traffic: seeded, endless, plausible, and cut out of time by a window.
+"""Simulated traffic: seeded, endless and plausible, for any window of time.
 
-The traffic of a seed is one fixed sequence from the beginning of time to its end, and a window is a slice of
-it: two windows that overlap agree on what they share, and windows that adjoin hold together what one over
-both would. What happens in an hour (or, for composes, images and pushes of updates, on a UTC day) is a
-function of seed and hour alone, so no window costs more than its own hours and one day before.
+A seed gives one fixed sequence of messages without beginning or end, and a window is a slice of it: two windows that
+overlap have the same messages where they do, and two adjoining windows together have those of one over both. The
+events of an hour (or, for composes, images and pushes of updates, of a UTC day) are a function of seed and hour alone,
+so a window costs its own hours and one day before.
 
 The distribution:
 
 - **Volume.** `per_day` messages on the average day of a week. People are busiest from Monday to Friday and
-  from 12 to 16 UTC (four times as busy as at 3 UTC); machines work round the clock. The busiest days have
+  from 12 to 16 UTC (four times as busy as at 3 UTC); machines run around the clock. The busiest days have
   about 1.15 times `per_day`.
 - **Mix.** Of a thousand messages about 400 are copr's and 180 koji's and dist-git's for builds by packagers;
   the rest is listed in `USUAL`. With the mix `ALL`, one in eleven has one of some 300 rare topics. Composes, images and
@@ -16,7 +16,7 @@ The distribution:
 - **People and packages** are drawn with the weights 1 / (rank + 8), but koschei and upstream releases take any
   package with the same chance: ten days at the default volume name over 2,000 people and 5,000 packages. The bots
   `bodhi`, `koschei`, `releng`, `packagerbot` and `anitya` act besides them.
-- **Form.** fedmsg's envelope on one line of JSON, 0.9 to 1.2 kB in the mean; ids are unique; timestamps are
+- **Form.** fedmsg's envelope on one line of JSON, 0.9 to 1.2 kB on average; ids are unique; timestamps are
   floats of microseconds; every line is in the environment `prod`.
 """
 
@@ -39,13 +39,13 @@ _MICROSECONDS = 1_000_000
 
 
 class Rhythm(NamedTuple):
-    """How busy the hours of a UTC day and the days of a week are, in parts of the sum."""
+    """Relative activity of the hours of a UTC day and of the days of a week; only the proportions matter."""
 
     hours: tuple[int, ...]
     weekdays: tuple[int, ...]
 
     def share(self, hour: int) -> float:
-        """Return the part of an average day's volume that falls into `hour`, in hours since 1970 UTC."""
+        """Return the share of an average day's volume in `hour`, in hours since 1970 UTC."""
         # 1 January 1970 was a Thursday, the fourth day of a week that begins on Monday.
         weekday = (hour // 24 + 3) % 7
         return self.hours[hour % 24] / sum(self.hours) * self.weekdays[weekday] * 7 / sum(self.weekdays)
@@ -59,14 +59,14 @@ MACHINES = Rhythm((100,) * 24, (102, 102, 102, 102, 102, 95, 95))
 
 
 class Course(Protocol):
-    """Makes one course of events that begins at `at`, in seconds since 1970 UTC, and ends within an hour."""
+    """Makes one course of events, such as a build, from `at` (seconds since 1970 UTC) on; it lasts an hour at most."""
 
     def __call__(self, population: Population, rng: Random, at: float) -> list[Event]:
         """Return the events of the course."""
 
 
 Mix = tuple[tuple[int, Rhythm, Course], ...]
-"""Kinds of courses: the messages that belong to each, as parts of the sum, and whose rhythm it follows."""
+"""Kinds of courses: the share of messages of each, relative to the sum, and the rhythm that it follows."""
 
 USUAL: Mix = (
     (400, PEOPLE, builds.copr_build),
@@ -90,7 +90,7 @@ USUAL: Mix = (
     (1, PEOPLE, people.blog_post),
     (7, PEOPLE, people.playbook),
 )
-"""The busiest topics, some 85; the parts are of a thousand messages."""
+"""The busiest topics, about 85; shares are of a thousand messages."""
 
 ALL: Mix = (*USUAL, (100, PEOPLE, services.rare_event))
 """Nearly 400 topics, most of them with a few messages a day or fewer."""
@@ -98,18 +98,18 @@ ALL: Mix = (*USUAL, (100, PEOPLE, services.rare_event))
 
 @dataclass(frozen=True)
 class Traffic:
-    """Which traffic to simulate.
+    """The traffic to simulate.
 
     Attributes:
         start: First second of the window, since 1970 UTC.
         end: First second after the window.
         seed: Another seed gives other traffic of the same distribution.
         per_day: Messages on an average day.
-        people: Persons who take part, at least 1; the bots are not among them.
-        packages: Packages that are worked on, at least 1.
-        mix: What goes on.
-        growing: Between these two times (seconds since 1970 UTC) what people and machines do grows evenly, from a
-            third of `per_day` to the whole; None if it does not grow.
+        people: Number of people, at least 1; bots are not included.
+        packages: Number of packages, at least 1.
+        mix: Kinds of courses and their shares.
+        growing: Between these two times (seconds since 1970 UTC) the volume grows evenly from a third of `per_day` to
+            the whole; None if it does not grow.
     """
 
     start: int
@@ -143,7 +143,7 @@ class Traffic:
 def simulate(traffic: Traffic) -> Iterator[bytes]:
     """Yield the messages of the window in order of time, each as one line of JSON without a newline.
 
-    Memory is that of the events of about two hours, however long the window.
+    Memory holds the events of about two hours, however long the window is.
     """
     population = Population(traffic.people, traffic.packages)
     first_hour, end_hour = traffic.start // _HOUR, -(-traffic.end // _HOUR)
@@ -176,7 +176,7 @@ def _of_hour(traffic: Traffic, population: Population, hour: int) -> list[tuple[
         made = 0
         while True:
             events = course(population, rng, (hour + rng.random()) * _HOUR)
-            # The last course is kept with the chance that makes the mean come out as wanted.
+            # The last course is kept with a probability that gives the wanted mean.
             if made + len(events) * rng.random() > wanted:
                 break
             made += len(events)

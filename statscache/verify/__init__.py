@@ -1,4 +1,4 @@
-"""Verification of a published tree, from outside: by what a reader can see, and nothing else."""
+"""Verification of a published tree from outside: it uses only what a reader can see."""
 
 from statscache.exceptions import Unreachable
 from statscache.verify.findings import Finding, Weight

@@ -1,4 +1,4 @@
-"""What a published document says, held against its schema, its path, and what the rest of the tree says."""
+"""Check the content of a published document against its schema, its path and the rest of the tree."""
 
 from collections.abc import Iterator
 from typing import Any

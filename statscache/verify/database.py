@@ -17,13 +17,13 @@ from statscache.store.invariants import REBUILD, RESTORE
 
 
 def check(database: Database, registry: Registry, *, quick: bool) -> Iterator[str]:
-    """Yield a line for each thing that is wrong: what it is, with an example, and what to do.
+    """Yield a line for each fault: what it is, with an example, and how to fix it.
 
     Args:
         database: The database, with this release's schema.
         registry: The active plugins.
-        quick: True to leave out what reads everything: the digests of objects, statistics against what was published
-            of them, and the journal.
+        quick: True to skip the checks that read everything: the digests of objects, the statistics against their
+            published documents, and the journal.
     """
     parts: list[tuple[str, Callable[[Connection], Iterator[str]]]] = [
         ("the database itself", integrity.broken),
@@ -35,7 +35,7 @@ def check(database: Database, registry: Registry, *, quick: bool) -> Iterator[st
         parts.append(("the statistics", lambda connection: _statistics(connection, registry)))
         parts.append(("the journal", _journal))
     for name, part in parts:
-        # What is damaged may make any error, and must not hide the rest.
+        # Damage can cause any error, which must not hide the other parts.
         try:
             with database.reading() as connection:
                 yield from part(connection)
@@ -45,7 +45,7 @@ def check(database: Database, registry: Registry, *, quick: bool) -> Iterator[st
 
 
 def _emptied(connection: Connection, registry: Registry) -> Iterator[str]:
-    """Yield the plugins that counted something and have not a single row of it."""
+    """Yield the plugins that counted messages but have no rows."""
     rows = positions.load(connection)
     for plugin in registry:
         row = rows.get(plugin.name)
@@ -64,10 +64,10 @@ def _journal(connection: Connection) -> Iterator[str]:
 
 
 def _statistics(connection: Connection, registry: Registry) -> Iterator[str]:
-    """Yield the plugins of which other documents follow from the state than are published.
+    """Yield the plugins whose state does not give the documents that are published.
 
-    Nothing published depends on the clock. So where nothing was counted since, something has decayed, in any column.
-    What was counted since the last publication cannot be compared.
+    Nothing published depends on the clock. So if nothing was counted since the last publication, a difference means
+    damage, in any column. Plugins that have counted messages since cannot be compared.
     """
     end, rows, pending = journal.head(connection), positions.load(connection), positions.pending(connection)
     gaps, complete = coverage.gaps(connection), coverage.complete(connection)
@@ -80,7 +80,7 @@ def _statistics(connection: Connection, registry: Registry) -> Iterator[str]:
                 connection, plugin, row, end, gaps, complete, _keep_nothing, Watch(), slow=True, force=True, most=None
             ).render(None)
         except Exception as error:
-            # What is damaged may make any error, also in a plugin's own documents.
+            # Damage can cause any error, also in a plugin's own documents.
             if integrity.explain(error) is not None:
                 raise
             yield f"the statistics of a plugin cannot be rendered: {plugin.name} ({_in_one_line(error)}); {REBUILD}"
@@ -93,11 +93,11 @@ def _statistics(connection: Connection, registry: Registry) -> Iterator[str]:
 
 
 def _in_one_line(error: Exception) -> str:
-    """Return the type of an error and what it says, without the statement of the database that made it."""
+    """Return the type and the text of an error, without the SQL statement that failed."""
     if isinstance(error, SQLAlchemyError):
         return f"{type(error).__name__}: {getattr(error, 'orig', None) or error}".partition("\n")[0]
     return describe(error)
 
 
 def _keep_nothing(name: str, data: bytes) -> None:
-    """Forget the bytes of a document, whose digest is all that is compared."""
+    """Discard the bytes of a document: only its digest is compared."""

@@ -1,4 +1,4 @@
-"""The files of a snapshot, by path and in order: which there are below a directory is found without looking at all."""
+"""The files of a snapshot by path, sorted, so that the files below a directory are found by bisection."""
 
 import re
 import struct
@@ -15,9 +15,9 @@ _PACKED = struct.Struct("<32sQ")
 
 
 class Files(Mapping[str, Entry]):
-    """Entry of each file of a snapshot by its path; none is added after the first question.
+    """Entry of each file of a snapshot by its path; no file is added after the first lookup.
 
-    Of documents of keys, of which there may be a million, memory has the path and 48 bytes each.
+    There may be a million documents of keys: each takes the memory of its path and 48 bytes.
     """
 
     def __init__(self) -> None:
@@ -53,7 +53,7 @@ class Files(Mapping[str, Entry]):
         """Return all paths in order."""
         if not self._ordered and self._added:
             order = sorted(range(len(self._keys)), key=self._keys.__getitem__)
-            # Slices of bytes would take a hundred bytes each meanwhile.
+            # Sorting slices of bytes would take a hundred bytes more for each.
             packed = np.frombuffer(self._packed, np.dtype((np.void, _PACKED.size)))
             self._packed = bytearray(packed[order])
             self._keys = [self._keys[at] for at in order]

@@ -1,4 +1,4 @@
-"""The findings of a verification: each fault with its weight, the gravest first."""
+"""The findings of a verification: each fault with its weight, the most severe first."""
 
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -6,16 +6,16 @@ from threading import Lock
 
 
 class Weight(IntEnum):
-    """How grave a fault is; the lower, the graver."""
+    """How severe a fault is; the lowest number is the most severe."""
 
     BROKEN = 1
-    """A reader meets a reference that does not resolve, other bytes than were announced, or a forged signature."""
+    """A reference does not resolve, bytes are not those that were announced, or a signature is forged."""
     WRONG = 2
     """A document breaks the format: its schema, or a reference from or to it."""
     LATE = 3
     """The publisher has not renewed the pointer in time."""
     SERVED = 4
-    """The web server sends other headers than the format asks for."""
+    """The web server sends headers other than the format requires."""
     ORPHAN = 5
     """A file without any reference to it."""
     NOTE = 6
@@ -27,7 +27,7 @@ class Finding:
     """One fault.
 
     Attributes:
-        weight: How grave it is.
+        weight: How severe it is.
         path: Where: a path relative to the site's root.
         problem: What is wrong.
         others: How many other files have the same problem.
@@ -57,7 +57,7 @@ class Findings:
             self._alike.setdefault((weight, problem), []).append(path)
 
     def ordered(self) -> list[Finding]:
-        """Return all findings, the gravest first, then by path."""
+        """Return all findings, the most severe first, then by path."""
         alike = [
             Finding(weight, min(paths), problem, len(paths) - 1) for (weight, problem), paths in self._alike.items()
         ]

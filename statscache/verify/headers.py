@@ -34,12 +34,15 @@ def problems(
     if encoding not in ("identity", "gzip"):
         yield Weight.SERVED, f"Content-Encoding is {encoding!r:.200}, where only gzip was asked for"
     elif encoding == "gzip" and not always_compressed and "accept-encoding" not in headers.get("vary", "").lower():
-        yield Weight.SERVED, "it is compressed without Vary: Accept-Encoding; a cache may give it to who cannot read it"
+        yield (
+            Weight.SERVED,
+            "it is compressed without Vary: Accept-Encoding; a cache may give it to clients that cannot read it",
+        )
     elif encoding == "identity" and is_text(path) and size >= _WORTH_COMPRESSING:
-        yield Weight.NOTE, "it is sent uncompressed, also to who asks for gzip"
+        yield Weight.NOTE, "it is sent uncompressed to clients that accept gzip"
 
 
 def _normal(name: str, value: str) -> list[str]:
-    """Return a list whose order and case do not matter in one order and case."""
+    """Return the parts of a list, sorted and in lowercase: their order and case do not matter."""
     parts = value.replace('"', "").split("," if name == "Cache-Control" else ";")
     return sorted(part.strip().lower() for part in parts)

@@ -22,9 +22,9 @@ _YOUNG = 86_400
 def find(reader: Reader, files: Files, objects: Iterable[str], snapshots: Iterable[str]) -> None:
     """Find wrong siblings and orphans, where all files of the place can be listed.
 
-    An object without a referrer may belong to a publication that is under way, or was broken off and overtaken by the
-    next; then it is young. Or it is in its grace; then its snapshot has expired, and was older than all that are
-    retained.
+    An object without a referrer is not a fault in two cases. It is young: it belongs to a publication that is under
+    way, or that was interrupted and overtaken by the next. Or it is older than all retained snapshots: its snapshot
+    has expired, and its grace period has not ended.
 
     Args:
         reader: Reads the place.
@@ -71,12 +71,12 @@ def _is_there(reader: Reader, path: str) -> bool:
     try:
         return reader.place.look(path) is not None
     except Unreadable:
-        # The reader of the report learns why.
+        # Reported as unreadable elsewhere.
         return True
 
 
 def _base(path: str) -> str | None:
-    """Return the path of the file of which this would be a compressed form; None if of none."""
+    """Return the path of the file whose compressed form this would be; None if it is not one."""
     return next((path.removesuffix(form) for form in _SIBLINGS if path.endswith(form)), None)
 
 
@@ -96,7 +96,8 @@ def _check_orphan(reader: Reader, path: str) -> None:
         layout.object_path(layout.object_name(name, data)),
         layout.manifest(canonical.digest(data)),
     ):
-        reader.findings.add_alike(Weight.NOTE, path, "no retained snapshot refers to it; it goes after its grace")
+        problem = "no retained snapshot refers to it; it is deleted after its grace period"
+        reader.findings.add_alike(Weight.NOTE, path, problem)
     else:
         reader.findings.add(Weight.ORPHAN, path, "nothing refers to it, and its bytes do not match its name")
 
@@ -128,7 +129,7 @@ def _compare(reader: Reader, path: str, files: Files) -> None:
 
 
 def _unpacked(path: str, data: bytes, size: int) -> bytes | None:
-    """Return at most one byte more than `size`; None for a form that cannot be read here."""
+    """Return the decompressed data, at most one byte more than `size`; None for a form that cannot be read here."""
     if path.endswith(".gz"):
         with gzip.open(io.BytesIO(data)) as file:
             return file.read(size + 1)

@@ -1,4 +1,4 @@
-"""Where a published tree lies: a directory or a web server. Neither is trusted: reads are bounded, and stay inside."""
+"""Places of published trees: a directory or a web server. Neither is trusted: reads are bounded, and stay inside."""
 
 import os
 import stat
@@ -66,8 +66,8 @@ class Place(ABC):
 
         Args:
             path: Relative to the site's root.
-            limit: Bytes beyond which it is not read on.
-            headers: What to ask a web server with.
+            limit: Maximum size in bytes.
+            headers: Headers of the request to a web server.
 
         Raises:
             Unreadable: It is larger, or cannot be read.
@@ -83,7 +83,7 @@ class Place(ABC):
 
     @abstractmethod
     def files(self) -> Iterator[tuple[str, float]] | None:
-        """Return path and time of change (seconds since 1970 UTC) of every file; None where that cannot be known."""
+        """Return path and time of change (seconds since 1970 UTC) of every file; None if the place cannot list them."""
 
     @abstractmethod
     def close(self) -> None:
@@ -114,7 +114,7 @@ class Directory(Place):
     def read(self, path: str, limit: int, *, headers: Mapping[str, str] | None = None) -> Answer | None:
         place = self._inside(path)
         try:
-            # A named pipe would keep whoever opens it waiting.
+            # Without O_NONBLOCK, opening a named pipe would wait for its writer.
             descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -152,7 +152,7 @@ class Directory(Place):
         for directory, names, files in os.walk(self._root):
             here = Path(directory)
             if here == self._root and ".statscache" in names:
-                # What a publisher has not finished, and notes to itself.
+                # The publisher's own: unfinished files and notes.
                 names.remove(".statscache")
             links = [name for name in names if (here / name).is_symlink()]
             for name in [*files, *links]:
@@ -162,7 +162,7 @@ class Directory(Place):
     def _inside(self, path: str) -> Path:
         place = self._root / path
         try:
-            # What is asked for lies in few directories.
+            # Many files are in few directories.
             real = self._real(place.parent) / place.name
             if place.name in ("", "..") or real.is_symlink():
                 real = real.resolve()
@@ -274,7 +274,7 @@ class Website(Place):
         try:
             yield response
         finally:
-            # One that was read to its end has gone back to the pool; the rest of any other is not worth reading.
+            # If it was read to its end, its connection is back in the pool; the rest of any other is not worth reading.
             response.close()
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Reading a published tree, each file at most as large as was announced, and finding what is wrong."""
+"""Read the files of a published tree, each at most as large as was announced, and record the faults."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from statscache.verify.unfinished import Unfinished
 
 LARGEST = 16 * 1024 * 1024
-"""Bytes beyond which no file of a tree is read: none grows with history."""
+"""Maximum size in bytes of any file of a tree: none grows with history."""
 
 _AT_ONCE = 256
 _MOST_SILENCES = 20
 _GZIP = b"\x1f\x8b"
 
 FINISHED = "the next publication finishes it: `statscache publish`, or `run`"
-"""What is said of files of a publication that is not finished."""
+"""The advice in findings about an unfinished publication."""
 
 _Item = TypeVar("_Item")
 
@@ -41,7 +41,7 @@ class Reader:
 
     Attributes:
         always_compressed: True if a web server has only compressed files, whatever is requested.
-        unfinished: Knows which files a publication may have brought that is not finished; None if no one asked.
+        unfinished: The files that an unfinished publication may have written; None before the tree was walked.
     """
 
     def __init__(self, place: Place, findings: Findings, tell: Tell) -> None:
@@ -53,13 +53,13 @@ class Reader:
         self.unfinished: Unfinished | None = None
 
     def each(self, what: str, items: Sequence[_Item], check: Callable[[_Item], None]) -> None:
-        """Call `check` for all items, as many at a time as the place answers at once.
+        """Call `check` for all items, with as many threads as the place has connections.
 
         Raises:
             Unreachable: The place no longer answers.
         """
         with ThreadPoolExecutor(self.place.connections) as executor:
-            # Threads would only wait for each other where nothing else is waited for.
+            # With one connection, threads would only wait for each other.
             check_all = executor.map if self.place.connections > 1 else map
             for at in range(0, len(items), _AT_ONCE):
                 self._tell(what, at, len(items))
@@ -113,7 +113,7 @@ class Reader:
     def alias(self, path: str, name: str, size: int) -> bytes | None:
         """Return the bytes of a readable path; None, and a finding, if they are not those of its object.
 
-        A file of a publication that is not finished is not a fault, and only noted.
+        A file of an unfinished publication is not a fault, only a note.
 
         Raises:
             Unreachable: The place no longer answers.

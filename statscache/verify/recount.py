@@ -1,4 +1,4 @@
-"""The state against a recount: plugins fold the whole journal once more, beside, and must come to the same."""
+"""Compare the state with a recount: fold the whole journal again, in a scratch database, and compare all rows."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,7 @@
-"""Walking the manifests of a snapshot that may be hostile: no loop, no bomb and no name leads further than it should.
+"""Walk the manifests of a snapshot that may be hostile.
 
-Only a manifest whose digest is right is opened, so none can lead back to itself; how many paths a tree may have, and
-how deep, is bounded too, because a few small manifests can name each other any number of times.
+Only a manifest with the right digest is opened, so there are no loops. The number of paths and their depth are bounded,
+because a few small manifests can name each other any number of times. Names are checked, so none leaves the tree.
 """
 
 from collections import Counter
@@ -20,10 +20,10 @@ from statscache.verify.findings import Weight
 from statscache.verify.reader import Reader
 
 MOST_PATHS = 1_000_000
-"""Paths beyond which a tree is not walked on."""
+"""Maximum number of paths in a tree; the walk ends there."""
 
 DEEPEST = 16
-"""Directories, one in another, beyond which a tree is not walked on."""
+"""Maximum depth of directories."""
 
 LARGEST_MANIFEST = 4 * 1024 * 1024
 _LONGEST_NAME = 255
@@ -43,11 +43,11 @@ class _Node:
 
 @dataclass(slots=True)
 class Tree:
-    """What a snapshot holds.
+    """The content of a snapshot.
 
     Attributes:
         files: Entry of each file by its path, relative to the site's root.
-        manifests: Names and sizes of its manifests, but for the root.
+        manifests: Names and sizes of its manifests, except for the root.
         is_whole: True if every manifest could be read.
     """
 
@@ -192,7 +192,7 @@ class TreeWalker:
 
 
 def _is_name(directory: str, name: str) -> bool:
-    """Return whether an entry of a directory may have this name: one part, or what `layout.steps` makes of several."""
+    """Return whether an entry of a directory may have this name: one part, or several that `layout.steps` joins."""
     return layout.steps(f"{directory}{name}")[-1] == name and all(map(_is_part, name.split("/")))
 
 
@@ -230,7 +230,7 @@ def objects_of(reader: Reader, identity: str, seen: dict[str, int]) -> None:
             reader.findings.add(Weight.WRONG, path, f"one of its manifests is not valid: {problem}")
             continue
         for entry in manifest.loads(data).values():
-            # What was at the path of an older snapshot's document of a key, its successor has replaced.
+            # A document of a key has no object: in older snapshots, its successor has replaced it.
             if entry.type != "path" and entry.object not in seen:
                 seen[entry.object] = entry.size
                 if entry.type != "file" and (below := reader.object(entry.object, entry.size, path)) is not None:

@@ -1,7 +1,7 @@
-"""A publication that is under way, or was broken off: which files of it may lie at readable paths already.
+"""A publication that is under way, or was interrupted: which of its files may be at readable paths already.
 
-The publisher names the snapshots whose files may be mixed before it writes the first of them, in a file that goes when
-all is done. Objects and manifests of these snapshots are there by then.
+Before the publisher writes the first of these files, it lists the snapshots whose files may be mixed, in a file that it
+deletes at the end. By then, the objects and manifests of these snapshots are there.
 """
 
 import re
@@ -22,12 +22,12 @@ _IDENTITY = re.compile(r"[0-9a-f]{64}")
 
 
 class Unfinished:
-    """The snapshots of which files may lie at readable paths, besides the current one.
+    """The snapshots whose files may be at readable paths, besides the current one.
 
     Args:
         place: Where the tree is.
         current: Id of the current snapshot.
-        tell: Called with how far the work is.
+        tell: Called with the progress.
 
     Attributes:
         data: What the publisher noted; None if it has nothing to finish.
@@ -53,17 +53,17 @@ class Unfinished:
         return [identity for identity in named if isinstance(identity, str) and _IDENTITY.fullmatch(identity)][:_MOST]
 
     def entries(self, path: str) -> Iterator[Entry]:
-        """Yield what may lie at a readable path."""
+        """Yield the entries that may be at a readable path."""
         for tree in self._trees:
             if path in tree.files:
                 yield tree.files[path]
 
     def largest(self, path: str, size: int) -> int:
-        """Return the bytes of the largest file that may lie at a readable path, whose current one has `size` bytes."""
+        """Return the size in bytes of the largest file that may be at a readable path; the current one has `size`."""
         return max([size, *(entry.size for entry in self.entries(path))])
 
     def has(self, path: str, digest: str) -> bool:
-        """Return whether a file of this digest (SHA-256, hexadecimal) may lie at a readable path."""
+        """Return whether a file of this digest (SHA-256, hexadecimal) may be at a readable path."""
         if path in layout.OUTSIDE:
             return self.data is not None
         return any(entry.object.partition(".")[0] == digest for entry in self.entries(path))
@@ -79,7 +79,7 @@ class Unfinished:
 
 
 def noted(place: Place) -> bytes | None:
-    """Return what the publisher noted of a publication that is not finished; None if nothing."""
+    """Return the publisher's note of an unfinished publication; None if there is none."""
     try:
         answer = place.read(layout.PENDING, _LARGEST)
     except Unreadable:

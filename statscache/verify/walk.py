@@ -1,4 +1,4 @@
-"""Walking a published tree from its pointer: everything that a reader can reach, and the orphans."""
+"""Walk a published tree from its pointer: check everything that a reader can reach, and the orphans."""
 
 import time
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ class Report:
         bytes: Bytes of the files of the snapshot.
         snapshots: Retained snapshots.
         signed_by: Ids of the trusted keys by which the pointer is signed.
-        findings: All that was found, the gravest first.
+        findings: All that was found, the most severe first.
     """
 
     place: str
@@ -50,7 +50,7 @@ class Report:
 
     @property
     def faults(self) -> list[Finding]:
-        """What is wrong; mere notes are left out."""
+        """The findings that are faults: all but notes."""
         return [finding for finding in self.findings if finding.weight < Weight.NOTE]
 
 
@@ -138,7 +138,7 @@ class _Verification:
             return None
         if answer.headers.get("content-encoding", "identity") != "identity":
             self._reader.always_compressed = True
-            self._findings.add(Weight.NOTE, layout.INDEX, "it is compressed also for who does not ask for that")
+            self._findings.add(Weight.NOTE, layout.INDEX, "it is sent compressed to clients that do not accept gzip")
         value, problems = content.parsed(layout.INDEX, answer.data)
         self._add(layout.INDEX, problems)
         if value is None:
@@ -152,7 +152,7 @@ class _Verification:
         now = int(time.time())
         if index["expires_at"] < now:
             since = f"it expired {now - index['expires_at']:,} s ago"
-            self._findings.add(Weight.LATE, layout.INDEX, f"{since}: the publisher is late, or dead")
+            self._findings.add(Weight.LATE, layout.INDEX, f"{since}: the publisher is late, or has stopped")
         if index["generated_at"] > now + _CLOCK_SKEW:
             ahead = f"it was written {index['generated_at'] - now:,} s in the future"
             self._findings.add(Weight.LATE, layout.INDEX, f"{ahead}: a clock is wrong")

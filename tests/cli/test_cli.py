@@ -233,7 +233,7 @@ def test_a_password_that_everybody_may_read_is_refused(call: Call, monkeypatch: 
     file.chmod(0o644)
     done = call("config", "check")
     assert done.status == 2
-    assert "statscache.toml holds a password, and everybody on this machine may read it: `chmod o= " in done.err
+    assert "statscache.toml holds a password and is world-readable: run `chmod o= " in done.err
     assert "hush" not in done.err
     file.chmod(0o640)
     assert call("config", "check").status == 0

@@ -36,7 +36,7 @@ def home(tmp_path: Path) -> Home:
         ('[plugins]\nhang_note = "missing/note"\n', "[plugins] hang_note: there is no directory "),
         ('[metrics]\ntextfile = "file/statscache.prom"\n', "[metrics] textfile: "),
         ('[sources.fedora-messaging]\nconfig = "missing.toml"\n', "there is no file missing.toml"),
-        ('[sources.fedora-messaging]\nconfig = "open.toml"\n', "open.toml holds a password, and everybody"),
+        ('[sources.fedora-messaging]\nconfig = "open.toml"\n', "open.toml holds a password and is world-readable"),
         ('[sources.fedora-messaging]\nconfig = "tls.toml"\n', "[tls] certfile: there is no file missing.pem"),
         ('[publish]\nsigning_keys = ["missing.pem"]\n', "cannot read the private key missing.pem"),
         (
@@ -55,7 +55,7 @@ def home(tmp_path: Path) -> Home:
         ),
         (
             f'{TARGET}type = "rsync"\ndestination = "rsync://host/module/x"\npassword_file = "open.pem"\n',
-            "target web: password_file: open.pem holds a password, and everybody",
+            "target web: password_file: open.pem holds a password and is world-readable",
         ),
         (f'{TARGET}type = "s3"\nbucket = "b"\n', "target web: there are no credentials where boto3 looks for them"),
     ],

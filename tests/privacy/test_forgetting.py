@@ -358,7 +358,7 @@ def test_a_target_that_is_away_is_cleaned_later(tmp_path: Path, monkeypatch: pyt
         assert state.owed(plain.over(connection)) == done.objects > 0
     home = Home(tmp_path / "home")
     home.configure(f'[database]\nurl = "sqlite:///{tmp_path}/statscache.db"\n')
-    assert "of people who were forgotten may be at a target still" in home.run("status", status=3).stdout
+    assert "of forgotten people may still be at a target" in home.run("status", status=3).stdout
     away.unlink()
     (tmp_path / "elsewhere").rename(away)
     assert traces(site, away)
@@ -443,7 +443,7 @@ def test_a_package_that_no_word_of_a_message_names_is_one_too(tmp_path: Path) ->
     site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, PLUGINS)
     site.feed([line("a", NOON, "org.fedoraproject.prod.kerneltest.release.edit", {"release": {"releasenum": 20}})])
     before = site.publish().id
-    with pytest.raises(NameRefused, match="1 are about such a package"):
+    with pytest.raises(NameRefused, match="1 are about a package of that name"):
         forgotten(site, "kernel")
     assert site.publish().id == before
     assert is_recounted(site)

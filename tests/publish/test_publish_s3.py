@@ -35,6 +35,11 @@ MESSAGES = [line(f"{number:x}", NOON + number * 60, body={"buyer": "ralph", "thi
 
 PAGE = (ROOT / "docs" / "s3.md").read_text(encoding="utf-8")
 
+BOTH = pytest.mark.parametrize(
+    ("store", "compressed"), [("moto", True), ("seaweedfs", False), ("seaweedfs", True)], indirect=["store"]
+)
+"""Both servers, and both forms of text; without compression the slower server would show nothing new."""
+
 numbers = itertools.count()
 
 
@@ -150,8 +155,14 @@ def bucket(store: Server) -> Bucket:
 
 
 @pytest.fixture
+def one_bucket(seaweedfs: SeaweedFS) -> Bucket:
+    """A new bucket, where one server is enough: the one that answers in a third of the time."""
+    return Bucket(seaweedfs)
+
+
+@pytest.fixture
 def moto_bucket(moto: Moto) -> Bucket:
-    """A new bucket, where one server is enough."""
+    """A new bucket of the server that does not check credentials: SeaweedFS refuses a session token of another."""
     return Bucket(moto)
 
 
@@ -184,7 +195,7 @@ def puts(proxy: Proxy, bucket: Bucket) -> list[str]:
     return sorted(sent)
 
 
-@pytest.mark.parametrize("compressed", [False, True])
+@BOTH
 def test_a_bucket_serves_what_a_directory_serves(bucket: Bucket, tmp_path: Path, compressed: bool) -> None:
     """After a first publish, and after one that changed something, bucket and directory hold the same snapshot."""
     site = new_site(tmp_path, bucket.section(gzip=compressed))
@@ -198,21 +209,21 @@ def test_a_bucket_serves_what_a_directory_serves(bucket: Bucket, tmp_path: Path,
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_only_what_changed_is_sent(moto_bucket: Bucket, tmp_path: Path, compressed: bool) -> None:
+def test_only_what_changed_is_sent(one_bucket: Bucket, tmp_path: Path, compressed: bool) -> None:
     """A publish without news sends pointer and status; one with news, no file that was there."""
-    with Proxy(moto_bucket.server.endpoint) as proxy:
-        site = new_site(tmp_path, moto_bucket.section(proxy, gzip=compressed))
+    with Proxy(one_bucket.server.endpoint) as proxy:
+        site = new_site(tmp_path, one_bucket.section(proxy, gzip=compressed))
         site.publish()
-        first = puts(proxy, moto_bucket)
-        before = moto_bucket.tree(tmp_path / "before")
+        first = puts(proxy, one_bucket)
+        before = one_bucket.tree(tmp_path / "before")
         _, report = site.report()
         assert len(proxy.requests) == 6, "as docs/s3.md says"
-        assert puts(proxy, moto_bucket) == sorted({*POINTERS} - {layout.CHANGES})
+        assert puts(proxy, one_bucket) == sorted({*POINTERS} - {layout.CHANGES})
         assert (report.files, report.objects) == (2, 0)
         site.feed([line("new", NOON, body={"buyer": "ralph", "thing": "hat"})])
         _, report = site.report()
         requests = len(proxy.requests)
-        second = puts(proxy, moto_bucket)
+        second = puts(proxy, one_bucket)
         for path in set(second) - {*POINTERS, layout.PENDING}:
             old = before / path
             assert not old.exists() or old.read_bytes() != (site.public / path).read_bytes(), path
@@ -273,12 +284,12 @@ def test_without_gzip_everybody_gets_plain_bytes(bucket: Bucket, tmp_path: Path)
     site.close()
 
 
-def test_what_is_compressed_already_is_left_alone(moto_bucket: Bucket) -> None:
+def test_what_is_compressed_already_is_left_alone(one_bucket: Bucket) -> None:
     """A file that is not text is stored as it is, also where text is compressed."""
-    target = S3Target(moto_bucket.section(gzip=True))
+    target = S3Target(one_bucket.section(gzip=True))
     target.write([File("assets/logo.png", b"\x89PNG"), File("v1/all.json.gz", gzip.compress(b"{}"))])
     for path, kind in (("assets/logo.png", "image/png"), ("v1/all.json.gz", "application/gzip")):
-        _, received, data = moto_bucket.get(f"site/{path}")
+        _, received, data = one_bucket.get(f"site/{path}")
         assert received["content-type"] == kind
         assert "content-encoding" not in received
         assert data == target.read(path)
@@ -286,10 +297,10 @@ def test_what_is_compressed_already_is_left_alone(moto_bucket: Bucket) -> None:
 
 
 @pytest.mark.parametrize("setting", ["when_supported", "when_required"])
-def test_checksum_headers_can_be_turned_down(moto_bucket: Bucket, setting: str) -> None:
+def test_checksum_headers_can_be_turned_down(one_bucket: Bucket, setting: str) -> None:
     """A PUT carries a checksum header only where the setting says so."""
-    with Proxy(moto_bucket.server.endpoint) as proxy:
-        target = S3Target(moto_bucket.section(proxy, checksums=setting))
+    with Proxy(one_bucket.server.endpoint) as proxy:
+        target = S3Target(one_bucket.section(proxy, checksums=setting))
         target.write([File("a.json", b"{}\n")])
         assert target.read("a.json") == b"{}\n"
         put, get = proxy.requests
@@ -299,17 +310,17 @@ def test_checksum_headers_can_be_turned_down(moto_bucket: Bucket, setting: str) 
         target.close()
 
 
-def test_an_acl_is_sent_only_where_configured(moto_bucket: Bucket) -> None:
+def test_an_acl_is_sent_only_where_configured(one_bucket: Bucket) -> None:
     """Without the setting no ACL is sent, since buckets without ACLs refuse it."""
-    with Proxy(moto_bucket.server.endpoint) as proxy:
+    with Proxy(one_bucket.server.endpoint) as proxy:
         for acl in (None, "public-read"):
-            target = S3Target(moto_bucket.section(proxy, acl=acl))
+            target = S3Target(one_bucket.section(proxy, acl=acl))
             target.write([File("a.json", b"{}\n")])
             assert proxy.requests[-1].headers.get("x-amz-acl") == acl
             target.close()
 
 
-@pytest.mark.parametrize("compressed", [False, True])
+@BOTH
 def test_a_damaged_bucket_is_brought_right(bucket: Bucket, tmp_path: Path, compressed: bool) -> None:
     """A bucket that was wiped, or lost objects, pointer and bytes, holds the whole snapshot after the next publish."""
     site = new_site(tmp_path, bucket.section(gzip=compressed))
@@ -328,7 +339,7 @@ def test_a_damaged_bucket_is_brought_right(bucket: Bucket, tmp_path: Path, compr
     site.close()
 
 
-@pytest.mark.parametrize("compressed", [False, True])
+@BOTH
 def test_force_repairs_damage_of_the_right_size(bucket: Bucket, tmp_path: Path, compressed: bool) -> None:
     """What a bucket holds is compared by the digest that the store keeps of it; what is intact is not sent again."""
     with Proxy(bucket.server.endpoint) as proxy:
@@ -373,18 +384,18 @@ def test_a_bucket_is_swept_of_what_another_database_published(bucket: Bucket, tm
 
 @pytest.mark.parametrize("compressed", [False, True])
 def test_what_holds_a_forgotten_name_leaves_the_bucket_at_once(
-    moto_bucket: Bucket, tmp_path: Path, compressed: bool
+    one_bucket: Bucket, tmp_path: Path, compressed: bool
 ) -> None:
     """Neither a path nor a byte of any object has it, those of retained snapshots included, without a grace."""
-    site = new_site(tmp_path, moto_bucket.section(gzip=compressed))
+    site = new_site(tmp_path, one_bucket.section(gzip=compressed))
     for number in range(3):
         site.feed([line(f"z{number}", NOON + number, body={"buyer": "zaphod", "thing": "hat"})])
         site.publish()
-    assert holding(moto_bucket.tree(tmp_path / "before"), b"zaphod")
+    assert holding(one_bucket.tree(tmp_path / "before"), b"zaphod")
     done = forget(site.installation, "zaphod", lambda *_: None)
     assert (done.messages, done.owed) == (3, [])
-    assert holding(moto_bucket.tree(tmp_path / "after"), b"zaphod") == []
-    assert_right(moto_bucket, site, tmp_path / "again")
+    assert holding(one_bucket.tree(tmp_path / "after"), b"zaphod") == []
+    assert_right(one_bucket, site, tmp_path / "again")
     site.close()
 
 
@@ -409,12 +420,12 @@ def test_a_change_of_encoding_takes_effect_when_forced(bucket: Bucket, tmp_path:
 
 
 @pytest.mark.parametrize("fault", list(Fault))
-def test_a_passing_fault_is_survived(moto_bucket: Bucket, tmp_path: Path, fault: Fault) -> None:
+def test_a_passing_fault_is_survived(one_bucket: Bucket, tmp_path: Path, fault: Fault) -> None:
     """A server that fails one request in nine, in whatever way, costs requests but no publication.
 
     Each path fails at most once: a request tries three times, and several threads share the count.
     """
-    with Proxy(moto_bucket.server.endpoint) as proxy:
+    with Proxy(one_bucket.server.endpoint) as proxy:
         count, failed = itertools.count(1), set[str]()
 
         def disturb(request: Request) -> Fault | None:
@@ -424,9 +435,9 @@ def test_a_passing_fault_is_survived(moto_bucket: Bucket, tmp_path: Path, fault:
             return fault
 
         proxy.disturb = disturb
-        site = new_site(tmp_path, moto_bucket.section(proxy, read_timeout=1.0))
+        site = new_site(tmp_path, one_bucket.section(proxy, read_timeout=1.0))
         _, report = site.report()
-        assert_right(moto_bucket, site, tmp_path / "copy")
+        assert_right(one_bucket, site, tmp_path / "copy")
         # The first four ask whose tree it is; every try counts.
         assert report.requests == len(proxy.requests) - 4
         assert len(failed) > 5
@@ -434,10 +445,10 @@ def test_a_passing_fault_is_survived(moto_bucket: Bucket, tmp_path: Path, fault:
 
 
 @pytest.mark.parametrize(("method", "spared"), [("GET", 1), ("PUT", 1), ("PUT", 20), ("HEAD", 1), ("DELETE", 0)])
-def test_a_lasting_fault_is_said_and_made_up_for(moto_bucket: Bucket, tmp_path: Path, method: str, spared: int) -> None:
+def test_a_lasting_fault_is_said_and_made_up_for(one_bucket: Bucket, tmp_path: Path, method: str, spared: int) -> None:
     """A server that goes down in a publish makes it fail with the target's name; the next one carries on."""
-    with Proxy(moto_bucket.server.endpoint) as proxy:
-        site = new_site(tmp_path, moto_bucket.section(proxy, attempts=1))
+    with Proxy(one_bucket.server.endpoint) as proxy:
+        site = new_site(tmp_path, one_bucket.section(proxy, attempts=1))
         site.publish()
         site.feed([line("new", NOON + 90_000, body={"buyer": "pingou"})])
         seen = itertools.count()
@@ -446,12 +457,12 @@ def test_a_lasting_fault_is_said_and_made_up_for(moto_bucket: Bucket, tmp_path: 
             return Fault.ERROR if request.method == method and next(seen) >= spared else None
 
         proxy.disturb = go_down
-        with pytest.raises(PublishError, match=f"target bucket: {method} s3://{moto_bucket.name}/site/v1/"):
+        with pytest.raises(PublishError, match=f"target bucket: {method} s3://{one_bucket.name}/site/v1/"):
             site.publish()
-        follow(moto_bucket.tree(tmp_path / "meanwhile"))
+        follow(one_bucket.tree(tmp_path / "meanwhile"))
         proxy.disturb = lambda request: None
         site.publish()
-        assert_right(moto_bucket, site, tmp_path / "after")
+        assert_right(one_bucket, site, tmp_path / "after")
         site.close()
 
 
@@ -464,13 +475,13 @@ def test_a_lasting_fault_is_said_and_made_up_for(moto_bucket: Bucket, tmp_path: 
         ("NotImplemented", "when_required"),
     ],
 )
-def test_a_refusal_says_what_to_do(moto_bucket: Bucket, answer: str, advice: str) -> None:
+def test_a_refusal_says_what_to_do(one_bucket: Bucket, answer: str, advice: str) -> None:
     """An error names request and key, the store's reason, and the fix."""
     body = f"<Error><Code>{answer}</Code><Message>No.</Message></Error>".encode()
     refusal: Answer = (403, body)
-    with Proxy(moto_bucket.server.endpoint, disturb=lambda request: refusal) as proxy:
-        target = S3Target(moto_bucket.section(proxy))
-        output = f"PUT s3://{moto_bucket.name}/site/a.json: {answer}: No.; .*{advice}"
+    with Proxy(one_bucket.server.endpoint, disturb=lambda request: refusal) as proxy:
+        target = S3Target(one_bucket.section(proxy))
+        output = f"PUT s3://{one_bucket.name}/site/a.json: {answer}: No.; .*{advice}"
         with pytest.raises(PublishError, match=output):
             target.write([File("a.json", b"{}\n")])
         assert len(proxy.requests) == 1, "what is refused is not asked again"
@@ -515,28 +526,28 @@ def test_files_are_deleted_a_thousand_at_a_time(bucket: Bucket) -> None:
         target.close()
 
 
-def test_a_store_without_batches_is_asked_one_by_one(moto_bucket: Bucket) -> None:
+def test_a_store_without_batches_is_asked_one_by_one(one_bucket: Bucket) -> None:
     """Where the store refuses to delete many at once, each file is deleted by itself, now and later."""
 
     def refuse(request: Request) -> Answer | None:
         return (501, b"<Error><Code>NotImplemented</Code></Error>") if request.method == "POST" else None
 
-    with Proxy(moto_bucket.server.endpoint, disturb=refuse) as proxy:
-        target = S3Target(moto_bucket.section(proxy, attempts=1))
+    with Proxy(one_bucket.server.endpoint, disturb=refuse) as proxy:
+        target = S3Target(one_bucket.section(proxy, attempts=1))
         target.write([File(f"{name}.json", b"{}\n") for name in "abcde"])
         target.delete(["a.json", "b.json"])
         target.delete(["c.json", "d.json"])
         assert (len(proxy.asked("POST")), len(proxy.asked("DELETE"))) == (1, 4)
-        assert moto_bucket.held() == ["site/e.json"]
+        assert one_bucket.held() == ["site/e.json"]
         target.close()
 
 
-def test_a_file_that_cannot_be_deleted_is_an_error(moto_bucket: Bucket) -> None:
+def test_a_file_that_cannot_be_deleted_is_an_error(one_bucket: Bucket) -> None:
     """A refusal of single files within a batch, which comes with status 200, is not overlooked."""
     error = b"<Error><Key>site/a.json</Key><Code>AccessDenied</Code><Message>No</Message></Error>"
     body = b"<DeleteResult>%s</DeleteResult>" % error
-    with Proxy(moto_bucket.server.endpoint, disturb=lambda request: (200, body)) as proxy:
-        target = S3Target(moto_bucket.section(proxy))
+    with Proxy(one_bucket.server.endpoint, disturb=lambda request: (200, body)) as proxy:
+        target = S3Target(one_bucket.section(proxy))
         with pytest.raises(PublishError, match=r"site/a\.json.*AccessDenied: No"):
             target.delete(["a.json", "b.json"])
         target.close()
@@ -590,12 +601,12 @@ def test_a_store_is_reached_by_https(tmp_path: Path, monkeypatch: pytest.MonkeyP
         site.close()
 
 
-def test_missing_credentials_are_said(moto_bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_said(one_bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where boto3 finds no credentials, the error tells where it looks."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(PublishError, match=r"there are no credentials.*AWS_ACCESS_KEY_ID"):
-        S3Target(moto_bucket.section()).read("v1/index.json")
+        S3Target(one_bucket.section()).read("v1/index.json")
 
 
 @pytest.mark.parametrize("name", ["endpoint_url", "public_url"])
@@ -619,13 +630,13 @@ def test_a_key_that_a_target_does_not_know_is_explained(tmp_path: Path) -> None:
         config.load(file)
 
 
-def test_the_index_is_read_back_where_readers_get_it(moto_bucket: Bucket, tmp_path: Path) -> None:
+def test_the_index_is_read_back_where_readers_get_it(one_bucket: Bucket, tmp_path: Path) -> None:
     """Before a CDN, an index of ours that is a little old is accepted; any other, or a forbidden one, is an error."""
-    with Proxy(f"{moto_bucket.server.endpoint}") as cdn:
-        url = f"{cdn.endpoint}/{moto_bucket.name}/site/"
-        site = new_site(tmp_path, moto_bucket.section(public_url=url))
+    with Proxy(f"{one_bucket.server.endpoint}") as cdn:
+        url = f"{cdn.endpoint}/{one_bucket.name}/site/"
+        site = new_site(tmp_path, one_bucket.section(public_url=url))
         _, report = site.report()
-        assert cdn.asked("GET") == [f"/{moto_bucket.name}/site/{layout.INDEX}"]
+        assert cdn.asked("GET") == [f"/{one_bucket.name}/site/{layout.INDEX}"]
         assert report.requests > 0
         cached = site.document(layout.INDEX)
 
@@ -641,8 +652,8 @@ def test_the_index_is_read_back_where_readers_get_it(moto_bucket: Bucket, tmp_pa
         with pytest.raises(PublishError, match=r"target bucket: .*written \d+ s ago: does the cache keep it longer"):
             site.publish()
         # The one that was served until now may be as old as the last publication.
-        before = orjson.loads(moto_bucket.get(f"site/{layout.INDEX}")[2]) | {"generated_at": 1_000_000}
-        moto_bucket.put(f"site/{layout.INDEX}", orjson.dumps(before))
+        before = orjson.loads(one_bucket.get(f"site/{layout.INDEX}")[2]) | {"generated_at": 1_000_000}
+        one_bucket.put(f"site/{layout.INDEX}", orjson.dumps(before))
         cdn.rewrite = lambda request, body: orjson.dumps(before)
         site.publish()
         cdn.disturb = lambda request: (403, b"")
@@ -689,7 +700,7 @@ def as_cloudfront_says(body: bytes) -> bytes:
 
 @pytest.mark.parametrize(("path", "invalidated"), [("", "/*"), ("/stats/", "/stats/*")])
 def test_cloudfront_forgets_the_site_and_is_waited_for(
-    moto_bucket: Bucket, moto: Moto, monkeypatch: pytest.MonkeyPatch, path: str, invalidated: str
+    one_bucket: Bucket, moto: Moto, monkeypatch: pytest.MonkeyPatch, path: str, invalidated: str
 ) -> None:
     """One wildcard covers the site, and nothing returns before the invalidation is over."""
     made = distribution(moto)
@@ -703,7 +714,7 @@ def test_cloudfront_forgets_the_site_and_is_waited_for(
     with Proxy(moto.endpoint, rewrite=rewrite) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", proxy.endpoint)
         monkeypatch.setattr(cloudfront, "PAUSE", 0.01)
-        target = S3Target(moto_bucket.section(distribution_id=made, public_url=f"https://stats.example.org{path}"))
+        target = S3Target(one_bucket.section(distribution_id=made, public_url=f"https://stats.example.org{path}"))
         target.invalidate()
         assert [len(proxy.asked(method)) for method in ("POST", "GET")] == [1, 3]
         assert target.requests == 4
@@ -715,14 +726,14 @@ def test_cloudfront_forgets_the_site_and_is_waited_for(
 
 
 def test_an_invalidation_is_waited_for_with_a_bound(
-    moto_bucket: Bucket, moto: Moto, monkeypatch: pytest.MonkeyPatch
+    one_bucket: Bucket, moto: Moto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that is not over in time is an error; asked again, it is waited for, and not made again."""
     with Proxy(moto.endpoint) as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", proxy.endpoint)
         monkeypatch.setattr(cloudfront, "PAUSE", 0.01)
         monkeypatch.setattr(cloudfront, "WAIT_SECONDS", 0.03)
-        target = S3Target(moto_bucket.section(distribution_id=distribution(moto)))
+        target = S3Target(one_bucket.section(distribution_id=distribution(moto)))
         # Moto's own spelling is one that never ends.
         with pytest.raises(PublishError, match="is not over after"):
             target.invalidate()
@@ -732,10 +743,10 @@ def test_an_invalidation_is_waited_for_with_a_bound(
         target.close()
 
 
-def test_an_unknown_distribution_is_said(moto_bucket: Bucket, moto: Moto, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_distribution_is_said(one_bucket: Bucket, moto: Moto, monkeypatch: pytest.MonkeyPatch) -> None:
     """A refusal of CloudFront names the distribution and the rights that are needed."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", moto.endpoint)
-    target = S3Target(moto_bucket.section(distribution_id="ENONE"))
+    target = S3Target(one_bucket.section(distribution_id="ENONE"))
     with pytest.raises(PublishError, match=r"ENONE was not invalidated: .*cloudfront:CreateInvalidation"):
         target.invalidate()
     target.close()

@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from few_docs import all_docs
+from small_site import whole_site
 from statscache import layout, resources
 from statscache.kinds import kinds
 from statscache.kinds.presentation import noun_of
@@ -115,8 +115,8 @@ VIEWS = (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _all_docs() -> Iterator[None]:
-    with all_docs():
+def _whole_site() -> Iterator[None]:
+    with whole_site():
         yield
 
 

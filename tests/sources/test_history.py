@@ -242,7 +242,7 @@ def test_a_password_is_for_the_server_alone(tmp_path: Path) -> None:
         assert {*other.credentials} == {None}
     assert "hush" not in done.stdout + done.stderr + home.run("config", "show").stdout
     password.chmod(0o644)
-    assert "password holds a password, and everybody" in home.run("config", "check", status=2).stderr
+    assert "password holds a password and is world-readable" in home.run("config", "check", status=2).stderr
     password.chmod(0o600)
     password.write_text("hush")
     output = home.run("backfill", *period, status=2).stderr

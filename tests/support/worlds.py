@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from few_docs import all_docs
 from samples import KINDS, NOON, TOPIC, Site, line
+from small_site import whole_site
 from statscache.plugins import Latest, Message, registry
 from statscache.simulator import Traffic, simulate
 from statscache.store import coverage
@@ -139,7 +139,7 @@ def _site(directory: Path, plugins: Any = VOLUME, **publish: Any) -> Site:
 
 
 def _published(site: Site) -> Path:
-    with all_docs():
+    with whole_site():
         site.publish()
     site.close()
     return site.public

@@ -593,7 +593,7 @@ class Compressing(Strict):
     vary = True
 
     def do_GET(self) -> None:
-        """Send the file compressed to who asks for that."""
+        """Send the file compressed to clients that accept that."""
         path = Path(self.translate_path(self.path))
         if (
             "gzip" not in self.headers.get("Accept-Encoding", "")
@@ -667,7 +667,9 @@ def test_compression_without_vary_is_found(root: Path) -> None:
     """A server whose compressed answers a cache may give to anyone is reported."""
     with served(root, CompressingWithoutVary) as url:
         found = [finding.problem for finding in verify(Website(url)).faults]
-    assert found == ["it is compressed without Vary: Accept-Encoding; a cache may give it to who cannot read it"]
+    assert found == [
+        "it is compressed without Vary: Accept-Encoding; a cache may give it to clients that cannot read it"
+    ]
 
 
 def test_redirections_are_not_followed(root: Path) -> None:
