@@ -38,6 +38,19 @@ class Fans(Counter):
         yield (message.body.get("buyer"),), message.body.get("amount", 1)
 
 
+class ByRelease(Counter):
+    """Sales by release, which does not say that its dimension names an entity."""
+
+    name = "by-release"
+    title = "Sales by release"
+    dimensions = ("release",)
+    topics = ("shop.sale",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Count one for the version."""
+        yield (message.body.get("version"),)
+
+
 class Versions(Counter):
     """Sales by version and place."""
 
@@ -221,13 +234,14 @@ def test_without_people_there_is_no_trace_of_them(database_url: str, tmp_path: P
 
 
 def test_tables_and_bars_link_to_pages(tmp_path: Path) -> None:
-    """A key on the page of a plugin, and on its card, leads to its page, whatever is in it."""
-    site = fresh_site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", PLUGINS)
+    """A key on the page of a plugin, and on its card, leads to its page, whatever is in it; a field's name suffices."""
+    site = fresh_site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (*PLUGINS, ByRelease))
     site.feed([sale(1, "a&b c", version="f45")])
     site.publish()
     address = "people/index.html?a%26b%20c"
     assert f'href="../../{address}"' in (site.public / "plugins/fans/index.html").read_text()
     assert f'href="{address}"' in (site.public / "index.html").read_text()
+    assert 'href="releases/index.html?f45"' in (site.public / "index.html").read_text()
     assert 'href="../../releases/index.html?f45"' in (site.public / "plugins/versions/index.html").read_text()
     site.close()
 
