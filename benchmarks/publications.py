@@ -1,13 +1,15 @@
-"""Publications in a process of its own, one after each batch of messages; this module is also that process's program.
+"""Publications, one after each batch of messages, of several histories that take turns.
 
-The process consumes and publishes, as `statscache run` does, into a directory without compressed siblings. So its
-memory is that of both.
+Each history has a process of its own, of which this module is also the program. It consumes and publishes, as
+`statscache run` does, into a directory without compressed siblings. So its memory is that of both. Each step is done
+for one history after the other: other work on the machine slows all of them, and their times can be compared.
 """
 
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -69,15 +71,40 @@ class Publication:
     size: int
 
 
-def publish(directory: Path, archive: Path, steps: Sequence[Step]) -> list[Publication]:
-    """Take the messages of an archive and publish, step by step, and return what each publication came to.
+def publish(directories: Sequence[Path], archive: Path, steps: Sequence[Step]) -> list[list[Publication]]:
+    """Take the messages of an archive and publish, step by step, and return what each publication of each history cost.
+
+    Args:
+        directories: Where the database of each history is.
+        archive: The messages that follow all of them.
+        steps: What is done.
 
     Raises:
         CalledProcessError: It failed.
     """
+    with ExitStack() as stack:
+        processes = [stack.enter_context(_start(directory, archive, steps)) for directory in directories]
+        done: list[list[Publication]] = [[] for _ in processes]
+        for _ in steps:
+            for process, publications in zip(processes, done, strict=True):
+                publications.append(_turn(process))
+    return done
+
+
+def _start(directory: Path, archive: Path, steps: Sequence[Step]) -> "subprocess.Popen[bytes]":
     task = orjson.dumps([str(directory), str(archive), [asdict(step) for step in steps]]).decode()
-    done = subprocess.run([sys.executable, "-m", "benchmarks.publications", task], stdout=subprocess.PIPE, check=True)
-    return [Publication(**orjson.loads(line)) for line in done.stdout.splitlines()]
+    command = [sys.executable, "-m", "benchmarks.publications", task]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def _turn(process: "subprocess.Popen[bytes]") -> Publication:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"\n")
+    process.stdin.flush()
+    if line := process.stdout.readline():
+        return Publication(**orjson.loads(line))
+    raise subprocess.CalledProcessError(process.wait(), process.args)
 
 
 def _main(directory: str, archive: str, steps: list[dict[str, Any]]) -> None:
@@ -89,6 +116,8 @@ def _main(directory: str, archive: str, steps: list[dict[str, Any]]) -> None:
     with metered, Path(archive).open("rb") as lines:
         publishing = Publishing(installation)
         for step in (Step(**step) for step in steps):
+            if not sys.stdin.readline():
+                break
             for part in _parts(lines, step.messages):
                 installation.ingest.take(Delivery("benchmark", part))
             print(orjson.dumps(asdict(_publish(publishing, step))).decode(), flush=True)

@@ -62,8 +62,10 @@ def measure(directory: Path, part: float = 1.0) -> list[Result]:
     reference = kept.database(f"reference-of-{part:g}", traffic.reference(part))
     month = kept.database(f"month-of-{part:g}", traffic.last_month(part))
     built = kept.built(reference)
-    runs = [_run(place, directory / place.name, archive) for place in (reference, month)]
-    long, short = runs
+    places = [Path(shutil.copytree(kept_at, directory / kept_at.name)) for kept_at in (reference, month)]
+    long, short = map(_Run, publish(places, archive, _STEPS))
+    for place in places:
+        shutil.rmtree(place)
     archive.unlink()
     click.echo(f"\nFor docs/capacity.md, of {built.messages:,} messages:\n\n{_page(long)}\n")
     return [
@@ -140,14 +142,6 @@ def _page(run: _Run) -> str:
         f" {sent / 1e9:,.0f} GB before compression, which S3 does not bill.",
     ]
     return "\n".join(lines)
-
-
-def _run(kept_at: Path, place: Path, archive: Path) -> _Run:
-    click.echo(f"  {kept_at.name} ...")
-    shutil.copytree(kept_at, place)
-    done = _Run(publish(place, archive, _STEPS))
-    shutil.rmtree(place)
-    return done
 
 
 def _costs(
