@@ -1,5 +1,5 @@
-// What happens just now: the newest first, under their days, and what is said several times in a row once.
-// `?category=koschei` shows one category alone. The text is the bus's, so it is set as text, and only web addresses become links.
+// Recent messages, newest first, under their days; messages that repeat are shown once.
+// `?category=koschei` shows one category alone. The text comes from the bus, so it is set as text, and only web addresses become links.
 
 import { Client, isLate } from "../../assets/statscache.js";
 import { element, foreign } from "../../assets/dom.js";
@@ -12,7 +12,7 @@ const [wall, age, full, said] = ["wall", "age", "full", "only"].map((id) => docu
 const moment = (seconds) => new Date(seconds * 1000).toISOString();
 const same = (one, other) => ["category", "agent", "subtitle", "topic"].every((name) => one[name] === other[name]);
 
-/** Rows that say the same, one after the other, as `[row, how many there are]`. */
+/** Runs of rows with the same text, as `[row, number of rows]`. */
 function runs(rows) {
   const found = [];
   for (const row of rows) {
@@ -37,7 +37,7 @@ function entry([row, count], index) {
   const web = /^https?:\/\//.test(row.link ?? "") && URL.canParse(row.link);
   const text = foreign(row.subtitle ?? row.topic, 300);
   const what = element("span", {}, web ? element("a", { href: row.link, rel: "noopener noreferrer nofollow" }, text) : text);
-  // Most lines begin with who acted.
+  // Most lines begin with the agent.
   if (row.agent && !text.textContent.startsWith(row.agent)) what.append(" ", entityOf(index, "agent") ? element("a", { href: pageOf(client, "person", row.agent) }, foreign(row.agent, 80)) : foreign(row.agent, 80));
   if (count > 1) what.append(element("small", {}, `${count} times`));
   return element("li", {}, time, category, what);
