@@ -17,6 +17,7 @@ import orjson
 
 from benchmarks.installed import install
 from benchmarks.metered import MeteredDirectory, metered
+from statscache.garbage import collect_rarely
 from statscache.ingest import Delivery
 from statscache.service.publishing import Publishing
 
@@ -83,6 +84,8 @@ def _main(directory: str, archive: str, steps: list[dict[str, Any]]) -> None:
     target = {"name": "public", "type": "directory", "path": Path(directory) / "public", "precompress": []}
     # Only what a step asks for updates slow documents, however long the steps take.
     installation = install(Path(directory), [target], slow_interval=10**9)
+    # As every command does.
+    collect_rarely()
     with metered, Path(archive).open("rb") as lines:
         publishing = Publishing(installation)
         for step in (Step(**step) for step in steps):

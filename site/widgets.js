@@ -327,7 +327,7 @@ class Table extends StatscacheElement {
       const entity = entityOf(index, column);
       return entity && ((name) => pageOf(client, entity, name));
     };
-    const head = d.element("tr", {}, ...columns.map((column) => this.#head(column, rows, sorting)));
+    const head = d.element("tr", {}, ...columns.map((column) => this.#head(column, rows, sorting, about.unit)));
     const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => (Object.hasOwn(partial, column) && column in row ? d.element("td", { class: "quiet" }, d.unknown(partial[column])) : cell(row[column], column, address(column))))));
     const table = d.element("table", { part: "table" }, d.element("caption", { class: "hidden" }, d.foreign(caption)), d.element("thead", {}, head), d.element("tbody", {}, ...body));
     const more = shown.length < rows.length ? `${d.number(shown.length)} of ${d.number(rows.length)} rows` : `${d.number(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
@@ -340,10 +340,10 @@ class Table extends StatscacheElement {
     return text ? { column: text.replace(/^-/, ""), down: text.startsWith("-") } : null;
   }
 
-  #head(column, rows, sorting) {
+  #head(column, rows, sorting, unit) {
     const mine = sorting?.column === column;
     const numeric = rows.some((row) => typeof row[column] === "number");
-    const button = d.element("button", { type: "button", "data-name": column }, d.foreign(Object.hasOwn(HEADS, column) ? HEADS[column] : column, 40));
+    const button = d.element("button", { type: "button", "data-name": column }, d.foreign(column === "value" ? unit : Object.hasOwn(HEADS, column) ? HEADS[column] : column, 40));
     button.addEventListener("click", () => {
       this.#sorting = { column, down: mine ? !sorting.down : numeric };
       this.refresh();

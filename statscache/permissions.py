@@ -1,9 +1,12 @@
-"""Files with secrets may be readable by their owner and a group, but not by everyone on the machine."""
+"""Files with secrets, or with people's data, may be readable by their owner and a group, but not by everyone."""
 
 import stat
 from pathlib import Path
 
 from statscache.exceptions import ConfigurationError
+
+CLOSED = 0o640
+"""The most permissions of a file that holds messages: the database, and archives of the journal."""
 
 
 def secret_of(path: Path, secret: str) -> str:

@@ -1,9 +1,10 @@
 """A group whose commands are imported when they are called: importing them all takes a second."""
 
-import gc
 from importlib import import_module
 
 import click
+
+from statscache.garbage import collect_rarely, gc_paused
 
 
 class Deferred(click.Command):
@@ -22,12 +23,9 @@ class Deferred(click.Command):
     def load(self) -> click.Command:
         """Import the command and return it."""
         # Imported modules are never freed: searching them for garbage takes time and finds nothing.
-        gc.disable()
-        try:
+        with gc_paused():
             command: click.Command = import_module(self._module).command
-        finally:
-            gc.freeze()
-            gc.enable()
+            collect_rarely()
         return command
 
 

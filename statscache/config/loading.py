@@ -5,7 +5,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -59,7 +59,7 @@ def load(path: Path | None = None) -> Config:
 def _has_password(values: Mapping[str, Any]) -> bool:
     """Return whether the file itself, and not the environment, has the password of the database."""
     url = urlsplit(values.get("database", {}).get("url", ""))
-    return url.password is not None or "password" in parse_qs(url.query)
+    return url.password is not None
 
 
 def _check_variables() -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from pydantic import Field, field_validator
 
@@ -19,7 +19,7 @@ def check_database(url: str) -> str:
     """Return the URL of a database, if statscache can use it and its rows stay when the process ends.
 
     Raises:
-        ValueError: It is of another kind, or in memory.
+        ValueError: It is of another kind, in memory, or has a password where it would be shown; the text shows none.
     """
     if not url.startswith(("sqlite://", "postgresql+psycopg://")):
         raise ValueError(_DATABASES)
@@ -27,7 +27,14 @@ def check_database(url: str) -> str:
         parts = urlsplit(url)
         where = f"{parts.hostname}:{parts.port}"
     except ValueError as error:
-        raise ValueError(f"{error}; {_DATABASES}") from error
+        # The error quotes what it takes for the port, which may be a part of the password.
+        raise ValueError(
+            f"what stands for the port is not a number; {_DATABASES}, and / in a password as %2F, @ as %40"
+        ) from error
+    if {name for name in parse_qs(parts.query) if name.endswith("password")}:
+        raise ValueError(
+            "must not hold a password after the ?; write USER:PASSWORD@HOST, or use PGPASSWORD or ~/.pgpass"
+        )
     if parts.scheme == "sqlite":
         file, parameters = sqlite_file(url)
         if parts.netloc:

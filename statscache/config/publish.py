@@ -27,6 +27,11 @@ class AnnounceSection(Section):
         None, description="ZeroMQ endpoint of the fedmsg relay to send to; fedmsg's own fedmsg.d if not given."
     )
 
+    @field_validator("relay")
+    @classmethod
+    def _relay_holds_no_credentials(cls, relay: str | None) -> str | None:
+        return None if relay is None else urls.check_endpoint(relay)
+
 
 class PublishSection(Section):
     """`[publish]`: what is rendered, how often, and where to."""

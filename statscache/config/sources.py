@@ -32,6 +32,11 @@ class FedmsgSection(Section):
         False, description="Refuse messages without a valid signature; needs certificates named in fedmsg.d."
     )
 
+    @field_validator("endpoints")
+    @classmethod
+    def _endpoints_hold_no_credentials(cls, endpoints: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        return None if endpoints is None else tuple(map(urls.check_endpoint, endpoints))
+
 
 class SpoolSection(Section):
     """`[sources.spool]`: a directory into which archives are dropped."""

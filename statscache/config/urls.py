@@ -26,3 +26,15 @@ def check(url: str, instead: str) -> str:
     if not is_address:
         raise ValueError("must be an address such as https://host/path")
     return url.rstrip("/")
+
+
+def check_endpoint(endpoint: str) -> str:
+    """Return an endpoint of ZeroMQ.
+
+    Raises:
+        ValueError: It holds credentials, which ZeroMQ has none of; the text does not show them.
+    """
+    # A socket of Linux without a file has a name that begins so: ipc://@name.
+    if "@" in endpoint and not endpoint.startswith("ipc:"):
+        raise ValueError("must not hold credentials, for ZeroMQ has none; write tcp://HOST:PORT")
+    return endpoint

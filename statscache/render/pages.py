@@ -284,7 +284,8 @@ class Pages:
 
     def _links(self, view: PluginView) -> dict[str, str]:
         """Return the page of each key of a plugin that names an entity, by the label of the key."""
-        found = ((field, entity) for field, entity in view.info.entities.items() if figures.named_by(view) == [field])
+        entities = {**_FIELDS, **view.info.entities}
+        found = ((field, entity) for field, entity in entities.items() if figures.named_by(view) == [field])
         field, entity = next(found, ("", ""))
         if entity not in self.entities:
             return {}

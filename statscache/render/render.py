@@ -133,9 +133,11 @@ class Renderer:
         removed: list[str] = []
         # A plugin that catches up clears its marks, so names follow it at once.
         if slow or any(Pace.SLOW in rendered.paces for rendered in plugins):
-            for entity in names.updates(connection, self._registry, reading.rows, plugins, slow=slow, force=force):
-                pages.update(store_document(document, store) for document in entity.documents)
-                removed += entity.removed
+
+            def add(document: Document) -> None:
+                pages.update([store_document(document, store)])
+
+            removed += names.updates(connection, self._registry, reading.rows, plugins, add, slow=slow, force=force)
         if all_pages:
             whole &= self._store_pages(pages, self._pages.fixed(), store)
             whole &= self._store_pages(pages, schemas.documents(), store)

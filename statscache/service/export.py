@@ -1,6 +1,7 @@
 """The journal as an archive: NDJSON in fedora-messaging's envelope, which a backfill takes."""
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ from uuid import uuid4
 from statscache.exceptions import ExportError, ExportRefused
 from statscache.installation import Installation
 from statscache.message import envelope
+from statscache.permissions import CLOSED
 from statscache.sources import archive
 from statscache.sources.compression import GZIP, ZSTD, compressing
 from statscache.store import journal
@@ -69,13 +71,17 @@ def _is_same(path: Path, file: Path) -> bool:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Give a file that replaces `path` when it is complete; compressed if the name ends in `.gz` or `.zst`.
 
+    Whatever the umask, it is closed to others, as the database is: it holds the same messages. An archive that only its
+    owner could read stays so.
+
     Raises:
         ExportError: It cannot be written.
     """
     unfinished = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         try:
-            with unfinished.open("xb") as file:
+            mode = stat.S_IMODE(path.stat().st_mode) & CLOSED if path.exists() else CLOSED
+            with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 with compressing(file, _MAGIC.get(path.suffix, b"")) as out:
                     yield out
                 file.flush()

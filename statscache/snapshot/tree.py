@@ -16,10 +16,10 @@ from statscache.store.bulk import Upsert, among, batches
 from statscache.store.published import Entry, shard_of
 from statscache.store.schema import directory_part, tree, unneeded
 
-AT_ONCE = 5_000
+AT_ONCE = 2_000
 """Files that are put into the tree at a time, and directories whose manifests are made at a time."""
 
-_MANIFESTS_AT_ONCE = 500
+_MANIFESTS_AT_ONCE = 250
 
 MOST_LISTED = 200
 """Paths of each kind that a change remembers by name."""

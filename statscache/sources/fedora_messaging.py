@@ -274,6 +274,13 @@ def parameters(settings: Mapping[str, Any]) -> pika.URLParameters:
     """
     try:
         parsed = pika.URLParameters(settings["amqp_url"])
+    except (ValueError, TypeError) as error:
+        # The URL may hold a password, and the error quotes what it takes for the port, which may be a part of it.
+        raise ConfigurationError(
+            "fedora-messaging's amqp_url cannot be used: expected amqps://USER:PASSWORD@HOST:PORT/VHOST, with / in a"
+            " password or the virtual host as %2F"
+        ) from error
+    try:
         if parsed.ssl_options is not None:
             files = settings["tls"]
             context = ssl.create_default_context(cafile=files["ca_cert"])
@@ -282,8 +289,7 @@ def parameters(settings: Mapping[str, Any]) -> pika.URLParameters:
                 parsed.credentials = pika.credentials.ExternalCredentials()
             parsed.ssl_options = pika.SSLOptions(context, parsed.host)
     except (ValueError, TypeError, OSError) as error:
-        # The URL may hold a password, so it is not shown.
-        raise ConfigurationError(f"fedora-messaging's amqp_url or tls cannot be used: {error}") from error
+        raise ConfigurationError(f"fedora-messaging's tls cannot be used: {error}") from error
     # Attempts are this module's business.
     parsed.connection_attempts = 1
     parsed.client_properties = settings["client_properties"]

@@ -9,6 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 Keys = NDArray[np.void]
 """Rows with `key`, the digest, and `year`, the calendar year of days that changed; sorted, each once."""
 
+Digests = NDArray[np.int64]
+"""Digests of keys."""
+
 _FORM = np.dtype([("key", "<i8"), ("year", "<i2")])
 
 
@@ -37,6 +40,16 @@ def split(keys: Keys, most: int) -> tuple[Keys, Keys]:
     chosen = np.zeros(len(distinct), bool)
     chosen[order[: max(1, int(fitting))]] = True
     return keys[chosen[which]], keys[~chosen[which]]
+
+
+def are_in(digests: ArrayLike, among: Digests) -> NDArray[np.bool_]:
+    """Return for each of the digests whether it is among others, which are sorted."""
+    wanted = np.asarray(digests, np.int64)
+    if not len(among):
+        return np.zeros(len(wanted), bool)
+    at = np.minimum(np.searchsorted(among, wanted), len(among) - 1)
+    found: NDArray[np.bool_] = among[at] == wanted
+    return found
 
 
 def _each_once(keys: Keys) -> Keys:

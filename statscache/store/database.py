@@ -14,6 +14,7 @@ from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from statscache.exceptions import ConfigurationError, SchemaError
+from statscache.permissions import CLOSED
 from statscache.store.revision import cannot_open, explain, is_ours
 
 _PRAGMAS = (
@@ -23,6 +24,9 @@ _PRAGMAS = (
     # What is forgotten leaves no trace in free pages.
     "secure_delete = ON",
     "cache_size = -16384",
+    # Bytes, of all connections of the process together: a service has one for each thread, and a full cache of each
+    # would take a third of the memory that it may have.
+    f"soft_heap_limit = {40 * 1024 * 1024}",
     # Pages. A batch of history changes thousands of pages, most of them the same as the batch before: the longer the
     # log, the fewer times they are copied into the database. This one is 128 MiB.
     "wal_autocheckpoint = 32768",
@@ -32,7 +36,7 @@ _PRAGMAS = (
 _STREAMS = "statscache_streams"
 """Where a connection keeps the server's cursors of its transaction: a list, and another for each savepoint in it."""
 
-_CLOSED, _OTHERS = 0o640, stat.S_IRWXO
+_OTHERS = stat.S_IRWXO
 
 
 class Database:
@@ -214,14 +218,14 @@ def _close_to_others(_dialect: object, _record: object, arguments: list[Any], _o
     # The file is never opened here: to close it again would end the locks that other connections of this process have
     # on it (https://www.sqlite.org/howtocorrupt.html, 2.2), and damage the database.
     with suppress(OSError):
-        os.mknod(path, stat.S_IFREG | _CLOSED)
+        os.mknod(path, stat.S_IFREG | CLOSED)
     # What is wrong with the place, SQLite tells.
     for ending in ("", "-wal", "-shm", "-journal"):
         with suppress(OSError):
             file = f"{path}{ending}"
             mode = os.stat(file).st_mode
             if mode & _OTHERS:
-                os.chmod(file, stat.S_IMODE(mode) & _CLOSED)
+                os.chmod(file, stat.S_IMODE(mode) & CLOSED)
 
 
 def _configure_sqlite(connection: sqlite3.Connection, _record: object) -> None:

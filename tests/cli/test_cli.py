@@ -225,9 +225,41 @@ def test_a_password_is_not_shown(call: Call) -> None:
     assert "secret" not in done.out + call("status").err
 
 
-@pytest.mark.parametrize("url", ["postgresql+psycopg://me:hush@127.0.0.1:1/x", "postgresql+psycopg:///x?password=hush"])
-def test_a_password_that_everybody_may_read_is_refused(call: Call, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ('[database]\nurl = "postgresql+psycopg:///x?password=hush"', "write USER:PASSWORD@HOST"),
+        ('[database]\nurl = "postgresql+psycopg:///x?sslpassword=hush"', "write USER:PASSWORD@HOST"),
+        ('[database]\nurl = "postgresql+psycopg://me:hush/x@127.0.0.1:1/x"', "/ in a password as %2F"),
+        ('[sources.fedmsg]\nendpoints = ["tcp://me:hush@127.0.0.1:1"]', "write tcp://HOST:PORT"),
+        ('[publish.announce]\nrelay = "tcp://me:hush@127.0.0.1:1"', "write tcp://HOST:PORT"),
+        ('[sources.datagrepper]\nurl = "https://me:hush@127.0.0.1:1/x"', "password_file"),
+        ('[publish]\nbase_url = "https://me:hush@127.0.0.1:1/x"', "readers of the site"),
+        (
+            '[[publish.targets]]\nname = "x"\ntype = "s3"\nbucket = "y"\nendpoint_url = "https://me:hush@127.0.0.1:1"',
+            "where boto3 looks",
+        ),
+        (
+            '[[publish.targets]]\nname = "x"\ntype = "rsync"\ndestination = "rsync://me:hush@127.0.0.1/y"',
+            "password_file",
+        ),
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_shown(call: Call, text: str, fix: str) -> None:
+    """In any setting, by every command: they show and log addresses."""
+    file = Path("statscache.toml")
+    file.write_text(f"{text}\n")
+    file.chmod(0o640)
+    for command in (("config", "check"), ("config", "show"), ("config", "show", "--json"), ("status", "--json")):
+        done = call(*command)
+        assert done.status == 2
+        assert fix in done.err
+        assert "hush" not in done.out + done.err
+
+
+def test_a_password_that_everybody_may_read_is_refused(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """The text has the fix and not the password; in the environment, the file need not be closed."""
+    url = "postgresql+psycopg://me:hush@127.0.0.1:1/x"
     file = Path("statscache.toml")
     file.write_text(f'[database]\nurl = "{url}"\n')
     file.chmod(0o644)

@@ -185,6 +185,7 @@ def test_the_wall_says_once_what_is_said_in_a_row(tree: Path, url: str, chromium
         {**rows[0], "timestamp": time, "subtitle": text}
         for time, text in ((noon, "a"), (noon - 60, "a"), (noon - 120, "b"))
     ]
+    told[2] |= {"agent": "ann", "subtitle": "ann wrote b", "link": "https://example.org/b"}
     told += [{**told[0], "category": "other"}, {**told[0], "timestamp": noon - 86_400}]
 
     def answer(route: Route) -> None:
@@ -212,6 +213,11 @@ def test_the_wall_says_once_what_is_said_in_a_row(tree: Path, url: str, chromium
         expect(visit.page.locator("#wall h2")).to_have_text(["1998-07-09", "1998-07-08"])
         expect(visit.page.locator("#wall li")).to_have_count(4)
         expect(visit.page.locator("#wall li small")).to_have_text(["2 times"])
+        line = visit.page.locator("#wall li").filter(has_text="ann wrote b")
+        expect(line.get_by_role("link", name="ann", exact=True)).to_have_attribute(
+            "href", f"{url}people/index.html?ann"
+        )
+        expect(line.get_by_role("link", name="wrote b", exact=True)).to_have_attribute("href", "https://example.org/b")
         visit.page.get_by_role("button", name="Full screen").click()
         expect(visit.page.get_by_role("link", name="Examples")).to_be_hidden()
         assert not visit.problems, visit.problems

@@ -24,7 +24,7 @@ PROD = "org.fedoraproject.prod."
 @pytest.fixture(scope="module")
 def pages() -> Pages:
     """The pages of an installation with a board."""
-    return Pages(resources.sources(), title="statscache", base_url=None, has_board=True)
+    return Pages(resources.sources(), title="statscache", base_url=None, has_board=True, entities=["release"])
 
 
 def sent(topic: str, timestamp: int = NOON, **body: Any) -> Message:
@@ -212,6 +212,7 @@ def test_nothing_of_the_page_needs_a_script(pages: Pages) -> None:
     view = view_of(compose("DOOMED", NOON - HOUR), ami(NOON - HOUR))
     html = dict(pages.index([view], NOON))[layout.BOARD_PAGE].decode()
     said = words(html)
+    assert html.count('href="../releases/index.html?rawhide"') == 2, "of the compose and of the image"
     for wanted in ("1 broken", "Fedora-Rawhide nightly", "doomed", f"ami-{NOON - HOUR}", "us-east-1"):
         assert wanted in said
     elements = Elements(html)

@@ -11,10 +11,12 @@ import pytest
 from samples import NOON, Site, fresh_site, line
 from statscache import layout
 from statscache.exceptions import PluginError
+from statscache.kinds import entities as counted
 from statscache.plugins import Counter, Message
 from statscache.privacy.forget import forget
 from statscache.render import entities
 from statscache.snapshot.build import build
+from statscache.store import published
 from statscache_plugins.volume import PLUGINS as VOLUME
 
 PEOPLE = ("ralph", "Ralph", "rachel", "toshio", "r", "ünal", "(other)", "")
@@ -34,6 +36,19 @@ class Fans(Counter):
     def observe(self, message: Message) -> Iterator[Any]:
         """Count the amount for the buyer."""
         yield (message.body.get("buyer"),), message.body.get("amount", 1)
+
+
+class ByRelease(Counter):
+    """Sales by release, which does not say that its dimension names an entity."""
+
+    name = "by-release"
+    title = "Sales by release"
+    dimensions = ("release",)
+    topics = ("shop.sale",)
+
+    def observe(self, message: Message) -> Iterator[Any]:
+        """Count one for the version."""
+        yield (message.body.get("version"),)
 
 
 class Versions(Counter):
@@ -134,6 +149,60 @@ def test_a_message_changes_the_shards_of_its_names_only(database_url: str, tmp_p
     site.close()
 
 
+def made_up(number: int) -> Iterator[bytes]:
+    """Yield messages that name so many people in all, a hundred each."""
+    for at in range(number // 100):
+        users = [f"mob{at * 100 + each:06}" for each in range(100)]
+        yield line(f"flood {at}", NOON + at, users=users)
+
+
+def test_names_cost_in_proportion_to_the_documents_of_a_publication(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many names a sender has made up: those that wait for their document are not looked at."""
+    site = fresh_site(database_url, tmp_path / "site", PLUGINS)
+    site.feed([sale(1, "ralph")])
+    site.publish()
+    site.feed(made_up(2_000))
+    looked_at: list[str] = []
+    real = counted.counted
+
+    def counting(*arguments: Any) -> Iterator[Any]:
+        for each in real(*arguments):
+            looked_at.append(each.name)
+            yield each
+
+    monkeypatch.setattr(counted, "counted", counting)
+    build(site.database, site.renderer, most=100)
+    documents = len(names_of_documents(site))
+    assert 50 <= documents <= 150
+    assert {name for name in looked_at if name.startswith("mob")} <= names_of_documents(site)
+    build(site.database, site.renderer)
+    site.publish()
+    assert len(names(site, "person")) == 2_001
+    site.close()
+
+
+def test_names_that_wait_keep_the_plugins_whose_documents_they_have(database_url: str, tmp_path: Path) -> None:
+    """One publication makes a document of one name in one plugin, and of another name in another plugin."""
+    site = fresh_site(database_url, tmp_path / "site", PLUGINS)
+    for batch in range(8):
+        site.feed(sale(10 * batch + number, buyer) for number, buyer in enumerate(("ralph", "toshio")))
+        build(site.database, site.renderer, most=1 if batch else None)
+        shards = {path: data for path, data in site.tree().items() if path.startswith(layout.ENTITIES)}
+        for name in ("ralph", "toshio"):
+            ((_, _, plugins),) = orjson.loads(shards[layout.entity_names("person", name[:2])])["names"]
+            assert plugins == 0b11
+    site.close()
+
+
+def names_of_documents(site: Site) -> set[str]:
+    """Return the names of all people with a document of one plugin, in the tree."""
+    with site.database.reading() as connection:
+        below = published.below(connection, layout.keys_root("volume-by-user"), "data")
+        return {path.rpartition("/")[2].removesuffix(".json") for path in below}
+
+
 def test_a_forgotten_person_is_found_no_more(database_url: str, tmp_path: Path) -> None:
     """The name is in no shard, nor is a shard that was the person's alone."""
     site = fresh_site(database_url, tmp_path / "site", PLUGINS)
@@ -165,13 +234,14 @@ def test_without_people_there_is_no_trace_of_them(database_url: str, tmp_path: P
 
 
 def test_tables_and_bars_link_to_pages(tmp_path: Path) -> None:
-    """A key on the page of a plugin, and on its card, leads to its page, whatever is in it."""
-    site = fresh_site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", PLUGINS)
+    """A key on the page of a plugin, and on its card, leads to its page, whatever is in it; a field's name suffices."""
+    site = fresh_site(f"sqlite:///{tmp_path}/x.db", tmp_path / "site", (*PLUGINS, ByRelease))
     site.feed([sale(1, "a&b c", version="f45")])
     site.publish()
     address = "people/index.html?a%26b%20c"
     assert f'href="../../{address}"' in (site.public / "plugins/fans/index.html").read_text()
     assert f'href="{address}"' in (site.public / "index.html").read_text()
+    assert 'href="releases/index.html?f45"' in (site.public / "index.html").read_text()
     assert 'href="../../releases/index.html?f45"' in (site.public / "plugins/versions/index.html").read_text()
     site.close()
 

@@ -414,7 +414,8 @@ def test_the_callback_accepts_each_message_before_it_is_acknowledged(
     ("name", "content", "reason"),
     [
         ("missing.toml", None, "there is no file missing.toml"),
-        ("bus.toml", "amqp_url = 5", "amqp_url or tls cannot be used"),
+        ("bus.toml", "amqp_url = 5", "amqp_url cannot be used"),
+        ("bus.toml", 'amqp_url = "amqps://me:secret/x@127.0.0.1/y"', "with / in a password or the virtual host as %2F"),
         ("bus.toml", UNREADABLE, "[tls] ca_cert: there is no file no"),
         ("bus.toml", "tls = 5", "configuration cannot be used"),
         ("bus.toml", "nonsense = 1", "Unknown configuration key"),

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -294,6 +295,29 @@ def test_locks_are_closed_to_others(tmp_path: Path) -> None:
         os.umask(mask)
     made.close()
     assert modes == {"statscache.db.publishing": 0o600, "statscache.db.publishing.web": 0o600}
+
+
+def test_caches_of_all_connections_together_are_bounded(tmp_path: Path) -> None:
+    """A service has a connection for each of its threads, and each reads and writes more than its cache holds."""
+    program = f"""
+        import ctypes, ctypes.util
+        from sqlalchemy import text
+        from statscache.store import Database
+        database = Database("sqlite:///{tmp_path}/statscache.db")
+        database.prepare()
+        with database.writing() as connection:
+            connection.execute(text("CREATE TABLE large (data BLOB)"))
+            for _ in range(40):
+                connection.execute(text("INSERT INTO large VALUES (randomblob(1000000))"))
+        connections = [database.engine.connect() for _ in range(5)]
+        for connection in connections:
+            connection.execute(text("SELECT sum(length(hex(data))) FROM large")).all()
+        sqlite = ctypes.CDLL(ctypes.util.find_library("sqlite3"))
+        sqlite.sqlite3_memory_used.restype = ctypes.c_int64
+        print(sqlite.sqlite3_memory_used())
+    """
+    done = subprocess.run([sys.executable, "-c", dedent(program)], capture_output=True, text=True, check=True)
+    assert 10 * 2**20 < int(done.stdout) < 50 * 2**20
 
 
 def saved(url: str, directory: Path) -> None:

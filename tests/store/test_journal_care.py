@@ -1,5 +1,7 @@
 """The journal at scale: small segments are merged, old ones go where that is configured, and all of it comes out."""
 
+import os
+import stat
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -18,6 +20,7 @@ from statscache.ingest import catchup
 from statscache.ingest.maintenance import JournalMaintenance
 from statscache.message import Message
 from statscache.plugins import Counter
+from statscache.service.export import replacing
 from statscache.store import compaction, invariants, journal, positions, quarantine, schema
 from statscache.store.records import Packed
 from statscache.verify.recount import recount
@@ -411,6 +414,24 @@ def test_an_export_replaces_archives_only(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in home.directory.iterdir()} == before
     assert "1 message " in home.run("status").stdout
     assert home.run("journal", "export", "archive").stdout == "1 message in archive\n"
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, 0o640), (0o644, 0o640), (0o600, 0o600)])
+def test_an_archive_of_the_journal_is_closed_to_others(tmp_path: Path, before: int | None, after: int) -> None:
+    """Whatever the umask and the mode of the archive that it replaces: it holds every message."""
+    path = tmp_path / "journal.ndjson"
+    if before is not None:
+        path.touch()
+        path.chmod(before)
+    mask = os.umask(0)
+    try:
+        with replacing(path) as out:
+            (unfinished,) = set(tmp_path.iterdir()) - {path}
+            assert stat.S_IMODE(unfinished.stat().st_mode) == after
+            out.write(b"{}\n")
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(path.stat().st_mode) == after
 
 
 def test_old_messages_go_by_themselves_where_it_is_configured(tmp_path: Path) -> None:

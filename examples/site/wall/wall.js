@@ -35,10 +35,17 @@ function entry([row, count], index) {
   const category = element("a", { class: "category", href: `?category=${encodeURIComponent(name)}` }, foreign(name || "none", 40));
   category.style.borderColor = colour(name);
   const web = /^https?:\/\//.test(row.link ?? "") && URL.canParse(row.link);
-  const text = foreign(row.subtitle ?? row.topic, 300);
-  const what = element("span", {}, web ? element("a", { href: row.link, rel: "noopener noreferrer nofollow" }, text) : text);
+  const text = row.subtitle ?? row.topic;
   // Most lines begin with the agent.
-  if (row.agent && !text.textContent.startsWith(row.agent)) what.append(" ", entityOf(index, "agent") ? element("a", { href: pageOf(client, "person", row.agent) }, foreign(row.agent, 80)) : foreign(row.agent, 80));
+  const isFirst = Boolean(row.agent) && text.startsWith(row.agent);
+  const rest = foreign(isFirst ? text.slice(row.agent.length) : text, 300);
+  const what = element("span", {}, web ? element("a", { href: row.link, rel: "noopener noreferrer nofollow" }, rest) : rest);
+  if (row.agent) {
+    const name = foreign(row.agent, 80);
+    const person = entityOf(index, "agent") ? element("a", { href: pageOf(client, "person", row.agent) }, name) : name;
+    if (isFirst) what.prepend(person, text[row.agent.length] === " " ? " " : "");
+    else what.append(" ", person);
+  }
   if (count > 1) what.append(element("small", {}, `${count} times`));
   return element("li", {}, time, category, what);
 }
