@@ -19,6 +19,7 @@ from typing import NamedTuple
 import orjson
 
 from benchmarks.installed import install
+from statscache.garbage import collect_rarely
 from statscache.installation import Installation
 from statscache.service.backfill import backfill
 from statscache.service.parallel import Workers, working
@@ -249,6 +250,8 @@ def _rebuild(installation: Installation) -> Iterator[int]:
 
 def _main(task: Task) -> None:
     installation = install(Path(task.directory), url=task.url)
+    # As every command does.
+    collect_rarely()
     untold = 0
     with working(installation, task.jobs) as workers:
         meter = _Meter()

@@ -19,7 +19,7 @@ from typing import TypeVar
 from statscache import __version__
 from statscache.config import PluginsSection, PrivacySection
 from statscache.exceptions import StatscacheError, WorkerError
-from statscache.garbage import gc_paused
+from statscache.garbage import collect_rarely, gc_paused
 from statscache.ingest import Delivery, Ingest, catchup
 from statscache.ingest.catchup import Chunk
 from statscache.ingest.ingest import WorkerContext
@@ -231,6 +231,7 @@ def _failed(error: Exception) -> WorkerError:
 
 def _begin() -> None:
     """Prepare a process to be a worker: it ends with its parent, and leaves Ctrl-C to that."""
+    collect_rarely()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
