@@ -1,4 +1,4 @@
-"""Prints how busy each day of the week is, by category: a year of days in one small file, and pandas does the rest.
+"""Print the mean of each day of the week, by category: a year of days is one small file, and pandas does the rest.
 
 Run it as `python weekdays.py https://stats.example.org/ volume-by-category 2015`.
 """
@@ -19,7 +19,7 @@ days = pd.read_csv(f"{series}/{year}.csv", keep_default_na=False, na_values={"va
 unknown = days.loc[days["value"].isna(), "timestamp"]
 known = days.dropna(subset="value")
 table = known.pivot_table(index="timestamp", columns="category", values="value", aggfunc="sum")
-# A day without a row is zero. One in a gap, before the first data, or that is not over, is unknown: no mean counts it.
+# A day without a row is zero. A day in a gap, before the first data, or not over yet is unknown: means leave it out.
 over = range(period["start"], period["complete_through"], DAY)
 table = table.reindex(over).fillna(0).drop(unknown, errors="ignore")
 means = table.groupby(pd.to_datetime(table.index, unit="s", utc=True).day_name()).mean().round(1)

@@ -1,4 +1,4 @@
-"""Packaging of a plugin: what statscache looks for is the entry point."""
+"""Packaging of a plugin: statscache finds it by its entry point."""
 
 from setuptools import setup
 

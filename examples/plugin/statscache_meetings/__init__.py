@@ -1,4 +1,4 @@
-"""Statistics of the meetings that meetbot records: how many there were in each room, and the last one of each."""
+"""Statistics of the meetings that meetbot records: the number in each room, and the last one in each."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ class Meetings(Counter):
     topics = _TOPICS
 
     def observe(self, message: Message) -> tuple[tuple[str], ...]:
-        """Count the meeting for its room; a message that names no room says nothing."""
+        """Count the meeting for its room; a message without a room counts nothing."""
         room = _room(message)
         return ((room,),) if room else ()
 
@@ -34,7 +34,7 @@ class LastMeetings(Latest):
     topics = _TOPICS
 
     def observe(self, message: Message) -> tuple[tuple[tuple[str], dict[str, Any]], ...]:
-        """Keep what the meeting was about, and where its minutes are."""
+        """Keep the meeting's subject and the address of its minutes."""
         room = _room(message)
         if not room:
             return ()
@@ -47,7 +47,7 @@ class LastMeetings(Latest):
 
 
 def _room(message: Message) -> str | None:
-    """Return where a meeting was held, which bodies named `channel` while meetings were on IRC."""
+    """Return the room of a meeting; while meetings were on IRC, bodies named it `channel`."""
     return fields.text(message.body, "location") or fields.text(message.body, "channel")
 
 

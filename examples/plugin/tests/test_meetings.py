@@ -1,4 +1,4 @@
-"""The statistics of meetings, tried on messages by the code that runs in production."""
+"""Tests of the statistics of meetings, with the code of production."""
 
 from statscache_meetings import LastMeetings, Meetings
 
@@ -21,7 +21,7 @@ def ended(room: object, number: int = 0, about: str = "weekly") -> Message:
 
 
 def test_meetings_are_counted_by_room() -> None:
-    """Each meeting that ends counts one for its room, in all and by the hour."""
+    """Each meeting that ends counts one for its room, in total and by hour."""
     documents = testing.run(Meetings, [ended("#fesco"), ended("#fesco", 1), ended("#infra")])
     assert [(row["room"], row["total"]) for row in documents["latest.json"]["rows"]] == [("#fesco", 2), ("#infra", 1)]
     assert documents["series/1h/2015-08.json"]["rows"] == [

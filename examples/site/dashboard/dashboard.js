@@ -1,4 +1,4 @@
-// The smallest client of the release engineering dashboard: dashboard.json says what is, layout.json how to call it.
+// The smallest client of the release engineering dashboard: dashboard.json has the states, layout.json their names.
 // The page of the site shows more: what is broken first, what is old, and where to launch an image.
 
 import { Client } from "../../assets/statscache.js";
@@ -14,7 +14,7 @@ const named = (item, names) => [...new Set(names.map((name) => item[name]).filte
 
 function line(layout, item) {
   if (item.regions) return [named(item, ["provider", "flavour", "release", "architecture"]), "published", item.timestamp];
-  // The whole stands first, or else the only step.
+  // The first step is the whole run, or the only step.
   const [[, status, start, stop]] = item.steps;
   return [named(item, ["component", "release", "architecture"]), layout.statuses[status]?.text ?? status, stop ?? start];
 }

@@ -1,4 +1,4 @@
-// Shows the person that the address names (?user=ralph), else the one who contributed most.
+// Shows the person in the address (?user=ralph), or else the one with the most contributions.
 
 import { Client } from "../../assets/statscache.js";
 import { Names } from "../../assets/names.js";
@@ -6,7 +6,7 @@ import { Names } from "../../assets/names.js";
 const client = new Client();
 const said = document.getElementById("said");
 
-/** Shows a person: what counted none of their acts has nothing to show, and is not asked. */
+/** Shows a person; elements of plugins that did not count them are removed, so nothing is requested for those. */
 function show({ name, plugins }) {
   document.querySelector("input").value = name;
   document.getElementById("name").textContent = name.slice(0, 80);
@@ -29,7 +29,7 @@ try {
   const asked = new URLSearchParams(location.search).get("user")?.trim();
   const wanted = asked || (await first());
   const names = new Names(client);
-  // Whatever the case.
+  // In upper or lower case.
   const found = wanted && (await names.find("person", wanted));
   if (found) {
     show(found);

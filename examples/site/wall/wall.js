@@ -1,5 +1,5 @@
-// What happens just now: the newest first, under their days, and what is said several times in a row once.
-// `?category=koschei` shows one category alone. The text is the bus's, so it is set as text, and only web addresses become links.
+// Recent messages, newest first, under their days; messages that repeat are shown once.
+// `?category=koschei` shows one category alone. The text comes from the bus, so it is set as text, and only web addresses become links.
 
 import { Client, isLate } from "../../assets/statscache.js";
 import { element, foreign } from "../../assets/dom.js";
@@ -12,7 +12,7 @@ const [wall, age, full, said] = ["wall", "age", "full", "only"].map((id) => docu
 const moment = (seconds) => new Date(seconds * 1000).toISOString();
 const same = (one, other) => ["category", "agent", "subtitle", "topic"].every((name) => one[name] === other[name]);
 
-/** Rows that say the same, one after the other, as `[row, how many there are]`. */
+/** Runs of rows with the same text, as `[row, number of rows]`. */
 function runs(rows) {
   const found = [];
   for (const row of rows) {
@@ -36,7 +36,7 @@ function entry([row, count], index) {
   category.style.borderColor = colour(name);
   const web = /^https?:\/\//.test(row.link ?? "") && URL.canParse(row.link);
   const text = row.subtitle ?? row.topic;
-  // Most lines begin with who acted.
+  // Most lines begin with the agent.
   const isFirst = Boolean(row.agent) && text.startsWith(row.agent);
   const rest = foreign(isFirst ? text.slice(row.agent.length) : text, 300);
   const what = element("span", {}, web ? element("a", { href: row.link, rel: "noopener noreferrer nofollow" }, rest) : rest);
