@@ -1,5 +1,5 @@
-// Adds to the page of boards, which is complete without it: how long ago things were, and a filter over all of it.
-// What is chosen is in the address, so that a link shows the same. Everything is set as text, never as markup.
+// Adds to the Release engineering page, which is complete without this script: the age of each entry, and a filter.
+// The choice is stored in the URL, so that a link shows the same. Everything is set as text, never as markup.
 (() => {
   "use strict";
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -36,7 +36,7 @@
       line.hidden = !fits || !((!chosen.region || line.firstElementChild.textContent === chosen.region) && rest.every((word) => words.includes(word)));
       if (!line.hidden) shown += 1;
     }
-    // What was asked for in a place is shown; a list of all places is not unfolded.
+    // The list of regions opens only if the filter asks for something in it.
     places.open = shown > 0 && Boolean(chosen.region || rest.length);
     return shown > 0;
   };
@@ -63,7 +63,7 @@
     for (const section of new Set(items.map((item) => item.section))) {
       section.hidden = words.length > 0 && all("[data-item]", section).every((row) => row.hidden);
     }
-    // What is left belongs into view, on a phone too.
+    // Scroll to the first match, also on a phone.
     if (words.length && field.getBoundingClientRect().top > innerHeight / 3) field.closest("p").scrollIntoView();
     said.textContent = words.length || Object.values(chosen).some(Boolean) ? `${shown} of ${items.length}` : "";
   };
@@ -90,6 +90,6 @@
     select.addEventListener("change", changed);
   }
   field.addEventListener("input", changed);
-  // A browser keeps what was typed before a reload.
+  // A browser restores the typed text after a reload.
   if (field.value || choices.some((select) => select.value)) apply();
 })();

@@ -1,9 +1,9 @@
-// Reads other pages of the site: Release engineering, which knows how all fares, for search and for the page of a release,
-// and the list of the documentation, for search.
+// Reads other pages of the site: Release engineering, for search and for the page of a release,
+// and the list of documentation pages, for search.
 
 const read = new Map();
 
-/** What is found in a page; nothing where it cannot be read. */
+/** The elements that a selector finds in another page; none if the page cannot be read. */
 function once(address, find) {
   if (!read.has(address)) {
     const found = parsed(address).then(find);
@@ -16,11 +16,11 @@ function once(address, find) {
 async function parsed(address) {
   const response = await fetch(address, { cache: "no-cache" });
   if (!response.ok) throw new Error(`${address}: status ${response.status}`);
-  // Scripts of a document that is parsed so do not run.
+  // DOMParser does not run the scripts of a document.
   return new DOMParser().parseFromString(await response.text(), "text/html");
 }
 
-/** The groups of the page Release engineering, each with its items as `[element, text in lower case]`. */
+/** The groups of the Release engineering page, each with its items as `[element, text in lower case]`. */
 export const groupsOf = (address) =>
   once(address, (page) =>
     [...page.querySelectorAll("[data-group]")].map((group) => {
@@ -30,7 +30,7 @@ export const groupsOf = (address) =>
     }),
   );
 
-/** The pages of the documentation and their sections: what each is called, in which page it is, and its address. */
+/** The pages of the documentation and their sections: title, page and URL of each. */
 export const sectionsOf = (address) =>
   once(address, (page) =>
     [...page.querySelectorAll(".pages > li")].flatMap((item) =>

@@ -1,5 +1,5 @@
-// Draws a chart: columns on top of each other, in a panel for each key, or lines. A test compares it with what
-// statscache/render/charts.py draws.
+// Draws a chart: stacked columns, one panel for each key, or lines. A test compares it with the output of
+// statscache/render/charts.py.
 //
 // A model is { starts, end, seconds, curves, additive, keysAddUp, partial }: start of each bucket (all of `seconds`, or
 // months where that is null), and for each curve { name, label, values, rest }. A value that is null is unknown; in a bucket
@@ -19,7 +19,7 @@ const MONTHS = [1, 2, 3, 6, 12, 24, 60, 120];
 
 const decimal = (value, places) => String(Number(value.toFixed(places)));
 
-/** At most so many marks of the time axis, `[bucket, text]`. */
+/** The marks of the time axis as `[bucket, text]`, at most so many. */
 function ticks({ starts, end, seconds }, most) {
   const [start] = starts;
   const at = (time) => (seconds ? (time - start) / seconds : starts.indexOf(time));
@@ -50,7 +50,7 @@ function levels(low, high, log) {
   return found;
 }
 
-/** Columns from the baseline up. Few are apart; many touch, and are one outline. */
+/** Columns from the baseline up. Few columns have gaps between them; many touch, and are drawn as one outline. */
 function columns(tops, ground) {
   if (tops.length <= WIDE) return tops.map((top, at) => (top === null || top === ground ? "" : `M${decimal(at + INSET, 2)} ${ground}V${top}h${decimal(1 - 2 * INSET, 2)}V${ground}z`)).join("");
   let path = "";
@@ -65,10 +65,10 @@ function columns(tops, ground) {
   return before === ground ? path : `${path}V${ground}z`;
 }
 
-/** Points at the middle of each bucket; a single one is a path of no length, which round caps show. */
+/** Points at the middle of each bucket; a single one is a path without length, visible because of its round caps. */
 const line = (tops) => tops.map((top, at) => (top === null ? "" : `${(tops[at - 1] ?? null) === null ? `M${at + 0.5} ${top}h0` : ""}L${at + 0.5} ${top}`)).join("");
 
-/** One surface with its axes. */
+/** One panel with its axes. */
 function plane(model, curves, { height, most, lines, log, top, id }) {
   const count = model.starts.length;
   let below = [];
@@ -78,7 +78,7 @@ function plane(model, curves, { height, most, lines, log, top, id }) {
   const marks = levels(Math.min(0, ...known), log ? top : greatest, log).filter((level) => !log || level !== 1 || height > 100);
   const peak = (log ? top : greatest) * 1.04;
   const down = height / (peak - marks[0]);
-  // Whole pixels; the least that is not zero is one off the baseline.
+  // Whole pixels; any value above zero is at least one pixel high.
   const y = (value) => (log ? Math.round(height * (1 - Math.log1p(value) / Math.log1p(peak))) : Math.max(0, Math.floor((peak - value) * down + 0.5) - (value > 0 && value * down < 0.5)));
   const share = (at) => `${decimal((at * 100) / Math.max(1, count), 2)}%`;
   const box = svg("svg", { class: "plane", width: "100%", height, "aria-hidden": "true" });
@@ -110,7 +110,7 @@ function plane(model, curves, { height, most, lines, log, top, id }) {
 
 let drawn = 0;
 
-/** The panels of a chart. Without `lines` they have columns; `log` is one scale for all of them. */
+/** The panels of a chart, with columns or `lines`; with `log`, all share one logarithmic scale. */
 export function draw(model, panes, { each, lines, log }) {
   const top = Math.max(1, ...panes.flat().flatMap(({ values }) => values));
   const all = panes.map((curves) => {
@@ -123,7 +123,7 @@ export function draw(model, panes, { each, lines, log }) {
 
 const BY = { 60: "minute", 3600: "hour", [DAY]: "day", [WEEK]: "week" };
 
-/** A figure of a range that the publisher does not draw. */
+/** A figure of a range that the publisher did not draw. */
 export function figureOf(root, range, { starts, end, seconds, curves, partial = [] }, { unit, heading }) {
   const name = BY[seconds] ?? "month";
   const caption = element("figcaption", {}, element("strong", {}, `${heading ?? unit[0].toUpperCase() + unit.slice(1)} by ${name}`), " ", element("span", {}, `${number(starts.length)} ${name}s to `, clock(end)));

@@ -1,23 +1,23 @@
-// A chart as a file: its numbers as CSV, and what is shown as SVG or PNG, complete without the page.
+// A chart as a file: its numbers as CSV, or the drawing as SVG or PNG, complete without the page.
 
 import { clean, element, svg } from "./dom.js";
 import { middle } from "./labels.js";
 import { day, minute } from "./values.js";
 
-/** Cells that a spreadsheet would take for a formula begin with an apostrophe. */
+/** A cell that a spreadsheet would read as a formula gets a leading apostrophe. */
 function cell(value) {
   const text = typeof value === "string" && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value ?? "");
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** A row for each bucket; what is unknown is empty. */
+/** One row for each bucket; unknown values are empty. */
 function csv({ chart: { curves, model }, unit }) {
   const heads = ["start", ...curves.map(({ name }) => name || unit)];
   const rows = model.starts.map((time, at) => [new Date(time * 1000).toISOString().slice(0, 19) + "Z", ...curves.map(({ values }) => values[at])]);
   return `${[heads, ...rows].map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
 }
 
-/** The style of charts, as the page has it, or as an element does. */
+/** The style rules of charts, from the page or from a custom element. */
 function style(root) {
   const sheet = [...(root.adoptedStyleSheets ?? []), ...document.styleSheets].find(({ href }) => (root.host ? href === null : /\/chart\.[^/]*css$/.test(href ?? "")));
   const rules = [...sheet.cssRules].map((rule) => rule.cssText).join("\n");
@@ -56,7 +56,7 @@ function picture({ figure, chart: { curves, model }, title, unit }) {
   return [new XMLSerializer().serializeToString(box), height];
 }
 
-/** Twice as large as the SVG, for screens that show two pixels where others show one. */
+/** Twice as large as the SVG, for screens of double density. */
 async function png(shown) {
   const [text, height] = picture(shown);
   const image = new Image(1440, height * 2);
@@ -72,13 +72,13 @@ async function png(shown) {
 const WIDGETS = { "3h": ["1m", 1], "7d": ["1h", 7], "30d": ["1d", 30], "1y": ["1w", 364], all: ["1mo", 3660] };
 const quoted = (text) => text.replaceAll("&", "&amp;").replaceAll("'", "&#39;").replaceAll("<", "&lt;");
 
-/** The element that shows the same on another page, with the same view, scale and keys. */
+/** The code of an element that shows the same chart on another page, with the same view, scale and keys. */
 function embed({ base, plugin, name, range, key, isUnbounded, view, log, off, keys }) {
   const [resolution, days] = WIDGETS[range];
   const is = isUnbounded ? "activity" : "series";
   const of = key ? ` key='${quoted(JSON.stringify(key))}'` : "";
   const changed = view || log || off.length || keys.length;
-  // A series with controls shows all keys, or those that are compared.
+  // A series with controls shows all keys, or the compared ones.
   const compared = key && !isUnbounded ? [name, ...keys] : keys;
   const words = new URLSearchParams([["range", range], ...(view ? [["view", "each"]] : []), ...(log ? [["scale", "log"]] : []), ...off.map((one) => ["off", one]), ...compared.map((one) => ["key", one])]);
   const shown = changed ? `${isUnbounded ? of : ""} controls='${quoted(String(words))}'` : `${of}${isUnbounded ? "" : ` resolution="${resolution}" days="${days}"`}`;
@@ -87,7 +87,7 @@ function embed({ base, plugin, name, range, key, isUnbounded, view, log, off, ke
 
 const FILES = { csv: ["text/csv", csv], svg: ["image/svg+xml", (shown) => picture(shown)[0]], png: ["image/png", png] };
 
-/** Saves what is shown, or copies a link or code for other pages; returns what is to be said of it. */
+/** Saves the chart, or copies a link or an embed code; returns the message to show. */
 export async function save(what, shown) {
   const { plugin, name, range } = shown;
   if (!FILES[what]) return navigator.clipboard.writeText(what === "link" ? location.href : embed(shown)).then(() => "Copied.", () => "The browser does not allow it.");

@@ -1,4 +1,4 @@
-// The charts of a page: what the publisher drew of them, and the published series for the rest.
+// The charts of a page: the publisher's drawings, and the published series for all other ranges.
 
 import { Client } from "./statscache.js";
 import { Explorer } from "./explore.js";

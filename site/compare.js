@@ -1,8 +1,8 @@
-// The fields that choose what is compared: two lists of all keys, or one for a name beside that of the page.
+// The fields that choose the compared keys: two lists of all keys, or one field for a second name.
 
 import { element } from "./dom.js";
 
-/** Shows the keys that an explorer compares; all keys of a range are added to the lists. */
+/** Shows the keys that an explorer compares, and adds all keys of its range to the lists. */
 export async function compare(explorer, range, model) {
   const [first, second] = ["a", "b"].map((name) => explorer.root.querySelector(`[name="${name}"]`));
   const { keys } = explorer.state;

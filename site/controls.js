@@ -1,4 +1,4 @@
-// A chart with all its controls, made in the browser: of one key on its page, or of a statistic in an element.
+// A chart with all its controls, made in the browser: of one key on its page, or of a statistic in a custom element.
 
 import { element } from "./dom.js";
 import { Explorer } from "./explore.js";
@@ -10,8 +10,8 @@ const choice = (name, value, text, checked) => element("label", {}, element("inp
 const group = (legend, ...choices) => element("fieldset", { class: "segments" }, element("legend", { class: "hidden" }, legend), ...choices);
 
 /**
- * Makes a chart of ranges, of which `first` is shown, and draws it; returns its explorer when it is drawn. `hasViews` tells
- * whether there is more than one curve, `beside` what another name is called. Its state is in the address unless it has `words`.
+ * Draws a chart of several ranges, `first` of them, and returns its explorer when it is drawn. `hasViews` is true if there
+ * is more than one curve; `beside` names a second key, such as `another person`. The state is in the URL unless `words` is given.
  */
 export async function explorable(about, { ranges, read }, { first, hasViews = true, beside, words }) {
   const files = words === undefined ? FILES : FILES.filter(([name]) => name !== "link");

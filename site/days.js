@@ -1,5 +1,5 @@
-// What was counted of one name on its newest days, on the page of a person or a package: from the documents of keys that the
-// page reads anyway, so that a line costs neither a row nor a file.
+// The newest days of one name, on the page of a person or a package: read from the key documents that the
+// page loads anyway, so that a line costs neither a row nor a file.
 
 import { unknownDays } from "./statscache.js";
 import { entityOf, pageOf } from "./names.js";
@@ -8,7 +8,7 @@ import * as d from "./parts.js";
 const MOST_DAYS = 10;
 const MOST_NAMES = 3;
 
-/** The days of a key, by time: `[value, parts]`. Parts are known by week: `[name, value]`, without a value where a day has one of two. */
+/** The days of a key as `[value, parts]`, by time. Parts are known by week: `[name]`, with the value if the week has one day. */
 function daysOf({ days, parts = [] }) {
   const weeks = new Map();
   for (const day of Object.values(days).flat()) {
@@ -18,7 +18,7 @@ function daysOf({ days, parts = [] }) {
   const found = new Map();
   for (const [week, all] of weeks) {
     const within = parts.flatMap(({ total, weeks, ...name }) => {
-      // A week that two years share is in both.
+      // A week that belongs to two years is in both.
       const value = d.sum(Object.values(weeks).flat().filter(([time]) => time === week).map(([, value]) => value));
       return value ? [[Object.values(name)[0], value]] : [];
     });
@@ -27,7 +27,7 @@ function daysOf({ days, parts = [] }) {
   return found;
 }
 
-/** Returns a table of the newest days on which a key was counted, and a note; null if no statistic divides its numbers. */
+/** A table of the newest days on which a key was counted, with a note; null if no statistic has parts. */
 export function latestDays(client, index, all) {
   const counted = all.map(({ plugin, title, key }) => ({ plugin, title, days: daysOf(key), field: Object.keys(key.parts?.[0] ?? {}).find((name) => !["total", "weeks"].includes(name)) }));
   if (!counted.some(({ field }) => field)) return null;

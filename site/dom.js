@@ -1,9 +1,9 @@
-// Elements and text. Whatever comes from a file is set as text, never as markup.
+// Elements and text. Content of files is set as text, never as markup.
 
 const LONGEST = 160;
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An HTML element with attributes and children; text is text. */
+/** An HTML element with attributes and children; strings become text. */
 export function element(name, attributes = {}, ...children) {
   return filled(document.createElement(name), attributes, children);
 }

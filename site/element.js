@@ -1,4 +1,4 @@
-// What all custom elements share: style, one client for each site, when to read, and what to say when nothing can be shown.
+// What all custom elements share: style, one client for each site, when to read, and messages for errors.
 
 import { Client, isLate, NotPublished } from "./statscache.js";
 import * as d from "./parts.js";
@@ -124,14 +124,14 @@ time { white-space: nowrap; }
 .marked { stroke: var(--ink); stroke-width: 2; }
 `);
 
-// Hosts that are dark seldom say so by color-scheme; the text that is on them tells.
+// Dark hosts seldom declare it by color-scheme; the colour of their text tells.
 const schemes = Object.fromEntries(["light", "dark"].map((scheme) => {
   const said = new CSSStyleSheet();
   said.replaceSync(`:host { color-scheme: ${scheme}; }`);
   return [scheme, said];
 }));
 
-/** Whether text of a CSS colour is light, so that what is behind it is dark. */
+/** Whether text of a CSS colour is light, so that its background is dark. */
 function isLight(colour) {
   const context = Object.assign(document.createElement("canvas"), { width: 1, height: 1 }).getContext("2d");
   context.fillStyle = colour;
@@ -143,7 +143,7 @@ function isLight(colour) {
 /** Milliseconds that a timer can wait, about 24 days. */
 const MOST_PATIENCE = 2 ** 31 - 1;
 
-/** One client for each site, whose index one watch asks for, for all elements of the page. */
+/** One client for each site; one watch polls its index for all elements of the page. */
 class Site {
   static #all = new Map();
   #elements = new Set();
@@ -175,7 +175,7 @@ class Site {
   }
 }
 
-/** An element that draws a statistic: a subclass gives `draw`, which returns what to show. */
+/** An element that draws a statistic: a subclass implements `draw`, which returns the nodes to show. */
 export class StatscacheElement extends HTMLElement {
   static observedAttributes = [
     "site", "plugin", "key", "window", "label", "weeks", "year", "resolution", "days", "document", "list", "columns", "sort", "limit", "inline", "controls",
@@ -219,7 +219,7 @@ export class StatscacheElement extends HTMLElement {
     }
   }
 
-  /** Reads the documents again and draws them; what was asked for last wins. */
+  /** Reads the documents again and draws them; the latest request wins. */
   async refresh() {
     const asked = ++this.#asked;
     const { client } = this.#site;
@@ -244,32 +244,32 @@ export class StatscacheElement extends HTMLElement {
     }
   }
 
-  /** Says that what is shown is old, also where nothing newer can be reached. */
+  /** Says that the data are old, also if nothing newer can be fetched. */
   #overdue(client, index, about) {
     this.shadowRoot.querySelector(".note")?.replaceWith(this.#note(client, index, about));
     this.refresh();
   }
 
-  /** Says what is wrong, unless there are older numbers to look at. */
+  /** Shows an error, unless older numbers are shown. */
   failed(error) {
     if (this.#shown && !(error instanceof NotPublished) && !(error instanceof TypeError)) return;
     this.#shown = false;
     const where = d.element("p", { class: "quiet" }, "From ", d.foreign(this.#site?.client.base ?? ""));
     const words = `No statistic here: ${d.clean(error.message, 400)}${/[.?]$/.test(error.message) ? "" : "."}`;
     const problem = this.hasAttribute("inline") ? d.element("span", { title: words, role: "status" }, "—", d.element("span", { class: "hidden" }, words)) : d.element("div", { class: "problem", part: "problem", role: "status" }, d.element("p", {}, d.foreign(words, 500)), where);
-    // What the page has inside of the element stands for it.
+    // The element's own children are its fallback.
     this.#show(d.element("slot", {}, problem));
     if (this.childNodes.length) console.info(words);
   }
 
-  /** Takes the colours that go with the text of the page. */
+  /** Chooses light or dark colours by the text colour of the page. */
   #match() {
     this.shadowRoot.adoptedStyleSheets = [sheet];
     this.shadowRoot.adoptedStyleSheets = [sheet, schemes[isLight(getComputedStyle(this).color) ? "dark" : "light"]];
   }
 
   #show(...children) {
-    // An open table stays open when new numbers come.
+    // An open table stays open after an update.
     const open = this.shadowRoot.querySelector("details")?.open;
     const focused = this.shadowRoot.activeElement?.dataset.name;
     this.shadowRoot.replaceChildren(...children);
@@ -289,12 +289,12 @@ export class StatscacheElement extends HTMLElement {
     return d.element("p", { class: "note", part: "note" }, ...through, ...since, late, state, " · ", link);
   }
 
-  /** Through when the documents are that it shows: fast ones, unless it says so. */
+  /** The time through which the shown documents go: that of fast documents, unless a subclass says otherwise. */
   newest(index) {
     return index.through;
   }
 
-  /** The key that the attribute names: text, or a JSON array of text and null. */
+  /** The key in the attribute: text, or a JSON array of text and null. */
   get key() {
     const text = this.getAttribute("key");
     if (text === null || !text.startsWith("[")) return text === null ? null : [text];
@@ -303,14 +303,14 @@ export class StatscacheElement extends HTMLElement {
     return key;
   }
 
-  /** Fails where a document is not published, and says what is; nothing is asked for that is not there. */
+  /** Throws if a document is not published, and lists those that are; nothing is fetched in vain. */
   need(about, name) {
     const root = `v1/plugins/${about.name}/`;
     const known = about.documents.map(({ path }) => path.slice(root.length)).filter((path) => path.endsWith(".json"));
     if (!known.includes(name)) throw new NotPublished(`${about.name} has no ${name}; it has: ${known.join(", ") || "nothing yet"}`);
   }
 
-  /** A chart of a model with its legend; keys that were turned off stay off when new numbers come. */
+  /** A chart of a model with its legend; keys that were turned off stay off after an update. */
   chart(model, title, about) {
     const box = d.element("div", { class: "drawing", part: "chart", "data-name": "chart" });
     const legend = d.element("ul", { class: "legend", part: "legend" });
@@ -328,7 +328,7 @@ export class StatscacheElement extends HTMLElement {
     return [box, legend, hatched ? d.element("p", { class: "note" }, "Hatched: not wholly known, which is not zero.") : null];
   }
 
-  /** A chart with ranges, views, a log scale and files, which stays as it was set when new numbers come. */
+  /** A chart with ranges, views, log scale and downloads; its settings survive updates. */
   async explorable(client, about, source, first) {
     const { explorable } = await import("./controls.js");
     const { key } = this;

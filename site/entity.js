@@ -1,4 +1,4 @@
-// The page of one person, package, release or topic (?NAME), made of the documents that are published of it.
+// The page of one person, package, release or topic (?NAME), made of its published documents.
 
 import { Client, keyPath, NotPublished } from "./statscache.js";
 import { ENTITIES, entityOf, Names, pageOf } from "./names.js";
@@ -10,7 +10,7 @@ import { ofKey, ofSeries } from "./models.js";
 
 const MAIN = { person: "contributors", package: "builds-by-package", topic: "volume-by-topic", release: "builds" };
 const MOST_ROWS = { person: 15, package: 15, topic: 15, release: 6 };
-/** What the page Release engineering says better. */
+/** Statistics that the Release engineering page shows better. */
 const ON_BOARD = ["release-dashboard"];
 const LEVELS = ["bad", "warn", "unknown", "progress", "old", "good"];
 const HIDDEN = ["in_progress"];
@@ -43,10 +43,10 @@ function head(kicker, title, ...lede) {
 
 const capitalized = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** What a plugin counts, where it is said of one: not "by person". */
+/** The title of a plugin on the page of one name, without "by person". */
 const titleOf = ({ name, unit, title }) => (name === MAIN[entity] ? capitalized(unit) : title.replace(/ by \w+$/, ""));
 
-/** The plugins that counted a name, the one that says most first, each with its documents. */
+/** The plugins that counted a name, most informative first, each with its documents. */
 async function read(index, found) {
   const about = index.plugins.filter(({ name }) => found.plugins.includes(name));
   about.sort((a, b) => (b.name === MAIN[entity]) - (a.name === MAIN[entity]));
@@ -63,7 +63,7 @@ async function read(index, found) {
 
 const inHeadline = ({ headline }) => (row) => Object.entries(headline ?? {}).every(([name, value]) => row[name] === value);
 
-/** The place of a name among all that a plugin counts, in words; null where it does not count it, or lists only others. */
+/** The rank of a name among all that a plugin counts, in words; null if the plugin does not count or list it. */
 function rankOf({ plugin, latest, field, rows, own }) {
   if (!own.some((row) => Number.isFinite(row.total))) return null;
   const sums = new Map();
@@ -74,17 +74,17 @@ function rankOf({ plugin, latest, field, rows, own }) {
   return `#${d.number(rank)} of ${d.number(latest.keys ?? sums.size)} ${many}`;
 }
 
-/** The numbers of one plugin: value, caption, and what else is to be said. */
+/** The numbers of one plugin: value, caption and notes. */
 function tile(each) {
   const { plugin, latest, key, own } = each;
   const partial = latest?.partial ?? {};
   const counted = own.filter(inHeadline(plugin));
-  // A sum over what must not be added up is none.
+  // Numbers that must not be added up have no sum.
   const sum = (name) => (counted.length > 1 && !d.keysAddUp(plugin) ? null : counted.reduce((total, row) => total + row[name], 0));
   const counts = own.some((row) => Number.isFinite(row.total));
   if (!key && !counts) return null;
   const total = key ? key.total : sum("total");
-  // Not every kind that counts has windows.
+  // Not every counting kind has windows.
   const month = own.some((row) => Number.isFinite(row.last_30d)) ? (Object.hasOwn(partial, "last_30d") ? null : sum("last_30d")) : undefined;
   const notes = [
     month === undefined ? null : month === null ? `— in the last 30 full days${d.unknown(partial.last_30d ?? null).slice(1)}` : `${d.number(month)} in the last 30 full days`,
@@ -95,7 +95,7 @@ function tile(each) {
   return d.element("div", {}, d.element("dt", {}, link(`plugins/${plugin.name}/index.html`, d.foreign(title))), d.element("dd", {}, d.element("strong", {}, total === null ? "—" : d.number(total)), ...notes.map((note) => d.element("span", {}, note))));
 }
 
-/** What a name is compared with: whatever its case, and near ones where there is none. */
+/** The published name that matches a typed one, ignoring case; else near names. */
 async function known(name) {
   const found = await names.find(entity, name.trim());
   if (found) return found.name;
@@ -103,7 +103,7 @@ async function known(name) {
   throw new Error(`no ${one.toLowerCase()} is called ${d.clean(name, 60)}${near.length ? `; near it are ${near.join(", ")}` : ""}`);
 }
 
-/** The chart of what was counted of a name over time, with all that one may ask of it; null where nothing is kept by time. */
+/** The chart of a name over time, with all controls; null if nothing is kept by time. */
 async function overTime(index, all, found) {
   const main = all.find(({ key }) => key) ?? all.find(({ plugin, own }) => own.length && plugin.documents.some(({ path }) => path.endsWith("/series/1d/index.json")));
   if (!main) return null;
@@ -112,7 +112,7 @@ async function overTime(index, all, found) {
   const source = key ? ofKey(client, index, plugin, [found.name]) : ofSeries(client, index, plugin, field, found.name, rules);
   const read = async (range, keys) => source.read(range, await Promise.all(keys.map(known)));
   const shows = async (range) => (await source.read(range, [])).curves.some(({ values }) => values.some(Boolean));
-  // The first that shows anything: who was busy long ago, or began today, has an empty year.
+  // The first range with data: a person who stopped long ago, or began today, has an empty year.
   let first;
   for (const range of key ? ["1y", "all", "30d"] : ["30d", "all", "7d", "3h"]) if (source.ranges.includes(range)) first ??= (await shows(range)) ? range : undefined;
   if (!first) return null;
@@ -142,7 +142,7 @@ function parts(index, { plugin, key }) {
   const longest = Math.max(...shown.map(([, value]) => value));
   const named = entityOf(index, field);
   const bars = shown.map(([label, value, name]) => barOf(named && name ? d.element("a", { href: pageOf(client, named, name) }, d.foreign(label, 60)) : d.foreign(label, 60), value, longest));
-  // What names an entity of its own kind (a person's badges, projects) needs no more words; what a release does with karma does.
+  // Parts without a page of their own, and those of the main statistic, need no more words; karma by cycle does.
   const title = named && plugin.name !== MAIN[entity] ? `${titleOf(plugin)} by ${field}` : pluralOf(field);
   return panel(title, plugin.unit, bars);
 }
@@ -150,7 +150,7 @@ function parts(index, { plugin, key }) {
 const pluralOf = (name) => capitalized(name.endsWith("y") ? `${name.slice(0, -1)}ies` : `${name}s`);
 const panel = (title, unit, bars) => d.element("div", { class: "panel" }, d.element("h3", {}, title, " ", d.element("small", {}, unit)), d.element("ol", { class: "bars" }, ...bars));
 
-/** How what began and ended came out: the rows of a plugin by state. */
+/** The outcomes of a plugin: its rows by state. */
 function states(plugin, rows) {
   const counts = new Map();
   for (const { state } of rows) if (typeof state === "string") counts.set(state, (counts.get(state) ?? 0) + 1);
@@ -166,7 +166,7 @@ function barOf(name, value, longest) {
 
 const isAddress = (value) => typeof value === "string" && /^https?:\/\/[^\s\u0000-\u001f]+$/.test(value) && URL.canParse(value);
 
-/** Whether the version in a row links to what the row is about, so that the address needs no column of its own. */
+/** Whether the version in a row links to the subject of the row, so that the URL needs no column. */
 const isLinked = (row) => Boolean(row.version) && isAddress(row.link);
 
 function cell(index, field, row) {
@@ -217,7 +217,7 @@ function newest(index, plugin, { entries, total }) {
   return shown;
 }
 
-/** What a page says that is not counted by name: the newest lines that name it, its composes. */
+/** Content that is not counted by name: the newest lines that mention it, and its composes. */
 async function lines(index, found) {
   const wanted = { person: ["agent", "user"], topic: ["topic"], release: ["release"], package: ["package"] }[entity];
   const logs = index.plugins.filter(({ kind, name, documents }) => EVENTFUL.includes(kind) && !found.plugins.includes(name) && !ON_BOARD.includes(name) && documents.some(({ path }) => path.endsWith("/latest.json")));
@@ -231,7 +231,7 @@ async function lines(index, found) {
   return read.filter(([, rows]) => rows.length);
 }
 
-/** How a release fares: the state of each group of the page Release engineering, as far as it is of the release. */
+/** The state of a release: the entries of each group of the Release engineering page that are about it. */
 async function now(found) {
   if (!place.dataset.board) return null;
   const address = `${client.base}${place.dataset.board}?filter=${encodeURIComponent(found.name)}`;
@@ -258,7 +258,7 @@ function copyable(title, text) {
   return d.element("figure", {}, d.element("figcaption", {}, title), d.element("pre", { tabindex: 0 }, d.element("code", {}, text)), button);
 }
 
-/** Embed, JSON and share. */
+/** The embed code, the JSON documents and the link to share. */
 function sharing(all, found) {
   const key = JSON.stringify([found.name]).replaceAll("&", "&amp;").replaceAll("'", "&#39;").replaceAll("<", "&lt;");
   const [main] = all.filter((each) => each.key);
@@ -286,7 +286,7 @@ async function show(index, found) {
   if (index.slow_through !== null) lede.push(...(since.length ? [" Data since ", d.clock(Math.min(...since), d.day), ", through "] : [" Data through "]), d.clock(index.slow_through), ".");
   const tiles = all.map(tile).filter(Boolean);
   const key = JSON.stringify([found.name]);
-  // Of a release no document of its own is published, but its days are in a series.
+  // A release has no key document, but its days are in a series.
   const byDay = main ?? all.find(({ plugin, own }) => own.length && plugin.dimensions.length === 1 && d.addsUpInTime(plugin) && plugin.documents.some(({ path }) => path.endsWith("/series/1d/index.json")));
   const calendar = byDay ? d.element("div", { class: "panel year" }, d.element("statscache-calendar", { plugin: byDay.plugin.name, key, label: titleOf(byDay.plugin) })) : null;
   const drawn = [await overTime(index, all, found), calendar].filter(Boolean);
@@ -320,10 +320,10 @@ async function unknown(index, name) {
   document.title = `${d.clean(name, 80)}: not known · ${site}`;
 }
 
-/** Where a program finds what a list shows, and all names. */
+/** The documents behind a list, for programs, and the list of all names. */
 const files = (plugin) => d.element("p", { class: "note" }, "For programs: the greatest as ", link(`v1/plugins/${plugin}/latest.json`, "JSON"), " or ", link(`v1/plugins/${plugin}/latest.csv`, "CSV"), ", and ", link(`v1/entities/${entity}/index.json`, "where all names are"), " (JSON).");
 
-/** Without a name: those that count most. */
+/** Without a name in the URL: the names with the greatest counts. */
 async function list(index) {
   const { plugins, count } = (await client.entities(entity)) ?? { plugins: [], count: 0 };
   const name = plugins.includes(MAIN[entity]) ? MAIN[entity] : plugins.find((each) => index.plugins.find((plugin) => plugin.name === each)?.unbounded) ?? plugins[0];
@@ -336,7 +336,7 @@ async function list(index) {
   }
   const top = [...sums].sort((a, b) => b[1] - a[1]).slice(0, LISTED);
   const longest = Math.max(1, ...top.map(([, value]) => value));
-  // Long names differ at their end.
+  // Long names differ at the end.
   const rows = top.map(([each, value]) => barOf(d.element("a", { href: pageOf(client, entity, each), class: each.length > 24 ? "tail" : null }, d.foreign(each, 90)), value, longest));
   const many = document.querySelector("h1").textContent;
   place.replaceChildren(
@@ -345,7 +345,7 @@ async function list(index) {
   );
 }
 
-/** The name in the address; one that is not well encoded is taken as it is. */
+/** The name in the URL; one that is not well encoded is used as it is. */
 function asked() {
   const text = location.search.slice(1);
   try {

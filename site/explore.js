@@ -1,4 +1,4 @@
-// What a reader may ask of a chart: another range, view or scale, keys to compare, a file.
+// The choices of a reader: another range, view or scale, keys to compare, a download.
 
 import { clean } from "./dom.js";
 import { Chart } from "./readout.js";
@@ -7,7 +7,7 @@ export class Explorer {
   #charts = new Map();
   #turn = 0;
 
-  /** `read(range, keys, model)` gives a model. The state is in `words`, or else in the address, so that a link shows the same. */
+  /** `read(range, keys, model)` returns a model. The state is in `words`, else in the URL, so that a link shows the same. */
   constructor(root, about, read, words) {
     Object.assign(this, { root, about, read, words });
     this.first = this.#input("range", "[checked]").value;
@@ -21,7 +21,7 @@ export class Explorer {
     return this.root.querySelector(`[name="${name}"]${more}`);
   }
 
-  /** Takes over a figure; `model` is drawn in it. */
+  /** Takes over a figure in which `model` is drawn. */
   add(figure, model) {
     const [box, legend] = figure.querySelectorAll(".drawing, .legend");
     const title = `${this.about.title}, ${figure.querySelector("strong").textContent}`;
@@ -30,7 +30,7 @@ export class Explorer {
     return chart;
   }
 
-  /** Shows what the address asks for. */
+  /** Shows the state in the URL. */
   follow() {
     const words = new URLSearchParams(this.words ?? location.hash.slice(1));
     const range = words.get("range") ?? "";
@@ -72,7 +72,7 @@ export class Explorer {
     }
     const wanted = JSON.stringify([view, log, off, keys]);
     let entry = this.#charts.get(range);
-    // What the publisher drew is a stack, or panels, of all keys.
+    // The publisher's drawing is a stack, or panels, of all keys.
     if (entry && wanted === (entry.drawn ?? "[false,false,[],[]]")) return this.#fields();
     try {
       const { draw, figureOf } = await import("./chart.js");
@@ -90,7 +90,7 @@ export class Explorer {
     }
   }
 
-  /** Shows what is compared; once somebody wants to compare, all keys of a range are offered. */
+  /** Shows the comparison; as soon as a reader compares, all keys of a range are offered. */
   async #fields(range) {
     if (range || this.state.keys.length || this.compared) {
       this.compared = true;

@@ -3,7 +3,7 @@
 import { clean, element, number } from "./dom.js";
 import { DAY, date, minute, year } from "./values.js";
 
-/** Text on one line, cut in its middle: names often differ at their end. */
+/** Text on one line, cut in the middle: names often differ at the end. */
 export function middle(value, longest = 28) {
   const text = clean(value);
   const tail = (longest - 1) >> 1;

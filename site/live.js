@@ -1,4 +1,4 @@
-// Shows what the documents outside the snapshot say: what the newest one changed, and how the service fares.
+// Shows the documents outside the snapshot: the changes of the newest snapshot, and the health of the service.
 
 import { isOld } from "./statscache.js";
 import { clean, element, foreign, number } from "./dom.js";
@@ -118,14 +118,14 @@ const health = document.querySelector("[data-status]");
 
 let shown;
 
-// The page's own script reads the index each minute, so it is not read here again.
+// page.js reads the index each minute; it is not read again here.
 async function look(index) {
   try {
     if (health) showStatus(health, await read("v1/status.json"), index);
     if (changes && index.snapshot !== shown) showChanges(changes, await read("v1/changes.json"));
     shown = index.snapshot;
   } catch {
-    // What was shown last, or the text for those without scripts, stays.
+    // The last state, or the text for browsers without scripts, stays.
   }
 }
 

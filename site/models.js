@@ -14,15 +14,15 @@ const WEEK = 7 * DAY;
 const MONDAY = 4 * DAY;
 const MOST_WEEKS = 156;
 
-/** Ranges by name: seconds of a bucket, and how many there are; of all there is, that depends. */
+/** Ranges by name: seconds of a bucket, and the number of buckets; for `all` that depends on the data. */
 export const RANGES = { "3h": [60, 180], "7d": [3600, 168], "30d": [DAY, 30], "1y": [WEEK, 52], all: [null, 0] };
 
-/** The start of the first bucket of a span that is known; what is missing before it is not drawn. */
+/** The start of the first known bucket of a span; nothing is drawn before it. */
 export const knownFrom = ({ start, end, gaps: [first] }) => (first && first[0] <= start ? Math.min(first[1], end) : start);
 
 const above = (a, b) => b.raw - a.raw || (a.name < b.name ? -1 : 1);
 
-/** What all names begin with, whole words between dots; empty if that is short. */
+/** The common prefix of all names, in whole words between dots; empty if it is short. */
 export function prefixOf(names) {
   const sorted = [...names].sort();
   if (!sorted[1]) return "";
@@ -33,12 +33,12 @@ export function prefixOf(names) {
   return prefix.length >= 8 && names.every((name) => name.length > prefix.length) ? prefix : "";
 }
 
-/** The curves with short labels, of which what all names begin with is not a part. */
+/** The curves with short labels, without the common prefix. */
 export function labelled(curves, prefix = prefixOf(curves.filter(({ rest }) => !rest).map(({ name }) => name))) {
   return curves.map((curve) => ({ ...curve, label: curve.rest ? curve.name : middle(curve.name.slice(prefix.length)) }));
 }
 
-/** A name for each row of a series: its key, without the dimensions that are the same in all rows of the headline. */
+/** The name of each row of a series: its key, without dimensions that are the same in all rows of the headline. */
 export const naming = (columns, headline) => {
   const kept = columns.map((column, at) => at).filter((at) => at && at < columns.length - 1 && !Object.hasOwn(headline, columns[at]));
   return (row) => label(kept.map((at) => row[at]), LONGEST_NAME);
@@ -57,7 +57,7 @@ function every({ rows, gaps }, { starts, end, bucket }, name) {
   return [...(by.size ? by : [["", starts.map(() => 0)]])].map(([name, values]) => ({ name, raw: sum(values), values: values.map((value, at) => (missing[at] ? null : value)) }));
 }
 
-/** The greatest curves by `raw`, and the sum of the rest as one, where they add up. */
+/** The greatest curves by `raw`, and the rest summed up as one curve if the keys add up. */
 export function fewest(curves, keysAddUp) {
   const ranked = [...curves].sort(above);
   if (ranked.length <= MOST_CURVES || !keysAddUp) return ranked.slice(0, MOST_CURVES);
@@ -67,7 +67,7 @@ export function fewest(curves, keysAddUp) {
 }
 
 /**
- * Whole buckets of so many seconds (months, where that is null) between two times. There are a few at least: those before
+ * Whole buckets of so many seconds (months if null) between two times. There are at least a few: those before
  * `from` are unknown, and too many are cut off.
  */
 export function buckets(from, to, seconds) {
@@ -80,21 +80,21 @@ export function buckets(from, to, seconds) {
   return { starts, seconds, end: time(last), bucket: (when) => number(when) - least, gaps: least < first ? [[time(least), time(first)]] : [] };
 }
 
-/** The rows behind a chart, or all there are; sums of days are sums of weeks and of months. */
+/** The rows behind a chart, or all rows; weeks and months are summed up from days. */
 export async function spanOf(client, plugin, additive, like) {
   const name = { 60: "1m", 3600: "1h", [DAY]: "1d", [WEEK]: additive ? "1d" : "1w" }[like?.seconds] ?? (additive ? "1d" : "1mo");
   return client.series(plugin, name, like?.starts[0] ?? 0, like?.end ?? Date.now() / 1000);
 }
 
-/** The buckets of another model; without one, of all that is known, by week or by month. */
+/** The buckets of another model; without one, all known time by week or month. */
 export function cutOf(span, like, additive) {
-  // What no chart knows, it does not know of single keys either.
+  // Time that is unknown for the statistic is unknown for each key.
   if (like) return { ...buckets(like.starts[0], like.end, like.seconds), gaps: like.starts.flatMap((time, at) => (like.curves[0].values[at] === null ? [[time, time + 1]] : [])) };
   const from = knownFrom(span);
   return buckets(from, span.complete_through, additive && span.complete_through - from < 156 * WEEK ? WEEK : null);
 }
 
-/** A model of the rows of a series in the buckets of a cut: of the greatest keys, or of those named. */
+/** A model of the rows of a series in given buckets: of the greatest keys, or of the named ones. */
 export function modelOf(span, cut, { additive, keysAddUp, headline, keys = [] }) {
   const wanted = Object.entries(headline).map(([name, value]) => [span.columns.indexOf(name), value]);
   const rows = span.rows.filter((row) => wanted.every(([at, value]) => row[at] === value));
@@ -105,7 +105,7 @@ export function modelOf(span, cut, { additive, keysAddUp, headline, keys = [] })
 
 const spans = new Map();
 
-/** A model of the published series of a plugin, in the buckets of another; of all that is known without one. */
+/** A model of the published series of a plugin in the buckets of another model, else of all known time. */
 export async function published(client, about, range, keys, like) {
   if (!spans.has(range)) spans.set(range, spanOf(client, about.plugin, about.additive, like));
   const span = await spans.get(range).catch((error) => {
@@ -115,7 +115,7 @@ export async function published(client, about, range, keys, like) {
   return modelOf(span, cutOf(span, like, about.additive), { ...about, keys });
 }
 
-/** The buckets of a range that are over at a time; all there is begins at `first`. */
+/** The complete buckets of a range at a given time; the range `all` begins at `first`. */
 function cutTo(range, through, first) {
   const [seconds, count] = RANGES[range];
   const phase = seconds === WEEK ? MONDAY : 0;
@@ -124,7 +124,7 @@ function cutTo(range, through, first) {
   return buckets(isLong ? startOfMonth(monthOf(first)) : monday(first), through, isLong ? null : WEEK);
 }
 
-/** A curve for each part of a key, or one for all of it; a week that is known in part is `partial`, a day is unknown. */
+/** One curve for each part of a key, or one for the whole; a partly known week is `partial`, a partly known day unknown. */
 export function curvesOf(documents, cut, about, isParted) {
   const by = new Map();
   const soFar = [];
@@ -133,7 +133,7 @@ export function curvesOf(documents, cut, about, isParted) {
       const field = Object.keys(part).find((name) => !["weeks", "total"].includes(name));
       const name = field ? label([part[field]]) : about.unit;
       if (!by.has(name)) by.set(name, cut.starts.map(() => 0));
-      // A week that two years share is in both, each time with the days of that year.
+      // A week that belongs to two years is in both, each time with the days of that year.
       for (const [time, value] of Object.values(part.weeks).flat()) {
         const at = cut.bucket(time);
         if (cut.starts[at] !== undefined) by.get(name)[at] += value;
@@ -147,14 +147,14 @@ export function curvesOf(documents, cut, about, isParted) {
   return { named: named.length ? named : [{ name: about.unit, raw: 0, values: cut.starts.map((_, at) => (isDay && unknown[at] ? null : 0)) }], partial: isDay ? undefined : unknown, soFar: sum(soFar) };
 }
 
-/** The document of a key, and those of its older years with days from a time on. */
+/** The document of a key, and those of its older years from a time on. */
 export async function documentsOf(client, plugin, key, from) {
   const found = await client.key(plugin, ...key);
   const older = (found?.years ?? []).map(([year]) => year).filter((year) => !found.days[year] && startOf(year + 1) > from);
   return found ? [found, ...(await Promise.all(older.map((year) => client.keyYear(plugin, year, ...key))))] : [];
 }
 
-/** What an unbounded plugin counted of a key: ranges by name, and a model of each, alone or beside other keys. */
+/** The numbers of one key of an unbounded plugin: ranges by name, and a model of each, alone or with other keys. */
 export function ofKey(client, index, about, key) {
   const through = (index.slow_through ?? 0) + 1;
   const read = async (range, others) => {
@@ -173,7 +173,7 @@ export function ofKey(client, index, about, key) {
   return { ranges: ["30d", "1y", "all"], read };
 }
 
-/** What the series of a plugin say where one dimension has a value, or several to compare. */
+/** The series of a plugin, reduced to one value of a dimension, or several to compare. */
 export function ofSeries(client, index, about, field, name, { additive, keysAddUp }) {
   const there = (resolution) => about.documents.some(({ path }) => path.endsWith(`/series/${resolution}/index.json`));
   const needs = { "3h": "1m", "7d": "1h", "30d": "1d", "1y": additive ? "1d" : "1w", all: additive ? "1d" : "1mo" };

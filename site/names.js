@@ -1,6 +1,6 @@
-// Finds people, packages, releases and topics by name, in the shards of v1/entities: a few kilobytes for any of 100,000.
+// Finds people, packages, releases and topics by name in the shards of v1/entities: a few kilobytes for any of 100,000 names.
 
-/** What each entity is called, and where its pages are. */
+/** The title of each entity, and the directory of its pages. */
 export const ENTITIES = {
   person: { page: "people", one: "Person", many: "people" },
   package: { page: "packages", one: "Package", many: "packages" },
@@ -8,21 +8,21 @@ export const ENTITIES = {
   topic: { page: "topics", one: "Topic", many: "topics" },
 };
 
-/** Fields of rows that name an entity, besides the dimensions of which the index says so. */
+/** Fields of rows that name an entity, in addition to the dimensions that the index declares. */
 const FIELDS = { agent: "person", cycle: "release" };
 const SHORTEST = 2;
 const MOST_SHARDS = 4;
 
-/** The address of the page of an entity. */
+/** The URL of the page of a name. */
 export const pageOf = (client, entity, name) => `${client.base}${ENTITIES[entity].page}/index.html?${encodeURIComponent(name)}`;
 
-/** The entities that the site has, as an index tells. */
+/** The entities of the site, by its index. */
 export const entitiesOf = (index) => {
   const there = new Set(index.plugins.flatMap((plugin) => Object.values(plugin.entities ?? {})));
   return Object.keys(ENTITIES).filter((entity) => there.has(entity));
 };
 
-/** What a field of a row names; undefined where it has no page. */
+/** The entity that a field of a row names; undefined if it has no page. */
 export function entityOf(index, field) {
   const named = Object.assign({ ...FIELDS }, ...index.plugins.map((plugin) => plugin.entities ?? {}));
   const entity = Object.hasOwn(named, field) ? named[field] : undefined;
@@ -37,7 +37,7 @@ export class Names {
     this.#client = client;
   }
 
-  /** The names that begin with a text or, of few, have it in them: `[name, rank, plugins]`, best first. */
+  /** The names that begin with a text, or contain it if there are few names: `[name, rank, plugins]`, best first. */
   async search(entity, text) {
     const wanted = text.trim().toLowerCase();
     const rows = await this.#near(entity, wanted);
@@ -46,7 +46,7 @@ export class Names {
     return scored.map(([points, row]) => ({ points, name: row[0], rank: row[1] }));
   }
 
-  /** One name, whatever its case, with the plugins that counted it; null where none has. */
+  /** One name, ignoring case, with the plugins that counted it; null if there is none. */
   async find(entity, name) {
     const index = await this.#index(entity);
     const rows = await this.#near(entity, name.toLowerCase());
@@ -54,7 +54,7 @@ export class Names {
     return row ? { name: row[0], count: index.count, plugins: index.plugins.filter((_, at) => Math.floor(row[2] / 2 ** at) % 2) } : null;
   }
 
-  /** Names that look like one that is not known, best first. */
+  /** Known names that look like an unknown one, best first. */
   async like(entity, name, most = 8) {
     const wanted = name.toLowerCase();
     const rows = await this.#near(entity, [...wanted].slice(0, SHORTEST).join(""));
@@ -68,7 +68,7 @@ export class Names {
     if (index.names) return index.names;
     const prefixes = Object.keys(index.shards);
     if ([...text].length < SHORTEST) return [];
-    // Names are filed by their ASCII characters, as docs/format.md has it.
+    // Shards are chosen by the ASCII characters of a name: see docs/format.md.
     text = text.replace(/[^ -~]/gu, (character) => `_${character.codePointAt(0).toString(16)}.`);
     const holding = prefixes.filter((prefix) => text.startsWith(prefix)).sort((a, b) => b.length - a.length).slice(0, 1);
     const below = prefixes.filter((prefix) => prefix !== text && prefix.startsWith(text)).sort((a, b) => index.shards[b] - index.shards[a]);
@@ -91,7 +91,7 @@ export class Names {
   }
 }
 
-/** How well a name fits what was typed: 4 is the same, 3 begins so, 2 has a word that does, 1 has it in it. */
+/** How well a name matches the typed text: 4 equal, 3 begins with it, 2 a word begins with it, 1 contains it. */
 export function score(name, text) {
   if (!text) return 0;
   if (name === text) return 4;
@@ -101,10 +101,10 @@ export function score(name, text) {
   return words.every((word) => name.split(/[^a-z0-9]+/).some((each) => each.startsWith(word))) ? 2 : 1;
 }
 
-/** Those of some names that look like another, best first. */
+/** The names that look like another one, best first. */
 export const near = (names, wanted, most = 3) => names.map((name) => [distance(wanted.toLowerCase(), name.toLowerCase()) - (name.includes(wanted) ? name.length : 0), name]).filter(([far, name]) => far <= Math.max(2, name.length / 2)).sort(([a], [b]) => a - b).slice(0, most).map(([, name]) => name);
 
-/** Edits that lead from one name to the other. */
+/** The edit distance of two names. */
 function distance(one, other) {
   let row = Array.from({ length: other.length + 1 }, (_, at) => at);
   for (let i = 1; i <= one.length; i++) {

@@ -1,5 +1,5 @@
-// Adds to a page that is complete without it: the snapshot's age, copy buttons, the tab that an address is about.
-// Everything that comes from a file is set as text, never as markup.
+// Adds to a page that is complete without it: the age of the data, copy buttons, and the tab that the URL names.
+// Content of files is set as text, never as markup.
 (() => {
   "use strict";
   const root = new URL(document.currentScript.dataset.root, document.baseURI);
@@ -36,21 +36,21 @@
     for (const list of all("[data-snapshot]")) {
       one("[data-newest]", list).textContent = through === null ? "none yet" : `${span(Math.max(0, age))} ago`;
       one("[data-age]", list).textContent = `${span(Math.max(0, now - made))} ago`;
-      // Who publishes once a day is not waited for.
+      // A time that is over an hour away is not shown.
       one("[data-due]", list).parentElement.hidden = due - now > 3600;
       one("[data-due]", list).replaceChildren(now < due ? `in ${span(due - now)}` : clock(due));
       one("[data-id]", list).textContent = String(snapshot).slice(0, 12);
       one("[data-id]", list).title = `${snapshot}, generation ${generation}`;
       list.classList.add("known");
     }
-    // A page says it in whole hours, so that it is not written again each minute.
+    // Pages say whole hours, so that they do not change each minute.
     for (const shown of all("[data-through]")) if (paged > Date.parse(one("time", shown).dateTime) / 1000) shown.replaceChildren(clock(paged));
     const warning = one("[data-overdue]");
-    // Short, for it moves what is below.
+    // Short, because it moves the content below.
     const words = old
       ? [`These data are old: the newest message is ${span(age)} old${late ? ", and an update is overdue" : ""}.`]
       : late ? ["This page is overdue: an update was due at ", clock(due), "."] : [];
-    // What is announced already is not announced again each minute.
+    // A screen reader announces it once, not each minute.
     if (words.length && warning.dataset.says !== `${old} ${late}`) warning.replaceChildren(...words);
     warning.dataset.says = `${old} ${late}`;
     warning.hidden = !words.length;
@@ -61,11 +61,11 @@
       const response = await fetch(new URL("v1/index.json", root), { cache: "no-cache" });
       if (response.ok) index = await response.json();
     } catch {
-      // Offline, or opened from a file: what was known last still ages.
+      // Offline, or opened from a file: the last known data still age.
     }
     if (!index) return;
     showFreshness();
-    // For the script of the page of the service's health, which may be loaded only later.
+    // For live.js on the status page, which may be loaded later.
     document.statscacheIndex = index;
     document.dispatchEvent(new Event("statscache-index"));
   };
@@ -104,13 +104,13 @@
 
   const localizeExamples = () => {
     if (!served) return;
-    // Whoever operates a site of their own previews it there.
+    // On loopback an operator previews a site.
     for (const code of all("code[data-example]").filter((code) => !code.closest("[data-local]"))) {
       code.textContent = code.textContent.replaceAll("http://localhost:8080/", root.href);
     }
   };
 
-  // What an address points at may be on a tab that is not shown.
+  // The target of the URL may be on a hidden tab.
   const reveal = () => {
     const target = document.getElementById(location.hash.slice(1));
     for (let tab = target?.closest(".tab"); tab; tab = tab.parentElement.closest(".tab")) {

@@ -1,4 +1,4 @@
-// Reads a chart, bucket by bucket, by pointer, touch and keyboard; its legend turns curves off. Only another view needs chart.js.
+// The readout of a chart, bucket by bucket, by pointer, touch and keyboard, and its legend. Other views need chart.js.
 
 import { element, number, svg } from "./dom.js";
 import { DAY, day, minute, month, said, sum, together, year } from "./values.js";
@@ -8,10 +8,10 @@ const swatch = (colour) => svg("svg", { class: "chart", viewBox: "0 0 10 10", wi
 
 const named = { [7 * DAY]: (time) => `Week of ${day(time)}`, [DAY]: day };
 
-/** What a bucket is called. */
+/** The label of a bucket. */
 export const bucketName = ({ starts, seconds }, at) => (seconds ? (named[seconds] ?? minute)(starts[at]) : `${month(starts[at])} ${year(starts[at])}`);
 
-/** A chart in a `box`, with a `legend` that turns curves off and on; `changed` is called with the names that are off. */
+/** A chart in a `box`, with a `legend` that hides curves; `changed` is called with the names of hidden curves. */
 export class Chart {
   #at = null;
 
@@ -26,7 +26,7 @@ export class Chart {
     box.addEventListener("blur", () => this.read(null));
   }
 
-  /** Shows a model: `draw` makes the panels; without it, what is drawn already is of this model. */
+  /** Shows a model: `draw` makes the panels; without it, the present drawing is of this model. */
   show(model, { view, log = false, off = [], keys = [] } = {}, draw = null) {
     const negative = model.curves.some(({ values }) => values.some((value) => value < 0));
     const each = !keys.length && model.curves.length > 1 && (view === "each" || log || negative || !model.keysAddUp);
@@ -54,7 +54,7 @@ export class Chart {
     return element("li", {}, button);
   }
 
-  /** Shows what is in a bucket, in a box and to screen readers; null hides it. */
+  /** Shows the values of a bucket, in a box and to screen readers; null hides it. */
   read(at) {
     this.#at = at;
     const { model, box, tip } = this;

@@ -1,4 +1,4 @@
-// Search in the header of every page, a combobox by the pattern of ARIA: nothing is fetched before it is used.
+// Search in the header of every page, a combobox by the ARIA pattern. Nothing is fetched before it is used.
 
 import { Client } from "./statscache.js";
 import { clean, element, foreign, number } from "./dom.js";
@@ -8,7 +8,7 @@ import { ENTITIES, entitiesOf, Names, pageOf, score } from "./names.js";
 const MOST = 10;
 const MOST_OF_KIND = 5;
 const SHORTEST_IN_PAGES = 3;
-/** Words of a question that name nothing. */
+/** Words of a question that are ignored. */
 const OF_QUESTIONS = new Set("a about activity are by did do does done for has have how i in is it last latest many me month most much newest of on show the this today was week were what when which who year".split(" "));
 const STEM = 4;
 
@@ -21,7 +21,7 @@ let active = -1;
 
 const options = () => [...list.querySelectorAll("[role=option]")];
 
-/** What the page Release engineering has of all words, as one result that leads to it. */
+/** The entries of the Release engineering page with all words, as one result that leads to it. */
 async function onBoard(wanted) {
   const { board } = box.dataset;
   if (!board || wanted.length < SHORTEST_IN_PAGES) return [];
@@ -35,7 +35,7 @@ async function onBoard(wanted) {
   return [{ points: 3, name: `${name}: ${wanted}`, kind: "Release engineering", href: `${address}?filter=${encodeURIComponent(wanted)}${found.length > 1 ? "" : `#${id}`}`, rank: 64 }];
 }
 
-/** Pages of the documentation and their sections in whose names words begin as wanted; they are last. */
+/** Pages and sections of the documentation with words that begin as typed; they come last. */
 async function inDocs(wanted) {
   if (wanted.length < SHORTEST_IN_PAGES) return [];
   const scored = (await sectionsOf(`${client.base}docs/index.html`)).map((each) => [score(each.name.toLowerCase(), wanted), each]);
@@ -43,7 +43,7 @@ async function inDocs(wanted) {
   return found.map(([, { name, of, href }]) => ({ points: 0, name: name === of ? name : `${name} · ${of}`, kind: "Docs", href, rank: 0 }));
 }
 
-/** What fits a text; or else what its words fit that are not those of any question, statistics by the beginnings of words. */
+/** The results for a text; if there are none, for its words without those that are ignored, also by their beginnings. */
 async function results(text) {
   const found = await lookUp(text);
   const words = text.toLowerCase().replace(/['\u2019]s\b|[?!,]/g, "").split(/\s+/).filter((word) => word && !OF_QUESTIONS.has(word));
@@ -116,7 +116,7 @@ input.addEventListener("keydown", async (event) => {
     close();
   } else if (event.key === "Enter") {
     event.preventDefault();
-    // Who types a whole name and presses Enter does not wait for the list.
+    // After a whole name and Enter, wait for the results and take the first.
     if (active < 0) await look();
     go(options()[Math.max(0, active)]);
   } else if (Object.hasOwn(STEPS, event.key) && options().length && !(["Home", "End"].includes(event.key) && active < 0)) {

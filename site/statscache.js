@@ -12,7 +12,7 @@ const OF_KEYS = /^v1\/(plugins\/[^/]+\/by|entities)\//;
 const LONGEST_KEY = 120;
 const SPLIT_DIGITS = 15;
 
-/** What this module throws is one of these. */
+/** The base class of all errors of this module. */
 export class StatscacheError extends Error {
   constructor(message, options) {
     super(message, options);
@@ -21,18 +21,18 @@ export class StatscacheError extends Error {
 }
 /** There is no such plugin, document or resolution. */
 export class NotPublished extends StatscacheError {}
-/** The site does not answer. Show the last numbers, with their age. */
+/** The site does not answer. Show the last numbers with their age. */
 export class Unreachable extends StatscacheError {}
-/** What the site answers is not what it announced. */
+/** The answer does not match its digest or its form. */
 export class Damaged extends StatscacheError {}
 class Gone extends Damaged {}
-/** The document of a key is of another generation than the pinned one. Pin again, or read it by the client. */
+/** A key document is of another generation than the pinned one. Pin again, or read it by the client. */
 export class Replaced extends StatscacheError {}
-/** Digests cannot be computed here, or signatures cannot be checked. */
+/** This environment cannot compute digests or check signatures. */
 export class Unverifiable extends StatscacheError {}
-/** No signature of the index is by a key that is trusted. Do not use the numbers. */
+/** No signature of the index is by a trusted key. Do not use the numbers. */
 export class BadSignature extends StatscacheError {}
-/** The signed index has expired, or is older than one that was read before. */
+/** The signed index has expired, or is older than one that was read before: a mirror may be stale or hostile. */
 export class Outdated extends StatscacheError {}
 
 /** The file name, without extension, of the document of a key: an array of text and null. */
@@ -42,19 +42,19 @@ export async function keyPath(key) {
   return `${name.slice(0, 80)}~${(await sha256(new TextEncoder().encode(name))).slice(0, 32)}`;
 }
 
-/** Whether the site should have renewed this index by now, so that its numbers may be old. */
+/** Whether the index is overdue, so that its numbers may be old. */
 export const isLate = (index, now = Date.now() / 1000) => index.expires_at < now;
 
-/** Whether the newest message is old by the reader's clock, though the site may be renewed on time. */
+/** Whether the newest message is old by the reader's clock, even if the site is published on time. */
 export const isOld = (index, now = Date.now() / 1000) => index.through !== null && now - index.through > Math.max(3 * index.interval, 3600);
 
 /**
- * The whole days of `[start, end)` of which not all is known: before the plugin's `since`, and in its gaps. A day of a key
+ * The whole days of `[start, end)` that are not wholly known: before the plugin's `since`, and in its gaps. A day of a key
  * that is absent is zero outside them, to the index's `slow_through`.
  */
 export const unknownDays = ({ since, gaps }, start, end) => clipped([[start, Math.max(start, since ?? end)], ...gaps], start, end);
 
-/** What `Client` and `Pinned` have in common: they differ in how a path becomes a document. */
+/** The base of `Client` and `Pinned`, which differ in how a path becomes a document. */
 class Reader {
   latest(plugin) {
     return this.document(plugin, "latest");
@@ -97,13 +97,13 @@ class Reader {
     const { width } = listed;
     if (width) [first, last] = [Math.floor(first / width) * width, Math.ceil(last / width) * width];
     const wanted = listed.periods.filter((period) => period.end > first && period.start < last);
-    // Objects never change, so what was fetched once comes from the browser's cache forever.
+    // Objects never change: the browser's cache holds them forever.
     const parts = await Promise.all(wanted.map((period) => this._object(period.object, period.size)));
     const about = index.plugins.find(({ name }) => name === plugin);
     // After its last period with a row, a plugin that is up to date has counted nothing.
     const through = resolution === "1m" ? index.through : index.slow_through;
     const current = about?.state === "ok" && through !== null && width;
-    // What is older than all that is kept, or than the first data, is unknown too.
+    // Time before the oldest period, or before the first data, is unknown too.
     const oldest = Math.min(listed.periods[0]?.start ?? Infinity, about?.since ?? Infinity);
     const kept = listed.keep && through !== null ? Math.min(listed.periods[0]?.start ?? Infinity, through - (through % width) - listed.keep) : -Infinity;
     const before = [first, Math.max(first, Math.min(last, Math.max(oldest, kept)))];
@@ -122,8 +122,8 @@ class Reader {
 }
 
 /**
- * Reads what is current: the index, and then the objects that it names; documents of keys, which have no objects, at their
- * readable paths. With keys, only what follows from a signed index.
+ * Reads the current snapshot: the index, then the objects that it names; key documents, which have no objects, at their
+ * readable paths. With keys, only documents whose digest follows from a signed index.
  */
 export class Client extends Reader {
   #known = new Map();
@@ -173,7 +173,7 @@ export class Client extends Reader {
     };
     const look = async () => {
       try {
-        // No one looks at a hidden page; it catches up when it is shown.
+        // A hidden page does not poll; it catches up when it is shown.
         if (globalThis.document?.visibilityState !== "hidden") {
           const index = await this.discover();
           if (!stopped && index.snapshot !== before?.snapshot) await listener(index, changedPaths(before, index));
@@ -195,7 +195,7 @@ export class Client extends Reader {
     return document;
   }
 
-  /** With keys, what is at a readable path is what the signed index, or a manifest, says of it. */
+  /** With keys, a file at a readable path must have the digest in the signed index or in a manifest. */
   async _optional(path) {
     if (this.#keys.length) return (await this.#current())._optional(path);
     if (OF_KEYS.test(path)) return this.#document(path);
@@ -204,7 +204,7 @@ export class Client extends Reader {
     try {
       return await current._optional(path);
     } catch (error) {
-      // The index came from a cache that is behind, and the object is retained no longer.
+      // The index came from a stale cache, and the object was deleted since.
       const newer = error instanceof Gone ? await this.#current() : current;
       if (newer === current) throw error;
       return newer._optional(path);
@@ -215,16 +215,16 @@ export class Client extends Reader {
     return (await this.#current())._object(name, size);
   }
 
-  /** The snapshot that is current now, whose documents stay in memory until there is another. */
+  /** The current snapshot, whose documents stay in memory until the next one. */
   async #current() {
     const index = await this.discover();
-    // Without keys, numbers that no one can check are better than none.
+    // Without keys, unchecked numbers are better than none.
     const checks = this.#keys.length > 0 || Boolean(globalThis.crypto?.subtle);
     if (this.#trusted?.index.snapshot !== index.snapshot) this.#trusted = new Pinned(index, this, checks);
     return this.#trusted;
   }
 
-  /** What several ask for at the same time is fetched once. */
+  /** Concurrent requests for one path are fetched once. */
   #document(path) {
     if (!this.#asked.has(path)) this.#asked.set(path, this.#read(path).finally(() => this.#asked.delete(path)));
     return this.#asked.get(path);
@@ -259,7 +259,7 @@ export class Client extends Reader {
     return data;
   }
 
-  /** Status, headers and bytes of a file; null where there is none. */
+  /** Status, headers and bytes of a file; null if there is none. */
   async #fetch(path, options = {}) {
     const url = this.base + path;
     let response, data;
@@ -276,7 +276,7 @@ export class Client extends Reader {
   }
 }
 
-/** Reads one snapshot: whatever is published meanwhile, its documents fit each other. All digests are checked. */
+/** Reads one snapshot: its documents fit together, whatever is published meanwhile. All digests are checked. */
 export class Pinned extends Reader {
   #client;
   #checks;
@@ -311,7 +311,7 @@ export class Pinned extends Reader {
     return entry ? this._object(entry.object, entry.size) : null;
   }
 
-  /** What is at a path now, if that is what the snapshot has there: documents of keys have no objects. */
+  /** The file at a readable path, if its digest is that of the snapshot: key documents have no objects. */
   #current(path, digest) {
     return this.#once(digest, async () => {
       const data = await this.#client._bytes(path);
@@ -365,7 +365,7 @@ const hasNoCache = typeof globalThis.document === "undefined" && typeof globalTh
 
 const own = (object, name) => (Object.hasOwn(object ?? {}, name) ? object[name] : undefined);
 
-/** The names by which manifests lead to a file: below `by/`, the rest of the path is one. */
+/** The names on the way from manifest to manifest to a file: below `by/`, the rest of the path is one name. */
 const steps = (path) => {
   const [, root, rest] = /^(v1\/plugins\/[^/]+\/by)\/(.+)$/.exec(path) ?? [];
   return root ? [...root.split("/"), rest] : path.split("/");
@@ -401,7 +401,7 @@ function rawKey(pem) {
   return der.slice(-32);
 }
 
-/** Throws unless one of the signatures of the whole index is by one of the keys, and none pretends to be. */
+/** Throws unless a signature of the whole index is by one of the keys, and no signature claims a key falsely. */
 async function checkSignature(index, keys) {
   const { signatures, ...covered } = index;
   const text = new TextEncoder();
@@ -431,7 +431,7 @@ async function isSignedBy(raw, signature, signed) {
   return signature !== null && digests().verify({ name: "Ed25519" }, key, signature, signed);
 }
 
-/** The bytes of a text in base64; null where it is none. */
+/** The bytes of a base64 text; null if it is not base64. */
 function bytes(base64) {
   try {
     return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
@@ -440,7 +440,7 @@ function bytes(base64) {
   }
 }
 
-/** Canonical JSON, of which the digest is signed: keys sorted, no spaces. The keys of an index are ASCII. */
+/** Canonical JSON, whose digest is signed: keys sorted, no spaces. The keys of an index are ASCII. */
 function canonical(value) {
   if (Array.isArray(value)) return `[${value.map(canonical).join(",")}]`;
   if (value === null || typeof value !== "object") return JSON.stringify(value);

@@ -75,7 +75,7 @@
       }
       said.textContent = words.length ? `${count(shown)} of ${count(rows.length)} rows` : "";
       part.querySelector(".scroll").scrollTop = 0;
-      // What is left belongs into view, on a phone too.
+      // Scroll to the first match, also on a phone.
       if (words.length && part.getBoundingClientRect().top > innerHeight / 2) part.scrollIntoView();
     };
     field.addEventListener("input", () => {
@@ -88,7 +88,7 @@
     });
     const given = inAddress && new URLSearchParams(location.search).get("filter");
     if (given) field.value = given;
-    // A browser keeps what was typed before a reload.
+    // A browser restores the typed text after a reload.
     if (field.value) apply();
   };
 

@@ -46,7 +46,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> list[Publication]:
         yield from islice(simulate(busy), sum(step.messages for step in STEPS[1:]))
 
     traffic.write(directory / "history.ndjson", lines())
-    return publish(directory, directory / "history.ndjson", STEPS)
+    [publications] = publish([directory], directory / "history.ndjson", STEPS)
+    return publications
 
 
 def test_a_minute_of_fast_documents(done: list[Publication]) -> None:
