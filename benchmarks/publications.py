@@ -19,8 +19,8 @@ import orjson
 
 from benchmarks.installed import install
 from benchmarks.metered import MeteredDirectory, metered
-from statscache.garbage import collect_rarely
 from statscache.ingest import Delivery
+from statscache.memory import collect_rarely
 from statscache.service.publishing import Publishing
 
 MOST_AT_ONCE = 5_000

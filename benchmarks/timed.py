@@ -19,8 +19,8 @@ from typing import NamedTuple
 import orjson
 
 from benchmarks.installed import install
-from statscache.garbage import collect_rarely
 from statscache.installation import Installation
+from statscache.memory import collect_rarely
 from statscache.service.backfill import backfill
 from statscache.service.parallel import Workers, working
 

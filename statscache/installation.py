@@ -1,16 +1,11 @@
 """One installation: its configuration, database and plugins, opened and checked."""
 
-import ctypes
-from contextlib import suppress
-
 from statscache.config import Config, PluginsSection, PrivacySection
 from statscache.ingest import Ingest
 from statscache.ingest.watchdog import Watchdog
+from statscache.memory import share_freed
 from statscache.plugins.registry import Registry, load
 from statscache.store import Database
-
-_M_ARENA_MAX = -8
-"""The parameter of glibc's mallopt(3) for the number of its arenas."""
 
 
 def load_plugins(plugins: PluginsSection, privacy: PrivacySection) -> Registry:
@@ -50,7 +45,7 @@ class Installation:
     """
 
     def __init__(self, config: Config) -> None:
-        _share_memory()
+        share_freed()
         self.config = config
         plugins = config.plugins
         self.registry: Registry = load_plugins(plugins, config.privacy)
@@ -74,14 +69,3 @@ class Installation:
         """Close the database, and remove the note of a hang."""
         self.watchdog.close()
         self.database.close()
-
-
-def _share_memory() -> None:
-    """Let all threads take memory from one place, so that what one of them freed is used by the others.
-
-    With glibc each thread has an arena of its own otherwise, which keeps the greatest size that it ever had: consuming,
-    rendering and sending to each target added up to some 50 MB that were free. Threads of Python hardly ever allocate
-    at the same time. Other C libraries have no such function, and no such arenas.
-    """
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)

@@ -4,7 +4,7 @@ from importlib import import_module
 
 import click
 
-from statscache.garbage import collect_rarely, gc_paused
+from statscache.memory import collect_rarely, gc_paused
 
 
 class Deferred(click.Command):

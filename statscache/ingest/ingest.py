@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 
 from statscache.bounds import MAX_LINE
 from statscache.exceptions import MergeFailed
-from statscache.garbage import gc_paused
 from statscache.ingest import catchup
 from statscache.ingest.accept import accept, move_source, places
 from statscache.ingest.delivery import Delivery, Outcome
@@ -21,6 +20,7 @@ from statscache.ingest.lifecycle import Lifecycle
 from statscache.ingest.maintenance import JournalMaintenance
 from statscache.ingest.prepare import Batch, Preparer
 from statscache.ingest.reduce import Reduction, reduce
+from statscache.memory import gc_paused
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch

@@ -16,7 +16,6 @@ from statscache import canonical
 from statscache.bounds import KEPT_OF_OVERSIZE, MAX_LINE
 from statscache.derivation import Derived
 from statscache.exceptions import MalformedMessage
-from statscache.garbage import gc_paused
 from statscache.ingest.delivery import Delivery
 from statscache.ingest.observe import (
     SLICE,
@@ -28,6 +27,7 @@ from statscache.ingest.observe import (
     observe_values,
     sees_newest_only,
 )
+from statscache.memory import gc_paused
 from statscache.message import address, envelope
 from statscache.parsing import parse
 from statscache.plugins import Plugin

@@ -19,7 +19,6 @@ from typing import TypeVar
 from statscache import __version__
 from statscache.config import PluginsSection, PrivacySection
 from statscache.exceptions import StatscacheError, WorkerError
-from statscache.garbage import collect_rarely, gc_paused
 from statscache.ingest import Delivery, Ingest, catchup
 from statscache.ingest.catchup import Chunk
 from statscache.ingest.ingest import WorkerContext
@@ -27,6 +26,7 @@ from statscache.ingest.prepare import Batch, Preparer
 from statscache.ingest.reduce import PluginResult
 from statscache.ingest.watchdog import Watchdog
 from statscache.installation import Installation, load_plugins
+from statscache.memory import collect_rarely, gc_paused
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 

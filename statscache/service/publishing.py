@@ -13,6 +13,7 @@ from typing import Any
 from statscache import resources
 from statscache.exceptions import Damaged, PublisherBusy, PublishError, Stopped
 from statscache.installation import Installation
+from statscache.memory import return_freed
 from statscache.monitoring.health import public_health
 from statscache.publish.report import Report
 from statscache.publish.targets import Targets
@@ -187,6 +188,7 @@ class Publishing:
             tell: Called with each publication.
             on_progress: Called before each publication, even if the previous one failed.
         """
+        return_freed()
         self._interval = math.ceil(seconds)
         halting, waits, began, damaged = threading.Event(), False, -math.inf, ""
         on_end = partial(self._after, tell)

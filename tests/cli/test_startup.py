@@ -63,7 +63,7 @@ def test_help_imports_no_command(tmp_path: Path) -> None:
         "statscache.cli.lazy",
         "statscache.cli.output",
         "statscache.exceptions",
-        "statscache.garbage",
+        "statscache.memory",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Memory of a service: what one of its threads freed, the others use."""
+"""Memory of a service: what one of its threads freed, the others or the system use."""
 
 import os
 import subprocess
@@ -41,3 +41,30 @@ def test_threads_share_one_arena(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
     subprocess.run([sys.executable, "-c", dedent(PROGRAM)], cwd=tmp_path, env=environment, check=True)
     assert (tmp_path / "heaps.xml").read_text().count("<heap nr=") == 1
+
+
+BLOCKS = """
+    from pathlib import Path
+    from statscache.memory import return_freed
+
+    def resident():
+        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+    return_freed()
+    # By default, blocks of up to the size of the greatest freed one are kept.
+    bytearray(30_000_000)
+    before = resident()
+    blocks = [bytearray(8_000_000) for _ in range(4)]
+    # Memory below what is in use cannot be given back by lowering the end of the heap.
+    above = bytearray(100_000)
+    del blocks
+    print(resident() - before)
+"""
+
+
+def test_a_service_returns_freed_memory_to_the_system(tmp_path: Path) -> None:
+    """What a large publication needed is not kept for months."""
+    done = subprocess.run(
+        [sys.executable, "-c", dedent(BLOCKS)], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 4_000_000
