@@ -1,15 +1,13 @@
 """Memory of a process: when the garbage collector runs, and what malloc keeps of freed memory.
 
-Messages, records, yields and documents are trees, which are freed when the last reference to them goes. By default the
-cyclic garbage collector visits all of them again and again: up to a tenth of what a batch costs, and a sixth of a
-publication.
+Documents are trees, which are freed when the last reference to them goes. By default the cyclic garbage collector
+visits all of them again and again, which takes a sixth of the time of a publication.
 
 malloc is asked by mallopt(3), which glibc has; other C libraries have neither the function nor the costs.
 """
 
 import gc
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 _THRESHOLDS = 20_000, 10, 50
 """New objects before the youngest are searched, and how many searches of a generation bring one of the next.
@@ -26,19 +24,6 @@ def collect_rarely() -> None:
     """Leave out of garbage collection what is loaded by now, and search the rest more rarely than by default."""
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)
-
-
-@contextmanager
-def gc_paused() -> Iterator[None]:
-    """Keep the garbage collector from running in this context, in all threads."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def share_freed() -> None:

@@ -121,7 +121,7 @@ class Careless(BuildsByOwner):
 
 def test_a_plugin_that_changes_a_message_is_an_error() -> None:
     """Others would see what it left; the error says what to do, and a trial lists it beside what was counted."""
-    with pytest.raises(PluginError, match="observe changed the message, which all plugins share: copy"):
+    with pytest.raises(PluginError, match="observe changed the message, which all plugins share: make a copy"):
         testing.run(Careless, [build("ralph")])
     trial = testing.try_plugin(Careless(), [delivered(build("ralph", number)) for number in range(100)])
     assert totals(trial.documents) == {"ralph": 100}

@@ -1,10 +1,11 @@
 """A group whose commands are imported when they are called: importing them all takes a second."""
 
+import gc
 from importlib import import_module
 
 import click
 
-from statscache.memory import collect_rarely, gc_paused
+from statscache.memory import collect_rarely
 
 
 class Deferred(click.Command):
@@ -23,9 +24,12 @@ class Deferred(click.Command):
     def load(self) -> click.Command:
         """Import the command and return it."""
         # Imported modules are never freed: searching them for garbage takes time and finds nothing.
-        with gc_paused():
+        gc.disable()
+        try:
             command: click.Command = import_module(self._module).command
+        finally:
             collect_rarely()
+            gc.enable()
         return command
 
 

@@ -12,8 +12,8 @@ from statscache.exceptions import MergeFailed
 from statscache.ingest.fold import fold
 from statscache.ingest.lifecycle import reset
 from statscache.ingest.observe import SLICE, Columns, Observed, Observer, derives, observe_values, sees_newest_only
+from statscache.ingest.prepare import gc_paused
 from statscache.ingest.reduce import PluginResult, reduce_plugin
-from statscache.memory import gc_paused
 from statscache.message import Message
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry

@@ -18,9 +18,8 @@ from statscache.ingest.delivery import Delivery, Outcome
 from statscache.ingest.fold import fold
 from statscache.ingest.lifecycle import Lifecycle
 from statscache.ingest.maintenance import JournalMaintenance
-from statscache.ingest.prepare import Batch, Preparer
+from statscache.ingest.prepare import Batch, Preparer, gc_paused
 from statscache.ingest.reduce import Reduction, reduce
-from statscache.memory import gc_paused
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 from statscache.plugins.watch import Watch

@@ -22,11 +22,11 @@ from statscache.exceptions import StatscacheError, WorkerError
 from statscache.ingest import Delivery, Ingest, catchup
 from statscache.ingest.catchup import Chunk
 from statscache.ingest.ingest import WorkerContext
-from statscache.ingest.prepare import Batch, Preparer
+from statscache.ingest.prepare import Batch, Preparer, gc_paused
 from statscache.ingest.reduce import PluginResult
 from statscache.ingest.watchdog import Watchdog
 from statscache.installation import Installation, load_plugins
-from statscache.memory import collect_rarely, gc_paused
+from statscache.memory import collect_rarely
 from statscache.plugins import Plugin
 from statscache.plugins.registry import Registry
 
