@@ -3,11 +3,12 @@
 Documents are trees, which are freed when the last reference to them goes. By default the cyclic garbage collector
 visits all of them again and again, which takes a sixth of the time of a publication.
 
-malloc is asked by mallopt(3), which glibc has; other C libraries have neither the function nor the costs.
+mallopt(3) and malloc_trim(3) are glibc's; other C libraries have neither these functions nor the costs.
 """
 
 import gc
 from contextlib import suppress
+from typing import Any
 
 _THRESHOLDS = 20_000, 10, 50
 """New objects before the youngest are searched, and how many searches of a generation bring one of the next.
@@ -16,8 +17,8 @@ With Python's 700, 10 and 10, one publication searched all objects four times. A
 objects in cycles, 50 MB, so the collector is not switched off.
 """
 
-_M_TRIM_THRESHOLD, _M_ARENA_MAX = -1, -8
-_TRIM = 128 * 1024
+_M_ARENA_MAX = -8
+"""The parameter of mallopt(3) for the number of arenas."""
 
 
 def collect_rarely() -> None:
@@ -33,21 +34,22 @@ def share_freed() -> None:
     and sending to each target added up to some 50 MB that were free. Threads of Python hardly ever allocate at the same
     time.
     """
-    _mallopt(_M_ARENA_MAX, 1)
+    with suppress(AttributeError):
+        _libc().mallopt(_M_ARENA_MAX, 1)
 
 
 def return_freed() -> None:
-    """Return freed memory to the system as it is freed; for services, which stay for months.
+    """Return free memory to the system: malloc keeps most of what a large publication needed.
 
-    By default malloc raises the size from which it does so to that of the greatest block that was ever freed, and keeps
-    the rest: some 25 MB. It costs 4 % of the time of a batch, so programs that end do without.
+    A lower M_TRIM_THRESHOLD would do the same all the time, and make each text of 128 KiB and more cost several times
+    as much.
     """
-    _mallopt(_M_TRIM_THRESHOLD, _TRIM)
+    with suppress(AttributeError):
+        _libc().malloc_trim(0)
 
 
-def _mallopt(parameter: int, value: int) -> None:
+def _libc() -> Any:
     # Imported here: commands that only show something start without it.
     import ctypes
 
-    with suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(parameter, value)
+    return ctypes.CDLL(None)

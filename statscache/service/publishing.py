@@ -188,7 +188,6 @@ class Publishing:
             tell: Called with each publication.
             on_progress: Called before each publication, even if the previous one failed.
         """
-        return_freed()
         self._interval = math.ceil(seconds)
         halting, waits, began, damaged = threading.Event(), False, -math.inf, ""
         on_end = partial(self._after, tell)
@@ -226,6 +225,7 @@ class Publishing:
                 self.targets.workers.start(Job(self._interval, stopping=halting), on_end)
             for worker in self.targets.workers:
                 worker.log_if_late(INTERVALS * seconds)
+            return_freed()
             stopping.wait(max(0.0, pause - (time.monotonic() - started)))
         self.targets.stop(halting)
 

@@ -11,7 +11,6 @@ from statscache.config import AnyTarget, Config, DirectoryTarget, FedmsgSection,
 from statscache.config.sources import LIVE
 from statscache.exceptions import ConfigurationError
 from statscache.installation import Installation
-from statscache.memory import return_freed
 from statscache.monitoring.heartbeat import PUBLISHING, Heartbeat, tell_stopping
 from statscache.monitoring.metrics import shown
 from statscache.publish.report import Report
@@ -44,7 +43,6 @@ def consume(config: Config, stopping: threading.Event, heartbeat: Heartbeat | No
         ConfigurationError: No live source is configured, or the configuration cannot be used on this machine.
         SourceError: A source cannot be connected to.
     """
-    return_freed()
     sections = config.sources
     if heartbeat is None:
         heartbeat = Heartbeat(_required(config))

@@ -91,7 +91,7 @@ def test_the_newest_ami_of_a_region_by_typing(site: str, tree: Path, chromium: B
         first.get_by_role("button", name=f"Copy {wanted}").click()
         expect(first.get_by_role("button")).to_have_text("Copied")
         assert visit.page.evaluate("navigator.clipboard.readText()") == wanted
-        assert visit.page.url == f"{site}{layout.BOARD_PAGE}?filter=us-east-1+x86_64"
+        expect(visit.page).to_have_url(f"{site}{layout.BOARD_PAGE}?filter=us-east-1+x86_64")
         visit.open(visit.page.url)
         expect(shown(visit.page, "[data-places] li").first).to_contain_text(wanted)
         assert not visit.problems, visit.problems
@@ -137,7 +137,7 @@ def test_the_filter_looks_for_all_words_in_each_row(site: str, tree: Path, chrom
         expect(rows).to_have_count(0)
         field.fill("")
         expect(rows).to_have_count(everything)
-        assert visit.page.url == site + layout.BOARD_PAGE
+        expect(visit.page).to_have_url(site + layout.BOARD_PAGE)
         assert not visit.problems, visit.problems
 
 

@@ -59,7 +59,7 @@ def test_the_image_of_a_region_is_found_by_typing_its_name(
         assert box is not None
         assert box["y"] + box["height"] <= 900
         assert box["x"] + box["width"] <= width
-        assert visit.page.url == f"{site}{IMAGES}?filter=us-east-1"
+        expect(visit.page).to_have_url(f"{site}{IMAGES}?filter=us-east-1")
         visit.page.get_by_role("searchbox", name="Filter").type(" x86_64 nothing")
         expect(shown_rows(visit.page)).to_have_count(0)
         visit.open(f"{site}{IMAGES}?filter=us-east-1")
