@@ -39,7 +39,7 @@ def share_freed() -> None:
 
 
 def return_freed() -> None:
-    """Return free memory to the system: malloc keeps most of what a large publication needed.
+    """Return free memory to the system; malloc keeps most of it after a large publication.
 
     A lower M_TRIM_THRESHOLD would do the same all the time, and make each text of 128 KiB and more cost several times
     as much.

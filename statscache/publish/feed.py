@@ -1,4 +1,4 @@
-"""The Atom feed (RFC 4287) of what snapshots changed. It lists snapshots, so it is published beside them, not within.
+"""The Atom feed (RFC 4287) of changes by snapshots. It lists snapshots, so it is published beside them, not within.
 
 It is about those that brought the slow documents up to date, so it is written as rarely as these: an entry for each
 minute would be noise.

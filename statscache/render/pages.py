@@ -284,8 +284,7 @@ class Pages:
 
     def _links(self, view: PluginView) -> dict[str, str]:
         """Return the page of each key of a plugin that names an entity, by the label of the key."""
-        entities = {**_FIELDS, **view.info.entities}
-        found = ((field, entity) for field, entity in entities.items() if figures.named_by(view) == [field])
+        found = ((field, entity) for field, entity in _entities_of(view).items() if figures.named_by(view) == [field])
         field, entity = next(found, ("", ""))
         if entity not in self.entities:
             return {}
@@ -293,7 +292,7 @@ class Pages:
 
     def _linked(self, table: Table, view: PluginView) -> Table:
         """Return a table in which each name of an entity is a link to its page."""
-        fields = {**_FIELDS, **view.info.entities}
+        fields = _entities_of(view)
         names = (heading.name for heading in table.headings)
         columns = {at: fields[name] for at, name in enumerate(names) if fields.get(name) in self.entities}
         for row in table.cells:
@@ -309,7 +308,7 @@ class Pages:
         return path, self._render(template, **context)
 
     def _header(self, own: re.Match[bytes]) -> bytes:
-        """Return the begin of the site's header, in place of that which an example has where it stands alone."""
+        """Return the start of the site's header, which replaces that of an example used without a site."""
         return self._render("example.html", root=own["root"].decode())
 
     def _address(self, path: str) -> str:
@@ -362,6 +361,11 @@ def _feeds(views: Sequence[PluginView]) -> list[tuple[str, str]]:
     """Return title and path of the feeds of plugins."""
     found = ((view.kind.plugin.feed, view.info.name) for view in views)
     return [(feed.title, layout.feed(name)) for feed, name in found if feed is not None]
+
+
+def _entities_of(view: PluginView) -> dict[str, str]:
+    """Return the entity that each field of a plugin's rows names, if any."""
+    return {**_FIELDS, **view.info.entities}
 
 
 def _entity_page(entity: str, name: str) -> str:

@@ -17,7 +17,7 @@ from statscache.sources.compression import GZIP, ZSTD, compressing
 from statscache.store import journal
 
 _MAGIC = {".gz": GZIP, ".zst": ZSTD}
-_MESSAGES_BETWEEN_WORDS = 10_000
+_MESSAGES_BETWEEN_UPDATES = 10_000
 
 
 def export(installation: Installation, out: BinaryIO, progress: Callable[[int, int], None]) -> int:
@@ -35,7 +35,7 @@ def export(installation: Installation, out: BinaryIO, progress: Callable[[int, i
         for _, record in journal.read(connection, 0, end):
             out.write(envelope(record) + b"\n")
             number += 1
-            if number % _MESSAGES_BETWEEN_WORDS == 0:
+            if number % _MESSAGES_BETWEEN_UPDATES == 0:
                 progress(number, total)
     return number
 

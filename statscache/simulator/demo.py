@@ -84,7 +84,7 @@ class Result:
         day: Start of the day that was played.
         history: Messages of the history.
         sent: Messages that were put on the bus.
-        counted: Messages of the day in the published journal.
+        counted: Messages in the published journal, those of the history included.
         plugins: Statistics that were published.
         person: The person with the most contributions.
         package: The package with the most builds.

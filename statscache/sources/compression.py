@@ -118,7 +118,7 @@ class _Frames:
 
 @contextmanager
 def compressing(out: BinaryIO, magic: bytes) -> Iterator[BinaryIO]:
-    """Give a stream that compresses into `out`: as `magic` says: `GZIP`, `ZSTD`, or anything else for not at all."""
+    """Give a stream that compresses into `out`; `magic` is `GZIP`, `ZSTD`, or anything else for no compression."""
     if magic.startswith(GZIP):
         # Neither name nor time, so that the same content gives the same bytes.
         with gzip.GzipFile(filename="", fileobj=out, mode="wb", mtime=0) as packed:

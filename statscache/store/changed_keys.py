@@ -43,7 +43,10 @@ def split(keys: Keys, most: int) -> tuple[Keys, Keys]:
 
 
 def are_in(digests: ArrayLike, among: Digests) -> NDArray[np.bool_]:
-    """Return for each of the digests whether it is among others, which are sorted."""
+    """Return for each of the digests whether it is among others, which are sorted.
+
+    numpy's `isin` would sort them again in each call; a flood of names asks for a few of 100,000 many times.
+    """
     wanted = np.asarray(digests, np.int64)
     if not len(among):
         return np.zeros(len(wanted), bool)
