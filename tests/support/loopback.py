@@ -1,19 +1,37 @@
 """Ports of the loopback, and HTTP servers that run on it while a test does."""
 
 import http.server
+import os
+import random
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+# The system gives outgoing connections ports from this number on (`net.ipv4.ip_local_port_range`). A server that is stopped and
+# started again cannot have one of them: meanwhile the system may give it away, even to a client that tries to reach the server.
+_OUTGOING = 32_768
+_LOWEST = 10_000
+# Tests that run side by side have ports of their own.
+_WORKERS = 16
+
+
 def free_ports(count: int) -> list[int]:
-    """Return numbers of ports of the loopback that no one listens on."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports: list[int] = [bound.getsockname()[1] for bound in sockets]
-    for bound in sockets:
-        bound.close()
-    return ports
+    """Return numbers of ports of the loopback that no one listens on, and that no outgoing connection gets."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+    mine = range(_LOWEST + worker, _OUTGOING, _WORKERS)
+    free: list[int] = []
+    for port in random.sample(mine, len(mine)):
+        if len(free) == count:
+            return free
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            free.append(port)
+    raise RuntimeError(f"fewer than {count} of the ports {mine} are free")
 
 
 def free_endpoint() -> str:
