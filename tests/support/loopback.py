@@ -8,9 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-
-# The system gives outgoing connections ports from this number on (`net.ipv4.ip_local_port_range`). A server that is stopped and
-# started again cannot have one of them: meanwhile the system may give it away, even to a client that tries to reach the server.
+# The system gives outgoing connections ports from this number on (`net.ipv4.ip_local_port_range`). A server that is
+# started again must not have one of them: meanwhile a connection may have got it, even one that looks for the server.
 _OUTGOING = 32_768
 _LOWEST = 10_000
 # Tests that run side by side have ports of their own.
