@@ -83,13 +83,13 @@
     keep();
   };
   const given = new URLSearchParams(location.search);
-  if (given.get("filter")) field.value = given.get("filter");
+  // What was typed before this script ran, or what the browser restores after a reload, stays.
+  field.value ||= given.get("filter") ?? "";
   for (const select of choices) {
     const value = given.get(select.dataset.choose);
     if ([...select.options].some((option) => option.value === value)) select.value = value;
     select.addEventListener("change", changed);
   }
   field.addEventListener("input", changed);
-  // A browser restores the typed text after a reload.
-  if (field.value || choices.some((select) => select.value)) apply();
+  if (field.value || choices.some((select) => select.value)) changed();
 })();

@@ -137,3 +137,5 @@ document.addEventListener("keydown", (event) => {
   input.focus();
   input.select();
 });
+// Something may have been typed before this script ran.
+if (document.activeElement === input) look();

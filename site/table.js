@@ -78,18 +78,18 @@
       // Scroll to the first match, also on a phone.
       if (words.length && part.getBoundingClientRect().top > innerHeight / 2) part.scrollIntoView();
     };
-    field.addEventListener("input", () => {
+    const changed = () => {
       apply();
       if (!inAddress) return;
       const address = new URL(location.href);
       if (field.value) address.searchParams.set("filter", field.value);
       else address.searchParams.delete("filter");
       history.replaceState(history.state, "", address);
-    });
-    const given = inAddress && new URLSearchParams(location.search).get("filter");
-    if (given) field.value = given;
-    // A browser restores the typed text after a reload.
-    if (field.value) apply();
+    };
+    field.addEventListener("input", changed);
+    // What was typed before this script ran, or what the browser restores after a reload, stays.
+    if (inAddress) field.value ||= new URLSearchParams(location.search).get("filter") ?? "";
+    if (field.value) changed();
   };
 
   [...document.querySelectorAll("[data-table]")].forEach((part, at) => {

@@ -1,5 +1,6 @@
 """The page Release engineering in a real browser: the questions that people come with, and how it looks and weighs."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 import worlds
 from browser import SCHEMES, WIDTHS, Visit, chromium, serving_tree
@@ -94,6 +95,21 @@ def test_the_newest_ami_of_a_region_by_typing(site: str, tree: Path, chromium: B
         expect(visit.page).to_have_url(f"{site}{layout.BOARD_PAGE}?filter=us-east-1+x86_64")
         visit.open(visit.page.url)
         expect(shown(visit.page, "[data-places] li").first).to_contain_text(wanted)
+        assert not visit.problems, visit.problems
+
+
+def test_what_is_typed_before_the_script_came_is_in_the_address(site: str, tree: Path, chromium: Browser) -> None:
+    """A reader may be faster than the script: what the rows show then, the address leads others to."""
+    with Visit(chromium, [site]) as visit:
+
+        def type_first(route: Route) -> None:
+            visit.page.get_by_role("searchbox", name="Show only").fill("us-east-1 x86_64")
+            route.continue_()
+
+        visit.page.route(re.compile(r"/assets/board\b[^/]*\.js$"), type_first)
+        visit.open(site + layout.BOARD_PAGE)
+        expect(shown(visit.page, "[data-places] li").first).to_contain_text(newest_ami(tree, architecture="x86_64"))
+        expect(visit.page).to_have_url(f"{site}{layout.BOARD_PAGE}?filter=us-east-1+x86_64")
         assert not visit.problems, visit.problems
 
 
