@@ -6,7 +6,7 @@ import * as d from "./parts.js";
 import { groupsOf } from "./boards.js";
 import { latestDays } from "./days.js";
 import { explorable } from "./controls.js";
-import { ofKey, ofSeries } from "./models.js";
+import { ofKey, ofSeries } from "./keymodels.js";
 
 const MAIN = { person: "contributors", package: "builds-by-package", topic: "volume-by-topic", release: "builds" };
 const MOST_ROWS = { person: 15, package: 15, topic: 15, release: 6 };
