@@ -330,8 +330,8 @@ class Table extends StatscacheElement {
       const entity = entityOf(index, column);
       return entity && ((name) => pageOf(client, entity, name));
     };
-    const head = d.element("tr", {}, ranks && d.element("th", { scope: "col", class: "number" }, "Rank"), ...columns.map((column) => this.#head(column, rows, sorting, about.unit)));
-    const body = shown.map((row, at) => d.element("tr", {}, ranks && d.element("td", { class: "number quiet" }, d.number(ranks[at])), ...columns.map((column) => (Object.hasOwn(partial, column) && column in row ? d.element("td", { class: "quiet" }, d.unknown(partial[column])) : cell(row[column], column, address(column))))));
+    const head = d.element("tr", {}, ranks && d.element("th", { scope: "col", class: "number rank" }, "Rank"), ...columns.map((column) => this.#head(column, rows, sorting, about.unit)));
+    const body = shown.map((row, at) => d.element("tr", {}, ranks && d.element("td", { class: "number quiet rank" }, d.number(ranks[at])), ...columns.map((column) => (Object.hasOwn(partial, column) && column in row ? d.element("td", { class: "quiet" }, d.unknown(partial[column])) : cell(row[column], column, address(column))))));
     const table = d.element("table", { part: "table" }, d.element("caption", { class: "hidden" }, d.foreign(caption)), d.element("thead", {}, head), d.element("tbody", {}, ...body));
     const more = shown.length < rows.length ? `${d.number(shown.length)} of ${d.number(rows.length)} rows` : `${d.number(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
     const scroll = d.element("div", { class: "scroll whole", tabindex: 0, role: "region", "aria-label": d.clean(caption) }, table);

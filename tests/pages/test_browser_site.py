@@ -151,6 +151,16 @@ def test_names_in_the_newest_lists_lead_to_their_pages(site: str, tree: Path, ch
         assert not visit.problems, visit.problems
 
 
+def test_a_table_says_since_when_each_column_is_known(site: str, chromium: Browser) -> None:
+    """Where columns differ in that, the note names them."""
+    with Visit(chromium, [site], script=False) as visit:
+        visit.open(site + layout.page("unique-contributors-by-category"))
+        note = visit.page.locator(".tab:visible > .note").first
+        expect(note).to_contain_text("“—” under Last week, Last day is not known for all of that time, only since")
+        expect(note).to_contain_text("“—” under Last month is not known")
+        assert not visit.problems, visit.problems
+
+
 @pytest.mark.parametrize("path", [layout.DOCS_PAGE, layout.doc_page("format"), layout.NOT_FOUND_PAGE])
 def test_pages_that_no_message_changes_say_the_time_of_the_data(
     site: str, tree: Path, chromium: Browser, path: str

@@ -13,11 +13,10 @@ const age = document.getElementById("age");
 
 /** What a line is about: each name once, with a link if the site has a page of it. */
 function named(index, item, fields) {
-  const there = fields.filter((field, at) => item[field] && fields.findIndex((other) => item[other] === item[field]) === at);
-  return there.flatMap((field, at) => {
-    const entity = entityOf(index, field);
-    const name = foreign(item[field]);
-    return [at ? " · " : "", entity ? element("a", { href: pageOf(client, entity, item[field]) }, name) : name];
+  const names = [...new Set(fields.map((field) => item[field]).filter(Boolean))];
+  return names.flatMap((name, at) => {
+    const entity = fields.filter((field) => item[field] === name).map((field) => entityOf(index, field)).find(Boolean);
+    return [at ? " · " : "", entity ? element("a", { href: pageOf(client, entity, name) }, foreign(name)) : foreign(name)];
   });
 }
 
