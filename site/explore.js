@@ -79,7 +79,10 @@ export class Explorer {
     const wanted = JSON.stringify([view, log, off, keys]);
     let entry = this.#charts.get(range);
     // The publisher's drawing is a stack, or panels, of all keys.
-    if (entry && wanted === (entry.drawn ?? "[false,false,[],[]]")) return;
+    if (entry && wanted === (entry.drawn ?? "[false,false,[],[]]")) {
+      this.seen = range;
+      return;
+    }
     try {
       const { draw, figureOf } = await import("./chart.js");
       const found = keys.length || !entry?.model ? await this.read(range, keys, entry?.model) : entry.model;
@@ -89,9 +92,13 @@ export class Explorer {
       entry.figure.classList.toggle("other", off.length + keys.length > 0);
       entry.drawn = wanted;
       entry.chart.show(found, this.state, draw);
+      this.seen = range;
       this.#say("");
     } catch (error) {
-      if (turn === this.#turn) this.#say(`The numbers could not be read: ${clean(error.message)}`);
+      if (turn !== this.#turn) return;
+      // What was shown stays.
+      if (!entry && this.seen) await this.#set({ range: this.seen });
+      this.#say(`The numbers could not be read: ${clean(error.message)}`);
     }
   }
 

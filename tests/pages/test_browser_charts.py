@@ -256,6 +256,12 @@ def test_a_series_that_cannot_be_read_is_told(site: str, visit: Visit) -> None:
     visit.page.get_by_label("Compare").select_option("bodhi")
     expect(visit.page.get_by_text("The numbers could not be read")).to_be_visible()
     assert shown(visit.page)
+    visit.page.get_by_label("Compare").select_option("")
+    switch(visit.page, "All")
+    expect(visit.page.get_by_role("radio", name="7 d")).to_be_checked()
+    expect(visit.page.get_by_text("The numbers could not be read")).to_be_visible()
+    assert shown(visit.page)
+    visit.settle()
     visit.problems = [problem for problem in visit.problems if "500" not in problem]
 
 
