@@ -95,6 +95,7 @@ td { max-width: 24em; }
 thead th { color: var(--quiet); font-weight: 600; white-space: nowrap; }
 tbody tr { border-top: 1px solid var(--rule); }
 .number { text-align: right; white-space: nowrap; }
+.rank { width: 1%; padding-inline: 0 .35em; }
 thead button { padding: 0; border: 0; font-weight: 600; }
 thead bdi { display: inline-block; }
 thead bdi::first-letter { text-transform: uppercase; }

@@ -6,7 +6,7 @@ import * as d from "./parts.js";
 import { groupsOf } from "./boards.js";
 import { latestDays } from "./days.js";
 import { explorable } from "./controls.js";
-import { ofKey, ofSeries } from "./models.js";
+import { ofKey, ofSeries } from "./keymodels.js";
 
 const MAIN = { person: "contributors", package: "builds-by-package", topic: "volume-by-topic", release: "builds" };
 const MOST_ROWS = { person: 15, package: 15, topic: 15, release: 6 };
@@ -16,7 +16,7 @@ const LEVELS = ["bad", "warn", "unknown", "progress", "old", "good"];
 const HIDDEN = ["in_progress"];
 const LISTED = 50;
 const MOST_PARTS = 8;
-const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
+const HEADS = { timestamp: "Time", total: "Total", duration: "Took", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
 const ORDER = ["state", "status", "version", "release", "timestamp", "start", "stop", "duration", "agent", "subtitle"];
 const NARROW = matchMedia("(max-width: 40rem)");
 const WINDOWS = ["last_24h", "last_7d", "last_30d", "total"];

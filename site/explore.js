@@ -1,6 +1,6 @@
 // The choices of a reader: another range, view or scale, keys to compare, a download.
 
-import { clean } from "./dom.js";
+import { clean, element } from "./dom.js";
 import { Chart } from "./readout.js";
 
 export class Explorer {
@@ -12,7 +12,6 @@ export class Explorer {
     Object.assign(this, { root, about, read, words });
     this.first = this.#input("range", "[checked]").value;
     root.addEventListener("change", () => this.#changed());
-    root.addEventListener("focusin", ({ target }) => target.localName === "select" && this.#fields(this.state.range));
     root.addEventListener("click", ({ target }) => target.dataset.save && this.#save(target.dataset.save));
     if (words === undefined) addEventListener("hashchange", () => this.follow());
   }
@@ -55,7 +54,7 @@ export class Explorer {
   }
 
   #changed() {
-    const fields = ["a", "b"].map((name) => this.#input(name)).filter(Boolean);
+    const fields = this.#fields();
     const keys = fields.length ? fields.map(({ value }) => value).filter(Boolean) : this.state.keys;
     const view = this.#input("view", ":checked:enabled");
     this.#set({ range: this.#input("range", ":checked").value, view: view ? view.value === "each" && "each" : this.state.view, log: this.#input("log").checked, keys: [...new Set(keys)] });
@@ -70,10 +69,20 @@ export class Explorer {
       one.checked = one.value === (log || view ? "each" : "stack");
       one.disabled = log || keys.length > 0;
     }
+    this.#fields().forEach((field, at) => {
+      const key = keys[at] ?? "";
+      // The publisher offers the keys that it drew; a link may name an older one.
+      if (field.options && ![...field.options].some(({ value }) => value === key)) field.append(element("option", {}, key));
+      field.value = key;
+      field.disabled = at > 0 && !keys.length;
+    });
     const wanted = JSON.stringify([view, log, off, keys]);
     let entry = this.#charts.get(range);
     // The publisher's drawing is a stack, or panels, of all keys.
-    if (entry && wanted === (entry.drawn ?? "[false,false,[],[]]")) return this.#fields();
+    if (entry && wanted === (entry.drawn ?? "[false,false,[],[]]")) {
+      this.seen = range;
+      return;
+    }
     try {
       const { draw, figureOf } = await import("./chart.js");
       const found = keys.length || !entry?.model ? await this.read(range, keys, entry?.model) : entry.model;
@@ -82,25 +91,20 @@ export class Explorer {
       entry = this.#charts.get(range);
       entry.figure.classList.toggle("other", off.length + keys.length > 0);
       entry.drawn = wanted;
-      this.#fields();
       entry.chart.show(found, this.state, draw);
+      this.seen = range;
       this.#say("");
     } catch (error) {
-      if (turn === this.#turn) this.#failed(error);
+      if (turn !== this.#turn) return;
+      // What was shown stays.
+      if (!entry && this.seen) await this.#set({ range: this.seen });
+      this.#say(`The numbers could not be read: ${clean(error.message)}`);
     }
   }
 
-  /** Shows the comparison; as soon as a reader compares, all keys of a range are offered. */
-  async #fields(range) {
-    if (range || this.state.keys.length || this.compared) {
-      this.compared = true;
-      const { compare } = await import("./compare.js");
-      await compare(this, range, this.#charts.get(range)?.model).catch((error) => this.#failed(error));
-    }
-  }
-
-  #failed({ message }) {
-    this.#say(`The numbers could not be read: ${clean(message)}`);
+  /** The fields that choose the compared keys: two lists of all keys, or one field for a second name. */
+  #fields() {
+    return ["a", "b"].map((name) => this.#input(name)).filter(Boolean);
   }
 
   #say(words) {

@@ -14,11 +14,11 @@
     return `${count.toLocaleString("en")} ${name}${count === 1 ? "" : "s"}`;
   };
 
-  const clock = (seconds) => {
+  const clock = (seconds, isDay = false) => {
     const text = new Date(seconds * 1000).toISOString();
     const time = document.createElement("time");
     time.dateTime = text;
-    time.textContent = `${text.slice(0, 10)} ${text.slice(11, 16)} UTC`;
+    time.textContent = isDay ? text.slice(0, 10) : `${text.slice(0, 10)} ${text.slice(11, 16)} UTC`;
     return time;
   };
 
@@ -45,6 +45,12 @@
     }
     // Pages say whole hours, so that they do not change each minute.
     for (const shown of all("[data-through]")) if (paged > Date.parse(one("time", shown).dateTime) / 1000) shown.replaceChildren(clock(paged));
+    // A page whose text no message changes says it too, without being published again.
+    for (const shown of all("[data-span]")) {
+      const known = index.plugins.map(({ since }) => since).filter((since) => since !== null && since <= paged);
+      const since = known.length ? ["Data since ", clock(Math.min(...known), true), ", through "] : ["Data through "];
+      shown.replaceChildren(...(paged === null ? ["No data yet."] : [...since, clock(paged)]));
+    }
     const warning = one("[data-overdue]");
     // Short, because it moves the content below.
     const words = old

@@ -3,7 +3,6 @@
 import { element, number, svg } from "./dom.js";
 import { DAY, day, minute, month, said, sum, together, year } from "./values.js";
 
-const decimal = (value) => String(Number(value.toFixed(2)));
 const swatch = (colour) => svg("svg", { class: "chart", viewBox: "0 0 10 10", width: 10, height: 10, "aria-hidden": "true" }, svg("rect", { class: `columns ${colour}`, width: 10, height: 10, rx: 2 }));
 
 const named = { [7 * DAY]: (time) => `Week of ${day(time)}`, [DAY]: day };
@@ -64,7 +63,7 @@ export class Chart {
     box.setAttribute("aria-valuenow", Math.max(0, at ?? last));
     box.setAttribute("aria-valuetext", last < 0 ? "nothing yet" : this.#words(at ?? last));
     if (at === null) return;
-    const x = `${decimal(((at + 0.5) * 100) / model.starts.length)}%`;
+    const x = `${(((at + 0.5) * 100) / model.starts.length).toFixed(2)}%`;
     for (const plane of box.querySelectorAll(".plane")) plane.append(svg("line", { class: "rule", x1: x, x2: x, y2: plane.getAttribute("height") }));
     const rows = this.curves.map(({ label, colour, values }) => element("li", {}, swatch(colour), element("bdi", {}, label || this.unit), element("span", {}, this.#said(values[at], at))));
     if (this.adds) rows.push(element("li", { class: "sum" }, "All", element("span", {}, this.#sum(at))));

@@ -10,7 +10,8 @@ import { StatscacheElement } from "./element.js";
 import { entityOf, pageOf } from "./names.js";
 import * as d from "./parts.js";
 import { bucketName } from "./readout.js";
-import { buckets, curvesOf, documentsOf, fewest, knownFrom, labelled, modelOf, ofKey, ofSeries } from "./models.js";
+import { curvesOf, documentsOf, ofKey, ofSeries } from "./keymodels.js";
+import { buckets, fewest, knownFrom, labelled, modelOf } from "./models.js";
 
 const WINDOWS = { last_24h: "in the last 24 full hours", last_7d: "in the last 7 full days", last_30d: "in the last 30 full days", total: "in all", last_day: "in the last full day", last_week: "in the last full week", last_month: "in the last full month" };
 const HEADS = { timestamp: "Time", total: "Total", last_24h: "Last 24 h", last_7d: "Last 7 days", last_30d: "Last 30 days" };
@@ -319,6 +320,8 @@ class Table extends StatscacheElement {
     const sorting = this.#sorting ?? this.#attribute();
     const sorted = sorting ? [...rows].sort((a, b) => compare(a[sorting.column], b[sorting.column]) * (sorting.down ? -1 : 1)) : rows;
     const shown = sorted.slice(0, this.number("limit", 20, 1, 1000));
+    const ranked = sorting?.down && !d.isTime(sorting.column) && rows.some((row) => typeof row[sorting.column] === "number");
+    const ranks = ranked ? ranksOf(sorted.map((row) => row[sorting.column])) : null;
     const caption = this.getAttribute("label") ?? about.title;
     // A window of the whole document, such as that of a leaderboard.
     const [window, from] = Object.entries(document.partial ?? {}).find(([name]) => !present.includes(name)) ?? [];
@@ -327,8 +330,8 @@ class Table extends StatscacheElement {
       const entity = entityOf(index, column);
       return entity && ((name) => pageOf(client, entity, name));
     };
-    const head = d.element("tr", {}, ...columns.map((column) => this.#head(column, rows, sorting, about.unit)));
-    const body = shown.map((row) => d.element("tr", {}, ...columns.map((column) => (Object.hasOwn(partial, column) && column in row ? d.element("td", { class: "quiet" }, d.unknown(partial[column])) : cell(row[column], column, address(column))))));
+    const head = d.element("tr", {}, ranks && d.element("th", { scope: "col", class: "number rank" }, "Rank"), ...columns.map((column) => this.#head(column, rows, sorting, about.unit)));
+    const body = shown.map((row, at) => d.element("tr", {}, ranks && d.element("td", { class: "number quiet rank" }, d.number(ranks[at])), ...columns.map((column) => (Object.hasOwn(partial, column) && column in row ? d.element("td", { class: "quiet" }, d.unknown(partial[column])) : cell(row[column], column, address(column))))));
     const table = d.element("table", { part: "table" }, d.element("caption", { class: "hidden" }, d.foreign(caption)), d.element("thead", {}, head), d.element("tbody", {}, ...body));
     const more = shown.length < rows.length ? `${d.number(shown.length)} of ${d.number(rows.length)} rows` : `${d.number(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
     const scroll = d.element("div", { class: "scroll whole", tabindex: 0, role: "region", "aria-label": d.clean(caption) }, table);
@@ -351,6 +354,13 @@ class Table extends StatscacheElement {
     const order = mine ? (sorting.down ? "descending" : "ascending") : null;
     return d.element("th", { scope: "col", class: numeric && column !== "timestamp" ? "number" : null, "aria-sort": order }, button);
   }
+}
+
+/** The rank of each value of a list, the greatest first; equal values have the same one. */
+function ranksOf(values) {
+  const ranks = [];
+  values.forEach((value, at) => ranks.push(at && value === values[at - 1] ? ranks[at - 1] : at + 1));
+  return ranks;
 }
 
 const { compare: inOrder } = new Intl.Collator("en", { numeric: true });

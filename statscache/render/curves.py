@@ -41,7 +41,7 @@ class Curves:
     """What a plot shows: buckets of `seconds` from `start` (seconds since 1970 UTC), and a curve for each key.
 
     All of them are over. `gaps` are ranges of bucket numbers, `[from, to)`. `keys_add_up` is True if the values of
-    several keys in one bucket may be added up.
+    several keys in one bucket may be added up. `names` are of all keys, also of those without a curve of their own.
     """
 
     start: int
@@ -50,6 +50,7 @@ class Curves:
     curves: tuple[Curve, ...]
     gaps: tuple[tuple[int, int], ...]
     keys_add_up: bool = True
+    names: tuple[str, ...] = ()
 
     def time(self, bucket: int) -> int:
         """Return the start of the bucket, in seconds since 1970 UTC."""
@@ -106,6 +107,7 @@ def of_rows(
         ),
         gaps=missing,
         keys_add_up=keys_add_up,
+        names=tuple(key_label(key, LONGEST_NAME) for key, _ in ranked),
     )
 
 

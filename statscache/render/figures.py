@@ -1,7 +1,7 @@
 """The figures of a plugin that its pages show: its headline and trend, its greatest and its newest rows."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from statscache.kinds.presentation import Headline, ranked
 from statscache.render import text
@@ -71,20 +71,28 @@ def top(view: PluginView, column: str) -> list[tuple[str, int]]:
     return ranked(rows, column, lambda row: label(view, row))
 
 
-def newest(view: PluginView, most: int) -> list[tuple[str, text.Cell, text.Cell]]:
-    """Return the newest rows as the label of the key, its subtitle or else its first plain value, and its time."""
+class Newest(NamedTuple):
+    """A row in short: the parts of its key and its subtitle, else its first plain value, by field; and its time."""
+
+    key: list[tuple[str, text.Cell]]
+    value: tuple[str, text.Cell]
+    time: text.Cell
+
+
+def newest(view: PluginView, most: int) -> list[Newest]:
+    """Return the newest rows."""
     provided = {*view.info.dimensions, *view.kind.column_names()}
     others = [name for name in text.columns(view.rows, ()) if name not in provided and not text.is_time(name)]
     others.sort(key=lambda name: name != "subtitle")
     timed = [(time, row) for row in view.rows if (time := newest_time(row)) is not None]
     found = []
     for time, row in sorted(timed, key=lambda pair: -pair[0])[:most]:
-        values = (text.cell(row[name], column=name) for name in others if name in row)
-        plain = next((cell for cell in values if cell.form in ("text", "number")), text.Cell("absent", ""))
-        key = [row[name] for name in named_by(view)]
+        values = ((name, text.cell(row[name], column=name)) for name in others if name in row)
+        plain = next((pair for pair in values if pair[1].form in ("text", "number")), ("", text.Cell("absent", "")))
         # A line of a list need not tell all keys apart, and most keys of many dimensions are null in some.
-        name = text.key_label([part for part in key if part is not None] or key, 60)
-        found.append((name, plain, text.cell(time, column="timestamp")))
+        key = [(name, text.cell(row[name], column=name)) for name in named_by(view)]
+        key = [part for part in key if part[1].form != "unknown"] or key[:1]
+        found.append(Newest(key, plain, text.cell(time, column="timestamp")))
     return found
 
 

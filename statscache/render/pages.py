@@ -5,7 +5,6 @@ Data in, bytes out: no database, no clock, no network. The same views give the s
 any path and from a file; everything is readable without a script.
 """
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
@@ -26,14 +25,13 @@ from statscache.render.front import News
 from statscache.render.page_model import PluginView
 from statscache.render.plots import Plot
 from statscache.render.tables import Table, tables
+from statscache.render.text import Cell
 from statscache.resources import Sources
 
 DEFAULT_BASE_URL = "http://localhost:8080/"
 
-_OWN_HEADER = re.compile(
-    rb'<header><a href="(?P<root>(?:\.\./)+)index\.html">All statistics</a>'
-    rb'(?: <a href="\.\./index\.html">Examples</a>)?'
-)
+_MENU = (b"<!-- menu -->", b"<!-- /menu -->")
+"""Between these, an example has links for those who use it without a site; here it gets the menu of all pages."""
 
 _STATES = {
     "stale": "Stale. Its last good output is shown, because its newest was held back or could not be made.",
@@ -174,7 +172,7 @@ class Pages:
         for path, data in self._docs.files.items():
             yield layout.documentation(path), data
         for path, data in self._examples.items():
-            yield layout.example(path), _OWN_HEADER.sub(self._header, data)
+            yield layout.example(path), self._with_menu(layout.example(path), data)
 
     def plugin(self, view: PluginView) -> Iterator[tuple[str, bytes]]:
         """Yield the page of a plugin and its plots."""
@@ -189,6 +187,7 @@ class Pages:
             state=_STATES.get(view.state),
             plots=drawn,
             first=plots.first(drawn),
+            keys=plots.keys(drawn),
             bars=top,
             durations=figures.durations(view),
             links=self._links(view),
@@ -248,7 +247,16 @@ class Pages:
     def _card(self, view: PluginView, plain: PluginView) -> Mapping[str, Any]:
         """Return what the card of a plugin shows, which is a variant of the plain one or that itself."""
         card = _card(view, plots.main(self._drawn(view)))
-        return {**card, "variant": front.variant(view, plain), "links": self._links(view)}
+        fields = _entities_of(view)
+        newest = [
+            (
+                [self._named(cell, fields.get(field)) for field, cell in row.key],
+                self._named(row.value[1], fields.get(row.value[0])),
+                row.time,
+            )
+            for row in (figures.newest(view, 4) if card["column"] is None else ())
+        ]
+        return {**card, "newest": newest, "variant": front.variant(view, plain), "links": self._links(view)}
 
     def _place(self, item: News) -> str:
         """Return the address of the page that says more, relative to the site's root."""
@@ -297,9 +305,14 @@ class Pages:
         columns = {at: fields[name] for at, name in enumerate(names) if fields.get(name) in self.entities}
         for row in table.cells:
             for at, entity in columns.items():
-                if row[at].form == "text" and row[at].text:
-                    row[at] = replace(row[at], form="entity", href=_entity_page(entity, row[at].text))
+                row[at] = self._named(row[at], entity)
         return table
+
+    def _named(self, cell: Cell, entity: str | None) -> Cell:
+        """Return a cell that names an entity with a link to its page, if it has one."""
+        if entity not in self.entities or cell.form != "text" or not cell.text:
+            return cell
+        return replace(cell, form="entity", href=_entity_page(entity, cell.text))
 
     def _page(self, path: str, template: str, **context: Any) -> tuple[str, bytes]:
         """Return path and bytes of a page that has one address."""
@@ -307,9 +320,12 @@ class Pages:
         context = {"indexed": True, **context, "root": "../" * path.count("/"), "canonical": canonical}
         return path, self._render(template, **context)
 
-    def _header(self, own: re.Match[bytes]) -> bytes:
-        """Return the start of the site's header, which replaces that of an example used without a site."""
-        return self._render("example.html", root=own["root"].decode())
+    def _with_menu(self, path: str, data: bytes) -> bytes:
+        """Return an example with the menu of the site in place of its own, if it has one."""
+        before, begin, rest = data.partition(_MENU[0])
+        if not begin:
+            return data
+        return before + self._render("example.html", root="../" * path.count("/")) + rest.partition(_MENU[1])[2]
 
     def _address(self, path: str) -> str:
         """Return the one address of a page."""
@@ -340,7 +356,7 @@ def _card(view: PluginView, plot: Plot | None) -> Mapping[str, Any]:
         ]
         if totals
         else (),
-        "newest": figures.newest(view, 4) if column is None else (),
+        "column": column,
     }
 
 

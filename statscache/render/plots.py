@@ -115,6 +115,11 @@ def first(plots: Sequence[Plot]) -> Plot | None:
     return next((plot for plot in order if plot.known >= 7), max(order, key=lambda plot: plot.known, default=None))
 
 
+def keys(plots: Sequence[Plot]) -> list[str]:
+    """Return the names of all keys that any plot has, the greatest of the longest range first."""
+    return list(dict.fromkeys(name for plot in reversed(plots) for name in plot.data.names))
+
+
 def sparkline(plot: Plot) -> charts.Figure:
     """Return a small plot of the same buckets, all keys in one."""
     return charts.draw(replace(plot.data, curves=(plot.data.as_one(),)), _SPARK)

@@ -97,9 +97,9 @@ def test_without_script_everything_is_there(sites: str, trees: dict[str, Path], 
     """Text, numbers and plots are the same, but for what scripts read from the documents outside the snapshot."""
     shown = "[...document.querySelectorAll('main, footer')].map((part) => part.innerText).join(' ')"
     plots = "document.querySelectorAll('svg.plane, svg.bar, .spark svg.chart').length"
-    # Pages say through when data are in whole hours; scripts read the minute from the index.
+    # Pages say through when data are in whole hours, or, as docs, leave it to scripts, which read it from the index.
     parts = ".filter, [data-changes], [data-status], [data-scripted], button.copy"
-    live = f"[data-snapshot], [data-through], [data-overdue], {parts}"
+    live = f"[data-snapshot], [data-through], [data-span], [data-overdue], {parts}"
     remove = f"document.querySelectorAll('{live}').forEach((part) => part.remove())"
     site = f"{sites}demo/"
     with Visit(chromium, [site]) as with_script, Visit(chromium, [site], script=False) as without:

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 import worlds
 from browser import WIDTHS, Visit, chromium, serving_tree
 from statscache import layout
+from statscache.render import text
 
 __all__ = ["chromium"]
 
@@ -132,6 +133,48 @@ def test_the_front_page_answers_at_a_glance(site: str, tree: Path, chromium: Bro
         expect(visit.page.locator(".card").filter(has_text="Messages").locator(".tab:visible")).to_have_count(1)
         assert visit.page.evaluate("window.shift") < 0.1
         visit.tour()
+        assert not visit.problems, visit.problems
+
+
+def test_names_in_the_newest_lists_lead_to_their_pages(site: str, tree: Path, chromium: Browser) -> None:
+    """Releases of composes, updates and images are links, without a script; a list without keys has no label."""
+    with Visit(chromium, [site], script=False) as visit:
+        visit.open(site)
+        rows = orjson.loads((tree / layout.latest("cloud-images")).read_bytes())["rows"]
+        newest = visit.page.locator("#plugin-cloud-images .newest .key a")
+        assert newest.count() == 4
+        names = newest.all_text_contents()
+        assert set(names) <= {row["release"] for row in rows}
+        assert newest.first.get_attribute("href") == f"releases/index.html?{names[0]}"
+        assert not visit.page.locator("#plugin-newest-badges .newest .key").count()
+        assert visit.page.locator("#plugin-composes .newest .key").first.inner_text().count(" · ") == 1
+        assert not visit.problems, visit.problems
+
+
+def test_a_table_says_since_when_each_column_is_known(site: str, chromium: Browser) -> None:
+    """Where columns differ in that, the note names them."""
+    with Visit(chromium, [site], script=False) as visit:
+        visit.open(site + layout.page("unique-contributors-by-category"))
+        note = visit.page.locator(".tab:visible > .note").first
+        expect(note).to_contain_text("“—” under Last week, Last day is not known for all of that time, only since")
+        expect(note).to_contain_text("“—” under Last month is not known")
+        assert not visit.problems, visit.problems
+
+
+@pytest.mark.parametrize("path", [layout.DOCS_PAGE, layout.doc_page("format"), layout.NOT_FOUND_PAGE])
+def test_pages_that_no_message_changes_say_the_time_of_the_data(
+    site: str, tree: Path, chromium: Browser, path: str
+) -> None:
+    """A script fills it in, so the page is not published again with each message; without one nothing is claimed."""
+    index = orjson.loads((tree / layout.INDEX).read_bytes())
+    assert '<p class="span" data-span></p>' in (tree / path).read_text()
+    with Visit(chromium, [site]) as visit:
+        visit.open(site + path)
+        times = visit.page.locator("[data-span] time")
+        expect(times).to_have_count(2)
+        since, through = (time.get_attribute("datetime") or "" for time in times.all())
+        assert since[:10] == text.when(min(each["since"] for each in index["plugins"] if each["since"]))[:10]
+        assert through[:16].replace("T", " ") == text.when(index["slow_through"])[:16]
         assert not visit.problems, visit.problems
 
 

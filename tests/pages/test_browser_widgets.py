@@ -388,6 +388,20 @@ def test_a_table_is_sorted_by_keyboard(site: Site, chromium: Browser, tmp_path: 
         assert page.evaluate("document.activeElement.shadowRoot.activeElement.textContent") == "page"
 
 
+def test_a_leaderboard_has_ranks(site: Site, chromium: Browser, tmp_path: Path) -> None:
+    """Rows that are sorted by a number, the greatest first, have their rank; equal numbers share one."""
+    body = """<statscache-table plugin="builds" sort="-total" columns="owner total"></statscache-table>
+    <statscache-table plugin="builds" columns="owner total"></statscache-table>"""
+    with visiting(chromium, tmp_path, site, body) as page:
+        ranked, plain = (table.locator("tr") for table in page.locator("statscache-table").all())
+        lines = [row.locator("td").all_inner_texts() for row in ranked.all()[1:]]
+        totals = [total for *_, total in lines]
+        assert [rank for rank, *_ in lines] == [str(1 + totals.index(total)) for total in totals]
+        assert len({*totals}) < len(totals)
+        expect(ranked.first).to_contain_text("Rank")
+        expect(plain.first).not_to_contain_text("Rank")
+
+
 @contextmanager
 def watching(chromium: Browser, tmp_path: Path) -> Iterator[tuple[Site, Visit]]:
     """Visit an element of a site of its own, by a clock that the test moves; nothing may go wrong on the page."""

@@ -61,6 +61,7 @@ def test_pages_with_examples_have_the_header_of_the_site(tree: Path) -> None:
         assert f'<a class="brand" href="{up}index.html">{worlds.TITLE}</a>' in header, path
         assert menu.replace('href="../', f'href="{up}') in header, path
         assert "All statistics" not in header, path
+        assert "menu -->" not in header, path
         assert path.parent.name == "examples" or "Source of this page" in header, path
 
 
@@ -115,6 +116,10 @@ def test_the_dashboard_shows_each_group(tree: Path, url: str, chromium: Browser)
         visit.open(f"{url}examples/dashboard/index.html")
         expect(visit.page.locator("#dashboard h2")).to_have_text([titles[group["id"]] for group in groups])
         expect(visit.page.locator("#dashboard li")).to_have_count(sum(len(group["items"]) for group in groups))
+        # The name of a thing may be that of its release.
+        for line in visit.page.locator("#dashboard li", has_text="rawhide").all():
+            release = line.get_by_role("link", name="rawhide", exact=True)
+            expect(release).to_have_attribute("href", f"{url}releases/index.html?rawhide")
         expect(visit.page.get_by_text("Fedora-Rawhide nightly · rawhide: done, but incomplete")).to_be_visible()
         assert not visit.problems, visit.problems
 
