@@ -167,7 +167,8 @@ class PostgreSQLDatabases:
     def create(self) -> str:
         """Return the URL of a new database."""
         name = f"test_{next(self._numbers)}"
-        self._server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        # By the write-ahead log, the default, it took 90 ms of the processor instead of 20.
+        self._server.execute(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
         return self._server.url(name)
 
     def drop(self, url: str) -> None:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from conftest import ROOT
 from keypairs import write_key
-from samples import Site, line
+from samples import Sales, Site, line
 from statscache import canonical, schemas, signatures
 from statscache.exceptions import ConfigurationError
 from statscache.publish import pointer, signing
@@ -181,7 +181,7 @@ def run(commands: str, directory: Path) -> str:
 
 def test_published_pointer_is_signed_by_every_key(tmp_path: Path, keys: list[Path]) -> None:
     """With `signing_keys`, the pointer carries a signature of each key, made again at each publication."""
-    site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, publish={"signing_keys": tuple(keys)})
+    site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, (Sales,), publish={"signing_keys": tuple(keys)})
     site.feed([line("a")])
     public = [key.public_key() for key in signing.load_keys(keys)]
     for _ in range(2):

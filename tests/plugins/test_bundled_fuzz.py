@@ -27,7 +27,13 @@ Sample = dict[str, Any]
 """An envelope, parsed."""
 
 pytestmark = pytest.mark.slow
-every_plugin = pytest.mark.parametrize("plugin", BUNDLED, ids=lambda cls: cls.name)
+
+
+@pytest.fixture(scope="module", params=BUNDLED, ids=lambda cls: cls.name)
+def plugin(request: pytest.FixtureRequest) -> type[Plugin]:
+    """Each of the plugins; of the module, so that all tests of one come together."""
+    cls: type[Plugin] = request.param
+    return cls
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +76,21 @@ def variants(value: Any) -> Iterator[Any]:
             yield from ([*value[:index], variant, *value[index + 1 :]] for variant in variants(inner))
 
 
-def hostile(wanted: list[Sample]) -> Iterator[Sample]:
-    """Yield the variants of the samples, each with an id of its own that is greater than its sample's."""
+@pytest.fixture(scope="module")
+def wanted(plugin: type[Plugin], samples: list[Sample]) -> list[Sample]:
+    """The samples of the plugin."""
+    return of(plugin, samples)
+
+
+@pytest.fixture(scope="module")
+def hostile(wanted: list[Sample]) -> list[bytes]:
+    """The variants of the samples of the plugin, each with an id of its own that is greater than its sample's."""
     number = count()
-    for sample in wanted:
-        for body in variants(sample["msg"]):
-            yield {**sample, "msg": body, "msg_id": f"{sample['msg_id']}-variant-{next(number)}"}
+    return [
+        orjson.dumps({**sample, "msg": body, "msg_id": f"{sample['msg_id']}-variant-{next(number)}"})
+        for sample in wanted
+        for body in variants(sample["msg"])
+    ]
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -87,38 +102,31 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(inner)
 
 
-@every_plugin
-def test_no_field_can_hurt(plugin: type[Plugin], samples: list[Sample]) -> None:
+def test_no_field_can_hurt(plugin: type[Plugin], hostile: list[bytes]) -> None:
     """The plugin takes every variant without an error, and never publishes the representation of an object."""
-    lines = [orjson.dumps(sample) for sample in hostile(of(plugin, samples))]
-    assert lines, "no sample has a topic of this plugin: let the simulator send one"
-    trial = testing.try_plugin(plugin(), lines)
-    assert trial.outcome.accepted == len(lines)
+    assert hostile, "no sample has a topic of this plugin: let the simulator send one"
+    trial = testing.try_plugin(plugin(), hostile)
+    assert trial.outcome.accepted == len(hostile)
     assert [str(failure) for failure in trial.failures] == []
     assert trial.suspended is None
     output = {text for document in trial.documents.values() for text in texts(document)}
     assert not [text for text in output if text.startswith(REPRESENTATIONS)]
 
 
-@every_plugin
-def test_what_says_nothing_loses_nothing(plugin: type[Plugin], samples: list[Sample]) -> None:
+def test_what_says_nothing_loses_nothing(plugin: type[Plugin], wanted: list[Sample], hostile: list[bytes]) -> None:
     """Variants that the plugin has nothing to take from leave its documents as they are, the newest values too."""
-    wanted = of(plugin, samples)
     made = plugin()
-    silent = [
-        message for message in map(parse, map(orjson.dumps, hostile(wanted))) if not [*(made.observe(message) or ())]
-    ]
+    silent = [message for message in map(parse, hostile) if not [*(made.observe(message) or ())]]
     documents = testing.run(plugin, wanted)
     assert testing.run(plugin, [*wanted, *silent]) == documents
     assert documents["latest.json"]["rows"]
 
 
-@every_plugin
 def test_what_was_set_aside_counts_after_the_mend(
-    plugin: type[Plugin], samples: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plugin: type[Plugin], wanted: list[Sample], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While the plugin raises, each message is quarantined with the reason; when it is fixed, a retry loses nothing."""
-    lines = [orjson.dumps(sample) for sample in of(plugin, samples)]
+    lines = [orjson.dumps(sample) for sample in wanted]
     site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, (plugin,), bus={"environments": ()})
 
     def broken(self: Plugin, message: Message) -> Any:

@@ -15,6 +15,7 @@ from samples import NOON, Site, line
 from statscache import layout
 from statscache.exceptions import PublishError
 from statscache.publish.directory import DirectoryTarget
+from statscache_plugins.volume import Volume
 
 
 class Relay:
@@ -67,7 +68,7 @@ def test_new_snapshot_is_announced_once_and_never_counted(tmp_path: Path, relay:
     """The relay gets id, generation and changed documents; an unchanged publication says nothing."""
     with relay.listening() as announce:
         bus = {"environments": ["stg"]}
-        site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, publish={"announce": announce}, bus=bus)
+        site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, (Volume,), publish={"announce": announce}, bus=bus)
         site.feed([line("a", NOON, "org.fedoraproject.stg.shop.sale")])
         first = site.publish()
         site.publish()
@@ -87,7 +88,7 @@ def test_new_snapshot_is_announced_once_and_never_counted(tmp_path: Path, relay:
 def test_relay_that_is_down_does_not_stop_the_publication(tmp_path: Path) -> None:
     """What was published stays published, whoever could be told."""
     announce = {"relay": "tcp://127.0.0.1:1"}
-    site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, publish={"announce": announce})
+    site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, (Volume,), publish={"announce": announce})
     site.feed([line("a", NOON)])
     snapshot = site.publish()
     assert site.document("v1/index.json")["snapshot"] == snapshot.id
@@ -101,7 +102,9 @@ def test_an_announcement_waits_for_a_target_and_for_no_other(tmp_path: Path, rel
         path.write_bytes(b"in the way")
     with relay.listening() as announce:
         places = ({"name": "one", "path": one}, {"name": "two", "path": two})
-        site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, publish={"announce": announce, "targets": places})
+        site = Site(
+            f"sqlite:///{tmp_path / 'a.db'}", tmp_path, (Volume,), publish={"announce": announce, "targets": places}
+        )
         site.feed([line("a", NOON)])
         with pytest.raises(PublishError, match=r"target one: .*target two: "):
             site.publish()
@@ -121,7 +124,7 @@ def test_an_announcement_waits_for_a_target_and_for_no_other(tmp_path: Path, rel
 def test_a_dry_run_announces_nothing_and_takes_nothing_away(tmp_path: Path, relay: Relay) -> None:
     """The publication after it announces as if there had been none."""
     with relay.listening() as announce:
-        site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, publish={"announce": announce})
+        site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, (Volume,), publish={"announce": announce})
         site.feed([line("a", NOON)])
         site.publishing.rehearse()
         site.feed([line("b", NOON + 1)])

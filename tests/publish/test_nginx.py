@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from samples import NOON, Site, line
+from samples import KINDS, NOON, Site, line
 from statscache import layout
 from statscache.publish.headers import cache_control, content_type
 from web_servers import Nginx
@@ -79,7 +79,7 @@ def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     directory = tmp_path_factory.mktemp("nginx")
     with Nginx(CONFIGURATION) as server:
         publish = {"targets": ({"name": "web", "path": server.root},)}
-        site = Site(f"sqlite:///{directory}/statscache.db", directory, publish=publish)
+        site = Site(f"sqlite:///{directory}/statscache.db", directory, KINDS, publish=publish)
         site.feed(line(f"m{number}", NOON + number, body={"buyer": f"b{number}"}) for number in range(40))
         # A service's mask often hides what it writes from others.
         mask = os.umask(0o077)

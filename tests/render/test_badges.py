@@ -6,6 +6,7 @@ import pytest
 
 from samples import NOON, Site, line
 from statscache.render.badge import short
+from statscache_plugins.volume import Volume
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_short_numbers_are_cut_to_what_a_badge_can_hold(number: int, text: str) 
 
 def test_bounded_counter_has_a_badge_of_the_last_full_day(tmp_path: Path) -> None:
     """The badge says what `latest` sums up for 24 hours, and has only fields that shields.io takes."""
-    site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path)
+    site = Site(f"sqlite:///{tmp_path / 'a.db'}", tmp_path, (Volume,))
     site.feed([line("a", NOON), line("b", NOON + 1), line("c", NOON + 3600)])
     site.publish()
     badge = site.document("v1/plugins/volume/badge.json")

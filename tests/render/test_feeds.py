@@ -95,9 +95,9 @@ def fed(directory: Path, *plugins: Any, **publish: Any) -> Site:
     return Site(f"sqlite:///{directory / 'db'}", directory, plugins, publish=publish)
 
 
-def test_every_feed_of_a_busy_site_is_valid(tmp_path: Path) -> None:
+def test_every_feed_of_a_busy_site_is_valid(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Each bundled one, and that of the snapshots; a page of the site names each of them."""
-    tree = worlds.demo(tmp_path)
+    tree = worlds.shared(tmp_path_factory, "demo")
     feeds = {path.name: path.read_bytes() for path in (tree / layout.FEEDS).glob("*.xml")}
     names = ("changes", "cloud-images", "composes", "contributors", "image-tasks", "release-dashboard", "update-pushes")
     assert sorted(feeds) == [f"{name}.xml" for name in names]

@@ -18,6 +18,7 @@ from samples import Site, line
 from statscache import layout
 from statscache.publish import headers
 from statscache.service import preview
+from statscache_plugins.volume import Volume
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -27,7 +28,7 @@ def public(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A published tree, with a secret beside it."""
     directory = tmp_path_factory.mktemp("preview")
     (directory / "secret").write_text("secret")
-    site = Site(f"sqlite:///{directory}/statscache.db", directory)
+    site = Site(f"sqlite:///{directory}/statscache.db", directory, (Volume,))
     site.feed([line("1")])
     site.publish()
     site.close()

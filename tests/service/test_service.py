@@ -18,7 +18,7 @@ import pytest
 from commands import PATIENCE, Bus, Home, configuration, install_plugins, wait_for
 from conftest import ROOT, Databases
 from loopback import free_endpoint
-from samples import NOON, Site, line
+from samples import KINDS, NOON, Sales, Site, line
 from statscache.config import Config
 from statscache.exceptions import PublishError
 from statscache.publish.publisher import Publisher
@@ -248,7 +248,7 @@ def test_of_two_publishers_at_once_one_leaves_with_status_3(database_url: str, t
 
 def test_accepting_and_publishing_take_their_locks_in_the_same_order(database_url: str, tmp_path: Path) -> None:
     """A publication that falls into the middle of an acceptance waits for it; neither meets a deadlock."""
-    accepting, publishing = Site(database_url, tmp_path), Site(database_url, tmp_path)
+    accepting, publishing = (Site(database_url, tmp_path, KINDS) for _ in range(2))
     accepting.feed(lines(0, 10))
     errors: list[Exception] = []
 
@@ -277,7 +277,7 @@ def test_a_snapshot_whose_publisher_failed_is_not_said_to_be_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that never came whole to a target is not in its list of changes, though the database retains it."""
-    site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path)
+    site = Site(f"sqlite:///{tmp_path}/statscache.db", tmp_path, (Sales,))
     ids = []
     for number in range(3):
         site.feed(lines(10 * number, 10))

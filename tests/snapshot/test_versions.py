@@ -29,7 +29,7 @@ from statscache.store.published import Entry
 @pytest.fixture
 def site(database_url: str, tmp_path: Path) -> Iterator[Site]:
     """A site of which two snapshots are published."""
-    made = Site(database_url, tmp_path, publish={"retention": {"snapshots": 3, "days": 7, "grace_hours": 1}})
+    made = Site(database_url, tmp_path, KINDS, publish={"retention": {"snapshots": 3, "days": 7, "grace_hours": 1}})
     made.feed([line("a", NOON, body={"buyer": "ann", "thing": "tea"})])
     made.publish()
     made.feed([line("b", NOON + 60, body={"buyer": "bob", "thing": "pie"})])

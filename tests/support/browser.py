@@ -39,6 +39,11 @@ _FLAGS = [
     "--no-first-run",
 ]
 
+# Only what is wrong leaves the page: all that axe returns has 55 kB, which took a fifth of its time.
+_AXE = """axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations.flatMap(
+  ({ id, nodes }) => nodes.slice(0, 3).map(
+    ({ html, failureSummary }) => `axe: ${id}: ${html.slice(0, 200)}: ${failureSummary.slice(0, 300)}`)))"""
+
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
@@ -137,10 +142,7 @@ class Visit:
         require_npm()
         if not self.page.evaluate("'axe' in window"):
             self.page.evaluate((NODE_MODULES / "axe-core" / "axe.min.js").read_text(encoding="utf-8"))
-        found = self.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-        for violation in found["violations"]:
-            for node in violation["nodes"][:3]:
-                self.problems.append(f"axe: {violation['id']}: {node['html'][:200]}: {node['failureSummary'][:300]}")
+        self.problems += self.page.evaluate(_AXE)
 
     def _console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
