@@ -37,7 +37,7 @@ from statscache.timeline import DAILY, DAY, HOUR, HOURLY, MINUTELY, Resolution
 from statscache.windows import LAST_7D, LAST_24H, LAST_30D, Window
 
 _LARGEST = 2**53
-_CACHED_KEYS = 20_000
+_CACHED_KEYS = 10_000
 
 
 TOTAL = Column("total", "Total", words="in all")

@@ -25,7 +25,7 @@ from statscache.kinds.yields import Yields
 from statscache.timeline import DAILY, DAY, MONTHLY, WEEKLY, Resolution
 from statscache.windows import LAST_DAY, LAST_MONTH, LAST_WEEK
 
-_CACHED_MEMBERS = 20_000
+_CACHED_MEMBERS = 10_000
 
 
 class DistinctKind(Kind):

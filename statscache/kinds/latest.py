@@ -26,7 +26,7 @@ from statscache.store.bulk import Upsert, among, of_bytes
 
 _LARGEST_VALUE = 4_096
 _SHORT = 100
-_CACHED_KEYS = 20_000
+_CACHED_KEYS = 10_000
 
 Entries = dict[Key, list[tuple[int, bytes, int, bytes]]]
 """The newest entries of each key: timestamp, id of the message, index of the yield, and fields as JSON."""

@@ -17,7 +17,7 @@ from statscache.service.backoff import Backoff
 from statscache.store.outage import outage
 from statscache.wording import counted
 
-INBOX = 10_000
+INBOX = 2_000
 """Maximum number of messages that wait for the database; beyond that the source has to wait."""
 
 INBOX_BYTES = 32 * 1024 * 1024

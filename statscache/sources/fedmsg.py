@@ -6,7 +6,7 @@ stops.
 
 Nothing here grows without bound. The consumer hands each message over in the reactor's thread instead of
 queueing it for moksha's workers, so `offer` blocks the reading when the inbox behind it is full; the ZeroMQ
-socket then holds at most its high-water mark of messages (fedmsg's `high_water_mark`, or else 10,000 for each
+socket then holds at most its high-water mark of messages (fedmsg's `high_water_mark`, or else 5,000 for each
 endpoint), and TCP holds back the publisher.
 
 Importing this module installs Twisted's reactor, so only what runs a hub imports it.
@@ -51,7 +51,7 @@ with _without_moksha_warnings():
     from twisted.internet.error import ReactorNotRunning
     from twisted.internet.task import LoopingCall
 
-HIGH_WATER_MARK = 10_000
+HIGH_WATER_MARK = 5_000
 """Messages that one subscription holds while the inbox is full, where fedmsg is not configured otherwise."""
 
 PATIENCE = 5.0

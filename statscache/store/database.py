@@ -26,7 +26,7 @@ _PRAGMAS = (
     "cache_size = -16384",
     # Bytes, of all connections of the process together: a service has one for each thread, and a full cache of each
     # would take a third of the memory that it may have.
-    f"soft_heap_limit = {40 * 1024 * 1024}",
+    f"soft_heap_limit = {24 * 1024 * 1024}",
     # Pages. A batch of history changes thousands of pages, most of them the same as the batch before: the longer the
     # log, the fewer times they are copied into the database. This one is 128 MiB.
     "wal_autocheckpoint = 32768",
