@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -90,15 +91,20 @@ def typed(home: Home, what: str, status: int = 0, **places: str) -> str:
     commands = COMMANDS[what]
     for command in commands:
         line = re.sub(r"\b[A-Z]{2,}\b", lambda match: places.get(match[0], match[0]), command)
-        done = subprocess.run(
-            ["bash", "-ec", line],
-            cwd=home.directory,
-            env=home.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
+        program, *arguments = shlex.split(line)
+        if program == "statscache":
+            # Nothing for a shell to do: the command need not be started.
+            done = home.run(*arguments, status=None)
+        else:
+            done = subprocess.run(
+                ["bash", "-ec", line],
+                cwd=home.directory,
+                env=home.environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=60,
+            )
         assert done.returncode == (status if command == commands[-1] else 0), (line, done)
         assert "Traceback" not in done.stderr, done.stderr
     return done.stdout
