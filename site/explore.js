@@ -1,6 +1,6 @@
 // The choices of a reader: another range, view or scale, keys to compare, a download.
 
-import { clean, element } from "./dom.js";
+import { clean } from "./dom.js";
 import { Chart } from "./readout.js";
 
 export class Explorer {
@@ -11,6 +11,9 @@ export class Explorer {
   constructor(root, about, read, words) {
     Object.assign(this, { root, about, read, words });
     this.first = this.#input("range", "[checked]").value;
+    // Two lists offer the same keys; the page has them once.
+    const [a, b] = this.#fields();
+    b?.append(...[...a.options].slice(1).map(({ text }) => new Option(text)));
     root.addEventListener("change", () => this.#changed());
     root.addEventListener("click", ({ target }) => target.dataset.save && this.#save(target.dataset.save));
     if (words === undefined) addEventListener("hashchange", () => this.follow());
@@ -72,7 +75,7 @@ export class Explorer {
     this.#fields().forEach((field, at) => {
       const key = keys[at] ?? "";
       // The publisher offers the keys that it drew; a link may name an older one.
-      if (field.options && ![...field.options].some(({ value }) => value === key)) field.append(element("option", {}, key));
+      if (field.options && ![...field.options].some(({ value }) => value === key)) field.append(new Option(key));
       field.value = key;
       field.disabled = at > 0 && !keys.length;
     });
