@@ -45,7 +45,7 @@
     }
     // Pages say whole hours, so that they do not change each minute.
     for (const shown of all("[data-through]")) if (paged > Date.parse(one("time", shown).dateTime) / 1000) shown.replaceChildren(clock(paged));
-    // A page whose text no message changes says it too, without being published again.
+    // Documentation says it by script: with the times in its text, it would be published again each hour.
     for (const shown of all("[data-span]")) {
       const known = index.plugins.map(({ since }) => since).filter((since) => since !== null && since <= paged);
       const since = known.length ? ["Data since ", clock(Math.min(...known), true), ", through "] : ["Data through "];

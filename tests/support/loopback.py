@@ -6,7 +6,8 @@ import random
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import cycle
 
 # The system gives outgoing connections ports from this number on (`net.ipv4.ip_local_port_range`). A server that is
 # started again must not have one of them: meanwhile a connection may have got it, even one that looks for the server.
@@ -14,23 +15,21 @@ _OUTGOING = 32_768
 _LOWEST = 10_000
 # Tests that run side by side have ports of their own.
 _WORKERS = 16
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+# None is given twice before all were: it may be some time before a server listens on it.
+_MINE = range(_LOWEST + _WORKER, _OUTGOING, _WORKERS)
+_PORTS = cycle(random.sample(_MINE, len(_MINE)))
 
 
 def free_ports(count: int) -> list[int]:
     """Return numbers of ports of the loopback that no one listens on, and that no outgoing connection gets."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
-    mine = range(_LOWEST + worker, _OUTGOING, _WORKERS)
     free: list[int] = []
-    for port in random.sample(mine, len(mine)):
-        if len(free) == count:
-            return free
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+    while len(free) < count:
+        port = next(_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
             free.append(port)
-    raise RuntimeError(f"fewer than {count} of the ports {mine} are free")
+    return free
 
 
 def free_endpoint() -> str:
