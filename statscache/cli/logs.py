@@ -75,5 +75,7 @@ def set_up(*, verbose: bool, json: bool) -> None:
     logging.getLogger("fedora_messaging.config").setLevel(logging.WARNING)
     # It logs each failure in six lines and a traceback; the source logs it in one.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
+    # It logs a traceback for what it cannot close when the database is away; the outage is logged in one line.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     # It warns of each attempt; the failure of the last one is our error.
     logging.getLogger("urllib3").setLevel(logging.ERROR)

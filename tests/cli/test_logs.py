@@ -1,6 +1,7 @@
 """The log: bounded whatever happens, and readable for programs."""
 
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,9 +10,29 @@ import pytest
 
 from commands import Home
 from samples import NOON, line
+from servers import PostgreSQL
 from statscache.cli import logs
 
 NO_MESSAGE = b'{"topic": "org.fedoraproject.prod.shop.sale", "timestamp": "never %d"}'
+
+LOSE_THE_CONNECTION = """\
+import sys
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+from statscache.cli import logs
+
+logs.set_up(verbose=False, json=False)
+engine = create_engine(sys.argv[1])
+with engine.connect() as reading, engine.connect() as other:
+    process = reading.scalar(text("SELECT pg_backend_pid()"))
+    try:
+        rows = reading.execution_options(stream_results=True).execute(text("SELECT generate_series(1, 100000)"))
+        other.execute(text("SELECT pg_terminate_backend(:process)"), {"process": process})
+        rows.close()
+        reading.commit()
+    except OperationalError:
+        print("lost")
+"""
 
 
 @pytest.fixture
@@ -80,3 +101,11 @@ def test_a_service_logs_no_message(tmp_path: Path) -> None:
     assert len(events) < 20
     published = home.run("--log-json", "publish").stderr.splitlines()
     assert [orjson.loads(text)["message"][:10] for text in published] == []
+
+
+def test_a_lost_connection_to_the_database_leaves_no_traceback(postgresql: PostgreSQL) -> None:
+    """What the library cannot close any more is not worth a line: the outage has one."""
+    command = [sys.executable, "-c", LOSE_THE_CONNECTION, postgresql.url("postgres")]
+    lost = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert lost.stdout == "lost\n"
+    assert lost.stderr == ""
