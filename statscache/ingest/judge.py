@@ -130,7 +130,7 @@ def _spread(connection: Connection) -> Iterator[tuple[int, bytes]]:
 def _seconds(plugin: Plugin, record: bytes) -> float | None:
     """Return how long a plugin takes to observe a message; None if it raises, or makes nothing of it.
 
-    It is the least of a few runs: caches may be cold in the first, and a machine at other work makes any of them longer.
+    It is the least of a few runs: caches may be cold in the first, and a busy machine makes any of them longer.
     """
     least = _once(plugin, record)
     for _ in range(_RUNS - 1):
