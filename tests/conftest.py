@@ -152,7 +152,9 @@ class SQLiteDatabases:
 
     def drop(self, url: str) -> None:
         """Remove the file with its write-ahead log."""
-        shutil.rmtree(Path(str(make_url(url).database)).parent)
+        # At once: somebody who still uses it may make a file while the others are deleted.
+        directory = Path(str(make_url(url).database)).parent
+        shutil.rmtree(directory.rename(f"{directory} dropped"))
 
 
 class PostgreSQLDatabases:

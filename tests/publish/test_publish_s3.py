@@ -427,20 +427,22 @@ def test_a_passing_fault_is_survived(one_bucket: Bucket, tmp_path: Path, fault: 
     """
     with Proxy(one_bucket.server.endpoint) as proxy:
         count, failed = itertools.count(1), set[str]()
+        # Silence costs as long as the publisher waits, and that must be longer than an answer takes on a busy machine.
+        most, timeout = (3, 3.0) if fault is Fault.SILENCE else (100, 60.0)
 
         def disturb(request: Request) -> Fault | None:
-            if next(count) % 9 or request.path in failed:
+            if next(count) % 9 or request.path in failed or len(failed) == most:
                 return None
             failed.add(request.path)
             return fault
 
         proxy.disturb = disturb
-        site = new_site(tmp_path, one_bucket.section(proxy, read_timeout=1.0))
+        site = new_site(tmp_path, one_bucket.section(proxy, read_timeout=timeout))
         _, report = site.report()
         assert_right(one_bucket, site, tmp_path / "copy")
         # The first four ask whose tree it is; every try counts.
         assert report.requests == len(proxy.requests) - 4
-        assert len(failed) > 5
+        assert len(failed) >= min(6, most)
         site.close()
 
 

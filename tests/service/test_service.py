@@ -46,6 +46,29 @@ class Picky(Counter):
 PLUGINS = [Picky]
 """
 
+HOLDS = """
+import os, time
+from statscache.plugins import Counter
+
+class Held(Counter):
+    \"\"\"Is rendered for as long as the file `hold` is there.\"\"\"
+
+    name = "held"
+    title = "Held"
+    unit = "messages"
+    dimensions = ("topic",)
+
+    def observe(self, message):
+        yield (message.topic,)
+
+    def documents(self, state):
+        yield from super().documents(state)
+        while os.path.exists("hold"):
+            time.sleep(0.01)
+
+PLUGINS = [Held]
+"""
+
 
 def lines(first: int, number: int, **body: object) -> list[bytes]:
     """Return messages a minute apart, the first of them `first` minutes after noon."""
@@ -101,9 +124,10 @@ def test_run_publishes_every_interval_and_what_came_last(home: Home, endpoint: s
         wait_for(lambda: home.run("status", "--max-age", "60", status=None).returncode == 0, lambda: service.text)
         assert home.json("status", status=None)["journal"]["messages"] == 100
         first = home.document("v1/index.json")
+        # The first messages may have come in several transactions.
+        begun = service.text.count("transaction begins")
         bus.send(lines(100, 50))
-        # The bus has passed them on when the last one has arrived.
-        service.await_log("transaction begins", 2)
+        service.await_log("transaction begins", begun + 1)
         status, log = service.end()
     assert status == 0, log
     assert "Traceback" not in log
@@ -233,15 +257,19 @@ def test_a_suspended_plugin_keeps_its_documents_and_the_others_go_on(tmp_path: P
 
 def test_of_two_publishers_at_once_one_leaves_with_status_3(database_url: str, tmp_path: Path) -> None:
     """While one is in the middle of it, the other says so and changes nothing; afterwards it may."""
-    home = Home(tmp_path / "home", STATSCACHE_DATABASE__URL=database_url)
+    home = Home(
+        tmp_path / "home",
+        STATSCACHE_DATABASE__URL=database_url,
+        PYTHONPATH=str(install_plugins(tmp_path / "extra", HOLDS)),
+    )
     home.run("backfill", write(home.directory / "archive", lines(0, 10)))
+    (hold := home.directory / "hold").touch()
     with home.start("publish") as first:
         first.await_log("publishing: rendering")
-        first.send(signal.SIGSTOP)
         refused = home.run("publish", status=3)
         assert "another publisher is working on this database" in refused.stderr
         assert not (home.public / "v1/index.json").exists()
-        first.send(signal.SIGCONT)
+        hold.unlink()
         assert first.end(None)[0] == 0
     assert home.json("publish")["generation"] == home.document("v1/index.json")["generation"]
 
@@ -297,11 +325,17 @@ def test_a_snapshot_whose_publisher_failed_is_not_said_to_be_there(
 
 def test_a_killed_publisher_does_not_hold_the_next_one_up(database_url: str, tmp_path: Path) -> None:
     """The right to publish dies with its holder."""
-    home = Home(tmp_path / "home", STATSCACHE_DATABASE__URL=database_url)
+    home = Home(
+        tmp_path / "home",
+        STATSCACHE_DATABASE__URL=database_url,
+        PYTHONPATH=str(install_plugins(tmp_path / "extra", HOLDS)),
+    )
     home.run("backfill", write(home.directory / "archive", lines(0, 10)))
+    (hold := home.directory / "hold").touch()
     with home.start("publish") as first:
         first.await_log("publishing: rendering")
         first.end(signal.SIGKILL)
+    hold.unlink()
 
     def publishes() -> bool:
         return home.run("publish", status=None).returncode == 0
@@ -361,15 +395,15 @@ def test_messages_wait_for_a_database_that_is_locked(
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.INFO)
     # Another test of this process may have left one that did not end.
-    monkeypatch.setattr("statscache.service.consume.outage", Outage())
+    outage = Outage()
+    monkeypatch.setattr("statscache.service.consume.outage", outage)
     consumer = Consumer(Config())
     with sqlite3.connect("statscache.db", isolation_level=None) as holder:
         holder.execute("BEGIN IMMEDIATE")
         consumer.start()
         for message in lines(0, 100):
             consumer.offer(message)
-        wait_for(lambda: "the database does not answer" in caplog.text, lambda: caplog.text)
-        time.sleep(3)
+        wait_for(lambda: outage.failures > 1, lambda: caplog.text)
         holder.execute("ROLLBACK")
     holder.close()
     consumer.stop()
@@ -434,8 +468,8 @@ def test_a_clock_that_is_set_while_we_hear_hides_no_gap(
     late = -3_600.0
     consumer = listen("2")
     late = 10_800.0
-    wait_for(lambda: "the clock was set by +14400 s" in caplog.text, lambda: caplog.text)
-    wait_for(lambda: keeps or gaps()[-1][1] >= left + 10_800, lambda: str(gaps()))
+    wait_for(lambda: "the clock was set by +" in caplog.text, lambda: caplog.text)
+    wait_for(lambda: keeps or any(end >= left + 10_800 for _, end in gaps()), lambda: str(gaps()))
     consumer.stop()
     assert [low <= left for low, _ in gaps()] == ([] if keeps else [True])
 

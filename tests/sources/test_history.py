@@ -308,7 +308,7 @@ def test_rows_of_one_second_that_pages_tear_apart_all_come(database: str, tmp_pa
 
 def silent(_query: Query, answer: Answer) -> None:
     """Say nothing for longer than is waited for."""
-    answer.delay = 1.5
+    answer.delay = 30.0
 
 
 def dripping(_query: Query, answer: Answer) -> None:
@@ -333,10 +333,10 @@ def test_repair_ends_soon_whatever_the_server_does(database: str, tmp_path: Path
         repair = GapFiller(walk.site.installation.config)
         repair.start()
         wait_for(lambda: len(server.queries) > 0, lambda: "nothing was asked for")
-        asked = time.monotonic()
+        asked = len(server.queries)
         repair.stop()
-        assert time.monotonic() - asked < 2.5
-        assert fault is endless or len(server.queries) == 1
+        # It did not wait for an answer. One request more may have been on its way.
+        assert fault is endless or (server.answered == 0 and len(server.queries) <= asked + 1)
     walk.site.close()
 
 
@@ -707,7 +707,7 @@ def test_a_consumer_fetches_what_passed_while_nobody_listened(tmp_path: Path) ->
         )
         with Bus(endpoint) as bus, home.start("consume") as service:
             bus.send([orjson.dumps(row("live", now))])
-            wait_for(lambda: home.json("status")["journal"]["messages"] == 10, lambda: service.text)
+            wait_for(lambda: home.json("status", status=None)["journal"]["messages"] == 10, lambda: service.text)
             assert service.end()[0] == 0
     state = home.json("status")
     assert sorted(row["name"] for row in state["sources"]) == ["datagrepper", "fedmsg"]
@@ -722,7 +722,7 @@ def test_a_consumer_whose_history_is_away_goes_on(tmp_path: Path) -> None:
         with Bus(endpoint) as bus, home.start("consume") as service:
             service.await_log("cannot fetch history, retrying in 600 s")
             bus.send([orjson.dumps(row("live", NOON))])
-            wait_for(lambda: home.json("status")["journal"]["messages"] == 1, lambda: service.text)
+            wait_for(lambda: home.json("status", status=None)["journal"]["messages"] == 1, lambda: service.text)
             assert service.end()[0] == 0
 
 

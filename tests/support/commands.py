@@ -152,7 +152,7 @@ class Process:
 
 
 class Bus:
-    """A publisher on a bus of its own, in the background, which sends what it is given, and stays until the end."""
+    """A publisher on a bus of its own, in the background; at the end of the context, it has sent all it was given."""
 
     def __init__(self, endpoint: str) -> None:
         self._endpoint = endpoint
@@ -173,7 +173,7 @@ class Bus:
         self._waiting.extend(lines)
 
     def _lines(self) -> Iterator[bytes]:
-        while not self._over.is_set():
+        while self._waiting or not self._over.is_set():
             if self._waiting:
                 yield self._waiting.pop(0)
             else:

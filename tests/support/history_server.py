@@ -49,6 +49,7 @@ class HistoryServer:
         queries: The queries so far: start, end, page.
         credentials: The header `Authorization` of each of them, None where there was none.
         busiest: Most requests that were under way at a time.
+        answered: Answers that were sent to their end.
     """
 
     def __init__(self, messages: Iterable[dict[str, Any]], fault: Fault | None = None) -> None:
@@ -56,7 +57,7 @@ class HistoryServer:
         self.fault = fault
         self.queries: list[Query] = []
         self.credentials: list[str | None] = []
-        self.busiest = 0
+        self.busiest = self.answered = 0
         self._under_way = 0
         self._lock = threading.Lock()
 
@@ -123,6 +124,8 @@ class HistoryServer:
             handler.wfile.write(b"" if answer.drip else answer.body[: len(answer.body) - answer.cut])
             if answer.cut:
                 handler.close_connection = True
+            with self._lock:
+                self.answered += 1
         except (BrokenPipeError, ConnectionResetError):
             handler.close_connection = True
         finally:
