@@ -214,9 +214,11 @@ class Pages:
             "through": through,
             "since": since,
             "views": views,
-            "numbers": front.numbers(views),
+            "numbers": [(number, self._links(number.view)) for number in front.numbers(views)],
             "year": front.year(views),
-            "news": [(item, self._place(item)) for item in front.news(views, through)],
+            "news": [
+                (item, self._place(item), self._page_of(item.view, item.other)) for item in front.news(views, through)
+            ],
             "groups": [
                 (group, [[self._card(view, cluster[0]) for view in cluster] for cluster in group.clusters])
                 for group in front.groups(views)
@@ -260,11 +262,15 @@ class Pages:
 
     def _place(self, item: News) -> str:
         """Return the address of the page that says more, relative to the site's root."""
-        entity = next(iter(item.view.info.entities.values()), "")
-        if item.key is not None and entity in self.entities:
-            return _entity_page(entity, item.key)
+        if page := self._page_of(item.view, item.key):
+            return page
         search = f"?filter={quote(item.search, safe='')}" if item.search else ""
         return layout.page(item.view.info.name) + search
+
+    def _page_of(self, view: PluginView, key: str | None) -> str:
+        """Return the address of the page of a key of a plugin, relative to the site's root; empty if it has none."""
+        entity = next(iter(view.info.entities.values()), "")
+        return _entity_page(entity, key) if key is not None and entity in self.entities else ""
 
     def _feed(self, view: PluginView) -> bytes:
         """Return the Atom feed of a plugin."""
