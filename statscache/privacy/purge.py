@@ -135,7 +135,7 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
         names: Names of the objects that hold the name.
         holds: Returns whether bytes hold it.
     """
-    load = partial(published.load, connection)
+    load = partial(published.load_all, connection)
     used, left = set(), []
     for change in manifest.difference(load, [None], current.manifest):
         if change.entry is not None and change.entry.object in names:
@@ -173,7 +173,7 @@ class _Walk:
         """Return whether a manifest leads to any of the objects, or is one; it counts as one of them then."""
         if name in self.tainted or name in self._clean:
             return name in self.tainted
-        entries = manifest.loads(self._load(name)).values()
+        entries = manifest.loads(self._load((name,))[name]).values()
         # Every entry is checked, without stopping at the first, so that all manifests are found.
         found = [self.refers(entry.object) for entry in entries if entry.type not in published.FILES]
         found += [entry.object in self.tainted for entry in entries]

@@ -250,7 +250,7 @@ def named(what: Collection[object], most: int = 3) -> str:
 
 def _files(connection: Connection, before: Snapshot) -> Iterator[tuple[str, Entry]]:
     """Yield path and entry of each file of a snapshot, as its manifests have them."""
-    for change in manifest.difference(partial(published.load, connection), [None], before.manifest):
+    for change in manifest.difference(partial(published.load_all, connection), [None], before.manifest):
         if change.is_file and change.entry is not None:
             yield change.path, change.entry
 

@@ -54,7 +54,7 @@ def apply(database: Database, files: Files, removed: list[str]) -> tree.Changes:
 def difference(database: Database, olds: Sequence[str | None], new: str) -> tuple[Files, set[str], set[str]]:
     """Return the files that differ, the paths that are gone, and the names of the manifests; none is reported twice."""
     with database.reading() as connection:
-        found = [*manifest.difference(partial(published.load, connection), olds, new)]
+        found = [*manifest.difference(partial(published.load_all, connection), olds, new)]
     files = [change for change in found if change.is_file]
     assert len({change.path for change in files}) == len(files)
     return (
