@@ -9,7 +9,7 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, delete, func, select
+from sqlalchemy import Connection, Select, bindparam, delete, func, select
 from sqlalchemy.sql.expression import ColumnElement
 
 from statscache.kinds import keys
@@ -30,6 +30,16 @@ def _with(table: Any, new: Any) -> dict[str, Any]:
 
 
 _add = Upsert(bucket, _with)
+
+_MINE = bucket.c.plugin == bindparam("plugin"), bucket.c.width == bindparam("width")
+_FROM = *_MINE, bucket.c.start >= bindparam("first")
+_SUMS = (
+    select(bucket.c.key, func.sum(bucket.c.value))
+    .where(*_FROM, bucket.c.start < bindparam("end"))
+    .group_by(bucket.c.key)
+)
+_NEXT = select(func.min(bucket.c.start)).where(*_FROM)
+_EXPIRED = delete(bucket).where(*_MINE, bucket.c.start < bindparam("kept_from"))
 
 
 def add(state: State, width: int, start: "Whole", key: "Whole", value: "Whole") -> None:
@@ -94,19 +104,14 @@ def add_values(state: State, resolution: Resolution, new: "Sums") -> list[int]:
 def drop_expired(state: State, resolution: Resolution) -> None:
     """Remove the buckets of periods that are no longer kept."""
     if resolution.keep is not None:
-        mine = bucket.c.plugin == state.plugin, bucket.c.width == resolution.width
-        state.connection.execute(delete(bucket).where(*mine, bucket.c.start < kept_from(resolution, state.through)))
+        kept = kept_from(resolution, state.through)
+        state.connection.execute(_EXPIRED, {"plugin": state.plugin, "width": resolution.width, "kept_from": kept})
 
 
 def sums(state: State, resolution: Resolution, start: int, end: int) -> dict[int, int]:
     """Return the sum of the buckets in `[start, end)` by digest of key."""
-    query = select(bucket.c.key, func.sum(bucket.c.value)).where(
-        bucket.c.plugin == state.plugin,
-        bucket.c.width == resolution.width,
-        bucket.c.start >= start,
-        bucket.c.start < end,
-    )
-    return {digest: int(total) for digest, total in state.connection.execute(query.group_by(bucket.c.key))}
+    inside = {"plugin": state.plugin, "width": resolution.width, "first": start, "end": end}
+    return {digest: int(total) for digest, total in state.connection.execute(_SUMS, inside)}
 
 
 def series(
@@ -194,10 +199,7 @@ def starts(state: State, resolution: Resolution) -> list[int]:
     after = kept_from(resolution, state.through)
     # One seek for each period, instead of a scan of all its buckets.
     while True:
-        query = select(func.min(bucket.c.start)).where(
-            bucket.c.plugin == state.plugin, bucket.c.width == resolution.width, bucket.c.start >= after
-        )
-        start = state.connection.scalar(query)
+        start = state.connection.scalar(_NEXT, {"plugin": state.plugin, "width": resolution.width, "first": after})
         if start is None:
             return found
         found.append(start)

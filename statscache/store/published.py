@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 import zstandard
-from sqlalchemy import Connection, func, select
+from sqlalchemy import BindParameter, Connection, bindparam, func, select
 
 from statscache import canonical, layout
 from statscache.exceptions import DamagedObject, DamagedSnapshot
@@ -28,6 +28,22 @@ BUDGETS = {"latest": 100_000, "series": 1_000_000}
 """Bytes that a document of each kind may have, for those who fetch it often."""
 
 _insert_objects = Upsert(object_)
+
+_place: BindParameter[str] = bindparam("place")
+_OBJECT = select(object_.c.size, object_.c.data).where(object_.c.name == bindparam("name"))
+_DIRECTORY = select(tree).where(tree.c.directory == _place).order_by(tree.c.name)
+_CHECKSUM = select(directory_part.c.checksum).where(directory_part.c.directory == _place, directory_part.c.prefix == "")
+_COUNT = select(func.count()).where(tree.c.directory == _place, tree.c.type.in_(FILES))
+# All that begins so, by code point, and in the index: "0" is the character after "/".
+_BELOW = (
+    select(tree.c.directory, tree.c.name)
+    .where(
+        tree.c.type.in_(FILES),
+        (tree.c.directory == _place)
+        | (tree.c.directory > bindparam("deeper")) & (tree.c.directory < bindparam("deeper_end")),
+    )
+    .execution_options(yield_per=1_000)
+)
 
 
 class Entry(NamedTuple):
@@ -80,8 +96,7 @@ def load(connection: Connection, name: str) -> bytes:
     Raises:
         DamagedObject: There is no object of that name, or its bytes differ.
     """
-    row = connection.execute(select(object_.c.size, object_.c.data).where(object_.c.name == name)).one_or_none()
-    return _opened(name, row)
+    return _opened(name, connection.execute(_OBJECT, {"name": name}).one_or_none())
 
 
 def load_all(connection: Connection, names: Collection[str]) -> dict[str, bytes]:
@@ -135,13 +150,13 @@ def entries(connection: Connection, directory: str, names: Iterable[str] | None,
         DamagedSnapshot: All entries are asked for, and they are not those that were stored.
     """
     place = location(part, directory)
-    query = select(tree).where(tree.c.directory == place)
+    query = _DIRECTORY
     wanted = None if names is None else set(names)
     if wanted is not None:
         # With a second condition on the names, the database would look up every shard with every name.
         query = query.where(among(connection, tree.c.shard, sorted(map(shard_of, wanted))))
     prefix = f"{directory}/" if directory else ""
-    rows = connection.execute(query.order_by(tree.c.name)).all()
+    rows = connection.execute(query, {"place": place}).all()
     found = {row.name: Entry(row.type, row.object, row.size) for row in rows if wanted is None or row.name in wanted}
     if wanted is None:
         check(connection, place, (checksum(place, row.shard, row.name, found[row.name]) for row in rows))
@@ -154,8 +169,7 @@ def check(connection: Connection, place: str, rows: Iterable[int]) -> None:
     Raises:
         DamagedSnapshot: They are not those that were stored.
     """
-    whole = directory_part.c.directory == place, directory_part.c.prefix == ""
-    stored = connection.scalar(select(directory_part.c.checksum).where(*whole)) or 0
+    stored = connection.scalar(_CHECKSUM, {"place": place}) or 0
     if stored != total(rows):
         raise differs(place)
 
@@ -187,8 +201,7 @@ def lookup(connection: Connection, files: Iterable[tuple[str, str]]) -> dict[tup
 
 def count(connection: Connection, directory: str, part: str) -> int:
     """Return the number of files in a directory of one subtree."""
-    here = tree.c.directory == location(part, directory), tree.c.type.in_(FILES)
-    return connection.scalar(select(func.count()).where(*here)) or 0
+    return connection.scalar(_COUNT, {"place": location(part, directory)}) or 0
 
 
 def below(connection: Connection, directory: str, part: str, objects: Collection[str] | None = None) -> Iterator[str]:
@@ -197,12 +210,10 @@ def below(connection: Connection, directory: str, part: str, objects: Collection
     The tree may not change meanwhile.
     """
     here = location(part, directory)
-    # All that begins so, by code point, and in the index: "0" is the character after "/".
-    deeper = (tree.c.directory > f"{here}/") & (tree.c.directory < f"{here}0")
-    query = select(tree.c.directory, tree.c.name).where(tree.c.type.in_(FILES), (tree.c.directory == here) | deeper)
+    query = _BELOW
     if objects is not None:
         query = query.where(among(connection, tree.c.object, list(objects)))
-    for row in connection.execute(query.execution_options(yield_per=1_000)):
+    for row in connection.execute(query, {"place": here, "deeper": f"{here}/", "deeper_end": f"{here}0"}):
         yield f"{row.directory.partition('/')[2]}/{row.name}"
 
 
