@@ -144,11 +144,11 @@ def purge(connection: Connection, current: Snapshot, names: Collection[str], hol
     walk = _Walk(load, set(names) - used)
     rows = connection.execute(select(snapshot.c.generation, snapshot.c.manifest)).all()
     gone = [row.generation for row in rows if row.generation != current.generation and walk.refers(row.manifest)]
-    connection.execute(delete(snapshot).where(among(connection, snapshot.c.generation, gone)))
+    connection.execute(delete(snapshot).where(among(snapshot.c.generation, gone)))
     # Manifests that lead there have the name in a path, perhaps in a spelling that was not searched for.
     objects = sorted(walk.tainted)
     if objects:
-        connection.execute(delete(object_).where(among(connection, object_.c.name, objects)))
+        connection.execute(delete(object_).where(among(object_.c.name, objects)))
         retention.forget(connection, objects)
         retention.delete_everywhere(connection, objects)
         targets.invalidate(connection)

@@ -98,7 +98,7 @@ def throw_away(connection: Connection, *, resume: bool) -> list[str]:
     objects = [name for name, data in published.every(connection) if data is None]
     snapshots.drop(connection, generations)
     for names in batches(objects, _BATCH):
-        connection.execute(delete(object_).where(among(connection, object_.c.name, names)))
+        connection.execute(delete(object_).where(among(object_.c.name, names)))
     return [*(f"the row of snapshot {number}" for number in generations), *(f"object {name}" for name in objects)]
 
 

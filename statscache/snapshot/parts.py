@@ -29,6 +29,9 @@ AT_ONCE = 4_096
 _HEX = "0123456789abcdef"
 _BATCH = 1_000
 
+_WHOLE = select(directory_part).where(
+    among(directory_part.c.directory, parameter="places"), directory_part.c.prefix == ""
+)
 _ENTRIES = (
     select(tree.c.shard, tree.c.name, tree.c.type, tree.c.object, tree.c.size)
     .where(
@@ -87,10 +90,8 @@ class Parts:
         Raises:
             DamagedSnapshot: Rows are not those that were stored.
         """
-        wanted = among(self._connection, directory_part.c.directory, list(directories)), directory_part.c.prefix == ""
-        known = {
-            row.directory: Part(*row[2:]) for row in self._connection.execute(select(directory_part).where(*wanted))
-        }
+        rows = self._connection.execute(_WHOLE, {"places": list(directories)})
+        known = {row.directory: Part(*row[2:]) for row in rows}
         return {place: self._directory(place, changes, known.get(place)) for place, changes in directories.items()}
 
     def flush(self) -> None:
@@ -195,7 +196,7 @@ class Parts:
 
     def _below(self, place: str, prefix: str) -> dict[str, Part]:
         """Return the parts that a part is split into, by their digit."""
-        wanted = among(self._connection, directory_part.c.prefix, [prefix + digit for digit in _HEX])
+        wanted = among(directory_part.c.prefix, [prefix + digit for digit in _HEX])
         rows = self._connection.execute(select(directory_part).where(directory_part.c.directory == place, wanted))
         return {row.prefix[-1]: Part(*row[2:]) for row in rows}
 

@@ -31,6 +31,8 @@ _insert_objects = Upsert(object_)
 
 _place: BindParameter[str] = bindparam("place")
 _OBJECT = select(object_.c.size, object_.c.data).where(object_.c.name == bindparam("name"))
+_OBJECTS = select(object_.c.name, object_.c.size, object_.c.data).where(among(object_.c.name, parameter="names"))
+_KNOWN = select(object_.c.name).where(among(object_.c.name, parameter="names"))
 _DIRECTORY = select(tree).where(tree.c.directory == _place).order_by(tree.c.name)
 _CHECKSUM = select(directory_part.c.checksum).where(directory_part.c.directory == _place, directory_part.c.prefix == "")
 _COUNT = select(func.count()).where(tree.c.directory == _place, tree.c.type.in_(FILES))
@@ -72,7 +74,7 @@ def shard_of(name: str) -> int:
 
 def store(connection: Connection, objects: Mapping[str, bytes]) -> list[str]:
     """Store objects by name, and return the names of those that were not there already."""
-    there = set(connection.scalars(select(object_.c.name).where(among(connection, object_.c.name, list(objects)))))
+    there = set(connection.scalars(_KNOWN, {"names": list(objects)}))
     compressor = zstandard.ZstdCompressor()
     new = {name: data for name, data in objects.items() if name not in there}
     _insert_objects(connection, [(name, len(data), compressor.compress(data)) for name, data in new.items()])
@@ -105,8 +107,7 @@ def load_all(connection: Connection, names: Collection[str]) -> dict[str, bytes]
     Raises:
         DamagedObject: There is no object of one of the names, or its bytes differ.
     """
-    wanted = among(connection, object_.c.name, list(names))
-    rows = connection.execute(select(object_.c.name, object_.c.size, object_.c.data).where(wanted))
+    rows = connection.execute(_OBJECTS, {"names": list(names)})
     found = {name: (size, data) for name, size, data in rows}
     return {name: _opened(name, found.get(name)) for name in names}
 
@@ -139,8 +140,7 @@ def _opened(name: str, row: Any) -> bytes:
 
 def unknown(connection: Connection, names: Collection[str]) -> set[str]:
     """Return those names of objects that are not in the database."""
-    wanted = among(connection, object_.c.name, list(names))
-    return set(names).difference(connection.scalars(select(object_.c.name).where(wanted)))
+    return set(names).difference(connection.scalars(_KNOWN, {"names": list(names)}))
 
 
 def entries(connection: Connection, directory: str, names: Iterable[str] | None, part: str) -> dict[str, Entry]:
@@ -154,7 +154,7 @@ def entries(connection: Connection, directory: str, names: Iterable[str] | None,
     wanted = None if names is None else set(names)
     if wanted is not None:
         # With a second condition on the names, the database would look up every shard with every name.
-        query = query.where(among(connection, tree.c.shard, sorted(map(shard_of, wanted))))
+        query = query.where(among(tree.c.shard, sorted(map(shard_of, wanted))))
     prefix = f"{directory}/" if directory else ""
     rows = connection.execute(query, {"place": place}).all()
     found = {row.name: Entry(row.type, row.object, row.size) for row in rows if wanted is None or row.name in wanted}
@@ -212,7 +212,7 @@ def below(connection: Connection, directory: str, part: str, objects: Collection
     here = location(part, directory)
     query = _BELOW
     if objects is not None:
-        query = query.where(among(connection, tree.c.object, list(objects)))
+        query = query.where(among(tree.c.object, list(objects)))
     for row in connection.execute(query, {"place": here, "deeper": f"{here}/", "deeper_end": f"{here}0"}):
         yield f"{row.directory.partition('/')[2]}/{row.name}"
 
@@ -222,10 +222,10 @@ def oversize(connection: Connection, plugins: Iterable[str]) -> list[dict[str, s
     names = list(plugins)
     roots = [location("data", layout.plugin_root(name)) for name in names]
     series = [location("data", layout.all_series(name)) for name in names]
-    resolutions = select(tree.c.directory, tree.c.name).where(among(connection, tree.c.directory, series))
+    resolutions = select(tree.c.directory, tree.c.name).where(among(tree.c.directory, series))
     periods = [f"{row.directory}/{row.name}" for row in connection.execute(resolutions)]
     documents = select(tree.c.directory, tree.c.name, tree.c.size).where(
-        among(connection, tree.c.directory, roots + periods), tree.c.type == "file", tree.c.size > min(BUDGETS.values())
+        among(tree.c.directory, roots + periods), tree.c.type == "file", tree.c.size > min(BUDGETS.values())
     )
     found: list[dict[str, str | int]] = []
     for directory, name, size in connection.execute(documents):
