@@ -34,6 +34,10 @@ _OBJECT = select(object_.c.size, object_.c.data).where(object_.c.name == bindpar
 _OBJECTS = select(object_.c.name, object_.c.size, object_.c.data).where(among(object_.c.name, parameter="names"))
 _KNOWN = select(object_.c.name).where(among(object_.c.name, parameter="names"))
 _DIRECTORY = select(tree).where(tree.c.directory == _place).order_by(tree.c.name)
+_DIRECTORIES = select(tree).where(among(tree.c.directory, parameter="places"))
+_CHECKSUMS = select(directory_part.c.directory, directory_part.c.checksum).where(
+    among(directory_part.c.directory, parameter="places"), directory_part.c.prefix == ""
+)
 _CHECKSUM = select(directory_part.c.checksum).where(directory_part.c.directory == _place, directory_part.c.prefix == "")
 _COUNT = select(func.count()).where(tree.c.directory == _place, tree.c.type.in_(FILES))
 # All that begins so, by code point, and in the index: "0" is the character after "/".
@@ -161,6 +165,26 @@ def entries(connection: Connection, directory: str, names: Iterable[str] | None,
     if wanted is None:
         check(connection, place, (checksum(place, row.shard, row.name, found[row.name]) for row in rows))
     return {prefix + name: entry for name, entry in found.items()}
+
+
+def directories(connection: Connection, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Entry]]:
+    """Return all entries of directories by path, given and returned by subtree and directory.
+
+    Raises:
+        DamagedSnapshot: They are not those that were stored.
+    """
+    places = {location(part, directory): (part, directory) for part, directory in wanted}
+    found: dict[str, dict[str, Entry]] = {place: {} for place in places}
+    checksums: dict[str, list[int]] = {place: [] for place in places}
+    for row in connection.execute(_DIRECTORIES, {"places": [*places]}):
+        entry = Entry(row.type, row.object, row.size)
+        found[row.directory][f"{places[row.directory][1]}/{row.name}"] = entry
+        checksums[row.directory].append(checksum(row.directory, row.shard, row.name, entry))
+    stored = dict(connection.execute(_CHECKSUMS, {"places": [*places]}).tuples().all())
+    for place in places:
+        if stored.get(place, 0) != total(checksums[place]):
+            raise differs(place)
+    return {places[place]: entries for place, entries in found.items()}
 
 
 def check(connection: Connection, place: str, rows: Iterable[int]) -> None:
