@@ -180,7 +180,8 @@ def directories(connection: Connection, wanted: Iterable[tuple[str, str]]) -> di
         entry = Entry(row.type, row.object, row.size)
         found[row.directory][f"{places[row.directory][1]}/{row.name}"] = entry
         checksums[row.directory].append(checksum(row.directory, row.shard, row.name, entry))
-    stored = dict(connection.execute(_CHECKSUMS, {"places": [*places]}).tuples().all())
+    rows = connection.execute(_CHECKSUMS, {"places": [*places]})
+    stored = {row.directory: row.checksum for row in rows}
     for place in places:
         if stored.get(place, 0) != total(checksums[place]):
             raise differs(place)
