@@ -40,6 +40,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import OperatorType
 from sqlalchemy.types import TypeEngine
 
 Merge = Callable[[Table, Any], Mapping[str, Any]]
@@ -238,6 +239,10 @@ class _Values(TypeDecorator[list[Any]]):
 class _Among(FunctionElement[bool]):
     inherit_cache = True
     type = Boolean()
+
+    def self_group(self, against: OperatorType | None = None) -> "_Among":
+        # Else SQLAlchemy appends "= 1" for SQLite, which then looks through all rows instead of its index.
+        return self
 
 
 @compiles(_Among)
