@@ -64,6 +64,24 @@ def difference(database: Database, olds: Sequence[str | None], new: str) -> tupl
     )
 
 
+def test_manifests_of_a_directory_are_read_at_once(database: Database) -> None:
+    """A comparison asks once for all manifests below a directory, or below a part of one, that differ."""
+    made = apply(database, {f"v1/plugins/a/by/{number}.json": entry(number) for number in range(2_000)}, [])
+    assert made.root is not None
+    asked = []
+
+    def load(names: tuple[str, ...]) -> dict[str, bytes]:
+        asked.append(names)
+        return published.load_all(connection, names)
+
+    with database.reading() as connection:
+        assert len(manifest.files(load, made.root)) == 2_000
+    names = [name for each in asked for name in each]
+    assert len(names) == len({*names}) > 250
+    # The root, its subtree, the five directories, and the sixteen parts of the last.
+    assert len(asked) <= 1 + 1 + 5 + 1 + 16
+
+
 def part_rows(database: Database) -> list[tuple[Any, ...]]:
     """Return what the database knows of the parts of directories."""
     with database.reading() as connection:
