@@ -139,11 +139,17 @@ def private(home: Home, name: str, text: str) -> None:
 
 def written(home: Home) -> dict[str, bytes]:
     """Return all files of the home but those that were given the secret, unpacked."""
-    unzstd = zstandard.ZstdDecompressor
-    unpack = {".gz": gzip.decompress, ".zst": lambda data: unzstd().decompressobj().decompress(data)}
     given = {"statscache.toml", "bus.toml", "password"}
     files = (path for path in home.directory.rglob("*") if path.is_file() and path.name not in given)
-    return {str(path): unpack.get(path.suffix, bytes)(path.read_bytes()) for path in files}
+    return {str(path): unpacked(path) for path in files}
+
+
+def unpacked(path: Path) -> bytes:
+    """Return the bytes of a file as they were before they were compressed."""
+    data = path.read_bytes()
+    if path.suffix == ".zst":
+        return zstandard.ZstdDecompressor().decompressobj().decompress(data)
+    return gzip.decompress(data) if path.suffix == ".gz" else data
 
 
 def refused(_query: Query, answer: Answer) -> None:
